@@ -1,0 +1,63 @@
+//! Side by side: what a unit of work costs this server, its peers, and the practical limit.
+//!
+//! ```text
+//! cargo build --release --examples
+//! cargo bench --bench compare                      # everything: half an hour
+//! cargo bench --bench compare -- http static-1k    # two workloads
+//! cargo bench --bench compare -- --list            # what there is
+//! cargo bench --bench compare -- --rounds 5 http   # a first look
+//! ```
+//!
+//! The figure is CPU time of the server per unit of work, from the scheduler's own count in
+//! nanoseconds (`/proc/PID/task/*/schedstat`, child processes included), while a client in this
+//! program keeps the server busy over the loopback interface. What the client costs is not in it.
+//!
+//! Three things make it repeatable on a machine that does other things as well:
+//!
+//! - Server and client share one core. Between cores, a figure depends on which idle state a core
+//!   was woken from, and in a virtual machine it has two modes.
+//! - In each round every server runs once, in random order, each as a fresh process that is
+//!   warmed up before it is measured.
+//! - The ratio is taken within a round, where the machine was as fast for both, and the table
+//!   shows the median of the ratios and their quartiles. A server compared with itself gives a
+//!   median within 1% of 1 in 30 rounds, and within 10% where large copies dominate.
+//!
+//! The servers:
+//!
+//! - `sluicegate`: the examples `echo`, `hello` and `http`.
+//! - `bare`: a loop that does nothing but the system calls, without parsing what arrives or
+//!   looking up what is asked for: the practical limit. See `baselines.rs`.
+//! - `nginx`, `h2o`, `lighttpd`, if they are installed (in Debian: `nginx-light`, `h2o`,
+//!   `lighttpd`): one worker, no access log, connections kept without limit, open files cached,
+//!   sendfile where the server has it and is faster with it. `h2o` and `lighttpd` have no cheap way
+//!   to answer from memory: in `http` and `http-pipelined` they serve a file.
+//!
+//! A wrong status, a wrong length or a connection that ends early fails the run.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+#[cfg(target_os = "linux")]
+mod baselines;
+#[cfg(target_os = "linux")]
+mod load;
+#[cfg(target_os = "linux")]
+mod poll;
+#[cfg(target_os = "linux")]
+mod rounds;
+#[cfg(target_os = "linux")]
+mod servers;
+#[cfg(target_os = "linux")]
+mod table;
+#[cfg(target_os = "linux")]
+mod workloads;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    rounds::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("The comparison needs epoll and /proc: it runs on Linux only.");
+}

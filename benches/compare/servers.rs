@@ -1,0 +1,317 @@
+//! Which servers there are, how they are configured, started, measured and ended.
+
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, getuid, kill_process};
+
+use crate::workloads::Content;
+
+/// A program that is compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    Sluicegate,
+    Bare,
+    Nginx,
+    H2o,
+    Lighttpd,
+}
+
+/// All of them, the one that the others are compared with first.
+pub(crate) const ALL: [Program; 5] =
+    [Program::Sluicegate, Program::Bare, Program::Nginx, Program::H2o, Program::Lighttpd];
+
+impl Program {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Program::Sluicegate => "sluicegate",
+            Program::Bare => "bare",
+            Program::Nginx => "nginx",
+            Program::H2o => "h2o",
+            Program::Lighttpd => "lighttpd",
+        }
+    }
+
+    /// Whether it can do this at all.
+    pub(crate) fn offers(self, content: Content) -> bool {
+        matches!(self, Program::Sluicegate | Program::Bare) || !matches!(content, Content::Echo)
+    }
+
+    /// Where its executable is; `None` if it is not installed.
+    pub(crate) fn executable(self, content: Content) -> io::Result<Option<PathBuf>> {
+        let this = std::env::current_exe()?;
+        let path = match self {
+            Program::Bare => Some(this),
+            Program::Sluicegate => {
+                let example = match content {
+                    Content::Echo => "echo",
+                    Content::Hello => "hello",
+                    Content::File(_) => "http",
+                };
+                // This program is target/release/deps/compare-HASH.
+                this.ancestors().nth(2).map(|release| release.join("examples").join(example))
+            }
+            // Servers are installed where only the super-user's PATH leads.
+            Program::Nginx | Program::H2o | Program::Lighttpd => {
+                ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
+                    .iter()
+                    .map(|folder| Path::new(folder).join(self.name()))
+                    .find(|path| path.exists())
+            }
+        };
+        Ok(path.filter(|path| path.exists()))
+    }
+
+    /// How to start it. Writes its configuration.
+    fn command(self, executable: &Path, site: &Site<'_>, port: u16) -> io::Result<Command> {
+        let folder = site.folder;
+        let www = folder.join("www");
+        let file = www.join(site.content.file());
+        let mut command = Command::new(executable);
+        match (self, site.content) {
+            (Program::Sluicegate, Content::File(_)) => command.arg(www),
+            (Program::Sluicegate, _) => &mut command,
+            (Program::Bare, Content::Echo) => command.args(["--serve", "echo"]),
+            (Program::Bare, Content::Hello) => command.args(["--serve", "http"]),
+            (Program::Bare, Content::File(_)) => {
+                command.args(["--serve", "http", "--file"]).arg(file)
+            }
+            (Program::Nginx, _) => {
+                let path = folder.join("nginx.conf");
+                fs::write(&path, nginx(site, port))?;
+                command.arg("-c").arg(path).arg("-p").arg(folder).args(["-e", "nginx.error"])
+            }
+            (Program::H2o, _) => {
+                let path = folder.join("h2o.conf");
+                fs::write(&path, h2o(site, port))?;
+                command.args(["-m", "worker", "-c"]).arg(path)
+            }
+            (Program::Lighttpd, _) => {
+                let path = folder.join("lighttpd.conf");
+                fs::write(&path, lighttpd(site, port))?;
+                command.arg("-D").arg("-f").arg(path)
+            }
+        };
+        if matches!(self, Program::Sluicegate | Program::Bare) {
+            command.arg("--port").arg(port.to_string());
+        }
+        Ok(command)
+    }
+}
+
+/// What is served, and a folder for everything that a server reads or writes; what it serves is
+/// in `www`.
+pub(crate) struct Site<'a> {
+    pub(crate) content: Content,
+    pub(crate) folder: &'a Path,
+}
+
+impl Site<'_> {
+    /// Writes the files to be served.
+    pub(crate) fn write(&self) -> io::Result<()> {
+        let www = self.folder.join("www");
+        fs::create_dir_all(&www)?;
+        let mut file = File::create(www.join(self.content.file()))?;
+        let written = match self.content {
+            Content::Echo | Content::Hello => io::copy(&mut Content::HELLO.as_bytes(), &mut file),
+            Content::File(length) => io::copy(&mut io::repeat(b'x').take(length), &mut file),
+        };
+        written?;
+        // Nothing is to be written back while a server is measured.
+        file.sync_all()
+    }
+}
+
+fn nginx(site: &Site<'_>, port: u16) -> String {
+    let folder = site.folder.display();
+    let mut temporary = String::new();
+    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        let _ = writeln!(temporary, "  {kind}_temp_path {folder}/nginx.{kind};");
+    }
+    // It reads a file that fits in one of its buffers faster than it sends it with sendfile.
+    let sendfile = match site.content {
+        Content::File(length) if length > 32 << 10 => "on",
+        _ => "off",
+    };
+    let location = match site.content {
+        Content::File(_) => String::new(),
+        Content::Echo | Content::Hello => {
+            format!("location / {{ return 200 \"{}\"; }}", Content::HELLO)
+        }
+    };
+    let user = if getuid().is_root() { "user root;" } else { "" };
+    format!(
+        "{user}
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.error crit;
+events {{ worker_connections 2000; use epoll; }}
+http {{
+{temporary}
+  access_log off;
+  default_type text/plain;
+  keepalive_timeout 300s;
+  keepalive_requests 1000000000;
+  sendfile {sendfile};
+  tcp_nopush on;
+  tcp_nodelay on;
+  open_file_cache max=1000 inactive=60s;
+  open_file_cache_valid 60s;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    root {folder}/www;
+    {location}
+  }}
+}}
+"
+    )
+}
+
+fn h2o(site: &Site<'_>, port: u16) -> String {
+    let folder = site.folder.display();
+    let user = if getuid().is_root() { "user: root" } else { "" };
+    format!(
+        "{user}
+num-threads: 1
+max-connections: 2000
+pid-file: {folder}/h2o.pid
+error-log: {folder}/h2o.error
+http1-request-timeout: 300
+tcp-fastopen: 0
+listen: {{ host: 127.0.0.1, port: {port} }}
+file.send-compressed: OFF
+hosts: {{ default: {{ paths: {{ /: {{ file.dir: {folder}/www }} }} }} }}
+"
+    )
+}
+
+fn lighttpd(site: &Site<'_>, port: u16) -> String {
+    let folder = site.folder.display();
+    format!(
+        "server.document-root = \"{folder}/www\"
+server.bind = \"127.0.0.1\"
+server.port = {port}
+server.errorlog = \"{folder}/lighttpd.error\"
+server.pid-file = \"{folder}/lighttpd.pid\"
+server.event-handler = \"linux-sysepoll\"
+server.network-backend = \"sendfile\"
+server.max-fds = 4000
+server.max-connections = 2000
+server.listen-backlog = 4096
+server.max-keep-alive-requests = 65535
+server.max-keep-alive-idle = 300
+mimetype.assign = ( \"\" => \"text/plain\" )
+"
+    )
+}
+
+/// A running server. Dropping it ends its processes.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Longest time for a server to start, and to end.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// Starts a server and waits until it accepts connections.
+    pub(crate) fn start(
+        program: Program,
+        executable: &Path,
+        site: &Site<'_>,
+    ) -> io::Result<Server> {
+        // A free port, if no other process takes it in between.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let output = site.folder.join(program.name()).with_extension("output");
+        let log = File::create(&output)?;
+        let process = program
+            .command(executable, site, address.port())?
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut server = Server { process, address };
+        let end = Instant::now() + Server::PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            if Instant::now() > end || server.process.try_wait()?.is_some() {
+                let output = fs::read_to_string(output)?;
+                return Err(io::Error::other(format!("it does not start: {}", output.trim())));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(server)
+    }
+
+    /// CPU time of all its threads and processes so far, in nanoseconds.
+    pub(crate) fn cpu_time(&self) -> io::Result<u64> {
+        let mut time = 0;
+        for process in self.processes()? {
+            for task in tasks(process)? {
+                time += first_number(&task.join("schedstat"))?;
+            }
+        }
+        Ok(time)
+    }
+
+    /// Its process and the children of it.
+    fn processes(&self) -> io::Result<Vec<u32>> {
+        let mut processes = vec![self.process.id()];
+        let mut looked_at = 0;
+        while let Some(&process) = processes.get(looked_at) {
+            for task in tasks(process)? {
+                let children = read(&task.join("children"))?;
+                processes.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+            }
+            looked_at += 1;
+        }
+        Ok(processes)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let processes = self.processes().unwrap_or_default();
+        signal(self.process.id(), Signal::TERM);
+        let end = Instant::now() + Server::PATIENCE;
+        while let Ok(None) = self.process.try_wait() {
+            if Instant::now() > end {
+                for &process in &processes {
+                    signal(process, Signal::KILL);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Sends a signal to a process, which may have ended.
+fn signal(process: u32, signal: Signal) {
+    if let Some(process) = Pid::from_raw(process as i32) {
+        let _ = kill_process(process, signal);
+    }
+}
+
+/// The folders of a process's threads in /proc.
+fn tasks(process: u32) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(format!("/proc/{process}/task"))?.map(|task| Ok(task?.path())).collect()
+}
+
+/// The first number of a file.
+fn first_number(path: &Path) -> io::Result<u64> {
+    let text = read(path)?;
+    let number = text.split_whitespace().next().and_then(|number| number.parse().ok());
+    number.ok_or_else(|| io::Error::other(format!("{}: no number", path.display())))
+}
+
+/// A file of /proc.
+fn read(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,195 @@
+//! What is asked of the servers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::load::{Load, Work, echo, http, slow};
+
+/// Something to do for a server, and how to count it.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) content: Content,
+    /// Time until every connection is at its pace and every buffer is as full as it will be.
+    pub(crate) warm_up: Duration,
+    demand: Demand,
+}
+
+/// What a server has to offer.
+#[derive(Clone, Copy)]
+pub(crate) enum Content {
+    /// What it is sent.
+    Echo,
+    /// "Hello, World!" at any target.
+    Hello,
+    /// A file of this many bytes.
+    File(u64),
+}
+
+/// What the costs are divided by.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    /// A message of this many bytes.
+    Message(usize),
+    Request,
+    Megabyte,
+    Byte,
+}
+
+/// What the client does.
+enum Demand {
+    Echo { connections: usize, message: usize, in_flight: usize },
+    Http { connections: usize, in_flight: usize },
+    Slow { clients: u32, rate: u64 },
+}
+
+const MIB: usize = 1 << 20;
+const SHORT: Duration = Duration::from_millis(100);
+
+pub(crate) const ALL: &[Workload] = &[
+    Workload {
+        name: "echo-pingpong",
+        about: "64 connections, messages of 64 bytes, one in flight",
+        unit: Unit::Message(64),
+        content: Content::Echo,
+        warm_up: SHORT,
+        demand: Demand::Echo { connections: 64, message: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "echo-pipelined",
+        about: "64 connections, messages of 64 bytes, 32 in flight",
+        unit: Unit::Message(64),
+        content: Content::Echo,
+        warm_up: SHORT,
+        demand: Demand::Echo { connections: 64, message: 64, in_flight: 32 },
+    },
+    Workload {
+        name: "echo-1m",
+        about: "8 connections, messages of 1 MiB, one in flight",
+        unit: Unit::Message(MIB),
+        content: Content::Echo,
+        warm_up: SHORT,
+        demand: Demand::Echo { connections: 8, message: MIB, in_flight: 1 },
+    },
+    Workload {
+        name: "http",
+        about: "64 connections, answers of 13 bytes, one in flight",
+        unit: Unit::Request,
+        content: Content::Hello,
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "http-pipelined",
+        about: "64 connections, answers of 13 bytes, 16 in flight",
+        unit: Unit::Request,
+        content: Content::Hello,
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 64, in_flight: 16 },
+    },
+    Workload {
+        name: "static-1k",
+        about: "64 connections, a file of 1 KiB",
+        unit: Unit::Request,
+        content: Content::File(1 << 10),
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "static-10k",
+        about: "64 connections, a file of 10 KiB",
+        unit: Unit::Request,
+        content: Content::File(10 << 10),
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "static-1m",
+        about: "16 connections, a file of 1 MiB",
+        unit: Unit::Megabyte,
+        content: Content::File(1 << 20),
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 16, in_flight: 1 },
+    },
+    Workload {
+        name: "static-100m",
+        about: "4 connections, a file of 100 MiB",
+        unit: Unit::Megabyte,
+        content: Content::File(100 << 20),
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 4, in_flight: 1 },
+    },
+    Workload {
+        name: "slow-clients",
+        about: "500 clients that each read a file of 100 MiB at 125 kB/s",
+        unit: Unit::Byte,
+        content: Content::File(100 << 20),
+        warm_up: slow::SPREAD.saturating_add(Duration::from_secs(1)),
+        demand: Demand::Slow { clients: 500, rate: 125_000 },
+    },
+];
+
+impl Workload {
+    /// Connects the clients to a server.
+    pub(crate) fn load(&self, to: SocketAddr) -> io::Result<Box<dyn Load>> {
+        let (target, length) = (self.content.target(), self.content.length());
+        Ok(match self.demand {
+            Demand::Echo { connections, message, in_flight } => {
+                Box::new(echo::load(to, connections, message * in_flight)?)
+            }
+            Demand::Http { connections, in_flight } => {
+                Box::new(http::load(to, connections, in_flight, &target, length)?)
+            }
+            Demand::Slow { clients, rate } => {
+                Box::new(slow::Slow::new(to, clients, rate, &target, length)?)
+            }
+        })
+    }
+}
+
+impl Content {
+    /// Body of "Hello, World!".
+    pub(crate) const HELLO: &str = "Hello, World!";
+
+    /// The name of the file that holds it, below the root of a file server.
+    pub(crate) fn file(self) -> String {
+        match self {
+            Content::Echo | Content::Hello => "hello".into(),
+            Content::File(length) => format!("{length}.bin"),
+        }
+    }
+
+    fn target(self) -> String {
+        format!("/{}", self.file())
+    }
+
+    fn length(self) -> u64 {
+        match self {
+            Content::Echo | Content::Hello => Content::HELLO.len() as u64,
+            Content::File(length) => length,
+        }
+    }
+}
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Unit::Message(_) => "message",
+            Unit::Request => "request",
+            Unit::Megabyte => "MB",
+            Unit::Byte => "byte",
+        }
+    }
+
+    /// How many units some work is.
+    pub(crate) fn of(self, work: Work) -> f64 {
+        match self {
+            Unit::Message(length) => work.bytes as f64 / length as f64,
+            Unit::Request => work.answers as f64,
+            Unit::Megabyte => work.bytes as f64 / 1e6,
+            Unit::Byte => work.bytes as f64,
+        }
+    }
+}

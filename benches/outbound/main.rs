@@ -1,0 +1,267 @@
+//! What it costs to send, by kind and size. Run with `cargo bench --bench outbound`.
+//!
+//! One connection over loopback gets the same answer over and over; a round is one answer. The
+//! reactor's callback sends it and asks to be called again when it has left, so a round is a
+//! callback, the queue, and the system calls. Beside it run the bare calls, in a loop that knows
+//! nothing but where it stopped. The client asks for a batch of rounds and takes it away, which is
+//! not measured. Looking for what it asks for is part of both: a turn on one side, a poll and a
+//! receive on the other.
+//!
+//! Where there is a choice the groups show both sides of it: joined or referenced, read beside the
+//! header or by sendfile, sendfile or copy.
+//!
+//! `plan` is the decision alone, for a few fronts of a queue.
+
+use std::fs;
+use std::hint::black_box;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use criterion::{
+    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use sluicegate_reactor::fs::File;
+use sluicegate_reactor::outbound::{Front, plan};
+use sluicegate_reactor::{Bytes, Context, FileTransfer, Handler, Input, Limits, Reactor};
+
+mod bare;
+#[path = "../common/mod.rs"]
+mod common;
+
+use bare::{Bare, Calls};
+
+/// Bytes that a client asks for at a time, rounded up to whole rounds.
+const BATCH: usize = 256 << 10;
+const MOST_ROUNDS: usize = 64;
+const HEADER: usize = 200;
+
+/// A side of the comparison: something that sends rounds to a client.
+trait Sender {
+    fn client(&self) -> &TcpStream;
+    /// Looks for what the client asks for, a round for each byte, and sends what there is room for.
+    fn go(&mut self);
+}
+
+/// An answer, as a handler sends it.
+enum Answer {
+    Slices(Vec<u8>, usize),
+    Shared(Bytes, usize),
+    File(Vec<u8>, File),
+}
+
+impl Answer {
+    fn len(&self) -> usize {
+        match self {
+            Answer::Slices(piece, count) => piece.len() * count,
+            Answer::Shared(piece, count) => piece.len() * count,
+            Answer::File(header, file) => header.len() + file.metadata().unwrap().len as usize,
+        }
+    }
+}
+
+struct Answering {
+    answer: Answer,
+    len: u64,
+    left: usize,
+}
+
+impl Answering {
+    fn next(&mut self, cx: &mut Context<'_>) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        match &self.answer {
+            Answer::Slices(piece, count) => {
+                for _ in 0..*count {
+                    cx.send(&piece[..]);
+                }
+            }
+            Answer::Shared(piece, count) => {
+                for _ in 0..*count {
+                    cx.send(piece.clone());
+                }
+            }
+            Answer::File(header, file) => {
+                cx.send(&header[..]);
+                cx.send(file.region(0, self.len - header.len() as u64));
+            }
+        }
+        if self.left > 0 {
+            cx.request_drain();
+        }
+    }
+}
+
+impl Handler for Answering {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        self.left += input.take().len();
+        self.next(cx);
+    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, (): &mut ()) {
+        self.next(cx);
+    }
+}
+
+impl Sender for common::Server {
+    fn client(&self) -> &TcpStream {
+        &self.clients[0]
+    }
+
+    fn go(&mut self) {
+        self.turn();
+    }
+}
+
+/// Takes what has arrived and says how much it was.
+fn drain(client: &TcpStream, scratch: &mut [u8]) -> usize {
+    // On Linux such a receive drops the bytes without copying them (tcp(7)).
+    let flags = if cfg!(target_os = "linux") { RecvFlags::TRUNC } else { RecvFlags::empty() };
+    let mut all = 0;
+    loop {
+        match recv(client, &mut *scratch, flags) {
+            Ok((_, 0)) => panic!("the server has closed"),
+            Ok((_, count)) => all += count,
+            Err(Errno::AGAIN) => return all,
+            Err(error) => panic!("draining: {error}"),
+        }
+    }
+}
+
+/// One group: rounds of `len` bytes.
+struct Group<'a> {
+    group: BenchmarkGroup<'a, WallTime>,
+    len: usize,
+    scratch: Vec<u8>,
+}
+
+impl Group<'_> {
+    fn new<'a>(criterion: &'a mut Criterion, name: &str, len: usize) -> Group<'a> {
+        let mut group = criterion.benchmark_group(format!("outbound/{name}"));
+        group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+        group.throughput(Throughput::Bytes(len as u64));
+        Group { group, len, scratch: vec![0; 1 << 20] }
+    }
+
+    fn reactor(&mut self, name: &str, answer: Answer, limits: Limits) -> &mut Self {
+        assert_eq!(answer.len(), self.len);
+        // The quantum is for the sake of other connections, and there are none.
+        let limits = Limits {
+            send_quantum: usize::MAX,
+            receive_quantum: usize::MAX,
+            quantum_calls: u32::MAX,
+            ..limits
+        };
+        let len = self.len as u64;
+        let server = common::Server::new(Answering { answer, len, left: 0 }, limits, 1);
+        server.clients[0].set_nonblocking(true).unwrap();
+        self.run(name, server)
+    }
+
+    fn bare(&mut self, name: &str, calls: Calls) -> &mut Self {
+        let bare = Bare::new(calls, self.len);
+        self.run(name, bare)
+    }
+
+    fn run(&mut self, name: &str, mut sender: impl Sender) -> &mut Self {
+        let Group { group, len, scratch } = self;
+        group.bench_function(name, |b| {
+            b.iter_custom(|times| rounds(&mut sender, times, *len, scratch));
+        });
+        self
+    }
+}
+
+/// Sends so many rounds, a batch at a time.
+fn rounds(sender: &mut impl Sender, times: u64, len: usize, scratch: &mut [u8]) -> Duration {
+    let mut elapsed = Duration::ZERO;
+    let mut left = times as usize;
+    while left > 0 {
+        let batch = left.min(MOST_ROUNDS).min(BATCH.div_ceil(len));
+        let mut missing = batch * len;
+        sender.client().write_all(&[b'.'; MOST_ROUNDS][..batch]).unwrap();
+        while missing > 0 {
+            let start = Instant::now();
+            sender.go();
+            elapsed += start.elapsed();
+            missing -= drain(sender.client(), scratch);
+        }
+        left -= batch;
+    }
+    elapsed
+}
+
+fn outbound(criterion: &mut Criterion) {
+    let default = Limits::default;
+    let referenced = || Limits { join: 0, join_in_room: 0, ..default() };
+    let piece = |len| Bytes::from(vec![b'.'; len]);
+
+    Group::new(criterion, "16 x 64 B", 16 * 64)
+        .reactor("joined", Answer::Slices(vec![b'.'; 64], 16), default())
+        .bare("send", Calls::Send);
+    Group::new(criterion, "borrowed 2 KiB", 2 << 10)
+        .reactor("written through", Answer::Slices(vec![b'.'; 2 << 10], 1), default())
+        .bare("send", Calls::Send);
+    Group::new(criterion, "shared 64 KiB", 64 << 10)
+        .reactor("referenced", Answer::Shared(piece(64 << 10), 1), default())
+        .bare("send", Calls::Send);
+    Group::new(criterion, "16 x shared 1 KiB", 16 << 10)
+        .reactor("joined", Answer::Shared(piece(1 << 10), 16), default())
+        .reactor("referenced", Answer::Shared(piece(1 << 10), 16), referenced())
+        .bare("send", Calls::Send);
+}
+
+fn files(criterion: &mut Criterion) {
+    let default = Limits::default;
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outbound");
+    let file = |len: usize| {
+        fs::write(&path, vec![b'.'; len]).unwrap();
+        fs::File::open(&path).unwrap()
+    };
+    let answer = || {
+        let directory = Reactor::new().unwrap().fs().open_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Answer::File(vec![b'.'; HEADER], directory.open("outbound").unwrap())
+    };
+
+    let small = file(10 << 10);
+    let mut group = Group::new(criterion, "header + file of 10 KiB", HEADER + (10 << 10));
+    group
+        .reactor("read beside", answer(), default())
+        .reactor("sendfile", answer(), Limits { small_file: 0, ..default() })
+        .bare("read, send", Calls::ReadSend(small));
+    drop(group);
+
+    let large = file(1 << 20);
+    let copy = Limits { files: FileTransfer::Copy, ..default() };
+    let mut group = Group::new(criterion, "header + file of 1 MiB", HEADER + (1 << 20));
+    group.reactor("sendfile", answer(), default()).reactor("copy", answer(), copy);
+    #[cfg(target_os = "linux")]
+    group.bare("send, sendfile", Calls::Sendfile(large));
+}
+
+fn decision(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let memory = Front { pieces: 1, memory: 200, ..Front::default() };
+    let small = Front { file_left: 10 << 10, file_len: 10 << 10, ..memory };
+    let large = Front { file_left: 1 << 20, file_len: 1 << 20, ..memory };
+    let fronts = [memory, small, large, Front { pieces: 0, memory: 0, ..large }];
+    let mut group = criterion.benchmark_group("outbound/plan");
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group.throughput(Throughput::Elements(fronts.len() as u64));
+    group.bench_function("4 fronts", |b| {
+        b.iter(|| {
+            for front in &fronts {
+                black_box(plan(black_box(front), black_box(&limits)));
+            }
+        });
+    });
+}
+
+criterion_group!(benches, outbound, files, decision);
+criterion_main!(benches);

@@ -1,0 +1,42 @@
+//! Sends back what it receives.
+//!
+//! `cargo run --release --example echo -- --port 7000`
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluicegate_protocols::raw::{Protocol, Raw};
+use sluicegate_reactor::{Context, Listen, Reactor};
+
+mod common;
+
+struct Echo;
+
+impl Protocol for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut (), bytes: &[u8]) {
+        cx.send(bytes);
+    }
+}
+
+/// Sends back what it receives.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    common::main(|| {
+        let mut reactor = Reactor::new()?;
+        let echo = reactor.register(Raw(Echo));
+        options.server.run(reactor, echo, &Listen::default(), |at| format!("echo on {at}"))
+    })
+}

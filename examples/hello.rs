@@ -1,0 +1,40 @@
+//! Answers every HTTP request with "Hello, World!".
+//!
+//! `cargo run --release --example hello -- --port 8080`
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+use sluicegate_reactor::{Listen, Reactor};
+
+mod common;
+
+struct Hello;
+
+impl Service for Hello {
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        reply.header("Content-Type", "text/plain").send("Hello, World!")
+    }
+}
+
+/// Answers every HTTP request with "Hello, World!".
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    common::main(|| {
+        let mut reactor = Reactor::new()?;
+        let hello = reactor.register(Http::new(Hello));
+        options
+            .server
+            .run(reactor, hello, &Listen::default(), |at| format!("hello on http://{at}/"))
+    })
+}

@@ -1,0 +1,130 @@
+//! Serves the files of a directory over HTTP.
+//!
+//! `cargo run --release --example http -- some/directory --port 8080`
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use clap::Parser;
+use sluicegate_protocols::http::files::{Files, FilesOptions};
+use sluicegate_protocols::http::{Answered, Http, Record, Reply, Request, Service};
+use sluicegate_reactor::{FileTransfer, Limits, Listen, Reactor};
+
+mod common;
+
+/// Serves the files of a directory over HTTP.
+#[derive(Parser)]
+struct Options {
+    /// The directory.
+    #[arg(value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+    #[command(flatten)]
+    server: common::Server,
+    /// File to serve for its directory; may be given several times, the first that exists is taken.
+    #[arg(long, value_name = "NAME", default_value = "index.html")]
+    index: Vec<String>,
+    /// Do not list directories.
+    #[arg(long)]
+    no_listing: bool,
+    /// Print a line for each answer, in the Combined format.
+    #[arg(long)]
+    access_log: bool,
+    /// Move files through a buffer instead of sendfile.
+    #[arg(long)]
+    copy: bool,
+}
+
+/// The files, and the access log.
+struct Site {
+    files: Files,
+    log: Option<AccessLog>,
+}
+
+impl Service for Site {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        self.files.serve(request, reply)
+    }
+
+    fn wants_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    fn on_sent(&mut self, record: &Record<'_>) {
+        if let Some(log) = &self.log {
+            log.print(record);
+        }
+    }
+}
+
+/// Prints lines from a thread of its own, so that the reactor makes no system call for them.
+struct AccessLog {
+    lines: Option<SyncSender<String>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl AccessLog {
+    /// Most lines that wait to be printed. With more, the server waits for its reader.
+    const WAITING: usize = 4096;
+
+    fn new() -> AccessLog {
+        let (lines, waiting) = sync_channel(AccessLog::WAITING);
+        let writer = thread::spawn(move || {
+            // The reader may have gone; the server goes on without a log.
+            let _ = write_lines(&waiting);
+        });
+        AccessLog { lines: Some(lines), writer: Some(writer) }
+    }
+
+    fn print(&self, record: &Record<'_>) {
+        if let Some(lines) = &self.lines {
+            let _ = lines.send(record.to_string());
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.lines = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Writes what waits in as few calls as possible, and then waits.
+fn write_lines(waiting: &Receiver<String>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 << 10, io::stdout());
+    while let Ok(line) = waiting.recv() {
+        writeln!(out, "{line}")?;
+        for line in waiting.try_iter() {
+            writeln!(out, "{line}")?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    common::main(|| {
+        let mut reactor = Reactor::new()?;
+        let listing = !options.no_listing;
+        let files = FilesOptions { index: options.index, listing, ..FilesOptions::default() };
+        let files = Files::new(reactor.fs(), &options.root, files)?;
+        let log = options.access_log.then(AccessLog::new);
+        let site = reactor.register(Http::new(Site { files, log }));
+
+        let files = if options.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
+        let listen = Listen { limits: Limits { files, ..Limits::default() }, ..Listen::default() };
+        let root = std::path::absolute(&options.root)?;
+        options
+            .server
+            .run(reactor, site, &listen, |at| format!("http://{at}/ serves {}", root.display()))
+    })
+}

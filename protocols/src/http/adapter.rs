@@ -1,0 +1,304 @@
+//! The handler around a service: requests found in what arrives, answers sent in order.
+
+use std::mem::MaybeUninit;
+
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Timeout, Turn};
+
+use super::head::{self, Scan};
+use super::limits::MAX_HEADERS;
+use super::log::Journal;
+use super::reply::{Persistence, Scratch};
+use super::request::Framing;
+use super::{Answered, HttpLimits, Method, Reply, Request, Service, Status, Version};
+
+/// Most empty lines before a request line that are ignored (RFC 9112, section 2.2).
+const MOST_BLANK_LINES: u8 = 4;
+
+/// An HTTP/1.1 server as a handler of the reactor.
+///
+/// ```no_run
+/// # use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
+/// # struct Hello;
+/// # impl Service for Hello {
+/// #     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered { reply.send("") }
+/// # }
+/// use sluicegate_reactor::{Listen, Reactor};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let http = reactor.register(Http::with(Hello, HttpLimits::default()));
+/// reactor.listen("127.0.0.1:8080", &Listen::default(), http)?;
+/// reactor.run()
+/// # }
+/// ```
+pub struct Http<S: Service> {
+    service: S,
+    limits: HttpLimits,
+    scratch: Scratch,
+}
+
+impl<S: Service> Http<S> {
+    /// Around a service, with the default limits.
+    pub fn new(service: S) -> Http<S> {
+        Http::with(service, HttpLimits::default())
+    }
+
+    /// Around a service, with limits.
+    pub fn with(service: S, limits: HttpLimits) -> Http<S> {
+        Http { service, limits, scratch: Scratch::new() }
+    }
+
+    /// The service.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.service
+    }
+}
+
+/// What is kept for a connection.
+pub struct Session {
+    stage: Stage,
+    requests: u32,
+    /// Whether the deadline for the present stage is running.
+    timed: bool,
+    /// What is still to be logged, if that is wanted at all.
+    journal: Option<Box<Journal>>,
+}
+
+const _: () = assert!(size_of::<Session>() <= 48);
+
+/// What is expected from the client next.
+enum Stage {
+    /// A head, of which so much was looked at.
+    Head { scan: Scan, blank_lines: u8 },
+    /// The rest of a body that nobody reads.
+    Body { left: u64 },
+}
+
+impl Stage {
+    fn start() -> Stage {
+        Stage::Head { scan: Scan::default(), blank_lines: 0 }
+    }
+}
+
+/// What became of a look at the input.
+enum Step {
+    /// Something was finished; there may be more.
+    Again,
+    /// The next thing has begun and is not all there.
+    Incomplete,
+    /// Nothing is left to look at, or nothing more is wanted now.
+    Rest,
+}
+
+impl<S: Service> Handler for Http<S> {
+    type Session = Session;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
+        let journal = self.service.wants_log().then(|| Journal::new(cx.peer_address().ok()));
+        Session { stage: Stage::start(), requests: 0, timed: false, journal: journal.map(Box::new) }
+    }
+
+    fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
+        self.scratch.begin(cx);
+        loop {
+            match self.step(cx, session, input) {
+                Step::Again => session.stop_clock(cx),
+                Step::Incomplete => break session.start_clock(cx, &self.limits),
+                Step::Rest => break,
+            }
+        }
+        self.scratch.flush(cx);
+        if session.journal.as_ref().is_some_and(|journal| !journal.is_empty()) {
+            cx.request_drain();
+        }
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        let Some(journal) = &mut session.journal else { return };
+        journal.report(&mut self.service, cx.sent());
+        if !journal.is_full() {
+            cx.resume();
+        }
+        if !journal.is_empty() {
+            cx.request_drain();
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Session, which: Timeout) {
+        match which {
+            Timeout::WriteStall => cx.abort(),
+            Timeout::Idle => cx.close(),
+            // The rest may well be there, but was not read because the client takes no answers.
+            Timeout::Own if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
+            Timeout::Own => match session.stage {
+                Stage::Head { .. } => {
+                    self.scratch.begin(cx);
+                    self.refuse(cx, session, b"", Status::REQUEST_TIMEOUT);
+                    self.scratch.flush(cx);
+                }
+                // Its answer was sent already.
+                Stage::Body { .. } => cx.close(),
+            },
+        }
+    }
+
+    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Session, _: Reason) {
+        if let Some(mut journal) = session.journal {
+            let sent = cx.peer(id).sent();
+            journal.report(&mut self.service, sent);
+            journal.report_cut_off(&mut self.service, sent);
+        }
+    }
+}
+
+impl<S: Service> Http<S> {
+    /// Looks at the front of the input.
+    #[inline]
+    fn step(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) -> Step {
+        if input.is_empty() || !cx.wants_input() {
+            return Step::Rest;
+        }
+        match &mut session.stage {
+            Stage::Body { left } => {
+                let count =
+                    usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                input.consume(count);
+                *left -= count as u64;
+                if *left > 0 {
+                    return Step::Incomplete;
+                }
+                session.stage = Stage::start();
+            }
+            Stage::Head { scan, blank_lines } if input.starts_with(b"\r\n") => {
+                input.consume(2);
+                (*scan, *blank_lines) = (Scan::default(), *blank_lines + 1);
+                if *blank_lines > MOST_BLANK_LINES {
+                    self.refuse(cx, session, b"", Status::BAD_REQUEST);
+                }
+            }
+            Stage::Head { scan, .. } => match head::find_end(input, scan, &self.limits) {
+                Ok(None) => return Step::Incomplete,
+                Ok(Some(end)) => {
+                    let head = &input.bytes()[..end];
+                    input.consume(end);
+                    self.answer(cx, session, head);
+                }
+                Err(status) => self.refuse(cx, session, input.bytes(), status),
+            },
+        }
+        Step::Again
+    }
+
+    /// Answers the request of a whole head.
+    #[inline]
+    fn answer(&mut self, cx: &mut Context<'_>, session: &mut Session, head: &[u8]) {
+        let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
+        let request = match head::parse(head, slots, &self.limits) {
+            Ok(request) => request,
+            Err(status) => return self.refuse_head(cx, session, head, status),
+        };
+        session.requests = session.requests.saturating_add(1);
+        let (left, close) = self.plan(session, &request);
+        let persistence = match request.version {
+            _ if close => Persistence::Close,
+            Version::Http10 => Persistence::KeepAlive,
+            Version::Http11 => Persistence::Implied,
+        };
+        session.stage = if left == 0 { Stage::start() } else { Stage::Body { left } };
+        let head_only = request.method == Method::Head;
+        let reply = Reply::new(cx, &mut self.scratch, persistence, head_only);
+        let answered = self.service.call(&request, reply);
+        self.answered(cx, session, head, Some(&request), &answered);
+    }
+
+    /// How many bytes of body are to be skipped, and whether the connection closes.
+    fn plan(&self, session: &Session, request: &Request<'_>) -> (u64, bool) {
+        let is_last = self.limits.requests.is_some_and(|most| session.requests >= most);
+        let close = is_last || !request.keep_alive;
+        match request.framing {
+            Framing::None | Framing::Length(0) => (0, close),
+            // A client that was not told to continue may send its body or not.
+            Framing::Length(_) if request.expects_continue => (0, true),
+            Framing::Length(length) if length <= self.limits.drain => (length, close),
+            Framing::Length(_) | Framing::Chunked => (0, true),
+        }
+    }
+
+    /// Does what follows from an answer.
+    #[inline]
+    fn answered(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        head: &[u8],
+        request: Option<&Request<'_>>,
+        answered: &Answered,
+    ) {
+        if let Some(journal) = &mut session.journal {
+            let end = cx.sent() + cx.pending() + self.scratch.out.len() as u64;
+            let time = self.scratch.clock.second();
+            journal.note(head, request, answered, end, time);
+            if journal.is_full() {
+                cx.pause();
+            }
+        }
+        if answered.close {
+            self.scratch.flush(cx);
+            cx.close();
+        }
+    }
+
+    /// A head that breaks a rule, unless its only fault is a later minor version.
+    #[cold]
+    fn refuse_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        head: &[u8],
+        status: Status,
+    ) {
+        match head::later_minor_version(head) {
+            Some(digit) => {
+                let mut head = head.to_vec();
+                head[digit] = b'1';
+                self.answer(cx, session, &head);
+            }
+            None => self.refuse(cx, session, head, status),
+        }
+    }
+
+    /// Answers with an error and closes.
+    #[cold]
+    fn refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        received: &[u8],
+        status: Status,
+    ) {
+        let head_only = received.starts_with(b"HEAD ");
+        let reply = Reply::new(cx, &mut self.scratch, Persistence::Close, head_only);
+        let answered = reply.error(status);
+        self.answered(cx, session, received, None, &answered);
+    }
+}
+
+impl Session {
+    /// Lets the deadline run, unless it does: what trickles in does not move it.
+    #[inline]
+    fn start_clock(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {
+        if !self.timed {
+            self.timed = true;
+            cx.set_deadline(Some(limits.head_timeout));
+        }
+    }
+
+    #[inline]
+    fn stop_clock(&mut self, cx: &mut Context<'_>) {
+        if self.timed {
+            self.timed = false;
+            cx.set_deadline(None);
+        }
+    }
+}

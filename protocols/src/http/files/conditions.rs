@@ -1,0 +1,364 @@
+//! Requests with a condition, and requests for a part: RFC 9110, sections 13 and 14.
+
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::http::Method;
+
+/// What a request is compared with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Validators<'a> {
+    /// The entity tag, a strong one, with its quotes.
+    pub(super) etag: &'a str,
+    /// What `Last-Modified` says, in seconds since 1970.
+    pub(super) modified: u64,
+    /// The length of the whole.
+    pub(super) len: u64,
+}
+
+/// What to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// 200 with all of it.
+    Whole,
+    /// 206 with these bytes.
+    Part(Range<u64>),
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not what the client thinks.
+    PreconditionFailed,
+    /// 416: it has no such bytes.
+    NotSatisfiable,
+}
+
+/// Whether a header field can lead to anything but the whole. Most requests have none that can.
+pub(super) fn is_relevant(name: &str) -> bool {
+    let candidates: &[&str] = match name.len() {
+        5 => &["Range"],
+        8 => &["If-Match", "If-Range"],
+        13 => &["If-None-Match"],
+        17 => &["If-Modified-Since"],
+        19 => &["If-Unmodified-Since"],
+        _ => &[],
+    };
+    candidates.iter().any(|candidate| candidate.eq_ignore_ascii_case(name))
+}
+
+/// What a GET or HEAD with these header fields is answered with. The order is that of section
+/// 13.2.2. Dates that are none, and ranges that are malformed, are ignored.
+pub(super) fn evaluate<'h>(
+    method: Method<'_>,
+    headers: impl Iterator<Item = (&'h str, &'h [u8])>,
+    file: Validators<'_>,
+) -> Outcome {
+    let asked = Asked::collect(headers, file.etag);
+    match (asked.if_match, asked.if_unmodified_since) {
+        (Some(false), _) => return Outcome::PreconditionFailed,
+        (None, Some(date)) if file.modified > date => return Outcome::PreconditionFailed,
+        _ => {}
+    }
+    match (asked.if_none_match, asked.if_modified_since) {
+        (Some(true), _) => return Outcome::NotModified,
+        (None, Some(date)) if file.modified <= date => return Outcome::NotModified,
+        _ => {}
+    }
+    match asked.range {
+        Some(range) if method == Method::Get && if_range(asked.if_range, file) => {
+            part(range, file.len)
+        }
+        _ => Outcome::Whole,
+    }
+}
+
+/// The header fields that matter here. Those that are lists may come in several lines; of the
+/// others the first counts.
+#[derive(Default)]
+struct Asked<'h> {
+    /// Whether one of the tags is the file's.
+    if_match: Option<bool>,
+    if_none_match: Option<bool>,
+    if_modified_since: Option<u64>,
+    if_unmodified_since: Option<u64>,
+    if_range: Option<&'h [u8]>,
+    range: Option<&'h [u8]>,
+}
+
+impl<'h> Asked<'h> {
+    fn collect(headers: impl Iterator<Item = (&'h str, &'h [u8])>, etag: &str) -> Asked<'h> {
+        let mut asked = Asked::default();
+        for (name, value) in headers.filter(|(name, _)| is_relevant(name)) {
+            let is = |candidate: &str| name.eq_ignore_ascii_case(candidate);
+            if is("If-Match") {
+                let known = asked.if_match.unwrap_or(false);
+                asked.if_match = Some(known || names(value, etag, Comparison::Strong));
+            } else if is("If-None-Match") {
+                let known = asked.if_none_match.unwrap_or(false);
+                asked.if_none_match = Some(known || names(value, etag, Comparison::Weak));
+            } else if is("If-Modified-Since") {
+                asked.if_modified_since = asked.if_modified_since.or_else(|| date(value));
+            } else if is("If-Unmodified-Since") {
+                asked.if_unmodified_since = asked.if_unmodified_since.or_else(|| date(value));
+            } else if is("If-Range") {
+                asked.if_range = asked.if_range.or(Some(value));
+            } else {
+                asked.range = asked.range.or(Some(value));
+            }
+        }
+        asked
+    }
+}
+
+/// How entity tags are compared (section 8.8.3.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    /// A weak tag equals none.
+    Strong,
+    /// Only what is quoted counts.
+    Weak,
+}
+
+/// Whether a list of entity tags, or `*`, names this one. It ends where it is malformed.
+fn names(list: &[u8], etag: &str, comparison: Comparison) -> bool {
+    if list == b"*" {
+        return true;
+    }
+    let mut rest = list;
+    loop {
+        rest = trim_start(rest);
+        let (tag, is_weak) = match rest.strip_prefix(b"W/") {
+            Some(tag) => (tag, true),
+            None => (rest, false),
+        };
+        // A tag may contain commas, but no quotes.
+        let closing = tag.iter().skip(1).position(|byte| *byte == b'"');
+        let (Some(b'"'), Some(closing)) = (tag.first(), closing) else { return false };
+        let (tag, after) = tag.split_at(closing + 2);
+        if tag == etag.as_bytes() && !(is_weak && comparison == Comparison::Strong) {
+            return true;
+        }
+        rest = after;
+    }
+}
+
+/// Without the commas and the whitespace before the next element of a list.
+fn trim_start(list: &[u8]) -> &[u8] {
+    let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','));
+    &list[start.unwrap_or(list.len())..]
+}
+
+/// Seconds since 1970 of a date in any of the three forms.
+fn date(value: &[u8]) -> Option<u64> {
+    let date: SystemTime = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
+    date.duration_since(UNIX_EPOCH).ok().as_ref().map(Duration::as_secs)
+}
+
+/// Whether the range still belongs to what the client has: the same tag, compared strongly, or
+/// exactly the same date.
+fn if_range(value: Option<&[u8]>, file: Validators<'_>) -> bool {
+    value.is_none_or(|value| value == file.etag.as_bytes() || date(value) == Some(file.modified))
+}
+
+/// What a `Range` asks for. Several ranges are answered with the whole, as is allowed.
+fn part(range: &[u8], len: u64) -> Outcome {
+    match single(range) {
+        Some(Spec::From(first, _)) if first >= len => Outcome::NotSatisfiable,
+        Some(Spec::From(first, last)) => Outcome::Part(first..last.saturating_add(1).min(len)),
+        Some(Spec::Last(0)) => Outcome::NotSatisfiable,
+        // There is no way to write down a part of nothing.
+        Some(Spec::Last(_)) if len == 0 => Outcome::Whole,
+        Some(Spec::Last(count)) => Outcome::Part(len.saturating_sub(count)..len),
+        None => Outcome::Whole,
+    }
+}
+
+/// One range of bytes.
+enum Spec {
+    /// From the first to the last position, which is included.
+    From(u64, u64),
+    /// So many at the end.
+    Last(u64),
+}
+
+fn single(range: &[u8]) -> Option<Spec> {
+    let (unit, set) = std::str::from_utf8(range).ok()?.split_once('=')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let mut specs = set.split(',').map(|s| s.trim_matches([' ', '\t'])).filter(|s| !s.is_empty());
+    let (Some(spec), None) = (specs.next(), specs.next()) else { return None };
+    let (first, last) = spec.split_once('-')?;
+    match (first, last) {
+        ("", last) => Some(Spec::Last(number(last)?)),
+        (first, "") => Some(Spec::From(number(first)?, u64::MAX)),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(Spec::From(first, last))
+        }
+    }
+}
+
+/// A number of any length: one that is too large stands for the largest.
+fn number(digits: &str) -> Option<u64> {
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ETAG: &str = "\"a,b\"";
+    /// Sun, 06 Nov 1994 08:49:37 GMT
+    const MODIFIED: u64 = 784_111_777;
+    const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+
+    fn ask(method: Method<'_>, fields: &[(&str, &str)], len: u64) -> Outcome {
+        let file = Validators { etag: ETAG, modified: MODIFIED, len };
+        evaluate(method, fields.iter().map(|(name, value)| (*name, value.as_bytes())), file)
+    }
+
+    fn get(fields: &[(&str, &str)]) -> Outcome {
+        ask(Method::Get, fields, 100)
+    }
+
+    #[test]
+    fn if_match_needs_the_same_strong_tag() {
+        use Outcome::{PreconditionFailed as Failed, Whole};
+        let table = [
+            ("*", Whole),
+            ("\"a,b\"", Whole),
+            ("\"x\" , ,\t\"a,b\"", Whole),
+            ("W/\"x\",\"a,b\"", Whole),
+            ("W/\"a,b\"", Failed),
+            ("\"a\"", Failed),
+            ("a,b", Failed),
+            ("\"a,b", Failed),
+            ("\"", Failed),
+            ("W/", Failed),
+            ("", Failed),
+            ("\"a,b\"x", Whole),
+        ];
+        for (list, expected) in table {
+            assert_eq!(get(&[("if-match", list)]), expected, "{list}");
+        }
+        assert_eq!(get(&[("If-Match", "\"x\""), ("If-Match", "\"a,b\"")]), Whole);
+        assert_eq!(get(&[("If-Match", "\"a,b\""), ("If-Match", "\"x\"")]), Whole);
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly() {
+        for list in ["*", "\"a,b\"", "W/\"a,b\"", "\"x\",W/\"a,b\""] {
+            assert_eq!(get(&[("If-None-Match", list)]), Outcome::NotModified, "{list}");
+            assert_eq!(
+                ask(Method::Head, &[("If-None-Match", list)], 1),
+                Outcome::NotModified,
+                "{list}"
+            );
+        }
+        for list in ["\"x\"", "\"b\"", "a,b", "W/x", ""] {
+            assert_eq!(get(&[("If-None-Match", list)]), Outcome::Whole, "{list}");
+        }
+    }
+
+    #[test]
+    fn dates_are_read_in_three_forms_and_ignored_in_others() {
+        let forms = [AT, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
+        for date in forms {
+            assert_eq!(get(&[("If-Modified-Since", date)]), Outcome::NotModified, "{date}");
+            assert_eq!(get(&[("If-Unmodified-Since", date)]), Outcome::Whole, "{date}");
+        }
+        assert_eq!(get(&[("If-Modified-Since", AFTER)]), Outcome::NotModified);
+        assert_eq!(get(&[("If-Modified-Since", BEFORE)]), Outcome::Whole);
+        assert_eq!(get(&[("If-Unmodified-Since", AFTER)]), Outcome::Whole);
+        assert_eq!(get(&[("If-Unmodified-Since", BEFORE)]), Outcome::PreconditionFailed);
+        for none in ["", "yesterday", "0", "1994-11-06T08:49:37Z", "Sun, 99 Nov 1994 08:49:37 GMT"]
+        {
+            assert_eq!(get(&[("If-Modified-Since", none)]), Outcome::Whole, "{none}");
+            assert_eq!(get(&[("If-Unmodified-Since", none)]), Outcome::Whole, "{none}");
+        }
+    }
+
+    #[test]
+    fn tags_come_before_dates_and_match_before_none_match() {
+        let fields = [("If-None-Match", "\"x\""), ("If-Modified-Since", AT)];
+        assert_eq!(get(&fields), Outcome::Whole);
+        let fields = [("If-Match", ETAG), ("If-Unmodified-Since", BEFORE)];
+        assert_eq!(get(&fields), Outcome::Whole);
+        let fields = [("If-None-Match", ETAG), ("If-Match", "\"x\"")];
+        assert_eq!(get(&fields), Outcome::PreconditionFailed);
+        let fields = [("Range", "bytes=0-1"), ("If-None-Match", ETAG)];
+        assert_eq!(get(&fields), Outcome::NotModified);
+    }
+
+    #[test]
+    fn a_range_is_cut_to_the_file_and_nonsense_is_ignored() {
+        use Outcome::{NotSatisfiable as Not, Part, Whole};
+        let table = [
+            ("bytes=0-0", Part(0..1)),
+            ("bytes=10-19", Part(10..20)),
+            ("BYTES=10-", Part(10..100)),
+            ("bytes=99-500", Part(99..100)),
+            ("bytes=-1", Part(99..100)),
+            ("bytes=-1000", Part(0..100)),
+            ("bytes=, 0-1 ,", Part(0..2)),
+            ("bytes=0-99999999999999999999999", Part(0..100)),
+            ("bytes=0-18446744073709551615", Part(0..100)),
+            ("bytes=-99999999999999999999999", Part(0..100)),
+            ("bytes=100-", Not),
+            ("bytes=100-200", Not),
+            ("bytes=-0", Not),
+            ("bytes=99999999999999999999999-", Not),
+            ("bytes=2-1", Whole),
+            ("bytes=0-1,5-6", Whole),
+            ("bytes=", Whole),
+            ("bytes=-", Whole),
+            ("bytes=+1-2", Whole),
+            ("bytes=1 - 2", Whole),
+            ("bytes=1-2-3", Whole),
+            ("bytes=0x1-2", Whole),
+            ("bytes 0-1", Whole),
+            ("lines=0-1", Whole),
+            ("", Whole),
+        ];
+        for (range, expected) in table {
+            assert_eq!(get(&[("Range", range)]), expected, "{range}");
+            assert_eq!(ask(Method::Head, &[("Range", range)], 100), Whole, "{range}");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_has_no_part() {
+        for (range, expected) in [
+            ("bytes=0-", Outcome::NotSatisfiable),
+            ("bytes=-0", Outcome::NotSatisfiable),
+            ("bytes=-5", Outcome::Whole),
+        ] {
+            assert_eq!(ask(Method::Get, &[("Range", range)], 0), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_sent_only_of_what_the_client_has() {
+        let part = Outcome::Part(0..2);
+        let table = [
+            (ETAG, part.clone()),
+            (AT, part.clone()),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", part),
+            ("W/\"a,b\"", Outcome::Whole),
+            ("\"x\"", Outcome::Whole),
+            (AFTER, Outcome::Whole),
+            (BEFORE, Outcome::Whole),
+            ("*", Outcome::Whole),
+            ("", Outcome::Whole),
+        ];
+        for (validator, expected) in table {
+            let fields = [("If-Range", validator), ("Range", "bytes=0-1")];
+            assert_eq!(get(&fields), expected, "{validator}");
+        }
+        assert_eq!(get(&[("If-Range", ETAG)]), Outcome::Whole);
+    }
+}

@@ -1,0 +1,306 @@
+//! Static files and listings of directories.
+//!
+//! [`Files`] is a [`Service`], and a part of one: [`Files::serve`] answers a request that a service
+//! has decided to be for a file.
+//!
+//! # What is served
+//!
+//! - Regular files beneath a root directory, to GET and HEAD. Symbolic links are followed as long
+//!   as they stay beneath it; one that leaves is answered with 403. What is neither a file nor a
+//!   directory is answered with 404, and does not block.
+//! - For a directory its first existing [index file](FilesOptions::index), else its
+//!   [listing](FilesOptions::listing), else 403. Without a slash at the end it is redirected to
+//!   itself with one.
+//! - A listing is a page without scripts, or JSON for those who accept that rather than HTML. It is
+//!   sorted by `?sort=name`, `size` or `time`, and `order=asc` or `desc`.
+//! - Names that begin with a dot are not served, nor listed, unless [asked
+//!   for](FilesOptions::hidden); `/.well-known` is.
+//! - A path is decoded once. Segments `.` and `..` and an encoded slash are answered with 404, an
+//!   encoded NUL and a broken escape with 400. The query means something to listings only.
+//!
+//! - Conditions and ranges are honoured; several ranges at once are answered with the whole.
+//!
+//! # The cache
+//!
+//! Open files, their header fields and the bytes of small ones are kept. For
+//! [`valid_for`](FilesOptions::valid_for) an entry is used without a system call; after that the
+//! name is opened anew, and if inode, size and modification time are what they were the entry
+//! stays. Errors are not kept.
+//!
+//! ```
+//! use sluicegate_protocols::http::Http;
+//! use sluicegate_protocols::http::files::{Files, FilesOptions};
+//! use sluicegate_reactor::Reactor;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut reactor = Reactor::new()?;
+//! let files = Files::new(reactor.fs(), ".", FilesOptions::default())?;
+//! reactor.register(Http::new(files));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sluicegate_reactor::fs::{Dir, File, Fs, Metadata};
+
+use super::{Answered, Method, Reply, Request, Service, Status};
+use cache::Cache;
+use entry::Entry;
+use listing::{Listing, Order};
+use page::CONTENT_SECURITY_POLICY;
+use path::Refused;
+
+mod cache;
+mod conditions;
+mod entry;
+mod json;
+mod listing;
+mod page;
+mod path;
+mod types;
+
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// What is served, and what is kept of it.
+///
+/// ```
+/// use sluicegate_protocols::http::files::FilesOptions;
+///
+/// let options = FilesOptions { listing: false, ..FilesOptions::default() };
+/// assert_eq!(options.index, ["index.html"]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesOptions {
+    /// Names of files that are served for their directory; the first that exists. Default:
+    /// `index.html`.
+    pub index: Vec<String>,
+    /// Whether directories without an index file are listed. Default: yes.
+    pub listing: bool,
+    /// Most names that are read for a listing; it says if there are more. Each is looked at, which
+    /// takes some microseconds, and the reactor does nothing else meanwhile. Default 10,000.
+    pub listing_names: usize,
+    /// Whether names that begin with a dot are served and listed. Default: no.
+    pub hidden: bool,
+    /// How long a file is served from the cache without looking at the disk. Default 1 s.
+    pub valid_for: Duration,
+    /// Files of at most so many bytes are kept in memory, longer ones are kept open. Default
+    /// 64 KiB.
+    pub small_body: usize,
+    /// Most files that are kept. Default 1024.
+    pub cache_files: usize,
+    /// Most bytes that are kept. A file that is kept open counts as 64 KiB, so this bounds the
+    /// number of descriptors too. Default 16 MiB.
+    pub cache_bytes: usize,
+}
+
+impl Default for FilesOptions {
+    fn default() -> FilesOptions {
+        FilesOptions {
+            index: vec!["index.html".to_owned()],
+            listing: true,
+            listing_names: 10_000,
+            hidden: false,
+            valid_for: Duration::from_secs(1),
+            small_body: 64 << 10,
+            cache_files: 1024,
+            cache_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Serves the files beneath a directory.
+pub struct Files {
+    root: Dir,
+    options: FilesOptions,
+    cache: Cache<Entry>,
+    /// The path of the current request, decoded; kept for its memory.
+    path: Vec<u8>,
+}
+
+/// What is under a path.
+enum Found {
+    /// A regular file, and the name that tells its type.
+    File(File, Metadata, Vec<u8>),
+    /// A directory without an index file.
+    Directory(File),
+    /// A directory that was asked for like a file.
+    NeedsSlash,
+    /// Something that is not served.
+    Other,
+}
+
+impl Files {
+    /// Serves the files beneath `root`.
+    ///
+    /// # Errors
+    /// What opening the directory says, with its name.
+    pub fn new(fs: Fs, root: impl AsRef<Path>, options: FilesOptions) -> io::Result<Files> {
+        let cache = Cache::new(options.cache_files, options.cache_bytes);
+        Ok(Files { root: fs.open_dir(root)?, options, cache, path: Vec::new() })
+    }
+
+    /// Answers a request for a file.
+    pub fn serve(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        match request.method() {
+            Method::Get | Method::Head => self.get(request, reply),
+            Method::Options => reply.status(Status::NO_CONTENT).header("Allow", ALLOW).send(""),
+            Method::Other(_) => reply.error(Status::NOT_IMPLEMENTED),
+            _ => reply.header("Allow", ALLOW).error(Status::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    fn get(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
+        match path::decode(request.path(), self.options.hidden, &mut self.path) {
+            Ok(()) => {}
+            Err(Refused::Malformed) => return reply.error(Status::BAD_REQUEST),
+            Err(Refused::Absent) => return reply.error(Status::NOT_FOUND),
+        }
+        let now = reply.turn().now();
+        if let Some(entry) = self.cache.get(&self.path)
+            && entry.is_fresh(now, self.options.valid_for)
+        {
+            return entry.answer(request, reply);
+        }
+        let found = self.find();
+        if !matches!(found, Ok(Found::File(..))) {
+            self.cache.remove(&self.path);
+        }
+        match found {
+            Ok(Found::File(file, metadata, name)) => {
+                self.send_file((file, metadata, name), now, request, reply)
+            }
+            Ok(Found::Directory(dir)) => self.send_listing(&dir, request, reply),
+            Ok(Found::NeedsSlash) => self.redirect(request, reply),
+            Ok(Found::Other) => reply.error(Status::NOT_FOUND),
+            Err(error) => self.refuse(&error, reply),
+        }
+    }
+
+    /// Looks at the disk.
+    fn find(&self) -> io::Result<Found> {
+        let wants_directory = self.path.is_empty() || self.path.ends_with(b"/");
+        if wants_directory {
+            for index in &self.options.index {
+                let name = [&self.path, index.as_bytes()].concat();
+                match self.open(&name) {
+                    Ok((file, metadata)) if metadata.is_file() => {
+                        return Ok(Found::File(file, metadata, name));
+                    }
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        let (file, metadata) = self.open(&self.path)?;
+        Ok(match (metadata.is_dir(), wants_directory) {
+            (true, true) => Found::Directory(file),
+            (true, false) => Found::NeedsSlash,
+            (false, _) if metadata.is_file() => Found::File(file, metadata, self.path.clone()),
+            (false, _) => Found::Other,
+        })
+    }
+
+    fn open(&self, path: &[u8]) -> io::Result<(File, Metadata)> {
+        let file = self.root.open(OsStr::from_bytes(path))?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    }
+
+    /// Answers with a file that was just opened, from the cache if that has the same.
+    fn send_file(
+        &mut self,
+        (file, metadata, name): (File, Metadata, Vec<u8>),
+        now: Duration,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        if let Some(entry) = self.cache.get(&self.path)
+            && entry.is_current(&metadata)
+        {
+            entry.checked = now;
+            return entry.answer(request, reply);
+        }
+        let (small_body, date) = (self.options.small_body, reply.unix_time());
+        match Entry::load(file, metadata, &name, small_body, now, date) {
+            Ok(entry) => {
+                let answered = entry.answer(request, reply);
+                let weight = entry.weight();
+                self.cache.insert(&self.path, entry, weight);
+                answered
+            }
+            Err(error) => self.refuse(&error, reply),
+        }
+    }
+
+    fn send_listing(&self, dir: &File, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let FilesOptions { listing, listing_names, hidden, .. } = self.options;
+        if !listing {
+            return reply.error(Status::FORBIDDEN);
+        }
+        let mut listing = match Listing::read(&self.root, &self.path, dir, hidden, listing_names) {
+            Ok(listing) => listing,
+            Err(error) => return self.refuse(&error, reply),
+        };
+        let order = Order::from_query(request.query());
+        listing.sort(order);
+        let reply = reply
+            .header("X-Content-Type-Options", "nosniff")
+            .header("Cache-Control", "no-cache")
+            .header("Vary", "Accept");
+        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
+        if json::is_wanted(fields.map(|(_, value)| value)) {
+            let reply = reply.header("Content-Type", "application/json");
+            return reply.send(json::json(&self.path, &listing));
+        }
+        reply
+            .header("Content-Type", "text/html; charset=utf-8")
+            .header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            .send(page::html(&self.path, &listing, order))
+    }
+
+    /// Sends the client to the same path with a slash. The reference is made of what was decoded,
+    /// so it begins with exactly one slash, names no host and has nothing that could end a line.
+    fn redirect(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let mut location = b"/".to_vec();
+        path::encode(&self.path, &mut location);
+        location.push(b'/');
+        if let Some(query) = request.query() {
+            location.push(b'?');
+            path::encode_query(query, &mut location);
+        }
+        reply.header("Location", &location).error(Status::MOVED_PERMANENTLY)
+    }
+
+    fn refuse(&self, error: &io::Error, reply: Reply<'_, '_>) -> Answered {
+        let status = match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidFilename => Status::NOT_FOUND,
+            io::ErrorKind::PermissionDenied => Status::FORBIDDEN,
+            _ if self.is_special() => Status::NOT_FOUND,
+            _ => {
+                log::warn!("{}: {error}", self.path.escape_ascii());
+                Status::INTERNAL_SERVER_ERROR
+            }
+        };
+        reply.error(status)
+    }
+
+    /// Whether the path names something that is neither file nor directory: sockets cannot even be
+    /// opened.
+    fn is_special(&self) -> bool {
+        let metadata = self.root.metadata(OsStr::from_bytes(&self.path));
+        metadata.is_ok_and(|m| !m.is_file() && !m.is_dir())
+    }
+}
+
+impl Service for Files {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        self.serve(request, reply)
+    }
+}

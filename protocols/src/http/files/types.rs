@@ -1,0 +1,60 @@
+//! What a file contains, by the end of its name.
+
+/// Appends the `Content-Type` of a file with this name.
+pub(super) fn push_content_type(name: &[u8], out: &mut Vec<u8>) {
+    let guess = mime_guess::from_ext(extension(name)).first_raw();
+    let guess = guess.unwrap_or("application/octet-stream");
+    out.extend_from_slice(guess.as_bytes());
+    if is_text(guess) {
+        out.extend_from_slice(b"; charset=utf-8");
+    }
+}
+
+/// What follows the last dot of a path's last segment; empty if nothing precedes the dot.
+fn extension(path: &[u8]) -> &str {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    match memchr::memrchr(b'.', name) {
+        None | Some(0) => "",
+        Some(dot) => std::str::from_utf8(&name[dot + 1..]).unwrap_or(""),
+    }
+}
+
+/// Whether it is made of characters. Files without a stated encoding are UTF-8 today.
+fn is_text(content_type: &str) -> bool {
+    const TEXT: [&str; 3] = ["application/javascript", "application/json", "application/xml"];
+    const ENDS: [&str; 2] = ["+json", "+xml"];
+    content_type.starts_with("text/")
+        || TEXT.contains(&content_type)
+        || ENDS.iter().any(|end| content_type.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_name_says_what_a_file_contains() {
+        let table: [(&[u8], &str); 15] = [
+            (b"index.html", "text/html; charset=utf-8"),
+            (b"a/b.CSS", "text/css; charset=utf-8"),
+            (b"app.js", "text/javascript; charset=utf-8"),
+            (b"app.mjs", "application/javascript; charset=utf-8"),
+            (b"data.json", "application/json; charset=utf-8"),
+            (b"logo.svg", "image/svg+xml; charset=utf-8"),
+            (b"feed.xml", "text/xml; charset=utf-8"),
+            (b"photo.jpeg", "image/jpeg"),
+            (b"code.wasm", "application/wasm"),
+            (b"a.tar.gz", "application/gzip"),
+            (b"Makefile", "application/octet-stream"),
+            (b".html", "application/octet-stream"),
+            (b"d.html/file", "application/octet-stream"),
+            (b"name.\xff", "application/octet-stream"),
+            (b"name.", "application/octet-stream"),
+        ];
+        for (name, expected) in table {
+            let mut out = Vec::new();
+            push_content_type(name, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{}", name.escape_ascii());
+        }
+    }
+}

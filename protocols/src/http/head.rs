@@ -1,0 +1,198 @@
+//! From bytes to a checked request.
+//!
+//! [`find_end`] looks for the end of a head and enforces the sizes and line ends; each byte is
+//! looked at once, however it arrives. [`parse`] then takes the whole head apart and enforces the
+//! rest, in the order: syntax, version, target and host, framing, expectation.
+
+use std::mem::MaybeUninit;
+
+use httparse::Header;
+use memchr::{memchr, memchr_iter};
+
+use super::fields::Fields;
+use super::target::Target;
+use super::{HttpLimits, Method, Request, Status, Version};
+
+/// How far the search for the end of a head has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// Bytes looked at.
+    at: u32,
+    /// Whether the request line is among them.
+    past_line: bool,
+}
+
+/// A place for a header field.
+pub(super) type Slot<'a> = MaybeUninit<Header<'a>>;
+
+/// The length of the head that `bytes` begin with, `None` if its end is not there yet.
+#[inline]
+pub(super) fn find_end(
+    bytes: &[u8],
+    scan: &mut Scan,
+    limits: &HttpLimits,
+) -> Result<Option<usize>, Status> {
+    let line = limits.request_line.min(limits.head);
+    let from = scan.at as usize;
+    for at in memchr_iter(b'\n', &bytes[from..]) {
+        let at = from + at;
+        if !scan.past_line && at > line + 1 {
+            return Err(Status::URI_TOO_LONG);
+        }
+        scan.past_line = true;
+        if at >= limits.head {
+            return Err(Status::HEADER_FIELDS_TOO_LARGE);
+        }
+        if at == 0 || bytes[at - 1] != b'\r' {
+            return Err(Status::BAD_REQUEST);
+        }
+        if at >= 2 && bytes[at - 2] == b'\n' {
+            return Ok(Some(at + 1));
+        }
+    }
+    if !scan.past_line && bytes.len() > line + 1 {
+        return Err(Status::URI_TOO_LONG);
+    }
+    if bytes.len() > limits.head {
+        return Err(Status::HEADER_FIELDS_TOO_LARGE);
+    }
+    scan.at = bytes.len() as u32;
+    Ok(None)
+}
+
+/// Takes a whole head apart, up to and including its empty line.
+#[inline]
+pub(super) fn parse<'a>(
+    head: &'a [u8],
+    slots: &'a mut [Slot<'a>],
+    limits: &HttpLimits,
+) -> Result<Request<'a>, Status> {
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, slots) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(Status::HEADER_FIELDS_TOO_LARGE),
+        Err(httparse::Error::Version) => return Err(refused_version(head)),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(Status::BAD_REQUEST),
+    }
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(Status::BAD_REQUEST);
+    };
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+    let headers: &'a [Header<'a>] = parsed.headers;
+    let fields = Fields::of(headers)?;
+    let method = Method::from(method);
+    let target = Target::of(method, target)?;
+    if fields.host.is_none() && version == Version::Http11 {
+        return Err(Status::BAD_REQUEST);
+    }
+    let framing = fields.framing(version, limits)?;
+    if version == Version::Http11 && fields.expects_other {
+        return Err(Status::EXPECTATION_FAILED);
+    }
+    if matches!(method, Method::Connect | Method::Trace) {
+        return Err(Status::NOT_IMPLEMENTED);
+    }
+    Ok(Request {
+        method,
+        target: target.whole,
+        path: target.path,
+        query: target.query,
+        version,
+        host: target.authority.map(str::as_bytes).or(fields.host),
+        framing,
+        keep_alive: !fields.close && (version == Version::Http11 || fields.keep_alive),
+        expects_continue: version == Version::Http11 && fields.expects_continue,
+        headers,
+    })
+}
+
+/// What a version means that is neither 1.0 nor 1.1.
+#[cold]
+fn refused_version(head: &[u8]) -> Status {
+    match version_digits(head) {
+        Some((major, _)) if major != b'1' => Status::VERSION_NOT_SUPPORTED,
+        _ => Status::BAD_REQUEST,
+    }
+}
+
+/// Where the request line of a head of version 1.2 to 1.9 has its last digit. Such a request is to
+/// be taken as one of the highest version known here (RFC 9110, section 2.5).
+#[cold]
+pub(super) fn later_minor_version(head: &[u8]) -> Option<usize> {
+    match version_digits(head)? {
+        (b'1', at) if !matches!(head[at], b'0' | b'1') => Some(at),
+        _ => None,
+    }
+}
+
+/// The major version of a request line of three words, and where its minor version stands.
+fn version_digits(head: &[u8]) -> Option<(u8, usize)> {
+    let end = memchr(b'\r', head)?;
+    let mut words = head[..end].split(|&byte| byte == b' ');
+    let (_, _, version) = (words.next()?, words.next()?, words.next()?);
+    match (version, words.next()) {
+        ([b'H', b'T', b'T', b'P', b'/', major, b'.', minor], None)
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Some((*major, end - 1))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(bytes: &[u8], scan: &mut Scan) -> Result<Option<usize>, Status> {
+        find_end(bytes, scan, &HttpLimits::default())
+    }
+
+    #[test]
+    fn a_head_ends_with_its_empty_line() {
+        let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        let more = [head, &b"GET"[..]].concat();
+        assert_eq!(find(head, &mut Scan::default()), Ok(Some(head.len())));
+        assert_eq!(find(&more, &mut Scan::default()), Ok(Some(head.len())));
+        for end in 0..head.len() {
+            let mut scan = Scan::default();
+            assert_eq!(find(&head[..end], &mut scan), Ok(None), "{end}");
+            assert_eq!(find(head, &mut scan), Ok(Some(head.len())), "{end}");
+        }
+    }
+
+    #[test]
+    fn no_byte_is_looked_at_twice() {
+        let mut scan = Scan::default();
+        assert_eq!(find(b"GET / HTTP/1.1\r\nA", &mut scan), Ok(None));
+        // Would be the end of a head, and a bare line feed, if it were looked at again.
+        assert_eq!(find(b"GET / HTTP\r\n\r\n\n\nA: b", &mut scan), Ok(None));
+        assert_eq!(find(b"GET / HTTP\r\n\r\n\n\nA: b\r\n\r\n", &mut scan), Ok(Some(24)));
+    }
+
+    #[test]
+    fn row_10_a_bare_line_feed_ends_the_search() {
+        for bytes in ["\n", "GET /\n", "GET /\r\nA\n", "GET /\r\n\n"] {
+            let found = find(bytes.as_bytes(), &mut Scan::default());
+            assert_eq!(found, Err(Status::BAD_REQUEST), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_parsed_request_has_what_was_sent() {
+        let head = b"GET /a?b HTTP/1.1\r\nhost: h:1\r\nA:  b \r\nA: c\r\nContent-Length: 3\r\n\r\n";
+        let mut slots = [const { Slot::uninit() }; 8];
+        let request = parse(head, &mut slots, &HttpLimits::default()).unwrap();
+        assert_eq!(request.method(), Method::Get);
+        assert_eq!((request.target(), request.path(), request.query()), ("/a?b", "/a", Some("b")));
+        assert_eq!(request.version(), Version::Http11);
+        assert_eq!(request.host(), Some("h:1"));
+        assert_eq!(request.header("a"), Some(&b"b"[..]));
+        assert_eq!(request.header("B"), None);
+        assert_eq!(request.content_length(), Some(3));
+        assert!(request.keep_alive());
+        let fields: Vec<_> = request.headers().map(|(name, value)| (name, value.len())).collect();
+        assert_eq!(fields, [("host", 3), ("A", 1), ("A", 1), ("Content-Length", 1)]);
+    }
+}

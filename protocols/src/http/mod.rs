@@ -1,0 +1,73 @@
+//! HTTP/1.1 for servers.
+//!
+//! A [`Service`] gets a [`Request`] that has been checked and that borrows from the bytes received,
+//! and a [`Reply`] to answer it with. [`Http`] is the handler around it: it finds requests in what
+//! arrives, enforces the rules and the [limits](HttpLimits), and sends the answers in order.
+//!
+//! ```
+//! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+//!
+//! struct Hello;
+//!
+//! impl Service for Hello {
+//!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         reply.header("Content-Type", "text/plain").send("Hello, World!")
+//!     }
+//! }
+//!
+//! let handler = Http::new(Hello);
+//! ```
+//!
+//! # What a service need not think about
+//!
+//! - Whatever breaks a rule of RFC 9112 is answered here with 400, 413, 414, 417, 431, 501 or 505
+//!   and the connection is closed; so is a head that does not arrive in time (408).
+//! - Lines end with CRLF. A bare LF or CR is answered with 400, wherever it stands.
+//! - `Date`, `Content-Length` and `Connection` are written here; an answer to HEAD loses its body
+//!   here.
+//! - CONNECT and TRACE are answered with 501: no resource of this server can support them.
+//! - The body of a request is not offered to services. A short one is skipped, a long or chunked
+//!   one closes the connection after the answer; none is ever taken for the next request.
+//! - `Expect: 100-continue` gets the final answer at once, and the connection closes if a body was
+//!   announced. `Upgrade` is ignored.
+
+mod adapter;
+mod date;
+mod fields;
+pub mod files;
+mod head;
+mod limits;
+mod log;
+mod reply;
+mod request;
+mod status;
+mod target;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
+pub use adapter::{Http, Session};
+pub use limits::HttpLimits;
+pub use log::Record;
+pub use reply::{Answered, Reply};
+pub use request::{Method, Request, Version};
+pub use status::Status;
+
+/// What answers requests. One value serves all connections of a reactor.
+pub trait Service: Sized + 'static {
+    /// Answers one request. Only finishing `reply` makes an [`Answered`].
+    ///
+    /// Called for one request at a time, in order; it must not block.
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered;
+
+    /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection.
+    /// Keeping the records costs a few allocations for each request.
+    fn wants_log(&self) -> bool {
+        false
+    }
+
+    /// The kernel has taken the last byte of an answer, or the connection ended before. For access
+    /// logs; see [`wants_log`](Service::wants_log).
+    fn on_sent(&mut self, record: &Record<'_>) {
+        let _ = record;
+    }
+}

@@ -1,0 +1,298 @@
+//! Answering a request.
+
+use std::io::Write;
+
+use sluicegate_reactor::{Context, Outgoing, Turn};
+
+use super::Status;
+use super::date::Clock;
+use super::fields::is_token;
+
+/// Bodies in memory up to this size are copied behind their head: that costs less than one more
+/// piece in a gathered send.
+const INLINE: usize = 4 << 10;
+
+/// With so many bytes of answers put together they are handed to the queue before the next one.
+const BATCH: usize = 16 << 10;
+
+/// Where answers are put together: one for all connections, since it is empty between callbacks.
+pub(super) struct Scratch {
+    /// Whole heads and small bodies, in order, for the current connection.
+    pub(super) out: Vec<u8>,
+    /// Header fields of the answer in the making.
+    fields: Vec<u8>,
+    pub(super) clock: Clock,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Scratch {
+        let (out, fields) = (Vec::with_capacity(BATCH + 2 * INLINE), Vec::with_capacity(1 << 10));
+        Scratch { out, fields, clock: Clock::new() }
+    }
+
+    /// Starts for a connection. What a panic in a service has left belongs to another one.
+    pub(super) fn begin(&mut self, cx: &Context<'_>) {
+        self.out.clear();
+        self.clock.set(cx.unix_time());
+    }
+
+    /// Hands over what was put together.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
+        if !self.out.is_empty() {
+            cx.send(&self.out[..]);
+            self.out.clear();
+        }
+    }
+}
+
+/// What an answer says about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Persistence {
+    /// Nothing: in 1.1 it stays.
+    Implied,
+    /// That it stays, as a 1.0 client has asked.
+    KeepAlive,
+    /// That it closes.
+    Close,
+}
+
+/// Proof that a request was answered. Only finishing a [`Reply`] makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Answered {
+    pub(super) status: Status,
+    /// Bytes of the body that were handed over.
+    pub(super) body: u64,
+    pub(super) close: bool,
+}
+
+/// An answer in the making. Without a [`status`](Reply::status) it is 200.
+///
+/// Nothing of it is sent before [`send`](Reply::send) or [`error`](Reply::error).
+#[must_use]
+pub struct Reply<'a, 'cx> {
+    cx: &'a mut Context<'cx>,
+    scratch: &'a mut Scratch,
+    status: Status,
+    persistence: Persistence,
+    head_only: bool,
+}
+
+impl<'a, 'cx> Reply<'a, 'cx> {
+    #[inline]
+    pub(super) fn new(
+        cx: &'a mut Context<'cx>,
+        scratch: &'a mut Scratch,
+        persistence: Persistence,
+        head_only: bool,
+    ) -> Self {
+        scratch.fields.clear();
+        Reply { cx, scratch, status: Status::OK, persistence, head_only }
+    }
+
+    /// Sets the status.
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds a header field.
+    ///
+    /// A name that is not a token, and a value with CR, LF or NUL, would split the answer: such a
+    /// field is left out and logged. So are `Connection`, `Content-Length`, `Date` and
+    /// `Transfer-Encoding`, which are written here.
+    #[inline]
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref();
+        let splits = value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        if splits || !is_token(name.as_bytes()) || is_own(name) {
+            log::warn!("header field {name:?} left out of an answer: not allowed here");
+            return self;
+        }
+        let fields = &mut self.scratch.fields;
+        fields.extend_from_slice(name.as_bytes());
+        fields.extend_from_slice(b": ");
+        fields.extend_from_slice(value);
+        fields.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// Adds ready-made `Name: value\r\n` lines, as they are: for what was put together before and
+    /// is used often.
+    #[inline]
+    pub fn fields(self, lines: &[u8]) -> Self {
+        debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "a line without its end");
+        self.scratch.fields.extend_from_slice(lines);
+        self
+    }
+
+    /// Closes the connection after this answer.
+    pub fn close(mut self) -> Self {
+        self.persistence = Persistence::Close;
+        self
+    }
+
+    /// Finishes the answer with a body of known length: bytes, or a region of a file.
+    ///
+    /// An answer to HEAD says the body's length and leaves it out. Statuses 204, 205 and 304 never
+    /// have a body.
+    #[inline]
+    pub fn send<'b>(self, body: impl Into<Outgoing<'b>>) -> Answered {
+        self.finish(body.into())
+    }
+
+    /// Finishes the answer with a line of text that says the status.
+    pub fn error(self, status: Status) -> Answered {
+        let mut page = [0; 64];
+        let mut rest = &mut page[..];
+        let written = writeln!(rest, "{} {}", status.code(), status.reason());
+        debug_assert!(written.is_ok(), "a reason phrase too long for its page");
+        let length = 64 - rest.len();
+        self.status(status)
+            .fields(b"Content-Type: text/plain; charset=utf-8\r\n")
+            .send(&page[..length])
+    }
+
+    /// The reactor, for its files, its time, and other connections.
+    pub fn turn(&mut self) -> &mut Turn<'cx> {
+        self.cx
+    }
+
+    /// Seconds since 1970, as the `Date` of this answer has them.
+    #[must_use]
+    pub fn unix_time(&self) -> u64 {
+        self.scratch.clock.second()
+    }
+
+    fn finish(self, body: Outgoing<'_>) -> Answered {
+        let Reply { cx, scratch, status, persistence, head_only } = self;
+        let has_content = !status.forbids_content();
+        write_head(scratch, status, persistence, if has_content { body.len() } else { 0 });
+        let answered = |body| Answered { status, body, close: persistence == Persistence::Close };
+        if head_only || !has_content || body.is_empty() {
+            return answered(0);
+        }
+        let length = body.len();
+        match body {
+            Outgoing::Slice(slice) if slice.len() <= INLINE => scratch.out.extend_from_slice(slice),
+            Outgoing::Shared(bytes) if bytes.len() <= INLINE => {
+                scratch.out.extend_from_slice(&bytes);
+            }
+            body => {
+                scratch.flush(cx);
+                cx.send(body);
+            }
+        }
+        if scratch.out.len() >= BATCH {
+            scratch.flush(cx);
+        }
+        answered(length)
+    }
+}
+
+/// Writes status line, fields and the empty line.
+#[inline]
+fn write_head(scratch: &mut Scratch, status: Status, persistence: Persistence, length: u64) {
+    let Scratch { out, fields, clock } = scratch;
+    if status == Status::OK {
+        out.extend_from_slice(clock.ok_and_date());
+    } else {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(&status.digits());
+        out.push(b' ');
+        out.extend_from_slice(status.reason().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(clock.date_line());
+    }
+    out.extend_from_slice(fields);
+    match persistence {
+        Persistence::Implied => {}
+        Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+    }
+    if status == Status::NO_CONTENT || status == Status::NOT_MODIFIED {
+        out.extend_from_slice(b"\r\n");
+    } else {
+        out.extend_from_slice(b"Content-Length: ");
+        write_decimal(out, length);
+        out.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+/// The fields that only this module writes.
+fn is_own(name: &str) -> bool {
+    let own = match name.len() {
+        4 => "Date",
+        10 => "Connection",
+        14 => "Content-Length",
+        17 => "Transfer-Encoding",
+        _ => return false,
+    };
+    own.eq_ignore_ascii_case(name)
+}
+
+/// Appends a number in decimal.
+fn write_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(status: Status, persistence: Persistence, length: u64) -> String {
+        let mut scratch = Scratch::new();
+        scratch.fields.extend_from_slice(b"A: b\r\n");
+        write_head(&mut scratch, status, persistence, length);
+        String::from_utf8(scratch.out).unwrap()
+    }
+
+    const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+    #[test]
+    fn row_21_every_answer_has_a_date() {
+        let expected = format!("HTTP/1.1 200 OK\r\n{DATE}A: b\r\nContent-Length: 13\r\n\r\n");
+        assert_eq!(head(Status::OK, Persistence::Implied, 13), expected);
+        let expected = format!(
+            "HTTP/1.1 404 Not Found\r\n{DATE}A: b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        assert_eq!(head(Status::NOT_FOUND, Persistence::Close, 0), expected);
+    }
+
+    #[test]
+    fn row_22_answers_without_content_have_no_length() {
+        for status in [Status::NO_CONTENT, Status::NOT_MODIFIED] {
+            assert!(
+                !head(status, Persistence::Implied, 0).contains("Content-Length"),
+                "{status:?}"
+            );
+        }
+        assert!(head(Status::RESET_CONTENT, Persistence::Implied, 0).contains("Content-Length: 0"));
+    }
+
+    #[test]
+    fn row_32_keep_alive_is_said_where_it_was_asked_for() {
+        let said = "Connection: keep-alive\r\n";
+        assert!(head(Status::OK, Persistence::KeepAlive, 0).contains(said));
+        assert!(!head(Status::OK, Persistence::Implied, 0).contains("Connection"));
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in [0, 7, 10, 99, 100, 65_536, u64::MAX] {
+            let mut out = Vec::new();
+            write_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+}

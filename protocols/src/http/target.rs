@@ -1,0 +1,211 @@
+//! The request target and its four forms (RFC 9112, section 3.2).
+
+use std::net::Ipv6Addr;
+
+use memchr::{memchr, memchr2};
+
+use super::{Method, Status};
+
+/// A request target taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) whole: &'a str,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    /// Of an absolute target: it wins over `Host`.
+    pub(super) authority: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Refuses forms that the method does not have, and fragments.
+    #[inline]
+    pub(super) fn of(method: Method<'_>, whole: &'a str) -> Result<Target<'a>, Status> {
+        if method != Method::Connect && whole.starts_with('/') {
+            let (path, query) = split_query(whole)?;
+            return Ok(Target { whole, path, query, authority: None });
+        }
+        Target::of_rare_form(method, whole).ok_or(Status::BAD_REQUEST)
+    }
+
+    fn of_rare_form(method: Method<'_>, whole: &'a str) -> Option<Target<'a>> {
+        match method {
+            Method::Connect => {
+                let target = Target { whole, path: whole, query: None, authority: Some(whole) };
+                is_authority(whole.as_bytes()).then_some(target)
+            }
+            Method::Options if whole == "*" => {
+                Some(Target { whole, path: whole, query: None, authority: None })
+            }
+            _ => {
+                let (scheme, rest) = whole.split_once("://")?;
+                if !(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) {
+                    return None;
+                }
+                let end = memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len());
+                let (authority, rest) = rest.split_at(end);
+                let (path, query) = split_query(rest).ok()?;
+                let path = if path.is_empty() { "/" } else { path };
+                let target = Target { whole, path, query, authority: Some(authority) };
+                is_authority(authority.as_bytes()).then_some(target)
+            }
+        }
+    }
+}
+
+/// Path and query; a fragment has no place in a request.
+#[inline]
+fn split_query(target: &str) -> Result<(&str, Option<&str>), Status> {
+    match memchr2(b'?', b'#', target.as_bytes()) {
+        None => Ok((target, None)),
+        Some(at) if target.as_bytes()[at] == b'#' || target[at..].contains('#') => {
+            Err(Status::BAD_REQUEST)
+        }
+        Some(at) => Ok((&target[..at], Some(&target[at + 1..]))),
+    }
+}
+
+/// Whether it is a host that is not empty, with or without a port (RFC 3986, section 3.2.2). User
+/// information has no place in a request, and no version of IP after 6 is known here. What passes is
+/// ASCII.
+#[inline]
+pub(super) fn is_authority(text: &[u8]) -> bool {
+    let end = text.iter().position(|&byte| !NAME[usize::from(byte)]).unwrap_or(text.len());
+    match &text[end..] {
+        [] => end > 0,
+        [b':', port @ ..] => end > 0 && is_port(port),
+        _ => is_rare_authority(text),
+    }
+}
+
+/// The same for an address in brackets or a name with percent signs.
+fn is_rare_authority(text: &[u8]) -> bool {
+    let (is_host, rest) = if let [b'[', rest @ ..] = text {
+        let Some(end) = memchr(b']', rest) else { return false };
+        let address = str::from_utf8(&rest[..end]).ok().map(str::parse::<Ipv6Addr>);
+        (matches!(address, Some(Ok(_))), &rest[end + 1..])
+    } else {
+        let (name, rest) = text.split_at(memchr(b':', text).unwrap_or(text.len()));
+        (is_encoded_name(name), rest)
+    };
+    is_host && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    let mut port = 0u32;
+    digits.len() <= 5
+        && digits.iter().all(|digit| {
+            port = port * 10 + u32::from(digit.wrapping_sub(b'0'));
+            digit.is_ascii_digit()
+        })
+        && port <= 65_535
+}
+
+fn is_encoded_name(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let [first, after @ ..] = rest {
+        rest = match (first, after) {
+            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
+            _ if NAME[usize::from(*first)] => after,
+            _ => return false,
+        };
+    }
+    !name.is_empty()
+}
+
+/// The bytes that stand for themselves in a registered name: `unreserved` and `sub-delims`.
+const NAME: [bool; 256] = super::fields::class(b"-._~!$&'()*+,;=");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_14_a_host_is_a_name_or_an_address_with_or_without_a_port() {
+        for host in [
+            "a",
+            "a.example",
+            "a-b_c~d.example:8080",
+            "127.0.0.1:80",
+            "a:",
+            "[::1]",
+            "[::1]:80",
+            "[fe80::1:2]",
+            "%41.example",
+            "a!$&'()*+,;=b",
+            "xn--bcher-kva.example",
+            "a:65535",
+        ] {
+            assert!(is_authority(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            ":80",
+            "a:b",
+            "a:80:80",
+            "a:65536",
+            "a:+80",
+            "a b",
+            "a/b",
+            "a@b",
+            "a\"b",
+            "a<b",
+            "[::1",
+            "::1",
+            "[::1]80",
+            "[]",
+            "[::g]",
+            "[a]",
+            "%4",
+            "%zz",
+            "a\\b",
+            "bücher.example",
+            "http://a",
+            "a?b",
+            "a#b",
+            "a|b",
+        ] {
+            assert!(!is_authority(host.as_bytes()), "{host}");
+        }
+    }
+
+    #[test]
+    fn row_15_each_form_belongs_to_its_methods() {
+        let path =
+            |method, target| Target::of(method, target).map(|t| (t.path, t.query, t.authority));
+        let get = |target| path(Method::Get, target);
+        assert_eq!(get("/"), Ok(("/", None, None)));
+        assert_eq!(get("/a?b?c"), Ok(("/a", Some("b?c"), None)));
+        assert_eq!(get("/a?"), Ok(("/a", Some(""), None)));
+        assert_eq!(get("//a//b"), Ok(("//a//b", None, None)));
+        assert_eq!(get("http://h"), Ok(("/", None, Some("h"))));
+        assert_eq!(get("HTTPS://h:1/a?b"), Ok(("/a", Some("b"), Some("h:1"))));
+        assert_eq!(get("http://h?a/b"), Ok(("/", Some("a/b"), Some("h"))));
+        assert_eq!(path(Method::Options, "*"), Ok(("*", None, None)));
+        assert_eq!(path(Method::Options, "/a"), Ok(("/a", None, None)));
+        assert_eq!(path(Method::Connect, "h:80"), Ok(("h:80", None, Some("h:80"))));
+        for target in [
+            "*",
+            "a",
+            "h:80",
+            "ftp://h/",
+            "http:///a",
+            "http://u@h/",
+            "http://",
+            "?a",
+            "**",
+            "http:a",
+        ] {
+            assert_eq!(get(target), Err(Status::BAD_REQUEST), "{target}");
+        }
+        for target in ["/", "http://h/", "h:a"] {
+            assert_eq!(path(Method::Connect, target), Err(Status::BAD_REQUEST), "{target}");
+        }
+    }
+
+    #[test]
+    fn row_11_a_fragment_is_refused_wherever_it_stands() {
+        for target in ["/#", "/a#b", "/a?b#c", "/#?", "http://h/#a", "http://h#a", "http://h/?#"] {
+            assert_eq!(Target::of(Method::Get, target), Err(Status::BAD_REQUEST), "{target}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Whatever arrives: the same end however it is delivered, no panic, and only whole answers.
+
+use proptest::prelude::*;
+use sluicegate_reactor::testing::{State, same_at_every_split};
+
+use super::{answers, probe};
+
+/// What requests and attacks on them are made of.
+const PIECES: &[&str] = &[
+    "GET ",
+    "POST ",
+    "OPTIONS ",
+    "CONNECT ",
+    "X",
+    "/",
+    "/a?b",
+    "*",
+    "http://h/",
+    "#",
+    " ",
+    "\t",
+    " HTTP/1.1",
+    " HTTP/1.0",
+    " HTTP/1.9",
+    " HTTP/2.0",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+    "\0",
+    "Host: h",
+    "Host: h\r\n",
+    "Content-Length: 5",
+    "Content-Length: -1",
+    "Transfer-Encoding: chunked",
+    "Expect: 100-continue",
+    "Connection: close",
+    "Connection: keep-alive",
+    "hello",
+    "5\r\nhello\r\n",
+    "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab",
+    "GET / HTTP/1.1\r\nHost: h\r\n",
+    ":",
+    "A: b\r\n",
+    "\u{ff}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_input_ends_the_same_however_it_arrives(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 1..12)
+    ) {
+        let input = pieces.concat();
+        let outcome = same_at_every_split(probe, &input);
+        let answers = answers(&outcome.sent);
+        for (at, answer) in answers.iter().enumerate() {
+            let is_last = at + 1 == answers.len();
+            prop_assert!(answer.starts_with("200 ") || is_last && outcome.state != State::Open);
+        }
+        let mut h = probe();
+        let client = h.open();
+        h.feed(client, &input);
+        prop_assert_eq!(h.ledger().panics, 0);
+    }
+}

@@ -1,0 +1,185 @@
+//! Row 38: the access log.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate_reactor::testing::{Harness, State};
+
+use super::{Answered, Http, Reply, Request, Service};
+use crate::http::log::Journal;
+use crate::http::{Record, Status};
+
+type Lines = Rc<RefCell<Vec<String>>>;
+
+/// Answers with as many bytes as the path says and keeps the log.
+struct Logged {
+    lines: Lines,
+}
+
+impl Service for Logged {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let size = request.path().trim_start_matches('/').parse().unwrap_or(0);
+        reply.send(vec![b'x'; size])
+    }
+
+    fn wants_log(&self) -> bool {
+        true
+    }
+
+    fn on_sent(&mut self, record: &Record<'_>) {
+        self.lines.borrow_mut().push(record.to_string());
+    }
+}
+
+fn harness() -> (Harness<Http<Logged>>, Lines) {
+    let lines = Lines::default();
+    (Harness::new(Http::new(Logged { lines: lines.clone() })), lines)
+}
+
+/// A line without its address and date, which the simulated world chooses.
+fn tail(line: &str) -> &str {
+    line.split_once("] ").expect("a date").1
+}
+
+fn tails(lines: &Lines) -> Vec<String> {
+    lines.borrow_mut().drain(..).map(|line| tail(&line).to_owned()).collect()
+}
+
+#[test]
+fn row_38_one_line_for_each_answer_in_the_combined_format() {
+    let (mut h, lines) = harness();
+    let client = h.open();
+    h.feed(
+        client,
+        "GET /13 HTTP/1.1\r\nHost: h\r\nReferer: http://a/\r\nUser-Agent: b \"c\"\r\n\r\n\
+         HEAD /13 HTTP/1.1\r\nHost: h\r\n\r\n",
+    );
+    let address = h.address(client).ip().to_string();
+    {
+        let lines = lines.borrow();
+        assert!(lines[0].starts_with(&format!("{address} - - [")), "{}", lines[0]);
+        let date = lines[0].split(['[', ']']).nth(1).unwrap();
+        assert_eq!((date.len(), &date[20..]), (26, " +0000"));
+    }
+    assert_eq!(
+        tails(&lines),
+        [
+            "\"GET /13 HTTP/1.1\" 200 13 \"http://a/\" \"b \\x22c\\x22\"",
+            "\"HEAD /13 HTTP/1.1\" 200 - \"-\" \"-\"",
+        ]
+    );
+}
+
+#[test]
+fn row_38_a_line_comes_after_the_last_byte() {
+    let (mut h, lines) = harness();
+    let request = "GET /5000 HTTP/1.1\r\nHost: h\r\n\r\n";
+    let client = h.open();
+    h.feed(client, request);
+    let length = h.sent(client).len();
+    assert_eq!(tails(&lines).len(), 1);
+    let client = h.open();
+    h.set_room(client, length - 1);
+    h.feed(client, request);
+    assert_eq!(h.arrived(client), length - 1);
+    assert!(lines.borrow().is_empty());
+    h.set_room(client, length);
+    assert_eq!(h.arrived(client), length);
+    assert_eq!(tails(&lines), ["\"GET /5000 HTTP/1.1\" 200 5000 \"-\" \"-\""]);
+}
+
+#[test]
+fn row_38_an_answer_has_left_with_its_last_byte_and_not_before() {
+    let lines = Lines::default();
+    let mut service = Logged { lines: lines.clone() };
+    let mut journal = Journal::new(None);
+    let answered = Answered { status: Status::OK, body: 3, close: false };
+    for end in [10, 20] {
+        journal.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
+    }
+    for (sent, reported) in [(9, 0), (10, 1), (19, 1), (20, 2)] {
+        journal.report(&mut service, sent);
+        assert_eq!(lines.borrow().len(), reported, "{sent} bytes sent");
+    }
+}
+
+#[test]
+fn row_38_an_answer_cut_off_is_logged_with_the_bytes_really_sent() {
+    let (mut h, lines) = harness();
+    let client = h.open();
+    h.set_room(client, 1000);
+    h.feed(client, "GET /5000 HTTP/1.1\r\nHost: h\r\n\r\nGET /7 HTTP/1.1\r\nHost: h\r\n\r\n");
+    let arrived = h.take(client);
+    let head = arrived.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let more = h.arrived(client);
+    h.reset(client);
+    let body = arrived.len() + more - head;
+    assert_eq!(
+        tails(&lines),
+        [
+            format!("\"GET /5000 HTTP/1.1\" 200 {body} \"-\" \"-\""),
+            "\"GET /7 HTTP/1.1\" 200 - \"-\" \"-\"".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn row_38_refusals_and_last_answers_are_logged_when_the_connection_closes() {
+    let (mut h, lines) = harness();
+    let client = h.open();
+    h.feed(client, "GET /a b\x1b[m\r\nHost: h\r\n\r\n");
+    assert_eq!(tails(&lines), ["\"GET /a b\\x1b[m\" 400 16 \"-\" \"-\""]);
+    let client = h.open();
+    h.feed(client, "GET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(tails(&lines), ["\"GET /3 HTTP/1.1\" 200 3 \"-\" \"-\""]);
+    let client = h.open();
+    h.feed(client, "GET /3");
+    h.advance(Duration::from_secs(11));
+    assert_eq!(tails(&lines), ["\"-\" 408 20 \"-\" \"-\""]);
+}
+
+#[test]
+fn row_38_requests_noted_for_the_log_are_bounded_by_not_reading() {
+    let (mut h, lines) = harness();
+    let client = h.open();
+    h.set_room(client, 100);
+    let agent = "a".repeat(10_000);
+    let request = format!("GET /5 HTTP/1.1\r\nHost: h\r\nUser-Agent: {agent}\r\n\r\n");
+    h.feed(client, request.repeat(20));
+    assert!(h.ledger().queued < 8 * 100, "{} bytes queued", h.ledger().queued);
+    h.sent(client);
+    assert_eq!(lines.borrow().len(), 20);
+}
+
+#[test]
+fn a_long_input_is_answered_and_logged_to_its_end() {
+    let (mut h, lines) = harness();
+    let client = h.open();
+    let agent = "a".repeat(1000);
+    let request = format!("GET /5 HTTP/1.1\r\nHost: h\r\nUser-Agent: {agent}\r\n\r\n");
+    h.feed(client, request.repeat(400));
+    h.sent(client);
+    assert_eq!(lines.borrow().len(), 400);
+    assert_eq!(h.state(client), State::Open);
+}
+
+#[test]
+fn nothing_is_logged_for_a_service_that_does_not_want_it() {
+    struct Silent(Logged);
+    impl Service for Silent {
+        fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+            self.0.call(request, reply)
+        }
+        fn on_sent(&mut self, record: &Record<'_>) {
+            self.0.on_sent(record);
+        }
+    }
+    let lines = Lines::default();
+    let mut h = Harness::new(Http::new(Silent(Logged { lines: lines.clone() })));
+    let client = h.open();
+    h.feed(client, "GET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(!h.sent(client).is_empty());
+    drop(h);
+    assert!(lines.borrow().is_empty());
+}

@@ -1,0 +1,113 @@
+//! The rules of the HTTP layer, row by row, against the whole adapter.
+//!
+//! A row's input is delivered whole, cut in two at every place, byte by byte, and to a client that
+//! takes the answers slowly; it must always end the same.
+
+mod any_input;
+mod connection;
+mod framing;
+mod limits;
+mod log;
+mod semantics;
+mod syntax;
+
+use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+
+use super::{Answered, Http, HttpLimits, Reply, Request, Service};
+
+/// Answers with what it was asked, as `METHOD path?query host`.
+struct Probe;
+
+impl Service for Probe {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let query = request.query().map_or(String::new(), |query| format!("?{query}"));
+        let host = request.host().unwrap_or("-");
+        reply.send(format!("{:?} {}{query} {host}", request.method(), request.path()))
+    }
+}
+
+fn probe() -> Harness<Http<Probe>> {
+    Harness::new(Http::new(Probe))
+}
+
+fn probe_with(limits: HttpLimits) -> Harness<Http<Probe>> {
+    Harness::new(Http::with(Probe, limits))
+}
+
+/// What the server does after its answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    Stays,
+    Closes,
+}
+use Then::{Closes, Stays};
+
+/// A request or several, the answers, and what follows. An answer is its status, and for 200 what
+/// the [`Probe`] has said.
+type Row<'a> = (&'a str, &'a [&'a str], Then);
+
+/// Checks rows, delivered in every way.
+fn check(rows: &[Row<'_>]) {
+    for (input, expected, then) in rows {
+        let outcome = same_at_every_split(probe, input);
+        let what = input.escape_debug();
+        assert_eq!(answers(&outcome.sent), *expected, "{what}");
+        let closed = outcome.state != State::Open;
+        assert_eq!(closed, *then == Closes, "{what}: {:?}", outcome.state);
+        assert!(outcome.sent_at_end.is_empty(), "{what}: more after the client's end");
+    }
+}
+
+/// The same for inputs too long to be cut everywhere: whole, and in pieces of two sizes.
+fn check_long(make: impl Fn() -> Harness<Http<Probe>>, rows: &[Row<'_>]) {
+    for (input, expected, then) in rows {
+        for size in [input.len(), 4096, 7] {
+            let mut h = make();
+            let client = h.open();
+            for piece in input.as_bytes().chunks(size) {
+                h.feed(client, piece);
+            }
+            let what = input[..input.len().min(60)].escape_debug();
+            assert_eq!(answers(&h.sent(client)), *expected, "{what}... in pieces of {size}");
+            assert_eq!(h.state(client) != State::Open, *then == Closes, "{what}... of {size}");
+        }
+    }
+}
+
+/// An input's fate with a server of one's own, delivered whole.
+fn ask(h: &mut Harness<Http<Probe>>, client: Client, input: &str) -> Vec<String> {
+    h.feed(client, input);
+    answers(&h.sent(client))
+}
+
+/// The answers to requests of which none was HEAD. Each must be well-formed.
+fn answers(mut bytes: &[u8]) -> Vec<String> {
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        let (head, rest) = split_head(bytes);
+        let length = field(head, "Content-Length").map_or(0, |n| n.parse().expect("a length"));
+        assert!(field(head, "Date").is_some(), "an answer without a date: {head}");
+        let (body, rest) = rest.split_at(length);
+        let body = std::str::from_utf8(body).expect("text");
+        all.push(match &head[9..12] {
+            "200" => format!("200 {body}"),
+            code => code.to_owned(),
+        });
+        bytes = rest;
+    }
+    all
+}
+
+/// An answer's head, and what follows.
+fn split_head(bytes: &[u8]) -> (&str, &[u8]) {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
+    let head = std::str::from_utf8(&bytes[..end + 2]).expect("text");
+    assert!(head.starts_with("HTTP/1.1 "), "not an answer: {head}");
+    (head, &bytes[end + 4..])
+}
+
+/// The value of a field in an answer's head.
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.into_iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+}

@@ -1,0 +1,20 @@
+//! Protocols for [`sluicegate_reactor`]: what can be said without touching the kernel.
+//!
+//! A protocol takes the bytes of a connection apart, gives an application whole requests or
+//! messages, and puts its answers together again. Each is a
+//! [`Handler`](sluicegate_reactor::Handler) of the reactor.
+//!
+//! | to find | look at |
+//! |---|---|
+//! | HTTP/1.1: a service that answers requests, and files | [`http`] |
+//! | bytes as they come | [`raw`] |
+
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod raw;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

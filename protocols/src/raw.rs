@@ -1,0 +1,96 @@
+//! Bytes as they come: the smallest protocol.
+//!
+//! A [`Protocol`] is given every byte once, in order, in pieces of any size. It is
+//! [`Handler`] without the bookkeeping of what was consumed.
+
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Timeout, Turn};
+
+/// An application that takes bytes.
+///
+/// ```
+/// use sluicegate_protocols::raw::{Protocol, Raw};
+/// use sluicegate_reactor::{Context, Reactor};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     type Session = ();
+///     fn on_open(&mut self, _: &mut Context<'_>) {}
+///     fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut (), bytes: &[u8]) {
+///         cx.send(bytes);
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let echo = reactor.register(Raw(Echo));
+/// # Ok(())
+/// # }
+/// ```
+pub trait Protocol: Sized + 'static {
+    /// What is kept for each connection.
+    type Session: 'static;
+
+    /// A connection was accepted.
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
+
+    /// Bytes have arrived; all of them are consumed. There is at least one.
+    fn on_bytes(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, bytes: &[u8]);
+
+    /// What was sent has drained: see [`Handler::on_drain`].
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = (cx, session);
+    }
+
+    /// The peer has ended its direction. By default the connection is closed once all was sent.
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
+    /// A deadline has passed. By default as [`Handler::on_timeout`].
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
+        let _ = session;
+        match which {
+            Timeout::WriteStall => cx.abort(),
+            Timeout::Idle | Timeout::Own => cx.close(),
+        }
+    }
+
+    /// The connection is over: called once for each session.
+    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+        let _ = (cx, id, session, why);
+    }
+}
+
+/// Makes a [`Protocol`] a [`Handler`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Raw<P>(pub P);
+
+impl<P: Protocol> Handler for Raw<P> {
+    type Session = P::Session;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> P::Session {
+        self.0.on_open(cx)
+    }
+
+    fn on_data(&mut self, cx: &mut Context<'_>, session: &mut P::Session, input: &mut Input<'_>) {
+        self.0.on_bytes(cx, session, input.take());
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut P::Session) {
+        self.0.on_drain(cx, session);
+    }
+
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut P::Session) {
+        self.0.on_eof(cx, session);
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut P::Session, which: Timeout) {
+        self.0.on_timeout(cx, session, which);
+    }
+
+    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: P::Session, why: Reason) {
+        self.0.on_close(cx, id, session, why);
+    }
+}

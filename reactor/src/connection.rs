@@ -1,0 +1,203 @@
+//! One connection: what is kept for it, and what follows from that.
+
+use crate::handler::Reason;
+use crate::inbound::Kept;
+use crate::outbound::Queue;
+use crate::sys::{Fd, Ready};
+use crate::timer::Link;
+
+/// What a reactor keeps for a connection. An idle one owns nothing beyond this and its session, so
+/// its size is the memory of an idle server.
+pub(crate) struct Connection {
+    /// The socket.
+    pub(crate) socket: Fd,
+    /// Tells this connection from earlier ones in the same place.
+    pub(crate) generation: u32,
+    /// Where its session is, in its handler. While lingering, when there is no session any more:
+    /// how many bytes may still be discarded.
+    pub(crate) slot: u32,
+    /// Which listener's limits and counts apply.
+    pub(crate) group: u16,
+    /// Conditions and debts, see [`Flags`].
+    pub(crate) flags: Flags,
+    /// Readiness not used up yet.
+    pub(crate) ready: Ready,
+    /// How far its life has gone.
+    pub(crate) phase: Phase,
+    /// Why it is closing, once it is.
+    pub(crate) reason: Reason,
+    /// Whose it is.
+    pub(crate) handler: u8,
+    /// Its place in the timing wheel: one entry, at the first of its deadlines or before.
+    pub(crate) link: Link,
+    /// The tick at which bytes last moved. Receiving only writes this; the wheel looks at it later.
+    pub(crate) active: u32,
+    /// Its own deadline as a tick, or 0.
+    pub(crate) deadline: u32,
+    /// Bytes received.
+    pub(crate) received: u64,
+    /// Bytes that the kernel has taken.
+    pub(crate) sent: u64,
+    /// What waits to be sent, if anything does.
+    pub(crate) outbound: Option<Box<Queue>>,
+    /// What was received and not consumed, if anything was.
+    pub(crate) kept: Option<Box<Kept>>,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 72);
+// The slab's own tag finds room in an unused value of `phase`.
+const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
+
+/// How far a connection's life has gone. It only moves down this list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    /// Bytes are delivered and taken.
+    Open,
+    /// Closed by its handler; the queue is being sent.
+    Closing,
+    /// Over, and about to be taken away: the session is still there.
+    Dead,
+    /// The session is gone; waiting for the peer to end its direction.
+    Lingering,
+    /// The descriptor is closed; the place is freed at the end of the turn.
+    Gone,
+}
+
+/// A set of conditions, each one bit.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    /// The handler does not want input.
+    pub(crate) const PAUSED: Flags = Flags(1);
+    /// The queue has reached its mark and not yet fallen to the lower one.
+    pub(crate) const FULL: Flags = Flags(2);
+    /// The peer's end of stream has been read.
+    pub(crate) const END_READ: Flags = Flags(4);
+    /// Nothing more may be sent: `SHUT_WR` follows the queue.
+    pub(crate) const SHUTDOWN: Flags = Flags(8);
+    /// `SHUT_WR` was called.
+    pub(crate) const SHUT: Flags = Flags(16);
+    /// There is a session: `on_open` has returned.
+    pub(crate) const SESSION: Flags = Flags(32);
+    /// On a worklist, or being driven: nobody need put it there.
+    pub(crate) const LISTED: Flags = Flags(64);
+    /// `on_drain` was asked for when the queue is empty.
+    pub(crate) const WANTS_DRAIN: Flags = Flags(1024);
+    /// Something was written through since the last callback began.
+    pub(crate) const WROTE: Flags = Flags(2048);
+    /// Owed: `on_drain`.
+    pub(crate) const OWES_DRAIN: Flags = Flags(128);
+    /// Owed: `on_data` with what was kept.
+    pub(crate) const OWES_KEPT: Flags = Flags(256);
+    /// Owed: `on_eof`.
+    pub(crate) const OWES_EOF: Flags = Flags(512);
+
+    pub(crate) fn has(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, other: Flags) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn clear(&mut self, other: Flags) {
+        self.0 &= !other.0;
+    }
+
+    /// Clears a flag and says whether it was set.
+    pub(crate) fn take(&mut self, other: Flags) -> bool {
+        let had = self.has(other);
+        self.clear(other);
+        had
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Fd, generation: u32, group: u16, handler: u8, tick: u32) -> Self {
+        Connection {
+            socket,
+            generation,
+            slot: 0,
+            group,
+            flags: Flags::default(),
+            // A new socket has room; what there is to read its first event says.
+            ready: Ready::WRITE,
+            phase: Phase::Open,
+            reason: Reason::Closed,
+            handler,
+            link: Link::default(),
+            active: tick,
+            deadline: 0,
+            received: 0,
+            sent: 0,
+            outbound: None,
+            kept: None,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether input is to be delivered: open, not paused, and room for what it may cause.
+    pub(crate) fn wants_input(&self) -> bool {
+        self.is_open() && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::FULL.0))
+    }
+
+    /// Whether a receive makes sense now.
+    pub(crate) fn can_receive(&self) -> bool {
+        self.wants_input() && self.ready.any(Ready::READ) && !self.flags.has(Flags::END_READ)
+    }
+
+    /// Whether a send makes sense now.
+    pub(crate) fn can_send(&self) -> bool {
+        self.ready.any(Ready::WRITE) && self.outbound.is_some()
+    }
+
+    /// Whether `on_drain` is due: a full queue has fallen, or an empty one was waited for.
+    pub(crate) fn owes_drain(&self) -> bool {
+        let emptied = self.outbound.is_none() && self.flags.has(Flags::WANTS_DRAIN);
+        self.is_open() && (emptied || self.flags.has(Flags::OWES_DRAIN))
+    }
+
+    /// Notes that `on_drain` is being called.
+    pub(crate) fn drained(&mut self) {
+        self.flags.clear(Flags::OWES_DRAIN);
+        if self.outbound.is_none() {
+            self.flags.clear(Flags::WANTS_DRAIN);
+        }
+    }
+
+    /// Whether driving it again would get something done although no event comes.
+    pub(crate) fn is_owed(&self) -> bool {
+        match self.phase {
+            Phase::Open => {
+                self.can_send()
+                    || self.can_receive()
+                    || self.owes_drain()
+                    || self.wants_input()
+                        && self.flags.has(Flags(Flags::OWES_KEPT.0 | Flags::OWES_EOF.0))
+            }
+            Phase::Closing => self.can_send() || self.outbound.is_none(),
+            Phase::Dead => true,
+            Phase::Lingering => self.ready.any(Ready::READ),
+            Phase::Gone => false,
+        }
+    }
+
+    /// Whether a receive of fewer bytes than asked for means that the socket is empty. With an end
+    /// of stream or an error behind the bytes, or urgent data between them, it does not, and no
+    /// further edge would come (`tcp(7)`; on Linux 6.1 a receive stops at the urgent mark).
+    pub(crate) fn short_means_empty(&self) -> bool {
+        !self.ready.any(Ready::READ_END.and(Ready::HANGUP).and(Ready::URGENT))
+    }
+
+    pub(crate) fn pending(&self) -> u64 {
+        self.outbound.as_ref().map_or(0, |queue| queue.pending())
+    }
+
+    pub(crate) fn unread(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.len())
+    }
+}

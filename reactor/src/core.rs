@@ -1,0 +1,445 @@
+//! What handlers act on: the connections, their queues and deadlines, and the worklists.
+//!
+//! Nothing here calls a handler. What would have to is left as a bit in the connection and an entry
+//! on a worklist, and the [reactor](crate::reactor) settles it when no handler is running.
+
+use std::io;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::connection::{Connection, Flags, Phase};
+use crate::handler::{ConnId, Reason, Sent, Timeout};
+use crate::inbound::Kept;
+use crate::ledger::Ledger;
+use crate::limits::{Limits, Quantum};
+use crate::listener::Group;
+use crate::outbound::{Flushed, Outgoing, Pool, Queue, Wire};
+use crate::sys::{Fd, Kernel, More, Ready, Selector};
+use crate::timer::{Link, Links, Wheel};
+
+/// One tick of the timing wheel: 2^24 ns, about 17 ms.
+const TICK_SHIFT: u32 = 24;
+
+/// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
+/// connections with something to send, or with input left, at one time.
+const SPARES: usize = 256;
+
+pub(crate) struct Core {
+    pub(crate) kernel: Kernel,
+    pub(crate) selector: Selector,
+    pub(crate) connections: Connections,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) wheel: Wheel,
+    /// Monotonic nanoseconds, read once a turn.
+    pub(crate) now: u64,
+    /// The same in ticks.
+    pub(crate) tick: u32,
+    /// Connections with something to do in this turn. Bounded by one entry for each.
+    pub(crate) owed: Vec<u32>,
+    /// Those that have used up their quantum: for the next turn.
+    pub(crate) later: Vec<u32>,
+    /// Those that are over: their places are freed at the end of the turn.
+    pub(crate) gone: Vec<u32>,
+    pub(crate) pool: Pool,
+    pub(crate) scratch: Box<[u8]>,
+    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+    spare_queues: Vec<Box<Queue>>,
+    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+    pub(crate) spare_kept: Vec<Box<Kept>>,
+    next_generation: u32,
+    pub(crate) ledger: Ledger,
+    pub(crate) stopping: bool,
+}
+
+/// The connections by index. A type of its own so that the wheel can be given the links in it.
+pub(crate) struct Connections(pub(crate) Slab<Connection>);
+
+impl Links for Connections {
+    fn link(&mut self, index: u32) -> &mut Link {
+        &mut self.0[index as usize].link
+    }
+}
+
+/// Ticks in a duration, rounded up: a deadline may be late by a tick, never early.
+fn ticks(duration: Duration) -> u32 {
+    let nanos = duration.as_nanos() + (1 << TICK_SHIFT) - 1;
+    u32::try_from(nanos >> TICK_SHIFT).unwrap_or(u32::MAX).min(u32::MAX / 4)
+}
+
+/// Whether `tick` has come at `now`; ticks wrap around.
+fn is_due(tick: u32, now: u32) -> bool {
+    now.wrapping_sub(tick) as i32 >= 0
+}
+
+impl Core {
+    pub(crate) fn new(kernel: Kernel, selector: Selector) -> Core {
+        let now = kernel.monotonic();
+        let tick = (now >> TICK_SHIFT) as u32;
+        Core {
+            kernel,
+            selector,
+            connections: Connections(Slab::new()),
+            groups: Vec::new(),
+            wheel: Wheel::new(tick),
+            now,
+            tick,
+            owed: Vec::new(),
+            later: Vec::new(),
+            gone: Vec::new(),
+            pool: Pool::default(),
+            scratch: Box::default(),
+            spare_queues: Vec::new(),
+            spare_kept: Vec::new(),
+            next_generation: 1,
+            ledger: Ledger::default(),
+            stopping: false,
+        }
+    }
+
+    /// Reads the clock.
+    pub(crate) fn read_clock(&mut self) {
+        self.now = self.kernel.monotonic();
+        self.tick = (self.now >> TICK_SHIFT) as u32;
+    }
+
+    /// How long until the wheel has to be looked at; `None` if nothing is in it.
+    pub(crate) fn until_deadline(&self) -> Option<Duration> {
+        let ahead = self.wheel.next()?.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
+        let into_tick = self.now & ((1 << TICK_SHIFT) - 1);
+        Some(Duration::from_nanos((u64::from(ahead) << TICK_SHIFT).saturating_sub(into_tick)))
+    }
+
+    pub(crate) fn get(&self, index: u32) -> Option<&Connection> {
+        self.connections.0.get(index as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Connection> {
+        self.connections.0.get_mut(index as usize)
+    }
+
+    /// The connection of that name, unless it is gone.
+    pub(crate) fn find(&self, id: ConnId) -> Option<&Connection> {
+        self.get(id.index).filter(|c| c.generation == id.generation && c.phase < Phase::Lingering)
+    }
+
+    pub(crate) fn socket(&self, index: u32) -> io::Result<Fd> {
+        self.get(index).map(|c| c.socket).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    pub(crate) fn limits(&self, group: u16) -> &Limits {
+        &self.groups[group as usize].limits
+    }
+
+    /// Takes up a socket: registers it and gives it a place.
+    pub(crate) fn adopt(&mut self, socket: Fd, group: u16, handler: u8) -> io::Result<ConnId> {
+        let generation = self.next_generation;
+        let index = self.connections.0.vacant_key() as u32;
+        self.selector.add_stream(socket, token(index, generation))?;
+        self.next_generation = generation.wrapping_add(1);
+        let connection = Connection::new(socket, generation, group, handler, self.tick);
+        self.connections.0.insert(connection);
+        self.groups[group as usize].open += 1;
+        self.arm(index);
+        Ok(ConnId { index, generation })
+    }
+
+    /// Puts a connection on the worklist of this turn, once.
+    pub(crate) fn list(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index)
+            && !c.flags.has(Flags::LISTED)
+        {
+            c.flags.set(Flags::LISTED);
+            self.owed.push(index);
+        }
+    }
+
+    /// Notes what an event says.
+    pub(crate) fn note(&mut self, token: u64, ready: Ready) {
+        self.ledger.events += 1;
+        let (index, generation) = (token as u32, (token >> 32) as u32);
+        match self.get_mut(index) {
+            Some(c) if c.generation == generation && c.phase != Phase::Gone => {
+                c.ready = c.ready.and(ready);
+                self.list(index);
+            }
+            _ => self.ledger.stale_events += 1,
+        }
+    }
+
+    pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
+        if !c.is_open() || c.flags.has(Flags::SHUTDOWN) {
+            return Sent::Gone;
+        }
+        let limits = &self.groups[c.group as usize].limits;
+        self.ledger.queued += what.len();
+        let what = match what {
+            Outgoing::Slice(slice)
+                if c.outbound.is_none()
+                    && c.ready.any(Ready::WRITE)
+                    && (slice.len() > limits.write_through
+                        || slice.len() > limits.write_first && !c.flags.has(Flags::WROTE)) =>
+            {
+                c.flags.set(Flags::WROTE);
+                match self.write_through(index, slice) {
+                    Ok([]) => return Sent::Accepted,
+                    Ok(rest) => Outgoing::Slice(rest),
+                    Err(rest) => {
+                        self.ledger.dropped += rest as u64;
+                        return Sent::Gone;
+                    }
+                }
+            }
+            what if what.is_empty() => return Sent::Accepted,
+            what => what,
+        };
+        self.enqueue(index, what)
+    }
+
+    fn enqueue(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
+        let limits = &self.groups[c.group as usize].limits;
+        let queue = c.outbound.get_or_insert_with(|| {
+            let mut queue = self.spare_queues.pop().unwrap_or_default();
+            queue.progress = self.tick;
+            queue
+        });
+        queue.push(what, limits, &mut self.pool);
+        let full = queue.memory() >= limits.send_high || queue.segments() >= limits.send_segments;
+        if full {
+            c.flags.set(Flags::FULL);
+        }
+        let blocked = !c.ready.any(Ready::WRITE);
+        self.list(index);
+        if blocked {
+            // No flush will find out: the time that a write may stall begins here.
+            self.arm(index);
+        }
+        if full { Sent::Full } else { Sent::Accepted }
+    }
+
+    /// Sends a long slice with nothing before it. Returns what the socket refused, or, if the
+    /// connection has failed, how many bytes were lost.
+    fn write_through<'a>(&mut self, index: u32, mut slice: &'a [u8]) -> Result<&'a [u8], usize> {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
+        while !slice.is_empty() {
+            self.ledger.send_calls += 1;
+            match self.kernel.send(c.socket, slice, More::No) {
+                Ok(count) => {
+                    slice = &slice[count..];
+                    c.sent += count as u64;
+                    c.active = self.tick;
+                    self.ledger.sent += count as u64;
+                    self.ledger.write_through += count as u64;
+                    self.ledger.short_writes += u64::from(!slice.is_empty());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ledger.would_block += 1;
+                    c.ready = c.ready.without(Ready::WRITE);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let lost = slice.len();
+                    self.fail_with(index, &error);
+                    return Err(lost);
+                }
+            }
+        }
+        Ok(slice)
+    }
+
+    /// Sends what is queued, within the quantum. What follows from an empty queue is noted as owed.
+    pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        // What an abort or a failure leaves in the queue is dropped, not sent.
+        let may_send = c.ready.any(Ready::WRITE) && c.phase <= Phase::Closing;
+        let Some(queue) = c.outbound.as_mut().filter(|_| may_send) else { return };
+        let limits = &self.groups[c.group as usize].limits;
+        let before = c.sent;
+        let flushed = Wire {
+            kernel: &self.kernel,
+            socket: c.socket,
+            limits,
+            pool: &mut self.pool,
+            scratch: &mut self.scratch,
+            ledger: &mut self.ledger,
+        }
+        .flush(queue, &mut c.sent, quantum);
+        if c.sent > before {
+            (c.active, queue.progress) = (self.tick, self.tick);
+        }
+        let low = queue.memory() <= limits.send_low && queue.segments() <= limits.send_segments / 2;
+        if low && c.flags.take(Flags::FULL) {
+            c.flags.set(Flags::OWES_DRAIN);
+            c.flags.set(Flags::OWES_KEPT);
+        }
+        match flushed {
+            Flushed::Budget => {}
+            Flushed::Empty => {
+                let queue = c.outbound.take();
+                self.spare_queues.extend(queue.filter(|_| self.spare_queues.len() < SPARES));
+            }
+            Flushed::Blocked => {
+                c.ready = c.ready.without(Ready::WRITE);
+                self.arm(index);
+            }
+            Flushed::Truncated => {
+                log::warn!("a file ended before the region of it that was being sent");
+                self.fail(index, Reason::Truncated);
+            }
+            Flushed::Failed(error) => self.fail_with(index, &error),
+        }
+    }
+
+    pub(crate) fn pause(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::PAUSED);
+        }
+    }
+
+    pub(crate) fn resume(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index)
+            && c.flags.take(Flags::PAUSED)
+        {
+            c.flags.set(Flags::OWES_KEPT);
+            self.list(index);
+        }
+    }
+
+    pub(crate) fn request_drain(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::WANTS_DRAIN);
+            self.list(index);
+        }
+    }
+
+    pub(crate) fn shutdown(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::SHUTDOWN);
+            self.list(index);
+        }
+    }
+
+    pub(crate) fn close(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index)
+            && c.is_open()
+        {
+            (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
+            self.list(index);
+        }
+    }
+
+    pub(crate) fn abort(&mut self, index: u32) {
+        self.fail(index, Reason::Aborted);
+    }
+
+    /// Ends a connection at once, without sending what is queued. The session goes later.
+    pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
+        if let Some(c) = self.get_mut(index)
+            && c.phase < Phase::Dead
+        {
+            (c.phase, c.reason) = (Phase::Dead, reason);
+            self.list(index);
+        }
+    }
+
+    /// The same for what a call on the socket said.
+    pub(crate) fn fail_with(&mut self, index: u32, error: &io::Error) {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut,
+        };
+        match error.kind() {
+            ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut => {
+                log::debug!("connection lost: {error}");
+                self.fail(index, Reason::Reset);
+            }
+            _ => {
+                log::warn!("connection failed: {error}");
+                self.fail(index, Reason::Failed);
+            }
+        }
+    }
+
+    /// Drops what waits to be sent and what was kept; buffers go back to the pool.
+    pub(crate) fn drop_buffers(&mut self, index: u32) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        if let Some(mut queue) = c.outbound.take() {
+            self.ledger.dropped += queue.clear(&mut self.pool);
+            self.spare_queues.extend((self.spare_queues.len() < SPARES).then_some(queue));
+        }
+        if let Some(kept) = c.kept.take() {
+            self.recycle_kept(kept);
+        }
+    }
+
+    /// Takes back what held input that was left.
+    pub(crate) fn recycle_kept(&mut self, mut kept: Box<Kept>) {
+        kept.clear(&mut self.pool);
+        self.spare_kept.extend((self.spare_kept.len() < SPARES).then_some(kept));
+    }
+
+    pub(crate) fn set_deadline(&mut self, index: u32, after: Option<Duration>) {
+        let tick = self.tick;
+        if let Some(c) = self.get_mut(index) {
+            // One more tick, since the present one is partly over; 0 stands for none.
+            c.deadline = after.map_or(0, |after| tick.wrapping_add(ticks(after) + 1).max(1));
+            if after.is_some() {
+                self.arm(index);
+            }
+        }
+    }
+
+    /// The first deadline of a connection: when, and which.
+    pub(crate) fn first_deadline(&self, c: &Connection) -> Option<(u32, Timeout)> {
+        let limits = self.limits(c.group);
+        let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
+        let own = (c.deadline != 0).then_some((c.deadline, Timeout::Own));
+        let stall = c.outbound.as_ref().zip(limits.write_stall);
+        let stall = stall.map(|(queue, time)| (after(queue.progress, time), Timeout::WriteStall));
+        let idle = limits.idle.filter(|_| c.phase == Phase::Open);
+        let idle = idle.map(|time| (after(c.active, time), Timeout::Idle));
+        let by_distance = |&(tick, _): &(u32, Timeout)| tick.wrapping_sub(self.tick) as i32;
+        [own, stall, idle].into_iter().flatten().min_by_key(by_distance)
+    }
+
+    /// Makes sure that the wheel looks at a connection no later than its first deadline.
+    pub(crate) fn arm(&mut self, index: u32) {
+        let alive = self.get(index).filter(|c| c.phase != Phase::Gone);
+        let Some((due, _)) = alive.and_then(|c| self.first_deadline(c)) else { return };
+        let linked = self.connections.link(index).due();
+        if linked.is_none_or(|at| !is_due(at, due)) {
+            self.wheel.schedule(&mut self.connections, index, due);
+        }
+    }
+
+    /// The deadline of a connection that has passed, if one has; else it is armed again.
+    pub(crate) fn passed_deadline(&mut self, index: u32) -> Option<Timeout> {
+        let alive = self.get(index).filter(|c| c.phase != Phase::Gone)?;
+        let (due, which) = self.first_deadline(alive)?;
+        if !is_due(due, self.tick) {
+            self.arm(index);
+            return None;
+        }
+        self.ledger.timeouts += 1;
+        let tick = self.tick;
+        let c = self.get_mut(index)?;
+        match which {
+            Timeout::Own => c.deadline = 0,
+            Timeout::Idle => c.active = tick,
+            Timeout::WriteStall => {
+                if let Some(queue) = &mut c.outbound {
+                    queue.progress = tick;
+                }
+            }
+        }
+        self.arm(index);
+        Some(which)
+    }
+}
+
+/// What the selector is told about a connection.
+pub(crate) fn token(index: u32, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(index)
+}

@@ -1,0 +1,305 @@
+//! Moving one connection forward: write, call what is owed, read, and end what is over.
+
+use std::io::ErrorKind;
+
+use crate::connection::{Flags, Phase};
+use crate::core::Core;
+use crate::handler::{ConnId, Input, Reason, Timeout};
+use crate::inbound::Kept;
+use crate::limits::Quantum;
+use crate::reactor::Reactor;
+use crate::sys::Ready;
+
+impl Reactor {
+    /// Does what a connection has to do, within its quantum.
+    pub(crate) fn drive(&mut self, index: u32) {
+        let group = match self.core.get_mut(index) {
+            Some(c) if c.phase != Phase::Gone => {
+                c.flags.set(Flags::LISTED);
+                c.group
+            }
+            _ => return,
+        };
+        let limits = self.core.limits(group);
+        let mut input = Quantum::to_receive(limits);
+        let (mut before, mut output) = (Quantum::to_send(limits), Quantum::to_send(limits));
+        self.core.flush(index, &mut before);
+        while !before.is_used_up() && !output.is_used_up() && self.step(index, &mut input) {
+            self.core.flush(index, &mut output);
+        }
+        self.settle(index);
+        if let Some(c) = self.core.get_mut(index) {
+            c.flags.clear(Flags::LISTED);
+            if c.is_owed() {
+                c.flags.set(Flags::LISTED);
+                self.core.later.push(index);
+            }
+        }
+    }
+
+    /// One callback, if one is due. Says whether there may be another.
+    fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
+        let Some(c) = self.core.get_mut(index) else { return false };
+        if !c.is_open() {
+            return false;
+        }
+        if input.is_used_up() {
+            self.core.ledger.budget_stops += u64::from(c.is_owed());
+            return false;
+        }
+        input.calls -= 1;
+        c.flags.clear(Flags::WROTE);
+        if c.owes_drain() {
+            c.drained();
+            self.call(index, |handler, core, slot| handler.drain(core, index, slot));
+        } else if !c.wants_input() {
+            return false;
+        } else if c.flags.take(Flags::OWES_KEPT) {
+            self.deliver_kept(index);
+        } else if c.flags.take(Flags::OWES_EOF) {
+            self.call(index, |handler, core, slot| handler.eof(core, index, slot));
+        } else if c.can_receive() {
+            if let Some(count) = self.receive(index) {
+                input.bytes = input.bytes.saturating_sub(count);
+                self.deliver(index, count);
+            }
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// One `recv`: behind what was kept, or into the shared buffer. `None` if it brought nothing.
+    fn receive(&mut self, index: u32) -> Option<usize> {
+        let core = &mut self.core;
+        let c = core.connections.0.get_mut(index as usize)?;
+        let limits = &core.groups[c.group as usize].limits;
+        let into = match &mut c.kept {
+            Some(kept) => kept.room(&mut core.pool),
+            None => &mut self.receive[..],
+        };
+        // With an empty queue the whole buffer: at worst one receive more than the mark is queued.
+        let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
+        let most = if pending == 0 { into.len() } else { limits.send_high.saturating_sub(pending) };
+        let into_len = into.len().min(most.max(1));
+        let into = &mut into[..into_len];
+        core.ledger.recv_calls += 1;
+        match core.kernel.recv(c.socket, into) {
+            Ok(0) => {
+                c.flags.set(Flags::END_READ);
+                c.flags.set(Flags::OWES_EOF);
+                None
+            }
+            Ok(count) => {
+                if count < into_len && c.short_means_empty() {
+                    c.ready = c.ready.without(Ready::READ);
+                }
+                c.received += count as u64;
+                c.active = core.tick;
+                core.ledger.received += count as u64;
+                if let Some(kept) = &mut c.kept {
+                    kept.received(count);
+                }
+                Some(count)
+            }
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        core.ledger.would_block += 1;
+                        c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+                    }
+                    ErrorKind::Interrupted => {}
+                    _ => core.fail_with(index, &error),
+                }
+                None
+            }
+        }
+    }
+
+    /// Hands what was received to the handler and keeps what it leaves.
+    fn deliver(&mut self, index: u32, count: usize) {
+        if self.core.get(index).is_some_and(|c| c.kept.is_some()) {
+            return self.deliver_kept(index);
+        }
+        let mut input = Input::new(&self.receive[..count]);
+        let core = &mut self.core;
+        self.handlers.call(core, index, |handler, core, slot| {
+            handler.data(core, index, slot, &mut input);
+        });
+        let rest = input.bytes();
+        if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
+            let mut kept = core.spare_kept.pop().unwrap_or_default();
+            kept.store(rest, &mut core.pool);
+            core.keep(index, kept);
+        }
+    }
+
+    /// Offers what was kept again, as a whole.
+    fn deliver_kept(&mut self, index: u32) {
+        let core = &mut self.core;
+        let Some(mut kept) = core.get_mut(index).and_then(|c| c.kept.take()) else { return };
+        let mut input = Input::new(kept.bytes());
+        self.handlers.call(core, index, |handler, core, slot| {
+            handler.data(core, index, slot, &mut input);
+        });
+        let consumed = input.consumed();
+        kept.consume(consumed);
+        if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
+            core.keep(index, kept);
+        } else {
+            core.recycle_kept(kept);
+        }
+    }
+
+    /// Does what follows from the phase: shuts down, ends the session, lingers, closes.
+    fn settle(&mut self, index: u32) {
+        let Some(c) = self.core.get_mut(index) else { return };
+        let flushed = c.outbound.is_none();
+        match c.phase {
+            Phase::Open if flushed && c.flags.has(Flags::SHUTDOWN) => {
+                self.core.shut(index);
+                if let Some(c) = self.core.get_mut(index)
+                    && c.flags.has(Flags::END_READ)
+                    && !c.flags.has(Flags::OWES_EOF)
+                    && c.is_open()
+                {
+                    self.core.fail(index, Reason::Finished);
+                }
+            }
+            Phase::Closing if flushed => c.phase = Phase::Dead,
+            _ => {}
+        }
+        match self.core.get(index).map(|c| c.phase) {
+            Some(Phase::Dead) => self.end(index),
+            Some(Phase::Lingering) => self.linger(index),
+            _ => {}
+        }
+    }
+
+    /// Ends a session, then the connection: at once, or after the peer had time to end its side.
+    fn end(&mut self, index: u32) {
+        let cut = self.core.get(index).is_some_and(|c| c.outbound.is_some());
+        self.core.drop_buffers(index);
+        let Some(c) = self.core.get_mut(index) else { return };
+        let (id, slot, why) = (ConnId { index, generation: c.generation }, c.slot, c.reason);
+        if c.flags.take(Flags::SESSION) {
+            self.call(index, |handler, core, _| handler.close(core, id, slot, why));
+        }
+        let Some(c) = self.core.get_mut(index) else { return };
+        match c.reason {
+            Reason::Closed | Reason::Finished if c.flags.has(Flags::END_READ) => {
+                self.core.close_socket(index);
+            }
+            Reason::Closed | Reason::Finished => {
+                self.core.start_lingering(index);
+                self.linger(index);
+            }
+            Reason::Reset => self.core.close_socket(index),
+            Reason::Stopped if !cut => self.core.close_socket(index),
+            // What the peer got is not all that was promised, and must not look like it.
+            _ => self.core.reset_socket(index),
+        }
+    }
+
+    /// Discards input of a closed connection, within its limits.
+    fn linger(&mut self, index: u32) {
+        let core = &mut self.core;
+        for _ in 0..LINGER_CALLS {
+            let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+            if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
+                return;
+            }
+            core.ledger.recv_calls += 1;
+            match core.kernel.recv(c.socket, &mut self.receive) {
+                Ok(count) if count > 0 && count as u64 <= u64::from(c.slot) => {
+                    c.slot -= count as u32;
+                    core.ledger.received += count as u64;
+                    if count < self.receive.len() && c.short_means_empty() {
+                        c.ready = c.ready.without(Ready::READ);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // The end, an error, or more than the limit.
+                Ok(_) | Err(_) => core.close_socket(index),
+            }
+        }
+    }
+
+    /// A deadline has passed.
+    pub(crate) fn time_out(&mut self, index: u32, which: Timeout) {
+        match self.core.get(index).map(|c| c.phase) {
+            Some(Phase::Open) => {
+                self.call(index, |handler, core, slot| handler.timeout(core, index, slot, which));
+                self.core.list(index);
+            }
+            Some(Phase::Closing) => self.core.fail(index, Reason::TimedOut),
+            Some(Phase::Lingering) => self.core.close_socket(index),
+            _ => {}
+        }
+    }
+}
+
+/// Most receives of a lingering connection in one turn.
+const LINGER_CALLS: u32 = 4;
+
+/// The ends of a connection, as far as no handler is concerned.
+impl Core {
+    /// Keeps what a handler has left. More than the limit, while it waits for more, is an overrun.
+    fn keep(&mut self, index: u32, kept: Box<Kept>) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let overrun = kept.len() >= self.groups[c.group as usize].limits.keep;
+        c.kept = Some(kept);
+        if overrun && c.wants_input() {
+            self.fail(index, Reason::Overrun);
+        }
+    }
+
+    /// Sends the end of our direction, once.
+    fn shut(&mut self, index: u32) {
+        let Some(c) = self.get_mut(index) else { return };
+        if !c.flags.has(Flags::SHUT) {
+            c.flags.set(Flags::SHUT);
+            let socket = c.socket;
+            if let Err(error) = self.kernel.shutdown_write(socket) {
+                self.fail_with(index, &error);
+            }
+        }
+    }
+
+    fn start_lingering(&mut self, index: u32) {
+        self.shut(index);
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let limits = &self.groups[c.group as usize].limits;
+        c.phase = Phase::Lingering;
+        c.slot = limits.linger_bytes;
+        let time = limits.linger_time;
+        self.set_deadline(index, Some(time));
+    }
+
+    pub(crate) fn close_socket(&mut self, index: u32) {
+        if let Some(socket) = self.leave(index) {
+            self.kernel.close(socket);
+        }
+    }
+
+    fn reset_socket(&mut self, index: u32) {
+        if let Some(socket) = self.leave(index) {
+            self.kernel.reset(socket);
+        }
+    }
+
+    /// Takes a connection out of the books; its place is freed at the end of the turn.
+    fn leave(&mut self, index: u32) -> Option<crate::sys::Fd> {
+        let c = self.connections.0.get_mut(index as usize).filter(|c| c.phase != Phase::Gone)?;
+        c.phase = Phase::Gone;
+        let socket = c.socket;
+        self.groups[c.group as usize].open -= 1;
+        self.wheel.cancel(&mut self.connections, index);
+        self.ledger.closed += 1;
+        self.gone.push(index);
+        Some(socket)
+    }
+}

@@ -1,0 +1,54 @@
+//! What a reactor has done, in numbers.
+
+/// Counters of a reactor since it was made. Plain numbers, counted in passing; taken with
+/// [`Turn::ledger`](crate::Turn::ledger) or [`Reactor::ledger`](crate::Reactor::ledger).
+///
+/// At the end of every turn `queued == sent + dropped +` what is still pending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Readiness events.
+    pub events: u64,
+    /// Events for a connection that was gone.
+    pub stale_events: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed, in whatever way.
+    pub closed: u64,
+    /// Accepts that failed for lack of descriptors or memory; the listener paused.
+    pub accept_pauses: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// `recv` calls.
+    pub recv_calls: u64,
+    /// Bytes that handlers gave to `send`.
+    pub queued: u64,
+    /// Bytes that the kernel took.
+    pub sent: u64,
+    /// Bytes given up because a connection failed or was aborted.
+    pub dropped: u64,
+    /// Bytes that left directly from the caller's slice.
+    pub write_through: u64,
+    /// Calls with one piece of memory.
+    pub send_calls: u64,
+    /// Calls with several pieces of memory.
+    pub gather_calls: u64,
+    /// `sendfile` calls.
+    pub sendfile_calls: u64,
+    /// Bytes that went by `sendfile`.
+    pub sendfile_bytes: u64,
+    /// Reads of file regions into memory.
+    pub file_reads: u64,
+    /// Sends of which the kernel took a part.
+    pub short_writes: u64,
+    /// Calls refused because nothing was there or no room was left.
+    pub would_block: u64,
+    /// Connections that used up their quantum in a turn.
+    pub budget_stops: u64,
+    /// Deadlines that were reached.
+    pub timeouts: u64,
+    /// Callbacks that panicked.
+    pub panics: u64,
+}

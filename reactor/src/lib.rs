@@ -1,0 +1,60 @@
+//! A minimal, hand-rolled, edge-triggered reactor for servers that speak their own protocol.
+//!
+//! One idea runs through it: **the kind and size of the data decides how it moves**. Little pieces
+//! are joined and leave in one call; blocks are referenced, never copied; files go from the page
+//! cache to the socket; what a reader does not take stays where it is.
+//!
+//! ```text
+//! kernel -> selector -> connection -> receive -> Input -> Handler
+//!                                                            |
+//! kernel <- wire <- plan <- outbound queue <- Context::send(kind)
+//! ```
+//!
+//! | to find | look at |
+//! |---|---|
+//! | the loop and the order of its phases | [`Reactor`] |
+//! | what to implement, and what can be called | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
+//! | what decides how data leaves | [`outbound`], [`Limits`] |
+//! | listening | [`Listen`] |
+//! | files beneath a directory | [`fs`] |
+//! | deadlines | [`timer`] |
+//! | what was done, in numbers | [`Ledger`] |
+//!
+//! A reactor is one thread. It calls a handler for one thing at a time, so state shared by
+//! connections is just the handler's fields. There is no async runtime, no lock and no allocation
+//! per event.
+//!
+//! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads.
+
+mod connection;
+mod core;
+mod dispatch;
+mod drive;
+pub mod fs;
+mod handler;
+mod inbound;
+mod ledger;
+mod limits;
+mod listener;
+pub mod outbound;
+mod reactor;
+mod signals;
+mod sys;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod timer;
+
+pub use crate::handler::{
+    ConnId, Context, Handler, HandlerId, Input, Peer, Reason, Sent, Timeout, Turn,
+};
+pub use crate::ledger::Ledger;
+pub use crate::limits::{FileTransfer, Limits};
+pub use crate::listener::{Listen, ListenerId};
+pub use crate::outbound::Outgoing;
+pub use crate::reactor::{Reactor, Stopper};
+pub use bytes::Bytes;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

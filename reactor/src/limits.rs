@@ -1,0 +1,134 @@
+//! Every size, count and time that the reactor decides by, as data.
+
+use std::time::Duration;
+
+/// What bounds a connection and chooses how its data moves.
+///
+/// One value belongs to each listener ([`Listen::limits`](crate::Listen)). The defaults suit a
+/// server on the open internet.
+///
+/// ```
+/// use sluicegate_reactor::Limits;
+/// use std::time::Duration;
+///
+/// let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };
+/// assert_eq!(limits.send_high, 64 * 1024);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Shared bytes up to this size are copied to the queue's tail and leave with their neighbours;
+    /// longer ones are referenced. Copying 1 KiB costs less than one more entry in a gathered send.
+    pub join: usize,
+    /// Shared bytes up to this size are copied too if the tail has room for them as it is.
+    pub join_in_room: usize,
+    /// Borrowed bytes longer than this are sent at once if nothing is queued; only what the socket
+    /// refuses is copied.
+    pub write_through: usize,
+    /// So are, once in a callback, borrowed bytes longer than this: most callbacks send once, and
+    /// queueing 2 KiB to send it a moment later costs 4% of an echo of 2 KiB. A callback that goes
+    /// on sending pays for one call too many at most.
+    pub write_first: usize,
+    /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES).
+    pub gather_pieces: usize,
+    /// File regions up to this size are read beside what is queued before them and leave in the
+    /// same call. Larger ones go by sendfile.
+    pub small_file: u64,
+    /// Most bytes of one sendfile call for a region shorter than [`long_file`](Limits::long_file).
+    /// Small calls keep the pages warm between the copy in and the copy out.
+    pub sendfile_chunk: usize,
+    /// Regions of this length and more are moved in calls of
+    /// [`long_file_chunk`](Limits::long_file_chunk).
+    pub long_file: u64,
+    /// Most bytes of one sendfile call for a long region.
+    pub long_file_chunk: usize,
+    /// How file regions are moved.
+    pub files: FileTransfer,
+    /// A connection that has received this many bytes in one turn waits for the next one before it
+    /// receives more. One receive of a large buffer is enough: with two an echo of 1 MiB messages
+    /// costs 1.9 times as much, since the second finds the sockets full.
+    pub receive_quantum: usize,
+    /// A connection that has sent this many bytes in one turn, of what was queued before it or of
+    /// what that turn's input caused, waits for the next one. A file of 1 MiB that is sent in four
+    /// turns costs half as much again.
+    pub send_quantum: usize,
+    /// So does one that has made this many calls in one direction.
+    pub quantum_calls: u32,
+    /// With this many bytes of memory queued, `send` answers [`Full`](crate::Sent::Full) and the
+    /// connection's own reading stops. Regions of files do not count: they are pulled.
+    pub send_high: usize,
+    /// A full queue that has fallen to this many bytes is open again.
+    pub send_low: usize,
+    /// With this many segments queued the queue is full whatever their size.
+    pub send_segments: usize,
+    /// Most bytes a handler may leave unconsumed while it waits for more; beyond it the connection
+    /// is closed with [`Reason::Overrun`](crate::Reason::Overrun).
+    pub keep: usize,
+    /// A connection on which nothing moved in either direction for this long times out.
+    pub idle: Option<Duration>,
+    /// A connection of which the kernel took no byte for this long, though some were queued, times
+    /// out. A slow reader is not an idle one: files count too.
+    pub write_stall: Option<Duration>,
+    /// How long a closed connection waits for the peer to end its side, so that input in flight
+    /// does not turn into a reset that destroys the answer.
+    pub linger_time: Duration,
+    /// How many bytes it discards while it waits.
+    pub linger_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            join: 1 << 10,
+            join_in_room: 4 << 10,
+            write_through: 4 << 10,
+            write_first: 1 << 10,
+            gather_pieces: 64,
+            small_file: 16 << 10,
+            sendfile_chunk: 64 << 10,
+            long_file: 8 << 20,
+            long_file_chunk: 1 << 20,
+            files: FileTransfer::Sendfile,
+            receive_quantum: 256 << 10,
+            send_quantum: 1 << 20,
+            quantum_calls: 24,
+            send_high: 64 << 10,
+            send_low: 32 << 10,
+            send_segments: 256,
+            keep: 64 << 10,
+            idle: Some(Duration::from_secs(75)),
+            write_stall: Some(Duration::from_secs(60)),
+            linger_time: Duration::from_secs(5),
+            linger_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What a connection may still do in one direction in the present turn.
+pub(crate) struct Quantum {
+    pub(crate) calls: u32,
+    pub(crate) bytes: usize,
+}
+
+impl Quantum {
+    pub(crate) fn to_receive(limits: &Limits) -> Quantum {
+        Quantum { calls: limits.quantum_calls.max(1), bytes: limits.receive_quantum.max(1) }
+    }
+
+    pub(crate) fn to_send(limits: &Limits) -> Quantum {
+        Quantum { calls: limits.quantum_calls.max(1), bytes: limits.send_quantum.max(1) }
+    }
+
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.calls == 0 || self.bytes == 0
+    }
+}
+
+/// How regions of files move to the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum FileTransfer {
+    /// `sendfile(2)` where the system has one that does not block, else [`Copy`](Self::Copy).
+    #[default]
+    Sendfile,
+    /// Through one buffer of the reactor: what a system without sendfile does.
+    Copy,
+}

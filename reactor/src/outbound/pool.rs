@@ -1,0 +1,107 @@
+//! Buffers that come and go with the traffic, kept for the next connection that needs one.
+
+/// Sizes of pooled buffers, and how many of each are kept while nobody uses them. Together they
+/// hold at most 1.25 MiB; a burst that needs more allocates and frees it again.
+const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 12)];
+
+/// Free buffers by size class, most recently used first: those are still in the cache.
+#[derive(Default)]
+pub(crate) struct Pool {
+    free: [Vec<Box<[u8]>>; CLASSES.len()],
+}
+
+impl Pool {
+    /// A buffer for `len` bytes: of the smallest class that holds them, of the largest class if
+    /// none does.
+    pub(crate) fn take(&mut self, len: usize) -> Chunk {
+        let class = CLASSES.iter().position(|&(size, _)| len <= size).unwrap_or(CLASSES.len() - 1);
+        let buffer = self.free[class].pop().unwrap_or_else(|| zeroed(CLASSES[class].0));
+        Chunk { buffer, start: 0, end: 0 }
+    }
+
+    /// One buffer for all of `len` bytes, even if no class is as large.
+    pub(crate) fn take_whole(&mut self, len: usize) -> Chunk {
+        if len <= CLASSES[CLASSES.len() - 1].0 {
+            return self.take(len);
+        }
+        Chunk { buffer: zeroed(len.next_power_of_two()), start: 0, end: 0 }
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn give(&mut self, chunk: Chunk) {
+        let size = chunk.buffer.len();
+        if let Some(class) = CLASSES.iter().position(|&(class, _)| class == size)
+            && self.free[class].len() < CLASSES[class].1
+        {
+            self.free[class].push(chunk.buffer);
+        }
+    }
+}
+
+fn zeroed(len: usize) -> Box<[u8]> {
+    vec![0; len].into_boxed_slice()
+}
+
+/// A buffer of which a part is filled.
+#[derive(Default)]
+pub(crate) struct Chunk {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Chunk {
+    /// The filled part.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// How many bytes are filled.
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// How many bytes fit behind them.
+    pub(crate) fn room(&self) -> usize {
+        self.buffer.len() - self.end
+    }
+
+    /// Copies as much as fits to the end and returns the rest.
+    pub(crate) fn fill<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let (now, rest) = bytes.split_at(bytes.len().min(self.room()));
+        self.buffer[self.end..self.end + now.len()].copy_from_slice(now);
+        self.end += now.len();
+        rest
+    }
+
+    /// The part behind the filled one, to receive into; then [`filled`](Chunk::filled).
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.end..]
+    }
+
+    /// `count` bytes were put into the spare part.
+    pub(crate) fn filled(&mut self, count: usize) {
+        debug_assert!(count <= self.room());
+        self.end += count;
+    }
+
+    /// Removes `count` bytes from the front.
+    pub(crate) fn advance(&mut self, count: usize) {
+        debug_assert!(count <= self.len());
+        self.start += count;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Moves the filled part to the front of the buffer, so that all room is behind it.
+    pub(crate) fn compact(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+
+    /// Whether compacting would make room.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.start > 0
+    }
+}

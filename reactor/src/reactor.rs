@@ -1,0 +1,359 @@
+//! The loop. One turn has a fixed order of phases:
+//!
+//! 1. **wait** for events, not at all while anything is owed;
+//! 2. **note** what the events say, in the connections; call nothing;
+//! 3. **accept**, within each listener's budget, and open what was accepted;
+//! 4. **drive** each connection with something to do, within its quantum;
+//! 5. run the **deadlines** that have passed: all are collected first;
+//! 6. **settle** what those phases left owed: closes, drains, queues that others filled;
+//! 7. **free** the places of connections that are gone.
+//!
+//! A handler is called in phases 3 to 6 only, one at a time, and never from inside a call it makes.
+//! A place is not used again before the turn is over, so no event of the turn can reach a successor.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::connection::Flags;
+use crate::core::Core;
+use crate::dispatch::{Dispatch, Handlers};
+use crate::fs::Fs;
+use crate::handler::{Handler, HandlerId, Reason};
+use crate::ledger::Ledger;
+use crate::listener::{Group, Listen, Listener, ListenerId};
+use crate::sys::{Fd, Kernel, Selector, Waker};
+
+/// Size of the buffer that all connections of a reactor receive into. With 64 KiB an echo of 1 MiB
+/// messages costs 1.85 times as much.
+const RECEIVE_BUFFER: usize = 512 << 10;
+
+/// Most events taken in one wait.
+const EVENTS: usize = 1024;
+
+const WAKER_TOKEN: u64 = u64::MAX;
+
+/// Tokens of listeners have this bit. In those of connections it belongs to the index, which counts
+/// open descriptors and never gets that high.
+const LISTENER_BIT: u64 = 1 << 31;
+
+/// A single-threaded event loop: its handlers, listeners and connections.
+///
+/// ```no_run
+/// use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Session = ();
+///     fn on_open(&mut self, _: &mut Context<'_>) {}
+///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+///         cx.send(input.take());
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let echo = reactor.register(Echo);
+/// reactor.listen("127.0.0.1:7000", &Listen::default(), echo)?;
+/// reactor.run()
+/// # }
+/// ```
+pub struct Reactor {
+    pub(crate) core: Core,
+    pub(crate) handlers: Handlers,
+    listeners: Vec<Listener>,
+    pub(crate) receive: Box<[u8]>,
+    /// Worklist being worked on, and connections just opened; kept for their memory.
+    work: Vec<u32>,
+    stop: Option<Stopper>,
+}
+
+impl Reactor {
+    /// A reactor on the operating system's kernel.
+    ///
+    /// # Errors
+    /// What creating the event queue and its waker says.
+    pub fn new() -> io::Result<Reactor> {
+        Reactor::on(Kernel::Os)
+    }
+
+    pub(crate) fn on(kernel: Kernel) -> io::Result<Reactor> {
+        let mut selector = Selector::new(&kernel, EVENTS)?;
+        let waker = selector.add_waker(WAKER_TOKEN)?;
+        Ok(Reactor {
+            core: Core::new(kernel, selector),
+            handlers: Handlers::default(),
+            listeners: Vec::new(),
+            receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            work: Vec::new(),
+            stop: waker.map(|waker| Stopper { asked: Arc::new(AtomicBool::new(false)), waker }),
+        })
+    }
+
+    /// Takes a handler in.
+    ///
+    /// # Panics
+    /// With more than 256 handlers in one reactor.
+    pub fn register<H: Handler>(&mut self, handler: H) -> HandlerId<H> {
+        self.register_with(|_| handler)
+    }
+
+    /// Takes in a handler that is made knowing its own name.
+    ///
+    /// # Panics
+    /// With more than 256 handlers in one reactor.
+    pub fn register_with<H: Handler>(
+        &mut self,
+        make: impl FnOnce(HandlerId<H>) -> H,
+    ) -> HandlerId<H> {
+        self.handlers.add(make)
+    }
+
+    /// A registered handler.
+    ///
+    /// # Panics
+    /// With an id of another reactor.
+    pub fn handler<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
+        self.handlers.get(id)
+    }
+
+    /// Listens on the first of the addresses that can be bound; port 0 is any free port.
+    ///
+    /// # Errors
+    /// What `bind(2)` and `listen(2)` say, with the address in the text.
+    ///
+    /// # Panics
+    /// With more than 65,536 listeners in one reactor.
+    pub fn listen<H: Handler>(
+        &mut self,
+        address: impl ToSocketAddrs,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let kernel = &self.core.kernel;
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
+        for address in address.to_socket_addrs()? {
+            match kernel.listen(address, listen.backlog) {
+                Ok(socket) => {
+                    let added = self.add_listener(socket, listen, handler.index);
+                    return added.inspect_err(|_| self.core.kernel.close(socket));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn add_listener(&mut self, socket: Fd, listen: &Listen, handler: u8) -> io::Result<ListenerId> {
+        let address = self.core.kernel.local_address(socket)?;
+        let id = u16::try_from(self.listeners.len()).expect("at most 65,536 listeners");
+        if let Some(bytes) = listen.unsent {
+            // Accepted sockets inherit it.
+            self.core.kernel.limit_unsent(socket, bytes)?;
+        }
+        self.core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
+        self.core.groups.push(Group { limits: listen.limits.clone(), open: 0 });
+        self.listeners.push(Listener::new(socket, address, handler, id, listen));
+        Ok(ListenerId(id))
+    }
+
+    /// The address a listener is bound to, with the port that was chosen.
+    #[must_use]
+    pub fn local_address(&self, listener: ListenerId) -> SocketAddr {
+        self.listeners[listener.0 as usize].address
+    }
+
+    /// The file system.
+    #[must_use]
+    pub fn fs(&self) -> Fs {
+        Fs::new(self.core.kernel.clone())
+    }
+
+    /// What the reactor has done so far.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.core.ledger
+    }
+
+    /// How many connections are open, lingering ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.core.connections.0.len()
+    }
+
+    /// A handle with which any thread can end [`run`](Reactor::run).
+    ///
+    /// # Panics
+    /// In a test harness, whose reactor nobody else could stop.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stop.clone().expect("a reactor in a harness is stopped by its test")
+    }
+
+    /// Turns until stopped, then closes the listeners and all connections.
+    ///
+    /// # Errors
+    /// What waiting for events says; nothing that a peer does.
+    pub fn run(&mut self) -> io::Result<()> {
+        let result = loop {
+            if self.core.stopping {
+                break Ok(());
+            }
+            if let Err(error) = self.turn(None) {
+                break Err(error);
+            }
+        };
+        self.close_all();
+        result
+    }
+
+    /// One turn, which waits for events no longer than `limit`.
+    ///
+    /// # Errors
+    /// What waiting for events says.
+    pub fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        self.core.ledger.turns += 1;
+        let events = self.core.selector.wait(self.timeout(limit))?;
+        self.core.read_clock();
+        self.core.owed.append(&mut self.core.later);
+        self.note(events);
+        self.accept();
+        self.drive_owed();
+        self.run_deadlines();
+        self.drive_owed();
+        self.free();
+        Ok(())
+    }
+
+    /// How long phase 1 may wait.
+    pub(crate) fn timeout(&self, limit: Option<Duration>) -> Option<Duration> {
+        if self.is_owed() {
+            return Some(Duration::ZERO);
+        }
+        let accept = self.listeners.iter().filter_map(|l| l.wait(&self.core)).min();
+        let accept = accept.map(Duration::from_nanos);
+        [limit, accept, self.core.until_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether there is work that no event announces.
+    pub(crate) fn is_owed(&self) -> bool {
+        !self.core.owed.is_empty() || !self.core.later.is_empty() || self.core.stopping
+    }
+
+    fn note(&mut self, events: usize) {
+        for index in 0..events {
+            let event = self.core.selector.event(index);
+            if event.token == WAKER_TOKEN {
+                let asked = self.stop.as_ref().is_some_and(|s| s.asked.load(Ordering::Acquire));
+                self.core.stopping |= asked;
+            } else if event.token & LISTENER_BIT != 0 {
+                self.listeners[(event.token & 0xffff) as usize].note(event.ready);
+            } else {
+                self.core.note(event.token, event.ready);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        let mut opened = std::mem::take(&mut self.work);
+        for listener in &mut self.listeners {
+            if listener.ready {
+                listener.accept(&mut self.core, &mut opened);
+            }
+        }
+        for index in opened.drain(..) {
+            self.open(index);
+        }
+        self.work = opened;
+    }
+
+    /// Calls `on_open` for a new connection.
+    pub(crate) fn open(&mut self, index: u32) {
+        let slot = self.call(index, |handler, core, _| handler.open(core, index));
+        if let (Some(slot), Some(c)) = (slot, self.core.get_mut(index)) {
+            c.slot = slot;
+            c.flags.set(Flags::SESSION);
+        }
+        self.core.list(index);
+    }
+
+    /// Calls a connection's handler.
+    pub(crate) fn call<R>(
+        &mut self,
+        index: u32,
+        callback: impl FnOnce(&mut dyn Dispatch, &mut Core, u32) -> R,
+    ) -> Option<R> {
+        self.handlers.call(&mut self.core, index, callback)
+    }
+
+    /// Drives every connection on the worklist once. What they list meanwhile waits for the next
+    /// round, so a round is bounded.
+    fn drive_owed(&mut self) {
+        let mut work = std::mem::replace(&mut self.core.owed, std::mem::take(&mut self.work));
+        for &index in &work {
+            self.drive(index);
+        }
+        work.clear();
+        self.work = work;
+    }
+
+    fn run_deadlines(&mut self) {
+        let core = &mut self.core;
+        let mut due = std::mem::take(&mut self.work);
+        core.wheel.advance(&mut core.connections, core.tick, &mut due);
+        for index in due.drain(..) {
+            if let Some(which) = self.core.passed_deadline(index) {
+                self.time_out(index, which);
+            }
+        }
+        self.work = due;
+    }
+
+    fn free(&mut self) {
+        while let Some(index) = self.core.gone.pop() {
+            self.core.connections.0.remove(index as usize);
+        }
+    }
+
+    /// Ends everything: listeners, connections, sessions.
+    pub(crate) fn close_all(&mut self) {
+        for listener in self.listeners.drain(..) {
+            self.core.kernel.close(listener.socket);
+        }
+        let open: Vec<u32> =
+            self.core.connections.0.iter().map(|(index, _)| index as u32).collect();
+        for index in open {
+            self.core.fail(index, Reason::Stopped);
+            self.drive(index);
+            self.core.close_socket(index);
+        }
+        self.free();
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        self.close_all();
+    }
+}
+
+/// Ends a reactor's run, from any thread.
+#[derive(Clone)]
+pub struct Stopper {
+    pub(crate) asked: Arc<AtomicBool>,
+    waker: Waker,
+}
+
+impl Stopper {
+    /// Asks the reactor to stop after its current turn.
+    ///
+    /// # Errors
+    /// What waking it says.
+    pub fn stop(&self) -> io::Result<()> {
+        self.asked.store(true, Ordering::Release);
+        self.waker.wake()
+    }
+}

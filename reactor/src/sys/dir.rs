@@ -1,0 +1,183 @@
+//! Opening beneath a directory, and reading directories.
+//!
+//! Linux resolves the path in one call (`openat2.rs`). Where there is no such call, the path is
+//! walked one component at a time (`walk.rs`), with the same answers.
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::ptr::NonNull;
+
+use libc::c_int;
+
+use super::Fd;
+use super::unix::{check, last_error};
+use crate::fs::{Entry, FileKind, Metadata};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "dir/openat2.rs"]
+mod beneath;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "dir/walk.rs"]
+mod beneath;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+/// How a file is opened: `O_NONBLOCK` so that a FIFO without a writer does not hold the thread,
+/// `O_NOCTTY` so that a terminal does not become the process's own.
+const READ: c_int = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
+const DIRECTORY: c_int = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+
+pub(super) fn open_dir(path: &Path) -> io::Result<Fd> {
+    let open = || open_at(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?, DIRECTORY);
+    open().map(IntoRawFd::into_raw_fd).map_err(|error| {
+        io::Error::new(error.kind(), format!("open directory {}: {error}", path.display()))
+    })
+}
+
+pub(super) fn open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {
+    beneath::open(dir, &relative(path)?).map(IntoRawFd::into_raw_fd)
+}
+
+pub(super) fn metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata> {
+    beneath::metadata(dir, &relative(path)?)
+}
+
+/// A path for the kernel, which has no empty ones.
+fn relative(path: &OsStr) -> io::Result<CString> {
+    Ok(if path.is_empty() { c".".into() } else { CString::new(path.as_bytes())? })
+}
+
+/// A path that would leave its directory.
+fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
+}
+
+fn open_at(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+    // SAFETY: the kernel reads `path` up to its terminating zero.
+    let fd = check(unsafe { libc::openat(dir, path.as_ptr(), flags) })?;
+    // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A `stat` that the kernel has not filled yet.
+fn empty_stat() -> libc::stat {
+    // SAFETY: a `stat` is numbers only, for which zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+pub(super) fn metadata(file: Fd) -> io::Result<Metadata> {
+    let mut stat = empty_stat();
+    // SAFETY: the kernel writes one `stat` to a local.
+    check(unsafe { libc::fstat(file, &raw mut stat) })?;
+    Ok(from_stat(&stat))
+}
+
+fn from_stat(stat: &libc::stat) -> Metadata {
+    #[cfg(not(target_os = "netbsd"))]
+    let nanos = stat.st_mtime_nsec;
+    #[cfg(target_os = "netbsd")]
+    let nanos = stat.st_mtimensec;
+    Metadata {
+        kind: match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG => FileKind::File,
+            libc::S_IFDIR => FileKind::Directory,
+            libc::S_IFLNK => FileKind::Symlink,
+            _ => FileKind::Other,
+        },
+        len: u64::try_from(stat.st_size).unwrap_or(0),
+        modified_seconds: stat.st_mtime,
+        modified_nanos: nanos as u32,
+        inode: stat.st_ino,
+    }
+}
+
+pub(super) fn read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
+    // Opened anew: the stream closes its descriptor, and the position in the directory is shared by
+    // all duplicates of one.
+    let mut stream = Stream::new(open_at(dir, c".", DIRECTORY)?)?;
+    let mut entries = Vec::new();
+    while entries.len() < limit {
+        let Some(entry) = stream.next()? else { break };
+        if entry.name != "." && entry.name != ".." {
+            entries.push(entry);
+        }
+    }
+    Ok(entries)
+}
+
+/// A `DIR` of readdir(3).
+struct Stream(NonNull<libc::DIR>);
+
+impl Stream {
+    fn new(dir: OwnedFd) -> io::Result<Stream> {
+        // SAFETY: a number goes in. The descriptor is open, and nobody else uses it.
+        let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
+        let stream = NonNull::new(stream).ok_or_else(last_error)?;
+        // It is the stream's own from here.
+        let _ = dir.into_raw_fd();
+        Ok(Stream(stream))
+    }
+
+    fn next(&mut self) -> io::Result<Option<Entry>> {
+        clear_errno();
+        // SAFETY: the stream is open until `drop`, and `&mut self` keeps other threads away.
+        let entry = unsafe { libc::readdir(self.0.as_ptr()) };
+        if entry.is_null() {
+            // The end and an error look alike but for errno, readdir(3).
+            let error = last_error();
+            return if error.raw_os_error() == Some(0) { Ok(None) } else { Err(error) };
+        }
+        // SAFETY: it is not null and valid until the next call. Only the place of the field is
+        // taken, as an entry may be shorter than the whole struct.
+        let name = unsafe { &raw const (*entry).d_name };
+        // SAFETY: the name ends with a zero, and is copied before the next call.
+        let name = unsafe { CStr::from_ptr(name.cast()) };
+        // SAFETY: as for the name.
+        let kind = unsafe { (*entry).d_type };
+        let name = OsString::from_vec(name.to_bytes().to_vec());
+        Ok(Some(Entry { name, kind: from_dirent_type(kind) }))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open, and nobody has it after this.
+        unsafe { libc::closedir(self.0.as_ptr()) };
+    }
+}
+
+fn from_dirent_type(kind: u8) -> Option<FileKind> {
+    match kind {
+        libc::DT_UNKNOWN => None,
+        libc::DT_REG => Some(FileKind::File),
+        libc::DT_DIR => Some(FileKind::Directory),
+        libc::DT_LNK => Some(FileKind::Symlink),
+        _ => Some(FileKind::Other),
+    }
+}
+
+/// Readdir(3) leaves errno as it is at the end of the directory.
+fn clear_errno() {
+    // SAFETY: answers the address of this thread's errno and touches nothing.
+    #[cfg(target_os = "linux")]
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+    let errno = unsafe { libc::__errno() };
+    // SAFETY: as above.
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    let errno = unsafe { libc::__error() };
+    // SAFETY: as above.
+    #[cfg(target_os = "dragonfly")]
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: the address is valid for as long as the thread is.
+    unsafe { *errno = 0 };
+}

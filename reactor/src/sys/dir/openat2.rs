@@ -1,0 +1,60 @@
+//! Linux resolves a path beneath a directory in one call: `openat2(2)`, since 5.6.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use libc::c_int;
+
+use super::super::Fd;
+use super::super::unix::check;
+use super::{READ, outside, walk};
+use crate::fs::Metadata;
+
+/// The kernel gives up with `EAGAIN` when a directory anywhere on the machine was renamed while it
+/// went up from one. After that many times the walk does it, which has no such trouble.
+const TRIES: usize = 8;
+
+pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
+    openat2(dir, path, READ)?.map_or_else(|| walk::open(dir, path), Ok)
+}
+
+/// `O_PATH` needs no permission to read the file, and a FIFO or device does not notice it.
+pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
+    match openat2(dir, path, libc::O_PATH | libc::O_CLOEXEC)? {
+        Some(file) => super::metadata(file.as_raw_fd()),
+        None => walk::metadata(dir, path),
+    }
+}
+
+/// `None` if the kernel has no such call, or cannot say.
+fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
+    // SAFETY: all zeroes is a valid `open_how`, by openat2(2).
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = flags as u64;
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    for _ in 0..TRIES {
+        // SAFETY: the kernel reads `path` up to its terminating zero, and `how` for its size. There
+        // is no function for it in every C library. A descriptor fits a `c_int`.
+        let result = check(unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                dir,
+                path.as_ptr(),
+                &raw const how,
+                size_of::<libc::open_how>(),
+            )
+        } as c_int);
+        match result {
+            // SAFETY: the descriptor was opened by the call above and belongs to nobody else.
+            Ok(fd) => return Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => {}
+                Some(libc::ENOSYS) => return Ok(None),
+                Some(libc::EXDEV) => return Err(outside()),
+                _ => return Err(error),
+            },
+        }
+    }
+    Ok(None)
+}

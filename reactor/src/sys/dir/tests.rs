@@ -1,0 +1,281 @@
+//! The same table for the call of the kernel and for the walk.
+
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use super::super::Fd;
+use super::super::unix::{check, read_at};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::walk;
+use super::{beneath, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative};
+use crate::fs::{FileKind, Metadata};
+
+/// A directory that goes away with its value, with a root to serve in it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Place {
+        let path = std::env::temp_dir().join(format!("sluicegate-{}-{name}", std::process::id()));
+        fs::create_dir_all(path.join("root")).unwrap();
+        Place(path)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.join("root")
+    }
+
+    fn open(&self) -> OwnedFd {
+        owned(open_dir(&self.root()).unwrap())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn owned(fd: Fd) -> OwnedFd {
+    // SAFETY: the callers have just opened it and give it up.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+type Open = fn(Fd, &std::ffi::CStr) -> io::Result<OwnedFd>;
+type Stat = fn(Fd, &std::ffi::CStr) -> io::Result<Metadata>;
+
+/// The ways to resolve a path that this system has.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const WAYS: [(&str, Open, Stat); 2] =
+    [("openat2", beneath::open, beneath::metadata), ("walk", walk::open, walk::metadata)];
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const WAYS: [(&str, Open, Stat); 1] = [("walk", beneath::open, beneath::metadata)];
+
+fn kind_of<T>(result: io::Result<T>) -> Result<T, ErrorKind> {
+    result.map_err(|error| error.kind())
+}
+
+#[test]
+fn a_path_is_opened_beneath_its_directory_or_not_at_all() {
+    use ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+
+    let place = Place::new("beneath");
+    let root = place.root();
+    fs::write(place.0.join("secret"), "secret").unwrap();
+    fs::create_dir_all(root.join("a/b")).unwrap();
+    fs::write(root.join("top"), "top").unwrap();
+    fs::write(root.join("a/b/deep"), "deep").unwrap();
+    for (target, link) in [
+        ("a/b/deep", "to_deep"),
+        ("a/b", "to_b"),
+        ("a/b/", "to_b_slash"),
+        ("to_b", "to_link"),
+        ("../../top", "a/b/up"),
+        (".", "self"),
+        ("loop", "loop"),
+        ("nowhere", "dangling"),
+        ("../secret", "escape"),
+        ("../root/top", "out_and_in"),
+        ("/etc/passwd", "absolute"),
+        ("..", "parent"),
+    ] {
+        symlink(target, root.join(link)).unwrap();
+    }
+    symlink(root.join("top"), root.join("absolute_inside")).unwrap();
+
+    let opened = |text: &'static str| Ok(text);
+    let dir = place.open();
+    for (path, expected) in [
+        ("top", opened("top")),
+        ("./top", opened("top")),
+        ("a//b/./deep", opened("deep")),
+        ("a/../top", opened("top")),
+        ("a/b/../../top", opened("top")),
+        ("to_deep", opened("deep")),
+        ("to_b/deep", opened("deep")),
+        ("to_b_slash/deep", opened("deep")),
+        ("to_link/deep", opened("deep")),
+        ("to_link/../../top", opened("top")),
+        ("a/b/up", opened("top")),
+        ("self/self/top", opened("top")),
+        ("absent", Err(NotFound)),
+        ("absent/top", Err(NotFound)),
+        ("dangling", Err(NotFound)),
+        ("top/more", Err(NotADirectory)),
+        ("top/", Err(NotADirectory)),
+        ("to_deep/", Err(NotADirectory)),
+        ("..", Err(PermissionDenied)),
+        ("../secret", Err(PermissionDenied)),
+        ("../root/top", Err(PermissionDenied)),
+        ("a/../../secret", Err(PermissionDenied)),
+        ("to_b/../../../secret", Err(PermissionDenied)),
+        ("/etc/passwd", Err(PermissionDenied)),
+        ("/", Err(PermissionDenied)),
+        ("escape", Err(PermissionDenied)),
+        ("out_and_in", Err(PermissionDenied)),
+        ("parent/secret", Err(PermissionDenied)),
+        ("parent/root/top", Err(PermissionDenied)),
+        ("absolute", Err(PermissionDenied)),
+        ("absolute_inside", Err(PermissionDenied)),
+    ] {
+        let name = relative(OsStr::new(path)).unwrap();
+        for (way, open, stat) in WAYS {
+            let text = open(dir.as_raw_fd(), &name).map(|file| {
+                let mut buffer = [0; 16];
+                let len = read_at(file.as_raw_fd(), &mut buffer, 0).unwrap();
+                String::from_utf8_lossy(&buffer[..len]).into_owned()
+            });
+            assert_eq!(kind_of(text), expected.map(str::to_owned), "open {path} by {way}");
+            let len = stat(dir.as_raw_fd(), &name).map(|metadata| metadata.len);
+            let expected = expected.map(|text| text.len() as u64);
+            assert_eq!(kind_of(len), expected, "metadata of {path} by {way}");
+        }
+    }
+
+    let name = relative(OsStr::new("loop")).unwrap();
+    for (way, open, stat) in WAYS {
+        let error = open(dir.as_raw_fd(), &name).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{way}");
+        let error = stat(dir.as_raw_fd(), &name).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{way}");
+    }
+}
+
+#[test]
+fn a_chain_of_forty_links_is_followed_and_one_more_is_not() {
+    let place = Place::new("forty");
+    fs::write(place.root().join("0"), "end").unwrap();
+    for number in 1..=41 {
+        let target = (number - 1).to_string();
+        symlink(target, place.root().join(number.to_string())).unwrap();
+    }
+    let dir = place.open();
+    for (way, open, _) in WAYS {
+        assert!(open(dir.as_raw_fd(), c"40").is_ok(), "{way}");
+        let error = open(dir.as_raw_fd(), c"41").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{way}");
+    }
+}
+
+#[test]
+fn an_empty_path_is_the_directory_itself() {
+    let place = Place::new("itself");
+    fs::create_dir(place.root().join("sub")).unwrap();
+    let dir = place.open();
+    let inode = metadata(dir.as_raw_fd()).unwrap().inode;
+    for path in ["", ".", "./", "sub/.."] {
+        let path = OsStr::new(path);
+        let again = owned(open_beneath(dir.as_raw_fd(), path).unwrap());
+        assert_eq!(metadata(again.as_raw_fd()).unwrap().inode, inode);
+        let again = metadata_beneath(dir.as_raw_fd(), path).unwrap();
+        assert_eq!((again.inode, again.kind), (inode, FileKind::Directory));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn magic_links_lead_nowhere() {
+    let proc = owned(open_dir(std::path::Path::new("/proc")).unwrap());
+    let outside = fs::File::open("/etc").unwrap();
+    let number = CString::new(format!("self/fd/{}", outside.as_raw_fd())).unwrap();
+    for (way, open, stat) in WAYS {
+        assert!(open(proc.as_raw_fd(), c"self/stat").is_ok(), "{way}");
+        for path in [c"self/root", c"self/root/etc", c"self/cwd", c"self/exe", &number] {
+            assert!(open(proc.as_raw_fd(), path).is_err(), "open {path:?} by {way}");
+            assert!(stat(proc.as_raw_fd(), path).is_err(), "metadata of {path:?} by {way}");
+        }
+    }
+}
+
+#[test]
+fn a_fifo_without_a_writer_does_not_block() {
+    let place = Place::new("fifo");
+    let path = CString::new(place.root().join("fifo").as_os_str().as_bytes()).unwrap();
+    // SAFETY: the path ends with a zero.
+    check(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).unwrap();
+    let dir = place.open();
+    for (way, open, stat) in WAYS {
+        let fifo = open(dir.as_raw_fd(), c"fifo").unwrap();
+        assert_eq!(metadata(fifo.as_raw_fd()).unwrap().kind, FileKind::Other, "{way}");
+        assert_eq!(stat(dir.as_raw_fd(), c"fifo").unwrap().kind, FileKind::Other, "{way}");
+    }
+}
+
+#[test]
+fn metadata_does_not_open_the_file() {
+    let place = Place::new("socket");
+    let _listener = UnixListener::bind(place.root().join("socket")).unwrap();
+    let dir = place.open();
+    for (way, open, stat) in WAYS {
+        // A socket cannot be opened at all.
+        assert!(open(dir.as_raw_fd(), c"socket").is_err(), "{way}");
+        assert_eq!(stat(dir.as_raw_fd(), c"socket").unwrap().kind, FileKind::Other, "{way}");
+    }
+}
+
+#[test]
+fn metadata_is_that_of_the_file() {
+    let place = Place::new("metadata");
+    let path = place.root().join("file");
+    fs::File::create(&path).unwrap().write_all(b"twelve bytes").unwrap();
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let dir = place.open();
+    let file = owned(open_beneath(dir.as_raw_fd(), OsStr::new("file")).unwrap());
+    let found = metadata(file.as_raw_fd()).unwrap();
+    assert!(found.is_file());
+    assert_eq!(found.len, 12);
+    assert_eq!(found.modified(), modified);
+    assert_eq!(metadata_beneath(dir.as_raw_fd(), OsStr::new("file")).unwrap(), found);
+}
+
+#[test]
+fn a_directory_is_listed_up_to_the_limit_and_as_often_as_asked() {
+    let place = Place::new("list");
+    fs::write(place.root().join("file"), "").unwrap();
+    fs::create_dir(place.root().join("sub")).unwrap();
+    symlink("file", place.root().join("link")).unwrap();
+    let dir = place.open();
+    for _ in 0..2 {
+        let mut entries = read_dir(dir.as_raw_fd(), 10).unwrap();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let names: Vec<_> = entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
+        assert_eq!(names, ["file", "link", "sub"]);
+        let kinds = [FileKind::File, FileKind::Symlink, FileKind::Directory];
+        for (entry, kind) in entries.iter().zip(kinds) {
+            // A file system that does not say is no error.
+            assert_eq!(entry.kind.unwrap_or(kind), kind);
+        }
+    }
+    assert_eq!(read_dir(dir.as_raw_fd(), 2).unwrap().len(), 2);
+    assert_eq!(read_dir(dir.as_raw_fd(), 0).unwrap(), []);
+
+    let file = owned(open_beneath(dir.as_raw_fd(), OsStr::new("file")).unwrap());
+    assert_eq!(kind_of(read_dir(file.as_raw_fd(), 10)), Err(ErrorKind::NotADirectory));
+}
+
+#[test]
+fn a_zero_in_a_path_is_invalid_input() {
+    let place = Place::new("zero");
+    let dir = place.open();
+    let path = OsStr::new("a\0b");
+    assert_eq!(kind_of(open_beneath(dir.as_raw_fd(), path)), Err(ErrorKind::InvalidInput));
+    assert_eq!(kind_of(metadata_beneath(dir.as_raw_fd(), path)), Err(ErrorKind::InvalidInput));
+    assert_eq!(kind_of(open_dir(path.as_ref())), Err(ErrorKind::InvalidInput));
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named_in_the_error() {
+    let place = Place::new("absent");
+    let path = place.0.join("absent");
+    let error = open_dir(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().starts_with(&format!("open directory {}: ", path.display())));
+
+    fs::write(&path, "").unwrap();
+    assert_eq!(kind_of(open_dir(&path)), Err(ErrorKind::NotADirectory));
+}

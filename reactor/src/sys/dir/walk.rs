@@ -1,0 +1,115 @@
+//! A path beneath a directory, resolved one component at a time.
+//!
+//! No call follows a symbolic link or gets a path with more than one name in it, so the kernel
+//! never goes further than from a directory to a name in it. Links are read and their components
+//! walked in their place; `..` goes back to a directory that the walk came through, whatever has
+//! been renamed since.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use libc::c_int;
+
+use super::super::Fd;
+use super::super::unix::{check, check_size};
+use super::{READ, empty_stat, from_stat, open_at, outside};
+use crate::fs::{FileKind, Metadata};
+
+/// As many as Linux follows in one path, path_resolution(7).
+const MAX_LINKS: usize = 40;
+
+/// A directory on the way needs permission to search it, not to read it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SEARCH: c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+#[cfg(any(target_os = "freebsd", target_os = "netbsd", target_vendor = "apple"))]
+const SEARCH: c_int = libc::O_SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+/// OpenBSD and DragonFly have no `O_SEARCH`.
+#[cfg(any(target_os = "openbsd", target_os = "dragonfly"))]
+const SEARCH: c_int = super::DIRECTORY;
+
+pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
+    resolve(dir, path, |dir, name| open_at(dir, name, READ | libc::O_NOFOLLOW))
+}
+
+pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
+    resolve(dir, path, |dir, name| {
+        let mut stat = empty_stat();
+        // SAFETY: the kernel reads `name` up to its terminating zero.
+        check(unsafe {
+            libc::fstatat(dir, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW)
+        })?;
+        match from_stat(&stat) {
+            link if link.kind == FileKind::Symlink => Err(too_many_links()),
+            metadata => Ok(metadata),
+        }
+    })
+}
+
+/// Calls `last` with the directory and the name that the path ends at. It must fail if the name is
+/// that of a symbolic link.
+fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) -> io::Result<T> {
+    let mut below: Vec<OwnedFd> = Vec::new();
+    let mut ahead: Vec<CString> = Vec::new();
+    let mut links = 0;
+    push_components(&mut ahead, path.to_bytes())?;
+    loop {
+        let dir = below.last().map_or(root, AsRawFd::as_raw_fd);
+        let Some(name) = ahead.pop() else { return last(dir, c".") };
+        let failure = match name.as_bytes() {
+            b"." => continue,
+            b".." => match below.pop() {
+                Some(_) => continue,
+                None => return Err(outside()),
+            },
+            _ if ahead.is_empty() => match last(dir, &name) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            },
+            _ => match open_at(dir, &name, SEARCH | libc::O_NOFOLLOW) {
+                Ok(next) => {
+                    below.push(next);
+                    continue;
+                }
+                Err(error) => error,
+            },
+        };
+        // What a link is answered with is different on each system, so every failure asks.
+        let Ok(target) = read_link(dir, &name) else { return Err(failure) };
+        links += 1;
+        if links > MAX_LINKS {
+            return Err(too_many_links());
+        }
+        push_components(&mut ahead, &target)?;
+    }
+}
+
+/// Puts the components of `path` before those that are there; the last is the next.
+fn push_components(ahead: &mut Vec<CString>, path: &[u8]) -> io::Result<()> {
+    if path.starts_with(b"/") {
+        return Err(outside());
+    }
+    // A slash at the end asks for a directory.
+    if path.ends_with(b"/") {
+        ahead.push(c".".into());
+    }
+    for name in path.split(|&byte| byte == b'/').rev().filter(|name| !name.is_empty()) {
+        ahead.push(CString::new(name)?);
+    }
+    Ok(())
+}
+
+fn read_link(dir: Fd, name: &CStr) -> io::Result<Vec<u8>> {
+    let mut target = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: the kernel reads `name` up to its terminating zero and writes at most `target.len()`
+    // bytes to `target`.
+    let len = check_size(unsafe {
+        libc::readlinkat(dir, name.as_ptr(), target.as_mut_ptr().cast(), target.len())
+    })?;
+    target.truncate(len);
+    Ok(target)
+}
+
+fn too_many_links() -> io::Error {
+    io::Error::from_raw_os_error(libc::ELOOP)
+}

@@ -1,0 +1,174 @@
+//! The readiness queue of Linux: `epoll(7)`, edge-triggered, and an `eventfd(2)` to wake it.
+//!
+//! Twin of `kqueue.rs`.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::time::Duration;
+
+use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, c_int};
+
+use super::unix::{check, check_size, ignore_sigpipe};
+use super::{Event, Fd, Ready};
+
+/// An epoll instance and the events of its last wait.
+pub(crate) struct Selector {
+    epoll: OwnedFd,
+    events: Box<[libc::epoll_event]>,
+}
+
+impl Selector {
+    pub(super) fn new(capacity: usize) -> io::Result<Selector> {
+        ignore_sigpipe();
+        // SAFETY: a number goes in, no memory is touched.
+        let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
+        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        let events = vec![libc::epoll_event { events: 0, u64: 0 }; capacity].into();
+        Ok(Selector { epoll, events })
+    }
+
+    pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
+        self.add(socket, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI, token)
+    }
+
+    pub(super) fn add_listener(&self, socket: Fd, token: u64) -> io::Result<()> {
+        self.add(socket, EPOLLIN, token)
+    }
+
+    pub(super) fn add_waker(&self, token: u64) -> io::Result<Waker> {
+        // SAFETY: two numbers go in, no memory is touched.
+        let counter = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+        // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
+        let counter = unsafe { OwnedFd::from_raw_fd(counter) };
+        self.add(counter.as_raw_fd(), EPOLLIN, token)?;
+        Ok(Waker { counter })
+    }
+
+    fn add(&self, fd: Fd, interest: c_int, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: (interest | EPOLLET) as u32, u64: token };
+        let epoll = self.epoll.as_raw_fd();
+        // SAFETY: the kernel reads one `epoll_event`, which is a local.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
+    }
+
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let capacity = c_int::try_from(self.events.len()).unwrap_or(c_int::MAX);
+        let timeout = timeout.map_or(-1, whole_milliseconds);
+        let epoll = self.epoll.as_raw_fd();
+        // SAFETY: the kernel writes at most `capacity` events, which is no more than `events` has.
+        let count =
+            check(unsafe { libc::epoll_wait(epoll, self.events.as_mut_ptr(), capacity, timeout) });
+        match count {
+            Ok(count) => Ok(count as usize),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    pub(super) fn event(&self, index: usize) -> Event {
+        let event = self.events[index];
+        Event { token: event.u64, ready: translate(event.events) }
+    }
+}
+
+/// Rounded up, so that a deadline is over when the wait is: rounded down, the loop would spin
+/// through the last millisecond. What does not fit is cut to 24 days.
+fn whole_milliseconds(timeout: Duration) -> c_int {
+    let rest = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+    let milliseconds = timeout.as_secs().saturating_mul(1000).saturating_add(rest);
+    c_int::try_from(milliseconds).unwrap_or(c_int::MAX)
+}
+
+/// `EPOLLHUP` and `EPOLLERR` cannot be masked and say nothing about what is still there to read, so
+/// they count as readiness in both directions: the next call reports what is wrong.
+#[inline]
+fn translate(events: u32) -> Ready {
+    let mut ready = Ready::default();
+    for (bits, meaning) in [
+        (EPOLLIN, Ready::READ),
+        (EPOLLOUT, Ready::WRITE),
+        (EPOLLRDHUP, Ready::READ.and(Ready::READ_END)),
+        (EPOLLPRI, Ready::READ.and(Ready::URGENT)),
+        (EPOLLHUP | EPOLLERR, Ready::READ.and(Ready::WRITE).and(Ready::HANGUP)),
+    ] {
+        if events & bits as u32 != 0 {
+            ready = ready.and(meaning);
+        }
+    }
+    ready
+}
+
+/// An `eventfd(2)`. Every write to it is an edge, so that nobody needs to read it until its counter
+/// is full.
+pub(crate) struct Waker {
+    counter: OwnedFd,
+}
+
+impl Waker {
+    pub(super) fn wake(&self) -> io::Result<()> {
+        match self.write(1) {
+            // The counter is at its end, 2^64 - 2. Another thread may read it at the same time,
+            // which leaves nothing to read here and as much room to write.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.empty();
+                self.write(1)
+            }
+            other => other,
+        }
+    }
+
+    fn write(&self, add: u64) -> io::Result<()> {
+        let fd = self.counter.as_raw_fd();
+        // SAFETY: the kernel reads the eight bytes of `add`.
+        check_size(unsafe { libc::write(fd, ptr::from_ref(&add).cast(), size_of::<u64>()) })
+            .map(drop)
+    }
+
+    fn empty(&self) {
+        let mut count = 0_u64;
+        let fd = self.counter.as_raw_fd();
+        // SAFETY: the kernel writes the eight bytes of `count`.
+        unsafe { libc::read(fd, ptr::from_mut(&mut count).cast(), size_of::<u64>()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_rounded_up_to_milliseconds_and_cut_to_what_fits() {
+        let nanos = Duration::from_nanos;
+        for (timeout, expected) in [
+            (Duration::ZERO, 0),
+            (nanos(1), 1),
+            (nanos(1_000_000), 1),
+            (nanos(1_000_001), 2),
+            (Duration::from_millis(i32::MAX as u64), i32::MAX),
+            (Duration::from_millis(i32::MAX as u64 + 1), i32::MAX),
+            (Duration::MAX, i32::MAX),
+        ] {
+            assert_eq!(whole_milliseconds(timeout), expected, "{timeout:?}");
+        }
+    }
+
+    #[test]
+    fn a_waker_whose_counter_is_full_still_wakes() {
+        let mut selector = Selector::new(4).unwrap();
+        let waker = selector.add_waker(7).unwrap();
+        waker.write(u64::MAX - 1).unwrap();
+        assert_eq!(selector.wait(None).unwrap(), 1);
+        assert_eq!(waker.write(1).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+
+        waker.wake().unwrap();
+        assert_eq!(selector.wait(None).unwrap(), 1);
+        assert_eq!(selector.event(0), Event { token: 7, ready: Ready::READ });
+    }
+}
+
+#[cfg(test)]
+#[path = "selector_tests.rs"]
+mod selector_tests;

@@ -1,0 +1,227 @@
+//! The readiness queue of the BSDs and macOS: `kqueue(2)` with `EV_CLEAR`, which is edge-triggered.
+//!
+//! Twin of `epoll.rs`. Reading and writing are two filters of a descriptor, so that one change may
+//! come as two events.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libc::c_int;
+
+use super::unix::{check, ignore_sigpipe};
+use super::{Event, Fd, Ready};
+
+#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "dragonfly"))]
+#[path = "kqueue/user_waker.rs"]
+mod waker;
+#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+#[path = "kqueue/pair_waker.rs"]
+mod waker;
+
+pub(crate) use waker::Waker;
+
+// A token travels in the pointer that is the user's.
+const _: () = assert!(size_of::<*mut libc::c_void>() == size_of::<u64>());
+
+/// The kernels refuse more than 100,000,000 s with `EINVAL` (itimerfix of xnu, NetBSD and OpenBSD).
+const LONGEST_WAIT: Duration = Duration::from_secs(100_000_000);
+
+/// The types of the filter and of the flags, which are wider on NetBSD.
+#[cfg(not(target_os = "netbsd"))]
+mod width {
+    pub(super) type Filter = i16;
+    pub(super) type Flags = u16;
+}
+#[cfg(target_os = "netbsd")]
+mod width {
+    pub(super) type Filter = u32;
+    pub(super) type Flags = u32;
+}
+use width::{Filter, Flags};
+
+/// A kqueue and the events of its last wait.
+pub(crate) struct Selector {
+    queue: Arc<OwnedFd>,
+    events: Box<[libc::kevent]>,
+}
+
+impl Selector {
+    pub(super) fn new(capacity: usize) -> io::Result<Selector> {
+        ignore_sigpipe();
+        let queue = open_queue()?;
+        let events = vec![change(0, 0, 0, 0, 0); capacity].into();
+        Ok(Selector { queue: Arc::new(queue), events })
+    }
+
+    pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
+        let add = libc::EV_ADD | libc::EV_CLEAR | libc::EV_RECEIPT;
+        apply(
+            &self.queue,
+            &mut [
+                change(socket as usize, libc::EVFILT_READ, add, 0, token),
+                change(socket as usize, libc::EVFILT_WRITE, add, 0, token),
+            ],
+        )
+    }
+
+    pub(super) fn add_listener(&self, socket: Fd, token: u64) -> io::Result<()> {
+        let add = libc::EV_ADD | libc::EV_CLEAR | libc::EV_RECEIPT;
+        apply(&self.queue, &mut [change(socket as usize, libc::EVFILT_READ, add, 0, token)])
+    }
+
+    pub(super) fn add_waker(&self, token: u64) -> io::Result<Waker> {
+        Waker::new(&self.queue, token)
+    }
+
+    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let capacity = c_int::try_from(self.events.len()).unwrap_or(c_int::MAX);
+        let timeout = timeout.map(timespec);
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+        let queue = self.queue.as_raw_fd();
+        // SAFETY: there are no changes to read; the kernel reads one `timespec`, a local, or none,
+        // and writes at most `capacity` events, which is no more than `events` has.
+        let count = check(unsafe {
+            libc::kevent(queue, ptr::null(), 0, self.events.as_mut_ptr(), capacity as _, timeout)
+        });
+        match count {
+            Ok(count) => Ok(count as usize),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    pub(super) fn event(&self, index: usize) -> Event {
+        let event = &self.events[index];
+        Event {
+            token: event.udata.addr() as u64,
+            ready: translate(event.filter, event.flags, event.fflags),
+        }
+    }
+}
+
+fn open_queue() -> io::Result<OwnedFd> {
+    // SAFETY: no memory is touched.
+    let queue = check(unsafe { libc::kqueue() })?;
+    // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
+    let queue = unsafe { OwnedFd::from_raw_fd(queue) };
+    // The flag of the call for it (`kqueue1`, `kqueuex`) is not everywhere. No child inherits a
+    // kqueue, but this process may itself turn into another program.
+    // SAFETY: three numbers go in, no memory is touched.
+    check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(queue)
+}
+
+/// One entry of a changelist. By fields, as some systems have more of them.
+fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -> libc::kevent {
+    // SAFETY: a `kevent` is numbers and a pointer, for which zero is a value.
+    let mut change: libc::kevent = unsafe { std::mem::zeroed() };
+    change.ident = ident;
+    change.filter = filter;
+    change.flags = flags;
+    change.fflags = fflags;
+    change.udata = ptr::without_provenance_mut(token as usize);
+    change
+}
+
+/// Makes the changes, which carry `EV_RECEIPT`: the kernel then answers each in its place and keeps
+/// the pending events for [`Selector::wait`].
+fn apply(queue: &OwnedFd, changes: &mut [libc::kevent]) -> io::Result<()> {
+    let queue = queue.as_raw_fd();
+    let count = changes.len() as c_int;
+    let list = changes.as_mut_ptr();
+    // SAFETY: the kernel reads `count` entries of the list and writes at most as many to it. It has
+    // read an entry before it writes the answer to it, kqueue(2).
+    let result =
+        check(unsafe { libc::kevent(queue, list, count as _, list, count as _, ptr::null()) });
+    match result {
+        // The changes are made before the kernel waits, which is what was interrupted.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+        other => other?,
+    };
+    for answer in changes.iter().filter(|answer| answer.flags & libc::EV_ERROR != 0) {
+        match answer.data as i32 {
+            // No error is the receipt.
+            0 => {}
+            // The other end is gone already. The next send says so.
+            libc::EPIPE => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+    Ok(())
+}
+
+fn timespec(timeout: Duration) -> libc::timespec {
+    let timeout = timeout.min(LONGEST_WAIT);
+    libc::timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos() as _ }
+}
+
+/// `EV_EOF` may come with data that is still to be read, and in the filter for writing it follows
+/// from one's own shutdown. Only an error of the socket, in `fflags`, ends both directions.
+#[inline]
+fn translate(filter: Filter, flags: Flags, fflags: u32) -> Ready {
+    let end = flags & libc::EV_EOF != 0;
+    let mut ready = match filter {
+        libc::EVFILT_WRITE => Ready::WRITE,
+        libc::EVFILT_READ if end => Ready::READ.and(Ready::READ_END),
+        libc::EVFILT_READ => Ready::READ.and(urgent(flags)),
+        _ => return Ready::READ,
+    };
+    if end && fflags != 0 {
+        ready = ready.and(Ready::READ).and(Ready::WRITE).and(Ready::HANGUP);
+    }
+    ready
+}
+
+#[cfg(target_vendor = "apple")]
+#[inline]
+fn urgent(flags: Flags) -> Ready {
+    if flags & libc::EV_OOBAND != 0 { Ready::URGENT } else { Ready::default() }
+}
+
+/// The BSDs stop a receive at urgent data as Linux does, but do not tell of it in the event. Any
+/// data may be it, or a short receive would be taken for the last one.
+#[cfg(not(target_vendor = "apple"))]
+#[inline]
+fn urgent(_: Flags) -> Ready {
+    Ready::URGENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_exact_and_cut_to_what_the_kernel_takes() {
+        for (timeout, seconds, nanos) in [
+            (Duration::ZERO, 0, 0),
+            (Duration::from_nanos(1), 0, 1),
+            (Duration::new(3, 999_999_999), 3, 999_999_999),
+            (Duration::MAX, 100_000_000, 0),
+        ] {
+            let timespec = timespec(timeout);
+            assert_eq!((timespec.tv_sec, timespec.tv_nsec), (seconds, nanos), "{timeout:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_a_hangup_only_with_an_error_of_the_socket() {
+        let all = Ready::READ.and(Ready::WRITE).and(Ready::HANGUP);
+        for (filter, flags, fflags, expected) in [
+            (libc::EVFILT_READ, libc::EV_EOF, 0, Ready::READ.and(Ready::READ_END)),
+            (libc::EVFILT_READ, libc::EV_EOF, 54, all.and(Ready::READ_END)),
+            (libc::EVFILT_WRITE, 0, 0, Ready::WRITE),
+            (libc::EVFILT_WRITE, libc::EV_EOF, 0, Ready::WRITE),
+            (libc::EVFILT_WRITE, libc::EV_EOF, 54, all),
+        ] {
+            assert_eq!(translate(filter, flags, fflags), expected);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "selector_tests.rs"]
+mod selector_tests;

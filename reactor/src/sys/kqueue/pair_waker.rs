@@ -1,0 +1,42 @@
+//! A socket pair, where `EVFILT_USER` is missing (OpenBSD, NetBSD before 10).
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use super::{apply, change};
+
+/// Every byte written is an edge of the other end, so that nobody needs to read them until the
+/// socket is full.
+pub(crate) struct Waker {
+    sender: UnixStream,
+    receiver: UnixStream,
+}
+
+impl Waker {
+    pub(super) fn new(queue: &Arc<OwnedFd>, token: u64) -> io::Result<Waker> {
+        let (sender, receiver) = UnixStream::pair()?;
+        sender.set_nonblocking(true)?;
+        receiver.set_nonblocking(true)?;
+        let ident = receiver.as_raw_fd() as usize;
+        let flags = libc::EV_ADD | libc::EV_CLEAR | libc::EV_RECEIPT;
+        apply(queue, &mut [change(ident, libc::EVFILT_READ, flags, 0, token)])?;
+        Ok(Waker { sender, receiver })
+    }
+
+    pub(in crate::sys) fn wake(&self) -> io::Result<()> {
+        match self.write() {
+            // Full. Another thread may read at the same time, which leaves as much room to write.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let _ = (&self.receiver).read(&mut [0; 4096]);
+                self.write()
+            }
+            other => other,
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        (&self.sender).write(&[1]).map(drop)
+    }
+}

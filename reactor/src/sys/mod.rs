@@ -1,0 +1,277 @@
+//! Everything that touches the operating system, behind one flat contract.
+//!
+//! This is the only place with `unsafe`, with `libc`, and with `cfg(target_os)`. What is above sees
+//! two types: [`Kernel`], the calls that keep no state of their own, and [`Selector`], the readiness
+//! queue. Both are a choice between the operating system and, with the feature `testing`, a
+//! [simulated one](sim); without the feature the choice is a type with one value and costs nothing.
+//!
+//! # The contract
+//!
+//! *Descriptors* are plain numbers ([`Fd`]); who opens one closes it. Every descriptor made here is
+//! close-on-exec, and every socket is non-blocking with `TCP_NODELAY` where that applies.
+//!
+//! *Calls* make one system call and say what it said. They do not retry: an `EINTR` is reported as
+//! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
+//! against the simulated kernel. Errno values that mean one of these on some system only are mapped
+//! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
+//! raises `SIGPIPE`.
+//!
+//! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
+//! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
+//! an epoll registration alive beyond that (`epoll(7)`, question 6). An event says what *may* have
+//! changed since the last one; merged and spurious events are allowed, lost ones are not. After [`Kernel::recv`] or a send
+//! reported `WouldBlock`, an edge follows when that changes. No edge is promised after anything
+//! else; in particular not after a short count.
+//!
+//! *Files* are opened beneath a directory and never outside of it. Reading one may block on a disk
+//! in spite of every flag: `O_NONBLOCK` has no meaning for regular files.
+//!
+//! *Time* is monotonic nanoseconds, and seconds since 1970 for what is shown to people.
+
+use std::ffi::OsStr;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fs::{Entry, Metadata};
+
+mod dir;
+mod sendfile;
+mod signal;
+mod unix;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "epoll.rs"]
+mod selector;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "kqueue.rs"]
+mod selector;
+
+#[cfg(feature = "testing")]
+pub(crate) mod sim;
+
+pub(crate) use signal::on_termination;
+
+/// A descriptor: a number of the operating system or of the simulated kernel.
+pub(crate) type Fd = i32;
+
+/// What an event says about a descriptor, and what a connection remembers of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ready(pub(crate) u8);
+
+impl Ready {
+    /// There may be something to read (or accept).
+    pub(crate) const READ: Ready = Ready(1);
+    /// There may be room to write.
+    pub(crate) const WRITE: Ready = Ready(2);
+    /// The peer has ended its direction (`EPOLLRDHUP`, `EV_EOF` on the read filter).
+    pub(crate) const READ_END: Ready = Ready(4);
+    /// Both directions have ended or the socket has an error (`EPOLLHUP`, `EPOLLERR`).
+    pub(crate) const HANGUP: Ready = Ready(8);
+    /// Urgent data is in the stream (`EPOLLPRI`).
+    pub(crate) const URGENT: Ready = Ready(16);
+
+    /// Whether any of `other` is set.
+    pub(crate) const fn any(self, other: Ready) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both together.
+    pub(crate) const fn and(self, other: Ready) -> Ready {
+        Ready(self.0 | other.0)
+    }
+
+    /// `self` without `other`.
+    pub(crate) const fn without(self, other: Ready) -> Ready {
+        Ready(self.0 & !other.0)
+    }
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = ["READ", "WRITE", "READ_END", "HANGUP", "URGENT"];
+        let set = names.iter().enumerate().filter(|(i, _)| self.0 & (1 << i) != 0);
+        f.debug_list().entries(set.map(|(_, name)| name)).finish()
+    }
+}
+
+/// One event: whose it is, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) token: u64,
+    pub(crate) ready: Ready,
+}
+
+/// Whether more data follows at once, so that the kernel may hold back a partial segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum More {
+    /// This is all for now.
+    No,
+    /// Another send follows directly (`MSG_MORE`).
+    Yes,
+}
+
+/// The calls that keep no state: sockets, files, clock.
+#[derive(Clone)]
+pub(crate) enum Kernel {
+    /// The operating system.
+    Os,
+    /// A simulated one, in memory.
+    #[cfg(feature = "testing")]
+    Sim(sim::World),
+}
+
+/// Sends a call to the operating system's function or to the simulated kernel's method.
+macro_rules! kernel_calls {
+    ($($(#[$doc:meta])* $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;)*) => {
+        impl Kernel {
+            $(
+                $(#[$doc])*
+                #[inline]
+                pub(crate) fn $name(&self, $($arg: $ty),*) -> $ret {
+                    match self {
+                        Kernel::Os => $module::$name($($arg),*),
+                        #[cfg(feature = "testing")]
+                        Kernel::Sim(world) => world.$name($($arg),*),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+kernel_calls! {
+    /// A listening TCP socket: `SO_REUSEADDR`, bound, with this backlog.
+    unix::listen(address: SocketAddr, backlog: u32) -> io::Result<Fd>;
+    /// The next connection of a listener: non-blocking, close-on-exec, no delay. What concerns only
+    /// the connection that would have been accepted is `ErrorKind::ConnectionAborted`.
+    unix::accept(listener: Fd) -> io::Result<Fd>;
+    /// The address a socket is bound to.
+    unix::local_address(socket: Fd) -> io::Result<SocketAddr>;
+    /// The address of the other end.
+    unix::peer_address(socket: Fd) -> io::Result<SocketAddr>;
+    /// Closes a descriptor. A socket with unread input resets the connection.
+    unix::close(fd: Fd) -> ();
+    /// Closes a socket with a reset (`SO_LINGER` of zero).
+    unix::reset(socket: Fd) -> ();
+    /// Ends the sending direction.
+    unix::shutdown_write(socket: Fd) -> io::Result<()>;
+    /// Lets a stream count as writable only while fewer than half of `bytes` are unsent
+    /// (`TCP_NOTSENT_LOWAT`, Linux only). Does nothing elsewhere.
+    unix::limit_unsent(socket: Fd, bytes: u32) -> io::Result<()>;
+    /// Receives into `buffer`; 0 is the end of the stream (`buffer` is never empty).
+    unix::recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Sends one slice.
+    unix::send(socket: Fd, data: &[u8], more: More) -> io::Result<usize>;
+    /// Sends several slices in one call.
+    unix::send_gather(socket: Fd, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize>;
+    /// Sends from a file without going through the process. 0 means that the file ends before
+    /// `offset`. Only where [`HAS_SENDFILE`].
+    sendfile::sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
+    /// Reads from a file at an offset; 0 is its end.
+    unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
+    dir::open_dir(path: &Path) -> io::Result<Fd>;
+    /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links are
+    /// followed while they stay beneath `dir`; a path that leaves it is refused with
+    /// `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is `dir` itself.
+    dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
+    /// What is known of an open file.
+    dir::metadata(file: Fd) -> io::Result<Metadata>;
+    /// What is known of a name in a directory (`.` and `..` excluded), symbolic links followed
+    /// while they stay beneath `dir`.
+    dir::metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata>;
+    /// The names in a directory, without `.` and `..`, in no order, at most `limit` of them.
+    dir::read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>>;
+    /// Nanoseconds of a clock that never goes back.
+    unix::monotonic() -> u64;
+    /// Seconds since 1970.
+    unix::realtime() -> u64;
+    /// 64 random bits.
+    unix::random() -> u64;
+}
+
+/// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.
+pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
+
+/// Wakes a [`Selector`] from other threads. Several calls may make one event.
+#[derive(Clone)]
+pub(crate) struct Waker(Arc<selector::Waker>);
+
+impl Waker {
+    /// Makes the selector's current or next wait return with an event of the waker's token. May be
+    /// called from a signal handler.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+/// The readiness queue.
+pub(crate) enum Selector {
+    /// epoll or kqueue.
+    Os(selector::Selector),
+    /// Events of the simulated kernel.
+    #[cfg(feature = "testing")]
+    Sim(sim::Selector),
+}
+
+impl Selector {
+    /// A selector of `kernel` that hands out at most `capacity` events a wait.
+    pub(crate) fn new(kernel: &Kernel, capacity: usize) -> io::Result<Selector> {
+        match kernel {
+            Kernel::Os => selector::Selector::new(capacity).map(Selector::Os),
+            #[cfg(feature = "testing")]
+            Kernel::Sim(world) => Ok(Selector::Sim(world.selector(capacity))),
+        }
+    }
+
+    /// Registers a stream for all events, edge-triggered.
+    pub(crate) fn add_stream(&mut self, socket: Fd, token: u64) -> io::Result<()> {
+        match self {
+            Selector::Os(os) => os.add_stream(socket, token),
+            #[cfg(feature = "testing")]
+            Selector::Sim(sim) => sim.add_stream(socket, token),
+        }
+    }
+
+    /// Registers a listener, edge-triggered.
+    pub(crate) fn add_listener(&mut self, socket: Fd, token: u64) -> io::Result<()> {
+        match self {
+            Selector::Os(os) => os.add_listener(socket, token),
+            #[cfg(feature = "testing")]
+            Selector::Sim(sim) => sim.add_listener(socket, token),
+        }
+    }
+
+    /// Registers and returns a waker with this token; once per selector. `None` in the simulated
+    /// kernel, which has one thread.
+    pub(crate) fn add_waker(&mut self, token: u64) -> io::Result<Option<Waker>> {
+        match self {
+            Selector::Os(os) => os.add_waker(token).map(|waker| Some(Waker(Arc::new(waker)))),
+            #[cfg(feature = "testing")]
+            Selector::Sim(_) => Ok(None),
+        }
+    }
+
+    /// Waits until there are events or the time is over (rounded up to what the kernel can;
+    /// `None` is for ever). Returns how many there are. `EINTR` is no events.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        match self {
+            Selector::Os(os) => os.wait(timeout),
+            #[cfg(feature = "testing")]
+            Selector::Sim(sim) => sim.wait(timeout),
+        }
+    }
+
+    /// The `index`th event of the last wait.
+    #[inline]
+    pub(crate) fn event(&self, index: usize) -> Event {
+        match self {
+            Selector::Os(os) => os.event(index),
+            #[cfg(feature = "testing")]
+            Selector::Sim(sim) => sim.event(index),
+        }
+    }
+}

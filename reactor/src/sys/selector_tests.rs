@@ -1,0 +1,204 @@
+//! What the contract of `sys` says about readiness, asked of this system's selector.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::super::unix::tests::connection;
+use super::super::{Event, More, Ready, unix};
+use super::Selector;
+
+const STREAM: u64 = 0xdead_beef_0000_0001;
+const WAKER: u64 = u64::MAX;
+
+/// Waits until the events of `token` have said all of `wanted`.
+fn wait_for(selector: &mut Selector, token: u64, wanted: Ready) -> Ready {
+    let mut seen = Ready::default();
+    while wanted.without(seen) != Ready::default() {
+        let count = selector.wait(None).unwrap();
+        for event in (0..count).map(|index| selector.event(index)) {
+            assert_eq!(event.token, token);
+            seen = seen.and(event.ready);
+        }
+    }
+    seen
+}
+
+/// What there is without waiting.
+fn events_now(selector: &mut Selector) -> Vec<Event> {
+    let count = selector.wait(Some(Duration::ZERO)).unwrap();
+    (0..count).map(|index| selector.event(index)).collect()
+}
+
+#[test]
+fn a_change_is_reported_once_and_the_next_one_again() {
+    let (ours, mut peer) = connection();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    wait_for(&mut selector, STREAM, Ready::WRITE);
+
+    peer.write_all(b"a").unwrap();
+    wait_for(&mut selector, STREAM, Ready::READ);
+    assert_eq!(events_now(&mut selector), []);
+
+    // The first byte is still unread: the second is a change all the same.
+    peer.write_all(b"b").unwrap();
+    wait_for(&mut selector, STREAM, Ready::READ);
+    unix::close(ours);
+}
+
+#[test]
+fn room_to_write_is_an_edge_after_would_block() {
+    let (ours, mut peer) = connection();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    wait_for(&mut selector, STREAM, Ready::WRITE);
+
+    let mut sent = 0;
+    let refusal = loop {
+        match unix::send(ours, &[7; 65_536], More::No) {
+            Ok(bytes) => sent += bytes,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refusal.kind(), ErrorKind::WouldBlock);
+    let reader = thread::spawn(move || {
+        let mut received = vec![0; sent];
+        peer.read_exact(&mut received).unwrap();
+        peer
+    });
+    wait_for(&mut selector, STREAM, Ready::WRITE);
+    drop(reader.join().unwrap());
+    unix::close(ours);
+}
+
+#[test]
+fn data_and_fin_in_one_edge_carry_the_end_of_reading() {
+    let (ours, mut peer) = connection();
+    peer.write_all(b"last words").unwrap();
+    drop(peer);
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    let seen = wait_for(&mut selector, STREAM, Ready::READ.and(Ready::READ_END));
+    assert!(!seen.any(Ready::HANGUP));
+
+    let mut buffer = [0; 32];
+    assert_eq!(unix::recv(ours, &mut buffer).unwrap(), 10);
+    assert_eq!(unix::recv(ours, &mut buffer).unwrap(), 0);
+    unix::close(ours);
+}
+
+#[test]
+fn a_reset_is_a_hangup_and_readiness_in_both_directions() {
+    let (ours, peer) = connection();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    wait_for(&mut selector, STREAM, Ready::WRITE);
+
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    wait_for(&mut selector, STREAM, Ready::HANGUP.and(Ready::READ).and(Ready::WRITE));
+    let error = unix::recv(ours, &mut [0; 8]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    unix::close(ours);
+}
+
+#[test]
+fn ones_own_shutdown_is_not_a_hangup() {
+    let (ours, mut peer) = connection();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    unix::shutdown_write(ours).unwrap();
+    peer.write_all(b"go on").unwrap();
+    let seen = wait_for(&mut selector, STREAM, Ready::READ);
+    assert!(!seen.any(Ready::HANGUP.and(Ready::READ_END)));
+    assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+    unix::close(ours);
+}
+
+#[test]
+fn urgent_data_is_told_with_the_data() {
+    let (ours, mut peer) = connection();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    peer.write_all(b"before").unwrap();
+    socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+    wait_for(&mut selector, STREAM, Ready::URGENT.and(Ready::READ));
+    unix::close(ours);
+}
+
+#[test]
+fn a_listener_is_ready_for_each_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_listener(listener.as_raw_fd(), 3).unwrap();
+    assert_eq!(events_now(&mut selector), []);
+    for _ in 0..2 {
+        let _peer = TcpStream::connect(address).unwrap();
+        let seen = wait_for(&mut selector, 3, Ready::READ);
+        assert!(!seen.any(Ready::WRITE));
+        unix::close(unix::accept(listener.as_raw_fd()).unwrap());
+    }
+}
+
+#[test]
+fn a_closed_descriptor_is_not_heard_of_again() {
+    let (ours, mut peer) = connection();
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    peer.write_all(b"unread").unwrap();
+    unix::close(ours);
+    assert_eq!(events_now(&mut selector), []);
+}
+
+#[test]
+fn many_wakes_make_one_event() {
+    let mut selector = Selector::new(8).unwrap();
+    let waker = selector.add_waker(WAKER).unwrap();
+    assert_eq!(events_now(&mut selector), []);
+    for _ in 0..2 {
+        for _ in 0..100 {
+            waker.wake().unwrap();
+        }
+        let event = Event { token: WAKER, ready: Ready::READ };
+        assert_eq!(events_now(&mut selector), [event]);
+        assert_eq!(events_now(&mut selector), []);
+    }
+}
+
+#[test]
+fn a_wake_from_another_thread_ends_a_wait() {
+    let mut selector = Selector::new(8).unwrap();
+    let waker = Arc::new(selector.add_waker(WAKER).unwrap());
+    let thread = thread::spawn({
+        let waker = waker.clone();
+        move || waker.wake().unwrap()
+    });
+    wait_for(&mut selector, WAKER, Ready::READ);
+    thread.join().unwrap();
+}
+
+#[test]
+fn no_more_events_come_than_there_is_capacity_for() {
+    let mut selector = Selector::new(2).unwrap();
+    let connections: Vec<_> = (0..3).map(|_| connection()).collect();
+    for (ours, _) in &connections {
+        selector.add_stream(*ours, STREAM).unwrap();
+    }
+    assert_eq!(selector.wait(None).unwrap(), 2);
+    assert_eq!(selector.wait(None).unwrap(), 1);
+    for (ours, _) in &connections {
+        unix::close(*ours);
+    }
+}
+
+#[test]
+fn a_wait_ends_when_its_time_is_over() {
+    let mut selector = Selector::new(2).unwrap();
+    assert_eq!(selector.wait(Some(Duration::from_nanos(1))).unwrap(), 0);
+}

@@ -1,0 +1,475 @@
+//! A simulated kernel: what the contract of [`sys`](super) promises, and nothing more.
+//!
+//! A [`World`] is one machine held in memory: its descriptors, sockets, files and clock. It is the
+//! kernel of the reactors in it, and the world around them for their test: [`Client`] is the far
+//! end of a stream, [`World::files`] the disk, [`World::advance`] the passing of time. Nothing
+//! happens by itself, so a run with the same seed repeats exactly.
+//!
+//! Where a real kernel gives more than the contract says, this one does not: an edge comes when it
+//! was promised and is missing otherwise, a closed number is given to the next descriptor at once,
+//! a directory is not sorted. Where kernels differ it does what Linux does. Failures are scripted,
+//! one [`Step`] a call.
+//!
+//! A call on a descriptor that is not open panics, and is remembered in [`World::misuse`] in case
+//! the panic is caught: it is a defect of the reactor, and tests are there to find it.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Event, Fd, More, Ready};
+use crate::fs::{Entry, Metadata};
+
+mod client;
+mod files;
+#[cfg(test)]
+mod files_tests;
+mod script;
+mod selector;
+mod socket;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use client::Client;
+pub use files::Files;
+pub use script::Step;
+pub(crate) use selector::Selector;
+pub use socket::State;
+pub use table::OpenDescriptors;
+
+use files::Inode;
+use script::Script;
+use socket::{Listener, Stream};
+use table::{Object, Table, Watch};
+
+/// What the monotonic clock says at first, in nanoseconds; not zero, which is too easily right.
+const CLOCK_START: u64 = 1_000_000_000;
+/// What [`World::realtime`] says at first: Sun, 06 Nov 1994 08:49:37 GMT, known from RFC 9110.
+const REALTIME_START: u64 = 784_111_777;
+/// The first port for a listener that asks for port 0.
+const FIRST_PORT: u16 = 40_000;
+
+/// A simulated machine; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct World(Rc<RefCell<Machine>>);
+
+/// How often the reactor made each kind of system call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Calls {
+    /// Accepting a connection.
+    pub accept: u64,
+    /// Closing a descriptor of any kind, in order or with a reset.
+    pub close: u64,
+    /// Ending the sending direction of a connection.
+    pub shutdown: u64,
+    /// Receiving.
+    pub recv: u64,
+    /// Sending one piece of memory.
+    pub send: u64,
+    /// Sending several pieces of memory.
+    pub send_gather: u64,
+    /// Of both of these, how many said that more follows at once (`MSG_MORE`).
+    pub send_more: u64,
+    /// Sending from a file.
+    pub sendfile: u64,
+    /// Opening a file or directory.
+    pub open: u64,
+    /// Asking for what is known of a file.
+    pub metadata: u64,
+    /// Reading from a file.
+    pub read_at: u64,
+    /// Listing a directory.
+    pub read_dir: u64,
+    /// Waiting for events.
+    pub wait: u64,
+}
+
+struct Machine {
+    table: Table,
+    /// All streams there ever were; a client keeps its view of one that the server has closed.
+    streams: Vec<Stream>,
+    files: Files,
+    /// For each selector the descriptors with an edge that was not handed out, oldest first.
+    edges: Vec<VecDeque<Fd>>,
+    /// Nanoseconds since the start.
+    elapsed: u64,
+    random: u64,
+    next_port: u16,
+    calls: Calls,
+    misuse: Option<String>,
+}
+
+/// The world as a test sees it.
+impl World {
+    /// An empty machine: no sockets, a disk with nothing but `/`.
+    pub(crate) fn new(seed: u64) -> World {
+        World(Rc::new(RefCell::new(Machine {
+            table: Table::new(),
+            streams: Vec::new(),
+            files: Files::new(),
+            edges: Vec::new(),
+            elapsed: 0,
+            random: seed,
+            next_port: FIRST_PORT,
+            calls: Calls::default(),
+            misuse: None,
+        })))
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.0.borrow_mut().advance(time);
+    }
+
+    /// The disk. The world can do nothing else until the answer is dropped.
+    pub(crate) fn files(&self) -> RefMut<'_, Files> {
+        RefMut::map(self.0.borrow_mut(), |state| &mut state.files)
+    }
+
+    /// The most descriptors that can be open at once; more fail with `EMFILE`. No limit at first.
+    pub(crate) fn set_descriptor_limit(&self, limit: usize) {
+        self.0.borrow_mut().table.limit = limit;
+    }
+
+    /// Queues what the next calls of accept say on the listener that `address` reaches.
+    ///
+    /// # Panics
+    /// If nothing listens there.
+    pub(crate) fn script_accept(&self, address: SocketAddr, steps: impl IntoIterator<Item = Step>) {
+        let mut state = self.0.borrow_mut();
+        let (_, listener) = state.table.listener_at(address).expect("nothing listens there");
+        listener.script.extend(steps);
+    }
+
+    /// How many descriptors are open, by kind.
+    pub(crate) fn open_descriptors(&self) -> OpenDescriptors {
+        self.0.borrow().table.count()
+    }
+
+    /// How often each kind of call was made until now.
+    pub(crate) fn calls(&self) -> Calls {
+        self.0.borrow().calls
+    }
+
+    /// Whether the next wait of a selector will hand out edges.
+    pub(crate) fn has_edges(&self) -> bool {
+        self.0.borrow().edges.iter().any(|edges| !edges.is_empty())
+    }
+
+    /// What is so now on a stream, whether there was an edge for it or not, and whether its last
+    /// send promised more that did not come: a real kernel holds the end of it back for 200 ms.
+    pub(crate) fn stream_status(&self, socket: Fd) -> (Ready, bool) {
+        self.with_socket(socket, |stream, _| (stream.ready(), stream.is_held()))
+    }
+
+    /// The first call on a descriptor that was not open or not of the right kind, if there was one.
+    pub(crate) fn misuse(&self) -> Option<String> {
+        self.0.borrow().misuse.clone()
+    }
+}
+
+/// Sockets: the calls of [`Kernel`](super::Kernel), each documented there.
+impl World {
+    pub(crate) fn listen(&self, mut address: SocketAddr, backlog: u32) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        if address.port() == 0 {
+            address.set_port(state.next_port);
+            state.next_port += 1;
+        }
+        if state.table.listens_on(address) {
+            return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+        }
+        state.table.insert(Object::Listener(Listener::new(address, backlog)))
+    }
+
+    pub(crate) fn accept(&self, listener: Fd) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.accept += 1;
+        let mut edge = false;
+        let step = state.listener(listener).script.next(&mut edge);
+        if edge {
+            state.edge(listener);
+        }
+        step?;
+        // accept4(2) takes a number before it looks for a connection.
+        state.table.check_limit()?;
+        let next = state.listener(listener).backlog.pop_front();
+        let stream = next.ok_or(io::ErrorKind::WouldBlock)?;
+        let fd = state.table.insert(Object::Stream(stream))?;
+        state.streams[stream].fd = Some(fd);
+        Ok(fd)
+    }
+
+    pub(crate) fn local_address(&self, socket: Fd) -> io::Result<SocketAddr> {
+        let state = &mut *self.0.borrow_mut();
+        if let Some(Object::Listener(listener)) = state.table.object(socket) {
+            return Ok(listener.address);
+        }
+        let stream = state.stream_index(socket);
+        Ok(state.streams[stream].local)
+    }
+
+    pub(crate) fn peer_address(&self, socket: Fd) -> io::Result<SocketAddr> {
+        self.with_socket(socket, |stream, _| stream.peer_address())
+    }
+
+    pub(crate) fn close(&self, fd: Fd) {
+        self.0.borrow_mut().close(fd, Stream::close);
+    }
+
+    pub(crate) fn reset(&self, socket: Fd) {
+        self.0.borrow_mut().close(socket, Stream::reset);
+    }
+
+    pub(crate) fn shutdown_write(&self, socket: Fd) -> io::Result<()> {
+        self.with_socket(socket, |stream, calls| {
+            calls.shutdown += 1;
+            stream.shutdown_write()
+        })
+    }
+
+    /// There is no more room for what is unsent than [`Client::set_send_capacity`] says anyway.
+    pub(crate) fn limit_unsent(&self, _: Fd, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn recv(&self, socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with_socket(socket, |stream, calls| {
+            calls.recv += 1;
+            stream.recv(buffer)
+        })
+    }
+
+    pub(crate) fn send(&self, socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
+        self.with_socket(socket, |stream, calls| {
+            calls.send += 1;
+            calls.send_more += u64::from(more == More::Yes);
+            stream.send(&[IoSlice::new(data)], more)
+        })
+    }
+
+    pub(crate) fn send_gather(
+        &self,
+        socket: Fd,
+        pieces: &[IoSlice<'_>],
+        more: More,
+    ) -> io::Result<usize> {
+        self.with_socket(socket, |stream, calls| {
+            calls.send_gather += 1;
+            calls.send_more += u64::from(more == More::Yes);
+            stream.send(pieces, more)
+        })
+    }
+
+    pub(crate) fn sendfile(
+        &self,
+        socket: Fd,
+        file: Fd,
+        offset: u64,
+        bytes: usize,
+    ) -> io::Result<usize> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.sendfile += 1;
+        let inode = state.inode(file);
+        let stream = state.stream_index(socket);
+        let data = state.files.bytes_from(inode, offset)?;
+        let data = &data[..bytes.min(data.len())];
+        let sent = state.streams[stream].send(&[IoSlice::new(data)], More::No);
+        state.settle(stream);
+        sent
+    }
+
+    /// Runs a call on the stream of a descriptor, and queues the edge if it made one.
+    fn with_socket<R>(&self, fd: Fd, call: impl FnOnce(&mut Stream, &mut Calls) -> R) -> R {
+        let state = &mut *self.0.borrow_mut();
+        let stream = state.stream_index(fd);
+        let result = call(&mut state.streams[stream], &mut state.calls);
+        state.settle(stream);
+        result
+    }
+}
+
+/// Files: the calls of [`Kernel`](super::Kernel), each documented there.
+impl World {
+    pub(crate) fn open_dir(&self, path: &Path) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.open += 1;
+        let inode = state.files.find_dir(path)?;
+        state.table.insert(Object::File(inode))
+    }
+
+    pub(crate) fn open_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.open += 1;
+        let dir = state.inode(dir);
+        let inode = state.files.find_beneath(dir, path)?;
+        state.table.insert(Object::File(inode))
+    }
+
+    pub(crate) fn metadata(&self, file: Fd) -> io::Result<Metadata> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.metadata += 1;
+        let inode = state.inode(file);
+        Ok(state.files.metadata(inode))
+    }
+
+    pub(crate) fn metadata_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Metadata> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.metadata += 1;
+        let dir = state.inode(dir);
+        let inode = state.files.find_beneath(dir, path)?;
+        Ok(state.files.metadata(inode))
+    }
+
+    pub(crate) fn read_at(&self, file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.read_at += 1;
+        let inode = state.inode(file);
+        state.files.read_at(inode, buffer, offset)
+    }
+
+    pub(crate) fn read_dir(&self, dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.read_dir += 1;
+        let inode = state.inode(dir);
+        state.files.read_dir(inode, limit)
+    }
+}
+
+/// Clock, randomness, readiness.
+impl World {
+    pub(crate) fn monotonic(&self) -> u64 {
+        CLOCK_START + self.0.borrow().elapsed
+    }
+
+    pub(crate) fn realtime(&self) -> u64 {
+        REALTIME_START + Duration::from_nanos(self.0.borrow().elapsed).as_secs()
+    }
+
+    /// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+    pub(crate) fn random(&self) -> u64 {
+        let state = &mut *self.0.borrow_mut();
+        state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = state.random;
+        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A readiness queue that hands out at most `capacity` events a wait.
+    pub(crate) fn selector(&self, capacity: usize) -> Selector {
+        let mut state = self.0.borrow_mut();
+        state.edges.push(VecDeque::new());
+        Selector::new(self.clone(), state.edges.len() - 1, capacity)
+    }
+}
+
+impl Machine {
+    fn advance(&mut self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // Half of the range, 292 years, is for ever; the clock must not reach its end.
+        self.elapsed = self.elapsed.saturating_add(nanos).min(u64::MAX / 2);
+    }
+
+    fn close(&mut self, fd: Fd, end: fn(&mut Stream)) {
+        self.calls.close += 1;
+        let Some((object, watch)) = self.table.remove(fd) else { self.misused(fd, "open") };
+        // The registration ends with the descriptor, and what was not handed out ends with it.
+        if let Some(watch) = watch {
+            self.edges[watch.selector].retain(|&pending| pending != fd);
+        }
+        match object {
+            Object::Stream(stream) => {
+                self.streams[stream].fd = None;
+                end(&mut self.streams[stream]);
+            }
+            Object::Listener(listener) => {
+                for stream in listener.backlog {
+                    self.streams[stream].reset();
+                }
+            }
+            Object::File(_) => {}
+        }
+    }
+
+    /// Queues an edge of a descriptor unless it has one queued already.
+    fn edge(&mut self, fd: Fd) {
+        if let Some(watch) = self.table.watch(fd)
+            && !self.edges[watch.selector].contains(&fd)
+        {
+            self.edges[watch.selector].push_back(fd);
+        }
+    }
+
+    /// Queues the edge that the last change of a stream made, if it made one.
+    fn settle(&mut self, stream: usize) {
+        let stream = &mut self.streams[stream];
+        if std::mem::take(&mut stream.edge)
+            && let Some(fd) = stream.fd
+        {
+            self.edge(fd);
+        }
+    }
+
+    /// The event of a registered descriptor. Like epoll it says all that is so now, not what was so
+    /// when the edge arose; `None` if that is nothing any more.
+    fn event(&mut self, fd: Fd) -> Option<Event> {
+        let token = self.table.watch(fd)?.token;
+        let ready = match self.table.object(fd)? {
+            Object::Stream(stream) => self.streams[*stream].report(),
+            Object::Listener(listener) => listener.ready(),
+            Object::File(_) => Ready::default(),
+        };
+        (ready != Ready::default()).then_some(Event { token, ready })
+    }
+
+    fn register(&mut self, fd: Fd, watch: Watch) -> io::Result<()> {
+        match self.table.register(fd, watch) {
+            Some(true) => {}
+            Some(false) => return Err(io::Error::from_raw_os_error(libc::EEXIST)),
+            None => self.misused(fd, "open"),
+        }
+        // What is ready already makes the first edge.
+        if self.event(fd).is_some() {
+            self.edge(fd);
+        }
+        Ok(())
+    }
+
+    fn stream_index(&mut self, fd: Fd) -> usize {
+        match self.table.object(fd) {
+            Some(Object::Stream(stream)) => *stream,
+            _ => self.misused(fd, "a stream"),
+        }
+    }
+
+    fn listener(&mut self, fd: Fd) -> &mut Listener {
+        if !matches!(self.table.object(fd), Some(Object::Listener(_))) {
+            self.misused(fd, "a listener");
+        }
+        self.table.listener(fd)
+    }
+
+    fn inode(&mut self, fd: Fd) -> Inode {
+        match self.table.object(fd) {
+            Some(Object::File(inode)) => *inode,
+            _ => self.misused(fd, "a file"),
+        }
+    }
+
+    fn misused(&mut self, fd: Fd, expected: &str) -> ! {
+        let message = match self.table.object(fd) {
+            None => format!("descriptor {fd} used after close"),
+            Some(_) => format!("descriptor {fd} is not {expected}"),
+        };
+        self.misuse.get_or_insert(message.clone());
+        panic!("{message}");
+    }
+}

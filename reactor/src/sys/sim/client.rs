@@ -1,0 +1,147 @@
+//! The far end of a stream, in the hands of a test.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+#[cfg(test)]
+use super::{Fd, Object};
+use super::{State, Step, Stream, World};
+
+/// Where the local end of a [`World::stream`] is said to be.
+#[cfg(test)]
+const NO_LISTENER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+/// Clients count their ports up from here (the ephemeral ones of Linux) and start over at the end.
+const CLIENT_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+/// The client of one stream. It stays usable when the server has closed its descriptor.
+#[derive(Clone)]
+pub(crate) struct Client {
+    world: World,
+    stream: usize,
+}
+
+impl World {
+    /// Connects to a listener: the stream waits in its backlog, and may be used already.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` if nothing listens there or the backlog is full.
+    pub(crate) fn connect(&self, to: SocketAddr) -> io::Result<Client> {
+        let state = &mut *self.0.borrow_mut();
+        let stream = state.streams.len();
+        let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        let (fd, listener) = state.table.listener_at(to).ok_or_else(refused)?;
+        if listener.is_full() {
+            return Err(refused());
+        }
+        listener.backlog.push_back(stream);
+        state.streams.push(Stream::new(to, client_address(stream)));
+        state.edge(fd);
+        Ok(Client { world: self.clone(), stream })
+    }
+
+    /// A stream that was never in a backlog, and its descriptor.
+    ///
+    /// # Errors
+    /// `EMFILE` at the descriptor limit.
+    #[cfg(test)]
+    pub(crate) fn stream(&self) -> io::Result<(Fd, Client)> {
+        let state = &mut *self.0.borrow_mut();
+        let stream = state.streams.len();
+        let fd = state.table.insert(Object::Stream(stream))?;
+        state.streams.push(Stream::new(NO_LISTENER, client_address(stream)));
+        state.streams[stream].fd = Some(fd);
+        Ok((fd, Client { world: self.clone(), stream }))
+    }
+}
+
+fn client_address(stream: usize) -> SocketAddr {
+    let port = CLIENT_PORTS.start() + (stream % CLIENT_PORTS.len()) as u16;
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+impl Client {
+    /// Sends; there is always room. What a server that has closed can no longer receive is dropped.
+    ///
+    /// # Panics
+    /// After [`finish`](Client::finish) or [`reset`](Client::reset).
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        self.change(|stream| stream.client_send(bytes));
+    }
+
+    /// Sends one urgent byte. A receive stops in front of where it was and never returns it.
+    ///
+    /// # Panics
+    /// As [`send`](Client::send).
+    pub(crate) fn send_urgent(&self) {
+        self.change(Stream::client_send_urgent);
+    }
+
+    /// Ends the client's direction (FIN).
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub(crate) fn finish(&self) {
+        self.change(Stream::client_finish);
+    }
+
+    /// Resets the connection (RST).
+    ///
+    /// # Panics
+    /// If it was reset by the client.
+    pub(crate) fn reset(&self) {
+        self.change(Stream::client_reset);
+    }
+
+    /// Takes everything that the server has sent since the last time.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.change(Stream::client_take)
+    }
+
+    /// How many bytes the server can send before the client takes some: 256 KiB at first,
+    /// `usize::MAX` for no bound.
+    pub(crate) fn set_send_capacity(&self, bytes: usize) {
+        self.change(|stream| stream.set_capacity(bytes));
+    }
+
+    /// Queues what the next receives on the server's descriptor say.
+    pub(crate) fn script_recv(&self, steps: impl IntoIterator<Item = Step>) {
+        self.change(|stream| stream.recvs.extend(steps));
+    }
+
+    /// Queues what the next sends on it say, by whatever call.
+    pub(crate) fn script_send(&self, steps: impl IntoIterator<Item = Step>) {
+        self.change(|stream| stream.sends.extend(steps));
+    }
+
+    /// Makes an edge although nothing has changed.
+    pub(crate) fn spurious_edge(&self) {
+        self.change(|stream| stream.edge = true);
+    }
+
+    /// What the server has done with its end.
+    pub(crate) fn state(&self) -> State {
+        self.change(|stream| stream.state())
+    }
+
+    /// The client's address, the peer's for the server.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.change(|stream| stream.client_address())
+    }
+
+    /// How many bytes the server has not received.
+    pub(crate) fn unread(&self) -> usize {
+        self.change(|stream| stream.unread())
+    }
+
+    /// How many bytes the client has not taken.
+    pub(crate) fn untaken(&self) -> usize {
+        self.change(|stream| stream.untaken())
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Stream) -> R) -> R {
+        let mut state = self.world.0.borrow_mut();
+        let result = change(&mut state.streams[self.stream]);
+        state.settle(self.stream);
+        result
+    }
+}

@@ -1,0 +1,332 @@
+//! The disk of a simulated machine: a tree of directories, files and symbolic links in memory.
+//!
+//! Tests change it through [`World::files`](super::World::files). Their paths start at `/`, written
+//! or not, and name things directly: `.`, `..` and symbolic links have no meaning in them. What is
+//! wrong there is a mistake in the test and panics. Times are the test's as well: a change sets the
+//! modification time it is given, in seconds since 1970.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use super::{Script, Step};
+use crate::fs::{Entry, FileKind, Metadata};
+
+/// The number of a file, directory or link; none is used twice.
+pub(super) type Inode = u64;
+
+const ROOT: Inode = 1;
+/// The most links on the way to a file (`MAXSYMLINKS` of Linux); more fail with `ELOOP`.
+const MAX_LINKS: usize = 40;
+/// The longest name in bytes; longer ones fail with `ENAMETOOLONG`.
+const NAME_MAX: usize = 255;
+/// The longest path in bytes, its terminator counted.
+const PATH_MAX: usize = 4096;
+
+/// The disk of a [`Harness`](crate::testing::Harness): a tree of directories, files and links.
+///
+/// Paths start at `/`, written or not, and name things directly: `.`, `..` and links have no
+/// meaning in them. What was removed stays for those who have it open. Modification times are in
+/// seconds since 1970, as the test gives them.
+///
+/// # Panics
+/// If a path does not lead to what a call needs.
+pub struct Files {
+    /// The node of inode `n` is at `n - 1`.
+    nodes: Vec<Node>,
+}
+
+struct Node {
+    content: Content,
+    modified: i64,
+    /// What the next reads say.
+    reads: Script,
+}
+
+enum Content {
+    File(Vec<u8>),
+    Directory {
+        parent: Inode,
+        names: BTreeMap<OsString, Inode>,
+    },
+    Symlink(OsString),
+    /// Opens, and cannot be read at an offset.
+    Fifo,
+}
+
+impl Content {
+    fn kind(&self) -> FileKind {
+        match self {
+            Content::File(_) => FileKind::File,
+            Content::Directory { .. } => FileKind::Directory,
+            Content::Symlink(_) => FileKind::Symlink,
+            Content::Fifo => FileKind::Other,
+        }
+    }
+}
+
+/// How far a path may lead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Anywhere,
+    /// Not out of where it starts.
+    Beneath,
+}
+
+/// What a test does to the disk.
+impl Files {
+    pub(super) fn new() -> Files {
+        let mut files = Files { nodes: Vec::new() };
+        files.add(Content::Directory { parent: ROOT, names: BTreeMap::new() }, 0);
+        files
+    }
+
+    /// Puts a new file here, and directories above it where there are none. One that had the name
+    /// is replaced as by `rename(2)`: who has it open keeps it.
+    pub fn put_file(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
+        self.put(path.as_ref(), Content::File(bytes.to_vec()), modified);
+    }
+
+    /// Puts a symbolic link here that leads to `target`, whether there is something or not.
+    pub fn put_symlink(&mut self, path: impl AsRef<Path>, target: impl AsRef<OsStr>) {
+        self.put(path.as_ref(), Content::Symlink(target.as_ref().to_owned()), 0);
+    }
+
+    /// Puts a FIFO here, which nobody writes to.
+    pub fn put_fifo(&mut self, path: impl AsRef<Path>) {
+        self.put(path.as_ref(), Content::Fifo, 0);
+    }
+
+    /// Makes a directory, and those above it where there are none.
+    pub fn make_dir(&mut self, path: impl AsRef<Path>) {
+        self.dir_at(path.as_ref());
+    }
+
+    /// Takes a name out of its directory, and all that is below it.
+    pub fn remove(&mut self, path: impl AsRef<Path>) {
+        let (dir, name) = self.place(path.as_ref());
+        assert!(self.names_mut(dir).remove(&name).is_some(), "{} not found", name.display());
+    }
+
+    /// Writes at the end of a file in place: who has it open sees it.
+    pub fn append(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
+        self.write(path.as_ref(), modified).extend_from_slice(bytes);
+    }
+
+    /// Cuts a file to `len` bytes in place: who has it open sees it.
+    pub fn truncate(&mut self, path: impl AsRef<Path>, len: usize, modified: i64) {
+        self.write(path.as_ref(), modified).truncate(len);
+    }
+
+    /// Queues what the next reads of a file say.
+    pub fn script_read(&mut self, path: impl AsRef<Path>, steps: impl IntoIterator<Item = Step>) {
+        self.existing(path.as_ref()).reads.extend(steps);
+    }
+
+    fn write(&mut self, path: &Path, modified: i64) -> &mut Vec<u8> {
+        let node = self.existing(path);
+        node.modified = modified;
+        match &mut node.content {
+            Content::File(bytes) => bytes,
+            _ => panic!("{} is not a file", path.display()),
+        }
+    }
+
+    fn add(&mut self, content: Content, modified: i64) -> Inode {
+        self.nodes.push(Node { content, modified, reads: Script::default() });
+        self.nodes.len() as Inode
+    }
+
+    fn put(&mut self, path: &Path, content: Content, modified: i64) {
+        let (dir, name) = self.place(path);
+        let inode = self.add(content, modified);
+        self.names_mut(dir).insert(name, inode);
+    }
+
+    /// The directory and the name that a test's path means.
+    fn place(&mut self, path: &Path) -> (Inode, OsString) {
+        let name = path.file_name().unwrap_or_else(|| panic!("{} has no name", path.display()));
+        (self.dir_at(path.parent().unwrap_or(Path::new("/"))), name.to_owned())
+    }
+
+    /// The directory at a test's path, made if need be.
+    fn dir_at(&mut self, path: &Path) -> Inode {
+        let mut at = ROOT;
+        for component in path.components() {
+            let name = match component {
+                Component::RootDir => continue,
+                Component::Normal(name) => name,
+                _ => panic!("{} is not a plain path", path.display()),
+            };
+            at = match self.names_mut(at).get(name) {
+                Some(inode) => *inode,
+                None => {
+                    let empty = Content::Directory { parent: at, names: BTreeMap::new() };
+                    let inode = self.add(empty, 0);
+                    self.names_mut(at).insert(name.to_owned(), inode);
+                    inode
+                }
+            };
+        }
+        self.names_mut(at);
+        at
+    }
+
+    fn existing(&mut self, path: &Path) -> &mut Node {
+        let (dir, name) = self.place(path);
+        match self.names_mut(dir).get(&name).copied() {
+            Some(inode) => self.node_mut(inode),
+            None => panic!("{} not found", path.display()),
+        }
+    }
+
+    fn names_mut(&mut self, dir: Inode) -> &mut BTreeMap<OsString, Inode> {
+        match &mut self.node_mut(dir).content {
+            Content::Directory { names, .. } => names,
+            _ => panic!("inode {dir} is not a directory"),
+        }
+    }
+
+    fn node_mut(&mut self, inode: Inode) -> &mut Node {
+        &mut self.nodes[inode as usize - 1]
+    }
+}
+
+/// What the calls do.
+impl Files {
+    fn node(&self, inode: Inode) -> &Node {
+        &self.nodes[inode as usize - 1]
+    }
+
+    pub(super) fn find_dir(&self, path: &Path) -> io::Result<Inode> {
+        if path.as_os_str().is_empty() {
+            return Err(errno(libc::ENOENT));
+        }
+        let inode = self.walk(ROOT, path.as_os_str(), Scope::Anywhere)?;
+        match self.node(inode).content {
+            Content::Directory { .. } => Ok(inode),
+            _ => Err(errno(libc::ENOTDIR)),
+        }
+    }
+
+    pub(super) fn find_beneath(&self, dir: Inode, path: &OsStr) -> io::Result<Inode> {
+        self.walk(dir, path, Scope::Beneath)
+    }
+
+    /// Where a path leads. Links are followed, the last one too.
+    fn walk(&self, start: Inode, path: &OsStr, scope: Scope) -> io::Result<Inode> {
+        let mut at = start;
+        let mut links = 0;
+        // What is left of the way, the next name last.
+        let mut rest = Vec::new();
+        if push_path(&mut rest, path, scope)? {
+            at = ROOT;
+        }
+        while let Some(name) = rest.pop() {
+            let Content::Directory { parent, names } = &self.node(at).content else {
+                return Err(errno(libc::ENOTDIR));
+            };
+            match name.as_bytes() {
+                b"." => continue,
+                b".." if at == start && scope == Scope::Beneath => return Err(outside()),
+                b".." => at = *parent,
+                long if long.len() > NAME_MAX => return Err(errno(libc::ENAMETOOLONG)),
+                _ => {
+                    let inode = *names.get(name).ok_or_else(|| errno(libc::ENOENT))?;
+                    let Content::Symlink(target) = &self.node(inode).content else {
+                        at = inode;
+                        continue;
+                    };
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(errno(libc::ELOOP));
+                    }
+                    if push_path(&mut rest, target, scope)? {
+                        at = ROOT;
+                    }
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    pub(super) fn metadata(&self, inode: Inode) -> Metadata {
+        let node = self.node(inode);
+        let len = match &node.content {
+            Content::File(bytes) => bytes.len() as u64,
+            _ => 0,
+        };
+        let kind = node.content.kind();
+        Metadata { kind, len, modified_seconds: node.modified, modified_nanos: 0, inode }
+    }
+
+    /// The content of a file from `offset` on; nothing at or past its end.
+    pub(super) fn bytes_from(&self, inode: Inode, offset: u64) -> io::Result<&[u8]> {
+        match &self.node(inode).content {
+            Content::File(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                Ok(&bytes[start..])
+            }
+            Content::Directory { .. } => Err(errno(libc::EISDIR)),
+            Content::Symlink(_) | Content::Fifo => Err(errno(libc::ESPIPE)),
+        }
+    }
+
+    pub(super) fn read_at(
+        &mut self,
+        inode: Inode,
+        buffer: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
+        // Files have no edges, so none can follow.
+        let limit = self.node_mut(inode).reads.next(&mut false)?;
+        let bytes = self.bytes_from(inode, offset)?;
+        let count = bytes.len().min(buffer.len()).min(limit);
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    pub(super) fn read_dir(&self, inode: Inode, limit: usize) -> io::Result<Vec<Entry>> {
+        let Content::Directory { names, .. } = &self.node(inode).content else {
+            return Err(errno(libc::ENOTDIR));
+        };
+        let entry = |(name, inode): (&OsString, &Inode)| Entry {
+            name: name.clone(),
+            kind: Some(self.node(*inode).content.kind()),
+        };
+        // Backwards, so that nobody takes them for sorted.
+        Ok(names.iter().rev().take(limit).map(entry).collect())
+    }
+}
+
+/// Puts the names of `path` in front of what is left of the way. Answers whether it starts at `/`.
+fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr, scope: Scope) -> io::Result<bool> {
+    let bytes = path.as_bytes();
+    if bytes.contains(&0) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    if bytes.len() >= PATH_MAX {
+        return Err(errno(libc::ENAMETOOLONG));
+    }
+    let absolute = bytes.first() == Some(&b'/');
+    if absolute && scope == Scope::Beneath {
+        return Err(outside());
+    }
+    // A slash at the end wants a directory, and so does a dot.
+    if bytes.last() == Some(&b'/') {
+        rest.push(OsStr::new("."));
+    }
+    let names = bytes.rsplit(|byte| *byte == b'/').filter(|name| !name.is_empty());
+    rest.extend(names.map(OsStr::from_bytes));
+    Ok(absolute)
+}
+
+fn errno(code: i32) -> io::Error {
+    io::Error::from_raw_os_error(code)
+}
+
+fn outside() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
+}

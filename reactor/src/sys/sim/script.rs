@@ -1,0 +1,46 @@
+//! What the next calls say that would otherwise have gone well.
+
+use std::collections::VecDeque;
+use std::io;
+
+/// What one call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// As if nothing were scripted.
+    Normal,
+    /// Moves at most this many bytes, which is at least one. What a receive leaves counts as
+    /// arriving right after it, with an edge: only so can TCP give a short count with bytes left.
+    /// A short send makes no edge.
+    Short(usize),
+    /// Fails with `EINTR`.
+    Interrupted,
+    /// Fails with `EAGAIN` although there was something to do. On sockets an edge follows.
+    WouldBlock,
+    /// Fails with this number of `errno`.
+    Errno(i32),
+}
+
+/// The steps of one kind of call on one object, used up one a call; empty is [`Step::Normal`].
+#[derive(Default)]
+pub(super) struct Script(VecDeque<Step>);
+
+impl Script {
+    pub(super) fn extend(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.0.extend(steps);
+        assert!(!self.0.contains(&Step::Short(0)), "a call that moves no bytes is not a short one");
+    }
+
+    /// The most bytes that this call can move, or how it fails. Sets `edge` if one follows.
+    pub(super) fn next(&mut self, edge: &mut bool) -> io::Result<usize> {
+        match self.0.pop_front().unwrap_or(Step::Normal) {
+            Step::Normal => Ok(usize::MAX),
+            Step::Short(bytes) => Ok(bytes),
+            Step::Interrupted => Err(io::Error::from_raw_os_error(libc::EINTR)),
+            Step::WouldBlock => {
+                *edge = true;
+                Err(io::Error::from_raw_os_error(libc::EAGAIN))
+            }
+            Step::Errno(code) => Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}

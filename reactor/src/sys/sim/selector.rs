@@ -1,0 +1,57 @@
+//! The readiness queue of the simulated kernel: the twin of epoll and kqueue.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Event, Fd, Watch, World};
+
+/// Hands out the edges of the descriptors registered with it, oldest first.
+pub(crate) struct Selector {
+    world: World,
+    /// Its index in the world.
+    index: usize,
+    capacity: usize,
+    /// What the last wait handed out. Closing a descriptor does not take it back, as little as the
+    /// kernel could.
+    events: Vec<Event>,
+}
+
+impl Selector {
+    pub(super) fn new(world: World, index: usize, capacity: usize) -> Selector {
+        Selector { world, index, capacity, events: Vec::with_capacity(capacity) }
+    }
+
+    pub(crate) fn add_stream(&mut self, socket: Fd, token: u64) -> io::Result<()> {
+        let mut state = self.world.0.borrow_mut();
+        state.stream_index(socket);
+        state.register(socket, Watch { selector: self.index, token })
+    }
+
+    pub(crate) fn add_listener(&mut self, socket: Fd, token: u64) -> io::Result<()> {
+        let mut state = self.world.0.borrow_mut();
+        state.listener(socket);
+        state.register(socket, Watch { selector: self.index, token })
+    }
+
+    /// Never sleeps: without events the clock moves on by `timeout`, if there is one.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        self.events.clear();
+        let mut state = self.world.0.borrow_mut();
+        state.calls.wait += 1;
+        while self.events.len() < self.capacity
+            && let Some(fd) = state.edges[self.index].pop_front()
+        {
+            self.events.extend(state.event(fd));
+        }
+        if self.events.is_empty()
+            && let Some(time) = timeout
+        {
+            state.advance(time);
+        }
+        Ok(self.events.len())
+    }
+
+    pub(crate) fn event(&self, index: usize) -> Event {
+        self.events[index]
+    }
+}

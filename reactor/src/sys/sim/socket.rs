@@ -1,0 +1,314 @@
+//! Sockets: one TCP stream with both of its directions, and the listener before it.
+//!
+//! A stream is a state machine. Every method that changes it sets [`Stream::edge`] if the kernel
+//! would wake a selector; who called the method queues the edge.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read};
+use std::net::SocketAddr;
+
+use super::{Fd, More, Ready, Script};
+
+/// How many bytes a stream takes before its client takes some, unless told otherwise.
+const DEFAULT_SEND_CAPACITY: usize = 256 * 1024;
+/// The most slices in one call (`IOV_MAX` of Linux); more fail with `EMSGSIZE`.
+const IOV_MAX: usize = 1024;
+
+/// What the server's end has done so far, as its client will see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Open in both directions.
+    Open,
+    /// The server has ended its direction and still receives.
+    Shut,
+    /// Closed in order: all it had sent arrives, then the end.
+    Closed,
+    /// Reset, or closed with unread input, which is the same. What was sent may be lost on a real
+    /// network; here the client can still take it.
+    Reset,
+}
+
+/// What the client's end has done so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClientSide {
+    Open,
+    Finished,
+    Reset,
+}
+
+pub(super) struct Stream {
+    /// The server's descriptor: none before it is accepted and after it is closed.
+    pub(super) fd: Option<Fd>,
+    pub(super) local: SocketAddr,
+    peer: SocketAddr,
+    /// Sent by the client, not yet received.
+    inbox: VecDeque<u8>,
+    /// Where in `inbox` an urgent byte was; like TCP it knows of the last one only.
+    urgent: Option<usize>,
+    /// Sent by the server, not yet taken by the client.
+    outbox: Vec<u8>,
+    capacity: usize,
+    /// A send found no room, so room makes an edge until one has said so.
+    refused: bool,
+    /// The last send promised more at once (`MSG_MORE`).
+    held: bool,
+    client: ClientSide,
+    server: State,
+    /// An error that the next call reports, once (`SO_ERROR`).
+    error: Option<i32>,
+    pub(super) recvs: Script,
+    pub(super) sends: Script,
+    /// The last change was one that wakes a selector.
+    pub(super) edge: bool,
+}
+
+impl Stream {
+    pub(super) fn new(local: SocketAddr, peer: SocketAddr) -> Stream {
+        Stream {
+            fd: None,
+            local,
+            peer,
+            inbox: VecDeque::new(),
+            urgent: None,
+            outbox: Vec::new(),
+            capacity: DEFAULT_SEND_CAPACITY,
+            refused: false,
+            held: false,
+            client: ClientSide::Open,
+            server: State::Open,
+            error: None,
+            recvs: Script::default(),
+            sends: Script::default(),
+            edge: false,
+        }
+    }
+
+    /// Everything that is so now (`tcp_poll` of Linux, as the selector translates it).
+    pub(super) fn ready(&self) -> Ready {
+        let ended = self.client != ClientSide::Open;
+        let urgent = self.urgent.is_some();
+        // What can only fail is ready too.
+        let over = self.is_over();
+        [
+            (Ready::READ, ended || urgent || !self.inbox.is_empty()),
+            (Ready::WRITE, over || self.server != State::Open || self.room() > 0),
+            (Ready::READ_END, ended),
+            (Ready::HANGUP, over),
+            (Ready::URGENT, urgent),
+        ]
+        .into_iter()
+        .filter(|(_, so)| *so)
+        .fold(Ready::default(), |all, (bit, _)| all.and(bit))
+    }
+
+    /// What an event says, which is then known.
+    pub(super) fn report(&mut self) -> Ready {
+        let ready = self.ready();
+        self.refused &= !ready.any(Ready::WRITE);
+        ready
+    }
+
+    /// Whether both directions have ended.
+    fn is_over(&self) -> bool {
+        match self.client {
+            ClientSide::Open => false,
+            ClientSide::Finished => self.server != State::Open,
+            ClientSide::Reset => true,
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.outbox.len())
+    }
+}
+
+/// The server's calls.
+impl Stream {
+    pub(super) fn peer_address(&self) -> io::Result<SocketAddr> {
+        if self.is_over() {
+            return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+        }
+        Ok(self.peer)
+    }
+
+    pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        assert!(!buffer.is_empty(), "a receive into nothing cannot be told from the end");
+        let limit = self.recvs.next(&mut self.edge)?;
+        // An urgent byte is skipped, and a receive that has something stops in front of it.
+        if self.urgent == Some(0) {
+            self.urgent = None;
+        }
+        let there = self.urgent.unwrap_or(self.inbox.len()).min(buffer.len());
+        if there > 0 {
+            let count = there.min(limit);
+            self.inbox.read_exact(&mut buffer[..count])?;
+            self.urgent = self.urgent.map(|at| at - count);
+            self.edge |= count < there;
+            return Ok(count);
+        }
+        match self.client {
+            ClientSide::Open => Err(io::ErrorKind::WouldBlock.into()),
+            ClientSide::Finished => Ok(0),
+            // What arrived before a reset could be read. Then comes the error, once, but not after
+            // an end in order.
+            ClientSide::Reset => match self.error.take_if(|code| *code == libc::ECONNRESET) {
+                Some(code) => Err(io::Error::from_raw_os_error(code)),
+                None => Ok(0),
+            },
+        }
+    }
+
+    pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        let limit = self.sends.next(&mut self.edge).inspect_err(|error| {
+            self.refused |= error.kind() == io::ErrorKind::WouldBlock;
+        })?;
+        if pieces.len() > IOV_MAX {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        }
+        if let Some(code) = self.error.take() {
+            return Err(io::Error::from_raw_os_error(code));
+        }
+        if self.server != State::Open || self.client == ClientSide::Reset {
+            return Err(io::Error::from_raw_os_error(libc::EPIPE));
+        }
+        let wanted = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        if wanted > 0 && self.room() == 0 {
+            self.refused = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = wanted.min(self.room()).min(limit);
+        let end = self.outbox.len() + count;
+        for piece in pieces {
+            let take = piece.len().min(end - self.outbox.len());
+            self.outbox.extend_from_slice(&piece[..take]);
+        }
+        self.held = more == More::Yes;
+        Ok(count)
+    }
+
+    pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
+        if self.is_over() {
+            return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+        }
+        self.server = State::Shut;
+        self.held = false;
+        // shutdown(2) wakes whoever polls, its caller too.
+        self.edge = true;
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self) {
+        let unread = !self.inbox.is_empty();
+        self.server = if unread { State::Reset } else { State::Closed };
+        self.held = false;
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.server = State::Reset;
+        self.held = false;
+    }
+}
+
+/// What the client does and sees.
+impl Stream {
+    fn assert_client_open(&self) {
+        assert!(self.client == ClientSide::Open, "the client has ended its direction");
+    }
+
+    /// Whether the server could still receive what the client does.
+    fn server_receives(&self) -> bool {
+        matches!(self.server, State::Open | State::Shut)
+    }
+
+    pub(super) fn client_send(&mut self, bytes: &[u8]) {
+        self.assert_client_open();
+        if self.server_receives() && !bytes.is_empty() {
+            self.inbox.extend(bytes);
+            self.edge = true;
+        }
+    }
+
+    pub(super) fn client_send_urgent(&mut self) {
+        self.assert_client_open();
+        self.urgent = Some(self.inbox.len());
+        self.edge = true;
+    }
+
+    pub(super) fn client_finish(&mut self) {
+        self.assert_client_open();
+        self.client = ClientSide::Finished;
+        self.edge = true;
+    }
+
+    pub(super) fn client_reset(&mut self) {
+        assert!(self.client != ClientSide::Reset, "the client has reset the stream already");
+        let finished = self.client == ClientSide::Finished;
+        self.error = Some(if finished { libc::EPIPE } else { libc::ECONNRESET });
+        self.client = ClientSide::Reset;
+        self.edge = true;
+    }
+
+    pub(super) fn client_take(&mut self) -> Vec<u8> {
+        let bytes = std::mem::take(&mut self.outbox);
+        self.offer_room();
+        bytes
+    }
+
+    pub(super) fn set_capacity(&mut self, bytes: usize) {
+        self.capacity = bytes;
+        self.offer_room();
+    }
+
+    fn offer_room(&mut self) {
+        self.edge |= self.refused && self.room() > 0;
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.server
+    }
+
+    pub(super) fn client_address(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub(super) fn unread(&self) -> usize {
+        self.inbox.len()
+    }
+
+    pub(super) fn untaken(&self) -> usize {
+        self.outbox.len()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+}
+
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    limit: usize,
+    /// Streams that wait to be accepted, oldest first.
+    pub(super) backlog: VecDeque<usize>,
+    pub(super) script: Script,
+}
+
+impl Listener {
+    pub(super) fn new(address: SocketAddr, backlog: u32) -> Listener {
+        let limit = backlog.max(1) as usize;
+        Listener { address, limit, backlog: VecDeque::new(), script: Script::default() }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.backlog.len() >= self.limit
+    }
+
+    /// Whether a client that connects to `address` comes here.
+    pub(super) fn is_reached_by(&self, address: SocketAddr) -> bool {
+        self.address == address
+            || (self.address.port() == address.port() && self.address.ip().is_unspecified())
+    }
+
+    pub(super) fn ready(&self) -> Ready {
+        if self.backlog.is_empty() { Ready::default() } else { Ready::READ }
+    }
+}

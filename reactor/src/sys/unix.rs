@@ -1,0 +1,303 @@
+//! Sockets, reading at an offset, clocks and randomness: the calls that every Unix has.
+//!
+//! One call each, and no second try: what the kernel says is what the caller hears.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, IoSlice};
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::ptr;
+use std::sync::Once;
+use std::time::Duration;
+
+use libc::{c_int, ssize_t};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use super::{Fd, More};
+
+#[cfg(test)]
+pub(super) mod tests;
+
+/// `SIGPIPE` for this call is off. Apple has an option of the socket instead, set in [`accept`].
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: c_int = 0;
+
+/// Linux alone has a flag of the call for it. What the BSDs have (`TCP_NOPUSH`) is a state of the
+/// socket, and two more calls to set and clear it cost more than a second segment does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MORE: c_int = libc::MSG_MORE;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const MORE: c_int = 0;
+
+/// The last error of this thread, translated into what it means on all systems.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn last_error() -> io::Error {
+    io::Error::last_os_error()
+}
+
+/// The last error of this thread, translated into what it means on all systems.
+#[cfg(target_vendor = "apple")]
+pub(super) fn last_error() -> io::Error {
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // xnu is out of mbufs for the moment and wakes the writer when it has some.
+        Some(libc::ENOBUFS) => io::Error::from_raw_os_error(libc::EAGAIN),
+        // A send that races with the teardown of the connection.
+        Some(libc::EPROTOTYPE) => io::Error::from_raw_os_error(libc::ECONNRESET),
+        _ => error,
+    }
+}
+
+/// The result of a call that answers -1 for an error.
+pub(super) fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 { Err(last_error()) } else { Ok(result) }
+}
+
+/// The result of a call that answers a count, or -1 for an error.
+pub(super) fn check_size(result: ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| last_error())
+}
+
+/// A descriptor as the safe interfaces want it, for the time of one call.
+pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
+    // SAFETY: by the contract of `sys`, the caller owns an open descriptor and keeps it open during
+    // the call; the lifetime is that of the caller's variable.
+    unsafe { BorrowedFd::borrow_raw(*fd) }
+}
+
+pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<Fd> {
+    open_listener(address, backlog)
+        .map(IntoRawFd::into_raw_fd)
+        .map_err(|error| io::Error::new(error.kind(), format!("listen on {address}: {error}")))
+}
+
+fn open_listener(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // A restarted server must not wait for the TIME_WAIT of its former connections.
+    socket.set_reuse_address(true)?;
+    // Every system that is served copies the option to the accepted sockets, which saves a call for
+    // each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY from the listener).
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
+    Ok(socket)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: null pointers say that the address is not wanted; nothing else is touched.
+    check(unsafe { libc::accept4(listener, ptr::null_mut(), ptr::null_mut(), flags) })
+        .map_err(accept_error)
+}
+
+/// Apple has no `accept4(2)`: `O_NONBLOCK` comes from the listener, close-on-exec does not.
+#[cfg(target_vendor = "apple")]
+pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
+    use std::os::fd::FromRawFd;
+
+    // SAFETY: null pointers say that the address is not wanted; nothing else is touched.
+    let fd = check(unsafe { libc::accept(listener, ptr::null_mut(), ptr::null_mut()) })
+        .map_err(accept_error)?;
+    // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
+    let socket = unsafe { Socket::from_raw_fd(fd) };
+    socket.set_cloexec(true)?;
+    match socket.set_nosigpipe(true) {
+        // The peer has reset already. The next receive says so.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+        other => other?,
+    }
+    Ok(socket.into_raw_fd())
+}
+
+/// Linux hands out what is wrong with the new connection as an error of `accept`, and a firewall
+/// that forbids it as `EPERM`, accept(2). The listener is as good as before.
+fn accept_error(error: io::Error) -> io::Error {
+    let of_the_connection = [
+        libc::EPROTO,
+        libc::ECONNRESET,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        libc::ENONET,
+        libc::EPERM,
+    ];
+    match error.raw_os_error() {
+        Some(errno) if of_the_connection.contains(&errno) => {
+            io::ErrorKind::ConnectionAborted.into()
+        }
+        _ => error,
+    }
+}
+
+pub(super) fn local_address(socket: Fd) -> io::Result<SocketAddr> {
+    ip_address(&SockRef::from(&borrow(&socket)).local_addr()?)
+}
+
+pub(super) fn peer_address(socket: Fd) -> io::Result<SocketAddr> {
+    ip_address(&SockRef::from(&borrow(&socket)).peer_addr()?)
+}
+
+fn ip_address(address: &SockAddr) -> io::Result<SocketAddr> {
+    let not_ip = || io::Error::new(io::ErrorKind::Unsupported, "not an address of IP");
+    address.as_socket().ok_or_else(not_ip)
+}
+
+/// The result says nothing that can be acted on. In particular, an `EINTR` must not be answered
+/// with a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
+/// its number may by then be that of a file which another thread has just opened.
+pub(super) fn close(fd: Fd) {
+    // SAFETY: by the contract of `sys`, the caller owns the descriptor and gives it up here.
+    unsafe { libc::close(fd) };
+}
+
+pub(super) fn reset(socket: Fd) {
+    // If this fails, the connection is gone already and there is nobody to reset.
+    let _ = SockRef::from(&borrow(&socket)).set_linger(Some(Duration::ZERO));
+    close(socket);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn limit_unsent(socket: Fd, bytes: u32) -> io::Result<()> {
+    SockRef::from(&borrow(&socket)).set_tcp_notsent_lowat(bytes)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn limit_unsent(_: Fd, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn shutdown_write(socket: Fd) -> io::Result<()> {
+    // SAFETY: two numbers go in, no memory is touched.
+    check(unsafe { libc::shutdown(socket, libc::SHUT_WR) }).map(drop)
+}
+
+#[inline]
+pub(super) fn recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
+    // exclusively for the call.
+    check_size(unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), 0) })
+}
+
+#[inline]
+pub(super) fn send(socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
+    // SAFETY: the kernel reads at most `data.len()` bytes of the slice, which is borrowed for the
+    // call.
+    check_size(unsafe { libc::send(socket, data.as_ptr().cast(), data.len(), flags(more)) })
+}
+
+#[inline]
+pub(super) fn send_gather(socket: Fd, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+    // SAFETY: all zeroes is a valid `msghdr`: null pointers with lengths of zero. (It has padding
+    // with a name on some systems, so it cannot be written as a literal.)
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    // An `IoSlice` is an `iovec` by its documentation. The kernel does not write to it.
+    message.msg_iov = pieces.as_ptr().cast_mut().cast();
+    message.msg_iovlen = pieces.len() as _;
+    // SAFETY: the kernel reads `message`, the `iovec`s and what they point to; all of it is
+    // borrowed for the call.
+    check_size(unsafe { libc::sendmsg(socket, &raw const message, flags(more)) })
+}
+
+const fn flags(more: More) -> c_int {
+    match more {
+        More::No => NO_SIGNAL,
+        More::Yes => NO_SIGNAL | MORE,
+    }
+}
+
+pub(super) fn read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let offset = file_offset(offset)?;
+    // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
+    // exclusively for the call.
+    check_size(unsafe { libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), offset) })
+}
+
+/// An offset as the kernel takes it. No file has a byte at one that does not fit.
+pub(super) fn file_offset(offset: u64) -> io::Result<libc::off_t> {
+    libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+}
+
+#[inline]
+pub(super) fn monotonic() -> u64 {
+    let now = clock(libc::CLOCK_MONOTONIC);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// The clock that is as good as the last tick of the kernel: seconds need no better, and on Linux
+/// and FreeBSD it is the cheapest.
+#[inline]
+pub(super) fn realtime() -> u64 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_COARSE;
+    #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_FAST;
+    #[cfg(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME;
+    // Before 1970 there were no such clocks.
+    u64::try_from(clock(CLOCK).tv_sec).unwrap_or(0)
+}
+
+fn clock(id: libc::clockid_t) -> libc::timespec {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec` to `now`. It cannot fail: the clocks asked for exist
+    // on every version of these systems that can run this program.
+    unsafe { libc::clock_gettime(id, &raw mut now) };
+    now
+}
+
+pub(super) fn random() -> u64 {
+    let mut bits = [0; 8];
+    match fill_random(&mut bits) {
+        Ok(8) => u64::from_ne_bytes(bits),
+        // A kernel without the call, or one whose pool is not ready. The standard library has its
+        // own ways to seed a hasher, and never none.
+        _ => RandomState::new().build_hasher().finish(),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `bits.len()` bytes to `bits`.
+    check_size(unsafe {
+        libc::getrandom(bits.as_mut_ptr().cast(), bits.len(), libc::GRND_NONBLOCK)
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
+    // SAFETY: `getentropy` writes `bits.len()` bytes to `bits`, or none.
+    check(unsafe { libc::getentropy(bits.as_mut_ptr().cast(), bits.len()) }).map(|_| bits.len())
+}
+
+/// Ignores `SIGPIPE`, once, if nobody has said what to do with it. Every send carries a flag
+/// against it, but `sendfile(2)` takes none. A Rust program ignores the signal from its start; a C
+/// program that links to this library does not, and a peer that leaves would end it.
+pub(super) fn ignore_sigpipe() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| ignore_unless_handled(libc::SIGPIPE));
+}
+
+fn ignore_unless_handled(signal: c_int) {
+    if disposition(signal) == libc::SIG_DFL {
+        // SAFETY: no handler is installed, so there is none that could do something unsafe.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+fn disposition(signal: c_int) -> libc::sighandler_t {
+    // SAFETY: all zeroes is a valid `sigaction`: the default action, no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: a null pointer changes nothing; the kernel writes one `sigaction` to a local.
+    unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+    action.sa_sigaction
+}

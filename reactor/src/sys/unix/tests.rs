@@ -1,0 +1,228 @@
+//! The calls against this system's own kernel; `sendfile` with them, as it needs the same sockets.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::super::sendfile;
+use super::*;
+
+const ANY: &str = "127.0.0.1:0";
+
+fn listener() -> (Fd, SocketAddr) {
+    let listener = listen(ANY.parse().unwrap(), 16).unwrap();
+    (listener, local_address(listener).unwrap())
+}
+
+/// The next connection of a listener, which may not have heard of it yet.
+fn accept_soon(listener: Fd) -> Fd {
+    loop {
+        match accept(listener) {
+            Ok(socket) => return socket,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+}
+
+/// Two ends of a connection: ours, as the reactor has it, and the peer's, which blocks.
+pub(in crate::sys) fn connection() -> (Fd, TcpStream) {
+    let (listener, address) = listener();
+    let peer = TcpStream::connect(address).unwrap();
+    let ours = accept_soon(listener);
+    close(listener);
+    (ours, peer)
+}
+
+fn descriptor_flags(fd: Fd) -> c_int {
+    // SAFETY: two numbers go in, no memory is touched.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).unwrap()
+}
+
+fn status_flags(fd: Fd) -> c_int {
+    // SAFETY: two numbers go in, no memory is touched.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap()
+}
+
+#[test]
+fn sockets_do_not_block_nor_delay_and_are_closed_on_exec() {
+    let (listener, address) = listener();
+    assert_eq!(accept(listener).unwrap_err().kind(), ErrorKind::WouldBlock);
+    let peer = TcpStream::connect(address).unwrap();
+    let ours = accept_soon(listener);
+    assert!(SockRef::from(&borrow(&ours)).tcp_nodelay().unwrap());
+    for socket in [listener, ours] {
+        assert_ne!(descriptor_flags(socket) & libc::FD_CLOEXEC, 0);
+        assert_ne!(status_flags(socket) & libc::O_NONBLOCK, 0);
+    }
+    assert_eq!(recv(ours, &mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(local_address(ours).unwrap(), address);
+    assert_eq!(peer_address(ours).unwrap(), peer.local_addr().unwrap());
+    close(ours);
+    close(listener);
+}
+
+#[test]
+fn an_address_in_use_is_named_in_the_error() {
+    let (listener, address) = listener();
+    let error = listen(address, 16).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert!(error.to_string().starts_with(&format!("listen on {address}: ")), "{error}");
+    close(listener);
+}
+
+#[test]
+fn an_ipv6_listener_says_its_address() {
+    let address: SocketAddr = "[::1]:0".parse().unwrap();
+    match listen(address, 16) {
+        Ok(listener) => {
+            assert_eq!(local_address(listener).unwrap().ip(), address.ip());
+            close(listener);
+        }
+        // A machine without IPv6.
+        Err(error) => assert!(error.to_string().starts_with("listen on [::1]:0: "), "{error}"),
+    }
+}
+
+#[test]
+fn pieces_leave_in_their_order() {
+    let (ours, mut peer) = connection();
+    assert_eq!(send(ours, b"one ", More::Yes).unwrap(), 4);
+    let pieces = [IoSlice::new(b"two "), IoSlice::new(b""), IoSlice::new(b"three")];
+    assert_eq!(send_gather(ours, &pieces, More::No).unwrap(), 9);
+    shutdown_write(ours).unwrap();
+    let mut received = String::new();
+    peer.read_to_string(&mut received).unwrap();
+    assert_eq!(received, "one two three");
+
+    peer.write_all(b"back").unwrap();
+    drop(peer);
+    let mut buffer = [0; 8];
+    let mut len = 0;
+    while len < 4 {
+        match recv(ours, &mut buffer[len..]) {
+            Ok(bytes) => len += bytes,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    assert_eq!(&buffer[..len], b"back");
+    close(ours);
+}
+
+#[test]
+fn a_reset_reaches_the_peer_as_one() {
+    let (ours, mut peer) = connection();
+    reset(ours);
+    assert_eq!(peer.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_close_reaches_the_peer_as_the_end() {
+    let (ours, mut peer) = connection();
+    close(ours);
+    assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn a_file_is_read_and_sent_from_an_offset_up_to_its_end() {
+    let path = std::env::temp_dir().join(format!("sluicegate-{}-offset", std::process::id()));
+    std::fs::write(&path, "0123456789").unwrap();
+    let file = File::open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let fd = file.as_raw_fd();
+
+    let mut buffer = [0; 4];
+    for (offset, expected) in [(0, "0123"), (8, "89"), (10, ""), (1_000, "")] {
+        let len = read_at(fd, &mut buffer, offset).unwrap();
+        assert_eq!(&buffer[..len], expected.as_bytes());
+    }
+    assert!(read_at(fd, &mut buffer, u64::MAX).is_err());
+
+    let (ours, mut peer) = connection();
+    if sendfile::AVAILABLE {
+        assert_eq!(sendfile::sendfile(ours, fd, 2, 3).unwrap(), 3);
+        assert_eq!(sendfile::sendfile(ours, fd, 7, 100).unwrap(), 3);
+        assert_eq!(sendfile::sendfile(ours, fd, 10, 100).unwrap(), 0);
+        assert!(sendfile::sendfile(ours, fd, u64::MAX, 1).is_err());
+        shutdown_write(ours).unwrap();
+        let mut received = String::new();
+        peer.read_to_string(&mut received).unwrap();
+        assert_eq!(received, "234789");
+    } else {
+        let error = sendfile::sendfile(ours, fd, 2, 3).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+    close(ours);
+}
+
+#[test]
+fn a_send_to_nobody_is_an_error() {
+    let (ours, peer) = connection();
+    drop(peer);
+    // The first may still go out, and be answered with a reset.
+    let error = loop {
+        match send(ours, &[7; 65_536], More::No) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => break error,
+            _ => {}
+        }
+    };
+    assert!(matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{error}");
+    close(ours);
+}
+
+#[test]
+fn the_monotonic_clock_does_not_go_back() {
+    let before = monotonic();
+    assert!(before > 0);
+    assert!(monotonic() >= before);
+}
+
+#[test]
+fn the_seconds_are_those_of_the_system() {
+    let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let before = seconds();
+    let now = realtime();
+    // It is as old as the last tick.
+    assert!((before - 1..=seconds()).contains(&now));
+}
+
+#[test]
+fn random_numbers_differ() {
+    let numbers: std::collections::HashSet<_> = (0..100).map(|_| random()).collect();
+    assert_eq!(numbers.len(), 100);
+}
+
+#[test]
+fn a_signal_is_ignored_only_if_nobody_handles_it() {
+    extern "C" fn handler(_: c_int) {}
+
+    // Two signals that do nothing by default, and that nothing here sends.
+    let handler = handler as extern "C" fn(c_int) as libc::sighandler_t;
+    // SAFETY: the handler does nothing.
+    unsafe { libc::signal(libc::SIGURG, handler) };
+    ignore_unless_handled(libc::SIGURG);
+    assert_eq!(disposition(libc::SIGURG), handler);
+
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGWINCH, libc::SIG_DFL) };
+    ignore_unless_handled(libc::SIGWINCH);
+    assert_eq!(disposition(libc::SIGWINCH), libc::SIG_IGN);
+}
+
+#[test]
+fn an_error_of_the_new_connection_is_none_of_the_listener() {
+    for (errno, expected) in [
+        (libc::EPROTO, ErrorKind::ConnectionAborted),
+        (libc::ECONNABORTED, ErrorKind::ConnectionAborted),
+        (libc::EHOSTUNREACH, ErrorKind::ConnectionAborted),
+        (libc::EPERM, ErrorKind::ConnectionAborted),
+        (libc::EAGAIN, ErrorKind::WouldBlock),
+        (libc::EINTR, ErrorKind::Interrupted),
+    ] {
+        assert_eq!(accept_error(io::Error::from_raw_os_error(errno)).kind(), expected);
+    }
+    // Those above tell by the number that there are no descriptors left.
+    let error = accept_error(io::Error::from_raw_os_error(libc::EMFILE));
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+}

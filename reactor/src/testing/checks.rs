@@ -1,0 +1,70 @@
+//! What has to be true of a reactor whatever its handlers do.
+
+use crate::connection::{Connection, Flags, Phase};
+use crate::reactor::Reactor;
+use crate::sys::Ready;
+use crate::sys::sim::{OpenDescriptors, World};
+
+/// After every turn.
+pub(super) fn after_turn(reactor: &Reactor, world: &World) {
+    if let Some(misuse) = world.misuse() {
+        panic!("the reactor misused a descriptor: {misuse}");
+    }
+    let ledger = reactor.ledger();
+    let pending: u64 = connections(reactor).map(Connection::pending).sum();
+    assert_eq!(
+        ledger.queued,
+        ledger.sent + ledger.dropped + pending,
+        "queued = sent + dropped + pending; pending is {pending} and the ledger {ledger:?}"
+    );
+    let open = connections(reactor).count() as u64;
+    assert_eq!(ledger.accepted, ledger.closed + open, "accepted = closed + open");
+}
+
+/// When the reactor would sleep: what is possible was done.
+pub(super) fn at_rest(reactor: &Reactor, world: &World) {
+    for c in connections(reactor) {
+        let (ready, held) = world.stream_status(c.socket);
+        let (phase, noted) = (c.phase, c.ready);
+        let open = c.wants_input() && !c.flags.has(Flags::END_READ);
+        assert!(
+            !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),
+            "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
+        );
+        let sends = c.outbound.is_some();
+        assert!(
+            !sends || !ready.any(Ready::WRITE),
+            "a connection sleeps with room to send: {phase:?}, {ready:?}, noted {noted:?}"
+        );
+        assert!(
+            sends || !held,
+            "the end of what was sent is held back, MSG_MORE without more: {phase:?}"
+        );
+        if let Some((due, which)) = reactor.core.first_deadline(c) {
+            let watched = c.link.due().is_some_and(|at| due.wrapping_sub(at) as i32 >= 0);
+            assert!(watched, "nothing watches a deadline: {phase:?}, {which:?}");
+        }
+    }
+}
+
+/// When everything was closed.
+pub(super) fn at_end(reactor: &Reactor, world: &World) {
+    after_turn(reactor, world);
+    assert_eq!(connections(reactor).count(), 0, "connections are left");
+    assert_eq!(reactor.handlers.sessions(), 0, "sessions are left");
+}
+
+/// Checks, when it is dropped after its reactor, that nothing is open any more.
+pub(super) struct NothingOpen(pub(super) World);
+
+impl Drop for NothingOpen {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.0.open_descriptors(), OpenDescriptors::default(), "still open");
+        }
+    }
+}
+
+fn connections(reactor: &Reactor) -> impl Iterator<Item = &Connection> {
+    reactor.core.connections.0.iter().map(|(_, connection)| connection)
+}

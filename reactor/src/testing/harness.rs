@@ -1,0 +1,406 @@
+//! A reactor with everything around it in the hands of a test.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::DerefMut;
+use std::time::Duration;
+
+use super::checks::{self, NothingOpen};
+use crate::handler::{Handler, HandlerId};
+use crate::ledger::Ledger;
+use crate::listener::{Listen, ListenerId};
+use crate::reactor::Reactor;
+use crate::sys::Kernel;
+use crate::sys::sim::{self, Calls, Files, OpenDescriptors, State, Step, World};
+
+/// Where a harness listens for [`Harness::open`].
+const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+
+/// What randomness starts from.
+const SEED: u64 = 1;
+
+/// Most turns that one action can cause, and most times that [`Harness::sent`] makes room. More is
+/// taken for a loop without end.
+const MOST_TURNS: u32 = 100_000;
+
+/// A client of a [`Harness`]: the far end of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(usize);
+
+/// A reactor on a simulated kernel, with clients, a disk and a clock that the test controls.
+///
+/// What a client does takes effect at once: the reactor turns until it would sleep. To let several
+/// things happen before it wakes, do them in [`at_once`](Harness::at_once).
+///
+/// When a harness is dropped it closes everything, as [`Reactor::run`] does when it stops, and then
+/// nothing may be left: no session, no connection, no open file. A [`File`](crate::fs::File) that a
+/// test holds itself has to be dropped before.
+///
+/// # Panics
+/// All calls that run the reactor panic if it breaks a promise or does not come to rest. A panic in
+/// a handler is contained, as it is outside of tests: look at [`Ledger::panics`].
+pub struct Harness<H: Handler> {
+    reactor: Reactor,
+    handler: HandlerId<H>,
+    listener: ListenerId,
+    clients: Vec<sim::Client>,
+    world: World,
+    /// In [`at_once`](Harness::at_once), so actions do not run the reactor.
+    held: bool,
+    /// Dropped after the reactor.
+    _nothing_open: NothingOpen,
+}
+
+impl<H: Handler> Harness<H> {
+    /// A harness for one handler, with the limits that a server has if it does not choose others.
+    #[must_use]
+    pub fn new(handler: H) -> Harness<H> {
+        Harness::with(handler, &Listen::default())
+    }
+
+    /// A harness for one handler that listens like this.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Silent;
+    /// # impl Handler for Silent {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         input.take();
+    /// #     }
+    /// # }
+    /// use sluicegate_reactor::testing::{Harness, State};
+    /// use sluicegate_reactor::{Limits, Listen};
+    /// use std::time::Duration;
+    ///
+    /// let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };
+    /// let mut h = Harness::with(Silent, &Listen { limits, ..Listen::default() });
+    /// let client = h.open();
+    /// h.advance(Duration::from_secs(9));
+    /// assert_eq!(h.state(client), State::Open);
+    /// h.advance(Duration::from_secs(2));
+    /// assert_eq!(h.state(client), State::Shut);
+    /// ```
+    #[must_use]
+    pub fn with(handler: H, listen: &Listen) -> Harness<H> {
+        Harness::build(listen, |_| {}, |reactor| reactor.register(handler))
+    }
+
+    /// A harness for what needs more than a handler: `files` puts files on the disk, then `make`
+    /// registers handlers and says which one gets the clients.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Context, Handler, Input, fs::Dir};
+    /// # struct Open(Dir);
+    /// # impl Handler for Open {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         let file = self.0.open(std::str::from_utf8(input.take()).unwrap()).unwrap();
+    /// #         let len = file.metadata().unwrap().len;
+    /// #         cx.send(file.region(0, len));
+    /// #     }
+    /// # }
+    /// use sluicegate_reactor::Listen;
+    /// use sluicegate_reactor::testing::Harness;
+    ///
+    /// let mut h = Harness::build(
+    ///     &Listen::default(),
+    ///     |files| files.put_file("/www/hello.txt", b"hello", 0),
+    ///     |reactor| {
+    ///         let root = reactor.fs().open_dir("/www").unwrap();
+    ///         reactor.register(Open(root))
+    ///     },
+    /// );
+    /// let client = h.open();
+    /// h.feed(client, b"hello.txt");
+    /// assert_eq!(h.sent(client), b"hello");
+    /// ```
+    #[must_use]
+    pub fn build(
+        listen: &Listen,
+        files: impl FnOnce(&mut Files),
+        make: impl FnOnce(&mut Reactor) -> HandlerId<H>,
+    ) -> Harness<H> {
+        let world = World::new(SEED);
+        files(&mut world.files());
+        let mut reactor = Reactor::on(Kernel::Sim(world.clone())).expect("a simulated reactor");
+        let handler = make(&mut reactor);
+        let listener = reactor.listen(ADDRESS, listen, handler).expect("port 80 is the harness's");
+        Harness {
+            reactor,
+            handler,
+            listener,
+            clients: Vec::new(),
+            _nothing_open: NothingOpen(world.clone()),
+            world,
+            held: false,
+        }
+    }
+}
+
+/// What clients do.
+impl<H: Handler> Harness<H> {
+    /// Connects a client.
+    ///
+    /// # Panics
+    /// If the backlog is full or the reactor was stopped.
+    pub fn open(&mut self) -> Client {
+        self.open_at(self.listener)
+    }
+
+    /// Connects a client to another listener of the reactor.
+    ///
+    /// # Panics
+    /// As [`open`](Harness::open).
+    pub fn open_at(&mut self, listener: ListenerId) -> Client {
+        let address = self.reactor.local_address(listener);
+        let client = self.world.connect(address).expect("a listener with room in its backlog");
+        self.clients.push(client);
+        self.run();
+        Client(self.clients.len() - 1)
+    }
+
+    /// Sends bytes to the server. There is always room for them; what a server that has closed can
+    /// no longer receive is dropped.
+    ///
+    /// # Panics
+    /// If the client has ended its direction.
+    pub fn feed(&mut self, client: Client, bytes: impl AsRef<[u8]>) {
+        self.client(client).send(bytes.as_ref());
+        self.run();
+    }
+
+    /// Sends one byte of urgent data (`MSG_OOB`), which a receive leaves out and stops in front of.
+    ///
+    /// # Panics
+    /// If the client has ended its direction.
+    pub fn feed_urgent(&mut self, client: Client) {
+        self.client(client).send_urgent();
+        self.run();
+    }
+
+    /// Ends the client's direction (FIN). It can still take what the server sends.
+    ///
+    /// # Panics
+    /// If the client has ended its direction.
+    pub fn finish(&mut self, client: Client) {
+        self.client(client).finish();
+        self.run();
+    }
+
+    /// Resets the connection (RST).
+    ///
+    /// # Panics
+    /// If the client has reset it before.
+    pub fn reset(&mut self, client: Client) {
+        self.client(client).reset();
+        self.run();
+    }
+
+    /// Takes all that the server has sent and not been asked for before, and what it goes on to
+    /// send when there is room again.
+    ///
+    /// # Panics
+    /// If the server sends without end; [`take`](Harness::take) looks at one part of that.
+    pub fn sent(&mut self, client: Client) -> Vec<u8> {
+        let mut all = Vec::new();
+        for _ in 0..MOST_TURNS {
+            let part = self.take(client);
+            if part.is_empty() {
+                return all;
+            }
+            all.extend(part);
+        }
+        panic!("the server sends without end");
+    }
+
+    /// Takes what has arrived from the server, once, which makes room for as much again. What it
+    /// then sends is there for the next call.
+    pub fn take(&mut self, client: Client) -> Vec<u8> {
+        let bytes = self.client(client).take();
+        self.run();
+        bytes
+    }
+
+    /// How many bytes have arrived from the server and were not taken.
+    #[must_use]
+    pub fn arrived(&self, client: Client) -> usize {
+        self.client(client).untaken()
+    }
+
+    /// How many bytes of a client the server has not received.
+    #[must_use]
+    pub fn unread(&self, client: Client) -> usize {
+        self.client(client).unread()
+    }
+
+    /// What the server has done with its end of the connection. A server that closes in order is
+    /// [`Shut`](State::Shut) until the client has [finished](Harness::finish) too.
+    #[must_use]
+    pub fn state(&self, client: Client) -> State {
+        self.client(client).state()
+    }
+
+    /// The address of a client, as its server sees it.
+    #[must_use]
+    pub fn address(&self, client: Client) -> SocketAddr {
+        self.client(client).address()
+    }
+
+    fn client(&self, client: Client) -> &sim::Client {
+        &self.clients[client.0]
+    }
+}
+
+/// What the kernel does.
+impl<H: Handler> Harness<H> {
+    /// How many bytes may be on their way to a client before it takes some: 256 KiB at first. With
+    /// few a send is cut short or refused.
+    pub fn set_room(&mut self, client: Client, bytes: usize) {
+        self.client(client).set_send_capacity(bytes);
+        self.run();
+    }
+
+    /// Says how the next receives from a client go, one step a call.
+    pub fn script_recv(&mut self, client: Client, steps: impl IntoIterator<Item = Step>) {
+        self.client(client).script_recv(steps);
+    }
+
+    /// Says how the next sends to a client go, one step a call, from memory or from a file.
+    pub fn script_send(&mut self, client: Client, steps: impl IntoIterator<Item = Step>) {
+        self.client(client).script_send(steps);
+    }
+
+    /// Says how the next accepts go, one step a call, on the listener of [`open`](Harness::open).
+    pub fn script_accept(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.world.script_accept(ADDRESS, steps);
+    }
+
+    /// Makes an event for a connection although nothing has happened on it.
+    pub fn wake(&mut self, client: Client) {
+        self.client(client).spurious_edge();
+        self.run();
+    }
+
+    /// The most descriptors that can be open at once; none is the limit at first.
+    pub fn set_descriptor_limit(&mut self, limit: usize) {
+        self.world.set_descriptor_limit(limit);
+    }
+
+    /// The disk. The harness can do nothing else while the answer is held.
+    #[must_use]
+    pub fn files(&mut self) -> impl DerefMut<Target = Files> {
+        self.world.files()
+    }
+
+    /// How often each kind of system call was made.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        self.world.calls()
+    }
+
+    /// What is open, the harness's own listener included.
+    #[must_use]
+    pub fn open_descriptors(&self) -> OpenDescriptors {
+        self.world.open_descriptors()
+    }
+}
+
+/// The reactor.
+impl<H: Handler> Harness<H> {
+    /// The handler that gets the clients.
+    pub fn handler(&mut self) -> &mut H {
+        self.reactor.handler(self.handler)
+    }
+
+    /// The reactor: for other handlers, and for listening elsewhere.
+    pub fn reactor(&mut self) -> &mut Reactor {
+        &mut self.reactor
+    }
+
+    /// What the reactor has done so far.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        self.reactor.ledger()
+    }
+
+    /// Lets several things happen before the reactor wakes, so that it sees them together.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::testing::{Harness, State};
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         cx.send(input.take());
+    /// #     }
+    /// # }
+    /// let mut h = Harness::new(Echo);
+    /// let client = h.open();
+    /// h.at_once(|h| {
+    ///     h.feed(client, b"hello");
+    ///     h.finish(client);
+    /// });
+    /// assert_eq!(h.sent(client), b"hello");
+    /// assert_eq!(h.state(client), State::Closed);
+    /// ```
+    pub fn at_once<R>(&mut self, actions: impl FnOnce(&mut Harness<H>) -> R) -> R {
+        let before = std::mem::replace(&mut self.held, true);
+        let result = actions(self);
+        self.held = before;
+        self.run();
+        result
+    }
+
+    /// One turn of the reactor. For tests of what happens in which turn; everything else runs it by
+    /// itself.
+    pub fn turn(&mut self) {
+        self.reactor.turn(Some(Duration::ZERO)).expect("a simulated wait does not fail");
+        checks::after_turn(&self.reactor, &self.world);
+    }
+
+    /// Lets time pass. Each deadline on the way is run when it is due.
+    pub fn advance(&mut self, time: Duration) {
+        let mut left = time;
+        self.run();
+        while let Some(next) = self.reactor.timeout(None).filter(|next| *next <= left) {
+            self.world.advance(next);
+            left -= next;
+            self.turn();
+            self.run();
+        }
+        self.world.advance(left);
+        self.turn();
+        self.run();
+    }
+
+    /// Turns until the reactor would sleep.
+    fn run(&mut self) {
+        if self.held {
+            return;
+        }
+        for _ in 0..MOST_TURNS {
+            if self.reactor.core.stopping {
+                self.reactor.run().expect("it has stopped");
+                return checks::at_end(&self.reactor, &self.world);
+            }
+            if !self.world.has_edges() && self.reactor.timeout(None) != Some(Duration::ZERO) {
+                return checks::at_rest(&self.reactor, &self.world);
+            }
+            self.turn();
+        }
+        panic!("the reactor never comes to rest");
+    }
+}
+
+impl<H: Handler> Drop for Harness<H> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.reactor.close_all();
+            checks::at_end(&self.reactor, &self.world);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The same bytes, arriving in different pieces.
+
+use std::fmt;
+
+use super::{Harness, State};
+use crate::handler::Handler;
+
+/// How one exchange went, as its client saw it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What the server sent when all input had arrived.
+    pub sent: Vec<u8>,
+    /// What it had done with its end by then.
+    pub state: State,
+    /// What it sent when the client had ended its direction.
+    pub sent_at_end: Vec<u8>,
+    /// What it had done with its end by then.
+    pub state_at_end: State,
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?} after \"{}\"", self.state, self.sent.escape_ascii())?;
+        write!(f, "{:?} after \"{}\"", self.state_at_end, self.sent_at_end.escape_ascii())
+    }
+}
+
+/// Gives `input` to a new harness, then the client's end, in every way in which the network could
+/// deliver it: whole, cut in two at every place, and byte by byte; and once with a client that
+/// takes the answer in small pieces. Returns how it went, which was always the same.
+///
+/// The number of bytes handled is the square of the input's length: inputs up to some thousand
+/// bytes are fine.
+///
+/// ```
+/// use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+/// use sluicegate_reactor::{Context, Handler, Input};
+///
+/// /// Answers each line with its length.
+/// struct Lengths;
+///
+/// impl Handler for Lengths {
+///     type Session = ();
+///     fn on_open(&mut self, _: &mut Context<'_>) {}
+///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+///         while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+///             input.consume(end + 1);
+///             cx.send(format!("{end}\n"));
+///         }
+///     }
+/// }
+///
+/// let outcome = same_at_every_split(|| Harness::new(Lengths), b"one\n\nthree\nrest");
+/// assert_eq!(outcome.sent, b"3\n0\n5\n");
+/// assert_eq!(outcome.state, State::Open);
+/// assert_eq!(outcome.state_at_end, State::Closed);
+/// ```
+///
+/// # Panics
+/// If one way ends differently from the first, with both outcomes.
+pub fn same_at_every_split<H: Handler>(
+    make: impl Fn() -> Harness<H>,
+    input: impl AsRef<[u8]>,
+) -> Outcome {
+    let input = input.as_ref();
+    let whole = exchange(make(), [input], None);
+    for at in 1..input.len() {
+        let (first, second) = input.split_at(at);
+        let split = exchange(make(), [first, second], None);
+        assert_eq!(split, whole, "cut in front of byte {at}, and whole");
+    }
+    let dribbled = exchange(make(), input.chunks(1), None);
+    assert_eq!(dribbled, whole, "byte by byte, and whole");
+    // At most about a thousand pieces.
+    let room = 1 + whole.sent.len().max(whole.sent_at_end.len()) / 1000;
+    let slow = exchange(make(), [input], Some(room));
+    assert_eq!(slow, whole, "taken in pieces of {room} bytes, and whole");
+    whole
+}
+
+fn exchange<'a, H: Handler>(
+    mut h: Harness<H>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    room: Option<usize>,
+) -> Outcome {
+    let client = h.open();
+    if let Some(room) = room {
+        h.set_room(client, room);
+    }
+    for piece in pieces {
+        h.feed(client, piece);
+    }
+    let (sent, state) = (h.sent(client), h.state(client));
+    h.finish(client);
+    let (sent_at_end, state_at_end) = (h.sent(client), h.state(client));
+    Outcome { sent, state, sent_at_end, state_at_end }
+}

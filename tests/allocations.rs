@@ -1,0 +1,230 @@
+//! A reactor at work allocates nothing, once it has what it needs.
+//!
+//! The reactor and its client take turns on the test's thread; what that thread allocates is
+//! counted, and nobody else's.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use allocation_counter::measure;
+use sluicegate_protocols::http::files::{Files, FilesOptions};
+use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+use sluicegate_protocols::raw::{Protocol, Raw};
+use sluicegate_reactor::{Context, Handler, HandlerId, Listen, Reactor};
+
+struct Echo;
+
+impl Protocol for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_bytes(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: &[u8]) {
+        cx.send(bytes);
+    }
+}
+
+struct Hello;
+
+impl Service for Hello {
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        reply.header("Content-Type", "text/plain").send("Hello, World!")
+    }
+}
+
+/// A reactor, and a connection to it that does not block.
+struct Pair {
+    reactor: Reactor,
+    client: TcpStream,
+}
+
+impl Pair {
+    fn new<H: Handler>(register: impl FnOnce(&mut Reactor) -> HandlerId<H>) -> Pair {
+        let mut reactor = Reactor::new().expect("a reactor");
+        let handler = register(&mut reactor);
+        let listener = reactor.listen("127.0.0.1:0", &Listen::default(), handler);
+        let address = reactor.local_address(listener.expect("a free port"));
+        let client = TcpStream::connect(address).expect("a connection");
+        client.set_nonblocking(true).expect("an option");
+        client.set_nodelay(true).expect("an option");
+        Pair { reactor, client }
+    }
+
+    /// Sends all of `request` and receives all of `answer`.
+    fn exchange(&mut self, mut request: &[u8], mut answer: &mut [u8]) {
+        let start = Instant::now();
+        while !answer.is_empty() {
+            assert!(start.elapsed() < Duration::from_secs(60), "an answer that never comes");
+            if !request.is_empty()
+                && let Some(count) = moved(self.client.write(request))
+            {
+                request = &request[count..];
+            }
+            self.reactor.turn(Some(Duration::from_millis(1))).expect("a turn");
+            while let Some(count) = moved(self.client.read(answer)) {
+                answer = &mut answer[count..];
+                if answer.is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// How much a call has moved; nothing if it would block.
+fn moved(result: std::io::Result<usize>) -> Option<usize> {
+    match result {
+        Ok(0) => panic!("the server has closed"),
+        Ok(count) => Some(count),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Repeats an exchange; after some rounds it must not allocate.
+fn assert_frugal(what: &str, rounds: usize, mut round: impl FnMut()) {
+    for _ in 0..rounds {
+        round();
+    }
+    let allocated = measure(|| (0..rounds).for_each(|_| round()));
+    assert_eq!(allocated.count_total, 0, "{what}: {allocated:?} in {rounds} rounds");
+}
+
+#[test]
+fn an_echo_of_any_size_allocates_nothing() {
+    for (size, rounds) in [(64, 1000), (16 << 10, 500), (1 << 20, 50)] {
+        let mut pair = Pair::new(|reactor| reactor.register(Raw(Echo)));
+        let message: Vec<u8> = (0..size).map(|i| (i / 251) as u8).collect();
+        let mut answer = vec![0; size];
+        assert_frugal(&format!("echo of {size} bytes"), rounds, || {
+            pair.exchange(&message, &mut answer);
+        });
+        assert!(answer == message);
+    }
+}
+
+/// Requests on a connection whose answers are all alike.
+struct Requests {
+    pair: Pair,
+    request: Vec<u8>,
+    /// How long an answer is.
+    answer: usize,
+}
+
+impl Requests {
+    /// `body` is how long the body of the answer is.
+    fn new(mut pair: Pair, path: &str, body: usize) -> Requests {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: test\r\n\r\n");
+        let mut head = vec![0];
+        pair.exchange(request.as_bytes(), &mut head);
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            pair.exchange(b"", &mut byte);
+            head.extend_from_slice(&byte);
+        }
+        pair.exchange(b"", &mut vec![0; body]);
+        Requests { pair, request: request.into_bytes(), answer: head.len() + body }
+    }
+
+    /// Asserts that so many requests sent at once allocate nothing.
+    fn assert_frugal(&mut self, at_a_time: usize) {
+        let requests = self.request.repeat(at_a_time);
+        let mut answers = vec![0; self.answer * at_a_time];
+        assert_frugal(&format!("{at_a_time} requests at a time"), 200, || {
+            self.pair.exchange(&requests, &mut answers);
+        });
+        for answer in answers.chunks(self.answer) {
+            assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", answer.escape_ascii());
+        }
+    }
+}
+
+fn hello() -> Requests {
+    let pair = Pair::new(|reactor| reactor.register(Http::new(Hello)));
+    Requests::new(pair, "/", "Hello, World!".len())
+}
+
+#[test]
+fn a_request_for_a_greeting_allocates_nothing() {
+    let mut requests = hello();
+    for at_a_time in [1, 16, 64] {
+        requests.assert_frugal(at_a_time);
+    }
+}
+
+#[test]
+fn a_new_date_in_the_answers_allocates_nothing() {
+    let Requests { mut pair, request, answer } = hello();
+    let mut answer = vec![0; answer];
+    let second = || SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_secs();
+    let start = second();
+    let allocated = measure(|| {
+        while second() < start + 2 {
+            pair.exchange(&request, &mut answer);
+        }
+    });
+    assert_eq!(allocated.count_total, 0, "{allocated:?}");
+}
+
+#[test]
+fn a_request_that_comes_in_two_parts_allocates_nothing() {
+    let Requests { mut pair, request, answer } = hello();
+    let (first, second) = request.split_at(request.len() / 2);
+    let mut answer = vec![0; answer];
+    assert_frugal("a request in two parts", 200, || {
+        pair.client.write_all(first).expect("room for it");
+        pair.reactor.turn(Some(Duration::from_secs(1))).expect("a turn");
+        pair.exchange(second, &mut answer);
+    });
+}
+
+/// A directory with one file, `file`, of so many bytes; it is removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(file: usize) -> Directory {
+        let name = format!("sluicegate-allocations-{}-{file}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a new directory");
+        fs::write(path.join("file"), vec![b'x'; file]).expect("a file");
+        Directory(path)
+    }
+
+    /// Requests for the file, when the disk is looked at once.
+    fn requests(&self, file: usize) -> Requests {
+        let pair = Pair::new(|reactor| {
+            let options = FilesOptions { valid_for: Duration::MAX, ..FilesOptions::default() };
+            let files = Files::new(reactor.fs(), &self.0, options).expect("a directory");
+            reactor.register(Http::new(files))
+        });
+        Requests::new(pair, "/file", file)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_request_for_a_cached_small_file_allocates_nothing() {
+    for len in [0, 1000, 3000] {
+        let directory = Directory::new(len);
+        let mut requests = directory.requests(len);
+        requests.assert_frugal(1);
+        requests.assert_frugal(16);
+    }
+}
+
+#[test]
+fn requests_that_wait_for_a_full_queue_allocate_nothing() {
+    let len = 40_000;
+    let directory = Directory::new(len);
+    let mut requests = directory.requests(len);
+    requests.assert_frugal(1);
+    requests.assert_frugal(8);
+}

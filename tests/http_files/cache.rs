@@ -1,0 +1,112 @@
+//! What is kept of files, and when a change is seen.
+
+use sluicegate_reactor::testing::Step;
+
+use super::*;
+
+#[test]
+fn a_file_in_the_cache_is_served_without_a_system_call_for_it() {
+    let mut site = site(|disk| disk.put_file("/www/a", b"content", OLD));
+    get(&mut site, "/a");
+    let before = site.calls();
+    assert_eq!(get(&mut site, "/a").text(), "content");
+    let after = site.calls();
+    assert_eq!(after.open, before.open);
+    assert_eq!(after.metadata, before.metadata);
+    assert_eq!(after.read_at, before.read_at);
+    site.advance(LATER);
+    assert_eq!(get(&mut site, "/a").text(), "content");
+    let later = site.calls();
+    assert_eq!(later.open, after.open + 1);
+    assert_eq!(later.read_at, after.read_at, "an unchanged file is not read again");
+}
+
+#[test]
+fn a_file_that_was_replaced_changed_or_removed_is_seen_in_time() {
+    let put = |disk: &mut Disk| {
+        disk.put_file("/www/small", b"one", OLD);
+        disk.put_file("/www/large", &noise(100_000), OLD);
+    };
+    each_transfer(put, |mut site| {
+        for path in ["/small", "/large"] {
+            get(&mut site, path);
+            site.files().put_file(format!("/www{path}"), b"two", OLD);
+            site.advance(LATER);
+            assert_eq!(get(&mut site, path).text(), "two");
+            site.files().append(format!("/www{path}"), b"!", START);
+            site.advance(LATER);
+            assert_eq!(get(&mut site, path).text(), "two!");
+            site.files().remove(format!("/www{path}"));
+            site.advance(LATER);
+            assert_eq!(get(&mut site, path).status, 404);
+            site.files().put_file(format!("/www{path}"), b"three", OLD);
+            assert_eq!(get(&mut site, path).text(), "three", "errors are not kept");
+        }
+    });
+}
+
+#[test]
+fn a_file_held_open_that_changes_in_place_is_seen_once_the_time_is_over() {
+    let put = |disk: &mut Disk| disk.put_file("/www/a", &noise(100_000), OLD);
+    each_transfer(put, |mut site| {
+        let before = get(&mut site, "/a");
+        site.files().truncate("/www/a", 70_000, START);
+        site.advance(LATER);
+        let after = get(&mut site, "/a");
+        assert!(after.body == noise(70_000));
+        assert_ne!(before.field("ETag"), after.field("ETag"));
+    });
+}
+
+#[test]
+fn a_change_within_the_second_of_the_last_one_is_not_missed() {
+    let mut site = site(|disk| disk.put_file("/www/a", b"one", START));
+    assert_eq!(get(&mut site, "/a").text(), "one");
+    // The clock of the disk has not moved on, and neither has the length.
+    site.files().truncate("/www/a", 0, START);
+    site.files().append("/www/a", b"two", START);
+    site.advance(LATER);
+    assert_eq!(get(&mut site, "/a").text(), "two");
+}
+
+#[test]
+fn a_file_that_is_read_in_pieces_is_kept_whole() {
+    let mut site = site(|disk| disk.put_file("/www/a", b"content", OLD));
+    site.files().script_read("/www/a", [Step::Short(3), Step::Interrupted, Step::Short(1)]);
+    assert_eq!(get(&mut site, "/a").text(), "content");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_and_is_not_kept() {
+    let mut site = site(|disk| disk.put_file("/www/a", b"content", OLD));
+    site.files().script_read("/www/a", [Step::Errno(libc::EIO)]);
+    assert_eq!(get(&mut site, "/a").status, 500);
+    assert_eq!(get(&mut site, "/a").text(), "content");
+}
+
+#[test]
+fn running_out_of_descriptors_is_answered_and_passes() {
+    let mut site = site(|disk| disk.put_file("/www/a", b"content", OLD));
+    let client = site.open();
+    // The listener, the client and the root are open.
+    site.set_descriptor_limit(3);
+    site.feed(client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(Answer::parse(&site.sent(client)).status, 500);
+    site.set_descriptor_limit(10);
+    site.feed(client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(Answer::parse(&site.sent(client)).text(), "content");
+}
+
+#[test]
+fn the_cache_keeps_within_its_bounds() {
+    let options =
+        FilesOptions { cache_files: 3, cache_bytes: 130 << 10, ..FilesOptions::default() };
+    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+        (0..10).for_each(|i| disk.put_file(format!("/www/{i}"), &noise(100_000), OLD));
+    });
+    let idle = site.open_descriptors().files;
+    for i in 0..10 {
+        assert!(get(&mut site, &format!("/{i}")).body == noise(100_000));
+        assert!(site.open_descriptors().files <= idle + 2);
+    }
+}

@@ -1,0 +1,97 @@
+//! What is promised of static files, on a simulated disk. Each test runs with sendfile and without.
+
+#![cfg(feature = "testing")]
+
+use std::time::Duration;
+
+use sluicegate_protocols::http::Http;
+use sluicegate_protocols::http::files::{Files, FilesOptions};
+use sluicegate_reactor::testing::{Files as Disk, Harness, State};
+use sluicegate_reactor::{FileTransfer, Limits, Listen};
+
+mod cache;
+mod directories;
+mod paths;
+mod sending;
+
+/// Long before the clock of the harness starts, which is in 1994.
+const OLD: i64 = 100_000_000;
+/// When the clock of the harness starts.
+const START: i64 = 784_111_777;
+/// Longer than a file stays valid by default.
+const LATER: Duration = Duration::from_millis(1100);
+
+type Site = Harness<Http<Files>>;
+
+const TRANSFERS: [FileTransfer; 2] = [FileTransfer::Sendfile, FileTransfer::Copy];
+
+fn site_with(transfer: FileTransfer, options: FilesOptions, put: impl FnOnce(&mut Disk)) -> Site {
+    let limits = Limits { files: transfer, ..Limits::default() };
+    let listen = Listen { limits, ..Listen::default() };
+    let disk = |disk: &mut Disk| {
+        disk.make_dir("/www");
+        put(disk);
+    };
+    Harness::build(&listen, disk, |reactor| {
+        let files = Files::new(reactor.fs(), "/www", options).expect("the root is there");
+        reactor.register(Http::new(files))
+    })
+}
+
+fn site(put: impl FnOnce(&mut Disk)) -> Site {
+    site_with(FileTransfer::Sendfile, FilesOptions::default(), put)
+}
+
+/// Runs a test once for each way files can move.
+fn each_transfer(put: impl Fn(&mut Disk), test: impl Fn(Site)) {
+    for transfer in TRANSFERS {
+        test(site_with(transfer, FilesOptions::default(), &put));
+    }
+}
+
+/// An answer, taken apart.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Answer {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("the end of a head");
+        let head = String::from_utf8(bytes[..end + 2].to_vec()).expect("a head of characters");
+        let status = head["HTTP/1.1 ".len()..][..3].parse().expect("a status");
+        Answer { status, head, body: bytes[end + 4..].to_vec() }
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        let prefix = format!("{name}: ");
+        let mut values = self.head.lines().filter_map(|line| line.strip_prefix(&prefix));
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} comes twice in {}", self.head);
+        value
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("a body of characters")
+    }
+}
+
+/// Sends the head of a request on a new connection and takes the answer.
+fn ask(site: &mut Site, line: &str, fields: &str) -> Answer {
+    let client = site.open();
+    site.feed(client, format!("{line} HTTP/1.1\r\nHost: example.org\r\n{fields}\r\n"));
+    let answer = Answer::parse(&site.sent(client));
+    assert_eq!(site.state(client), State::Open);
+    answer
+}
+
+fn get(site: &mut Site, path: &str) -> Answer {
+    ask(site, &format!("GET {path}"), "")
+}
+
+/// Bytes of which each part looks different.
+fn noise(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * i / 7 + i) as u8).collect()
+}

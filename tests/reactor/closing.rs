@@ -1,0 +1,283 @@
+//! How connections end: what was sent arrives, what was aborted does not, and each session ends
+//! once.
+
+use std::time::Duration;
+
+use sluicegate_reactor::Limits;
+use sluicegate_reactor::testing::{Harness, State};
+
+use crate::probe::{Call, Probe, log, pattern, with_limits};
+
+/// Answers the first input with `answer` and closes.
+fn answer_and_close(answer: Vec<u8>) -> Probe {
+    Probe::new(move |cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send(answer.clone());
+            cx.close();
+        }
+        call => call.by_default(cx),
+    })
+}
+
+#[test]
+fn a_close_waits_for_the_queue() {
+    let answer = pattern(100_000);
+    let mut h = Harness::new(answer_and_close(answer.clone()));
+    let client = h.open();
+    h.set_room(client, 1000);
+    h.feed(client, b"x");
+    assert_eq!(log(&mut h), ["0 open", "0 data x"]);
+    assert_eq!(h.state(client), State::Open);
+    assert_eq!(h.sent(client), answer);
+    assert_eq!(log(&mut h), ["0 close Closed"]);
+    assert_eq!(h.state(client), State::Shut);
+}
+
+#[test]
+fn after_a_close_no_input_is_delivered() {
+    let mut h = Harness::new(answer_and_close(pattern(100)));
+    let client = h.open();
+    h.set_room(client, 10);
+    h.feed(client, b"x");
+    h.feed(client, b"y");
+    h.finish(client);
+    assert_eq!(h.sent(client), pattern(100));
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 close Closed"]);
+}
+
+#[test]
+fn late_input_does_not_destroy_the_answer() {
+    let mut h = Harness::new(answer_and_close(b"bye".to_vec()));
+    let client = h.open();
+    h.feed(client, b"x");
+    h.feed(client, b"late");
+    assert_eq!(h.state(client), State::Shut, "not reset by the late input");
+    assert_eq!(h.sent(client), b"bye");
+    h.finish(client);
+    assert_eq!(h.state(client), State::Closed);
+}
+
+#[test]
+fn a_close_with_input_that_nobody_has_read_does_not_reset() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Open => {
+            cx.send("full");
+            cx.close();
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.at_once(|h| {
+        let client = h.open();
+        h.feed(client, b"never read by the handler");
+        client
+    });
+    assert_eq!(h.state(client), State::Shut);
+    assert_eq!(h.sent(client), b"full");
+    h.finish(client);
+    assert_eq!(h.state(client), State::Closed);
+    assert_eq!(log(&mut h), ["0 open", "0 close Closed"]);
+}
+
+#[test]
+fn lingering_is_bounded_in_bytes() {
+    let limits = Limits { linger_bytes: 1000, ..Limits::default() };
+    let mut h = with_limits(answer_and_close(b"bye".to_vec()), limits);
+    let client = h.open();
+    h.feed(client, b"x");
+    h.feed(client, pattern(600));
+    assert_eq!(h.open_descriptors().streams, 1);
+    h.feed(client, pattern(600));
+    assert_eq!(h.open_descriptors().streams, 0);
+}
+
+#[test]
+fn lingering_is_bounded_in_time() {
+    let limits = Limits { linger_time: Duration::from_secs(2), ..Limits::default() };
+    let mut h = with_limits(answer_and_close(b"bye".to_vec()), limits);
+    let client = h.open();
+    h.feed(client, b"x");
+    h.advance(Duration::from_millis(1999));
+    assert_eq!(h.state(client), State::Shut);
+    h.advance(Duration::from_millis(100));
+    assert_eq!(h.state(client), State::Closed);
+    assert_eq!(h.open_descriptors().streams, 0);
+}
+
+#[test]
+fn an_abort_resets_and_sends_nothing_more() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send("never mind");
+            cx.abort();
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, b"x");
+    assert_eq!(h.state(client), State::Reset);
+    assert_eq!(h.sent(client), b"");
+    assert_eq!(h.ledger().dropped, "never mind".len() as u64);
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 close Aborted"]);
+}
+
+#[test]
+fn an_abort_drops_what_was_still_queued() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Data(input) => match input.take() {
+            b"go" => {
+                cx.send(pattern(1000));
+            }
+            _ => cx.abort(),
+        },
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.set_room(client, 100);
+    h.feed(client, b"go");
+    h.feed(client, b"stop");
+    assert_eq!(h.sent(client), pattern(100));
+    assert_eq!((h.ledger().sent, h.ledger().dropped), (100, 900));
+}
+
+#[test]
+fn a_reset_by_the_client_ends_a_close_that_waits_for_its_queue() {
+    let mut h = Harness::new(answer_and_close(pattern(1000)));
+    let client = h.open();
+    h.set_room(client, 100);
+    h.feed(client, b"x");
+    h.reset(client);
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 close Reset"]);
+    assert_eq!((h.ledger().sent, h.ledger().dropped), (100, 900));
+}
+
+#[test]
+fn a_session_ends_once_however_often_it_is_ended() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.close();
+            cx.close();
+            cx.shutdown();
+            cx.abort();
+            cx.abort();
+            cx.close();
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.at_once(|h| {
+        h.feed(client, b"x");
+        h.finish(client);
+        h.reset(client);
+    });
+    h.advance(Duration::from_secs(100));
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 close Aborted"]);
+}
+
+#[test]
+fn a_close_during_a_close_callback_reaches_nobody() {
+    let probe = Probe::echo().on_close(|cx, id, notes| {
+        let mut peer = cx.peer(id);
+        peer.close();
+        peer.abort();
+        peer.resume();
+        peer.set_deadline(Some(Duration::from_secs(1)));
+        let (open, sent) = (peer.is_open(), peer.send("x"));
+        notes.add(format_args!("open {open}, {sent:?}"));
+    });
+    let mut h = Harness::new(probe);
+    let client = h.open();
+    h.feed(client, b"x");
+    h.finish(client);
+    h.advance(Duration::from_secs(2));
+    let expected = ["0 open", "0 data x", "0 eof", "0 close Closed", "0 open false, Gone"];
+    assert_eq!(log(&mut h), expected);
+    assert_eq!(h.state(client), State::Closed);
+}
+
+#[test]
+fn the_close_callback_knows_what_was_really_sent() {
+    let probe = answer_and_close(pattern(1000)).on_close(|cx, id, notes| {
+        let peer = cx.peer(id);
+        let (received, sent, pending) = (peer.received(), peer.sent(), peer.pending());
+        notes.add(format_args!("received {received}, sent {sent}, pending {pending}"));
+    });
+    let mut h = Harness::new(probe);
+    let (whole, cut) = (h.open(), h.open());
+    h.feed(whole, b"x");
+    assert_eq!(log(&mut h).last().unwrap(), "0 received 1, sent 1000, pending 0");
+    h.set_room(cut, 100);
+    h.feed(cut, b"yy");
+    h.reset(cut);
+    assert_eq!(log(&mut h).last().unwrap(), "1 received 2, sent 100, pending 0");
+}
+
+#[test]
+fn a_handler_can_end_its_own_connection_in_every_callback() {
+    for (abort, reason, state) in [(true, "Aborted", State::Reset), (false, "Closed", State::Shut)]
+    {
+        for callback in ["open", "data x", "drain", "eof", "timeout Own"] {
+            let probe = Probe::new(move |cx, call, notes| {
+                if notes.log.last().unwrap() == &format!("0 {callback}") {
+                    return if abort { cx.abort() } else { cx.close() };
+                }
+                match call {
+                    Call::Open => cx.set_deadline(Some(Duration::from_secs(1))),
+                    Call::Data(input) => {
+                        input.take();
+                        cx.send("x");
+                        cx.request_drain();
+                    }
+                    _ => {}
+                }
+            });
+            let mut h = Harness::new(probe);
+            let client = h.at_once(|h| {
+                let client = h.open();
+                h.feed(client, b"x");
+                client
+            });
+            h.advance(Duration::from_millis(500));
+            if callback == "eof" {
+                h.finish(client);
+            }
+            h.advance(Duration::from_secs(1));
+            let log = log(&mut h);
+            let end = [format!("0 {callback}"), format!("0 close {reason}")];
+            assert_eq!(log[log.len() - 2..], end);
+            let state = if callback == "eof" && !abort { State::Closed } else { state };
+            assert_eq!(h.state(client), state, "ended in {callback}");
+        }
+    }
+}
+
+#[test]
+fn stopping_closes_everything_and_cuts_what_was_not_sent() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Data(input) => match input.take() {
+            b"stop" => {
+                cx.send("stopping");
+                cx.stop();
+            }
+            _ => {
+                cx.send(pattern(1000));
+            }
+        },
+        call => call.by_default(cx),
+    }));
+    let (idle, busy, last) = (h.open(), h.open(), h.open());
+    h.set_room(busy, 10);
+    h.feed(busy, b"x");
+    log(&mut h);
+    h.feed(last, b"stop");
+    let mut seen = log(&mut h);
+    seen.sort_unstable();
+    let expected = ["0 close Stopped", "1 close Stopped", "2 close Stopped", "2 data stop"];
+    assert_eq!(seen, expected);
+    assert_eq!(h.state(idle), State::Closed);
+    assert_eq!(h.state(busy), State::Reset, "what it got must not look complete");
+    assert_eq!((h.sent(last), h.state(last)), (b"stopping".to_vec(), State::Closed));
+    assert_eq!(h.open_descriptors().listeners, 0);
+}

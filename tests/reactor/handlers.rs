@@ -1,0 +1,103 @@
+//! Several handlers in one reactor, and connections that reach each other.
+
+use sluicegate_reactor::testing::Harness;
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen};
+
+use crate::probe::{Call, Probe, log};
+
+/// Answers everything with its word.
+struct Word(&'static str);
+
+impl Handler for Word {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+        input.take();
+        cx.send(self.0);
+    }
+}
+
+#[test]
+fn each_listener_has_its_own_handler_and_limits() {
+    let mut h = Harness::new(Probe::echo());
+    let yes = h.reactor().register(Word("yes"));
+    let no = h.reactor().register(Word("no"));
+    let tight = Listen {
+        max_connections: 1,
+        limits: Limits { idle: Some(std::time::Duration::from_secs(1)), ..Limits::default() },
+        ..Listen::default()
+    };
+    let at_yes = h.reactor().listen("127.0.0.1:0", &tight, yes).unwrap();
+    let at_no = h.reactor().listen("127.0.0.1:0", &Listen::default(), no).unwrap();
+
+    let (echo, yes, no) = (h.open(), h.open_at(at_yes), h.open_at(at_no));
+    let waiting = h.open_at(at_yes);
+    h.at_once(|h| {
+        for client in [echo, yes, no, waiting] {
+            h.feed(client, b"?");
+        }
+    });
+    assert_eq!(h.sent(echo), b"?");
+    assert_eq!(h.sent(yes), b"yes");
+    assert_eq!(h.sent(no), b"no");
+    assert_eq!(h.sent(waiting), b"", "one at a time");
+    h.advance(std::time::Duration::from_secs(2));
+    h.finish(yes);
+    assert_eq!(h.sent(waiting), b"yes");
+}
+
+#[test]
+fn a_handler_keeps_the_state_its_connections_share() {
+    let mut h = Harness::new(Word("first"));
+    let client = h.open();
+    h.handler().0 = "second";
+    h.feed(client, b"?");
+    assert_eq!(h.sent(client), b"second");
+}
+
+#[test]
+fn a_connection_can_send_to_one_of_another_handler() {
+    let mut h = Harness::new(Probe::new(|cx, call, notes| match call {
+        Call::Data(input) => {
+            let bytes = input.take();
+            cx.peer(notes.ids[0]).send(bytes);
+        }
+        call => call.by_default(cx),
+    }));
+    let first = h.open();
+    let id = h.handler().notes.ids[0];
+    let other = h.reactor().register(Probe::new(move |cx, call, _| match call {
+        Call::Data(input) => {
+            cx.peer(id).send(input.take());
+        }
+        call => call.by_default(cx),
+    }));
+    let at_other = h.reactor().listen("127.0.0.1:0", &Listen::default(), other).unwrap();
+    let second = h.open_at(at_other);
+    h.feed(second, b"across");
+    assert_eq!(h.sent(first), b"across");
+    assert_eq!(log(&mut h), ["0 open"], "the first handler was not asked");
+}
+
+#[test]
+fn what_a_connection_says_to_others_as_it_closes_leaves_in_the_next_turn_at_the_latest() {
+    let probe = Probe::new(|cx, call, notes| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.peer(notes.ids[1]).close();
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = Harness::new(probe.on_close(|cx, _, notes| {
+        cx.peer(notes.ids[0]).send("it has gone");
+    }));
+    let [stays, _goes, tells] = [h.open(), h.open(), h.open()];
+    h.at_once(|h| {
+        h.feed(tells, b"x");
+        h.turn();
+        h.turn();
+        assert_eq!(h.sent(stays), b"it has gone");
+    });
+}

@@ -1,0 +1,19 @@
+//! What the reactor promises to handlers, each promise in a file of its own, on a simulated kernel.
+#![cfg(feature = "testing")]
+
+mod accepting;
+mod backpressure;
+mod chaos;
+mod closing;
+mod deadlines;
+mod draining;
+mod fairness;
+mod files;
+mod half_close;
+mod handlers;
+mod identity;
+mod kept_input;
+mod panics;
+mod pausing;
+mod probe;
+mod readiness;

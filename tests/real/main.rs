@@ -1,0 +1,18 @@
+//! The examples as people run them: as processes, on the kernel of this machine, with the clients
+//! of others. `cargo test` builds them; a run of this file alone needs `cargo build --examples`.
+//!
+//! On Linux, with the variable `CI` set, a tool that is missing fails its test. Elsewhere the test
+//! says so and passes.
+
+mod browser;
+mod client;
+mod echo;
+mod http;
+mod load;
+#[cfg(target_os = "linux")]
+mod memory;
+mod process;
+mod random;
+#[cfg(target_os = "linux")]
+mod syscalls;
+mod temp;

@@ -1,0 +1,97 @@
+//! What connections cost in memory.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::process::{PATIENCE, Server, example, skip};
+use crate::temp::TempDir;
+
+/// Memory is counted in pages: what connections and sessions have begun and not filled yet.
+const BEGUN: u64 = 2 * 4096;
+
+/// Bytes of memory that a process has for itself and that are not of a file.
+pub(crate) fn anonymous(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+}
+
+/// How many connections are open when memory is looked at: fewer where descriptors are scarce, and
+/// nothing where that would be too few to tell bytes from pages.
+fn counts() -> Option<(usize, usize)> {
+    const MOST: usize = 6000;
+    const LEAST: usize = 3000;
+    /// What other tests have open at the same time.
+    const OTHERS: usize = 700;
+    let limits = fs::read_to_string("/proc/self/limits").expect("limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("one");
+    let soft = line.split_whitespace().next().expect("the soft limit");
+    let most = soft.parse().unwrap_or(usize::MAX).saturating_sub(OTHERS).min(MOST);
+    let enough = most >= LEAST || skip("RLIMIT_NOFILE is below 3700");
+    enough.then_some((most / 3, most))
+}
+
+/// A connection that has had one answer.
+fn served(server: &Server, number: usize, request: &[u8], answer: &mut [u8]) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    // Ports of one address are not enough for all tests together.
+    let from = Ipv4Addr::new(127, 0, 1, 1 + (number % 16) as u8);
+    socket.bind(&SocketAddr::from((from, 0)).into()).expect("a free port");
+    socket.connect(&server.address.into()).expect("a connection");
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    // No port shall be held back when this closes.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option");
+    stream.write_all(request).expect("a server that reads");
+    stream.read_exact(answer).expect("an answer");
+    stream
+}
+
+/// Asserts what each further connection costs in bytes at most, once it was served and is idle.
+fn assert_cost(most: u64, command: &mut Command, request: &[u8]) {
+    let Some((few, many)) = counts() else { return };
+    // Descriptors are counted for the whole process.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = Server::start(command);
+    let mut first = server.connect();
+    first.write_all(request).expect("a server that reads");
+    let mut answer = vec![0; 4096];
+    let len = first.read(&mut answer).expect("an answer in one piece");
+    answer.truncate(len);
+
+    let mut open: Vec<_> = (0..few).map(|n| served(&server, n, request, &mut answer)).collect();
+    let before = anonymous(server.pid());
+    open.extend((few..many).map(|n| served(&server, n, request, &mut answer)));
+    let after = anonymous(server.pid());
+    let (grown, connections) = (after.saturating_sub(before), (many - few) as u64);
+    assert!(
+        grown <= most * connections + BEGUN,
+        "{} bytes for each of {connections}",
+        grown as f64 / connections as f64
+    );
+}
+
+#[test]
+fn an_idle_connection_of_echo_costs_at_most_96_bytes() {
+    assert_cost(96, &mut example("echo"), b"x");
+}
+
+#[test]
+fn an_idle_connection_of_hello_costs_at_most_256_bytes() {
+    assert_cost(256, &mut example("hello"), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+
+#[test]
+fn an_idle_connection_of_http_costs_at_most_256_bytes() {
+    let dir = TempDir::new();
+    fs::write(dir.path().join("file"), "content").expect("a file");
+    let request = b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_cost(256, example("http").arg(dir.path()), request);
+}

@@ -1,0 +1,236 @@
+//! What the examples ask of the kernel in their steady state, as strace sees it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::client::Client;
+use crate::process::{Server, eventually, has, path_of, run, skip};
+use crate::random::noise;
+use crate::temp::TempDir;
+
+/// A traced example.
+struct Traced {
+    server: Server,
+    trace: PathBuf,
+    _dir: TempDir,
+}
+
+/// A call as strace prints it.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    /// All of it, with arguments and result.
+    text: String,
+}
+
+impl Traced {
+    /// Starts an example under strace, unless there is none or it is forbidden here.
+    fn start(name: &str, arguments: &[&str]) -> Option<Traced> {
+        let may = has("strace")
+            && (run(Command::new("strace").args(["-o", "/dev/null", "true"])).code == Some(0)
+                || skip("strace must not trace"));
+        if !may {
+            return None;
+        }
+        let dir = TempDir::new();
+        let trace = dir.path().join("trace");
+        let mut strace = Command::new("strace");
+        // With -D the example is our child, and strace its.
+        strace.args(["-D", "-f", "-s", "100", "-o"]).arg(&trace).arg(path_of(name));
+        let server = Server::start(strace.args(arguments));
+        Some(Traced { server, trace, _dir: dir })
+    }
+
+    /// Ends the example; all it has called.
+    fn calls(mut self) -> Vec<Call> {
+        self.server.signal("TERM");
+        assert_eq!(self.server.wait(), Some(0));
+        let trace = eventually("the end of the trace", || {
+            let trace = fs::read_to_string(&self.trace).ok()?;
+            trace.ends_with("+++ exited with 0 +++\n").then_some(trace)
+        });
+        trace.lines().filter_map(call).collect()
+    }
+}
+
+/// A line without the thread's number; signals and ends are none.
+fn call(line: &str) -> Option<Call> {
+    let text = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+    let (name, _) = text.split_once('(')?;
+    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_name.then(|| Call { name: name.to_owned(), text: text.to_owned() })
+}
+
+impl Call {
+    fn is_wait(&self) -> bool {
+        self.name.starts_with("epoll_") && self.name.contains("wait")
+    }
+
+    fn is_send(&self) -> bool {
+        self.name == "sendto" || self.name == "sendmsg"
+    }
+
+    /// What it returned; -1 for an error.
+    fn result(&self) -> i64 {
+        let result = self.text.rsplit_once(" = ").map(|(_, result)| result);
+        let number = result.and_then(|result| result.split(' ').next());
+        number.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("no result: {}", self.text))
+    }
+}
+
+/// The calls after the answer to what has the one mark in it, and before the receive of the other.
+fn between<'a>(calls: &'a [Call], begin: &str, end: &str) -> &'a [Call] {
+    let received = |mark: &str| {
+        let at = calls.iter().position(|c| c.name == "recvfrom" && c.text.contains(mark));
+        at.unwrap_or_else(|| panic!("{mark} was not received: {calls:#?}"))
+    };
+    let (begin, end) = (received(begin), received(end));
+    let answer = calls[begin..].iter().position(Call::is_send).expect("an answer");
+    &calls[begin + answer + 1..end]
+}
+
+/// How often each was called. Waits that only looked at the clock do not count, nor does reading
+/// it: where it is not free it is a call.
+fn counts(calls: &[Call]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for call in calls.iter().filter(|c| c.name != "clock_gettime") {
+        let name = match call {
+            call if call.is_wait() && call.result() <= 0 => continue,
+            call if call.is_wait() => "wait",
+            call if call.is_send() && call.text.contains("MSG_MORE") => "send with more to come",
+            call if call.is_send() => "send",
+            call => &call.name,
+        };
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+fn exchange(stream: &mut (impl Read + Write), message: &[u8]) {
+    stream.write_all(message).expect("a server that reads");
+    stream.read_exact(&mut vec![0; message.len()]).expect("as many bytes");
+}
+
+#[test]
+fn an_echo_is_one_wait_one_receive_and_one_send() {
+    let Some(traced) = Traced::start("echo", &[]) else { return };
+    let mut stream = traced.server.connect();
+    let sizes = [1, 64, 1000, 4096, 5000, 16 << 10];
+    exchange(&mut stream, b"mark-begin");
+    for size in sizes {
+        exchange(&mut stream, &noise(size, 1));
+    }
+    exchange(&mut stream, b"mark-end");
+    let calls = traced.calls();
+    let steady = between(&calls, "mark-begin", "mark-end");
+    // One more wait: for the mark.
+    let expected = [("recvfrom", sizes.len()), ("send", sizes.len()), ("wait", sizes.len() + 1)];
+    assert_eq!(counts(steady), BTreeMap::from(expected), "{steady:#?}");
+}
+
+#[test]
+fn messages_that_come_together_share_one_wait() {
+    const CLIENTS: usize = 16;
+    let Some(traced) = Traced::start("echo", &[]) else { return };
+    let mut streams: Vec<_> = (0..CLIENTS).map(|_| traced.server.connect()).collect();
+    streams.iter_mut().for_each(|stream| exchange(stream, b"warm"));
+    exchange(&mut streams[0], b"mark-begin");
+    traced.server.signal("STOP");
+    eventually("the server stops", || is_stopped(traced.server.pid()).then_some(()));
+    streams.iter_mut().for_each(|stream| stream.write_all(b"message").expect("room for it"));
+    traced.server.signal("CONT");
+    streams.iter_mut().for_each(|s| s.read_exact(&mut [0; 7]).expect("as many bytes"));
+    exchange(&mut streams[0], b"mark-end");
+    let calls = traced.calls();
+    let steady = between(&calls, "mark-begin", "mark-end");
+    let expected = [("recvfrom", CLIENTS), ("send", CLIENTS), ("wait", 2)];
+    assert_eq!(counts(steady), BTreeMap::from(expected), "{steady:#?}");
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let state = stat.rsplit_once(") ").expect("a state after the name").1;
+    state.starts_with(['T', 't'])
+}
+
+#[test]
+fn a_connection_is_registered_once_and_never_again() {
+    const CLIENTS: usize = 10;
+    let Some(traced) = Traced::start("echo", &[]) else { return };
+    for _ in 0..CLIENTS {
+        let mut stream = traced.server.connect();
+        exchange(&mut stream, b"one");
+        exchange(&mut stream, b"another");
+    }
+    let calls = traced.calls();
+    let accepted = calls.iter().position(|c| c.name == "accept4" && c.result() >= 0);
+    let (before, after) = calls.split_at(accepted.expect("an accepted connection"));
+    assert!(before.iter().any(|c| c.name == "epoll_ctl"));
+    let controls: Vec<_> = after.iter().filter(|c| c.name == "epoll_ctl").collect();
+    assert_eq!(controls.len(), CLIENTS, "{controls:#?}");
+    assert!(controls.iter().all(|c| c.text.contains("EPOLL_CTL_ADD")), "{controls:#?}");
+}
+
+/// How many requests make a series.
+const REQUESTS: usize = 8;
+
+/// Checks the steady state of requests for a file of that length on one connection.
+///
+/// Once a second the server looks at the disk. So there are several series, and one that was not
+/// interrupted by that is enough.
+fn requests(flags: &[&str], len: usize, expected: impl Fn(&[Call]) -> Result<(), String>) {
+    const SERIES: usize = 20;
+    let dir = TempDir::new();
+    fs::write(dir.path().join("mark"), "").expect("a file");
+    fs::write(dir.path().join("file"), noise(len, 1)).expect("a file");
+    let root = dir.path().to_str().expect("a path of characters");
+    let Some(traced) = Traced::start("http", &[&[root], flags].concat()) else { return };
+    let mut client = Client::new(&traced.server);
+    for series in 0..SERIES {
+        client.get("/file");
+        client.get("/mark");
+        client.get(&format!("/mark?begin-{series}-"));
+        for _ in 0..REQUESTS {
+            let (head, body) = client.get("/file");
+            assert_eq!((head.status, body.len()), (200, len));
+        }
+        client.get(&format!("/mark?end-{series}-"));
+    }
+    let calls = traced.calls();
+    let outcomes = (0..SERIES).map(|series| {
+        let (begin, end) = (format!("mark?begin-{series}-"), format!("mark?end-{series}-"));
+        expected(between(&calls, &begin, &end))
+    });
+    let failures: Vec<_> = outcomes.filter_map(Result::err).collect();
+    if failures.len() == SERIES {
+        panic!("in none of {SERIES} series: {}", failures[0]);
+    }
+}
+
+#[test]
+fn a_small_file_from_the_cache_is_one_receive_and_one_send() {
+    for (flags, len) in [(&[][..], 0), (&[], 1000), (&[], 16 << 10), (&["--copy"], 1000)] {
+        requests(flags, len, |steady| {
+            let expected = [("recvfrom", REQUESTS), ("send", REQUESTS), ("wait", REQUESTS + 1)];
+            let is = counts(steady);
+            (is == BTreeMap::from(expected)).then_some(()).ok_or(format!("{is:?} {steady:#?}"))
+        });
+    }
+}
+
+#[test]
+fn a_large_file_is_one_send_that_says_more_comes_and_then_sendfile_only() {
+    requests(&[], 1 << 20, |steady| {
+        let is = counts(steady);
+        let mut rest = is.clone();
+        let fixed = [("recvfrom", REQUESTS), ("send with more to come", REQUESTS)];
+        let as_expected = fixed.iter().all(|(name, count)| rest.remove(name) == Some(*count))
+            && rest.remove("sendfile").is_some_and(|count| count >= REQUESTS)
+            && rest.remove("wait").is_some()
+            && rest.is_empty();
+        as_expected.then_some(()).ok_or(format!("{is:?} {steady:#?}"))
+    });
+}
