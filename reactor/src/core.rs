@@ -348,10 +348,13 @@ impl Core {
     /// The same for what a call on the socket said.
     pub(crate) fn fail_with(&mut self, index: u32, error: &io::Error) {
         use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut,
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
+            NetworkUnreachable, NotConnected, TimedOut,
         };
         match error.kind() {
-            ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut => {
+            // The unreachable ones are what ICMP has said by the time Linux gives up sending again.
+            ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut
+            | HostUnreachable | NetworkUnreachable | NetworkDown => {
                 log::debug!("connection lost: {error}");
                 self.fail(index, Reason::Reset);
             }
@@ -398,7 +401,7 @@ impl Core {
         let own = (c.deadline != 0).then_some((c.deadline, Timeout::Own));
         let stall = c.outbound.as_ref().zip(limits.write_stall);
         let stall = stall.map(|(queue, time)| (after(queue.progress, time), Timeout::WriteStall));
-        let idle = limits.idle.filter(|_| c.phase == Phase::Open);
+        let idle = limits.idle.filter(|_| c.phase <= Phase::Closing);
         let idle = idle.map(|time| (after(c.active, time), Timeout::Idle));
         let by_distance = |&(tick, _): &(u32, Timeout)| tick.wrapping_sub(self.tick) as i32;
         [own, stall, idle].into_iter().flatten().min_by_key(by_distance)

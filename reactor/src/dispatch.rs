@@ -36,6 +36,10 @@ impl Handlers {
         id
     }
 
+    pub(crate) fn has(&self, index: u8) -> bool {
+        usize::from(index) < self.0.len()
+    }
+
     pub(crate) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
         let handler = self.0[id.index as usize].handler();
         handler.downcast_mut().expect("an id of another reactor")

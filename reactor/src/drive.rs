@@ -24,7 +24,7 @@ impl Reactor {
         let mut input = Quantum::to_receive(limits);
         let (mut before, mut output) = (Quantum::to_send(limits), Quantum::to_send(limits));
         self.core.flush(index, &mut before);
-        while !before.is_used_up() && !output.is_used_up() && self.step(index, &mut input) {
+        while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
         }
         self.settle(index);
@@ -247,7 +247,7 @@ const LINGER_CALLS: u32 = 4;
 
 /// The ends of a connection, as far as no handler is concerned.
 impl Core {
-    /// Keeps what a handler has left. More than the limit, while it waits for more, is an overrun.
+    /// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun.
     fn keep(&mut self, index: u32, kept: Box<Kept>) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let overrun = kept.len() >= self.groups[c.group as usize].limits.keep;

@@ -155,7 +155,7 @@ pub enum Reason {
     Failed,
     /// A file turned out shorter than the region that was promised.
     Truncated,
-    /// The handler left more than [`Limits::keep`](crate::Limits::keep) bytes unconsumed.
+    /// The handler left [`Limits::keep`](crate::Limits::keep) bytes or more unconsumed.
     Overrun,
     /// A deadline passed while a closing connection was being flushed.
     TimedOut,
@@ -437,9 +437,10 @@ impl Peer<'_> {
         self.each(Core::abort);
     }
 
-    /// Sets the connection's own deadline, so long from now; `None` clears it. It is absolute: no
-    /// traffic moves it. When it has passed [`on_timeout`](Handler::on_timeout) is called with
-    /// [`Timeout::Own`]. The resolution is about 17 ms, and it never comes early.
+    /// Sets the connection's own deadline, so long from [`Turn::now`]; `None` clears it, and so does
+    /// [`close`](Peer::close). It is absolute: no traffic moves it. When it has passed
+    /// [`on_timeout`](Handler::on_timeout) is called with [`Timeout::Own`]. The resolution is about
+    /// 17 ms, and it never comes early, except that 208 days are the longest.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
         if let Some(index) = self.index {
             self.core.set_deadline(index, after);

@@ -60,8 +60,8 @@ pub struct Limits {
     pub send_low: usize,
     /// With this many segments queued the queue is full whatever their size.
     pub send_segments: usize,
-    /// Most bytes a handler may leave unconsumed while it waits for more; beyond it the connection
-    /// is closed with [`Reason::Overrun`](crate::Reason::Overrun).
+    /// A handler that leaves this many bytes unconsumed while it waits for more has its connection
+    /// reset with [`Reason::Overrun`](crate::Reason::Overrun).
     pub keep: usize,
     /// A connection on which nothing moved in either direction for this long times out.
     pub idle: Option<Duration>,

@@ -22,7 +22,8 @@ pub struct Listen {
     pub backlog: u32,
     /// Most connections accepted in one turn; the next turn goes on.
     pub accept_budget: u32,
-    /// Most connections open at a time. Further ones wait in the backlog until one has closed.
+    /// Most connections open at a time, lingering ones included. Further ones wait in the backlog
+    /// until one has closed.
     pub max_connections: u32,
     /// Bytes that the kernel may hold for a connection beyond what is on its way to the peer
     /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves it to the kernel, which grows a socket
@@ -73,11 +74,11 @@ pub(crate) struct Listener {
 enum Accepted {
     Socket(Fd),
     /// That one was lost, there may be others.
-    Lost,
+    Lost(io::Error),
     /// No more for now; an edge follows.
     Empty,
     /// No descriptor or memory for it.
-    Exhausted,
+    Exhausted(io::Error),
 }
 
 impl Listener {
@@ -110,6 +111,7 @@ impl Listener {
 
     /// Accepts within the budget. New connections are handed to `opened`.
     pub(crate) fn accept(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
+        let mut lost = 0;
         for _ in 0..self.accept_budget {
             if self.wait(core) != Some(0) {
                 return;
@@ -119,37 +121,48 @@ impl Listener {
                     core.ledger.accepted += 1;
                     match core.adopt(socket, self.group, self.handler) {
                         Ok(id) => opened.push(id.index),
+                        // No memory for it, or max_user_watches reached, epoll(7).
                         Err(error) => {
                             core.kernel.close(socket);
                             core.ledger.closed += 1;
-                            log::error!("{}: registering a connection: {error}", self.address);
+                            self.pause(core, "registering a connection", &error);
                         }
                     }
                 }
-                Accepted::Lost => {}
+                Accepted::Lost(error) => {
+                    lost += 1;
+                    // Nothing else in a whole turn: more likely a sandbox that forbids the call
+                    // (EPERM, seccomp(2)) than so many connections.
+                    if lost == self.accept_budget {
+                        self.pause(core, "accept", &error);
+                    }
+                }
                 Accepted::Empty => self.ready = false,
-                Accepted::Exhausted => self.retry_at = core.now + PAUSE.as_nanos() as u64,
+                Accepted::Exhausted(error) => self.pause(core, "accept", &error),
             }
         }
     }
 
-    fn accept_one(&mut self, core: &mut Core) -> Accepted {
+    /// Rests for a while, and says why now and then.
+    fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
+        core.ledger.accept_pauses += 1;
+        self.retry_at = core.now + PAUSE.as_nanos() as u64;
+        if core.now.saturating_sub(self.logged_at) >= LOG_EVERY || self.logged_at == 0 {
+            self.logged_at = core.now;
+            log::error!("{}: {what}: {error}; waiting", self.address);
+        }
+    }
+
+    fn accept_one(&self, core: &Core) -> Accepted {
         use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
         match core.kernel.accept(self.socket) {
             Ok(socket) => Accepted::Socket(socket),
             Err(error) => match error.kind() {
                 WouldBlock => Accepted::Empty,
-                ConnectionAborted | Interrupted => Accepted::Lost,
+                ConnectionAborted | Interrupted => Accepted::Lost(error),
                 // Shortages of descriptors and memory. What is unknown is treated like one: a pause
                 // is harmless, a spin is not.
-                _ => {
-                    core.ledger.accept_pauses += 1;
-                    if core.now.saturating_sub(self.logged_at) >= LOG_EVERY || self.logged_at == 0 {
-                        self.logged_at = core.now;
-                        log::error!("{}: accept: {error}; waiting", self.address);
-                    }
-                    Accepted::Exhausted
-                }
+                _ => Accepted::Exhausted(error),
             },
         }
     }

@@ -69,6 +69,8 @@ pub struct Reactor {
     /// Worklist being worked on, and connections just opened; kept for their memory.
     work: Vec<u32>,
     stop: Option<Stopper>,
+    /// Whether signals stop it.
+    pub(crate) on_signals: bool,
 }
 
 impl Reactor {
@@ -90,6 +92,7 @@ impl Reactor {
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             work: Vec::new(),
             stop: waker.map(|waker| Stopper { asked: Arc::new(AtomicBool::new(false)), waker }),
+            on_signals: false,
         })
     }
 
@@ -126,13 +129,15 @@ impl Reactor {
     /// What `bind(2)` and `listen(2)` say, with the address in the text.
     ///
     /// # Panics
-    /// With more than 65,536 listeners in one reactor.
+    /// With more than 65,536 listeners in one reactor, and with a handler's id of another reactor
+    /// that has more handlers than this one.
     pub fn listen<H: Handler>(
         &mut self,
         address: impl ToSocketAddrs,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
+        assert!(self.handlers.has(handler.index), "an id of another reactor");
         let kernel = &self.core.kernel;
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
         for address in address.to_socket_addrs()? {
@@ -150,17 +155,21 @@ impl Reactor {
     fn add_listener(&mut self, socket: Fd, listen: &Listen, handler: u8) -> io::Result<ListenerId> {
         let address = self.core.kernel.local_address(socket)?;
         let id = u16::try_from(self.listeners.len()).expect("at most 65,536 listeners");
+        let group = self.core.groups.len() as u16;
         if let Some(bytes) = listen.unsent {
             // Accepted sockets inherit it.
             self.core.kernel.limit_unsent(socket, bytes)?;
         }
         self.core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
         self.core.groups.push(Group { limits: listen.limits.clone(), open: 0 });
-        self.listeners.push(Listener::new(socket, address, handler, id, listen));
+        self.listeners.push(Listener::new(socket, address, handler, group, listen));
         Ok(ListenerId(id))
     }
 
     /// The address a listener is bound to, with the port that was chosen.
+    ///
+    /// # Panics
+    /// When the reactor has run and stopped, which closed its listeners.
     #[must_use]
     pub fn local_address(&self, listener: ListenerId) -> SocketAddr {
         self.listeners[listener.0 as usize].address
@@ -193,7 +202,9 @@ impl Reactor {
         self.stop.clone().expect("a reactor in a harness is stopped by its test")
     }
 
-    /// Turns until stopped, then closes the listeners and all connections.
+    /// Turns until stopped, then closes the listeners and all connections, at once: what is queued
+    /// is cut, and input that nobody has read turns into a reset. It stays stopped: what shall run
+    /// again is made anew.
     ///
     /// # Errors
     /// What waiting for events says; nothing that a peer does.
@@ -210,7 +221,8 @@ impl Reactor {
         result
     }
 
-    /// One turn, which waits for events no longer than `limit`.
+    /// One turn, which waits for events no longer than `limit`. Once the reactor
+    /// [is stopping](Reactor::is_stopping) it does not wait; a loop of one's own ends then.
     ///
     /// # Errors
     /// What waiting for events says.
@@ -226,6 +238,12 @@ impl Reactor {
         self.drive_owed();
         self.free();
         Ok(())
+    }
+
+    /// Whether it was asked to stop, by a handler, a [`Stopper`] or a signal.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.core.stopping
     }
 
     /// How long phase 1 may wait.
@@ -325,8 +343,11 @@ impl Reactor {
         }
         let open: Vec<u32> =
             self.core.connections.0.iter().map(|(index, _)| index as u32).collect();
-        for index in open {
+        // All of them before the first callback: what one sends to another now would only be cut.
+        for &index in &open {
             self.core.fail(index, Reason::Stopped);
+        }
+        for index in open {
             self.drive(index);
             self.core.close_socket(index);
         }

@@ -133,3 +133,31 @@ fn a_client_that_is_gone_before_it_is_accepted_is_opened_and_closed() {
     });
     assert_eq!(log(&mut h), ["0 open", "0 close Reset"]);
 }
+
+#[test]
+fn losing_connection_after_connection_pauses_instead_of_spinning() {
+    let mut h = Harness::new(Probe::echo());
+    h.script_accept([Step::Errno(libc::ECONNABORTED); 150]);
+    h.open();
+    assert_eq!(h.calls().accept, 64, "a turn's budget");
+    h.advance(Duration::from_millis(100));
+    assert_eq!(h.calls().accept, 128);
+    h.advance(Duration::from_millis(100));
+    assert_eq!(h.ledger().accepted, 1);
+}
+
+#[test]
+fn connections_that_cannot_be_registered_pause_accepting() {
+    let mut h = Harness::new(Probe::echo());
+    h.set_watch_limit(2);
+    h.at_once(|h| {
+        for _ in 0..10 {
+            h.open();
+        }
+    });
+    assert_eq!((h.ledger().accepted, h.ledger().accept_pauses), (2, 1));
+    assert_eq!(h.open_descriptors().streams, 1);
+    h.set_watch_limit(usize::MAX);
+    h.advance(Duration::from_millis(100));
+    assert_eq!(h.open_descriptors().streams, 9, "all but the one that was closed");
+}

@@ -227,6 +227,29 @@ fn a_close_that_waits_for_a_stalled_client_ends_in_time() {
 }
 
 #[test]
+fn a_close_that_waits_for_a_silent_client_ends_when_it_is_idle_too_long() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send(pattern(1000));
+            cx.close();
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = with_limits(probe, limits(Some(10), None));
+    let client = h.open();
+    h.set_room(client, 100);
+    h.feed(client, b"x");
+    h.advance(9 * SECOND);
+    assert_eq!(h.take(client), &pattern(1000)[..100]);
+    h.advance(9 * SECOND);
+    assert_eq!(log(&mut h), ["0 open", "0 data x"]);
+    h.advance(SECOND + LATE);
+    assert_eq!(log(&mut h), ["0 close TimedOut"]);
+    assert_eq!(h.state(client), State::Reset);
+}
+
+#[test]
 fn an_own_deadline_does_not_cut_a_close_that_waits_for_its_queue() {
     let mut h = Harness::new(Probe::new(|cx, call, _| match call {
         Call::Data(input) => {

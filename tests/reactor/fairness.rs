@@ -1,6 +1,6 @@
 //! No connection keeps the others waiting, counted in turns.
 
-use sluicegate_reactor::testing::Harness;
+use sluicegate_reactor::testing::{Harness, State, Step};
 use sluicegate_reactor::{Limits, Listen};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};
@@ -75,6 +75,33 @@ fn a_long_answer_does_not_starve_another_connection() {
         assert!(h.arrived(greedy) < 1_000_000, "{} bytes in one turn", h.arrived(greedy));
     });
     assert_eq!(h.sent(greedy).len(), 5_000_000);
+}
+
+#[test]
+fn a_long_answer_does_not_keep_its_own_connection_from_being_heard() {
+    let limits = Limits { send_quantum: 10_000, ..Limits::default() };
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) if input.bytes() == b"stop" => cx.abort(),
+        Call::Data(input) => {
+            input.take();
+            cx.send(vec![0; 5_000_000]);
+        }
+        call => call.by_default(cx),
+    });
+    let limits = Limits { send_high: usize::MAX, ..limits };
+    let mut h = with_limits(probe, limits);
+    let client = h.open();
+    h.set_room(client, usize::MAX);
+    h.script_send(client, vec![Step::Short(5_000); 1000]);
+    h.at_once(|h| {
+        h.feed(client, b"all");
+        h.turn();
+        h.feed(client, b"stop");
+        h.turn();
+        h.turn();
+        assert!(h.arrived(client) < 1_000_000);
+        assert_eq!(h.state(client), State::Reset);
+    });
 }
 
 #[test]

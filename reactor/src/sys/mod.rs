@@ -19,9 +19,11 @@
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
 //! an epoll registration alive beyond that (`epoll(7)`, question 6). An event says what *may* have
-//! changed since the last one; merged and spurious events are allowed, lost ones are not. After [`Kernel::recv`] or a send
-//! reported `WouldBlock`, an edge follows when that changes. No edge is promised after anything
-//! else; in particular not after a short count.
+//! changed since the last one; merged and spurious events are allowed, lost ones are not. After
+//! [`Kernel::recv`] or a send reported `WouldBlock`, an edge follows when that changes; after a
+//! short receive, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
+//! [`Ready::URGENT`] since the last `WouldBlock`. No edge is promised after anything else; in
+//! particular not after a short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading one may block on a disk
 //! in spite of every flag: `O_NONBLOCK` has no meaning for regular files.

@@ -138,6 +138,12 @@ impl World {
         self.0.borrow_mut().table.limit = limit;
     }
 
+    /// The most descriptors that can be registered at once; more fail with `ENOSPC`. No limit at
+    /// first.
+    pub(crate) fn set_watch_limit(&self, limit: usize) {
+        self.0.borrow_mut().table.watch_limit = limit;
+    }
+
     /// Queues what the next calls of accept say on the listener that `address` reaches.
     ///
     /// # Panics
@@ -431,6 +437,7 @@ impl Machine {
     }
 
     fn register(&mut self, fd: Fd, watch: Watch) -> io::Result<()> {
+        self.table.check_watch_limit()?;
         match self.table.register(fd, watch) {
             Some(true) => {}
             Some(false) => return Err(io::Error::from_raw_os_error(libc::EEXIST)),

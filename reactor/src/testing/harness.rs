@@ -288,6 +288,12 @@ impl<H: Handler> Harness<H> {
         self.world.set_descriptor_limit(limit);
     }
 
+    /// The most descriptors that can be watched at once (`max_user_watches` of `epoll(7)`), the
+    /// listener included; none is the limit at first.
+    pub fn set_watch_limit(&mut self, limit: usize) {
+        self.world.set_watch_limit(limit);
+    }
+
     /// The disk. The harness can do nothing else while the answer is held.
     #[must_use]
     pub fn files(&mut self) -> impl DerefMut<Target = Files> {

@@ -27,7 +27,7 @@ pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     }
 }
 
-/// `None` if the kernel has no such call, or cannot say.
+/// `None` if the kernel has no such call, must not make it, or cannot say.
 fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
     // SAFETY: all zeroes is a valid `open_how`, by openat2(2).
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
@@ -50,7 +50,9 @@ fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
             Ok(fd) => return Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {}
-                Some(libc::ENOSYS) => return Ok(None),
+                // Sandboxes that do not know the call forbid it (seccomp(2) filters of containers).
+                // If it is the file that is forbidden, the walk says so too.
+                Some(libc::ENOSYS | libc::EPERM) => return Ok(None),
                 Some(libc::EXDEV) => return Err(outside()),
                 _ => return Err(error),
             },

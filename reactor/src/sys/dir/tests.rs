@@ -279,3 +279,42 @@ fn a_directory_that_is_not_there_is_named_in_the_error() {
     fs::write(&path, "").unwrap();
     assert_eq!(kind_of(open_dir(&path)), Err(ErrorKind::NotADirectory));
 }
+
+/// Makes `openat2(2)` answer `EPERM` on this thread, as a filter does that was written before it.
+#[cfg(target_os = "linux")]
+fn forbid_openat2() {
+    let op = |code: u32, jf, k| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut program = [
+        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0), // the number of the call
+        op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, libc::SYS_openat2 as u32),
+        op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        op(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: numbers go in, no memory is touched.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }).unwrap();
+    // SAFETY: the kernel copies the program, which is a local with as many entries as it says.
+    check(unsafe {
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+    })
+    .unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn where_a_sandbox_forbids_the_call_the_walk_opens_files() {
+    let place = Place::new("sandbox");
+    fs::write(place.root().join("file"), "x").unwrap();
+    let root = place.open();
+    let answers = std::thread::spawn(move || {
+        // For this thread only, and for as long as it lives.
+        forbid_openat2();
+        let open = |path: &str| open_beneath(root.as_raw_fd(), OsStr::new(path)).map(owned);
+        let found = metadata_beneath(root.as_raw_fd(), OsStr::new("file"));
+        (open("file").map(drop), open("../root/file").map(drop), found)
+    });
+    let (file, outside, found) = answers.join().unwrap();
+    assert_eq!(kind_of(file), Ok(()));
+    assert_eq!(kind_of(outside), Err(ErrorKind::PermissionDenied));
+    assert_eq!(found.unwrap().len, 1);
+}

@@ -40,16 +40,30 @@ pub(super) struct Table {
     free: BTreeSet<Fd>,
     next: Fd,
     pub(super) limit: usize,
+    pub(super) watch_limit: usize,
 }
 
 impl Table {
     pub(super) fn new() -> Table {
-        Table { open: BTreeMap::new(), free: BTreeSet::new(), next: FIRST, limit: usize::MAX }
+        Table {
+            open: BTreeMap::new(),
+            free: BTreeSet::new(),
+            next: FIRST,
+            limit: usize::MAX,
+            watch_limit: usize::MAX,
+        }
     }
 
     pub(super) fn check_limit(&self) -> io::Result<()> {
         if self.open.len() >= self.limit {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_watch_limit(&self) -> io::Result<()> {
+        if self.open.values().filter(|(_, watch)| watch.is_some()).count() >= self.watch_limit {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Ok(())
     }
