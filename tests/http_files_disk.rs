@@ -192,11 +192,17 @@ fn what_is_neither_file_nor_directory_is_refused_without_waiting() {
         let made = Command::new("mkfifo").arg(root.join("fifo")).status();
         assert!(made.is_ok_and(|status| status.success()), "mkfifo(1)");
         UnixListener::bind(root.join("socket")).expect("a socket");
+        fs::create_dir(root.join("dir")).expect("a directory");
+        UnixListener::bind(root.join("dir/index.html")).expect("a socket");
     };
     each_transfer(put, |server, _| {
         assert_eq!(server.get("/fifo").0, 404);
         assert_eq!(server.get("/socket").0, 404);
         let (_, listing) = server.get("/");
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        assert!(!listing.contains("fifo") && !listing.contains("socket"));
+        let (status, listing) = server.get("/dir/");
+        assert_eq!(status, 200);
         assert!(String::from_utf8_lossy(&listing).contains("Nothing is here"));
     });
 }

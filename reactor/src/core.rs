@@ -206,7 +206,7 @@ impl Core {
             queue
         });
         queue.push(what, limits, &mut self.pool);
-        let full = queue.memory() >= limits.send_high || queue.segments() >= limits.send_segments;
+        let full = queue.is_full(limits);
         if full {
             c.flags.set(Flags::FULL);
         }
@@ -270,8 +270,7 @@ impl Core {
         if c.sent > before {
             (c.active, queue.progress) = (self.tick, self.tick);
         }
-        let low = queue.memory() <= limits.send_low && queue.segments() <= limits.send_segments / 2;
-        if low && c.flags.take(Flags::FULL) {
+        if queue.is_low(limits) && c.flags.take(Flags::FULL) {
             c.flags.set(Flags::OWES_DRAIN);
             c.flags.set(Flags::OWES_KEPT);
         }

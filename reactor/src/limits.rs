@@ -60,6 +60,8 @@ pub struct Limits {
     pub send_low: usize,
     /// With this many segments queued the queue is full whatever their size.
     pub send_segments: usize,
+    /// So it is with this many regions of files, each of which keeps its file open.
+    pub send_files: usize,
     /// A handler that leaves this many bytes unconsumed while it waits for more has its connection
     /// reset with [`Reason::Overrun`](crate::Reason::Overrun).
     pub keep: usize,
@@ -94,6 +96,7 @@ impl Default for Limits {
             send_high: 64 << 10,
             send_low: 32 << 10,
             send_segments: 256,
+            send_files: 4,
             keep: 64 << 10,
             idle: Some(Duration::from_secs(75)),
             write_stall: Some(Duration::from_secs(60)),

@@ -91,7 +91,7 @@ fn running_out_of_descriptors_is_answered_and_passes() {
     // The listener, the client and the root are open.
     site.set_descriptor_limit(3);
     site.feed(client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(Answer::parse(&site.sent(client)).status, 500);
+    assert_eq!(Answer::parse(&site.sent(client)).status, 503);
     site.set_descriptor_limit(10);
     site.feed(client, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(Answer::parse(&site.sent(client)).text(), "content");
@@ -100,7 +100,7 @@ fn running_out_of_descriptors_is_answered_and_passes() {
 #[test]
 fn the_cache_keeps_within_its_bounds() {
     let options =
-        FilesOptions { cache_files: 3, cache_bytes: 130 << 10, ..FilesOptions::default() };
+        FilesOptions { cache_files: 3, cache_bytes: 520 << 10, ..FilesOptions::default() };
     let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
         (0..10).for_each(|i| disk.put_file(format!("/www/{i}"), &noise(100_000), OLD));
     });
@@ -108,5 +108,19 @@ fn the_cache_keeps_within_its_bounds() {
     for i in 0..10 {
         assert!(get(&mut site, &format!("/{i}")).body == noise(100_000));
         assert!(site.open_descriptors().files <= idle + 2);
+    }
+}
+
+#[test]
+fn the_cache_gives_its_descriptors_back_when_there_are_no_others() {
+    let mut site = site(|disk| {
+        (0..10).for_each(|i| disk.put_file(format!("/www/{i}"), &noise(100_000), OLD));
+    });
+    let client = site.open();
+    // The listener, the client and the root are open.
+    site.set_descriptor_limit(5);
+    for i in 0..10 {
+        site.feed(client, format!("GET /{i} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(Answer::parse(&site.take(client)).status, 200, "{i}");
     }
 }

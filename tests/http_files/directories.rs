@@ -141,3 +141,19 @@ fn row_37_the_first_index_file_that_exists_is_served_for_its_directory() {
     site.advance(LATER);
     assert!(get(&mut site, "/a/").text().contains("Index of /a/"));
 }
+
+#[test]
+fn row_22_head_of_a_directory_does_not_make_its_listing() {
+    let mut site = site(|disk| {
+        (0..100).for_each(|i| disk.put_file(format!("/www/dir/{i}"), b"", OLD));
+    });
+    for accept in ["", "Accept: application/json\r\n"] {
+        let whole = ask(&mut site, "GET /dir/", accept);
+        let before = site.calls();
+        let head = ask(&mut site, "HEAD /dir/", accept);
+        assert!(site.calls().metadata < before.metadata + 10);
+        let fields = whole.head.lines().filter(|line| !line.starts_with("Content-Length: "));
+        assert!(fields.eq(head.head.lines()));
+        assert_eq!(head.body, b"");
+    }
+}

@@ -64,7 +64,7 @@ fn row_22_head_has_the_fields_of_get_and_no_body() {
         disk.put_file("/www/dir/page", b"", OLD);
     };
     each_transfer(put, |mut site| {
-        for path in ["/small", "/large", "/dir/", "/dir", "/none"] {
+        for path in ["/small", "/large", "/dir", "/none"] {
             let whole = get(&mut site, path);
             let head = ask(&mut site, &format!("HEAD {path}"), "");
             assert_eq!(head.head, whole.head, "{path}");
@@ -199,4 +199,24 @@ fn row_30_a_file_that_grows_while_it_is_sent_is_sent_as_it_was_promised() {
         site.feed(client, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(Answer::parse(&site.sent(client)).field("Content-Length"), Some("1000004"));
     });
+}
+
+#[test]
+fn a_client_that_takes_no_answers_holds_a_few_descriptors_of_files() {
+    let put = |disk: &mut Disk| {
+        (0..100).for_each(|i| disk.put_file(format!("/www/{i}"), &noise(100_000), OLD));
+    };
+    let options = FilesOptions { cache_files: 0, ..FilesOptions::default() };
+    for transfer in TRANSFERS {
+        let mut site = site_with(transfer, options.clone(), put);
+        let idle = site.open_descriptors().files;
+        let client = site.open();
+        site.set_room(client, 1000);
+        let request = |i| format!("GET /{i} HTTP/1.1\r\nHost: x\r\n\r\n");
+        site.feed(client, (0..100).map(request).collect::<String>());
+        assert_eq!(site.open_descriptors().files, idle + Limits::default().send_files);
+        let sent = site.sent(client);
+        assert_eq!(sent.windows(9).filter(|w| w == b"HTTP/1.1 ").count(), 100);
+        assert_eq!(site.open_descriptors().files, idle);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use sluicegate_reactor::{Context, Outgoing, Turn};
+use sluicegate_reactor::{Context, Outgoing, Sent, Turn};
 
 use super::Status;
 use super::date::Clock;
@@ -141,6 +141,18 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.finish(body.into())
     }
 
+    /// Finishes the answer to a HEAD without the length of its body, which may be left out if only
+    /// making the body would tell it (RFC 9110, section 9.3.2). To any other method it is an
+    /// answer with an empty body.
+    pub fn send_head(self) -> Answered {
+        let Reply { cx, scratch, status, persistence, head_only } = self;
+        write_head(scratch, status, persistence, (!head_only).then_some(0));
+        if scratch.out.len() >= BATCH {
+            scratch.flush(cx);
+        }
+        Answered { status, body: 0, close: persistence == Persistence::Close }
+    }
+
     /// Finishes the answer with a line of text that says the status.
     pub fn error(self, status: Status) -> Answered {
         let mut page = [0; 64];
@@ -167,32 +179,36 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     fn finish(self, body: Outgoing<'_>) -> Answered {
         let Reply { cx, scratch, status, persistence, head_only } = self;
         let has_content = !status.forbids_content();
-        write_head(scratch, status, persistence, if has_content { body.len() } else { 0 });
-        let answered = |body| Answered { status, body, close: persistence == Persistence::Close };
-        if head_only || !has_content || body.is_empty() {
-            return answered(0);
-        }
-        let length = body.len();
+        write_head(scratch, status, persistence, Some(if has_content { body.len() } else { 0 }));
+        let mut length = if head_only || !has_content { 0 } else { body.len() };
         match body {
+            _ if length == 0 => {}
             Outgoing::Slice(slice) if slice.len() <= INLINE => scratch.out.extend_from_slice(slice),
             Outgoing::Shared(bytes) if bytes.len() <= INLINE => {
                 scratch.out.extend_from_slice(&bytes);
             }
             body => {
                 scratch.flush(cx);
-                cx.send(body);
+                if cx.send(body) == Sent::Gone {
+                    length = 0;
+                }
             }
         }
         if scratch.out.len() >= BATCH {
             scratch.flush(cx);
         }
-        answered(length)
+        Answered { status, body: length, close: persistence == Persistence::Close }
     }
 }
 
 /// Writes status line, fields and the empty line.
 #[inline]
-fn write_head(scratch: &mut Scratch, status: Status, persistence: Persistence, length: u64) {
+fn write_head(
+    scratch: &mut Scratch,
+    status: Status,
+    persistence: Persistence,
+    length: Option<u64>,
+) {
     let Scratch { out, fields, clock } = scratch;
     if status == Status::OK {
         out.extend_from_slice(clock.ok_and_date());
@@ -210,12 +226,13 @@ fn write_head(scratch: &mut Scratch, status: Status, persistence: Persistence, l
         Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
     }
-    if status == Status::NO_CONTENT || status == Status::NOT_MODIFIED {
-        out.extend_from_slice(b"\r\n");
-    } else {
-        out.extend_from_slice(b"Content-Length: ");
-        write_decimal(out, length);
-        out.extend_from_slice(b"\r\n\r\n");
+    match length {
+        Some(length) if status != Status::NO_CONTENT && status != Status::NOT_MODIFIED => {
+            out.extend_from_slice(b"Content-Length: ");
+            write_decimal(out, length);
+            out.extend_from_slice(b"\r\n\r\n");
+        }
+        _ => out.extend_from_slice(b"\r\n"),
     }
 }
 
@@ -253,7 +270,7 @@ mod tests {
     fn head(status: Status, persistence: Persistence, length: u64) -> String {
         let mut scratch = Scratch::new();
         scratch.fields.extend_from_slice(b"A: b\r\n");
-        write_head(&mut scratch, status, persistence, length);
+        write_head(&mut scratch, status, persistence, Some(length));
         String::from_utf8(scratch.out).unwrap()
     }
 

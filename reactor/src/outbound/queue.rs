@@ -16,6 +16,7 @@ pub(crate) struct Queue {
     segments: VecDeque<Segment>,
     memory: usize,
     file: u64,
+    files: usize,
     /// The tick at which the kernel last took a byte, or at which the first one was queued.
     pub(crate) progress: u32,
 }
@@ -38,6 +39,7 @@ impl Queue {
             }
             Outgoing::Region(Region { file, offset, len }) if len > 0 => {
                 self.file += len;
+                self.files += 1;
                 self.segments.push_back(Segment::File { file, offset, left: len, len });
             }
             Outgoing::Region(_) => {}
@@ -65,6 +67,20 @@ impl Queue {
         }
     }
 
+    /// Whether it has reached a mark.
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+        self.memory >= limits.send_high
+            || self.segments.len() >= limits.send_segments
+            || self.files >= limits.send_files
+    }
+
+    /// Whether it has fallen far enough below all marks to be filled again.
+    pub(crate) fn is_low(&self, limits: &Limits) -> bool {
+        self.memory <= limits.send_low
+            && self.segments.len() <= limits.send_segments / 2
+            && self.files <= limits.send_files / 2
+    }
+
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
         self.memory
@@ -73,11 +89,6 @@ impl Queue {
     /// All bytes, those still in files included.
     pub(crate) fn pending(&self) -> u64 {
         self.memory as u64 + self.file
-    }
-
-    /// How many segments wait.
-    pub(crate) fn segments(&self) -> usize {
-        self.segments.len()
     }
 
     /// What [`plan`](super::plan) needs to know.
@@ -135,10 +146,12 @@ impl Queue {
                 _ => self.memory -= taken,
             }
             count -= taken;
-            if left == 0
-                && let Some(Segment::Joined(chunk)) = self.segments.pop_front()
-            {
-                pool.give(chunk);
+            if left == 0 {
+                match self.segments.pop_front() {
+                    Some(Segment::Joined(chunk)) => pool.give(chunk),
+                    Some(Segment::File { .. }) => self.files -= 1,
+                    _ => {}
+                }
             }
         }
     }
@@ -151,7 +164,7 @@ impl Queue {
                 pool.give(chunk);
             }
         }
-        (self.memory, self.file) = (0, 0);
+        (self.memory, self.file, self.files) = (0, 0, 0);
         dropped
     }
 }

@@ -43,16 +43,24 @@ pub(super) fn open_dir(path: &Path) -> io::Result<Fd> {
 }
 
 pub(super) fn open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {
-    beneath::open(dir, &relative(path)?).map(IntoRawFd::into_raw_fd)
+    beneath::open(dir, &relative(path)?).map(IntoRawFd::into_raw_fd).map_err(refused_link)
 }
 
 pub(super) fn metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata> {
-    beneath::metadata(dir, &relative(path)?)
+    beneath::metadata(dir, &relative(path)?).map_err(refused_link)
 }
 
 /// A path for the kernel, which has no empty ones.
 fn relative(path: &OsStr) -> io::Result<CString> {
     Ok(if path.is_empty() { c".".into() } else { CString::new(path.as_bytes())? })
+}
+
+/// `ELOOP` as a kind that can be told: too many symbolic links, or a magic one.
+fn refused_link(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::new(io::ErrorKind::PermissionDenied, error),
+        _ => error,
+    }
 }
 
 /// A path that would leave its directory.

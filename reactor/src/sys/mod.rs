@@ -177,8 +177,9 @@ kernel_calls! {
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
     dir::open_dir(path: &Path) -> io::Result<Fd>;
     /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links are
-    /// followed while they stay beneath `dir`; a path that leaves it is refused with
-    /// `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is `dir` itself.
+    /// followed while they stay beneath `dir`; a path that leaves it, and one with too many links,
+    /// is refused with `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is `dir`
+    /// itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// What is known of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;

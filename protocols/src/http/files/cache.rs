@@ -57,10 +57,22 @@ impl<V> Cache<V> {
         while self.slots.len() >= self.max_entries || self.weight + weight > self.max_weight {
             self.evict();
         }
-        let name: Rc<[u8]> = name.into();
-        self.index.insert(name.clone(), self.slots.len());
-        self.slots.push(Slot { name, value, weight, used: false });
+        let last = self.slots.len();
+        self.slots.push(Slot { name: name.into(), value, weight, used: false });
         self.weight += weight;
+        // Right behind the hand, which comes by last, and not where it goes next.
+        let at = self.hand.min(last);
+        self.slots.swap(at, last);
+        self.hand = at + 1;
+        self.note_place(at);
+        self.note_place(last);
+    }
+
+    /// Writes down where a slot is.
+    fn note_place(&mut self, at: usize) {
+        if let Some(slot) = self.slots.get(at) {
+            self.index.insert(slot.name.clone(), at);
+        }
     }
 
     /// Forgets a name.
@@ -68,6 +80,13 @@ impl<V> Cache<V> {
         if let Some(at) = self.index.get(name) {
             self.remove_slot(*at);
         }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.index.clear();
+        self.slots.clear();
+        self.weight = 0;
     }
 
     /// Turns the hand to the next value that was not used, and drops it. There is one: the hand
@@ -90,9 +109,7 @@ impl<V> Cache<V> {
         let slot = self.slots.swap_remove(at);
         self.index.remove(&slot.name);
         self.weight -= slot.weight;
-        if let Some(moved) = self.slots.get(at) {
-            self.index.insert(moved.name.clone(), at);
-        }
+        self.note_place(at);
     }
 }
 
@@ -121,6 +138,10 @@ mod tests {
         cache.remove(b"a");
         assert_eq!(cache.get(b"a"), None);
         assert_eq!(cache.weight, 0);
+        cache.insert(b"a", 3, 30);
+        cache.clear();
+        assert_eq!(cache.get(b"a"), None);
+        assert_eq!(cache.weight, 0);
     }
 
     #[test]
@@ -133,6 +154,15 @@ mod tests {
         cache.get(b"c");
         cache.insert(b"d", (), 1);
         assert_eq!(names(&cache), ["a", "c", "d"]);
+    }
+
+    #[test]
+    fn of_what_was_never_used_the_oldest_goes() {
+        let mut cache = Cache::new(4, 100);
+        for name in b"abcdefghijk" {
+            cache.insert(&[*name], (), 1);
+        }
+        assert_eq!(names(&cache), ["h", "i", "j", "k"]);
     }
 
     #[test]

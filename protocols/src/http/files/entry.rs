@@ -12,8 +12,9 @@ use super::types::push_content_type;
 use crate::http::{Answered, Reply, Request, Status};
 
 /// What an open descriptor weighs in the cache, which is bounded in bytes: with the default of
-/// 16 MiB at most 256 of the process's descriptors are held, of the 1024 it usually has.
-const DESCRIPTOR_WEIGHT: usize = 64 << 10;
+/// 16 MiB at most 64 of the process's descriptors are held, of the 256 (macOS) or 1024 it usually
+/// has. Opening costs little beside sending so long a file.
+const DESCRIPTOR_WEIGHT: usize = 256 << 10;
 
 /// A regular file, as it was when it was loaded.
 pub(super) struct Entry {

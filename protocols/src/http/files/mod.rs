@@ -17,7 +17,6 @@
 //!   for](FilesOptions::hidden); `/.well-known` is.
 //! - A path is decoded once. Segments `.` and `..` and an encoded slash are answered with 404, an
 //!   encoded NUL and a broken escape with 400. The query means something to listings only.
-//!
 //! - Conditions and ranges are honoured; several ranges at once are answered with the whole.
 //!
 //! # The cache
@@ -93,7 +92,7 @@ pub struct FilesOptions {
     pub small_body: usize,
     /// Most files that are kept. Default 1024.
     pub cache_files: usize,
-    /// Most bytes that are kept. A file that is kept open counts as 64 KiB, so this bounds the
+    /// Most bytes that are kept. A file that is kept open counts as 256 KiB, so this bounds the
     /// number of descriptors too. Default 16 MiB.
     pub cache_bytes: usize,
 }
@@ -182,31 +181,44 @@ impl Files {
     }
 
     /// Looks at the disk.
-    fn find(&self) -> io::Result<Found> {
+    fn find(&mut self) -> io::Result<Found> {
         let wants_directory = self.path.is_empty() || self.path.ends_with(b"/");
         if wants_directory {
-            for index in &self.options.index {
-                let name = [&self.path, index.as_bytes()].concat();
+            for at in 0..self.options.index.len() {
+                let name = [&self.path, self.options.index[at].as_bytes()].concat();
                 match self.open(&name) {
                     Ok((file, metadata)) if metadata.is_file() => {
                         return Ok(Found::File(file, metadata, name));
                     }
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    Err(error)
+                        if error.kind() != io::ErrorKind::NotFound && !self.is_special(&name) =>
+                    {
+                        return Err(error);
+                    }
                     _ => {}
                 }
             }
         }
-        let (file, metadata) = self.open(&self.path)?;
+        let path = self.path.clone();
+        let (file, metadata) = self.open(&path)?;
         Ok(match (metadata.is_dir(), wants_directory) {
             (true, true) => Found::Directory(file),
             (true, false) => Found::NeedsSlash,
-            (false, _) if metadata.is_file() => Found::File(file, metadata, self.path.clone()),
+            (false, _) if metadata.is_file() => Found::File(file, metadata, path),
             (false, _) => Found::Other,
         })
     }
 
-    fn open(&self, path: &[u8]) -> io::Result<(File, Metadata)> {
-        let file = self.root.open(OsStr::from_bytes(path))?;
+    fn open(&mut self, path: &[u8]) -> io::Result<(File, Metadata)> {
+        let name = OsStr::from_bytes(path);
+        let file = match self.root.open(name) {
+            Err(error) if is_shortage(&error) => {
+                // The cache must not be what starves the rest of the process.
+                self.cache.clear();
+                self.root.open(name)?
+            }
+            result => result?,
+        };
         let metadata = file.metadata()?;
         Ok((file, metadata))
     }
@@ -238,29 +250,46 @@ impl Files {
     }
 
     fn send_listing(&self, dir: &File, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        let FilesOptions { listing, listing_names, hidden, .. } = self.options;
-        if !listing {
+        if !self.options.listing {
             return reply.error(Status::FORBIDDEN);
         }
-        let mut listing = match Listing::read(&self.root, &self.path, dir, hidden, listing_names) {
-            Ok(listing) => listing,
-            Err(error) => return self.refuse(&error, reply),
+        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
+        let wants_json = json::is_wanted(fields.map(|(_, value)| value));
+        // Thousands of HEADs fit in one receive, and a long listing takes tens of milliseconds.
+        let page = match request.method() {
+            Method::Head => None,
+            _ => match self.listing(dir, request.query(), wants_json) {
+                Ok(page) => Some(page),
+                Err(error) => return self.refuse(&error, reply),
+            },
         };
-        let order = Order::from_query(request.query());
-        listing.sort(order);
         let reply = reply
             .header("X-Content-Type-Options", "nosniff")
             .header("Cache-Control", "no-cache")
             .header("Vary", "Accept");
-        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
-        if json::is_wanted(fields.map(|(_, value)| value)) {
-            let reply = reply.header("Content-Type", "application/json");
-            return reply.send(json::json(&self.path, &listing));
+        let reply = if wants_json {
+            reply.header("Content-Type", "application/json")
+        } else {
+            reply
+                .header("Content-Type", "text/html; charset=utf-8")
+                .header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        };
+        match page {
+            Some(page) => reply.send(page),
+            None => reply.send_head(),
         }
-        reply
-            .header("Content-Type", "text/html; charset=utf-8")
-            .header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-            .send(page::html(&self.path, &listing, order))
+    }
+
+    fn listing(&self, dir: &File, query: Option<&str>, as_json: bool) -> io::Result<String> {
+        let FilesOptions { listing_names, hidden, .. } = self.options;
+        let mut listing = Listing::read(&self.root, &self.path, dir, hidden, listing_names)?;
+        let order = Order::from_query(query);
+        listing.sort(order);
+        Ok(if as_json {
+            json::json(&self.path, &listing)
+        } else {
+            page::html(&self.path, &listing, order)
+        })
     }
 
     /// Sends the client to the same path with a slash. The reference is made of what was decoded,
@@ -282,7 +311,9 @@ impl Files {
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::InvalidFilename => Status::NOT_FOUND,
             io::ErrorKind::PermissionDenied => Status::FORBIDDEN,
-            _ if self.is_special() => Status::NOT_FOUND,
+            // The reactor's listeners log it too, and not once for each request.
+            _ if is_shortage(error) => Status::SERVICE_UNAVAILABLE,
+            _ if self.is_special(&self.path) => Status::NOT_FOUND,
             _ => {
                 log::warn!("{}: {error}", self.path.escape_ascii());
                 Status::INTERNAL_SERVER_ERROR
@@ -291,12 +322,18 @@ impl Files {
         reply.error(status)
     }
 
-    /// Whether the path names something that is neither file nor directory: sockets cannot even be
+    /// Whether the name is of something that is neither file nor directory: sockets cannot even be
     /// opened.
-    fn is_special(&self) -> bool {
-        let metadata = self.root.metadata(OsStr::from_bytes(&self.path));
+    fn is_special(&self, path: &[u8]) -> bool {
+        let metadata = self.root.metadata(OsStr::from_bytes(path));
         metadata.is_ok_and(|m| !m.is_file() && !m.is_dir())
     }
+}
+
+/// Whether the process or the system has no descriptor left: `ENFILE` and `EMFILE`, which are the
+/// same numbers on every Unix and no [`io::ErrorKind`].
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 impl Service for Files {

@@ -95,3 +95,13 @@ fn pipelined_answers_leave_in_one_call() {
     assert_eq!((h.calls().send, h.calls().send_gather), (1, 0));
     assert_eq!(answers(&h.sent(client)).len(), 16);
 }
+
+#[test]
+fn row_18_answers_without_a_body_fill_the_queue_like_others() {
+    let mut h = probe();
+    let client = h.open();
+    h.set_room(client, 100);
+    h.feed(client, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(4000));
+    let queued = h.ledger().queued;
+    assert!(queued < 100 << 10, "{queued} bytes queued for a client that reads nothing");
+}

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::testing::{Harness, State, Step};
 
 use super::{Answered, Http, Reply, Request, Service};
 use crate::http::log::Journal;
@@ -182,4 +182,19 @@ fn nothing_is_logged_for_a_service_that_does_not_want_it() {
     assert!(!h.sent(client).is_empty());
     drop(h);
     assert!(lines.borrow().is_empty());
+}
+
+#[test]
+fn row_38_a_body_that_a_lost_connection_did_not_take_is_logged_as_not_sent() {
+    let (mut h, lines) = harness();
+    let client = h.open();
+    /// The same on every Unix.
+    const EPIPE: i32 = 32;
+    // Enough small answers that they are sent before the large one is queued.
+    h.script_send(client, [Step::Errno(EPIPE)]);
+    let small = "GET /2000 HTTP/1.1\r\nHost: h\r\n\r\n".repeat(4);
+    h.feed(client, small + "GET /100000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    let all = tails(&lines);
+    assert_eq!(all.len(), 5);
+    assert!(all.iter().all(|line| line.ends_with(" 200 - \"-\" \"-\"")), "{all:?}");
 }

@@ -18,7 +18,7 @@ use crate::fs::{Entry, FileKind, Metadata};
 pub(super) type Inode = u64;
 
 const ROOT: Inode = 1;
-/// The most links on the way to a file (`MAXSYMLINKS` of Linux); more fail with `ELOOP`.
+/// The most links on the way to a file (`MAXSYMLINKS` of Linux); more are refused.
 const MAX_LINKS: usize = 40;
 /// The longest name in bytes; longer ones fail with `ENAMETOOLONG`.
 const NAME_MAX: usize = 255;
@@ -241,7 +241,7 @@ impl Files {
                     };
                     links += 1;
                     if links > MAX_LINKS {
-                        return Err(errno(libc::ELOOP));
+                        return Err(io::ErrorKind::PermissionDenied.into());
                     }
                     if push_path(&mut rest, target, scope)? {
                         at = ROOT;
