@@ -1,4 +1,4 @@
-//! Side by side: what a unit of work costs this server, its peers, and the practical limit.
+//! Side by side: what a unit of work costs this server, its peers, and bare system calls.
 //!
 //! ```text
 //! cargo build --release --examples
@@ -20,13 +20,17 @@
 //!   warmed up before it is measured.
 //! - The ratio is taken within a round, where the machine was as fast for both, and the table
 //!   shows the median of the ratios and their quartiles. A server compared with itself gives a
-//!   median within 1% of 1 in 30 rounds, and within 10% where large copies dominate.
+//!   median within 1% of 1 in 30 rounds, and within 10% where bulk data dominates. Bulk also
+//!   differs from run to run by more than its quartiles show: take several.
+//! - The client throws the bodies of files away in the kernel (`MSG_TRUNC`), so that it does not
+//!   push the server's data out of the cache it shares with it.
 //!
 //! The servers:
 //!
 //! - `sluicegate`: the examples `echo`, `hello` and `http`.
 //! - `bare`: a loop that does nothing but the system calls, without parsing what arrives or
-//!   looking up what is asked for: the practical limit. See `baselines.rs`.
+//!   looking up what is asked for. With large files its one choice of call sizes is not always the
+//!   best one. See `baselines.rs`.
 //! - `nginx`, `h2o`, `lighttpd`, if they are installed (in Debian: `nginx-light`, `h2o`,
 //!   `lighttpd`): one worker, no access log, connections kept without limit, open files cached,
 //!   sendfile where the server has it and is faster with it. `h2o` and `lighttpd` have no cheap way

@@ -94,3 +94,71 @@ impl<P: Protocol> Handler for Raw<P> {
         self.0.on_close(cx, id, session, why);
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+
+    use super::*;
+
+    /// Sends back what it gets in upper case, says when the rest has left, and counts its sessions.
+    #[derive(Default)]
+    struct Upper {
+        closed: Vec<(usize, Reason)>,
+    }
+
+    impl Protocol for Upper {
+        type Session = usize;
+
+        fn on_open(&mut self, cx: &mut Context<'_>) -> usize {
+            cx.send("hello ");
+            0
+        }
+
+        fn on_bytes(&mut self, cx: &mut Context<'_>, count: &mut usize, bytes: &[u8]) {
+            *count += bytes.len();
+            cx.send(&bytes.to_ascii_uppercase()[..]);
+            if bytes.ends_with(b".") {
+                cx.request_drain();
+            }
+        }
+
+        fn on_drain(&mut self, cx: &mut Context<'_>, _: &mut usize) {
+            cx.send(" (left)");
+        }
+
+        fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, count: usize, why: Reason) {
+            self.closed.push((count, why));
+        }
+    }
+
+    #[test]
+    fn every_byte_is_delivered_once_however_it_arrives() {
+        let outcome = same_at_every_split(|| Harness::new(Raw(Upper::default())), b"some bytes.");
+        assert_eq!(outcome.sent, b"hello SOME BYTES. (left)");
+        assert_eq!(outcome.state, State::Open);
+        assert_eq!((&*outcome.sent_at_end, outcome.state_at_end), (&b""[..], State::Closed));
+    }
+
+    #[test]
+    fn a_session_ends_once_with_what_it_has_counted() {
+        let mut h = Harness::new(Raw(Upper::default()));
+        let (ending, resetting) = (h.open(), h.open());
+        h.feed(ending, b"abc");
+        h.feed(resetting, b"abcd");
+        h.finish(ending);
+        h.reset(resetting);
+        assert_eq!(h.handler().0.closed, [(3, Reason::Closed), (4, Reason::Reset)]);
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_and_a_stalled_one_reset() {
+        let mut h = Harness::new(Raw(Upper::default()));
+        let (idle, stalled) = (h.open(), h.open());
+        h.set_room(stalled, 0);
+        h.feed(stalled, b"abc");
+        let limits = sluicegate_reactor::Limits::default();
+        h.advance(limits.idle.max(limits.write_stall).unwrap_or_default() * 2);
+        assert_eq!((h.state(idle), h.state(stalled)), (State::Closed, State::Reset));
+    }
+}

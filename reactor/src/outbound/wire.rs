@@ -7,8 +7,7 @@ use crate::ledger::Ledger;
 use crate::limits::{Limits, Quantum};
 use crate::sys::{Fd, Kernel, More};
 
-/// Size of the buffer that file bytes pass through where sendfile is not used. Larger ones fall
-/// out of the second-level cache between the read and the send.
+/// Size of the buffer that file bytes pass through where sendfile is not used.
 pub(crate) const SCRATCH: usize = 64 << 10;
 
 /// How a flush ended.
