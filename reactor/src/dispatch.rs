@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
 
-use crate::core::Core;
 use crate::handler::{ConnId, Context, Handler, HandlerId, Input, Reason, Timeout, Turn};
+use crate::state::Core;
 
 /// A handler with its sessions, its type forgotten.
 pub(crate) trait Dispatch {

@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 
 use crate::connection::{Flags, Phase};
-use crate::core::Core;
 use crate::handler::{ConnId, Input, Reason, Timeout};
 use crate::inbound::Kept;
 use crate::limits::Quantum;
 use crate::reactor::Reactor;
+use crate::state::Core;
 use crate::sys::Ready;
 
 impl Reactor {

@@ -6,10 +6,10 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::core::Core;
 use crate::fs::Fs;
 use crate::ledger::Ledger;
 use crate::outbound::Outgoing;
+use crate::state::Core;
 
 /// A protocol: one value per reactor, with a session for each connection.
 ///

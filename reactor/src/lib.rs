@@ -27,7 +27,6 @@
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads.
 
 mod connection;
-mod core;
 mod dispatch;
 mod drive;
 pub mod fs;
@@ -39,6 +38,7 @@ mod listener;
 pub mod outbound;
 mod reactor;
 mod signals;
+mod state;
 mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -4,8 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::core::Core;
 use crate::limits::Limits;
+use crate::state::Core;
 use crate::sys::{Fd, Ready};
 
 /// How long a listener rests when descriptors or memory have run out. No edge announces that they

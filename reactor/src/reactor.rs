@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::connection::Flags;
-use crate::core::Core;
 use crate::dispatch::{Dispatch, Handlers};
 use crate::fs::Fs;
 use crate::handler::{Handler, HandlerId, Reason};
 use crate::ledger::Ledger;
 use crate::listener::{Group, Listen, Listener, ListenerId};
+use crate::state::Core;
 use crate::sys::{Fd, Kernel, Selector, Waker};
 
 /// Size of the buffer that all connections of a reactor receive into. With 64 KiB an echo of 1 MiB

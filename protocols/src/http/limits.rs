@@ -32,7 +32,8 @@ pub struct HttpLimits {
     /// the connection after the answer. Default 64 KiB.
     pub drain: u64,
     /// How long a head may take from its first byte, whatever trickles in meanwhile; then 408 and
-    /// close. A body that is being skipped has the same time. Default 10 s.
+    /// close. A body that is being skipped has the same time, from its first byte as well: before
+    /// that, as between requests, the reactor's idle limit applies. Default 10 s.
     pub head_timeout: Duration,
     /// Most requests on one connection: the last answer closes it. Default: any number.
     pub requests: Option<u32>,

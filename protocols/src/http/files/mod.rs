@@ -24,7 +24,7 @@
 //! Open files, their header fields and the bytes of small ones are kept. For
 //! [`valid_for`](FilesOptions::valid_for) an entry is used without a system call; after that the
 //! name is opened anew, and if inode, size and modification time are what they were the entry
-//! stays. Errors are not kept.
+//! stays: a file replaced by one with the same three is not noticed. Errors are not kept.
 //!
 //! ```
 //! use sluicegate_protocols::http::Http;
