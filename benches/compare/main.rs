@@ -20,7 +20,7 @@
 //!   warmed up before it is measured.
 //! - The ratio is taken within a round, where the machine was as fast for both, and the table
 //!   shows the median of the ratios and their quartiles. A server compared with itself gives a
-//!   median within 1% of 1 in 30 rounds, and within 10% where bulk data dominates. Bulk also
+//!   median within 1% of 1 in 30 rounds, and within 5% where bulk data dominates. Bulk also
 //!   differs from run to run by more than its quartiles show: take several.
 //! - The client throws the bodies of files away in the kernel (`MSG_TRUNC`), so that it does not
 //!   push the server's data out of the cache it shares with it.

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::sys::{Fd, Kernel};
+use crate::sys::{self, Fd, Kernel};
 
 /// Access to the file system of a reactor's kernel.
 ///
@@ -174,6 +174,20 @@ impl Region {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
+
+/// Whether an error says that the process or the system has no descriptor left (`EMFILE`,
+/// `ENFILE`), for which there is no [`io::ErrorKind`]. Closing some may help.
+///
+/// ```
+/// use std::io;
+/// use sluicegate_reactor::fs::is_out_of_descriptors;
+///
+/// assert!(!is_out_of_descriptors(&io::ErrorKind::NotFound.into()));
+/// ```
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    sys::is_out_of_descriptors(error)
 }
 
 /// What kind of thing a name stands for.

@@ -207,17 +207,21 @@ fn a_slow_client_is_not_a_stalled_one() {
     }
 }
 
-#[test]
-fn a_close_that_waits_for_a_stalled_client_ends_in_time() {
-    let probe = Probe::new(|cx, call, _| match call {
+/// Answers whatever it gets with 1000 bytes, and closes.
+fn answers_and_closes() -> Probe {
+    Probe::new(|cx, call, _| match call {
         Call::Data(input) => {
             input.take();
             cx.send(pattern(1000));
             cx.close();
         }
         call => call.by_default(cx),
-    });
-    let mut h = with_limits(probe, limits(None, Some(10)));
+    })
+}
+
+#[test]
+fn a_close_that_waits_for_a_stalled_client_ends_in_time() {
+    let mut h = with_limits(answers_and_closes(), limits(None, Some(10)));
     let client = h.open();
     h.set_room(client, 100);
     h.feed(client, b"x");
@@ -228,15 +232,7 @@ fn a_close_that_waits_for_a_stalled_client_ends_in_time() {
 
 #[test]
 fn a_close_that_waits_for_a_silent_client_ends_when_it_is_idle_too_long() {
-    let probe = Probe::new(|cx, call, _| match call {
-        Call::Data(input) => {
-            input.take();
-            cx.send(pattern(1000));
-            cx.close();
-        }
-        call => call.by_default(cx),
-    });
-    let mut h = with_limits(probe, limits(Some(10), None));
+    let mut h = with_limits(answers_and_closes(), limits(Some(10), None));
     let client = h.open();
     h.set_room(client, 100);
     h.feed(client, b"x");

@@ -199,6 +199,11 @@ kernel_calls! {
 /// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.
 pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
 
+/// Whether an error is a shortage of descriptors.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Wakes a [`Selector`] from other threads. Several calls may make one event.
 #[derive(Clone)]
 pub(crate) struct Waker(Arc<selector::Waker>);

@@ -45,7 +45,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sluicegate_reactor::fs::{Dir, File, Fs, Metadata};
+use sluicegate_reactor::fs::{Dir, File, Fs, Metadata, is_out_of_descriptors};
 
 use super::{Answered, Method, Reply, Request, Service, Status};
 use cache::Cache;
@@ -212,7 +212,7 @@ impl Files {
     fn open(&mut self, path: &[u8]) -> io::Result<(File, Metadata)> {
         let name = OsStr::from_bytes(path);
         let file = match self.root.open(name) {
-            Err(error) if is_shortage(&error) => {
+            Err(error) if is_out_of_descriptors(&error) => {
                 // The cache must not be what starves the rest of the process.
                 self.cache.clear();
                 self.root.open(name)?
@@ -312,7 +312,7 @@ impl Files {
             | io::ErrorKind::InvalidFilename => Status::NOT_FOUND,
             io::ErrorKind::PermissionDenied => Status::FORBIDDEN,
             // The reactor's listeners log it too, and not once for each request.
-            _ if is_shortage(error) => Status::SERVICE_UNAVAILABLE,
+            _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
             _ if self.is_special(&self.path) => Status::NOT_FOUND,
             _ => {
                 log::warn!("{}: {error}", self.path.escape_ascii());
@@ -328,12 +328,6 @@ impl Files {
         let metadata = self.root.metadata(OsStr::from_bytes(path));
         metadata.is_ok_and(|m| !m.is_file() && !m.is_dir())
     }
-}
-
-/// Whether the process or the system has no descriptor left: `ENFILE` and `EMFILE`, which are the
-/// same numbers on every Unix and no [`io::ErrorKind`].
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 impl Service for Files {
