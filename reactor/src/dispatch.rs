@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
 
-use crate::handler::{ConnId, Context, Handler, HandlerId, Input, Reason, Timeout, Turn};
+use crate::context::{Context, Turn};
+use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Timeout};
 use crate::state::Core;
 
 /// A handler with its sessions, its type forgotten.

@@ -27,6 +27,8 @@
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads.
 
 mod connection;
+mod context;
+mod deadlines;
 mod dispatch;
 mod drive;
 pub mod fs;
@@ -44,9 +46,8 @@ mod sys;
 pub mod testing;
 pub mod timer;
 
-pub use crate::handler::{
-    ConnId, Context, Handler, HandlerId, Input, Peer, Reason, Sent, Timeout, Turn,
-};
+pub use crate::context::{Context, Peer, Turn};
+pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Sent, Timeout};
 pub use crate::ledger::Ledger;
 pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listener::{Listen, ListenerId};

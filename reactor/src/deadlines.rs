@@ -1,0 +1,103 @@
+//! Deadlines of connections: idle, write-stall and their own, all behind one entry in the wheel.
+//!
+//! Moving bytes only writes a tick into the connection. The wheel's entry is looked at when its time
+//! comes, and moved then to the first deadline there is.
+
+use std::time::Duration;
+
+use crate::connection::{Connection, Phase};
+use crate::handler::Timeout;
+use crate::state::Core;
+use crate::timer::Links;
+
+/// One tick of the timing wheel: 2^24 ns, about 17 ms.
+const TICK_SHIFT: u32 = 24;
+
+/// The tick that a time in nanoseconds belongs to.
+pub(crate) fn tick_of(nanos: u64) -> u32 {
+    (nanos >> TICK_SHIFT) as u32
+}
+
+/// Ticks in a duration, rounded up: a deadline may be late by a tick, never early.
+fn ticks(duration: Duration) -> u32 {
+    let nanos = duration.as_nanos() + (1 << TICK_SHIFT) - 1;
+    u32::try_from(nanos >> TICK_SHIFT).unwrap_or(u32::MAX).min(u32::MAX / 4)
+}
+
+/// Whether `tick` has come at `now`; ticks wrap around.
+fn is_due(tick: u32, now: u32) -> bool {
+    now.wrapping_sub(tick) as i32 >= 0
+}
+
+impl Core {
+    /// Reads the clock.
+    pub(crate) fn read_clock(&mut self) {
+        self.now = self.kernel.monotonic();
+        self.tick = tick_of(self.now);
+    }
+
+    /// How long until the wheel has to be looked at; `None` if nothing is in it.
+    pub(crate) fn until_deadline(&self) -> Option<Duration> {
+        let ahead = self.wheel.next()?.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
+        let into_tick = self.now & ((1 << TICK_SHIFT) - 1);
+        Some(Duration::from_nanos((u64::from(ahead) << TICK_SHIFT).saturating_sub(into_tick)))
+    }
+
+    pub(crate) fn set_deadline(&mut self, index: u32, after: Option<Duration>) {
+        let tick = self.tick;
+        if let Some(c) = self.get_mut(index) {
+            // One more tick, since the present one is partly over; 0 stands for none.
+            c.deadline = after.map_or(0, |after| tick.wrapping_add(ticks(after) + 1).max(1));
+            if after.is_some() {
+                self.arm(index);
+            }
+        }
+    }
+
+    /// The first deadline of a connection: when, and which.
+    pub(crate) fn first_deadline(&self, c: &Connection) -> Option<(u32, Timeout)> {
+        let limits = self.limits(c.group);
+        let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
+        let own = (c.deadline != 0).then_some((c.deadline, Timeout::Own));
+        let stall = c.outbound.as_ref().zip(limits.write_stall);
+        let stall = stall.map(|(queue, time)| (after(queue.progress, time), Timeout::WriteStall));
+        let idle = limits.idle.filter(|_| c.phase <= Phase::Closing);
+        let idle = idle.map(|time| (after(c.active, time), Timeout::Idle));
+        let by_distance = |&(tick, _): &(u32, Timeout)| tick.wrapping_sub(self.tick) as i32;
+        [own, stall, idle].into_iter().flatten().min_by_key(by_distance)
+    }
+
+    /// Makes sure that the wheel looks at a connection no later than its first deadline.
+    pub(crate) fn arm(&mut self, index: u32) {
+        let alive = self.get(index).filter(|c| c.phase != Phase::Gone);
+        let Some((due, _)) = alive.and_then(|c| self.first_deadline(c)) else { return };
+        let linked = self.connections.link(index).due();
+        if linked.is_none_or(|at| !is_due(at, due)) {
+            self.wheel.schedule(&mut self.connections, index, due);
+        }
+    }
+
+    /// The deadline of a connection that has passed, if one has; else it is armed again.
+    pub(crate) fn passed_deadline(&mut self, index: u32) -> Option<Timeout> {
+        let alive = self.get(index).filter(|c| c.phase != Phase::Gone)?;
+        let (due, which) = self.first_deadline(alive)?;
+        if !is_due(due, self.tick) {
+            self.arm(index);
+            return None;
+        }
+        self.ledger.timeouts += 1;
+        let tick = self.tick;
+        let c = self.get_mut(index)?;
+        match which {
+            Timeout::Own => c.deadline = 0,
+            Timeout::Idle => c.active = tick,
+            Timeout::WriteStall => {
+                if let Some(queue) = &mut c.outbound {
+                    queue.progress = tick;
+                }
+            }
+        }
+        self.arm(index);
+        Some(which)
+    }
+}
