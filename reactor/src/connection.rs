@@ -92,6 +92,8 @@ impl Flags {
     pub(crate) const OWES_KEPT: Flags = Flags(256);
     /// Owed: `on_eof`.
     pub(crate) const OWES_EOF: Flags = Flags(512);
+    /// The callback that is running wants no more input in this turn.
+    pub(crate) const YIELDED: Flags = Flags(4096);
 
     pub(crate) fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0

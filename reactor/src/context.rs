@@ -106,6 +106,15 @@ impl<'a> Context<'a> {
         self.turn.core.get(self.index).is_some_and(|c| c.wants_input())
     }
 
+    /// Ends this connection's part of the turn: what the callback leaves unconsumed is offered again
+    /// in the next turn, after others had theirs, whether more arrives or not. It is for handlers
+    /// that find more work in one input than they should do at a time; what is left because of it
+    /// is no overrun, and what was sent leaves now.
+    pub fn yield_now(&mut self) {
+        let index = self.index;
+        self.turn.core.yield_now(index);
+    }
+
     /// Ends the sending direction once the queue is empty. See [`Peer::shutdown`].
     pub fn shutdown(&mut self) {
         self.this().shutdown();

@@ -49,6 +49,7 @@ impl Reactor {
         }
         input.calls -= 1;
         c.flags.clear(Flags::WROTE);
+        c.flags.clear(Flags::YIELDED);
         if c.owes_drain() {
             c.drained();
             self.call(index, |handler, core, slot| handler.drain(core, index, slot));
@@ -65,6 +66,9 @@ impl Reactor {
             }
         } else {
             return false;
+        }
+        if self.core.get(index).is_some_and(|c| c.flags.has(Flags::YIELDED)) {
+            input.calls = 0;
         }
         true
     }
@@ -143,7 +147,7 @@ impl Reactor {
             handler.data(core, index, slot, &mut input);
         });
         let consumed = input.consumed();
-        kept.consume(consumed);
+        kept.consume(consumed, &mut core.pool);
         if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
             core.keep(index, kept);
         } else {
@@ -252,7 +256,7 @@ impl Core {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let overrun = kept.len() >= self.groups[c.group as usize].limits.keep;
         c.kept = Some(kept);
-        if overrun && c.wants_input() {
+        if overrun && c.wants_input() && !c.flags.has(Flags::YIELDED) {
             self.fail(index, Reason::Overrun);
         }
     }

@@ -27,8 +27,22 @@ impl Kept {
         self.chunk.bytes()
     }
 
-    pub(crate) fn consume(&mut self, count: usize) {
+    /// Forgets the first `count` bytes. What is left of a large buffer moves to a smaller one, so
+    /// that half a message does not hold the memory of the thousand before it.
+    pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.chunk.advance(count);
+        let needed = self.len() + LEAST_ROOM;
+        // So much smaller that all moves of a buffer's bytes together are fewer than its bytes.
+        if self.len() > 0 && needed <= self.chunk.size() / 8 {
+            self.replace(needed, pool);
+        }
+    }
+
+    /// Moves the bytes to a buffer of at least `size`.
+    fn replace(&mut self, size: usize, pool: &mut Pool) {
+        let mut other = pool.take_whole(size);
+        other.fill(self.chunk.bytes());
+        pool.give(std::mem::replace(&mut self.chunk, other));
     }
 
     /// Where to receive what follows. A full buffer is replaced by one of twice the size, so that
@@ -38,9 +52,7 @@ impl Kept {
             self.chunk.compact();
         }
         if self.chunk.room() < LEAST_ROOM {
-            let mut larger = pool.take_whole(2 * self.chunk.len() + LEAST_ROOM);
-            larger.fill(self.chunk.bytes());
-            pool.give(std::mem::replace(&mut self.chunk, larger));
+            self.replace(2 * self.chunk.len() + LEAST_ROOM, pool);
         }
         self.chunk.spare()
     }
@@ -52,5 +64,28 @@ impl Kept {
     /// Forgets what is left and gives the buffer back.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         pool.give(std::mem::take(&mut self.chunk));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at % 251) as u8).collect()
+    }
+
+    #[test]
+    fn a_little_rest_does_not_hold_a_large_buffer() {
+        let mut pool = Pool::default();
+        let (mut kept, bytes) = (Kept::default(), pattern(500_000));
+        kept.store(&bytes, &mut pool);
+        for end in (0..=499_990).step_by(10) {
+            assert_eq!(kept.bytes()[..10], bytes[end..end + 10], "at {end}");
+            kept.consume(10, &mut pool);
+            let most = (8 * (kept.len() + LEAST_ROOM)).max(4 << 10);
+            assert!(kept.chunk.size() <= most.next_power_of_two(), "{} left", kept.len());
+        }
+        assert_eq!(kept.len(), 0);
     }
 }

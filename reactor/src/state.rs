@@ -280,6 +280,13 @@ impl Core {
         }
     }
 
+    pub(crate) fn yield_now(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::YIELDED);
+            c.flags.set(Flags::OWES_KEPT);
+        }
+    }
+
     pub(crate) fn request_drain(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
             c.flags.set(Flags::WANTS_DRAIN);

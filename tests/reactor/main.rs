@@ -17,3 +17,4 @@ mod panics;
 mod pausing;
 mod probe;
 mod readiness;
+mod yielding;

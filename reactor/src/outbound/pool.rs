@@ -61,6 +61,11 @@ impl Chunk {
         self.end - self.start
     }
 
+    /// How many bytes the buffer holds at most.
+    pub(crate) fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// How many bytes fit behind them.
     pub(crate) fn room(&self) -> usize {
         self.buffer.len() - self.end
