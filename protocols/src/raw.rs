@@ -34,6 +34,11 @@ pub trait Protocol: Sized + 'static {
     /// A connection was accepted.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
+    /// A connection that was not accepted is ready for use: see [`Handler::on_ready`].
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = (cx, session);
+    }
+
     /// Bytes have arrived; all of them are consumed. There is at least one.
     fn on_bytes(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, bytes: &[u8]);
 
@@ -72,6 +77,10 @@ impl<P: Protocol> Handler for Raw<P> {
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> P::Session {
         self.0.on_open(cx)
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut P::Session) {
+        self.0.on_ready(cx, session);
     }
 
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut P::Session, input: &mut Input<'_>) {

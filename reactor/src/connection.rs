@@ -94,6 +94,8 @@ impl Flags {
     pub(crate) const OWES_EOF: Flags = Flags(512);
     /// The callback that is running wants no more input in this turn.
     pub(crate) const YIELDED: Flags = Flags(4096);
+    /// Owed: `on_ready`, before anything else.
+    pub(crate) const OWES_READY: Flags = Flags(8192);
 
     pub(crate) fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
@@ -175,7 +177,8 @@ impl Connection {
     pub(crate) fn is_owed(&self) -> bool {
         match self.phase {
             Phase::Open => {
-                self.can_send()
+                self.flags.has(Flags::OWES_READY)
+                    || self.can_send()
                     || self.can_receive()
                     || self.owes_drain()
                     || self.wants_input()

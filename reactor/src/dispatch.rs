@@ -13,6 +13,7 @@ use crate::state::Core;
 pub(crate) trait Dispatch {
     /// Calls `on_open` and stores the session; says where.
     fn open(&mut self, core: &mut Core, index: u32) -> u32;
+    fn ready(&mut self, core: &mut Core, index: u32, slot: u32);
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>);
     fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
     fn eof(&mut self, core: &mut Core, index: u32, slot: u32);
@@ -86,6 +87,12 @@ impl<H: Handler> Dispatch for Registered<H> {
     fn open(&mut self, core: &mut Core, index: u32) -> u32 {
         let session = self.handler.on_open(&mut Context::new(core, index));
         self.sessions.insert(session) as u32
+    }
+
+    fn ready(&mut self, core: &mut Core, index: u32, slot: u32) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            self.handler.on_ready(&mut Context::new(core, index), session);
+        }
     }
 
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>) {

@@ -50,7 +50,9 @@ impl Reactor {
         input.calls -= 1;
         c.flags.clear(Flags::WROTE);
         c.flags.clear(Flags::YIELDED);
-        if c.owes_drain() {
+        if c.flags.take(Flags::OWES_READY) {
+            self.call(index, |handler, core, slot| handler.ready(core, index, slot));
+        } else if c.owes_drain() {
             c.drained();
             self.call(index, |handler, core, slot| handler.drain(core, index, slot));
         } else if !c.wants_input() {

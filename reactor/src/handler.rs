@@ -35,6 +35,12 @@ pub trait Handler: Sized + 'static {
     /// A connection was accepted. Bytes sent here leave before any are received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
+    /// A connection that this handler did not accept is ready for use: one it asked for is connected.
+    /// Called once, before anything else is for that connection, even if reading is paused.
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = (cx, session);
+    }
+
     /// Bytes have arrived, or the connection reads again after a pause or a full queue and input
     /// was left. What is not consumed is offered again together with what arrives next.
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
