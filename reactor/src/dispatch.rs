@@ -26,31 +26,61 @@ pub(crate) trait Dispatch {
     fn sessions(&self) -> usize;
 }
 
-/// The registered handlers of a reactor.
+/// The handlers of a reactor. A place is empty from its reservation until its handler is installed.
 #[derive(Default)]
-pub(crate) struct Handlers(Vec<Box<dyn Dispatch>>);
+pub(crate) struct Handlers {
+    places: Vec<Option<Box<dyn Dispatch>>>,
+    /// How many places are empty.
+    empty: usize,
+}
 
 impl Handlers {
     pub(crate) fn add<H: Handler>(&mut self, make: impl FnOnce(HandlerId<H>) -> H) -> HandlerId<H> {
-        let index = u8::try_from(self.0.len()).expect("a reactor has at most 256 handlers");
-        let id = HandlerId::new(index);
-        self.0.push(Box::new(Registered { handler: make(id), sessions: Slab::new() }));
+        let id = self.next_id();
+        self.places.push(Some(Registered::boxed(make(id))));
         id
     }
 
+    pub(crate) fn reserve<H: Handler>(&mut self) -> HandlerId<H> {
+        let id = self.next_id();
+        self.places.push(None);
+        self.empty += 1;
+        id
+    }
+
+    pub(crate) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
+        let place = self.places.get_mut(id.index as usize).expect("an id of another reactor");
+        assert!(place.is_none(), "{id:?} has its handler already");
+        *place = Some(Registered::boxed(handler));
+        self.empty -= 1;
+    }
+
+    fn next_id<H: Handler>(&self) -> HandlerId<H> {
+        HandlerId::new(u8::try_from(self.places.len()).expect("a reactor has at most 256 handlers"))
+    }
+
     pub(crate) fn has(&self, index: u8) -> bool {
-        usize::from(index) < self.0.len()
+        usize::from(index) < self.places.len()
+    }
+
+    /// Asserts that nothing can meet an empty place.
+    pub(crate) fn assert_installed(&self) {
+        if self.empty > 0 {
+            let empty = self.places.iter().position(Option::is_none).unwrap_or_default();
+            panic!("HandlerId({empty}) was reserved and its handler never installed");
+        }
     }
 
     pub(crate) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
-        let handler = self.0[id.index as usize].handler();
+        let place = self.places.get_mut(id.index as usize).expect("an id of another reactor");
+        let handler = place.as_mut().expect("reserved, and not installed yet").handler();
         handler.downcast_mut().expect("an id of another reactor")
     }
 
     /// How many sessions there are.
     #[cfg(feature = "testing")]
     pub(crate) fn sessions(&self) -> usize {
-        self.0.iter().map(|handler| handler.sessions()).sum()
+        self.places.iter().flatten().map(|handler| handler.sessions()).sum()
     }
 
     /// Calls a connection's handler. A panic costs the connection, not the turn.
@@ -62,7 +92,7 @@ impl Handlers {
         callback: impl FnOnce(&mut dyn Dispatch, &mut Core, u32) -> R,
     ) -> Option<R> {
         let c = core.get(index)?;
-        let (handler, slot) = (&mut *self.0[c.handler as usize], c.slot);
+        let (handler, slot) = (self.places[c.handler as usize].as_deref_mut()?, c.slot);
         let result = catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *core, slot)));
         if result.is_err() {
             panicked(core, index);
@@ -81,6 +111,12 @@ fn panicked(core: &mut Core, index: u32) {
 struct Registered<H: Handler> {
     handler: H,
     sessions: Slab<H::Session>,
+}
+
+impl<H: Handler> Registered<H> {
+    fn boxed(handler: H) -> Box<dyn Dispatch> {
+        Box::new(Registered { handler, sessions: Slab::new() })
+    }
 }
 
 impl<H: Handler> Dispatch for Registered<H> {

@@ -39,6 +39,7 @@ mod limits;
 mod listener;
 pub mod outbound;
 mod reactor;
+mod registry;
 mod signals;
 mod state;
 mod sys;

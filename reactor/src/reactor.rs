@@ -96,33 +96,6 @@ impl Reactor {
         })
     }
 
-    /// Takes a handler in.
-    ///
-    /// # Panics
-    /// With more than 256 handlers in one reactor.
-    pub fn register<H: Handler>(&mut self, handler: H) -> HandlerId<H> {
-        self.register_with(|_| handler)
-    }
-
-    /// Takes in a handler that is made knowing its own name.
-    ///
-    /// # Panics
-    /// With more than 256 handlers in one reactor.
-    pub fn register_with<H: Handler>(
-        &mut self,
-        make: impl FnOnce(HandlerId<H>) -> H,
-    ) -> HandlerId<H> {
-        self.handlers.add(make)
-    }
-
-    /// A registered handler.
-    ///
-    /// # Panics
-    /// With an id of another reactor.
-    pub fn handler<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
-        self.handlers.get(id)
-    }
-
     /// Listens on the first of the addresses that can be bound; port 0 is any free port.
     ///
     /// # Errors
@@ -208,6 +181,9 @@ impl Reactor {
     ///
     /// # Errors
     /// What waiting for events says; nothing that a peer does.
+    ///
+    /// # Panics
+    /// If a place was [reserved](Reactor::reserve) and has no handler.
     pub fn run(&mut self) -> io::Result<()> {
         let result = loop {
             if self.core.stopping {
@@ -226,7 +202,11 @@ impl Reactor {
     ///
     /// # Errors
     /// What waiting for events says.
+    ///
+    /// # Panics
+    /// If a place was [reserved](Reactor::reserve) and has no handler.
     pub fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        self.handlers.assert_installed();
         self.core.ledger.turns += 1;
         let events = self.core.selector.wait(self.timeout(limit))?;
         self.core.read_clock();

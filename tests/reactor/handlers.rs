@@ -1,7 +1,7 @@
 //! Several handlers in one reactor, and connections that reach each other.
 
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Reactor};
 
 use crate::probe::{Call, Probe, log};
 
@@ -100,4 +100,48 @@ fn what_a_connection_says_to_others_as_it_closes_leaves_in_the_next_turn_at_the_
         h.turn();
         assert_eq!(h.sent(stays), b"it has gone");
     });
+}
+
+#[test]
+fn a_listener_can_name_a_handler_that_is_installed_later() {
+    let mut h = Harness::build(
+        &Listen::default(),
+        |_| {},
+        |reactor| {
+            let late = reactor.reserve::<Word>();
+            let early = reactor.register(Word("early"));
+            reactor.listen("127.0.0.1:81", &Listen::default(), late).unwrap();
+            reactor.install(late, Word("late"));
+            assert_eq!(reactor.handler(early).0, "early");
+            late
+        },
+    );
+    let client = h.open();
+    h.feed(client, b"?");
+    assert_eq!(h.sent(client), b"late");
+}
+
+#[test]
+#[should_panic(expected = "HandlerId(1) was reserved and its handler never installed")]
+fn a_reactor_does_not_run_with_a_place_that_is_only_reserved() {
+    let mut h = Harness::new(Word("installed"));
+    let _never = h.reactor().reserve::<Word>();
+    h.open();
+}
+
+#[test]
+#[should_panic(expected = "HandlerId(0) has its handler already")]
+fn a_place_takes_one_handler() {
+    let mut reactor = Reactor::new().unwrap();
+    let id = reactor.reserve::<Word>();
+    reactor.install(id, Word("first"));
+    reactor.install(id, Word("second"));
+}
+
+#[test]
+#[should_panic(expected = "reserved, and not installed yet")]
+fn a_handler_that_is_not_installed_cannot_be_looked_at() {
+    let mut reactor = Reactor::new().unwrap();
+    let id = reactor.reserve::<Word>();
+    reactor.handler(id);
 }
