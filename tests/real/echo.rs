@@ -17,7 +17,7 @@ fn start() -> Server {
 }
 
 /// A connection whose buffers in the kernel are small, so that what is sent and received is short.
-fn narrow(server: &Server) -> TcpStream {
+pub(crate) fn narrow(server: &Server) -> TcpStream {
     const BUFFER: usize = 16 << 10;
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(BUFFER).expect("an option");
@@ -53,7 +53,7 @@ fn receive_split(mut stream: &TcpStream, random: &mut Random) -> Vec<u8> {
 }
 
 /// Sends and receives at the same time, and compares.
-fn exchange(stream: &TcpStream, len: usize, seed: u64) {
+pub(crate) fn exchange(stream: &TcpStream, len: usize, seed: u64) {
     let sent = noise(len, seed);
     let received = thread::scope(|scope| {
         scope.spawn(|| send_split(stream, &sent, &mut Random::new(seed)));

@@ -7,6 +7,8 @@
 mod browser;
 mod client;
 mod echo;
+#[cfg(target_os = "linux")]
+mod faults;
 mod http;
 mod load;
 #[cfg(target_os = "linux")]
@@ -16,3 +18,5 @@ mod random;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod temp;
+#[cfg(target_os = "linux")]
+mod traced;

@@ -40,6 +40,16 @@ impl Process {
         self.0.stdout.take().expect("a pipe, taken once")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends it a signal, named as for `kill(1)`.
+    pub(crate) fn signal(&self, name: &str) {
+        let killed = run(Command::new("kill").args(["-s", name, &self.pid().to_string()]));
+        assert_eq!(killed.code, Some(0), "{killed:?}");
+    }
+
     /// Waits until it has ended; its exit code, unless a signal has killed it.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let ended = || self.0.try_wait().expect("a child");
@@ -154,9 +164,7 @@ impl Server {
 
     /// Sends it a signal, named as for `kill(1)`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let killed = run(Command::new("kill").args(["-s", name, &pid]));
-        assert_eq!(killed.code, Some(0), "{killed:?}");
+        self.process.signal(name);
     }
 
     /// Waits until it has ended; its exit code, unless a signal has killed it.
@@ -165,8 +173,16 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.process.0.id()
+        self.process.pid()
     }
+}
+
+/// Whether a signal has stopped a process.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let state = stat.rsplit_once(") ").expect("a state after the name").1;
+    state.starts_with(['T', 't'])
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

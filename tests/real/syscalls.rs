@@ -3,20 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::Command;
 
 use crate::client::Client;
-use crate::process::{Server, eventually, has, path_of, run, skip};
+use crate::process::{eventually, is_stopped};
 use crate::random::noise;
 use crate::temp::TempDir;
-
-/// A traced example.
-struct Traced {
-    server: Server,
-    trace: PathBuf,
-    _dir: TempDir,
-}
+use crate::traced::Traced;
 
 /// A call as strace prints it.
 #[derive(Debug)]
@@ -26,34 +18,9 @@ struct Call {
     text: String,
 }
 
-impl Traced {
-    /// Starts an example under strace, unless there is none or it is forbidden here.
-    fn start(name: &str, arguments: &[&str]) -> Option<Traced> {
-        let may = has("strace")
-            && (run(Command::new("strace").args(["-o", "/dev/null", "true"])).code == Some(0)
-                || skip("strace must not trace"));
-        if !may {
-            return None;
-        }
-        let dir = TempDir::new();
-        let trace = dir.path().join("trace");
-        let mut strace = Command::new("strace");
-        // With -D the example is our child, and strace its.
-        strace.args(["-D", "-f", "-s", "100", "-o"]).arg(&trace).arg(path_of(name));
-        let server = Server::start(strace.args(arguments));
-        Some(Traced { server, trace, _dir: dir })
-    }
-
-    /// Ends the example; all it has called.
-    fn calls(mut self) -> Vec<Call> {
-        self.server.signal("TERM");
-        assert_eq!(self.server.wait(), Some(0));
-        let trace = eventually("the end of the trace", || {
-            let trace = fs::read_to_string(&self.trace).ok()?;
-            trace.ends_with("+++ exited with 0 +++\n").then_some(trace)
-        });
-        trace.lines().filter_map(call).collect()
-    }
+/// Ends the example; all it has called.
+fn calls(traced: Traced) -> Vec<Call> {
+    traced.end().lines().filter_map(call).collect()
 }
 
 /// A line without the thread's number; signals and ends are none.
@@ -116,7 +83,7 @@ fn exchange(stream: &mut (impl Read + Write), message: &[u8]) {
 
 #[test]
 fn an_echo_is_one_wait_one_receive_and_one_send() {
-    let Some(traced) = Traced::start("echo", &[]) else { return };
+    let Some(traced) = Traced::start(&[], "echo", &[]) else { return };
     let mut stream = traced.server.connect();
     let sizes = [1, 64, 1000, 4096, 5000, 16 << 10];
     exchange(&mut stream, b"mark-begin");
@@ -124,7 +91,7 @@ fn an_echo_is_one_wait_one_receive_and_one_send() {
         exchange(&mut stream, &noise(size, 1));
     }
     exchange(&mut stream, b"mark-end");
-    let calls = traced.calls();
+    let calls = calls(traced);
     let steady = between(&calls, "mark-begin", "mark-end");
     // One more wait: for the mark.
     let expected = [("recvfrom", sizes.len()), ("send", sizes.len()), ("wait", sizes.len() + 1)];
@@ -134,7 +101,7 @@ fn an_echo_is_one_wait_one_receive_and_one_send() {
 #[test]
 fn messages_that_come_together_share_one_wait() {
     const CLIENTS: usize = 16;
-    let Some(traced) = Traced::start("echo", &[]) else { return };
+    let Some(traced) = Traced::start(&[], "echo", &[]) else { return };
     let mut streams: Vec<_> = (0..CLIENTS).map(|_| traced.server.connect()).collect();
     streams.iter_mut().for_each(|stream| exchange(stream, b"warm"));
     exchange(&mut streams[0], b"mark-begin");
@@ -144,28 +111,22 @@ fn messages_that_come_together_share_one_wait() {
     traced.server.signal("CONT");
     streams.iter_mut().for_each(|s| s.read_exact(&mut [0; 7]).expect("as many bytes"));
     exchange(&mut streams[0], b"mark-end");
-    let calls = traced.calls();
+    let calls = calls(traced);
     let steady = between(&calls, "mark-begin", "mark-end");
     let expected = [("recvfrom", CLIENTS), ("send", CLIENTS), ("wait", 2)];
     assert_eq!(counts(steady), BTreeMap::from(expected), "{steady:#?}");
 }
 
-fn is_stopped(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
-    let state = stat.rsplit_once(") ").expect("a state after the name").1;
-    state.starts_with(['T', 't'])
-}
-
 #[test]
 fn a_connection_is_registered_once_and_never_again() {
     const CLIENTS: usize = 10;
-    let Some(traced) = Traced::start("echo", &[]) else { return };
+    let Some(traced) = Traced::start(&[], "echo", &[]) else { return };
     for _ in 0..CLIENTS {
         let mut stream = traced.server.connect();
         exchange(&mut stream, b"one");
         exchange(&mut stream, b"another");
     }
-    let calls = traced.calls();
+    let calls = calls(traced);
     let accepted = calls.iter().position(|c| c.name == "accept4" && c.result() >= 0);
     let (before, after) = calls.split_at(accepted.expect("an accepted connection"));
     assert!(before.iter().any(|c| c.name == "epoll_ctl"));
@@ -187,7 +148,7 @@ fn requests(flags: &[&str], len: usize, expected: impl Fn(&[Call]) -> Result<(),
     fs::write(dir.path().join("mark"), "").expect("a file");
     fs::write(dir.path().join("file"), noise(len, 1)).expect("a file");
     let root = dir.path().to_str().expect("a path of characters");
-    let Some(traced) = Traced::start("http", &[&[root], flags].concat()) else { return };
+    let Some(traced) = Traced::start(&[], "http", &[&[root], flags].concat()) else { return };
     let mut client = Client::new(&traced.server);
     for series in 0..SERIES {
         client.get("/file");
@@ -199,7 +160,7 @@ fn requests(flags: &[&str], len: usize, expected: impl Fn(&[Call]) -> Result<(),
         }
         client.get(&format!("/mark?end-{series}-"));
     }
-    let calls = traced.calls();
+    let calls = calls(traced);
     let outcomes = (0..SERIES).map(|series| {
         let (begin, end) = (format!("mark?begin-{series}-"), format!("mark?end-{series}-"));
         expected(between(&calls, &begin, &end))
