@@ -59,7 +59,8 @@ impl Server {
             let limits = Limits { files: transfer, ..Limits::default() };
             let listen = Listen { limits, ..Listen::default() };
             let listener = reactor.listen("127.0.0.1:0", &listen, site).expect("a free port");
-            tell.send((reactor.local_address(listener), reactor.stopper())).expect("the test");
+            let address = reactor.local_address(listener).ip_and_port().expect("an IP address");
+            tell.send((address, reactor.stopper())).expect("the test");
             reactor.run().expect("a run without errors");
         });
         let (address, stopper) = told.recv().expect("a server");

@@ -1,6 +1,6 @@
 //! What the benches have in common: a reactor with clients of its own over loopback.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use sluicegate_reactor::{Handler, Limits, Listen, Reactor};
@@ -34,7 +34,7 @@ impl Server {
 }
 
 /// A client that does not hold back what it writes.
-pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: impl ToSocketAddrs) -> TcpStream {
     let client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();
     client

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
-use sluicegate_reactor::{Handler, HandlerId, Listen, Reactor};
+use sluicegate_reactor::{Address, Handler, HandlerId, Listen, Reactor};
 
 /// Where a server listens.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ impl Server {
         mut reactor: Reactor,
         handler: HandlerId<H>,
         listen: &Listen,
-        describe: impl FnOnce(std::net::SocketAddr) -> String,
+        describe: impl FnOnce(&Address) -> String,
     ) -> Result<(), Failure> {
         let listener = reactor.listen((self.bind, self.port), listen, handler)?;
         reactor.stop_on_signals()?;

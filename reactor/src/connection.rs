@@ -86,6 +86,8 @@ impl Flags {
     pub(crate) const WANTS_DRAIN: Flags = Flags(1024);
     /// Something was written through since the last callback began.
     pub(crate) const WROTE: Flags = Flags(2048);
+    /// A Unix socket: see [`Connection::short_means_empty`].
+    pub(crate) const UNIX: Flags = Flags(32768);
     /// Owed: `on_drain`.
     pub(crate) const OWES_DRAIN: Flags = Flags(128);
     /// Owed: `on_data` with what was kept.
@@ -193,9 +195,12 @@ impl Connection {
 
     /// Whether a receive of fewer bytes than asked for means that the socket is empty. With an end
     /// of stream or an error behind the bytes, or urgent data between them, it does not, and no
-    /// further edge would come (`tcp(7)`; on Linux 6.1 a receive stops at the urgent mark).
+    /// further edge would come (`tcp(7)`; on Linux 6.1 a receive stops at the urgent mark). A
+    /// receive from a Unix socket stops wherever a descriptor was passed (`unix(7)`), of which no
+    /// event tells: only `EAGAIN` means that it is empty.
     pub(crate) fn short_means_empty(&self) -> bool {
-        !self.ready.any(Ready::READ_END.and(Ready::HANGUP).and(Ready::URGENT))
+        !self.flags.has(Flags::UNIX)
+            && !self.ready.any(Ready::READ_END.and(Ready::HANGUP).and(Ready::URGENT))
     }
 
     pub(crate) fn pending(&self) -> u64 {

@@ -1,10 +1,10 @@
 //! What a handler can call.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::fs::Fs;
 use crate::handler::{ConnId, Sent};
 use crate::ledger::Ledger;
@@ -166,11 +166,11 @@ impl<'a> Context<'a> {
         self.turn.core.get(self.index).map_or(0, |c| c.sent)
     }
 
-    /// The address of the other end.
+    /// The address of the other end; that of a Unix socket's client rarely has a name.
     ///
     /// # Errors
     /// What `getpeername(2)` says, such as `NotConnected` after a reset.
-    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+    pub fn peer_address(&self) -> io::Result<Address> {
         self.turn.core.kernel.peer_address(self.turn.core.socket(self.index)?)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// What `getsockname(2)` says.
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
+    pub fn local_address(&self) -> io::Result<Address> {
         self.turn.core.kernel.local_address(self.turn.core.socket(self.index)?)
     }
 }

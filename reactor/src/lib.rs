@@ -16,6 +16,7 @@
 //! | what to implement, and what can be called | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
 //! | listening | [`Listen`] |
+//! | where a socket is bound or connected | [`Address`] |
 //! | files beneath a directory | [`fs`] |
 //! | deadlines | [`timer`] |
 //! | what was done, in numbers | [`Ledger`] |
@@ -26,6 +27,7 @@
 //!
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads.
 
+mod address;
 mod connection;
 mod context;
 mod deadlines;
@@ -47,6 +49,7 @@ mod sys;
 pub mod testing;
 pub mod timer;
 
+pub use crate::address::Address;
 pub use crate::context::{Context, Peer, Turn};
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Sent, Timeout};
 pub use crate::ledger::Ledger;

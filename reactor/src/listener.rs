@@ -1,9 +1,10 @@
 //! Accepting connections, within limits.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::Address;
+use crate::connection::Flags;
 use crate::limits::Limits;
 use crate::state::Core;
 use crate::sys::{Fd, Ready};
@@ -58,7 +59,7 @@ pub(crate) struct Group {
 
 pub(crate) struct Listener {
     pub(crate) socket: Fd,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
     accept_budget: u32,
@@ -84,7 +85,7 @@ enum Accepted {
 impl Listener {
     pub(crate) fn new(
         socket: Fd,
-        address: SocketAddr,
+        address: Address,
         handler: u8,
         group: u16,
         listen: &Listen,
@@ -111,6 +112,7 @@ impl Listener {
 
     /// Accepts within the budget. New connections are handed to `opened`.
     pub(crate) fn accept(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
+        let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
         let mut lost = 0;
         for _ in 0..self.accept_budget {
             if self.wait(core) != Some(0) {
@@ -119,7 +121,7 @@ impl Listener {
             match self.accept_one(core) {
                 Accepted::Socket(socket) => {
                     core.ledger.accepted += 1;
-                    match core.adopt(socket, self.group, self.handler) {
+                    match core.adopt(socket, self.group, self.handler, flags) {
                         Ok(id) => opened.push(id.index),
                         // No memory for it, or max_user_watches reached, epoll(7).
                         Err(error) => {

@@ -12,11 +12,12 @@
 //! A place is not used again before the turn is over, so no event of the turn can reach a successor.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::connection::Flags;
 use crate::dispatch::{Dispatch, Handlers};
 use crate::fs::Fs;
@@ -144,8 +145,8 @@ impl Reactor {
     /// # Panics
     /// When the reactor has run and stopped, which closed its listeners.
     #[must_use]
-    pub fn local_address(&self, listener: ListenerId) -> SocketAddr {
-        self.listeners[listener.0 as usize].address
+    pub fn local_address(&self, listener: ListenerId) -> &Address {
+        &self.listeners[listener.0 as usize].address
     }
 
     /// The file system.

@@ -105,12 +105,19 @@ impl Core {
     }
 
     /// Takes up a socket: registers it and gives it a place.
-    pub(crate) fn adopt(&mut self, socket: Fd, group: u16, handler: u8) -> io::Result<ConnId> {
+    pub(crate) fn adopt(
+        &mut self,
+        socket: Fd,
+        group: u16,
+        handler: u8,
+        flags: Flags,
+    ) -> io::Result<ConnId> {
         let generation = self.next_generation;
         let index = self.connections.0.vacant_key() as u32;
         self.selector.add_stream(socket, token(index, generation))?;
         self.next_generation = generation.wrapping_add(1);
-        let connection = Connection::new(socket, generation, group, handler, self.tick);
+        let mut connection = Connection::new(socket, generation, group, handler, self.tick);
+        connection.flags = flags;
         self.connections.0.insert(connection);
         self.groups[group as usize].open += 1;
         self.arm(index);

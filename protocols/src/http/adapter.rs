@@ -94,7 +94,8 @@ impl<S: Service> Handler for Http<S> {
     type Session = Session;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
-        let journal = self.service.wants_log().then(|| Journal::new(cx.peer_address().ok()));
+        let peer = || cx.peer_address().ok().and_then(|address| address.ip_and_port());
+        let journal = self.service.wants_log().then(|| Journal::new(peer()));
         Session { stage: Stage::start(), requests: 0, timed: false, journal: journal.map(Box::new) }
     }
 

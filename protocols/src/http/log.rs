@@ -36,7 +36,7 @@ const MOST_BYTES: usize = 64 << 10;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The client's address, if it was known.
+    /// The client's address, if it was known; none on a Unix socket.
     pub peer: Option<SocketAddr>,
     /// When the request was answered, in seconds since 1970.
     pub time: u64,

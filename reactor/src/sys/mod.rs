@@ -21,7 +21,7 @@
 //! an epoll registration alive beyond that (`epoll(7)`, question 6). An event says what *may* have
 //! changed since the last one; merged and spurious events are allowed, lost ones are not. After
 //! [`Kernel::recv`] or a send reported `WouldBlock`, an edge follows when that changes; after a
-//! short receive, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
+//! short receive on TCP, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
 //! [`Ready::URGENT`] since the last `WouldBlock`. No edge is promised after anything else; in
 //! particular not after a short send.
 //!
@@ -37,8 +37,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
+mod address;
 mod dir;
 mod sendfile;
 mod signal;
@@ -54,6 +56,7 @@ mod selector;
 #[cfg(feature = "testing")]
 pub(crate) mod sim;
 
+pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
 pub(crate) use signal::on_termination;
 
 /// A descriptor: a number of the operating system or of the simulated kernel.
@@ -151,9 +154,9 @@ kernel_calls! {
     /// the connection that would have been accepted is `ErrorKind::ConnectionAborted`.
     unix::accept(listener: Fd) -> io::Result<Fd>;
     /// The address a socket is bound to.
-    unix::local_address(socket: Fd) -> io::Result<SocketAddr>;
+    address::local_address(socket: Fd) -> io::Result<Address>;
     /// The address of the other end.
-    unix::peer_address(socket: Fd) -> io::Result<SocketAddr>;
+    address::peer_address(socket: Fd) -> io::Result<Address>;
     /// Closes a descriptor. A socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).

@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Event, Fd, More, Ready};
+use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
 mod client;
@@ -148,7 +149,7 @@ impl World {
     ///
     /// # Panics
     /// If nothing listens there.
-    pub(crate) fn script_accept(&self, address: SocketAddr, steps: impl IntoIterator<Item = Step>) {
+    pub(crate) fn script_accept(&self, address: &Address, steps: impl IntoIterator<Item = Step>) {
         let mut state = self.0.borrow_mut();
         let (_, listener) = state.table.listener_at(address).expect("nothing listens there");
         listener.script.extend(steps);
@@ -189,7 +190,8 @@ impl World {
             address.set_port(state.next_port);
             state.next_port += 1;
         }
-        if state.table.listens_on(address) {
+        let address = Address::from(address);
+        if state.table.listens_on(&address) {
             return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
         }
         state.table.insert(Object::Listener(Listener::new(address, backlog)))
@@ -213,16 +215,16 @@ impl World {
         Ok(fd)
     }
 
-    pub(crate) fn local_address(&self, socket: Fd) -> io::Result<SocketAddr> {
+    pub(crate) fn local_address(&self, socket: Fd) -> io::Result<Address> {
         let state = &mut *self.0.borrow_mut();
         if let Some(Object::Listener(listener)) = state.table.object(socket) {
-            return Ok(listener.address);
+            return Ok(listener.address.clone());
         }
         let stream = state.stream_index(socket);
-        Ok(state.streams[stream].local)
+        Ok(state.streams[stream].local.clone())
     }
 
-    pub(crate) fn peer_address(&self, socket: Fd) -> io::Result<SocketAddr> {
+    pub(crate) fn peer_address(&self, socket: Fd) -> io::Result<Address> {
         self.with_socket(socket, |stream, _| stream.peer_address())
     }
 

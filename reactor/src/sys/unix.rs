@@ -139,19 +139,6 @@ fn accept_error(error: io::Error) -> io::Error {
     }
 }
 
-pub(super) fn local_address(socket: Fd) -> io::Result<SocketAddr> {
-    ip_address(&SockRef::from(&borrow(&socket)).local_addr()?)
-}
-
-pub(super) fn peer_address(socket: Fd) -> io::Result<SocketAddr> {
-    ip_address(&SockRef::from(&borrow(&socket)).peer_addr()?)
-}
-
-fn ip_address(address: &SockAddr) -> io::Result<SocketAddr> {
-    let not_ip = || io::Error::new(io::ErrorKind::Unsupported, "not an address of IP");
-    address.as_socket().ok_or_else(not_ip)
-}
-
 /// The result says nothing that can be acted on. In particular, an `EINTR` must not be answered
 /// with a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
 /// its number may by then be that of a file which another thread has just opened.

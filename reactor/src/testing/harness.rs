@@ -5,6 +5,7 @@ use std::ops::DerefMut;
 use std::time::Duration;
 
 use super::checks::{self, NothingOpen};
+use crate::address::Address;
 use crate::handler::{Handler, HandlerId};
 use crate::ledger::Ledger;
 use crate::listener::{Listen, ListenerId};
@@ -154,7 +155,7 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// As [`open`](Harness::open).
     pub fn open_at(&mut self, listener: ListenerId) -> Client {
-        let address = self.reactor.local_address(listener);
+        let address = self.reactor.local_address(listener).clone();
         let client = self.world.connect(address).expect("a listener with room in its backlog");
         self.clients.push(client);
         self.run();
@@ -244,7 +245,7 @@ impl<H: Handler> Harness<H> {
 
     /// The address of a client, as its server sees it.
     #[must_use]
-    pub fn address(&self, client: Client) -> SocketAddr {
+    pub fn address(&self, client: Client) -> Address {
         self.client(client).address()
     }
 
@@ -274,7 +275,7 @@ impl<H: Handler> Harness<H> {
 
     /// Says how the next accepts go, one step a call, on the listener of [`open`](Harness::open).
     pub fn script_accept(&mut self, steps: impl IntoIterator<Item = Step>) {
-        self.world.script_accept(ADDRESS, steps);
+        self.world.script_accept(&ADDRESS.into(), steps);
     }
 
     /// Makes an event for a connection although nothing has happened on it.

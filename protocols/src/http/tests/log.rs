@@ -55,7 +55,7 @@ fn row_38_one_line_for_each_answer_in_the_combined_format() {
         "GET /13 HTTP/1.1\r\nHost: h\r\nReferer: http://a/\r\nUser-Agent: b \"c\"\r\n\r\n\
          HEAD /13 HTTP/1.1\r\nHost: h\r\n\r\n",
     );
-    let address = h.address(client).ip().to_string();
+    let address = h.address(client).ip().unwrap().to_string();
     {
         let lines = lines.borrow();
         assert!(lines[0].starts_with(&format!("{address} - - [")), "{}", lines[0]);

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::SocketAddr as UnixSocketAddr;
 
+use super::Address;
 #[cfg(test)]
 use super::{Fd, Object};
 use super::{State, Step, Stream, World};
@@ -25,16 +27,18 @@ impl World {
     ///
     /// # Errors
     /// `ConnectionRefused` if nothing listens there or the backlog is full.
-    pub(crate) fn connect(&self, to: SocketAddr) -> io::Result<Client> {
+    pub(crate) fn connect(&self, to: impl Into<Address>) -> io::Result<Client> {
+        let to = to.into();
         let state = &mut *self.0.borrow_mut();
         let stream = state.streams.len();
         let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);
-        let (fd, listener) = state.table.listener_at(to).ok_or_else(refused)?;
+        let (fd, listener) = state.table.listener_at(&to).ok_or_else(refused)?;
         if listener.is_full() {
             return Err(refused());
         }
         listener.backlog.push_back(stream);
-        state.streams.push(Stream::new(to, client_address(stream)));
+        let client = client_address(&to, stream);
+        state.streams.push(Stream::new(to, client));
         state.edge(fd);
         Ok(Client { world: self.clone(), stream })
     }
@@ -46,17 +50,22 @@ impl World {
     #[cfg(test)]
     pub(crate) fn stream(&self) -> io::Result<(Fd, Client)> {
         let state = &mut *self.0.borrow_mut();
-        let stream = state.streams.len();
+        let (stream, local) = (state.streams.len(), Address::from(NO_LISTENER));
+        let client = client_address(&local, stream);
         let fd = state.table.insert(Object::Stream(stream))?;
-        state.streams.push(Stream::new(NO_LISTENER, client_address(stream)));
+        state.streams.push(Stream::new(local, client));
         state.streams[stream].fd = Some(fd);
         Ok((fd, Client { world: self.clone(), stream }))
     }
 }
 
-fn client_address(stream: usize) -> SocketAddr {
+/// Of the same kind as the server's; one of a Unix socket has no name.
+fn client_address(server: &Address, stream: usize) -> Address {
+    if server.is_unix() {
+        return UnixSocketAddr::from_pathname("").expect("no path is no name").into();
+    }
     let port = CLIENT_PORTS.start() + (stream % CLIENT_PORTS.len()) as u16;
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
 }
 
 impl Client {
@@ -124,7 +133,7 @@ impl Client {
     }
 
     /// The client's address, the peer's for the server.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> Address {
         self.change(|stream| stream.client_address())
     }
 

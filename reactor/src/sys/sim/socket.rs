@@ -1,13 +1,12 @@
-//! Sockets: one TCP stream with both of its directions, and the listener before it.
+//! Sockets: one TCP or Unix stream with both of its directions, and the listener before it.
 //!
 //! A stream is a state machine. Every method that changes it sets [`Stream::edge`] if the kernel
 //! would wake a selector; who called the method queues the edge.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
-use std::net::SocketAddr;
 
-use super::{Fd, More, Ready, Script};
+use super::{Address, Fd, More, Ready, Script};
 
 /// How many bytes a stream takes before its client takes some, unless told otherwise.
 const DEFAULT_SEND_CAPACITY: usize = 256 * 1024;
@@ -39,8 +38,8 @@ enum ClientSide {
 pub(super) struct Stream {
     /// The server's descriptor: none before it is accepted and after it is closed.
     pub(super) fd: Option<Fd>,
-    pub(super) local: SocketAddr,
-    peer: SocketAddr,
+    pub(super) local: Address,
+    peer: Address,
     /// Sent by the client, not yet received.
     inbox: VecDeque<u8>,
     /// Where in `inbox` an urgent byte was; like TCP it knows of the last one only.
@@ -63,7 +62,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(local: SocketAddr, peer: SocketAddr) -> Stream {
+    pub(super) fn new(local: Address, peer: Address) -> Stream {
         Stream {
             fd: None,
             local,
@@ -124,11 +123,11 @@ impl Stream {
 
 /// The server's calls.
 impl Stream {
-    pub(super) fn peer_address(&self) -> io::Result<SocketAddr> {
+    pub(super) fn peer_address(&self) -> io::Result<Address> {
         if self.is_over() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
-        Ok(self.peer)
+        Ok(self.peer.clone())
     }
 
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -143,7 +142,7 @@ impl Stream {
             let count = there.min(limit);
             self.inbox.read_exact(&mut buffer[..count])?;
             self.urgent = self.urgent.map(|at| at - count);
-            self.edge |= count < there;
+            self.edge |= count < there && !self.local.is_unix();
             return Ok(count);
         }
         match self.client {
@@ -267,8 +266,8 @@ impl Stream {
         self.server
     }
 
-    pub(super) fn client_address(&self) -> SocketAddr {
-        self.peer
+    pub(super) fn client_address(&self) -> Address {
+        self.peer.clone()
     }
 
     pub(super) fn unread(&self) -> usize {
@@ -285,7 +284,7 @@ impl Stream {
 }
 
 pub(super) struct Listener {
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     limit: usize,
     /// Streams that wait to be accepted, oldest first.
     pub(super) backlog: VecDeque<usize>,
@@ -293,7 +292,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn new(address: SocketAddr, backlog: u32) -> Listener {
+    pub(super) fn new(address: Address, backlog: u32) -> Listener {
         let limit = backlog.max(1) as usize;
         Listener { address, limit, backlog: VecDeque::new(), script: Script::default() }
     }
@@ -303,9 +302,9 @@ impl Listener {
     }
 
     /// Whether a client that connects to `address` comes here.
-    pub(super) fn is_reached_by(&self, address: SocketAddr) -> bool {
-        self.address == address
-            || (self.address.port() == address.port() && self.address.ip().is_unspecified())
+    pub(super) fn is_reached_by(&self, address: &Address) -> bool {
+        let every_ip = self.address.ip().is_some_and(|ip| ip.is_unspecified());
+        self.address == *address || every_ip && self.address.port() == address.port()
     }
 
     pub(super) fn ready(&self) -> Ready {

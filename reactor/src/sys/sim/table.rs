@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
 
-use super::{Fd, Inode, Listener};
+use super::{Address, Fd, Inode, Listener};
 
 /// The lowest number: 0, 1 and 2 are taken, as in every process.
 const FIRST: Fd = 3;
@@ -111,16 +110,16 @@ impl Table {
     }
 
     /// The listener that a client comes to which connects to `address`.
-    pub(super) fn listener_at(&mut self, address: SocketAddr) -> Option<(Fd, &mut Listener)> {
+    pub(super) fn listener_at(&mut self, address: &Address) -> Option<(Fd, &mut Listener)> {
         self.open.iter_mut().find_map(|(fd, (object, _))| match object {
             Object::Listener(listener) if listener.is_reached_by(address) => Some((*fd, listener)),
             _ => None,
         })
     }
 
-    pub(super) fn listens_on(&self, address: SocketAddr) -> bool {
+    pub(super) fn listens_on(&self, address: &Address) -> bool {
         let mut objects = self.open.values().map(|(object, _)| object);
-        objects.any(|object| matches!(object, Object::Listener(l) if l.address == address))
+        objects.any(|object| matches!(object, Object::Listener(l) if l.address == *address))
     }
 
     pub(super) fn count(&self) -> OpenDescriptors {
