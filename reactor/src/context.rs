@@ -99,11 +99,12 @@ impl<'a> Context<'a> {
         self.this().resume();
     }
 
-    /// Whether input is wanted right now: not paused, the queue not full, not closing. A loop over
+    /// Whether input is wanted right now: not paused, the queue not full, not closing, not handed over. A loop over
     /// messages in one input should stop when this turns false; the rest is offered again later.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.turn.core.get(self.index).is_some_and(|c| c.wants_input())
+        let core = &self.turn.core;
+        core.hand_overs.is_empty() && core.get(self.index).is_some_and(|c| c.wants_input())
     }
 
     /// Ends this connection's part of the turn: what the callback leaves unconsumed is offered again

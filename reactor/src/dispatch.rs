@@ -5,14 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
 
+use crate::connection::Flags;
 use crate::context::{Context, Turn};
 use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Timeout};
 use crate::state::Core;
 
 /// A handler with its sessions, its type forgotten.
 pub(crate) trait Dispatch {
-    /// Calls `on_open` and stores the session; says where.
-    fn open(&mut self, core: &mut Core, index: u32) -> u32;
+    /// Calls `on_open` and gives the connection its session.
+    fn open(&mut self, core: &mut Core, index: u32);
     fn ready(&mut self, core: &mut Core, index: u32, slot: u32);
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>);
     fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
@@ -20,7 +21,8 @@ pub(crate) trait Dispatch {
     fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout);
     /// Takes the session out and calls `on_close`.
     fn close(&mut self, core: &mut Core, id: ConnId, slot: u32, why: Reason);
-    fn handler(&mut self) -> &mut dyn Any;
+    /// The [`Registered`] that it is.
+    fn any(&mut self) -> &mut dyn Any;
     /// How many sessions there are.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
@@ -72,9 +74,18 @@ impl Handlers {
     }
 
     pub(crate) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
+        &mut self.registered(id).handler
+    }
+
+    /// Gives a handler a session, and says where it is.
+    pub(crate) fn store<H: Handler>(&mut self, id: HandlerId<H>, session: H::Session) -> u32 {
+        self.registered(id).sessions.insert(session) as u32
+    }
+
+    fn registered<H: Handler>(&mut self, id: HandlerId<H>) -> &mut Registered<H> {
         let place = self.places.get_mut(id.index as usize).expect("an id of another reactor");
-        let handler = place.as_mut().expect("reserved, and not installed yet").handler();
-        handler.downcast_mut().expect("an id of another reactor")
+        let handler = place.as_mut().expect("reserved, and not installed yet");
+        handler.any().downcast_mut().expect("an id of another reactor")
     }
 
     /// How many sessions there are.
@@ -97,12 +108,16 @@ impl Handlers {
         if result.is_err() {
             panicked(core, index);
         }
+        if !core.hand_overs.is_empty() {
+            self.hand_over(core, index);
+        }
         result.ok()
     }
 }
 
+/// Notes that the connection's handler has panicked.
 #[cold]
-fn panicked(core: &mut Core, index: u32) {
+pub(crate) fn panicked(core: &mut Core, index: u32) {
     core.ledger.panics += 1;
     log::error!("a handler panicked; its connection is closed");
     core.fail(index, Reason::Panicked);
@@ -120,9 +135,12 @@ impl<H: Handler> Registered<H> {
 }
 
 impl<H: Handler> Dispatch for Registered<H> {
-    fn open(&mut self, core: &mut Core, index: u32) -> u32 {
+    fn open(&mut self, core: &mut Core, index: u32) {
         let session = self.handler.on_open(&mut Context::new(core, index));
-        self.sessions.insert(session) as u32
+        if let Some(c) = core.get_mut(index) {
+            c.slot = self.sessions.insert(session) as u32;
+            c.flags.set(Flags::SESSION);
+        }
     }
 
     fn ready(&mut self, core: &mut Core, index: u32, slot: u32) {
@@ -161,8 +179,8 @@ impl<H: Handler> Dispatch for Registered<H> {
         }
     }
 
-    fn handler(&mut self) -> &mut dyn Any {
-        &mut self.handler
+    fn any(&mut self) -> &mut dyn Any {
+        self
     }
 
     #[cfg(feature = "testing")]

@@ -236,14 +236,18 @@ impl Reactor {
 
     /// A deadline has passed.
     pub(crate) fn time_out(&mut self, index: u32, which: Timeout) {
-        match self.core.get(index).map(|c| c.phase) {
-            Some(Phase::Open) => {
+        let Some(c) = self.core.get(index) else { return };
+        match c.phase {
+            // It has used up its quantum, and hears first that it is ready. A deadline that can have
+            // passed meanwhile runs again.
+            Phase::Open if c.flags.has(Flags::OWES_READY) => {}
+            Phase::Open => {
                 self.call(index, |handler, core, slot| handler.timeout(core, index, slot, which));
                 self.core.list(index);
             }
-            Some(Phase::Closing) => self.core.fail(index, Reason::TimedOut),
-            Some(Phase::Lingering) => self.core.close_socket(index),
-            _ => {}
+            Phase::Closing => self.core.fail(index, Reason::TimedOut),
+            Phase::Lingering => self.core.close_socket(index),
+            Phase::Dead | Phase::Gone => {}
         }
     }
 }
@@ -253,12 +257,14 @@ const LINGER_CALLS: u32 = 4;
 
 /// The ends of a connection, as far as no handler is concerned.
 impl Core {
-    /// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun.
+    /// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun,
+    /// unless it is left for the next turn or for another handler.
     fn keep(&mut self, index: u32, kept: Box<Kept>) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let overrun = kept.len() >= self.groups[c.group as usize].limits.keep;
         c.kept = Some(kept);
-        if overrun && c.wants_input() && !c.flags.has(Flags::YIELDED) {
+        let judged = !c.flags.has(Flags::YIELDED) && !c.flags.has(Flags::OWES_READY);
+        if overrun && c.wants_input() && judged {
             self.fail(index, Reason::Overrun);
         }
     }

@@ -35,8 +35,9 @@ pub trait Handler: Sized + 'static {
     /// A connection was accepted. Bytes sent here leave before any are received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
-    /// A connection that this handler did not accept is ready for use: one it asked for is connected.
-    /// Called once, before anything else is for that connection, even if reading is paused.
+    /// A connection that this handler did not accept is ready for use: one it asked for is connected,
+    /// or one was [handed over](Context::hand_over) to it. Called once, before anything else is for
+    /// that connection, even if reading is paused.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
@@ -164,6 +165,8 @@ pub enum Reason {
     Panicked,
     /// The reactor has stopped.
     Stopped,
+    /// The handler [handed it over](Context::hand_over): it goes on, with another session.
+    HandedOver,
 }
 
 /// Bytes that have arrived. Derefs to those not consumed yet.

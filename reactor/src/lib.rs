@@ -17,6 +17,7 @@
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
 //! | listening | [`Listen`] |
 //! | where a socket is bound or connected | [`Address`] |
+//! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | deadlines | [`timer`] |
 //! | what was done, in numbers | [`Ledger`] |
@@ -34,6 +35,7 @@ mod deadlines;
 mod dispatch;
 mod drive;
 pub mod fs;
+mod hand_over;
 mod handler;
 mod inbound;
 mod ledger;

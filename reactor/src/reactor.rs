@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::connection::Flags;
 use crate::dispatch::{Dispatch, Handlers};
 use crate::fs::Fs;
 use crate::handler::{Handler, HandlerId, Reason};
@@ -271,11 +270,7 @@ impl Reactor {
 
     /// Calls `on_open` for a new connection.
     pub(crate) fn open(&mut self, index: u32) {
-        let slot = self.call(index, |handler, core, _| handler.open(core, index));
-        if let (Some(slot), Some(c)) = (slot, self.core.get_mut(index)) {
-            c.slot = slot;
-            c.flags.set(Flags::SESSION);
-        }
+        self.call(index, |handler, core, _| handler.open(core, index));
         self.core.list(index);
     }
 

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
+use crate::hand_over::HandOver;
 use crate::handler::{ConnId, Reason, Sent};
 use crate::inbound::Kept;
 use crate::ledger::Ledger;
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) later: Vec<u32>,
     /// Those that are over: their places are freed at the end of the turn.
     pub(crate) gone: Vec<u32>,
+    /// To whom the running callback hands its connection over. Empty between callbacks.
+    pub(crate) hand_overs: Vec<HandOver>,
     pub(crate) pool: Pool,
     pub(crate) scratch: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -73,6 +76,7 @@ impl Core {
             owed: Vec::new(),
             later: Vec::new(),
             gone: Vec::new(),
+            hand_overs: Vec::new(),
             pool: Pool::default(),
             scratch: Box::default(),
             spare_queues: Vec::new(),

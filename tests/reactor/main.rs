@@ -10,6 +10,7 @@ mod draining;
 mod fairness;
 mod files;
 mod half_close;
+mod hand_over;
 mod handlers;
 mod identity;
 mod kept_input;

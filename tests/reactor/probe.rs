@@ -6,6 +6,7 @@ use sluicegate_reactor::{ConnId, Context, Handler, Input, Limits, Listen, Reason
 /// What a probe is called for.
 pub(crate) enum Call<'a, 'i> {
     Open,
+    Ready,
     Data(&'a mut Input<'i>),
     Drain,
     Eof,
@@ -16,7 +17,7 @@ impl Call<'_, '_> {
     /// What a handler does that does nothing of its own: input is dropped.
     pub(crate) fn by_default(self, cx: &mut Context<'_>) {
         match self {
-            Call::Open | Call::Drain => {}
+            Call::Open | Call::Ready | Call::Drain => {}
             Call::Data(input) => {
                 input.take();
             }
@@ -86,6 +87,7 @@ impl Probe {
         self.notes.current = number;
         match &call {
             Call::Open => self.notes.add("open"),
+            Call::Ready => self.notes.add("ready"),
             Call::Data(input) if input.len() > 32 => {
                 self.notes.add(format_args!("data of {}", input.len()));
             }
@@ -106,6 +108,10 @@ impl Handler for Probe {
         let number = self.notes.ids.len() - 1;
         self.call(cx, number, Call::Open);
         number
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, number: &mut usize) {
+        self.call(cx, *number, Call::Ready);
     }
 
     fn on_data(&mut self, cx: &mut Context<'_>, number: &mut usize, input: &mut Input<'_>) {
