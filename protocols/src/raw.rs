@@ -3,7 +3,7 @@
 //! A [`Protocol`] is given every byte once, in order, in pieces of any size. It is
 //! [`Handler`] without the bookkeeping of what was consumed.
 
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Timeout, Turn};
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 /// An application that takes bytes.
 ///
@@ -101,6 +101,12 @@ impl<P: Protocol> Handler for Raw<P> {
 
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: P::Session, why: Reason) {
         self.0.on_close(cx, id, session, why);
+    }
+}
+
+impl<M, P: Receive<M>> Receive<M> for Raw<P> {
+    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+        self.0.on_message(cx, message);
     }
 }
 

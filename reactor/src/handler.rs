@@ -78,6 +78,18 @@ pub trait Handler: Sized + 'static {
     }
 }
 
+/// A handler that can be sent messages of a type, by other threads or by its own timers. It may be
+/// implemented for any number of types.
+///
+/// See [`handle`](crate::handle) for an example.
+pub trait Receive<M> {
+    /// A message has come. No connection is current: those that the message is about are reached
+    /// with [`Turn::peer`], and may be gone by now.
+    ///
+    /// A panic in here is logged and counted, and costs this message only.
+    fn on_message(&mut self, cx: &mut Turn<'_>, message: M);
+}
+
 /// Names a connection. A stale one is recognised: it never reaches another connection that has
 /// taken the place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

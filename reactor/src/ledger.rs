@@ -49,6 +49,8 @@ pub struct Ledger {
     pub budget_stops: u64,
     /// Deadlines that were reached.
     pub timeouts: u64,
+    /// Messages that were handled.
+    pub messages: u64,
     /// Callbacks that panicked.
     pub panics: u64,
 }

@@ -20,6 +20,7 @@
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | deadlines | [`timer`] |
+//! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
 //! | what was done, in numbers | [`Ledger`] |
 //!
 //! A reactor is one thread. It calls a handler for one thing at a time, so state shared by
@@ -33,19 +34,23 @@ mod connection;
 mod context;
 mod deadlines;
 mod dispatch;
+mod doorbell;
 mod drive;
 pub mod fs;
 mod hand_over;
+pub mod handle;
 mod handler;
 mod inbound;
 mod ledger;
 mod limits;
 mod listener;
+mod mailbox;
 pub mod outbound;
 mod reactor;
 mod registry;
 mod signals;
 mod state;
+mod sync;
 mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -53,7 +58,8 @@ pub mod timer;
 
 pub use crate::address::Address;
 pub use crate::context::{Context, Peer, Turn};
-pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Sent, Timeout};
+pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with};
+pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
 pub use crate::ledger::Ledger;
 pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listener::{Listen, ListenerId};

@@ -5,10 +5,11 @@
 //! 3. **accept**, within each listener's budget, and open what was accepted;
 //! 4. **drive** each connection with something to do, within its quantum;
 //! 5. run the **deadlines** that have passed: all are collected first;
-//! 6. **settle** what those phases left owed: closes, drains, queues that others filled;
-//! 7. **free** the places of connections that are gone.
+//! 6. deliver the **messages** that were posted, within each mailbox's budget;
+//! 7. **settle** what those phases left owed: closes, drains, queues that others filled;
+//! 8. **free** the places of connections that are gone.
 //!
-//! A handler is called in phases 3 to 6 only, one at a time, and never from inside a call it makes.
+//! A handler is called in phases 3 to 7 only, one at a time, and never from inside a call it makes.
 //! A place is not used again before the turn is over, so no event of the turn can reach a successor.
 
 use std::io;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::dispatch::{Dispatch, Handlers};
 use crate::fs::Fs;
+use crate::handle::Mail;
 use crate::handler::{Handler, HandlerId, Reason};
 use crate::ledger::Ledger;
 use crate::listener::{Group, Listen, Listener, ListenerId};
@@ -65,6 +67,7 @@ pub struct Reactor {
     pub(crate) core: Core,
     pub(crate) handlers: Handlers,
     listeners: Vec<Listener>,
+    pub(crate) mail: Mail,
     pub(crate) receive: Box<[u8]>,
     /// Worklist being worked on, and connections just opened; kept for their memory.
     work: Vec<u32>,
@@ -89,6 +92,7 @@ impl Reactor {
             core: Core::new(kernel, selector),
             handlers: Handlers::default(),
             listeners: Vec::new(),
+            mail: Mail::new(waker.clone()),
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             work: Vec::new(),
             stop: waker.map(|waker| Stopper { asked: Arc::new(AtomicBool::new(false)), waker }),
@@ -175,8 +179,8 @@ impl Reactor {
         self.stop.clone().expect("a reactor in a harness is stopped by its test")
     }
 
-    /// Turns until stopped, then closes the listeners and all connections, at once: what is queued
-    /// is cut, and input that nobody has read turns into a reset. It stays stopped: what shall run
+    /// Turns until stopped, then closes the mailboxes, the listeners and all connections, at once:
+    /// what is queued is cut, and input that nobody has read turns into a reset. It stays stopped: what shall run
     /// again is made anew.
     ///
     /// # Errors
@@ -208,13 +212,16 @@ impl Reactor {
     pub fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.handlers.assert_installed();
         self.core.ledger.turns += 1;
-        let events = self.core.selector.wait(self.timeout(limit))?;
+        let timeout = self.mail.sleep(self.timeout(limit));
+        let events = self.core.selector.wait(timeout)?;
+        self.mail.awake();
         self.core.read_clock();
         self.core.owed.append(&mut self.core.later);
         self.note(events);
         self.accept();
         self.drive_owed();
         self.run_deadlines();
+        self.deliver_messages();
         self.drive_owed();
         self.free();
         Ok(())
@@ -238,7 +245,8 @@ impl Reactor {
 
     /// Whether there is work that no event announces.
     pub(crate) fn is_owed(&self) -> bool {
-        !self.core.owed.is_empty() || !self.core.later.is_empty() || self.core.stopping
+        let core = &self.core;
+        !core.owed.is_empty() || !core.later.is_empty() || core.stopping || self.mail.is_owed()
     }
 
     fn note(&mut self, events: usize) {
@@ -312,8 +320,9 @@ impl Reactor {
         }
     }
 
-    /// Ends everything: listeners, connections, sessions.
+    /// Ends everything: mailboxes, listeners, connections, sessions.
     pub(crate) fn close_all(&mut self) {
+        self.mail.close();
         for listener in self.listeners.drain(..) {
             self.core.kernel.close(listener.socket);
         }

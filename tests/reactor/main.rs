@@ -14,6 +14,7 @@ mod hand_over;
 mod handlers;
 mod identity;
 mod kept_input;
+mod messages;
 mod panics;
 mod pausing;
 mod probe;

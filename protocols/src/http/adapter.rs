@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Timeout, Turn};
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 use super::head::{self, Scan};
 use super::limits::MAX_HEADERS;
@@ -149,6 +149,12 @@ impl<S: Service> Handler for Http<S> {
             journal.report(&mut self.service, sent);
             journal.report_cut_off(&mut self.service, sent);
         }
+    }
+}
+
+impl<M, S: Service + Receive<M>> Receive<M> for Http<S> {
+    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+        self.service.on_message(cx, message);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::checks::{self, NothingOpen};
 use crate::address::Address;
-use crate::handler::{Handler, HandlerId};
+use crate::handler::{Handler, HandlerId, Receive};
 use crate::ledger::Ledger;
 use crate::listener::{Listen, ListenerId};
 use crate::reactor::Reactor;
@@ -321,7 +321,13 @@ impl<H: Handler> Harness<H> {
         self.reactor.handler(self.handler)
     }
 
-    /// The reactor: for other handlers, and for listening elsewhere.
+    /// The name of the handler that gets the clients.
+    #[must_use]
+    pub fn handler_id(&self) -> HandlerId<H> {
+        self.handler
+    }
+
+    /// The reactor: for other handlers, for handles, and for listening elsewhere.
     pub fn reactor(&mut self) -> &mut Reactor {
         &mut self.reactor
     }
@@ -330,6 +336,49 @@ impl<H: Handler> Harness<H> {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         self.reactor.ledger()
+    }
+
+    /// Posts a message to the handler that gets the clients, through a mailbox of its own.
+    ///
+    /// # Panics
+    /// If the reactor was stopped.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::testing::Harness;
+    /// # use sluicegate_reactor::{ConnId, Context, Handler, Input, Receive, Turn};
+    /// # #[derive(Default)]
+    /// # struct Chat(Vec<ConnId>);
+    /// # impl Handler for Chat {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, cx: &mut Context<'_>) {
+    /// #         self.0.push(cx.id());
+    /// #     }
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         input.take();
+    /// #     }
+    /// # }
+    /// struct Announce(&'static str);
+    ///
+    /// impl Receive<Announce> for Chat {
+    ///     fn on_message(&mut self, cx: &mut Turn<'_>, Announce(text): Announce) {
+    ///         for &member in &self.0 {
+    ///             cx.peer(member).send(text);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let mut h = Harness::new(Chat::default());
+    /// let client = h.open();
+    /// h.post(Announce("maintenance at noon"));
+    /// assert_eq!(h.sent(client), b"maintenance at noon");
+    /// ```
+    pub fn post<M: Send + 'static>(&mut self, message: M)
+    where
+        H: Receive<M>,
+    {
+        let posted = self.reactor.handle(self.handler).post(message);
+        assert!(posted.is_ok(), "the reactor was stopped");
+        self.run();
     }
 
     /// Lets several things happen before the reactor wakes, so that it sees them together.
@@ -384,8 +433,9 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// Turns until the reactor would sleep.
-    fn run(&mut self) {
+    /// Turns until the reactor would sleep. Only what the harness does not see needs it, such as a
+    /// message posted with a [`Handle`](crate::Handle) that the test has.
+    pub fn run(&mut self) {
         if self.held {
             return;
         }
