@@ -7,11 +7,13 @@
 //! | to find | look at |
 //! |---|---|
 //! | HTTP/1.1: a service that answers requests, and files | [`http`] |
+//! | lines, and blocks of known size between them | [`line`] |
 //! | bytes as they come | [`raw`] |
 
 #![forbid(unsafe_code)]
 
 pub mod http;
+pub mod line;
 pub mod raw;
 
 /// The README's example, compiled.
