@@ -148,6 +148,12 @@ impl<M> Handle<M> {
     pub fn post(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post(message)
     }
+
+    /// Posts a message, and waits as long as the mailbox is full. Not for a reactor's own thread,
+    /// which would wait for itself.
+    pub(crate) fn post_when_there_is_room(&self, message: M) -> Result<(), PostError<M>> {
+        self.0.post_when_there_is_room(message)
+    }
 }
 
 impl<M> Clone for Handle<M> {

@@ -21,6 +21,7 @@
 //! | files beneath a directory | [`fs`] |
 //! | deadlines | [`timer`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
+//! | threads for what would block | [`workers`] |
 //! | what was done, in numbers | [`Ledger`] |
 //!
 //! A reactor is one thread. It calls a handler for one thing at a time, so state shared by
@@ -55,6 +56,7 @@ mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timer;
+pub mod workers;
 
 pub use crate::address::Address;
 pub use crate::context::{Context, Peer, Turn};

@@ -8,11 +8,13 @@ use std::sync::PoisonError;
 
 use crate::doorbell::Doorbell;
 use crate::handle::PostError;
-use crate::sync::{Arc, Mutex, MutexGuard};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// A bounded queue of messages from any number of threads to one.
 pub(crate) struct Shared<M> {
     state: Mutex<State<M>>,
+    /// Notified when there is room again, or none will ever be.
+    room: Condvar,
     capacity: usize,
 }
 
@@ -20,18 +22,34 @@ struct State<M> {
     messages: VecDeque<M>,
     /// Of the reactor that takes the messages, once there is one.
     bell: Option<Arc<Doorbell>>,
+    /// How many threads wait for room.
+    waiting: usize,
     closed: bool,
 }
 
 impl<M> Shared<M> {
     pub(crate) fn new(capacity: usize) -> Shared<M> {
-        let state = State { messages: VecDeque::new(), bell: None, closed: false };
-        Shared { state: Mutex::new(state), capacity }
+        let state = State { messages: VecDeque::new(), bell: None, waiting: 0, closed: false };
+        Shared { state: Mutex::new(state), room: Condvar::new(), capacity }
     }
 
     /// Whoever fills an empty queue rings; for the rest the bell has been rung, or is about to be.
     pub(crate) fn post(&self, message: M) -> Result<(), PostError<M>> {
+        self.push(self.lock(), message)
+    }
+
+    /// As `post`, but waits for room.
+    pub(crate) fn post_when_there_is_room(&self, message: M) -> Result<(), PostError<M>> {
         let mut state = self.lock();
+        while state.messages.len() >= self.capacity && !state.closed {
+            state.waiting += 1;
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+        }
+        self.push(state, message)
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State<M>>, message: M) -> Result<(), PostError<M>> {
         if state.closed {
             return Err(PostError::Stopped(message));
         }
@@ -63,6 +81,9 @@ impl<M> Shared<M> {
         debug_assert!(empty.is_empty(), "what was taken before was handled");
         let mut state = self.lock();
         std::mem::swap(&mut state.messages, empty);
+        if state.waiting > 0 {
+            self.room.notify_all();
+        }
     }
 
     /// Refuses messages from now on. Returns those that nobody will take.
@@ -70,6 +91,7 @@ impl<M> Shared<M> {
         let mut state = self.lock();
         state.closed = true;
         state.bell = None;
+        self.room.notify_all();
         std::mem::take(&mut state.messages)
     }
 

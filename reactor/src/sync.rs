@@ -1,6 +1,6 @@
-//! What threads share is made of these.
+//! What the mailboxes and their doorbell are made of.
 
 pub(crate) use std::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc, Condvar, Mutex, MutexGuard,
     atomic::{AtomicU8, Ordering},
 };

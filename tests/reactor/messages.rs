@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{
     ConnId, Context, Handle, Handler, Input, Mailbox, MailboxLimits, PostError, Reactor, Reason,
     Receive, Sent, Turn, mailbox, mailbox_with,
@@ -331,4 +332,17 @@ fn adapters_pass_messages_on() {
     let mut http = Harness::new(Http::new(Application(0)));
     http.post(4_u32);
     assert_eq!(http.handler().service().0, 4);
+}
+
+#[test]
+fn jobs_of_a_simulated_reactor_answer_in_the_next_turn() {
+    let mut h = harness();
+    let reply = handle_of(&mut h);
+    let workers = Workers::inline();
+    workers.run(|| 1_u32, &reply).expect("no limit");
+    workers.run(|| panic!("as the test wants it"), &reply).expect("no limit");
+    workers.run(|| 2_u32, &reply).expect("no limit");
+    assert_eq!(h.handler().take(), [""; 0]);
+    h.turn();
+    assert_eq!(h.handler().take(), ["1", "2"]);
 }
