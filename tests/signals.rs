@@ -15,10 +15,10 @@ fn a_reactor_that_was_told_twice_about_signals_still_stops_in_order() {
 #[test]
 fn a_loop_of_ones_own_learns_that_it_is_to_stop() {
     let mut reactor = Reactor::new().unwrap();
-    assert!(!reactor.is_stopping());
+    assert!(!reactor.is_stopping() && !reactor.has_stopped());
     let stopper = reactor.stopper();
     std::thread::spawn(move || stopper.stop());
-    while !reactor.is_stopping() {
+    while !reactor.has_stopped() {
         reactor.turn(None).unwrap();
     }
 }

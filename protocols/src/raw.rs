@@ -62,6 +62,13 @@ pub trait Protocol: Sized + 'static {
         }
     }
 
+    /// The reactor is stopping: see [`Handler::on_stop`]. By default the connection is closed once
+    /// all was sent.
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
     /// The connection is over: called once for each session.
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
@@ -97,6 +104,10 @@ impl<P: Protocol> Handler for Raw<P> {
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut P::Session, which: Timeout) {
         self.0.on_timeout(cx, session, which);
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut P::Session) {
+        self.0.on_stop(cx, session);
     }
 
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: P::Session, why: Reason) {
@@ -142,6 +153,11 @@ mod tests {
             cx.send(" (left)");
         }
 
+        fn on_stop(&mut self, cx: &mut Context<'_>, count: &mut usize) {
+            cx.send(format!("after {count}, goodbye").as_bytes());
+            cx.close();
+        }
+
         fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, count: usize, why: Reason) {
             self.closed.push((count, why));
         }
@@ -164,6 +180,15 @@ mod tests {
         h.finish(ending);
         h.reset(resetting);
         assert_eq!(h.handler().0.closed, [(3, Reason::Closed), (4, Reason::Reset)]);
+    }
+
+    #[test]
+    fn a_protocol_is_told_that_the_reactor_stops() {
+        let mut h = Harness::new(Raw(Upper::default()));
+        let client = h.open();
+        h.feed(client, b"abc");
+        h.stop();
+        assert_eq!(h.sent(client), b"hello ABCafter 3, goodbye");
     }
 
     #[test]

@@ -99,6 +99,9 @@ impl Flags {
     /// Owed: `on_ready`, before anything else.
     pub(crate) const OWES_READY: Flags = Flags(8192);
 
+    /// Owed: `on_stop`.
+    pub(crate) const OWES_STOP: Flags = Flags(1 << 15);
+
     pub(crate) fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }

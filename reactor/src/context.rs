@@ -55,9 +55,16 @@ impl Turn<'_> {
         Peer { core: self.core, index }
     }
 
-    /// Ends the reactor's run after this turn.
+    /// Asks the reactor to stop, and with it the other threads of its server. It begins in the next
+    /// turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
     pub fn stop(&mut self) {
         self.core.stopping = true;
+    }
+
+    /// Whether the reactor was asked to stop, so that nothing long should begin.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.core.stopping
     }
 }
 

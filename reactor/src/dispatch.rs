@@ -19,6 +19,7 @@ pub(crate) trait Dispatch {
     fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
     fn eof(&mut self, core: &mut Core, index: u32, slot: u32);
     fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout);
+    fn stop(&mut self, core: &mut Core, index: u32, slot: u32);
     /// Takes the session out and calls `on_close`.
     fn close(&mut self, core: &mut Core, id: ConnId, slot: u32, why: Reason);
     /// The [`Registered`] that it is.
@@ -170,6 +171,12 @@ impl<H: Handler> Dispatch for Registered<H> {
     fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             self.handler.on_timeout(&mut Context::new(core, index), session, which);
+        }
+    }
+
+    fn stop(&mut self, core: &mut Core, index: u32, slot: u32) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            self.handler.on_stop(&mut Context::new(core, index), session);
         }
     }
 

@@ -27,6 +27,9 @@ impl Reactor {
         while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
         }
+        if self.tell_of_stop(index) {
+            self.core.flush(index, &mut output);
+        }
         self.settle(index);
         if let Some(c) = self.core.get_mut(index) {
             c.flags.clear(Flags::LISTED);
@@ -73,6 +76,19 @@ impl Reactor {
             input.calls = 0;
         }
         true
+    }
+
+    /// Calls `on_stop` if that is owed. It is the last callback of a turn, so that what had arrived
+    /// was delivered; but it comes in that turn, whatever else there is to do.
+    fn tell_of_stop(&mut self, index: u32) -> bool {
+        let Some(c) = self.core.get_mut(index) else { return false };
+        let ready = c.is_open() && !c.flags.has(Flags::OWES_READY);
+        let tell = ready && c.flags.take(Flags::OWES_STOP);
+        if tell {
+            c.flags.clear(Flags::WROTE);
+            self.call(index, |handler, core, slot| handler.stop(core, index, slot));
+        }
+        tell
     }
 
     /// One `recv`: behind what was kept, or into the shared buffer. `None` if it brought nothing.

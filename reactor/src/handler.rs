@@ -70,6 +70,16 @@ pub trait Handler: Sized + 'static {
         }
     }
 
+    /// The reactor is stopping: called once for each session that there is then, after what had
+    /// arrived by then was delivered, within one turn's quantum. By default the connection is closed
+    /// once all was sent. A handler that has not finished may go on, receiving and sending as
+    /// before, and close later; what is open when
+    /// [the time is over](crate::Reactor::set_drain) is closed with [`Reason::Stopped`].
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
     /// The connection is over: called once for each session, and nothing is called after it.
     /// `cx` can still reach others. For [`Reason::Closed`] and [`Reason::Finished`] the kernel has
     /// taken every byte that was sent.
@@ -175,7 +185,7 @@ pub enum Reason {
     TimedOut,
     /// A callback panicked.
     Panicked,
-    /// The reactor has stopped.
+    /// The reactor has stopped, and the connection's time was over.
     Stopped,
     /// The handler [handed it over](Context::hand_over): it goes on, with another session.
     HandedOver,

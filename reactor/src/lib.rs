@@ -19,6 +19,7 @@
 //! | where a socket is bound or connected | [`Address`] |
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
+//! | stopping in order | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | deadlines | [`timer`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
 //! | threads for what would block | [`workers`] |
@@ -36,6 +37,7 @@ mod context;
 mod deadlines;
 mod dispatch;
 mod doorbell;
+mod drain;
 mod drive;
 pub mod fs;
 mod hand_over;
@@ -49,7 +51,6 @@ mod mailbox;
 pub mod outbound;
 mod reactor;
 mod registry;
-mod signals;
 mod state;
 mod sync;
 mod sys;
@@ -60,13 +61,14 @@ pub mod workers;
 
 pub use crate::address::Address;
 pub use crate::context::{Context, Peer, Turn};
+pub use crate::drain::Stopper;
 pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with};
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
 pub use crate::ledger::Ledger;
 pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listener::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
-pub use crate::reactor::{Reactor, Stopper};
+pub use crate::reactor::Reactor;
 pub use bytes::Bytes;
 
 /// The README's example, compiled.

@@ -62,6 +62,7 @@ pub(crate) struct Listener {
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
+    backlog: u32,
     accept_budget: u32,
     max_connections: u32,
     /// Whether there may be connections to accept.
@@ -95,6 +96,7 @@ impl Listener {
             address,
             handler,
             group,
+            backlog: listen.backlog,
             accept_budget: listen.accept_budget.max(1),
             max_connections: listen.max_connections,
             ready: false,
@@ -141,6 +143,17 @@ impl Listener {
                 }
                 Accepted::Empty => self.ready = false,
                 Accepted::Exhausted(error) => self.pause(core, "accept", &error),
+            }
+        }
+    }
+
+    /// Accepts what the queue holds, because closing the listener resets it. What comes after
+    /// as many connections as the queue could hold has come too late.
+    pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
+        self.ready = true;
+        for _ in 0..self.backlog.div_ceil(self.accept_budget).max(1) {
+            if self.wait(core) == Some(0) {
+                self.accept(core, opened);
             }
         }
     }

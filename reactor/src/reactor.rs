@@ -2,7 +2,8 @@
 //!
 //! 1. **wait** for events, not at all while anything is owed;
 //! 2. **note** what the events say, in the connections; call nothing;
-//! 3. **accept**, within each listener's budget, and open what was accepted;
+//! 3. **accept**, within each listener's budget, and open what was accepted; in the turn that
+//!    begins to [drain](Reactor::set_drain), accept the rest and close the listeners;
 //! 4. **drive** each connection with something to do, within its quantum;
 //! 5. run the **deadlines** that have passed: all are collected first;
 //! 6. deliver the **messages** that were posted, within each mailbox's budget;
@@ -14,19 +15,18 @@
 
 use std::io;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::address::Address;
 use crate::dispatch::{Dispatch, Handlers};
+use crate::drain::{Drain, Stopper};
 use crate::fs::Fs;
 use crate::handle::Mail;
-use crate::handler::{Handler, HandlerId, Reason};
+use crate::handler::{Handler, HandlerId};
 use crate::ledger::Ledger;
 use crate::listener::{Group, Listen, Listener, ListenerId};
 use crate::state::Core;
-use crate::sys::{Fd, Kernel, Selector, Waker};
+use crate::sys::{Fd, Kernel, Selector};
 
 /// Size of the buffer that all connections of a reactor receive into. With 64 KiB an echo of 1 MiB
 /// messages costs twice as much.
@@ -70,10 +70,10 @@ pub struct Reactor {
     pub(crate) mail: Mail,
     pub(crate) receive: Box<[u8]>,
     /// Worklist being worked on, and connections just opened; kept for their memory.
-    work: Vec<u32>,
-    stop: Option<Stopper>,
-    /// Whether signals stop it.
-    pub(crate) on_signals: bool,
+    pub(crate) work: Vec<u32>,
+    /// None in a simulated kernel, which has one thread.
+    pub(crate) stopper: Option<Stopper>,
+    pub(crate) drain: Drain,
 }
 
 impl Reactor {
@@ -88,15 +88,21 @@ impl Reactor {
     pub(crate) fn on(kernel: Kernel) -> io::Result<Reactor> {
         let mut selector = Selector::new(&kernel, EVENTS)?;
         let waker = selector.add_waker(WAKER_TOKEN)?;
+        let mail = Mail::new(waker.clone());
+        let stopper = waker.map(|waker| {
+            let stopper = Stopper::new(1);
+            stopper.add(0, waker);
+            stopper
+        });
         Ok(Reactor {
             core: Core::new(kernel, selector),
             handlers: Handlers::default(),
             listeners: Vec::new(),
-            mail: Mail::new(waker.clone()),
+            mail,
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             work: Vec::new(),
-            stop: waker.map(|waker| Stopper { asked: Arc::new(AtomicBool::new(false)), waker }),
-            on_signals: false,
+            stopper,
+            drain: Drain::new(),
         })
     }
 
@@ -170,18 +176,10 @@ impl Reactor {
         self.core.connections.0.len()
     }
 
-    /// A handle with which any thread can end [`run`](Reactor::run).
-    ///
-    /// # Panics
-    /// In a test harness, whose reactor nobody else could stop.
-    #[must_use]
-    pub fn stopper(&self) -> Stopper {
-        self.stop.clone().expect("a reactor in a harness is stopped by its test")
-    }
-
-    /// Turns until stopped, then closes the mailboxes, the listeners and all connections, at once:
-    /// what is queued is cut, and input that nobody has read turns into a reset. It stays stopped: what shall run
-    /// again is made anew.
+    /// Turns until it was [asked to stop](Stopper) and has done so: no more is accepted, each
+    /// session is told with [`on_stop`](Handler::on_stop), and when [its time](Reactor::set_drain)
+    /// is over, what is left is closed at once: what is queued is cut, and input that nobody has
+    /// read turns into a reset. It stays stopped: what shall run again is made anew.
     ///
     /// # Errors
     /// What waiting for events says; nothing that a peer does.
@@ -189,20 +187,14 @@ impl Reactor {
     /// # Panics
     /// If a place was [reserved](Reactor::reserve) and has no handler.
     pub fn run(&mut self) -> io::Result<()> {
-        let result = loop {
-            if self.core.stopping {
-                break Ok(());
-            }
-            if let Err(error) = self.turn(None) {
-                break Err(error);
-            }
-        };
-        self.close_all();
-        result
+        while !self.has_stopped() {
+            self.turn(None).inspect_err(|_| self.close_all())?;
+        }
+        Ok(())
     }
 
-    /// One turn, which waits for events no longer than `limit`. Once the reactor
-    /// [is stopping](Reactor::is_stopping) it does not wait; a loop of one's own ends then.
+    /// One turn, which waits for events no longer than `limit`. A loop of one's own ends when the
+    /// reactor [has stopped](Reactor::has_stopped); a further turn does nothing.
     ///
     /// # Errors
     /// What waiting for events says.
@@ -211,6 +203,9 @@ impl Reactor {
     /// If a place was [reserved](Reactor::reserve) and has no handler.
     pub fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.handlers.assert_installed();
+        if self.has_stopped() {
+            return Ok(());
+        }
         self.core.ledger.turns += 1;
         let timeout = self.mail.sleep(self.timeout(limit));
         let events = self.core.selector.wait(timeout)?;
@@ -219,18 +214,14 @@ impl Reactor {
         self.core.owed.append(&mut self.core.later);
         self.note(events);
         self.accept();
+        self.begin_drain();
         self.drive_owed();
         self.run_deadlines();
         self.deliver_messages();
         self.drive_owed();
         self.free();
+        self.end_drain();
         Ok(())
-    }
-
-    /// Whether it was asked to stop, by a handler, a [`Stopper`] or a signal.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.core.stopping
     }
 
     /// How long phase 1 may wait.
@@ -240,23 +231,27 @@ impl Reactor {
         }
         let accept = self.listeners.iter().filter_map(|l| l.wait(&self.core)).min();
         let accept = accept.map(Duration::from_nanos);
-        [limit, accept, self.core.until_deadline()].into_iter().flatten().min()
+        [limit, accept, self.core.until_deadline(), self.until_drained()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether there is work that no event announces.
     pub(crate) fn is_owed(&self) -> bool {
-        let core = &self.core;
-        !core.owed.is_empty() || !core.later.is_empty() || core.stopping || self.mail.is_owed()
+        !self.core.owed.is_empty() || !self.core.later.is_empty() || self.mail.is_owed()
     }
 
     fn note(&mut self, events: usize) {
         for index in 0..events {
             let event = self.core.selector.event(index);
             if event.token == WAKER_TOKEN {
-                let asked = self.stop.as_ref().is_some_and(|s| s.asked.load(Ordering::Acquire));
-                self.core.stopping |= asked;
+                self.note_stop();
             } else if event.token & LISTENER_BIT != 0 {
-                self.listeners[(event.token & 0xffff) as usize].note(event.ready);
+                // One that was closed may be open elsewhere, and its events go on (`epoll(7)`).
+                if let Some(listener) = self.listeners.get_mut((event.token & 0xffff) as usize) {
+                    listener.note(event.ready);
+                }
             } else {
                 self.core.note(event.token, event.ready);
             }
@@ -264,16 +259,33 @@ impl Reactor {
     }
 
     fn accept(&mut self) {
+        self.accept_with(|listener, core, opened| {
+            if listener.ready {
+                listener.accept(core, opened);
+            }
+        });
+    }
+
+    /// Accepts all that waits, as far as the limits allow.
+    pub(crate) fn accept_rest(&mut self) {
+        self.accept_with(Listener::accept_rest);
+    }
+
+    fn accept_with(&mut self, accept: impl Fn(&mut Listener, &mut Core, &mut Vec<u32>)) {
         let mut opened = std::mem::take(&mut self.work);
         for listener in &mut self.listeners {
-            if listener.ready {
-                listener.accept(&mut self.core, &mut opened);
-            }
+            accept(listener, &mut self.core, &mut opened);
         }
         for index in opened.drain(..) {
             self.open(index);
         }
         self.work = opened;
+    }
+
+    pub(crate) fn close_listeners(&mut self) {
+        for listener in self.listeners.drain(..) {
+            self.core.kernel.close(listener.socket);
+        }
     }
 
     /// Calls `on_open` for a new connection.
@@ -314,52 +326,9 @@ impl Reactor {
         self.work = due;
     }
 
-    fn free(&mut self) {
+    pub(crate) fn free(&mut self) {
         while let Some(index) = self.core.gone.pop() {
             self.core.connections.0.remove(index as usize);
         }
-    }
-
-    /// Ends everything: mailboxes, listeners, connections, sessions.
-    pub(crate) fn close_all(&mut self) {
-        self.mail.close();
-        for listener in self.listeners.drain(..) {
-            self.core.kernel.close(listener.socket);
-        }
-        let open: Vec<u32> =
-            self.core.connections.0.iter().map(|(index, _)| index as u32).collect();
-        // All of them before the first callback: what one sends to another now would only be cut.
-        for &index in &open {
-            self.core.fail(index, Reason::Stopped);
-        }
-        for index in open {
-            self.drive(index);
-            self.core.close_socket(index);
-        }
-        self.free();
-    }
-}
-
-impl Drop for Reactor {
-    fn drop(&mut self) {
-        self.close_all();
-    }
-}
-
-/// Ends a reactor's run, from any thread.
-#[derive(Clone)]
-pub struct Stopper {
-    pub(crate) asked: Arc<AtomicBool>,
-    waker: Waker,
-}
-
-impl Stopper {
-    /// Asks the reactor to stop after its current turn.
-    ///
-    /// # Errors
-    /// What waking it says.
-    pub fn stop(&self) -> io::Result<()> {
-        self.asked.store(true, Ordering::Release);
-        self.waker.wake()
     }
 }

@@ -254,58 +254,6 @@ fn a_handler_can_end_its_own_connection_in_every_callback() {
 }
 
 #[test]
-fn stopping_closes_everything_and_cuts_what_was_not_sent() {
-    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
-        Call::Data(input) => match input.take() {
-            b"stop" => {
-                cx.send("stopping");
-                cx.stop();
-            }
-            _ => {
-                cx.send(pattern(1000));
-            }
-        },
-        call => call.by_default(cx),
-    }));
-    let (idle, busy, last) = (h.open(), h.open(), h.open());
-    h.set_room(busy, 10);
-    h.feed(busy, b"x");
-    log(&mut h);
-    h.feed(last, b"stop");
-    let mut seen = log(&mut h);
-    seen.sort_unstable();
-    let expected = ["0 close Stopped", "1 close Stopped", "2 close Stopped", "2 data stop"];
-    assert_eq!(seen, expected);
-    assert_eq!(h.state(idle), State::Closed);
-    assert_eq!(h.state(busy), State::Reset, "what it got must not look complete");
-    assert_eq!((h.sent(last), h.state(last)), (b"stopping".to_vec(), State::Closed));
-    assert_eq!(h.open_descriptors().listeners, 0);
-}
-
-#[test]
-fn farewells_sent_while_the_reactor_stops_turn_no_close_into_a_reset() {
-    let probe = Probe::new(|cx, call, _| match call {
-        Call::Data(input) => {
-            input.take();
-            cx.stop();
-        }
-        call => call.by_default(cx),
-    });
-    let probe = probe.on_close(|cx, id, notes| {
-        for other in notes.ids.clone().into_iter().filter(|other| *other != id) {
-            let answer = cx.peer(other).send("somebody has left");
-            notes.add(format_args!("{answer:?}"));
-        }
-    });
-    let mut h = Harness::new(probe);
-    let clients = [h.open(), h.open()];
-    h.feed(clients[0], b"stop");
-    assert_eq!(clients.map(|client| h.state(client)), [State::Closed; 2]);
-    let answers: Vec<_> = log(&mut h).into_iter().filter(|line| line.contains("Gone")).collect();
-    assert_eq!(answers.len(), 2, "nothing is taken that would not be sent: {answers:?}");
-}
-
-#[test]
 fn a_client_that_can_no_longer_be_reached_is_lost_like_one_that_reset() {
     for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::ENETDOWN, libc::ETIMEDOUT] {
         let mut h = Harness::new(Probe::echo());

@@ -19,4 +19,5 @@ mod panics;
 mod pausing;
 mod probe;
 mod readiness;
+mod stopping;
 mod yielding;

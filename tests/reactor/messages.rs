@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::raw::{Protocol, Raw};
@@ -48,6 +49,9 @@ impl Handler for Notes {
             cx.stop();
         }
     }
+
+    /// Goes on until it is cut off.
+    fn on_stop(&mut self, _: &mut Context<'_>, (): &mut ()) {}
 
     fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, (): (), _: Reason) {
         if let Some(own) = &self.own {
@@ -259,6 +263,7 @@ fn a_stopped_reactor_drops_what_is_queued_and_refuses_the_rest() {
     let dropped = Arc::new(AtomicUsize::new(0));
     let (handle, mailbox) = mailbox_with(&MailboxLimits { capacity: 8, per_turn: 1 });
     let mut h = harness();
+    h.reactor().set_drain(Duration::ZERO);
     let client = h.open();
     let id = h.handler_id();
     h.reactor().attach(mailbox, id);
@@ -274,7 +279,7 @@ fn a_stopped_reactor_drops_what_is_queued_and_refuses_the_rest() {
     });
     assert_eq!(h.state(client), State::Closed);
     let counted = log.take().iter().filter(|line| *line == "counted").count();
-    assert_eq!((counted, dropped.load(Ordering::Relaxed)), (2, 5));
+    assert_eq!((counted, dropped.load(Ordering::Relaxed)), (3, 5));
     assert!(matches!(handle.post(Counted(dropped)), Err(PostError::Stopped(_))));
     let late = handle_of::<u32>(&mut h);
     assert!(matches!(late.post(1), Err(PostError::Stopped(1))));
@@ -283,6 +288,7 @@ fn a_stopped_reactor_drops_what_is_queued_and_refuses_the_rest() {
 #[test]
 fn a_handler_that_posts_while_it_is_closed_learns_that_nobody_will_listen() {
     let mut h = harness();
+    h.reactor().set_drain(Duration::ZERO);
     let client = h.open();
     let own = handle_of(&mut h);
     h.handler().own = Some(own);

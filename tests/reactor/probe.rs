@@ -11,6 +11,7 @@ pub(crate) enum Call<'a, 'i> {
     Drain,
     Eof,
     Timeout(Timeout),
+    Stop,
 }
 
 impl Call<'_, '_> {
@@ -22,7 +23,7 @@ impl Call<'_, '_> {
                 input.take();
             }
             Call::Timeout(Timeout::WriteStall) => cx.abort(),
-            Call::Eof | Call::Timeout(_) => cx.close(),
+            Call::Eof | Call::Timeout(_) | Call::Stop => cx.close(),
         }
     }
 }
@@ -95,6 +96,7 @@ impl Probe {
             Call::Drain => self.notes.add("drain"),
             Call::Eof => self.notes.add("eof"),
             Call::Timeout(which) => self.notes.add(format_args!("timeout {which:?}")),
+            Call::Stop => self.notes.add("stop"),
         }
         (self.act)(cx, call, &mut self.notes);
     }
@@ -128,6 +130,10 @@ impl Handler for Probe {
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, number: &mut usize, which: Timeout) {
         self.call(cx, *number, Call::Timeout(which));
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, number: &mut usize) {
+        self.call(cx, *number, Call::Stop);
     }
 
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, number: usize, why: Reason) {

@@ -60,6 +60,8 @@ pub struct Session {
     requests: u32,
     /// Whether the deadline for the present stage is running.
     timed: bool,
+    /// Whether the next request is the last, because the reactor is stopping.
+    last: bool,
     /// What is still to be logged, if that is wanted at all.
     journal: Option<Box<Journal>>,
 }
@@ -96,7 +98,13 @@ impl<S: Service> Handler for Http<S> {
     fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
         let peer = || cx.peer_address().ok().and_then(|address| address.ip_and_port());
         let journal = self.service.wants_log().then(|| Journal::new(peer()));
-        Session { stage: Stage::start(), requests: 0, timed: false, journal: journal.map(Box::new) }
+        Session {
+            stage: Stage::start(),
+            requests: 0,
+            timed: false,
+            last: false,
+            journal: journal.map(Box::new),
+        }
     }
 
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
@@ -109,6 +117,9 @@ impl<S: Service> Handler for Http<S> {
             }
         }
         self.scratch.flush(cx);
+        if session.last && input.is_empty() {
+            cx.close();
+        }
         if session.journal.as_ref().is_some_and(|journal| !journal.is_empty()) {
             cx.request_drain();
         }
@@ -140,6 +151,16 @@ impl<S: Service> Handler for Http<S> {
                 // Its answer was sent already.
                 Stage::Body { .. } => cx.close(),
             },
+        }
+    }
+
+    /// What was received completely has been answered by now, unless the client takes no answers.
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        if cx.unread() == 0 {
+            // Idle, or an answer is on its way: it leaves whole.
+            cx.close();
+        } else {
+            session.last = true;
         }
     }
 
@@ -222,7 +243,7 @@ impl<S: Service> Http<S> {
     /// How many bytes of body are to be skipped, and whether the connection closes.
     fn plan(&self, session: &Session, request: &Request<'_>) -> (u64, bool) {
         let is_last = self.limits.requests.is_some_and(|most| session.requests >= most);
-        let close = is_last || !request.keep_alive;
+        let close = is_last || session.last || !request.keep_alive;
         match request.framing {
             Framing::None | Framing::Length(0) => (0, close),
             // A client that was not told to continue may send its body or not.

@@ -133,6 +133,10 @@ impl<P: Protocol> Handler for Lines<P> {
         self.protocol.on_timeout(cx, &mut session.own, which);
     }
 
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.protocol.on_stop(cx, &mut session.own);
+    }
+
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
         self.protocol.on_close(cx, id, session.own, why);
     }

@@ -133,6 +133,13 @@ pub trait Protocol: Sized + 'static {
         }
     }
 
+    /// The reactor is stopping: see [`Handler::on_stop`](sluicegate_reactor::Handler::on_stop). By
+    /// default the connection is closed once all was sent.
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
     /// The connection is over: called once for each session.
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);

@@ -32,7 +32,7 @@ pub struct Client(usize);
 /// What a client does takes effect at once: the reactor turns until it would sleep. To let several
 /// things happen before it wakes, do them in [`at_once`](Harness::at_once).
 ///
-/// When a harness is dropped it closes everything, as [`Reactor::run`] does when it stops, and then
+/// When a harness is dropped it closes everything, as [`Reactor::run`] does at the end of a drain, and then
 /// nothing may be left: no session, no connection, no open file. A [`File`](crate::fs::File) that a
 /// test holds itself has to be dropped before.
 ///
@@ -381,6 +381,13 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
+    /// Asks the reactor to stop, as [`Turn::stop`](crate::Turn::stop) does: see
+    /// [`Reactor::set_drain`]. With [`advance`](Harness::advance) its time passes.
+    pub fn stop(&mut self) {
+        self.reactor.core.stopping = true;
+        self.run();
+    }
+
     /// Lets several things happen before the reactor wakes, so that it sees them together.
     ///
     /// ```
@@ -440,8 +447,7 @@ impl<H: Handler> Harness<H> {
             return;
         }
         for _ in 0..MOST_TURNS {
-            if self.reactor.core.stopping {
-                self.reactor.run().expect("it has stopped");
+            if self.reactor.has_stopped() {
                 return checks::at_end(&self.reactor, &self.world);
             }
             if !self.world.has_edges() && self.reactor.timeout(None) != Some(Duration::ZERO) {

@@ -51,6 +51,7 @@ impl<const N: u8> Part<N> {
             Call::Drain => self.note(session, "drain"),
             Call::Eof => self.note(session, "eof"),
             Call::Timeout(which) => self.note(session, format_args!("timeout {which:?}")),
+            Call::Stop => self.note(session, "stop"),
         }
         let mut act = self.act.take().unwrap();
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self, cx, call)));
@@ -87,6 +88,10 @@ impl<const N: u8> Handler for Part<N> {
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut &'static str, which: Timeout) {
         self.call(cx, session, Call::Timeout(which));
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut &'static str) {
+        self.call(cx, session, Call::Stop);
     }
 
     fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, session: &'static str, why: Reason) {
@@ -189,6 +194,19 @@ fn the_new_handler_begins_where_the_old_one_stopped() {
     h.finish(client);
     assert_eq!(taken(&log), ["b data more", "b eof", "b close Closed"]);
     assert_eq!(h.sent(client), b"hi\n(ready)THEREMORE");
+}
+
+#[test]
+fn a_stop_is_told_to_whoever_has_the_connection_once_it_is_ready() {
+    let (mut h, log) = pair(greeter, shouter);
+    let client = opened(&mut h, &log);
+    h.at_once(|h| {
+        h.feed(client, b"hi\nthere");
+        h.stop();
+    });
+    let expected = ["a data hi\\nthere", "a close HandedOver", "b ready", "b data there", "b stop"];
+    assert_eq!(taken(&log), [&expected[..], &["b close Closed"]].concat());
+    assert_eq!(h.sent(client), b"hi\n(ready)THERE");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod framing;
 mod limits;
 mod log;
 mod semantics;
+mod stopping;
 mod syntax;
 
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};

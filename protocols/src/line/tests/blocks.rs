@@ -124,3 +124,27 @@ fn the_part_of_a_line_that_came_can_be_counted_at_the_end() {
     let outcome = sluicegate_reactor::testing::same_at_every_split(make, "whole\npart");
     assert_eq!(outcome.sent_at_end, b"InLine of 4");
 }
+
+#[test]
+fn a_reactor_that_stops_delivers_the_lines_that_are_there_and_tells_the_protocol() {
+    struct Farewell;
+    impl Protocol for Farewell {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_line(&mut self, cx: &mut Context<'_>, (): &mut (), line: &[u8]) -> Next {
+            cx.send(line);
+            Next::Line
+        }
+        fn on_stop(&mut self, cx: &mut Context<'_>, (): &mut ()) {
+            cx.send(". Goodbye.");
+            cx.close();
+        }
+    }
+    let mut h = Harness::new(Lines::new(Farewell));
+    let client = h.open();
+    h.at_once(|h| {
+        h.feed(client, b"hello\nwor");
+        h.stop();
+    });
+    assert_eq!(h.sent(client), b"hello. Goodbye.");
+}
