@@ -100,7 +100,7 @@ impl Flags {
     pub(crate) const OWES_READY: Flags = Flags(8192);
 
     /// Owed: `on_stop`.
-    pub(crate) const OWES_STOP: Flags = Flags(1 << 15);
+    pub(crate) const OWES_STOP: Flags = Flags(16384);
 
     pub(crate) fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
