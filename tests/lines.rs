@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 use sluicegate_protocols::line::{Ending, Lines, Next, Protocol};
+use sluicegate_protocols::raw::frames::{self, Frames, Framing, Prefix};
 use sluicegate_reactor::{Context, Handler, Listen, Reactor, Stopper};
 
 /// Stops a reactor, even if its client fails.
@@ -108,5 +109,34 @@ fn a_million_lines_over_a_socket_are_all_answered() {
     serve(Lines::new(Measure), |address| {
         let answer = exchange(address, &b"x\n".repeat(1_000_000), 1 << 20);
         assert!(answer == [&b"1\n".repeat(1_000_000)[..], b"Whole\n"].concat());
+    });
+}
+
+const FRAMING: Framing = Framing::prefixed(Prefix::Varint, 4 << 20);
+
+/// Sends frames back.
+struct Echo;
+
+impl frames::Protocol for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: &[u8]) {
+        FRAMING.send(&mut cx.this(), frame).expect("one that was received can be sent");
+    }
+}
+
+#[test]
+fn frames_over_a_socket_come_back_as_they_were_sent() {
+    serve(Frames::new(Echo, FRAMING), |address| {
+        let mut request = Vec::new();
+        for len in (0..400).chain([1 << 16, 1, 4 << 20, 0, 1 << 20]) {
+            request.extend_from_slice(&FRAMING.header(len).expect("a length that is allowed"));
+            request.extend((0..len).map(|at| (at % 251) as u8));
+        }
+        for piece in [request.len(), 65_537, 1000] {
+            assert!(exchange(address, &request, piece) == request, "in pieces of {piece}");
+        }
     });
 }

@@ -7,7 +7,8 @@
 //! | to find | look at |
 //! |---|---|
 //! | HTTP/1.1: a service that answers requests, and files | [`http`] |
-//! | lines, and blocks of known size between them | [`line`] |
+//! | lines, and blocks of known size between them | [`mod@line`] |
+//! | frames of a fixed size, or with their length in front | [`raw::frames`] |
 //! | bytes as they come | [`raw`] |
 
 #![forbid(unsafe_code)]
@@ -15,6 +16,10 @@
 pub mod http;
 pub mod line;
 pub mod raw;
+
+/// Most messages of one connection that a protocol delivers in one callback unless told otherwise:
+/// a receive can bring half a million.
+const PER_TURN: u32 = 1024;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

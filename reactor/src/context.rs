@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::fs::Fs;
 use crate::handler::{ConnId, Sent};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::outbound::Outgoing;
 use crate::state::Core;
 
@@ -112,6 +113,13 @@ impl<'a> Context<'a> {
     pub fn wants_input(&self) -> bool {
         let core = &self.turn.core;
         core.hand_overs.is_empty() && core.get(self.index).is_some_and(|c| c.wants_input())
+    }
+
+    /// What bounds the current connection.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        let group = self.turn.core.get(self.index).map_or(0, |c| c.group);
+        self.turn.core.limits(group)
     }
 
     /// Ends this connection's part of the turn: what the callback leaves unconsumed is offered again

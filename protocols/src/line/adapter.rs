@@ -2,10 +2,9 @@
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
-use super::{Ending, Next, Protocol, Split, Splitter};
+use crate::PER_TURN;
 
-/// Most lines and blocks of one connection in one turn. A receive can bring half a million.
-const PER_TURN: u32 = 1024;
+use super::{Ending, Next, Protocol, Split, Splitter};
 
 /// Makes a [`Protocol`] a [`Handler`].
 ///

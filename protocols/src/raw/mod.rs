@@ -1,9 +1,11 @@
 //! Bytes as they come: the smallest protocol.
 //!
 //! A [`Protocol`] is given every byte once, in order, in pieces of any size. It is
-//! [`Handler`] without the bookkeeping of what was consumed.
+//! [`Handler`] without the bookkeeping of what was consumed. [`frames`] finds messages in them.
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
+
+pub mod frames;
 
 /// An application that takes bytes.
 ///

@@ -1,0 +1,310 @@
+use proptest::prelude::*;
+use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::{Bytes, Limits, Listen};
+
+use super::*;
+
+const PREFIXES: [Prefix; 6] =
+    [Prefix::U8, Prefix::U16Be, Prefix::U16Le, Prefix::U32Be, Prefix::U32Le, Prefix::Varint];
+
+/// Says how long each frame is and what it begins with.
+#[derive(Default)]
+struct Teller {
+    frames: usize,
+    /// Pauses at frames that say so, until all that was told has left.
+    paused: bool,
+}
+
+impl Protocol for Teller {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: &[u8]) {
+        self.frames += 1;
+        cx.send(format!("({} {})", frame.len(), frame[..frame.len().min(8)].escape_ascii()));
+        match frame {
+            b"pause" => {
+                self.paused = true;
+                cx.pause();
+                cx.request_drain();
+            }
+            b"close" => cx.close(),
+            _ => {}
+        }
+    }
+
+    fn on_malformed(&mut self, cx: &mut Context<'_>, (): &mut (), error: FrameError) {
+        cx.send(error.to_string());
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, (): &mut ()) {
+        if std::mem::take(&mut self.paused) {
+            cx.resume();
+        }
+    }
+
+    fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), ending: Ending) {
+        cx.send(format!("{ending:?}"));
+        cx.close();
+    }
+}
+
+/// Frames, and a reactor that keeps little.
+fn tell(framing: Framing, keep: usize) -> Harness<Frames<Teller>> {
+    let listen = Listen { limits: Limits { keep, ..Limits::default() }, ..Listen::default() };
+    Harness::with(Frames::new(Teller::default(), framing), &listen)
+}
+
+/// What is told of an input and of its end, the same at every split, however little is kept.
+#[track_caller]
+fn told(framing: Framing, input: impl AsRef<[u8]>) -> [String; 2] {
+    let [few, many] = [12, 1 << 16].map(|keep| {
+        let outcome = same_at_every_split(|| tell(framing, keep), &input);
+        [outcome.sent, outcome.sent_at_end].map(|told| String::from_utf8(told).expect("text"))
+    });
+    assert_eq!(few, many);
+    many
+}
+
+/// Payloads as they are sent.
+fn encode(framing: Framing, payloads: &[&[u8]]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for payload in payloads {
+        encoded.extend_from_slice(&framing.header(payload.len() as u64).expect("a length"));
+        encoded.extend_from_slice(payload);
+    }
+    encoded
+}
+
+#[test]
+fn frames_of_each_kind_are_the_same_at_every_split() {
+    let long = [b'x'; 200];
+    for prefix in PREFIXES {
+        let framing = Framing::prefixed(prefix, 200);
+        let input = encode(framing, &[b"", b"a", &long, b"pause", b"\0\xff", b""]);
+        let expected = r"(0 )(1 a)(200 xxxxxxxx)(5 pause)(2 \x00\xff)(0 )";
+        assert_eq!(told(framing, &input), [expected, "Whole"], "{prefix:?}");
+        let cut = &input[..input.len() - encode(framing, &[b"", b""]).len()];
+        assert_eq!(told(framing, cut)[1], "InFrame", "{prefix:?}");
+    }
+}
+
+#[test]
+fn frames_of_one_size_need_no_header() {
+    assert_eq!(told(Framing::fixed(3), "abcdef"), ["(3 abc)(3 def)", "Whole"]);
+    assert_eq!(told(Framing::fixed(3), "abcde"), ["(3 abc)", "InFrame"]);
+    let expected = ["(30 aaaaaaaa)(30 bbbbbbbb)", "InFrame"];
+    assert_eq!(told(Framing::fixed(30), ["a".repeat(30), "b".repeat(31)].concat()), expected);
+}
+
+#[test]
+#[should_panic(expected = "frames of no bytes")]
+fn a_size_of_nothing_is_refused_when_it_is_made() {
+    let _ = Framing::fixed(0);
+}
+
+#[test]
+fn headers_are_what_the_formats_say() {
+    for (prefix, len, expected) in [
+        (Prefix::U8, 255, &[0xff][..]),
+        (Prefix::U16Be, 0x0102, &[1, 2]),
+        (Prefix::U16Le, 0x0102, &[2, 1]),
+        (Prefix::U32Be, 0x0102_0304, &[1, 2, 3, 4]),
+        (Prefix::U32Le, 0x0102_0304, &[4, 3, 2, 1]),
+        (Prefix::Varint, 0, &[0]),
+        (Prefix::Varint, 127, &[127]),
+        (Prefix::Varint, 128, &[0x80, 1]),
+        (Prefix::Varint, 300, &[0xac, 2]),
+    ] {
+        let framing = Framing::prefixed(prefix, usize::MAX);
+        assert_eq!(framing.header(len).as_deref(), Ok(expected), "{prefix:?}");
+        let extent = Extent { header: expected.len(), payload: len as usize };
+        assert_eq!(framing.decode(expected), Ok(Some(extent)), "{prefix:?}");
+        for cut in 0..expected.len() {
+            assert_eq!(framing.decode(&expected[..cut]), Ok(None), "{prefix:?}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_of_the_cap_passes_and_one_byte_more_is_an_error_before_any_of_it_comes() {
+    let refused = "a frame of 101 bytes, of which 100 are allowed";
+    for prefix in PREFIXES {
+        let (framing, wider) = (Framing::prefixed(prefix, 100), Framing::prefixed(prefix, 101));
+        let input =
+            [encode(framing, &[&[b'a'; 100]]), wider.header(101).unwrap().to_vec()].concat();
+        let expected = format!("(100 aaaaaaaa){refused}");
+        assert_eq!(told(framing, input), [&expected, ""], "{prefix:?}");
+    }
+}
+
+#[test]
+fn nothing_behind_a_malformed_frame_is_delivered() {
+    let mut h = tell(Framing::prefixed(Prefix::U8, 3), 12);
+    let client = h.open();
+    h.feed(client, b"\x01a\x04bbbb\x01c");
+    assert_eq!(h.sent(client), b"(1 a)a frame of 4 bytes, of which 3 are allowed");
+    assert_eq!((h.state(client), h.handler().protocol().frames), (State::Shut, 1));
+}
+
+#[test]
+fn a_varint_of_more_than_64_bits_is_malformed() {
+    let framing = Framing::prefixed(Prefix::Varint, usize::MAX);
+    let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+    assert_eq!(framing.header(u64::MAX).as_deref(), Ok(&most[..]));
+    assert_eq!(framing.decode(&most).map(|extent| extent.map(|e| e.payload)), Ok(Some(usize::MAX)));
+    for end in [2, 0x7f, 0x80, 0x81] {
+        let mut bytes = [0x80; 10];
+        bytes[9] = end;
+        assert_eq!(framing.decode(&bytes), Err(FrameError::Varint), "{end}");
+    }
+    // Longer than needed, but no larger.
+    let padded = Ok(Some(Extent { header: 3, payload: 1 }));
+    assert_eq!(framing.decode(&[0x81, 0x80, 0]), padded);
+}
+
+#[test]
+fn a_varint_over_the_cap_fails_at_its_first_byte_that_says_so() {
+    let framing = Framing::prefixed(Prefix::Varint, 200);
+    assert_eq!(framing.decode(&[0x80]), Ok(None));
+    assert_eq!(framing.decode(&[0x80, 0x82]), Err(FrameError::TooLong { len: 256, most: 200 }));
+}
+
+#[test]
+fn a_prefix_cannot_promise_more_than_it_can_say() {
+    let framing = Framing::prefixed(Prefix::U8, 1000);
+    assert_eq!(framing.header(256), Err(FrameError::TooLong { len: 256, most: 255 }));
+    let framing = Framing::fixed(3);
+    assert_eq!(framing.header(2), Err(FrameError::NotTheSize { len: 2, size: 3 }));
+    assert_eq!(framing.header(4), Err(FrameError::TooLong { len: 4, most: 3 }));
+}
+
+#[test]
+fn a_frame_larger_than_what_is_kept_takes_memory_as_it_arrives() {
+    const CLAIMED: usize = 100 << 20;
+    let framing = Framing::prefixed(Prefix::U32Be, CLAIMED);
+    let mut input = framing.header(CLAIMED as u64).unwrap().to_vec();
+    input.extend_from_slice(&[1; 1000]);
+    let mut partial = Partial { bytes: Vec::new(), len: CLAIMED };
+    for received in 1..=1000 {
+        assert_eq!(partial.fill(&[7; 100]), 100);
+        assert_eq!(partial.bytes.len(), received * 100);
+        assert!(partial.bytes.capacity() <= 2 * received * 100, "{}", partial.bytes.capacity());
+    }
+
+    let mut h = tell(Framing::prefixed(Prefix::U32Be, 10 << 20), 64 << 10);
+    let client = h.open();
+    h.feed(client, framing.header(10 << 20).unwrap().to_vec());
+    for _ in 0..10 {
+        h.feed(client, vec![b'y'; 1 << 20]);
+    }
+    h.feed(client, encode(framing, &[b"next"]));
+    assert_eq!(h.sent(client), b"(10485760 yyyyyyyy)(4 next)");
+}
+
+#[test]
+fn a_close_inside_a_frame_delivers_nothing_behind_it() {
+    let framing = Framing::prefixed(Prefix::U8, 100);
+    let input = encode(framing, &[b"a", b"close", b"b"]);
+    assert_eq!(told(framing, input), ["(1 a)(5 close)", ""]);
+}
+
+#[test]
+fn half_a_million_frames_in_one_read_keep_nobody_waiting() {
+    const FRAMES: usize = 500_000;
+    let framing = Framing::prefixed(Prefix::U8, 100);
+    let mut h = tell(framing, 64 << 10);
+    let (greedy, modest) = (h.open(), h.open());
+    h.set_room(greedy, usize::MAX);
+    h.at_once(|h| {
+        h.feed(greedy, vec![0; FRAMES]);
+        h.feed(modest, b"\x01x");
+        h.turn();
+        assert_eq!(h.handler().protocol().frames, PER_TURN as usize + 1);
+        assert_eq!(h.sent(modest), b"(1 x)");
+    });
+    assert_eq!(h.handler().protocol().frames, FRAMES + 1);
+    assert_eq!(h.sent(greedy), b"(0 )".repeat(FRAMES));
+}
+
+/// Sends frames back, whole.
+struct Echo(Framing);
+
+impl Protocol for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_frame(&mut self, cx: &mut Context<'_>, (): &mut (), frame: &[u8]) {
+        let shared = Bytes::copy_from_slice(frame);
+        self.0.send(&mut cx.this(), shared).expect("one that was received can be sent");
+    }
+}
+
+#[test]
+fn a_frame_leaves_with_its_header_and_a_large_one_is_not_copied() {
+    struct Large(Option<Bytes>);
+    impl Protocol for Large {
+        type Session = ();
+        fn on_open(&mut self, cx: &mut Context<'_>) {
+            let error = Framing::fixed(3).send(&mut cx.this(), "four");
+            assert_eq!(error, Err(FrameError::TooLong { len: 4, most: 3 }));
+            let framing = Framing::prefixed(Prefix::U32Be, 1 << 20);
+            let large = self.0.take().expect("one client");
+            framing.send(&mut cx.this(), large).expect("a length that is allowed");
+        }
+        fn on_frame(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) {}
+    }
+    let large = Bytes::from(vec![b'z'; 20_000]);
+    let mut h = Harness::new(Frames::new(Large(Some(large.clone())), Framing::fixed(1)));
+    let client = h.at_once(|h| {
+        let client = h.open();
+        h.set_room(client, 0);
+        client
+    });
+    assert!(!large.is_unique(), "it waits as it is");
+    let before = h.calls();
+    h.set_room(client, 1 << 20);
+    let calls = h.calls();
+    assert_eq!((calls.send - before.send, calls.send_gather - before.send_gather), (0, 1));
+    assert!(large.is_unique());
+    assert_eq!(h.sent(client), [&20_000_u32.to_be_bytes()[..], &large].concat());
+}
+
+proptest! {
+    #[test]
+    fn any_frames_in_any_pieces_come_back_the_same(
+        prefix in prop::sample::select(&PREFIXES[..]),
+        payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
+        pieces in prop::collection::vec(1_usize..50, 1..20),
+        keep in 11_usize..300,
+    ) {
+        let framing = Framing::prefixed(prefix, 200);
+        let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
+        let input = encode(framing, &payloads);
+        let listen = Listen { limits: Limits { keep, ..Limits::default() }, ..Listen::default() };
+        let mut h = Harness::with(Frames::new(Echo(framing), framing), &listen);
+        let client = h.open();
+        let (mut rest, mut sizes) = (&input[..], pieces.iter().cycle());
+        while let Some(size) = sizes.next().filter(|_| !rest.is_empty()) {
+            let (piece, after) = rest.split_at((*size).min(rest.len()));
+            h.feed(client, piece);
+            rest = after;
+        }
+        prop_assert_eq!(h.sent(client), input);
+    }
+
+    #[test]
+    fn any_bytes_are_frames_or_an_error(
+        prefix in prop::sample::select(&PREFIXES[..]),
+        bytes in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let mut h = tell(Framing::prefixed(prefix, 50), 11);
+        let client = h.open();
+        h.feed(client, &bytes);
+        h.finish(client);
+        prop_assert_eq!(h.state(client), State::Closed);
+        prop_assert_eq!(h.ledger().panics, 0);
+    }
+}
