@@ -281,6 +281,7 @@ impl Core {
         c.kept = Some(kept);
         let judged = !c.flags.has(Flags::YIELDED) && !c.flags.has(Flags::OWES_READY);
         if overrun && c.wants_input() && judged {
+            self.ledger.overruns += 1;
             self.fail(index, Reason::Overrun);
         }
     }
@@ -324,7 +325,11 @@ impl Core {
         let c = self.connections.0.get_mut(index as usize).filter(|c| c.phase != Phase::Gone)?;
         c.phase = Phase::Gone;
         let socket = c.socket;
-        self.groups[c.group as usize].open -= 1;
+        let group = &mut self.groups[c.group as usize];
+        group.leave(index);
+        if group.shared {
+            self.selector.remove(socket);
+        }
         self.wheel.cancel(&mut self.connections, index);
         self.ledger.closed += 1;
         self.gone.push(index);

@@ -17,8 +17,18 @@ pub struct Ledger {
     pub accepted: u64,
     /// Connections closed, in whatever way.
     pub closed: u64,
+    /// Connected streams that were [adopted](crate::Reactor::adopt).
+    pub adopted: u64,
     /// Accepts that failed for lack of descriptors or memory; the listener paused.
     pub accept_pauses: u64,
+    /// Accepts after which a listener had [`Listen::max_connections`](crate::Listen) and paused.
+    pub full_pauses: u64,
+    /// Accepts after which a listener had reached [`Listen::accept_rate`](crate::Listen) and
+    /// paused.
+    pub rate_pauses: u64,
+    /// Connections reset at once: their client had [`Listen::max_per_address`](crate::Listen). They
+    /// count as accepted and closed, too.
+    pub refused_per_address: u64,
     /// Bytes received.
     pub received: u64,
     /// `recv` calls.
@@ -45,6 +55,11 @@ pub struct Ledger {
     pub short_writes: u64,
     /// Calls refused because nothing was there or no room was left.
     pub would_block: u64,
+    /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit of
+    /// its size.
+    pub full_queues: u64,
+    /// Connections that left more unconsumed than [`Limits::keep`](crate::Limits::keep).
+    pub overruns: u64,
     /// Connections that used up their quantum in a turn.
     pub budget_stops: u64,
     /// Deadlines that were reached.

@@ -15,7 +15,8 @@
 //! | the loop and the order of its phases | [`Reactor`] |
 //! | what to implement, and what can be called | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
-//! | listening | [`Listen`] |
+//! | listening, and limits on who gets in | [`Listen`] |
+//! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
 //! | where a socket is bound or connected | [`Address`] |
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
@@ -31,7 +32,9 @@
 //!
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads.
 
+pub mod activation;
 mod address;
+mod adopt;
 mod connection;
 mod context;
 mod deadlines;
@@ -46,9 +49,11 @@ mod handler;
 mod inbound;
 mod ledger;
 mod limits;
+mod listen;
 mod listener;
 mod mailbox;
 pub mod outbound;
+mod per_address;
 mod reactor;
 mod registry;
 mod state;
@@ -66,7 +71,7 @@ pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mail
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
 pub use crate::ledger::Ledger;
 pub use crate::limits::{FileTransfer, Limits};
-pub use crate::listener::{Listen, ListenerId};
+pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
 pub use crate::reactor::Reactor;
 pub use bytes::Bytes;

@@ -6,55 +6,72 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::connection::Flags;
 use crate::limits::Limits;
+use crate::listen::Listen;
+use crate::per_address::{ClientNet, PerAddress};
 use crate::state::Core;
-use crate::sys::{Fd, Ready};
+use crate::sys::{Fd, Ready, SocketFile};
 
 /// How long a listener rests when descriptors or memory have run out. No edge announces that they
 /// are back, so it tries again by the clock.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Least nanoseconds between two log lines about that.
-const LOG_EVERY: u64 = 1_000_000_000;
+/// Nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
-/// How a listener listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// Connections that the kernel holds ready to be accepted (`listen(2)`); it may cap this.
-    pub backlog: u32,
-    /// Most connections accepted in one turn; the next turn goes on.
-    pub accept_budget: u32,
-    /// Most connections open at a time, lingering ones included. Further ones wait in the backlog
-    /// until one has closed.
-    pub max_connections: u32,
-    /// Bytes that the kernel may hold for a connection beyond what is on its way to the peer
-    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves it to the kernel, which grows a socket
-    /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
-    /// download costs 1.4 times as much, one at 1 MB/s 1.4 times.
-    pub unsent: Option<u32>,
-    /// The limits of each connection.
-    pub limits: Limits,
+/// Connections with common limits: those of one listener, or adopted ones.
+pub(crate) struct Group {
+    pub(crate) limits: Limits,
+    pub(crate) open: u32,
+    /// Whether others may have the sockets open as well.
+    pub(crate) shared: bool,
+    per_address: Option<Box<PerAddress>>,
 }
 
-impl Default for Listen {
-    fn default() -> Listen {
-        Listen {
-            backlog: 4096,
-            accept_budget: 64,
-            max_connections: 100_000,
-            unsent: None,
-            limits: Limits::default(),
+impl Group {
+    pub(crate) fn of_listener(listen: &Listen) -> Group {
+        let per_address = listen.max_per_address.map(|most| Box::new(PerAddress::new(most)));
+        Group { limits: listen.limits.clone(), open: 0, shared: false, per_address }
+    }
+
+    pub(crate) fn of_adopted(limits: Limits) -> Group {
+        Group { limits, open: 0, shared: true, per_address: None }
+    }
+
+    /// A connection has closed.
+    pub(crate) fn leave(&mut self, index: u32) {
+        self.open -= 1;
+        if let Some(per_address) = &mut self.per_address {
+            per_address.leave(index);
         }
     }
 }
 
-/// Names a listener of a reactor.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ListenerId(pub(crate) u16);
+/// Lets so many connections through in a second, and after a rest so many at once. (The generic
+/// cell rate algorithm of ITU-T I.371: a token bucket that is one number.)
+struct Rate {
+    /// Nanoseconds between two connections; 0 is no limit.
+    interval: u64,
+    /// How far `next` may be ahead of the clock.
+    ahead: u64,
+    /// When the next connection would be due if they came evenly.
+    next: u64,
+}
 
-/// Connections with common limits: those of one listener.
-pub(crate) struct Group {
-    pub(crate) limits: Limits,
-    pub(crate) open: u32,
+impl Rate {
+    fn new(listen: &Listen) -> Rate {
+        let interval = listen.accept_rate.map_or(0, |rate| SECOND / u64::from(rate.max(1)));
+        let ahead = interval * u64::from(listen.accept_burst.saturating_sub(1));
+        Rate { interval, ahead, next: 0 }
+    }
+
+    /// From when on a connection may be accepted.
+    fn ready_at(&self) -> u64 {
+        self.next.saturating_sub(self.ahead)
+    }
+
+    fn take(&mut self, now: u64) {
+        self.next = self.next.max(now) + self.interval;
+    }
 }
 
 pub(crate) struct Listener {
@@ -63,8 +80,11 @@ pub(crate) struct Listener {
     pub(crate) handler: u8,
     pub(crate) group: u16,
     backlog: u32,
+    /// The file of a Unix socket that was made here.
+    file: Option<SocketFile>,
     accept_budget: u32,
     max_connections: u32,
+    rate: Rate,
     /// Whether there may be connections to accept.
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
@@ -87,8 +107,8 @@ impl Listener {
     pub(crate) fn new(
         socket: Fd,
         address: Address,
-        handler: u8,
-        group: u16,
+        file: Option<SocketFile>,
+        (handler, group): (u8, u16),
         listen: &Listen,
     ) -> Self {
         Listener {
@@ -97,8 +117,10 @@ impl Listener {
             handler,
             group,
             backlog: listen.backlog,
+            file,
             accept_budget: listen.accept_budget.max(1),
             max_connections: listen.max_connections,
+            rate: Rate::new(listen),
             ready: false,
             retry_at: 0,
             logged_at: 0,
@@ -108,31 +130,23 @@ impl Listener {
     /// Whether accepting may get something now, and if not, when: the nanoseconds until then, or
     /// `None` if an event or a close announces it.
     pub(crate) fn wait(&self, core: &Core) -> Option<u64> {
-        let below_cap = core.groups[self.group as usize].open < self.max_connections;
-        (self.ready && below_cap).then(|| self.retry_at.saturating_sub(core.now))
+        let at = self.retry_at.max(self.rate.ready_at());
+        (self.ready && !self.is_full(core)).then(|| at.saturating_sub(core.now))
+    }
+
+    fn is_full(&self, core: &Core) -> bool {
+        core.groups[self.group as usize].open >= self.max_connections
     }
 
     /// Accepts within the budget. New connections are handed to `opened`.
     pub(crate) fn accept(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
-        let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
         let mut lost = 0;
         for _ in 0..self.accept_budget {
             if self.wait(core) != Some(0) {
                 return;
             }
             match self.accept_one(core) {
-                Accepted::Socket(socket) => {
-                    core.ledger.accepted += 1;
-                    match core.adopt(socket, self.group, self.handler, flags) {
-                        Ok(id) => opened.push(id.index),
-                        // No memory for it, or max_user_watches reached, epoll(7).
-                        Err(error) => {
-                            core.kernel.close(socket);
-                            core.ledger.closed += 1;
-                            self.pause(core, "registering a connection", &error);
-                        }
-                    }
-                }
+                Accepted::Socket(socket) => self.take_up(socket, core, opened),
                 Accepted::Lost(error) => {
                     lost += 1;
                     // Nothing else in a whole turn: more likely a sandbox that forbids the call
@@ -158,11 +172,53 @@ impl Listener {
         }
     }
 
-    /// Rests for a while, and says why now and then.
+    /// Gives a new connection a place, unless its client has too many.
+    fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
+        core.ledger.accepted += 1;
+        self.rate.take(core.now);
+        core.ledger.rate_pauses += u64::from(self.rate.ready_at() > core.now);
+        let client = self.client_of(socket, core);
+        let group = &core.groups[self.group as usize];
+        if let (Some(client), Some(per_address)) = (client, &group.per_address)
+            && !per_address.has_room(client)
+        {
+            core.ledger.refused_per_address += 1;
+            core.ledger.closed += 1;
+            // A close in order would leave the server with the state of it (TIME_WAIT).
+            return core.kernel.reset(socket);
+        }
+        let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
+        match core.adopt(socket, self.group, self.handler, flags) {
+            Ok(id) => {
+                opened.push(id.index);
+                let per_address = &mut core.groups[self.group as usize].per_address;
+                if let (Some(client), Some(per_address)) = (client, per_address) {
+                    per_address.enter(id.index, client);
+                }
+                core.ledger.full_pauses += u64::from(self.is_full(core));
+            }
+            // No memory for it, or max_user_watches reached, epoll(7).
+            Err(error) => {
+                core.kernel.close(socket);
+                core.ledger.closed += 1;
+                self.pause(core, "registering a connection", &error);
+            }
+        }
+    }
+
+    /// Who counts as its client, if that matters. A connection that was reset already has no
+    /// address any more, and is not counted.
+    fn client_of(&self, socket: Fd, core: &Core) -> Option<ClientNet> {
+        core.groups[self.group as usize].per_address.as_ref()?;
+        let address = core.kernel.peer_address(socket).ok()?;
+        address.ip().map(ClientNet::of)
+    }
+
+    /// Rests for a while, and says why once a second.
     fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
         core.ledger.accept_pauses += 1;
         self.retry_at = core.now + PAUSE.as_nanos() as u64;
-        if core.now.saturating_sub(self.logged_at) >= LOG_EVERY || self.logged_at == 0 {
+        if core.now.saturating_sub(self.logged_at) >= SECOND || self.logged_at == 0 {
             self.logged_at = core.now;
             log::error!("{}: {what}: {error}; waiting", self.address);
         }
@@ -180,6 +236,14 @@ impl Listener {
                 _ => Accepted::Exhausted(error),
             },
         }
+    }
+
+    /// Ends listening. What waits in the backlog is reset by the kernel.
+    pub(crate) fn close(self, core: &mut Core) {
+        // Others may have an adopted socket open, whose events would go on.
+        core.selector.remove(self.socket);
+        self.file.into_iter().for_each(SocketFile::remove);
+        core.kernel.close(self.socket);
     }
 
     /// Notes an event.

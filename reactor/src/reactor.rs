@@ -14,19 +14,16 @@
 //! A place is not used again before the turn is over, so no event of the turn can reach a successor.
 
 use std::io;
-use std::net::ToSocketAddrs;
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::dispatch::{Dispatch, Handlers};
 use crate::drain::{Drain, Stopper};
 use crate::fs::Fs;
 use crate::handle::Mail;
-use crate::handler::{Handler, HandlerId};
 use crate::ledger::Ledger;
-use crate::listener::{Group, Listen, Listener, ListenerId};
+use crate::listener::Listener;
 use crate::state::Core;
-use crate::sys::{Fd, Kernel, Selector};
+use crate::sys::{Kernel, Selector};
 
 /// Size of the buffer that all connections of a reactor receive into. With 64 KiB an echo of 1 MiB
 /// messages costs twice as much.
@@ -39,7 +36,7 @@ const WAKER_TOKEN: u64 = u64::MAX;
 
 /// Tokens of listeners have this bit. In those of connections it belongs to the index, which counts
 /// open descriptors and never gets that high.
-const LISTENER_BIT: u64 = 1 << 31;
+pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 
 /// A single-threaded event loop: its handlers, listeners and connections.
 ///
@@ -66,7 +63,7 @@ const LISTENER_BIT: u64 = 1 << 31;
 pub struct Reactor {
     pub(crate) core: Core,
     pub(crate) handlers: Handlers,
-    listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) mail: Mail,
     pub(crate) receive: Box<[u8]>,
     /// Worklist being worked on, and connections just opened; kept for their memory.
@@ -104,58 +101,6 @@ impl Reactor {
             stopper,
             drain: Drain::new(),
         })
-    }
-
-    /// Listens on the first of the addresses that can be bound; port 0 is any free port.
-    ///
-    /// # Errors
-    /// What `bind(2)` and `listen(2)` say, with the address in the text.
-    ///
-    /// # Panics
-    /// With more than 65,536 listeners in one reactor, and with a handler's id of another reactor
-    /// that has more handlers than this one.
-    pub fn listen<H: Handler>(
-        &mut self,
-        address: impl ToSocketAddrs,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        assert!(self.handlers.has(handler.index), "an id of another reactor");
-        let kernel = &self.core.kernel;
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
-        for address in address.to_socket_addrs()? {
-            match kernel.listen(address, listen.backlog) {
-                Ok(socket) => {
-                    let added = self.add_listener(socket, listen, handler.index);
-                    return added.inspect_err(|_| self.core.kernel.close(socket));
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn add_listener(&mut self, socket: Fd, listen: &Listen, handler: u8) -> io::Result<ListenerId> {
-        let address = self.core.kernel.local_address(socket)?;
-        let id = u16::try_from(self.listeners.len()).expect("at most 65,536 listeners");
-        let group = self.core.groups.len() as u16;
-        if let Some(bytes) = listen.unsent {
-            // Accepted sockets inherit it.
-            self.core.kernel.limit_unsent(socket, bytes)?;
-        }
-        self.core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
-        self.core.groups.push(Group { limits: listen.limits.clone(), open: 0 });
-        self.listeners.push(Listener::new(socket, address, handler, group, listen));
-        Ok(ListenerId(id))
-    }
-
-    /// The address a listener is bound to, with the port that was chosen.
-    ///
-    /// # Panics
-    /// When the reactor has run and stopped, which closed its listeners.
-    #[must_use]
-    pub fn local_address(&self, listener: ListenerId) -> &Address {
-        &self.listeners[listener.0 as usize].address
     }
 
     /// The file system.
@@ -284,7 +229,7 @@ impl Reactor {
 
     pub(crate) fn close_listeners(&mut self) {
         for listener in self.listeners.drain(..) {
-            self.core.kernel.close(listener.socket);
+            listener.close(&mut self.core);
         }
     }
 

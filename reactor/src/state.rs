@@ -192,6 +192,7 @@ impl Core {
         queue.push(what, limits, &mut self.pool);
         let full = queue.is_full(limits);
         if full {
+            self.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
             c.flags.set(Flags::FULL);
         }
         let blocked = !c.ready.any(Ready::WRITE);

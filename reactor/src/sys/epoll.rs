@@ -37,6 +37,15 @@ impl Selector {
         self.add(socket, EPOLLIN, token)
     }
 
+    /// Without it the registration would last as long as any descriptor of the same description, and
+    /// its events name a token of the past (`epoll(7)`, question 6).
+    pub(super) fn remove(&self, socket: Fd) {
+        let epoll = self.epoll.as_raw_fd();
+        // SAFETY: a null pointer is allowed for this operation; no memory is touched. It fails only
+        // if the socket is not registered, which is what was wanted.
+        unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, socket, ptr::null_mut()) };
+    }
+
     pub(super) fn add_waker(&self, token: u64) -> io::Result<Waker> {
         // SAFETY: two numbers go in, no memory is touched.
         let counter = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;

@@ -72,6 +72,20 @@ impl Selector {
         apply(&self.queue, &mut [change(socket as usize, libc::EVFILT_READ, add, 0, token)])
     }
 
+    /// A registration belongs to the number here and ends when it is closed, `kqueue(2)`. Nothing
+    /// depends on that where it is ended before.
+    pub(super) fn remove(&self, socket: Fd) {
+        let delete = libc::EV_DELETE | libc::EV_RECEIPT;
+        // A filter that is not there is an error (`ENOENT`), and what was wanted.
+        let _ = apply(
+            &self.queue,
+            &mut [
+                change(socket as usize, libc::EVFILT_READ, delete, 0, 0),
+                change(socket as usize, libc::EVFILT_WRITE, delete, 0, 0),
+            ],
+        );
+    }
+
     pub(super) fn add_waker(&self, token: u64) -> io::Result<Waker> {
         Waker::new(&self.queue, token)
     }

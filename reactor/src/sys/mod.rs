@@ -18,7 +18,8 @@
 //!
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
-//! an epoll registration alive beyond that (`epoll(7)`, question 6). An event says what *may* have
+//! an epoll registration alive beyond that (`epoll(7)`, question 6). For a socket that came from
+//! elsewhere nobody knows, so [`Selector::remove`] goes before its close. An event says what *may* have
 //! changed since the last one; merged and spurious events are allowed, lost ones are not. After
 //! [`Kernel::recv`] or a send reported `WouldBlock`, an edge follows when that changes; after a
 //! short receive on TCP, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
@@ -33,6 +34,8 @@
 use std::ffi::OsStr;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,9 +44,11 @@ use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
 mod address;
+mod adopt;
 mod dir;
 mod sendfile;
 mod signal;
+mod socket_file;
 mod unix;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -57,7 +62,9 @@ mod selector;
 pub(crate) mod sim;
 
 pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
+pub(crate) use adopt::take_inherited;
 pub(crate) use signal::on_termination;
+pub(crate) use socket_file::SocketFile;
 
 /// A descriptor: a number of the operating system or of the simulated kernel.
 pub(crate) type Fd = i32;
@@ -150,6 +157,14 @@ macro_rules! kernel_calls {
 kernel_calls! {
     /// A listening TCP socket: `SO_REUSEADDR`, bound, with this backlog.
     unix::listen(address: SocketAddr, backlog: u32) -> io::Result<Fd>;
+    /// A listening Unix socket, and its file if the address is a path; the file has these
+    /// permissions. A socket's file that is in the way is replaced if nobody listens there.
+    socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)
+        -> io::Result<(Fd, Option<SocketFile>)>;
+    /// Makes a listening socket that came from elsewhere be as one of ours.
+    adopt::adopt_listener(socket: OwnedFd) -> io::Result<Fd>;
+    /// The same for a connected one.
+    adopt::adopt_stream(socket: OwnedFd) -> io::Result<Fd>;
     /// The next connection of a listener: non-blocking, close-on-exec, no delay. What concerns only
     /// the connection that would have been accepted is `ErrorKind::ConnectionAborted`.
     unix::accept(listener: Fd) -> io::Result<Fd>;
@@ -253,6 +268,16 @@ impl Selector {
             Selector::Os(os) => os.add_listener(socket, token),
             #[cfg(feature = "testing")]
             Selector::Sim(sim) => sim.add_listener(socket, token),
+        }
+    }
+
+    /// Ends the registration of a socket whose description others have open too (`dup(2)`, or
+    /// inherited or passed by another process): closing this descriptor would not end it.
+    pub(crate) fn remove(&mut self, socket: Fd) {
+        match self {
+            Selector::Os(os) => os.remove(socket),
+            #[cfg(feature = "testing")]
+            Selector::Sim(sim) => sim.remove(socket),
         }
     }
 

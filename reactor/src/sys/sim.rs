@@ -18,11 +18,13 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Event, Fd, More, Ready};
+use super::{Event, Fd, More, Ready, SocketFile};
 use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
@@ -190,11 +192,28 @@ impl World {
             address.set_port(state.next_port);
             state.next_port += 1;
         }
-        let address = Address::from(address);
-        if state.table.listens_on(&address) {
-            return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
-        }
-        state.table.insert(Object::Listener(Listener::new(address, backlog)))
+        state.listen(address.into(), backlog)
+    }
+
+    /// Without a file: sockets are in no directory of the simulated disk.
+    pub(crate) fn listen_unix(
+        &self,
+        address: &UnixSocketAddr,
+        _mode: u32,
+        backlog: u32,
+    ) -> io::Result<(Fd, Option<SocketFile>)> {
+        let address = Address::from(address.clone());
+        let fd = self.0.borrow_mut().listen(address, backlog)?;
+        Ok((fd, None))
+    }
+
+    /// Sockets of the operating system have no place in the simulated one.
+    pub(crate) fn adopt_listener(&self, _: OwnedFd) -> io::Result<Fd> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn adopt_stream(&self, _: OwnedFd) -> io::Result<Fd> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn accept(&self, listener: Fd) -> io::Result<Fd> {
@@ -386,6 +405,13 @@ impl Machine {
         self.elapsed = self.elapsed.saturating_add(nanos).min(u64::MAX / 2);
     }
 
+    fn listen(&mut self, address: Address, backlog: u32) -> io::Result<Fd> {
+        if self.table.listens_on(&address) {
+            return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+        }
+        self.table.insert(Object::Listener(Listener::new(address, backlog)))
+    }
+
     fn close(&mut self, fd: Fd, end: fn(&mut Stream)) {
         self.calls.close += 1;
         let Some((object, watch)) = self.table.remove(fd) else { self.misused(fd, "open") };
@@ -450,6 +476,12 @@ impl Machine {
             self.edge(fd);
         }
         Ok(())
+    }
+
+    fn unregister(&mut self, fd: Fd) {
+        if let Some(watch) = self.table.unregister(fd) {
+            self.edges[watch.selector].retain(|&pending| pending != fd);
+        }
     }
 
     fn stream_index(&mut self, fd: Fd) -> usize {

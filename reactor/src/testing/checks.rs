@@ -18,7 +18,8 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         "queued = sent + dropped + pending; pending is {pending} and the ledger {ledger:?}"
     );
     let open = connections(reactor).count() as u64;
-    assert_eq!(ledger.accepted, ledger.closed + open, "accepted = closed + open");
+    let begun = ledger.accepted + ledger.adopted;
+    assert_eq!(begun, ledger.closed + open, "accepted + adopted = closed + open");
 }
 
 /// When the reactor would sleep: what is possible was done.

@@ -8,7 +8,7 @@ use super::checks::{self, NothingOpen};
 use crate::address::Address;
 use crate::handler::{Handler, HandlerId, Receive};
 use crate::ledger::Ledger;
-use crate::listener::{Listen, ListenerId};
+use crate::listen::{Listen, ListenerId};
 use crate::reactor::Reactor;
 use crate::sys::Kernel;
 use crate::sys::sim::{self, Calls, Files, OpenDescriptors, State, Step, World};

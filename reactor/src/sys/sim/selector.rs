@@ -33,6 +33,10 @@ impl Selector {
         state.register(socket, Watch { selector: self.index, token })
     }
 
+    pub(crate) fn remove(&mut self, socket: Fd) {
+        self.world.0.borrow_mut().unregister(socket);
+    }
+
     /// Never sleeps: without events the clock moves on by `timeout`, if there is one.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.events.clear();

@@ -100,6 +100,11 @@ impl Table {
         Some(first)
     }
 
+    /// Ends a registration, if there is one, and says with whom it was.
+    pub(super) fn unregister(&mut self, fd: Fd) -> Option<Watch> {
+        self.open.get_mut(&fd).and_then(|(_, watch)| watch.take())
+    }
+
     /// # Panics
     /// If it is not a listener.
     pub(super) fn listener(&mut self, fd: Fd) -> &mut Listener {

@@ -1,0 +1,128 @@
+//! Sockets that a service manager has opened before it started the process: `sd_listen_fds(3)`.
+//!
+//! systemd, and whoever speaks the same way, can listen for a server. The server then needs no
+//! rights to the port, connections wait while it is restarted, and it may be started by the first
+//! one.
+//!
+//! The sockets are said in the environment: `LISTEN_PID` is the process they are meant for,
+//! `LISTEN_FDS` is their number, from descriptor 3 on, `LISTEN_FDNAMES` their names. The variables
+//! are left as they are, since changing the environment is unsound while there are threads
+//! ([`std::env::set_var`]). Children inherit them, but not the sockets, and `LISTEN_PID` is not
+//! theirs.
+
+use std::env;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::sys;
+
+/// A socket that was there when the process started.
+#[derive(Debug)]
+pub struct Inherited {
+    /// Its name (`FileDescriptorName=` of `systemd.socket(5)`), `unknown` if there are no names.
+    pub name: String,
+    /// The socket, for [`Reactor::adopt_listener`](crate::Reactor::adopt_listener).
+    pub socket: OwnedFd,
+}
+
+/// Takes the sockets that are meant for this process; none if it was started without.
+///
+/// Call it once, at the start. They are made close-on-exec.
+///
+/// ```no_run
+/// # use sluicegate_reactor::{Context, Handler, Input};
+/// # struct Echo;
+/// # impl Handler for Echo {
+/// #     type Session = ();
+/// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+/// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+/// # }
+/// use sluicegate_reactor::{Listen, Reactor, activation};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let echo = reactor.register(Echo);
+/// for inherited in activation::listeners()? {
+///     reactor.adopt_listener(inherited.socket, &Listen::default(), echo)?;
+/// }
+/// reactor.run()
+/// # }
+/// ```
+///
+/// # Errors
+/// If the variables are not what `sd_listen_fds(3)` says, if a descriptor is not open, and when the
+/// sockets were taken before.
+pub fn listeners() -> io::Result<Vec<Inherited>> {
+    let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let names = meant_for(
+        std::process::id(),
+        variable("LISTEN_PID").as_deref(),
+        variable("LISTEN_FDS").as_deref(),
+        variable("LISTEN_FDNAMES").as_deref(),
+    )?;
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sockets = sys::take_inherited(names.len() as u16)?;
+    let pairs = names.into_iter().zip(sockets);
+    Ok(pairs.map(|(name, socket)| Inherited { name, socket }).collect())
+}
+
+/// The names of the sockets that are meant for a process, at most 65,535.
+fn meant_for(
+    own: u32,
+    pid: Option<&str>,
+    count: Option<&str>,
+    names: Option<&str>,
+) -> io::Result<Vec<String>> {
+    let (Some(pid), Some(count)) = (pid, count) else { return Ok(Vec::new()) };
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_string());
+    let meant: u32 = pid.parse().map_err(|_| wrong("LISTEN_PID is not a number"))?;
+    if meant != own {
+        return Ok(Vec::new());
+    }
+    let count: u16 = count.parse().map_err(|_| wrong("LISTEN_FDS is not a number of sockets"))?;
+    let Some(names) = names else { return Ok(vec!["unknown".to_string(); count.into()]) };
+    let names: Vec<String> = names.split(':').map(str::to_string).collect();
+    if count > 0 && names.len() != usize::from(count) {
+        return Err(wrong("LISTEN_FDNAMES has not as many names as LISTEN_FDS says"));
+    }
+    Ok(if count > 0 { names } else { Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_taken_by_whom_they_are_meant_for() {
+        for (pid, count, names, expected) in [
+            (None, None, None, vec![]),
+            (Some("42"), None, None, vec![]),
+            (None, Some("1"), None, vec![]),
+            (Some("41"), Some("1"), None, vec![]),
+            (Some("41"), Some("nonsense"), None, vec![]),
+            (Some("42"), Some("0"), Some(""), vec![]),
+            (Some("42"), Some("2"), None, vec!["unknown", "unknown"]),
+            (Some("42"), Some("2"), Some("http:admin"), vec!["http", "admin"]),
+            (Some("42"), Some("1"), Some(""), vec![""]),
+        ] {
+            let taken = meant_for(42, pid, count, names).unwrap();
+            assert_eq!(taken, expected, "{pid:?} {count:?} {names:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_make_no_sense_are_errors() {
+        for (pid, count, names) in [
+            ("x", "1", None),
+            ("42", "-1", None),
+            ("42", "100000", None),
+            ("42", "2", Some("one")),
+            ("42", "1", Some("one:two")),
+        ] {
+            let error = meant_for(42, Some(pid), Some(count), names).unwrap_err();
+            assert!(error.to_string().starts_with("LISTEN_"), "{error}");
+        }
+    }
+}

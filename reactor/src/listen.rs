@@ -1,0 +1,246 @@
+//! How a listener listens, and making one.
+
+use std::io;
+use std::net::ToSocketAddrs;
+use std::os::fd::OwnedFd;
+
+use crate::address::Address;
+use crate::handler::{Handler, HandlerId};
+use crate::limits::Limits;
+use crate::listener::{Group, Listener};
+use crate::reactor::{LISTENER_BIT, Reactor};
+use crate::sys::{Fd, SocketFile};
+
+/// How a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Connections that the kernel holds ready to be accepted (`listen(2)`); it may cap this. Not
+    /// for [adopted](Reactor::adopt_listener) listeners, which have theirs.
+    pub backlog: u32,
+    /// Most connections accepted in one turn; the next turn goes on.
+    pub accept_budget: u32,
+    /// Most connections open at a time, lingering ones included. Further ones wait in the backlog
+    /// until one has closed. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often
+    /// that was reached.
+    pub max_connections: u32,
+    /// Most connections open at a time from one client, lingering ones included. Further ones are
+    /// accepted and reset at once, and counted in
+    /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
+    ///
+    /// A client is an IPv4 address or an IPv6 prefix of 64 bits, which is what one subscriber has.
+    /// Clients of Unix sockets are not counted. By default there is no limit, as behind a proxy or
+    /// a carrier's NAT one address stands for many: a server that faces the internet should set
+    /// one. It costs a system call and four hash lookups for each connection.
+    pub max_per_address: Option<u32>,
+    /// Most connections accepted in a second, over more than a moment. Further ones wait in the
+    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often that was
+    /// reached. By default there is no limit.
+    pub accept_rate: Option<u32>,
+    /// With an [`accept_rate`](Listen::accept_rate), how many connections can be accepted at once
+    /// after a time of rest.
+    pub accept_burst: u32,
+    /// The permissions of a Unix socket's file, whatever the umask: who may write to it may
+    /// connect. By default the server's own user alone. On some old systems they are ignored
+    /// (`unix(7)`), and those of the directory decide.
+    pub unix_mode: u32,
+    /// Bytes that the kernel may hold for a connection beyond what is on its way to the peer
+    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves it to the kernel, which grows a socket
+    /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
+    /// download costs 1.4 times as much, one at 1 MB/s 1.4 times. Not for Unix sockets.
+    pub unsent: Option<u32>,
+    /// The limits of each connection.
+    pub limits: Limits,
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            backlog: 4096,
+            accept_budget: 64,
+            max_connections: 100_000,
+            max_per_address: None,
+            accept_rate: None,
+            accept_burst: 256,
+            unix_mode: 0o600,
+            unsent: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Names a listener of a reactor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ListenerId(pub(crate) u16);
+
+/// Listening.
+impl Reactor {
+    /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
+    /// sockets there is [`listen_at`](Reactor::listen_at).
+    ///
+    /// # Errors
+    /// What `bind(2)` and `listen(2)` say, with the address in the text.
+    ///
+    /// # Panics
+    /// With more than 65,536 listeners in one reactor, and with a handler's id of another reactor
+    /// that has more handlers than this one.
+    pub fn listen<H: Handler>(
+        &mut self,
+        address: impl ToSocketAddrs,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
+        for address in address.to_socket_addrs()? {
+            match self.core.kernel.listen(address, listen.backlog) {
+                Ok(socket) => return self.add_listener(socket, None, listen, handler),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Listens at an address of any kind.
+    ///
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If there is one
+    /// already, it is replaced if it is a socket and nobody listens there, as after a crash; to
+    /// find out, a connection to it is tried. The file is removed when the listener is closed, if
+    /// it is still the same. Meanwhile the directory is locked with `flock(2)`, so that of several
+    /// servers that start at once one gets the address and the others an error.
+    ///
+    /// Closing a Unix socket cannot be told from resetting it: a client that was
+    /// [aborted](crate::Context::abort) sees the end of the stream, unless some of what it had sent
+    /// was unread.
+    ///
+    /// ```no_run
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// use sluicegate_reactor::{Address, Listen, Reactor};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let echo = reactor.register(Echo);
+    /// // For a proxy that runs as another user of the same group.
+    /// let listen = Listen { unix_mode: 0o660, ..Listen::default() };
+    /// reactor.listen_at(&Address::from_path("/run/echo.sock")?, &listen, echo)?;
+    /// reactor.run()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`listen`](Reactor::listen). `ErrorKind::AddrInUse` if another process listens at the
+    /// path, `ErrorKind::AlreadyExists` if there is a file that is not a socket.
+    ///
+    /// # Panics
+    /// As [`listen`](Reactor::listen).
+    pub fn listen_at<H: Handler>(
+        &mut self,
+        address: &Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let kernel = &self.core.kernel;
+        let (socket, file) = match address {
+            Address::Ip(address) => (kernel.listen(*address, listen.backlog)?, None),
+            Address::Unix(address) => {
+                kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
+            }
+        };
+        self.add_listener(socket, file, listen, handler)
+    }
+
+    /// Accepts from a socket that somebody else has made to listen: a
+    /// [`TcpListener`](std::net::TcpListener), a
+    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was
+    /// [there at the start](crate::activation).
+    ///
+    /// It is made non-blocking and close-on-exec; what it shares with other processes that have it
+    /// open, they see as well (`O_NONBLOCK`). The file of a Unix socket is left when it is closed.
+    ///
+    /// ```no_run
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// use sluicegate_reactor::{Listen, Reactor};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let echo = reactor.register(Echo);
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// reactor.adopt_listener(listener, &Listen::default(), echo)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its options
+    /// says. It is closed then.
+    ///
+    /// # Panics
+    /// As [`listen`](Reactor::listen).
+    pub fn adopt_listener<H: Handler>(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let socket = self.core.kernel.adopt_listener(socket.into())?;
+        self.add_listener(socket, None, listen, handler)
+    }
+
+    /// Takes up a listening socket, or closes it.
+    fn add_listener<H: Handler>(
+        &mut self,
+        socket: Fd,
+        file: Option<SocketFile>,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        assert!(self.handlers.has(handler.index), "an id of another reactor");
+        let id = u16::try_from(self.listeners.len()).expect("at most 65,536 listeners");
+        let group = self.core.groups.len() as u16;
+        match self.watch_listener(socket, listen, id) {
+            Ok(address) => {
+                self.core.groups.push(Group::of_listener(listen));
+                let place = (handler.index, group);
+                self.listeners.push(Listener::new(socket, address, file, place, listen));
+                Ok(ListenerId(id))
+            }
+            Err(error) => {
+                file.into_iter().for_each(SocketFile::remove);
+                self.core.kernel.close(socket);
+                Err(error)
+            }
+        }
+    }
+
+    fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {
+        let core = &mut self.core;
+        let address = core.kernel.local_address(socket)?;
+        if let Some(bytes) = listen.unsent
+            && !address.is_unix()
+        {
+            // Accepted sockets inherit it.
+            core.kernel.limit_unsent(socket, bytes)?;
+        }
+        core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
+        Ok(address)
+    }
+
+    /// The address a listener is bound to, with the port that was chosen.
+    ///
+    /// # Panics
+    /// When the reactor has run and stopped, which closed its listeners.
+    #[must_use]
+    pub fn local_address(&self, listener: ListenerId) -> &Address {
+        &self.listeners[listener.0 as usize].address
+    }
+}
