@@ -3,6 +3,7 @@
 
 mod accepting;
 mod backpressure;
+mod caps;
 mod chaos;
 mod closing;
 mod deadlines;
@@ -20,4 +21,5 @@ mod pausing;
 mod probe;
 mod readiness;
 mod stopping;
+mod unix_sockets;
 mod yielding;

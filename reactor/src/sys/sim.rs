@@ -28,6 +28,7 @@ use super::{Event, Fd, More, Ready, SocketFile};
 use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
+mod calls;
 mod client;
 mod files;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use calls::Calls;
 pub(crate) use client::Client;
 pub use files::Files;
 pub use script::Step;
@@ -61,38 +63,6 @@ const FIRST_PORT: u16 = 40_000;
 /// A simulated machine; clones are the same one.
 #[derive(Clone)]
 pub(crate) struct World(Rc<RefCell<Machine>>);
-
-/// How often the reactor made each kind of system call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Calls {
-    /// Accepting a connection.
-    pub accept: u64,
-    /// Closing a descriptor of any kind, in order or with a reset.
-    pub close: u64,
-    /// Ending the sending direction of a connection.
-    pub shutdown: u64,
-    /// Receiving.
-    pub recv: u64,
-    /// Sending one piece of memory.
-    pub send: u64,
-    /// Sending several pieces of memory.
-    pub send_gather: u64,
-    /// Of both of these, how many said that more follows at once (`MSG_MORE`).
-    pub send_more: u64,
-    /// Sending from a file.
-    pub sendfile: u64,
-    /// Opening a file or directory.
-    pub open: u64,
-    /// Asking for what is known of a file.
-    pub metadata: u64,
-    /// Reading from a file.
-    pub read_at: u64,
-    /// Listing a directory.
-    pub read_dir: u64,
-    /// Waiting for events.
-    pub wait: u64,
-}
 
 struct Machine {
     table: Table,

@@ -1,6 +1,7 @@
 //! A reactor with everything around it in the hands of a test.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::DerefMut;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::sys::Kernel;
 use crate::sys::sim::{self, Calls, Files, OpenDescriptors, State, Step, World};
 
 /// Where a harness listens for [`Harness::open`].
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 
 /// What randomness starts from.
 const SEED: u64 = 1;
@@ -156,10 +157,23 @@ impl<H: Handler> Harness<H> {
     /// As [`open`](Harness::open).
     pub fn open_at(&mut self, listener: ListenerId) -> Client {
         let address = self.reactor.local_address(listener).clone();
-        let client = self.world.connect(address).expect("a listener with room in its backlog");
-        self.clients.push(client);
+        let client = self.world.connect(address);
+        self.add_client(client)
+    }
+
+    fn add_client(&mut self, client: io::Result<sim::Client>) -> Client {
+        self.clients.push(client.expect("a listener with room in its backlog"));
         self.run();
         Client(self.clients.len() - 1)
+    }
+
+    /// Connects a client that has this address.
+    ///
+    /// # Panics
+    /// As [`open`](Harness::open).
+    pub fn open_from(&mut self, from: IpAddr) -> Client {
+        let client = self.world.connect_from(ADDRESS.into(), Some(from));
+        self.add_client(client)
     }
 
     /// Sends bytes to the server. There is always room for them; what a server that has closed can

@@ -1,7 +1,7 @@
 //! The far end of a stream, in the hands of a test.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 
 use super::Address;
@@ -11,7 +11,7 @@ use super::{State, Step, Stream, World};
 
 /// Where the local end of a [`World::stream`] is said to be.
 #[cfg(test)]
-const NO_LISTENER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+const NO_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 /// Clients count their ports up from here (the ephemeral ones of Linux) and start over at the end.
 const CLIENT_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
@@ -29,6 +29,12 @@ impl World {
     /// `ConnectionRefused` if nothing listens there or the backlog is full.
     pub(crate) fn connect(&self, to: impl Into<Address>) -> io::Result<Client> {
         let to = to.into();
+        let ip = (!to.is_unix()).then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        self.connect_from(to, ip)
+    }
+
+    /// The same from an IP address, or from a Unix socket without a name.
+    pub(crate) fn connect_from(&self, to: Address, ip: Option<IpAddr>) -> io::Result<Client> {
         let state = &mut *self.0.borrow_mut();
         let stream = state.streams.len();
         let refused = || io::Error::from_raw_os_error(libc::ECONNREFUSED);
@@ -37,7 +43,7 @@ impl World {
             return Err(refused());
         }
         listener.backlog.push_back(stream);
-        let client = client_address(&to, stream);
+        let client = client_address(ip, stream);
         state.streams.push(Stream::new(to, client));
         state.edge(fd);
         Ok(Client { world: self.clone(), stream })
@@ -51,7 +57,7 @@ impl World {
     pub(crate) fn stream(&self) -> io::Result<(Fd, Client)> {
         let state = &mut *self.0.borrow_mut();
         let (stream, local) = (state.streams.len(), Address::from(NO_LISTENER));
-        let client = client_address(&local, stream);
+        let client = client_address(local.ip(), stream);
         let fd = state.table.insert(Object::Stream(stream))?;
         state.streams.push(Stream::new(local, client));
         state.streams[stream].fd = Some(fd);
@@ -59,13 +65,12 @@ impl World {
     }
 }
 
-/// Of the same kind as the server's; one of a Unix socket has no name.
-fn client_address(server: &Address, stream: usize) -> Address {
-    if server.is_unix() {
+fn client_address(ip: Option<IpAddr>, stream: usize) -> Address {
+    let Some(ip) = ip else {
         return UnixSocketAddr::from_pathname("").expect("no path is no name").into();
-    }
+    };
     let port = CLIENT_PORTS.start() + (stream % CLIENT_PORTS.len()) as u16;
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
+    SocketAddr::from((ip, port)).into()
 }
 
 impl Client {

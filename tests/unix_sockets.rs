@@ -1,0 +1,150 @@
+//! Listening on Unix sockets of a real kernel.
+
+#![allow(missing_docs)]
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use sluicegate_reactor::{Address, Context, Handler, Input, Listen, ListenerId, Reactor};
+
+/// Sends back what it receives.
+struct Echo;
+
+impl Handler for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+        cx.send(input.take());
+    }
+}
+
+/// A directory that is removed at the end of its scope.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let name = format!("sluicegate-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a new directory");
+        Directory(path)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn listen(address: &Address, mode: u32) -> std::io::Result<(Reactor, ListenerId)> {
+    let mut reactor = Reactor::new()?;
+    let echo = reactor.register(Echo);
+    let listen = Listen { unix_mode: mode, ..Listen::default() };
+    let listener = reactor.listen_at(address, &listen, echo)?;
+    Ok((reactor, listener))
+}
+
+fn listen_on(path: &Path) -> std::io::Result<Reactor> {
+    listen(&Address::from_path(path)?, 0o600).map(|(reactor, _)| reactor)
+}
+
+/// Turns until a client has what it waits for.
+fn assert_echoes(reactor: &mut Reactor, mut client: UnixStream) {
+    client.set_nonblocking(true).expect("a socket");
+    client.write_all(b"hello").expect("room");
+    let mut received: Vec<u8> = Vec::new();
+    while received.len() < 5 {
+        reactor.turn(None).expect("a turn");
+        let mut buffer = [0; 5];
+        match client.read(&mut buffer) {
+            Ok(count) => received.extend(&buffer[..count]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    assert_eq!(received, b"hello");
+}
+
+#[test]
+fn clients_connect_by_path_and_the_file_goes_with_the_server() {
+    let directory = Directory::new("path");
+    let path = directory.socket();
+    let address = Address::from_path(&path).expect("a short path");
+    let (mut reactor, listener) = listen(&address, 0o640).expect("a listener");
+    assert_eq!(*reactor.local_address(listener), address);
+    let metadata = fs::metadata(&path).expect("a file");
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o640);
+    for _ in 0..2 {
+        assert_echoes(&mut reactor, UnixStream::connect(&path).expect("a connection"));
+    }
+    drop(reactor);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    let directory = Directory::new("stale");
+    let path = directory.socket();
+    drop(UnixListener::bind(&path).expect("a listener"));
+    assert!(path.exists(), "left by a process that did not remove it");
+    let mut alive = listen_on(&path).expect("the place of the stale one");
+
+    let error = listen_on(&path).err().expect("a refusal");
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    let expected = format!("listen on unix:{}: another process listens there", path.display());
+    assert_eq!(error.to_string(), expected);
+    assert_echoes(&mut alive, UnixStream::connect(&path).expect("a connection"));
+}
+
+#[test]
+fn a_file_that_is_not_a_socket_is_left_alone() {
+    let directory = Directory::new("file");
+    let path = directory.socket();
+    fs::write(&path, "precious").expect("a file");
+    let error = listen_on(&path).err().expect("a refusal");
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&path).expect("the file"), b"precious");
+}
+
+#[test]
+fn the_file_of_a_successor_is_left_alone() {
+    let directory = Directory::new("successor");
+    let path = directory.socket();
+    let first = listen_on(&path).expect("a listener");
+    fs::remove_file(&path).expect("its file");
+    let mut second = listen_on(&path).expect("a listener");
+    drop(first);
+    assert_echoes(&mut second, UnixStream::connect(&path).expect("a connection"));
+}
+
+#[test]
+fn a_path_that_is_too_long_is_named_in_the_error() {
+    let path = Path::new("/tmp").join("x".repeat(200));
+    let error = listen_on(&path).err().expect("a refusal");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let text = error.to_string();
+    assert!(text.contains("205 bytes, but a Unix socket's path has at most 10"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_connect_by_abstract_name() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    let name = format!("sluicegate-echo-{}", std::process::id());
+    let address = Address::from_abstract_name(&name).expect("a short name");
+    let (mut reactor, listener) = listen(&address, 0o600).expect("a listener");
+    assert_eq!(reactor.local_address(listener).to_string(), format!("unix:@{name}"));
+    let client = SocketAddr::from_abstract_name(&name).expect("a short name");
+    assert_echoes(&mut reactor, UnixStream::connect_addr(&client).expect("a connection"));
+}
