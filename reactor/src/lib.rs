@@ -52,6 +52,8 @@ mod limits;
 mod listen;
 mod listener;
 mod mailbox;
+#[cfg(all(loom, test))]
+mod models;
 pub mod outbound;
 mod per_address;
 mod reactor;
