@@ -219,7 +219,9 @@ fn a_reactor_that_is_awake_posts_to_itself_without_end() {
     let id = reactor.register(Player { answer: Box::new(move |n| answer.post(n).unwrap()) });
     reactor.attach(mailbox, id);
     own.post(0).unwrap();
-    reactor.run().unwrap();
+    while !reactor.is_stopping() {
+        reactor.turn(None).unwrap();
+    }
     assert_eq!(reactor.ledger().messages, u64::from(ROUNDS) + 1);
     assert_eq!(reactor.ledger().turns, u64::from(ROUNDS) + 1, "one turn each, without a wait");
 }
