@@ -9,7 +9,7 @@ use crate::timer::Link;
 /// What a reactor keeps for a connection. An idle one owns nothing beyond this and its session, so
 /// its size is the memory of an idle server.
 pub(crate) struct Connection {
-    /// The socket.
+    /// The socket; none while an address for it is looked for.
     pub(crate) socket: Fd,
     /// Tells this connection from earlier ones in the same place.
     pub(crate) generation: u32,
@@ -31,6 +31,7 @@ pub(crate) struct Connection {
     /// Its place in the timing wheel: one entry, at the first of its deadlines or before.
     pub(crate) link: Link,
     /// The tick at which bytes last moved. Receiving only writes this; the wheel looks at it later.
+    /// While connecting: the tick at which what is being tried is given up.
     pub(crate) active: u32,
     /// Its own deadline as a tick, or 0.
     pub(crate) deadline: u32,
@@ -51,6 +52,8 @@ const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>()
 /// How far a connection's life has gone. It only moves down this list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Phase {
+    /// Asked for by its handler and not made yet. Bytes are taken.
+    Connecting,
     /// Bytes are delivered and taken.
     Open,
     /// Closed by its handler; the queue is being sent.
@@ -149,6 +152,11 @@ impl Connection {
         self.phase == Phase::Open
     }
 
+    /// Whether what is queued is to be sent.
+    pub(crate) fn is_flushed(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Closing)
+    }
+
     /// Whether input is to be delivered: open, not paused, and room for what it may cause.
     pub(crate) fn wants_input(&self) -> bool {
         self.is_open() && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::FULL.0))
@@ -181,6 +189,7 @@ impl Connection {
     /// Whether driving it again would get something done although no event comes.
     pub(crate) fn is_owed(&self) -> bool {
         match self.phase {
+            Phase::Connecting => false,
             Phase::Open => {
                 self.flags.has(Flags::OWES_READY)
                     || self.can_send()

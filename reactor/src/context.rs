@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::connection::Phase;
 use crate::fs::Fs;
 use crate::handler::{ConnId, Sent};
 use crate::ledger::Ledger;
@@ -52,8 +53,7 @@ impl Turn<'_> {
 
     /// Any connection of this reactor, whichever handler it belongs to.
     pub fn peer(&mut self, id: ConnId) -> Peer<'_> {
-        let index = self.core.find(id).map(|_| id.index);
-        Peer { core: self.core, index }
+        self.core.peer(id)
     }
 
     /// Asks the reactor to stop, and with it the other threads of its server. It begins in the next
@@ -66,6 +66,13 @@ impl Turn<'_> {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.stopping
+    }
+}
+
+impl Core {
+    pub(crate) fn peer(&mut self, id: ConnId) -> Peer<'_> {
+        let index = self.find(id).map(|_| id.index);
+        Peer { core: self, index }
     }
 }
 
@@ -220,10 +227,13 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// Whether the connection is still open.
+    /// Whether the connection is open, or [in the making](Turn::connect): not closing, not gone.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.index.is_some_and(|index| self.core.get(index).is_some_and(|c| c.is_open()))
+        let Some((index, c)) = self.index.and_then(|i| Some((i, self.core.get(i)?))) else {
+            return false;
+        };
+        c.is_open() || c.phase == Phase::Connecting && !self.core.connecting.is_closing(index)
     }
 
     /// Sends bytes or a region of a file, after everything sent before. The current connection's

@@ -19,13 +19,13 @@ pub(crate) fn tick_of(nanos: u64) -> u32 {
 }
 
 /// Ticks in a duration, rounded up: a deadline may be late by a tick, never early.
-fn ticks(duration: Duration) -> u32 {
+pub(crate) fn ticks(duration: Duration) -> u32 {
     let nanos = duration.as_nanos() + (1 << TICK_SHIFT) - 1;
     u32::try_from(nanos >> TICK_SHIFT).unwrap_or(u32::MAX).min(u32::MAX / 4)
 }
 
 /// Whether `tick` has come at `now`; ticks wrap around.
-fn is_due(tick: u32, now: u32) -> bool {
+pub(crate) fn is_due(tick: u32, now: u32) -> bool {
     now.wrapping_sub(tick) as i32 >= 0
 }
 
@@ -59,10 +59,15 @@ impl Core {
         let limits = self.limits(c.group);
         let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
         let own = (c.deadline != 0).then_some((c.deadline, Timeout::Own));
-        let stall = c.outbound.as_ref().zip(limits.write_stall);
+        let stall = c.outbound.as_ref().filter(|_| c.phase != Phase::Connecting);
+        let stall = stall.zip(limits.write_stall);
         let stall = stall.map(|(queue, time)| (after(queue.progress, time), Timeout::WriteStall));
-        let idle = limits.idle.filter(|_| c.phase <= Phase::Closing);
-        let idle = idle.map(|time| (after(c.active, time), Timeout::Idle));
+        let idle = match c.phase {
+            Phase::Connecting => Some(c.active),
+            Phase::Open | Phase::Closing => limits.idle.map(|time| after(c.active, time)),
+            _ => None,
+        };
+        let idle = idle.map(|due| (due, Timeout::Idle));
         let by_distance = |&(tick, _): &(u32, Timeout)| tick.wrapping_sub(self.tick) as i32;
         [own, stall, idle].into_iter().flatten().min_by_key(by_distance)
     }

@@ -6,7 +6,8 @@
 //!    that was accepted is served, one that is still in the queue would be reset;
 //! 2. receives once more on every connection, so that a request which has arrived before is not
 //!    taken for one that came too late;
-//! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) for every session that there is, once;
+//! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) for every session that there is, once; one
+//!    that is being [connected](crate::Turn::connect) hears of it when it is ready;
 //! 4. goes on turning until no connection is left. All callbacks come as before, deadlines and
 //!    lingering closes included, and messages are delivered. Connections that begin meanwhile get no `on_stop`: whoever made
 //!    them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
@@ -122,8 +123,10 @@ impl Reactor {
         self.close_listeners();
         let mut sessions = std::mem::take(&mut self.work);
         for (index, c) in &mut self.core.connections.0 {
-            if c.is_open() {
+            if c.phase <= Phase::Open {
                 c.flags.set(Flags::OWES_STOP);
+            }
+            if c.is_open() {
                 // What has arrived shall be seen before, though its event may not be here yet.
                 c.ready = c.ready.and(Ready::READ);
                 sessions.push(index as u32);
@@ -147,6 +150,7 @@ impl Reactor {
     pub(crate) fn close_all(&mut self) {
         self.core.stopping = true;
         self.drain.stage = Stage::Over;
+        self.core.connecting.ended = true;
         self.mail.close();
         self.close_listeners();
         let open: Vec<u32> =

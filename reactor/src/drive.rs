@@ -8,18 +8,21 @@ use crate::inbound::Kept;
 use crate::limits::Quantum;
 use crate::reactor::Reactor;
 use crate::state::Core;
-use crate::sys::Ready;
+use crate::sys::{NO_FD, Ready};
 
 impl Reactor {
     /// Does what a connection has to do, within its quantum.
     pub(crate) fn drive(&mut self, index: u32) {
-        let group = match self.core.get_mut(index) {
+        let (group, phase) = match self.core.get_mut(index) {
             Some(c) if c.phase != Phase::Gone => {
                 c.flags.set(Flags::LISTED);
-                c.group
+                (c.group, c.phase)
             }
             _ => return,
         };
+        if phase == Phase::Connecting {
+            self.drive_connecting(index);
+        }
         let limits = self.core.limits(group);
         let mut input = Quantum::to_receive(limits);
         let (mut before, mut output) = (Quantum::to_send(limits), Quantum::to_send(limits));
@@ -202,6 +205,10 @@ impl Reactor {
     fn end(&mut self, index: u32) {
         let cut = self.core.get(index).is_some_and(|c| c.outbound.is_some());
         self.core.drop_buffers(index);
+        if self.core.get(index).is_some_and(|c| !c.flags.has(Flags::SESSION)) {
+            // It was given up in the turn that asked for it.
+            self.store_session(index);
+        }
         let Some(c) = self.core.get_mut(index) else { return };
         let (id, slot, why) = (ConnId { index, generation: c.generation }, c.slot, c.reason);
         if c.flags.take(Flags::SESSION) {
@@ -209,6 +216,7 @@ impl Reactor {
         }
         let Some(c) = self.core.get_mut(index) else { return };
         match c.reason {
+            _ if c.socket == NO_FD => self.core.close_socket(index),
             Reason::Closed | Reason::Finished if c.flags.has(Flags::END_READ) => {
                 self.core.close_socket(index);
             }
@@ -254,10 +262,11 @@ impl Reactor {
     pub(crate) fn time_out(&mut self, index: u32, which: Timeout) {
         let Some(c) = self.core.get(index) else { return };
         match c.phase {
+            Phase::Connecting if which != Timeout::Own => self.core.connecting_timed_out(index),
             // It has used up its quantum, and hears first that it is ready. A deadline that can have
             // passed meanwhile runs again.
             Phase::Open if c.flags.has(Flags::OWES_READY) => {}
-            Phase::Open => {
+            Phase::Connecting | Phase::Open => {
                 self.call(index, |handler, core, slot| handler.timeout(core, index, slot, which));
                 self.core.list(index);
             }
@@ -333,6 +342,6 @@ impl Core {
         self.wheel.cancel(&mut self.connections, index);
         self.ledger.closed += 1;
         self.gone.push(index);
-        Some(socket)
+        (socket != NO_FD).then_some(socket)
     }
 }

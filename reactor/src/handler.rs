@@ -1,6 +1,7 @@
 //! What an application implements.
 
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
@@ -35,9 +36,10 @@ pub trait Handler: Sized + 'static {
     /// A connection was accepted. Bytes sent here leave before any are received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
-    /// A connection that this handler did not accept is ready for use: one it asked for is connected,
-    /// or one was [handed over](Context::hand_over) to it. Called once, before anything else is for
-    /// that connection, even if reading is paused.
+    /// A connection that this handler did not accept is ready for use: one it
+    /// [asked for](Turn::connect) is made, or one was [handed over](Context::hand_over) to it. Called
+    /// once, before anything that the connection brings and even if reading is paused; only a
+    /// deadline of its own can come before.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
@@ -189,6 +191,12 @@ pub enum Reason {
     Stopped,
     /// The handler [handed it over](Context::hand_over): it goes on, with another session.
     HandedOver,
+    /// It was [asked for](Turn::connect) and not made. `ConnectionRefused`, `TimedOut`,
+    /// `HostUnreachable`, `AddrNotAvailable` (no port is free) and the like are what the kernel
+    /// says, `TimedOut` also that [`Connect::timeout`](crate::Connect::timeout) has passed;
+    /// `WouldBlock` is a Unix socket with a full backlog (Linux); `QuotaExceeded` that no
+    /// descriptor was left or [`Connect::max_connections`](crate::Connect::max_connections) reached.
+    Unconnected(io::ErrorKind),
 }
 
 /// Bytes that have arrived. Derefs to those not consumed yet.

@@ -15,7 +15,11 @@ pub struct Ledger {
     pub stale_events: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections closed, in whatever way.
+    /// Connections asked for by handlers.
+    pub connects: u64,
+    /// Those of them that were not made, for another reason than that their handler gave them up.
+    pub connect_failures: u64,
+    /// Connections closed, in whatever way, those included that were asked for and not made.
     pub closed: u64,
     /// Connected streams that were [adopted](crate::Reactor::adopt).
     pub adopted: u64,

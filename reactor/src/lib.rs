@@ -17,6 +17,7 @@
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
 //! | listening, and limits on who gets in | [`Listen`] |
 //! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
+//! | connecting to others | [`connect`], [`Target`] |
 //! | where a socket is bound or connected | [`Address`] |
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
@@ -35,6 +36,8 @@
 pub mod activation;
 mod address;
 mod adopt;
+pub mod connect;
+mod connecting;
 mod connection;
 mod context;
 mod deadlines;
@@ -61,12 +64,14 @@ mod registry;
 mod state;
 mod sync;
 mod sys;
+mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timer;
 pub mod workers;
 
 pub use crate::address::Address;
+pub use crate::connect::{Connect, Connector};
 pub use crate::context::{Context, Peer, Turn};
 pub use crate::drain::Stopper;
 pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with};
@@ -76,6 +81,7 @@ pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
 pub use crate::reactor::Reactor;
+pub use crate::target::Target;
 pub use bytes::Bytes;
 
 /// The README's example, compiled.

@@ -37,6 +37,10 @@ impl Group {
         Group { limits, open: 0, shared: true, per_address: None }
     }
 
+    pub(crate) fn of_connector(limits: Limits) -> Group {
+        Group { limits, open: 0, shared: false, per_address: None }
+    }
+
     /// A connection has closed.
     pub(crate) fn leave(&mut self, index: u32) {
         self.open -= 1;

@@ -7,6 +7,7 @@ use std::io;
 
 use slab::Slab;
 
+use crate::connecting::Connecting;
 use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
@@ -16,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::limits::{Limits, Quantum};
 use crate::listener::Group;
 use crate::outbound::{Flushed, Outgoing, Pool, Queue, Wire};
-use crate::sys::{Fd, Kernel, More, Ready, Selector};
+use crate::sys::{Fd, Kernel, More, NO_FD, Ready, Selector};
 use crate::timer::{Link, Links, Wheel};
 
 /// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) selector: Selector,
     pub(crate) connections: Connections,
     pub(crate) groups: Vec<Group>,
+    pub(crate) connecting: Connecting,
     pub(crate) wheel: Wheel,
     /// Monotonic nanoseconds, read once a turn.
     pub(crate) now: u64,
@@ -70,6 +72,7 @@ impl Core {
             selector,
             connections: Connections(Slab::new()),
             groups: Vec::new(),
+            connecting: Connecting::default(),
             wheel: Wheel::new(tick),
             now,
             tick,
@@ -101,7 +104,8 @@ impl Core {
     }
 
     pub(crate) fn socket(&self, index: u32) -> io::Result<Fd> {
-        self.get(index).map(|c| c.socket).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        let socket = self.get(index).map(|c| c.socket).filter(|socket| *socket != NO_FD);
+        socket.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     pub(crate) fn limits(&self, group: u16) -> &Limits {
@@ -116,16 +120,24 @@ impl Core {
         handler: u8,
         flags: Flags,
     ) -> io::Result<ConnId> {
-        let generation = self.next_generation;
         let index = self.connections.0.vacant_key() as u32;
-        self.selector.add_stream(socket, token(index, generation))?;
-        self.next_generation = generation.wrapping_add(1);
-        let mut connection = Connection::new(socket, generation, group, handler, self.tick);
-        connection.flags = flags;
-        self.connections.0.insert(connection);
-        self.groups[group as usize].open += 1;
+        self.selector.add_stream(socket, token(index, self.next_generation))?;
+        let id = self.insert(socket, group, handler);
+        if let Some(c) = self.get_mut(index) {
+            c.flags = flags;
+        }
         self.arm(index);
-        Ok(ConnId { index, generation })
+        Ok(id)
+    }
+
+    /// Gives a connection a place and a name.
+    pub(crate) fn insert(&mut self, socket: Fd, group: u16, handler: u8) -> ConnId {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let connection = Connection::new(socket, generation, group, handler, self.tick);
+        let index = self.connections.0.insert(connection) as u32;
+        self.groups[group as usize].open += 1;
+        ConnId { index, generation }
     }
 
     /// Puts a connection on the worklist of this turn, once.
@@ -153,7 +165,7 @@ impl Core {
 
     pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
-        if !c.is_open() || c.flags.has(Flags::SHUTDOWN) {
+        if c.phase > Phase::Open || c.flags.has(Flags::SHUTDOWN) {
             return Sent::Gone;
         }
         let limits = &self.groups[c.group as usize].limits;
@@ -161,6 +173,7 @@ impl Core {
         let what = match what {
             Outgoing::Slice(slice)
                 if c.outbound.is_none()
+                    && c.is_open()
                     && c.ready.any(Ready::WRITE)
                     && (slice.len() > limits.write_through
                         || slice.len() > limits.write_first && !c.flags.has(Flags::WROTE)) =>
@@ -239,7 +252,7 @@ impl Core {
     pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         // What an abort or a failure leaves in the queue is dropped, not sent.
-        let may_send = c.ready.any(Ready::WRITE) && c.phase <= Phase::Closing;
+        let may_send = c.ready.any(Ready::WRITE) && c.is_flushed();
         let Some(queue) = c.outbound.as_mut().filter(|_| may_send) else { return };
         let limits = &self.groups[c.group as usize].limits;
         let before = c.sent;
@@ -314,11 +327,14 @@ impl Core {
     }
 
     pub(crate) fn close(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index)
-            && c.is_open()
-        {
-            (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
-            self.list(index);
+        let Some(c) = self.get_mut(index) else { return };
+        match c.phase {
+            Phase::Connecting => self.close_connecting(index),
+            Phase::Open => {
+                (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
+                self.list(index);
+            }
+            _ => {}
         }
     }
 
@@ -331,8 +347,12 @@ impl Core {
         if let Some(c) = self.get_mut(index)
             && c.phase < Phase::Dead
         {
-            (c.phase, c.reason) = (Phase::Dead, reason);
+            let was = std::mem::replace(&mut c.phase, Phase::Dead);
+            c.reason = reason;
             self.list(index);
+            if was == Phase::Connecting {
+                self.stop_connecting(index);
+            }
         }
     }
 

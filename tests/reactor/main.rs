@@ -6,6 +6,7 @@ mod backpressure;
 mod caps;
 mod chaos;
 mod closing;
+mod connecting;
 mod deadlines;
 mod draining;
 mod fairness;

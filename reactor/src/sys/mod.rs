@@ -45,6 +45,7 @@ use crate::fs::{Entry, Metadata};
 
 mod address;
 mod adopt;
+mod connect;
 mod dir;
 mod sendfile;
 mod signal;
@@ -68,6 +69,9 @@ pub(crate) use socket_file::SocketFile;
 
 /// A descriptor: a number of the operating system or of the simulated kernel.
 pub(crate) type Fd = i32;
+
+/// No descriptor.
+pub(crate) const NO_FD: Fd = -1;
 
 /// What an event says about a descriptor, and what a connection remembers of it.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -168,6 +172,13 @@ kernel_calls! {
     /// The next connection of a listener: non-blocking, close-on-exec, no delay. What concerns only
     /// the connection that would have been accepted is `ErrorKind::ConnectionAborted`.
     unix::accept(listener: Fd) -> io::Result<Fd>;
+    /// A stream that is being connected to an address; once it is registered an edge with
+    /// [`Ready::WRITE`] or [`Ready::HANGUP`] says that this is over, at once if it is already. An
+    /// error is one of the call itself: an address that cannot be reached, no descriptor or port
+    /// left, a Unix socket that is not there or whose backlog is full (`WouldBlock` on Linux).
+    connect::start_connect(address: &Address) -> io::Result<Fd>;
+    /// The error of a socket that no other call has reported yet (`SO_ERROR`).
+    connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
     address::local_address(socket: Fd) -> io::Result<Address>;
     /// The address of the other end.
@@ -220,6 +231,14 @@ pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
 /// Whether an error is a shortage of descriptors.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Whether an error is a shortage of what this process or machine has: descriptors, memory,
+/// registrations (`max_user_watches` of `epoll(7)`).
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let of_memory = [libc::ENOMEM, libc::ENOBUFS, libc::ENOSPC];
+    let errno = error.raw_os_error();
+    is_out_of_descriptors(error) || errno.is_some_and(|errno| of_memory.contains(&errno))
 }
 
 /// Wakes a [`Selector`] from other threads. Several calls may make one event.

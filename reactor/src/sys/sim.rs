@@ -15,24 +15,22 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
-use std::ffi::OsStr;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Event, Fd, More, Ready, SocketFile};
 use crate::address::Address;
-use crate::fs::{Entry, Metadata};
 
 mod calls;
 mod client;
 mod files;
 #[cfg(test)]
 mod files_tests;
+mod remote;
 mod script;
 mod selector;
 mod socket;
@@ -43,12 +41,14 @@ mod tests;
 pub use calls::Calls;
 pub(crate) use client::Client;
 pub use files::Files;
+pub use remote::Remote;
 pub use script::Step;
 pub(crate) use selector::Selector;
 pub use socket::State;
 pub use table::OpenDescriptors;
 
 use files::Inode;
+use remote::Host;
 use script::Script;
 use socket::{Listener, Stream};
 use table::{Object, Table, Watch};
@@ -69,6 +69,10 @@ struct Machine {
     /// All streams there ever were; a client keeps its view of one that the server has closed.
     streams: Vec<Stream>,
     files: Files,
+    /// What can be connected to outside of the machine.
+    hosts: Vec<Host>,
+    /// What the next calls say that start a connection.
+    connects: Script,
     /// For each selector the descriptors with an edge that was not handed out, oldest first.
     edges: Vec<VecDeque<Fd>>,
     /// Nanoseconds since the start.
@@ -87,6 +91,8 @@ impl World {
             table: Table::new(),
             streams: Vec::new(),
             files: Files::new(),
+            hosts: Vec::new(),
+            connects: Script::default(),
             edges: Vec::new(),
             elapsed: 0,
             random: seed,
@@ -293,53 +299,6 @@ impl World {
     }
 }
 
-/// Files: the calls of [`Kernel`](super::Kernel), each documented there.
-impl World {
-    pub(crate) fn open_dir(&self, path: &Path) -> io::Result<Fd> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.open += 1;
-        let inode = state.files.find_dir(path)?;
-        state.table.insert(Object::File(inode))
-    }
-
-    pub(crate) fn open_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Fd> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.open += 1;
-        let dir = state.inode(dir);
-        let inode = state.files.find_beneath(dir, path)?;
-        state.table.insert(Object::File(inode))
-    }
-
-    pub(crate) fn metadata(&self, file: Fd) -> io::Result<Metadata> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.metadata += 1;
-        let inode = state.inode(file);
-        Ok(state.files.metadata(inode))
-    }
-
-    pub(crate) fn metadata_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Metadata> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.metadata += 1;
-        let dir = state.inode(dir);
-        let inode = state.files.find_beneath(dir, path)?;
-        Ok(state.files.metadata(inode))
-    }
-
-    pub(crate) fn read_at(&self, file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.read_at += 1;
-        let inode = state.inode(file);
-        state.files.read_at(inode, buffer, offset)
-    }
-
-    pub(crate) fn read_dir(&self, dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.read_dir += 1;
-        let inode = state.inode(dir);
-        state.files.read_dir(inode, limit)
-    }
-}
-
 /// Clock, randomness, readiness.
 impl World {
     pub(crate) fn monotonic(&self) -> u64 {
@@ -393,10 +352,12 @@ impl Machine {
             Object::Stream(stream) => {
                 self.streams[stream].fd = None;
                 end(&mut self.streams[stream]);
+                self.settle(stream);
             }
             Object::Listener(listener) => {
                 for stream in listener.backlog {
                     self.streams[stream].reset();
+                    self.settle(stream);
                 }
             }
             Object::File(_) => {}
@@ -412,8 +373,17 @@ impl Machine {
         }
     }
 
-    /// Queues the edge that the last change of a stream made, if it made one.
+    /// Does what follows from a change of a stream.
     fn settle(&mut self, stream: usize) {
+        self.queue_edge(stream);
+        if let Some(other) = self.streams[stream].pair {
+            self.carry(stream, other);
+            self.carry(other, stream);
+        }
+    }
+
+    /// Queues the edge that the last change of a stream made, if it made one.
+    fn queue_edge(&mut self, stream: usize) {
         let stream = &mut self.streams[stream];
         if std::mem::take(&mut stream.edge)
             && let Some(fd) = stream.fd

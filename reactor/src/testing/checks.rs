@@ -2,8 +2,8 @@
 
 use crate::connection::{Connection, Flags, Phase};
 use crate::reactor::Reactor;
-use crate::sys::Ready;
 use crate::sys::sim::{OpenDescriptors, World};
+use crate::sys::{NO_FD, Ready};
 
 /// After every turn.
 pub(super) fn after_turn(reactor: &Reactor, world: &World) {
@@ -18,19 +18,23 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         "queued = sent + dropped + pending; pending is {pending} and the ledger {ledger:?}"
     );
     let open = connections(reactor).count() as u64;
-    let begun = ledger.accepted + ledger.adopted;
-    assert_eq!(begun, ledger.closed + open, "accepted + adopted = closed + open");
+    let begun = ledger.accepted + ledger.adopted + ledger.connects;
+    assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");
 }
 
 /// When the reactor would sleep: what is possible was done.
 pub(super) fn at_rest(reactor: &Reactor, world: &World) {
-    for c in connections(reactor) {
+    for c in connections(reactor).filter(|c| c.socket != NO_FD) {
         let (ready, held) = world.stream_status(c.socket);
         let (phase, noted) = (c.phase, c.ready);
         let open = c.wants_input() && !c.flags.has(Flags::END_READ);
         assert!(
             !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),
             "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
+        );
+        assert!(
+            phase != Phase::Connecting || ready == Ready::default(),
+            "a connection sleeps and does not see what became of it: {ready:?}, noted {noted:?}"
         );
         let sends = c.outbound.is_some();
         assert!(

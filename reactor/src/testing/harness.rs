@@ -41,11 +41,11 @@ pub struct Client(usize);
 /// All calls that run the reactor panic if it breaks a promise or does not come to rest. A panic in
 /// a handler is contained, as it is outside of tests: look at [`Ledger::panics`].
 pub struct Harness<H: Handler> {
-    reactor: Reactor,
+    pub(super) reactor: Reactor,
     handler: HandlerId<H>,
     listener: ListenerId,
     clients: Vec<sim::Client>,
-    world: World,
+    pub(super) world: World,
     /// In [`at_once`](Harness::at_once), so actions do not run the reactor.
     held: bool,
     /// Dropped after the reactor.
@@ -158,13 +158,13 @@ impl<H: Handler> Harness<H> {
     pub fn open_at(&mut self, listener: ListenerId) -> Client {
         let address = self.reactor.local_address(listener).clone();
         let client = self.world.connect(address);
-        self.add_client(client)
+        self.add_and_run(client)
     }
 
-    fn add_client(&mut self, client: io::Result<sim::Client>) -> Client {
-        self.clients.push(client.expect("a listener with room in its backlog"));
+    fn add_and_run(&mut self, client: io::Result<sim::Client>) -> Client {
+        let client = self.add_client(client.expect("a listener with room in its backlog"));
         self.run();
-        Client(self.clients.len() - 1)
+        client
     }
 
     /// Connects a client that has this address.
@@ -173,7 +173,7 @@ impl<H: Handler> Harness<H> {
     /// As [`open`](Harness::open).
     pub fn open_from(&mut self, from: IpAddr) -> Client {
         let client = self.world.connect_from(ADDRESS.into(), Some(from));
-        self.add_client(client)
+        self.add_and_run(client)
     }
 
     /// Sends bytes to the server. There is always room for them; what a server that has closed can
@@ -261,6 +261,11 @@ impl<H: Handler> Harness<H> {
     #[must_use]
     pub fn address(&self, client: Client) -> Address {
         self.client(client).address()
+    }
+
+    pub(super) fn add_client(&mut self, client: sim::Client) -> Client {
+        self.clients.push(client);
+        Client(self.clients.len() - 1)
     }
 
     fn client(&self, client: Client) -> &sim::Client {

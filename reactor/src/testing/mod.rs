@@ -35,9 +35,10 @@
 //! that a protocol does not mind.
 
 mod checks;
+mod connecting;
 mod harness;
 mod splits;
 
-pub use crate::sys::sim::{Calls, Files, OpenDescriptors, State, Step};
+pub use crate::sys::sim::{Calls, Files, OpenDescriptors, Remote, State, Step};
 pub use harness::{Client, Harness};
 pub use splits::{Outcome, same_at_every_split};

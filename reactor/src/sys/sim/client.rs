@@ -46,7 +46,7 @@ impl World {
         let client = client_address(ip, stream);
         state.streams.push(Stream::new(to, client));
         state.edge(fd);
-        Ok(Client { world: self.clone(), stream })
+        Ok(Client::new(self, stream))
     }
 
     /// A stream that was never in a backlog, and its descriptor.
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-fn client_address(ip: Option<IpAddr>, stream: usize) -> Address {
+pub(super) fn client_address(ip: Option<IpAddr>, stream: usize) -> Address {
     let Some(ip) = ip else {
         return UnixSocketAddr::from_pathname("").expect("no path is no name").into();
     };
@@ -74,6 +74,10 @@ fn client_address(ip: Option<IpAddr>, stream: usize) -> Address {
 }
 
 impl Client {
+    pub(super) fn new(world: &World, stream: usize) -> Client {
+        Client { world: world.clone(), stream }
+    }
+
     /// Sends; there is always room. What a server that has closed can no longer receive is dropped.
     ///
     /// # Panics

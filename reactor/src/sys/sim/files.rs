@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::{Script, Step};
+use super::{Fd, Object, Script, Step, World};
 use crate::fs::{Entry, FileKind, Metadata};
 
 /// The number of a file, directory or link; none is used twice.
@@ -329,4 +329,51 @@ fn errno(code: i32) -> io::Error {
 
 fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
+}
+
+/// Files: the calls of [`Kernel`](super::super::Kernel), each documented there.
+impl World {
+    pub(crate) fn open_dir(&self, path: &Path) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.open += 1;
+        let inode = state.files.find_dir(path)?;
+        state.table.insert(Object::File(inode))
+    }
+
+    pub(crate) fn open_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.open += 1;
+        let dir = state.inode(dir);
+        let inode = state.files.find_beneath(dir, path)?;
+        state.table.insert(Object::File(inode))
+    }
+
+    pub(crate) fn metadata(&self, file: Fd) -> io::Result<Metadata> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.metadata += 1;
+        let inode = state.inode(file);
+        Ok(state.files.metadata(inode))
+    }
+
+    pub(crate) fn metadata_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Metadata> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.metadata += 1;
+        let dir = state.inode(dir);
+        let inode = state.files.find_beneath(dir, path)?;
+        Ok(state.files.metadata(inode))
+    }
+
+    pub(crate) fn read_at(&self, file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.read_at += 1;
+        let inode = state.inode(file);
+        state.files.read_at(inode, buffer, offset)
+    }
+
+    pub(crate) fn read_dir(&self, dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.read_dir += 1;
+        let inode = state.inode(dir);
+        state.files.read_dir(inode, limit)
+    }
 }

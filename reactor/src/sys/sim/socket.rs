@@ -53,6 +53,10 @@ pub(super) struct Stream {
     held: bool,
     client: ClientSide,
     server: State,
+    /// The server's end has asked for the connection and not got it yet.
+    connecting: bool,
+    /// The other stream, if the client's end is one of the same machine.
+    pub(super) pair: Option<usize>,
     /// An error that the next call reports, once (`SO_ERROR`).
     error: Option<i32>,
     pub(super) recvs: Script,
@@ -75,6 +79,8 @@ impl Stream {
             held: false,
             client: ClientSide::Open,
             server: State::Open,
+            connecting: false,
+            pair: None,
             error: None,
             recvs: Script::default(),
             sends: Script::default(),
@@ -82,8 +88,16 @@ impl Stream {
         }
     }
 
+    /// One that the machine itself asks for.
+    pub(super) fn connecting(local: Address, peer: Address) -> Stream {
+        Stream { connecting: true, ..Stream::new(local, peer) }
+    }
+
     /// Everything that is so now (`tcp_poll` of Linux, as the selector translates it).
     pub(super) fn ready(&self) -> Ready {
+        if self.connecting {
+            return Ready::default();
+        }
         let ended = self.client != ClientSide::Open;
         let urgent = self.urgent.is_some();
         // What can only fail is ready too.
@@ -100,8 +114,12 @@ impl Stream {
         .fold(Ready::default(), |all, (bit, _)| all.and(bit))
     }
 
-    /// What an event says, which is then known.
+    /// What an event says, which is then known. An event may mean nothing; the one of a connection
+    /// in the making that is being watched is always such.
     pub(super) fn report(&mut self) -> Ready {
+        if self.connecting {
+            return Ready::WRITE;
+        }
         let ready = self.ready();
         self.refused &= !ready.any(Ready::WRITE);
         ready
@@ -124,14 +142,24 @@ impl Stream {
 /// The server's calls.
 impl Stream {
     pub(super) fn peer_address(&self) -> io::Result<Address> {
-        if self.is_over() {
+        self.check_connected()?;
+        Ok(self.peer.clone())
+    }
+
+    fn check_connected(&self) -> io::Result<()> {
+        if self.connecting || self.is_over() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
         }
-        Ok(self.peer.clone())
+        Ok(())
+    }
+
+    pub(super) fn take_error(&mut self) -> io::Result<()> {
+        self.error.take().map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         assert!(!buffer.is_empty(), "a receive into nothing cannot be told from the end");
+        assert!(!self.connecting, "a receive before the connection is made");
         let limit = self.recvs.next(&mut self.edge)?;
         // An urgent byte is skipped, and a receive that has something stops in front of it.
         if self.urgent == Some(0) {
@@ -158,6 +186,7 @@ impl Stream {
     }
 
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        assert!(!self.connecting, "a send before the connection is made");
         let limit = self.sends.next(&mut self.edge).inspect_err(|error| {
             self.refused |= error.kind() == io::ErrorKind::WouldBlock;
         })?;
@@ -186,9 +215,7 @@ impl Stream {
     }
 
     pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
-        if self.is_over() {
-            return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
-        }
+        self.check_connected()?;
         self.server = State::Shut;
         self.held = false;
         // shutdown(2) wakes whoever polls, its caller too.
@@ -248,9 +275,44 @@ impl Stream {
     }
 
     pub(super) fn client_take(&mut self) -> Vec<u8> {
-        let bytes = std::mem::take(&mut self.outbox);
+        self.client_take_some(self.outbox.len())
+    }
+
+    pub(super) fn client_take_some(&mut self, count: usize) -> Vec<u8> {
+        let bytes = self.outbox.drain(..count).collect();
         self.offer_room();
         bytes
+    }
+
+    /// The client is the other end of a connection within the machine, and has sent these bytes;
+    /// `end` is what it has done behind `all` of them.
+    pub(super) fn client_becomes(&mut self, bytes: &[u8], end: State, all: bool) {
+        if self.client == ClientSide::Open {
+            self.client_send(bytes);
+        }
+        match end {
+            State::Shut | State::Closed if all && self.client == ClientSide::Open => {
+                self.client_finish();
+            }
+            State::Reset if self.client != ClientSide::Reset => self.client_reset(),
+            _ => {}
+        }
+    }
+
+    /// The connection that was asked for is there.
+    pub(super) fn establish(&mut self) {
+        (self.connecting, self.edge) = (false, true);
+    }
+
+    /// It will not be there.
+    pub(super) fn refuse(&mut self, errno: i32) {
+        (self.connecting, self.edge) = (false, true);
+        (self.client, self.error) = (ClientSide::Reset, Some(errno));
+    }
+
+    /// How much more of the other end's the machine holds.
+    pub(super) fn inbox_room(&self) -> usize {
+        self.capacity.saturating_sub(self.inbox.len())
     }
 
     pub(super) fn set_capacity(&mut self, bytes: usize) {

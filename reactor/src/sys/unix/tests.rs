@@ -46,6 +46,13 @@ fn status_flags(fd: Fd) -> c_int {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap()
 }
 
+/// What every TCP socket that is made here has to be.
+pub(in crate::sys) fn is_set_up_as_promised(socket: Fd) {
+    assert!(SockRef::from(&borrow(&socket)).tcp_nodelay().unwrap());
+    assert_ne!(descriptor_flags(socket) & libc::FD_CLOEXEC, 0);
+    assert_ne!(status_flags(socket) & libc::O_NONBLOCK, 0);
+}
+
 #[test]
 fn sockets_do_not_block_nor_delay_and_are_closed_on_exec() {
     let (listener, address) = listener();

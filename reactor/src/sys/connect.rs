@@ -1,0 +1,131 @@
+//! Starting connections, and what became of them.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+use super::Fd;
+use super::unix::borrow;
+use crate::address::Address;
+
+pub(super) fn start_connect(address: &Address) -> io::Result<Fd> {
+    let socket = match address {
+        Address::Ip(address) => {
+            let socket = open(Domain::for_address(*address), Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            socket
+        }
+        Address::Unix(_) => open(Domain::UNIX, None)?,
+    };
+    match socket.connect(&to_system(address)?) {
+        Err(error) if !goes_on(&error) => Err(error),
+        _ => Ok(socket.into_raw_fd()),
+    }
+}
+
+/// Whether the connection is being made although the call has returned an error. A signal does not
+/// stop it either: connect(2) of POSIX, and a second call would only say `EALREADY`.
+fn goes_on(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
+}
+
+/// A non-blocking socket; `Socket::new` makes it close-on-exec, and free of `SIGPIPE` on Apple.
+#[cfg(not(target_vendor = "apple"))]
+fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
+}
+
+/// Apple's `socket(2)` has no flags.
+#[cfg(target_vendor = "apple")]
+fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn to_system(address: &Address) -> io::Result<SockAddr> {
+    if let Some(name) = address.abstract_name() {
+        // A zero byte makes the name an abstract one, unix(7).
+        return SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat()));
+    }
+    match address {
+        Address::Ip(address) => Ok((*address).into()),
+        Address::Unix(_) => SockAddr::unix(address.path().unwrap_or(Path::new(""))),
+    }
+}
+
+pub(super) fn take_error(socket: Fd) -> io::Result<()> {
+    SockRef::from(&borrow(&socket)).take_error()?.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+    use super::super::unix::{close, tests::is_set_up_as_promised};
+    use super::super::{Kernel, Ready, Selector, address};
+    use super::*;
+
+    /// Waits for the first event of a socket that was just made.
+    fn outcome(socket: Fd) -> (Ready, io::Result<()>) {
+        let mut selector = Selector::new(&Kernel::Os, 4).unwrap();
+        selector.add_stream(socket, 7).unwrap();
+        while selector.wait(None).unwrap() == 0 {}
+        (selector.event(0).ready, take_error(socket))
+    }
+
+    #[test]
+    fn a_connection_is_writable_and_without_error_when_it_is_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Address::from(listener.local_addr().unwrap());
+        let socket = start_connect(&to).unwrap();
+        is_set_up_as_promised(socket);
+        let (ready, error) = outcome(socket);
+        assert!(ready.any(Ready::WRITE));
+        error.unwrap();
+        assert_eq!(address::peer_address(socket).unwrap(), to);
+        close(socket);
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_of_the_socket_once() {
+        // Bound and not listening: nobody else gets the port meanwhile.
+        let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        taken.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let to = taken.local_addr().unwrap().as_socket().unwrap();
+        // The BSDs may say it in the call itself.
+        let error = start_connect(&to.into()).and_then(|socket| {
+            let (ready, error) = outcome(socket);
+            assert!(ready.any(Ready::WRITE));
+            assert!(take_error(socket).is_ok());
+            close(socket);
+            error
+        });
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_unix_socket_that_is_not_there_is_an_error_of_the_call() {
+        let to = Address::from_path("/nowhere/at all.sock").unwrap();
+        assert_eq!(start_connect(&to).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn a_full_backlog_of_a_unix_socket_is_an_error_of_the_call() {
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        // An empty name asks for an abstract one of the kernel's choice, unix(7).
+        listener.bind(&SockAddr::unix("").unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let name = listener.local_addr().unwrap();
+        let to = Address::from_abstract_name(name.as_abstract_namespace().unwrap()).unwrap();
+        let waiting = start_connect(&to).unwrap();
+        assert_eq!(start_connect(&to).unwrap_err().kind(), ErrorKind::WouldBlock);
+        close(waiting);
+    }
+}

@@ -1,0 +1,134 @@
+//! What a reactor connects to: hosts in the hands of a test, and listeners of the same world.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::client::{Client, client_address};
+use super::{Address, Fd, Machine, Object, Step, Stream, World};
+
+/// What a connection to an address comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// It is established at once.
+    Listens,
+    /// Nothing answers: it stays in the making until the remote turns into another one.
+    Silent,
+    /// It fails after the call has returned, with this number of `errno`: `ECONNREFUSED`,
+    /// `EHOSTUNREACH`, `ETIMEDOUT`.
+    Fails(i32),
+    /// The kernel chooses the very address for the near end, so that the connection meets itself.
+    Itself,
+}
+
+/// An address outside of the machine.
+pub(super) struct Host {
+    address: Address,
+    remote: Remote,
+    /// Streams that wait for an answer, oldest first.
+    waiting: Vec<usize>,
+    /// Streams that the test has not accepted yet, oldest first.
+    accepted: VecDeque<usize>,
+}
+
+impl World {
+    /// Says what connections to an address come to from now on, those included that wait.
+    pub(crate) fn set_remote(&self, address: &Address, remote: Remote) {
+        let state = &mut *self.0.borrow_mut();
+        let at = state.hosts.iter().position(|host| host.address == *address);
+        let at = at.unwrap_or_else(|| {
+            let (waiting, accepted) = (Vec::new(), VecDeque::new());
+            let address = address.clone();
+            state.hosts.push(Host { address, remote, waiting, accepted });
+            state.hosts.len() - 1
+        });
+        state.hosts[at].remote = remote;
+        for stream in std::mem::take(&mut state.hosts[at].waiting) {
+            // It may have been given up meanwhile.
+            if state.streams[stream].fd.is_some() {
+                state.arrive(stream, at);
+                state.settle(stream);
+            }
+        }
+    }
+
+    /// The far end of the oldest connection that was made to an address and not asked for before.
+    pub(crate) fn accept_remote(&self, address: &Address) -> Option<Client> {
+        let state = &mut *self.0.borrow_mut();
+        let host = state.hosts.iter_mut().find(|host| host.address == *address)?;
+        Some(Client::new(self, host.accepted.pop_front()?))
+    }
+
+    /// Queues what the next calls that start a connection say.
+    pub(crate) fn script_connect(&self, steps: impl IntoIterator<Item = Step>) {
+        self.0.borrow_mut().connects.extend(steps);
+    }
+
+    pub(crate) fn start_connect(&self, address: &Address) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.connect += 1;
+        match state.connects.next(&mut false) {
+            // The connection is made nevertheless.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => drop(other?),
+        }
+        let stream = state.streams.len();
+        let fd = state.table.insert(Object::Stream(stream))?;
+        let near = client_address(address.ip(), stream);
+        state.streams.push(Stream::connecting(near, address.clone()));
+        state.streams[stream].fd = Some(fd);
+        match state.hosts.iter().position(|host| host.address == *address) {
+            Some(host) => state.arrive(stream, host),
+            None => state.arrive_here(stream, address),
+        }
+        Ok(fd)
+    }
+
+    pub(crate) fn take_error(&self, socket: Fd) -> io::Result<()> {
+        self.with_socket(socket, |stream, _| stream.take_error())
+    }
+}
+
+impl Machine {
+    /// Tells a stream what its host says.
+    fn arrive(&mut self, stream: usize, host: usize) {
+        let (host, near) = (&mut self.hosts[host], &mut self.streams[stream]);
+        match host.remote {
+            Remote::Silent => host.waiting.push(stream),
+            Remote::Fails(errno) => near.refuse(errno),
+            Remote::Itself => {
+                near.local = host.address.clone();
+                near.establish();
+            }
+            Remote::Listens => {
+                near.establish();
+                host.accepted.push_back(stream);
+            }
+        }
+    }
+
+    /// Connects a stream to a listener of this machine, if there is one with room for it.
+    fn arrive_here(&mut self, near: usize, address: &Address) {
+        let far = self.streams.len();
+        let listener = self.table.listener_at(address).filter(|(_, l)| !l.is_full());
+        let Some((fd, listener)) = listener else {
+            return self.streams[near].refuse(libc::ECONNREFUSED);
+        };
+        listener.backlog.push_back(far);
+        let client = self.streams[near].local.clone();
+        self.streams.push(Stream::new(address.clone(), client));
+        self.streams[near].establish();
+        (self.streams[near].pair, self.streams[far].pair) = (Some(far), Some(near));
+        self.edge(fd);
+    }
+
+    /// Carries what one end of a connection within the machine has done to the other.
+    pub(super) fn carry(&mut self, from: usize, to: usize) {
+        let count = self.streams[to].inbox_room().min(self.streams[from].untaken());
+        let bytes = self.streams[from].client_take_some(count);
+        let (end, all) = (self.streams[from].state(), self.streams[from].untaken() == 0);
+        self.streams[to].client_becomes(&bytes, end, all);
+        for stream in [from, to] {
+            self.queue_edge(stream);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What can be connected to.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::SocketAddr as UnixSocketAddr;
+use std::str::FromStr;
+
+use crate::address::Address;
+
+/// What to connect to: an [`Address`], or a host by its name, with a port.
+///
+/// From text it is what an [`Address`] is shown as, or `name:port`. A host that is an IP address in
+/// itself is one: nobody is asked for it.
+///
+/// ```
+/// use sluicegate_reactor::Target;
+/// use std::net::SocketAddr;
+///
+/// let by_name: Target = "db.example:5432".parse()?;
+/// assert_eq!(by_name, Target::from(("db.example", 5432)));
+/// let literal = Target::from(("::1", 5432));
+/// assert_eq!(literal, "[::1]:5432".parse::<SocketAddr>()?.into());
+/// let unix: Target = "unix:/run/db.sock".parse()?;
+/// assert_eq!(unix.to_string(), "unix:/run/db.sock");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target(pub(crate) Place);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Address(Address),
+    Name(Box<str>, u16),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Address(address) => write!(f, "{address}"),
+            Place::Name(name, port) => write!(f, "{}:{port}", name.escape_debug()),
+        }
+    }
+}
+
+impl From<Address> for Target {
+    fn from(address: Address) -> Target {
+        Target(Place::Address(address))
+    }
+}
+
+impl From<&Address> for Target {
+    fn from(address: &Address) -> Target {
+        Target(Place::Address(address.clone()))
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Target {
+        Target(Place::Address(address.into()))
+    }
+}
+
+impl From<UnixSocketAddr> for Target {
+    fn from(address: UnixSocketAddr) -> Target {
+        Target(Place::Address(address.into()))
+    }
+}
+
+impl From<(IpAddr, u16)> for Target {
+    fn from((ip, port): (IpAddr, u16)) -> Target {
+        SocketAddr::new(ip, port).into()
+    }
+}
+
+impl From<(&str, u16)> for Target {
+    fn from((host, port): (&str, u16)) -> Target {
+        match host.parse::<IpAddr>() {
+            Ok(ip) => (ip, port).into(),
+            Err(_) => Target(Place::Name(host.into(), port)),
+        }
+    }
+}
+
+impl From<(String, u16)> for Target {
+    fn from((host, port): (String, u16)) -> Target {
+        (&*host, port).into()
+    }
+}
+
+impl FromStr for Target {
+    type Err = io::Error;
+
+    /// # Errors
+    /// `ErrorKind::InvalidInput` with the text and what is wrong with it.
+    fn from_str(text: &str) -> io::Result<Target> {
+        if let Some(name) = text.strip_prefix("unix:") {
+            return match name.strip_prefix('@') {
+                Some(name) => Address::from_abstract_name(name),
+                None => Address::from_path(name),
+            }
+            .map(Target::from);
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
+        }
+        let invalid = |what| {
+            let text = format!("{}: {what}", text.escape_debug());
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        };
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| invalid("a port is missing"))?;
+        let port = port.parse().map_err(|_| invalid("the port is not a number up to 65535"))?;
+        match host {
+            "" => Err(invalid("a host is missing")),
+            _ if host.contains(':') => Err(invalid("IPv6 addresses are written [address]:port")),
+            _ => Ok((host, port).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_an_address_or_a_name_and_is_shown_as_it_was() {
+        for text in ["127.0.0.1:1", "[::1]:65535", "name:80", "a.b-c.example:0", "unix:/a b"] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+        assert!(
+            matches!("name:80".parse().unwrap(), Target(Place::Name(name, 80)) if &*name == "name")
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_target_says_why() {
+        for (text, why) in [
+            ("", "a port is missing"),
+            ("name", "a port is missing"),
+            (":80", "a host is missing"),
+            ("name:", "not a number"),
+            ("name:65536", "not a number"),
+            ("name:-1", "not a number"),
+            ("::1:80", "written [address]:port"),
+            ("[::1:80", "written [address]:port"),
+            ("unix:", "is empty"),
+        ] {
+            let error = text.parse::<Target>().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text}");
+            assert!(error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+}

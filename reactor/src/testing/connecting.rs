@@ -1,0 +1,76 @@
+//! What a reactor connects to.
+
+use super::harness::{Client, Harness};
+use crate::address::Address;
+use crate::connect::{Connect, Connector};
+use crate::handler::{ConnId, Handler};
+use crate::sys::sim::{Remote, Step};
+use crate::target::Target;
+
+/// Connections that the reactor makes.
+impl<H: Handler> Harness<H> {
+    /// A [`Connector`] of the handler that gets the clients.
+    pub fn connector(&mut self, connect: &Connect) -> Connector<H> {
+        self.reactor.connector(self.handler_id(), connect)
+    }
+
+    /// Connects as the program around a reactor does: see [`Reactor::connect`](crate::Reactor::connect).
+    pub fn connect<O: Handler>(
+        &mut self,
+        connector: Connector<O>,
+        target: impl Into<Target>,
+        session: O::Session,
+    ) -> ConnId {
+        let id = self.reactor.connect(connector, target, session);
+        self.run();
+        id
+    }
+
+    /// Says what connections that the reactor makes to an address come to from now on, and what
+    /// those come to that wait for an answer ([`Remote::Silent`]). Where nothing was said, and the
+    /// reactor itself does not listen, they are refused.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Connect, Context, Handler, Input, Reason};
+    /// # struct Greeter;
+    /// # impl Handler for Greeter {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_ready(&mut self, cx: &mut Context<'_>, _: &mut ()) {
+    /// #         cx.send("hello");
+    /// #     }
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         input.take();
+    /// #     }
+    /// # }
+    /// use sluicegate_reactor::Address;
+    /// use sluicegate_reactor::testing::{Harness, Remote};
+    ///
+    /// let mut h = Harness::new(Greeter);
+    /// let upstream = Address::from_path("/run/upstream.sock").unwrap();
+    /// h.set_remote(&upstream, Remote::Listens);
+    /// let connector = h.connector(&Connect::default());
+    /// h.connect(connector, &upstream, ());
+    /// let far_end = h.accept(&upstream);
+    /// assert_eq!(h.sent(far_end), b"hello");
+    /// ```
+    pub fn set_remote(&mut self, address: &Address, remote: Remote) {
+        self.world.set_remote(address, remote);
+        self.run();
+    }
+
+    /// The far end of the oldest connection that the reactor has made to an address and that was
+    /// not asked for before: a [`Client`] like any other, only that the reactor has connected to it.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn accept(&mut self, address: &Address) -> Client {
+        let client = self.world.accept_remote(address);
+        self.add_client(client.unwrap_or_else(|| panic!("nobody has connected to {address}")))
+    }
+
+    /// Says how the next calls go that start a connection, one step a call.
+    pub fn script_connect(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.world.script_connect(steps);
+    }
+}
