@@ -122,7 +122,7 @@ impl Reactor {
     }
 
     /// Turns until it was [asked to stop](Stopper) and has done so: no more is accepted, each
-    /// session is told with [`on_stop`](Handler::on_stop), and when [its time](Reactor::set_drain)
+    /// session is told with [`on_stop`](crate::Handler::on_stop), and when [its time](Reactor::set_drain)
     /// is over, what is left is closed at once: what is queued is cut, and input that nobody has
     /// read turns into a reset. It stays stopped: what shall run again is made anew.
     ///

@@ -6,7 +6,11 @@
 
 mod browser;
 mod client;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod echo;
+#[cfg(target_os = "linux")]
+mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
 mod http;

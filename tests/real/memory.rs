@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::process::{PATIENCE, Server, example, skip};
+use crate::descriptors;
+use crate::process::{PATIENCE, Server, example};
 use crate::temp::TempDir;
 
 /// Memory is counted in pages: what connections and sessions have begun and not filled yet.
@@ -22,20 +22,10 @@ pub(crate) fn anonymous(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
 }
 
-/// How many connections are open when memory is looked at: fewer where descriptors are scarce, and
-/// nothing where that would be too few to tell bytes from pages.
-fn counts() -> Option<(usize, usize)> {
-    const MOST: usize = 6000;
-    const LEAST: usize = 3000;
-    /// What other tests have open at the same time.
-    const OTHERS: usize = 700;
-    let limits = fs::read_to_string("/proc/self/limits").expect("limits");
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("one");
-    let soft = line.split_whitespace().next().expect("the soft limit");
-    let most = soft.parse().unwrap_or(usize::MAX).saturating_sub(OTHERS).min(MOST);
-    let enough = most >= LEAST || skip("RLIMIT_NOFILE is below 3700");
-    enough.then_some((most / 3, most))
-}
+/// Most connections that are open when memory is looked at, a third of them at first.
+const MOST: usize = 6000;
+/// With fewer, bytes could not be told from pages.
+const LEAST: usize = 3000;
 
 /// A connection that has had one answer.
 fn served(server: &Server, number: usize, request: &[u8], answer: &mut [u8]) -> TcpStream {
@@ -55,10 +45,9 @@ fn served(server: &Server, number: usize, request: &[u8], answer: &mut [u8]) -> 
 
 /// Asserts what each further connection costs in bytes at most, once it was served and is idle.
 fn assert_cost(most: u64, command: &mut Command, request: &[u8]) {
-    let Some((few, many)) = counts() else { return };
-    // Descriptors are counted for the whole process.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((available, _turn)) = descriptors::thousands(LEAST) else { return };
+    let many = available.min(MOST);
+    let few = many / 3;
     let server = Server::start(command);
     let mut first = server.connect();
     first.write_all(request).expect("a server that reads");
