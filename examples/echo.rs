@@ -1,15 +1,16 @@
 //! Sends back what it receives.
 //!
-//! `cargo run --release --example echo -- --port 7000`
+//! `cargo run --release --example echo -- --port 7000 --unix /tmp/echo.sock`
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use sluicegate_protocols::raw::{Protocol, Raw};
-use sluicegate_reactor::{Context, Listen, Reactor};
+use sluicegate_reactor::{Address, Context, Listen, Reactor};
 
 mod common;
 
@@ -30,6 +31,9 @@ impl Protocol for Echo {
 struct Options {
     #[command(flatten)]
     server: common::Server,
+    /// Listen on a Unix socket at this path as well, for this user's processes.
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +41,9 @@ fn main() -> ExitCode {
     common::main(|| {
         let mut reactor = Reactor::new()?;
         let echo = reactor.register(Raw(Echo));
+        if let Some(path) = &options.unix {
+            reactor.listen_at(&Address::from_path(path)?, &Listen::default(), echo)?;
+        }
         options.server.run(reactor, echo, &Listen::default(), |at| format!("echo on {at}"))
     })
 }

@@ -24,3 +24,4 @@ mod syscalls;
 mod temp;
 #[cfg(target_os = "linux")]
 mod traced;
+mod unix_sockets;
