@@ -13,7 +13,7 @@ use allocation_counter::measure;
 use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::raw::{Protocol, Raw};
-use sluicegate_reactor::{Context, Handler, HandlerId, Listen, Reactor};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Turn};
 
 struct Echo;
 
@@ -227,4 +227,46 @@ fn requests_that_wait_for_a_full_queue_allocate_nothing() {
     let mut requests = directory.requests(len);
     requests.assert_frugal(1);
     requests.assert_frugal(8);
+}
+
+/// Counts what its timers bring.
+struct Alarms(u64);
+
+impl Handler for Alarms {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<u64> for Alarms {
+    fn on_message(&mut self, _: &mut Turn<'_>, count: u64) {
+        self.0 += count;
+    }
+}
+
+/// Turns until so many more have come.
+fn wait(reactor: &mut Reactor, alarms: HandlerId<Alarms>, count: u64) {
+    let end = reactor.handler(alarms).0 + count;
+    while reactor.handler(alarms).0 < end {
+        reactor.turn(None).expect("a turn");
+    }
+}
+
+#[test]
+fn a_timer_allocates_once_when_it_is_set_and_a_repeated_one_never_again() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let alarms = reactor.register(Alarms(0));
+    let mut once = || {
+        for _ in 0..1000 {
+            reactor.after(Duration::ZERO, alarms, 1);
+        }
+        wait(&mut reactor, alarms, 1000);
+    };
+    once();
+    assert_eq!(measure(once).count_total, 1000);
+    reactor.every(Duration::ZERO, alarms, 1);
+    wait(&mut reactor, alarms, 2);
+    assert_eq!(measure(|| wait(&mut reactor, alarms, 5)).count_total, 0);
 }

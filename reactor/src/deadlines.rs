@@ -12,6 +12,8 @@ use crate::timer::Links;
 
 /// One tick of the timing wheel: 2^24 ns, about 17 ms.
 const TICK_SHIFT: u32 = 24;
+/// The same in nanoseconds.
+pub(crate) const TICK: u64 = 1 << TICK_SHIFT;
 
 /// The tick that a time in nanoseconds belongs to.
 pub(crate) fn tick_of(nanos: u64) -> u32 {
@@ -36,11 +38,12 @@ impl Core {
         self.tick = tick_of(self.now);
     }
 
-    /// How long until the wheel has to be looked at; `None` if nothing is in it.
+    /// How long until one of the wheels has to be looked at; `None` if nothing is in them.
     pub(crate) fn until_deadline(&self) -> Option<Duration> {
-        let ahead = self.wheel.next()?.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
-        let into_tick = self.now & ((1 << TICK_SHIFT) - 1);
-        Some(Duration::from_nanos((u64::from(ahead) << TICK_SHIFT).saturating_sub(into_tick)))
+        let ahead = |tick: u32| tick.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
+        let next = [self.wheel.next(), self.timers.next()].into_iter().flatten();
+        let ahead = u64::from(next.map(ahead).min()?);
+        Some(Duration::from_nanos((ahead * TICK).saturating_sub(self.now % TICK)))
     }
 
     pub(crate) fn set_deadline(&mut self, index: u32, after: Option<Duration>) {

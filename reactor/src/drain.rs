@@ -121,6 +121,7 @@ impl Reactor {
         }
         self.accept_rest();
         self.close_listeners();
+        self.core.draining = true;
         let mut sessions = std::mem::take(&mut self.work);
         for (index, c) in &mut self.core.connections.0 {
             if c.phase <= Phase::Open {
@@ -146,7 +147,7 @@ impl Reactor {
         }
     }
 
-    /// Ends everything at once: mailboxes, listeners, connections, sessions.
+    /// Ends everything at once: mailboxes, listeners, connections, sessions, timers.
     pub(crate) fn close_all(&mut self) {
         self.core.stopping = true;
         self.drain.stage = Stage::Over;
@@ -169,6 +170,7 @@ impl Reactor {
         self.free();
         self.core.owed.clear();
         self.core.later.clear();
+        self.core.timers.clear();
         if cut > 0 {
             log::warn!("stopped; {cut} connections were cut off");
         }

@@ -31,7 +31,8 @@ impl Context<'_> {
     /// 3. what the callback left of its input is offered to the new handler's
     ///    [`on_data`](Handler::on_data), whether more arrives or not;
     /// 4. if the peer has ended its direction the new handler gets [`on_eof`](Handler::on_eof),
-    ///    even if the old one has had it.
+    ///    even if the old one has had it; and so it is with [`on_stop`](Handler::on_stop) if the
+    ///    reactor is stopping.
     ///
     /// The connection stays what it is: its name, its [limits](crate::Limits), what is queued to be
     /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old handler
@@ -126,6 +127,7 @@ impl Handlers {
 impl Core {
     /// Makes a connection one of another handler's, which has everything before it.
     fn change_hands(&mut self, index: u32, handler: u8, slot: u32) {
+        let draining = self.draining;
         let Some(c) = self.get_mut(index) else { return };
         (c.handler, c.slot, c.deadline) = (handler, slot, 0);
         c.flags.clear(Flags::PAUSED);
@@ -136,6 +138,9 @@ impl Core {
         c.flags.set(Flags::OWES_KEPT);
         if c.flags.has(Flags::END_READ) {
             c.flags.set(Flags::OWES_EOF);
+        }
+        if draining {
+            c.flags.set(Flags::OWES_STOP);
         }
         self.list(index);
     }

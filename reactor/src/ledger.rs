@@ -68,7 +68,7 @@ pub struct Ledger {
     pub budget_stops: u64,
     /// Deadlines that were reached.
     pub timeouts: u64,
-    /// Messages that were handled.
+    /// Messages that were handled, those of timers among them.
     pub messages: u64,
     /// Callbacks that panicked.
     pub panics: u64,

@@ -22,7 +22,8 @@
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | stopping in order | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
-//! | deadlines | [`timer`] |
+//! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
+//! | timers | [`Turn::after`], [`Turn::every`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
 //! | threads for what would block | [`workers`] |
 //! | what was done, in numbers | [`Ledger`] |
@@ -68,6 +69,7 @@ mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timer;
+mod timers;
 pub mod workers;
 
 pub use crate::address::Address;
@@ -82,6 +84,7 @@ pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
 pub use crate::reactor::Reactor;
 pub use crate::target::Target;
+pub use crate::timers::TimerId;
 pub use bytes::Bytes;
 
 /// The README's example, compiled.

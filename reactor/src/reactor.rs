@@ -5,7 +5,7 @@
 //! 3. **accept**, within each listener's budget, and open what was accepted; in the turn that
 //!    begins to [drain](Reactor::set_drain), accept the rest and close the listeners;
 //! 4. **drive** each connection with something to do, within its quantum;
-//! 5. run the **deadlines** that have passed: all are collected first;
+//! 5. run the **deadlines** and the **timers** whose time has come: all are collected first;
 //! 6. deliver the **messages** that were posted, within each mailbox's budget;
 //! 7. **settle** what those phases left owed: closes, drains, queues that others filled;
 //! 8. **free** the places of connections that are gone.
@@ -162,6 +162,7 @@ impl Reactor {
         self.begin_drain();
         self.drive_owed();
         self.run_deadlines();
+        self.run_timers();
         self.deliver_messages();
         self.drive_owed();
         self.free();

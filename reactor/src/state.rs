@@ -19,6 +19,7 @@ use crate::listener::Group;
 use crate::outbound::{Flushed, Outgoing, Pool, Queue, Wire};
 use crate::sys::{Fd, Kernel, More, NO_FD, Ready, Selector};
 use crate::timer::{Link, Links, Wheel};
+use crate::timers::Timers;
 
 /// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
 /// connections with something to send, or with input left, at one time.
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) groups: Vec<Group>,
     pub(crate) connecting: Connecting,
     pub(crate) wheel: Wheel,
+    pub(crate) timers: Timers,
     /// Monotonic nanoseconds, read once a turn.
     pub(crate) now: u64,
     /// The same in ticks.
@@ -52,6 +54,8 @@ pub(crate) struct Core {
     next_generation: u32,
     pub(crate) ledger: Ledger,
     pub(crate) stopping: bool,
+    /// Whether `on_stop` was owed to every session there was.
+    pub(crate) draining: bool,
 }
 
 /// The connections by index. A type of its own so that the wheel can be given the links in it.
@@ -74,6 +78,7 @@ impl Core {
             groups: Vec::new(),
             connecting: Connecting::default(),
             wheel: Wheel::new(tick),
+            timers: Timers::new(tick),
             now,
             tick,
             owed: Vec::new(),
@@ -87,6 +92,7 @@ impl Core {
             next_generation: 1,
             ledger: Ledger::default(),
             stopping: false,
+            draining: false,
         }
     }
 

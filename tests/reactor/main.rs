@@ -22,5 +22,6 @@ mod pausing;
 mod probe;
 mod readiness;
 mod stopping;
+mod timers;
 mod unix_sockets;
 mod yielding;

@@ -143,3 +143,32 @@ fn a_direction_that_was_shut_down_stays_so() {
     assert_eq!(taken(&log)[2..], ["b ready", "send Gone"]);
     assert_eq!((h.sent(client), h.state(client)), (Vec::new(), State::Shut));
 }
+
+#[test]
+fn a_handler_that_gets_a_connection_while_the_reactor_stops_is_told_of_that() {
+    // In on_stop itself, and after it was told to the old handler.
+    for at_once in [true, false] {
+        let (mut h, log) = pair(
+            move |part, cx, call| match call {
+                Call::Stop if at_once => cx.hand_over(part.new, "b"),
+                Call::Data(input) => {
+                    input.take();
+                    cx.hand_over(part.new, "b");
+                }
+                Call::Stop => {}
+                call => call.by_default(cx),
+            },
+            idle,
+        );
+        h.reactor().set_drain(10 * SECOND);
+        let client = opened(&mut h, &log);
+        h.stop();
+        if !at_once {
+            h.feed(client, b"x");
+        }
+        let noted = taken(&log);
+        assert_eq!(noted[0], "a stop");
+        let expected = ["a close HandedOver", "b ready", "b stop", "b close Closed"];
+        assert_eq!(noted[noted.len() - 4..], expected);
+    }
+}
