@@ -208,7 +208,7 @@ fn what_is_no_option_is_code_2() {
 
 #[test]
 fn help_is_code_0() {
-    for name in ["echo", "hello", "http"] {
+    for name in ["chat", "echo", "hello", "http"] {
         let outcome = run(Command::new(crate::process::path_of(name)).arg("--help"));
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert!(outcome.stdout.contains("--port"), "{outcome:?}");

@@ -5,6 +5,7 @@
 //! says so and passes.
 
 mod browser;
+mod chat;
 mod client;
 #[cfg(target_os = "linux")]
 mod descriptors;

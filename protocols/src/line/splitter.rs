@@ -56,17 +56,26 @@ impl Delimiter {
     fn find(&self, bytes: &[u8], mut from: usize) -> Option<usize> {
         loop {
             let at = from + search(self.last, bytes.get(from..)?)?;
-            if bytes[..at].ends_with(&self.before) {
+            if self.is_whole(bytes, at) {
                 return Some(at);
             }
             from = at + 1;
         }
     }
 
+    /// Whether what precedes the last byte stands in front of `at`.
+    #[inline]
+    fn is_whole(&self, bytes: &[u8], at: usize) -> bool {
+        // Byte by byte, since most delimiters have one or two. What memcmp costs for none at all, at
+        // the dangling address of an empty box, was 170 ns on the machine where this was measured.
+        let mut pairs = self.before.iter().rev().zip(bytes[..at].iter().rev());
+        at >= self.before.len() && pairs.all(|(expected, byte)| expected == byte)
+    }
+
     /// How long the line is whose delimiter's last byte is at `at`.
     #[inline]
     fn content(&self, bytes: &[u8], at: usize) -> usize {
-        let returned = self.optional_return && bytes[..at].ends_with(b"\r");
+        let returned = self.optional_return && bytes[..at].last() == Some(&b'\r');
         at - self.before.len() - usize::from(returned)
     }
 

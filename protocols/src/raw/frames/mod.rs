@@ -75,6 +75,13 @@ pub trait Protocol: Sized + 'static {
         cx.close();
     }
 
+    /// The reactor is stopping: see [`Handler::on_stop`]. By default the connection is closed once
+    /// all was sent.
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
     /// A deadline has passed. By default as [`Handler::on_timeout`].
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
         let _ = session;
@@ -208,6 +215,10 @@ impl<P: Protocol> Handler for Frames<P> {
         let is_whole = session.partial.is_none() && cx.unread() == 0;
         let ending = if is_whole { Ending::Whole } else { Ending::InFrame };
         self.protocol.on_eof(cx, &mut session.own, ending);
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.protocol.on_stop(cx, &mut session.own);
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {

@@ -44,6 +44,11 @@ impl Protocol for Teller {
         }
     }
 
+    fn on_stop(&mut self, cx: &mut Context<'_>, (): &mut ()) {
+        cx.send("(stopping)");
+        cx.close();
+    }
+
     fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), ending: Ending) {
         cx.send(format!("{ending:?}"));
         cx.close();
@@ -208,6 +213,17 @@ fn a_close_inside_a_frame_delivers_nothing_behind_it() {
     let framing = Framing::prefixed(Prefix::U8, 100);
     let input = encode(framing, &[b"a", b"close", b"b"]);
     assert_eq!(told(framing, input), ["(1 a)(5 close)", ""]);
+}
+
+#[test]
+fn a_reactor_that_stops_delivers_the_frames_that_are_there_and_tells_the_protocol() {
+    let mut h = tell(Framing::prefixed(Prefix::U8, 100), 64);
+    let client = h.open();
+    h.at_once(|h| {
+        h.feed(client, b"\x01a\x05part");
+        h.stop();
+    });
+    assert_eq!(h.sent(client), b"(1 a)(stopping)");
 }
 
 #[test]
