@@ -164,9 +164,11 @@ impl<S: Service> Handler for Http<S> {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Session, _: Reason) {
+    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Session, why: Reason) {
         if let Some(mut journal) = session.journal {
-            let sent = cx.peer(id).sent();
+            // What was queued goes on to be sent, and nobody is told when.
+            let handed_over = why == Reason::HandedOver;
+            let sent = if handed_over { u64::MAX } else { cx.peer(id).sent() };
             journal.report(&mut self.service, sent);
             journal.report_cut_off(&mut self.service, sent);
         }

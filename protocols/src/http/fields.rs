@@ -128,7 +128,7 @@ impl Codings {
 
 /// The members of a comma-separated list that are not empty. A field's value has no controls but
 /// tabs, so this trims just the optional whitespace.
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 

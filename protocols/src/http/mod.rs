@@ -29,7 +29,7 @@
 //! - The body of a request is not offered to services. A short one is skipped, a long or chunked
 //!   one closes the connection after the answer; none is ever taken for the next request.
 //! - `Expect: 100-continue` gets the final answer at once, and the connection closes if a body was
-//!   announced. `Upgrade` is ignored.
+//!   announced. `Upgrade` is ignored unless the service [takes it up](Reply::upgrade).
 //! - When the reactor stops, idle connections close at once and answers on their way leave whole.
 //!   What has arrived by then is answered, up to the quantum of a turn. Of a request that is not all there, the rest is waited
 //!   for, and its answer says `Connection: close`; so does the next answer to a client that had
@@ -48,6 +48,7 @@ mod status;
 mod target;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
+mod upgrade;
 
 pub use adapter::{Http, Session};
 pub use limits::HttpLimits;
@@ -55,6 +56,7 @@ pub use log::Record;
 pub use reply::{Answered, Reply};
 pub use request::{Method, Request, Version};
 pub use status::Status;
+pub use upgrade::Upgrade;
 
 /// What answers requests. One value serves all connections of a reactor.
 pub trait Service: Sized + 'static {

@@ -54,6 +54,8 @@ pub(super) enum Persistence {
     KeepAlive,
     /// That it closes.
     Close,
+    /// That it changes its protocol.
+    Upgrade,
 }
 
 /// Proof that a request was answered. Only finishing a [`Reply`] makes one.
@@ -71,10 +73,10 @@ pub struct Answered {
 /// Nothing of it is sent before [`send`](Reply::send) or [`error`](Reply::error).
 #[must_use]
 pub struct Reply<'a, 'cx> {
-    cx: &'a mut Context<'cx>,
+    pub(super) cx: &'a mut Context<'cx>,
     scratch: &'a mut Scratch,
     status: Status,
-    persistence: Persistence,
+    pub(super) persistence: Persistence,
     head_only: bool,
 }
 
@@ -145,8 +147,14 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// making the body would tell it (RFC 9110, section 9.3.2). To any other method it is an
     /// answer with an empty body.
     pub fn send_head(self) -> Answered {
-        let Reply { cx, scratch, status, persistence, head_only } = self;
-        write_head(scratch, status, persistence, (!head_only).then_some(0));
+        let length = (!self.head_only).then_some(0);
+        self.finish_head(length)
+    }
+
+    /// Finishes the answer without a body, whose length is told if there is one to tell.
+    pub(super) fn finish_head(self, length: Option<u64>) -> Answered {
+        let Reply { cx, scratch, status, persistence, .. } = self;
+        write_head(scratch, status, persistence, length);
         if scratch.out.len() >= BATCH {
             scratch.flush(cx);
         }
@@ -225,6 +233,7 @@ fn write_head(
         Persistence::Implied => {}
         Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+        Persistence::Upgrade => out.extend_from_slice(b"Connection: Upgrade\r\n"),
     }
     match length {
         Some(length) if status != Status::NO_CONTENT && status != Status::NOT_MODIFIED => {

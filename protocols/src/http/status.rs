@@ -25,12 +25,18 @@ macro_rules! statuses {
             #[must_use]
             pub const fn reason(self) -> &'static str {
                 match self.0 {
+                    101 => "Switching Protocols",
                     $($code => $reason,)*
                     _ => "",
                 }
             }
         }
     };
+}
+
+impl Status {
+    /// Only an upgrade sends it: it is not an answer that a service could finish otherwise.
+    pub(super) const SWITCHING_PROTOCOLS: Status = Status(101);
 }
 
 statuses! {

@@ -11,6 +11,7 @@ mod log;
 mod semantics;
 mod stopping;
 mod syntax;
+mod upgrade;
 
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 

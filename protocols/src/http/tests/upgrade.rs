@@ -1,0 +1,109 @@
+//! A service can change the protocol of a connection, where its client has offered that.
+
+use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::{Context, HandlerId, Listen};
+
+use super::{answers, field, split_head};
+use crate::http::{Answered, Http, Record, Reply, Request, Service};
+use crate::raw::{Protocol, Raw};
+
+struct Shout;
+
+impl Protocol for Shout {
+    type Session = &'static str;
+
+    fn on_open(&mut self, _: &mut Context<'_>) -> &'static str {
+        "not accepted here"
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, greeting: &mut &'static str) {
+        cx.send(*greeting);
+    }
+
+    fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut &'static str, bytes: &[u8]) {
+        cx.send(bytes.to_ascii_uppercase());
+    }
+}
+
+struct Door {
+    shout: HandlerId<Raw<Shout>>,
+    records: Vec<String>,
+}
+
+impl Service for Door {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        match request.upgrade() {
+            Some(upgrade) if upgrade.offers("shout") => {
+                reply.header("X-Loud", "yes").upgrade(upgrade, "shout", self.shout, "(ready)")
+            }
+            _ => reply.send("plain"),
+        }
+    }
+
+    fn wants_log(&self) -> bool {
+        true
+    }
+
+    fn on_sent(&mut self, record: &Record<'_>) {
+        let line = record.request_line.escape_ascii();
+        self.records.push(format!("{line} {} {}", record.status.code(), record.body_sent));
+    }
+}
+
+fn door() -> Harness<Http<Door>> {
+    Harness::build(
+        &Listen::default(),
+        |_| {},
+        |reactor| {
+            let shout = reactor.register(Raw(Shout));
+            reactor.register(Http::new(Door { shout, records: Vec::new() }))
+        },
+    )
+}
+
+const UPGRADE: &str = "GET /up HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: tls/1, SHOUT\r\n\r\n";
+
+#[test]
+fn what_follows_an_upgrade_is_the_new_protocols_however_it_is_cut() {
+    let input = format!("GET / HTTP/1.1\r\nHost: h\r\n\r\n{UPGRADE}GET / HTTP/1.1\r\n\r\n");
+    let outcome = same_at_every_split(door, input);
+    let (head, rest) = split_head(&outcome.sent);
+    assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
+    let (head, rest) = split_head(rest.strip_prefix(b"plain").expect("the first answer"));
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+    assert_eq!(field(head, "Connection"), Some("Upgrade"));
+    assert_eq!(field(head, "Upgrade"), Some("shout"));
+    assert_eq!(field(head, "X-Loud"), Some("yes"));
+    assert_eq!(field(head, "Content-Length"), None);
+    assert_eq!(rest.escape_ascii().to_string(), r"(ready)GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(outcome.state, State::Open);
+}
+
+#[test]
+fn a_change_that_is_not_offered_or_not_possible_does_not_happen() {
+    for request in [
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: shout\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: whisper\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: shout\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: shout\r\n\
+         Content-Length: 3\r\n\r\nabc",
+    ] {
+        let mut h = door();
+        let client = h.open();
+        h.feed(client, request);
+        assert_eq!(answers(&h.sent(client)), ["200 plain"], "{request:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_is_logged_once() {
+    let mut h = door();
+    let client = h.open();
+    h.feed(client, UPGRADE);
+    h.feed(client, "x");
+    h.finish(client);
+    assert_eq!(h.handler().service().records, ["GET /up HTTP/1.1 101 0"]);
+    assert_eq!(h.state(client), State::Closed);
+}
