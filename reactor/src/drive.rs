@@ -94,12 +94,14 @@ impl Reactor {
         tell
     }
 
-    /// One `recv`: behind what was kept, or into the shared buffer. `None` if it brought nothing.
+    /// One `recv`: behind what was kept, or into the shared buffer. Says how many bytes there are to
+    /// deliver from that; `None` if it brought nothing.
     fn receive(&mut self, index: u32) -> Option<usize> {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
         let limits = &core.groups[c.group as usize].limits;
         let into = match &mut c.kept {
+            Some(kept) if kept.is_small() => &mut self.receive[kept.len()..],
             Some(kept) => kept.room(&mut core.pool),
             None => &mut self.receive[..],
         };
@@ -122,6 +124,12 @@ impl Reactor {
                 c.received += count as u64;
                 c.active = core.tick;
                 core.ledger.received += count as u64;
+                if let Some(small) = c.kept.take_if(|kept| kept.is_small()) {
+                    let front = small.len();
+                    self.receive[..front].copy_from_slice(small.bytes());
+                    core.recycle_kept(small);
+                    return Some(front + count);
+                }
                 if let Some(kept) = &mut c.kept {
                     kept.received(count);
                 }

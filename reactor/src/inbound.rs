@@ -5,6 +5,9 @@ use crate::outbound::{Chunk, Pool};
 /// Least room for a receive behind kept bytes; with less, a larger buffer is taken.
 const LEAST_ROOM: usize = 1 << 10;
 
+/// Most kept bytes that are moved for a receive. To copy so many costs less than the call.
+const SMALL: usize = 4 << 10;
+
 /// Bytes that a handler has left. They are only there while it waits for more of them: an idle
 /// connection has none.
 #[derive(Default)]
@@ -21,6 +24,13 @@ impl Kept {
 
     pub(crate) fn len(&self) -> usize {
         self.chunk.len()
+    }
+
+    /// Whether it is better moved to the front of the shared buffer than received behind: its own
+    /// buffer is as small, and a stream of messages that are cut at random would be received in
+    /// pieces of that size for ever.
+    pub(crate) fn is_small(&self) -> bool {
+        self.len() <= SMALL
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

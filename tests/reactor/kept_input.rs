@@ -43,6 +43,27 @@ fn long_input_keeps_its_order_while_it_is_kept_and_consumed_in_parts() {
 }
 
 #[test]
+fn messages_cut_at_random_are_received_in_large_pieces() {
+    const INPUT: usize = 10 << 20;
+    for line in [100, 3000] {
+        let probe = Probe::new(|cx, call, _| match call {
+            Call::Data(input) => {
+                let end = input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                input.consume(end);
+            }
+            call => call.by_default(cx),
+        });
+        let mut h = Harness::new(probe);
+        let client = h.open();
+        let lines = format!("{}\n", "x".repeat(line)).repeat(INPUT / line);
+        let before = h.calls().recv;
+        h.feed(client, lines);
+        let calls = h.calls().recv - before;
+        assert!(calls < 2 * (INPUT as u64 >> 19), "{calls} calls for lines of {line}");
+    }
+}
+
+#[test]
 fn bytes_left_at_the_end_of_the_stream_are_counted() {
     let mut h = Harness::new(Probe::new(|cx, call, notes| match call {
         Call::Data(_) => {}
