@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use crate::address::Address;
 use crate::handler::{Handler, HandlerId};
 use crate::limits::Limits;
-use crate::listener::{Group, Listener};
+use crate::listener::{Group, Listener, Origin};
 use crate::reactor::{LISTENER_BIT, Reactor};
-use crate::sys::{Fd, SocketFile};
+use crate::sys::Fd;
 
 /// How a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Listen {
     pub max_per_address: Option<u32>,
     /// Most connections accepted in a second, over more than a moment. Further ones wait in the
     /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often that was
-    /// reached. By default there is no limit.
+    /// reached. By default there is no limit; 0 counts as 1.
     pub accept_rate: Option<u32>,
     /// With an [`accept_rate`](Listen::accept_rate), how many connections can be accepted at once
     /// after a time of rest.
@@ -92,7 +92,9 @@ impl Reactor {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
         for address in address.to_socket_addrs()? {
             match self.core.kernel.listen(address, listen.backlog) {
-                Ok(socket) => return self.add_listener(socket, None, listen, handler),
+                Ok(socket) => {
+                    return self.add_listener(socket, Origin::Made(None), listen, handler);
+                }
                 Err(error) => last = error,
             }
         }
@@ -105,7 +107,8 @@ impl Reactor {
     /// already, it is replaced if it is a socket and nobody listens there, as after a crash; to
     /// find out, a connection to it is tried. The file is removed when the listener is closed, if
     /// it is still the same. Meanwhile the directory is locked with `flock(2)`, so that of several
-    /// servers that start at once one gets the address and the others an error.
+    /// servers that start at once one gets the address and the others an error. It should be a
+    /// directory in which only those may write who are trusted not to replace the file.
     ///
     /// Closing a Unix socket cannot be told from resetting it: a client that was
     /// [aborted](crate::Context::abort) sees the end of the stream, unless some of what it had sent
@@ -150,7 +153,7 @@ impl Reactor {
                 kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
             }
         };
-        self.add_listener(socket, file, listen, handler)
+        self.add_listener(socket, Origin::Made(file), listen, handler)
     }
 
     /// Accepts from a socket that somebody else has made to listen: a
@@ -193,14 +196,14 @@ impl Reactor {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let socket = self.core.kernel.adopt_listener(socket.into())?;
-        self.add_listener(socket, None, listen, handler)
+        self.add_listener(socket, Origin::Adopted, listen, handler)
     }
 
     /// Takes up a listening socket, or closes it.
     fn add_listener<H: Handler>(
         &mut self,
         socket: Fd,
-        file: Option<SocketFile>,
+        origin: Origin,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
@@ -211,11 +214,13 @@ impl Reactor {
             Ok(address) => {
                 self.core.groups.push(Group::of_listener(listen));
                 let place = (handler.index, group);
-                self.listeners.push(Listener::new(socket, address, file, place, listen));
+                self.listeners.push(Listener::new(socket, address, origin, place, listen));
                 Ok(ListenerId(id))
             }
             Err(error) => {
-                file.into_iter().for_each(SocketFile::remove);
+                if let Origin::Made(Some(file)) = origin {
+                    file.remove();
+                }
                 self.core.kernel.close(socket);
                 Err(error)
             }

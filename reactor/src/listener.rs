@@ -84,8 +84,7 @@ pub(crate) struct Listener {
     pub(crate) handler: u8,
     pub(crate) group: u16,
     backlog: u32,
-    /// The file of a Unix socket that was made here.
-    file: Option<SocketFile>,
+    origin: Origin,
     accept_budget: u32,
     max_connections: u32,
     rate: Rate,
@@ -94,6 +93,14 @@ pub(crate) struct Listener {
     /// Not before this time (nanoseconds).
     retry_at: u64,
     logged_at: u64,
+}
+
+/// Where a listening socket comes from.
+pub(crate) enum Origin {
+    /// Made here, with the file of a Unix socket that has one.
+    Made(Option<SocketFile>),
+    /// Adopted: others may have it open, and its events would go on for them.
+    Adopted,
 }
 
 /// What became of an attempt to accept.
@@ -111,7 +118,7 @@ impl Listener {
     pub(crate) fn new(
         socket: Fd,
         address: Address,
-        file: Option<SocketFile>,
+        origin: Origin,
         (handler, group): (u8, u16),
         listen: &Listen,
     ) -> Self {
@@ -121,7 +128,7 @@ impl Listener {
             handler,
             group,
             backlog: listen.backlog,
-            file,
+            origin,
             accept_budget: listen.accept_budget.max(1),
             max_connections: listen.max_connections,
             rate: Rate::new(listen),
@@ -244,9 +251,11 @@ impl Listener {
 
     /// Ends listening. What waits in the backlog is reset by the kernel.
     pub(crate) fn close(self, core: &mut Core) {
-        // Others may have an adopted socket open, whose events would go on.
-        core.selector.remove(self.socket);
-        self.file.into_iter().for_each(SocketFile::remove);
+        match self.origin {
+            Origin::Adopted => core.selector.remove(self.socket),
+            Origin::Made(Some(file)) => file.remove(),
+            Origin::Made(None) => {}
+        }
         core.kernel.close(self.socket);
     }
 

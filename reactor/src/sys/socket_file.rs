@@ -7,13 +7,15 @@
 //! which leaves nothing behind and ends with the process. It holds off those who ask for it: other
 //! programs do not.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use libc::c_int;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -21,6 +23,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::Fd;
 use super::address::abstract_name;
 use crate::address::Address;
+
+/// Together a second.
+const LOCK_ATTEMPTS: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The file of a listening Unix socket.
 pub(crate) struct SocketFile {
@@ -113,23 +119,29 @@ fn listen(socket: Socket, backlog: u32) -> io::Result<Fd> {
 }
 
 /// Locks the directory of a path until the answer is dropped. Where that is impossible, as in a
-/// directory that may be written to and not read, there is no lock.
+/// directory that may be written to and not read, there is no lock. Who holds one of these needs it
+/// for a moment only; a program that keeps one of its own must not keep a server from ending.
 fn lock_directory(path: &Path) -> io::Result<Option<File>> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    match File::open(directory) {
-        Ok(directory) => {
-            let locked = directory.lock();
-            match locked {
-                Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-                _ => Ok(Some(directory)),
+    let directory = match File::open(directory) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    for _ in 0..LOCK_ATTEMPTS {
+        match directory.try_lock() {
+            Ok(()) => return Ok(Some(directory)),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                return Ok(None);
             }
+            Err(TryLockError::Error(error)) => return Err(error),
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
-        Err(error) => Err(error),
     }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another program has locked the directory"))
 }
 
 /// Removes the socket of a process that is gone. Anything else is left alone, and an error.
@@ -149,6 +161,7 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::Barrier;
 
     use super::super::unix::close;
     use super::*;
@@ -262,8 +275,12 @@ mod tests {
         let (path, address) = directory.socket();
         for _ in 0..50 {
             drop(UnixListener::bind(&path).unwrap());
-            let started: Vec<_> = std::thread::scope(|scope| {
-                let start = || listen_unix(&address, 0o600, 8).ok();
+            let together = Barrier::new(4);
+            let start = || {
+                together.wait();
+                listen_unix(&address, 0o600, 8).ok()
+            };
+            let started: Vec<_> = thread::scope(|scope| {
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
                 threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
             });
@@ -274,6 +291,17 @@ mod tests {
                 close(fd);
             }
         }
+    }
+
+    #[test]
+    fn a_directory_that_somebody_else_keeps_locked_is_an_error() {
+        let directory = Directory::new("locked");
+        let (path, address) = directory.socket();
+        let lock = File::open(&directory.0).unwrap();
+        lock.lock().unwrap();
+        let error = listen_unix(&address, 0o600, 8).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+        assert!(!path.exists());
     }
 
     #[test]
