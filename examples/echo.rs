@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use sluicegate_protocols::raw::{Protocol, Raw};
-use sluicegate_reactor::{Address, Context, Listen, Reactor};
+use sluicegate_reactor::{Address, Context, Listen, Reactor, Receive, Turn};
 
 mod common;
 
@@ -26,6 +28,17 @@ impl Protocol for Echo {
     }
 }
 
+/// It is time to print what was done.
+#[derive(Clone, Copy)]
+struct Report;
+
+impl Receive<Report> for Echo {
+    fn on_message(&mut self, cx: &mut Turn<'_>, _: Report) {
+        // If nobody reads it, the server goes on all the same.
+        let _ = writeln!(io::stdout(), "{}", cx.ledger());
+    }
+}
+
 /// Sends back what it receives.
 #[derive(Parser)]
 struct Options {
@@ -34,6 +47,9 @@ struct Options {
     /// Listen on a Unix socket at this path as well, for this user's processes.
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
+    /// Print what was done so far every so many seconds.
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..))]
+    stats: Option<u32>,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +59,9 @@ fn main() -> ExitCode {
         let echo = reactor.register(Raw(Echo));
         if let Some(path) = &options.unix {
             reactor.listen_at(&Address::from_path(path)?, &Listen::default(), echo)?;
+        }
+        if let Some(seconds) = options.stats {
+            reactor.every(Duration::from_secs(seconds.into()), echo, Report);
         }
         options.server.run(reactor, echo, &Listen::default(), |at| format!("echo on {at}"))
     })

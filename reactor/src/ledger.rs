@@ -1,5 +1,7 @@
 //! What a reactor has done, in numbers.
 
+use std::fmt;
+
 /// Counters of a reactor since it was made. Plain numbers, counted in passing; taken with
 /// [`Turn::ledger`](crate::Turn::ledger) or [`Reactor::ledger`](crate::Reactor::ledger).
 ///
@@ -72,4 +74,29 @@ pub struct Ledger {
     pub messages: u64,
     /// Callbacks that panicked.
     pub panics: u64,
+}
+
+/// The main numbers in one line, for people and `grep`: `open` is how many connections there are,
+/// the rest are the counters of that name.
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let begun = self.accepted + self.adopted + self.connects;
+        write!(f, "open={}", begun - self.closed)?;
+        for (name, number) in [
+            ("accepted", self.accepted),
+            ("refused_per_address", self.refused_per_address),
+            ("accept_pauses", self.accept_pauses),
+            ("received", self.received),
+            ("sent", self.sent),
+            ("dropped", self.dropped),
+            ("full_queues", self.full_queues),
+            ("timeouts", self.timeouts),
+            ("panics", self.panics),
+            ("events", self.events),
+            ("turns", self.turns),
+        ] {
+            write!(f, " {name}={number}")?;
+        }
+        Ok(())
+    }
 }

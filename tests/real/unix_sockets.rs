@@ -1,11 +1,12 @@
 //! An example on a Unix socket, however it ends.
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use crate::process::{Server, example, run};
+use crate::process::{Process, Server, eventually, example, run};
 use crate::temp::TempDir;
 
 fn start(path: &Path) -> Server {
@@ -42,4 +43,25 @@ fn a_socket_goes_with_its_server_and_one_that_was_left_is_replaced() {
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
     assert!(!path.exists());
+}
+
+#[test]
+fn statistics_are_one_line_every_so_many_seconds() {
+    let directory = TempDir::new();
+    let (path, lines) = (directory.path().join("echo.sock"), directory.path().join("lines"));
+    let mut echo = example("echo");
+    echo.args(["--port", "0", "--stats", "1", "--unix"]).arg(&path);
+    let mut server = Process::spawn(echo.stdout(File::create(&lines).expect("a new file")));
+    // It prints where it listens when it does.
+    let printed = || fs::read_to_string(&lines).expect("the file");
+    eventually("a first line", || printed().contains('\n').then_some(()));
+    assert_echoes(&path);
+    let line = eventually("a line of statistics", || {
+        let printed = printed();
+        let wanted = |line: &&str| line.starts_with("open=0 accepted=1 ");
+        printed.lines().find(wanted).map(str::to_string)
+    });
+    assert!(line.contains(" received=5 sent=5 dropped=0 "), "{line}");
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
 }
