@@ -63,6 +63,7 @@ use crate::handler::{ConnId, Handler, HandlerId};
 use crate::limits::Limits;
 use crate::listener::Group;
 use crate::reactor::Reactor;
+use crate::resolver::Resolver;
 use crate::state::Core;
 use crate::target::Target;
 
@@ -163,6 +164,8 @@ impl Reactor {
             max_connections: connect.max_connections,
             unsent: connect.unsent,
         });
+        let mail = &mut self.mail;
+        self.core.connecting.use_resolver(|| Resolver::new(mail.own(Core::take_answer)));
         Connector { index, handler }
     }
 
@@ -182,6 +185,8 @@ impl Reactor {
         target: impl Into<Target>,
         session: H::Session,
     ) -> ConnId {
+        // The time to connect begins now, not in the turn before.
+        self.core.read_clock();
         connect(&mut self.core, connector, target.into(), session)
     }
 }

@@ -16,6 +16,7 @@ use crate::deadlines::{is_due, ticks};
 use crate::dispatch::Handlers;
 use crate::handler::{ConnId, Reason};
 use crate::reactor::Reactor;
+use crate::resolver::Resolver;
 use crate::state::{Core, token};
 use crate::sys::{self, Fd, NO_FD, Ready};
 use crate::target::{Place, Target};
@@ -54,6 +55,8 @@ struct Attempt {
 enum Stage {
     /// Nothing was done yet.
     Begun,
+    /// The addresses of the name are being looked up.
+    Resolving,
     /// One address is being tried; these are left.
     Trying(std::vec::IntoIter<Address>),
 }
@@ -62,6 +65,8 @@ enum Stage {
 #[derive(Default)]
 pub(crate) struct Connecting {
     connectors: Vec<Settings>,
+    /// There once there is a connector.
+    resolver: Option<Resolver>,
     /// By the index of the connection.
     attempts: HashMap<u32, Attempt>,
     /// The reactor has stopped.
@@ -84,6 +89,10 @@ impl Connecting {
     /// Whether a connection is to be closed when it is made.
     pub(crate) fn is_closing(&self, index: u32) -> bool {
         self.attempts.get(&index).is_some_and(|attempt| attempt.closing)
+    }
+
+    pub(crate) fn use_resolver(&mut self, make: impl FnOnce() -> Resolver) {
+        self.resolver.get_or_insert_with(make);
     }
 
     fn settings(&self, connector: u16) -> &Settings {
@@ -173,10 +182,11 @@ impl Core {
         let Some(attempt) = self.connecting.attempts.get(&index) else { return };
         match attempt.stage {
             Stage::Begun => self.begin(index),
+            Stage::Resolving => {}
             Stage::Trying(_) => match self.is_connected(index) {
                 Ok(true) => self.connected(index),
                 Ok(false) => {}
-                Err(error) => self.try_next(index, error),
+                Err(error) => self.attempt_failed(index, error),
             },
         }
     }
@@ -190,11 +200,38 @@ impl Core {
         }
         match &attempt.target.0 {
             Place::Address(address) => {
-                attempt.stage = Stage::Trying(vec![address.clone()].into_iter());
-                self.try_next(index, ErrorKind::NotFound.into());
+                let address = address.clone();
+                self.try_these(index, vec![address]);
             }
-            Place::Name(..) => self.not_connected(index, ErrorKind::Unsupported),
+            Place::Name(name, port) => {
+                let Some(c) = self.connections.0.get(index as usize) else { return };
+                let Some(resolver) = &self.connecting.resolver else { return };
+                let id = ConnId { index, generation: c.generation };
+                attempt.stage = Stage::Resolving;
+                match resolver.look_up(&self.kernel, id, name, *port) {
+                    Ok(()) => self.arm(index),
+                    Err(error) => self.attempt_failed(index, error),
+                }
+            }
         }
+    }
+
+    /// A name was looked up.
+    pub(crate) fn resolved(&mut self, index: u32, found: io::Result<Vec<Address>>) {
+        let attempt = self.connecting.attempts.get(&index);
+        if attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Resolving)) {
+            match found {
+                Ok(addresses) => self.try_these(index, addresses),
+                Err(error) => self.attempt_failed(index, error),
+            }
+        }
+    }
+
+    fn try_these(&mut self, index: u32, addresses: Vec<Address>) {
+        if let Some(attempt) = self.connecting.attempts.get_mut(&index) {
+            attempt.stage = Stage::Trying(addresses.into_iter());
+        }
+        self.try_next(index, ErrorKind::NotFound);
     }
 
     /// Whether the socket is connected. Without news it may or may not be.
@@ -241,26 +278,31 @@ impl Core {
         self.arm(index);
     }
 
-    /// Goes on to the next address after an attempt that failed, or ends with what it failed of.
-    fn try_next(&mut self, index: u32, mut error: io::Error) {
+    /// Goes on after an attempt that failed: to the next address, unless this machine is at its end.
+    fn attempt_failed(&mut self, index: u32, error: io::Error) {
         self.drop_attempted_socket(index);
-        loop {
-            if sys::is_shortage(&error) {
-                self.log_shortage(&error);
-                return self.not_connected(index, ErrorKind::QuotaExceeded);
-            }
-            let Some(attempt) = self.connecting.attempts.get_mut(&index) else { return };
-            let Stage::Trying(left) = &mut attempt.stage else { return };
-            let Some(address) = left.next() else {
-                return self.not_connected(index, error.kind());
-            };
-            match self.try_address(index, &address) {
-                Ok(()) => return,
-                Err(failed) => {
-                    log::debug!("connect to {address}: {failed}");
-                    error = failed;
-                }
-            }
+        if let Some(attempt) = self.connecting.attempts.get(&index) {
+            log::debug!("connect to {}: {error}", attempt.target);
+        }
+        if sys::is_shortage(&error) {
+            self.log_shortage(&error);
+            return self.not_connected(index, ErrorKind::QuotaExceeded);
+        }
+        self.try_next(index, error.kind());
+    }
+
+    /// Tries the next address, or ends with why the last one failed.
+    fn try_next(&mut self, index: u32, why: ErrorKind) {
+        let next = match self.connecting.attempts.get_mut(&index).map(|attempt| &mut attempt.stage)
+        {
+            Some(Stage::Trying(left)) => left.next(),
+            _ => None,
+        };
+        match next.map(|address| self.try_address(index, &address)) {
+            None => self.not_connected(index, why),
+            Some(Ok(())) => {}
+            // As many times at most as there are addresses.
+            Some(Err(error)) => self.attempt_failed(index, error),
         }
     }
 
@@ -300,14 +342,11 @@ impl Core {
         if is_due(attempt.deadline, self.tick) {
             self.not_connected(index, ErrorKind::TimedOut);
         } else {
-            self.try_next(index, ErrorKind::TimedOut.into());
+            self.attempt_failed(index, ErrorKind::TimedOut.into());
         }
     }
 
     fn not_connected(&mut self, index: u32, kind: ErrorKind) {
-        if let Some(attempt) = self.connecting.attempts.get(&index) {
-            log::debug!("connect to {}: given up: {kind}", attempt.target);
-        }
         self.ledger.connect_failures += 1;
         self.fail(index, Reason::Unconnected(kind));
     }

@@ -279,6 +279,27 @@ impl<H: Handler + Receive<M>, M> Inbox for Attached<H, M> {
     }
 }
 
+/// A mailbox of the reactor itself.
+struct Own<M> {
+    mailbox: Mailbox<M>,
+    act: fn(&mut Core, M),
+}
+
+impl<M> Inbox for Own<M> {
+    fn deliver(&mut self, _: &mut Handlers, core: &mut Core) -> bool {
+        let Mailbox { shared, taken, .. } = &mut self.mailbox;
+        shared.take(taken);
+        for message in taken.drain(..) {
+            (self.act)(core, message);
+        }
+        false
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
 /// All mailboxes of a reactor.
 pub(crate) struct Mail {
     bell: Arc<Doorbell>,
@@ -299,6 +320,16 @@ impl Mail {
             }
         });
         Mail { bell: Arc::new(bell), inboxes: Vec::new(), owed: false, closed: false }
+    }
+
+    /// A handle to a new mailbox of the reactor itself, which does this with what is posted.
+    pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Core, M)) -> Handle<M> {
+        let (handle, mailbox) = mailbox();
+        if !self.closed {
+            mailbox.shared.attach(&self.bell);
+            self.inboxes.push(Box::new(Own { mailbox, act }));
+        }
+        handle
     }
 
     /// Whether there are messages to be handled.

@@ -62,6 +62,7 @@ pub mod outbound;
 mod per_address;
 mod reactor;
 mod registry;
+mod resolver;
 mod state;
 mod sync;
 mod sys;

@@ -55,6 +55,12 @@ impl From<&Address> for Target {
     }
 }
 
+impl From<&Target> for Target {
+    fn from(target: &Target) -> Target {
+        target.clone()
+    }
+}
+
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Target {
         Target(Place::Address(address.into()))
@@ -118,6 +124,27 @@ impl FromStr for Target {
     }
 }
 
+/// Most addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 16;
+
+/// The order in which the addresses of a name are tried: families take turns, beginning with that
+/// of the first, and each family keeps the resolver's order (RFC 8305, section 4).
+pub(crate) fn in_order(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Address> {
+    let all: Vec<SocketAddr> = addresses.into_iter().collect();
+    let first = all.first().is_some_and(SocketAddr::is_ipv6);
+    let mut firsts = all.iter().filter(|address| address.is_ipv6() == first);
+    let mut others = all.iter().filter(|address| address.is_ipv6() != first);
+    let mut ordered = Vec::new();
+    loop {
+        let pair = [firsts.next(), others.next()];
+        if pair == [None, None] || ordered.len() >= MOST_ADDRESSES {
+            ordered.truncate(MOST_ADDRESSES);
+            return ordered;
+        }
+        ordered.extend(pair.into_iter().flatten().map(|address| Address::Ip(*address)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +175,27 @@ mod tests {
             let error = text.parse::<Target>().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text}");
             assert!(error.to_string().contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn families_take_turns_and_keep_their_order() {
+        for (given, expected) in [
+            ("", ""),
+            ("4", "4"),
+            ("abc4", "a4bc"),
+            ("123a", "1a23"),
+            ("12ab", "1a2b"),
+            ("ab1234", "a1b234"),
+            ("aaaaaaaaaaaaaaaaaaaaaaaa1", "a1aaaaaaaaaaaaaa"),
+        ] {
+            let address = |name: char| match name.to_digit(10) {
+                Some(digit) => SocketAddr::from(([10, 0, 0, digit as u8], 80)),
+                None => SocketAddr::from(([0xfe80, 0, 0, 0, 0, 0, 0, name as u16], 80)),
+            };
+            let ordered = in_order(given.chars().map(address));
+            let expected: Vec<_> = expected.chars().map(|name| address(name).into()).collect();
+            assert_eq!(ordered, expected, "{given}");
         }
     }
 }

@@ -17,6 +17,7 @@ mod handlers;
 mod identity;
 mod kept_input;
 mod messages;
+mod names;
 mod panics;
 mod pausing;
 mod probe;

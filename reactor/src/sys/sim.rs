@@ -14,7 +14,7 @@
 //! the panic is caught: it is a defect of the reactor, and tests are there to find it.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -48,7 +48,7 @@ pub use socket::State;
 pub use table::OpenDescriptors;
 
 use files::Inode;
-use remote::Host;
+use remote::{Host, Name};
 use script::Script;
 use socket::{Listener, Stream};
 use table::{Object, Table, Watch};
@@ -71,6 +71,7 @@ struct Machine {
     files: Files,
     /// What can be connected to outside of the machine.
     hosts: Vec<Host>,
+    names: BTreeMap<String, Name>,
     /// What the next calls say that start a connection.
     connects: Script,
     /// For each selector the descriptors with an edge that was not handed out, oldest first.
@@ -92,6 +93,7 @@ impl World {
             streams: Vec::new(),
             files: Files::new(),
             hosts: Vec::new(),
+            names: BTreeMap::new(),
             connects: Script::default(),
             edges: Vec::new(),
             elapsed: 0,

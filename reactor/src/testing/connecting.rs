@@ -1,5 +1,7 @@
 //! What a reactor connects to.
 
+use std::net::IpAddr;
+
 use super::harness::{Client, Harness};
 use crate::address::Address;
 use crate::connect::{Connect, Connector};
@@ -67,6 +69,39 @@ impl<H: Handler> Harness<H> {
     pub fn accept(&mut self, address: &Address) -> Client {
         let client = self.world.accept_remote(address);
         self.add_client(client.unwrap_or_else(|| panic!("nobody has connected to {address}")))
+    }
+
+    /// Says what the addresses of a name are, in the order of the resolver; without one it is not
+    /// found, as one is that nobody has set.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Connect, Context, Handler, Input};
+    /// # struct Quiet;
+    /// # impl Handler for Quiet {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// # let mut h = sluicegate_reactor::testing::Harness::new(Quiet);
+    /// # let connector = h.connector(&Connect::default());
+    /// use sluicegate_reactor::testing::{Remote, State};
+    /// use std::net::SocketAddr;
+    ///
+    /// let upstream: SocketAddr = "10.0.0.1:5432".parse().unwrap();
+    /// h.set_name("db.example", [upstream.ip()]);
+    /// h.set_remote(&upstream.into(), Remote::Listens);
+    /// h.connect(connector, ("db.example", 5432), ());
+    /// let far_end = h.accept(&upstream.into());
+    /// assert_eq!(h.state(far_end), State::Open);
+    /// ```
+    pub fn set_name(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.world.set_name(name, addresses.into_iter().collect());
+        self.run();
+    }
+
+    /// Lets questions for a name wait for [`set_name`](Harness::set_name).
+    pub fn hold_name(&mut self, name: &str) {
+        self.world.hold_name(name);
     }
 
     /// Says how the next calls go that start a connection, one step a call.

@@ -8,6 +8,8 @@ pub struct Calls {
     pub accept: u64,
     /// Starting a connection.
     pub connect: u64,
+    /// Looking a name up.
+    pub look_up: u64,
     /// Closing a descriptor of any kind, in order or with a reset.
     pub close: u64,
     /// Ending the sending direction of a connection.

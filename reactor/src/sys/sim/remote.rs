@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use super::client::{Client, client_address};
 use super::{Address, Fd, Machine, Object, Step, Stream, World};
@@ -18,6 +19,22 @@ pub enum Remote {
     Fails(i32),
     /// The kernel chooses the very address for the near end, so that the connection meets itself.
     Itself,
+}
+
+/// What is known of a name.
+pub(super) enum Name {
+    Is(Vec<IpAddr>),
+    /// Nobody says it yet to those who have asked, for this port.
+    Held(Vec<(u16, OnAnswer)>),
+}
+
+type OnAnswer = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>)>;
+
+fn found(addresses: &[IpAddr], port: u16) -> io::Result<Vec<SocketAddr>> {
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
 }
 
 /// An address outside of the machine.
@@ -61,6 +78,37 @@ impl World {
     /// Queues what the next calls that start a connection say.
     pub(crate) fn script_connect(&self, steps: impl IntoIterator<Item = Step>) {
         self.0.borrow_mut().connects.extend(steps);
+    }
+
+    /// Says what the addresses of a name are, and answers those who wait for them.
+    pub(crate) fn set_name(&self, name: &str, addresses: Vec<IpAddr>) {
+        let name = self.0.borrow_mut().names.insert(name.to_owned(), Name::Is(addresses.clone()));
+        if let Some(Name::Held(waiting)) = name {
+            for (port, answer) in waiting {
+                answer(found(&addresses, port));
+            }
+        }
+    }
+
+    /// Leaves questions for a name without an answer, until [`World::set_name`].
+    pub(crate) fn hold_name(&self, name: &str) {
+        self.0.borrow_mut().names.insert(name.to_owned(), Name::Held(Vec::new()));
+    }
+
+    /// Answers at once, from inside, or when the name is set. A name nobody has set has no address.
+    pub(crate) fn look_up(
+        &self,
+        name: &str,
+        port: u16,
+        answer: impl FnOnce(io::Result<Vec<SocketAddr>>) + 'static,
+    ) {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.look_up += 1;
+        match state.names.get_mut(name) {
+            Some(Name::Held(waiting)) => waiting.push((port, Box::new(answer))),
+            Some(Name::Is(addresses)) => answer(found(addresses, port)),
+            None => answer(found(&[], port)),
+        }
     }
 
     pub(crate) fn start_connect(&self, address: &Address) -> io::Result<Fd> {
