@@ -17,7 +17,7 @@
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
 //! | listening, and limits on who gets in | [`Listen`] |
 //! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
-//! | connecting to others | [`connect`], [`Target`] |
+//! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
 //! | where a socket is bound or connected | [`Address`] |
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
@@ -37,6 +37,7 @@
 pub mod activation;
 mod address;
 mod adopt;
+mod backoff;
 pub mod connect;
 mod connecting;
 mod connection;
@@ -74,6 +75,7 @@ mod timers;
 pub mod workers;
 
 pub use crate::address::Address;
+pub use crate::backoff::Backoff;
 pub use crate::connect::{Connect, Connector};
 pub use crate::context::{Context, Peer, Turn};
 pub use crate::drain::Stopper;

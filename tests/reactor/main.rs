@@ -22,6 +22,7 @@ mod panics;
 mod pausing;
 mod probe;
 mod readiness;
+mod reconnecting;
 mod stopping;
 mod timers;
 mod unix_sockets;
