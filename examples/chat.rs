@@ -108,11 +108,13 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     common::main(|| {
-        let mut reactor = Reactor::new()?;
-        let chat = reactor.register(Lines::new(Chat::default()));
+        if options.server.threads.get() > 1 {
+            return Err("a chat whose members know each other has one thread".into());
+        }
+        let make = |reactor: &mut Reactor| Ok(reactor.register(Lines::new(Chat::default())));
         // Members may be silent. Those that are gone are noticed when something is said.
         let limits = Limits { idle: None, ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
-        options.server.run(reactor, chat, &listen, |at| format!("chat on {at}"))
+        options.server.run(&listen, |at| format!("chat on {at}"), make)
     })
 }

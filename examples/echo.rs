@@ -6,13 +6,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use sluicegate_protocols::raw::{Protocol, Raw};
-use sluicegate_reactor::{Address, Context, Listen, Reactor, Receive, Turn};
+use sluicegate_reactor::{Context, Listen, Reactor, Receive, Turn};
 
 mod common;
 
@@ -44,10 +43,7 @@ impl Receive<Report> for Echo {
 struct Options {
     #[command(flatten)]
     server: common::Server,
-    /// Listen on a Unix socket at this path as well, for this user's processes.
-    #[arg(long, value_name = "PATH")]
-    unix: Option<PathBuf>,
-    /// Print what was done so far every so many seconds.
+    /// Print what each thread has done so far every so many seconds.
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..))]
     stats: Option<u32>,
 }
@@ -55,14 +51,13 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     common::main(|| {
-        let mut reactor = Reactor::new()?;
-        let echo = reactor.register(Raw(Echo));
-        if let Some(path) = &options.unix {
-            reactor.listen_at(&Address::from_path(path)?, &Listen::default(), echo)?;
-        }
-        if let Some(seconds) = options.stats {
-            reactor.every(Duration::from_secs(seconds.into()), echo, Report);
-        }
-        options.server.run(reactor, echo, &Listen::default(), |at| format!("echo on {at}"))
+        let make = |reactor: &mut Reactor| {
+            let echo = reactor.register(Raw(Echo));
+            if let Some(seconds) = options.stats {
+                reactor.every(Duration::from_secs(seconds.into()), echo, Report);
+            }
+            Ok(echo)
+        };
+        options.server.run(&Listen::default(), |at| format!("echo on {at}"), make)
     })
 }

@@ -31,10 +31,7 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     common::main(|| {
-        let mut reactor = Reactor::new()?;
-        let hello = reactor.register(Http::new(Hello));
-        options
-            .server
-            .run(reactor, hello, &Listen::default(), |at| format!("hello on http://{at}/"))
+        let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
+        options.server.run(&Listen::default(), |at| format!("hello on http://{at}/"), make)
     })
 }

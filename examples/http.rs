@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use clap::Parser;
 use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Record, Reply, Request, Service};
-use sluicegate_reactor::{FileTransfer, Limits, Listen, Reactor};
+use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};
 
 mod common;
 
@@ -40,10 +40,10 @@ struct Options {
     copy: bool,
 }
 
-/// The files, and the access log.
+/// The files, and where lines of the access log go.
 struct Site {
     files: Files,
-    log: Option<AccessLog>,
+    log: Option<SyncSender<String>>,
 }
 
 impl Service for Site {
@@ -57,12 +57,14 @@ impl Service for Site {
 
     fn on_sent(&mut self, record: &Record<'_>) {
         if let Some(log) = &self.log {
-            log.print(record);
+            // Its reader may have gone.
+            let _ = log.send(record.to_string());
         }
     }
 }
 
-/// Prints lines from a thread of its own, so that the reactor makes no system call for them.
+/// Prints lines from a thread of its own, so that the reactors make no system call for them, and
+/// lines stay whole.
 struct AccessLog {
     lines: Option<SyncSender<String>>,
     writer: Option<JoinHandle<()>>,
@@ -81,10 +83,9 @@ impl AccessLog {
         AccessLog { lines: Some(lines), writer: Some(writer) }
     }
 
-    fn print(&self, record: &Record<'_>) {
-        if let Some(lines) = &self.lines {
-            let _ = lines.send(record.to_string());
-        }
+    /// Where one reactor sends its lines.
+    fn lines(&self) -> SyncSender<String> {
+        self.lines.clone().expect("open until it is dropped")
     }
 }
 
@@ -113,18 +114,21 @@ fn write_lines(waiting: &Receiver<String>) -> io::Result<()> {
 fn main() -> ExitCode {
     let options = Options::parse();
     common::main(|| {
-        let mut reactor = Reactor::new()?;
         let listing = !options.no_listing;
-        let files = FilesOptions { index: options.index, listing, ..FilesOptions::default() };
-        let files = Files::new(reactor.fs(), &options.root, files)?;
+        let index = options.index;
+        let serve = FilesOptions { index, listing, ..FilesOptions::default() };
         let log = options.access_log.then(AccessLog::new);
-        let site = reactor.register(Http::new(Site { files, log }));
-
         let files = if options.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
         let listen = Listen { limits: Limits { files, ..Limits::default() }, ..Listen::default() };
         let root = std::path::absolute(&options.root)?;
-        options
-            .server
-            .run(reactor, site, &listen, |at| format!("http://{at}/ serves {}", root.display()))
+        if let Err(error) = std::fs::read_dir(&root) {
+            return Err(format!("{}: {error}", root.display()).into());
+        }
+        let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
+        options.server.run(&listen, describe, |reactor| {
+            let files = Files::new(reactor.fs(), &options.root, serve.clone())?;
+            let log = log.as_ref().map(AccessLog::lines);
+            Ok(reactor.register(Http::new(Site { files, log })))
+        })
     })
 }

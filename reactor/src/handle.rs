@@ -58,6 +58,7 @@ use crate::context::Turn;
 use crate::dispatch::Handlers;
 use crate::doorbell::Doorbell;
 use crate::handler::{Handler, HandlerId, Receive};
+use crate::listener::Listener;
 use crate::mailbox::Shared;
 use crate::reactor::Reactor;
 use crate::state::Core;
@@ -304,6 +305,8 @@ impl<M> Inbox for Own<M> {
 pub(crate) struct Mail {
     bell: Arc<Doorbell>,
     inboxes: Vec<Box<dyn Inbox>>,
+    /// Whether anybody may ring.
+    expected: bool,
     /// Whether the last turn has left messages.
     owed: bool,
     closed: bool,
@@ -319,7 +322,19 @@ impl Mail {
                 log::error!("waking a reactor for a message: {error}");
             }
         });
-        Mail { bell: Arc::new(bell), inboxes: Vec::new(), owed: false, closed: false }
+        Mail {
+            bell: Arc::new(bell),
+            inboxes: Vec::new(),
+            expected: false,
+            owed: false,
+            closed: false,
+        }
+    }
+
+    /// The bell, for others who leave something for the reactor.
+    pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
+        self.expected = true;
+        &self.bell
     }
 
     /// A handle to a new mailbox of the reactor itself, which does this with what is posted.
@@ -339,13 +354,13 @@ impl Mail {
 
     /// Before a wait: how long it may be. Whoever posts from now on ends it.
     pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let waits = timeout != Some(Duration::ZERO) && !self.inboxes.is_empty();
+        let waits = timeout != Some(Duration::ZERO) && self.expected;
         if waits && !self.bell.sleep() { Some(Duration::ZERO) } else { timeout }
     }
 
     /// After a wait.
     pub(crate) fn awake(&self) {
-        if !self.inboxes.is_empty() {
+        if self.expected {
             self.bell.awake();
         }
     }
@@ -376,7 +391,7 @@ impl Reactor {
             return;
         }
         self.mail.inboxes.retain(|inbox| !inbox.is_over());
-        mailbox.shared.attach(&self.mail.bell);
+        mailbox.shared.attach(self.mail.bell());
         self.mail.inboxes.push(Box::new(Attached { mailbox, handler }));
     }
 
@@ -398,7 +413,11 @@ impl Reactor {
     /// Handles what was posted, within the budget of each mailbox.
     pub(crate) fn deliver_messages(&mut self) {
         let mail = &mut self.mail;
-        if mail.bell.answer() || mail.owed {
+        let rung = mail.bell.answer();
+        if rung {
+            self.listeners.iter_mut().for_each(Listener::rung);
+        }
+        if rung || mail.owed {
             mail.owed = false;
             for inbox in &mut mail.inboxes {
                 mail.owed |= inbox.deliver(&mut self.handlers, &mut self.core);

@@ -21,6 +21,7 @@
 //! | where a socket is bound or connected | [`Address`] |
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
+//! | several threads, a reactor each | [`server`], [`Server`] |
 //! | stopping in order | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |
@@ -60,10 +61,12 @@ mod mailbox;
 #[cfg(all(loom, test))]
 mod models;
 pub mod outbound;
+mod passing;
 mod per_address;
 mod reactor;
 mod registry;
 mod resolver;
+pub mod server;
 mod state;
 mod sync;
 mod sys;
@@ -86,6 +89,7 @@ pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
 pub use crate::reactor::Reactor;
+pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
 pub use crate::target::Target;
 pub use crate::timers::TimerId;
 pub use bytes::Bytes;

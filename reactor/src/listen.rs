@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use crate::address::Address;
 use crate::handler::{Handler, HandlerId};
 use crate::limits::Limits;
-use crate::listener::{Group, Listener, Origin};
+use crate::listener::{Group, Listener, Origin, Source};
+use crate::passing::Lane;
 use crate::reactor::{LISTENER_BIT, Reactor};
 use crate::sys::Fd;
 
@@ -200,22 +201,17 @@ impl Reactor {
     }
 
     /// Takes up a listening socket, or closes it.
-    fn add_listener<H: Handler>(
+    pub(crate) fn add_listener<H: Handler>(
         &mut self,
         socket: Fd,
         origin: Origin,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        assert!(self.handlers.has(handler.index), "an id of another reactor");
-        let id = u16::try_from(self.listeners.len()).expect("at most 65,536 listeners");
-        let group = self.core.groups.len() as u16;
+        let id = self.next_listener(handler);
         match self.watch_listener(socket, listen, id) {
             Ok(address) => {
-                self.core.groups.push(Group::of_listener(listen));
-                let place = (handler.index, group);
-                self.listeners.push(Listener::new(socket, address, origin, place, listen));
-                Ok(ListenerId(id))
+                Ok(self.push_listener(Source::Socket(socket, origin), address, listen, handler))
             }
             Err(error) => {
                 if let Origin::Made(Some(file)) = origin {
@@ -225,6 +221,37 @@ impl Reactor {
                 Err(error)
             }
         }
+    }
+
+    /// Takes up what another reactor accepts at an address.
+    pub(crate) fn add_landing<H: Handler>(
+        &mut self,
+        lane: Lane,
+        address: Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> ListenerId {
+        let landing = lane.land(self.mail.bell());
+        self.push_listener(Source::Landing(landing), address, listen, handler)
+    }
+
+    fn next_listener<H: Handler>(&self, handler: HandlerId<H>) -> u16 {
+        assert!(self.handlers.has(handler.index), "an id of another reactor");
+        u16::try_from(self.listeners.len()).expect("at most 65,536 listeners")
+    }
+
+    fn push_listener<H: Handler>(
+        &mut self,
+        source: Source,
+        address: Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> ListenerId {
+        let id = self.next_listener(handler);
+        let place = (handler.index, self.core.groups.len() as u16);
+        self.core.groups.push(Group::of_listener(listen));
+        self.listeners.push(Listener::new(source, address, place, listen));
+        ListenerId(id)
     }
 
     fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {

@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::connection::Flags;
 use crate::limits::Limits;
 use crate::listen::Listen;
+use crate::passing::{Landing, Ring};
 use crate::per_address::{ClientNet, PerAddress};
 use crate::state::Core;
 use crate::sys::{Fd, Ready, SocketFile};
@@ -78,13 +79,22 @@ impl Rate {
     }
 }
 
+/// Where connections come from.
+pub(crate) enum Source {
+    /// A listening socket.
+    Socket(Fd, Origin),
+    /// Another reactor, which accepts them.
+    Landing(Landing),
+}
+
 pub(crate) struct Listener {
-    pub(crate) socket: Fd,
+    source: Source,
+    /// Passes what is accepted on to several reactors.
+    ring: Option<Ring>,
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
     backlog: u32,
-    origin: Origin,
     accept_budget: u32,
     max_connections: u32,
     rate: Rate,
@@ -116,19 +126,18 @@ enum Accepted {
 
 impl Listener {
     pub(crate) fn new(
-        socket: Fd,
+        source: Source,
         address: Address,
-        origin: Origin,
         (handler, group): (u8, u16),
         listen: &Listen,
     ) -> Self {
         Listener {
-            socket,
+            source,
+            ring: None,
             address,
             handler,
             group,
             backlog: listen.backlog,
-            origin,
             accept_budget: listen.accept_budget.max(1),
             max_connections: listen.max_connections,
             rate: Rate::new(listen),
@@ -136,6 +145,11 @@ impl Listener {
             retry_at: 0,
             logged_at: 0,
         }
+    }
+
+    /// Passes on what it accepts.
+    pub(crate) fn pass_to(&mut self, ring: Ring) {
+        self.ring = Some(ring);
     }
 
     /// Whether accepting may get something now, and if not, when: the nanoseconds until then, or
@@ -157,6 +171,7 @@ impl Listener {
                 return;
             }
             match self.accept_one(core) {
+                Accepted::Socket(socket) if self.ring.is_some() => self.pass(socket, core),
                 Accepted::Socket(socket) => self.take_up(socket, core, opened),
                 Accepted::Lost(error) => {
                     lost += 1;
@@ -176,10 +191,22 @@ impl Listener {
     /// as many connections as the queue could hold has come too late.
     pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         self.ready = true;
+        if let Source::Landing(landing) = &mut self.source {
+            landing.refuse();
+        }
         for _ in 0..self.backlog.div_ceil(self.accept_budget).max(1) {
             if self.wait(core) == Some(0) {
                 self.accept(core, opened);
             }
+        }
+    }
+
+    /// Gives a new connection to another reactor.
+    fn pass(&mut self, socket: Fd, core: &Core) {
+        self.rate.take(core.now);
+        if self.ring.as_mut().is_some_and(|ring| !ring.pass(socket)) {
+            // Nobody has room: they have as many as they may, or do not keep up.
+            self.retry_at = core.now + PAUSE.as_nanos() as u64;
         }
     }
 
@@ -235,9 +262,18 @@ impl Listener {
         }
     }
 
-    fn accept_one(&self, core: &Core) -> Accepted {
+    fn accept_one(&mut self, core: &Core) -> Accepted {
         use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
-        match core.kernel.accept(self.socket) {
+        if let Some(held) = self.ring.as_mut().and_then(Ring::take_held) {
+            return Accepted::Socket(held);
+        }
+        let socket = match &mut self.source {
+            Source::Socket(socket, _) => *socket,
+            Source::Landing(landing) => {
+                return landing.next().map_or(Accepted::Empty, Accepted::Socket);
+            }
+        };
+        match core.kernel.accept(socket) {
             Ok(socket) => Accepted::Socket(socket),
             Err(error) => match error.kind() {
                 WouldBlock => Accepted::Empty,
@@ -251,12 +287,18 @@ impl Listener {
 
     /// Ends listening. What waits in the backlog is reset by the kernel.
     pub(crate) fn close(self, core: &mut Core) {
-        match self.origin {
-            Origin::Adopted => core.selector.remove(self.socket),
+        let Source::Socket(socket, origin) = self.source else { return };
+        match origin {
+            Origin::Adopted => core.selector.remove(socket),
             Origin::Made(Some(file)) => file.remove(),
             Origin::Made(None) => {}
         }
-        core.kernel.close(self.socket);
+        core.kernel.close(socket);
+    }
+
+    /// Notes that another reactor may have left something.
+    pub(crate) fn rung(&mut self) {
+        self.ready |= matches!(self.source, Source::Landing(_));
     }
 
     /// Notes an event.

@@ -83,15 +83,23 @@ impl Reactor {
     }
 
     pub(crate) fn on(kernel: Kernel) -> io::Result<Reactor> {
+        Reactor::stopped_by(kernel, &Stopper::new(1), 0)
+    }
+
+    /// The `index`th of the reactors that a stopper stops.
+    pub(crate) fn stopped_by(
+        kernel: Kernel,
+        stopper: &Stopper,
+        index: usize,
+    ) -> io::Result<Reactor> {
         let mut selector = Selector::new(&kernel, EVENTS)?;
         let waker = selector.add_waker(WAKER_TOKEN)?;
         let mail = Mail::new(waker.clone());
         let stopper = waker.map(|waker| {
-            let stopper = Stopper::new(1);
-            stopper.add(0, waker);
-            stopper
+            stopper.add(index, waker);
+            stopper.clone()
         });
-        Ok(Reactor {
+        let mut reactor = Reactor {
             core: Core::new(kernel, selector),
             handlers: Handlers::default(),
             listeners: Vec::new(),
@@ -100,7 +108,9 @@ impl Reactor {
             work: Vec::new(),
             stopper,
             drain: Drain::new(),
-        })
+        };
+        reactor.note_stop();
+        Ok(reactor)
     }
 
     /// The file system.

@@ -19,7 +19,11 @@ pub(crate) struct Head {
 
 impl Client {
     pub(crate) fn new(server: &Server) -> Client {
-        Client(BufReader::new(server.connect()))
+        Client::over(server.connect())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Client {
+        Client(BufReader::new(stream))
     }
 
     /// Sends a request without waiting for the answer.

@@ -9,6 +9,7 @@ mod chat;
 mod client;
 #[cfg(target_os = "linux")]
 mod descriptors;
+mod drain;
 mod echo;
 #[cfg(target_os = "linux")]
 mod exhaustion;

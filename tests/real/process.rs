@@ -185,7 +185,7 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
     state.starts_with(['T', 't'])
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
     let from = &line[line.find("127.0.0.1:")?..];
     let end = from.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit());
     from[..end.unwrap_or(from.len())].parse().ok()

@@ -46,7 +46,9 @@ use crate::fs::{Entry, Metadata};
 mod address;
 mod adopt;
 mod connect;
+mod cpu;
 mod dir;
+mod reuse_port;
 mod sendfile;
 mod signal;
 mod socket_file;
@@ -64,6 +66,8 @@ pub(crate) mod sim;
 
 pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
 pub(crate) use adopt::take_inherited;
+pub(crate) use cpu::pin_to_core;
+pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
 

@@ -71,10 +71,25 @@ pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
 pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<Fd> {
     open_listener(address, backlog)
         .map(IntoRawFd::into_raw_fd)
-        .map_err(|error| io::Error::new(error.kind(), format!("listen on {address}: {error}")))
+        .map_err(|error| named(address, &error))
 }
 
-fn open_listener(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
+/// What failed, with the address.
+pub(super) fn named(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("listen on {address}: {error}"))
+}
+
+/// A listening socket that has its address alone.
+pub(super) fn open_listener(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
+    bind_listener(address, backlog, |_| Ok(()))
+}
+
+/// A listening socket that is `prepare`d before it gets its address.
+pub(super) fn bind_listener(
+    address: SocketAddr,
+    backlog: u32,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -83,6 +98,7 @@ fn open_listener(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
     // Every system that is served copies the option to the accepted sockets, which saves a call for
     // each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY from the listener).
     socket.set_tcp_nodelay(true)?;
+    prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
     Ok(socket)

@@ -1,0 +1,150 @@
+//! How a server ends: all of it, whatever ends it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+use sluicegate_reactor::{Listen, Spread};
+
+use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, has_ended, threads};
+
+/// How many descriptors this process has open.
+#[cfg(target_os = "linux")]
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Runs a server whose second thread fails once the first one has a client, and returns the error.
+fn fails(fail: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Error {
+    let mut server = threads(2, Spread::Passed);
+    let listener = server.listen(ANY_PORT, &Listen::default()).unwrap();
+    let (go, gone) = channel();
+    let (served, gone) = (listener.clone(), Mutex::new(gone));
+    let server = Running::start(server, &listener, move |shard| {
+        let teller = Teller(shard.index() as u8);
+        let teller = shard.register(teller);
+        shard.serve(&served, teller)?;
+        if shard.index() == 1 {
+            gone.lock().unwrap().recv().unwrap();
+            fail()?;
+        }
+        Ok(())
+    });
+    let (mut client, thread) = server.open();
+    assert_eq!(thread, 0);
+    go.send(()).unwrap();
+    assert!(has_ended(&mut client), "the first thread goes on alone");
+    drop(client);
+    server.wait().expect_err("the second thread has failed")
+}
+
+#[test]
+fn one_thread_that_fails_ends_all_and_is_named() {
+    let _alone = alone();
+    let error = fails(|| Err(io::Error::new(ErrorKind::NotFound, "no such thing")));
+    assert_eq!(
+        (error.kind(), &*error.to_string()),
+        (ErrorKind::NotFound, "reactor-1: no such thing")
+    );
+}
+
+#[test]
+fn one_thread_that_panics_ends_all_and_is_named() {
+    let _alone = alone();
+    let error = fails(|| panic!("on purpose, as the test wants it"));
+    assert_eq!(error.to_string(), "reactor-1: panicked: on purpose, as the test wants it");
+}
+
+#[test]
+fn the_calling_thread_is_one_of_them() {
+    let _alone = alone();
+    let server = threads(2, Spread::Divided);
+    let error = server.run(|shard| match shard.index() {
+        0 => panic!("on purpose, as the test wants it"),
+        _ => Ok(()),
+    });
+    let error = error.expect_err("the first thread has panicked").to_string();
+    assert_eq!(error, "reactor-0: panicked: on purpose, as the test wants it");
+}
+
+#[test]
+fn a_thread_that_leaves_a_listener_unserved_is_an_error() {
+    let _alone = alone();
+    for spread in [Spread::Divided, Spread::Passed] {
+        let mut server = threads(2, spread);
+        let listener = server.listen(ANY_PORT, &Listen::default()).unwrap();
+        let error = server.run(|shard| {
+            let teller = shard.register(Teller(0));
+            if shard.index() == 0 {
+                shard.serve(&listener, teller)?;
+            }
+            Ok(())
+        });
+        let error = error.expect_err("one thread does not serve").to_string();
+        assert_eq!(error, format!("reactor-1: {} is not served", listener.address()));
+    }
+}
+
+#[test]
+fn a_handler_that_stops_stops_all_threads() {
+    let _alone = alone();
+    for spread in [Spread::Divided, Spread::Passed] {
+        let server = Running::tellers(threads(3, spread), &Listen::default());
+        let mut clients: Vec<_> = (0..12).map(|_| server.open().0).collect();
+        clients[0].write_all(b"!").unwrap();
+        assert_eq!(byte(&mut clients[0]), b'!');
+        assert!(clients.iter_mut().all(has_ended));
+        drop(clients);
+        server.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_was_stopped_before_it_runs_ends_at_once() {
+    let _alone = alone();
+    for count in [1, 3] {
+        let server = threads(count, Spread::Divided);
+        server.stopper().stop().unwrap();
+        server.run(|_| Ok(())).unwrap();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn stopping_while_clients_come_and_go_leaves_no_descriptor_open() {
+    const CLIENTS: usize = 8;
+    let _alone = alone();
+    for spread in [Spread::Divided, Spread::Passed] {
+        let before = descriptors();
+        let server = Running::tellers(threads(2, spread), &Listen::default());
+        let (address, busy) = (server.address(), Arc::new(Barrier::new(CLIENTS + 1)));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let busy = busy.clone();
+                thread::spawn(move || come_and_go(address, &busy))
+            })
+            .collect();
+        busy.wait();
+        server.stop().unwrap();
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        assert_eq!(descriptors(), before, "{spread:?}");
+    }
+}
+
+/// Connects, exchanges a byte and leaves, until nobody listens any more.
+#[cfg(target_os = "linux")]
+fn come_and_go(address: std::net::SocketAddr, busy: &Barrier) {
+    for round in 0.. {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        if round == 20 {
+            busy.wait();
+        }
+        // A server that stops may have closed it, or reset it in its queue.
+        let mut greeting = [0];
+        let _ = stream.read(&mut greeting).and_then(|_| stream.write(b"x"));
+        let _ = stream.read(&mut greeting);
+    }
+}
