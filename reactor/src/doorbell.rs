@@ -61,3 +61,42 @@ impl Doorbell {
         let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Arc;
+
+    fn counted() -> (Doorbell, Arc<AtomicU8>) {
+        let wakes = Arc::new(AtomicU8::new(0));
+        let count = wakes.clone();
+        let bell = Doorbell::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        (bell, wakes)
+    }
+
+    #[test]
+    fn whoever_rings_first_at_a_sleeping_reactor_wakes_it() {
+        let (bell, wakes) = counted();
+        assert!(bell.sleep());
+        assert_eq!(wakes.load(Ordering::Relaxed), 0);
+        bell.ring();
+        bell.ring();
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        bell.awake();
+        assert!(bell.answer(), "it was rung");
+        assert!(!bell.answer(), "and answered");
+    }
+
+    #[test]
+    fn a_reactor_that_was_rung_before_it_sleeps_does_not_wait() {
+        let (bell, wakes) = counted();
+        bell.ring();
+        assert!(!bell.sleep());
+        bell.awake();
+        assert!(bell.answer());
+        assert!(bell.sleep(), "answered, it may");
+        assert_eq!(wakes.load(Ordering::Relaxed), 0, "awake, it needs no call");
+    }
+}

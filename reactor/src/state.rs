@@ -405,3 +405,42 @@ impl Core {
 pub(crate) fn token(index: u32, generation: u32) -> u64 {
     u64::from(generation) << 32 | u64::from(index)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::Harness;
+    use crate::{Context, Handler, Input};
+
+    struct Silent;
+
+    impl Handler for Silent {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+            input.take();
+        }
+    }
+
+    /// The kernel goes on reporting a closed socket that a child process has inherited.
+    #[test]
+    fn an_event_of_an_earlier_connection_does_not_reach_the_one_in_its_place() {
+        let mut h = Harness::new(Silent);
+        let first = h.open();
+        let place = |h: &mut Harness<Silent>| {
+            let (index, c) = h.reactor().core.connections.0.iter().next().expect("a connection");
+            (index as u32, c.generation)
+        };
+        let (index, stale) = place(&mut h);
+        h.reset(first);
+        h.open();
+        let (same, generation) = place(&mut h);
+        assert!(same == index && generation != stale);
+
+        let core = &mut h.reactor().core;
+        core.note(token(index, stale), Ready::READ);
+        assert_eq!(core.ledger.stale_events, 1);
+        core.note(token(index, generation), Ready::READ);
+        assert_eq!(core.ledger.stale_events, 1);
+    }
+}
