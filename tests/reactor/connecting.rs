@@ -78,7 +78,6 @@ fn what_is_sent_before_a_connection_is_made_leaves_first() {
     assert_eq!((h.ledger().connects, h.ledger().connect_failures), (1, 0));
 }
 
-/// Row 19 of what kernels do: a failure in the call itself comes like any other.
 #[test]
 fn a_failure_in_the_call_is_never_reported_from_inside_connect() {
     for (errno, kind) in [
@@ -221,7 +220,6 @@ fn a_reset_right_behind_the_connection_is_a_failure_to_connect() {
     assert_eq!(log(&mut h), ["7 close Unconnected(ConnectionReset)"]);
 }
 
-/// Row 12 of what kernels do, for a connection that is not there yet.
 #[test]
 fn a_connection_may_be_ended_in_the_callback_that_asks_for_it() {
     type Act = fn(&mut Context<'_>, ConnId);
