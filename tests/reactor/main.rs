@@ -7,6 +7,7 @@ mod caps;
 mod chaos;
 mod closing;
 mod connecting;
+mod connecting_chaos;
 mod deadlines;
 mod draining;
 mod fairness;

@@ -174,3 +174,18 @@ fn a_thousand_names_wait_and_are_all_answered() {
     h.set_name(NAME.0, [ip(1)]);
     assert_eq!(h.ledger().connect_failures, 1_000);
 }
+
+#[test]
+fn an_answer_never_reaches_another_connection_that_has_taken_the_place() {
+    let (mut h, connector) = harness(&Connect::default());
+    h.hold_name("one.example");
+    h.hold_name("two.example");
+    h.set_remote(&address(2).into(), Remote::Listens);
+    let id = h.connect(connector, ("one.example", 80), 7);
+    h.at_once(|h| h.reactor().peer(id).abort());
+    h.connect(connector, ("two.example", 80), 8);
+    h.set_name("one.example", [ip(1)]);
+    assert_eq!(log(&mut h), ["7 close Aborted"]);
+    h.set_name("two.example", [ip(2)]);
+    assert_eq!(log(&mut h), ["8 ready"]);
+}

@@ -67,8 +67,13 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// If there is none.
     pub fn accept(&mut self, address: &Address) -> Client {
-        let client = self.world.accept_remote(address);
-        self.add_client(client.unwrap_or_else(|| panic!("nobody has connected to {address}")))
+        self.try_accept(address).unwrap_or_else(|| panic!("nobody has connected to {address}"))
+    }
+
+    /// The same, if there is one.
+    pub fn try_accept(&mut self, address: &Address) -> Option<Client> {
+        let client = self.world.accept_remote(address)?;
+        Some(self.add_client(client))
     }
 
     /// Says what the addresses of a name are, in the order of the resolver; without one it is not
