@@ -178,13 +178,15 @@ impl Reactor {
     /// Connects before the reactor runs, or between its turns. See [`Turn::connect`].
     ///
     /// # Panics
-    /// As [`Turn::connect`].
+    /// With a connector of another reactor, and if its handler was reserved and not installed yet.
     pub fn connect<H: Handler>(
         &mut self,
         connector: Connector<H>,
         target: impl Into<Target>,
         session: H::Session,
     ) -> ConnId {
+        check(&self.core, connector);
+        self.handlers.get(connector.handler);
         // The time to connect begins now, not in the turn before.
         self.core.read_clock();
         connect(&mut self.core, connector, target.into(), session)
@@ -213,8 +215,14 @@ impl Turn<'_> {
         target: impl Into<Target>,
         session: H::Session,
     ) -> ConnId {
+        check(self.core, connector);
         connect(self.core, connector, target.into(), session)
     }
+}
+
+fn check<H: Handler>(core: &Core, connector: Connector<H>) {
+    let kind = core.connecting.kind(connector.index);
+    assert!(kind == Some(TypeId::of::<H>()), "a connector of another reactor");
 }
 
 fn connect<H: Handler>(
@@ -223,8 +231,6 @@ fn connect<H: Handler>(
     target: Target,
     session: H::Session,
 ) -> ConnId {
-    let kind = core.connecting.kind(connector.index);
-    assert!(kind == Some(TypeId::of::<H>()), "a connector of another reactor");
     // The handler may be the one that is running. Its sessions are out of reach until it returns.
     let store = Box::new(move |handlers: &mut crate::dispatch::Handlers| {
         handlers.store(connector.handler, session)

@@ -55,6 +55,8 @@ struct Attempt {
 enum Stage {
     /// Nothing was done yet.
     Begun,
+    /// Nothing will be: there were as many connections as there may be.
+    TooMany,
     /// The addresses of the name are being looked up.
     Resolving,
     /// One address is being tried; these are left.
@@ -110,12 +112,14 @@ impl Core {
         }
         let deadline = self.tick.wrapping_add(ticks(settings.timeout) + 1);
         let (group, handler) = (settings.group, settings.handler);
+        let room = self.groups[usize::from(group)].open < settings.max_connections;
         self.ledger.connects += 1;
         let id = self.insert(NO_FD, group, handler);
         if let Some(c) = self.get_mut(id.index) {
             (c.phase, c.ready, c.active) = (Phase::Connecting, Ready::default(), deadline);
         }
-        let (stage, store, closing) = (Stage::Begun, Some(store), false);
+        let stage = if room { Stage::Begun } else { Stage::TooMany };
+        let (store, closing) = (Some(store), false);
         let attempt = Attempt { connector, target, stage, deadline, store, closing };
         self.connecting.attempts.insert(id.index, attempt);
         self.list(id.index);
@@ -182,6 +186,7 @@ impl Core {
         let Some(attempt) = self.connecting.attempts.get(&index) else { return };
         match attempt.stage {
             Stage::Begun => self.begin(index),
+            Stage::TooMany => self.not_connected(index, ErrorKind::QuotaExceeded),
             Stage::Resolving => {}
             Stage::Trying(_) => match self.is_connected(index) {
                 Ok(true) => self.connected(index),
@@ -193,11 +198,6 @@ impl Core {
 
     fn begin(&mut self, index: u32) {
         let Some(attempt) = self.connecting.attempts.get_mut(&index) else { return };
-        let settings = &self.connecting.connectors[usize::from(attempt.connector)];
-        // This one is counted already.
-        if self.groups[settings.group as usize].open > settings.max_connections {
-            return self.not_connected(index, ErrorKind::QuotaExceeded);
-        }
         match &attempt.target.0 {
             Place::Address(address) => {
                 let address = address.clone();

@@ -378,8 +378,13 @@ fn more_than_the_most_connections_fail() {
     assert_eq!(log(&mut h), ["10 ready", "11 ready", &refused(12), &refused(13)]);
     let far = h.accept(&upstream());
     h.reset(far);
-    h.connect(connector, upstream(), 14);
-    assert_eq!(log(&mut h), ["10 close Reset", "14 ready"]);
+    h.at_once(|h| {
+        h.connect(connector, upstream(), 14);
+        h.connect(connector, upstream(), 15);
+    });
+    let mut seen = log(&mut h);
+    seen.sort();
+    assert_eq!(seen, ["10 close Reset", "14 ready", &refused(15)]);
 }
 
 #[test]
@@ -505,4 +510,13 @@ fn what_is_in_the_making_hears_of_the_end_when_it_is_ready() {
     log(&mut h);
     h.set_remote(&upstream(), Remote::Listens);
     assert_eq!(log(&mut h), ["7 ready", "7 stop", "7 close Closed"]);
+}
+
+#[test]
+#[should_panic(expected = "reserved, and not installed yet")]
+fn a_handler_that_is_not_installed_cannot_connect() {
+    let mut reactor = sluicegate_reactor::Reactor::new().unwrap();
+    let handler = reactor.reserve::<Probe>();
+    let connector = reactor.connector(handler, &Connect::default());
+    reactor.connect(connector, upstream(), 7);
 }
