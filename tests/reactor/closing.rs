@@ -263,3 +263,14 @@ fn a_client_that_can_no_longer_be_reached_is_lost_like_one_that_reset() {
         assert_eq!(log(&mut h), ["0 open", "0 close Reset"], "errno {errno}");
     }
 }
+
+#[test]
+fn a_close_behind_the_end_of_the_client_asks_for_no_more_input() {
+    let mut h = Harness::new(Probe::echo());
+    let client = h.open();
+    h.feed(client, b"x");
+    let before = h.calls().recv;
+    h.finish(client);
+    assert_eq!(h.calls().recv - before, 1, "the receive that brings the end");
+    assert_eq!(h.state(client), State::Closed);
+}
