@@ -185,7 +185,8 @@ fn a_failed_receive_or_send_costs_its_own_connection_only() {
         let Some(traced) = faulty(&[call], &fault, "echo", &[]) else { return };
         let (mut hit, mut other) = (traced.server.connect(), traced.server.connect());
         echo(&mut hit, b"before");
-        hit.write_all(b"lost").expect("a server that reads");
+        // With kqueue the receive that fails is the one after this echo, which finds nothing more.
+        let _ = hit.write_all(b"lost");
         assert_eq!(until_over(&hit), b"", "{call} {error}");
         echo(&mut other, b"not concerned");
         echo(&mut traced.server.connect(), b"nor is this");

@@ -82,6 +82,7 @@ fn exchange(stream: &mut (impl Read + Write), message: &[u8]) {
 }
 
 #[test]
+#[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue makes several system calls out of one")]
 fn an_echo_is_one_wait_one_receive_and_one_send() {
     let Some(traced) = Traced::start(&[], "echo", &[]) else { return };
     let mut stream = traced.server.connect();
@@ -99,6 +100,7 @@ fn an_echo_is_one_wait_one_receive_and_one_send() {
 }
 
 #[test]
+#[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue makes several system calls out of one")]
 fn messages_that_come_together_share_one_wait() {
     const CLIENTS: usize = 16;
     let Some(traced) = Traced::start(&[], "echo", &[]) else { return };
@@ -118,6 +120,7 @@ fn messages_that_come_together_share_one_wait() {
 }
 
 #[test]
+#[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue makes several system calls out of one")]
 fn a_connection_is_registered_once_and_never_again() {
     const CLIENTS: usize = 10;
     let Some(traced) = Traced::start(&[], "echo", &[]) else { return };
@@ -172,6 +175,7 @@ fn requests(flags: &[&str], len: usize, expected: impl Fn(&[Call]) -> Result<(),
 }
 
 #[test]
+#[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue makes several system calls out of one")]
 fn a_small_file_from_the_cache_is_one_receive_and_one_send() {
     for (flags, len) in [(&[][..], 0), (&[], 1000), (&[], 16 << 10), (&["--copy"], 1000)] {
         requests(flags, len, |steady| {
@@ -183,6 +187,7 @@ fn a_small_file_from_the_cache_is_one_receive_and_one_send() {
 }
 
 #[test]
+#[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue makes several system calls out of one")]
 fn a_large_file_is_one_send_that_says_more_comes_and_then_sendfile_only() {
     requests(&[], 1 << 20, |steady| {
         let is = counts(steady);

@@ -59,7 +59,10 @@ fn to_system(address: &Address) -> io::Result<SockAddr> {
 }
 
 pub(super) fn take_error(socket: Fd) -> io::Result<()> {
-    SockRef::from(&borrow(&socket)).take_error()?.map_or(Ok(()), Err)
+    let error = SockRef::from(&borrow(&socket)).take_error()?;
+    #[cfg(sluicegate_libkqueue)]
+    let error = error.or_else(|| super::selector::error_taken(socket));
+    error.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]

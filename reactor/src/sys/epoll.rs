@@ -165,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn an_end_of_both_directions_is_a_hangup_and_only_urgent_data_is_urgent() {
+        let both = Ready::READ.and(Ready::WRITE);
+        for (events, expected) in [
+            (EPOLLIN, Ready::READ),
+            (EPOLLIN | EPOLLOUT, both),
+            (EPOLLIN | EPOLLPRI, Ready::READ.and(Ready::URGENT)),
+            (EPOLLIN | EPOLLRDHUP, Ready::READ.and(Ready::READ_END)),
+            (EPOLLHUP, both.and(Ready::HANGUP)),
+            (EPOLLERR, both.and(Ready::HANGUP)),
+        ] {
+            assert_eq!(translate(events as u32), expected);
+        }
+    }
+
+    #[test]
     fn a_waker_whose_counter_is_full_still_wakes() {
         let mut selector = Selector::new(4).unwrap();
         let waker = selector.add_waker(7).unwrap();

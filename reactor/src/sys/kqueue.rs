@@ -14,10 +14,18 @@ use libc::c_int;
 use super::unix::{check, ignore_sigpipe};
 use super::{Event, Fd, Ready};
 
+#[cfg(not(sluicegate_libkqueue))]
+use libc as system;
+#[cfg(sluicegate_libkqueue)]
+#[path = "kqueue/libkqueue.rs"]
+mod system;
+#[cfg(sluicegate_libkqueue)]
+pub(super) use system::{closing, error_taken};
+
 #[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "dragonfly"))]
 #[path = "kqueue/user_waker.rs"]
 mod waker;
-#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+#[cfg(any(target_os = "netbsd", target_os = "openbsd", sluicegate_libkqueue))]
 #[path = "kqueue/pair_waker.rs"]
 mod waker;
 
@@ -27,7 +35,10 @@ pub(crate) use waker::Waker;
 const _: () = assert!(size_of::<*mut libc::c_void>() == size_of::<u64>());
 
 /// The kernels refuse more than 100,000,000 s with `EINVAL` (itimerfix of xnu, NetBSD and OpenBSD).
+#[cfg(not(sluicegate_libkqueue))]
 const LONGEST_WAIT: Duration = Duration::from_secs(100_000_000);
+#[cfg(sluicegate_libkqueue)]
+const LONGEST_WAIT: Duration = system::LONGEST_WAIT;
 
 /// The types of the filter and of the flags, which are wider on NetBSD.
 #[cfg(not(target_os = "netbsd"))]
@@ -45,7 +56,7 @@ use width::{Filter, Flags};
 /// A kqueue and the events of its last wait.
 pub(crate) struct Selector {
     queue: Arc<OwnedFd>,
-    events: Box<[libc::kevent]>,
+    events: Box<[system::kevent]>,
 }
 
 impl Selector {
@@ -57,31 +68,33 @@ impl Selector {
     }
 
     pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
-        let add = libc::EV_ADD | libc::EV_CLEAR | libc::EV_RECEIPT;
+        let add = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
         apply(
             &self.queue,
             &mut [
-                change(socket as usize, libc::EVFILT_READ, add, 0, token),
-                change(socket as usize, libc::EVFILT_WRITE, add, 0, token),
+                // In this order for libkqueue 2.7.0, which keeps no `EPOLLRDHUP` of a filter for
+                // reading that was there first. To a kernel it is all the same.
+                change(socket as usize, system::EVFILT_WRITE, add, 0, token),
+                change(socket as usize, system::EVFILT_READ, add, 0, token),
             ],
         )
     }
 
     pub(super) fn add_listener(&self, socket: Fd, token: u64) -> io::Result<()> {
-        let add = libc::EV_ADD | libc::EV_CLEAR | libc::EV_RECEIPT;
-        apply(&self.queue, &mut [change(socket as usize, libc::EVFILT_READ, add, 0, token)])
+        let add = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
+        apply(&self.queue, &mut [change(socket as usize, system::EVFILT_READ, add, 0, token)])
     }
 
     /// A registration belongs to the number here and ends when it is closed, `kqueue(2)`. Nothing
     /// depends on that where it is ended before.
     pub(super) fn remove(&self, socket: Fd) {
-        let delete = libc::EV_DELETE | libc::EV_RECEIPT;
+        let delete = system::EV_DELETE | system::EV_RECEIPT;
         // A filter that is not there is an error (`ENOENT`), and what was wanted.
         let _ = apply(
             &self.queue,
             &mut [
-                change(socket as usize, libc::EVFILT_READ, delete, 0, 0),
-                change(socket as usize, libc::EVFILT_WRITE, delete, 0, 0),
+                change(socket as usize, system::EVFILT_READ, delete, 0, 0),
+                change(socket as usize, system::EVFILT_WRITE, delete, 0, 0),
             ],
         );
     }
@@ -98,7 +111,7 @@ impl Selector {
         // SAFETY: there are no changes to read; the kernel reads one `timespec`, a local, or none,
         // and writes at most `capacity` events, which is no more than `events` has.
         let count = check(unsafe {
-            libc::kevent(queue, ptr::null(), 0, self.events.as_mut_ptr(), capacity as _, timeout)
+            system::kevent(queue, ptr::null(), 0, self.events.as_mut_ptr(), capacity as _, timeout)
         });
         match count {
             Ok(count) => Ok(count as usize),
@@ -119,7 +132,7 @@ impl Selector {
 
 fn open_queue() -> io::Result<OwnedFd> {
     // SAFETY: no memory is touched.
-    let queue = check(unsafe { libc::kqueue() })?;
+    let queue = check(unsafe { system::kqueue() })?;
     // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
     let queue = unsafe { OwnedFd::from_raw_fd(queue) };
     // The flag of the call for it (`kqueue1`, `kqueuex`) is not everywhere. No child inherits a
@@ -130,9 +143,9 @@ fn open_queue() -> io::Result<OwnedFd> {
 }
 
 /// One entry of a changelist. By fields, as some systems have more of them.
-fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -> libc::kevent {
+fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -> system::kevent {
     // SAFETY: a `kevent` is numbers and a pointer, for which zero is a value.
-    let mut change: libc::kevent = unsafe { std::mem::zeroed() };
+    let mut change: system::kevent = unsafe { std::mem::zeroed() };
     change.ident = ident;
     change.filter = filter;
     change.flags = flags;
@@ -143,20 +156,20 @@ fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -
 
 /// Makes the changes, which carry `EV_RECEIPT`: the kernel then answers each in its place and keeps
 /// the pending events for [`Selector::wait`].
-fn apply(queue: &OwnedFd, changes: &mut [libc::kevent]) -> io::Result<()> {
+fn apply(queue: &OwnedFd, changes: &mut [system::kevent]) -> io::Result<()> {
     let queue = queue.as_raw_fd();
     let count = changes.len() as c_int;
     let list = changes.as_mut_ptr();
     // SAFETY: the kernel reads `count` entries of the list and writes at most as many to it. It has
     // read an entry before it writes the answer to it, kqueue(2).
     let result =
-        check(unsafe { libc::kevent(queue, list, count as _, list, count as _, ptr::null()) });
+        check(unsafe { system::kevent(queue, list, count as _, list, count as _, ptr::null()) });
     match result {
         // The changes are made before the kernel waits, which is what was interrupted.
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
         other => other?,
     };
-    for answer in changes.iter().filter(|answer| answer.flags & libc::EV_ERROR != 0) {
+    for answer in changes.iter().filter(|answer| answer.flags & system::EV_ERROR != 0) {
         match answer.data as i32 {
             // No error is the receipt.
             0 => {}
@@ -175,33 +188,24 @@ fn timespec(timeout: Duration) -> libc::timespec {
 
 /// `EV_EOF` may come with data that is still to be read, and in the filter for writing it follows
 /// from one's own shutdown. Only an error of the socket, in `fflags`, ends both directions.
+///
+/// All of these kernels stop a receive at urgent data, as Linux does, and none of them says so to a
+/// filter for reading (xnu does to one that asks with `NOTE_OOB`, but then in place of the end;
+/// OpenBSD and DragonFly have a filter of its own, `EVFILT_EXCEPT`). Any data may be urgent, or a
+/// short receive would be taken for the last one.
 #[inline]
 fn translate(filter: Filter, flags: Flags, fflags: u32) -> Ready {
-    let end = flags & libc::EV_EOF != 0;
+    let end = flags & system::EV_EOF != 0;
     let mut ready = match filter {
-        libc::EVFILT_WRITE => Ready::WRITE,
-        libc::EVFILT_READ if end => Ready::READ.and(Ready::READ_END),
-        libc::EVFILT_READ => Ready::READ.and(urgent(flags)),
+        system::EVFILT_WRITE => Ready::WRITE,
+        system::EVFILT_READ if end => Ready::READ.and(Ready::READ_END),
+        system::EVFILT_READ => Ready::READ.and(Ready::URGENT),
         _ => return Ready::READ,
     };
     if end && fflags != 0 {
         ready = ready.and(Ready::READ).and(Ready::WRITE).and(Ready::HANGUP);
     }
     ready
-}
-
-#[cfg(target_vendor = "apple")]
-#[inline]
-fn urgent(flags: Flags) -> Ready {
-    if flags & libc::EV_OOBAND != 0 { Ready::URGENT } else { Ready::default() }
-}
-
-/// The BSDs stop a receive at urgent data as Linux does, but do not tell of it in the event. Any
-/// data may be it, or a short receive would be taken for the last one.
-#[cfg(not(target_vendor = "apple"))]
-#[inline]
-fn urgent(_: Flags) -> Ready {
-    Ready::URGENT
 }
 
 #[cfg(test)]
@@ -214,7 +218,7 @@ mod tests {
             (Duration::ZERO, 0, 0),
             (Duration::from_nanos(1), 0, 1),
             (Duration::new(3, 999_999_999), 3, 999_999_999),
-            (Duration::MAX, 100_000_000, 0),
+            (Duration::MAX, LONGEST_WAIT.as_secs() as _, 0),
         ] {
             let timespec = timespec(timeout);
             assert_eq!((timespec.tv_sec, timespec.tv_nsec), (seconds, nanos), "{timeout:?}");
@@ -222,14 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_a_hangup_only_with_an_error_of_the_socket() {
+    fn an_end_is_a_hangup_only_with_an_error_and_any_data_may_be_urgent() {
         let all = Ready::READ.and(Ready::WRITE).and(Ready::HANGUP);
         for (filter, flags, fflags, expected) in [
-            (libc::EVFILT_READ, libc::EV_EOF, 0, Ready::READ.and(Ready::READ_END)),
-            (libc::EVFILT_READ, libc::EV_EOF, 54, all.and(Ready::READ_END)),
-            (libc::EVFILT_WRITE, 0, 0, Ready::WRITE),
-            (libc::EVFILT_WRITE, libc::EV_EOF, 0, Ready::WRITE),
-            (libc::EVFILT_WRITE, libc::EV_EOF, 54, all),
+            (system::EVFILT_READ, 0, 0, Ready::READ.and(Ready::URGENT)),
+            (system::EVFILT_READ, system::EV_EOF, 0, Ready::READ.and(Ready::READ_END)),
+            (system::EVFILT_READ, system::EV_EOF, 54, all.and(Ready::READ_END)),
+            (system::EVFILT_WRITE, 0, 0, Ready::WRITE),
+            (system::EVFILT_WRITE, system::EV_EOF, 0, Ready::WRITE),
+            (system::EVFILT_WRITE, system::EV_EOF, 54, all),
         ] {
             assert_eq!(translate(filter, flags, fflags), expected);
         }

@@ -30,6 +30,29 @@
 //! in spite of every flag: `O_NONBLOCK` has no meaning for regular files.
 //!
 //! *Time* is monotonic nanoseconds, and seconds since 1970 for what is shown to people.
+//!
+//! # The backends
+//!
+//! `epoll.rs` is Linux, `kqueue.rs` the BSDs and macOS; both keep the contract, which
+//! `selector_tests.rs` asks of whichever is built. Where they differ, what is above must bear both:
+//!
+//! | | epoll | kqueue |
+//! |---|---|---|
+//! | one change of a stream | one event with all that is so now | up to two, one for each direction |
+//! | [`Ready::URGENT`] | urgent data | any data: the filter does not tell, so every receive goes on to `WouldBlock` |
+//! | [`Ready::HANGUP`] | both directions have ended, or an error | an error, which the event names; without one only [`Ready::READ_END`] |
+//! | one's own shutdown | nothing | [`Ready::WRITE`] (`EV_EOF` of that filter), which says no more than that |
+//! | a registration is of | the description, so [`Selector::remove`] matters | the number, and ends with it |
+//! | registering a stream | one entry | two, each with a receipt; `EPIPE` is none of an error |
+//! | a wait | milliseconds, rounded up, at most 24 days | nanoseconds, at most three years |
+//! | the waker | `eventfd(2)` | `EVFILT_USER`, or a socket pair where that is missing |
+//! | close-on-exec of the queue | with the call | a call later |
+//!
+//! What is not the selector goes by the system: `MSG_MORE`, `accept4`, `sendfile`, `openat2`.
+//!
+//! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for the sake
+//! of the tests (CONTRIBUTING.md). That library is not a kernel; `kqueue/libkqueue.rs` names what
+//! it gets wrong and makes up for it.
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice};
@@ -54,10 +77,10 @@ mod signal;
 mod socket_file;
 mod unix;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
 #[path = "epoll.rs"]
 mod selector;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(any(not(any(target_os = "linux", target_os = "android")), sluicegate_libkqueue))]
 #[path = "kqueue.rs"]
 mod selector;
 

@@ -159,6 +159,8 @@ fn accept_error(error: io::Error) -> io::Error {
 /// with a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
 /// its number may by then be that of a file which another thread has just opened.
 pub(super) fn close(fd: Fd) {
+    #[cfg(sluicegate_libkqueue)]
+    super::selector::closing(fd);
     // SAFETY: by the contract of `sys`, the caller owns the descriptor and gives it up here.
     unsafe { libc::close(fd) };
 }
@@ -188,7 +190,15 @@ pub(super) fn shutdown_write(socket: Fd) -> io::Result<()> {
 pub(super) fn recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
     // exclusively for the call.
-    check_size(unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), 0) })
+    let received =
+        check_size(unsafe { libc::recv(socket, buffer.as_mut_ptr().cast(), buffer.len(), 0) });
+    #[cfg(sluicegate_libkqueue)]
+    if matches!(received, Ok(0))
+        && let Some(error) = super::selector::error_taken(socket)
+    {
+        return Err(error);
+    }
+    received
 }
 
 #[inline]

@@ -1,16 +1,20 @@
-//! A socket pair, where `EVFILT_USER` is missing (OpenBSD, NetBSD before 10).
+//! A socket pair, where `EVFILT_USER` is missing (OpenBSD, NetBSD before 10) or of no use
+//! (libkqueue).
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use super::{apply, change};
+use super::{apply, change, system};
 
 /// Every byte written is an edge of the other end, so that nobody needs to read them until the
 /// socket is full.
 pub(crate) struct Waker {
-    sender: UnixStream,
+    /// A file to the standard library, whose `write(2)` no trace or filter takes for a send on a
+    /// connection.
+    sender: File,
     receiver: UnixStream,
 }
 
@@ -20,9 +24,9 @@ impl Waker {
         sender.set_nonblocking(true)?;
         receiver.set_nonblocking(true)?;
         let ident = receiver.as_raw_fd() as usize;
-        let flags = libc::EV_ADD | libc::EV_CLEAR | libc::EV_RECEIPT;
-        apply(queue, &mut [change(ident, libc::EVFILT_READ, flags, 0, token)])?;
-        Ok(Waker { sender, receiver })
+        let flags = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
+        apply(queue, &mut [change(ident, system::EVFILT_READ, flags, 0, token)])?;
+        Ok(Waker { sender: OwnedFd::from(sender).into(), receiver })
     }
 
     pub(in crate::sys) fn wake(&self) -> io::Result<()> {
