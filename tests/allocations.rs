@@ -155,6 +155,42 @@ fn a_request_for_a_greeting_allocates_nothing() {
     }
 }
 
+/// Adds up what it is sent.
+struct Sum(u64);
+
+impl Handler for Sum {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<[u64; 8]> for Sum {
+    fn on_message(&mut self, _: &mut Turn<'_>, message: [u64; 8]) {
+        self.0 += message.iter().sum::<u64>();
+    }
+}
+
+#[test]
+fn a_message_allocates_nothing() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let sum = reactor.register(Sum(0));
+    let handle = reactor.handle(sum);
+    let mut posted = 0;
+    // More at a time than are handled in a turn, too.
+    for at_a_time in [1, 100, 5000] {
+        assert_frugal(&format!("{at_a_time} messages at a time"), 100, || {
+            for number in 0..at_a_time {
+                handle.post([number; 8]).expect("room");
+            }
+            posted += at_a_time;
+            while reactor.ledger().messages < posted {
+                reactor.turn(None).expect("a turn");
+            }
+        });
+    }
+    assert!(reactor.handler(sum).0 > 0);
+}
+
 #[test]
 fn a_new_date_in_the_answers_allocates_nothing() {
     let Requests { mut pair, request, answer } = hello();

@@ -1,9 +1,10 @@
 //! Waking a reactor for what other threads have left for it: no wake-up is lost, and none is made
 //! for a reactor that is awake.
 //!
-//! One atomic says which of three things is the case. Whoever leaves something rings afterwards; the
-//! reactor answers before it looks. So what was left before the answer is found, and what is left
-//! after it rings again. Only who rings at a sleeping reactor makes a system call, once a sleep.
+//! One atomic says which of three things is the case. Whoever leaves something rings afterwards;
+//! the reactor answers before it looks. So what was left before the answer is found, and what is
+//! left after it rings again. Only who rings at a sleeping reactor makes a system call, once a
+//! sleep.
 
 use crate::sync::{AtomicU8, Ordering};
 

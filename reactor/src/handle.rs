@@ -1,8 +1,8 @@
 //! Messages from other threads.
 //!
-//! A handler has no lock and need not be [`Send`]: whoever wants something of it from elsewhere posts
-//! a message to its reactor, which calls [`Receive::on_message`] in its own thread. A handler can
-//! receive messages of any number of types, each through mailboxes of its own.
+//! A handler has no lock and need not be [`Send`]: whoever wants something of it from elsewhere
+//! posts a message to its reactor, which calls [`Receive::on_message`] in its own thread. A handler
+//! can receive messages of any number of types, each through mailboxes of its own.
 //!
 //! ```
 //! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Turn};
@@ -42,9 +42,9 @@
 //! # }
 //! ```
 //!
-//! Messages of one thread through one mailbox arrive in the order in which they were posted; between
-//! mailboxes there is no order. Posting takes one short lock, and wakes the reactor only if it
-//! sleeps. The reactor takes all that was posted at once, once a turn, and handles at most
+//! Messages of one thread through one mailbox arrive in the order in which they were posted;
+//! between mailboxes there is no order. Posting takes one short lock, and wakes the reactor only if
+//! it sleeps. The reactor takes all that was posted at once, once a turn, and handles at most
 //! [`MailboxLimits::per_turn`] of it before it looks at its connections again. While nothing is
 //! posted it takes no lock, and shares no cache line that anybody else writes to.
 
@@ -68,11 +68,12 @@ use crate::sys::Waker;
 /// How much a mailbox holds, and how much of it is handled at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLimits {
-    /// Most messages that wait to be taken: 16,384. As many again can be in the reactor's hands, so
-    /// a mailbox uses the memory of up to twice this number of messages, and keeps it for the next.
+    /// Most messages that wait to be taken, at least one: 16,384. As many again can be in the
+    /// reactor's hands, so a mailbox uses the memory of up to twice this number of messages, and
+    /// keeps it for the next.
     pub capacity: usize,
-    /// Most messages handled in one turn of the reactor, at least one: 1,024. The rest is handled in
-    /// the next turn, which does not wait.
+    /// Most messages handled in one turn of the reactor, at least one: 1,024. The rest is handled
+    /// in the next turn, which does not wait.
     pub per_turn: usize,
 }
 
@@ -85,7 +86,8 @@ impl Default for MailboxLimits {
 /// Both ends of a mailbox with default limits, before there is a reactor for it.
 ///
 /// Reactors that shall know each other are made so: first the mailboxes, then, in each thread, a
-/// reactor with its own mailbox and the handles of the others. What is posted in the meantime waits.
+/// reactor with its own mailbox and the handles of the others. What is posted in the meantime
+/// waits.
 ///
 /// ```
 /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Turn};
@@ -125,7 +127,7 @@ pub fn mailbox<M: Send + 'static>() -> (Handle<M>, Mailbox<M>) {
 /// Both ends of a mailbox with these limits.
 #[must_use]
 pub fn mailbox_with<M: Send + 'static>(limits: &MailboxLimits) -> (Handle<M>, Mailbox<M>) {
-    let shared = Arc::new(Shared::new(limits.capacity));
+    let shared = Arc::new(Shared::new(limits.capacity.max(1)));
     let taken = VecDeque::new();
     let per_turn = limits.per_turn.max(1);
     (Handle(shared.clone()), Mailbox { shared, taken, per_turn })
@@ -133,8 +135,8 @@ pub fn mailbox_with<M: Send + 'static>(limits: &MailboxLimits) -> (Handle<M>, Ma
 
 /// Posts messages into a mailbox, from any thread.
 ///
-/// A handle does not keep a reactor alive or awake. When all handles of a mailbox are gone, what was
-/// posted is still delivered.
+/// A handle does not keep a reactor alive or awake. When all handles of a mailbox are gone, what
+/// was posted is still delivered.
 pub struct Handle<M>(Arc<Shared<M>>);
 
 impl<M> Handle<M> {
@@ -144,8 +146,8 @@ impl<M> Handle<M> {
     /// the reactor's thread. Whoever needs to know asks for an answer.
     ///
     /// # Errors
-    /// [`PostError::Full`] if the mailbox is full, [`PostError::Stopped`] if its reactor has stopped
-    /// or its [`Mailbox`] was dropped. Both give the message back.
+    /// [`PostError::Full`] if the mailbox is full, [`PostError::Stopped`] if its reactor has
+    /// stopped or its [`Mailbox`] was dropped. Both give the message back.
     pub fn post(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post(message)
     }

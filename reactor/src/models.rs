@@ -1,5 +1,5 @@
-//! Models of posting to a reactor, for [loom](https://docs.rs/loom): the orders in which the threads
-//! can run are tried, and the values that an atomic can be seen to have. Run with
+//! Models of posting to a reactor, for [loom](https://docs.rs/loom): the orders in which the
+//! threads can run are tried, and the values that an atomic can be seen to have. Run with
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p sluicegate-reactor --lib models

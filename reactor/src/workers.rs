@@ -51,10 +51,10 @@ use crate::handle::{Handle, PostError};
 /// How many threads there are, and how many jobs may wait for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// Most threads, at least one: 4. Each is started when a job finds no other without one, and then
-    /// waits for the next.
+    /// Most threads, at least one: 4. Each is started when a job finds no other without one, and
+    /// then waits for the next.
     pub threads: usize,
-    /// Most jobs that wait for a thread: 1,024.
+    /// Most jobs that wait for a thread, at least one: 1,024.
     pub queue: usize,
 }
 
@@ -66,8 +66,8 @@ impl Default for WorkersLimits {
 
 /// A pool of threads. Clones are the same pool, and reactors can share one.
 ///
-/// When the last clone is dropped, jobs that wait are dropped, and each thread ends after the job it
-/// is at. Nobody waits for that: it may take long, and whoever drops the pool may be a reactor.
+/// When the last clone is dropped, jobs that wait are dropped, and each thread ends after the job
+/// it is at. Nobody waits for that: it may take long, and whoever drops the pool may be a reactor.
 #[derive(Clone)]
 pub struct Workers(Arc<Owner>);
 
@@ -81,11 +81,12 @@ impl Workers {
     /// With these limits.
     #[must_use]
     pub fn with(limits: &WorkersLimits) -> Workers {
-        Workers::of(WorkersLimits { threads: limits.threads.max(1), ..*limits })
+        let WorkersLimits { threads, queue } = *limits;
+        Workers::of(WorkersLimits { threads: threads.max(1), queue: queue.max(1) })
     }
 
-    /// Workers without threads, for tests: [`run`](Workers::run) does the job before it returns, and
-    /// the message comes in the reactor's next turn, so that a run in a
+    /// Workers without threads, for tests: [`run`](Workers::run) does the job before it returns,
+    /// and the message comes in the reactor's next turn, so that a run in a
     /// [`Harness`](crate::testing::Harness) is the same each time.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -103,8 +104,8 @@ impl Workers {
     /// If that mailbox is full the thread waits for room: a reactor that does not keep up slows the
     /// pool down, and nothing is lost. If its reactor has stopped the result is dropped.
     ///
-    /// A job that panics has no result: that is logged, nothing is posted, and the thread goes on. A
-    /// job that may fail returns a `Result`; whoever waits for what may panic sets a deadline.
+    /// A job that panics has no result: that is logged, nothing is posted, and the thread goes on.
+    /// A job that may fail returns a `Result`; whoever waits for what may panic sets a deadline.
     ///
     /// # Errors
     /// [`RunError::Full`] if as many jobs wait as may, [`RunError::NoThread`] if there is no thread

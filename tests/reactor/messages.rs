@@ -171,10 +171,13 @@ fn connections_have_their_turn_between_messages() {
 }
 
 #[test]
-fn a_budget_of_nothing_is_one() {
-    let (mut h, handle) = with_mailbox(10, 0);
-    post_all(&handle, 0..3);
-    h.run();
+fn limits_of_nothing_are_one() {
+    let (mut h, handle) = with_mailbox(0, 0);
+    for message in 0..3 {
+        handle.post(message).expect("room for one");
+        assert!(matches!(handle.post(7), Err(PostError::Full(7))));
+        h.run();
+    }
     assert_eq!(h.handler().take(), ["0", "1", "2"]);
 }
 
