@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 
 use socket2::Socket;
 
-use super::unix::{bind_listener, named, open_listener};
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+use super::unix::bind_listener;
+use super::unix::{named, open_listener};
 
 /// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
 /// OpenBSD have `SO_REUSEPORT`, too, but there one of the sockets gets them all.
