@@ -17,6 +17,7 @@ mod hand_over;
 mod handlers;
 mod identity;
 mod kept_input;
+mod ledger;
 mod messages;
 mod names;
 mod panics;

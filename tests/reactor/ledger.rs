@@ -1,0 +1,81 @@
+//! What the ledger says is what was done: the simulated kernel has counted too.
+
+use std::time::Duration;
+
+use sluicegate_reactor::testing::{Harness, State, Step};
+use sluicegate_reactor::{FileTransfer, Limits, Listen};
+
+use crate::probe::{Call, Probe, pattern, with_limits};
+
+#[test]
+fn calls_and_bytes_are_counted_as_the_kernel_counts_them() {
+    let mut h = Harness::new(Probe::echo());
+    let client = h.open();
+    let sizes = [1, 100, 2000, 5000, 70_000];
+    for size in sizes {
+        h.feed(client, pattern(size));
+        assert_eq!(h.sent(client), pattern(size));
+    }
+    h.script_recv(client, [Step::WouldBlock]);
+    h.feed(client, b"x");
+    h.finish(client);
+    assert_eq!(h.sent(client), b"x");
+    let (ledger, calls) = (h.ledger().clone(), h.calls());
+    let bytes = sizes.iter().sum::<usize>() as u64 + 1;
+    assert_eq!((ledger.received, ledger.queued, ledger.sent), (bytes, bytes, bytes));
+    assert_eq!((ledger.recv_calls, ledger.send_calls), (calls.recv, calls.send));
+    assert_eq!(ledger.write_through, bytes - 1 - 100 - 1, "all but the little pieces");
+}
+
+#[test]
+fn what_lingers_is_received_too() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Open => cx.close(),
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, pattern(1000));
+    h.finish(client);
+    assert_eq!(h.state(client), State::Closed);
+    assert_eq!(h.ledger().received, 1000);
+    assert_eq!(h.ledger().recv_calls, h.calls().recv);
+}
+
+#[test]
+fn files_are_counted_by_the_way_they_went() {
+    for (files, by_sendfile) in [(FileTransfer::Sendfile, 100_000), (FileTransfer::Copy, 0)] {
+        let limits = Limits { files, ..Limits::default() };
+        let listen = Listen { limits, ..Listen::default() };
+        let mut h = Harness::build(
+            &listen,
+            |files| files.put_file("/f", &pattern(100_000), 0),
+            |reactor| {
+                let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+                reactor.register(Probe::new(move |cx, call, _| match call {
+                    Call::Open => {
+                        cx.send(file.region(0, 100_000));
+                    }
+                    call => call.by_default(cx),
+                }))
+            },
+        );
+        let client = h.open();
+        assert_eq!(h.sent(client), pattern(100_000));
+        let (ledger, calls) = (h.ledger(), h.calls());
+        assert_eq!((ledger.sendfile_calls, ledger.file_reads), (calls.sendfile, calls.read_at));
+        assert_eq!((ledger.sent, ledger.sendfile_bytes), (100_000, by_sendfile));
+    }
+}
+
+#[test]
+fn each_deadline_that_is_reached_counts_once() {
+    let limits = Limits { idle: Some(Duration::from_secs(5)), ..Limits::default() };
+    let mut h = with_limits(Probe::echo(), limits);
+    for _ in 0..3 {
+        h.open();
+    }
+    h.advance(Duration::from_secs(4));
+    assert_eq!(h.ledger().timeouts, 0);
+    h.advance(Duration::from_secs(2));
+    assert_eq!(h.ledger().timeouts, 3);
+}
