@@ -274,3 +274,26 @@ fn a_close_behind_the_end_of_the_client_asks_for_no_more_input() {
     assert_eq!(h.calls().recv - before, 1, "the receive that brings the end");
     assert_eq!(h.state(client), State::Closed);
 }
+
+#[test]
+fn a_refused_receive_does_not_end_lingering() {
+    let mut h = Harness::new(answer_and_close(b"bye".to_vec()));
+    let client = h.open();
+    h.feed(client, b"x");
+    assert_eq!(h.state(client), State::Shut);
+    h.script_recv(client, [Step::WouldBlock]);
+    h.feed(client, b"more");
+    assert_eq!((h.state(client), h.unread(client)), (State::Shut, 0));
+    assert_eq!(h.ledger().received, 5);
+}
+
+#[test]
+fn what_arrives_while_it_lingers_is_one_receive() {
+    let mut h = Harness::new(answer_and_close(b"bye".to_vec()));
+    let client = h.open();
+    h.feed(client, b"x");
+    let before = h.calls().recv;
+    h.feed(client, b"more");
+    assert_eq!(h.calls().recv - before, 1);
+    assert_eq!((h.state(client), h.unread(client)), (State::Shut, 0));
+}
