@@ -1,4 +1,4 @@
-//! A chat: nicknames, rooms, and little memory for those who do not listen. It has one thread.
+//! A chat: nicknames, rooms, any number of threads, and little memory for those who do not listen.
 //! `cargo run --release --example chat -- --port 7000`, then `nc localhost 7000`
 
 #![forbid(unsafe_code)]
@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use sluicegate_protocols::line::{Lines, Next, Protocol};
-use sluicegate_reactor::{Bytes, ConnId, Context, Limits, Listen, Reactor, Reason, Sent, Turn};
+use sluicegate_reactor::*;
 
 mod common;
 #[cfg(all(test, feature = "testing"))]
@@ -21,31 +20,41 @@ mod tests;
 const PATIENCE: Duration = Duration::from_secs(10);
 const HELP: &str = "* /nick NAME, /join ROOM; all else is said to your room\n";
 
-#[derive(Default)]
+/// Those of one thread.
 struct Chat {
     members: HashMap<ConnId, Member>,
-    guests: u64,
+    /// The next guest's number. Each thread leaves out the others', so that none comes twice.
+    next: usize,
+    others: Vec<Handle<Said>>,
 }
 
 struct Member {
+    /// With the number behind it, so that nobody can pass for another.
     name: String,
     room: String,
-    /// How many messages a slow reader has missed; none if it reads.
-    missed: Option<u64>,
+    /// Its queue is full: it misses what is said, and is not read from either.
+    slow: bool,
 }
 
+/// A room and what is said there: kept once, as queues refer to it, and copy it only if short.
+type Said = (Bytes, Bytes);
+
 impl Chat {
-    /// Takes one allocation, however many hear it: queues refer to it, and copy it only if short.
-    fn say(&mut self, cx: &mut Turn<'_>, room: &str, message: String) {
-        let message = Bytes::from(message);
-        for (id, member) in self.members.iter_mut().filter(|(_, member)| member.room == room) {
-            let mut peer = cx.peer(*id);
-            if let Some(missed) = &mut member.missed {
-                *missed += 1;
-            } else if peer.send(message.clone()) == Sent::Full {
-                // Its own lines are not read either until it has caught up.
-                member.missed = Some(0);
-                peer.set_deadline(Some(PATIENCE));
+    fn say(&mut self, cx: &mut Turn<'_>, room: &str, text: String) {
+        let said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
+        for thread in &self.others {
+            thread.post(said.clone()).unwrap_or_else(|error| log::warn!("missed there: {error}"));
+        }
+        self.on_message(cx, said);
+    }
+}
+
+impl Receive<Said> for Chat {
+    fn on_message(&mut self, cx: &mut Turn<'_>, (room, text): Said) {
+        for (id, member) in self.members.iter_mut().filter(|(_, it)| it.room.as_bytes() == room) {
+            if !member.slow && cx.peer(*id).send(text.clone()) == Sent::Full {
+                member.slow = true;
+                cx.peer(*id).set_deadline(Some(PATIENCE));
             }
         }
     }
@@ -55,24 +64,23 @@ impl Protocol for Chat {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        self.guests += 1;
-        let (name, room) = (format!("guest-{}", self.guests), "lobby".into());
-        self.members.insert(cx.id(), Member { name, room, missed: None });
+        let name = format!("guest#{}", self.next);
+        self.next += 1 + self.others.len();
+        self.members.insert(cx.id(), Member { name, room: "lobby".into(), slow: false });
         cx.send(HELP);
     }
 
     fn on_line(&mut self, cx: &mut Context<'_>, _: &mut (), line: &[u8]) -> Next {
         let line = String::from_utf8_lossy(line).replace(char::is_control, ""); // for terminals
         let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        let is_taken = self.members.values().any(|member| member.name == rest);
         let Some(me) = self.members.get_mut(&cx.id()) else { return Next::Line };
         let (name, room) = (me.name.clone(), me.room.clone());
         match command {
             "/nick" | "/join" if rest.is_empty() => _ = cx.send(HELP),
-            "/nick" if is_taken => _ = cx.send("* that name is taken\n"),
             "/nick" => {
-                me.name = rest.into();
-                self.say(cx, &room, format!("* {name} is now {rest}\n"));
+                me.name = rest.to_owned() + &name[name.rfind('#').unwrap_or(0)..];
+                let renamed = format!("* {name} is now {}\n", me.name);
+                self.say(cx, &room, renamed);
             }
             "/join" => {
                 me.room = rest.into();
@@ -85,9 +93,10 @@ impl Protocol for Chat {
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, _: &mut ()) {
-        if let Some(missed) = self.members.get_mut(&cx.id()).and_then(|me| me.missed.take()) {
+        if let Some(me) = self.members.get_mut(&cx.id()).filter(|me| me.slow) {
+            me.slow = false;
             cx.set_deadline(None);
-            cx.send(format!("* you have missed {missed} messages\n"));
+            cx.send("* you have missed something\n");
         }
     }
 
@@ -98,23 +107,13 @@ impl Protocol for Chat {
     }
 }
 
-/// Passes what a member says on to everybody in the same room.
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    server: common::Server,
-}
-
 fn main() -> ExitCode {
-    let options = Options::parse();
-    common::main(|| {
-        if options.server.threads.get() > 1 {
-            return Err("a chat whose members know each other has one thread".into());
-        }
-        let make = |reactor: &mut Reactor| Ok(reactor.register(Lines::new(Chat::default())));
-        // Members may be silent. Those that are gone are noticed when something is said.
-        let limits = Limits { idle: None, ..Limits::default() };
-        let listen = Listen { limits, ..Listen::default() };
-        options.server.run(&listen, |at| format!("chat on {at}"), make)
+    // Members may be silent. Those that are gone are noticed when something is said.
+    let limits = Limits { idle: None, ..Limits::default() };
+    let listen = Listen { limits, ..Listen::default() };
+    let make =
+        |index, others| Lines::new(Chat { members: HashMap::new(), next: index + 1, others });
+    common::main(|server: common::Server| {
+        server.run_together(&listen, |at| format!("chat on {at}"), make)
     })
 }

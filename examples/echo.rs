@@ -49,8 +49,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    common::main(|| {
+    common::main(|options: Options| {
         let make = |reactor: &mut Reactor| {
             let echo = reactor.register(Raw(Echo));
             if let Some(seconds) = options.stats {

@@ -29,8 +29,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    common::main(|| {
+    common::main(|options: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
         options.server.run(&Listen::default(), |at| format!("hello on http://{at}/"), make)
     })

@@ -112,8 +112,7 @@ fn write_lines(waiting: &Receiver<String>) -> io::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    common::main(|| {
+    common::main(|options: Options| {
         let listing = !options.no_listing;
         let index = options.index;
         let serve = FilesOptions { index, listing, ..FilesOptions::default() };

@@ -10,7 +10,8 @@ type Room = Harness<Lines<Chat>>;
 
 /// A room and so many members in its lobby.
 fn lobby(members: usize) -> (Room, Vec<Client>) {
-    let mut h = Harness::new(Lines::new(Chat::default()));
+    let mut h =
+        Harness::new(Lines::new(Chat { members: HashMap::new(), next: 1, others: Vec::new() }));
     let mut clients = Vec::new();
     while clients.len() < members {
         h.at_once(|h| clients.extend((clients.len()..members).take(100).map(|_| h.open())));
@@ -31,28 +32,27 @@ fn a_line_is_heard_in_its_room_and_nowhere_else() {
     h.feed(two, "/nick Ada\nhello\x1b[2J\n");
     h.feed(one, "anybody?\n");
     h.feed(three, "/join [1mmath\nyes\n/join lobby\n");
-    let taken = "* that name is taken\n";
-    let named = "* guest-1 is now Ada\n";
-    let come = "* guest-3 has come\n";
-    let gone = "* Ada has gone to [1mmath\n";
-    let hello = "guest-2: hello[2J\n";
-    let away = "* guest-3 has gone to [1mmath\n";
-    let back = "* guest-3 has gone to lobby\n";
-    let ada = format!("{named}{HELP}* Ada has come\nAda: anybody?\n{come}guest-3: yes\n{back}");
+    let named = "* guest#1 is now Ada#1\n";
+    let other = "* guest#2 is now Ada#2\n";
+    let come = "* guest#3 has come\n";
+    let gone = "* Ada#1 has gone to [1mmath\n";
+    let hello = "Ada#2: hello[2J\n";
+    let away = "* guest#3 has gone to [1mmath\n";
+    let back = "* guest#3 has gone to lobby\n";
+    let ada = format!("{named}{HELP}* Ada#1 has come\nAda#1: anybody?\n{come}guest#3: yes\n{back}");
     assert_eq!(heard(&mut h, one), ada);
-    assert_eq!(heard(&mut h, two), format!("{named}{gone}{taken}{hello}{away}{come}"));
-    let third = format!("{named}{gone}{hello}{come}guest-3: yes\n{come}");
+    assert_eq!(heard(&mut h, two), format!("{named}{gone}{other}{hello}{away}{come}"));
+    let third = format!("{named}{gone}{other}{hello}{come}guest#3: yes\n{come}");
     assert_eq!(heard(&mut h, three), third);
 }
 
 #[test]
-fn who_leaves_is_missed_and_the_name_is_free_again() {
-    let (mut h, clients) = lobby(3);
+fn who_leaves_is_missed() {
+    let (mut h, clients) = lobby(2);
     h.feed(clients[0], "/nick Ada\n");
     h.finish(clients[0]);
-    h.feed(clients[1], "/nick Ada\n");
-    let expected = "* guest-1 is now Ada\n* Ada has left\n* guest-2 is now Ada\n";
-    assert_eq!(heard(&mut h, clients[2]), expected);
+    let expected = "* guest#1 is now Ada#1\n* Ada#1 has left\n";
+    assert_eq!(heard(&mut h, clients[1]), expected);
 }
 
 /// Lets them take nothing from now on.
@@ -75,7 +75,7 @@ fn cost(members: usize) -> AllocationInfo {
     h.at_once(|h| clients.iter().for_each(|client| h.set_room(*client, 1 << 20)));
     for client in clients {
         let heard = h.at_once(|h| heard(h, client));
-        assert_eq!(heard, format!("guest-1: {line}").repeat(2));
+        assert_eq!(heard, format!("guest#1: {line}").repeat(2));
     }
     h.stop();
     cost
@@ -104,9 +104,9 @@ fn two_thousand_slow_readers_take_little_memory_and_miss_the_rest() {
     assert!(cost.bytes_max < 4 << 20, "{cost:?}");
     h.set_room(slow[0], 1 << 20);
     let heard = heard(&mut h, slow[0]);
-    let arrived = heard.matches("guest-1: ").count();
+    let arrived = heard.matches("guest#1: ").count();
     assert!(arrived < 20, "{arrived}");
-    assert!(heard.ends_with(&format!("* you have missed {} messages\n", MESSAGES - arrived)));
+    assert!(heard.ends_with("* you have missed something\n"));
     h.stop();
 }
 
@@ -125,5 +125,5 @@ fn a_slow_reader_is_dropped_when_patience_ends_and_a_fast_one_stays() {
     h.advance(PATIENCE + Limits::default().write_stall.expect("a limit"));
     let states = [speaker, slow, late].map(|client| h.state(client));
     assert_eq!(states, [State::Open, State::Reset, State::Open]);
-    assert_eq!(heard(&mut h, speaker), "* guest-2 has left\n");
+    assert_eq!(heard(&mut h, speaker), "* guest#2 has left\n");
 }

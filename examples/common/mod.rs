@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sluicegate_reactor::{Address, Handler, HandlerId, Listen, Reactor, ServerOptions};
+use clap::Parser;
+use sluicegate_reactor::{
+    Address, Handle, Handler, HandlerId, Listen, Reactor, Receive, ServerOptions, Shard, mailbox,
+};
 
 /// Where a server listens, and with how many threads.
-#[derive(clap::Args)]
+#[derive(Parser)]
 pub(crate) struct Server {
     /// Address to listen on.
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
@@ -33,11 +36,44 @@ pub(crate) struct Server {
 impl Server {
     /// Listens, prints where, and serves until SIGINT or SIGTERM. `make` gives each thread its
     /// handler.
+    #[allow(dead_code, reason = "each example has one of the two")]
     pub(crate) fn run<H: Handler>(
         &self,
         listen: &Listen,
         describe: impl FnOnce(&Address) -> String,
         make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
+    ) -> Result<(), Failure> {
+        let parts = vec![(); self.threads.get()];
+        self.run_with(parts, listen, describe, |shard, ()| make(shard))
+    }
+
+    /// The same for handlers that post messages to each other. `make` gets the number of the thread,
+    /// and the handles of all others.
+    #[allow(dead_code, reason = "each example has one of the two")]
+    pub(crate) fn run_together<H: Handler + Receive<M>, M: Send + 'static>(
+        &self,
+        listen: &Listen,
+        describe: impl FnOnce(&Address) -> String,
+        make: impl Fn(usize, Vec<Handle<M>>) -> H + Sync,
+    ) -> Result<(), Failure> {
+        let threads = 0..self.threads.get();
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
+        self.run_with(mailboxes, listen, describe, |shard, mailbox| {
+            let mut others = handles.clone();
+            others.remove(shard.index());
+            let handler = make(shard.index(), others);
+            let handler = shard.register(handler);
+            shard.attach(mailbox, handler);
+            Ok(handler)
+        })
+    }
+
+    fn run_with<H: Handler, P: Send>(
+        &self,
+        parts: Vec<P>,
+        listen: &Listen,
+        describe: impl FnOnce(&Address) -> String,
+        make: impl Fn(&mut Shard<'_>, P) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
         let threads = self.threads.get();
         let options = ServerOptions { threads, ..ServerOptions::default() };
@@ -48,9 +84,9 @@ impl Server {
         }
         server.stop_on_signals()?;
         println!("{}", describe(listeners[0].address()));
-        server.run(|shard| {
+        server.run_with(parts, |shard, part| {
             shard.set_drain(Duration::from_secs(self.drain));
-            let handler = make(shard)?;
+            let handler = make(shard, part)?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))
         })?;
         Ok(())
@@ -66,10 +102,11 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
-/// Runs a program; a failure is one line and exit code 1.
-pub(crate) fn main(run: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+/// Runs a program with its options; a failure is one line and exit code 1.
+pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> ExitCode {
+    let options = O::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    match run() {
+    match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
             eprintln!("{text}");
