@@ -136,7 +136,7 @@ impl std::fmt::Debug for Ready {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names = ["READ", "WRITE", "READ_END", "HANGUP", "URGENT"];
         let set = names.iter().enumerate().filter(|(i, _)| self.0 & (1 << i) != 0);
-        f.debug_list().entries(set.map(|(_, name)| name)).finish()
+        f.write_str(&set.map(|(_, name)| *name).collect::<Vec<_>>().join("|"))
     }
 }
 

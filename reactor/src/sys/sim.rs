@@ -15,43 +15,51 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::SocketAddr as UnixSocketAddr;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Event, Fd, More, Ready, SocketFile};
+use super::{Event, Fd, More, Ready};
 use crate::address::Address;
 
 mod calls;
 mod client;
+mod dice;
+mod faults;
 mod files;
 #[cfg(test)]
 mod files_tests;
+mod network;
 mod remote;
 mod script;
 mod selector;
 mod socket;
+mod sockets;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use calls::Calls;
 pub(crate) use client::Client;
+pub(crate) use dice::Dice;
+pub use faults::Faults;
 pub use files::Files;
 pub use remote::Remote;
 pub use script::Step;
 pub(crate) use selector::Selector;
 pub use socket::State;
 pub use table::OpenDescriptors;
+pub(crate) use trace::{Mode, Shown};
 
+use faults::Chaos;
 use files::Inode;
+use network::{Coming, Network};
 use remote::{Host, Name};
 use script::Script;
 use socket::{Listener, Stream};
 use table::{Object, Table, Watch};
+use trace::Trace;
 
 /// What the monotonic clock says at first, in nanoseconds; not zero, which is too easily right.
 const CLOCK_START: u64 = 1_000_000_000;
@@ -78,10 +86,16 @@ struct Machine {
     edges: Vec<VecDeque<Fd>>,
     /// Nanoseconds since the start.
     elapsed: u64,
-    random: u64,
+    /// Seconds by which the clock on the wall is wrong.
+    wall: i64,
+    random: Dice,
     next_port: u16,
     calls: Calls,
     misuse: Option<String>,
+    /// Boxed, as most worlds have none.
+    chaos: Option<Box<Chaos>>,
+    network: Network,
+    trace: Trace,
 }
 
 /// The world as a test sees it.
@@ -97,11 +111,25 @@ impl World {
             connects: Script::default(),
             edges: Vec::new(),
             elapsed: 0,
-            random: seed,
+            wall: 0,
+            random: Dice::new(seed),
             next_port: FIRST_PORT,
             calls: Calls::default(),
             misuse: None,
+            chaos: None,
+            network: Network::default(),
+            trace: Trace::default(),
         })))
+    }
+
+    /// Lets things go wrong from now on, as the dice of this seed say.
+    pub(crate) fn set_faults(&self, faults: Faults, seed: u64) {
+        self.0.borrow_mut().chaos = Some(Box::new(Chaos::new(faults, seed)));
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn elapsed(&self) -> u64 {
+        self.0.borrow().elapsed
     }
 
     /// Lets time pass.
@@ -147,7 +175,15 @@ impl World {
 
     /// Whether the next wait of a selector will hand out edges.
     pub(crate) fn has_edges(&self) -> bool {
-        self.0.borrow().edges.iter().any(|edges| !edges.is_empty())
+        let selectors = self.0.borrow().edges.len();
+        (0..selectors).any(|selector| self.has_edges_for(selector))
+    }
+
+    /// The same for the selector that was made as the `selector`th, counted from 0.
+    pub(crate) fn has_edges_for(&self, selector: usize) -> bool {
+        let state = self.0.borrow();
+        let extra = state.chaos.as_ref().is_some_and(|chaos| chaos.has_events_for(selector));
+        extra || !state.edges[selector].is_empty()
     }
 
     /// What is so now on a stream, whether there was an edge for it or not, and whether its last
@@ -162,145 +198,6 @@ impl World {
     }
 }
 
-/// Sockets: the calls of [`Kernel`](super::Kernel), each documented there.
-impl World {
-    pub(crate) fn listen(&self, mut address: SocketAddr, backlog: u32) -> io::Result<Fd> {
-        let state = &mut *self.0.borrow_mut();
-        if address.port() == 0 {
-            address.set_port(state.next_port);
-            state.next_port += 1;
-        }
-        state.listen(address.into(), backlog)
-    }
-
-    /// Without a file: sockets are in no directory of the simulated disk.
-    pub(crate) fn listen_unix(
-        &self,
-        address: &UnixSocketAddr,
-        _mode: u32,
-        backlog: u32,
-    ) -> io::Result<(Fd, Option<SocketFile>)> {
-        let address = Address::from(address.clone());
-        let fd = self.0.borrow_mut().listen(address, backlog)?;
-        Ok((fd, None))
-    }
-
-    /// Sockets of the operating system have no place in the simulated one.
-    pub(crate) fn adopt_listener(&self, _: OwnedFd) -> io::Result<Fd> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(crate) fn adopt_stream(&self, _: OwnedFd) -> io::Result<Fd> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    pub(crate) fn accept(&self, listener: Fd) -> io::Result<Fd> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.accept += 1;
-        let mut edge = false;
-        let step = state.listener(listener).script.next(&mut edge);
-        if edge {
-            state.edge(listener);
-        }
-        step?;
-        // accept4(2) takes a number before it looks for a connection.
-        state.table.check_limit()?;
-        let next = state.listener(listener).backlog.pop_front();
-        let stream = next.ok_or(io::ErrorKind::WouldBlock)?;
-        let fd = state.table.insert(Object::Stream(stream))?;
-        state.streams[stream].fd = Some(fd);
-        Ok(fd)
-    }
-
-    pub(crate) fn local_address(&self, socket: Fd) -> io::Result<Address> {
-        let state = &mut *self.0.borrow_mut();
-        if let Some(Object::Listener(listener)) = state.table.object(socket) {
-            return Ok(listener.address.clone());
-        }
-        let stream = state.stream_index(socket);
-        Ok(state.streams[stream].local.clone())
-    }
-
-    pub(crate) fn peer_address(&self, socket: Fd) -> io::Result<Address> {
-        self.with_socket(socket, |stream, _| stream.peer_address())
-    }
-
-    pub(crate) fn close(&self, fd: Fd) {
-        self.0.borrow_mut().close(fd, Stream::close);
-    }
-
-    pub(crate) fn reset(&self, socket: Fd) {
-        self.0.borrow_mut().close(socket, Stream::reset);
-    }
-
-    pub(crate) fn shutdown_write(&self, socket: Fd) -> io::Result<()> {
-        self.with_socket(socket, |stream, calls| {
-            calls.shutdown += 1;
-            stream.shutdown_write()
-        })
-    }
-
-    /// There is no more room for what is unsent than [`Client::set_send_capacity`] says anyway.
-    pub(crate) fn limit_unsent(&self, _: Fd, _: u32) -> io::Result<()> {
-        Ok(())
-    }
-
-    pub(crate) fn recv(&self, socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
-        self.with_socket(socket, |stream, calls| {
-            calls.recv += 1;
-            stream.recv(buffer)
-        })
-    }
-
-    pub(crate) fn send(&self, socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
-        self.with_socket(socket, |stream, calls| {
-            calls.send += 1;
-            calls.send_more += u64::from(more == More::Yes);
-            stream.send(&[IoSlice::new(data)], more)
-        })
-    }
-
-    pub(crate) fn send_gather(
-        &self,
-        socket: Fd,
-        pieces: &[IoSlice<'_>],
-        more: More,
-    ) -> io::Result<usize> {
-        self.with_socket(socket, |stream, calls| {
-            calls.send_gather += 1;
-            calls.send_more += u64::from(more == More::Yes);
-            stream.send(pieces, more)
-        })
-    }
-
-    pub(crate) fn sendfile(
-        &self,
-        socket: Fd,
-        file: Fd,
-        offset: u64,
-        bytes: usize,
-    ) -> io::Result<usize> {
-        let state = &mut *self.0.borrow_mut();
-        state.calls.sendfile += 1;
-        let inode = state.inode(file);
-        let stream = state.stream_index(socket);
-        let data = state.files.bytes_from(inode, offset)?;
-        let data = &data[..bytes.min(data.len())];
-        let sent = state.streams[stream].send(&[IoSlice::new(data)], More::No);
-        state.settle(stream);
-        sent
-    }
-
-    /// Runs a call on the stream of a descriptor, and queues the edge if it made one.
-    fn with_socket<R>(&self, fd: Fd, call: impl FnOnce(&mut Stream, &mut Calls) -> R) -> R {
-        let state = &mut *self.0.borrow_mut();
-        let stream = state.stream_index(fd);
-        let result = call(&mut state.streams[stream], &mut state.calls);
-        state.settle(stream);
-        result
-    }
-}
-
 /// Clock, randomness, readiness.
 impl World {
     pub(crate) fn monotonic(&self) -> u64 {
@@ -308,17 +205,14 @@ impl World {
     }
 
     pub(crate) fn realtime(&self) -> u64 {
-        REALTIME_START + Duration::from_nanos(self.0.borrow().elapsed).as_secs()
+        let state = &mut *self.0.borrow_mut();
+        state.wall += state.wall_clock_jump();
+        let now = REALTIME_START + Duration::from_nanos(state.elapsed).as_secs();
+        now.saturating_add_signed(state.wall)
     }
 
-    /// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
     pub(crate) fn random(&self) -> u64 {
-        let state = &mut *self.0.borrow_mut();
-        state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = state.random;
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.borrow_mut().random.next()
     }
 
     /// A readiness queue that hands out at most `capacity` events a wait.
@@ -349,6 +243,9 @@ impl Machine {
         // The registration ends with the descriptor, and what was not handed out ends with it.
         if let Some(watch) = watch {
             self.edges[watch.selector].retain(|&pending| pending != fd);
+            if let Object::Stream(stream) = &object {
+                self.leave_stale(watch, *stream);
+            }
         }
         match object {
             Object::Stream(stream) => {
@@ -366,8 +263,19 @@ impl Machine {
         }
     }
 
-    /// Queues an edge of a descriptor unless it has one queued already.
+    /// Makes an edge of a descriptor.
     fn edge(&mut self, fd: Fd) {
+        let late = self.lateness();
+        match self.table.watch(fd) {
+            Some(watch) if late > 0 => {
+                self.network.send_off(self.elapsed + late, Coming::Edge(fd, watch.token));
+            }
+            _ => self.edge_now(fd),
+        }
+    }
+
+    /// Queues an edge of a descriptor unless it has one queued already.
+    fn edge_now(&mut self, fd: Fd) {
         if let Some(watch) = self.table.watch(fd)
             && !self.edges[watch.selector].contains(&fd)
         {
@@ -379,8 +287,7 @@ impl Machine {
     fn settle(&mut self, stream: usize) {
         self.queue_edge(stream);
         if let Some(other) = self.streams[stream].pair {
-            self.carry(stream, other);
-            self.carry(other, stream);
+            self.carry_both(stream, other);
         }
     }
 

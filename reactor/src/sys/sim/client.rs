@@ -49,6 +49,11 @@ impl World {
         Ok(Client::new(self, stream))
     }
 
+    /// Whether a client that connects to an address would find a listener there.
+    pub(crate) fn listens_at(&self, address: &Address) -> bool {
+        self.0.borrow_mut().table.listener_at(address).is_some()
+    }
+
     /// A stream that was never in a backlog, and its descriptor.
     ///
     /// # Errors
@@ -113,6 +118,21 @@ impl Client {
     /// Takes everything that the server has sent since the last time.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.change(Stream::client_take)
+    }
+
+    /// Takes up to `most` bytes of that.
+    pub(crate) fn take_some(&self, most: usize) -> Vec<u8> {
+        self.change(|stream| stream.client_take_some(most.min(stream.untaken())))
+    }
+
+    /// Whether a fault has ended the connection that no reactor survives.
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.change(|stream| stream.spoilt)
+    }
+
+    /// The server's machine answers what comes for a socket that it has closed with a reset.
+    pub(crate) fn is_answered_by_reset(&self) {
+        self.change(Stream::reset);
     }
 
     /// How many bytes the server can send before the client takes some: 256 KiB at first,

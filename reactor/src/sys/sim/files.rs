@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
 use crate::fs::{Entry, FileKind, Metadata};
 
@@ -336,6 +337,7 @@ impl World {
     pub(crate) fn open_dir(&self, path: &Path) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         state.calls.open += 1;
+        state.fault_in_open()?;
         let inode = state.files.find_dir(path)?;
         state.table.insert(Object::File(inode))
     }
@@ -344,8 +346,12 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.open += 1;
         let dir = state.inode(dir);
-        let inode = state.files.find_beneath(dir, path)?;
-        state.table.insert(Object::File(inode))
+        let fd = state.fault_in_open().and_then(|()| {
+            let inode = state.files.find_beneath(dir, path)?;
+            state.table.insert(Object::File(inode))
+        });
+        state.note(format_args!("open({:?}) = {}", path.display(), Said(&fd)));
+        fd
     }
 
     pub(crate) fn metadata(&self, file: Fd) -> io::Result<Metadata> {
@@ -367,7 +373,12 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.read_at += 1;
         let inode = state.inode(file);
-        state.files.read_at(inode, buffer, offset)
+        let fault = state.fault_in_read(buffer.len());
+        let reads = &mut state.files.node_mut(inode).reads;
+        reads.extend(fault.filter(|_| reads.is_empty()));
+        let read = state.files.read_at(inode, buffer, offset);
+        state.note(format_args!("read({file}, {} at {offset}) = {}", buffer.len(), Said(&read)));
+        read
     }
 
     pub(crate) fn read_dir(&self, dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {

@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::client::{Client, client_address};
+use super::network::Coming;
+use super::trace::Said;
 use super::{Address, Fd, Machine, Object, Step, Stream, World};
 
 /// What a connection to an address comes to.
@@ -114,21 +116,17 @@ impl World {
     pub(crate) fn start_connect(&self, address: &Address) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         state.calls.connect += 1;
-        match state.connects.next(&mut false) {
+        let fault = state.fault_in_connect();
+        let refused = fault == Some(Step::Errno(libc::ECONNREFUSED));
+        state.connects.extend(fault.filter(|_| !refused));
+        let said = match state.connects.next(&mut false) {
             // The connection is made nevertheless.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => drop(other?),
-        }
-        let stream = state.streams.len();
-        let fd = state.table.insert(Object::Stream(stream))?;
-        let near = client_address(address.ip(), stream);
-        state.streams.push(Stream::connecting(near, address.clone()));
-        state.streams[stream].fd = Some(fd);
-        match state.hosts.iter().position(|host| host.address == *address) {
-            Some(host) => state.arrive(stream, host),
-            None => state.arrive_here(stream, address),
-        }
-        Ok(fd)
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            other => other.map(drop),
+        };
+        let fd = said.and_then(|()| state.start_stream(address, refused));
+        state.note(format_args!("connect({address}) = {}", Said(&fd)));
+        fd
     }
 
     pub(crate) fn take_error(&self, socket: Fd) -> io::Result<()> {
@@ -137,6 +135,33 @@ impl World {
 }
 
 impl Machine {
+    fn start_stream(&mut self, address: &Address, refused: bool) -> io::Result<Fd> {
+        let state = self;
+        let stream = state.streams.len();
+        let fd = state.table.insert(Object::Stream(stream))?;
+        let near = client_address(address.ip(), stream);
+        state.streams.push(Stream::connecting(near, address.clone()));
+        state.streams[stream].fd = Some(fd);
+        state.streams[stream].spoilt = refused;
+        match state.delay() {
+            0 => state.reach(stream),
+            delay => state.network.send_off(state.elapsed + delay, Coming::Arrival { stream }),
+        }
+        Ok(fd)
+    }
+
+    /// A stream comes to where it connects to. Whoever calls this settles it.
+    pub(super) fn reach(&mut self, stream: usize) {
+        if self.streams[stream].spoilt {
+            return self.streams[stream].refuse(libc::ECONNREFUSED);
+        }
+        let address = self.streams[stream].peer.clone();
+        match self.hosts.iter().position(|host| host.address == address) {
+            Some(host) => self.arrive(stream, host),
+            None => self.arrive_here(stream, &address),
+        }
+    }
+
     /// Tells a stream what its host says.
     fn arrive(&mut self, stream: usize, host: usize) {
         let (host, near) = (&mut self.hosts[host], &mut self.streams[stream]);

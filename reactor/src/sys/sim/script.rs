@@ -30,6 +30,10 @@ impl Script {
         assert!(!self.0.contains(&Step::Short(0)), "a call that moves no bytes is not a short one");
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The most bytes that this call can move, or how it fails. Sets `edge` if one follows.
     pub(super) fn next(&mut self, edge: &mut bool) -> io::Result<usize> {
         match self.0.pop_front().unwrap_or(Step::Normal) {

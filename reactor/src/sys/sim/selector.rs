@@ -42,16 +42,13 @@ impl Selector {
         self.events.clear();
         let mut state = self.world.0.borrow_mut();
         state.calls.wait += 1;
-        while self.events.len() < self.capacity
-            && let Some(fd) = state.edges[self.index].pop_front()
-        {
-            self.events.extend(state.event(fd));
-        }
+        state.take_events(self.index, self.capacity, &mut self.events);
         if self.events.is_empty()
             && let Some(time) = timeout
         {
             state.advance(time);
         }
+        state.note_events(&self.events);
         Ok(self.events.len())
     }
 

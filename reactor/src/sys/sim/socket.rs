@@ -39,7 +39,7 @@ pub(super) struct Stream {
     /// The server's descriptor: none before it is accepted and after it is closed.
     pub(super) fd: Option<Fd>,
     pub(super) local: Address,
-    peer: Address,
+    pub(super) peer: Address,
     /// Sent by the client, not yet received.
     inbox: VecDeque<u8>,
     /// Where in `inbox` an urgent byte was; like TCP it knows of the last one only.
@@ -55,6 +55,10 @@ pub(super) struct Stream {
     server: State,
     /// The server's end has asked for the connection and not got it yet.
     connecting: bool,
+    /// The machine itself has asked for it.
+    pub(super) outgoing: bool,
+    /// A fault has ended it that no reactor survives.
+    pub(super) spoilt: bool,
     /// The other stream, if the client's end is one of the same machine.
     pub(super) pair: Option<usize>,
     /// An error that the next call reports, once (`SO_ERROR`).
@@ -80,6 +84,8 @@ impl Stream {
             client: ClientSide::Open,
             server: State::Open,
             connecting: false,
+            outgoing: false,
+            spoilt: false,
             pair: None,
             error: None,
             recvs: Script::default(),
@@ -90,7 +96,7 @@ impl Stream {
 
     /// One that the machine itself asks for.
     pub(super) fn connecting(local: Address, peer: Address) -> Stream {
-        Stream { connecting: true, ..Stream::new(local, peer) }
+        Stream { connecting: true, outgoing: true, ..Stream::new(local, peer) }
     }
 
     /// Everything that is so now (`tcp_poll` of Linux, as the selector translates it).
@@ -132,6 +138,11 @@ impl Stream {
             ClientSide::Finished => self.server != State::Open,
             ClientSide::Reset => true,
         }
+    }
+
+    /// Whether the client has reset it, or it was refused.
+    pub(super) fn is_reset(&self) -> bool {
+        self.client == ClientSide::Reset
     }
 
     fn room(&self) -> usize {

@@ -92,6 +92,12 @@ impl Table {
         self.open.get(&fd).and_then(|(_, watch)| *watch)
     }
 
+    /// The descriptor that was registered with a token.
+    pub(super) fn registered_as(&self, token: u64) -> Option<Fd> {
+        let mut open = self.open.iter();
+        open.find(|(_, (_, watch))| watch.is_some_and(|w| w.token == token)).map(|(fd, _)| *fd)
+    }
+
     /// Registers a descriptor; `false` if it was, `None` if it is not open.
     pub(super) fn register(&mut self, fd: Fd, new: Watch) -> Option<bool> {
         let (_, watch) = self.open.get_mut(&fd)?;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;

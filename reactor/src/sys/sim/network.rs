@@ -1,0 +1,76 @@
+//! What is on its way in a machine with faults: it arrives in virtual time.
+
+use std::collections::BTreeMap;
+
+use super::{Fd, Machine, World};
+
+/// Something that happens later.
+pub(super) enum Coming {
+    /// An edge of a descriptor, if it is still registered with this token.
+    Edge(Fd, u64),
+    /// What one end of a connection within the machine has done reaches the other.
+    Carry { from: usize, to: usize },
+    /// A stream reaches what it connects to.
+    Arrival { stream: usize },
+}
+
+/// What is on its way, by when it arrives. What was sent off first arrives first if both are due.
+#[derive(Default)]
+pub(super) struct Network {
+    coming: BTreeMap<(u64, u64), Coming>,
+    sent_off: u64,
+}
+
+impl Network {
+    pub(super) fn send_off(&mut self, at: u64, what: Coming) {
+        self.sent_off += 1;
+        self.coming.insert((at, self.sent_off), what);
+    }
+}
+
+impl World {
+    /// When the next thing that is on its way arrives, in nanoseconds since the start.
+    pub(crate) fn next_arrival(&self) -> Option<u64> {
+        self.0.borrow().network.coming.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Lets arrive what is due.
+    pub(crate) fn run_network(&self) {
+        let state = &mut *self.0.borrow_mut();
+        while let Some(first) = state.network.coming.first_entry()
+            && first.key().0 <= state.elapsed
+        {
+            let what = first.remove();
+            state.arrived(what);
+        }
+    }
+}
+
+impl Machine {
+    fn arrived(&mut self, what: Coming) {
+        match what {
+            Coming::Edge(fd, token) => {
+                if self.table.watch(fd).is_some_and(|watch| watch.token == token) {
+                    self.edge_now(fd);
+                }
+            }
+            Coming::Carry { from, to } => self.carry(from, to),
+            Coming::Arrival { stream } if self.streams[stream].fd.is_some() => {
+                self.reach(stream);
+                self.settle(stream);
+            }
+            // It was given up meanwhile.
+            Coming::Arrival { .. } => {}
+        }
+    }
+
+    /// Lets the two ends of a connection within the machine know of each other, at once or later.
+    pub(super) fn carry_both(&mut self, stream: usize, other: usize) {
+        for (from, to) in [(stream, other), (other, stream)] {
+            match self.delay() {
+                0 => self.carry(from, to),
+                delay => self.network.send_off(self.elapsed + delay, Coming::Carry { from, to }),
+            }
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Clients that act by themselves.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::sys::sim::{self, Dice, Faults, Shown, State, World};
+
+/// The pause of a slow reader between two looks.
+const SLOWLY: Duration = Duration::from_millis(300);
+/// The most bytes it takes then.
+const LITTLE: usize = 500;
+/// After what time a client tries again that met a full backlog.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// A client of a [`Sim`](super::Sim): what it does is said before, and happens when the dice let
+/// it.
+///
+/// It connects, does its acts in the order of the calls below, and reads what arrives meanwhile.
+/// What it sends is cut into pieces at random. When the server has ended its direction and the acts
+/// are done, the client ends its own.
+///
+/// Clones are the same client, so one can be kept to be asked how it went, and told to do more
+/// later.
+#[derive(Clone)]
+pub struct Client(Rc<RefCell<Inner>>);
+
+/// How the connection of a [`Client`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is not made yet.
+    Waiting,
+    /// Nobody listens there.
+    Refused,
+    /// It is open.
+    Open,
+    /// The server has ended its direction in order, and everything it had sent was received.
+    Finished,
+    /// It was reset, by either side.
+    Reset,
+}
+
+enum Act {
+    Send(Vec<u8>),
+    /// Until so many bytes were received.
+    Await(usize),
+    Wait(Duration),
+    Finish,
+    Reset,
+}
+
+/// Something on its way to the server.
+enum Piece {
+    Bytes(Vec<u8>),
+    Urgent,
+    Finish,
+    Reset,
+}
+
+struct Inner {
+    name: String,
+    to: Address,
+    acts: VecDeque<Act>,
+    far_end: Option<sim::Client>,
+    end: End,
+    received: Vec<u8>,
+    expected: Option<Vec<u8>>,
+    may_be_cut: bool,
+    slow: bool,
+    /// Reads no more after so many bytes.
+    reads_at_most: usize,
+    /// It has ended its direction.
+    finished: bool,
+    /// It has reset the connection.
+    has_reset: bool,
+    /// When it does the next act (nanoseconds since the start, as all times here).
+    acts_at: u64,
+    /// When it looks at what has arrived.
+    looks_at: Option<u64>,
+    /// What has not arrived at the server, and when it does.
+    on_the_way: VecDeque<(u64, Piece)>,
+    /// Bytes the server has sent in all when the client looked last, and what state it was in.
+    seen: (usize, State),
+}
+
+/// What it does.
+impl Client {
+    pub(super) fn new(number: usize, to: Address, starts_at: u64) -> Client {
+        Client(Rc::new(RefCell::new(Inner {
+            name: format!("client {number}"),
+            to,
+            acts: VecDeque::new(),
+            far_end: None,
+            end: End::Waiting,
+            received: Vec::new(),
+            expected: None,
+            may_be_cut: false,
+            slow: false,
+            reads_at_most: usize::MAX,
+            finished: false,
+            has_reset: false,
+            acts_at: starts_at,
+            looks_at: None,
+            on_the_way: VecDeque::new(),
+            seen: (0, State::Open),
+        })))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Inner)) -> Client {
+        change(&mut self.0.borrow_mut());
+        self
+    }
+
+    fn act(self, act: Act) -> Client {
+        self.with(|client| client.acts.push_back(act))
+    }
+
+    /// Sends these bytes.
+    pub fn sends(self, bytes: impl AsRef<[u8]>) -> Client {
+        self.act(Act::Send(bytes.as_ref().to_vec()))
+    }
+
+    /// Waits for this time. As the first act it connects later.
+    pub fn waits(self, time: Duration) -> Client {
+        self.act(Act::Wait(time))
+    }
+
+    /// Waits until it has received so many bytes in all, or the server has ended its direction.
+    pub fn awaits(self, bytes: usize) -> Client {
+        self.act(Act::Await(bytes))
+    }
+
+    /// Ends its direction (FIN), and goes on to read.
+    pub fn finishes(self) -> Client {
+        self.act(Act::Finish)
+    }
+
+    /// Resets the connection (RST).
+    pub fn resets(self) -> Client {
+        self.act(Act::Reset)
+    }
+
+    /// Takes some hundred bytes at a time, and not three times a second.
+    pub fn reads_slowly(self) -> Client {
+        self.with(|client| client.slow = true)
+    }
+
+    /// Takes no more after so many bytes.
+    pub fn reads_at_most(self, bytes: usize) -> Client {
+        self.with(|client| client.reads_at_most = bytes)
+    }
+
+    /// Says what it has to receive: these bytes and no others, in this order, checked whenever some
+    /// arrive; and all of them by the end, unless a fault has ended the connection that none
+    /// survives, or the client has [reset](Client::resets) it.
+    pub fn expects(self, bytes: impl AsRef<[u8]>) -> Client {
+        self.with(|client| client.expected = Some(bytes.as_ref().to_vec()))
+    }
+
+    /// Does not mind if the server ends the connection before all that was expected has arrived, or
+    /// cannot be reached.
+    pub fn may_be_cut(self) -> Client {
+        self.with(|client| client.may_be_cut = true)
+    }
+}
+
+/// How it went.
+impl Client {
+    /// What has arrived so far.
+    #[must_use]
+    pub fn received(&self) -> Vec<u8> {
+        self.0.borrow().received.clone()
+    }
+
+    /// How the connection stands.
+    #[must_use]
+    pub fn end(&self) -> End {
+        self.0.borrow().end
+    }
+
+    /// Whether a fault has ended the connection that none survives: it was aborted before it was
+    /// accepted, or a send failed with `ENOBUFS`.
+    #[must_use]
+    pub fn is_spoilt(&self) -> bool {
+        self.0.borrow().far_end.as_ref().is_some_and(sim::Client::is_spoilt)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = self.0.borrow();
+        let received = client.received.len();
+        write!(f, "{} of {}: {:?}, {received} bytes received", client.name, client.to, client.end)
+    }
+}
+
+/// What the simulation asks of it.
+impl Client {
+    /// When there is something to do for it, if ever.
+    pub(super) fn due(&self, now: u64) -> Option<u64> {
+        self.0.borrow().due(now)
+    }
+
+    /// Does one thing that is due.
+    pub(super) fn step(&self, world: &World, faults: &Faults, dice: &mut Dice) {
+        let client = &mut *self.0.borrow_mut();
+        world.set_actor(&client.name);
+        client.step(world, faults, dice);
+    }
+
+    /// Sees to it that it looks when there is something new.
+    pub(super) fn notice(&self, now: u64, faults: &Faults, dice: &mut Dice) {
+        self.0.borrow_mut().notice(now, faults, dice);
+    }
+
+    /// Asserts at the end that it has got what it had to get.
+    pub(super) fn check(&self) {
+        self.0.borrow().check();
+    }
+}
+
+impl Inner {
+    fn due(&self, now: u64) -> Option<u64> {
+        let arrival = self.on_the_way.front().map(|(at, _)| *at);
+        [self.next_act(now), arrival, self.looks_at].into_iter().flatten().min()
+    }
+
+    fn next_act(&self, now: u64) -> Option<u64> {
+        let ready = match (self.end, self.acts.front()) {
+            (End::Refused | End::Reset, _) => false,
+            (End::Waiting, _) => true,
+            (End::Finished, None | Some(Act::Await(_))) => !self.finished,
+            (_, None) => false,
+            (_, Some(Act::Await(bytes))) => self.received.len() >= *bytes,
+            (_, Some(_)) => true,
+        };
+        ready.then_some(self.acts_at.max(now))
+    }
+
+    fn step(&mut self, world: &World, faults: &Faults, dice: &mut Dice) {
+        let now = world.elapsed();
+        if self.on_the_way.front().is_some_and(|(at, _)| *at <= now) {
+            self.arrive(world);
+        } else if self.looks_at.is_some_and(|at| at <= now) {
+            self.look(world, dice);
+        } else if self.next_act(now).is_some_and(|at| at <= now) {
+            self.act(world, faults, dice);
+        }
+        self.notice(now, faults, dice);
+    }
+
+    fn act(&mut self, world: &World, faults: &Faults, dice: &mut Dice) {
+        let now = world.elapsed();
+        if self.end == End::Waiting && !matches!(self.acts.front(), Some(Act::Wait(_))) {
+            return self.connect(world, dice);
+        }
+        match self.acts.pop_front() {
+            Some(Act::Wait(time)) => self.acts_at = now + time.as_nanos() as u64,
+            Some(Act::Send(bytes)) => self.send(bytes, now, faults, dice),
+            Some(Act::Await(_)) => {}
+            Some(Act::Finish) => self.finish(now, faults, dice),
+            None => self.finish(now, faults, dice),
+            Some(Act::Reset) => {
+                self.send_off(Piece::Reset, now, faults, dice);
+                (self.end, self.has_reset) = (End::Reset, true);
+            }
+        }
+    }
+
+    fn connect(&mut self, world: &World, dice: &mut Dice) {
+        match world.connect(self.to.clone()) {
+            Ok(far_end) => {
+                world.note(format_args!("connects to {} from {}", self.to, far_end.address()));
+                far_end.set_send_capacity([1 << 18, 1 << 14, 1000][dice.below(3)]);
+                self.far_end = Some(far_end);
+                self.end = End::Open;
+            }
+            Err(_) if world.listens_at(&self.to) => {
+                self.acts_at = world.elapsed() + AGAIN.as_nanos() as u64;
+            }
+            Err(_) => {
+                world.note(format_args!("connects to {}, where nobody listens", self.to));
+                self.end = End::Refused;
+            }
+        }
+    }
+
+    /// Sends off a part of the bytes, and keeps the rest for the next time.
+    fn send(&mut self, mut bytes: Vec<u8>, now: u64, faults: &Faults, dice: &mut Dice) {
+        if self.finished || bytes.is_empty() {
+            return;
+        }
+        let tcp = !self.to.is_unix();
+        if tcp && dice.chance(faults.urgent) {
+            self.send_off(Piece::Urgent, now, faults, dice);
+        }
+        let rest = bytes.split_off(dice.part_of(bytes.len()));
+        self.send_off(Piece::Bytes(bytes), now, faults, dice);
+        if !rest.is_empty() {
+            self.acts.push_front(Act::Send(rest));
+        }
+    }
+
+    fn finish(&mut self, now: u64, faults: &Faults, dice: &mut Dice) {
+        if !std::mem::replace(&mut self.finished, true) {
+            self.send_off(Piece::Finish, now, faults, dice);
+        }
+    }
+
+    /// Sends something that does not overtake what was sent before.
+    fn send_off(&mut self, piece: Piece, now: u64, faults: &Faults, dice: &mut Dice) {
+        let at = now + dice.time(faults.delay);
+        let at = self.on_the_way.back().map_or(at, |(last, _)| at.max(*last));
+        self.on_the_way.push_back((at, piece));
+    }
+
+    fn arrive(&mut self, world: &World) {
+        let Some((_, piece)) = self.on_the_way.pop_front() else { return };
+        let Some(far_end) = &self.far_end else { return };
+        if far_end.state() == State::Reset {
+            return;
+        }
+        if far_end.state() == State::Closed && matches!(piece, Piece::Bytes(_) | Piece::Urgent) {
+            world.note("what it has sent finds the socket closed, and is answered by a reset");
+            return far_end.is_answered_by_reset();
+        }
+        match piece {
+            Piece::Bytes(bytes) => {
+                world.note(format_args!("{} bytes of it arrive {}", bytes.len(), Shown(&bytes)));
+                far_end.send(&bytes);
+            }
+            Piece::Urgent => {
+                world.note("an urgent byte of it arrives");
+                far_end.send_urgent();
+            }
+            Piece::Finish => {
+                world.note("its end arrives");
+                far_end.finish();
+            }
+            Piece::Reset => {
+                world.note("its reset arrives");
+                far_end.reset();
+            }
+        }
+    }
+
+    /// Sees to it that it looks when there is something new.
+    fn notice(&mut self, now: u64, faults: &Faults, dice: &mut Dice) {
+        let Some(far_end) = &self.far_end else { return };
+        let there = (far_end.untaken(), far_end.state());
+        if self.end != End::Open || self.looks_at.is_some() || there == self.seen {
+            return;
+        }
+        let slowly = if self.slow { dice.time(2 * SLOWLY) } else { 0 };
+        self.looks_at = Some(now + slowly + dice.time(faults.delay));
+    }
+
+    fn look(&mut self, world: &World, dice: &mut Dice) {
+        self.looks_at = None;
+        let Some(far_end) = self.far_end.clone().filter(|_| self.end == End::Open) else { return };
+        let reset = far_end.state() == State::Reset;
+        // A reset overtakes what is on its way, or not.
+        let lost = reset && dice.below(2) == 0;
+        let wanted = self.reads_at_most.saturating_sub(self.received.len());
+        let most = if self.slow { 1 + dice.below(LITTLE) } else { usize::MAX };
+        let bytes = if lost { Vec::new() } else { far_end.take_some(most.min(wanted)) };
+        if !bytes.is_empty() {
+            world.note(format_args!("receives {} bytes {}", bytes.len(), Shown(&bytes)));
+            let before = self.received.len();
+            self.received.extend(bytes);
+            self.compare(before);
+        }
+        let left = far_end.untaken();
+        if reset && (lost || left == 0 || wanted == 0) {
+            world.note("sees a reset");
+            self.end = End::Reset;
+        } else if left == 0 && matches!(far_end.state(), State::Shut | State::Closed) {
+            world.note("sees the end");
+            self.end = End::Finished;
+        }
+        // What is left of what it wants is something new.
+        let stops = wanted == 0;
+        self.seen = if stops { (left, far_end.state()) } else { (0, far_end.state()) };
+    }
+
+    /// Asserts that what has arrived behind `from` is what has to.
+    fn compare(&self, from: usize) {
+        let Some(expected) = &self.expected else { return };
+        let (new, wanted) = (&self.received[from..], &expected[from..]);
+        if wanted.starts_with(new) {
+            return;
+        }
+        let same = new.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+        panic!(
+            "{} expects {} at byte {}, and receives {}",
+            self.name,
+            Shown(&wanted[same..]),
+            from + same,
+            Shown(&new[same..])
+        );
+    }
+
+    fn check(&self) {
+        let Some(expected) = &self.expected else { return };
+        let far_end = self.far_end.as_ref();
+        let spoilt = far_end.is_some_and(sim::Client::is_spoilt);
+        let (got, all) = (self.received.len(), expected.len());
+        let whole = got == all || self.may_be_cut || got >= self.reads_at_most;
+        assert!(
+            whole || self.end == End::Reset && (spoilt || self.has_reset),
+            "{} has received {got} of {all} bytes, and its connection is {:?}",
+            self.name,
+            self.end
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Running a scenario for many seeds, and one of them again with a trace.
+
+use std::any::Any;
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use super::world::Sim;
+use crate::sys::sim::{Faults, Mode, World};
+
+/// The number of seeds if nobody says otherwise.
+const SEEDS: u64 = 200;
+/// Says how many seeds are run.
+const COUNT: &str = "SLUICEGATE_SEEDS";
+/// Says which one seed is run.
+const ONE: &str = "SLUICEGATE_SEED";
+
+/// Runs a scenario once for each of many seeds.
+///
+/// The same seed does the same, so one that has failed is run again with a trace: each call of the
+/// kernel and each act of a client, with its virtual time. Its last lines are part of the panic,
+/// and so is the command that repeats the run.
+///
+/// ```
+/// use sluicegate_reactor::testing::Simulation;
+/// use sluicegate_reactor::{Context, Handler, Input, Listen};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Session = ();
+///     fn on_open(&mut self, _: &mut Context<'_>) {}
+///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+///         cx.send(input.take());
+///     }
+/// }
+///
+/// Simulation::new().run(|sim| {
+///     sim.reactor(|reactor| {
+///         let echo = reactor.register(Echo);
+///         reactor.listen("10.0.0.1:7", &Listen::default(), echo).unwrap();
+///     });
+///     sim.client("10.0.0.1:7").sends("hello").finishes().expects("hello");
+///     sim.client("10.0.0.1:7").sends([7; 5000]).resets();
+/// });
+/// ```
+///
+/// | variable of the environment | what it does |
+/// |---|---|
+/// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 200 |
+/// | `SLUICEGATE_SEED=17` | runs this one alone, and writes its trace to standard error |
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    faults: Faults,
+}
+
+impl Default for Simulation {
+    fn default() -> Simulation {
+        Simulation::new()
+    }
+}
+
+impl Simulation {
+    /// A simulation with a moderate mix of all faults.
+    #[must_use]
+    pub fn new() -> Simulation {
+        Simulation { faults: Faults::default() }
+    }
+
+    /// Lets these things go wrong, so often.
+    #[must_use]
+    pub fn faults(self, faults: Faults) -> Simulation {
+        Simulation { faults }
+    }
+
+    /// Runs a scenario for each seed. It must do the same for the same seed: see
+    /// [what breaks that](crate::testing#what-breaks-a-replay).
+    ///
+    /// # Panics
+    /// If a run fails, with its last events and how to repeat it; and if one of the variables of
+    /// the environment is not a number.
+    pub fn run(&self, scenario: impl Fn(&mut Sim)) {
+        if let Some(seed) = number(ONE) {
+            return self.run_seed(seed, Mode::Live, &scenario).1.unwrap_or_else(|failure| {
+                panic!("seed {seed} fails: {}", message(&*failure));
+            });
+        }
+        for seed in 0..number(COUNT).unwrap_or(SEEDS) {
+            if self.run_seed(seed, Mode::Off, &scenario).1.is_err() {
+                self.report(seed, &scenario);
+            }
+        }
+    }
+
+    /// The trace of one run, as far as it is kept, and what it came to.
+    fn run_seed(
+        &self,
+        seed: u64,
+        mode: Mode,
+        scenario: &impl Fn(&mut Sim),
+    ) -> (String, thread::Result<()>) {
+        let world = World::new(seed);
+        world.set_trace(mode);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let mut sim = Sim::new(seed, &self.faults, world.clone());
+            scenario(&mut sim);
+            sim.end();
+        }));
+        (world.last_lines(), result)
+    }
+
+    /// Fails with what is to be known of a seed.
+    fn report(&self, seed: u64, scenario: &impl Fn(&mut Sim)) -> ! {
+        let (trace, result) = self.run_seed(seed, Mode::Kept, scenario);
+        let failure = match &result {
+            Err(failure) => message(&**failure),
+            Ok(()) => "not when it was repeated: something in it does not come from its seed",
+        };
+        let test = thread::current().name().filter(|name| *name != "main").map(str::to_owned);
+        let test = test.map_or_else(String::new, |name| format!(" {name} -- --exact"));
+        panic!(
+            "\n{trace}\nseed {seed} fails: {failure}\nto repeat it: \
+             {ONE}={seed} cargo test --workspace --all-features{test}\n"
+        );
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is not a number")))
+}
+
+/// What a panic has said.
+fn message(failure: &(dyn Any + Send)) -> &str {
+    let text = failure.downcast_ref::<&str>().copied();
+    text.or_else(|| failure.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A scenario of nothing that says what it was dealt.
+    fn dealt(seed: u64) -> usize {
+        let dealt = std::cell::Cell::new(0);
+        let (_, result) = Simulation::new().run_seed(seed, Mode::Off, &|sim: &mut Sim| {
+            dealt.set(sim.below(1 << 30));
+        });
+        result.expect("nothing goes wrong");
+        dealt.get()
+    }
+
+    #[test]
+    fn a_seed_deals_the_same_again_and_another_one_does_not() {
+        assert_eq!(dealt(5), dealt(5));
+        assert_ne!(dealt(5), dealt(6));
+    }
+
+    #[test]
+    fn a_seed_that_fails_is_reported_with_its_trace_and_how_to_repeat_it() {
+        let failure = catch_unwind(|| {
+            Simulation::new().run(|sim| {
+                sim.client("10.0.0.1:7").sends("hello");
+                sim.run();
+                assert!(sim.below(10) > 0, "the dice are against it");
+            });
+        });
+        let failure = failure.expect_err("one seed of ten");
+        let text = message(&*failure);
+        assert!(text.contains("connects to 10.0.0.1:7, where nobody listens"), "{text}");
+        assert!(text.contains(" fails: the dice are against it\n"), "{text}");
+        assert!(text.contains("SLUICEGATE_SEED="), "{text}");
+        assert!(text.contains("a_seed_that_fails_is_reported"), "{text}");
+    }
+
+    #[test]
+    fn the_first_seed_has_no_faults_and_others_have() {
+        let faults = |seed| {
+            let dealt = std::cell::RefCell::new(Faults::none());
+            let scenario = |sim: &mut Sim| *dealt.borrow_mut() = sim.faults().clone();
+            let (_, result) = Simulation::new().run_seed(seed, Mode::Off, &scenario);
+            result.expect("nothing goes wrong");
+            dealt.into_inner()
+        };
+        assert_eq!(faults(0), Faults::none());
+        assert_ne!(faults(1), Faults::none());
+        assert_ne!(faults(1), faults(2));
+    }
+}

@@ -1,0 +1,203 @@
+//! One run: what happens in it.
+
+use std::time::Duration;
+
+use super::world::Sim;
+use crate::connection::{Connection, Phase};
+use crate::reactor::Reactor;
+use crate::testing::checks;
+
+/// The most virtual time between two things that happen (a reactor's turn, a client's act).
+const MOMENT: Duration = Duration::from_micros(30);
+
+/// For how long the simulation goes on with nothing but timers, after which it calls that rest:
+/// longer than every deadline there is by default.
+const REST: Duration = Duration::from_secs(180);
+
+/// The most things that happen in one run. More is taken for a loop without end.
+const MOST_STEPS: u32 = 300_000;
+
+/// The most turns in which a connection may get nowhere though it could: in each of them a call is
+/// made for it, and may fail by a fault.
+const PATIENCE: u32 = 64;
+
+/// Who can act now.
+enum Actor {
+    Reactor(usize),
+    Client(usize),
+    Plan(usize),
+}
+
+impl Sim {
+    /// Runs until nothing is left to happen, or for three minutes nothing but timers has.
+    ///
+    /// # Panics
+    /// If a promise is broken on the way.
+    pub fn run(&mut self) {
+        self.run_until(|rest_from| rest_from + REST.as_nanos() as u64);
+    }
+
+    /// Runs for this time, or until nothing is left to happen.
+    ///
+    /// # Panics
+    /// If a promise is broken on the way.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.world.elapsed() + time.as_nanos() as u64;
+        self.run_until(|_| end);
+    }
+
+    /// Runs until what happens next is later than `until` says, given when all came to rest.
+    fn run_until(&mut self, until: impl Fn(u64) -> u64) {
+        self.has_run = true;
+        let mut rest_from = self.world.elapsed();
+        for _ in 0..MOST_STEPS {
+            self.world.run_network();
+            let now = self.world.elapsed();
+            let actors = self.ready(now);
+            if !actors.is_empty() && now <= until(rest_from) {
+                let actor = self.dice.below(actors.len());
+                let idle = self.act(&actors[actor]);
+                self.world.advance(Duration::from_nanos(self.dice.time(MOMENT)));
+                if !idle {
+                    rest_from = now;
+                }
+                continue;
+            }
+            match self.next_event(now) {
+                Some(next) if next <= until(rest_from) => {
+                    self.world.advance(Duration::from_nanos(next - now));
+                }
+                _ => return,
+            }
+        }
+        panic!("the world never comes to rest");
+    }
+
+    /// Who has something to do now.
+    fn ready(&mut self, now: u64) -> Vec<Actor> {
+        let mut actors = Vec::new();
+        for index in 0..self.reactors.len() {
+            if self.wakes_at(index, now).is_some_and(|at| at <= now) {
+                actors.push(Actor::Reactor(index));
+            }
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            if client.due(now).is_some_and(|at| at <= now) {
+                actors.push(Actor::Client(index));
+            }
+        }
+        let due = self.plans.iter().enumerate().filter(|(_, (at, _))| *at <= now);
+        actors.extend(due.map(|(index, _)| Actor::Plan(index)));
+        actors
+    }
+
+    /// When a reactor has something to do, if ever.
+    fn wakes_at(&self, index: usize, now: u64) -> Option<u64> {
+        let reactor = &self.reactors[index];
+        if reactor.has_stopped() {
+            return None;
+        }
+        if self.world.has_edges_for(index) || reactor.is_owed() {
+            return Some(now);
+        }
+        // Its timeout counts from when it has last looked at the clock.
+        let ago = self.world.monotonic() - reactor.core.now;
+        let left = u64::try_from(reactor.timeout(None)?.as_nanos()).unwrap_or(u64::MAX);
+        Some(now.saturating_add(left.saturating_sub(ago)))
+    }
+
+    /// When something happens next, if ever.
+    fn next_event(&self, now: u64) -> Option<u64> {
+        let reactors = (0..self.reactors.len()).filter_map(|index| self.wakes_at(index, now));
+        let clients = self.clients.iter().filter_map(|client| client.due(now));
+        let plans = self.plans.iter().map(|(at, _)| *at);
+        reactors.chain(clients).chain(plans).chain(self.world.next_arrival()).min()
+    }
+
+    /// Lets one of them act. Says whether that was a turn of a reactor for its timers alone.
+    fn act(&mut self, actor: &Actor) -> bool {
+        match *actor {
+            Actor::Reactor(index) => return self.turn(index),
+            Actor::Client(index) => {
+                let client = self.clients[index].clone();
+                client.step(&self.world, &self.faults, &mut self.dice);
+            }
+            Actor::Plan(index) => {
+                let (_, plan) = self.plans.swap_remove(index);
+                self.world.set_actor("scenario");
+                plan(self);
+            }
+        }
+        false
+    }
+
+    fn turn(&mut self, index: usize) -> bool {
+        let idle = !self.world.has_edges_for(index) && !self.reactors[index].is_owed();
+        self.world.set_actor(format_args!("reactor {index}"));
+        let reactor = &mut self.reactors[index];
+        reactor.turn(Some(Duration::ZERO)).expect("a simulated wait does not fail");
+        for client in &self.clients {
+            client.notice(self.world.elapsed(), &self.faults, &mut self.dice);
+        }
+        checks::after_turn(reactor, &self.world);
+        assert_eq!(reactor.ledger().panics, 0, "a handler has panicked");
+        self.most_queued = self.most_queued.max(most_queued(reactor));
+        self.progress[index].after_turn(reactor);
+        let sleeps = !self.world.has_edges_for(index) && !reactor.is_owed();
+        if sleeps && self.world.next_arrival().is_none() && !reactor.has_stopped() {
+            checks::at_rest(reactor, &self.world);
+        }
+        idle
+    }
+}
+
+/// The most bytes of memory that one connection has queued.
+fn most_queued(reactor: &Reactor) -> usize {
+    let connections = reactor.core.connections.0.iter();
+    let queued = connections.filter_map(|(_, c)| Some(c.outbound.as_ref()?.memory()));
+    queued.max().unwrap_or(0)
+}
+
+/// How long each connection of a reactor has got nowhere, by its place.
+#[derive(Default)]
+pub(super) struct Progress(Vec<(Standing, u32)>);
+
+/// What changes when a connection gets on.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Standing {
+    generation: u32,
+    moved: (u64, u64),
+    kept: usize,
+}
+
+impl Standing {
+    fn of(c: &Connection) -> Standing {
+        let moved = (c.received, c.sent);
+        Standing { generation: c.generation, moved, kept: c.unread() }
+    }
+}
+
+impl Progress {
+    /// Asserts that no connection waits for ever while it could receive or send.
+    fn after_turn(&mut self, reactor: &Reactor) {
+        for (index, c) in &reactor.core.connections.0 {
+            if self.0.len() <= index {
+                self.0.resize_with(index + 1, Default::default);
+            }
+            let (standing, turns) = &mut self.0[index];
+            let now = Standing::of(c);
+            let could = c.is_open() && (c.can_receive() || c.can_send())
+                || c.phase == Phase::Closing && c.can_send();
+            if now != *standing || !could {
+                (*standing, *turns) = (now, 0);
+                continue;
+            }
+            *turns += 1;
+            assert!(
+                *turns <= PATIENCE,
+                "a connection could receive or send, and has not for {turns} turns: {:?}",
+                c.phase
+            );
+        }
+    }
+}

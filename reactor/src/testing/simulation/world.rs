@@ -1,0 +1,168 @@
+//! One run: what is in it.
+
+use std::net::ToSocketAddrs;
+use std::ops::DerefMut;
+use std::time::Duration;
+
+use super::client::Client;
+use super::steps::Progress;
+use crate::address::Address;
+use crate::reactor::Reactor;
+use crate::sys::Kernel;
+use crate::sys::sim::{Dice, Faults, Files, Mode, Remote, World};
+use crate::testing::checks::{self, NothingOpen};
+
+/// One run of a scenario: a world of files, reactors and clients, in virtual time.
+///
+/// When a scenario has put everything in place it may [run](Sim::run) the world and look at what
+/// came of it, or just return: what is left to run is run then, all reactors are asked to stop, and
+/// when they have, everything is checked once more.
+pub struct Sim {
+    pub(super) reactors: Vec<Reactor>,
+    pub(super) clients: Vec<Client>,
+    /// What the scenario does later, and when.
+    pub(super) plans: Vec<(u64, Plan)>,
+    pub(super) progress: Vec<Progress>,
+    pub(super) world: World,
+    pub(super) faults: Faults,
+    pub(super) dice: Dice,
+    pub(super) most_queued: usize,
+    pub(super) has_run: bool,
+    /// Dropped after the reactors.
+    _nothing_open: NothingOpen,
+}
+
+pub(super) type Plan = Box<dyn FnOnce(&mut Sim)>;
+
+impl Sim {
+    pub(super) fn new(seed: u64, faults: &Faults, world: World) -> Sim {
+        let mut dice = Dice::new(seed ^ 0x5eed);
+        let faults = if seed == 0 { Faults::none() } else { faults.drawn(&mut dice) };
+        if seed != 0 {
+            world.set_faults(faults.clone(), dice.next());
+        }
+        Sim {
+            reactors: Vec::new(),
+            clients: Vec::new(),
+            plans: Vec::new(),
+            progress: Vec::new(),
+            _nothing_open: NothingOpen(world.clone()),
+            world,
+            faults,
+            dice,
+            most_queued: 0,
+            has_run: false,
+        }
+    }
+
+    /// Adds a reactor. `make` registers its handlers and listens, and what it returns is returned.
+    pub fn reactor<R>(&mut self, make: impl FnOnce(&mut Reactor) -> R) -> R {
+        let kernel = Kernel::Sim(self.world.clone());
+        let mut reactor = Reactor::on(kernel).expect("a simulated reactor");
+        self.world.set_actor(format_args!("reactor {}", self.reactors.len()));
+        let made = make(&mut reactor);
+        self.reactors.push(reactor);
+        self.progress.push(Progress::default());
+        made
+    }
+
+    /// The reactors, in the order in which they were added: for their handlers, handles, ledgers.
+    #[must_use]
+    pub fn reactors(&mut self) -> &mut [Reactor] {
+        &mut self.reactors
+    }
+
+    /// Adds a client of what listens there. It connects at some time soon.
+    ///
+    /// # Panics
+    /// If that is no address of IP.
+    pub fn client(&mut self, of: impl ToSocketAddrs) -> Client {
+        let address = of.to_socket_addrs().ok().and_then(|mut found| found.next());
+        self.client_at(&address.expect("an address and a port").into())
+    }
+
+    /// The same at an address of any kind.
+    pub fn client_at(&mut self, address: &Address) -> Client {
+        let soon = self.dice.time(self.faults.delay);
+        let starts_at = self.world.elapsed() + soon;
+        let client = Client::new(self.clients.len() + 1, address.clone(), starts_at);
+        self.clients.push(client.clone());
+        client
+    }
+
+    /// Does something later, as measured from now: changes a file, stops, posts a message.
+    pub fn after(&mut self, time: Duration, act: impl FnOnce(&mut Sim) + 'static) {
+        let at = self.world.elapsed() + time.as_nanos() as u64;
+        self.plans.push((at, Box::new(act)));
+    }
+
+    /// The disk. The simulation can do nothing else while the answer is held.
+    #[must_use]
+    pub fn files(&mut self) -> impl DerefMut<Target = Files> {
+        self.world.files()
+    }
+
+    /// Says what connections come to that reactors make to an address outside of this world.
+    pub fn set_remote(&mut self, address: &Address, remote: Remote) {
+        self.world.set_remote(address, remote);
+    }
+
+    /// A number below `limit` that the seed decides, for scenarios that are not always the same.
+    ///
+    /// # Panics
+    /// If the limit is 0.
+    pub fn below(&mut self, limit: usize) -> usize {
+        assert!(limit > 0, "no number is below 0");
+        self.dice.below(limit)
+    }
+
+    /// Asks all reactors to stop, as [`Turn::stop`](crate::Turn::stop) does.
+    pub fn stop(&mut self) {
+        for reactor in &mut self.reactors {
+            reactor.core.stopping = true;
+        }
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.world.elapsed())
+    }
+
+    /// The faults of this run.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The most bytes of memory that any one connection had queued at the end of a turn.
+    #[must_use]
+    pub fn most_queued(&self) -> usize {
+        self.most_queued
+    }
+
+    /// What is done when the scenario has returned.
+    pub(super) fn end(mut self) {
+        if !self.has_run {
+            self.run();
+        }
+        self.stop();
+        self.run();
+        for reactor in &self.reactors {
+            assert!(reactor.has_stopped(), "a reactor does not stop");
+            checks::at_end(reactor, &self.world);
+        }
+        for client in &self.clients {
+            client.check();
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What is closed now belongs to the end of the test.
+            self.world.set_trace(Mode::Off);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The handlers that run on a real kernel, in a world in which everything goes wrong that can. Each
+//! scenario runs once for each of 200 seeds; `SLUICEGATE_SEEDS` says otherwise.
+#![cfg(feature = "testing")]
+
+mod echo;
+mod http;
+
+/// Bytes of which each part looks different.
+fn noise(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * i / 7 + i) as u8).collect()
+}
