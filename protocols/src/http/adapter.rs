@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
+use crate::PER_TURN;
+
 use super::head::{self, Scan};
 use super::limits::MAX_HEADERS;
 use super::log::Journal;
@@ -15,6 +17,9 @@ use super::{Answered, HttpLimits, Method, Reply, Request, Service, Status, Versi
 const MOST_BLANK_LINES: u8 = 4;
 
 /// An HTTP/1.1 server as a handler of the reactor.
+///
+/// It answers at most 1,024 requests of a connection in a callback. Those behind them wait for the
+/// next turn, so that a client that sends thousands at once does not hold up the rest.
 ///
 /// ```no_run
 /// # use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
@@ -109,13 +114,7 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
         self.scratch.begin(cx);
-        loop {
-            match self.step(cx, session, input) {
-                Step::Again => session.stop_clock(cx),
-                Step::Incomplete => break session.start_clock(cx, &self.limits),
-                Step::Rest => break,
-            }
-        }
+        self.look(cx, session, input);
         self.scratch.flush(cx);
         if session.last && input.is_empty() {
             cx.close();
@@ -182,6 +181,20 @@ impl<M, S: Service + Receive<M>> Receive<M> for Http<S> {
 }
 
 impl<S: Service> Http<S> {
+    /// Looks through the input, as far as there is something to do and others need not wait.
+    fn look(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
+        for _ in 0..PER_TURN {
+            match self.step(cx, session, input) {
+                Step::Again => session.stop_clock(cx),
+                Step::Incomplete => return session.start_clock(cx, &self.limits),
+                Step::Rest => return,
+            }
+        }
+        if !input.is_empty() {
+            cx.yield_now();
+        }
+    }
+
     /// Looks at the front of the input.
     #[inline]
     fn step(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) -> Step {

@@ -224,3 +224,22 @@ fn row_18_pipelined_requests_wait_for_a_reader_and_are_answered_in_order() {
     assert_eq!(answers(&h.sent(client)), expected);
     assert_eq!(h.state(client), State::Open);
 }
+
+#[test]
+fn row_18_a_receive_full_of_requests_keeps_nobody_waiting() {
+    const REQUESTS: usize = 10_000;
+    const PER_TURN: usize = 1024;
+    let mut h = probe();
+    let (greedy, modest) = (h.open(), h.open());
+    h.set_room(greedy, usize::MAX);
+    h.at_once(|h| {
+        h.feed(greedy, REQUEST.repeat(REQUESTS));
+        for _ in 0..3 {
+            h.feed(modest, REQUEST);
+            h.turn();
+            assert_eq!(answers(&h.sent(greedy)).len(), PER_TURN);
+            assert_eq!(answers(&h.sent(modest)), ["200 Get / h"], "served in between");
+        }
+    });
+    assert_eq!(answers(&h.sent(greedy)).len(), REQUESTS - 3 * PER_TURN);
+}
