@@ -286,9 +286,14 @@ impl<S: Service> Http<S> {
                 cx.pause();
             }
         }
-        if answered.close {
-            self.scratch.flush(cx);
-            cx.close();
+        match answered.persistence {
+            Persistence::Close => {
+                self.scratch.flush(cx);
+                cx.close();
+            }
+            // The new handler hears itself that the reactor is stopping.
+            Persistence::Upgrade => session.last = false,
+            Persistence::Implied | Persistence::KeepAlive => {}
         }
     }
 

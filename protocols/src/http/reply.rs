@@ -65,7 +65,7 @@ pub struct Answered {
     pub(super) status: Status,
     /// Bytes of the body that were handed over.
     pub(super) body: u64,
-    pub(super) close: bool,
+    pub(super) persistence: Persistence,
 }
 
 /// An answer in the making. Without a [`status`](Reply::status) it is 200.
@@ -158,7 +158,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         if scratch.out.len() >= BATCH {
             scratch.flush(cx);
         }
-        Answered { status, body: 0, close: persistence == Persistence::Close }
+        Answered { status, body: 0, persistence }
     }
 
     /// Finishes the answer with a line of text that says the status.
@@ -205,7 +205,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         if scratch.out.len() >= BATCH {
             scratch.flush(cx);
         }
-        Answered { status, body: length, close: persistence == Persistence::Close }
+        Answered { status, body: length, persistence }
     }
 }
 

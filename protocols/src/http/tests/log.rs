@@ -8,6 +8,7 @@ use sluicegate_reactor::testing::{Harness, State, Step};
 
 use super::{Answered, Http, Reply, Request, Service};
 use crate::http::log::Journal;
+use crate::http::reply::Persistence;
 use crate::http::{Record, Status};
 
 type Lines = Rc<RefCell<Vec<String>>>;
@@ -94,7 +95,7 @@ fn row_38_an_answer_has_left_with_its_last_byte_and_not_before() {
     let lines = Lines::default();
     let mut service = Logged { lines: lines.clone() };
     let mut journal = Journal::new(None);
-    let answered = Answered { status: Status::OK, body: 3, close: false };
+    let answered = Answered { status: Status::OK, body: 3, persistence: Persistence::Implied };
     for end in [10, 20] {
         journal.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
     }

@@ -23,6 +23,11 @@ impl Protocol for Shout {
     fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut &'static str, bytes: &[u8]) {
         cx.send(bytes.to_ascii_uppercase());
     }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, _: &mut &'static str) {
+        cx.send("(stopped)");
+        cx.close();
+    }
 }
 
 struct Door {
@@ -106,4 +111,20 @@ fn an_upgrade_is_logged_once() {
     h.finish(client);
     assert_eq!(h.handler().service().records, ["GET /up HTTP/1.1 101 0"]);
     assert_eq!(h.state(client), State::Closed);
+}
+
+#[test]
+fn a_change_while_the_reactor_stops_is_the_new_protocols_to_end() {
+    for split in 1..UPGRADE.len() {
+        let mut h = door();
+        let client = h.open();
+        h.feed(client, &UPGRADE[..split]);
+        h.stop();
+        h.feed(client, &UPGRADE[split..]);
+        let sent = h.sent(client);
+        let (head, rest) = split_head(&sent);
+        assert!(head.starts_with("HTTP/1.1 101"), "split at {split}: {head}");
+        assert_eq!(rest, b"(ready)(stopped)", "split at {split}");
+        assert_eq!(h.state(client), State::Shut, "split at {split}");
+    }
 }
