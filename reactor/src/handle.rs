@@ -343,7 +343,7 @@ impl Mail {
     pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Core, M)) -> Handle<M> {
         let (handle, mailbox) = mailbox();
         if !self.closed {
-            mailbox.shared.attach(&self.bell);
+            mailbox.shared.attach(self.bell());
             self.inboxes.push(Box::new(Own { mailbox, act }));
         }
         handle
@@ -425,5 +425,21 @@ impl Reactor {
                 mail.owed |= inbox.deliver(&mut self.handlers, &mut self.core);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Kernel, Selector};
+
+    #[test]
+    fn what_is_posted_to_the_reactor_itself_ends_its_wait() {
+        let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
+        let mut mail = Mail::new(selector.add_waker(1).unwrap());
+        let handle = mail.own(|_, ()| {});
+        assert_eq!(mail.sleep(None), None);
+        handle.post(()).unwrap();
+        assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
     }
 }
