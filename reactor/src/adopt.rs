@@ -68,6 +68,8 @@ impl Reactor {
         session: H::Session,
     ) -> io::Result<ConnId> {
         self.handlers.get(handler);
+        // Its deadlines count from now, not from the turn before.
+        self.core.read_clock();
         let socket = self.core.kernel.adopt_stream(stream.into())?;
         let id = self.core.adopt_stream(socket, handler.index, limits);
         let id = id.inspect_err(|_| self.core.kernel.close(socket))?;
@@ -103,5 +105,44 @@ impl Core {
             self.groups.push(Group::of_adopted(limits.clone()));
         }
         Ok(group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::deadlines::{is_due, tick_of};
+    use crate::{Context, Input};
+
+    struct Silent;
+
+    impl Handler for Silent {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+    }
+
+    #[test]
+    fn deadlines_that_begin_between_turns_count_from_then() {
+        // In ticks.
+        const HOUR: u32 = 220_000;
+        let mut reactor = Reactor::new().unwrap();
+        let silent = reactor.register(Silent);
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        // As if the last turn had been so long ago.
+        reactor.core.tick = reactor.core.tick.wrapping_sub(HOUR);
+        let id = reactor.adopt(ours, silent, &Limits::default(), ()).unwrap();
+        let is_over = |reactor: &Reactor| {
+            let c = reactor.core.find(id).expect("an adopted connection");
+            let (due, _) = reactor.core.first_deadline(c).expect("it may not be idle for ever");
+            is_due(due, tick_of(reactor.core.kernel.monotonic()))
+        };
+        assert!(!is_over(&reactor), "idle before its first turn");
+        reactor.core.tick = reactor.core.tick.wrapping_sub(HOUR);
+        reactor.peer(id).set_deadline(Some(Duration::from_secs(60)));
+        assert!(!is_over(&reactor), "its own deadline has passed when it is set");
     }
 }

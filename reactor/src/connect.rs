@@ -172,6 +172,8 @@ impl Reactor {
     /// A connection, between the turns of the reactor: to send to one that was just asked for. See
     /// [`Turn::peer`].
     pub fn peer(&mut self, id: ConnId) -> Peer<'_> {
+        // What it sets counts from now, not from the turn before.
+        self.core.read_clock();
         self.core.peer(id)
     }
 
