@@ -191,10 +191,11 @@ impl Listener {
     /// as many connections as the queue could hold has come too late.
     pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         self.ready = true;
-        if let Source::Landing(landing) = &mut self.source {
-            landing.refuse();
-        }
-        for _ in 0..self.backlog.div_ceil(self.accept_budget).max(1) {
+        let most = match &mut self.source {
+            Source::Socket(..) => self.backlog as usize,
+            Source::Landing(landing) => landing.refuse(),
+        };
+        for _ in 0..most.div_ceil(self.accept_budget as usize).max(1) {
             if self.wait(core) == Some(0) {
                 self.accept(core, opened);
             }

@@ -100,8 +100,9 @@ impl Landing {
         self.taken.pop_front().and_then(InFlight::arrive)
     }
 
-    /// Lets nothing more come. What is on its way is there now.
-    pub(crate) fn refuse(&mut self) {
+    /// Lets nothing more come. What was on its way is there now; says how much that is.
+    pub(crate) fn refuse(&mut self) -> usize {
         self.taken.extend(self.lane.0.close());
+        self.taken.len()
     }
 }

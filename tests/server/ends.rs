@@ -102,6 +102,37 @@ fn a_handler_that_stops_stops_all_threads() {
 }
 
 #[test]
+fn what_was_passed_to_a_thread_is_served_when_the_server_stops() {
+    let _alone = alone();
+    let listen = Listen { backlog: 8, accept_budget: 1, ..Listen::default() };
+    let mut server = threads(2, Spread::Passed);
+    let listener = server.listen(ANY_PORT, &listen).unwrap();
+    let (go, gone) = channel();
+    let (served, gone) = (listener.clone(), Mutex::new(gone));
+    let server = Running::start(server, &listener, move |shard| {
+        let teller = Teller(shard.index() as u8);
+        let teller = shard.register(teller);
+        shard.serve(&served, teller)?;
+        if shard.index() == 1 {
+            gone.lock().unwrap().recv().unwrap();
+        }
+        Ok(())
+    });
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(server.open().1, 0);
+        waiting.push(server.connect());
+    }
+    // Accepted after all of them.
+    assert_eq!(server.open().1, 0);
+    server.stopper.stop().unwrap();
+    go.send(()).unwrap();
+    assert!(waiting.iter_mut().all(|client| byte(client) == 1));
+    drop(waiting);
+    server.wait().unwrap();
+}
+
+#[test]
 fn a_server_that_was_stopped_before_it_runs_ends_at_once() {
     let _alone = alone();
     for count in [1, 3] {
