@@ -223,8 +223,8 @@ impl Turn<'_> {
 }
 
 fn check<H: Handler>(core: &Core, connector: Connector<H>) {
-    let kind = core.connecting.kind(connector.index);
-    assert!(kind == Some(TypeId::of::<H>()), "a connector of another reactor");
+    let known = core.connecting.has(connector.index, connector.handler);
+    assert!(known, "a connector of another reactor");
 }
 
 fn connect<H: Handler>(

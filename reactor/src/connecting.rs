@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::connection::{Flags, Phase};
 use crate::deadlines::{is_due, ticks};
 use crate::dispatch::Handlers;
-use crate::handler::{ConnId, Reason};
+use crate::handler::{ConnId, Handler, HandlerId, Reason};
 use crate::reactor::Reactor;
 use crate::resolver::Resolver;
 use crate::state::{Core, token};
@@ -83,9 +83,11 @@ impl Connecting {
         (self.connectors.len() - 1) as u16
     }
 
-    /// The type of handler that a connector is for.
-    pub(crate) fn kind(&self, connector: u16) -> Option<TypeId> {
-        self.connectors.get(usize::from(connector)).map(|settings| settings.kind)
+    /// Whether a connector is one of this reactor, for the handler that is so named.
+    pub(crate) fn has<H: Handler>(&self, connector: u16, handler: HandlerId<H>) -> bool {
+        self.connectors.get(usize::from(connector)).is_some_and(|settings| {
+            settings.kind == TypeId::of::<H>() && settings.handler == handler.index
+        })
     }
 
     /// Whether a connection is to be closed when it is made.

@@ -497,6 +497,25 @@ fn a_connector_of_another_reactor_is_noticed() {
 }
 
 #[test]
+fn a_connector_of_another_reactor_costs_only_the_connection_that_used_it() {
+    let mut other = sluicegate_reactor::Reactor::new().unwrap();
+    other.register(Probe::echo());
+    let handler = other.register(Probe::echo());
+    // It has the number of the harness's own one, but is for another handler of that type.
+    let connector = other.connector(handler, &Connect::default());
+    let mut h = harness(&Connect::default(), |_| {
+        Probe::new(move |cx, call, _| match call {
+            Call::Data(_) => drop(cx.connect(connector, upstream(), 7)),
+            call => call.by_default(cx),
+        })
+    });
+    let (client, bystander) = (h.open(), h.open());
+    h.feed(client, b"x");
+    assert_eq!(log(&mut h), ["0 open", "1 open", "0 data x", "0 close Panicked"]);
+    assert_eq!(h.state(bystander), State::Open);
+}
+
+#[test]
 fn what_is_in_the_making_hears_of_the_end_when_it_is_ready() {
     let mut h = Harness::new(Probe::new(|cx, call, _| match call {
         Call::Data(_) => cx.stop(),
