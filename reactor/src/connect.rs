@@ -152,10 +152,8 @@ impl Reactor {
         connect: &Connect,
     ) -> Connector<H> {
         assert!(self.handlers.has(handler.index), "an id of another reactor");
-        let core = &mut self.core;
-        let group = u16::try_from(core.groups.len()).expect("at most 65,536 groups");
-        core.groups.push(Group::of_connector(connect.limits.clone()));
-        let index = core.connecting.add(Settings {
+        let group = self.core.add_group(Group::of_connector(connect.limits.clone()));
+        let index = self.core.connecting.add(Settings {
             group,
             handler: handler.index,
             kind: TypeId::of::<H>(),

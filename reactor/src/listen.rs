@@ -82,8 +82,8 @@ impl Reactor {
     /// What `bind(2)` and `listen(2)` say, with the address in the text.
     ///
     /// # Panics
-    /// With more than 65,536 listeners in one reactor, and with a handler's id of another reactor
-    /// that has more handlers than this one.
+    /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
+    /// another reactor that has more handlers than this one.
     pub fn listen<H: Handler>(
         &mut self,
         address: impl ToSocketAddrs,
@@ -248,8 +248,8 @@ impl Reactor {
         handler: HandlerId<H>,
     ) -> ListenerId {
         let id = self.next_listener(handler);
-        let place = (handler.index, self.core.groups.len() as u16);
-        self.core.groups.push(Group::of_listener(listen));
+        let group = self.core.add_group(Group::of_listener(listen));
+        let place = (handler.index, group);
         self.listeners.push(Listener::new(source, address, place, listen));
         ListenerId(id)
     }

@@ -118,6 +118,13 @@ impl Core {
         &self.groups[group as usize].limits
     }
 
+    /// Takes in a group of connections.
+    pub(crate) fn add_group(&mut self, group: Group) -> u16 {
+        let index = u16::try_from(self.groups.len()).expect("at most 65,536 groups");
+        self.groups.push(group);
+        index
+    }
+
     /// Takes up a socket: registers it and gives it a place.
     pub(crate) fn adopt(
         &mut self,

@@ -532,6 +532,17 @@ fn what_is_in_the_making_hears_of_the_end_when_it_is_ready() {
 }
 
 #[test]
+#[should_panic(expected = "at most 65,536 groups")]
+fn a_listener_after_too_many_connectors_does_not_get_the_limits_of_another() {
+    let mut reactor = sluicegate_reactor::Reactor::new().unwrap();
+    let handler = reactor.register(Probe::echo());
+    for _ in 0..65_536 {
+        reactor.connector(handler, &Connect::default());
+    }
+    let _ = reactor.listen("127.0.0.1:0", &Listen::default(), handler);
+}
+
+#[test]
 #[should_panic(expected = "reserved, and not installed yet")]
 fn a_handler_that_is_not_installed_cannot_connect() {
     let mut reactor = sluicegate_reactor::Reactor::new().unwrap();
