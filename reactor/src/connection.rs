@@ -101,9 +101,28 @@ impl Flags {
     pub(crate) const YIELDED: Flags = Flags(4096);
     /// Owed: `on_ready`, before anything else.
     pub(crate) const OWES_READY: Flags = Flags(8192);
-
     /// Owed: `on_stop`.
     pub(crate) const OWES_STOP: Flags = Flags(16384);
+
+    /// All of them, each one bit of sixteen: if all bits are there, no two are the same.
+    const ALL: [Flags; 16] = [
+        Flags::PAUSED,
+        Flags::FULL,
+        Flags::END_READ,
+        Flags::SHUTDOWN,
+        Flags::SHUT,
+        Flags::SESSION,
+        Flags::LISTED,
+        Flags::WANTS_DRAIN,
+        Flags::WROTE,
+        Flags::UNIX,
+        Flags::OWES_DRAIN,
+        Flags::OWES_KEPT,
+        Flags::OWES_EOF,
+        Flags::YIELDED,
+        Flags::OWES_READY,
+        Flags::OWES_STOP,
+    ];
 
     pub(crate) fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
@@ -124,6 +143,15 @@ impl Flags {
         had
     }
 }
+
+const _: () = {
+    let (mut bits, mut index) = (0, 0);
+    while index < Flags::ALL.len() {
+        bits |= Flags::ALL[index].0;
+        index += 1;
+    }
+    assert!(bits == u16::MAX);
+};
 
 impl Connection {
     pub(crate) fn new(socket: Fd, generation: u32, group: u16, handler: u8, tick: u32) -> Self {
