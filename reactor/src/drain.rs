@@ -79,8 +79,8 @@ impl Reactor {
         self.stopper.clone().expect("a reactor in a harness is stopped by its test")
     }
 
-    /// Makes SIGINT and SIGTERM stop this reactor. One that comes while it is stopping ends the
-    /// process at once. Asking again changes nothing.
+    /// Makes SIGINT and SIGTERM stop this reactor. One that comes while it is stopping, or has
+    /// stopped, ends the process at once, whatever else runs in it. Asking again changes nothing.
     ///
     /// # Errors
     /// What installing the signal handlers says (`sigaction(2)`).

@@ -206,8 +206,8 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Makes SIGINT and SIGTERM stop all threads. One that comes while they are stopping ends the
-    /// process at once. Asking again changes nothing.
+    /// Makes SIGINT and SIGTERM stop all threads. One that comes while they are stopping, or have
+    /// stopped, ends the process at once, whatever else runs in it. Asking again changes nothing.
     ///
     /// # Errors
     /// What installing the signal handlers says (`sigaction(2)`).
