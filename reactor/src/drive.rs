@@ -16,6 +16,7 @@ impl Reactor {
         let (group, phase) = match self.core.get_mut(index) {
             Some(c) if c.phase != Phase::Gone => {
                 c.flags.set(Flags::LISTED);
+                c.flags.clear(Flags::YIELDED);
                 (c.group, c.phase)
             }
             _ => return,
@@ -30,7 +31,7 @@ impl Reactor {
         while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
         }
-        if self.tell_of_stop(index) {
+        if self.core.draining && self.tell_of_stop(index) {
             self.core.flush(index, &mut output);
         }
         self.settle(index);
@@ -49,13 +50,12 @@ impl Reactor {
         if !c.is_open() {
             return false;
         }
-        if input.is_used_up() {
+        if input.is_used_up() || c.flags.has(Flags::YIELDED) {
             self.core.ledger.budget_stops += u64::from(c.is_owed());
             return false;
         }
         input.calls -= 1;
         c.flags.clear(Flags::WROTE);
-        c.flags.clear(Flags::YIELDED);
         if c.flags.take(Flags::OWES_READY) {
             self.call(index, |handler, core, slot| handler.ready(core, index, slot));
         } else if c.owes_drain() {
@@ -74,9 +74,6 @@ impl Reactor {
             }
         } else {
             return false;
-        }
-        if self.core.get(index).is_some_and(|c| c.flags.has(Flags::YIELDED)) {
-            input.calls = 0;
         }
         true
     }
