@@ -123,6 +123,7 @@ fn pipelined_answers_through_interrupted_calls_are_exact() {
             assert_eq!((head.status, &body[..]), (200, &b"Hello, World!"[..]));
         }
     }
+    drop(client);
     assert_injected(&traced.end(), &calls);
 }
 
@@ -165,6 +166,7 @@ fn a_refusal_in_front_of_an_edge_loses_nothing() {
         let mut answer = [0; 20];
         stream.read_exact(&mut answer).expect("as many bytes");
         assert_eq!(&answer, b"refused and repeated", "{call}");
+        drop(stream);
         traced.end();
     }
     let Some(traced) = faulty(&["accept4"], fault, "echo", &[]) else { return };
@@ -172,6 +174,7 @@ fn a_refusal_in_front_of_an_edge_loses_nothing() {
     wait_until_injected(&traced);
     echo(&mut traced.server.connect(), b"the second");
     echo(&mut first, b"the first");
+    drop(first);
     traced.end();
 }
 
@@ -190,6 +193,7 @@ fn a_failed_receive_or_send_costs_its_own_connection_only() {
         assert_eq!(until_over(&hit), b"", "{call} {error}");
         echo(&mut other, b"not concerned");
         echo(&mut traced.server.connect(), b"nor is this");
+        drop(other);
         assert_injected(&traced.end(), &[call]);
     }
 }
@@ -237,6 +241,7 @@ fn a_request_for_termination_in_the_middle_of_any_call_ends_with_success() {
             }
             streams.push(stream);
         }
+        drop(streams);
         traced.ended();
     }
 }

@@ -92,6 +92,7 @@ fn an_echo_is_one_wait_one_receive_and_one_send() {
         exchange(&mut stream, &noise(size, 1));
     }
     exchange(&mut stream, b"mark-end");
+    drop(stream);
     let calls = calls(traced);
     let steady = between(&calls, "mark-begin", "mark-end");
     // One more wait: for the mark.
@@ -113,6 +114,7 @@ fn messages_that_come_together_share_one_wait() {
     traced.server.signal("CONT");
     streams.iter_mut().for_each(|s| s.read_exact(&mut [0; 7]).expect("as many bytes"));
     exchange(&mut streams[0], b"mark-end");
+    drop(streams);
     let calls = calls(traced);
     let steady = between(&calls, "mark-begin", "mark-end");
     let expected = [("recvfrom", CLIENTS), ("send", CLIENTS), ("wait", 2)];
@@ -163,6 +165,7 @@ fn requests(flags: &[&str], len: usize, expected: impl Fn(&[Call]) -> Result<(),
         }
         client.get(&format!("/mark?end-{series}-"));
     }
+    drop(client);
     let calls = calls(traced);
     let outcomes = (0..SERIES).map(|series| {
         let (begin, end) = (format!("mark?begin-{series}-"), format!("mark?end-{series}-"));

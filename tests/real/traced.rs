@@ -39,7 +39,8 @@ impl Traced {
         fs::read_to_string(&self.trace).expect("a trace of characters")
     }
 
-    /// Ends the example, which must succeed; all that was traced.
+    /// Ends the example, which must succeed; all that was traced. Clients should have closed before:
+    /// for each that has not, it waits.
     pub(crate) fn end(mut self) -> String {
         self.server.signal("TERM");
         self.ended()
