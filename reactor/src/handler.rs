@@ -150,7 +150,8 @@ pub enum Sent {
     /// Taken, but the queue is now full: its connection stops reading, and
     /// [`on_drain`](Handler::on_drain) follows. Whoever can should wait for that.
     Full,
-    /// Not taken: the connection is closing or gone, or its sending side has ended.
+    /// Not taken: the connection is closing or gone, or its sending side has ended. If it has failed
+    /// over this very send, a part may have left before.
     Gone,
 }
 

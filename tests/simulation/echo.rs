@@ -5,6 +5,7 @@ use sluicegate_reactor::testing::{Sim, Simulation};
 use sluicegate_reactor::{Context, Limits, Listen};
 
 use crate::noise;
+use crate::watched::Watched;
 
 const ADDRESS: &str = "10.0.0.1:7";
 
@@ -25,7 +26,7 @@ impl Protocol for Echo {
 
 fn serve(sim: &mut Sim, listen: &Listen) {
     sim.reactor(|reactor| {
-        let echo = reactor.register(Raw(Echo));
+        let echo = reactor.register(Watched::new(Raw(Echo)));
         reactor.listen(ADDRESS, listen, echo).expect("the address is free");
     });
 }

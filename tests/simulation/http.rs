@@ -1,5 +1,7 @@
 //! Files by HTTP: every answer whole, exact and in order.
 
+use std::time::Duration;
+
 use sluicegate_protocols::http::Http;
 use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::testing::simulation::{Client, End};
@@ -78,4 +80,56 @@ fn pipelined_requests_are_answered_exactly_and_in_order() {
             check(&client, &sizes);
         }
     });
+}
+
+#[test]
+fn files_that_change_while_they_are_sent_are_exact_or_cut() {
+    Simulation::new().run(|sim| {
+        serve(sim);
+        let all = (0..1 + sim.below(5)).map(|_| {
+            let sizes: Vec<_> = (0..sim.below(6)).map(|_| SIZES[sim.below(5)]).collect();
+            let requests: String = sizes.iter().map(|size| get(*size)).collect();
+            sim.client(ADDRESS).sends(requests).finishes()
+        });
+        let all: Vec<_> = all.collect();
+        for _ in 0..3 {
+            let (from, to) = (SIZES[sim.below(5)], sim.below(2));
+            let when = Duration::from_micros(sim.below(30_000) as u64);
+            sim.after(when, move |sim| {
+                let path = format!("/www/{from}");
+                match to {
+                    0 => sim.files().truncate(path, from / 3, 1),
+                    _ => sim.files().put_file(path, &noise(from + 1000), 1),
+                }
+            });
+        }
+        sim.run();
+        for client in all {
+            check_what_came(&client);
+        }
+    });
+}
+
+/// Asserts that the answers are whole and of the right bytes, except for the last one of a
+/// connection that was cut and looks it.
+fn check_what_came(client: &Client) {
+    let received = client.received();
+    let mut rest = &received[..];
+    while let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") {
+        let (head, body) = rest.split_at(end + 4);
+        let head = std::str::from_utf8(head).expect("characters");
+        let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let len: usize = len.and_then(|len| len.parse().ok()).expect("a length");
+        let there = body.len().min(len);
+        if head.starts_with("HTTP/1.1 200 OK\r\n") {
+            assert!(body[..there] == noise(len)[..there], "an answer of {len} bytes is not exact");
+        }
+        rest = &body[there..];
+        if there < len {
+            assert_eq!(client.end(), End::Reset, "{client:?}");
+        }
+    }
+    if !rest.is_empty() {
+        check_cut(client, rest);
+    }
 }

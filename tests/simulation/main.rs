@@ -2,8 +2,15 @@
 //! scenario runs once for each of 200 seeds; `SLUICEGATE_SEEDS` says otherwise.
 #![cfg(feature = "testing")]
 
+mod chat;
+mod connect;
+mod drain;
 mod echo;
+mod hand_over;
 mod http;
+mod lines;
+mod messages;
+mod watched;
 
 /// Bytes of which each part looks different.
 fn noise(len: usize) -> Vec<u8> {

@@ -82,15 +82,15 @@
 //!
 //! A seed that fails is run again, and the panic ends with what led to it and the command that
 //! repeats it; with `SLUICEGATE_SEED` in the environment a run writes all of its trace to standard
-//! error. Each line is a call of the kernel or what a client does, with its virtual time in seconds,
-//! who made it, and whether a fault decided how it went:
+//! error. Each line is a call of the kernel, or what arrives from a client (`>`) and at one (`<`),
+//! with its virtual time in seconds and whether a fault decided how it went:
 //!
 //! ```text
 //!    0.003177  client 1   connects to 10.0.0.1:7 from 127.0.0.1:32768
 //!    0.003190  reactor 0  wait = 3 READ
 //!    0.003190  reactor 0  accept(3) = 4 from 127.0.0.1:32768
 //!    0.003190  reactor 0  accept(3) = EMFILE   <- fault
-//!    0.003207  client 1   5 bytes of it arrive "hello"
+//!    0.003207  client 1   > 5 bytes "hello"
 //!    0.003214  reactor 0  wait = 4 READ|WRITE
 //!    0.003214  reactor 0  recv(4, 524288) = 2 "he"   <- fault
 //! ```

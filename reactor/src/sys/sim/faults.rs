@@ -44,8 +44,8 @@ pub struct Faults {
     pub aborted: f64,
     /// An accept or a connect fails with `EMFILE` or `ENFILE`.
     pub exhausted: f64,
-    /// So does opening a file or directory. What a handler says then is its own affair: with this
-    /// fault its answers are not always the same.
+    /// So does [opening](crate::fs::Dir::open) what is in a directory. What a handler says then is
+    /// its own affair: with this fault its answers are not always the same.
     pub open: f64,
     /// A connection that a reactor asks for is refused.
     pub refused: f64,

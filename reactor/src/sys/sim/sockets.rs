@@ -100,9 +100,13 @@ impl World {
         state.fault_in_recv(stream, buffer.len());
         let count = state.streams[stream].recv(buffer);
         state.settle(stream);
-        let data = count.as_ref().map_or(&[][..], |count| &buffer[..*count]);
-        let (room, said) = (buffer.len(), Said(&count));
-        state.note(format_args!("recv({socket}, {room}) = {said} {}", Shown(data)));
+        match count {
+            Ok(count @ 1..) => {
+                let data = Shown(&buffer[..count]);
+                state.note(format_args!("recv({socket}, {}) = {count} {data}", buffer.len()));
+            }
+            _ => state.note(format_args!("recv({socket}, {}) = {}", buffer.len(), Said(&count))),
+        }
         count
     }
 

@@ -324,24 +324,24 @@ impl Inner {
             return;
         }
         if far_end.state() == State::Closed && matches!(piece, Piece::Bytes(_) | Piece::Urgent) {
-            world.note("what it has sent finds the socket closed, and is answered by a reset");
+            world.note("> too late: the socket is closed, and a reset is the answer");
             return far_end.is_answered_by_reset();
         }
         match piece {
             Piece::Bytes(bytes) => {
-                world.note(format_args!("{} bytes of it arrive {}", bytes.len(), Shown(&bytes)));
+                world.note(format_args!("> {} bytes {}", bytes.len(), Shown(&bytes)));
                 far_end.send(&bytes);
             }
             Piece::Urgent => {
-                world.note("an urgent byte of it arrives");
+                world.note("> urgent byte");
                 far_end.send_urgent();
             }
             Piece::Finish => {
-                world.note("its end arrives");
+                world.note("> end");
                 far_end.finish();
             }
             Piece::Reset => {
-                world.note("its reset arrives");
+                world.note("> reset");
                 far_end.reset();
             }
         }
@@ -368,17 +368,17 @@ impl Inner {
         let most = if self.slow { 1 + dice.below(LITTLE) } else { usize::MAX };
         let bytes = if lost { Vec::new() } else { far_end.take_some(most.min(wanted)) };
         if !bytes.is_empty() {
-            world.note(format_args!("receives {} bytes {}", bytes.len(), Shown(&bytes)));
+            world.note(format_args!("< {} bytes {}", bytes.len(), Shown(&bytes)));
             let before = self.received.len();
             self.received.extend(bytes);
             self.compare(before);
         }
         let left = far_end.untaken();
         if reset && (lost || left == 0 || wanted == 0) {
-            world.note("sees a reset");
+            world.note("< reset");
             self.end = End::Reset;
         } else if left == 0 && matches!(far_end.state(), State::Shut | State::Closed) {
-            world.note("sees the end");
+            world.note("< end");
             self.end = End::Finished;
         }
         // What is left of what it wants is something new.

@@ -139,6 +139,7 @@ fn message(failure: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Context, Handler, Input, Listen};
 
     /// A scenario of nothing that says what it was dealt.
     fn dealt(seed: u64) -> usize {
@@ -171,6 +172,36 @@ mod tests {
         assert!(text.contains(" fails: the dice are against it\n"), "{text}");
         assert!(text.contains("SLUICEGATE_SEED="), "{text}");
         assert!(text.contains("a_seed_that_fails_is_reported"), "{text}");
+    }
+
+    struct Echo;
+
+    impl Handler for Echo {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+            cx.send(input.take());
+        }
+    }
+
+    #[test]
+    fn a_seed_leads_to_the_same_trace_again() {
+        let scenario = |sim: &mut Sim| {
+            sim.reactor(|reactor| {
+                let echo = reactor.register(Echo);
+                reactor.listen("10.0.0.1:7", &Listen::default(), echo).expect("it is free");
+            });
+            for _ in 0..5 {
+                sim.client("10.0.0.1:7").sends([7; 5000]).finishes().expects([7; 5000]);
+            }
+        };
+        for seed in 0..20 {
+            let (first, result) = Simulation::new().run_seed(seed, Mode::Kept, &scenario);
+            result.expect("nothing is lost");
+            let (second, _) = Simulation::new().run_seed(seed, Mode::Kept, &scenario);
+            assert!(first.lines().count() > 20, "{first}");
+            assert_eq!(first, second);
+        }
     }
 
     #[test]

@@ -1,0 +1,95 @@
+//! A handler that sees to it that another one is called as was promised.
+
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Timeout, Turn};
+
+/// Calls the handler in it, and asserts that a session is only called about with its own
+/// connection, and closed in the end.
+pub(crate) struct Watched<H> {
+    pub(crate) inner: H,
+    open: usize,
+}
+
+/// A session, and the connection it belongs to: none before it is known which.
+pub(crate) struct Session<S> {
+    inner: S,
+    id: Option<ConnId>,
+}
+
+impl<S> From<S> for Session<S> {
+    /// One that comes along with its connection.
+    fn from(inner: S) -> Session<S> {
+        Session { inner, id: None }
+    }
+}
+
+impl<H: Handler> Watched<H> {
+    pub(crate) fn new(inner: H) -> Watched<H> {
+        Watched { inner, open: 0 }
+    }
+
+    fn check(&mut self, id: ConnId, session: &mut Session<H::Session>) {
+        if session.id.is_none() {
+            self.open += 1;
+        }
+        assert_eq!(*session.id.get_or_insert(id), id, "called with the session of another");
+    }
+}
+
+impl<H: Handler> Handler for Watched<H> {
+    type Session = Session<H::Session>;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session {
+        self.open += 1;
+        Session { id: Some(cx.id()), inner: self.inner.on_open(cx) }
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.check(cx.id(), session);
+        self.inner.on_ready(cx, &mut session.inner);
+    }
+
+    fn on_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        input: &mut Input<'_>,
+    ) {
+        self.check(cx.id(), session);
+        assert!(!input.is_empty() && cx.wants_input(), "data that nobody waits for");
+        self.inner.on_data(cx, &mut session.inner, input);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.check(cx.id(), session);
+        self.inner.on_drain(cx, &mut session.inner);
+    }
+
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.check(cx.id(), session);
+        self.inner.on_eof(cx, &mut session.inner);
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
+        self.check(cx.id(), session);
+        self.inner.on_timeout(cx, &mut session.inner, which);
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.check(cx.id(), session);
+        self.inner.on_stop(cx, &mut session.inner);
+    }
+
+    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, mut session: Self::Session, why: Reason) {
+        self.check(id, &mut session);
+        self.open -= 1;
+        self.inner.on_close(cx, id, session.inner, why);
+    }
+}
+
+impl<H> Drop for Watched<H> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.open, 0, "sessions that were never closed");
+        }
+    }
+}
