@@ -87,6 +87,12 @@ impl Stage {
     }
 }
 
+impl Default for Session {
+    fn default() -> Session {
+        Session::new()
+    }
+}
+
 /// What became of a look at the input.
 enum Step {
     /// Something was finished; there may be more.
@@ -101,15 +107,13 @@ impl<S: Service> Handler for Http<S> {
     type Session = Session;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
-        let peer = || cx.peer_address().ok().and_then(|address| address.ip_and_port());
-        let journal = self.service.wants_log().then(|| Journal::new(peer()));
-        Session {
-            stage: Stage::start(),
-            requests: 0,
-            timed: false,
-            last: false,
-            journal: journal.map(Box::new),
-        }
+        let mut session = Session::new();
+        self.begin_journal(cx, &mut session);
+        session
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        self.begin_journal(cx, session);
     }
 
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
@@ -181,6 +185,13 @@ impl<M, S: Service + Receive<M>> Receive<M> for Http<S> {
 }
 
 impl<S: Service> Http<S> {
+    fn begin_journal(&self, cx: &Context<'_>, session: &mut Session) {
+        if self.service.wants_log() {
+            let peer = cx.peer_address().ok().and_then(|address| address.ip_and_port());
+            session.journal = Some(Box::new(Journal::new(peer)));
+        }
+    }
+
     /// Looks through the input, as far as there is something to do and others need not wait.
     fn look(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
         for _ in 0..PER_TURN {
@@ -333,6 +344,13 @@ impl<S: Service> Http<S> {
 }
 
 impl Session {
+    /// For a connection that another handler [hands over](Context::hand_over): after a preface, or
+    /// when its first bytes have shown that it speaks HTTP.
+    #[must_use]
+    pub fn new() -> Session {
+        Session { stage: Stage::start(), requests: 0, timed: false, last: false, journal: None }
+    }
+
     /// Lets the deadline run, unless it does: what trickles in does not move it.
     #[inline]
     fn start_clock(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {

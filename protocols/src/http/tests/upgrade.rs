@@ -1,10 +1,10 @@
 //! A service can change the protocol of a connection, where its client has offered that.
 
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
-use sluicegate_reactor::{Context, HandlerId, Listen};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor};
 
-use super::{answers, field, split_head};
-use crate::http::{Answered, Http, Record, Reply, Request, Service};
+use super::{Probe, answers, field, split_head};
+use crate::http::{Answered, Http, Record, Reply, Request, Service, Session};
 use crate::raw::{Protocol, Raw};
 
 struct Shout;
@@ -127,4 +127,34 @@ fn a_change_while_the_reactor_stops_is_the_new_protocols_to_end() {
         assert_eq!(rest, b"(ready)(stopped)", "split at {split}");
         assert_eq!(h.state(client), State::Shut, "split at {split}");
     }
+}
+
+#[test]
+fn a_connection_can_be_handed_over_to_http_behind_a_preface() {
+    /// Takes three bytes.
+    struct Preface {
+        http: HandlerId<Http<Probe>>,
+    }
+
+    impl Handler for Preface {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+            if input.len() >= 3 {
+                input.consume(3);
+                cx.hand_over(self.http, Session::new());
+            }
+        }
+    }
+
+    let make = || {
+        let build = |reactor: &mut Reactor| {
+            let http = reactor.register(Http::new(Probe));
+            reactor.register(Preface { http })
+        };
+        Harness::build(&Listen::default(), |_| {}, build)
+    };
+    let outcome = same_at_every_split(make, "hi\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(answers(&outcome.sent), ["200 Get /a h"]);
+    assert_eq!(outcome.state, State::Open);
 }
