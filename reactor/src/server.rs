@@ -25,6 +25,7 @@
 use std::any::Any;
 use std::io;
 use std::net::ToSocketAddrs;
+use std::ops::Range;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -299,6 +300,7 @@ impl Server {
         let first_error = Mutex::new(None);
         let run = |index, part| {
             if let Err(error) = self.run_shard(index, part, &make) {
+                self.abandon(index..index + 1);
                 self.fail(index, &error, &first_error);
             }
         };
@@ -308,6 +310,7 @@ impl Server {
             for (index, part) in parts {
                 let builder = thread::Builder::new().name(thread_name(index));
                 if let Err(error) = builder.spawn_scoped(scope, move || run(index, part)) {
+                    self.abandon(index..self.options.threads);
                     self.fail(index, &error, &first_error);
                     break;
                 }
@@ -370,6 +373,14 @@ impl Server {
                 io::ErrorKind::InvalidInput,
                 format!("{} is not served", entry.address),
             )),
+        }
+    }
+
+    /// Closes what threads have not taken and never will: the others may take a while to end, and
+    /// meanwhile connections would wait for nobody.
+    fn abandon(&self, threads: Range<usize>) {
+        for thread in threads {
+            self.entries.iter().for_each(|entry| drop(entry.take(thread)));
         }
     }
 

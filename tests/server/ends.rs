@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use sluicegate_reactor::{Listen, Spread};
+use sluicegate_reactor::{Context, Handler, Input, Listen, Spread};
 
 use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, has_ended, threads};
 
@@ -85,6 +85,51 @@ fn a_thread_that_leaves_a_listener_unserved_is_an_error() {
         let error = error.expect_err("one thread does not serve").to_string();
         assert_eq!(error, format!("reactor-1: {} is not served", listener.address()));
     }
+}
+
+/// Says one byte, and ends when it hears one, not when the server stops.
+struct Stubborn;
+
+impl Handler for Stubborn {
+    type Session = ();
+
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        cx.send("x");
+    }
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        input.take();
+        cx.close();
+    }
+
+    fn on_stop(&mut self, _: &mut Context<'_>, (): &mut ()) {}
+}
+
+#[test]
+fn what_a_thread_that_fails_does_not_serve_ends_before_the_other_threads() {
+    let _alone = alone();
+    let mut server = threads(2, Spread::Passed);
+    let listener = server.listen(ANY_PORT, &Listen::default()).unwrap();
+    let (go, gone) = channel();
+    let (served, gone) = (listener.clone(), Mutex::new(gone));
+    let server = Running::start(server, &listener, move |shard| {
+        if shard.index() == 1 {
+            gone.lock().unwrap().recv().unwrap();
+            return Err(ErrorKind::NotFound.into());
+        }
+        let stubborn = shard.register(Stubborn);
+        shard.serve(&served, stubborn).map(drop)
+    });
+    let (mut client, _) = server.open();
+    // For the thread that does not serve yet; passed on when the next one is served.
+    let mut waiting = server.connect();
+    drop(server.open());
+    go.send(()).unwrap();
+    assert!(has_ended(&mut waiting), "it waits for a thread that is gone");
+    client.write_all(b"x").unwrap();
+    assert!(has_ended(&mut client));
+    drop(client);
+    server.wait().expect_err("the second thread has failed");
 }
 
 #[test]
