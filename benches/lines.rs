@@ -3,7 +3,8 @@
 //! Contenders, on the same 256 KiB of lines of 16, 100 and 4,000 bytes:
 //!
 //! - `memchr`: all newlines by the iterator of that crate, the least that anybody can do;
-//! - `Splitter`: lines without their delimiters, with a maximum length; also where that is two bytes;
+//! - `Splitter`: lines without their delimiters, with a maximum length; also where that is two
+//!   bytes;
 //! - `Lines`: delivered by a reactor that receives them over loopback, with what the next one,
 //!   `Raw`, takes for the same bytes without looking at them.
 

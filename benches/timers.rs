@@ -1,8 +1,8 @@
 //! Timers of the reactor beside a sorted map of closures. Run with `cargo bench --bench timers`.
 //!
 //! Both hold 100,000 timers that are due in one to two minutes, at random times, and both read the
-//! clock for each timer they set. The map is ordered by time and number, has one box for each timer,
-//! and looks at exact times where the reactor looks at ticks.
+//! clock for each timer they set. The map is ordered by time and number, has one box for each
+//! timer, and looks at exact times where the reactor looks at ticks.
 //!
 //! - `set and cancel`: a timer at a random time among the others, and its end: what a request does
 //!   that is answered in time.

@@ -47,8 +47,8 @@ impl Server {
         self.run_with(parts, listen, describe, |shard, ()| make(shard))
     }
 
-    /// The same for handlers that post messages to each other. `make` gets the number of the thread,
-    /// and the handles of all others.
+    /// The same for handlers that post messages to each other. `make` gets the number of the
+    /// thread, and the handles of all others.
     #[allow(dead_code, reason = "each example has one of the two")]
     pub(crate) fn run_together<H: Handler + Receive<M>, M: Send + 'static>(
         &self,

@@ -5,9 +5,9 @@ use std::time::Duration;
 /// The delays between attempts: random, and longer on average the more attempts have failed.
 ///
 /// Each delay is drawn evenly from nothing up to a limit, which doubles with every failure until it
-/// is at the cap. ("Full jitter": clients that have lost the same server do not come back together.)
-/// It knows neither clock nor randomness; its owner waits, and [resets](Backoff::reset) it after a
-/// success.
+/// is at the cap. ("Full jitter": clients that have lost the same server do not come back
+/// together.) It knows neither clock nor randomness; its owner waits, and [resets](Backoff::reset)
+/// it after a success.
 ///
 /// ```
 /// use sluicegate_reactor::Backoff;

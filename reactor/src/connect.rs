@@ -1,8 +1,8 @@
 //! Connections to others: how they are asked for.
 //!
 //! A handler that connects has a [`Connector`], made for it before the reactor runs, and calls
-//! [`Turn::connect`], which returns at once with the name of the connection that will be. Everything
-//! else comes later: [`on_ready`](Handler::on_ready) when it is made, or
+//! [`Turn::connect`], which returns at once with the name of the connection that will be.
+//! Everything else comes later: [`on_ready`](Handler::on_ready) when it is made, or
 //! [`on_close`](Handler::on_close) with [`Reason::Unconnected`](crate::Reason::Unconnected), which
 //! gives the session back. Neither is ever called from inside `connect`.
 //!
@@ -197,9 +197,9 @@ impl Turn<'_> {
     /// Asks for a connection and returns its name at once.
     ///
     /// What is sent to it by that name from now on is queued, and leaves first when the connection
-    /// is made. [`close`](crate::Peer::close) lets it be made if something was sent, to deliver that;
-    /// else, as [`abort`](crate::Peer::abort) always does, it gives the attempt up. In every case
-    /// [`on_close`](Handler::on_close) gives the session back, once.
+    /// is made. [`close`](crate::Peer::close) lets it be made if something was sent, to deliver
+    /// that; else, as [`abort`](crate::Peer::abort) always does, it gives the attempt up. In every
+    /// case [`on_close`](Handler::on_close) gives the session back, once.
     ///
     /// The addresses of a name are looked up by another thread, and tried one after the other, in
     /// the order of RFC 8305, until one answers. If none does, the reason is that of the last.

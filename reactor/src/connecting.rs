@@ -280,7 +280,8 @@ impl Core {
         self.arm(index);
     }
 
-    /// Goes on after an attempt that failed: to the next address, unless this machine is at its end.
+    /// Goes on after an attempt that failed: to the next address, unless this machine is at its
+    /// end.
     fn attempt_failed(&mut self, index: u32, error: io::Error) {
         self.drop_attempted_socket(index);
         if let Some(attempt) = self.connecting.attempts.get(&index) {

@@ -114,8 +114,9 @@ impl<'a> Context<'a> {
         self.this().resume();
     }
 
-    /// Whether input is wanted right now: not paused, the queue not full, not closing, not handed over. A loop over
-    /// messages in one input should stop when this turns false; the rest is offered again later.
+    /// Whether input is wanted right now: not paused, the queue not full, not closing, not handed
+    /// over. A loop over messages in one input should stop when this turns false; the rest is
+    /// offered again later.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         let core = &self.turn.core;
@@ -129,10 +130,10 @@ impl<'a> Context<'a> {
         self.turn.core.limits(group)
     }
 
-    /// Ends this connection's part of the turn: what the callback leaves unconsumed is offered again
-    /// in the next turn, after others had theirs, whether more arrives or not. It is for handlers
-    /// that find more work in one input than they should do at a time; what is left because of it
-    /// is no overrun, and what was sent leaves now.
+    /// Ends this connection's part of the turn: what the callback leaves unconsumed is offered
+    /// again in the next turn, after others had theirs, whether more arrives or not. It is for
+    /// handlers that find more work in one input than they should do at a time; what is left
+    /// because of it is no overrun, and what was sent leaves now.
     pub fn yield_now(&mut self) {
         let index = self.index;
         self.turn.core.yield_now(index);
@@ -158,8 +159,8 @@ impl<'a> Context<'a> {
         self.this().set_deadline(after);
     }
 
-    /// Asks for one [`on_drain`](crate::Handler::on_drain) once everything sent so far and until then is
-    /// with the kernel: to produce the next part, or to note that an answer has left.
+    /// Asks for one [`on_drain`](crate::Handler::on_drain) once everything sent so far and until
+    /// then is with the kernel: to produce the next part, or to note that an answer has left.
     pub fn request_drain(&mut self) {
         let index = self.index;
         self.turn.core.request_drain(index);
@@ -264,7 +265,8 @@ impl Peer<'_> {
     }
 
     /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within
-    /// limits, until the peer has ended its direction, so that late input cannot destroy the answer.
+    /// limits, until the peer has ended its direction, so that late input cannot destroy the
+    /// answer.
     pub fn close(&mut self) {
         self.each(Core::close);
     }
@@ -274,10 +276,11 @@ impl Peer<'_> {
         self.each(Core::abort);
     }
 
-    /// Sets the connection's own deadline, so long from [`Turn::now`]; `None` clears it, and so does
-    /// [`close`](Peer::close). It is absolute: no traffic moves it. When it has passed
-    /// [`on_timeout`](crate::Handler::on_timeout) is called with [`Timeout::Own`](crate::Timeout::Own). The resolution is about
-    /// 17 ms, and it never comes early, except that 208 days are the longest.
+    /// Sets the connection's own deadline, so long from [`Turn::now`]; `None` clears it, and so
+    /// does [`close`](Peer::close). It is absolute: no traffic moves it. When it has passed
+    /// [`on_timeout`](crate::Handler::on_timeout) is called with
+    /// [`Timeout::Own`](crate::Timeout::Own). The resolution is about 17 ms, and it never comes
+    /// early, except that 208 days are the longest.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
         if let Some(index) = self.index {
             self.core.set_deadline(index, after);

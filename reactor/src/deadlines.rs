@@ -1,7 +1,7 @@
 //! Deadlines of connections: idle, write-stall and their own, all behind one entry in the wheel.
 //!
-//! Moving bytes only writes a tick into the connection. The wheel's entry is looked at when its time
-//! comes, and moved then to the first deadline there is.
+//! Moving bytes only writes a tick into the connection. The wheel's entry is looked at when its
+//! time comes, and moved then to the first deadline there is.
 
 use std::time::Duration;
 

@@ -6,11 +6,11 @@
 //!    that was accepted is served, one that is still in the queue would be reset;
 //! 2. receives once more on every connection, so that a request which has arrived before is not
 //!    taken for one that came too late;
-//! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) for every session that there is, once; one
-//!    that is being [connected](crate::Turn::connect) hears of it when it is ready;
+//! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) for every session that there is, once;
+//!    one that is being [connected](crate::Turn::connect) hears of it when it is ready;
 //! 4. goes on turning until no connection is left. All callbacks come as before, deadlines and
-//!    lingering closes included, and messages are delivered. Connections that begin meanwhile get no `on_stop`: whoever made
-//!    them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
+//!    lingering closes included, and messages are delivered. Connections that begin meanwhile get
+//!    no `on_stop`: whoever made them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
 //! 5. when the [time for it](Reactor::set_drain) is over, closes what is left with
 //!    [`Reason::Stopped`] and logs how many sessions that cut.
 

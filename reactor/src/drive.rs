@@ -91,8 +91,8 @@ impl Reactor {
         tell
     }
 
-    /// One `recv`: behind what was kept, or into the shared buffer. Says how many bytes there are to
-    /// deliver from that; `None` if it brought nothing.
+    /// One `recv`: behind what was kept, or into the shared buffer. Says how many bytes there are
+    /// to deliver from that; `None` if it brought nothing.
     fn receive(&mut self, index: u32) -> Option<usize> {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
@@ -268,8 +268,8 @@ impl Reactor {
         let Some(c) = self.core.get(index) else { return };
         match c.phase {
             Phase::Connecting if which != Timeout::Own => self.core.connecting_timed_out(index),
-            // It has used up its quantum, and hears first that it is ready. A deadline that can have
-            // passed meanwhile runs again.
+            // It has used up its quantum, and hears first that it is ready. A deadline that can
+            // have passed meanwhile runs again.
             Phase::Open if c.flags.has(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Open => {
                 self.call(index, |handler, core, slot| handler.timeout(core, index, slot, which));

@@ -1,8 +1,9 @@
-//! Files and directories as a server needs them: opened beneath a directory and never outside of it.
+//! Files and directories as a server needs them: opened beneath a directory and never outside of
+//! it.
 //!
-//! [`Fs`] comes from [`Reactor::fs`](crate::Reactor::fs) or [`Turn::fs`](crate::Turn::fs), so that a
-//! handler under test sees the files of the simulated kernel. A [`File`] is a cheap, counted handle
-//! of an open descriptor: a file cache and ten thousand outbound queues share one.
+//! [`Fs`] comes from [`Reactor::fs`](crate::Reactor::fs) or [`Turn::fs`](crate::Turn::fs), so that
+//! a handler under test sees the files of the simulated kernel. A [`File`] is a cheap, counted
+//! handle of an open descriptor: a file cache and ten thousand outbound queues share one.
 //!
 //! Opening, reading and listing may block on a slow disk.
 
@@ -73,7 +74,8 @@ impl Dir {
         Ok(File::new(kernel.clone(), fd))
     }
 
-    /// What is known of a name beneath the directory; symbolic links that stay beneath are followed.
+    /// What is known of a name beneath the directory; symbolic links that stay beneath are
+    /// followed.
     ///
     /// # Errors
     /// As [`open`](Dir::open), without the need for permission to read the file.

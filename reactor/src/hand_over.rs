@@ -35,8 +35,8 @@ impl Context<'_> {
     ///    reactor is stopping.
     ///
     /// The connection stays what it is: its name, its [limits](crate::Limits), what is queued to be
-    /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old handler
-    /// asked for ends with it: a [pause](Context::pause), a
+    /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old
+    /// handler asked for ends with it: a [pause](Context::pause), a
     /// [deadline of its own](Context::set_deadline), a [drain](Context::request_drain). So the new
     /// one begins as it would with a connection just accepted.
     ///

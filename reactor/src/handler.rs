@@ -37,9 +37,9 @@ pub trait Handler: Sized + 'static {
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
     /// A connection that this handler did not accept is ready for use: one it
-    /// [asked for](Turn::connect) is made, or one was [handed over](Context::hand_over) to it. Called
-    /// once, before anything that the connection brings and even if reading is paused; only a
-    /// deadline of its own can come before.
+    /// [asked for](Turn::connect) is made, or one was [handed over](Context::hand_over) to it.
+    /// Called once, before anything that the connection brings and even if reading is paused; only
+    /// a deadline of its own can come before.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
@@ -73,9 +73,9 @@ pub trait Handler: Sized + 'static {
     }
 
     /// The reactor is stopping: called once for each session that there is then, after what had
-    /// arrived by then was delivered, within one turn's quantum. By default the connection is closed
-    /// once all was sent. A handler that has not finished may go on, receiving and sending as
-    /// before, and close later; what is open when
+    /// arrived by then was delivered, within one turn's quantum. By default the connection is
+    /// closed once all was sent. A handler that has not finished may go on, receiving and sending
+    /// as before, and close later; what is open when
     /// [the time is over](crate::Reactor::set_drain) is closed with [`Reason::Stopped`].
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
@@ -150,8 +150,8 @@ pub enum Sent {
     /// Taken, but the queue is now full: its connection stops reading, and
     /// [`on_drain`](Handler::on_drain) follows. Whoever can should wait for that.
     Full,
-    /// Not taken: the connection is closing or gone, or its sending side has ended. If it has failed
-    /// over this very send, a part may have left before.
+    /// Not taken: the connection is closing or gone, or its sending side has ended. If it has
+    /// failed over this very send, a part may have left before.
     Gone,
 }
 

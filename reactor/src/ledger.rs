@@ -61,8 +61,8 @@ pub struct Ledger {
     pub short_writes: u64,
     /// Calls refused because nothing was there or no room was left.
     pub would_block: u64,
-    /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit of
-    /// its size.
+    /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit
+    /// of its size.
     pub full_queues: u64,
     /// Connections that left more unconsumed than [`Limits::keep`](crate::Limits::keep).
     pub overruns: u64,

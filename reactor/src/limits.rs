@@ -17,8 +17,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Shared bytes up to this size are copied to the queue's tail and leave with their neighbours;
-    /// longer ones are referenced. Copying 1 KiB costs about as much as one more entry in a gathered
-    /// send (bench `outbound`).
+    /// longer ones are referenced. Copying 1 KiB costs about as much as one more entry in a
+    /// gathered send (bench `outbound`).
     pub join: usize,
     /// Shared bytes up to this size are copied too if the tail has room for them as it is.
     pub join_in_room: usize,

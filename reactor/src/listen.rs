@@ -185,8 +185,8 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its options
-    /// says. It is closed then.
+    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its
+    /// options says. It is closed then.
     ///
     /// # Panics
     /// As [`listen`](Reactor::listen).

@@ -11,7 +11,8 @@
 //! 8. **free** the places of connections that are gone.
 //!
 //! A handler is called in phases 3 to 7 only, one at a time, and never from inside a call it makes.
-//! A place is not used again before the turn is over, so no event of the turn can reach a successor.
+//! A place is not used again before the turn is over, so no event of the turn can reach a
+//! successor.
 
 use std::io;
 use std::time::Duration;
@@ -132,9 +133,10 @@ impl Reactor {
     }
 
     /// Turns until it was [asked to stop](Stopper) and has done so: no more is accepted, each
-    /// session is told with [`on_stop`](crate::Handler::on_stop), and when [its time](Reactor::set_drain)
-    /// is over, what is left is closed at once: what is queued is cut, and input that nobody has
-    /// read turns into a reset. It stays stopped: what shall run again is made anew.
+    /// session is told with [`on_stop`](crate::Handler::on_stop), and when [its
+    /// time](Reactor::set_drain) is over, what is left is closed at once: what is queued is cut,
+    /// and input that nobody has read turns into a reset. It stays stopped: what shall run again is
+    /// made anew.
     ///
     /// # Errors
     /// What waiting for events says; nothing that a peer does.

@@ -1,23 +1,23 @@
 //! One server on several threads, a reactor each.
 //!
-//! Each thread has a reactor of its own, with handlers of its own that another thread never sees; so
-//! they need be neither [`Send`] nor [`Sync`]. A connection belongs to one thread from the moment it
-//! is accepted until it is closed.
+//! Each thread has a reactor of its own, with handlers of its own that another thread never sees;
+//! so they need be neither [`Send`] nor [`Sync`]. A connection belongs to one thread from the
+//! moment it is accepted until it is closed.
 //!
 //! # What threads share
 //!
 //! Nothing that is written while connections are served: no lock, no counter, no cache line. Every
-//! thread has its own event queue, connections, buffers, deadlines and [`Ledger`](crate::Ledger). What
-//! they share is written when something rare happens, and until then each core has its own copy in
-//! its cache:
+//! thread has its own event queue, connections, buffers, deadlines and [`Ledger`](crate::Ledger).
+//! What they share is written when something rare happens, and until then each core has its own
+//! copy in its cache:
 //!
 //! - whether to stop, a flag that is looked at when a thread is woken ([`Stopper`]);
 //! - the queues of [messages](crate::handle), if handlers post any;
 //! - with [`Spread::Passed`], a queue for each thread through which accepted sockets come: one lock
 //!   for each connection, none for what is received and sent on it;
-//! - descriptors, which are numbers of the process: opening and closing one takes a lock in the kernel,
-//!   and with more than one thread so does, for an instant, each use (`fdget` in Linux, about 2% of
-//!   an echo of 64 bytes). Therefore a server with one thread makes no other.
+//! - descriptors, which are numbers of the process: opening and closing one takes a lock in the
+//!   kernel, and with more than one thread so does, for an instant, each use (`fdget` in Linux,
+//!   about 2% of an echo of 64 bytes). Therefore a server with one thread makes no other.
 //!
 //! What connections on several threads have to know of each other goes by messages: see
 //! [`Server::run_with`].
@@ -52,8 +52,8 @@ pub struct ServerOptions {
     /// How connections come to threads.
     pub spread: Spread,
     /// Whether each thread is bound to a core of its own among those that the process may use, as
-    /// far as there are so many. Where that cannot be done (OpenBSD, NetBSD, macOS) or is forbidden,
-    /// a line in the log says so and the thread runs where it likes.
+    /// far as there are so many. Where that cannot be done (OpenBSD, NetBSD, macOS) or is
+    /// forbidden, a line in the log says so and the thread runs where it likes.
     pub pin: bool,
 }
 
@@ -72,8 +72,8 @@ pub enum Spread {
     /// for Unix and [adopted](Server::adopt_listener) sockets, it is [`Passed`](Self::Passed).
     #[default]
     Divided,
-    /// By the first thread, which accepts for all and gives each thread one connection in turn: even
-    /// over few connections, too. It costs a wake-up for each connection.
+    /// By the first thread, which accepts for all and gives each thread one connection in turn:
+    /// even over few connections, too. It costs a wake-up for each connection.
     Passed,
 }
 
@@ -223,17 +223,17 @@ impl Server {
     /// named `reactor-1` and so on. When one thread is asked to stop, all of them stop.
     ///
     /// # Errors
-    /// If a thread cannot be started, if `make` fails or leaves a listener unserved, and if a reactor
-    /// fails or something panics outside of the handlers' callbacks. Whatever it is, the other threads
-    /// stop in order, and the first error is returned; with several threads it is logged at once. The
-    /// text names the thread.
+    /// If a thread cannot be started, if `make` fails or leaves a listener unserved, and if a
+    /// reactor fails or something panics outside of the handlers' callbacks. Whatever it is, the
+    /// other threads stop in order, and the first error is returned; with several threads it is
+    /// logged at once. The text names the thread.
     pub fn run(self, make: impl Fn(&mut Shard<'_>) -> io::Result<()> + Sync) -> io::Result<()> {
         let parts = vec![(); self.options.threads];
         self.run_with(parts, |shard, ()| make(shard))
     }
 
-    /// Runs the server as [`run`](Server::run) does, and gives each thread something of its own that
-    /// was made before, such as its end of a [mailbox](crate::mailbox).
+    /// Runs the server as [`run`](Server::run) does, and gives each thread something of its own
+    /// that was made before, such as its end of a [mailbox](crate::mailbox).
     ///
     /// ```
     /// use sluicegate_reactor::{

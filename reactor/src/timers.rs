@@ -35,16 +35,17 @@ impl fmt::Debug for TimerId {
 /// Timers. Each brings a message to a handler, in [`Receive::on_message`].
 ///
 /// None is early. Time is looked at in ticks of about 17 ms, so one can be late by a tick, and by
-/// what the turn is doing when its time comes. Those of a turn come in the order of their times, and
-/// those of the same time in the order in which they were set. None comes in the turn that set it,
-/// however short its time. They go on while the reactor drains; when it has stopped their messages
-/// are dropped.
+/// what the turn is doing when its time comes. Those of a turn come in the order of their times,
+/// and those of the same time in the order in which they were set. None comes in the turn that set
+/// it, however short its time. They go on while the reactor drains; when it has stopped their
+/// messages are dropped.
 ///
 /// Setting and cancelling take constant time, whatever the number of timers; those that are due
 /// together are sorted. Their number has no limit, since no peer sets one: a handler that sets a
-/// timer for each of its connections cancels it in [`on_close`](Handler::on_close). For what belongs to one connection
-/// [a deadline of its own](crate::Context::set_deadline) is simpler, and costs nothing. A timer
-/// costs one allocation when it is set, of the size of its message, and 56 bytes.
+/// timer for each of its connections cancels it in [`on_close`](Handler::on_close). For what
+/// belongs to one connection [a deadline of its own](crate::Context::set_deadline) is simpler, and
+/// costs nothing. A timer costs one allocation when it is set, of the size of its message, and 56
+/// bytes.
 ///
 /// An id of another reactor's handler is noticed when the time comes, and counts as a panic.
 ///
@@ -103,9 +104,9 @@ impl Turn<'_> {
     /// Brings a copy of a message to a handler again and again, the first one after `period` from
     /// [`Turn::now`]. It does not drift: each comes a multiple of the period after the beginning.
     ///
-    /// Those that could not come in time because the reactor was busy are left out, so after a stall
-    /// there is one, not all that were missed. Of a period shorter than a tick so many are left out
-    /// that one comes in each tick. A panic over a message does not end it.
+    /// Those that could not come in time because the reactor was busy are left out, so after a
+    /// stall there is one, not all that were missed. Of a period shorter than a tick so many are
+    /// left out that one comes in each tick. A panic over a message does not end it.
     pub fn every<H, M>(&mut self, period: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
         H: Handler + Receive<M>,

@@ -28,8 +28,8 @@ impl Member {
 
 #[test]
 fn members_of_different_threads_hear_each_other_and_notice_that_one_leaves() {
-    // Passed on in turn, as connections to a Unix socket are, or divided by the kernel: with so many
-    // members, some are on either thread.
+    // Passed on in turn, as connections to a Unix socket are, or divided by the kernel: with so
+    // many members, some are on either thread.
     let server = Server::start(example("chat").args(["--threads", "2"]));
     let mut members: Vec<_> = (0..16).map(|_| Member::new(&server)).collect();
     let mut numbers = Vec::new();

@@ -1,4 +1,5 @@
-//! Examples under strace: what they ask of the kernel, and what it answers if strace is told to lie.
+//! Examples under strace: what they ask of the kernel, and what it answers if strace is told to
+//! lie.
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,8 +40,8 @@ impl Traced {
         fs::read_to_string(&self.trace).expect("a trace of characters")
     }
 
-    /// Ends the example, which must succeed; all that was traced. Clients should have closed before:
-    /// for each that has not, it waits.
+    /// Ends the example, which must succeed; all that was traced. Clients should have closed
+    /// before: for each that has not, it waits.
     pub(crate) fn end(mut self) -> String {
         self.server.signal("TERM");
         self.ended()

@@ -34,8 +34,8 @@ fn the_kernel_divides_many_connections_evenly() {
     for _ in 0..CONNECTIONS {
         served[usize::from(server.open().1)] += 1;
     }
-    // Half of them each, give or take 22 (the standard deviation of so many tosses of a coin). Seven
-    // of these are 155: once in 10^11 runs.
+    // Half of them each, give or take 22 (the standard deviation of so many tosses of a coin).
+    // Seven of these are 155: once in 10^11 runs.
     let half = CONNECTIONS / 2;
     assert!(served.iter().all(|count| count.abs_diff(half) <= 155), "{served:?}");
     server.stop().unwrap();

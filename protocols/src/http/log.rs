@@ -13,8 +13,8 @@ use super::{Answered, Request, Service, Status};
 const MOST_BYTES: usize = 64 << 10;
 
 /// An answer that has left, or was cut off. Its `Display` is a line of the Combined Log Format,
-/// without the line's end. Whatever a client has sent is escaped there as `\xNN` if it is a quote, a
-/// backslash or not printable ASCII.
+/// without the line's end. Whatever a client has sent is escaped there as `\xNN` if it is a quote,
+/// a backslash or not printable ASCII.
 ///
 /// ```
 /// use sluicegate_protocols::http::{Record, Status};

@@ -31,10 +31,10 @@
 //! - `Expect: 100-continue` gets the final answer at once, and the connection closes if a body was
 //!   announced. `Upgrade` is ignored unless the service [takes it up](Reply::upgrade).
 //! - When the reactor stops, idle connections close at once and answers on their way leave whole.
-//!   What has arrived by then is answered, up to the quantum of a turn. Of a request that is not all
-//!   there, the rest is waited for, and its answer says `Connection: close`; so does the next answer
-//!   to a client that had not taken those before it, and what it has sent beyond that is not answered.
-//!   A connection that was [handed over](Reply::upgrade) is its new handler's to end.
+//!   What has arrived by then is answered, up to the quantum of a turn. Of a request that is not
+//!   all there, the rest is waited for, and its answer says `Connection: close`; so does the next
+//!   answer to a client that had not taken those before it, and what it has sent beyond that is not
+//!   answered. A connection that was [handed over](Reply::upgrade) is its new handler's to end.
 
 mod adapter;
 mod date;

@@ -65,8 +65,8 @@ fn split_query(target: &str) -> Result<(&str, Option<&str>), Status> {
 }
 
 /// Whether it is a host that is not empty, with or without a port (RFC 3986, section 3.2.2). User
-/// information has no place in a request, and no version of IP after 6 is known here. What passes is
-/// ASCII.
+/// information has no place in a request, and no version of IP after 6 is known here. What passes
+/// is ASCII.
 #[inline]
 pub(super) fn is_authority(text: &[u8]) -> bool {
     let end = text.iter().position(|&byte| !NAME[usize::from(byte)]).unwrap_or(text.len());

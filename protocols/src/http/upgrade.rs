@@ -40,9 +40,9 @@ impl<'a> Request<'a> {
 
 impl Reply<'_, '_> {
     /// Changes to a protocol that was offered: answers with 101, `Upgrade` and what was added with
-    /// [`header`](Reply::header), and [hands the connection over](sluicegate_reactor::Context::hand_over).
-    /// Whatever follows the request's head is the new handler's. An access log has the answer as
-    /// sent.
+    /// [`header`](Reply::header), and [hands the connection
+    /// over](sluicegate_reactor::Context::hand_over). Whatever follows the request's head is the
+    /// new handler's. An access log has the answer as sent.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};

@@ -10,8 +10,8 @@ use super::{Ending, Next, Protocol, Split, Splitter};
 ///
 /// While the rest of a line is awaited the reactor keeps what has arrived, so
 /// [`Limits::keep`](sluicegate_reactor::Limits::keep) has to be at least [`Splitter::keep`]. The
-/// defaults, lines of 8 KiB and 64 KiB kept, are. Blocks are not kept, whatever their size, and of raw
-/// bytes only those that the protocol leaves.
+/// defaults, lines of 8 KiB and 64 KiB kept, are. Blocks are not kept, whatever their size, and of
+/// raw bytes only those that the protocol leaves.
 ///
 /// After a number of lines in one turn ([`per_turn`](Lines::per_turn)) a connection's others wait
 /// for the next, so that one that sends very many does not hold up the rest.

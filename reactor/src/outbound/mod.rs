@@ -1,8 +1,8 @@
 //! What a connection has yet to send, and the cheapest way to send it.
 //!
 //! The queue is a list of segments of three kinds: bytes joined in a buffer of its own,
-//! shared bytes that are referenced, and regions of files. [`plan`] looks at its front and says what
-//! to do, as a pure function of sizes and [`Limits`](crate::Limits); the wire does it.
+//! shared bytes that are referenced, and regions of files. [`plan`] looks at its front and says
+//! what to do, as a pure function of sizes and [`Limits`](crate::Limits); the wire does it.
 //!
 //! | what is sent | how it leaves |
 //! |---|---|

@@ -108,7 +108,7 @@ impl Wire<'_> {
     }
 
     fn send_memory(&mut self, queue: &Queue, front: &Front, more: bool) -> io::Result<usize> {
-        // A header held back by MSG_MORE leaves with the sendfile that follows it: in the next call,
+        // A header held back by MSG_MORE leaves with the sendfile that follows: in the next call,
         // or first thing in the next turn. If that call fails the connection ends, which pushes it
         // out too; if it is refused for lack of room, the full buffer does.
         let more = if more { More::Yes } else { More::No };

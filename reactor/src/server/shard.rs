@@ -62,7 +62,8 @@ impl Drop for Bound {
     }
 }
 
-/// One thread of a [`Server`](super::Server): its reactor, to which this derefs, and what it serves.
+/// One thread of a [`Server`](super::Server): its reactor, to which this derefs, and what it
+/// serves.
 pub struct Shard<'a> {
     pub(super) reactor: Reactor,
     pub(super) entries: &'a [Entry],

@@ -5,8 +5,8 @@ use std::io;
 /// Binds the calling thread to one of the cores that it may run on: the `nth`, counted around.
 ///
 /// # Errors
-/// `ErrorKind::Unsupported` where there is no such call: OpenBSD has none, macOS takes hints at most
-/// and NetBSD leaves it to the superuser.
+/// `ErrorKind::Unsupported` where there is no such call: OpenBSD has none, macOS takes hints at
+/// most and NetBSD leaves it to the superuser.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 pub(crate) fn pin_to_core(nth: usize) -> io::Result<()> {
     let mut mask = allowed()?;

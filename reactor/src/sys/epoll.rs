@@ -37,8 +37,8 @@ impl Selector {
         self.add(socket, EPOLLIN, token)
     }
 
-    /// Without it the registration would last as long as any descriptor of the same description, and
-    /// its events name a token of the past (`epoll(7)`, question 6).
+    /// Without it the registration would last as long as any descriptor of the same description,
+    /// and its events name a token of the past (`epoll(7)`, question 6).
     pub(super) fn remove(&self, socket: Fd) {
         let epoll = self.epoll.as_raw_fd();
         // SAFETY: a null pointer is allowed for this operation; no memory is touched. It fails only

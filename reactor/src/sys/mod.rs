@@ -1,9 +1,10 @@
 //! Everything that touches the operating system, behind one flat contract.
 //!
 //! This is the only place with `unsafe`, with `libc`, and with `cfg(target_os)`. What is above sees
-//! two types: [`Kernel`], the calls that keep no state of their own, and [`Selector`], the readiness
-//! queue. Both are a choice between the operating system and, with the feature `testing`, a
-//! [simulated one](sim); without the feature the choice is a type with one value and costs nothing.
+//! two types: [`Kernel`], the calls that keep no state of their own, and [`Selector`], the
+//! readiness queue. Both are a choice between the operating system and, with the feature `testing`,
+//! a [simulated one](sim); without the feature the choice is a type with one value and costs
+//! nothing.
 //!
 //! # The contract
 //!
@@ -19,10 +20,10 @@
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
 //! an epoll registration alive beyond that (`epoll(7)`, question 6). For a socket that came from
-//! elsewhere nobody knows, so [`Selector::remove`] goes before its close. An event says what *may* have
-//! changed since the last one; merged and spurious events are allowed, lost ones are not. After
-//! [`Kernel::recv`] or a send reported `WouldBlock`, an edge follows when that changes; after a
-//! short receive on TCP, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
+//! elsewhere nobody knows, so [`Selector::remove`] goes before its close. An event says what *may*
+//! have changed since the last one; merged and spurious events are allowed, lost ones are not.
+//! After [`Kernel::recv`] or a send reported `WouldBlock`, an edge follows when that changes; after
+//! a short receive on TCP, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
 //! [`Ready::URGENT`] since the last `WouldBlock`. No edge is promised after anything else; in
 //! particular not after a short send.
 //!
@@ -234,8 +235,8 @@ kernel_calls! {
     dir::open_dir(path: &Path) -> io::Result<Fd>;
     /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links are
     /// followed while they stay beneath `dir`; a path that leaves it, and one with too many links,
-    /// is refused with `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is `dir`
-    /// itself.
+    /// is refused with `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is
+    /// `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// What is known of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;

@@ -49,8 +49,8 @@ fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<S
 }
 
 /// FreeBSD puts a socket into its group when it is bound, and looks at the option then
-/// (`in_pcbinslbgrouphash`). So a socket finds out whether the address is free and, for port 0, which
-/// one is, and is closed again; for a moment somebody else could take it.
+/// (`in_pcbinslbgrouphash`). So a socket finds out whether the address is free and, for port 0,
+/// which one is, and is closed again; for a moment somebody else could take it.
 #[cfg(target_os = "freebsd")]
 fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
     let first = open_listener(address, backlog)?;

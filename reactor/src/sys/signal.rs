@@ -11,8 +11,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 /// A signal that comes when `asked` is set ends the process.
 ///
 /// There is no thread that waits for signals: a process with one thread saves the reference counts
-/// of descriptors in the kernel (Linux `fdget`) and the cancellation points in glibc, together 2% of
-/// an echo of 64 bytes.
+/// of descriptors in the kernel (Linux `fdget`) and the cancellation points in glibc, together 2%
+/// of an echo of 64 bytes.
 pub(crate) fn on_termination(
     asked: Arc<AtomicBool>,
     action: impl Fn() + Clone + Send + Sync + 'static,

@@ -16,7 +16,8 @@ impl<H: Handler> Harness<H> {
         self.reactor.connector(self.handler_id(), connect)
     }
 
-    /// Connects as the program around a reactor does: see [`Reactor::connect`](crate::Reactor::connect).
+    /// Connects as the program around a reactor does: see
+    /// [`Reactor::connect`](crate::Reactor::connect).
     pub fn connect<O: Handler>(
         &mut self,
         connector: Connector<O>,
@@ -62,7 +63,8 @@ impl<H: Handler> Harness<H> {
     }
 
     /// The far end of the oldest connection that the reactor has made to an address and that was
-    /// not asked for before: a [`Client`] like any other, only that the reactor has connected to it.
+    /// not asked for before: a [`Client`] like any other, only that the reactor has connected to
+    /// it.
     ///
     /// # Panics
     /// If there is none.

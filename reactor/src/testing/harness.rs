@@ -33,9 +33,9 @@ pub struct Client(usize);
 /// What a client does takes effect at once: the reactor turns until it would sleep. To let several
 /// things happen before it wakes, do them in [`at_once`](Harness::at_once).
 ///
-/// When a harness is dropped it closes everything, as [`Reactor::run`] does at the end of a drain, and then
-/// nothing may be left: no session, no connection, no open file. A [`File`](crate::fs::File) that a
-/// test holds itself has to be dropped before.
+/// When a harness is dropped it closes everything, as [`Reactor::run`] does at the end of a drain,
+/// and then nothing may be left: no session, no connection, no open file. A
+/// [`File`](crate::fs::File) that a test holds itself has to be dropped before.
 ///
 /// # Panics
 /// All calls that run the reactor panic if it breaks a promise or does not come to rest. A panic in
@@ -457,8 +457,8 @@ impl<H: Handler> Harness<H> {
         self.stall(left);
     }
 
-    /// Lets time pass at one stroke, as when a callback takes so long: what becomes due meanwhile is
-    /// late.
+    /// Lets time pass at one stroke, as when a callback takes so long: what becomes due meanwhile
+    /// is late.
     pub fn stall(&mut self, time: Duration) {
         self.run();
         self.world.advance(time);

@@ -164,15 +164,15 @@ impl Framing {
     }
 
     /// Sends a frame: its header and `payload`, which is copied only if any such thing would be
-    /// (see [`outbound`](sluicegate_reactor::outbound)): large shared bytes and regions of files are
-    /// not. Both leave together.
+    /// (see [`outbound`](sluicegate_reactor::outbound)): large shared bytes and regions of files
+    /// are not. Both leave together.
     ///
     /// ```
     /// # use sluicegate_protocols::raw::frames::{FrameError, Framing};
     /// use sluicegate_reactor::{Bytes, Context, Sent};
     ///
-    /// fn answer(cx: &mut Context<'_>, framing: &Framing, body: &Bytes) -> Result<Sent, FrameError> {
-    ///     framing.send(&mut cx.this(), body.clone())
+    /// fn answer(cx: &mut Context<'_>, with: &Framing, body: &Bytes) -> Result<Sent, FrameError> {
+    ///     with.send(&mut cx.this(), body.clone())
     /// }
     /// ```
     ///

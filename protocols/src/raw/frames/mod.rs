@@ -109,8 +109,9 @@ pub enum Ending {
 /// Makes a [`Protocol`] a [`Handler`].
 ///
 /// A frame that is all there is borrowed from the input. While the rest of one is awaited the
-/// reactor keeps what has arrived; one longer than [`Limits::keep`](sluicegate_reactor::Limits::keep)
-/// is collected in a buffer that grows with what arrives, never with what its header says.
+/// reactor keeps what has arrived; one longer than
+/// [`Limits::keep`](sluicegate_reactor::Limits::keep) is collected in a buffer that grows with what
+/// arrives, never with what its header says.
 #[derive(Clone, Debug)]
 pub struct Frames<P> {
     protocol: P,

@@ -7,8 +7,8 @@
 //! - A kernel forgets a descriptor that is closed. libkqueue does not hear of it, takes the next
 //!   descriptor of that number for the old one, and reports nothing of it: [`closing`].
 //! - A kernel leaves the error of a socket where it is and shows it in `fflags`. libkqueue takes it
-//!   with `SO_ERROR`, so that the next receive finds a clean end, and who asks for it himself that a
-//!   failed connect has succeeded: [`error_taken`].
+//!   with `SO_ERROR`, so that the next receive finds a clean end, and who asks for it himself that
+//!   a failed connect has succeeded: [`error_taken`].
 //! - A kernel keeps what does not fit in the list of events for the next call. libkqueue takes as
 //!   many events from epoll as the list is long, makes up to two of each, and drops the rest,
 //!   which with `EV_CLEAR` do not come again: [`kevent`] then repeats everything that may have been

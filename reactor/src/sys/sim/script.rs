@@ -9,8 +9,9 @@ pub enum Step {
     /// As if nothing were scripted.
     Normal,
     /// Moves at most this many bytes, which is at least one. What a receive leaves counts as
-    /// arriving right after it, with an edge: only so can TCP give a short count with bytes left. On a Unix socket there is no edge: a receive stops
-    /// where a descriptor was passed. A short send makes no edge either.
+    /// arriving right after it, with an edge: only so can TCP give a short count with bytes left.
+    /// On a Unix socket there is no edge: a receive stops where a descriptor was passed. A short
+    /// send makes no edge either.
     Short(usize),
     /// Fails with `EINTR`.
     Interrupted,

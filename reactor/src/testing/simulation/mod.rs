@@ -3,7 +3,8 @@
 //! A [`Simulation`] runs a scenario once for each of many seeds. A scenario is a function that puts
 //! files, reactors and clients into a [`Sim`] and says what has to come of it; the seed decides in
 //! which order they act, how the network cuts and delays what they send, and which calls of the
-//! kernel fail ([`Faults`]). The handlers are the ones that run on a real kernel, unmodified.
+//! kernel fail ([`Faults`](super::Faults)). The handlers are the ones that run on a real kernel,
+//! unmodified.
 //!
 //! After each turn of each reactor the simulation checks what has to be true whatever a handler
 //! does:
