@@ -145,13 +145,13 @@ impl Reactor {
     ///
     /// # Panics
     /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
-    /// another reactor that has more handlers than this one.
+    /// another reactor, unless one of the same type has that number here.
     pub fn connector<H: Handler>(
         &mut self,
         handler: HandlerId<H>,
         connect: &Connect,
     ) -> Connector<H> {
-        assert!(self.handlers.has(handler.index), "an id of another reactor");
+        assert!(self.handlers.has(handler), "an id of another reactor");
         let group = self.core.add_group(Group::of_connector(connect.limits.clone()));
         let index = self.core.connecting.add(Settings {
             group,

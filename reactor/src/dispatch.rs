@@ -62,8 +62,11 @@ impl Handlers {
         HandlerId::new(u8::try_from(self.places.len()).expect("a reactor has at most 256 handlers"))
     }
 
-    pub(crate) fn has(&self, index: u8) -> bool {
-        usize::from(index) < self.places.len()
+    /// Whether an id may be one of these: there is a handler of its type in its place, or none yet.
+    pub(crate) fn has<H: Handler>(&mut self, id: HandlerId<H>) -> bool {
+        self.places.get_mut(usize::from(id.index)).is_some_and(|place| {
+            place.as_mut().is_none_or(|handler| handler.any().is::<Registered<H>>())
+        })
     }
 
     /// Asserts that nothing can meet an empty place.

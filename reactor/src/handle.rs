@@ -382,13 +382,13 @@ impl Reactor {
     /// If the reactor has [run](Reactor::run) and stopped, the mailbox is dropped.
     ///
     /// # Panics
-    /// With an id of another reactor that has more handlers than this one.
+    /// With an id of another reactor, unless a handler of the same type has that number here.
     pub fn attach<H: Handler + Receive<M>, M: Send + 'static>(
         &mut self,
         mailbox: Mailbox<M>,
         handler: HandlerId<H>,
     ) {
-        assert!(self.handlers.has(handler.index), "an id of another reactor");
+        assert!(self.handlers.has(handler), "an id of another reactor");
         if self.mail.closed {
             return;
         }

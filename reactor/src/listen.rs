@@ -83,7 +83,7 @@ impl Reactor {
     ///
     /// # Panics
     /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
-    /// another reactor that has more handlers than this one.
+    /// another reactor, unless one of the same type has that number here.
     pub fn listen<H: Handler>(
         &mut self,
         address: impl ToSocketAddrs,
@@ -235,8 +235,8 @@ impl Reactor {
         self.push_listener(Source::Landing(landing), address, listen, handler)
     }
 
-    fn next_listener<H: Handler>(&self, handler: HandlerId<H>) -> u16 {
-        assert!(self.handlers.has(handler.index), "an id of another reactor");
+    fn next_listener<H: Handler>(&mut self, handler: HandlerId<H>) -> u16 {
+        assert!(self.handlers.has(handler), "an id of another reactor");
         u16::try_from(self.listeners.len()).expect("at most 65,536 listeners")
     }
 

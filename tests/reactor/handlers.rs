@@ -1,7 +1,11 @@
 //! Several handlers in one reactor, and connections that reach each other.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Reactor};
+use sluicegate_reactor::{
+    Connect, Context, Handler, Input, Limits, Listen, Reactor, Receive, Turn,
+};
 
 use crate::probe::{Call, Probe, log};
 
@@ -17,6 +21,10 @@ impl Handler for Word {
         input.take();
         cx.send(self.0);
     }
+}
+
+impl Receive<()> for Word {
+    fn on_message(&mut self, _: &mut Turn<'_>, (): ()) {}
 }
 
 #[test]
@@ -46,6 +54,21 @@ fn each_listener_has_its_own_handler_and_limits() {
     h.advance(std::time::Duration::from_secs(2));
     h.finish(yes);
     assert_eq!(h.sent(waiting), b"yes");
+}
+
+#[test]
+fn a_handler_of_another_type_is_not_taken_for_the_one_that_is_named() {
+    let mut other = Reactor::new().unwrap();
+    let foreign = other.register(Word("yes"));
+    // Its number is that of another handler here, which would get the connections or messages.
+    let mut reactor = Reactor::new().unwrap();
+    reactor.register(Probe::echo());
+    let panics = |act: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(act)).is_err();
+    assert!(panics(&mut || drop(reactor.listen("127.0.0.1:0", &Listen::default(), foreign))));
+    assert!(panics(&mut || {
+        reactor.connector(foreign, &Connect::default());
+    }));
+    assert!(panics(&mut || drop(reactor.handle::<_, ()>(foreign))));
 }
 
 #[test]

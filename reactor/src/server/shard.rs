@@ -83,8 +83,9 @@ impl Shard<'_> {
     /// What registering the socket says.
     ///
     /// # Panics
-    /// If this thread serves the listener already, and with an id of another reactor that has more
-    /// handlers than this one, or a listener of another server that has more of them.
+    /// If this thread serves the listener already, with a listener of another server that has more
+    /// of them, and with an id of another reactor, unless a handler of the same type has that number
+    /// here.
     pub fn serve<H: Handler>(
         &mut self,
         listener: &ServerListener,
