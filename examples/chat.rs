@@ -2,7 +2,7 @@
 //! `cargo run --release --example chat -- --port 7000`, then `nc localhost 7000`
 
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::print_stderr, missing_docs)]
 
 use std::collections::HashMap;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 //! `cargo run --release --example echo -- --port 7000 --unix /tmp/echo.sock`
 
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::print_stderr, missing_docs)]
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 //! `cargo run --release --example hello -- --port 8080`
 
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(clippy::print_stderr, missing_docs)]
 
 use std::process::ExitCode;
 

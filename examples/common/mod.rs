@@ -1,7 +1,7 @@
 //! What the examples have in common: where to listen, and how to end.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ impl Server {
             listeners.push(server.listen_at(&Address::from_path(path)?, listen)?);
         }
         server.stop_on_signals()?;
-        println!("{}", describe(listeners[0].address()));
+        writeln!(io::stdout(), "{}", describe(listeners[0].address()))?;
         server.run_with(parts, |shard, part| {
             shard.set_drain(Duration::from_secs(self.drain));
             let handler = make(shard, part)?;
