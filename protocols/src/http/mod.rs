@@ -63,7 +63,8 @@ pub use upgrade::Upgrade;
 pub trait Service: Sized + 'static {
     /// Answers one request. Only finishing `reply` makes an [`Answered`].
     ///
-    /// Called for one request at a time, in order; it must not block.
+    /// Called for one request at a time, in order; it must not block. The answer is made in this
+    /// call: it cannot wait for another connection or thread.
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered;
 
     /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection.
