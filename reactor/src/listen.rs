@@ -79,7 +79,8 @@ impl Reactor {
     /// sockets there is [`listen_at`](Reactor::listen_at).
     ///
     /// # Errors
-    /// What `bind(2)` and `listen(2)` say, with the address in the text.
+    /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
+    /// stopped, and has closed its listeners.
     ///
     /// # Panics
     /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
@@ -255,6 +256,11 @@ impl Reactor {
     }
 
     fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {
+        if self.core.draining || self.has_stopped() {
+            return Err(io::Error::other(
+                "the reactor has closed its listeners, as it was stopped",
+            ));
+        }
         let core = &mut self.core;
         let address = core.kernel.local_address(socket)?;
         if let Some(bytes) = listen.unsent

@@ -201,6 +201,23 @@ fn everything_that_waits_to_be_accepted_is_and_what_comes_later_is_refused() {
 }
 
 #[test]
+fn a_reactor_that_was_stopped_listens_no_more() {
+    let mut h = harness(stubborn(), &Listen::default());
+    let client = h.open();
+    h.stop();
+    for end in [true, false] {
+        let id = h.handler_id();
+        assert!(h.reactor().listen("127.0.0.1:81", &Listen::default(), id).is_err());
+        assert_eq!(h.open_descriptors().listeners, 0);
+        if end {
+            h.feed(client, b"end");
+            h.finish(client);
+            assert!(h.reactor().has_stopped());
+        }
+    }
+}
+
+#[test]
 fn limits_of_a_listener_hold_while_its_queue_is_emptied() {
     let mut h = harness(stubborn(), &Listen { max_connections: 2, ..Listen::default() });
     let clients = h.at_once(|h| {
