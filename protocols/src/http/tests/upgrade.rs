@@ -1,9 +1,12 @@
 //! A service can change the protocol of a connection, where its client has offered that.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor};
 
-use super::{Probe, answers, field, split_head};
+use super::{answers, field, split_head};
 use crate::http::{Answered, Http, Record, Reply, Request, Service, Session};
 use crate::raw::{Protocol, Raw};
 
@@ -129,32 +132,58 @@ fn a_change_while_the_reactor_stops_is_the_new_protocols_to_end() {
     }
 }
 
-#[test]
-fn a_connection_can_be_handed_over_to_http_behind_a_preface() {
-    /// Takes three bytes.
-    struct Preface {
-        http: HandlerId<Http<Probe>>,
+/// Answers, and notes what has left.
+#[derive(Default)]
+struct Noted(Rc<RefCell<Vec<String>>>);
+
+impl Service for Noted {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        reply.send(request.path())
     }
 
-    impl Handler for Preface {
-        type Session = ();
-        fn on_open(&mut self, _: &mut Context<'_>) {}
-        fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
-            if input.len() >= 3 {
-                input.consume(3);
-                cx.hand_over(self.http, Session::new());
-            }
+    fn wants_log(&self) -> bool {
+        true
+    }
+
+    fn on_sent(&mut self, record: &Record<'_>) {
+        let from = record.peer.map_or(0, |peer| peer.port());
+        self.0.borrow_mut().push(format!("{} from {from}", record.body_sent));
+    }
+}
+
+/// Takes three bytes, and leaves the rest to HTTP.
+struct Preface {
+    http: HandlerId<Http<Noted>>,
+}
+
+impl Handler for Preface {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        if input.len() >= 3 {
+            input.consume(3);
+            cx.hand_over(self.http, Session::new());
         }
     }
+}
 
+#[test]
+fn a_connection_can_be_handed_over_to_http_behind_a_preface() {
+    let notes: Rc<RefCell<Vec<String>>> = Rc::default();
     let make = || {
+        let noted = Noted(notes.clone());
         let build = |reactor: &mut Reactor| {
-            let http = reactor.register(Http::new(Probe));
+            let http = reactor.register(Http::new(noted));
             reactor.register(Preface { http })
         };
         Harness::build(&Listen::default(), |_| {}, build)
     };
     let outcome = same_at_every_split(make, "hi\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(answers(&outcome.sent), ["200 Get /a h"]);
+    assert_eq!(answers(&outcome.sent), ["200 /a"]);
     assert_eq!(outcome.state, State::Open);
+    let notes = notes.borrow();
+    assert!(notes.len() > 1 && notes.iter().all(|note| *note == notes[0]), "{notes:?}");
+    assert!(notes[0].starts_with("2 from ") && notes[0] != "2 from 0", "{notes:?}");
 }
