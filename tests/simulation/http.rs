@@ -83,6 +83,28 @@ fn pipelined_requests_are_answered_exactly_and_in_order() {
 }
 
 #[test]
+fn the_last_answer_arrives_whole_though_its_client_goes_on_sending() {
+    // What the answer is lost to otherwise.
+    let faults = Faults { open: 0.0, no_buffers: 0.0, aborted: 0.0, ..Faults::default() };
+    Simulation::new().faults(faults).run(|sim| {
+        serve(sim);
+        let mut all = Vec::new();
+        for _ in 0..1 + sim.below(4) {
+            let size = SIZES[sim.below(5)];
+            let last = get(size).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+            let client = sim.client(ADDRESS).sends(last);
+            let much = noise(sim.below(20_000));
+            all.push((client.sends(much).finishes(), size));
+        }
+        sim.run();
+        for (client, size) in all {
+            check(&client, &[size]);
+            assert_eq!(client.end(), End::Finished, "{client:?}");
+        }
+    });
+}
+
+#[test]
 fn files_that_change_while_they_are_sent_are_exact_or_cut() {
     Simulation::new().run(|sim| {
         serve(sim);

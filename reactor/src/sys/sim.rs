@@ -26,6 +26,8 @@ mod calls;
 mod client;
 mod dice;
 mod faults;
+#[cfg(test)]
+mod faults_tests;
 mod files;
 #[cfg(test)]
 mod files_tests;

@@ -20,6 +20,28 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");
+    let with_session = connections(reactor).filter(|c| c.flags.has(Flags::SESSION)).count();
+    assert_eq!(reactor.handlers.sessions(), with_session, "each session has one connection");
+    for c in connections(reactor) {
+        let most = reactor.core.limits(c.group).keep + reactor.receive.len();
+        assert!(c.unread() <= most, "a connection keeps {} bytes of input", c.unread());
+    }
+    check_ends(reactor, world);
+}
+
+/// That an end was noted only where there is one: what an event says never reaches another
+/// connection than its own. (That there may be data or room an event may always say.)
+fn check_ends(reactor: &Reactor, world: &World) {
+    for c in connections(reactor).filter(|c| c.socket != NO_FD) {
+        let (ready, _) = world.stream_status(c.socket);
+        for end in [Ready::READ_END, Ready::HANGUP] {
+            assert!(
+                ready.any(end) || !c.ready.any(end),
+                "a connection was told of the end of another: {ready:?}, noted {:?}",
+                c.ready
+            );
+        }
+    }
 }
 
 /// When the reactor would sleep: what is possible was done.
@@ -57,6 +79,8 @@ pub(super) fn at_end(reactor: &Reactor, world: &World) {
     after_turn(reactor, world);
     assert_eq!(connections(reactor).count(), 0, "connections are left");
     assert_eq!(reactor.handlers.sessions(), 0, "sessions are left");
+    assert!(reactor.core.wheel.is_empty(), "deadlines are left");
+    assert_eq!(reactor.core.timers.next(), None, "timers are left");
 }
 
 /// Checks, when it is dropped after its reactor, that nothing is open any more.

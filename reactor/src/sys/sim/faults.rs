@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::{Event, Fd, Machine, Object, Ready, Step, Stream, Watch};
+use super::{Coming, Event, Fd, Machine, Object, Ready, Step, Stream, Watch};
 
 /// The longest time for which a disk keeps a call.
 const DISK: Duration = Duration::from_millis(50);
 /// How late an edge can be.
 const LATE: Duration = Duration::from_millis(5);
+/// How old an event of a closed descriptor can be.
+const STALE: Duration = Duration::from_millis(20);
 /// How far the clock on the wall can jump, in seconds: a day.
 const JUMP: usize = 86_400;
 
@@ -320,7 +322,16 @@ impl Machine {
             && chaos.dice.chance(chaos.faults.stale)
         {
             let ready = Ready::READ.and(Ready::WRITE).and(Ready::READ_END).and(Ready::HANGUP);
-            chaos.extra.push((watch.selector, Event { token: watch.token, ready }));
+            let event = Event { token: watch.token, ready };
+            let at = self.elapsed + chaos.dice.time(STALE);
+            self.network.send_off(at, Coming::Event(watch.selector, event));
+        }
+    }
+
+    /// Lets a wait hand out an event that has no edge.
+    pub(super) fn add_event(&mut self, selector: usize, event: Event) {
+        if let Some(chaos) = &mut self.chaos {
+            chaos.extra.push((selector, event));
         }
     }
 

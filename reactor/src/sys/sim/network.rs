@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fd, Machine, World};
+use super::{Event, Fd, Machine, World};
 
 /// Something that happens later.
 pub(super) enum Coming {
     /// An edge of a descriptor, if it is still registered with this token.
     Edge(Fd, u64),
+    /// An event of a descriptor that may be closed by then, for a selector.
+    Event(usize, Event),
     /// What one end of a connection within the machine has done reaches the other.
     Carry { from: usize, to: usize },
     /// A stream reaches what it connects to.
@@ -54,6 +56,7 @@ impl Machine {
                     self.edge_now(fd);
                 }
             }
+            Coming::Event(selector, event) => self.add_event(selector, event),
             Coming::Carry { from, to } => self.carry(from, to),
             Coming::Arrival { stream } if self.streams[stream].fd.is_some() => {
                 self.reach(stream);
