@@ -297,3 +297,22 @@ fn what_arrives_while_it_lingers_is_one_receive() {
     assert_eq!(h.calls().recv - before, 1);
     assert_eq!((h.state(client), h.unread(client)), (State::Shut, 0));
 }
+
+#[test]
+fn a_send_without_buffers_ends_its_connection_and_what_left_before_is_counted() {
+    let mut h = Harness::new(Probe::new(|cx, call, notes| match call {
+        Call::Data(input) => {
+            input.take();
+            notes.add(format_args!("{:?}", cx.send(&pattern(10_000)[..])));
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    // It is no EAGAIN: no edge is promised after it, so nobody would try again.
+    h.script_send(client, [Step::Short(4000), Step::Errno(libc::ENOBUFS)]);
+    h.feed(client, b"x");
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 Gone", "0 close Failed"]);
+    assert_eq!(h.state(client), State::Reset);
+    assert_eq!((h.ledger().sent, h.ledger().dropped), (4000, 6000));
+    assert_eq!(h.sent(client), pattern(4000));
+}

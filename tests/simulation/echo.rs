@@ -2,12 +2,13 @@
 
 use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::testing::{Sim, Simulation};
-use sluicegate_reactor::{Context, Limits, Listen};
+use sluicegate_reactor::{Address, Context, Limits, Listen};
 
 use crate::noise;
 use crate::watched::Watched;
 
 const ADDRESS: &str = "10.0.0.1:7";
+const PATH: &str = "/run/echo.sock";
 
 /// A receive into an empty queue is as large as the buffer of the reactor.
 const ONE_RECEIVE: usize = 512 << 10;
@@ -28,7 +29,12 @@ fn serve(sim: &mut Sim, listen: &Listen) {
     sim.reactor(|reactor| {
         let echo = reactor.register(Watched::new(Raw(Echo)));
         reactor.listen(ADDRESS, listen, echo).expect("the address is free");
+        reactor.listen_at(&unix(), listen, echo).expect("the path is free");
     });
+}
+
+fn unix() -> Address {
+    Address::from_path(PATH).expect("a path that is not too long")
 }
 
 #[test]
@@ -37,7 +43,11 @@ fn everybody_gets_back_what_they_have_sent_and_nothing_else() {
         serve(sim, &Listen::default());
         for _ in 0..1 + sim.below(8) {
             let bytes = noise([10, 3000, 60_000][sim.below(3)]);
-            let client = sim.client(ADDRESS).sends(&bytes).expects(&bytes);
+            let client = match sim.below(4) {
+                0 => sim.client_at(&unix()),
+                _ => sim.client(ADDRESS),
+            };
+            let client = client.sends(&bytes).expects(&bytes);
             match sim.below(5) {
                 0 => client.awaits(bytes.len()).resets(),
                 1 => client.awaits(bytes.len() / 2).resets(),
