@@ -33,7 +33,8 @@
 //! connections is just the handler's fields. There is no async runtime, no lock and no allocation
 //! per event.
 //!
-//! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads.
+//! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads, and
+//! `testing::Simulation` in a world in which everything goes wrong that can.
 
 pub mod activation;
 mod address;

@@ -114,22 +114,27 @@ fn files_that_change_while_they_are_sent_are_exact_or_cut() {
             sim.client(ADDRESS).sends(requests).finishes()
         });
         let all: Vec<_> = all.collect();
-        for _ in 0..3 {
-            let (from, to) = (SIZES[sim.below(5)], sim.below(2));
+        for size in SIZES {
+            let how = sim.below(4);
             let when = Duration::from_micros(sim.below(30_000) as u64);
-            sim.after(when, move |sim| {
-                let path = format!("/www/{from}");
-                match to {
-                    0 => sim.files().truncate(path, from / 3, 1),
-                    _ => sim.files().put_file(path, &noise(from + 1000), 1),
-                }
-            });
+            sim.after(when, move |sim| change(sim, size, how));
         }
         sim.run();
         for client in all {
             check_what_came(&client);
         }
     });
+}
+
+/// Cuts a file, lets it grow, replaces it, or does nothing.
+fn change(sim: &mut Sim, size: usize, how: usize) {
+    let (path, longer) = (format!("/www/{size}"), noise(size + 1000));
+    match how {
+        0 => sim.files().truncate(path, size / 3, 1),
+        1 => sim.files().append(path, &longer[size..], 1),
+        2 => sim.files().put_file(path, &longer, 1),
+        _ => {}
+    }
 }
 
 /// Asserts that the answers are whole and of the right bytes, except for the last one of a

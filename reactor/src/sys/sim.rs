@@ -61,7 +61,7 @@ use remote::{Host, Name};
 use script::Script;
 use socket::{Listener, Stream};
 use table::{Object, Table, Watch};
-use trace::Trace;
+use trace::{Said, Trace};
 
 /// What the monotonic clock says at first, in nanoseconds; not zero, which is too easily right.
 const CLOCK_START: u64 = 1_000_000_000;
@@ -236,7 +236,9 @@ impl Machine {
         if self.table.listens_on(&address) {
             return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
         }
-        self.table.insert(Object::Listener(Listener::new(address, backlog)))
+        let fd = self.table.insert(Object::Listener(Listener::new(address.clone(), backlog)));
+        self.note(format_args!("listen({address}) = {}", Said(&fd)));
+        fd
     }
 
     fn close(&mut self, fd: Fd, end: fn(&mut Stream)) {
