@@ -242,10 +242,15 @@ impl Inner {
 
     fn step(&mut self, world: &World, faults: &Faults, dice: &mut Dice) {
         let now = world.elapsed();
-        if self.on_the_way.front().is_some_and(|(at, _)| *at <= now) {
-            self.arrive(world);
-        } else if self.looks_at.is_some_and(|at| at <= now) {
+        let arrival = self.on_the_way.front().map(|(at, _)| *at).filter(|at| *at <= now);
+        let look = self.looks_at.filter(|at| *at <= now);
+        // What was due first, so that a long stall does not put off one of them.
+        if let Some(at) = look
+            && arrival.is_none_or(|arrival| at <= arrival)
+        {
             self.look(world, dice);
+        } else if arrival.is_some() {
+            self.arrive(world);
         } else if self.next_act(now).is_some_and(|at| at <= now) {
             self.act(world, faults, dice);
         }
