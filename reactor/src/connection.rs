@@ -185,6 +185,11 @@ impl Connection {
         matches!(self.phase, Phase::Open | Phase::Closing)
     }
 
+    /// Whether one direction or both are to end, or have.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.phase > Phase::Open || self.flags.has(Flags::SHUTDOWN)
+    }
+
     /// Whether input is to be delivered: open, not paused, and room for what it may cause.
     pub(crate) fn wants_input(&self) -> bool {
         self.is_open() && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::FULL.0))

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::connection::{Flags, Phase};
+use crate::connection::{Connection, Flags, Phase};
 use crate::handler::{ConnId, Input, Reason, Timeout};
 use crate::inbound::Kept;
 use crate::limits::Quantum;
@@ -13,11 +13,11 @@ use crate::sys::{NO_FD, Ready};
 impl Reactor {
     /// Does what a connection has to do, within its quantum.
     pub(crate) fn drive(&mut self, index: u32) {
-        let (group, phase) = match self.core.get_mut(index) {
+        let (group, phase, queued) = match self.core.get_mut(index) {
             Some(c) if c.phase != Phase::Gone => {
                 c.flags.set(Flags::LISTED);
                 c.flags.clear(Flags::YIELDED);
-                (c.group, c.phase)
+                (c.group, c.phase, c.outbound.is_some())
             }
             _ => return,
         };
@@ -27,14 +27,18 @@ impl Reactor {
         let limits = self.core.limits(group);
         let mut input = Quantum::to_receive(limits);
         let (mut before, mut output) = (Quantum::to_send(limits), Quantum::to_send(limits));
-        self.core.flush(index, &mut before);
+        if queued {
+            self.core.flush(index, &mut before);
+        }
         while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
         }
         if self.core.draining && self.tell_of_stop(index) {
             self.core.flush(index, &mut output);
         }
-        self.settle(index);
+        if self.core.get(index).is_some_and(Connection::is_ending) {
+            self.settle(index);
+        }
         if let Some(c) = self.core.get_mut(index) {
             c.flags.clear(Flags::LISTED);
             if c.is_owed() {
