@@ -84,13 +84,18 @@ fn moved(result: std::io::Result<usize>) -> Option<usize> {
     }
 }
 
-/// Repeats an exchange; after some rounds it must not allocate.
+/// Repeats an exchange; sooner or later it must not allocate any more. What a socket takes at a time
+/// is not the same in each round, and the first time that some of it has to wait may come late; but
+/// what is allocated then stays, and there is little that can have a first time.
 fn assert_frugal(what: &str, rounds: usize, mut round: impl FnMut()) {
-    for _ in 0..rounds {
-        round();
+    let mut allocated = measure(|| (0..rounds).for_each(|_| round()));
+    for _ in 0..10 {
+        allocated = measure(|| (0..rounds).for_each(|_| round()));
+        if allocated.count_total == 0 {
+            return;
+        }
     }
-    let allocated = measure(|| (0..rounds).for_each(|_| round()));
-    assert_eq!(allocated.count_total, 0, "{what}: {allocated:?} in {rounds} rounds");
+    panic!("{what}: {allocated:?} in {rounds} rounds");
 }
 
 #[test]
