@@ -90,7 +90,7 @@ impl Core {
         let flags = if peer.is_unix() { Flags::UNIX } else { Flags::default() };
         let group = self.adopted_group(limits)?;
         let id = self.adopt(socket, group, handler, flags)?;
-        self.ledger.adopted += 1;
+        self.groups[usize::from(group)].ledger.adopted += 1;
         Ok(id)
     }
 

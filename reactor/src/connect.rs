@@ -152,7 +152,7 @@ impl Reactor {
         connect: &Connect,
     ) -> Connector<H> {
         assert!(self.handlers.has(handler), "an id of another reactor");
-        let group = self.core.add_group(Group::of_connector(connect.limits.clone()));
+        let group = self.core.add_group(Group::new(connect.limits.clone()));
         let index = self.core.connecting.add(Settings {
             group,
             handler: handler.index,

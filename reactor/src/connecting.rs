@@ -114,8 +114,9 @@ impl Core {
         }
         let deadline = self.tick.wrapping_add(ticks(settings.timeout) + 1);
         let (group, handler) = (settings.group, settings.handler);
-        let room = self.groups[usize::from(group)].open < settings.max_connections;
-        self.ledger.connects += 1;
+        let connections = &mut self.groups[usize::from(group)];
+        let room = connections.open < settings.max_connections;
+        connections.ledger.connects += 1;
         let id = self.insert(NO_FD, group, handler);
         if let Some(c) = self.get_mut(id.index) {
             (c.phase, c.ready, c.active) = (Phase::Connecting, Ready::default(), deadline);
@@ -350,7 +351,9 @@ impl Core {
     }
 
     fn not_connected(&mut self, index: u32, kind: ErrorKind) {
-        self.ledger.connect_failures += 1;
+        if let Some(ledger) = self.ledger_of(index) {
+            ledger.connect_failures += 1;
+        }
         self.fail(index, Reason::Unconnected(kind));
     }
 

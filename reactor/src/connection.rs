@@ -1,7 +1,7 @@
 //! One connection: what is kept for it, and what follows from that.
 
 use crate::handler::Reason;
-use crate::inbound::Kept;
+use crate::inbound::{Extras, Kept, Strategy};
 use crate::outbound::Queue;
 use crate::sys::{Fd, Ready};
 use crate::timer::Link;
@@ -41,8 +41,8 @@ pub(crate) struct Connection {
     pub(crate) sent: u64,
     /// What waits to be sent, if anything does.
     pub(crate) outbound: Option<Box<Queue>>,
-    /// What was received and not consumed, if anything was.
-    pub(crate) kept: Option<Box<Kept>>,
+    /// What only few have: input that was not consumed, another way of receiving.
+    pub(crate) extras: Option<Box<Extras>>,
 }
 
 const _: () = assert!(size_of::<Connection>() <= 72);
@@ -172,7 +172,7 @@ impl Connection {
             received: 0,
             sent: 0,
             outbound: None,
-            kept: None,
+            extras: None,
         }
     }
 
@@ -253,6 +253,16 @@ impl Connection {
     }
 
     pub(crate) fn unread(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.len())
+        self.extras.as_ref().map_or(0, |extras| extras.kept.len())
+    }
+
+    /// What was received and not consumed, if anything was.
+    pub(crate) fn kept(&self) -> Option<&Kept> {
+        self.extras.as_ref().map(|extras| &extras.kept).filter(|kept| kept.len() > 0)
+    }
+
+    /// Whether the handler has said what it expects, so that input does not go to it as it comes.
+    pub(crate) fn has_strategy(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| !matches!(extras.strategy, Strategy::Stream))
     }
 }

@@ -47,8 +47,8 @@ impl Turn<'_> {
 
     /// What the reactor has done so far.
     #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.core.ledger
+    pub fn ledger(&self) -> Ledger {
+        self.core.total()
     }
 
     /// Any connection of this reactor, whichever handler it belongs to.
@@ -137,6 +137,14 @@ impl<'a> Context<'a> {
     pub fn yield_now(&mut self) {
         let index = self.index;
         self.turn.core.yield_now(index);
+    }
+
+    /// Receives the next `count` bytes into one buffer of their own, for
+    /// [`on_received`](crate::Handler::on_received). What the callback leaves unconsumed comes
+    /// first.
+    pub fn receive_exact(&mut self, count: usize) {
+        let index = self.index;
+        self.turn.core.receive_exact(index, count);
     }
 
     /// Ends the sending direction once the queue is empty. See [`Peer::shutdown`].

@@ -93,9 +93,9 @@ impl Core {
             self.arm(index);
             return None;
         }
-        self.ledger.timeouts += 1;
         let tick = self.tick;
-        let c = self.get_mut(index)?;
+        let c = self.connections.0.get_mut(index as usize)?;
+        self.groups[c.group as usize].ledger.timeouts += 1;
         match which {
             Timeout::Own => c.deadline = 0,
             Timeout::Idle => c.active = tick,

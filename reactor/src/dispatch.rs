@@ -16,6 +16,7 @@ pub(crate) trait Dispatch {
     fn open(&mut self, core: &mut Core, index: u32);
     fn ready(&mut self, core: &mut Core, index: u32, slot: u32);
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>);
+    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Vec<u8>);
     fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
     fn eof(&mut self, core: &mut Core, index: u32, slot: u32);
     fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout);
@@ -156,6 +157,12 @@ impl<H: Handler> Dispatch for Registered<H> {
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             self.handler.on_data(&mut Context::new(core, index), session, input);
+        }
+    }
+
+    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Vec<u8>) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            self.handler.on_received(&mut Context::new(core, index), session, bytes);
         }
     }
 

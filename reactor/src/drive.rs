@@ -1,11 +1,12 @@
 //! Moving one connection forward: write, call what is owed, read, and end what is over.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use crate::connection::{Connection, Flags, Phase};
 use crate::handler::{ConnId, Input, Reason, Timeout};
-use crate::inbound::Kept;
+use crate::inbound::{Kept, Strategy};
 use crate::limits::Quantum;
+use crate::listener::Group;
 use crate::reactor::Reactor;
 use crate::state::Core;
 use crate::sys::{NO_FD, Ready};
@@ -55,7 +56,9 @@ impl Reactor {
             return false;
         }
         if input.is_used_up() || c.flags.has(Flags::YIELDED) {
-            self.core.ledger.budget_stops += u64::from(c.is_owed());
+            let owed = c.is_owed();
+            let group = c.group;
+            self.core.groups[group as usize].ledger.budget_stops += u64::from(owed);
             return false;
         }
         input.calls -= 1;
@@ -67,6 +70,8 @@ impl Reactor {
             self.call(index, |handler, core, slot| handler.drain(core, index, slot));
         } else if !c.wants_input() {
             return false;
+        } else if c.has_strategy() {
+            return self.step_strategy(index, input);
         } else if c.flags.take(Flags::OWES_KEPT) {
             self.deliver_kept(index);
         } else if c.flags.take(Flags::OWES_EOF) {
@@ -95,64 +100,53 @@ impl Reactor {
         tell
     }
 
+    /// One step of a connection whose input does not go to its handler as it comes. Says whether
+    /// there may be another.
+    fn step_strategy(&mut self, index: u32, input: &mut Quantum) -> bool {
+        let extras = self.core.get(index).and_then(|c| c.extras.as_ref());
+        match extras.map(|extras| &extras.strategy) {
+            Some(Strategy::Exact(_)) => self.step_exact(index, input),
+            Some(Strategy::Stream) | None => false,
+        }
+    }
+
     /// One `recv`: behind what was kept, or into the shared buffer. Says how many bytes there are
     /// to deliver from that; `None` if it brought nothing.
     fn receive(&mut self, index: u32) -> Option<usize> {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
         let limits = &core.groups[c.group as usize].limits;
-        let into = match &mut c.kept {
-            Some(kept) if kept.is_small() => &mut self.receive[kept.len()..],
-            Some(kept) => kept.room(&mut core.pool),
-            None => &mut self.receive[..],
+        let kept = c.extras.as_mut().map(|extras| &mut extras.kept).filter(|kept| kept.len() > 0);
+        let (into, front) = match kept {
+            Some(kept) if kept.is_small() => {
+                let front = kept.len();
+                (&mut self.receive[front..], front)
+            }
+            Some(kept) => (kept.room(&mut core.pool), 0),
+            None => (&mut self.receive[..], 0),
         };
         // With an empty queue the whole buffer: at worst one receive more than the mark is queued.
         let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
         let most = if pending == 0 { into.len() } else { limits.send_high.saturating_sub(pending) };
         let into_len = into.len().min(most.max(1));
-        let into = &mut into[..into_len];
-        core.ledger.recv_calls += 1;
-        match core.kernel.recv(c.socket, into) {
-            Ok(0) => {
-                c.flags.set(Flags::END_READ);
-                c.flags.set(Flags::OWES_EOF);
-                None
-            }
-            Ok(count) => {
-                if count < into_len && c.short_means_empty() {
-                    c.ready = c.ready.without(Ready::READ);
-                }
-                c.received += count as u64;
-                c.active = core.tick;
-                core.ledger.received += count as u64;
-                if let Some(small) = c.kept.take_if(|kept| kept.is_small()) {
-                    let front = small.len();
-                    self.receive[..front].copy_from_slice(small.bytes());
-                    core.recycle_kept(small);
-                    return Some(front + count);
-                }
-                if let Some(kept) = &mut c.kept {
-                    kept.received(count);
-                }
-                Some(count)
-            }
-            Err(error) => {
-                match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        core.ledger.would_block += 1;
-                        c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
-                    }
-                    ErrorKind::Interrupted => {}
-                    _ => core.fail_with(index, &error),
-                }
-                None
+        let result = core.kernel.recv(c.socket, &mut into[..into_len]);
+        let count = core.note_received(index, into_len, result)?;
+        let c = core.connections.0.get_mut(index as usize)?;
+        if let Some(extras) = &mut c.extras {
+            if front > 0 {
+                self.receive[..front].copy_from_slice(extras.kept.bytes());
+                extras.kept.clear(&mut core.pool);
+                core.recycle_extras(index);
+            } else if extras.kept.len() > 0 {
+                extras.kept.received(count);
             }
         }
+        Some(front + count)
     }
 
     /// Hands what was received to the handler and keeps what it leaves.
     fn deliver(&mut self, index: u32, count: usize) {
-        if self.core.get(index).is_some_and(|c| c.kept.is_some()) {
+        if self.core.get(index).is_some_and(|c| c.kept().is_some()) {
             return self.deliver_kept(index);
         }
         let mut input = Input::new(&self.receive[..count]);
@@ -162,7 +156,7 @@ impl Reactor {
         });
         let rest = input.bytes();
         if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
-            let mut kept = core.spare_kept.pop().unwrap_or_default();
+            let mut kept = Kept::default();
             kept.store(rest, &mut core.pool);
             core.keep(index, kept);
         }
@@ -171,7 +165,9 @@ impl Reactor {
     /// Offers what was kept again, as a whole.
     fn deliver_kept(&mut self, index: u32) {
         let core = &mut self.core;
-        let Some(mut kept) = core.get_mut(index).and_then(|c| c.kept.take()) else { return };
+        let extras = core.get_mut(index).and_then(|c| c.extras.as_mut());
+        let Some(extras) = extras.filter(|extras| extras.kept.len() > 0) else { return };
+        let mut kept = std::mem::take(&mut extras.kept);
         let mut input = Input::new(kept.bytes());
         self.handlers.call(core, index, |handler, core, slot| {
             handler.data(core, index, slot, &mut input);
@@ -181,7 +177,8 @@ impl Reactor {
         if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
             core.keep(index, kept);
         } else {
-            core.recycle_kept(kept);
+            kept.clear(&mut core.pool);
+            core.recycle_extras(index);
         }
     }
 
@@ -248,11 +245,12 @@ impl Reactor {
             if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
                 return;
             }
-            core.ledger.recv_calls += 1;
+            let ledger = &mut core.groups[c.group as usize].ledger;
+            ledger.recv_calls += 1;
             match core.kernel.recv(c.socket, &mut self.receive) {
                 Ok(count) if count > 0 && count as u64 <= u64::from(c.slot) => {
                     c.slot -= count as u32;
-                    core.ledger.received += count as u64;
+                    ledger.received += count as u64;
                     if count < self.receive.len() && c.short_means_empty() {
                         c.ready = c.ready.without(Ready::READ);
                     }
@@ -292,15 +290,57 @@ const LINGER_CALLS: u32 = 4;
 /// The ends of a connection, as far as no handler is concerned.
 impl Core {
     /// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun,
-    /// unless it is left for the next turn or for another handler.
-    fn keep(&mut self, index: u32, kept: Box<Kept>) {
+    /// unless it is left for the next turn, for another handler or for what it said it expects.
+    fn keep(&mut self, index: u32, kept: Kept) {
+        let len = kept.len();
+        if let Some(extras) = self.extras(index) {
+            extras.kept = kept;
+        }
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        let overrun = kept.len() >= self.groups[c.group as usize].limits.keep;
-        c.kept = Some(kept);
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
         let judged = !c.flags.has(Flags::YIELDED) && !c.flags.has(Flags::OWES_READY);
-        if overrun && c.wants_input() && judged {
-            self.ledger.overruns += 1;
+        if len >= limits.keep && c.wants_input() && judged && !c.has_strategy() {
+            ledger.overruns += 1;
             self.fail(index, Reason::Overrun);
+        }
+    }
+
+    /// Notes what a receive of up to `asked` bytes has said; how many it brought, if any.
+    pub(crate) fn note_received(
+        &mut self,
+        index: u32,
+        asked: usize,
+        result: io::Result<usize>,
+    ) -> Option<usize> {
+        let c = self.connections.0.get_mut(index as usize)?;
+        let ledger = &mut self.groups[c.group as usize].ledger;
+        ledger.recv_calls += 1;
+        match result {
+            Ok(0) => {
+                c.flags.set(Flags::END_READ);
+                c.flags.set(Flags::OWES_EOF);
+                None
+            }
+            Ok(count) => {
+                if count < asked && c.short_means_empty() {
+                    c.ready = c.ready.without(Ready::READ);
+                }
+                c.received += count as u64;
+                c.active = self.tick;
+                ledger.received += count as u64;
+                Some(count)
+            }
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        ledger.would_block += 1;
+                        c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+                    }
+                    ErrorKind::Interrupted => {}
+                    _ => self.fail_with(index, &error),
+                }
+                None
+            }
         }
     }
 
@@ -345,11 +385,11 @@ impl Core {
         let socket = c.socket;
         let group = &mut self.groups[c.group as usize];
         group.leave(index);
+        group.ledger.closed += 1;
         if group.shared {
             self.selector.remove(socket);
         }
         self.wheel.cancel(&mut self.connections, index);
-        self.ledger.closed += 1;
         self.gone.push(index);
         (socket != NO_FD).then_some(socket)
     }

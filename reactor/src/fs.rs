@@ -20,7 +20,7 @@ use crate::sys::{self, Fd, Kernel};
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// let reactor = sluicegate_reactor::Reactor::new()?;
+/// let mut reactor = sluicegate_reactor::Reactor::new()?;
 /// let root = reactor.fs().open_dir(".")?;
 /// assert!(root.metadata("Cargo.toml")?.is_file());
 /// assert!(root.open("../outside").is_err());

@@ -48,6 +48,12 @@ pub trait Handler: Sized + 'static {
     /// was left. What is not consumed is offered again together with what arrives next.
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
 
+    /// All the bytes are there that [`Context::receive_exact`] asked for. Called once for each such
+    /// request; what comes behind them goes to [`on_data`](Handler::on_data) again.
+    fn on_received(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, bytes: Vec<u8>) {
+        let _ = (cx, session, bytes);
+    }
+
     /// A queue that was full has fallen to [`Limits::send_low`](crate::Limits::send_low), or one
     /// for which [`Context::request_drain`] was called is empty.
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {

@@ -1,9 +1,26 @@
 //! What a reactor has done, in numbers.
 
 use std::fmt;
+use std::ops::AddAssign;
 
-/// Counters of a reactor since it was made. Plain numbers, counted in passing; taken with
-/// [`Turn::ledger`](crate::Turn::ledger) or [`Reactor::ledger`](crate::Reactor::ledger).
+/// Makes the struct of the counters, and what goes over all of them.
+macro_rules! counters {
+    ($(#[$of:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $counter:ident: u64,)* }) => {
+        $(#[$of])*
+        pub struct $name { $($(#[$doc])* pub $counter: u64,)* }
+
+        impl AddAssign<&$name> for $name {
+            fn add_assign(&mut self, other: &$name) {
+                $(self.$counter += other.$counter;)*
+            }
+        }
+    };
+}
+
+counters! {
+/// Counters of a reactor, or of one group of its connections, since it was made. Plain numbers,
+/// counted in passing; taken with [`Turn::ledger`](crate::Turn::ledger) or
+/// [`Reactor::ledger`](crate::Reactor::ledger).
 ///
 /// At the end of every turn `queued == sent + dropped +` what is still pending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +91,7 @@ pub struct Ledger {
     pub messages: u64,
     /// Callbacks that panicked.
     pub panics: u64,
+}
 }
 
 /// The main numbers in one line, for people and `grep`: `open` is how many connections there are,

@@ -54,6 +54,7 @@ mod hand_over;
 pub mod handle;
 mod handler;
 mod inbound;
+mod jobs;
 mod ledger;
 mod limits;
 mod listen;

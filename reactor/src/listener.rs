@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::connection::Flags;
+use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::listen::Listen;
 use crate::passing::{Landing, Ring};
@@ -26,20 +27,23 @@ pub(crate) struct Group {
     /// Whether others may have the sockets open as well.
     pub(crate) shared: bool,
     per_address: Option<Box<PerAddress>>,
+    /// What its connections have done.
+    pub(crate) ledger: Ledger,
 }
 
 impl Group {
     pub(crate) fn of_listener(listen: &Listen) -> Group {
         let per_address = listen.max_per_address.map(|most| Box::new(PerAddress::new(most)));
-        Group { limits: listen.limits.clone(), open: 0, shared: false, per_address }
+        Group { per_address, ..Group::new(listen.limits.clone()) }
     }
 
     pub(crate) fn of_adopted(limits: Limits) -> Group {
-        Group { limits, open: 0, shared: true, per_address: None }
+        Group { shared: true, ..Group::new(limits) }
     }
 
-    pub(crate) fn of_connector(limits: Limits) -> Group {
-        Group { limits, open: 0, shared: false, per_address: None }
+    /// One of a connector.
+    pub(crate) fn new(limits: Limits) -> Group {
+        Group { limits, open: 0, shared: false, per_address: None, ledger: Ledger::default() }
     }
 
     /// A connection has closed.
@@ -213,16 +217,16 @@ impl Listener {
 
     /// Gives a new connection a place, unless its client has too many.
     fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
-        core.ledger.accepted += 1;
         self.rate.take(core.now);
-        core.ledger.rate_pauses += u64::from(self.rate.ready_at() > core.now);
         let client = self.client_of(socket, core);
-        let group = &core.groups[self.group as usize];
+        let group = &mut core.groups[self.group as usize];
+        group.ledger.accepted += 1;
+        group.ledger.rate_pauses += u64::from(self.rate.ready_at() > core.now);
         if let (Some(client), Some(per_address)) = (client, &group.per_address)
             && !per_address.has_room(client)
         {
-            core.ledger.refused_per_address += 1;
-            core.ledger.closed += 1;
+            group.ledger.refused_per_address += 1;
+            group.ledger.closed += 1;
             // A close in order would leave the server with the state of it (TIME_WAIT).
             return core.kernel.reset(socket);
         }
@@ -234,12 +238,13 @@ impl Listener {
                 if let (Some(client), Some(per_address)) = (client, per_address) {
                     per_address.enter(id.index, client);
                 }
-                core.ledger.full_pauses += u64::from(self.is_full(core));
+                let full = self.is_full(core);
+                core.groups[self.group as usize].ledger.full_pauses += u64::from(full);
             }
             // No memory for it, or max_user_watches reached, epoll(7).
             Err(error) => {
                 core.kernel.close(socket);
-                core.ledger.closed += 1;
+                core.groups[self.group as usize].ledger.closed += 1;
                 self.pause(core, "registering a connection", &error);
             }
         }
@@ -255,7 +260,7 @@ impl Listener {
 
     /// Rests for a while, and says why once a second.
     fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
-        core.ledger.accept_pauses += 1;
+        core.groups[self.group as usize].ledger.accept_pauses += 1;
         self.retry_at = core.now + PAUSE.as_nanos() as u64;
         if core.now.saturating_sub(self.logged_at) >= SECOND || self.logged_at == 0 {
             self.logged_at = core.now;

@@ -21,10 +21,12 @@ use crate::dispatch::{Dispatch, Handlers};
 use crate::drain::{Drain, Stopper};
 use crate::fs::Fs;
 use crate::handle::Mail;
+use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::listener::Listener;
 use crate::state::Core;
 use crate::sys::{Kernel, Selector};
+use crate::workers::Workers;
 
 /// Size of the buffer that all connections of a reactor receive into. With 64 KiB an echo of 1 MiB
 /// messages costs twice as much.
@@ -114,16 +116,27 @@ impl Reactor {
         Ok(reactor)
     }
 
-    /// The file system.
+    /// The file system. From now on the reactor has [workers](crate::workers), which wait for its
+    /// disks.
     #[must_use]
-    pub fn fs(&self) -> Fs {
+    pub fn fs(&mut self) -> Fs {
+        if self.core.jobs.is_none() {
+            self.set_workers(&Workers::new());
+        }
         Fs::new(self.core.kernel.clone())
+    }
+
+    /// Lets these workers wait for the disks of the files that are sent and received, so that the
+    /// reactor does not. Without threads until there is something to wait for.
+    pub fn set_workers(&mut self, workers: &Workers) {
+        let reply = self.mail.own(Core::job_done);
+        self.core.jobs = Some(Jobs::new(reply, workers.clone()));
     }
 
     /// What the reactor has done so far.
     #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.core.ledger
+    pub fn ledger(&self) -> Ledger {
+        self.core.total()
     }
 
     /// How many connections are open, lingering ones included.

@@ -12,7 +12,8 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
 use crate::handler::{ConnId, Reason, Sent};
-use crate::inbound::Kept;
+use crate::inbound::{Extras, Strategy};
+use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::limits::{Limits, Quantum};
 use crate::listener::Group;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     pub(crate) groups: Vec<Group>,
     pub(crate) connecting: Connecting,
+    /// Who waits for disks; nobody if no files are used.
+    pub(crate) jobs: Option<Jobs>,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     /// Monotonic nanoseconds, read once a turn.
@@ -50,8 +53,9 @@ pub(crate) struct Core {
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     spare_queues: Vec<Box<Queue>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
-    pub(crate) spare_kept: Vec<Box<Kept>>,
+    spare_extras: Vec<Box<Extras>>,
     next_generation: u32,
+    /// What belongs to no connection; the rest is counted in their groups.
     pub(crate) ledger: Ledger,
     pub(crate) stopping: bool,
     /// Whether `on_stop` was owed to every session there was.
@@ -77,6 +81,7 @@ impl Core {
             connections: Connections(Slab::new()),
             groups: Vec::new(),
             connecting: Connecting::default(),
+            jobs: None,
             wheel: Wheel::new(tick),
             timers: Timers::new(tick),
             now,
@@ -88,7 +93,7 @@ impl Core {
             pool: Pool::default(),
             scratch: Box::default(),
             spare_queues: Vec::new(),
-            spare_kept: Vec::new(),
+            spare_extras: Vec::new(),
             next_generation: 1,
             ledger: Ledger::default(),
             stopping: false,
@@ -116,6 +121,21 @@ impl Core {
 
     pub(crate) fn limits(&self, group: u16) -> &Limits {
         &self.groups[group as usize].limits
+    }
+
+    /// The counters of a connection's group.
+    pub(crate) fn ledger_of(&mut self, index: u32) -> Option<&mut Ledger> {
+        let group = self.get(index)?.group;
+        Some(&mut self.groups[group as usize].ledger)
+    }
+
+    /// What was counted in all groups and outside of them.
+    pub(crate) fn total(&self) -> Ledger {
+        let mut total = self.ledger.clone();
+        for group in &self.groups {
+            total += &group.ledger;
+        }
+        total
     }
 
     /// Takes in a group of connections.
@@ -181,8 +201,8 @@ impl Core {
         if c.phase > Phase::Open || c.flags.has(Flags::SHUTDOWN) {
             return Sent::Gone;
         }
-        let limits = &self.groups[c.group as usize].limits;
-        self.ledger.queued += what.len();
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        ledger.queued += what.len();
         let what = match what {
             Outgoing::Slice(slice)
                 if c.outbound.is_none()
@@ -196,7 +216,9 @@ impl Core {
                     Ok([]) => return Sent::Accepted,
                     Ok(rest) => Outgoing::Slice(rest),
                     Err(rest) => {
-                        self.ledger.dropped += rest as u64;
+                        if let Some(ledger) = self.ledger_of(index) {
+                            ledger.dropped += rest as u64;
+                        }
                         return Sent::Gone;
                     }
                 }
@@ -209,7 +231,7 @@ impl Core {
 
     fn enqueue(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
-        let limits = &self.groups[c.group as usize].limits;
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
         let queue = c.outbound.get_or_insert_with(|| {
             let mut queue = self.spare_queues.pop().unwrap_or_default();
             queue.progress = self.tick;
@@ -218,7 +240,7 @@ impl Core {
         queue.push(what, limits, &mut self.pool);
         let full = queue.is_full(limits);
         if full {
-            self.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+            ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
             c.flags.set(Flags::FULL);
         }
         let blocked = !c.ready.any(Ready::WRITE);
@@ -234,19 +256,20 @@ impl Core {
     /// connection has failed, how many bytes were lost.
     fn write_through<'a>(&mut self, index: u32, mut slice: &'a [u8]) -> Result<&'a [u8], usize> {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
+        let ledger = &mut self.groups[c.group as usize].ledger;
         while !slice.is_empty() {
-            self.ledger.send_calls += 1;
+            ledger.send_calls += 1;
             match self.kernel.send(c.socket, slice, More::No) {
                 Ok(count) => {
                     slice = &slice[count..];
                     c.sent += count as u64;
                     c.active = self.tick;
-                    self.ledger.sent += count as u64;
-                    self.ledger.write_through += count as u64;
-                    self.ledger.short_writes += u64::from(!slice.is_empty());
+                    ledger.sent += count as u64;
+                    ledger.write_through += count as u64;
+                    ledger.short_writes += u64::from(!slice.is_empty());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.ledger.would_block += 1;
+                    ledger.would_block += 1;
                     c.ready = c.ready.without(Ready::WRITE);
                     break;
                 }
@@ -267,7 +290,7 @@ impl Core {
         // What an abort or a failure leaves in the queue is dropped, not sent.
         let may_send = c.ready.any(Ready::WRITE) && c.is_flushed();
         let Some(queue) = c.outbound.as_mut().filter(|_| may_send) else { return };
-        let limits = &self.groups[c.group as usize].limits;
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
         let before = c.sent;
         let flushed = Wire {
             kernel: &self.kernel,
@@ -275,7 +298,7 @@ impl Core {
             limits,
             pool: &mut self.pool,
             scratch: &mut self.scratch,
-            ledger: &mut self.ledger,
+            ledger,
         }
         .flush(queue, &mut c.sent, quantum);
         if c.sent > before {
@@ -393,18 +416,39 @@ impl Core {
     pub(crate) fn drop_buffers(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(mut queue) = c.outbound.take() {
-            self.ledger.dropped += queue.clear(&mut self.pool);
+            self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);
             self.spare_queues.extend((self.spare_queues.len() < SPARES).then_some(queue));
         }
-        if let Some(kept) = c.kept.take() {
-            self.recycle_kept(kept);
+        if let Some(mut extras) = c.extras.take() {
+            extras.kept.clear(&mut self.pool);
+            extras.strategy = Strategy::Stream;
+            self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
         }
     }
 
-    /// Takes back what held input that was left.
-    pub(crate) fn recycle_kept(&mut self, mut kept: Box<Kept>) {
-        kept.clear(&mut self.pool);
-        self.spare_kept.extend((self.spare_kept.len() < SPARES).then_some(kept));
+    /// The extras of a connection; it has them from now on.
+    pub(crate) fn extras(&mut self, index: u32) -> Option<&mut Extras> {
+        let c = self.connections.0.get_mut(index as usize)?;
+        Some(c.extras.get_or_insert_with(|| self.spare_extras.pop().unwrap_or_default()))
+    }
+
+    /// Takes back a connection's extras if there is nothing in them.
+    pub(crate) fn recycle_extras(&mut self, index: u32) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        if let Some(extras) = c.extras.take_if(|extras| extras.is_empty()) {
+            self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
+        }
+    }
+
+    /// Says where a connection's next bytes go, those first that were kept.
+    pub(crate) fn set_strategy(&mut self, index: u32, strategy: Strategy) {
+        if let Some(extras) = self.extras(index) {
+            extras.strategy = strategy;
+        }
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::OWES_KEPT);
+            self.list(index);
+        }
     }
 }
 

@@ -222,6 +222,9 @@ kernel_calls! {
     unix::limit_unsent(socket: Fd, bytes: u32) -> io::Result<()>;
     /// Receives into `buffer`; 0 is the end of the stream (`buffer` is never empty).
     unix::recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Receives up to `most` bytes, which is not 0, into what `buffer` has left of its capacity, and
+    /// appends them.
+    unix::recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize>;
     /// Sends one slice.
     unix::send(socket: Fd, data: &[u8], more: More) -> io::Result<usize>;
     /// Sends several slices in one call.

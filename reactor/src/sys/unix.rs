@@ -201,6 +201,26 @@ pub(super) fn recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
     received
 }
 
+pub(super) fn recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    let spare = buffer.spare_capacity_mut();
+    let most = spare.len().min(most);
+    // SAFETY: the kernel writes at most `most` bytes to the spare capacity, which is borrowed
+    // exclusively for the call.
+    let received = check_size(unsafe { libc::recv(socket, spare.as_mut_ptr().cast(), most, 0) });
+    #[cfg(sluicegate_libkqueue)]
+    if matches!(received, Ok(0))
+        && let Some(error) = super::selector::error_taken(socket)
+    {
+        return Err(error);
+    }
+    let count = received?;
+    let len = buffer.len() + count;
+    // SAFETY: the kernel has just written `count` bytes behind those there were, within the
+    // capacity.
+    unsafe { buffer.set_len(len) };
+    Ok(count)
+}
+
 #[inline]
 pub(super) fn send(socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
     // SAFETY: the kernel reads at most `data.len()` bytes of the slice, which is borrowed for the

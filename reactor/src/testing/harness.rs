@@ -353,7 +353,7 @@ impl<H: Handler> Harness<H> {
 
     /// What the reactor has done so far.
     #[must_use]
-    pub fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> Ledger {
         self.reactor.ledger()
     }
 

@@ -14,6 +14,8 @@ pub(super) enum Coming {
     Carry { from: usize, to: usize },
     /// A stream reaches what it connects to.
     Arrival { stream: usize },
+    /// A disk has done what it was asked for.
+    Disk(Box<dyn FnOnce()>),
 }
 
 /// What is on its way, by when it arrives. What was sent off first arrives first if both are due.
@@ -48,6 +50,17 @@ impl World {
     }
 }
 
+impl World {
+    /// Says that a disk is done: at once, or later.
+    pub(crate) fn after_disk(&self, done: impl FnOnce() + 'static) {
+        let state = &mut *self.0.borrow_mut();
+        match state.delay() {
+            0 => done(),
+            delay => state.network.send_off(state.elapsed + delay, Coming::Disk(Box::new(done))),
+        }
+    }
+}
+
 impl Machine {
     fn arrived(&mut self, what: Coming) {
         match what {
@@ -64,6 +77,7 @@ impl Machine {
             }
             // It was given up meanwhile.
             Coming::Arrival { .. } => {}
+            Coming::Disk(done) => done(),
         }
     }
 

@@ -93,6 +93,18 @@ impl World {
         Ok(())
     }
 
+    pub(crate) fn recv_append(
+        &self,
+        socket: Fd,
+        buffer: &mut Vec<u8>,
+        most: usize,
+    ) -> io::Result<usize> {
+        let mut received = vec![0; most.min(buffer.capacity() - buffer.len())];
+        let count = self.recv(socket, &mut received)?;
+        buffer.extend_from_slice(&received[..count]);
+        Ok(count)
+    }
+
     pub(crate) fn recv(&self, socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
         let state = &mut *self.0.borrow_mut();
         state.calls.recv += 1;
