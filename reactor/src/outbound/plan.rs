@@ -3,6 +3,9 @@
 use crate::limits::{FileTransfer, Limits};
 use crate::sys;
 
+#[cfg(test)]
+mod tests;
+
 /// Most pieces of one gathered send: what is set aside for them on the stack.
 pub const MAX_PIECES: usize = 64;
 

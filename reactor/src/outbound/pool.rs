@@ -1,5 +1,8 @@
 //! Buffers that come and go with the traffic, kept for the next connection that needs one.
 
+#[cfg(test)]
+mod tests;
+
 /// Sizes of pooled buffers, and how many of each are kept while nobody uses them. Together they
 /// hold at most 1.25 MiB; a burst that needs more allocates and frees it again.
 const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 12)];

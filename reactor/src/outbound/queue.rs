@@ -10,6 +10,9 @@ use crate::fs::{File, Region};
 use crate::limits::Limits;
 use crate::sys::Fd;
 
+#[cfg(test)]
+mod tests;
+
 /// What one connection has yet to send. Boxed, pooled, and only there while it is not empty.
 #[derive(Default)]
 pub(crate) struct Queue {

@@ -1,0 +1,232 @@
+//! The queue beside a list of its bytes, and tables of what is joined and when it is full.
+
+use std::io::IoSlice;
+
+use proptest::prelude::*;
+
+use super::{MAX_PIECES, Queue};
+use crate::fs::{File, Fs};
+use crate::limits::Limits;
+use crate::outbound::{Outgoing, Pool};
+use crate::sys::Kernel;
+
+fn file() -> File {
+    let dir = Fs::new(Kernel::Os).open_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+    dir.open("Cargo.toml").unwrap()
+}
+
+fn shared(len: usize) -> Outgoing<'static> {
+    vec![b'x'; len].into()
+}
+
+/// The memory at the front as the wire sends it.
+fn gathered(queue: &Queue, limits: &Limits) -> Vec<u8> {
+    let count = queue.front(limits).pieces;
+    let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+    queue.pieces(count, &mut pieces);
+    pieces[..count].iter().flat_map(|piece| piece.iter().copied()).collect()
+}
+
+#[test]
+fn shared_bytes_are_copied_if_they_are_few_or_fit_behind_a_few_more() {
+    let limits = Limits { join: 10, join_in_room: 2000, ..Limits::default() };
+    // Behind so many bytes in a buffer of 4 KiB, so many shared ones: the pieces that makes.
+    for (before, len, pieces) in [
+        (0, 10, 1),
+        (0, 11, 1),
+        (1, 10, 1),
+        (1, 2000, 1),
+        (1, 2001, 2),
+        (4096 - 1500, 1500, 1),
+        (4096 - 1500, 1501, 2),
+        (4096 - 3, 10, 2),
+    ] {
+        let (mut queue, mut pool) = (Queue::default(), Pool::default());
+        queue.push(Outgoing::Slice(&vec![b'x'; before]), &limits, &mut pool);
+        queue.push(shared(len), &limits, &mut pool);
+        let front = queue.front(&limits);
+        assert_eq!((front.pieces, front.memory), (pieces, before + len), "{len} behind {before}");
+    }
+}
+
+#[test]
+fn shared_bytes_that_are_many_are_referenced() {
+    let limits = Limits { join: 10, ..Limits::default() };
+    for (len, copied) in [(10, true), (11, false)] {
+        let (mut queue, mut pool) = (Queue::default(), Pool::default());
+        let bytes = bytes::Bytes::from(vec![b'x'; len]);
+        queue.push(bytes.clone().into(), &limits, &mut pool);
+        assert_eq!(queue.first().as_ptr() != bytes.as_ptr(), copied, "{len} bytes");
+    }
+}
+
+#[test]
+fn a_queue_that_grows_needs_few_buffers() {
+    let (limits, mut pool) = (Limits::default(), Pool::default());
+    let mut queue = Queue::default();
+    for _ in 0..152 {
+        queue.push(Outgoing::Slice(&[b'x'; 1 << 10]), &limits, &mut pool);
+    }
+    // Of 4, 4, 16 and twice 64 KiB.
+    assert_eq!(queue.front(&limits).pieces, 5);
+    assert_eq!(queue.memory(), 152 << 10);
+}
+
+#[test]
+fn a_queue_is_full_at_any_of_its_marks_and_low_below_all() {
+    let limits = Limits {
+        join: 0,
+        join_in_room: 0,
+        send_high: 1000,
+        send_low: 300,
+        send_segments: 8,
+        send_files: 6,
+        ..Limits::default()
+    };
+    let file = file();
+    // Memory in so many pieces, regions: full, low.
+    for (memory, pieces, regions, full, low) in [
+        (0, 0, 0, false, true),
+        (300, 1, 0, false, true),
+        (301, 1, 0, false, false),
+        (999, 1, 0, false, false),
+        (1000, 1, 0, true, false),
+        (4, 4, 0, false, true),
+        (5, 5, 0, false, false),
+        (7, 7, 0, false, false),
+        (8, 8, 0, true, false),
+        (1, 1, 3, false, true),
+        (0, 0, 4, false, false),
+        (0, 0, 5, false, false),
+        (0, 0, 6, true, false),
+    ] {
+        let (mut queue, mut pool) = (Queue::default(), Pool::default());
+        for _ in 0..pieces {
+            queue.push(shared(memory / pieces), &limits, &mut pool);
+        }
+        for _ in 0..regions {
+            queue.push(file.region(0, 1 << 20).into(), &limits, &mut pool);
+        }
+        let what = format!("{memory} bytes in {pieces} pieces and {regions} regions");
+        assert_eq!((queue.is_full(&limits), queue.is_low(&limits)), (full, low), "{what}");
+        queue.clear(&mut pool);
+        assert!(queue.is_low(&limits) && !queue.is_full(&limits), "cleared of {what}");
+    }
+}
+
+#[test]
+fn buffers_return_to_the_pool_when_they_are_sent_or_dropped() {
+    let limits = Limits::default();
+    for sent in [true, false] {
+        let (mut queue, mut pool) = (Queue::default(), Pool::default());
+        queue.push(Outgoing::Slice(b"first"), &limits, &mut pool);
+        let place = queue.first().as_ptr();
+        if sent {
+            queue.advance(5, &mut pool);
+        } else {
+            assert_eq!(queue.clear(&mut pool), 5);
+        }
+        queue.push(Outgoing::Slice(b"second"), &limits, &mut pool);
+        assert_eq!(queue.first().as_ptr(), place);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Slice(usize),
+    Shared(usize),
+    Region { offset: u64, len: u64 },
+    Advance { percent: usize },
+    Clear,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..6000usize).prop_map(Op::Slice),
+        4 => (0..6000usize).prop_map(Op::Shared),
+        4 => (0..1000u64, 0..5000u64).prop_map(|(offset, len)| Op::Region { offset, len }),
+        8 => (0..=100usize).prop_map(|percent| Op::Advance { percent }),
+        1 => Just(Op::Clear),
+    ]
+}
+
+/// A queued byte: of memory, or of a region, with its offset and the region's length.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Byte {
+    Memory(u8),
+    File { offset: u64, left: u64, len: u64 },
+}
+
+/// What the front of the list has to look like; see [`Front`](super::Front).
+fn agrees(queue: &Queue, list: &[Byte], limits: &Limits) -> Result<(), TestCaseError> {
+    let memory = |byte: &Byte| match byte {
+        Byte::Memory(byte) => Some(*byte),
+        Byte::File { .. } => None,
+    };
+    prop_assert_eq!(queue.memory(), list.iter().filter_map(memory).count());
+    prop_assert_eq!(queue.pending(), list.len() as u64);
+    let leading: Vec<u8> = list.iter().map_while(memory).collect();
+    let front = queue.front(limits);
+    let sent = gathered(queue, limits);
+    prop_assert_eq!(front.memory, sent.len());
+    prop_assert_eq!(&sent[..], &leading[..sent.len()]);
+    prop_assert!(front.pieces <= limits.gather_pieces);
+    prop_assert!(front.pieces == limits.gather_pieces || sent.len() == leading.len());
+    prop_assert!(front.pieces == 0 || !queue.first().is_empty());
+    prop_assert_eq!(&leading[..queue.first().len()], queue.first());
+    match list.get(sent.len()) {
+        Some(&Byte::File { offset, left, len }) => {
+            prop_assert_eq!((front.file_left, front.file_len), (left, len));
+            prop_assert_eq!(queue.region(front.pieces).map(|(_, at)| at), Some(offset));
+        }
+        _ => {
+            prop_assert_eq!((front.file_left, front.file_len), (0, 0));
+            prop_assert!(queue.region(front.pieces).is_none());
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_queue_agrees_with_a_list(ops in prop::collection::vec(op(), 1..40)) {
+        let limits = Limits { gather_pieces: 3, ..Limits::default() };
+        let (mut queue, mut pool, mut list) = (Queue::default(), Pool::default(), Vec::new());
+        let file = file();
+        for (number, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Slice(len) => {
+                    let bytes: Vec<u8> = (0..len).map(|at| (number + at) as u8).collect();
+                    queue.push(Outgoing::Slice(&bytes), &limits, &mut pool);
+                    list.extend(bytes.into_iter().map(Byte::Memory));
+                }
+                Op::Shared(len) => {
+                    let bytes: Vec<u8> = (0..len).map(|at| (number ^ at) as u8).collect();
+                    queue.push(bytes.clone().into(), &limits, &mut pool);
+                    list.extend(bytes.into_iter().map(Byte::Memory));
+                }
+                Op::Region { offset, len } => {
+                    queue.push(file.region(offset, len).into(), &limits, &mut pool);
+                    let byte = |at| Byte::File { offset: offset + at, left: len - at, len };
+                    list.extend((0..len).map(byte));
+                }
+                Op::Advance { percent } => {
+                    let count = list.len() * percent / 100;
+                    queue.advance(count, &mut pool);
+                    list.drain(..count);
+                }
+                Op::Clear => {
+                    prop_assert_eq!(queue.clear(&mut pool), list.len() as u64);
+                    list.clear();
+                }
+            }
+            agrees(&queue, &list, &limits)?;
+        }
+    }
+}
