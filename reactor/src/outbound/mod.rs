@@ -23,7 +23,8 @@ use crate::fs::Region;
 mod plan;
 mod pool;
 mod queue;
-
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use plan::{Action, Front, MAX_PIECES, plan};

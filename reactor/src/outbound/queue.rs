@@ -31,7 +31,7 @@ enum Segment {
 }
 
 impl Queue {
-    /// Adds to the end, by kind and size.
+    /// Adds to the end, by kind and size, something that is not empty.
     pub(crate) fn push(&mut self, what: Outgoing<'_>, limits: &Limits, pool: &mut Pool) {
         match what {
             Outgoing::Slice(slice) => self.join(slice, pool),
@@ -40,12 +40,11 @@ impl Queue {
                 self.memory += bytes.len();
                 self.segments.push_back(Segment::Shared(bytes));
             }
-            Outgoing::Region(Region { file, offset, len }) if len > 0 => {
+            Outgoing::Region(Region { file, offset, len }) => {
                 self.file += len;
                 self.files += 1;
                 self.segments.push_back(Segment::File { file, offset, left: len, len });
             }
-            Outgoing::Region(_) => {}
         }
     }
 
