@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,17 +12,14 @@ use sluicegate_protocols::line::{Lines, Next, Protocol};
 use sluicegate_reactor::*;
 
 mod common;
-#[cfg(all(test, feature = "testing"))]
-#[path = "chat/tests.rs"]
-mod tests;
 
 /// How long a member may take nothing before it is closed. It misses what is said meanwhile.
-const PATIENCE: Duration = Duration::from_secs(10);
-const HELP: &str = "* /nick NAME, /join ROOM; all else is said to your room\n";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const HELP: &str = "* /nick NAME, /join ROOM; all else is said to your room\n";
 
 /// Those of one thread.
-struct Chat {
-    members: HashMap<ConnId, Member>,
+pub(crate) struct Chat {
+    members: BTreeMap<ConnId, Member>,
     /// The next guest's number. Each thread leaves out the others', so that none comes twice.
     next: usize,
     others: Vec<Handle<Said>>,
@@ -37,9 +34,13 @@ struct Member {
 }
 
 /// A room and what is said there: kept once, as queues refer to it, and copy it only if short.
-type Said = (Bytes, Bytes);
+pub(crate) type Said = (Bytes, Bytes);
 
 impl Chat {
+    pub(crate) fn new(thread: usize, others: Vec<Handle<Said>>) -> Chat {
+        Chat { members: BTreeMap::new(), next: thread + 1, others }
+    }
+
     fn say(&mut self, cx: &mut Turn<'_>, room: &str, text: String) {
         let said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
         for thread in &self.others {
@@ -107,12 +108,11 @@ impl Protocol for Chat {
     }
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     // Members may be silent. Those that are gone are noticed when something is said.
     let limits = Limits { idle: None, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
-    let make =
-        |index, others| Lines::new(Chat { members: HashMap::new(), next: index + 1, others });
+    let make = |thread, others| Lines::new(Chat::new(thread, others));
     common::main(|server: common::Server| {
         server.run_together(&listen, |at| format!("chat on {at}"), make)
     })

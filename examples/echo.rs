@@ -15,7 +15,7 @@ use sluicegate_reactor::{Context, Listen, Reactor, Receive, Turn};
 
 mod common;
 
-struct Echo;
+pub(crate) struct Echo;
 
 impl Protocol for Echo {
     type Session = ();
@@ -48,7 +48,7 @@ struct Options {
     stats: Option<u32>,
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let make = |reactor: &mut Reactor| {
             let echo = reactor.register(Raw(Echo));

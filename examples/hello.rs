@@ -13,7 +13,7 @@ use sluicegate_reactor::{Listen, Reactor};
 
 mod common;
 
-struct Hello;
+pub(crate) struct Hello;
 
 impl Service for Hello {
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
@@ -28,7 +28,7 @@ struct Options {
     server: common::Server,
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
         options.server.run(&Listen::default(), |at| format!("hello on http://{at}/"), make)

@@ -41,9 +41,9 @@ struct Options {
 }
 
 /// The files, and where lines of the access log go.
-struct Site {
-    files: Files,
-    log: Option<SyncSender<String>>,
+pub(crate) struct Site {
+    pub(crate) files: Files,
+    pub(crate) log: Option<SyncSender<String>>,
 }
 
 impl Service for Site {
@@ -111,7 +111,7 @@ fn write_lines(waiting: &Receiver<String>) -> io::Result<()> {
     Ok(())
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let listing = !options.no_listing;
         let index = options.index;

@@ -110,7 +110,10 @@ pub trait Receive<M> {
 
 /// Names a connection. A stale one is recognised: it never reaches another connection that has
 /// taken the place.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order in
+/// every run, as a [simulation](crate::testing#what-breaks-a-replay) needs it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(crate) index: u32,
     pub(crate) generation: u32,

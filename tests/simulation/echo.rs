@@ -1,29 +1,26 @@
 //! Bytes that come back.
 
-use sluicegate_protocols::raw::{Protocol, Raw};
+use std::process::ExitCode;
+
+use sluicegate_protocols::raw::Raw;
 use sluicegate_reactor::testing::{Sim, Simulation};
-use sluicegate_reactor::{Address, Context, Limits, Listen};
+use sluicegate_reactor::{Address, Limits, Listen};
 
 use crate::noise;
 use crate::watched::Watched;
+
+#[path = "../../examples/echo.rs"]
+mod example;
+use example::Echo;
+
+/// What runs the example is compiled here, too, and not called.
+const _: fn() -> ExitCode = example::main;
 
 const ADDRESS: &str = "10.0.0.1:7";
 const PATH: &str = "/run/echo.sock";
 
 /// A receive into an empty queue is as large as the buffer of the reactor.
 const ONE_RECEIVE: usize = 512 << 10;
-
-struct Echo;
-
-impl Protocol for Echo {
-    type Session = ();
-
-    fn on_open(&mut self, _: &mut Context<'_>) {}
-
-    fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut (), bytes: &[u8]) {
-        cx.send(bytes);
-    }
-}
 
 fn serve(sim: &mut Sim, listen: &Listen) {
     sim.reactor(|reactor| {

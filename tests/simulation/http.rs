@@ -1,5 +1,6 @@
 //! Files by HTTP: every answer whole, exact and in order.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use sluicegate_protocols::http::Http;
@@ -9,6 +10,14 @@ use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
 use crate::noise;
+use crate::watched::Watched;
+
+#[path = "../../examples/http.rs"]
+mod example;
+use example::Site;
+
+/// What runs the example is compiled here, too, and not called.
+const _: fn() -> ExitCode = example::main;
 
 const ADDRESS: &str = "10.0.0.1:80";
 /// Read, sent by sendfile in one call, and in several; and one that is empty.
@@ -22,7 +31,10 @@ fn serve(sim: &mut Sim) {
     let limits = Limits { files, ..Limits::default() };
     sim.reactor(|reactor| {
         let files = Files::new(reactor.fs(), "/www", FilesOptions::default());
-        let http = reactor.register(Http::new(files.expect("the root is there")));
+        let http = reactor.register(Watched::new(Http::new(Site {
+            files: files.expect("the root is there"),
+            log: None,
+        })));
         reactor.listen(ADDRESS, &Listen { limits, ..Listen::default() }, http).expect("free");
     });
 }

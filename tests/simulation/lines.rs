@@ -5,6 +5,7 @@ use sluicegate_reactor::testing::{Sim, Simulation};
 use sluicegate_reactor::{Context, Listen};
 
 use crate::noise;
+use crate::watched::Watched;
 
 const ADDRESS: &str = "10.0.0.1:11211";
 
@@ -65,7 +66,7 @@ fn dialogue(sim: &mut Sim) -> (Vec<u8>, Vec<u8>) {
 fn each_line_is_answered_once_and_in_order_and_blocks_are_exact() {
     Simulation::new().run(|sim| {
         sim.reactor(|reactor| {
-            let shelf = reactor.register(Lines::new(Shelf));
+            let shelf = reactor.register(Watched::new(Lines::new(Shelf)));
             reactor.listen(ADDRESS, &Listen::default(), shelf).expect("the address is free");
         });
         for _ in 0..1 + sim.below(6) {

@@ -1,12 +1,14 @@
 //! The handlers that run on a real kernel, in a world in which everything goes wrong that can. Each
 //! scenario runs once for each of 200 seeds; `SLUICEGATE_SEEDS` says otherwise.
 #![cfg(feature = "testing")]
+#![allow(clippy::duplicate_mod, reason = "each example has what they have in common")]
 
 mod chat;
 mod connect;
 mod drain;
 mod echo;
 mod hand_over;
+mod hello;
 mod http;
 mod lines;
 mod messages;

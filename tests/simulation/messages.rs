@@ -8,6 +8,8 @@ use sluicegate_reactor::{
     ConnId, Context, Handle, Handler, HandlerId, Input, Listen, Receive, Turn, mailbox,
 };
 
+use crate::watched::Watched;
+
 const ADDRESS: &str = "10.0.0.1:7000";
 
 struct Job {
@@ -80,7 +82,7 @@ fn each_job_comes_back_to_who_has_sent_it_in_order() {
         let (jobs, job_box) = mailbox();
         let (answers, answer_box) = mailbox();
         sim.reactor(|reactor| {
-            let front = reactor.register(Lines::new(Front { jobs }));
+            let front = reactor.register(Watched::new(Lines::new(Front { jobs })));
             reactor.attach(answer_box, front);
             reactor.listen(ADDRESS, &Listen::default(), front).expect("the address is free");
         });

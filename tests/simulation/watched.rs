@@ -1,12 +1,15 @@
 //! A handler that sees to it that another one is called as was promised.
 
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Timeout, Turn};
+use std::collections::BTreeSet;
 
-/// Calls the handler in it, and asserts that a session is only called about with its own
-/// connection, and closed in the end.
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
+
+/// Calls the handler in it, and asserts that a connection has one session, a session is only called
+/// about with its own connection, and both are closed once and in the end.
 pub(crate) struct Watched<H> {
     pub(crate) inner: H,
-    open: usize,
+    /// The connections with a session.
+    open: BTreeSet<ConnId>,
 }
 
 /// A session, and the connection it belongs to: none before it is known which.
@@ -24,14 +27,19 @@ impl<S> From<S> for Session<S> {
 
 impl<H: Handler> Watched<H> {
     pub(crate) fn new(inner: H) -> Watched<H> {
-        Watched { inner, open: 0 }
+        Watched { inner, open: BTreeSet::new() }
     }
 
     fn check(&mut self, id: ConnId, session: &mut Session<H::Session>) {
         if session.id.is_none() {
-            self.open += 1;
+            self.opened(id);
         }
         assert_eq!(*session.id.get_or_insert(id), id, "called with the session of another");
+        assert!(self.open.contains(&id), "called about a connection that was closed");
+    }
+
+    fn opened(&mut self, id: ConnId) {
+        assert!(self.open.insert(id), "a connection with two sessions");
     }
 }
 
@@ -39,7 +47,7 @@ impl<H: Handler> Handler for Watched<H> {
     type Session = Session<H::Session>;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session {
-        self.open += 1;
+        self.opened(cx.id());
         Session { id: Some(cx.id()), inner: self.inner.on_open(cx) }
     }
 
@@ -81,15 +89,21 @@ impl<H: Handler> Handler for Watched<H> {
 
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, mut session: Self::Session, why: Reason) {
         self.check(id, &mut session);
-        self.open -= 1;
+        self.open.remove(&id);
         self.inner.on_close(cx, id, session.inner, why);
+    }
+}
+
+impl<M, H: Receive<M>> Receive<M> for Watched<H> {
+    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+        self.inner.on_message(cx, message);
     }
 }
 
 impl<H> Drop for Watched<H> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert_eq!(self.open, 0, "sessions that were never closed");
+            assert!(self.open.is_empty(), "sessions that were never closed: {:?}", self.open);
         }
     }
 }

@@ -1,17 +1,22 @@
+use std::process::ExitCode;
+
 use allocation_counter::{AllocationInfo, measure};
+use sluicegate_protocols::line::Lines;
+use sluicegate_reactor::Limits;
 use sluicegate_reactor::testing::{Client, Harness, State};
 
-use super::*;
+#[path = "../../examples/chat.rs"]
+mod example;
+use example::{Chat, HELP, PATIENCE};
 
 /// What runs the example is compiled here, too, and not called.
-const _: fn() -> ExitCode = main;
+const _: fn() -> ExitCode = example::main;
 
 type Room = Harness<Lines<Chat>>;
 
 /// A room and so many members in its lobby.
 fn lobby(members: usize) -> (Room, Vec<Client>) {
-    let mut h =
-        Harness::new(Lines::new(Chat { members: HashMap::new(), next: 1, others: Vec::new() }));
+    let mut h = Harness::new(Lines::new(Chat::new(0, Vec::new())));
     let mut clients = Vec::new();
     while clients.len() < members {
         h.at_once(|h| clients.extend((clients.len()..members).take(100).map(|_| h.open())));

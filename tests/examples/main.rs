@@ -1,0 +1,8 @@
+//! The handlers of the examples, as their clients know them, in the harness. (`tests/simulation`
+//! runs the same ones while calls fail, and `tests/real` the programs.)
+#![cfg(feature = "testing")]
+#![allow(clippy::duplicate_mod, reason = "each example has what they have in common")]
+
+mod chat;
+mod echo;
+mod hello;
