@@ -10,6 +10,9 @@ use crate::handler::Timeout;
 use crate::state::Core;
 use crate::timer::Links;
 
+#[cfg(test)]
+mod tests;
+
 /// One tick of the timing wheel: 2^24 ns, about 17 ms.
 const TICK_SHIFT: u32 = 24;
 /// The same in nanoseconds.

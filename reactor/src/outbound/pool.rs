@@ -39,6 +39,12 @@ impl Pool {
             self.free[class].push(chunk.buffer);
         }
     }
+
+    /// How many bytes are kept while nobody uses them.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.free.iter().flatten().map(|buffer| buffer.len()).sum()
+    }
 }
 
 fn zeroed(len: usize) -> Box<[u8]> {
