@@ -84,10 +84,15 @@ impl Machine {
     /// Lets the two ends of a connection within the machine know of each other, at once or later.
     pub(super) fn carry_both(&mut self, stream: usize, other: usize) {
         for (from, to) in [(stream, other), (other, stream)] {
-            match self.delay() {
-                0 => self.carry(from, to),
-                delay => self.network.send_off(self.elapsed + delay, Coming::Carry { from, to }),
-            }
+            self.send_over(from, to);
+        }
+    }
+
+    /// Lets one end know of the other.
+    pub(super) fn send_over(&mut self, from: usize, to: usize) {
+        match self.delay() {
+            0 => self.carry(from, to),
+            delay => self.network.send_off(self.elapsed + delay, Coming::Carry { from, to }),
         }
     }
 }

@@ -199,9 +199,82 @@ impl Machine {
         let count = self.streams[to].inbox_room().min(self.streams[from].untaken());
         let bytes = self.streams[from].client_take_some(count);
         let (end, all) = (self.streams[from].state(), self.streams[from].untaken() == 0);
-        self.streams[to].client_becomes(&bytes, end, all);
+        let too_late = self.streams[to].client_becomes(&bytes, end, all);
         for stream in [from, to] {
             self.queue_edge(stream);
         }
+        if too_late {
+            self.note(format_args!(
+                "{} bytes for a closed socket: a reset is the answer",
+                bytes.len()
+            ));
+            self.streams[to].reset();
+            self.send_over(to, from);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sys::sim::Faults;
+    use crate::sys::{More, Ready};
+
+    /// Both ends of a connection within the machine.
+    fn ends(world: &World) -> (Fd, Fd) {
+        let address = SocketAddr::from(([10, 0, 0, 1], 80));
+        let listener = world.listen(address, 1).unwrap();
+        let near = world.start_connect(&address.into()).unwrap();
+        wait(world);
+        (near, world.accept(listener).unwrap())
+    }
+
+    /// Lets everything arrive that is on its way.
+    fn wait(world: &World) {
+        while let Some(next) = world.next_arrival() {
+            world.advance(Duration::from_nanos(next - world.elapsed()));
+            world.run_network();
+        }
+    }
+
+    #[test]
+    fn closing_with_unread_bytes_resets_the_other_end() {
+        let world = World::new(1);
+        let (near, far) = ends(&world);
+        world.send(near, b"unread", More::No).unwrap();
+        world.close(far);
+        let error = world.recv(near, &mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn bytes_that_arrive_at_a_closed_end_are_answered_by_a_reset() {
+        for delay in [Duration::ZERO, Duration::from_millis(20)] {
+            let world = World::new(1);
+            world.set_faults(Faults { delay, ..Faults::none() }, 1);
+            let (near, far) = ends(&world);
+            world.send(far, b"answer", More::No).unwrap();
+            world.close(far);
+            wait(&world);
+            assert_eq!(world.recv(near, &mut [0; 8]).unwrap(), 6);
+            assert_eq!(world.recv(near, &mut [0; 8]).unwrap(), 0, "an end in order so far");
+            assert_eq!(world.send(near, b"late", More::No).unwrap(), 4);
+            wait(&world);
+            let error = world.send(near, b"later", More::No).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    #[test]
+    fn bytes_on_their_way_to_an_end_that_is_closed_meanwhile_are_not_just_lost() {
+        let world = World::new(1);
+        world.set_faults(Faults { delay: Duration::from_millis(20), ..Faults::none() }, 1);
+        let (near, far) = ends(&world);
+        world.send(near, b"on the way", More::No).unwrap();
+        world.close(far);
+        wait(&world);
+        assert!(world.stream_status(near).0.any(Ready::HANGUP));
     }
 }

@@ -296,8 +296,9 @@ impl Stream {
     }
 
     /// The client is the other end of a connection within the machine, and has sent these bytes;
-    /// `end` is what it has done behind `all` of them.
-    pub(super) fn client_becomes(&mut self, bytes: &[u8], end: State, all: bool) {
+    /// `end` is what it has done behind `all` of them. Says whether the bytes find a closed socket.
+    pub(super) fn client_becomes(&mut self, bytes: &[u8], end: State, all: bool) -> bool {
+        let too_late = self.server == State::Closed && !bytes.is_empty();
         if self.client == ClientSide::Open {
             self.client_send(bytes);
         }
@@ -308,6 +309,7 @@ impl Stream {
             State::Reset if self.client != ClientSide::Reset => self.client_reset(),
             _ => {}
         }
+        too_late
     }
 
     /// The connection that was asked for is there.
