@@ -1,6 +1,7 @@
 //! What has to be true of a reactor whatever its handlers do.
 
 use crate::connection::{Connection, Flags, Phase};
+use crate::outbound::Queue;
 use crate::reactor::Reactor;
 use crate::sys::sim::{OpenDescriptors, World};
 use crate::sys::{NO_FD, Ready};
@@ -25,8 +26,22 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     for c in connections(reactor) {
         let most = reactor.core.limits(c.group).keep + reactor.receive.len();
         assert!(c.unread() <= most, "a connection keeps {} bytes of input", c.unread());
+        let limits = reactor.core.limits(c.group);
+        // With marks the wrong way round a queue can be both.
+        let full = |queue: &Queue| queue.is_full(limits) && !queue.is_low(limits);
+        let fills = c.outbound.as_ref().is_some_and(|queue| full(queue));
+        assert!(!fills || c.flags.has(Flags::FULL), "a full queue does not stop what fills it");
     }
+    let scheduled = connections(reactor).filter(|c| c.link.is_linked()).count();
+    assert_eq!(reactor.core.wheel.len(), scheduled, "each deadline has a connection");
     check_ends(reactor, world);
+}
+
+/// After every turn of one of the reactors of a world: each socket has a connection.
+pub(super) fn sockets<'a>(reactors: impl Iterator<Item = &'a Reactor>, world: &World) {
+    let have_one = |reactor| connections(reactor).filter(|c| c.socket != NO_FD).count();
+    let known: usize = reactors.map(have_one).sum();
+    assert_eq!(world.open_descriptors().streams, known, "sockets are open that nobody knows");
 }
 
 /// That an end was noted only where there is one: what an event says never reaches another

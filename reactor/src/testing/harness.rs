@@ -442,6 +442,7 @@ impl<H: Handler> Harness<H> {
     pub fn turn(&mut self) {
         self.reactor.turn(Some(Duration::ZERO)).expect("a simulated wait does not fail");
         checks::after_turn(&self.reactor, &self.world);
+        checks::sockets([&self.reactor].into_iter(), &self.world);
     }
 
     /// Lets time pass. Each deadline and timer on the way is run when it is due.
