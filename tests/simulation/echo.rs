@@ -38,6 +38,7 @@ fn unix() -> Address {
 fn everybody_gets_back_what_they_have_sent_and_nothing_else() {
     Simulation::new().run(|sim| {
         serve(sim, &Listen::default());
+        sim.limit_queues(Limits::default().send_high + ONE_RECEIVE);
         for _ in 0..1 + sim.below(8) {
             let bytes = noise([10, 3000, 60_000][sim.below(3)]);
             let client = match sim.below(4) {
@@ -55,7 +56,6 @@ fn everybody_gets_back_what_they_have_sent_and_nothing_else() {
         }
         sim.run();
         assert_eq!(sim.reactors()[0].connections(), 0, "the idle ones were closed");
-        assert!(sim.most_queued() <= Limits::default().send_high + ONE_RECEIVE);
     });
 }
 
@@ -65,6 +65,7 @@ fn one_who_does_not_read_holds_back_little_and_nobody_else() {
     let listen = Listen { limits, max_connections: 3, accept_budget: 1, ..Listen::default() };
     Simulation::new().run(|sim| {
         serve(sim, &listen);
+        sim.limit_queues(3000 + ONE_RECEIVE);
         let bytes = noise(20_000);
         let deaf = sim.client(ADDRESS).sends(&bytes).expects(&bytes).reads_at_most(100);
         for _ in 0..5 {
@@ -72,6 +73,5 @@ fn one_who_does_not_read_holds_back_little_and_nobody_else() {
         }
         sim.run();
         assert!(deaf.received().len() <= 100);
-        assert!(sim.most_queued() <= 3000 + ONE_RECEIVE);
     });
 }

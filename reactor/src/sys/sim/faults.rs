@@ -65,7 +65,8 @@ pub struct Faults {
     pub slow_disk: f64,
     /// A client puts an urgent byte between two pieces of what it sends.
     pub urgent: f64,
-    /// A reactor gets no time for up to [`longest_stall`](Faults::longest_stall).
+    /// A reactor that has something to do gets no time for up to
+    /// [`longest_stall`](Faults::longest_stall). Others do meanwhile, and what arrives waits for it.
     pub stall: f64,
     /// How long that can be.
     pub longest_stall: Duration,
@@ -337,7 +338,6 @@ impl Machine {
 
     /// What a wait hands out of the edges there are.
     pub(super) fn take_events(&mut self, selector: usize, most: usize, into: &mut Vec<Event>) {
-        self.stall();
         self.make_spurious(selector);
         let mut count = most.min(self.edges[selector].len());
         let reordered = self.chaos.as_mut().is_some_and(|c| c.dice.chance(c.faults.reordered));
@@ -362,15 +362,6 @@ impl Machine {
                 }
                 !taken
             });
-        }
-    }
-
-    fn stall(&mut self) {
-        if let Some(chaos) = &mut self.chaos
-            && chaos.dice.chance(chaos.faults.stall)
-        {
-            self.elapsed += chaos.dice.time(chaos.faults.longest_stall);
-            self.trace.mark();
         }
     }
 

@@ -120,23 +120,14 @@ fn an_aborted_client_is_gone_and_one_met_without_a_descriptor_waits() {
 }
 
 #[test]
-fn a_slow_disk_and_a_stall_take_time_and_the_clock_on_the_wall_jumps() {
-    let faults = Faults {
-        slow_disk: 1.0,
-        stall: 1.0,
-        longest_stall: Duration::from_secs(2),
-        clock_jump: 1.0,
-        ..Faults::none()
-    };
-    let (world, _, _, mut selector) = world(faults);
+fn a_slow_disk_takes_time_and_the_clock_on_the_wall_jumps() {
+    let faults = Faults { slow_disk: 1.0, clock_jump: 1.0, ..Faults::none() };
+    let (world, ..) = world(faults);
     world.files().put_file("/f", b"abc", 0);
     let file = world.open_dir("/".as_ref()).unwrap();
     let file = world.open_beneath(file, "f".as_ref()).unwrap();
     let start = world.monotonic();
     assert_eq!(world.read_at(file, &mut [0; 8], 0).unwrap(), 3);
-    let read = world.monotonic();
-    assert!(read > start);
-    selector.wait(NOW).unwrap();
-    assert!(world.monotonic() > read);
+    assert!(world.monotonic() > start);
     assert!(world.realtime().abs_diff(world.realtime()) > 2);
 }

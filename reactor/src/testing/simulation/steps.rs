@@ -97,13 +97,14 @@ impl Sim {
         if reactor.has_stopped() {
             return None;
         }
+        let from = now.max(self.stalls[index]);
         if self.world.has_edges_for(index) || reactor.is_owed() {
-            return Some(now);
+            return Some(from);
         }
         // Its timeout counts from when it has last looked at the clock.
         let ago = self.world.monotonic() - reactor.core.now;
         let left = u64::try_from(reactor.timeout(None)?.as_nanos()).unwrap_or(u64::MAX);
-        Some(now.saturating_add(left.saturating_sub(ago)))
+        Some(now.saturating_add(left.saturating_sub(ago)).max(from))
     }
 
     /// When something happens next, if ever.
@@ -117,6 +118,7 @@ impl Sim {
     /// Lets one of them act. Says whether that was a turn of a reactor for its timers alone.
     fn act(&mut self, actor: &Actor) -> bool {
         match *actor {
+            Actor::Reactor(index) if self.stall(index) => return true,
             Actor::Reactor(index) => return self.turn(index),
             Actor::Client(index) => {
                 let client = self.clients[index].clone();
@@ -131,6 +133,18 @@ impl Sim {
         false
     }
 
+    /// Takes its time from a reactor, if the dice say so.
+    fn stall(&mut self, index: usize) -> bool {
+        let stalls = self.dice.chance(self.faults.stall);
+        if stalls {
+            let time = self.dice.time(self.faults.longest_stall);
+            self.stalls[index] = self.world.elapsed() + time;
+            self.world.set_actor(format_args!("reactor {index}"));
+            self.world.note(format_args!("gets no time for {:?}", Duration::from_nanos(time)));
+        }
+        stalls
+    }
+
     fn turn(&mut self, index: usize) -> bool {
         let idle = !self.world.has_edges_for(index) && !self.reactors[index].is_owed();
         self.world.set_actor(format_args!("reactor {index}"));
@@ -141,12 +155,14 @@ impl Sim {
         }
         checks::after_turn(reactor, &self.world);
         assert_eq!(reactor.ledger().panics, 0, "a handler has panicked");
-        self.most_queued = self.most_queued.max(most_queued(reactor));
+        let queued = most_queued(reactor);
+        assert!(queued <= self.most_queued, "a connection has {queued} bytes of memory queued");
         self.progress[index].after_turn(reactor);
         let sleeps = !self.world.has_edges_for(index) && !reactor.is_owed();
         if sleeps && self.world.next_arrival().is_none() && !reactor.has_stopped() {
             checks::at_rest(reactor, &self.world);
         }
+        checks::sockets(self.reactors.iter(), &self.world);
         idle
     }
 }

@@ -23,6 +23,8 @@ pub struct Sim {
     /// What the scenario does later, and when.
     pub(super) plans: Vec<(u64, Plan)>,
     pub(super) progress: Vec<Progress>,
+    /// Until when each reactor gets no time.
+    pub(super) stalls: Vec<u64>,
     pub(super) world: World,
     pub(super) faults: Faults,
     pub(super) dice: Dice,
@@ -46,11 +48,12 @@ impl Sim {
             clients: Vec::new(),
             plans: Vec::new(),
             progress: Vec::new(),
+            stalls: Vec::new(),
             _nothing_open: NothingOpen(world.clone()),
             world,
             faults,
             dice,
-            most_queued: 0,
+            most_queued: usize::MAX,
             has_run: false,
         }
     }
@@ -63,6 +66,7 @@ impl Sim {
         let made = make(&mut reactor);
         self.reactors.push(reactor);
         self.progress.push(Progress::default());
+        self.stalls.push(0);
         made
     }
 
@@ -135,10 +139,10 @@ impl Sim {
         &self.faults
     }
 
-    /// The most bytes of memory that any one connection had queued at the end of a turn.
-    #[must_use]
-    pub fn most_queued(&self) -> usize {
-        self.most_queued
+    /// Says how many bytes of memory any one connection may have queued at the end of a turn: its
+    /// [`send_high`](crate::Limits::send_high), and what one callback sends at most.
+    pub fn limit_queues(&mut self, bytes: usize) {
+        self.most_queued = bytes;
     }
 
     /// What is done when the scenario has returned.
