@@ -306,6 +306,7 @@ impl Core {
     }
 
     /// Notes what a receive of up to `asked` bytes has said; how many it brought, if any.
+    #[inline]
     pub(crate) fn note_received(
         &mut self,
         index: u32,
