@@ -112,7 +112,7 @@ pub trait Receive<M> {
 /// taken the place.
 ///
 /// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order in
-/// every run, as a [simulation](crate::testing#what-breaks-a-replay) needs it.
+/// every run, as a simulation (feature `testing`) needs it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(crate) index: u32,

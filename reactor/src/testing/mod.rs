@@ -32,58 +32,67 @@
 //! of the reactor as well.
 //!
 //! What a peer does in one piece, the network may deliver in many: [`same_at_every_split`] shows
-//! that a protocol does not mind.
+//! that a protocol does not mind. A test lets time pass with [`Harness::advance`], says what single
+//! calls of the kernel do with [`Harness::script_recv`] and its neighbours, puts files on the disk
+//! with [`Harness::files`], and plays the far end of what the handler connects to with
+//! [`Harness::set_remote`].
+//!
+//! All of this is behind the feature `testing`, for the tests of a crate alone:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! sluicegate-reactor = { version = "0.1", features = ["testing"] }
+//! ```
 //!
 //! # When everything goes wrong
 //!
 //! A harness does what its test says. What nobody has thought of a [`Simulation`] finds: it runs a
-//! scenario in a world of several reactors and clients for hundreds of seeds, and each of them lets
-//! other calls fail, cuts and delays bytes differently, and chooses who acts next. A scenario does
-//! not say what happens, but what must come of it. A handler and its test:
+//! scenario in a world of reactors and clients for hundreds of seeds, and each of them lets other
+//! calls fail ([`Faults`]), cuts and delays bytes differently, and chooses who acts next. A
+//! scenario does not say what happens, but what must come of it. The same handler:
 //!
 //! ```
+//! # use sluicegate_reactor::{Context, Handler, Input};
+//! # struct Echo;
+//! # impl Handler for Echo {
+//! #     type Session = ();
+//! #     fn on_open(&mut self, _: &mut Context<'_>) {}
+//! #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+//! #         cx.send(input.take());
+//! #     }
+//! # }
+//! use sluicegate_reactor::Listen;
 //! use sluicegate_reactor::testing::Simulation;
-//! use sluicegate_reactor::{ConnId, Context, Handler, HandlerId, Input, Listen, Turn, Receive};
-//! use std::time::Duration;
-//!
-//! /// Answers each line, in order, a second after it has come.
-//! struct Slow(Option<HandlerId<Slow>>);
-//!
-//! impl Handler for Slow {
-//!     type Session = ();
-//!     fn on_open(&mut self, _: &mut Context<'_>) {}
-//!     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-//!         while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
-//!             let answer = (cx.id(), input[..=end].to_vec());
-//!             input.consume(end + 1);
-//!             cx.after(Duration::from_secs(1), self.0.unwrap(), answer);
-//!         }
-//!     }
-//! }
-//!
-//! impl Receive<(ConnId, Vec<u8>)> for Slow {
-//!     fn on_message(&mut self, cx: &mut Turn<'_>, (to, answer): (ConnId, Vec<u8>)) {
-//!         cx.peer(to).send(answer);
-//!     }
-//! }
 //!
 //! Simulation::new().run(|sim| {
 //!     sim.reactor(|reactor| {
-//!         let slow = reactor.reserve();
-//!         reactor.install(slow, Slow(Some(slow)));
-//!         reactor.listen("10.0.0.1:7", &Listen::default(), slow).unwrap();
+//!         let echo = reactor.register(Echo);
+//!         reactor.listen("10.0.0.1:7", &Listen::default(), echo).unwrap();
 //!     });
-//!     let patient = sim.client("10.0.0.1:7").sends("one\ntwo\n").expects("one\ntwo\n");
-//!     sim.client("10.0.0.1:7").sends("three\n").resets();
-//!     sim.run();
-//!     assert!(patient.is_spoilt() || patient.received() == b"one\ntwo\n");
+//!     sim.client("10.0.0.1:7").sends("hello").finishes().expects("hello");
+//!     sim.client("10.0.0.1:7").sends([7; 5000]).resets();
 //! });
 //! ```
 //!
-//! A seed that fails is run again, and the panic ends with what led to it and the command that
-//! repeats it; with `SLUICEGATE_SEED` in the environment a run writes all of its trace to standard
-//! error. Each line is a call of the kernel, or what arrives from a client (`>`) and at one (`<`),
-//! with its virtual time in seconds and whether a fault decided how it went:
+//! The [module](simulation) lists what is checked after each turn without being asked for. Beyond
+//! that a scenario can keep a [client](simulation::Client) and look at what it has received when
+//! the world has [run](Sim::run), do things [later](Sim::after), and add reactors that connect to
+//! each other or share [mailboxes](crate::mailbox).
+//!
+//! # Running seeds
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `cargo test` | runs the seeds 0 to 199 of each scenario; 0 has no faults |
+//! | `SLUICEGATE_SEEDS=100000 cargo test --release` | runs so many |
+//! | `SLUICEGATE_SEED=17 cargo test NAME -- --exact` | runs this one, and writes all of its trace to standard error |
+//!
+//! A seed that fails is run again at once, and the panic ends with the last 200 lines of its trace,
+//! what was wrong, and the command that repeats it.
+//!
+//! # How to read a trace
+//!
+//! A line has the virtual time in seconds, who acts, and what happens:
 //!
 //! ```text
 //!    0.003177  client 1   connects to 10.0.0.1:7 from 127.0.0.1:32768
@@ -95,7 +104,19 @@
 //!    0.003214  reactor 0  recv(4, 524288) = 2 "he"   <- fault
 //! ```
 //!
-//! `SLUICEGATE_SEEDS=100000 cargo test --release` runs as many seeds of each scenario.
+//! - Reactors count from 0 in the order in which the scenario adds them, clients from 1; `scenario`
+//!   is what [`Sim::after`] does.
+//! - A reactor's line is a call of the kernel, as `strace` would show it: its descriptors and sizes,
+//!   what it has returned, and the first bytes that were moved. `wait` shows the descriptor and the
+//!   readiness of each event; one that came too late for its connection is of `closed`. A wait
+//!   without events has no line.
+//! - `> ` is what arrives from a client, `< ` what arrives at one. Between the two ends there is
+//!   time on the way: a client's bytes show when the reactor could receive them.
+//! - `<- fault` marks what the dice have made go wrong: the errors and the short counts that a
+//!   kernel may always give. `gets no time for` is a reactor that the system does not run.
+//!
+//! Most often the connection is best followed by its port to its descriptor, and from there
+//! backwards from the last line, until the first one after which things are not as they should be.
 //!
 //! # What breaks a replay
 //!
@@ -104,10 +125,23 @@
 //! - take the time and random numbers from [`Turn`](crate::Turn), never from `std::time` or a
 //!   generator that seeds itself;
 //! - not depend on the order of a `HashMap` or `HashSet` of the standard library, which is another
-//!   one in each process, nor on addresses of memory;
+//!   one in each map, nor on addresses of memory; a `BTreeMap` of [`ConnId`](crate::ConnId)s is
+//!   always in the same order;
+//! - keep nothing in statics or thread-locals from one run to the next;
 //! - not start threads, nor wait for what others do: a simulation has one thread. What
 //!   [`workers`](crate::workers) would do, a test posts itself ([`Sim::after`]);
 //! - open files through [`fs`](crate::fs), not through `std::fs`.
+//!
+//! A seed that fails and does not fail again says so: then one of these is the reason.
+//!
+//! # What is not simulated
+//!
+//! A [`Server`](crate::Server): its threads and signals are the operating system's. What its
+//! threads do are reactors, and a scenario adds some of them, with the mailboxes that
+//! [`Server::run_with`](crate::Server::run_with) would give them, and [stops](Sim::stop) them.
+//! Neither are sockets that were [adopted](crate::Reactor::adopt_listener) or
+//! [inherited](crate::activation), which are an error there, and name servers: names have the
+//! addresses that [`Harness::set_name`] gives them, and none in a simulation.
 
 mod checks;
 mod connecting;
