@@ -3,7 +3,7 @@
 use sluicegate_reactor::testing::{Harness, same_at_every_split};
 use sluicegate_reactor::{Limits, Reason};
 
-use crate::probe::{Call, Probe, log, with_limits};
+use crate::probe::{Call, Probe, log, pattern, with_limits};
 
 /// Answers each line with the line.
 fn lines() -> Probe {
@@ -40,6 +40,19 @@ fn long_input_keeps_its_order_while_it_is_kept_and_consumed_in_parts() {
         }
         assert_eq!(h.sent(client), input.as_bytes(), "in pieces of {piece}");
     }
+}
+
+#[test]
+fn a_message_longer_than_any_receive_is_kept_until_it_is_whole() {
+    let mut h = with_limits(lines(), Limits { keep: 4 << 20, ..Limits::default() });
+    let client = h.open();
+    let mut line = pattern(2 << 20);
+    line.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = 0);
+    line.push(b'\n');
+    for part in line.chunks(100_000) {
+        h.feed(client, part);
+    }
+    assert!(h.sent(client) == line, "all of it");
 }
 
 #[test]

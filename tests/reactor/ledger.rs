@@ -79,3 +79,68 @@ fn each_deadline_that_is_reached_counts_once() {
     h.advance(Duration::from_secs(2));
     assert_eq!(h.ledger().timeouts, 3);
 }
+
+#[test]
+fn a_send_that_stops_at_its_quantum_is_counted_each_time() {
+    // Four calls of 1500 bytes: with so many bytes or calls in a turn, it stops so many times.
+    for (send_quantum, quantum_calls, stops) in [(1500, 24, 3), (3000, 24, 1), (6000, 2, 1)] {
+        let limits = Limits { send_quantum, quantum_calls, gather_pieces: 1, ..Limits::default() };
+        let probe = Probe::new(|cx, call, _| match call {
+            Call::Open => {
+                for _ in 0..4 {
+                    cx.send(pattern(1500));
+                }
+            }
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, limits);
+        let client = h.open();
+        assert_eq!(h.sent(client), pattern(1500).repeat(4));
+        let quantum = format!("{send_quantum} bytes or {quantum_calls} calls");
+        assert_eq!(h.ledger().budget_stops, stops, "with {quantum}");
+    }
+}
+
+#[test]
+fn refusals_and_short_counts_are_counted_whatever_is_sent() {
+    for (kind, files) in [
+        ("memory", FileTransfer::Sendfile),
+        ("memory and file", FileTransfer::Copy),
+        ("file", FileTransfer::Sendfile),
+        ("file", FileTransfer::Copy),
+    ] {
+        let limits = Limits { files, ..Limits::default() };
+        let listen = Listen { limits, ..Listen::default() };
+        let mut h = Harness::build(
+            &listen,
+            |files| files.put_file("/f", &pattern(50_000), 0),
+            |reactor| {
+                let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+                reactor.register(Probe::new(move |cx, call, _| match call {
+                    Call::Data(input) => {
+                        input.take();
+                        if kind.starts_with("memory") {
+                            cx.send(pattern(3000));
+                            cx.send(pattern(4000));
+                        }
+                        if kind.ends_with("file") {
+                            cx.send(file.region(0, 50_000));
+                        }
+                    }
+                    call => call.by_default(cx),
+                }))
+            },
+        );
+        let client = h.open();
+        let steps = [Step::WouldBlock, Step::Short(10), Step::Short(1), Step::WouldBlock];
+        h.script_send(client, steps);
+        h.feed(client, b"x");
+        let sent = h.sent(client).len() as u64;
+        let (ledger, calls) = (h.ledger(), h.calls());
+        assert_eq!(sent, ledger.queued, "{kind}");
+        assert_eq!(ledger.short_writes, 2, "{kind} by {files:?}");
+        assert_eq!(ledger.would_block, 2, "{kind} by {files:?}");
+        let counted = (ledger.send_calls, ledger.gather_calls, ledger.sendfile_calls);
+        assert_eq!(counted, (calls.send, calls.send_gather, calls.sendfile), "{kind}");
+    }
+}

@@ -55,14 +55,15 @@ impl Kept {
         pool.give(std::mem::replace(&mut self.chunk, other));
     }
 
-    /// Where to receive what follows. A full buffer is replaced by one of twice the size, so that
-    /// each byte is moved a bounded number of times however small the pieces are that arrive.
+    /// Where to receive what follows. A full buffer is replaced by one at least twice as large, so
+    /// that each byte is moved a bounded number of times however small the pieces are that arrive.
     pub(crate) fn room(&mut self, pool: &mut Pool) -> &mut [u8] {
         if self.chunk.room() < LEAST_ROOM && self.chunk.has_gap() {
             self.chunk.compact();
         }
         if self.chunk.room() < LEAST_ROOM {
-            self.replace(2 * self.chunk.len() + LEAST_ROOM, pool);
+            // Sizes of buffers double at least.
+            self.replace(self.chunk.len() + LEAST_ROOM, pool);
         }
         self.chunk.spare()
     }
@@ -97,5 +98,51 @@ mod tests {
             assert!(kept.chunk.size() <= most.next_power_of_two(), "{} left", kept.len());
         }
         assert_eq!(kept.len(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_takes_a_buffer_with_room_for_a_receive_and_no_larger() {
+        for (len, size) in
+            [(1, 4 << 10), (3 << 10, 4 << 10), (3073, 16 << 10), (63 << 10, 64 << 10)]
+        {
+            let (mut pool, mut kept) = (Pool::default(), Kept::default());
+            kept.store(&pattern(len), &mut pool);
+            assert_eq!(kept.chunk.size(), size, "for {len}");
+            assert_eq!(kept.room(&mut pool).len(), size - len);
+        }
+    }
+
+    #[test]
+    fn what_is_left_stays_in_its_place_until_its_buffer_is_much_too_large() {
+        let (mut pool, mut kept) = (Pool::default(), Kept::default());
+        kept.store(&pattern(60_000), &mut pool);
+        let place = kept.bytes().as_ptr() as usize;
+        let least = (8 << 10) - LEAST_ROOM;
+        kept.consume(60_000 - least - 1, &mut pool);
+        assert_eq!(kept.bytes().as_ptr() as usize, place + 60_000 - least - 1);
+        kept.consume(1, &mut pool);
+        assert_eq!((kept.len(), kept.chunk.size()), (least, 16 << 10));
+        assert_eq!(kept.bytes(), &pattern(60_000)[60_000 - least..]);
+        assert_eq!(pool.kept(), 64 << 10, "the large one can be used again");
+        kept.consume(least, &mut pool);
+        assert_eq!((kept.len(), kept.chunk.size()), (0, 16 << 10), "nothing is there to move");
+        kept.clear(&mut pool);
+        assert_eq!(pool.kept(), (64 << 10) + (16 << 10));
+    }
+
+    #[test]
+    fn room_is_made_by_moving_and_if_that_fails_by_growing() {
+        let (mut pool, mut kept) = (Pool::default(), Kept::default());
+        kept.store(&pattern(60_000), &mut pool);
+        let place = kept.bytes().as_ptr() as usize;
+        kept.consume(600, &mut pool);
+        for (count, moved) in [(4512, 0), (1, 0), (1623, 600)] {
+            kept.room(&mut pool)[..count].fill(1);
+            assert_eq!(kept.bytes().as_ptr() as usize, place + 600 - moved, "before {count} more");
+            kept.received(count);
+        }
+        assert_eq!((kept.len(), kept.chunk.size()), (64 << 10, 64 << 10), "full");
+        assert_eq!(kept.room(&mut pool).len(), 64 << 10, "twice as large");
+        assert_eq!(kept.bytes(), [&pattern(60_000)[600..], &[1; 6136]].concat());
     }
 }
