@@ -101,6 +101,8 @@ impl Default for Connect {
 /// [`Turn::connect`] asks for. A small value that is copied.
 pub struct Connector<H> {
     pub(crate) index: u16,
+    /// Its connections'.
+    pub(crate) group: u16,
     handler: HandlerId<H>,
 }
 
@@ -164,7 +166,7 @@ impl Reactor {
         });
         let mail = &mut self.mail;
         self.core.connecting.use_resolver(|| Resolver::new(mail.own(Core::take_answer)));
-        Connector { index, handler }
+        Connector { index, group, handler }
     }
 
     /// A connection, between the turns of the reactor: to send to one that was just asked for. See

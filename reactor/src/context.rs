@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::connection::Phase;
 use crate::fs::Fs;
 use crate::handler::{ConnId, Sent};
-use crate::ledger::Ledger;
+use crate::ledger::{GroupId, Ledger};
 use crate::limits::Limits;
 use crate::outbound::Outgoing;
 use crate::state::Core;
@@ -49,6 +49,12 @@ impl Turn<'_> {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.core.total()
+    }
+
+    /// What the connections of one listener or connector have done of it.
+    #[must_use]
+    pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
+        self.core.total_of(group.into())
     }
 
     /// Any connection of this reactor, whichever handler it belongs to.

@@ -56,9 +56,10 @@ impl Reactor {
             return false;
         }
         if input.is_used_up() || c.flags.has(Flags::YIELDED) {
-            let owed = c.is_owed();
+            let (owed, yielded) = (u64::from(c.is_owed()), c.flags.has(Flags::YIELDED));
             let group = c.group;
-            self.core.groups[group as usize].ledger.budget_stops += u64::from(owed);
+            let ledger = &mut self.core.groups[group as usize].ledger;
+            *if yielded { &mut ledger.yields } else { &mut ledger.recv_budget_stops } += owed;
             return false;
         }
         input.calls -= 1;
@@ -158,6 +159,9 @@ impl Reactor {
         if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
             let mut kept = Kept::default();
             kept.store(rest, &mut core.pool);
+            if let Some(ledger) = core.ledger_of(index) {
+                ledger.kept += rest.len() as u64;
+            }
             core.keep(index, kept);
         }
     }
@@ -256,6 +260,7 @@ impl Reactor {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ledger.recv_would_block += 1;
                     c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -334,7 +339,7 @@ impl Core {
             Err(error) => {
                 match error.kind() {
                     ErrorKind::WouldBlock => {
-                        ledger.would_block += 1;
+                        ledger.recv_would_block += 1;
                         c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
                     }
                     ErrorKind::Interrupted => {}

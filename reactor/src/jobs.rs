@@ -32,6 +32,7 @@ impl Core {
         then: impl FnOnce(&mut Core, T) + Send + 'static,
     ) {
         let Some(jobs) = &self.jobs else {
+            self.ledger.inline_jobs += 1;
             let result = job(&self.kernel);
             return then(self, result);
         };
@@ -40,6 +41,7 @@ impl Core {
             Kernel::Os => {
                 let job = move || and_then(job(&Kernel::Os));
                 if let Err(refused) = jobs.workers.run(job, &jobs.reply) {
+                    self.ledger.inline_jobs += 1;
                     log::debug!("a job is not left to a worker: {refused}");
                     refused.into_inner()()(self);
                 }

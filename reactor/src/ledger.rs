@@ -1,7 +1,16 @@
 //! What a reactor has done, in numbers.
+//!
+//! Everything is counted once, where it happens: what a connection does in its group, which is that
+//! of its listener or connector, or its own if it [is counted by itself](crate::Peer::keep_ledger);
+//! what belongs to no connection by the reactor. So a counter costs an addition, and each sum is
+//! made when somebody asks for it.
 
 use std::fmt;
 use std::ops::AddAssign;
+
+use crate::connect::Connector;
+use crate::listen::ListenerId;
+use crate::state::Core;
 
 /// Makes the struct of the counters, and what goes over all of them.
 macro_rules! counters {
@@ -12,6 +21,14 @@ macro_rules! counters {
         impl AddAssign<&$name> for $name {
             fn add_assign(&mut self, other: &$name) {
                 $(self.$counter += other.$counter;)*
+            }
+        }
+
+        impl $name {
+            /// All counters with their names, in the order of their declaration: for whoever passes
+            /// them on to a system that collects such numbers.
+            pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($counter), self.$counter),)*].into_iter()
             }
         }
     };
@@ -54,37 +71,62 @@ pub struct Ledger {
     pub refused_per_address: u64,
     /// Bytes received.
     pub received: u64,
-    /// `recv` calls.
+    /// Calls that receive.
     pub recv_calls: u64,
+    /// Those of them that found nothing.
+    pub recv_would_block: u64,
+    /// Times that a connection had received its [quantum](crate::Limits::receive_quantum), or had
+    /// been called so often, and left the rest for the next turn.
+    pub recv_budget_stops: u64,
+    /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn.
+    pub yields: u64,
+    /// Bytes copied because a handler had left them.
+    pub kept: u64,
+    /// Connections that left more unconsumed than [`Limits::keep`](crate::Limits::keep).
+    pub overruns: u64,
     /// Bytes that handlers gave to `send`.
     pub queued: u64,
-    /// Bytes that the kernel took.
+    /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),
+    /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes) and
+    /// [`sendfile_bytes`](Ledger::sendfile_bytes).
     pub sent: u64,
     /// Bytes given up because a connection failed or was aborted.
     pub dropped: u64,
+    /// Bytes copied into queues: little pieces, and what the socket refused of borrowed ones.
+    pub joined: u64,
     /// Bytes that left directly from the caller's slice.
     pub write_through: u64,
-    /// Calls with one piece of memory.
+    /// Calls with one piece of memory, those from the caller's slice included.
     pub send_calls: u64,
+    /// Bytes that left from a queue in such calls.
+    pub send_bytes: u64,
     /// Calls with several pieces of memory.
     pub gather_calls: u64,
+    /// Bytes that left in them.
+    pub gather_bytes: u64,
+    /// Reads of file regions into memory.
+    pub file_reads: u64,
+    /// Bytes read so. What the socket refuses of them is read again.
+    pub file_read_bytes: u64,
     /// `sendfile` calls.
     pub sendfile_calls: u64,
     /// Bytes that went by `sendfile`.
     pub sendfile_bytes: u64,
-    /// Reads of file regions into memory.
-    pub file_reads: u64,
+    /// Fallback: reads of regions that would have gone by `sendfile` if the system had one.
+    pub no_sendfile: u64,
+    /// Fallback: jobs for disks that the reactor did itself, as the workers had too much to do or
+    /// there were none.
+    pub inline_jobs: u64,
     /// Sends of which the kernel took a part.
     pub short_writes: u64,
-    /// Calls refused because nothing was there or no room was left.
-    pub would_block: u64,
+    /// Sends refused because no room was left.
+    pub send_would_block: u64,
+    /// Times that a connection had sent its [quantum](crate::Limits::send_quantum) and left the
+    /// rest for the next turn.
+    pub send_budget_stops: u64,
     /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit
     /// of its size.
     pub full_queues: u64,
-    /// Connections that left more unconsumed than [`Limits::keep`](crate::Limits::keep).
-    pub overruns: u64,
-    /// Connections that used up their quantum in a turn.
-    pub budget_stops: u64,
     /// Deadlines that were reached.
     pub timeouts: u64,
     /// Messages that were handled, those of timers among them.
@@ -94,27 +136,65 @@ pub struct Ledger {
 }
 }
 
-/// The main numbers in one line, for people and `grep`: `open` is how many connections there are,
-/// the rest are the counters of that name.
+impl Ledger {
+    /// How many connections there are, lingering ones and those in the making included.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        (self.accepted + self.adopted + self.connects).saturating_sub(self.closed)
+    }
+
+    /// Bytes that handlers gave to `send` and the kernel has not taken yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.queued.saturating_sub(self.sent + self.dropped)
+    }
+}
+
+/// One line for people and `grep`: `open` and `pending`, then each counter that is not 0 by its
+/// name, in the order of [`counters`](Ledger::counters).
+///
+/// ```
+/// let mut ledger = sluicegate_reactor::Ledger::default();
+/// ledger.accepted = 3;
+/// ledger.closed = 1;
+/// assert_eq!(ledger.to_string(), "open=2 pending=0 accepted=3 closed=1");
+/// ```
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let begun = self.accepted + self.adopted + self.connects;
-        write!(f, "open={}", begun - self.closed)?;
-        for (name, number) in [
-            ("accepted", self.accepted),
-            ("refused_per_address", self.refused_per_address),
-            ("accept_pauses", self.accept_pauses),
-            ("received", self.received),
-            ("sent", self.sent),
-            ("dropped", self.dropped),
-            ("full_queues", self.full_queues),
-            ("timeouts", self.timeouts),
-            ("panics", self.panics),
-            ("events", self.events),
-            ("turns", self.turns),
-        ] {
+        write!(f, "open={} pending={}", self.open(), self.pending())?;
+        for (name, number) in self.counters().filter(|&(_, number)| number > 0) {
             write!(f, " {name}={number}")?;
         }
         Ok(())
+    }
+}
+
+/// Names connections that are counted together: those of a listener or of a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GroupId(pub(crate) u16);
+
+impl From<ListenerId> for GroupId {
+    fn from(listener: ListenerId) -> GroupId {
+        GroupId(listener.group)
+    }
+}
+
+impl<H> From<Connector<H>> for GroupId {
+    fn from(connector: Connector<H>) -> GroupId {
+        GroupId(connector.group)
+    }
+}
+
+impl Core {
+    /// What was counted in all groups and outside of them.
+    pub(crate) fn total(&self) -> Ledger {
+        let mut total = self.ledger.clone();
+        self.groups.iter().for_each(|group| total += &group.ledger);
+        total
+    }
+
+    /// What was counted in one group.
+    pub(crate) fn total_of(&self, GroupId(group): GroupId) -> Ledger {
+        self.groups.get(usize::from(group)).map_or_else(Ledger::default, |g| g.ledger.clone())
     }
 }

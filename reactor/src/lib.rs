@@ -86,7 +86,7 @@ pub use crate::context::{Context, Peer, Turn};
 pub use crate::drain::Stopper;
 pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with};
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
-pub use crate::ledger::Ledger;
+pub use crate::ledger::{GroupId, Ledger};
 pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;

@@ -71,7 +71,11 @@ impl Default for Listen {
 
 /// Names a listener of a reactor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ListenerId(pub(crate) u16);
+pub struct ListenerId {
+    pub(crate) index: u16,
+    /// Its connections'.
+    pub(crate) group: u16,
+}
 
 /// Listening.
 impl Reactor {
@@ -248,11 +252,11 @@ impl Reactor {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> ListenerId {
-        let id = self.next_listener(handler);
+        let index = self.next_listener(handler);
         let group = self.core.add_group(Group::of_listener(listen));
         let place = (handler.index, group);
         self.listeners.push(Listener::new(source, address, place, listen));
-        ListenerId(id)
+        ListenerId { index, group }
     }
 
     fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {
@@ -279,6 +283,6 @@ impl Reactor {
     /// When the reactor has run and stopped, which closed its listeners.
     #[must_use]
     pub fn local_address(&self, listener: ListenerId) -> &Address {
-        &self.listeners[listener.0 as usize].address
+        &self.listeners[listener.index as usize].address
     }
 }

@@ -22,7 +22,7 @@ use crate::drain::{Drain, Stopper};
 use crate::fs::Fs;
 use crate::handle::Mail;
 use crate::jobs::Jobs;
-use crate::ledger::Ledger;
+use crate::ledger::{GroupId, Ledger};
 use crate::listener::Listener;
 use crate::state::Core;
 use crate::sys::{Kernel, Selector};
@@ -137,6 +137,13 @@ impl Reactor {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.core.total()
+    }
+
+    /// What the connections of one listener or connector have done of it. The rest was done by
+    /// adopted connections, or belongs to none: turns, events, messages, panics.
+    #[must_use]
+    pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
+        self.core.total_of(group.into())
     }
 
     /// How many connections are open, lingering ones included.

@@ -129,15 +129,6 @@ impl Core {
         Some(&mut self.groups[group as usize].ledger)
     }
 
-    /// What was counted in all groups and outside of them.
-    pub(crate) fn total(&self) -> Ledger {
-        let mut total = self.ledger.clone();
-        for group in &self.groups {
-            total += &group.ledger;
-        }
-        total
-    }
-
     /// Takes in a group of connections.
     pub(crate) fn add_group(&mut self, group: Group) -> u16 {
         let index = u16::try_from(self.groups.len()).expect("at most 65,536 groups");
@@ -237,7 +228,7 @@ impl Core {
             queue.progress = self.tick;
             queue
         });
-        queue.push(what, limits, &mut self.pool);
+        ledger.joined += queue.push(what, limits, &mut self.pool) as u64;
         let full = queue.is_full(limits);
         if full {
             ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
@@ -269,7 +260,7 @@ impl Core {
                     ledger.short_writes += u64::from(!slice.is_empty());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ledger.would_block += 1;
+                    ledger.send_would_block += 1;
                     c.ready = c.ready.without(Ready::WRITE);
                     break;
                 }

@@ -31,7 +31,7 @@ fn endless_input_does_not_starve_another_connection() {
         assert_eq!(h.sent(modest), b"y");
     });
     assert_eq!(h.unread(greedy), 0);
-    assert!(h.ledger().budget_stops > 10);
+    assert!(h.ledger().recv_budget_stops > 10);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What the ledger says is what was done: the simulated kernel has counted too.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, State, Step};
-use sluicegate_reactor::{FileTransfer, Limits, Listen};
+use sluicegate_reactor::testing::{Harness, Remote, State, Step};
+use sluicegate_reactor::{Address, Connect, FileTransfer, Ledger, Limits, Listen};
 
 use crate::probe::{Call, Probe, pattern, with_limits};
 
@@ -25,6 +26,82 @@ fn calls_and_bytes_are_counted_as_the_kernel_counts_them() {
     assert_eq!((ledger.received, ledger.queued, ledger.sent), (bytes, bytes, bytes));
     assert_eq!((ledger.recv_calls, ledger.send_calls), (calls.recv, calls.send));
     assert_eq!(ledger.write_through, bytes - 1 - 100 - 1, "all but the little pieces");
+    assert_eq!((ledger.joined, ledger.send_bytes), (102, 102), "which were copied first");
+    assert_eq!((ledger.recv_would_block, ledger.send_would_block), (1, 0));
+}
+
+#[test]
+fn what_is_copied_is_counted() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            cx.send(vec![b'x'; 100]);
+            cx.send(vec![b'y'; 5000]);
+            cx.send(vec![b'z'; 100]);
+            input.consume(10);
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, pattern(3010));
+    let ledger = h.ledger();
+    assert_eq!((ledger.joined, ledger.kept), (200, 3000), "the block is not copied");
+    assert_eq!((ledger.gather_calls, ledger.gather_bytes), (1, 5200));
+}
+
+#[test]
+fn each_refusal_and_each_stop_is_counted_for_its_direction() {
+    let limits = Limits { gather_pieces: 1, send_quantum: 5000, ..Limits::default() };
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Open => {
+            for _ in 0..3 {
+                cx.send(vec![b'x'; 5000]);
+            }
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = with_limits(probe, limits);
+    let client = h.open();
+    let ledger = h.ledger();
+    assert_eq!((ledger.send_budget_stops, ledger.recv_budget_stops), (2, 0));
+    h.script_recv(client, [Step::WouldBlock]);
+    h.feed(client, b"x");
+    let ledger = h.ledger();
+    assert_eq!((ledger.recv_would_block, ledger.send_would_block), (1, 0));
+}
+
+#[test]
+fn the_parts_of_a_ledger_add_up_to_it() {
+    let upstream = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
+    let mut h = Harness::new(Probe::echo());
+    let (handler, connector) = (h.handler_id(), h.connector(&Connect::default()));
+    let mut listen = |port| {
+        let address = SocketAddr::from(([0, 0, 0, 0], port));
+        h.reactor().listen(address, &Listen::default(), handler).unwrap()
+    };
+    let (first, second) = (listen(81), listen(82));
+    h.set_remote(&upstream, Remote::Listens);
+    let id = h.connect(connector, upstream.clone(), 7);
+    h.reactor().peer(id).send("hello");
+    let far = h.accept(&upstream);
+    let (one, other) = (h.open_at(first), h.open_at(second));
+    h.feed(one, pattern(100));
+    h.feed(other, pattern(20_000));
+    h.feed(far, pattern(30));
+    h.reset(other);
+
+    let other = h.reactor().ledger_of(second);
+    assert_eq!((other.accepted, other.received, other.closed), (1, 20_000, 1));
+    let far = h.reactor().ledger_of(connector);
+    assert_eq!((far.connects, far.received, far.sent), (1, 30, 35));
+    let total = h.ledger();
+    assert_eq!((total.open(), total.pending()), (2, 0));
+    let parts = [h.reactor().ledger_of(first), other, far];
+    for (at, (name, number)) in total.counters().enumerate() {
+        let part = |part: &Ledger| part.counters().nth(at).map_or(0, |(_, number)| number);
+        let sum: u64 = parts.iter().map(part).sum();
+        let of_none = ["turns", "events"].contains(&name);
+        assert_eq!(number - sum, if of_none { number } else { 0 }, "{name}");
+    }
 }
 
 #[test]

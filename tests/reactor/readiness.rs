@@ -120,5 +120,5 @@ fn a_short_send_is_not_taken_for_a_full_socket() {
     h.feed(client, b"abcdef");
     assert_eq!(h.sent(client), b"abcdef");
     assert_eq!(h.ledger().short_writes, 2);
-    assert_eq!(h.ledger().would_block, 0, "no send was refused");
+    assert_eq!(h.ledger().send_would_block, 0, "no send was refused");
 }

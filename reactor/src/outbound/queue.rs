@@ -31,11 +31,14 @@ enum Segment {
 }
 
 impl Queue {
-    /// Adds to the end, by kind and size, something that is not empty.
-    pub(crate) fn push(&mut self, what: Outgoing<'_>, limits: &Limits, pool: &mut Pool) {
+    /// Adds to the end, by kind and size, something that is not empty. Says how many bytes were
+    /// copied for that.
+    pub(crate) fn push(&mut self, what: Outgoing<'_>, limits: &Limits, pool: &mut Pool) -> usize {
         match what {
-            Outgoing::Slice(slice) => self.join(slice, pool),
-            Outgoing::Shared(bytes) if self.joins(bytes.len(), limits) => self.join(&bytes, pool),
+            Outgoing::Slice(slice) => return self.join(slice, pool),
+            Outgoing::Shared(bytes) if self.joins(bytes.len(), limits) => {
+                return self.join(&bytes, pool);
+            }
             Outgoing::Shared(bytes) => {
                 self.memory += bytes.len();
                 self.segments.push_back(Segment::Shared(bytes));
@@ -46,6 +49,7 @@ impl Queue {
                 self.segments.push_back(Segment::File { file, offset, left: len, len });
             }
         }
+        0
     }
 
     fn joins(&self, len: usize, limits: &Limits) -> bool {
@@ -56,8 +60,9 @@ impl Queue {
         len <= limits.join || (len <= limits.join_in_room && len <= room)
     }
 
-    fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) {
-        self.memory += bytes.len();
+    fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
+        let count = bytes.len();
+        self.memory += count;
         if let Some(Segment::Joined(tail)) = self.segments.back_mut() {
             bytes = tail.fill(bytes);
         }
@@ -67,6 +72,7 @@ impl Queue {
             bytes = tail.fill(bytes);
             self.segments.push_back(Segment::Joined(tail));
         }
+        count
     }
 
     /// Whether it has reached a mark.

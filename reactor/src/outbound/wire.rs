@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, Pool, Queue, plan};
 use crate::ledger::Ledger;
-use crate::limits::{Limits, Quantum};
-use crate::sys::{Fd, Kernel, More};
+use crate::limits::{FileTransfer, Limits, Quantum};
+use crate::sys::{self, Fd, Kernel, More};
 
 /// Size of the buffer that file bytes pass through where sendfile is not used.
 pub(crate) const SCRATCH: usize = 64 << 10;
@@ -54,7 +54,7 @@ impl Wire<'_> {
                 return Flushed::Empty;
             }
             if quantum.is_used_up() {
-                self.ledger.budget_stops += 1;
+                self.ledger.send_budget_stops += 1;
                 return Flushed::Budget;
             }
             quantum.calls -= 1;
@@ -67,7 +67,7 @@ impl Wire<'_> {
                     self.ledger.sent += count as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.ledger.would_block += 1;
+                    self.ledger.send_would_block += 1;
                     return Flushed::Blocked;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -114,12 +114,16 @@ impl Wire<'_> {
         let more = if more { More::Yes } else { More::No };
         if front.pieces == 1 {
             self.ledger.send_calls += 1;
-            return self.kernel.send(self.socket, queue.first(), more);
+            let count = self.kernel.send(self.socket, queue.first(), more)?;
+            self.ledger.send_bytes += count as u64;
+            return Ok(count);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         queue.pieces(front.pieces, &mut pieces);
         self.ledger.gather_calls += 1;
-        self.kernel.send_gather(self.socket, &pieces[..front.pieces], more)
+        let count = self.kernel.send_gather(self.socket, &pieces[..front.pieces], more)?;
+        self.ledger.gather_bytes += count as u64;
+        Ok(count)
     }
 
     /// Reads from the region into the scratch buffer and sends it behind the memory before it. What
@@ -136,7 +140,14 @@ impl Wire<'_> {
         let (file, offset) = region(queue, front.pieces)?;
         let buffer = &mut self.scratch[..bytes];
         self.ledger.file_reads += 1;
+        if !sys::HAS_SENDFILE
+            && self.limits.files == FileTransfer::Sendfile
+            && front.file_left > self.limits.small_file
+        {
+            self.ledger.no_sendfile += 1;
+        }
         let read = self.kernel.read_at(file, buffer, offset)?;
+        self.ledger.file_read_bytes += read as u64;
         if read == 0 {
             return Ok(None);
         }
@@ -144,6 +155,7 @@ impl Wire<'_> {
         if front.pieces == 0 {
             self.ledger.send_calls += 1;
             let count = self.kernel.send(self.socket, body, More::No)?;
+            self.ledger.send_bytes += count as u64;
             return Ok(Some((count, read)));
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
@@ -151,6 +163,7 @@ impl Wire<'_> {
         pieces[front.pieces] = IoSlice::new(body);
         self.ledger.gather_calls += 1;
         let count = self.kernel.send_gather(self.socket, &pieces[..=front.pieces], More::No)?;
+        self.ledger.gather_bytes += count as u64;
         Ok(Some((count, front.memory + read)))
     }
 }

@@ -104,7 +104,7 @@ impl Shard<'_> {
                         ..entry.listen.clone()
                     };
                     let id = self.take_up(bound, &listen, handler)?;
-                    self.reactor.listeners[id.0 as usize].pass_to(ring);
+                    self.reactor.listeners[id.index as usize].pass_to(ring);
                 }
                 let listen = Listen { accept_rate: None, ..share };
                 Ok(self.reactor.add_landing(lane, entry.address.clone(), &listen, handler))

@@ -1,6 +1,7 @@
 //! What has to be true of a reactor whatever its handlers do.
 
 use crate::connection::{Connection, Flags, Phase};
+use crate::ledger::Ledger;
 use crate::outbound::Queue;
 use crate::reactor::Reactor;
 use crate::sys::sim::{OpenDescriptors, World};
@@ -18,6 +19,9 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         ledger.sent + ledger.dropped + pending,
         "queued = sent + dropped + pending; pending is {pending} and the ledger {ledger:?}"
     );
+    let Ledger { write_through, send_bytes, gather_bytes, sendfile_bytes, .. } = ledger;
+    let ways = write_through + send_bytes + gather_bytes + sendfile_bytes;
+    assert_eq!(ledger.sent, ways, "what was sent, and the ways that it went: {ledger:?}");
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");

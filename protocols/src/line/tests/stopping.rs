@@ -71,7 +71,7 @@ fn a_million_lines_in_one_read_keep_nobody_waiting() {
     assert_eq!(h.handler().protocol().calls, LINES + 3);
     assert_eq!(h.sent(greedy), "<>".repeat(LINES).as_bytes());
     let turns = LINES / PER_TURN;
-    assert!(h.ledger().budget_stops as usize > turns - 10);
+    assert!(h.ledger().yields as usize > turns - 10);
 }
 
 #[test]
@@ -92,6 +92,6 @@ fn a_budget_that_is_used_up_at_the_end_of_the_input_costs_no_turn() {
     let mut h = Harness::new(Lines::new(Teller::new()).per_turn(3));
     let client = h.open();
     h.feed(client, "a\nb\nc\n");
-    assert_eq!(h.ledger().budget_stops, 0);
+    assert_eq!(h.ledger().yields, 0);
     assert_eq!(h.sent(client), b"<a><b><c>");
 }
