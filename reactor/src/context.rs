@@ -173,11 +173,10 @@ impl<'a> Context<'a> {
         self.this().set_deadline(after);
     }
 
-    /// Asks for one [`on_drain`](crate::Handler::on_drain) once everything sent so far and until
-    /// then is with the kernel: to produce the next part, or to note that an answer has left.
+    /// Asks for one [`on_drain`](crate::Handler::on_drain) when all was sent. See
+    /// [`Peer::request_drain`].
     pub fn request_drain(&mut self) {
-        let index = self.index;
-        self.turn.core.request_drain(index);
+        self.this().request_drain();
     }
 
     /// Bytes sent that the kernel has not taken yet.
@@ -288,6 +287,13 @@ impl Peer<'_> {
     /// Resets the connection; what is queued is dropped.
     pub fn abort(&mut self) {
         self.each(Core::abort);
+    }
+
+    /// Asks for one [`on_drain`](crate::Handler::on_drain) once everything sent so far and until
+    /// then is with the kernel: to produce the next part, or to note that an answer has left. For
+    /// another connection it is also how its session comes to know of what was done to it.
+    pub fn request_drain(&mut self) {
+        self.each(Core::request_drain);
     }
 
     /// Sets the connection's own deadline, so long from [`Turn::now`]; `None` clears it, and so

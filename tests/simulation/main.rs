@@ -5,6 +5,7 @@
 
 mod chat;
 mod connect;
+mod deferred;
 mod drain;
 mod echo;
 mod hand_over;

@@ -1,16 +1,19 @@
 //! The handler around a service: requests found in what arrives, answers sent in order.
 
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 use crate::PER_TURN;
 
+use super::deferred::Pending;
 use super::head::{self, Scan};
 use super::limits::MAX_HEADERS;
 use super::log::Journal;
-use super::reply::{Persistence, Scratch};
+use super::reply::{Persistence, Scratch, To};
 use super::request::Framing;
+use super::session::{Session, Stage};
 use super::{Answered, HttpLimits, Method, Reply, Request, Service, Status, Version};
 
 /// Most empty lines before a request line that are ignored (RFC 9112, section 2.2).
@@ -59,40 +62,6 @@ impl<S: Service> Http<S> {
     }
 }
 
-/// What is kept for a connection.
-pub struct Session {
-    stage: Stage,
-    requests: u32,
-    /// Whether the deadline for the present stage is running.
-    timed: bool,
-    /// Whether the next request is the last, because the reactor is stopping.
-    last: bool,
-    /// What is still to be logged, if that is wanted at all.
-    journal: Option<Box<Journal>>,
-}
-
-const _: () = assert!(size_of::<Session>() <= 48);
-
-/// What is expected from the client next.
-enum Stage {
-    /// A head, of which so much was looked at.
-    Head { scan: Scan, blank_lines: u8 },
-    /// The rest of a body that nobody reads.
-    Body { left: u64 },
-}
-
-impl Stage {
-    fn start() -> Stage {
-        Stage::Head { scan: Scan::default(), blank_lines: 0 }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Session {
-        Session::new()
-    }
-}
-
 /// What became of a look at the input.
 enum Step {
     /// Something was finished; there may be more.
@@ -120,29 +89,41 @@ impl<S: Service> Handler for Http<S> {
         self.scratch.begin(cx);
         self.look(cx, session, input);
         self.scratch.flush(cx);
-        if session.last && input.is_empty() {
+        if session.last && input.is_empty() && !session.awaits_answer() {
             cx.close();
         }
-        if session.journal.as_ref().is_some_and(|journal| !journal.is_empty()) {
+        if session.journal.as_ref().is_some_and(|journal| journal.awaits_sending()) {
             cx.request_drain();
         }
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        session.take_answered(cx);
         let Some(journal) = &mut session.journal else { return };
         journal.report(&mut self.service, cx.sent());
         if !journal.is_full() {
             cx.resume();
         }
-        if !journal.is_empty() {
+        if journal.awaits_sending() {
             cx.request_drain();
+        }
+    }
+
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        if session.awaits_answer() {
+            session.last = true;
+        } else {
+            cx.close();
         }
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Session, which: Timeout) {
         match which {
             Timeout::WriteStall => cx.abort(),
+            // Its answer has a deadline of its own.
+            Timeout::Idle if session.awaits_answer() => {}
             Timeout::Idle => cx.close(),
+            Timeout::Own if session.awaits_answer() => self.answer_late(cx, session),
             // The rest may well be there, but was not read because the client takes no answers.
             Timeout::Own if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
             Timeout::Own => match session.stage {
@@ -152,14 +133,14 @@ impl<S: Service> Handler for Http<S> {
                     self.scratch.flush(cx);
                 }
                 // Its answer was sent already.
-                Stage::Body { .. } => cx.close(),
+                Stage::Body { .. } | Stage::Deferred { .. } => cx.close(),
             },
         }
     }
 
     /// What was received completely has been answered by now, unless the client takes no answers.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        if cx.unread() == 0 {
+        if cx.unread() == 0 && !session.awaits_answer() {
             // Idle, or an answer is on its way: it leaves whole.
             cx.close();
         } else {
@@ -169,6 +150,11 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Session, why: Reason) {
         if let Some(mut journal) = session.journal {
+            if let Stage::Deferred { pending, .. } = &session.stage
+                && let Some(made) = pending.made()
+            {
+                journal.complete(made.status, made.body, made.end);
+            }
             // What was queued goes on to be sent, and nobody is told when.
             let handed_over = why == Reason::HandedOver;
             let sent = if handed_over { u64::MAX } else { cx.peer(id).sent() };
@@ -213,7 +199,12 @@ impl<S: Service> Http<S> {
             return Step::Rest;
         }
         match &mut session.stage {
-            Stage::Body { left } => {
+            // What comes behind the body is for later, and not even received.
+            Stage::Deferred { left: 0, .. } => {
+                cx.pause();
+                return Step::Rest;
+            }
+            Stage::Body { left } | Stage::Deferred { left, .. } => {
                 let count =
                     usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 input.consume(count);
@@ -221,7 +212,9 @@ impl<S: Service> Http<S> {
                 if *left > 0 {
                     return Step::Incomplete;
                 }
-                session.stage = Stage::start();
+                if !session.awaits_answer() {
+                    session.stage = Stage::start();
+                }
             }
             Stage::Head { scan, blank_lines } if input.starts_with(b"\r\n") => {
                 input.consume(2);
@@ -259,11 +252,38 @@ impl<S: Service> Http<S> {
             Version::Http10 => Persistence::KeepAlive,
             Version::Http11 => Persistence::Implied,
         };
-        session.stage = if left == 0 { Stage::start() } else { Stage::Body { left } };
+        session.stage = Stage::after(left);
         let head_only = request.method == Method::Head;
-        let reply = Reply::new(cx, &mut self.scratch, persistence, head_only);
+        let reply = Reply::new(To::Current(cx), &mut self.scratch, persistence, head_only);
         let answered = self.service.call(&request, reply);
+        let answered = match self.scratch.pending.take() {
+            Some(pending) if answered.persistence == Persistence::Deferred => {
+                if !pending.is_given_up() {
+                    return self.defer(cx, session, (head, &request), left, pending);
+                }
+                let to = To::Current(cx);
+                let reply = Reply::new(to, &mut self.scratch, persistence, head_only);
+                reply.error(Status::SERVICE_UNAVAILABLE)
+            }
+            _ => answered,
+        };
         self.answered(cx, session, head, Some(&request), &answered);
+    }
+
+    /// Waits for an answer that was put off.
+    #[cold]
+    fn defer(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        (head, request): (&[u8], &Request<'_>),
+        left: u64,
+        pending: Arc<Pending>,
+    ) {
+        if let Some(journal) = &mut session.journal {
+            journal.note_deferred(head, request, self.scratch.clock.second());
+        }
+        session.defer(cx, left, pending, &self.limits);
     }
 
     /// How many bytes of body are to be skipped, and whether the connection closes.
@@ -304,7 +324,7 @@ impl<S: Service> Http<S> {
             }
             // The new handler hears itself that the reactor is stopping.
             Persistence::Upgrade => session.last = false,
-            Persistence::Implied | Persistence::KeepAlive => {}
+            Persistence::Implied | Persistence::KeepAlive | Persistence::Deferred => {}
         }
     }
 
@@ -337,34 +357,25 @@ impl<S: Service> Http<S> {
         status: Status,
     ) {
         let head_only = received.starts_with(b"HEAD ");
-        let reply = Reply::new(cx, &mut self.scratch, Persistence::Close, head_only);
+        let to = To::Current(cx);
+        let reply = Reply::new(to, &mut self.scratch, Persistence::Close, head_only);
         let answered = reply.error(status);
         self.answered(cx, session, received, None, &answered);
     }
-}
 
-impl Session {
-    /// For a connection that another handler [hands over](Context::hand_over): after a preface, or
-    /// when its first bytes have shown that it speaks HTTP.
-    #[must_use]
-    pub fn new() -> Session {
-        Session { stage: Stage::start(), requests: 0, timed: false, last: false, journal: None }
-    }
-
-    /// Lets the deadline run, unless it does: what trickles in does not move it.
-    #[inline]
-    fn start_clock(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {
-        if !self.timed {
-            self.timed = true;
-            cx.set_deadline(Some(limits.head_timeout));
+    /// The time for an answer that was put off is over.
+    #[cold]
+    fn answer_late(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        let Stage::Deferred { pending, .. } = &session.stage else { return };
+        let head_only = pending.head_only;
+        self.scratch.begin(cx);
+        let to = To::Current(cx);
+        let reply = Reply::new(to, &mut self.scratch, Persistence::Close, head_only);
+        let Answered { status, body, .. } = reply.error(Status::SERVICE_UNAVAILABLE);
+        self.scratch.flush(cx);
+        if let Some(journal) = &mut session.journal {
+            journal.complete(status, body, cx.sent() + cx.pending());
         }
-    }
-
-    #[inline]
-    fn stop_clock(&mut self, cx: &mut Context<'_>) {
-        if self.timed {
-            self.timed = false;
-            cx.set_deadline(None);
-        }
+        cx.close();
     }
 }

@@ -35,6 +35,8 @@ pub struct HttpLimits {
     /// close. A body that is being skipped has the same time, from its first byte as well: before
     /// that, as between requests, the reactor's idle limit applies. Default 10 s.
     pub head_timeout: Duration,
+    /// How long an answer may be [put off](super::Reply::defer); then 503 and close. Default 60 s.
+    pub answer_timeout: Duration,
     /// Most requests on one connection: the last answer closes it. Default: any number.
     pub requests: Option<u32>,
 }
@@ -48,6 +50,7 @@ impl Default for HttpLimits {
             body: 1 << 30,
             drain: 64 << 10,
             head_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(60),
             requests: None,
         }
     }

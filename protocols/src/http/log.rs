@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use memchr::memchr2;
 
 use super::date::log_date;
+use super::reply::Persistence;
 use super::{Answered, Request, Service, Status};
 
 /// With so many bytes of requests noted whose answers have not left, a connection is not read.
@@ -42,7 +43,8 @@ pub struct Record<'a> {
     pub time: u64,
     /// The request line as it was sent; what there was of it if it was refused.
     pub request_line: &'a [u8],
-    /// The answer's status.
+    /// The answer's status; 499 if it was [put off](super::Reply::defer) and the client has left
+    /// before, as other servers have it.
     pub status: Status,
     /// Bytes of the answer's body that the kernel has taken.
     pub body_sent: u64,
@@ -97,7 +99,8 @@ pub(super) struct Journal {
 }
 
 struct Entry {
-    /// Position behind the answer's last byte, in bytes sent on the connection.
+    /// Position behind the answer's last byte, in bytes sent on the connection; the largest number
+    /// as long as there is no answer.
     end: u64,
     body: u64,
     status: Status,
@@ -144,13 +147,28 @@ impl Journal {
         self.entries.push_back(entry);
     }
 
+    /// Notes a request whose answer was put off.
+    pub(super) fn note_deferred(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
+        let persistence = Persistence::Deferred;
+        let unanswered = Answered { status: Status::CLIENT_CLOSED, body: 0, persistence };
+        self.note(head, Some(request), &unanswered, u64::MAX, time);
+    }
+
+    /// Completes what was noted last with the answer that was put off.
+    pub(super) fn complete(&mut self, status: Status, body: u64, end: u64) {
+        if let Some(entry) = self.entries.back_mut().filter(|entry| entry.end == u64::MAX) {
+            (entry.status, entry.body, entry.end) = (status, body, end);
+        }
+    }
+
     /// Whether no more should be noted for now.
     pub(super) fn is_full(&self) -> bool {
         self.bytes >= MOST_BYTES
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Whether there are answers that will be reported when they have left.
+    pub(super) fn awaits_sending(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.end != u64::MAX)
     }
 
     /// Reports the answers that have left when so many bytes were sent.

@@ -38,6 +38,7 @@
 
 mod adapter;
 mod date;
+mod deferred;
 mod fields;
 pub mod files;
 mod head;
@@ -45,17 +46,20 @@ mod limits;
 mod log;
 mod reply;
 mod request;
+mod session;
 mod status;
 mod target;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod upgrade;
 
-pub use adapter::{Http, Session};
+pub use adapter::Http;
+pub use deferred::Deferred;
 pub use limits::HttpLimits;
 pub use log::Record;
 pub use reply::{Answered, Reply};
 pub use request::{Method, Request, Version};
+pub use session::Session;
 pub use status::Status;
 pub use upgrade::Upgrade;
 
@@ -63,8 +67,8 @@ pub use upgrade::Upgrade;
 pub trait Service: Sized + 'static {
     /// Answers one request. Only finishing `reply` makes an [`Answered`].
     ///
-    /// Called for one request at a time, in order; it must not block. The answer is made in this
-    /// call: it cannot wait for another connection or thread.
+    /// Called for one request at a time, in order; it must not block. An answer that has to wait
+    /// for another thread, a timer or another connection is [put off](Reply::defer).
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered;
 
     /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection.

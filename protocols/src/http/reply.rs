@@ -1,11 +1,13 @@
 //! Answering a request.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use sluicegate_reactor::{Context, Outgoing, Sent, Turn};
+use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::Status;
 use super::date::Clock;
+use super::deferred::Pending;
 use super::fields::is_token;
 
 /// Bodies in memory up to this size are copied behind their head: that costs less than one more
@@ -22,25 +24,70 @@ pub(super) struct Scratch {
     /// Header fields of the answer in the making.
     fields: Vec<u8>,
     pub(super) clock: Clock,
+    /// The answer that was put off, until its connection takes it.
+    pub(super) pending: Option<Arc<Pending>>,
 }
 
 impl Scratch {
     pub(super) fn new() -> Scratch {
         let (out, fields) = (Vec::with_capacity(BATCH + 2 * INLINE), Vec::with_capacity(1 << 10));
-        Scratch { out, fields, clock: Clock::new() }
+        Scratch { out, fields, clock: Clock::new(), pending: None }
+    }
+
+    /// For a single answer at this time.
+    pub(super) fn for_one(unix_time: u64) -> Scratch {
+        let mut clock = Clock::new();
+        clock.set(unix_time);
+        Scratch { out: Vec::new(), fields: Vec::new(), clock, pending: None }
     }
 
     /// Starts for a connection. What a panic in a service has left belongs to another one.
     pub(super) fn begin(&mut self, cx: &Context<'_>) {
         self.out.clear();
+        self.pending = None;
         self.clock.set(cx.unix_time());
     }
 
     /// Hands over what was put together.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
+        self.flush_to(&mut To::Current(cx));
+    }
+
+    pub(super) fn flush_to(&mut self, to: &mut To<'_, '_>) {
         if !self.out.is_empty() {
-            cx.send(&self.out[..]);
+            to.send(Outgoing::Slice(&self.out));
             self.out.clear();
+        }
+    }
+}
+
+/// Where an answer goes.
+pub(super) enum To<'a, 'cx> {
+    /// To the current connection.
+    Current(&'a mut Context<'cx>),
+    /// To a connection whose request was answered later than in the call.
+    Later(&'a mut Turn<'cx>, ConnId),
+}
+
+impl<'cx> To<'_, 'cx> {
+    fn send(&mut self, what: Outgoing<'_>) -> Sent {
+        match self {
+            To::Current(cx) => cx.send(what),
+            To::Later(turn, id) => turn.peer(*id).send(what),
+        }
+    }
+
+    pub(super) fn turn(&mut self) -> &mut Turn<'cx> {
+        match self {
+            To::Current(cx) => cx,
+            To::Later(turn, _) => turn,
+        }
+    }
+
+    pub(super) fn connection(&self) -> ConnId {
+        match self {
+            To::Current(cx) => cx.id(),
+            To::Later(_, id) => *id,
         }
     }
 }
@@ -56,9 +103,12 @@ pub(super) enum Persistence {
     Close,
     /// That it changes its protocol.
     Upgrade,
+    /// Nothing yet: the answer was put off.
+    Deferred,
 }
 
-/// Proof that a request was answered. Only finishing a [`Reply`] makes one.
+/// Proof that a request was answered, or that its answer was put off. Only finishing a [`Reply`]
+/// makes one.
 #[derive(Debug)]
 #[must_use]
 pub struct Answered {
@@ -73,23 +123,23 @@ pub struct Answered {
 /// Nothing of it is sent before [`send`](Reply::send) or [`error`](Reply::error).
 #[must_use]
 pub struct Reply<'a, 'cx> {
-    pub(super) cx: &'a mut Context<'cx>,
-    scratch: &'a mut Scratch,
+    pub(super) to: To<'a, 'cx>,
+    pub(super) scratch: &'a mut Scratch,
     status: Status,
     pub(super) persistence: Persistence,
-    head_only: bool,
+    pub(super) head_only: bool,
 }
 
 impl<'a, 'cx> Reply<'a, 'cx> {
     #[inline]
     pub(super) fn new(
-        cx: &'a mut Context<'cx>,
+        to: To<'a, 'cx>,
         scratch: &'a mut Scratch,
         persistence: Persistence,
         head_only: bool,
     ) -> Self {
         scratch.fields.clear();
-        Reply { cx, scratch, status: Status::OK, persistence, head_only }
+        Reply { to, scratch, status: Status::OK, persistence, head_only }
     }
 
     /// Sets the status.
@@ -153,10 +203,10 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// Finishes the answer without a body, whose length is told if there is one to tell.
     pub(super) fn finish_head(self, length: Option<u64>) -> Answered {
-        let Reply { cx, scratch, status, persistence, .. } = self;
+        let Reply { mut to, scratch, status, persistence, .. } = self;
         write_head(scratch, status, persistence, length);
         if scratch.out.len() >= BATCH {
-            scratch.flush(cx);
+            scratch.flush_to(&mut to);
         }
         Answered { status, body: 0, persistence }
     }
@@ -175,7 +225,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// The reactor, for its files, its time, and other connections.
     pub fn turn(&mut self) -> &mut Turn<'cx> {
-        self.cx
+        self.to.turn()
     }
 
     /// Seconds since 1970, as the `Date` of this answer has them.
@@ -185,7 +235,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     }
 
     fn finish(self, body: Outgoing<'_>) -> Answered {
-        let Reply { cx, scratch, status, persistence, head_only } = self;
+        let Reply { mut to, scratch, status, persistence, head_only } = self;
         let has_content = !status.forbids_content();
         write_head(scratch, status, persistence, Some(if has_content { body.len() } else { 0 }));
         let mut length = if head_only || !has_content { 0 } else { body.len() };
@@ -196,14 +246,14 @@ impl<'a, 'cx> Reply<'a, 'cx> {
                 scratch.out.extend_from_slice(&bytes);
             }
             body => {
-                scratch.flush(cx);
-                if cx.send(body) == Sent::Gone {
+                scratch.flush_to(&mut to);
+                if to.send(body) == Sent::Gone {
                     length = 0;
                 }
             }
         }
         if scratch.out.len() >= BATCH {
-            scratch.flush(cx);
+            scratch.flush_to(&mut to);
         }
         Answered { status, body: length, persistence }
     }
@@ -217,7 +267,7 @@ fn write_head(
     persistence: Persistence,
     length: Option<u64>,
 ) {
-    let Scratch { out, fields, clock } = scratch;
+    let Scratch { out, fields, clock, .. } = scratch;
     if status == Status::OK {
         out.extend_from_slice(clock.ok_and_date());
     } else {
@@ -230,7 +280,7 @@ fn write_head(
     }
     out.extend_from_slice(fields);
     match persistence {
-        Persistence::Implied => {}
+        Persistence::Implied | Persistence::Deferred => {}
         Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         Persistence::Upgrade => out.extend_from_slice(b"Connection: Upgrade\r\n"),

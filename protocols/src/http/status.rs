@@ -37,6 +37,8 @@ macro_rules! statuses {
 impl Status {
     /// Only an upgrade sends it: it is not an answer that a service could finish otherwise.
     pub(super) const SWITCHING_PROTOCOLS: Status = Status(101);
+    /// Only in logs: nobody is there to be sent it.
+    pub(super) const CLIENT_CLOSED: Status = Status(499);
 }
 
 statuses! {

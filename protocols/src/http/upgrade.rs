@@ -3,7 +3,7 @@
 use sluicegate_reactor::{Handler, HandlerId};
 
 use super::fields::list;
-use super::reply::Persistence;
+use super::reply::{Persistence, To};
 use super::request::Framing;
 use super::{Answered, Reply, Request, Status, Version};
 
@@ -44,6 +44,9 @@ impl Reply<'_, '_> {
     /// over](sluicegate_reactor::Context::hand_over). Whatever follows the request's head is the
     /// new handler's. An access log has the answer as sent.
     ///
+    /// An upgrade is taken up in the call that offers it: an answer that was [put
+    /// off](Reply::defer) becomes 500 instead.
+    ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
     /// # use sluicegate_protocols::raw::{Protocol, Raw};
@@ -81,8 +84,12 @@ impl Reply<'_, '_> {
         session: H::Session,
     ) -> Answered {
         let mut reply = self.header("Upgrade", protocol).status(Status::SWITCHING_PROTOCOLS);
+        let To::Current(cx) = &mut reply.to else {
+            log::error!("an answer that was put off cannot take up an upgrade to {protocol}");
+            return reply.error(Status::INTERNAL_SERVER_ERROR);
+        };
+        cx.hand_over(to, session);
         reply.persistence = Persistence::Upgrade;
-        reply.cx.hand_over(to, session);
         reply.finish_head(None)
     }
 }

@@ -5,6 +5,7 @@
 
 mod any_input;
 mod connection;
+mod deferred;
 mod framing;
 mod limits;
 mod log;

@@ -1,0 +1,118 @@
+//! What is kept for a connection, and how far its present exchange has come.
+
+use std::sync::Arc;
+
+use sluicegate_reactor::Context;
+
+use super::HttpLimits;
+use super::deferred::Pending;
+use super::head::Scan;
+use super::log::Journal;
+
+/// What is kept for a connection.
+pub struct Session {
+    pub(super) stage: Stage,
+    pub(super) requests: u32,
+    /// Whether the deadline for the present stage is running.
+    timed: bool,
+    /// Whether the next answer is the last, because the reactor is stopping or the client has ended
+    /// its direction.
+    pub(super) last: bool,
+    /// What is still to be logged, if that is wanted at all.
+    pub(super) journal: Option<Box<Journal>>,
+}
+
+const _: () = assert!(size_of::<Session>() <= 48);
+
+/// What comes next.
+pub(super) enum Stage {
+    /// A head, of which so much was looked at.
+    Head { scan: Scan, blank_lines: u8 },
+    /// The rest of a body that nobody reads.
+    Body { left: u64 },
+    /// An answer that was put off, and the rest of a body that nobody reads.
+    Deferred { left: u64, pending: Arc<Pending> },
+}
+
+impl Stage {
+    pub(super) fn start() -> Stage {
+        Stage::Head { scan: Scan::default(), blank_lines: 0 }
+    }
+
+    /// Behind a request of whose body so much is to be skipped.
+    #[inline]
+    pub(super) fn after(left: u64) -> Stage {
+        if left == 0 { Stage::start() } else { Stage::Body { left } }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Session {
+        Session::new()
+    }
+}
+
+impl Session {
+    /// For a connection that another handler [hands over](Context::hand_over): after a preface, or
+    /// when its first bytes have shown that it speaks HTTP.
+    #[must_use]
+    pub fn new() -> Session {
+        Session { stage: Stage::start(), requests: 0, timed: false, last: false, journal: None }
+    }
+
+    /// Whether the answer to a request is being made elsewhere.
+    pub(super) fn awaits_answer(&self) -> bool {
+        matches!(self.stage, Stage::Deferred { .. })
+    }
+
+    /// Waits for the answer, which has a deadline of its own from now on.
+    #[cold]
+    pub(super) fn defer(
+        &mut self,
+        cx: &mut Context<'_>,
+        left: u64,
+        pending: Arc<Pending>,
+        limits: &HttpLimits,
+    ) {
+        self.timed = true;
+        if pending.made().is_none() {
+            cx.set_deadline(Some(limits.answer_timeout));
+        }
+        self.stage = Stage::Deferred { left, pending };
+    }
+
+    /// Goes on behind an answer that was put off, if it was made meanwhile. Its deadline went with
+    /// it.
+    pub(super) fn take_answered(&mut self, cx: &mut Context<'_>) {
+        let Stage::Deferred { left, pending } = &self.stage else { return };
+        let Some(made) = pending.made() else { return };
+        if let Some(journal) = &mut self.journal {
+            journal.complete(made.status, made.body, made.end);
+        }
+        self.timed = false;
+        self.stage = Stage::after(*left);
+        if self.last && cx.unread() == 0 {
+            cx.close();
+        } else {
+            cx.resume();
+        }
+    }
+
+    /// Lets the deadline run, unless it does: what trickles in does not move it.
+    #[inline]
+    pub(super) fn start_clock(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {
+        if !self.timed {
+            self.timed = true;
+            cx.set_deadline(Some(limits.head_timeout));
+        }
+    }
+
+    /// Stops it, as a stage is over; the time for an answer goes on.
+    #[inline]
+    pub(super) fn stop_clock(&mut self, cx: &mut Context<'_>) {
+        if self.timed && !self.awaits_answer() {
+            self.timed = false;
+            cx.set_deadline(None);
+        }
+    }
+}

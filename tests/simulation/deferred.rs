@@ -1,0 +1,136 @@
+//! HTTP answers that are made later than in the call: all there and in order.
+
+use std::time::Duration;
+
+use sluicegate_protocols::http::{Answered, Deferred, Http, Reply, Request, Service};
+use sluicegate_reactor::testing::simulation::{Client, End};
+use sluicegate_reactor::testing::{Sim, Simulation};
+use sluicegate_reactor::{HandlerId, Listen, Receive, Turn};
+
+use crate::noise;
+
+const ADDRESS: &str = "10.0.0.1:80";
+
+/// Answers `/D/L` with L bytes after D milliseconds: at once if D is 0, else in two steps.
+struct Slow {
+    me: HandlerId<Http<Slow>>,
+}
+
+struct Due {
+    deferred: Deferred,
+    len: usize,
+    again: Option<Duration>,
+}
+
+impl Service for Slow {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let (delay, len) = request.path()[1..].split_once('/').expect("two numbers");
+        let (delay, len) = (delay.parse().expect("a number"), len.parse().expect("a number"));
+        if delay == 0 {
+            return reply.send(noise(len));
+        }
+        let half = Duration::from_millis(delay) / 2;
+        reply.defer(|deferred, cx| {
+            cx.after(half, self.me, Due { deferred, len, again: Some(half) });
+        })
+    }
+}
+
+impl Receive<Due> for Slow {
+    fn on_message(&mut self, cx: &mut Turn<'_>, Due { deferred, len, again }: Due) {
+        deferred.answer(cx, |reply| match again {
+            Some(half) => reply.defer(|deferred, cx| {
+                cx.after(half, self.me, Due { deferred, len, again: None });
+            }),
+            None => reply.send(noise(len)),
+        });
+    }
+}
+
+fn serve(sim: &mut Sim) {
+    sim.reactor(|reactor| {
+        let me = reactor.reserve();
+        reactor.install(me, Http::new(Slow { me }));
+        reactor.listen(ADDRESS, &Listen::default(), me).expect("the address is free");
+    });
+}
+
+/// Requests, and what their answers have as bodies.
+fn some_requests(sim: &mut Sim) -> (String, Vec<usize>) {
+    let sizes: Vec<_> = (0..sim.below(6)).map(|_| [0, 13, 5000, 100_000][sim.below(4)]).collect();
+    let delays = [0, 1, 30, 500];
+    let requests = sizes.iter().map(|size| {
+        let body = sim.below(100);
+        format!(
+            "POST /{}/{size} HTTP/1.1\r\nHost: h\r\nContent-Length: {body}\r\n\r\n{}",
+            delays[sim.below(4)],
+            "b".repeat(body)
+        )
+    });
+    (requests.collect(), sizes)
+}
+
+/// Asserts that the answers are those, as far as they have come. Says whether all have.
+fn has_all(client: &Client, sizes: &[usize]) -> bool {
+    let received = client.received();
+    let mut rest = &received[..];
+    for size in sizes {
+        let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+        let (head, body) = rest.split_at(end + 4);
+        assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", head.escape_ascii());
+        let there = body.len().min(*size);
+        assert!(body[..there] == noise(*size)[..there], "an answer of {size} bytes is not exact");
+        if there < *size {
+            return false;
+        }
+        rest = &body[*size..];
+    }
+    assert!(rest.is_empty(), "{} bytes that nobody has asked for", rest.len());
+    true
+}
+
+#[test]
+fn answers_that_are_put_off_are_exact_and_in_order() {
+    Simulation::new().run(|sim| {
+        serve(sim);
+        let all = (0..1 + sim.below(5)).map(|_| {
+            let (requests, sizes) = some_requests(sim);
+            let client = sim.client(ADDRESS).sends(requests);
+            let client = match sim.below(4) {
+                0 => client.finishes(),
+                1 => client.waits(Duration::from_millis(300)).resets(),
+                2 => client.reads_slowly(),
+                _ => client,
+            };
+            (client, sizes)
+        });
+        let all: Vec<_> = all.collect();
+        sim.run();
+        for (client, sizes) in all {
+            let whole = has_all(&client, &sizes);
+            assert!(whole || client.is_spoilt() || client.end() == End::Reset, "{client:?}");
+        }
+    });
+}
+
+#[test]
+fn a_reactor_that_stops_answers_what_was_put_off_and_says_that_it_is_the_last() {
+    Simulation::new().run(|sim| {
+        serve(sim);
+        let all = (0..1 + sim.below(5)).map(|_| {
+            let (requests, sizes) = some_requests(sim);
+            (sim.client(ADDRESS).sends(requests), sizes)
+        });
+        let all: Vec<_> = all.collect();
+        let when = Duration::from_micros(sim.below(1_000_000) as u64);
+        sim.after(when, Sim::stop);
+        sim.run();
+        for (client, sizes) in all {
+            if !has_all(&client, &sizes) && !client.is_spoilt() && !client.received().is_empty() {
+                let received = client.received();
+                let says_so = received.windows(17).any(|part| part == b"Connection: close");
+                assert!(says_so, "{client:?}");
+            }
+        }
+    });
+}
