@@ -41,6 +41,23 @@ fn a_drain_asked_for_with_nothing_queued_comes_at_once_but_after_the_callback() 
 }
 
 #[test]
+fn a_drain_comes_after_the_callback_though_a_send_inside_of_it_left_at_once() {
+    let mut h = Harness::new(Probe::new(|cx, call, notes| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.request_drain();
+            assert_eq!(cx.send(&pattern(10_000)[..]), Sent::Accepted);
+            assert_eq!(cx.pending(), 0, "it is not queued");
+            notes.add("sent");
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, b"x");
+    assert_eq!(log(&mut h), ["0 open", "0 data x", "0 sent", "0 drain"]);
+}
+
+#[test]
 fn a_full_queue_drains_once_it_has_fallen_to_the_lower_mark() {
     let limits = Limits { send_high: 1000, send_low: 500, ..Limits::default() };
     let probe = Probe::new(|cx, call, notes| match call {

@@ -85,7 +85,7 @@
 //! |---|---|
 //! | `cargo test` | runs the seeds 0 to 199 of each scenario; 0 has no faults |
 //! | `SLUICEGATE_SEEDS=100000 cargo test --release` | runs so many |
-//! | `SLUICEGATE_SEED=17 cargo test NAME -- --exact` | runs this one, and writes all of its trace to standard error |
+//! | `SLUICEGATE_SEED=17 cargo test NAME` | runs this one, and writes its trace to standard error |
 //!
 //! A seed that fails is run again at once, and the panic ends with the last 200 lines of its trace,
 //! what was wrong, and the command that repeats it.
@@ -106,8 +106,8 @@
 //!
 //! - Reactors count from 0 in the order in which the scenario adds them, clients from 1; `scenario`
 //!   is what [`Sim::after`] does.
-//! - A reactor's line is a call of the kernel, as `strace` would show it: its descriptors and sizes,
-//!   what it has returned, and the first bytes that were moved. `wait` shows the descriptor and the
+//! - A reactor's line is a call of the kernel, as `strace` would show it: its descriptors and
+//!   sizes, what it has returned, and the first bytes that were moved. `wait` shows the descriptor and the
 //!   readiness of each event; one that came too late for its connection is of `closed`. A wait
 //!   without events has no line.
 //! - `> ` is what arrives from a client, `< ` what arrives at one. Between the two ends there is
