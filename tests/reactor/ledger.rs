@@ -174,7 +174,7 @@ fn a_send_that_stops_at_its_quantum_is_counted_each_time() {
         let client = h.open();
         assert_eq!(h.sent(client), pattern(1500).repeat(4));
         let quantum = format!("{send_quantum} bytes or {quantum_calls} calls");
-        assert_eq!(h.ledger().budget_stops, stops, "with {quantum}");
+        assert_eq!(h.ledger().send_budget_stops, stops, "with {quantum}");
     }
 }
 
@@ -216,7 +216,7 @@ fn refusals_and_short_counts_are_counted_whatever_is_sent() {
         let (ledger, calls) = (h.ledger(), h.calls());
         assert_eq!(sent, ledger.queued, "{kind}");
         assert_eq!(ledger.short_writes, 2, "{kind} by {files:?}");
-        assert_eq!(ledger.would_block, 2, "{kind} by {files:?}");
+        assert_eq!(ledger.send_would_block, 2, "{kind} by {files:?}");
         let counted = (ledger.send_calls, ledger.gather_calls, ledger.sendfile_calls);
         assert_eq!(counted, (calls.send, calls.send_gather, calls.sendfile), "{kind}");
     }
