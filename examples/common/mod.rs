@@ -6,11 +6,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use signal_hook::consts::SIGUSR1;
+use signal_hook::iterator::Signals;
 use sluicegate_reactor::{
-    Address, Handle, Handler, HandlerId, Listen, Reactor, Receive, ServerOptions, Shard, mailbox,
+    Address, Handle, Handler, HandlerId, LedgerReader, Listen, Reactor, Receive, ServerOptions,
+    Shard, mailbox,
 };
 
 /// Where a server listens, and with how many threads.
@@ -31,6 +35,9 @@ pub(crate) struct Server {
     /// Seconds that connections get to end, after SIGINT or SIGTERM.
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub(crate) drain: u64,
+    /// Print what was done, in numbers, at SIGUSR1 and at the end.
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 impl Server {
@@ -83,14 +90,37 @@ impl Server {
             listeners.push(server.listen_at(&Address::from_path(path)?, listen)?);
         }
         server.stop_on_signals()?;
+        let reader = self.stats.then(|| server.ledger_reader());
+        if let Some(reader) = reader.clone() {
+            report_on_signal(reader)?;
+        }
         writeln!(io::stdout(), "{}", describe(listeners[0].address()))?;
         server.run_with(parts, |shard, part| {
             shard.set_drain(Duration::from_secs(self.drain));
             let handler = make(shard, part)?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))
         })?;
+        reader.iter().for_each(report);
         Ok(())
     }
+}
+
+/// How long a thread may take to say what it has done: one with a longer callback is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Prints what was done so far, if anybody reads it.
+fn report(reader: &LedgerReader) {
+    match reader.snapshot(PATIENCE) {
+        Some(ledger) => drop(writeln!(io::stdout(), "{ledger}")),
+        None => log::warn!("no statistics: a thread does not answer"),
+    }
+}
+
+/// Does so at each SIGUSR1.
+fn report_on_signal(reader: LedgerReader) -> io::Result<()> {
+    let mut signals = Signals::new([SIGUSR1])?;
+    let report_each = move || signals.forever().for_each(|_| report(&reader));
+    thread::Builder::new().name("stats".into()).spawn(report_each).map(drop)
 }
 
 /// What ends a program: one line for a person.

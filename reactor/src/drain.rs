@@ -171,6 +171,7 @@ impl Reactor {
         self.core.owed.clear();
         self.core.later.clear();
         self.core.timers.clear();
+        self.leave_ledger();
         if cut > 0 {
             log::warn!("stopped; {cut} connections were cut off");
         }

@@ -342,11 +342,20 @@ impl Mail {
     /// A handle to a new mailbox of the reactor itself, which does this with what is posted.
     pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Core, M)) -> Handle<M> {
         let (handle, mailbox) = mailbox();
+        self.attach_own(mailbox, act);
+        handle
+    }
+
+    /// The same with a mailbox that was there before.
+    pub(crate) fn attach_own<M: Send + 'static>(
+        &mut self,
+        mailbox: Mailbox<M>,
+        act: fn(&mut Core, M),
+    ) {
         if !self.closed {
             mailbox.shared.attach(self.bell());
             self.inboxes.push(Box::new(Own { mailbox, act }));
         }
-        handle
     }
 
     /// Whether there are messages to be handled.

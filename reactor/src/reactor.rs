@@ -24,6 +24,7 @@ use crate::handle::Mail;
 use crate::jobs::Jobs;
 use crate::ledger::{GroupId, Ledger};
 use crate::listener::Listener;
+use crate::snapshot::Read;
 use crate::state::Core;
 use crate::sys::{Kernel, Selector};
 use crate::workers::Workers;
@@ -74,6 +75,8 @@ pub struct Reactor {
     /// None in a simulated kernel, which has one thread.
     pub(crate) stopper: Option<Stopper>,
     pub(crate) drain: Drain,
+    /// Who asks for the ledger, if anybody may.
+    pub(crate) read: Option<Read>,
 }
 
 impl Reactor {
@@ -111,6 +114,7 @@ impl Reactor {
             work: Vec::new(),
             stopper,
             drain: Drain::new(),
+            read: None,
         };
         reactor.note_stop();
         Ok(reactor)

@@ -37,6 +37,7 @@ use crate::listen::Listen;
 use crate::listener::Origin;
 use crate::passing::lanes;
 use crate::reactor::Reactor;
+use crate::snapshot::LedgerReader;
 use crate::sys::{self, Kernel};
 
 mod shard;
@@ -110,6 +111,8 @@ pub enum Spread {
 pub struct Server {
     options: ServerOptions,
     stopper: Stopper,
+    /// There once it was asked for.
+    reader: Option<LedgerReader>,
     entries: Vec<Entry>,
 }
 
@@ -137,7 +140,7 @@ impl Server {
     pub fn new(options: &ServerOptions) -> Server {
         assert!(options.threads > 0, "a server has at least one thread");
         let stopper = Stopper::new(options.threads);
-        Server { options: *options, stopper, entries: Vec::new() }
+        Server { options: *options, stopper, reader: None, entries: Vec::new() }
     }
 
     /// Listens on the first of the addresses that can be bound; port 0 is any free port, the same
@@ -205,6 +208,13 @@ impl Server {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// A handle with which any other thread can read what all threads of the server have done,
+    /// while it [runs](Server::run) and afterwards.
+    #[must_use]
+    pub fn ledger_reader(&mut self) -> LedgerReader {
+        self.reader.get_or_insert_with(|| LedgerReader::new(self.options.threads)).clone()
     }
 
     /// Makes SIGINT and SIGTERM stop all threads. One that comes while they are stopping, or have
@@ -317,6 +327,7 @@ impl Server {
             }
             first.into_iter().for_each(|(index, part)| run(index, part));
         });
+        self.reader.iter().for_each(LedgerReader::end);
         let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
         first_error.map_or(Ok(()), Err)
     }
@@ -356,7 +367,10 @@ impl Server {
             log::warn!("{} is not bound to a core: {error}", thread_name(index));
         }
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let reactor = Reactor::stopped_by(Kernel::Os, &self.stopper, index)?;
+            let mut reactor = Reactor::stopped_by(Kernel::Os, &self.stopper, index)?;
+            if let Some(reader) = &self.reader {
+                reactor.read_by(reader, index);
+            }
             let mut shard = Shard { reactor, entries: &self.entries, index };
             make(&mut shard, part)?;
             self.check_all_served(index)?;

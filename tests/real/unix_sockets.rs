@@ -46,22 +46,27 @@ fn a_socket_goes_with_its_server_and_one_that_was_left_is_replaced() {
 }
 
 #[test]
-fn statistics_are_one_line_every_so_many_seconds() {
+fn statistics_are_one_line_at_a_signal_and_one_at_the_end() {
     let directory = TempDir::new();
     let (path, lines) = (directory.path().join("echo.sock"), directory.path().join("lines"));
     let mut echo = example("echo");
-    echo.args(["--port", "0", "--stats", "1", "--unix"]).arg(&path);
+    echo.args(["--port", "0", "--threads", "2", "--stats", "--unix"]).arg(&path);
     let mut server = Process::spawn(echo.stdout(File::create(&lines).expect("a new file")));
     // It prints where it listens when it does.
     let printed = || fs::read_to_string(&lines).expect("the file");
-    eventually("a first line", || printed().contains('\n').then_some(()));
+    let line = |number: usize| {
+        eventually("a line", || printed().split_inclusive('\n').nth(number).map(str::to_string))
+    };
+    assert!(line(0).starts_with("echo on "));
     assert_echoes(&path);
-    let line = eventually("a line of statistics", || {
-        let printed = printed();
-        let wanted = |line: &&str| line.starts_with("open=0 accepted=1 ");
-        printed.lines().find(wanted).map(str::to_string)
-    });
-    assert!(line.contains(" received=5 sent=5 dropped=0 "), "{line}");
+    server.signal("USR1");
+    let statistics = line(1);
+    assert!(statistics.starts_with("open="), "{statistics}");
+    assert!(statistics.contains(" pending=0 turns="), "{statistics}");
+    assert!(statistics.contains(" accepted=1 "), "{statistics}");
+    assert!(statistics.contains(" received=5 "), "{statistics}");
+    assert!(statistics.contains(" sent=5 joined=5 send_calls=1 send_bytes=5\n"), "{statistics}");
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
+    assert!(line(2).starts_with("open=0 pending=0 "), "{}", line(2));
 }
