@@ -124,6 +124,12 @@ impl Flags {
         Flags::OWES_STOP,
     ];
 
+    /// Both together.
+    pub(crate) const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// Whether any of `other` is set.
     pub(crate) fn has(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }
@@ -190,9 +196,13 @@ impl Connection {
         self.phase > Phase::Open || self.flags.has(Flags::SHUTDOWN)
     }
 
-    /// Whether input is to be delivered: open, not paused, and room for what it may cause.
+    /// Whether input is to be delivered: open, not paused or held, and room for what it may cause.
     pub(crate) fn wants_input(&self) -> bool {
-        self.is_open() && !self.flags.has(Flags(Flags::PAUSED.0 | Flags::FULL.0))
+        self.is_open()
+            && match &self.extras {
+                None => !self.flags.has(Flags::PAUSED.and(Flags::FULL)),
+                Some(extras) => !self.flags.has(extras.stops()) && extras.held.is_empty(),
+            }
     }
 
     /// Whether a receive makes sense now.
@@ -228,8 +238,7 @@ impl Connection {
                     || self.can_send()
                     || self.can_receive()
                     || self.owes_drain()
-                    || self.wants_input()
-                        && self.flags.has(Flags(Flags::OWES_KEPT.0 | Flags::OWES_EOF.0))
+                    || self.wants_input() && self.flags.has(Flags::OWES_KEPT.and(Flags::OWES_EOF))
             }
             Phase::Closing => self.can_send() || self.outbound.is_none(),
             Phase::Dead => true,

@@ -236,8 +236,8 @@ impl DerefMut for Context<'_> {
 /// A connection reached by its name. If it is gone, what is sent answers [`Sent::Gone`] and the
 /// rest does nothing.
 pub struct Peer<'a> {
-    core: &'a mut Core,
-    index: Option<u32>,
+    pub(crate) core: &'a mut Core,
+    pub(crate) index: Option<u32>,
 }
 
 impl Peer<'_> {

@@ -107,6 +107,7 @@ impl Reactor {
         let extras = self.core.get(index).and_then(|c| c.extras.as_ref());
         match extras.map(|extras| &extras.strategy) {
             Some(Strategy::Exact(_)) => self.step_exact(index, input),
+            Some(Strategy::Relay(_)) => self.step_relay(index, input),
             Some(Strategy::Stream) | None => false,
         }
     }
@@ -214,6 +215,7 @@ impl Reactor {
     /// Ends a session, then the connection: at once, or after the peer had time to end its side.
     fn end(&mut self, index: u32) {
         let cut = self.core.get(index).is_some_and(|c| c.outbound.is_some());
+        self.core.end_relays(index);
         self.core.drop_buffers(index);
         if self.core.get(index).is_some_and(|c| !c.flags.has(Flags::SESSION)) {
             // It was given up in the turn that asked for it.

@@ -199,6 +199,8 @@ pub enum Reason {
     Panicked,
     /// The reactor has stopped, and the connection's time was over.
     Stopped,
+    /// The connection [to or from which it relayed](Context::relay_to) was over, and not in order.
+    RelayLost,
     /// The handler [handed it over](Context::hand_over): it goes on, with another session.
     HandedOver,
     /// It was [asked for](Turn::connect) and not made. `ConnectionRefused`, `TimedOut`,

@@ -124,6 +124,9 @@ pub struct Ledger {
     /// Times that a connection had sent its [quantum](crate::Limits::send_quantum) and left the
     /// rest for the next turn.
     pub send_budget_stops: u64,
+    /// Bytes received from one connection for another, by [`relay_to`](crate::Context::relay_to):
+    /// a part of what the other has [`queued`](Ledger::queued).
+    pub relayed: u64,
     /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit
     /// of its size.
     pub full_queues: u64,

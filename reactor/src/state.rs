@@ -221,31 +221,46 @@ impl Core {
     }
 
     fn enqueue(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
+        self.append(index, |queue, limits, pool| queue.push(what, limits, pool));
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
         let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        let full = c.outbound.as_ref().is_some_and(|queue| queue.is_full(limits));
+        if full {
+            ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+            c.flags.set(Flags::FULL);
+        }
+        if full { Sent::Full } else { Sent::Accepted }
+    }
+
+    /// Adds to the queue, which is there from now on. `push` says how many bytes it has copied.
+    pub(crate) fn append(
+        &mut self,
+        index: u32,
+        push: impl FnOnce(&mut Queue, &Limits, &mut Pool) -> usize,
+    ) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let queue = c.outbound.get_or_insert_with(|| {
             let mut queue = self.spare_queues.pop().unwrap_or_default();
             queue.progress = self.tick;
             queue
         });
-        ledger.joined += queue.push(what, limits, &mut self.pool) as u64;
-        let full = queue.is_full(limits);
-        if full {
-            ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
-            c.flags.set(Flags::FULL);
-        }
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        ledger.joined += push(queue, limits, &mut self.pool) as u64;
         let blocked = !c.ready.any(Ready::WRITE);
         self.list(index);
         if blocked {
             // No flush will find out: the time that a write may stall begins here.
             self.arm(index);
         }
-        if full { Sent::Full } else { Sent::Accepted }
     }
 
     /// Sends a long slice with nothing before it. Returns what the socket refused, or, if the
     /// connection has failed, how many bytes were lost.
-    fn write_through<'a>(&mut self, index: u32, mut slice: &'a [u8]) -> Result<&'a [u8], usize> {
+    pub(crate) fn write_through<'a>(
+        &mut self,
+        index: u32,
+        mut slice: &'a [u8],
+    ) -> Result<&'a [u8], usize> {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
         let ledger = &mut self.groups[c.group as usize].ledger;
         while !slice.is_empty() {
@@ -292,6 +307,7 @@ impl Core {
             ledger,
         }
         .flush(queue, &mut c.sent, quantum);
+        let feeds = c.sent > before && c.extras.is_some();
         if c.sent > before {
             (c.active, queue.progress) = (self.tick, self.tick);
         }
@@ -314,6 +330,9 @@ impl Core {
                 self.fail(index, Reason::Truncated);
             }
             Flushed::Failed(error) => self.fail_with(index, &error),
+        }
+        if feeds {
+            self.passed_on(index);
         }
     }
 
@@ -411,8 +430,7 @@ impl Core {
             self.spare_queues.extend((self.spare_queues.len() < SPARES).then_some(queue));
         }
         if let Some(mut extras) = c.extras.take() {
-            extras.kept.clear(&mut self.pool);
-            extras.strategy = Strategy::Stream;
+            extras.clear(&mut self.pool);
             self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
         }
     }
@@ -433,6 +451,7 @@ impl Core {
 
     /// Says where a connection's next bytes go, those first that were kept.
     pub(crate) fn set_strategy(&mut self, index: u32, strategy: Strategy) {
+        self.stop_relaying(index);
         if let Some(extras) = self.extras(index) {
             extras.strategy = strategy;
         }

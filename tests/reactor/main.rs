@@ -25,6 +25,7 @@ mod pausing;
 mod probe;
 mod readiness;
 mod reconnecting;
+mod relay;
 mod stopping;
 mod timers;
 mod unix_sockets;

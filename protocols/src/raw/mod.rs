@@ -1,11 +1,13 @@
 //! Bytes as they come: the smallest protocol.
 //!
 //! A [`Protocol`] is given every byte once, in order, in pieces of any size. It is
-//! [`Handler`] without the bookkeeping of what was consumed. [`frames`] finds messages in them.
+//! [`Handler`] without the bookkeeping of what was consumed. [`frames`] finds messages in them,
+//! [`relay`] passes them on.
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 pub mod frames;
+pub mod relay;
 
 /// An application that takes bytes.
 ///

@@ -72,6 +72,11 @@ impl Kept {
         self.chunk.filled(count);
     }
 
+    /// Gives away what is left, in its buffer.
+    pub(crate) fn take(&mut self) -> Chunk {
+        std::mem::take(&mut self.chunk)
+    }
+
     /// Forgets what is left and gives the buffer back.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         pool.give(std::mem::take(&mut self.chunk));

@@ -4,12 +4,21 @@
 //! |---|---|
 //! | a stream (nothing was said) | one buffer of the reactor, lent to the handler; what it leaves is [kept](kept) |
 //! | exactly so many bytes | [one buffer of their own](exact), which grows as they arrive |
+//! | what is for another connection | [that one's socket](relay), at once |
 
 mod exact;
+mod held;
 mod kept;
+mod relay;
 
 pub(crate) use exact::Exact;
+pub(crate) use held::Held;
 pub(crate) use kept::Kept;
+pub(crate) use relay::Relay;
+
+use crate::connection::Flags;
+use crate::handler::ConnId;
+use crate::outbound::Pool;
 
 /// What few connections have, and only for a time: an idle one has none of it.
 #[derive(Default)]
@@ -17,6 +26,10 @@ pub(crate) struct Extras {
     /// What was received and not consumed.
     pub(crate) kept: Kept,
     pub(crate) strategy: Strategy,
+    /// What its receiving waits for besides its socket.
+    pub(crate) held: Held,
+    /// The connection that [relays](relay) to this one.
+    pub(crate) feeder: Option<ConnId>,
 }
 
 /// Where the next bytes go.
@@ -27,11 +40,31 @@ pub(crate) enum Strategy {
     Stream,
     /// To a buffer, until there are so many.
     Exact(Exact),
+    /// To another connection, until the end.
+    Relay(Relay),
 }
 
 impl Extras {
     /// Whether nothing is in it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.kept.len() == 0 && matches!(self.strategy, Strategy::Stream)
+        self.kept.len() == 0
+            && matches!(self.strategy, Strategy::Stream)
+            && self.held.is_empty()
+            && self.feeder.is_none()
+    }
+
+    /// Forgets all of it; buffers go back to the pool.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.kept.clear(pool);
+        *self = Extras::default();
+    }
+
+    /// The conditions that stop receiving. A full queue of the connection's own does not if what is
+    /// received goes to another's.
+    pub(crate) fn stops(&self) -> Flags {
+        match self.strategy {
+            Strategy::Relay(_) => Flags::PAUSED,
+            Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.and(Flags::FULL),
+        }
     }
 }

@@ -52,6 +52,12 @@ impl Queue {
         0
     }
 
+    /// Adds a filled buffer to the end, as it is.
+    pub(crate) fn push_chunk(&mut self, chunk: Chunk) {
+        self.memory += chunk.len();
+        self.segments.push_back(Segment::Joined(chunk));
+    }
+
     fn joins(&self, len: usize, limits: &Limits) -> bool {
         let room = match self.segments.back() {
             Some(Segment::Joined(tail)) => tail.room(),

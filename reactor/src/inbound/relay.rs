@@ -1,0 +1,287 @@
+//! Passing what one connection receives on to another.
+//!
+//! A relay is one direction: from its *source*, which has [`Strategy::Relay`], to its
+//! *destination*, which knows who feeds it. What is received goes to the destination's socket at
+//! once, in the buffer into which it was received; only what the socket refuses is queued, in that
+//! same buffer, and then the source is [held](Held) until the queue is empty. So a relay holds one
+//! buffer while it waits, and none otherwise.
+
+use super::{Extras, Held, Strategy};
+use crate::connection::{Connection, Flags, Phase};
+use crate::context::{Context, Peer};
+use crate::handler::{ConnId, Reason};
+use crate::limits::Quantum;
+use crate::outbound::Chunk;
+use crate::reactor::Reactor;
+use crate::state::Core;
+use crate::sys::Ready;
+
+/// Most bytes of one receive.
+const CHUNK: usize = 64 << 10;
+
+/// Bytes that wait and are this few move to a buffer of their size.
+const SMALL: usize = 4 << 10;
+
+/// What a source knows of its relay.
+pub(crate) struct Relay {
+    to: ConnId,
+}
+
+impl Context<'_> {
+    /// Passes on to another connection what this one receives. See [`Peer::relay_to`].
+    pub fn relay_to(&mut self, peer: ConnId) {
+        self.this().relay_to(peer);
+    }
+}
+
+impl Peer<'_> {
+    /// Passes on to another connection what this one receives, from now on until its end, without
+    /// calling its handler: what a callback leaves unconsumed comes first. It is one direction; in
+    /// a proxy each of two connections relays to the other.
+    ///
+    /// - The destination may still be [in the making](crate::Turn::connect). What is
+    ///   [sent](Peer::send) to it otherwise, before or meanwhile, leaves in the order of the calls.
+    /// - A destination that takes no more stops the receiving, and nothing is read ahead beyond one
+    ///   buffer. That the source's own queue is full does not: the two directions do not wait for
+    ///   each other.
+    /// - The end of the input is passed on: the destination is [shut down](Peer::shutdown) once all
+    ///   was sent, and the relay is over. `on_eof` is not called. When both directions of a
+    ///   connection have ended it closes with [`Reason::Finished`], as ever.
+    /// - If the source is closed by its handler the destination is [closed](Peer::close) after it,
+    ///   and if the destination is closed the source is. If one of them is over in any other way,
+    ///   such as a reset, the other is reset, with [`Reason::RelayLost`]; but a source whose
+    ///   destination could not be [connected](crate::Turn::connect) is closed.
+    /// - [`pause`](Peer::pause) on the source holds the relay; on the destination it does not
+    ///   matter. A destination that its handler has closed or shut down takes no more, so the
+    ///   source waits for its end.
+    /// - Deadlines are those of each connection. What leaves the destination counts as activity of
+    ///   the source.
+    /// - Another call changes the destination. A destination has one source: the earlier one's
+    ///   input goes to its handler again. So it does if the source is
+    ///   [handed over](Context::hand_over).
+    ///
+    /// To relay to itself is to echo. If the destination is gone, or is closing, the source is
+    /// closed.
+    pub fn relay_to(&mut self, peer: ConnId) {
+        if let Some(index) = self.index {
+            self.core.relay_to(index, peer);
+        }
+    }
+}
+
+/// Whether a destination takes something now.
+enum Room {
+    /// It does.
+    Now,
+    /// It will, or will end.
+    Later,
+    /// There is none.
+    Gone,
+}
+
+impl Core {
+    fn relay_to(&mut self, index: u32, to: ConnId) {
+        let Some(c) = self.get(index).filter(|c| c.phase <= Phase::Open) else { return };
+        let me = ConnId { index, generation: c.generation };
+        self.set_strategy(index, Strategy::Relay(Relay { to }));
+        if self.find(to).is_none_or(|c| c.phase > Phase::Open) {
+            return;
+        }
+        if let Some(earlier) = self.fed_by(to.index) {
+            self.stop_relaying(earlier.index);
+            self.resume_handler(earlier.index);
+        }
+        if let Some(extras) = self.extras(to.index) {
+            extras.feeder = Some(me);
+        }
+    }
+
+    /// Who relays to a connection.
+    fn fed_by(&self, index: u32) -> Option<ConnId> {
+        self.get(index)?.extras.as_ref()?.feeder
+    }
+
+    /// To whom a connection relays: nobody, if that one is gone.
+    fn destination(&self, index: u32) -> Option<ConnId> {
+        let c = self.get(index)?;
+        let me = ConnId { index, generation: c.generation };
+        match c.extras.as_ref()?.strategy {
+            Strategy::Relay(Relay { to, .. }) => {
+                (self.find(to).is_some() && self.fed_by(to.index) == Some(me)).then_some(to)
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends a source's relay, if there is one: its input goes to the handler.
+    pub(crate) fn stop_relaying(&mut self, index: u32) {
+        if let Some(to) = self.destination(index) {
+            self.forget_source(to.index);
+        }
+        if let Some(extras) = self.get_mut(index).and_then(|c| c.extras.as_mut())
+            && matches!(extras.strategy, Strategy::Relay(_))
+        {
+            extras.strategy = Strategy::Stream;
+            extras.held.clear(Held::DESTINATION);
+            self.recycle_extras(index);
+        }
+    }
+
+    /// Lets others than the source fill a destination's queue, if it is not full.
+    fn forget_source(&mut self, index: u32) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let limits = &self.groups[c.group as usize].limits;
+        if c.outbound.as_ref().is_some_and(|queue| queue.is_full(limits)) {
+            c.flags.set(Flags::FULL);
+        }
+        if let Some(extras) = &mut c.extras {
+            extras.feeder = None;
+        }
+        self.recycle_extras(index);
+    }
+
+    fn resume_handler(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::OWES_KEPT);
+            self.list(index);
+        }
+    }
+
+    /// Whether the destination of a source takes something now. What it has queued leaves before,
+    /// as far as it can.
+    fn room(&mut self, index: u32) -> Room {
+        let Some(to) = self.destination(index).map(|to| to.index) else { return Room::Gone };
+        if self.get(to).is_some_and(Connection::can_send) {
+            let Some(c) = self.get(to) else { return Room::Gone };
+            let mut quantum = Quantum::to_send(self.limits(c.group));
+            self.flush(to, &mut quantum);
+            self.list(to);
+        }
+        match self.get(to) {
+            Some(c) if c.phase <= Phase::Open && !c.flags.has(Flags::SHUTDOWN) => {
+                if c.outbound.is_none() { Room::Now } else { Room::Later }
+            }
+            _ => Room::Later,
+        }
+    }
+
+    /// Sends a chunk to a connection that has nothing queued; what its socket refuses waits there.
+    fn pass_on(&mut self, to: u32, mut chunk: Chunk) {
+        let Some(c) = self.connections.0.get_mut(to as usize) else { return };
+        let ledger = &mut self.groups[c.group as usize].ledger;
+        ledger.queued += chunk.len() as u64;
+        ledger.relayed += chunk.len() as u64;
+        if c.is_open() && c.ready.any(Ready::WRITE) {
+            match self.write_through(to, chunk.bytes()) {
+                Ok(rest) => {
+                    let sent = chunk.len() - rest.len();
+                    chunk.advance(sent);
+                }
+                Err(lost) => {
+                    if let Some(ledger) = self.ledger_of(to) {
+                        ledger.dropped += lost as u64;
+                    }
+                    return self.pool.give(chunk);
+                }
+            }
+        }
+        match chunk.len() {
+            0 => self.pool.give(chunk),
+            1..=SMALL => {
+                let few = chunk.bytes().into();
+                self.append(to, |queue, limits, pool| queue.push(few, limits, pool));
+                self.pool.give(chunk);
+            }
+            _ => {
+                self.append(to, |queue, _, _| {
+                    queue.push_chunk(chunk);
+                    0
+                });
+            }
+        }
+    }
+
+    /// A destination has sent something: its source is not idle, and may go on when all has left.
+    pub(crate) fn passed_on(&mut self, index: u32) {
+        let Some(c) = self.get(index) else { return };
+        let emptied = c.outbound.is_none();
+        let Some(source) = self.fed_by(index) else { return };
+        let tick = self.tick;
+        let Some(c) = self.get_mut(source.index) else { return };
+        c.active = tick;
+        if emptied && c.extras.as_mut().is_some_and(|extras| extras.held.take(Held::DESTINATION)) {
+            self.list(source.index);
+        }
+    }
+
+    /// A connection is over: tells those whose input or output it was.
+    pub(crate) fn end_relays(&mut self, index: u32) {
+        let Some(c) = self.get(index).filter(|c| c.extras.is_some()) else { return };
+        let why = c.reason;
+        if let Some(to) = self.destination(index) {
+            self.stop_relaying(index);
+            self.end_with(to.index, why);
+        }
+        if let Some(source) = self.fed_by(index) {
+            self.end_with(source.index, why);
+        }
+    }
+
+    /// Ends a connection because another has ended to or from which it relayed.
+    fn end_with(&mut self, index: u32, why: Reason) {
+        match why {
+            Reason::Closed | Reason::Finished | Reason::Unconnected(_) => self.close(index),
+            _ => self.fail(index, Reason::RelayLost),
+        }
+    }
+}
+
+impl Reactor {
+    /// One step of a relay. Says whether there may be another.
+    pub(crate) fn step_relay(&mut self, index: u32, input: &mut Quantum) -> bool {
+        let core = &mut self.core;
+        let owed = Flags::OWES_KEPT.and(Flags::OWES_EOF);
+        let due = |c: &Connection| c.can_receive() || c.flags.has(owed);
+        if !core.get(index).is_some_and(due) {
+            return false;
+        }
+        match core.room(index) {
+            Room::Now => {}
+            Room::Later => {
+                if let Some(extras) = core.extras(index) {
+                    extras.held.set(Held::DESTINATION);
+                }
+                return false;
+            }
+            Room::Gone => {
+                core.close(index);
+                return false;
+            }
+        }
+        let Some(to) = core.destination(index).map(|to| to.index) else { return false };
+        let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
+        if c.flags.take(Flags::OWES_KEPT) {
+            if let Some(Extras { kept, .. }) = c.extras.as_deref_mut()
+                && kept.len() > 0
+            {
+                let chunk = kept.take();
+                core.pass_on(to, chunk);
+            }
+        } else if c.flags.take(Flags::OWES_EOF) {
+            core.stop_relaying(index);
+            core.shutdown(to);
+        } else if c.can_receive() {
+            let mut chunk = core.pool.take(CHUNK);
+            let result = core.kernel.recv(c.socket, chunk.spare());
+            match core.note_received(index, CHUNK, result) {
+                Some(count) => {
+                    chunk.filled(count);
+                    input.bytes = input.bytes.saturating_sub(count);
+                    core.pass_on(to, chunk);
+                }
+                None => core.pool.give(chunk),
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,268 @@
+//! How a relay ends: ends are passed on as ends, resets as resets.
+
+use std::time::Duration;
+
+use sluicegate_reactor::testing::{Harness, Remote, State};
+use sluicegate_reactor::{Address, Connect, Limits, Listen, Reactor};
+
+use super::{join_last, joined, on_data, ways};
+use crate::probe::{Call, Probe, log, pattern};
+
+#[test]
+fn each_end_is_passed_on_behind_what_was_sent() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        h.set_room(right, 10);
+        h.at_once(|h| {
+            h.feed(left, b"the last words");
+            h.finish(left);
+        });
+        assert_eq!((h.state(left), h.state(right)), (State::Open, State::Open));
+        assert_eq!([h.sent(right), h.sent(right)].concat(), b"the last words");
+        assert_eq!((h.state(left), h.state(right)), (State::Open, State::Shut));
+        h.feed(right, b"the answer");
+        assert_eq!(h.sent(left), b"the answer");
+        h.finish(right);
+        assert_eq!((h.state(left), h.state(right)), (State::Closed, State::Closed));
+        let mut seen = log(&mut h);
+        seen.sort();
+        assert_eq!(seen, ["0 close Finished", "1 close Finished"]);
+    }
+}
+
+#[test]
+fn ends_in_one_turn_finish_both() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        h.at_once(|h| {
+            h.finish(left);
+            h.finish(right);
+        });
+        assert_eq!((h.state(left), h.state(right)), (State::Closed, State::Closed));
+        let mut seen = log(&mut h);
+        seen.sort();
+        assert_eq!(seen, ["0 close Finished", "1 close Finished"]);
+    }
+}
+
+#[test]
+fn a_reset_is_passed_on_in_both_directions() {
+    for limits in ways() {
+        for held in [false, true] {
+            let (mut h, left, right) = joined(limits.clone());
+            if held {
+                h.set_room(left, 0);
+                h.feed(right, pattern(1_000_000));
+            }
+            h.reset(left);
+            assert_eq!(h.state(right), State::Reset);
+            assert_eq!(log(&mut h), ["0 close Reset", "1 close RelayLost"]);
+            let ledger = h.ledger();
+            assert_eq!(ledger.queued, ledger.sent + ledger.dropped);
+        }
+    }
+}
+
+#[test]
+fn what_was_received_before_a_reset_of_the_source_is_passed_on_before_it() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        h.at_once(|h| {
+            h.feed(left, b"the last words");
+            h.reset(left);
+        });
+        assert_eq!(h.take(right), b"the last words");
+        assert_eq!(h.state(right), State::Reset);
+    }
+}
+
+#[test]
+fn a_close_of_the_source_closes_the_destination_behind_what_it_was_sent() {
+    for limits in ways() {
+        let (mut h, clients) = on_data(limits, |cx, ids, input| match input {
+            b"join" => {
+                cx.peer(ids[1]).relay_to(ids[2]);
+                cx.peer(ids[2]).relay_to(ids[1]);
+            }
+            b"close" => cx.peer(ids[1]).close(),
+            _ => {}
+        });
+        let [boss, left, right, _] = clients;
+        h.feed(boss, b"join");
+        h.set_room(right, 2);
+        h.feed(left, b"abc");
+        h.feed(boss, b"close");
+        assert_eq!(h.state(left), State::Shut, "lingering");
+        // It is closed behind what it was sent.
+        assert_eq!(h.state(right), State::Open);
+        assert_eq!([h.sent(right), h.sent(right)].concat(), b"abc");
+        assert_eq!(h.state(right), State::Shut, "lingering");
+        let closes = ["1 close Closed", "2 close Closed"];
+        assert_eq!(log(&mut h)[2..], closes);
+    }
+}
+
+#[test]
+fn an_abort_of_either_side_resets_the_other() {
+    for limits in ways() {
+        for side in [0, 1] {
+            let (mut h, left, right) = joined(limits.clone());
+            let ids = h.handler().notes.ids.clone();
+            h.reactor().peer(ids[side]).abort();
+            h.run();
+            assert_eq!((h.state(left), h.state(right)), (State::Reset, State::Reset));
+            let lost = format!("{} close RelayLost", 1 - side);
+            assert_eq!(log(&mut h), [format!("{side} close Aborted"), lost]);
+        }
+    }
+}
+
+#[test]
+fn in_one_direction_a_destination_that_is_lost_resets_the_source() {
+    for limits in ways() {
+        let (mut h, [boss, from, to, _]) =
+            on_data(limits, |cx, ids, _| cx.peer(ids[1]).relay_to(ids[2]));
+        h.feed(boss, b"x");
+        h.feed(from, b"abc");
+        h.reset(to);
+        assert_eq!(h.state(from), State::Reset);
+        assert_eq!(log(&mut h)[1..], ["2 close Reset", "1 close RelayLost"]);
+    }
+}
+
+#[test]
+fn after_the_end_was_passed_on_the_two_are_strangers() {
+    for limits in ways() {
+        let (mut h, [boss, from, to, _]) =
+            on_data(limits, |cx, ids, _| cx.peer(ids[1]).relay_to(ids[2]));
+        h.feed(boss, b"x");
+        h.feed(from, b"abc");
+        h.finish(from);
+        assert_eq!(h.state(to), State::Shut);
+        let id = h.handler().notes.ids[1];
+        h.reactor().peer(id).abort();
+        h.feed(to, b"still here");
+        assert_eq!((h.sent(to), h.state(to)), (b"abc".to_vec(), State::Shut));
+        assert_eq!(log(&mut h)[1..], ["1 close Aborted", "2 data still here"]);
+    }
+}
+
+#[test]
+fn a_stale_destination_closes_the_source_and_reaches_nobody_else() {
+    for limits in ways() {
+        let (mut h, [boss, from, gone, _]) =
+            on_data(limits, |cx, ids, _| cx.peer(ids[1]).relay_to(ids[2]));
+        h.reset(gone);
+        let successor = h.open();
+        h.feed(boss, b"x");
+        h.feed(from, b"for nobody");
+        assert_eq!(h.state(from), State::Shut, "lingering");
+        assert_eq!((h.sent(successor), h.state(successor)), (b"".to_vec(), State::Open));
+        assert_eq!(log(&mut h).last().unwrap(), "1 close Closed");
+    }
+}
+
+#[test]
+fn a_destination_that_was_shut_down_takes_no_more_and_the_other_direction_goes_on() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        let ids = h.handler().notes.ids.clone();
+        h.reactor().peer(ids[1]).shutdown();
+        h.run();
+        assert_eq!(h.state(right), State::Shut);
+        h.feed(left, b"too late");
+        h.feed(right, b"in time");
+        assert_eq!((h.unread(left), h.sent(left)), (8, b"in time".to_vec()));
+        h.finish(right);
+        assert_eq!((h.state(right), h.sent(right)), (State::Closed, b"".to_vec()));
+        assert_ne!(h.state(left), State::Open);
+    }
+}
+
+#[test]
+fn a_client_whose_target_refuses_is_closed() {
+    for limits in ways() {
+        for remote in [Remote::Fails(libc::ECONNREFUSED), Remote::Silent] {
+            let to = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], 80)));
+            let upstream = to.clone();
+            let listen = Listen { limits: limits.clone(), ..Listen::default() };
+            let make = |reactor: &mut Reactor| {
+                let handler = reactor.reserve();
+                let connector = reactor.connector(handler, &Connect::default());
+                let probe = Probe::new(move |cx, call, _| match call {
+                    Call::Open => {
+                        let me = cx.id();
+                        let upstream = cx.connect(connector, &upstream, 7);
+                        cx.relay_to(upstream);
+                        cx.peer(upstream).relay_to(me);
+                    }
+                    call => call.by_default(cx),
+                });
+                reactor.install(handler, probe);
+                handler
+            };
+            let mut h = Harness::build(&listen, |_| {}, make);
+            h.set_remote(&to, remote);
+            let client = h.open();
+            h.feed(client, b"hello?");
+            h.advance(Connect::default().timeout * 2);
+            assert_eq!(h.state(client), State::Closed, "{remote:?}");
+            let ledger = h.ledger();
+            assert_eq!(ledger.queued, ledger.sent + ledger.dropped);
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_stalls_for_too_long_costs_both() {
+    for limits in ways() {
+        let limits = Limits { idle: None, write_stall: Some(Duration::from_secs(5)), ..limits };
+        let (mut h, left, right) = joined(limits);
+        h.set_room(right, 10);
+        h.feed(left, pattern(1000));
+        h.advance(Duration::from_secs(6));
+        assert_eq!((h.state(left), h.state(right)), (State::Reset, State::Reset));
+        assert_eq!(log(&mut h), ["1 timeout WriteStall", "1 close Aborted", "0 close RelayLost"]);
+    }
+}
+
+#[test]
+fn a_hand_over_ends_the_relay_of_what_is_received_and_not_of_what_is_sent() {
+    for limits in ways() {
+        let make = |reactor: &mut Reactor| {
+            let handler = reactor.reserve();
+            let probe = Probe::new(move |cx, call, notes| match call {
+                Call::Open => join_last(cx, notes),
+                Call::Timeout(_) => cx.hand_over(handler, 5),
+                call => call.by_default(cx),
+            });
+            reactor.install(handler, probe);
+            handler
+        };
+        let mut h = Harness::build(&Listen { limits, ..Listen::default() }, |_| {}, make);
+        let (left, right) = (h.open(), h.open());
+        let id = h.handler().notes.ids[0];
+        h.reactor().peer(id).set_deadline(Some(Duration::from_secs(1)));
+        h.advance(Duration::from_secs(2));
+        h.feed(left, b"for the handler");
+        h.feed(right, b"for the other");
+        assert_eq!((h.sent(right), h.sent(left)), (b"".to_vec(), b"for the other".to_vec()));
+        let expected = ["0 timeout Own", "0 close HandedOver", "5 ready", "5 data for the handler"];
+        assert_eq!(log(&mut h)[2..], expected);
+    }
+}
+
+#[test]
+fn a_relay_goes_on_while_the_reactor_stops_if_its_handler_lets_it() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        h.stop();
+        h.feed(left, b"question");
+        h.finish(left);
+        h.feed(right, b"answer");
+        assert!(!h.reactor().has_stopped());
+        h.finish(right);
+        assert_eq!((h.sent(right), h.sent(left)), (b"question".to_vec(), b"answer".to_vec()));
+        assert!(h.reactor().has_stopped());
+    }
+}
