@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use sluicegate_protocols::http::Http;
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::Simulation;
-use sluicegate_reactor::testing::simulation::Client;
 
 use crate::watched::Watched;
 
@@ -23,19 +22,18 @@ const START: &str = "HTTP/1.1 200 OK\r\nDate: ";
 const REST: &str = "\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
 const DATE_LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
-/// Counts the whole answers that a client has received, and asserts that they are right and what
-/// follows them is the beginning of another one.
-fn count(client: &Client) -> usize {
-    let received = String::from_utf8(client.received()).expect("characters");
-    let len = START.len() + DATE_LEN + REST.len();
-    for start in (0..received.len()).step_by(len) {
-        let answer = &received[start..received.len().min(start + len)];
-        let (head, rest) = answer.split_at(answer.len().min(START.len()));
-        let (date, rest) = rest.split_at(rest.len().min(DATE_LEN));
-        assert!(START.starts_with(head) && REST.starts_with(rest), "{answer}");
-        assert!(rest.is_empty() || date.ends_with(" GMT"), "{answer}");
+const ANSWER_LEN: usize = START.len() + DATE_LEN + REST.len();
+
+/// Asserts that these are the bytes of answers from `at` on, any date aside.
+fn compare(bytes: &[u8], at: usize) {
+    for (i, byte) in bytes.iter().enumerate() {
+        let place = (at + i) % ANSWER_LEN;
+        let wanted = match place.checked_sub(START.len()) {
+            None => Some(START.as_bytes()[place]),
+            Some(in_date) => in_date.checked_sub(DATE_LEN).map(|place| REST.as_bytes()[place]),
+        };
+        assert!(wanted.is_none_or(|wanted| wanted == *byte), "at byte {}", at + i);
     }
-    received.len() / len
 }
 
 #[test]
@@ -56,14 +54,18 @@ fn each_request_is_answered_once_and_in_full() {
                 2 => client,
                 _ => client.finishes(),
             };
+            let mut at = 0;
+            let client = client.hears(move |bytes| {
+                compare(bytes, at);
+                at += bytes.len();
+                assert!(at <= requests * ANSWER_LEN, "an answer that nobody has asked for");
+            });
             all.push((client, requests, how == 0));
         }
         sim.run();
         for (client, requests, resets) in all {
-            let answers = count(&client);
-            assert!(answers <= requests, "{client:?} was sent {answers} answers to {requests}");
-            let in_full = answers == requests && client.received().len() % answers.max(1) == 0;
-            assert!(in_full || resets || client.is_spoilt(), "{client:?}, {answers} of {requests}");
+            let whole = client.received().len() == requests * ANSWER_LEN;
+            assert!(whole || resets || client.is_spoilt(), "{client:?} to {requests} requests");
         }
     });
 }

@@ -1,6 +1,9 @@
 //! Files by HTTP: every answer whole, exact and in order.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sluicegate_protocols::http::Http;
@@ -9,8 +12,8 @@ use sluicegate_reactor::testing::simulation::{Client, End};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
-use crate::noise;
 use crate::watched::Watched;
+use crate::{noise, noise_at};
 
 #[path = "../../examples/http.rs"]
 mod example;
@@ -43,33 +46,64 @@ fn get(size: usize) -> String {
     format!("GET /{size} HTTP/1.1\r\nHost: example.org\r\n\r\n")
 }
 
-/// Asserts that a client was sent answers with these bodies; all of them, or its connection was cut
-/// and looks it.
-fn check(client: &Client, sizes: &[usize]) {
-    let received = client.received();
-    let mut rest = &received[..];
-    for size in sizes {
-        let end = rest.windows(4).position(|four| four == b"\r\n\r\n");
-        let Some(end) = end else { return check_cut(client, rest) };
-        let (head, body) = rest.split_at(end + 4);
-        let head = std::str::from_utf8(head).expect("characters");
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        assert!(head.contains(&format!("\r\nContent-Length: {size}\r\n")), "{head}");
-        let (whole, there) = (noise(*size), body.len().min(*size));
-        assert!(body[..there] == whole[..there], "the file of {size} bytes is not exact");
-        if there < *size {
-            return check_cut(client, &[]);
-        }
-        rest = &body[*size..];
-    }
-    assert!(rest.is_empty(), "{} bytes that nobody has asked for", rest.len());
+/// The answers that a client hears: one after the other, each of the right bytes.
+struct Answers {
+    /// The lengths of those to come, if they are known.
+    expected: Option<VecDeque<usize>>,
+    /// What has come of a head.
+    head: Vec<u8>,
+    /// Of the body behind it: whether it is a file, its length, and how much has come.
+    is_file: bool,
+    len: usize,
+    there: usize,
 }
 
-fn check_cut(client: &Client, head: &[u8]) {
-    let start = b"HTTP/1.1 200 OK\r\n";
-    let there = head.len().min(start.len());
-    assert_eq!(head[..there].escape_ascii().to_string(), start[..there].escape_ascii().to_string());
-    assert_eq!(client.end(), End::Reset, "{client:?}");
+impl Answers {
+    fn to(client: &Client, expected: Option<Vec<usize>>) -> Rc<RefCell<Answers>> {
+        let (expected, head) = (expected.map(VecDeque::from), Vec::new());
+        let answers = Answers { expected, head, is_file: false, len: 0, there: 0 };
+        let answers = Rc::new(RefCell::new(answers));
+        let heard = answers.clone();
+        client.clone().hears(move |bytes| heard.borrow_mut().hear(bytes));
+        answers
+    }
+
+    fn hear(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (body, rest) = bytes.split_at(bytes.len().min(self.len - self.there));
+            let same = body.iter().enumerate().all(|(i, byte)| *byte == noise_at(self.there + i));
+            assert!(same || !self.is_file, "a file of {} bytes is not exact", self.len);
+            self.there += body.len();
+            bytes = rest;
+            if let Some((byte, rest)) = rest.split_first() {
+                self.head.push(*byte);
+                bytes = rest;
+                if self.head.ends_with(b"\r\n\r\n") {
+                    self.begin();
+                }
+            }
+        }
+    }
+
+    /// A head is there.
+    fn begin(&mut self) {
+        let head = String::from_utf8(std::mem::take(&mut self.head)).expect("characters");
+        assert!(head.starts_with("HTTP/1.1 "), "{head}");
+        self.is_file = head.starts_with("HTTP/1.1 200 OK\r\n");
+        let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        self.len = len.and_then(|len| len.parse().ok()).expect("a length");
+        self.there = 0;
+        if let Some(expected) = &mut self.expected {
+            assert_eq!(expected.pop_front().filter(|_| self.is_file), Some(self.len), "{head}");
+        }
+    }
+
+    /// Asserts that all were heard, or the connection was cut and looks it.
+    fn check(&self, client: &Client) {
+        let whole = self.head.is_empty() && self.there == self.len;
+        let all = self.expected.as_ref().is_none_or(VecDeque::is_empty);
+        assert!(whole && all || client.end() == End::Reset, "{client:?}");
+    }
 }
 
 #[test]
@@ -84,12 +118,12 @@ fn pipelined_requests_are_answered_exactly_and_in_order() {
             let requests: String = sizes.iter().map(|size| get(*size)).collect();
             let client = sim.client(ADDRESS).sends(&requests);
             let client = if sim.below(2) == 0 { client.finishes() } else { client };
-            all.push((client, sizes));
+            all.push((Answers::to(&client, Some(sizes)), client));
         }
         sim.run();
-        for (client, sizes) in all {
+        for (answers, client) in all {
             assert!(client.end() != End::Reset || client.is_spoilt(), "{client:?}");
-            check(&client, &sizes);
+            answers.borrow().check(&client);
         }
     });
 }
@@ -105,11 +139,12 @@ fn the_last_answer_arrives_whole_though_its_client_goes_on_sending() {
             let last = get(size).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
             let client = sim.client(ADDRESS).sends(last);
             let much = noise(sim.below(20_000));
-            all.push((client.sends(much).finishes(), size));
+            let client = client.sends(much).finishes();
+            all.push((Answers::to(&client, Some(vec![size])), client));
         }
         sim.run();
-        for (client, size) in all {
-            check(&client, &[size]);
+        for (answers, client) in all {
+            answers.borrow().check(&client);
             assert_eq!(client.end(), End::Finished, "{client:?}");
         }
     });
@@ -122,7 +157,8 @@ fn files_that_change_while_they_are_sent_are_exact_or_cut() {
         let all = (0..1 + sim.below(5)).map(|_| {
             let sizes: Vec<_> = (0..sim.below(6)).map(|_| SIZES[sim.below(5)]).collect();
             let requests: String = sizes.iter().map(|size| get(*size)).collect();
-            sim.client(ADDRESS).sends(requests).finishes()
+            let client = sim.client(ADDRESS).sends(requests).finishes();
+            (Answers::to(&client, None), client)
         });
         let all: Vec<_> = all.collect();
         for size in SIZES {
@@ -131,8 +167,8 @@ fn files_that_change_while_they_are_sent_are_exact_or_cut() {
             sim.after(when, move |sim| change(sim, size, how));
         }
         sim.run();
-        for client in all {
-            check_what_came(&client);
+        for (answers, client) in all {
+            answers.borrow().check(&client);
         }
     });
 }
@@ -145,29 +181,5 @@ fn change(sim: &mut Sim, size: usize, how: usize) {
         1 => sim.files().append(path, &longer[size..], 1),
         2 => sim.files().put_file(path, &longer, 1),
         _ => {}
-    }
-}
-
-/// Asserts that the answers are whole and of the right bytes, except for the last one of a
-/// connection that was cut and looks it.
-fn check_what_came(client: &Client) {
-    let received = client.received();
-    let mut rest = &received[..];
-    while let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") {
-        let (head, body) = rest.split_at(end + 4);
-        let head = std::str::from_utf8(head).expect("characters");
-        let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-        let len: usize = len.and_then(|len| len.parse().ok()).expect("a length");
-        let there = body.len().min(len);
-        if head.starts_with("HTTP/1.1 200 OK\r\n") {
-            assert!(body[..there] == noise(len)[..there], "an answer of {len} bytes is not exact");
-        }
-        rest = &body[there..];
-        if there < len {
-            assert_eq!(client.end(), End::Reset, "{client:?}");
-        }
-    }
-    if !rest.is_empty() {
-        check_cut(client, rest);
     }
 }

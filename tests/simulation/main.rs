@@ -17,5 +17,9 @@ mod watched;
 
 /// Bytes of which each part looks different.
 fn noise(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i * i / 7 + i) as u8).collect()
+    (0..len).map(noise_at).collect()
+}
+
+fn noise_at(i: usize) -> u8 {
+    (i * i / 7 + i) as u8
 }

@@ -43,6 +43,8 @@ pub enum End {
     Reset,
 }
 
+type Listener = Box<dyn FnMut(&[u8])>;
+
 enum Act {
     Send(Vec<u8>),
     /// Until so many bytes were received.
@@ -68,6 +70,7 @@ struct Inner {
     end: End,
     received: Vec<u8>,
     expected: Option<Vec<u8>>,
+    listener: Option<Listener>,
     may_be_cut: bool,
     slow: bool,
     /// Reads no more after so many bytes.
@@ -97,6 +100,7 @@ impl Client {
             end: End::Waiting,
             received: Vec::new(),
             expected: None,
+            listener: None,
             may_be_cut: false,
             slow: false,
             reads_at_most: usize::MAX,
@@ -158,6 +162,12 @@ impl Client {
     /// survives, or the client has [reset](Client::resets) it.
     pub fn expects(self, bytes: impl AsRef<[u8]>) -> Client {
         self.with(|client| client.expected = Some(bytes.as_ref().to_vec()))
+    }
+
+    /// Is shown what arrives, piece by piece: for assertions that are more than
+    /// [`expects`](Client::expects) can say, and that should fail where the trace has come to.
+    pub fn hears(self, listener: impl FnMut(&[u8]) + 'static) -> Client {
+        self.with(|client| client.listener = Some(Box::new(listener)))
     }
 
     /// Does not mind if the server ends the connection before all that was expected has arrived, or
@@ -374,6 +384,9 @@ impl Inner {
         let bytes = if lost { Vec::new() } else { far_end.take_some(most.min(wanted)) };
         if !bytes.is_empty() {
             world.note(format_args!("< {} bytes {}", bytes.len(), Shown(&bytes)));
+            if let Some(listener) = &mut self.listener {
+                listener(&bytes);
+            }
             let before = self.received.len();
             self.received.extend(bytes);
             self.compare(before);
