@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::address::Address;
 use crate::connection::Phase;
-use crate::fs::Fs;
+use crate::fs::{Fs, NewFile};
 use crate::handler::{ConnId, Sent};
+use crate::inbound::Then;
 use crate::ledger::{GroupId, Ledger};
 use crate::limits::Limits;
 use crate::outbound::Outgoing;
@@ -151,6 +152,33 @@ impl<'a> Context<'a> {
     pub fn receive_exact(&mut self, count: usize) {
         let index = self.index;
         self.turn.core.receive_exact(index, count);
+    }
+
+    /// Receives the next `length` bytes into a file, or all until the peer ends its direction, and
+    /// [commits](NewFile::commit) it, for [`on_saved`](crate::Handler::on_saved). What the callback
+    /// leaves unconsumed comes first.
+    ///
+    /// A peer that ends its direction before all of `length` is there, resets the connection or
+    /// stalls until a deadline has passed has its file removed.
+    pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
+        let index = self.index;
+        self.turn.core.receive_file(index, file, length, Then::Commit);
+    }
+
+    /// Receives the next `count` bytes into a file and gives it back, in
+    /// [`on_saved`](crate::Handler::on_saved), to go on with: another part, bytes of one's own, or
+    /// [`receive_file`](Context::receive_file) with `Some(0)` to commit what is there.
+    pub fn receive_part(&mut self, file: NewFile, count: u64) {
+        let index = self.index;
+        self.turn.core.receive_file(index, file, Some(count), Then::GiveBack);
+    }
+
+    /// Receives the next `count` bytes, or all until the peer ends its direction, and drops them.
+    /// What the callback leaves unconsumed comes first; what comes behind goes to
+    /// [`on_data`](crate::Handler::on_data).
+    pub fn discard(&mut self, count: u64) {
+        let index = self.index;
+        self.turn.core.discard(index, count);
     }
 
     /// Ends the sending direction once the queue is empty. See [`Peer::shutdown`].

@@ -8,6 +8,7 @@ use slab::Slab;
 use crate::connection::Flags;
 use crate::context::{Context, Turn};
 use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Timeout};
+use crate::inbound::{NotSaved, Saved};
 use crate::state::Core;
 
 /// A handler with its sessions, its type forgotten.
@@ -17,6 +18,7 @@ pub(crate) trait Dispatch {
     fn ready(&mut self, core: &mut Core, index: u32, slot: u32);
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>);
     fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Vec<u8>);
+    fn saved(&mut self, core: &mut Core, index: u32, slot: u32, saved: Result<Saved, NotSaved>);
     fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
     fn eof(&mut self, core: &mut Core, index: u32, slot: u32);
     fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout);
@@ -163,6 +165,12 @@ impl<H: Handler> Dispatch for Registered<H> {
     fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Vec<u8>) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             self.handler.on_received(&mut Context::new(core, index), session, bytes);
+        }
+    }
+
+    fn saved(&mut self, core: &mut Core, index: u32, slot: u32, saved: Result<Saved, NotSaved>) {
+        if let Some(session) = self.sessions.get_mut(slot as usize) {
+            self.handler.on_saved(&mut Context::new(core, index), session, saved);
         }
     }
 

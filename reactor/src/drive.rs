@@ -108,6 +108,8 @@ impl Reactor {
         match extras.map(|extras| &extras.strategy) {
             Some(Strategy::Exact(_)) => self.step_exact(index, input),
             Some(Strategy::Relay(_)) => self.step_relay(index, input),
+            Some(Strategy::File(_)) => self.step_file(index, input),
+            Some(Strategy::Discard(_)) => self.step_discard(index, input),
             Some(Strategy::Stream) | None => false,
         }
     }

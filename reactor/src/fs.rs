@@ -5,7 +5,9 @@
 //! a handler under test sees the files of the simulated kernel. A [`File`] is a cheap, counted
 //! handle of an open descriptor: a file cache and ten thousand outbound queues share one.
 //!
-//! Opening, reading and listing may block on a slow disk.
+//! A [`NewFile`] is one that comes to be: it gets its name when it is whole, or goes away.
+//!
+//! Opening, reading, listing, creating and committing may block on a slow disk.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,6 +17,11 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::sys::{self, Fd, Kernel};
+
+mod new_file;
+
+pub use crate::inbound::{NotSaved, Saved};
+pub use new_file::{Committed, CreateOptions, NewFile};
 
 /// Access to the file system of a reactor's kernel.
 ///
@@ -150,6 +157,35 @@ impl File {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("File").field(&self.0.fd).finish()
+    }
+}
+
+/// A descriptor that workers may use while its owner is done with it: the operating system's is
+/// closed when the last who has it drops it, in whatever thread. The simulated kernel has one
+/// thread, and there the owner [releases](Descriptor::release) it.
+pub(crate) struct Descriptor {
+    fd: Fd,
+    closes: bool,
+}
+
+impl Descriptor {
+    fn new(kernel: &Kernel, fd: Fd) -> Descriptor {
+        Descriptor { fd, closes: matches!(kernel, Kernel::Os) }
+    }
+
+    /// Notes that its owner is done with it.
+    fn release(&self, kernel: &Kernel) {
+        if !self.closes {
+            kernel.close(self.fd);
+        }
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        if self.closes {
+            Kernel::Os.close(self.fd);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use crate::context::{Context, Turn};
+use crate::fs::{NotSaved, Saved};
 
 /// A protocol: one value per reactor, with a session for each connection.
 ///
@@ -52,6 +53,25 @@ pub trait Handler: Sized + 'static {
     /// request; what comes behind them goes to [`on_data`](Handler::on_data) again.
     fn on_received(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, bytes: Vec<u8>) {
         let _ = (cx, session, bytes);
+    }
+
+    /// What [`Context::receive_file`] or [`Context::receive_part`] has asked for is there, or the
+    /// file could not be written. Called once for each, unless the connection ends before: then the
+    /// file is removed. By default an answer that nobody gives is made up for by closing the
+    /// connection if the file could not be written.
+    ///
+    /// After an error the handler has the choice: [discard](Context::discard) what is
+    /// [left](NotSaved::left) of the input and talk on, or answer and close.
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        let _ = session;
+        if saved.is_err() {
+            cx.close();
+        }
     }
 
     /// A queue that was full has fallen to [`Limits::send_low`](crate::Limits::send_low), or one

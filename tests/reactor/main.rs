@@ -24,6 +24,7 @@ mod panics;
 mod pausing;
 mod probe;
 mod readiness;
+mod receive_file;
 mod reconnecting;
 mod relay;
 mod stopping;

@@ -5,13 +5,18 @@
 //! | a stream (nothing was said) | one buffer of the reactor, lent to the handler; what it leaves is [kept](kept) |
 //! | exactly so many bytes | [one buffer of their own](exact), which grows as they arrive |
 //! | what is for another connection | [that one's socket](relay), at once |
+//! | a file, of so many bytes or until the end | [the file](file), by way of memory that others use as well |
+//! | nothing worth keeping | nowhere |
 
 mod exact;
+mod file;
 mod held;
 mod kept;
 mod relay;
 
 pub(crate) use exact::Exact;
+pub use file::{NotSaved, Saved};
+pub(crate) use file::{Saving, Then};
 pub(crate) use held::Held;
 pub(crate) use kept::Kept;
 pub(crate) use relay::Relay;
@@ -42,6 +47,10 @@ pub(crate) enum Strategy {
     Exact(Exact),
     /// To another connection, until the end.
     Relay(Relay),
+    /// To a file.
+    File(Box<Saving>),
+    /// Nowhere, for so many bytes.
+    Discard(u64),
 }
 
 impl Extras {
@@ -60,10 +69,10 @@ impl Extras {
     }
 
     /// The conditions that stop receiving. A full queue of the connection's own does not if what is
-    /// received goes to another's.
+    /// received goes to another's or to a file, and so makes it no longer.
     pub(crate) fn stops(&self) -> Flags {
         match self.strategy {
-            Strategy::Relay(_) => Flags::PAUSED,
+            Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => Flags::PAUSED,
             Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.and(Flags::FULL),
         }
     }

@@ -46,6 +46,10 @@ pub(super) fn open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {
     beneath::open(dir, &relative(path)?).map(IntoRawFd::into_raw_fd).map_err(refused_link)
 }
 
+pub(super) fn open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {
+    beneath::open_dir(dir, &relative(path)?).map(IntoRawFd::into_raw_fd).map_err(refused_link)
+}
+
 pub(super) fn metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata> {
     beneath::metadata(dir, &relative(path)?).map_err(refused_link)
 }
@@ -69,14 +73,19 @@ fn outside() -> io::Error {
 }
 
 fn open_at(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+    open_mode(dir, path, flags, 0)
+}
+
+/// The same with the permissions of a file that is made by it.
+pub(super) fn open_mode(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads `path` up to its terminating zero.
-    let fd = check(unsafe { libc::openat(dir, path.as_ptr(), flags) })?;
+    let fd = check(unsafe { libc::openat(dir, path.as_ptr(), flags, mode) })?;
     // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A `stat` that the kernel has not filled yet.
-fn empty_stat() -> libc::stat {
+pub(super) fn empty_stat() -> libc::stat {
     // SAFETY: a `stat` is numbers only, for which zero is a value.
     unsafe { std::mem::zeroed() }
 }

@@ -71,6 +71,7 @@ mod address;
 mod adopt;
 mod connect;
 mod cpu;
+mod create;
 mod dir;
 mod reuse_port;
 mod sendfile;
@@ -241,6 +242,27 @@ kernel_calls! {
     /// is refused with `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is
     /// `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
+    /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to make, rename
+    /// and remove names in it. It need not be readable.
+    dir::open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
+    /// Makes a file in a directory and opens it for writing; `AlreadyExists` if the name is taken.
+    /// The names of this and the next calls are no paths.
+    create::create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd>;
+    /// Gives a file of a directory another name in it, in the place of what had that name.
+    create::rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()>;
+    /// Takes the name of a file out of a directory.
+    create::unlink(dir: Fd, name: &OsStr) -> io::Result<()>;
+    /// Whether something has that name in a directory.
+    create::has_name(dir: Fd, name: &OsStr) -> io::Result<bool>;
+    /// Writes to a file at an offset.
+    create::write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Takes the room for `len` bytes at an offset from the disk, without changing the length of
+    /// the file. Does nothing where that cannot be done.
+    create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
+    /// Waits until what was written to a file or changed in a directory is on the disk.
+    create::sync(file: Fd) -> io::Result<()>;
+    /// Whether a file is in memory, so that writing to it never waits for a disk.
+    create::is_in_memory(file: Fd) -> io::Result<bool>;
     /// What is known of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;
     /// What is known of a name in a directory (`.` and `..` excluded), symbolic links followed

@@ -32,6 +32,7 @@ mod files;
 #[cfg(test)]
 mod files_tests;
 mod network;
+mod new_files;
 mod remote;
 mod script;
 mod selector;

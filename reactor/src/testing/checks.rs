@@ -112,6 +112,7 @@ impl Drop for NothingOpen {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             assert_eq!(self.0.open_descriptors(), OpenDescriptors::default(), "still open");
+            assert_eq!(self.0.files().temporary(), 0, "files without a name are left");
         }
     }
 }

@@ -19,6 +19,10 @@ pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
     openat2(dir, path, READ)?.map_or_else(|| walk::open(dir, path), Ok)
 }
 
+pub(super) fn open_dir(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
+    openat2(dir, path, walk::SEARCH)?.map_or_else(|| walk::open_dir(dir, path), Ok)
+}
+
 /// `O_PATH` needs no permission to read the file, and a FIFO or device does not notice it.
 pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     match openat2(dir, path, libc::O_PATH | libc::O_CLOEXEC)? {

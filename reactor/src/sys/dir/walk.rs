@@ -21,15 +21,19 @@ const MAX_LINKS: usize = 40;
 
 /// A directory on the way needs permission to search it, not to read it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const SEARCH: c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+pub(super) const SEARCH: c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_vendor = "apple"))]
-const SEARCH: c_int = libc::O_SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+pub(super) const SEARCH: c_int = libc::O_SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 /// OpenBSD and DragonFly have no `O_SEARCH`.
 #[cfg(any(target_os = "openbsd", target_os = "dragonfly"))]
-const SEARCH: c_int = super::DIRECTORY;
+pub(super) const SEARCH: c_int = super::DIRECTORY;
 
 pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
     resolve(dir, path, |dir, name| open_at(dir, name, READ | libc::O_NOFOLLOW))
+}
+
+pub(super) fn open_dir(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
+    resolve(dir, path, |dir, name| open_at(dir, name, SEARCH | libc::O_NOFOLLOW))
 }
 
 pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {

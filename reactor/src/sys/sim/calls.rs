@@ -30,6 +30,16 @@ pub struct Calls {
     pub metadata: u64,
     /// Reading from a file.
     pub read_at: u64,
+    /// Making a file.
+    pub create: u64,
+    /// Writing to a file.
+    pub write_at: u64,
+    /// Waiting until what was written is on the disk.
+    pub sync: u64,
+    /// Giving a file another name.
+    pub rename: u64,
+    /// Removing a file.
+    pub unlink: u64,
     /// Listing a directory.
     pub read_dir: u64,
     /// Waiting for events.

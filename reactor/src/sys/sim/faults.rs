@@ -33,7 +33,7 @@ const JUMP: usize = 86_400;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    /// A receive, a send or a read of a file moves fewer bytes than it could.
+    /// A receive, a send, a read or a write of a file moves fewer bytes than it could.
     pub short: f64,
     /// A call fails with `EINTR`.
     pub interrupted: f64,
@@ -46,9 +46,12 @@ pub struct Faults {
     pub aborted: f64,
     /// An accept or a connect fails with `EMFILE` or `ENFILE`.
     pub exhausted: f64,
-    /// So does [opening](crate::fs::Dir::open) what is in a directory. What a handler says then is
+    /// So does [opening](crate::fs::Dir::open) or [making](crate::fs::Dir::create) what is in a
+    /// directory. What a handler says then is
     /// its own affair: with this fault its answers are not always the same.
     pub open: f64,
+    /// A write to a file fails with `ENOSPC`, `EDQUOT` or `EIO`.
+    pub write: f64,
     /// A connection that a reactor asks for is refused.
     pub refused: f64,
     /// An edge comes some milliseconds late.
@@ -61,7 +64,7 @@ pub struct Faults {
     pub reordered: f64,
     /// The run has events in the manner of kqueue: one for reading, one for writing.
     pub kqueue: f64,
-    /// A read of a file, by whatever call, keeps the caller for up to 50 ms.
+    /// A read or a write of a file, by whatever call, keeps the caller for up to 50 ms.
     pub slow_disk: f64,
     /// A client puts an urgent byte between two pieces of what it sends.
     pub urgent: f64,
@@ -87,6 +90,7 @@ impl Default for Faults {
             aborted: 0.02,
             exhausted: 0.03,
             open: 0.01,
+            write: 0.01,
             refused: 0.02,
             late: 0.1,
             spurious: 0.05,
@@ -115,6 +119,7 @@ impl Faults {
             aborted: 0.0,
             exhausted: 0.0,
             open: 0.0,
+            write: 0.0,
             refused: 0.0,
             late: 0.0,
             spurious: 0.0,
@@ -141,6 +146,7 @@ impl Faults {
             &mut drawn.aborted,
             &mut drawn.exhausted,
             &mut drawn.open,
+            &mut drawn.write,
             &mut drawn.refused,
             &mut drawn.late,
             &mut drawn.spurious,
@@ -277,6 +283,19 @@ impl Machine {
     pub(super) fn fault_in_read(&mut self, bytes: usize) -> Option<Step> {
         self.wait_for_disk();
         let step = self.chaos.as_mut()?.step(false, bytes);
+        self.write_step(step, |_, _| {});
+        step
+    }
+
+    /// What a write of `bytes` to a file does.
+    pub(super) fn write_fault(&mut self, bytes: usize) -> Option<Step> {
+        self.wait_for_disk();
+        let chaos = self.chaos.as_mut()?;
+        let step = if chaos.dice.chance(chaos.faults.write) {
+            Some(Step::Errno([libc::ENOSPC, libc::EDQUOT, libc::EIO][chaos.dice.below(3)]))
+        } else {
+            chaos.step(false, bytes)
+        };
         self.write_step(step, |_, _| {});
         step
     }

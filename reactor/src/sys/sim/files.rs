@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
+use super::new_files::Writing;
 use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
 use crate::fs::{Entry, FileKind, Metadata};
@@ -18,11 +19,11 @@ use crate::fs::{Entry, FileKind, Metadata};
 /// The number of a file, directory or link; none is used twice.
 pub(super) type Inode = u64;
 
-const ROOT: Inode = 1;
+pub(super) const ROOT: Inode = 1;
 /// The most links on the way to a file (`MAXSYMLINKS` of Linux); more are refused.
 const MAX_LINKS: usize = 40;
 /// The longest name in bytes; longer ones fail with `ENAMETOOLONG`.
-const NAME_MAX: usize = 255;
+pub(super) const NAME_MAX: usize = 255;
 /// The longest path in bytes, its terminator counted.
 const PATH_MAX: usize = 4096;
 
@@ -37,20 +38,23 @@ const PATH_MAX: usize = 4096;
 pub struct Files {
     /// The node of inode `n` is at `n - 1`.
     nodes: Vec<Node>,
+    pub(super) writing: Writing,
 }
 
-struct Node {
-    content: Content,
-    modified: i64,
+pub(super) struct Node {
+    pub(super) content: Content,
+    pub(super) modified: i64,
     /// What the next reads say.
     reads: Script,
 }
 
-enum Content {
+pub(super) enum Content {
     File(Vec<u8>),
     Directory {
         parent: Inode,
         names: BTreeMap<OsString, Inode>,
+        /// It has no name any more, and takes no new ones.
+        removed: bool,
     },
     Symlink(OsString),
     /// Opens, and cannot be read at an offset.
@@ -58,6 +62,10 @@ enum Content {
 }
 
 impl Content {
+    fn empty_dir(parent: Inode) -> Content {
+        Content::Directory { parent, names: BTreeMap::new(), removed: false }
+    }
+
     fn kind(&self) -> FileKind {
         match self {
             Content::File(_) => FileKind::File,
@@ -70,7 +78,7 @@ impl Content {
 
 /// How far a path may lead.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
+pub(super) enum Scope {
     Anywhere,
     /// Not out of where it starts.
     Beneath,
@@ -79,8 +87,8 @@ enum Scope {
 /// What a test does to the disk.
 impl Files {
     pub(super) fn new() -> Files {
-        let mut files = Files { nodes: Vec::new() };
-        files.add(Content::Directory { parent: ROOT, names: BTreeMap::new() }, 0);
+        let mut files = Files { nodes: Vec::new(), writing: Writing::default() };
+        files.add(Content::empty_dir(ROOT), 0);
         files
     }
 
@@ -108,7 +116,8 @@ impl Files {
     /// Takes a name out of its directory, and all that is below it.
     pub fn remove(&mut self, path: impl AsRef<Path>) {
         let (dir, name) = self.place(path.as_ref());
-        assert!(self.names_mut(dir).remove(&name).is_some(), "{} not found", name.display());
+        let removed = self.names_mut(dir).remove(&name);
+        self.empty_out(removed.unwrap_or_else(|| panic!("{} not found", name.display())));
     }
 
     /// Writes at the end of a file in place: who has it open sees it.
@@ -135,7 +144,7 @@ impl Files {
         }
     }
 
-    fn add(&mut self, content: Content, modified: i64) -> Inode {
+    pub(super) fn add(&mut self, content: Content, modified: i64) -> Inode {
         self.nodes.push(Node { content, modified, reads: Script::default() });
         self.nodes.len() as Inode
     }
@@ -164,8 +173,7 @@ impl Files {
             at = match self.names_mut(at).get(name) {
                 Some(inode) => *inode,
                 None => {
-                    let empty = Content::Directory { parent: at, names: BTreeMap::new() };
-                    let inode = self.add(empty, 0);
+                    let inode = self.add(Content::empty_dir(at), 0);
                     self.names_mut(at).insert(name.to_owned(), inode);
                     inode
                 }
@@ -183,21 +191,21 @@ impl Files {
         }
     }
 
-    fn names_mut(&mut self, dir: Inode) -> &mut BTreeMap<OsString, Inode> {
+    pub(super) fn names_mut(&mut self, dir: Inode) -> &mut BTreeMap<OsString, Inode> {
         match &mut self.node_mut(dir).content {
             Content::Directory { names, .. } => names,
             _ => panic!("inode {dir} is not a directory"),
         }
     }
 
-    fn node_mut(&mut self, inode: Inode) -> &mut Node {
+    pub(super) fn node_mut(&mut self, inode: Inode) -> &mut Node {
         &mut self.nodes[inode as usize - 1]
     }
 }
 
 /// What the calls do.
 impl Files {
-    fn node(&self, inode: Inode) -> &Node {
+    pub(super) fn node(&self, inode: Inode) -> &Node {
         &self.nodes[inode as usize - 1]
     }
 
@@ -217,7 +225,7 @@ impl Files {
     }
 
     /// Where a path leads. Links are followed, the last one too.
-    fn walk(&self, start: Inode, path: &OsStr, scope: Scope) -> io::Result<Inode> {
+    pub(super) fn walk(&self, start: Inode, path: &OsStr, scope: Scope) -> io::Result<Inode> {
         let mut at = start;
         let mut links = 0;
         // What is left of the way, the next name last.
@@ -226,7 +234,7 @@ impl Files {
             at = ROOT;
         }
         while let Some(name) = rest.pop() {
-            let Content::Directory { parent, names } = &self.node(at).content else {
+            let Content::Directory { parent, names, .. } = &self.node(at).content else {
                 return Err(errno(libc::ENOTDIR));
             };
             match name.as_bytes() {
@@ -324,7 +332,7 @@ fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr, scope: Scope) -> io
     Ok(absolute)
 }
 
-fn errno(code: i32) -> io::Error {
+pub(super) fn errno(code: i32) -> io::Error {
     io::Error::from_raw_os_error(code)
 }
 

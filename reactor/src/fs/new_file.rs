@@ -1,0 +1,263 @@
+//! Files that come to be: written under a temporary name, then renamed.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
+
+use super::{Descriptor, Dir};
+use crate::sys::Kernel;
+
+/// Most names that are tried for a temporary file. Each has 64 random bits, so that the second is
+/// only needed if the kernel has none yet.
+const TRIES: usize = 8;
+
+/// The longest name of a file in bytes, on every file system that matters (`NAME_MAX`).
+const NAME_MAX: usize = 255;
+
+/// How [`Dir::create`] makes a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// Its permissions, from which the process's `umask(2)` takes some away: `0o644`.
+    pub mode: u32,
+    /// Whether its bytes are on the disk before it gets its name, and the name before it is said to
+    /// have it (`fsync(2)`): false. Without, a machine that loses its power may lose a file that
+    /// was committed seconds before. With it, each file takes as long as the disk does.
+    pub sync: bool,
+    /// Whether the room for a file whose length is known is taken from the disk before it is
+    /// written, where the file system can: false. A full disk shows at once, and the file lies in
+    /// fewer pieces; but a peer that announces much and sends nothing holds that room.
+    pub preallocate: bool,
+}
+
+impl Default for CreateOptions {
+    fn default() -> CreateOptions {
+        CreateOptions { mode: 0o644, sync: false, preallocate: false }
+    }
+}
+
+/// A file that is being written and has no name yet.
+///
+/// It stands beside its future place as `.NAME.RANDOM.part`. [Committing](NewFile::commit) it gives
+/// it its name, in one step: whoever opens that name gets the file before or the whole new one.
+/// Dropped before, it is removed. (A process that is killed leaves it behind.)
+///
+/// ```
+/// use sluicegate_reactor::Reactor;
+/// use sluicegate_reactor::fs::{Committed, CreateOptions};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let path = std::env::temp_dir().join(format!("new-file-{}", std::process::id()));
+/// # std::fs::create_dir(&path)?;
+/// let dir = Reactor::new()?.fs().open_dir(&path)?;
+/// for expected in [Committed::Created, Committed::Replaced] {
+///     let mut file = dir.create("hello.txt", &CreateOptions::default())?;
+///     file.append(b"hello")?;
+///     assert_eq!(file.commit()?, expected);
+/// }
+/// assert_eq!(dir.metadata("hello.txt")?.len, 5);
+/// # std::fs::remove_dir_all(&path)
+/// # }
+/// ```
+pub struct NewFile {
+    kernel: Kernel,
+    part: Arc<Part>,
+    /// How much is written.
+    len: u64,
+    committed: bool,
+}
+
+/// What a worker needs of a file.
+pub(crate) struct Part {
+    dir: Descriptor,
+    file: Descriptor,
+    temporary: OsString,
+    name: OsString,
+    options: CreateOptions,
+    in_memory: bool,
+}
+
+/// What committing a file has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Nothing had the name.
+    Created,
+    /// What had the name is gone; who has it open keeps it.
+    Replaced,
+}
+
+impl Dir {
+    /// Makes a file that will have this path when it is whole, in the place of what has it then: a
+    /// symbolic link is replaced, not followed. Links on the way there are followed, if they stay
+    /// beneath.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a path that ends in no name, such as one of a directory; `NotFound` if
+    /// there is no directory for it; `PermissionDenied` also for a path that would leave this one;
+    /// what `openat(2)` says.
+    pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
+        let (parent, name) = split(path.as_ref())?;
+        let kernel = &self.file.0.kernel;
+        let dir = kernel.open_dir_beneath(self.file.0.fd, parent)?;
+        create(kernel, dir, name, options).inspect_err(|_| kernel.close(dir))
+    }
+}
+
+/// The directory and the name at the end of a path.
+fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
+    let bytes = path.as_bytes();
+    let at = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let (parent, name) = bytes.split_at(at);
+    if matches!(name, b"" | b"." | b"..") || name.contains(&0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path ends in no name"));
+    }
+    Ok((OsStr::from_bytes(parent), OsStr::from_bytes(name)))
+}
+
+/// Makes a file in a directory, which is its own from then on.
+fn create(kernel: &Kernel, dir: i32, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
+    if name.len() > NAME_MAX {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    }
+    let mut tries = 0;
+    let (file, temporary) = loop {
+        let temporary = temporary_name(name, kernel.random());
+        match kernel.create_new(dir, &temporary, options.mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {
+                tries += 1;
+            }
+            other => break (other?, temporary),
+        }
+    };
+    let part = Part {
+        dir: Descriptor::new(kernel, dir),
+        file: Descriptor::new(kernel, file),
+        temporary,
+        name: name.to_owned(),
+        options: *options,
+        // If that cannot be said, a disk is behind it.
+        in_memory: kernel.is_in_memory(file).unwrap_or(false),
+    };
+    Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: false })
+}
+
+/// `.NAME.RANDOM.part`, with the name cut if it would get too long.
+fn temporary_name(name: &OsStr, random: u64) -> OsString {
+    let end = format!(".{random:016x}.part");
+    let name = name.as_bytes();
+    let room = NAME_MAX - 1 - end.len();
+    let mut temporary = vec![b'.'];
+    temporary.extend_from_slice(&name[..name.len().min(room)]);
+    temporary.extend_from_slice(end.as_bytes());
+    OsString::from_vec(temporary)
+}
+
+impl NewFile {
+    /// How many bytes were written.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether none were.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Writes at the end. May block on a slow disk; [`Context::receive_file`] does not.
+    ///
+    /// # Errors
+    /// What `pwrite(2)` says, such as `StorageFull` or `QuotaExceeded`. A part may be written then,
+    /// as [`len`](NewFile::len) says.
+    ///
+    /// [`Context::receive_file`]: crate::Context::receive_file
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.part.write(&self.kernel, bytes, &mut self.len)
+    }
+
+    /// Takes the room for `len` bytes more from the disk, if that was asked for.
+    pub(crate) fn reserve(&self, len: u64) -> io::Result<()> {
+        // In memory it would be zeroed now and written later.
+        if !self.part.options.preallocate || self.part.in_memory || len == 0 {
+            return Ok(());
+        }
+        self.kernel.preallocate(self.part.file.fd, self.len, len)
+    }
+
+    /// Gives it its name. May block on a slow disk.
+    ///
+    /// # Errors
+    /// What `renameat(2)` says, such as `NotFound` if the directory was removed, or `IsADirectory`
+    /// if a directory has the name. With [`CreateOptions::sync`] also what `fsync(2)` says. It is
+    /// removed then.
+    pub fn commit(mut self) -> io::Result<Committed> {
+        let committed = self.part.commit(&self.kernel)?;
+        self.committed = true;
+        Ok(committed)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.part.remove(&self.kernel);
+        }
+        self.part.dir.release(&self.kernel);
+        self.part.file.release(&self.kernel);
+    }
+}
+
+impl fmt::Debug for NewFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewFile").field("name", &self.part.name).field("len", &self.len).finish()
+    }
+}
+
+impl Part {
+    /// Writes all of it at an offset, which moves on by what was written.
+    pub(crate) fn write(
+        &self,
+        kernel: &Kernel,
+        mut bytes: &[u8],
+        offset: &mut u64,
+    ) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match kernel.write_at(self.file.fd, bytes, *offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    *offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
+        if self.options.sync {
+            kernel.sync(self.file.fd)?;
+        }
+        let replaced = kernel.has_name(self.dir.fd, &self.name)?;
+        kernel.rename(self.dir.fd, &self.temporary, &self.name)?;
+        if self.options.sync {
+            kernel.sync(self.dir.fd)?;
+        }
+        Ok(if replaced { Committed::Replaced } else { Committed::Created })
+    }
+
+    /// Takes its temporary name away.
+    fn remove(&self, kernel: &Kernel) {
+        match kernel.unlink(self.dir.fd, &self.temporary) {
+            Ok(()) => {}
+            // Its directory was removed, and it with that.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                log::warn!("removing {}: {error}", self.temporary.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! New files: made under a temporary name, written at offsets, renamed or removed.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
+
+use libc::c_int;
+
+use super::Fd;
+use super::unix::{check, check_size, file_offset};
+
+/// Never a file that was there, nor what a symbolic link leads to.
+const NEW: c_int =
+    libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+
+pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
+    super::dir::open_mode(dir, &c_name(name)?, NEW, mode).map(IntoRawFd::into_raw_fd)
+}
+
+pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    let offset = file_offset(offset)?;
+    // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice, which is borrowed for the
+    // call.
+    check_size(unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset) })
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
+    let (offset, len) = (file_offset(offset)?, file_offset(len)?);
+    // SAFETY: numbers go in, no memory is touched.
+    match check(unsafe { libc::fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len) }) {
+        // A file system that allocates as it is written.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// The others have `posix_fallocate(3)` at best, which makes the file as long as that.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn preallocate(_: Fd, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+pub(super) fn sync(file: Fd) -> io::Result<()> {
+    // SAFETY: a number goes in, no memory is touched.
+    check(unsafe { libc::fsync(file) }).map(drop)
+}
+
+pub(super) fn rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    let (from, to) = (c_name(from)?, c_name(to)?);
+    // SAFETY: the kernel reads both names up to their terminating zeros.
+    check(unsafe { libc::renameat(dir, from.as_ptr(), dir, to.as_ptr()) }).map(drop)
+}
+
+pub(super) fn unlink(dir: Fd, name: &OsStr) -> io::Result<()> {
+    let name = c_name(name)?;
+    // SAFETY: the kernel reads the name up to its terminating zero.
+    check(unsafe { libc::unlinkat(dir, name.as_ptr(), 0) }).map(drop)
+}
+
+pub(super) fn has_name(dir: Fd, name: &OsStr) -> io::Result<bool> {
+    let name = c_name(name)?;
+    let mut stat = super::dir::empty_stat();
+    // SAFETY: the kernel reads the name up to its terminating zero, and writes one `stat`.
+    let found = check(unsafe {
+        libc::fstatat(dir, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW)
+    });
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
+    /// `linux/magic.h`: tmpfs and ramfs. The type of the field is another one on each architecture,
+    /// and 32 bits fit all of them.
+    const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
+
+    // SAFETY: a `statfs` is numbers only, for which zero is a value.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one `statfs` to a local.
+    check(unsafe { libc::fstatfs(file, &raw mut stat) })?;
+    Ok(IN_MEMORY.contains(&(stat.f_type as u32)))
+}
+
+/// Where nobody knows, a disk is behind it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn is_in_memory(_: Fd) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// One name, not a path: no call here goes further than a directory's own names.
+fn c_name(name: &OsStr) -> io::Result<CString> {
+    debug_assert!(!name.as_bytes().contains(&b'/'));
+    Ok(CString::new(name.as_bytes())?)
+}

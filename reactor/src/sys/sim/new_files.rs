@@ -1,0 +1,297 @@
+//! The disk of a simulated machine as a reactor changes it: files made, written, renamed, removed.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use super::files::{Content, Files, Inode, NAME_MAX, ROOT, Scope, errno};
+use super::trace::Said;
+use super::{Fd, Machine, Object, Script, Step, World};
+
+/// What bounds and spoils the writing.
+#[derive(Default)]
+pub(super) struct Writing {
+    /// How many more bytes there is room for; no limit if that was not said.
+    room: Option<u64>,
+    in_memory: bool,
+    /// What the next writes say.
+    script: Script,
+    /// Files that were made and have not got another name since.
+    temporary: BTreeSet<Inode>,
+}
+
+/// What a test does to the disk, and sees of it.
+impl Files {
+    /// Lets the disk have room for so many bytes more: what a reactor writes beyond fails with
+    /// `ENOSPC`. What it replaces or removes makes no room.
+    pub fn set_room(&mut self, bytes: u64) {
+        self.writing.room = Some(bytes);
+    }
+
+    /// Makes the disk one in memory, as tmpfs is: no worker waits for it. What was opened for
+    /// writing before is not touched by that.
+    pub fn set_in_memory(&mut self) {
+        self.writing.in_memory = true;
+    }
+
+    /// Queues what the next writes say, to whatever file they go.
+    pub fn script_write(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.writing.script.extend(steps);
+    }
+
+    /// What is in a file.
+    #[must_use]
+    pub fn content(&self, path: impl AsRef<Path>) -> Option<&[u8]> {
+        let inode = self.walk(ROOT, path.as_ref().as_os_str(), Scope::Anywhere).ok()?;
+        match &self.node(inode).content {
+            Content::File(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// How many files reactors have made and neither given a name nor removed yet.
+    #[must_use]
+    pub fn temporary(&self) -> usize {
+        self.writing.temporary.len()
+    }
+
+    /// Removes what is in a directory, if this is one, and lets nothing be made in it.
+    pub(super) fn empty_out(&mut self, inode: Inode) {
+        self.writing.temporary.remove(&inode);
+        if let Content::Directory { names, removed, .. } = &mut self.node_mut(inode).content {
+            *removed = true;
+            for inode in std::mem::take(names).into_values() {
+                self.empty_out(inode);
+            }
+        }
+    }
+}
+
+/// What the calls do.
+impl Files {
+    fn create_new(&mut self, dir: Inode, name: &OsStr, now: u64) -> io::Result<Inode> {
+        if name.len() > NAME_MAX {
+            return Err(errno(libc::ENAMETOOLONG));
+        }
+        self.check_dir(dir)?;
+        if self.names_mut(dir).contains_key(name) {
+            return Err(errno(libc::EEXIST));
+        }
+        let inode = self.add(Content::File(Vec::new()), now as i64);
+        self.names_mut(dir).insert(name.to_owned(), inode);
+        self.writing.temporary.insert(inode);
+        Ok(inode)
+    }
+
+    fn check_dir(&self, dir: Inode) -> io::Result<()> {
+        match self.node(dir).content {
+            Content::Directory { removed: false, .. } => Ok(()),
+            Content::Directory { .. } => Err(errno(libc::ENOENT)),
+            _ => Err(errno(libc::ENOTDIR)),
+        }
+    }
+
+    fn rename(&mut self, dir: Inode, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        self.check_dir(dir)?;
+        let names = self.names_mut(dir);
+        let inode = *names.get(from).ok_or_else(|| errno(libc::ENOENT))?;
+        let there = names.get(to).copied();
+        if there.is_some_and(|it| matches!(self.node(it).content, Content::Directory { .. })) {
+            return Err(errno(libc::EISDIR));
+        }
+        let names = self.names_mut(dir);
+        names.remove(from);
+        names.insert(to.to_owned(), inode);
+        self.writing.temporary.remove(&inode);
+        Ok(())
+    }
+
+    fn unlink(&mut self, dir: Inode, name: &OsStr) -> io::Result<()> {
+        let inode = self.names_mut(dir).remove(name).ok_or_else(|| errno(libc::ENOENT))?;
+        self.writing.temporary.remove(&inode);
+        Ok(())
+    }
+
+    pub(super) fn write_at(
+        &mut self,
+        inode: Inode,
+        bytes: &[u8],
+        offset: u64,
+        now: u64,
+    ) -> io::Result<usize> {
+        // Files have no edges, so none can follow.
+        let limit = self.writing.script.next(&mut false)?;
+        let room = self.writing.room.map_or(usize::MAX, |room| room as usize);
+        let count = bytes.len().min(limit).min(room);
+        if count == 0 && !bytes.is_empty() {
+            return Err(errno(libc::ENOSPC));
+        }
+        self.writing.room = self.writing.room.map(|room| room - count as u64);
+        let node = self.node_mut(inode);
+        node.modified = now as i64;
+        let Content::File(content) = &mut node.content else { return Err(errno(libc::EBADF)) };
+        let start = usize::try_from(offset).map_err(|_| errno(libc::EFBIG))?;
+        let end = start + count;
+        content.resize(content.len().max(end), 0);
+        content[start..end].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        match self.writing.room {
+            Some(room) if room < len => Err(errno(libc::ENOSPC)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// New files: the calls of [`Kernel`](super::super::Kernel), each documented there.
+impl World {
+    pub(crate) fn open_dir_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Fd> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.open += 1;
+        let dir = state.inode(dir);
+        state.fault_in_open()?;
+        let inode = state.files.find_beneath(dir, path)?;
+        match state.files.node(inode).content {
+            Content::Directory { .. } => state.table.insert(Object::File(inode)),
+            _ => Err(errno(libc::ENOTDIR)),
+        }
+    }
+
+    pub(crate) fn create_new(&self, dir: Fd, name: &OsStr, _mode: u32) -> io::Result<Fd> {
+        let now = self.realtime();
+        let state = &mut *self.0.borrow_mut();
+        state.calls.create += 1;
+        let dir = state.inode(dir);
+        let fd = state.fault_in_open().and_then(|()| {
+            state.table.check_limit()?;
+            let inode = state.files.create_new(dir, name, now)?;
+            state.table.insert(Object::File(inode))
+        });
+        state.note(format_args!("create({:?}) = {}", name.display(), Said(&fd)));
+        fd
+    }
+
+    pub(crate) fn rename(&self, dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.rename += 1;
+        let dir = state.inode(dir);
+        let renamed = state.files.rename(dir, from, to);
+        let said = renamed.as_ref().map_or_else(|error| error.to_string(), |()| "0".to_owned());
+        state.note(format_args!("rename({:?}, {:?}) = {said}", from.display(), to.display()));
+        renamed
+    }
+
+    pub(crate) fn unlink(&self, dir: Fd, name: &OsStr) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.unlink += 1;
+        let dir = state.inode(dir);
+        state.note(format_args!("unlink({:?})", name.display()));
+        state.files.unlink(dir, name)
+    }
+
+    pub(crate) fn has_name(&self, dir: Fd, name: &OsStr) -> io::Result<bool> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.metadata += 1;
+        let dir = state.inode(dir);
+        state.files.check_dir(dir)?;
+        Ok(state.files.names_mut(dir).contains_key(name))
+    }
+
+    pub(crate) fn write_at(&self, file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let now = self.realtime();
+        let state = &mut *self.0.borrow_mut();
+        state.calls.write_at += 1;
+        let inode = state.inode(file);
+        state.fault_in_write(bytes.len());
+        let written = state.files.write_at(inode, bytes, offset, now);
+        state.note(format_args!("write({file}, {} at {offset}) = {}", bytes.len(), Said(&written)));
+        written
+    }
+
+    pub(crate) fn preallocate(&self, file: Fd, _offset: u64, len: u64) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        state.inode(file);
+        state.files.preallocate(len)
+    }
+
+    pub(crate) fn sync(&self, file: Fd) -> io::Result<()> {
+        let state = &mut *self.0.borrow_mut();
+        state.calls.sync += 1;
+        state.inode(file);
+        Ok(())
+    }
+
+    pub(crate) fn is_in_memory(&self, file: Fd) -> io::Result<bool> {
+        let state = &mut *self.0.borrow_mut();
+        state.inode(file);
+        Ok(state.files.writing.in_memory)
+    }
+}
+
+impl Machine {
+    /// What a write of `bytes` to a file does, if the test has not said.
+    fn fault_in_write(&mut self, bytes: usize) {
+        let step = match &self.files.writing.script {
+            script if script.is_empty() => self.write_fault(bytes),
+            _ => None,
+        };
+        self.files.writing.script.extend(step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    fn name(text: &str) -> &OsStr {
+        OsStr::from_bytes(text.as_bytes())
+    }
+
+    #[test]
+    fn a_new_file_is_written_at_offsets_and_gets_the_name_of_another() {
+        let world = World::new(1);
+        world.files().put_file("/srv/a", b"old", 0);
+        let dir = world.open_dir(Path::new("/srv")).unwrap();
+        let file = world.create_new(dir, name(".a"), 0o644).unwrap();
+        let again = world.create_new(dir, name(".a"), 0o644).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(world.write_at(file, b"world", 6).unwrap(), 5);
+        assert_eq!(world.write_at(file, b"hello ", 0).unwrap(), 6);
+        assert_eq!(world.files().content("/srv/a"), Some(&b"old"[..]));
+        assert_eq!(world.files().temporary(), 1);
+        assert!(world.has_name(dir, name("a")).unwrap());
+        world.rename(dir, name(".a"), name("a")).unwrap();
+        assert_eq!(world.files().content("/srv/a"), Some(&b"hello world"[..]));
+        assert_eq!(world.files().content("/srv/.a"), None);
+        assert_eq!(world.files().temporary(), 0);
+        world.unlink(dir, name("a")).unwrap();
+        assert_eq!(world.unlink(dir, name("a")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_there_is_room_for_and_a_directory_that_is_gone_takes_nothing() {
+        let world = World::new(1);
+        world.files().make_dir("/srv/sub");
+        let dir = world.open_dir(Path::new("/srv/sub")).unwrap();
+        let file = world.create_new(dir, name(".a"), 0o644).unwrap();
+        world.files().set_room(4);
+        assert_eq!(world.preallocate(file, 0, 5).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(world.write_at(file, b"hello", 0).unwrap(), 4);
+        let full = world.write_at(file, b"o", 4).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        world.files().remove("/srv");
+        assert_eq!(world.files().temporary(), 0);
+        for gone in [
+            world.rename(dir, name(".a"), name("a")),
+            world.unlink(dir, name(".a")),
+            world.create_new(dir, name("b"), 0o644).map(drop),
+        ] {
+            assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+    }
+}
