@@ -76,8 +76,8 @@
 //!
 //! The [module](simulation) lists what is checked after each turn without being asked for. Beyond
 //! that a scenario can look at [what arrives](simulation::Client::hears) at a client as it does, and
-//! at all of it when the world has [run](Sim::run), do things [later](Sim::after), and add reactors that connect to
-//! each other or share [mailboxes](crate::mailbox).
+//! at all of it when the world has [run](Sim::run), do things [later](Sim::after), and add reactors
+//! that connect to each other or share [mailboxes](crate::mailbox).
 //!
 //! # Running seeds
 //!
@@ -107,9 +107,9 @@
 //! - Reactors count from 0 in the order in which the scenario adds them, clients from 1; `scenario`
 //!   is what [`Sim::after`] does.
 //! - A reactor's line is a call of the kernel, as `strace` would show it: its descriptors and
-//!   sizes, what it has returned, and the first bytes that were moved. `wait` shows the descriptor and the
-//!   readiness of each event; one that came too late for its connection is of `closed`. A wait
-//!   without events has no line.
+//!   sizes, what it has returned, and the first bytes that were moved. `wait` shows the descriptor
+//!   and the readiness of each event; one that came too late for its connection is of `closed`. A
+//!   wait without events has no line.
 //! - `> ` is what arrives from a client, `< ` what arrives at one. Between the two ends there is
 //!   time on the way: a client's bytes show when the reactor could receive them.
 //! - `<- fault` marks what the dice have made go wrong: the errors and the short counts that a
