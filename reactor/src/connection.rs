@@ -262,7 +262,7 @@ impl Connection {
     }
 
     pub(crate) fn unread(&self) -> usize {
-        self.extras.as_ref().map_or(0, |extras| extras.kept.len())
+        self.extras.as_ref().map_or(0, |extras| extras.unread())
     }
 
     /// What was received and not consumed, if anything was.

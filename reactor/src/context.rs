@@ -86,7 +86,7 @@ impl Core {
 /// The reactor as a handler sees it when called for a connection. Derefs to [`Turn`].
 pub struct Context<'a> {
     turn: Turn<'a>,
-    index: u32,
+    pub(crate) index: u32,
 }
 
 impl<'a> Context<'a> {
@@ -144,14 +144,6 @@ impl<'a> Context<'a> {
     pub fn yield_now(&mut self) {
         let index = self.index;
         self.turn.core.yield_now(index);
-    }
-
-    /// Receives the next `count` bytes into one buffer of their own, for
-    /// [`on_received`](crate::Handler::on_received). What the callback leaves unconsumed comes
-    /// first.
-    pub fn receive_exact(&mut self, count: usize) {
-        let index = self.index;
-        self.turn.core.receive_exact(index, count);
     }
 
     /// Receives the next `length` bytes into a file, or all until the peer ends its direction, and

@@ -1,6 +1,7 @@
 //! From a connection to its handler and session: the one virtual call of an event.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
@@ -17,7 +18,7 @@ pub(crate) trait Dispatch {
     fn open(&mut self, core: &mut Core, index: u32);
     fn ready(&mut self, core: &mut Core, index: u32, slot: u32);
     fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>);
-    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Vec<u8>);
+    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Cow<'_, [u8]>);
     fn saved(&mut self, core: &mut Core, index: u32, slot: u32, saved: Result<Saved, NotSaved>);
     fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
     fn eof(&mut self, core: &mut Core, index: u32, slot: u32);
@@ -162,7 +163,7 @@ impl<H: Handler> Dispatch for Registered<H> {
         }
     }
 
-    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Vec<u8>) {
+    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Cow<'_, [u8]>) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
             self.handler.on_received(&mut Context::new(core, index), session, bytes);
         }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::connection::{Connection, Flags, Phase};
-use crate::handler::{ConnId, Input, Reason, Timeout};
+use crate::handler::{ConnId, Reason, Timeout};
 use crate::inbound::{Kept, Strategy};
 use crate::limits::Quantum;
 use crate::listener::Group;
@@ -78,7 +78,7 @@ impl Reactor {
         } else if c.flags.take(Flags::OWES_EOF) {
             self.call(index, |handler, core, slot| handler.eof(core, index, slot));
         } else if c.can_receive() {
-            if let Some(count) = self.receive(index) {
+            if let Some(count) = self.receive(index, usize::MAX) {
                 input.bytes = input.bytes.saturating_sub(count);
                 self.deliver(index, count);
             }
@@ -114,9 +114,9 @@ impl Reactor {
         }
     }
 
-    /// One `recv`: behind what was kept, or into the shared buffer. Says how many bytes there are
-    /// to deliver from that; `None` if it brought nothing.
-    fn receive(&mut self, index: u32) -> Option<usize> {
+    /// One `recv` of up to `most` bytes: behind what was kept, or into the shared buffer. Says how
+    /// many bytes there are to deliver from that; `None` if it brought nothing.
+    pub(crate) fn receive(&mut self, index: u32, most: usize) -> Option<usize> {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
         let limits = &core.groups[c.group as usize].limits;
@@ -131,8 +131,8 @@ impl Reactor {
         };
         // With an empty queue the whole buffer: at worst one receive more than the mark is queued.
         let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
-        let most = if pending == 0 { into.len() } else { limits.send_high.saturating_sub(pending) };
-        let into_len = into.len().min(most.max(1));
+        let room = if pending == 0 { into.len() } else { limits.send_high.saturating_sub(pending) };
+        let into_len = into.len().min(most).min(room.max(1));
         let result = core.kernel.recv(c.socket, &mut into[..into_len]);
         let count = core.note_received(index, into_len, result)?;
         let c = core.connections.0.get_mut(index as usize)?;
@@ -146,47 +146,6 @@ impl Reactor {
             }
         }
         Some(front + count)
-    }
-
-    /// Hands what was received to the handler and keeps what it leaves.
-    fn deliver(&mut self, index: u32, count: usize) {
-        if self.core.get(index).is_some_and(|c| c.kept().is_some()) {
-            return self.deliver_kept(index);
-        }
-        let mut input = Input::new(&self.receive[..count]);
-        let core = &mut self.core;
-        self.handlers.call(core, index, |handler, core, slot| {
-            handler.data(core, index, slot, &mut input);
-        });
-        let rest = input.bytes();
-        if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
-            let mut kept = Kept::default();
-            kept.store(rest, &mut core.pool);
-            if let Some(ledger) = core.ledger_of(index) {
-                ledger.kept += rest.len() as u64;
-            }
-            core.keep(index, kept);
-        }
-    }
-
-    /// Offers what was kept again, as a whole.
-    fn deliver_kept(&mut self, index: u32) {
-        let core = &mut self.core;
-        let extras = core.get_mut(index).and_then(|c| c.extras.as_mut());
-        let Some(extras) = extras.filter(|extras| extras.kept.len() > 0) else { return };
-        let mut kept = std::mem::take(&mut extras.kept);
-        let mut input = Input::new(kept.bytes());
-        self.handlers.call(core, index, |handler, core, slot| {
-            handler.data(core, index, slot, &mut input);
-        });
-        let consumed = input.consumed();
-        kept.consume(consumed, &mut core.pool);
-        if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
-            core.keep(index, kept);
-        } else {
-            kept.clear(&mut core.pool);
-            core.recycle_extras(index);
-        }
     }
 
     /// Does what follows from the phase: shuts down, ends the session, lingers, closes.
@@ -300,7 +259,7 @@ const LINGER_CALLS: u32 = 4;
 impl Core {
     /// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun,
     /// unless it is left for the next turn, for another handler or for what it said it expects.
-    fn keep(&mut self, index: u32, kept: Kept) {
+    pub(crate) fn keep(&mut self, index: u32, kept: Kept) {
         let len = kept.len();
         if let Some(extras) = self.extras(index) {
             extras.kept = kept;

@@ -37,9 +37,9 @@ impl Context<'_> {
     /// The connection stays what it is: its name, its [limits](crate::Limits), what is queued to be
     /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old
     /// handler asked for ends with it: a [pause](Context::pause), a
-    /// [deadline of its own](Context::set_deadline), a [drain](Context::request_drain), a
-    /// [relay](Context::relay_to) of what it receives. So the new one begins as it would with a
-    /// connection just accepted.
+    /// [deadline of its own](Context::set_deadline), a [drain](Context::request_drain),
+    /// [so many bytes](Context::receive_exact), a [relay](Context::relay_to) of what it receives. So
+    /// the new one begins as it would with a connection just accepted.
     ///
     /// Nothing takes it back. If the connection is closed, aborted or lost in the same callback, or
     /// the callback panics, the new handler still gets the session, but hears only of its end, in
@@ -130,6 +130,7 @@ impl Core {
     fn change_hands(&mut self, index: u32, handler: u8, slot: u32) {
         let draining = self.draining;
         self.stop_relaying(index);
+        self.stop_exact(index);
         let Some(c) = self.get_mut(index) else { return };
         (c.handler, c.slot, c.deadline) = (handler, slot, 0);
         c.flags.clear(Flags::PAUSED);

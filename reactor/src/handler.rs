@@ -1,5 +1,6 @@
 //! What an application implements.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
@@ -50,8 +51,17 @@ pub trait Handler: Sized + 'static {
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
 
     /// All the bytes are there that [`Context::receive_exact`] asked for. Called once for each such
-    /// request; what comes behind them goes to [`on_data`](Handler::on_data) again.
-    fn on_received(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, bytes: Vec<u8>) {
+    /// request; what comes behind them goes to [`on_data`](Handler::on_data) unless it is asked for
+    /// here.
+    ///
+    /// Many bytes are owned: `bytes.into_owned()` is the buffer they were received into, without a
+    /// copy, and so is what [`send`](Context::send) references. Few are borrowed.
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
         let _ = (cx, session, bytes);
     }
 
@@ -237,12 +247,11 @@ pub enum Reason {
 #[derive(Debug)]
 pub struct Input<'a> {
     bytes: &'a [u8],
-    received: usize,
 }
 
 impl<'a> Input<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Input<'a> {
-        Input { bytes, received: bytes.len() }
+        Input { bytes }
     }
 
     /// All bytes not consumed yet, consumed.
@@ -262,11 +271,6 @@ impl<'a> Input<'a> {
     /// If there are fewer.
     pub fn consume(&mut self, count: usize) {
         self.bytes = &self.bytes[count..];
-    }
-
-    /// How many bytes have been consumed.
-    pub(crate) fn consumed(&self) -> usize {
-        self.received - self.bytes.len()
     }
 }
 

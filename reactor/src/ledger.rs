@@ -78,12 +78,19 @@ pub struct Ledger {
     /// Times that a connection had received its [quantum](crate::Limits::receive_quantum), or had
     /// been called so often, and left the rest for the next turn.
     pub recv_budget_stops: u64,
-    /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn.
+    /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn, or had
+    /// been given enough pieces of one receive.
     pub yields: u64,
     /// Bytes copied because a handler had left them.
     pub kept: u64,
     /// Connections that left more unconsumed than [`Limits::keep`](crate::Limits::keep).
     pub overruns: u64,
+    /// Requests of [`Context::receive_exact`](crate::Context::receive_exact) that were answered.
+    pub exact_receives: u64,
+    /// `recv` calls, of those above, straight into the buffer of such a request.
+    pub direct_receives: u64,
+    /// Bytes, of those received, that these brought.
+    pub direct_bytes: u64,
     /// Bytes that handlers gave to `send`.
     pub queued: u64,
     /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),

@@ -15,6 +15,7 @@
 //! | the loop and the order of its phases | [`Reactor`] |
 //! | what to implement, and what can be called | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
+//! | messages of a known length | [`Context::receive_exact`] |
 //! | listening, and limits on who gets in | [`Listen`] |
 //! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
 //! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
@@ -87,6 +88,7 @@ pub use crate::context::{Context, Peer, Turn};
 pub use crate::drain::Stopper;
 pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with};
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
+pub use crate::inbound::TooLarge;
 pub use crate::ledger::{GroupId, Ledger};
 pub use crate::limits::{FileTransfer, Limits};
 pub use crate::listen::{Listen, ListenerId};

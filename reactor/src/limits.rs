@@ -66,6 +66,11 @@ pub struct Limits {
     /// A handler that leaves this many bytes unconsumed while it waits for more has its connection
     /// reset with [`Reason::Overrun`](crate::Reason::Overrun).
     pub keep: usize,
+    /// Most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can be asked for.
+    pub receive_exact: usize,
+    /// If it is asked for more bytes than this they are received straight into a buffer of their
+    /// own; up to this many are lent from the buffer that everything is received into.
+    pub receive_direct: usize,
     /// A connection on which nothing moved in either direction for this long times out.
     pub idle: Option<Duration>,
     /// A connection of which the kernel took no byte for this long, though some were queued, times
@@ -99,6 +104,8 @@ impl Default for Limits {
             send_segments: 256,
             send_files: 4,
             keep: 64 << 10,
+            receive_exact: 16 << 20,
+            receive_direct: 64 << 10,
             idle: Some(Duration::from_secs(75)),
             write_stall: Some(Duration::from_secs(60)),
             linger_time: Duration::from_secs(5),

@@ -12,7 +12,7 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
 use crate::handler::{ConnId, Reason, Sent};
-use crate::inbound::{Extras, Strategy};
+use crate::inbound::Extras;
 use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::limits::{Limits, Quantum};
@@ -446,18 +446,6 @@ impl Core {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(extras) = c.extras.take_if(|extras| extras.is_empty()) {
             self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
-        }
-    }
-
-    /// Says where a connection's next bytes go, those first that were kept.
-    pub(crate) fn set_strategy(&mut self, index: u32, strategy: Strategy) {
-        self.stop_relaying(index);
-        if let Some(extras) = self.extras(index) {
-            extras.strategy = strategy;
-        }
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::OWES_KEPT);
-            self.list(index);
         }
     }
 }

@@ -10,6 +10,7 @@ mod connecting;
 mod connecting_chaos;
 mod deadlines;
 mod draining;
+mod exact;
 mod fairness;
 mod files;
 mod half_close;

@@ -1,5 +1,8 @@
 //! The handler of these tests: it notes what it is called for and does what the test says.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Limits, Listen, Reason, Timeout, Turn};
 
@@ -8,6 +11,7 @@ pub(crate) enum Call<'a, 'i> {
     Open,
     Ready,
     Data(&'a mut Input<'i>),
+    Received(Cow<'i, [u8]>),
     Drain,
     Eof,
     Timeout(Timeout),
@@ -18,12 +22,24 @@ impl Call<'_, '_> {
     /// What a handler does that does nothing of its own: input is dropped.
     pub(crate) fn by_default(self, cx: &mut Context<'_>) {
         match self {
-            Call::Open | Call::Ready | Call::Drain => {}
+            Call::Open | Call::Ready | Call::Received(_) | Call::Drain => {}
             Call::Data(input) => {
                 input.take();
             }
             Call::Timeout(Timeout::WriteStall) => cx.abort(),
             Call::Eof | Call::Timeout(_) | Call::Stop => cx.close(),
+        }
+    }
+}
+
+/// Few bytes are shown, of many their number.
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            0..=32 => self.0.escape_ascii().fmt(f),
+            len => write!(f, "of {len}"),
         }
     }
 }
@@ -40,7 +56,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn add(&mut self, what: impl std::fmt::Display) {
+    pub(crate) fn add(&mut self, what: impl fmt::Display) {
         self.log.push(format!("{} {what}", self.current));
     }
 
@@ -89,10 +105,8 @@ impl Probe {
         match &call {
             Call::Open => self.notes.add("open"),
             Call::Ready => self.notes.add("ready"),
-            Call::Data(input) if input.len() > 32 => {
-                self.notes.add(format_args!("data of {}", input.len()));
-            }
-            Call::Data(input) => self.notes.add(format_args!("data {}", input.escape_ascii())),
+            Call::Data(input) => self.notes.add(format_args!("data {}", Shown(input))),
+            Call::Received(bytes) => self.notes.add(format_args!("received {}", Shown(bytes))),
             Call::Drain => self.notes.add("drain"),
             Call::Eof => self.notes.add("eof"),
             Call::Timeout(which) => self.notes.add(format_args!("timeout {which:?}")),
@@ -118,6 +132,10 @@ impl Handler for Probe {
 
     fn on_data(&mut self, cx: &mut Context<'_>, number: &mut usize, input: &mut Input<'_>) {
         self.call(cx, *number, Call::Data(input));
+    }
+
+    fn on_received(&mut self, cx: &mut Context<'_>, number: &mut usize, bytes: Cow<'_, [u8]>) {
+        self.call(cx, *number, Call::Received(bytes));
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, number: &mut usize) {

@@ -4,6 +4,8 @@
 //! [`Handler`] without the bookkeeping of what was consumed. [`frames`] finds messages in them,
 //! [`relay`] passes them on.
 
+use std::borrow::Cow;
+
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 pub mod frames;
@@ -45,6 +47,16 @@ pub trait Protocol: Sized + 'static {
 
     /// Bytes have arrived; all of them are consumed. There is at least one.
     fn on_bytes(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, bytes: &[u8]);
+
+    /// The bytes are there that [`Context::receive_exact`] asked for: see [`Handler::on_received`].
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        let _ = (cx, session, bytes);
+    }
 
     /// What was sent has drained: see [`Handler::on_drain`].
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
@@ -96,6 +108,15 @@ impl<P: Protocol> Handler for Raw<P> {
 
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut P::Session, input: &mut Input<'_>) {
         self.0.on_bytes(cx, session, input.take());
+    }
+
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut P::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        self.0.on_received(cx, session, bytes);
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut P::Session) {

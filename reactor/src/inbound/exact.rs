@@ -1,87 +1,297 @@
-//! Receiving a known number of bytes straight into the buffer in which they stay.
+//! Receiving a known number of bytes.
+//!
+//! Few bytes arrive with others, in the reactor's buffer, and are lent to the handler from there:
+//! several messages of one receive cost one call and no copy. Many go straight into a buffer of
+//! their own, in which they stay.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 
 use crate::connection::Flags;
-use crate::limits::Quantum;
+use crate::context::Context;
+use crate::limits::{Limits, Quantum};
 use crate::reactor::Reactor;
 use crate::state::Core;
 
-use super::Strategy;
+use super::{Kept, Strategy};
 
-/// The buffer's first size: it grows with what arrives, not with what is announced.
+/// The first size of a buffer: it grows with what arrives, not with what is announced.
 const FIRST: usize = 64 << 10;
 
-/// Bytes that are expected, and those of them that are there.
+/// How much a receive for few bytes asks for after many: what it brings of the next large message
+/// is copied.
+const AFTER_DIRECT: usize = 4 << 10;
+
+/// Bytes that are expected, and those of them that are in a buffer of their own.
 pub(crate) struct Exact {
-    buffer: Vec<u8>,
     expected: usize,
+    /// While there is something in it nothing is kept.
+    buffer: Vec<u8>,
+    /// Whether it was asked for when the bytes before had a buffer of their own.
+    after_direct: bool,
 }
 
 impl Exact {
-    /// Takes what it still needs of `bytes`; says how many that was.
-    fn fill(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.left());
-        self.make_room();
-        self.buffer.extend_from_slice(&bytes[..count]);
-        count
-    }
-
+    /// How many bytes are missing.
     fn left(&self) -> usize {
         self.expected - self.buffer.len()
     }
 
-    /// Makes sure of some room behind what is there, unless all is there.
-    fn make_room(&mut self) {
-        let room = self.buffer.capacity() - self.buffer.len();
-        if room == 0 {
-            let more = self.buffer.len().max(FIRST).min(self.left());
-            self.buffer.reserve_exact(more);
+    /// Whether the bytes belong in a buffer of their own, of which so many are kept by now.
+    fn is_direct(&self, kept: usize, limits: &Limits) -> bool {
+        self.expected > limits.receive_direct
+            || !self.buffer.is_empty()
+            || !Kept::would_be_small(kept)
+    }
+
+    /// Copies bytes, of which there are too few.
+    fn fill(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() < self.left());
+        self.reserve(bytes.len());
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Makes sure of room for so many bytes, and of some. The buffer at least doubles, so that each
+    /// byte is moved a bounded number of times, and it ends as large as what was asked for.
+    fn reserve(&mut self, count: usize) {
+        let (len, room) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
+        if room == 0 || room < count {
+            self.buffer.reserve_exact(len.max(FIRST).max(count).min(self.left()));
         }
+    }
+
+    /// How many bytes have arrived and are in no other place.
+    pub(super) fn unread(&self) -> usize {
+        self.buffer.len()
+    }
+}
+
+/// A request for more bytes than [`Limits::receive_exact`] allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    /// How many bytes were asked for.
+    pub count: usize,
+    /// How many may be.
+    pub limit: usize,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TooLarge { count, limit } = self;
+        write!(f, "cannot receive {count} bytes in one piece: the limit is {limit}")
+    }
+}
+
+impl Error for TooLarge {}
+
+impl Context<'_> {
+    /// Asks for the next `count` bytes in one piece: [`on_received`](crate::Handler::on_received)
+    /// gets them when all are there. What this callback leaves unconsumed comes first.
+    ///
+    /// It is for messages whose length is known before they come, of any size. Those of up to
+    /// [`Limits::receive_direct`] bytes are lent from the buffer that everything is received into;
+    /// longer ones have a buffer of their own, which grows with what arrives (a peer that announces
+    /// much and sends little costs 64 KiB) and which the handler may keep. A handler that only ever
+    /// asks for the next piece, in `on_open` and in `on_received`, needs no `on_data`.
+    ///
+    /// - One request at a time: another one before the first is answered takes its place, and what
+    ///   has arrived counts for it. 0 bytes are answered, too.
+    /// - While it waits [`Limits::keep`] does not apply, and each byte that arrives puts off
+    ///   [`Limits::idle`]. Pausing and a full queue hold it back like other input.
+    /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof)
+    ///   comes instead, for each such request. [`unread`](Context::unread) says how many bytes
+    ///   there were; who wants them asks for that many.
+    /// - A [handed over](Context::hand_over) connection takes what has arrived along as input, and
+    ///   not the request.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    /// use sluicegate_reactor::{Context, Handler, Input};
+    ///
+    /// /// Sends back messages that have their length in front, in four bytes.
+    /// struct Echo;
+    ///
+    /// enum Next {
+    ///     Length,
+    ///     Message,
+    /// }
+    ///
+    /// impl Echo {
+    ///     fn expect(cx: &mut Context<'_>, count: usize) {
+    ///         if let Err(error) = cx.receive_exact(count) {
+    ///             cx.send(error.to_string());
+    ///             cx.close();
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl Handler for Echo {
+    ///     type Session = Next;
+    ///     fn on_open(&mut self, cx: &mut Context<'_>) -> Next {
+    ///         Echo::expect(cx, 4);
+    ///         Next::Length
+    ///     }
+    ///     fn on_data(&mut self, _: &mut Context<'_>, _: &mut Next, _: &mut Input<'_>) {
+    ///         unreachable!("something is always asked for");
+    ///     }
+    ///     fn on_received(&mut self, cx: &mut Context<'_>, next: &mut Next, bytes: Cow<'_, [u8]>) {
+    ///         match next {
+    ///             Next::Length => {
+    ///                 let length = u32::from_be_bytes(bytes[..].try_into().expect("four bytes"));
+    ///                 *next = Next::Message;
+    ///                 Echo::expect(cx, length as usize);
+    ///             }
+    ///             Next::Message => {
+    ///                 cx.send(&(bytes.len() as u32).to_be_bytes());
+    ///                 cx.send(bytes);
+    ///                 *next = Next::Length;
+    ///                 Echo::expect(cx, 4);
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TooLarge`] if `count` is over [`Limits::receive_exact`]. Nothing is changed by that: what
+    /// comes next goes to [`on_data`](crate::Handler::on_data), or to the request before.
+    pub fn receive_exact(&mut self, count: usize) -> Result<(), TooLarge> {
+        let limit = self.limits().receive_exact;
+        if count > limit {
+            return Err(TooLarge { count, limit });
+        }
+        let exact = Exact { expected: count, buffer: Vec::new(), after_direct: false };
+        let index = self.index;
+        self.core.set_strategy(index, Strategy::Exact(exact));
+        Ok(())
     }
 }
 
 impl Core {
-    pub(crate) fn receive_exact(&mut self, index: u32, count: usize) {
-        let exact = Exact { buffer: Vec::new(), expected: count };
-        self.set_strategy(index, Strategy::Exact(exact));
+    /// The request of a connection, if it has one.
+    fn exact(&mut self, index: u32) -> Option<&mut Exact> {
+        match &mut self.get_mut(index)?.extras.as_mut()?.strategy {
+            Strategy::Exact(exact) => Some(exact),
+            _ => None,
+        }
+    }
+
+    /// Gives a request up. What has arrived for it is input like any other.
+    pub(crate) fn stop_exact(&mut self, index: u32) {
+        let extras = self.connections.0.get_mut(index as usize).and_then(|c| c.extras.as_mut());
+        if let Some(extras) = extras
+            && let Strategy::Exact(exact) = &extras.strategy
+        {
+            if !exact.buffer.is_empty() {
+                extras.kept.store(&exact.buffer, &mut self.pool);
+            }
+            extras.strategy = Strategy::Stream;
+        }
+    }
+
+    /// Takes the request of a connection if it is one for up to `available` bytes.
+    pub(super) fn take_exact(&mut self, index: u32, available: usize) -> Option<usize> {
+        let c = self.connections.0.get_mut(index as usize)?;
+        let extras = c.extras.as_mut()?;
+        let Strategy::Exact(exact) = &extras.strategy else { return None };
+        // Nothing is lost with its buffer: while that is in use no bytes are delivered.
+        let count = exact.expected;
+        if count > available {
+            return None;
+        }
+        extras.strategy = Strategy::Stream;
+        self.groups[c.group as usize].ledger.exact_receives += 1;
+        Some(count)
+    }
+
+    /// Puts what is left of a receive where it will stay, if it is the beginning of a long message.
+    pub(super) fn begin_exact(&mut self, index: u32, rest: &[u8]) -> bool {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return false };
+        let limits = &self.groups[c.group as usize].limits;
+        match c.extras.as_mut().map(|extras| &mut extras.strategy) {
+            Some(Strategy::Exact(exact))
+                if rest.len() < exact.expected && exact.is_direct(rest.len(), limits) =>
+            {
+                exact.fill(rest);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// One receive into the request's own buffer. Says whether all is there.
+    fn receive_direct(&mut self, index: u32, input: &mut Quantum) -> bool {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return false };
+        let ledger = &mut self.groups[c.group as usize].ledger;
+        let Some(extras) = &mut c.extras else { return false };
+        let Strategy::Exact(exact) = &mut extras.strategy else { return false };
+        exact.fill(extras.kept.bytes());
+        extras.kept.clear(&mut self.pool);
+        exact.reserve(0);
+        let asked = exact.left().min(exact.buffer.capacity() - exact.buffer.len());
+        let result = self.kernel.recv_append(c.socket, &mut exact.buffer, asked);
+        let is_whole = exact.left() == 0;
+        let count = result.as_ref().map_or(0, |count| *count);
+        ledger.direct_receives += 1;
+        ledger.direct_bytes += count as u64;
+        input.bytes = input.bytes.saturating_sub(count);
+        self.note_received(index, asked, result);
+        is_whole
     }
 }
 
 impl Reactor {
-    /// One step of an exact receive. Says whether there may be another.
+    /// One step of a connection that waits for a known number of bytes. Says whether there may be
+    /// another.
     pub(crate) fn step_exact(&mut self, index: u32, input: &mut Quantum) -> bool {
         let core = &mut self.core;
         let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-        let can_receive = c.can_receive();
-        let Some(extras) = &mut c.extras else { return false };
-        let Strategy::Exact(exact) = &mut extras.strategy else { return false };
-        if c.flags.take(Flags::OWES_KEPT) {
-            let count = exact.fill(extras.kept.bytes());
-            extras.kept.consume(count, &mut core.pool);
-        }
-        if exact.left() == 0 {
-            let received = std::mem::take(&mut exact.buffer);
-            extras.strategy = Strategy::Stream;
-            c.flags.set(Flags::OWES_KEPT);
-            core.recycle_extras(index);
-            self.call(index, |handler, core, slot| handler.received(core, index, slot, received));
-            return true;
-        }
-        if c.flags.has(Flags::OWES_EOF) {
-            // It will never be complete; `on_eof` comes next.
-            extras.strategy = Strategy::Stream;
-            core.recycle_extras(index);
-            return true;
-        }
-        if !can_receive {
+        c.flags.clear(Flags::OWES_KEPT);
+        let Some(extras) = &c.extras else { return false };
+        let Strategy::Exact(exact) = &extras.strategy else { return false };
+        if exact.expected <= extras.kept.len() {
+            self.deliver_kept(index);
+        } else if c.flags.has(Flags::END_READ) {
+            self.end_exact(index);
+        } else if !c.can_receive() {
             return false;
-        }
-        exact.make_room();
-        let most = exact.left();
-        let result = core.kernel.recv_append(c.socket, &mut exact.buffer, most);
-        let asked = most;
-        if let Some(count) = core.note_received(index, asked, result) {
-            input.bytes = input.bytes.saturating_sub(count);
+        } else if exact.is_direct(extras.kept.len(), &core.groups[c.group as usize].limits) {
+            if core.receive_direct(index, input) {
+                self.deliver_direct(index);
+            }
+        } else {
+            let most = if exact.after_direct { AFTER_DIRECT } else { usize::MAX };
+            if let Some(count) = self.receive(index, most) {
+                input.bytes = input.bytes.saturating_sub(count);
+                self.deliver(index, count);
+            }
         }
         true
+    }
+
+    /// Gives the handler the buffer that is full.
+    fn deliver_direct(&mut self, index: u32) {
+        let Some(exact) = self.core.exact(index) else { return };
+        let whole = std::mem::take(&mut exact.buffer);
+        self.core.take_exact(index, whole.len());
+        self.call(index, |handler, core, slot| {
+            handler.received(core, index, slot, Cow::Owned(whole));
+        });
+        match self.core.exact(index) {
+            Some(next) => next.after_direct = true,
+            None => self.core.recycle_extras(index),
+        }
+    }
+
+    /// Tells the handler that the end came before all was there. What there is is kept.
+    fn end_exact(&mut self, index: u32) {
+        self.core.stop_exact(index);
+        self.core.recycle_extras(index);
+        if let Some(c) = self.core.get_mut(index) {
+            c.flags.clear(Flags::OWES_EOF);
+            c.flags.clear(Flags::OWES_KEPT);
+        }
+        self.call(index, |handler, core, slot| handler.eof(core, index, slot));
     }
 }

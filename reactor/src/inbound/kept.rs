@@ -30,7 +30,12 @@ impl Kept {
     /// buffer is as small, and a stream of messages that are cut at random would be received in
     /// pieces of that size for ever.
     pub(crate) fn is_small(&self) -> bool {
-        self.len() <= SMALL
+        Kept::would_be_small(self.len())
+    }
+
+    /// Whether so many bytes would be.
+    pub(crate) fn would_be_small(len: usize) -> bool {
+        len <= SMALL
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -3,11 +3,13 @@
 //! | what is expected | where it goes |
 //! |---|---|
 //! | a stream (nothing was said) | one buffer of the reactor, lent to the handler; what it leaves is [kept](kept) |
-//! | exactly so many bytes | [one buffer of their own](exact), which grows as they arrive |
+//! | exactly so many bytes | [few](exact): the same buffer, lent once all are there |
+//! | | [many](exact): one buffer of their own, which grows as they arrive |
 //! | what is for another connection | [that one's socket](relay), at once |
 //! | a file, of so many bytes or until the end | [the file](file), by way of memory that others use as well |
 //! | nothing worth keeping | nowhere |
 
+mod deliver;
 mod exact;
 mod file;
 mod held;
@@ -15,6 +17,7 @@ mod kept;
 mod relay;
 
 pub(crate) use exact::Exact;
+pub use exact::TooLarge;
 pub use file::{NotSaved, Saved};
 pub(crate) use file::{Saving, Then};
 pub(crate) use held::Held;
@@ -24,6 +27,7 @@ pub(crate) use relay::Relay;
 use crate::connection::Flags;
 use crate::handler::ConnId;
 use crate::outbound::Pool;
+use crate::state::Core;
 
 /// What few connections have, and only for a time: an idle one has none of it.
 #[derive(Default)]
@@ -43,7 +47,7 @@ pub(crate) enum Strategy {
     /// To the handler, as they come.
     #[default]
     Stream,
-    /// To a buffer, until there are so many.
+    /// To the handler, once there are so many.
     Exact(Exact),
     /// To another connection, until the end.
     Relay(Relay),
@@ -74,6 +78,29 @@ impl Extras {
         match self.strategy {
             Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => Flags::PAUSED,
             Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.and(Flags::FULL),
+        }
+    }
+
+    /// How many bytes were received and not consumed.
+    pub(crate) fn unread(&self) -> usize {
+        match &self.strategy {
+            Strategy::Exact(exact) => self.kept.len() + exact.unread(),
+            _ => self.kept.len(),
+        }
+    }
+}
+
+impl Core {
+    /// Says where a connection's next bytes go, those first that were kept.
+    pub(crate) fn set_strategy(&mut self, index: u32, strategy: Strategy) {
+        self.stop_relaying(index);
+        self.stop_exact(index);
+        if let Some(extras) = self.extras(index) {
+            extras.strategy = strategy;
+        }
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::OWES_KEPT);
+            self.list(index);
         }
     }
 }

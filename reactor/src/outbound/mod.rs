@@ -16,6 +16,8 @@
 //! `SIGBUS`. Reading and sending a file can block on a disk when its pages are not in memory, in
 //! spite of `O_NONBLOCK`; a server of files that do not fit there should know that.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::fs::Region;
@@ -98,6 +100,15 @@ impl From<Vec<u8>> for Outgoing<'_> {
 impl From<String> for Outgoing<'_> {
     fn from(text: String) -> Self {
         Outgoing::Shared(text.into())
+    }
+}
+
+impl<'a> From<Cow<'a, [u8]>> for Outgoing<'a> {
+    fn from(bytes: Cow<'a, [u8]>) -> Self {
+        match bytes {
+            Cow::Borrowed(slice) => slice.into(),
+            Cow::Owned(bytes) => bytes.into(),
+        }
     }
 }
 

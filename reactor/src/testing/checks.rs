@@ -28,7 +28,8 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     let with_session = connections(reactor).filter(|c| c.flags.has(Flags::SESSION)).count();
     assert_eq!(reactor.handlers.sessions(), with_session, "each session has one connection");
     for c in connections(reactor) {
-        let most = reactor.core.limits(c.group).keep + reactor.receive.len();
+        let limits = reactor.core.limits(c.group);
+        let most = limits.keep.max(limits.receive_exact) + reactor.receive.len();
         assert!(c.unread() <= most, "a connection keeps {} bytes of input", c.unread());
         let limits = reactor.core.limits(c.group);
         // With marks the wrong way round a queue can be both.

@@ -3,6 +3,7 @@
 mod debts;
 mod ends;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use sluicegate_reactor::{
     ConnId, Context, Handler, HandlerId, Input, Limits, Listen, Reactor, Reason, Timeout, Turn,
 };
 
-use crate::probe::Call;
+use crate::probe::{Call, Shown};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,12 +43,8 @@ impl<const N: u8> Part<N> {
         match &call {
             Call::Open => self.note(session, "open"),
             Call::Ready => self.note(session, "ready"),
-            Call::Data(input) if input.len() > 32 => {
-                self.note(session, format_args!("data of {}", input.len()));
-            }
-            Call::Data(input) => {
-                self.note(session, format_args!("data {}", input.escape_ascii()));
-            }
+            Call::Data(input) => self.note(session, format_args!("data {}", Shown(input))),
+            Call::Received(bytes) => self.note(session, format_args!("received {}", Shown(bytes))),
             Call::Drain => self.note(session, "drain"),
             Call::Eof => self.note(session, "eof"),
             Call::Timeout(which) => self.note(session, format_args!("timeout {which:?}")),
@@ -76,6 +73,15 @@ impl<const N: u8> Handler for Part<N> {
 
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut &'static str, input: &mut Input<'_>) {
         self.call(cx, session, Call::Data(input));
+    }
+
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut &'static str,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        self.call(cx, session, Call::Received(bytes));
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut &'static str) {

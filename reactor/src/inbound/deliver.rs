@@ -1,0 +1,119 @@
+//! Giving a handler what was received, in the pieces that it asks for.
+
+use std::borrow::Cow;
+
+use crate::connection::Flags;
+use crate::dispatch::Handlers;
+use crate::handler::Input;
+use crate::reactor::Reactor;
+use crate::state::Core;
+
+use super::{Kept, Strategy};
+
+/// Most callbacks for the bytes of one receive. The rest waits for the next turn: a receive can
+/// bring half a million messages.
+const MOST_PIECES: u32 = 1024;
+
+/// What is next of bytes that have arrived.
+enum Piece {
+    /// All of them, for `on_data`.
+    Stream,
+    /// So many, for `on_received`.
+    Exact(usize),
+}
+
+impl Core {
+    /// Which piece of `available` bytes the handler wants now, if any.
+    fn next_piece(&mut self, index: u32, available: usize) -> Option<Piece> {
+        let c = self.get_mut(index)?;
+        if !c.wants_input() || c.flags.has(Flags::YIELDED) || c.flags.has(Flags::OWES_READY) {
+            return None;
+        }
+        match c.extras.as_ref().map_or(&Strategy::Stream, |extras| &extras.strategy) {
+            Strategy::Stream => {
+                c.flags.clear(Flags::OWES_KEPT);
+                (available > 0).then_some(Piece::Stream)
+            }
+            Strategy::Exact(_) => {
+                c.flags.clear(Flags::OWES_KEPT);
+                self.take_exact(index, available).map(Piece::Exact)
+            }
+            // They take what is kept.
+            Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => None,
+        }
+    }
+}
+
+impl Handlers {
+    /// Calls a handler for bytes that have arrived, again as long as it says what is next. Says how
+    /// many it has consumed.
+    fn deliver(&mut self, core: &mut Core, index: u32, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        for _ in 0..MOST_PIECES {
+            match core.next_piece(index, rest.len()) {
+                None => return bytes.len() - rest.len(),
+                Some(Piece::Stream) => {
+                    let mut input = Input::new(rest);
+                    self.call(core, index, |handler, core, slot| {
+                        handler.data(core, index, slot, &mut input);
+                    });
+                    rest = input.bytes();
+                    if rest.is_empty() || core.get(index).is_none_or(|c| !c.has_strategy()) {
+                        return bytes.len() - rest.len();
+                    }
+                }
+                Some(Piece::Exact(count)) => {
+                    let (piece, behind) = rest.split_at(count);
+                    rest = behind;
+                    self.call(core, index, |handler, core, slot| {
+                        handler.received(core, index, slot, Cow::Borrowed(piece));
+                    });
+                }
+            }
+        }
+        core.yield_now(index);
+        bytes.len() - rest.len()
+    }
+}
+
+impl Reactor {
+    /// Hands what was received to the handler and keeps what it leaves.
+    pub(crate) fn deliver(&mut self, index: u32, count: usize) {
+        let core = &mut self.core;
+        let Some(c) = core.get(index) else { return };
+        if c.kept().is_some() {
+            return self.deliver_kept(index);
+        }
+        let bytes = &self.receive[..count];
+        let consumed = self.handlers.deliver(core, index, bytes);
+        let rest = &bytes[consumed..];
+        if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
+            if !core.begin_exact(index, rest) {
+                let mut kept = Kept::default();
+                kept.store(rest, &mut core.pool);
+                if let Some(ledger) = core.ledger_of(index) {
+                    ledger.kept += rest.len() as u64;
+                }
+                core.keep(index, kept);
+            }
+        } else {
+            core.recycle_extras(index);
+        }
+    }
+
+    /// Offers what was kept again, as a whole.
+    pub(crate) fn deliver_kept(&mut self, index: u32) {
+        let core = &mut self.core;
+        let extras = core.get_mut(index).and_then(|c| c.extras.as_mut());
+        let Some(extras) = extras else { return };
+        let mut kept = std::mem::take(&mut extras.kept);
+        let consumed = self.handlers.deliver(core, index, kept.bytes());
+        kept.consume(consumed, &mut core.pool);
+        if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
+            core.keep(index, kept);
+        } else {
+            kept.clear(&mut core.pool);
+            core.recycle_extras(index);
+        }
+    }
+}
