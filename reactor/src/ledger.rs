@@ -94,8 +94,8 @@ pub struct Ledger {
     /// Bytes that handlers gave to `send`.
     pub queued: u64,
     /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),
-    /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes) and
-    /// [`sendfile_bytes`](Ledger::sendfile_bytes).
+    /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes),
+    /// [`sendfile_bytes`](Ledger::sendfile_bytes) and [`splice_bytes`](Ledger::splice_bytes).
     pub sent: u64,
     /// Bytes given up because a connection failed or was aborted.
     pub dropped: u64,
@@ -119,6 +119,14 @@ pub struct Ledger {
     pub sendfile_calls: u64,
     /// Bytes that went by `sendfile`.
     pub sendfile_bytes: u64,
+    /// `splice` calls that sent from a pipe. Those that receive are among the
+    /// [`recv_calls`](Ledger::recv_calls).
+    pub splice_calls: u64,
+    /// Bytes that went so.
+    pub splice_bytes: u64,
+    /// Fallback: times that a relay of bulk found no pipe, for want of descriptors or because of
+    /// the user's quota, and went on through memory.
+    pub no_pipe: u64,
     /// Fallback: reads of regions that would have gone by `sendfile` if the system had one.
     pub no_sendfile: u64,
     /// Fallback: jobs for disks that the reactor did itself, as the workers had too much to do or

@@ -72,6 +72,14 @@ impl Extras {
         *self = Extras::default();
     }
 
+    /// The relay of what it receives, if it has one.
+    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
+        match &mut self.strategy {
+            Strategy::Relay(relay) => Some(relay),
+            _ => None,
+        }
+    }
+
     /// The conditions that stop receiving. A full queue of the connection's own does not if what is
     /// received goes to another's or to a file, and so makes it no longer.
     pub(crate) fn stops(&self) -> Flags {

@@ -5,16 +5,22 @@
 //! once, in the buffer into which it was received; only what the socket refuses is queued, in that
 //! same buffer, and then the source is [held](Held) until the queue is empty. So a relay holds one
 //! buffer while it waits, and none otherwise.
+//!
+//! After a while of bulk that buffer is a pipe, which the bytes go through without entering the
+//! process. A splice from a socket says `EAGAIN` for an empty socket and for a full pipe alike, so
+//! only an empty pipe is received into.
+
+use std::io;
 
 use super::{Extras, Held, Strategy};
 use crate::connection::{Connection, Flags, Phase};
 use crate::context::{Context, Peer};
 use crate::handler::{ConnId, Reason};
-use crate::limits::Quantum;
+use crate::limits::{Limits, Quantum};
 use crate::outbound::Chunk;
 use crate::reactor::Reactor;
 use crate::state::Core;
-use crate::sys::Ready;
+use crate::sys::{self, Ready};
 
 /// Most bytes of one receive.
 const CHUNK: usize = 64 << 10;
@@ -22,9 +28,60 @@ const CHUNK: usize = 64 << 10;
 /// Bytes that wait and are this few move to a buffer of their size.
 const SMALL: usize = 4 << 10;
 
+/// A receive of fewer bytes costs less by copying them.
+const LARGE: usize = 16 << 10;
+
+/// So many splices in turn that brought less end the use of pipes.
+const SMALL_SPLICES: u8 = 4;
+
 /// What a source knows of its relay.
 pub(crate) struct Relay {
     to: ConnId,
+    way: Way,
+}
+
+/// How its bytes move.
+enum Way {
+    /// Through memory, with so many bytes in large pieces one after the other until now.
+    Copy { large: usize },
+    /// By a pipe, with so many small pieces one after the other until now.
+    Splice { small: u8 },
+}
+
+impl Relay {
+    fn new(to: ConnId, limits: &Limits) -> Relay {
+        let mut relay = Relay { to, way: Way::Copy { large: 0 } };
+        relay.consider(limits);
+        relay
+    }
+
+    /// Learns from a receive how to do the next.
+    fn received(&mut self, count: usize, limits: &Limits) {
+        match &mut self.way {
+            Way::Copy { large } => *large = if count < LARGE { 0 } else { *large + count },
+            Way::Splice { small } if count < LARGE => *small += 1,
+            Way::Splice { small } => *small = 0,
+        }
+        self.consider(limits);
+    }
+
+    fn consider(&mut self, limits: &Limits) {
+        match self.way {
+            Way::Copy { large } if sys::HAS_SPLICE && large >= limits.splice_after => {
+                self.way = Way::Splice { small: 0 };
+            }
+            Way::Splice { small: SMALL_SPLICES.. } => self.copy(),
+            _ => {}
+        }
+    }
+
+    fn copy(&mut self) {
+        self.way = Way::Copy { large: 0 };
+    }
+
+    fn splices(&self) -> bool {
+        matches!(self.way, Way::Splice { .. })
+    }
 }
 
 impl Context<'_> {
@@ -83,7 +140,8 @@ impl Core {
     fn relay_to(&mut self, index: u32, to: ConnId) {
         let Some(c) = self.get(index).filter(|c| c.phase <= Phase::Open) else { return };
         let me = ConnId { index, generation: c.generation };
-        self.set_strategy(index, Strategy::Relay(Relay { to }));
+        let relay = Relay::new(to, self.limits(c.group));
+        self.set_strategy(index, Strategy::Relay(relay));
         if self.find(to).is_none_or(|c| c.phase > Phase::Open) {
             return;
         }
@@ -151,17 +209,90 @@ impl Core {
     /// as far as it can.
     fn room(&mut self, index: u32) -> Room {
         let Some(to) = self.destination(index).map(|to| to.index) else { return Room::Gone };
-        if self.get(to).is_some_and(Connection::can_send) {
-            let Some(c) = self.get(to) else { return Room::Gone };
-            let mut quantum = Quantum::to_send(self.limits(c.group));
-            self.flush(to, &mut quantum);
-            self.list(to);
-        }
+        self.flush_now(to);
         match self.get(to) {
             Some(c) if c.phase <= Phase::Open && !c.flags.has(Flags::SHUTDOWN) => {
                 if c.outbound.is_none() { Room::Now } else { Room::Later }
             }
             _ => Room::Later,
+        }
+    }
+
+    /// Receives once from a source and passes that on; how many bytes it was.
+    fn receive_for(&mut self, index: u32, to: u32) -> usize {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
+        let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay()) else { return 0 };
+        // A splice does not get past urgent data.
+        let splice = relay.splices() && !c.ready.any(Ready::URGENT);
+        let count = if splice { self.splice_to(index, to) } else { self.copy_to(index, to) };
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
+        if count > 0
+            && let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay())
+        {
+            relay.received(count, &self.groups[c.group as usize].limits);
+        }
+        count
+    }
+
+    fn copy_to(&mut self, index: u32, to: u32) -> usize {
+        let Some(socket) = self.get(index).map(|c| c.socket) else { return 0 };
+        let mut chunk = self.pool.take(CHUNK);
+        let result = self.kernel.recv(socket, chunk.spare());
+        let Some(count) = self.note_received(index, CHUNK, result) else {
+            self.pool.give(chunk);
+            return 0;
+        };
+        chunk.filled(count);
+        self.pass_on(to, chunk);
+        count
+    }
+
+    fn splice_to(&mut self, index: u32, to: u32) -> usize {
+        let Some(socket) = self.get(index).map(|c| c.socket) else { return 0 };
+        let pipe = match self.pool.pipes.take(&self.kernel) {
+            Ok(pipe) => pipe,
+            Err(error) => {
+                self.do_without_pipe(index, &error);
+                return 0;
+            }
+        };
+        let result = self.kernel.splice(socket, pipe.write, pipe.size);
+        // Fewer bytes than fit need not be all there are: their pieces may have filled the pipe.
+        let asked = *result.as_ref().unwrap_or(&0);
+        let Some(count) = self.note_received(index, asked, result) else {
+            self.pool.pipes.give(pipe, 0);
+            return 0;
+        };
+        if let Some(ledger) = self.ledger_of(to) {
+            ledger.queued += count as u64;
+            ledger.relayed += count as u64;
+        }
+        self.append(to, |queue, _, _| {
+            queue.push_pipe(pipe, count);
+            0
+        });
+        self.flush_now(to);
+        count
+    }
+
+    fn do_without_pipe(&mut self, index: u32, error: &io::Error) {
+        log::debug!("no pipe for a relay: {error}");
+        if let Some(ledger) = self.ledger_of(index) {
+            ledger.no_pipe += 1;
+        }
+        let extras = self.get_mut(index).and_then(|c| c.extras.as_mut());
+        if let Some(relay) = extras.and_then(|extras| extras.relay()) {
+            relay.copy();
+        }
+    }
+
+    /// Sends what a connection has queued, as far as its quantum goes.
+    fn flush_now(&mut self, index: u32) {
+        let Some(c) = self.get(index).filter(|c| c.can_send()) else { return };
+        let mut quantum = Quantum::to_send(self.limits(c.group));
+        self.flush(index, &mut quantum);
+        if self.get(index).is_some_and(Connection::can_send) {
+            self.list(index);
         }
     }
 
@@ -271,16 +402,8 @@ impl Reactor {
             core.stop_relaying(index);
             core.shutdown(to);
         } else if c.can_receive() {
-            let mut chunk = core.pool.take(CHUNK);
-            let result = core.kernel.recv(c.socket, chunk.spare());
-            match core.note_received(index, CHUNK, result) {
-                Some(count) => {
-                    chunk.filled(count);
-                    input.bytes = input.bytes.saturating_sub(count);
-                    core.pass_on(to, chunk);
-                }
-                None => core.pool.give(chunk),
-            }
+            let count = core.receive_for(index, to);
+            input.bytes = input.bytes.saturating_sub(count);
         }
         true
     }

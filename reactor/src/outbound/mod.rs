@@ -22,6 +22,7 @@ use bytes::Bytes;
 
 use crate::fs::Region;
 
+mod pipe;
 mod plan;
 mod pool;
 mod queue;
@@ -29,6 +30,7 @@ mod queue;
 mod tests;
 mod wire;
 
+pub(crate) use pipe::Pipe;
 pub use plan::{Action, Front, MAX_PIECES, plan};
 pub(crate) use pool::{Chunk, Pool};
 pub(crate) use queue::Queue;

@@ -20,6 +20,8 @@ pub struct Front {
     pub file_left: u64,
     /// How long that region was when it was queued.
     pub file_len: u64,
+    /// Bytes in the pipe directly behind those pieces; 0 if there is none.
+    pub pipe: usize,
 }
 
 /// What to do next.
@@ -43,6 +45,12 @@ pub enum Action {
         /// Bytes to move.
         bytes: usize,
     },
+    /// Move so many bytes out of a pipe by splice: what a [relay](crate::Context::relay_to) has
+    /// received there.
+    Splice {
+        /// Bytes to move.
+        bytes: usize,
+    },
 }
 
 /// Chooses the next action. A pure function: it can be asked about any queue without having one.
@@ -61,10 +69,10 @@ pub enum Action {
 #[must_use]
 pub fn plan(front: &Front, limits: &Limits) -> Action {
     if front.file_left == 0 {
-        return if front.pieces == 0 {
-            Action::Rest
-        } else {
-            Action::Memory { region_follows: false }
+        return match front.pieces {
+            0 if front.pipe > 0 => Action::Splice { bytes: front.pipe },
+            0 => Action::Rest,
+            _ => Action::Memory { region_follows: false },
         };
     }
     let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile;

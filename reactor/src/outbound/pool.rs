@@ -1,5 +1,7 @@
 //! Buffers that come and go with the traffic, kept for the next connection that needs one.
 
+use super::pipe::Pipes;
+
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +13,7 @@ const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 
 #[derive(Default)]
 pub(crate) struct Pool {
     free: [Vec<Box<[u8]>>; CLASSES.len()],
+    pub(crate) pipes: Pipes,
 }
 
 impl Pool {

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::{Chunk, Front, MAX_PIECES, Outgoing, Pool};
+use super::{Chunk, Front, MAX_PIECES, Outgoing, Pipe, Pool};
 use crate::fs::{File, Region};
 use crate::limits::Limits;
 use crate::sys::Fd;
@@ -20,6 +20,7 @@ pub(crate) struct Queue {
     memory: usize,
     file: u64,
     files: usize,
+    piped: usize,
     /// The tick at which the kernel last took a byte, or at which the first one was queued.
     pub(crate) progress: u32,
 }
@@ -28,6 +29,7 @@ enum Segment {
     Joined(Chunk),
     Shared(Bytes),
     File { file: File, offset: u64, left: u64, len: u64 },
+    Pipe { pipe: Pipe, left: usize },
 }
 
 impl Queue {
@@ -56,6 +58,12 @@ impl Queue {
     pub(crate) fn push_chunk(&mut self, chunk: Chunk) {
         self.memory += chunk.len();
         self.segments.push_back(Segment::Joined(chunk));
+    }
+
+    /// Adds what is in a pipe to the end.
+    pub(crate) fn push_pipe(&mut self, pipe: Pipe, left: usize) {
+        self.piped += left;
+        self.segments.push_back(Segment::Pipe { pipe, left });
     }
 
     fn joins(&self, len: usize, limits: &Limits) -> bool {
@@ -100,9 +108,9 @@ impl Queue {
         self.memory
     }
 
-    /// All bytes, those still in files included.
+    /// All bytes, those still in files and pipes included.
     pub(crate) fn pending(&self) -> u64 {
-        self.memory as u64 + self.file
+        self.memory as u64 + self.file + self.piped as u64
     }
 
     /// What [`plan`](super::plan) needs to know.
@@ -115,6 +123,10 @@ impl Queue {
                 Segment::Shared(bytes) => bytes.len(),
                 Segment::File { left, len, .. } => {
                     (front.file_left, front.file_len) = (*left, *len);
+                    break;
+                }
+                Segment::Pipe { left, .. } => {
+                    front.pipe = *left;
                     break;
                 }
             };
@@ -147,6 +159,14 @@ impl Queue {
         }
     }
 
+    /// The end to read from of the pipe that comes first.
+    pub(crate) fn pipe(&self) -> Option<Fd> {
+        match self.segments.front() {
+            Some(Segment::Pipe { pipe, .. }) => Some(pipe.read),
+            _ => None,
+        }
+    }
+
     /// Removes `count` sent bytes from the front. Buffers go back to the pool.
     pub(crate) fn advance(&mut self, mut count: usize, pool: &mut Pool) {
         while count > 0 {
@@ -157,6 +177,7 @@ impl Queue {
             let (taken, left) = segment.advance(count);
             match segment {
                 Segment::File { .. } => self.file -= taken as u64,
+                Segment::Pipe { .. } => self.piped -= taken,
                 _ => self.memory -= taken,
             }
             count -= taken;
@@ -164,6 +185,7 @@ impl Queue {
                 match self.segments.pop_front() {
                     Some(Segment::Joined(chunk)) => pool.give(chunk),
                     Some(Segment::File { .. }) => self.files -= 1,
+                    Some(Segment::Pipe { pipe, .. }) => pool.pipes.give(pipe, 0),
                     _ => {}
                 }
             }
@@ -174,11 +196,13 @@ impl Queue {
     pub(crate) fn clear(&mut self, pool: &mut Pool) -> u64 {
         let dropped = self.pending();
         for segment in self.segments.drain(..) {
-            if let Segment::Joined(chunk) = segment {
-                pool.give(chunk);
+            match segment {
+                Segment::Joined(chunk) => pool.give(chunk),
+                Segment::Pipe { pipe, left } => pool.pipes.give(pipe, left),
+                Segment::Shared(_) | Segment::File { .. } => {}
             }
         }
-        (self.memory, self.file, self.files) = (0, 0, 0);
+        (self.memory, self.file, self.files, self.piped) = (0, 0, 0, 0);
         dropped
     }
 }
@@ -188,7 +212,7 @@ impl Segment {
         match self {
             Segment::Joined(chunk) => chunk.bytes(),
             Segment::Shared(bytes) => bytes,
-            Segment::File { .. } => &[],
+            Segment::File { .. } | Segment::Pipe { .. } => &[],
         }
     }
 
@@ -210,6 +234,11 @@ impl Segment {
                 *offset += taken as u64;
                 *left -= taken as u64;
                 (taken, *left)
+            }
+            Segment::Pipe { left, .. } => {
+                let taken = count.min(*left);
+                *left -= taken;
+                (taken, *left as u64)
             }
         }
     }

@@ -100,11 +100,27 @@ impl Wire<'_> {
                 self.ledger.sendfile_bytes += count as u64;
                 count
             }
+            Action::Splice { bytes } => {
+                asked = bytes;
+                self.splice(queue, bytes)?
+            }
         };
         if count < asked {
             self.ledger.short_writes += 1;
         }
         Ok(count)
+    }
+
+    fn splice(&mut self, queue: &Queue, bytes: usize) -> io::Result<usize> {
+        let pipe = queue.pipe().ok_or_else(|| io::Error::other("no pipe where one was planned"))?;
+        self.ledger.splice_calls += 1;
+        match self.kernel.splice(pipe, self.socket, bytes)? {
+            0 => Err(io::Error::other("a pipe has lost what was in it")),
+            count => {
+                self.ledger.splice_bytes += count as u64;
+                Ok(count)
+            }
+        }
     }
 
     fn send_memory(&mut self, queue: &Queue, front: &Front, more: bool) -> io::Result<usize> {

@@ -73,6 +73,7 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod pipe;
 mod reuse_port;
 mod sendfile;
 mod signal;
@@ -233,6 +234,14 @@ kernel_calls! {
     /// Sends from a file without going through the process. 0 means that the file ends before
     /// `offset`. Only where [`HAS_SENDFILE`].
     sendfile::sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
+    /// A pipe of about `bytes`, or of as much less as the user's quota leaves: its end to read
+    /// from, its end to write to, its size. Only where [`HAS_SPLICE`].
+    pipe::open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)>;
+    /// Moves bytes from a socket to a pipe or from a pipe to a socket. From a socket 0 is the end
+    /// of the stream; it stops for good at urgent data, which only a receive gets past. Into a pipe
+    /// that is not empty `WouldBlock` may mean that the pipe is full, so nobody does that. Only
+    /// where [`HAS_SPLICE`].
+    pipe::splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize>;
     /// Reads from a file at an offset; 0 is its end.
     unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
@@ -280,6 +289,9 @@ kernel_calls! {
 
 /// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.
 pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
+
+/// Whether [`Kernel::splice`] exists on this system.
+pub(crate) const HAS_SPLICE: bool = pipe::AVAILABLE;
 
 /// Whether an error is a shortage of descriptors.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {

@@ -33,6 +33,7 @@ mod files;
 mod files_tests;
 mod network;
 mod new_files;
+mod pipes;
 mod remote;
 mod script;
 mod selector;
@@ -58,6 +59,7 @@ pub(crate) use trace::{Mode, Shown};
 use faults::Chaos;
 use files::Inode;
 use network::{Coming, Network};
+use pipes::Pipe;
 use remote::{Host, Name};
 use script::Script;
 use socket::{Listener, Stream};
@@ -79,6 +81,9 @@ struct Machine {
     table: Table,
     /// All streams there ever were; a client keeps its view of one that the server has closed.
     streams: Vec<Stream>,
+    /// All pipes there ever were.
+    pipes: Vec<Pipe>,
+    pipe_size: usize,
     files: Files,
     /// What can be connected to outside of the machine.
     hosts: Vec<Host>,
@@ -108,6 +113,8 @@ impl World {
         World(Rc::new(RefCell::new(Machine {
             table: Table::new(),
             streams: Vec::new(),
+            pipes: Vec::new(),
+            pipe_size: usize::MAX,
             files: Files::new(),
             hosts: Vec::new(),
             names: BTreeMap::new(),
@@ -264,7 +271,7 @@ impl Machine {
                     self.settle(stream);
                 }
             }
-            Object::File(_) => {}
+            Object::File(_) | Object::Pipe(..) => {}
         }
     }
 
@@ -313,7 +320,7 @@ impl Machine {
         let ready = match self.table.object(fd)? {
             Object::Stream(stream) => self.streams[*stream].report(),
             Object::Listener(listener) => listener.ready(),
-            Object::File(_) => Ready::default(),
+            Object::File(_) | Object::Pipe(..) => Ready::default(),
         };
         (ready != Ready::default()).then_some(Event { token, ready })
     }

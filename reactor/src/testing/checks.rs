@@ -19,8 +19,9 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         ledger.sent + ledger.dropped + pending,
         "queued = sent + dropped + pending; pending is {pending} and the ledger {ledger:?}"
     );
-    let Ledger { write_through, send_bytes, gather_bytes, sendfile_bytes, .. } = ledger;
-    let ways = write_through + send_bytes + gather_bytes + sendfile_bytes;
+    let Ledger { write_through, send_bytes, gather_bytes, sendfile_bytes, splice_bytes, .. } =
+        ledger;
+    let ways = write_through + send_bytes + gather_bytes + sendfile_bytes + splice_bytes;
     assert_eq!(ledger.sent, ways, "what was sent, and the ways that it went: {ledger:?}");
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;

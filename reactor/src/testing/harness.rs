@@ -314,6 +314,11 @@ impl<H: Handler> Harness<H> {
         self.world.set_watch_limit(limit);
     }
 
+    /// The largest size of new pipes; with 0 none can be had. No limit at first.
+    pub fn set_pipe_size(&mut self, bytes: usize) {
+        self.world.set_pipe_size(bytes);
+    }
+
     /// The disk. The harness can do nothing else while the answer is held.
     #[must_use]
     pub fn files(&mut self) -> impl DerefMut<Target = Files> {

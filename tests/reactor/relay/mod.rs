@@ -1,6 +1,7 @@
 //! What one connection receives goes to another: every byte, and the end, in both ways of moving it.
 
 mod ends;
+mod pipes;
 
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use sluicegate_reactor::{Address, ConnId, Connect, Context, Limits, Listen, Sent
 use crate::probe::{Call, Notes, Probe, log, pattern, with_limits};
 
 /// The limits with which a relay goes each of its ways.
-fn ways() -> [Limits; 1] {
-    [Limits::default()]
+fn ways() -> [Limits; 3] {
+    // By copying, by pipes, and changing between them.
+    [usize::MAX, 0, 70_000].map(|splice_after| Limits { splice_after, ..Limits::default() })
 }
 
 /// Joins each second connection with the one before it.

@@ -20,7 +20,7 @@ fn limits(files: FileTransfer) -> Limits {
 
 /// What `pieces` of memory and then `left` of `len` bytes of a file lead to.
 fn planned(pieces: usize, left: u64, len: u64, files: FileTransfer) -> Action {
-    let front = Front { pieces, memory: 10 * pieces, file_left: left, file_len: len };
+    let front = Front { pieces, memory: 10 * pieces, file_left: left, file_len: len, pipe: 0 };
     plan(&front, &limits(files))
 }
 
@@ -68,4 +68,12 @@ fn a_file_that_is_copied_is_read_in_parts_behind_whatever_there_is() {
         assert_eq!(action, Action::Read { bytes }, "{pieces} pieces and {left} bytes");
     }
     assert_eq!(planned(MAX_PIECES, 5000, 5000, FileTransfer::Copy), MEMORY);
+}
+
+#[test]
+fn a_pipe_is_emptied_behind_the_memory_before_it() {
+    let front = Front { pieces: 2, memory: 20, pipe: 1 << 20, ..Front::default() };
+    assert_eq!(plan(&front, &Limits::default()), MEMORY);
+    let first = Front { pipe: 1 << 20, ..Front::default() };
+    assert_eq!(plan(&first, &Limits::default()), Action::Splice { bytes: 1 << 20 });
 }

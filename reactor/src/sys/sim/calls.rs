@@ -24,6 +24,8 @@ pub struct Calls {
     pub send_more: u64,
     /// Sending from a file.
     pub sendfile: u64,
+    /// Moving bytes into a pipe or out of one.
+    pub splice: u64,
     /// Opening a file or directory.
     pub open: u64,
     /// Asking for what is known of a file.

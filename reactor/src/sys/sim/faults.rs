@@ -52,6 +52,8 @@ pub struct Faults {
     pub open: f64,
     /// A write to a file fails with `ENOSPC`, `EDQUOT` or `EIO`.
     pub write: f64,
+    /// A pipe is refused for want of descriptors.
+    pub no_pipe: f64,
     /// A connection that a reactor asks for is refused.
     pub refused: f64,
     /// An edge comes some milliseconds late.
@@ -91,6 +93,7 @@ impl Default for Faults {
             exhausted: 0.03,
             open: 0.01,
             write: 0.01,
+            no_pipe: 0.05,
             refused: 0.02,
             late: 0.1,
             spurious: 0.05,
@@ -120,6 +123,7 @@ impl Faults {
             exhausted: 0.0,
             open: 0.0,
             write: 0.0,
+            no_pipe: 0.0,
             refused: 0.0,
             late: 0.0,
             spurious: 0.0,
@@ -147,6 +151,7 @@ impl Faults {
             &mut drawn.exhausted,
             &mut drawn.open,
             &mut drawn.write,
+            &mut drawn.no_pipe,
             &mut drawn.refused,
             &mut drawn.late,
             &mut drawn.spurious,
@@ -273,6 +278,16 @@ impl Machine {
     pub(super) fn fault_in_open(&mut self) -> std::io::Result<()> {
         let Some(chaos) = self.chaos.as_mut() else { return Ok(()) };
         if !chaos.dice.chance(chaos.faults.open) {
+            return Ok(());
+        }
+        self.trace.mark();
+        Err(std::io::Error::from_raw_os_error(chaos.shortage()))
+    }
+
+    /// How making a pipe fails, if it does.
+    pub(super) fn fault_in_pipe(&mut self) -> std::io::Result<()> {
+        let Some(chaos) = self.chaos.as_mut() else { return Ok(()) };
+        if !chaos.dice.chance(chaos.faults.no_pipe) {
             return Ok(());
         }
         self.trace.mark();

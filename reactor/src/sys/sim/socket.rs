@@ -168,6 +168,11 @@ impl Stream {
         self.error.take().map_or(Ok(()), |code| Err(io::Error::from_raw_os_error(code)))
     }
 
+    /// Whether the next byte is behind an urgent one, which a splice does not get past.
+    pub(super) fn is_at_urgent(&self) -> bool {
+        self.urgent == Some(0)
+    }
+
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         assert!(!buffer.is_empty(), "a receive into nothing cannot be told from the end");
         assert!(!self.connecting, "a receive before the connection is made");

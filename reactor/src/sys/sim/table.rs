@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use super::pipes::End;
 use super::{Address, Fd, Inode, Listener};
 
 /// The lowest number: 0, 1 and 2 are taken, as in every process.
@@ -17,6 +18,8 @@ pub struct OpenDescriptors {
     pub streams: usize,
     /// Files and directories.
     pub files: usize,
+    /// Ends of pipes.
+    pub pipes: usize,
 }
 
 pub(super) enum Object {
@@ -24,6 +27,8 @@ pub(super) enum Object {
     /// An index into the streams of the world.
     Stream(usize),
     File(Inode),
+    /// An index into the pipes of the world, and which end it is.
+    Pipe(usize, End),
 }
 
 /// A registration with a selector.
@@ -140,6 +145,7 @@ impl Table {
                 Object::Listener(_) => count.listeners += 1,
                 Object::Stream(_) => count.streams += 1,
                 Object::File(_) => count.files += 1,
+                Object::Pipe(..) => count.pipes += 1,
             }
         }
         count

@@ -1,0 +1,116 @@
+//! From socket to socket without going through the process: by a pipe, whose buffers refer to the
+//! pages that the one has received until the other has sent them (Linux).
+
+use std::io;
+
+use super::Fd;
+
+/// Whether [`splice`] works here.
+pub(super) const AVAILABLE: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// Least size that is asked for: two pages are what a new pipe gets when the user's quota is used
+/// up (`/proc/sys/fs/pipe-user-pages-soft`), and not worth a call.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LEAST: usize = 64 << 10;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
+    use super::unix::check;
+
+    let mut ends = [super::NO_FD; 2];
+    // SAFETY: the kernel writes two numbers to the array.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
+    let [read, write] = ends;
+    let mut wanted = bytes;
+    // More than the quota is EPERM, so that a smaller one may do; fcntl(2). What it came to is
+    // asked for, since the kernel rounds it up.
+    while wanted >= LEAST && set_size(write, wanted).is_err() {
+        wanted /= 2;
+    }
+    // SAFETY: numbers go in, no memory is touched.
+    let size = check(unsafe { libc::fcntl(write, libc::F_GETPIPE_SZ) });
+    match size.map(|size| size as usize) {
+        Ok(size) if size >= LEAST.min(bytes) => Ok((read, write, size)),
+        other => {
+            super::unix::close(read);
+            super::unix::close(write);
+            Err(other.err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM)))
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_size(pipe: Fd, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: numbers go in, no memory is touched.
+    super::unix::check(unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, bytes) }).map(drop)
+}
+
+/// `splice(2)` takes no flag against `SIGPIPE`, which is why
+/// [`Selector::new`](super::Selector::new) ignores the signal.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
+    use std::ptr;
+
+    let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+    // SAFETY: null pointers say that neither is a file with an offset; the rest are numbers.
+    super::unix::check_size(unsafe {
+        libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), bytes, flags)
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn open_pipe(_: usize) -> io::Result<(Fd, Fd, usize)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn splice(_: Fd, _: Fd, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::sys::unix;
+
+    #[test]
+    fn a_pipe_is_as_large_as_it_says_and_neither_blocks_nor_is_inherited() {
+        let (read, write, size) = open_pipe(128 << 10).unwrap();
+        // A quota that is used up leaves less.
+        assert!((64 << 10..=128 << 10).contains(&size), "{size}");
+        for fd in [read, write] {
+            // SAFETY: the descriptor is open; no memory is touched.
+            assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFD) } & libc::FD_CLOEXEC, 0);
+            // SAFETY: the descriptor is open; no memory is touched.
+            assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK, 0);
+            unix::close(fd);
+        }
+    }
+
+    #[test]
+    fn bytes_go_from_socket_to_socket_and_an_end_and_an_empty_source_are_told_apart() {
+        let ((mut a, near_a), (mut b, near_b)) =
+            (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+        near_a.set_nonblocking(true).unwrap();
+        let (read, write, size) = open_pipe(64 << 10).unwrap();
+        let empty = splice(near_a.as_raw_fd(), write, size).unwrap_err();
+        assert_eq!(empty.kind(), ErrorKind::WouldBlock);
+        a.write_all(b"hello").unwrap();
+        drop(a);
+        assert_eq!(splice(near_a.as_raw_fd(), write, size).unwrap(), 5);
+        assert_eq!(splice(near_a.as_raw_fd(), write, size).unwrap(), 0);
+        assert_eq!(splice(read, near_b.as_raw_fd(), 5).unwrap(), 5);
+        drop(near_b);
+        let mut got = String::new();
+        b.read_to_string(&mut got).unwrap();
+        assert_eq!(got, "hello");
+        unix::close(read);
+        unix::close(write);
+    }
+}
