@@ -288,6 +288,20 @@ fn a_refused_receive_does_not_end_lingering() {
 }
 
 #[test]
+fn an_interrupted_receive_does_not_end_lingering_and_a_failed_one_does() {
+    for (step, streams, state) in
+        [(Step::Interrupted, 1, State::Shut), (Step::Errno(libc::ECONNRESET), 0, State::Reset)]
+    {
+        let mut h = Harness::new(answer_and_close(b"bye".to_vec()));
+        let client = h.open();
+        h.feed(client, b"x");
+        h.script_recv(client, [step]);
+        h.feed(client, pattern(100));
+        assert_eq!((h.open_descriptors().streams, h.state(client)), (streams, state), "{step:?}");
+    }
+}
+
+#[test]
 fn what_arrives_while_it_lingers_is_one_receive() {
     let mut h = Harness::new(answer_and_close(b"bye".to_vec()));
     let client = h.open();
