@@ -15,6 +15,8 @@ mod file;
 mod held;
 mod kept;
 mod relay;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
 pub(crate) use exact::Exact;
 pub use exact::TooLarge;

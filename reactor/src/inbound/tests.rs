@@ -1,0 +1,44 @@
+//! What a connection owns for what it receives, and when it is given back.
+
+use std::borrow::Cow;
+
+use crate::testing::Harness;
+use crate::{Context, Handler, Input};
+
+/// Keeps what is no whole line; a line says what is done with the bytes behind it.
+struct Lines;
+
+impl Handler for Lines {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        match input.bytes() {
+            b"discard\n" => cx.discard(5),
+            b"exactly\n" => cx.receive_exact(5).unwrap(),
+            line if !line.ends_with(b"\n") => return,
+            _ => {}
+        }
+        input.take();
+    }
+
+    fn on_received(&mut self, _: &mut Context<'_>, (): &mut (), _: Cow<'_, [u8]>) {}
+}
+
+#[test]
+fn a_connection_that_waits_for_nothing_owns_nothing() {
+    let mut h = Harness::new(Lines);
+    let client = h.open();
+    let owns = |h: &mut Harness<Lines>| {
+        let (_, c) = h.reactor().core.connections.0.iter().next().expect("a connection");
+        c.extras.is_some()
+    };
+    for (first, then) in [("li", "ne\n"), ("discard\n", "12345"), ("exactly\n", "12345")] {
+        assert!(!owns(&mut h), "before {first:?}");
+        h.feed(client, first);
+        assert!(owns(&mut h), "after {first:?}");
+        h.feed(client, then);
+        assert!(!owns(&mut h), "after {first:?} and {then:?}");
+    }
+}
