@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use clap::Parser;
 use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Record, Reply, Request, Service};
+use sluicegate_reactor::fs::{Committed, CreateOptions};
 use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};
 
 mod common;
@@ -38,6 +39,9 @@ struct Options {
     /// Move files through a buffer instead of sendfile.
     #[arg(long)]
     copy: bool,
+    /// Let anybody make and replace files, with PUT.
+    #[arg(long)]
+    upload: bool,
 }
 
 /// The files, and where lines of the access log go.
@@ -49,6 +53,15 @@ pub(crate) struct Site {
 impl Service for Site {
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         self.files.serve(request, reply)
+    }
+
+    fn on_saved(
+        &mut self,
+        request: &Request<'_>,
+        saved: io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        self.files.saved(request, &saved, reply)
     }
 
     fn wants_log(&self) -> bool {
@@ -115,7 +128,8 @@ pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let listing = !options.no_listing;
         let index = options.index;
-        let serve = FilesOptions { index, listing, ..FilesOptions::default() };
+        let upload = options.upload.then(CreateOptions::default);
+        let serve = FilesOptions { index, listing, upload, ..FilesOptions::default() };
         let log = options.access_log.then(AccessLog::new);
         let files = if options.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
         let listen = Listen { limits: Limits { files, ..Limits::default() }, ..Listen::default() };

@@ -21,7 +21,7 @@ use crate::sys::{self, Fd, Kernel};
 mod new_file;
 
 pub use crate::inbound::{NotSaved, Saved};
-pub use new_file::{Committed, CreateOptions, NewFile};
+pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 
 /// Access to the file system of a reactor's kernel.
 ///

@@ -13,6 +13,7 @@ mod cache;
 mod directories;
 mod paths;
 mod sending;
+mod uploads;
 
 /// Long before the clock of the harness starts, which is in 1994.
 const OLD: i64 = 100_000_000;

@@ -1,20 +1,15 @@
 //! The handler around a service: requests found in what arrives, answers sent in order.
 
-use std::mem::MaybeUninit;
-use std::sync::Arc;
-
+use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 use crate::PER_TURN;
 
-use super::deferred::Pending;
 use super::head::{self, Scan};
-use super::limits::MAX_HEADERS;
 use super::log::Journal;
-use super::reply::{Persistence, Scratch, To};
-use super::request::Framing;
+use super::reply::Scratch;
 use super::session::{Session, Stage};
-use super::{Answered, HttpLimits, Method, Reply, Request, Service, Status, Version};
+use super::{HttpLimits, Service, Status};
 
 /// Most empty lines before a request line that are ignored (RFC 9112, section 2.2).
 const MOST_BLANK_LINES: u8 = 4;
@@ -40,9 +35,9 @@ const MOST_BLANK_LINES: u8 = 4;
 /// # }
 /// ```
 pub struct Http<S: Service> {
-    service: S,
-    limits: HttpLimits,
-    scratch: Scratch,
+    pub(super) service: S,
+    pub(super) limits: HttpLimits,
+    pub(super) scratch: Scratch,
 }
 
 impl<S: Service> Http<S> {
@@ -63,7 +58,7 @@ impl<S: Service> Http<S> {
 }
 
 /// What became of a look at the input.
-enum Step {
+pub(super) enum Step {
     /// Something was finished; there may be more.
     Again,
     /// The next thing has begun and is not all there.
@@ -88,13 +83,19 @@ impl<S: Service> Handler for Http<S> {
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
         self.scratch.begin(cx);
         self.look(cx, session, input);
-        self.scratch.flush(cx);
-        if session.last && input.is_empty() && !session.awaits_answer() {
-            cx.close();
-        }
-        if session.journal.as_ref().is_some_and(|journal| journal.awaits_sending()) {
-            cx.request_drain();
-        }
+        self.finish(cx, session, input.is_empty());
+    }
+
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        self.scratch.begin(cx);
+        self.body_saved(cx, session, saved);
+        let nothing_left = cx.unread() == 0;
+        self.finish(cx, session, nothing_left);
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session) {
@@ -110,37 +111,25 @@ impl<S: Service> Handler for Http<S> {
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        if session.awaits_answer() {
-            session.last = true;
-        } else {
-            cx.close();
+        match session.stage {
+            Stage::Deferred { .. } => session.last = true,
+            _ => cx.close(),
         }
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Session, which: Timeout) {
         match which {
             Timeout::WriteStall => cx.abort(),
-            // Its answer has a deadline of its own.
-            Timeout::Idle if session.awaits_answer() => {}
+            // What it is busy with has a deadline of its own.
+            Timeout::Idle if session.is_busy() => {}
             Timeout::Idle => cx.close(),
-            Timeout::Own if session.awaits_answer() => self.answer_late(cx, session),
-            // The rest may well be there, but was not read because the client takes no answers.
-            Timeout::Own if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
-            Timeout::Own => match session.stage {
-                Stage::Head { .. } => {
-                    self.scratch.begin(cx);
-                    self.refuse(cx, session, b"", Status::REQUEST_TIMEOUT);
-                    self.scratch.flush(cx);
-                }
-                // Its answer was sent already.
-                Stage::Body { .. } | Stage::Deferred { .. } => cx.close(),
-            },
+            Timeout::Own => self.time_out(cx, session),
         }
     }
 
     /// What was received completely has been answered by now, unless the client takes no answers.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        if cx.unread() == 0 && !session.awaits_answer() {
+        if cx.unread() == 0 && !session.is_busy() {
             // Idle, or an answer is on its way: it leaves whole.
             cx.close();
         } else {
@@ -178,6 +167,33 @@ impl<S: Service> Http<S> {
         }
     }
 
+    /// Ends a callback.
+    #[inline]
+    fn finish(&mut self, cx: &mut Context<'_>, session: &mut Session, nothing_left: bool) {
+        self.scratch.flush(cx);
+        if session.last && nothing_left && !session.is_busy() {
+            cx.close();
+        }
+        if session.journal.as_ref().is_some_and(|journal| journal.awaits_sending()) {
+            cx.request_drain();
+        }
+    }
+
+    /// The deadline of the present stage has passed.
+    fn time_out(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        match session.stage {
+            Stage::Deferred { .. } => {
+                self.refuse_late(cx, session, b"", Status::SERVICE_UNAVAILABLE);
+            }
+            Stage::Receiving(_) => self.judge_rate(cx, session),
+            // The rest may well be there, but was not read because the client takes no answers.
+            _ if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
+            Stage::Head { .. } => self.refuse_late(cx, session, b"", Status::REQUEST_TIMEOUT),
+            // Its answer was sent already.
+            Stage::Body { .. } => cx.close(),
+        }
+    }
+
     /// Looks through the input, as far as there is something to do and others need not wait.
     fn look(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) {
         for _ in 0..PER_TURN {
@@ -212,10 +228,11 @@ impl<S: Service> Http<S> {
                 if *left > 0 {
                     return Step::Incomplete;
                 }
-                if !session.awaits_answer() {
+                if let Stage::Body { .. } = session.stage {
                     session.stage = Stage::start();
                 }
             }
+            Stage::Receiving(_) => return self.step_chunks(cx, session, input),
             Stage::Head { scan, blank_lines } if input.starts_with(b"\r\n") => {
                 input.consume(2);
                 (*scan, *blank_lines) = (Scan::default(), *blank_lines + 1);
@@ -234,148 +251,5 @@ impl<S: Service> Http<S> {
             },
         }
         Step::Again
-    }
-
-    /// Answers the request of a whole head.
-    #[inline]
-    fn answer(&mut self, cx: &mut Context<'_>, session: &mut Session, head: &[u8]) {
-        let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
-        let request = match head::parse(head, slots, &self.limits) {
-            Ok(request) => request,
-            Err(status) => return self.refuse_head(cx, session, head, status),
-        };
-        session.requests = session.requests.saturating_add(1);
-        let (left, close) = self.plan(session, &request);
-        let persistence = match request.version {
-            _ if close => Persistence::Close,
-            Version::Http10 => Persistence::KeepAlive,
-            Version::Http11 => Persistence::Implied,
-        };
-        session.stage = Stage::after(left);
-        let head_only = request.method == Method::Head;
-        let reply = Reply::new(To::Current(cx), &mut self.scratch, persistence, head_only);
-        let answered = self.service.call(&request, reply);
-        let answered = match self.scratch.pending.take() {
-            Some(pending) if answered.persistence == Persistence::Deferred => {
-                if !pending.is_given_up() {
-                    return self.defer(cx, session, (head, &request), left, pending);
-                }
-                let to = To::Current(cx);
-                let reply = Reply::new(to, &mut self.scratch, persistence, head_only);
-                reply.error(Status::SERVICE_UNAVAILABLE)
-            }
-            _ => answered,
-        };
-        self.answered(cx, session, head, Some(&request), &answered);
-    }
-
-    /// Waits for an answer that was put off.
-    #[cold]
-    fn defer(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session,
-        (head, request): (&[u8], &Request<'_>),
-        left: u64,
-        pending: Arc<Pending>,
-    ) {
-        if let Some(journal) = &mut session.journal {
-            journal.note_deferred(head, request, self.scratch.clock.second());
-        }
-        session.defer(cx, left, pending, &self.limits);
-    }
-
-    /// How many bytes of body are to be skipped, and whether the connection closes.
-    fn plan(&self, session: &Session, request: &Request<'_>) -> (u64, bool) {
-        let is_last = self.limits.requests.is_some_and(|most| session.requests >= most);
-        let close = is_last || session.last || !request.keep_alive;
-        match request.framing {
-            Framing::None | Framing::Length(0) => (0, close),
-            // A client that was not told to continue may send its body or not.
-            Framing::Length(_) if request.expects_continue => (0, true),
-            Framing::Length(length) if length <= self.limits.drain => (length, close),
-            Framing::Length(_) | Framing::Chunked => (0, true),
-        }
-    }
-
-    /// Does what follows from an answer.
-    #[inline]
-    fn answered(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session,
-        head: &[u8],
-        request: Option<&Request<'_>>,
-        answered: &Answered,
-    ) {
-        if let Some(journal) = &mut session.journal {
-            let end = cx.sent() + cx.pending() + self.scratch.out.len() as u64;
-            let time = self.scratch.clock.second();
-            journal.note(head, request, answered, end, time);
-            if journal.is_full() {
-                cx.pause();
-            }
-        }
-        match answered.persistence {
-            Persistence::Close => {
-                self.scratch.flush(cx);
-                cx.close();
-            }
-            // The new handler hears itself that the reactor is stopping.
-            Persistence::Upgrade => session.last = false,
-            Persistence::Implied | Persistence::KeepAlive | Persistence::Deferred => {}
-        }
-    }
-
-    /// A head that breaks a rule, unless its only fault is a later minor version.
-    #[cold]
-    fn refuse_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session,
-        head: &[u8],
-        status: Status,
-    ) {
-        match head::later_minor_version(head) {
-            Some(digit) => {
-                let mut head = head.to_vec();
-                head[digit] = b'1';
-                self.answer(cx, session, &head);
-            }
-            None => self.refuse(cx, session, head, status),
-        }
-    }
-
-    /// Answers with an error and closes.
-    #[cold]
-    fn refuse(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session,
-        received: &[u8],
-        status: Status,
-    ) {
-        let head_only = received.starts_with(b"HEAD ");
-        let to = To::Current(cx);
-        let reply = Reply::new(to, &mut self.scratch, Persistence::Close, head_only);
-        let answered = reply.error(status);
-        self.answered(cx, session, received, None, &answered);
-    }
-
-    /// The time for an answer that was put off is over.
-    #[cold]
-    fn answer_late(&mut self, cx: &mut Context<'_>, session: &mut Session) {
-        let Stage::Deferred { pending, .. } = &session.stage else { return };
-        let head_only = pending.head_only;
-        self.scratch.begin(cx);
-        let to = To::Current(cx);
-        let reply = Reply::new(to, &mut self.scratch, Persistence::Close, head_only);
-        let Answered { status, body, .. } = reply.error(Status::SERVICE_UNAVAILABLE);
-        self.scratch.flush(cx);
-        if let Some(journal) = &mut session.journal {
-            journal.complete(status, body, cx.sent() + cx.pending());
-        }
-        cx.close();
     }
 }

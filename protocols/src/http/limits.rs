@@ -35,6 +35,9 @@ pub struct HttpLimits {
     /// close. A body that is being skipped has the same time, from its first byte as well: before
     /// that, as between requests, the reactor's idle limit applies. Default 10 s.
     pub head_timeout: Duration,
+    /// Least bytes in a second of a body that is [saved](super::Reply::save), on average over each
+    /// [`head_timeout`](HttpLimits::head_timeout); below it 408 and close. Default 500.
+    pub body_rate: u32,
     /// How long an answer may be [put off](super::Reply::defer); then 503 and close. Default 60 s.
     pub answer_timeout: Duration,
     /// Most requests on one connection: the last answer closes it. Default: any number.
@@ -50,6 +53,7 @@ impl Default for HttpLimits {
             body: 1 << 30,
             drain: 64 << 10,
             head_timeout: Duration::from_secs(10),
+            body_rate: 500,
             answer_timeout: Duration::from_secs(60),
             requests: None,
         }

@@ -123,8 +123,22 @@ impl Journal {
         Journal { peer, entries: VecDeque::new(), bytes: 0 }
     }
 
-    /// Notes an answer that ends at a position.
+    /// Notes an answer that ends at a position: to the request that was not answered yet, if there
+    /// is one, as there is never more than one and nothing is answered before it.
     pub(super) fn note(
+        &mut self,
+        head: &[u8],
+        request: Option<&Request<'_>>,
+        answered: &Answered,
+        end: u64,
+        time: u64,
+    ) {
+        if !self.complete(answered.status, answered.body, end) {
+            self.push(head, request, answered, end, time);
+        }
+    }
+
+    fn push(
         &mut self,
         head: &[u8],
         request: Option<&Request<'_>>,
@@ -147,18 +161,19 @@ impl Journal {
         self.entries.push_back(entry);
     }
 
-    /// Notes a request whose answer was put off.
-    pub(super) fn note_deferred(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
+    /// Notes a request that is not answered yet.
+    pub(super) fn note_open(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
         let persistence = Persistence::Deferred;
         let unanswered = Answered { status: Status::CLIENT_CLOSED, body: 0, persistence };
-        self.note(head, Some(request), &unanswered, u64::MAX, time);
+        self.push(head, Some(request), &unanswered, u64::MAX, time);
     }
 
-    /// Completes what was noted last with the answer that was put off.
-    pub(super) fn complete(&mut self, status: Status, body: u64, end: u64) {
-        if let Some(entry) = self.entries.back_mut().filter(|entry| entry.end == u64::MAX) {
-            (entry.status, entry.body, entry.end) = (status, body, end);
-        }
+    /// Completes a request that was not answered yet. Says whether there was one.
+    pub(super) fn complete(&mut self, status: Status, body: u64, end: u64) -> bool {
+        let open = self.entries.back_mut().filter(|entry| entry.end == u64::MAX);
+        let Some(entry) = open else { return false };
+        (entry.status, entry.body, entry.end) = (status, body, end);
+        true
     }
 
     /// Whether no more should be noted for now.

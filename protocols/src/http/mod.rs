@@ -26,19 +26,28 @@
 //! - `Date`, `Content-Length` and `Connection` are written here; an answer to HEAD loses its body
 //!   here.
 //! - CONNECT and TRACE are answered with 501: no resource of this server can support them.
-//! - The body of a request is not offered to services. A short one is skipped, a long or chunked
-//!   one closes the connection after the answer; none is ever taken for the next request.
-//! - `Expect: 100-continue` gets the final answer at once, and the connection closes if a body was
-//!   announced. `Upgrade` is ignored unless the service [takes it up](Reply::upgrade).
+//! - The body of a request goes into a file if the service [says so](Reply::save), and is never in
+//!   memory as a whole. Of the others a short one is skipped, a long or chunked one closes the
+//!   connection after the answer; none is ever taken for the next request.
+//! - `Expect: 100-continue` is answered with 100 if the body is wanted. Otherwise it gets the final
+//!   answer at once, and the connection closes if a body was announced.
+//! - `Upgrade` is ignored unless the service [takes it up](Reply::upgrade).
 //! - When the reactor stops, idle connections close at once and answers on their way leave whole.
 //!   What has arrived by then is answered, up to the quantum of a turn. Of a request that is not
 //!   all there, the rest is waited for, and its answer says `Connection: close`; so does the next
 //!   answer to a client that had not taken those before it, and what it has sent beyond that is not
 //!   answered. A connection that was [handed over](Reply::upgrade) is its new handler's to end.
 
+use std::io;
+
+use sluicegate_reactor::fs::Committed;
+
 mod adapter;
+mod body;
+mod chunks;
 mod date;
 mod deferred;
+mod exchange;
 mod fields;
 pub mod files;
 mod head;
@@ -70,6 +79,18 @@ pub trait Service: Sized + 'static {
     /// Called for one request at a time, in order; it must not block. An answer that has to wait
     /// for another thread, a timer or another connection is [put off](Reply::defer).
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered;
+
+    /// Answers a request whose body was to be [saved](Reply::save): it was, and has made a file or
+    /// replaced one, or this is why not. By default [`Reply::saved`] does that.
+    fn on_saved(
+        &mut self,
+        request: &Request<'_>,
+        saved: io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        let _ = request;
+        reply.saved(&saved)
+    }
 
     /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection.
     /// Keeping the records costs a few allocations for each request.

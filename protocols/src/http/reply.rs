@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use sluicegate_reactor::fs::NewFile;
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::Status;
@@ -26,25 +27,33 @@ pub(super) struct Scratch {
     pub(super) clock: Clock,
     /// The answer that was put off, until its connection takes it.
     pub(super) pending: Option<Arc<Pending>>,
+    /// Whether the body of the request can be asked for.
+    pub(super) has_body: bool,
+    /// What the body is to be received into, until its connection takes it.
+    pub(super) file: Option<NewFile>,
 }
 
 impl Scratch {
     pub(super) fn new() -> Scratch {
-        let (out, fields) = (Vec::with_capacity(BATCH + 2 * INLINE), Vec::with_capacity(1 << 10));
-        Scratch { out, fields, clock: Clock::new(), pending: None }
+        Scratch::with(BATCH + 2 * INLINE, Clock::new())
     }
 
     /// For a single answer at this time.
     pub(super) fn for_one(unix_time: u64) -> Scratch {
         let mut clock = Clock::new();
         clock.set(unix_time);
-        Scratch { out: Vec::new(), fields: Vec::new(), clock, pending: None }
+        Scratch::with(0, clock)
+    }
+
+    fn with(room: usize, clock: Clock) -> Scratch {
+        let (out, fields) = (Vec::with_capacity(room), Vec::with_capacity(1 << 10));
+        Scratch { out, fields, clock, pending: None, has_body: false, file: None }
     }
 
     /// Starts for a connection. What a panic in a service has left belongs to another one.
     pub(super) fn begin(&mut self, cx: &Context<'_>) {
         self.out.clear();
-        self.pending = None;
+        (self.pending, self.file) = (None, None);
         self.clock.set(cx.unix_time());
     }
 
@@ -105,6 +114,16 @@ pub(super) enum Persistence {
     Upgrade,
     /// Nothing yet: the answer was put off.
     Deferred,
+    /// Nothing yet: the answer comes when the body was received.
+    Saving,
+}
+
+impl Persistence {
+    /// Whether there is no answer yet.
+    #[inline]
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Persistence::Deferred | Persistence::Saving)
+    }
 }
 
 /// Proof that a request was answered, or that its answer was put off. Only finishing a [`Reply`]
@@ -280,7 +299,7 @@ fn write_head(
     }
     out.extend_from_slice(fields);
     match persistence {
-        Persistence::Implied | Persistence::Deferred => {}
+        Persistence::Implied | Persistence::Deferred | Persistence::Saving => {}
         Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         Persistence::Upgrade => out.extend_from_slice(b"Connection: Upgrade\r\n"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sluicegate_reactor::Context;
 
 use super::HttpLimits;
+use super::body::Incoming;
 use super::deferred::Pending;
 use super::head::Scan;
 use super::log::Journal;
@@ -32,6 +33,8 @@ pub(super) enum Stage {
     Body { left: u64 },
     /// An answer that was put off, and the rest of a body that nobody reads.
     Deferred { left: u64, pending: Arc<Pending> },
+    /// A body that is received.
+    Receiving(Box<Incoming>),
 }
 
 impl Stage {
@@ -60,9 +63,28 @@ impl Session {
         Session { stage: Stage::start(), requests: 0, timed: false, last: false, journal: None }
     }
 
-    /// Whether the answer to a request is being made elsewhere.
-    pub(super) fn awaits_answer(&self) -> bool {
-        matches!(self.stage, Stage::Deferred { .. })
+    /// Whether a request was taken up and is not answered yet: there is a deadline for that.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.stage, Stage::Deferred { .. } | Stage::Receiving(_))
+    }
+
+    /// Receives a body, whose rate is looked at from time to time.
+    #[cold]
+    pub(super) fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        incoming: Box<Incoming>,
+        limits: &HttpLimits,
+    ) {
+        self.stage = Stage::Receiving(incoming);
+        self.timed = true;
+        cx.set_deadline(Some(limits.head_timeout));
+    }
+
+    /// A body is received, or will not be.
+    pub(super) fn received(&mut self, cx: &mut Context<'_>) {
+        self.stage = Stage::start();
+        self.stop_clock(cx);
     }
 
     /// Waits for the answer, which has a deadline of its own from now on.
@@ -107,10 +129,10 @@ impl Session {
         }
     }
 
-    /// Stops it, as a stage is over; the time for an answer goes on.
+    /// Stops it, as a stage is over; the time for what a request waits for goes on.
     #[inline]
     pub(super) fn stop_clock(&mut self, cx: &mut Context<'_>) {
-        if self.timed && !self.awaits_answer() {
+        if self.timed && !self.is_busy() {
             self.timed = false;
             cx.set_deadline(None);
         }

@@ -153,6 +153,25 @@ fn temporary_name(name: &OsStr, random: u64) -> OsString {
     OsString::from_vec(temporary)
 }
 
+/// Whether a name is one that a [`NewFile`] has before it gets its own: what serves a directory in
+/// which files are made leaves such names out.
+///
+/// ```
+/// use sluicegate_reactor::fs::is_temporary;
+///
+/// assert!(is_temporary(".hello.txt.0123456789abcdef.part"));
+/// assert!(!is_temporary("hello.txt") && !is_temporary(".part"));
+/// ```
+#[must_use]
+pub fn is_temporary(name: impl AsRef<OsStr>) -> bool {
+    let name = name.as_ref().as_bytes();
+    let Some(name) = name.strip_prefix(b".").and_then(|name| name.strip_suffix(b".part")) else {
+        return false;
+    };
+    let Some((before, random)) = name.split_last_chunk::<16>() else { return false };
+    before.ends_with(b".") && random.iter().all(u8::is_ascii_hexdigit)
+}
+
 impl NewFile {
     /// How many bytes were written.
     #[must_use]

@@ -52,10 +52,8 @@ pub(super) fn evaluate<'h>(
     file: Validators<'_>,
 ) -> Outcome {
     let asked = Asked::collect(headers, file.etag);
-    match (asked.if_match, asked.if_unmodified_since) {
-        (Some(false), _) => return Outcome::PreconditionFailed,
-        (None, Some(date)) if file.modified > date => return Outcome::PreconditionFailed,
-        _ => {}
+    if asked.has_changed(file) {
+        return Outcome::PreconditionFailed;
     }
     match (asked.if_none_match, asked.if_modified_since) {
         (Some(true), _) => return Outcome::NotModified,
@@ -68,6 +66,20 @@ pub(super) fn evaluate<'h>(
         }
         _ => Outcome::Whole,
     }
+}
+
+/// Whether a file may be replaced by a PUT with these header fields.
+pub(super) fn permit_replacing<'h>(
+    headers: impl Iterator<Item = (&'h str, &'h [u8])>,
+    file: Validators<'_>,
+) -> bool {
+    let asked = Asked::collect(headers, file.etag);
+    !asked.has_changed(file) && asked.if_none_match != Some(true)
+}
+
+/// Whether a file may be made by a PUT with these header fields.
+pub(super) fn permit_new<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> bool {
+    Asked::collect(headers, "").if_match.is_none()
 }
 
 /// The header fields that matter here. Those that are lists may come in several lines; of the
@@ -84,6 +96,15 @@ struct Asked<'h> {
 }
 
 impl<'h> Asked<'h> {
+    /// Whether the file is not what the client thinks it is.
+    fn has_changed(&self, file: Validators<'_>) -> bool {
+        match (self.if_match, self.if_unmodified_since) {
+            (Some(matches), _) => !matches,
+            (None, Some(date)) => file.modified > date,
+            (None, None) => false,
+        }
+    }
+
     fn collect(headers: impl Iterator<Item = (&'h str, &'h [u8])>, etag: &str) -> Asked<'h> {
         let mut asked = Asked::default();
         for (name, value) in headers.filter(|(name, _)| is_relevant(name)) {

@@ -157,7 +157,7 @@ fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
 }
 
 /// A strong entity tag: as far as a file system can tell, the same bytes.
-fn etag(metadata: &Metadata) -> String {
+pub(super) fn etag(metadata: &Metadata) -> String {
     let Metadata { modified_seconds, modified_nanos, len, inode, .. } = metadata;
     format!("\"{modified_seconds:x}.{modified_nanos:x}-{len:x}-{inode:x}\"")
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use sluicegate_reactor::fs::{Dir, File};
+use sluicegate_reactor::fs::{Dir, File, is_temporary};
 
 /// A name that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Reads a directory that was opened at `path` beneath `root`. Left out is what could not be
-    /// fetched: links that lead nowhere or outside, what is no file, and hidden names.
+    /// fetched: links that lead nowhere or outside, what is no file, hidden names, and what is being uploaded.
     pub(super) fn read(
         root: &Dir,
         path: &[u8],
@@ -42,7 +42,7 @@ impl Listing {
         let mut full = path.to_vec();
         for entry in entries {
             let name = entry.name.into_vec();
-            if name.starts_with(b".") && !hidden {
+            if name.starts_with(b".") && (!hidden || is_temporary(OsStr::from_bytes(&name))) {
                 continue;
             }
             full.truncate(path.len());

@@ -19,6 +19,18 @@
 //!   encoded NUL and a broken escape with 400. The query means something to listings only.
 //! - Conditions and ranges are honoured; several ranges at once are answered with the whole.
 //!
+//! # Uploads
+//!
+//! With [`upload`](FilesOptions::upload) a PUT makes a file (201) or replaces one (204), in one
+//! step when all of it has arrived: until then its path has what it had, and whatever ends the
+//! upload before leaves nothing behind. Directories are not made: without the one that the file
+//! belongs into it is 409. A name that is not served cannot be put either: 403. So is what is
+//! neither file nor directory; a link is replaced, not followed. `If-Match`, `If-None-Match` and
+//! `If-Unmodified-Since` are honoured, `Content-Range` is refused with 400. A full disk is 507. How
+//! much is accepted is [`HttpLimits::body`](super::HttpLimits::body).
+//!
+//! Whoever can reach the server can fill its disk: nobody is asked who they are.
+//!
 //! # The cache
 //!
 //! Open files, their header fields and the bytes of small ones are kept. For
@@ -45,7 +57,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sluicegate_reactor::fs::{Dir, File, Fs, Metadata, is_out_of_descriptors};
+use sluicegate_reactor::fs::{
+    Committed, CreateOptions, Dir, File, Fs, Metadata, is_out_of_descriptors,
+};
 
 use super::{Answered, Method, Reply, Request, Service, Status};
 use cache::Cache;
@@ -62,8 +76,10 @@ mod listing;
 mod page;
 mod path;
 mod types;
+mod upload;
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";
+const ALLOW_PUT: &str = "GET, HEAD, OPTIONS, PUT";
 
 /// What is served, and what is kept of it.
 ///
@@ -95,6 +111,9 @@ pub struct FilesOptions {
     /// Most bytes that are kept. A file that is kept open counts as 256 KiB, so this bounds the
     /// number of descriptors too. Default 16 MiB.
     pub cache_bytes: usize,
+    /// How files are made by [PUT](self#uploads); none, and PUT is answered with 405, if this is
+    /// `None`. Default: none.
+    pub upload: Option<CreateOptions>,
 }
 
 impl Default for FilesOptions {
@@ -108,6 +127,7 @@ impl Default for FilesOptions {
             small_body: 64 << 10,
             cache_files: 1024,
             cache_bytes: 16 << 20,
+            upload: None,
         }
     }
 }
@@ -147,10 +167,21 @@ impl Files {
     pub fn serve(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         match request.method() {
             Method::Get | Method::Head => self.get(request, reply),
-            Method::Options => reply.status(Status::NO_CONTENT).header("Allow", ALLOW).send(""),
+            Method::Options => {
+                reply.status(Status::NO_CONTENT).header("Allow", self.allow()).send("")
+            }
+            Method::Put => match self.options.upload {
+                Some(options) => self.put(request, reply, &options),
+                None => reply.header("Allow", ALLOW).error(Status::METHOD_NOT_ALLOWED),
+            },
             Method::Other(_) => reply.error(Status::NOT_IMPLEMENTED),
-            _ => reply.header("Allow", ALLOW).error(Status::METHOD_NOT_ALLOWED),
+            _ => reply.header("Allow", self.allow()).error(Status::METHOD_NOT_ALLOWED),
         }
+    }
+
+    /// What `Allow` says.
+    fn allow(&self) -> &'static str {
+        if self.options.upload.is_some() { ALLOW_PUT } else { ALLOW }
     }
 
     fn get(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
@@ -333,5 +364,14 @@ impl Files {
 impl Service for Files {
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         self.serve(request, reply)
+    }
+
+    fn on_saved(
+        &mut self,
+        request: &Request<'_>,
+        saved: io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        self.saved(request, &saved, reply)
     }
 }

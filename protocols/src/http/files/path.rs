@@ -3,6 +3,11 @@
 //! What is decoded here cannot name anything outside, but that is tidiness: what keeps a request
 //! beneath the root is how [`Dir`](sluicegate_reactor::fs::Dir) opens.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use sluicegate_reactor::fs::is_temporary;
+
 /// Why a path names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -19,7 +24,7 @@ pub(super) enum Refused {
 ///
 /// Segments `.` and `..` are refused: clients resolve them before they ask (RFC 3986, 5.2.4). So is
 /// `%2F`, as no name contains a slash, and a name that begins with a dot unless `hidden` are
-/// served, except for `/.well-known` (RFC 8615).
+/// served, except for `/.well-known` (RFC 8615). What is being uploaded has no name yet.
 pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(), Refused> {
     decoded.clear();
     for segment in raw.as_bytes().split(|byte| *byte == b'/').filter(|s| !s.is_empty()) {
@@ -44,7 +49,7 @@ fn is_served(name: &[u8], first: bool, hidden: bool) -> bool {
     match name {
         b"." | b".." => false,
         b".well-known" if first => true,
-        _ => hidden,
+        _ => hidden && !is_temporary(OsStr::from_bytes(name)),
     }
 }
 

@@ -1,0 +1,301 @@
+//! The chunked transfer coding (RFC 9112, section 7.1): what stands between the bytes of a body.
+
+use memchr::memchr;
+
+use super::fields::is_token;
+use super::{HttpLimits, Status};
+
+/// Longest line between chunks, and in the trailer section.
+const MOST_LINE: usize = 4 << 10;
+
+/// What comes between the chunks of a body may be so long as this and [`PER_BYTE`] times the body:
+/// enough for chunks of one byte, not for an extension at each.
+const OVERHEAD: u64 = 16 << 10;
+const PER_BYTE: u64 = 8;
+
+/// How far a chunked body has come.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    next: Next,
+    /// Bytes of the body in the chunks so far.
+    body: u64,
+    /// Bytes between them.
+    overhead: u64,
+    /// Bytes of the trailer section.
+    trailers: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Next {
+    #[default]
+    Size,
+    EndOfData,
+    Trailers,
+}
+
+/// What comes next in a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chunk {
+    /// More of what stands between chunks, which is not all there.
+    Incomplete,
+    /// So many bytes of the body.
+    Data(u64),
+    /// Nothing: the body and its trailers are over.
+    End,
+}
+
+impl Chunks {
+    /// Takes from the input what stands in front of the next bytes of the body.
+    pub(super) fn next(&mut self, input: &mut &[u8], limits: &HttpLimits) -> Result<Chunk, Status> {
+        loop {
+            match self.next {
+                Next::EndOfData => {
+                    let there = input.len().min(2);
+                    if !b"\r\n".starts_with(&input[..there]) {
+                        return Err(Status::BAD_REQUEST);
+                    }
+                    if there < 2 {
+                        return Ok(Chunk::Incomplete);
+                    }
+                    *input = &input[2..];
+                    self.next = Next::Size;
+                }
+                Next::Size => {
+                    let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
+                    let size = size(line).ok_or(Status::BAD_REQUEST)?;
+                    self.overhead += line.len() as u64 + 4;
+                    self.body = self.body.saturating_add(size);
+                    if self.body > limits.body {
+                        return Err(Status::CONTENT_TOO_LARGE);
+                    }
+                    if self.overhead > OVERHEAD + PER_BYTE * self.body {
+                        return Err(Status::BAD_REQUEST);
+                    }
+                    if size > 0 {
+                        self.next = Next::EndOfData;
+                        return Ok(Chunk::Data(size));
+                    }
+                    self.next = Next::Trailers;
+                }
+                Next::Trailers => {
+                    let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
+                    if line.is_empty() {
+                        return Ok(Chunk::End);
+                    }
+                    self.trailers += line.len() + 2;
+                    if self.trailers > limits.head {
+                        return Err(Status::HEADER_FIELDS_TOO_LARGE);
+                    }
+                    if !is_field(line) {
+                        return Err(Status::BAD_REQUEST);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A line without its CRLF, if it is all there.
+fn take_line<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Status> {
+    let bytes = *input;
+    let Some(end) = memchr(b'\n', &bytes[..bytes.len().min(MOST_LINE)]) else {
+        let too_long = bytes.len() >= MOST_LINE;
+        return if too_long { Err(Status::BAD_REQUEST) } else { Ok(None) };
+    };
+    match bytes[..end].split_last() {
+        Some((b'\r', line)) if !line.iter().any(|byte| is_control(*byte)) => {
+            *input = &bytes[end + 1..];
+            Ok(Some(line))
+        }
+        _ => Err(Status::BAD_REQUEST),
+    }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte < b' ' && byte != b'\t' || byte == 0x7f
+}
+
+/// The size of a chunk, without its extensions.
+fn size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
+    let (digits, rest) = line.split_at(digits);
+    let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    let extension = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    (rest.is_empty() || extension == Some(&b';')).then_some(size)
+}
+
+/// Whether a line of the trailer section is a field.
+fn is_field(line: &[u8]) -> bool {
+    memchr(b':', line).is_some_and(|at| is_token(&line[..at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body and what follows it.
+    type Decoded = Result<(Vec<u8>, Vec<u8>), u16>;
+
+    /// Takes a body apart that arrives in pieces of so many bytes; `None` if it does not end.
+    fn decode(bytes: &[u8], piece: usize, limits: &HttpLimits) -> Option<Decoded> {
+        let (mut chunks, mut body, mut left) = (Chunks::default(), Vec::new(), 0);
+        let mut waiting = Vec::new();
+        let mut pieces = bytes.chunks(piece);
+        loop {
+            let mut input = &waiting[..];
+            if left > 0 {
+                let count = left.min(input.len());
+                body.extend_from_slice(&input[..count]);
+                input = &input[count..];
+                left -= count;
+            }
+            if left == 0 {
+                match chunks.next(&mut input, limits) {
+                    Ok(Chunk::Incomplete) => {}
+                    Ok(Chunk::Data(size)) => left = size as usize,
+                    Ok(Chunk::End) => {
+                        let rest = [input, &pieces.collect::<Vec<_>>().concat()].concat();
+                        return Some(Ok((body, rest)));
+                    }
+                    Err(status) => return Some(Err(status.code())),
+                }
+            }
+            let rest = input.to_vec();
+            if left == 0 || rest.is_empty() {
+                match pieces.next() {
+                    Some(piece) => waiting = [&rest, piece].concat(),
+                    None => return None,
+                }
+            } else {
+                waiting = rest;
+            }
+        }
+    }
+
+    /// The same in pieces of all sizes.
+    fn decoded(text: &str, limits: &HttpLimits) -> Option<Decoded> {
+        let whole = decode(text.as_bytes(), text.len().max(1), limits);
+        for piece in 1..text.len().min(100) {
+            assert_eq!(decode(text.as_bytes(), piece, limits), whole, "{text:?} by {piece}");
+        }
+        whole
+    }
+
+    /// What a text is decoded to.
+    type Row<'a> = (&'a str, Option<Result<(&'a str, &'a str), u16>>);
+
+    fn check(rows: &[Row<'_>]) {
+        for (text, expected) in rows {
+            let expected = expected.map(|result| {
+                result.map(|(body, rest)| (body.as_bytes().to_vec(), rest.as_bytes().to_vec()))
+            });
+            assert_eq!(decoded(text, &HttpLimits::default()), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn row_5_chunks_are_joined_and_what_follows_is_left() {
+        check(&[
+            ("0\r\n\r\n", Some(Ok(("", "")))),
+            ("5\r\nhello\r\n0\r\n\r\nGET", Some(Ok(("hello", "GET")))),
+            ("5\r\nhello\r\n1\r\n!\r\n00\r\n\r\n\r\n", Some(Ok(("hello!", "\r\n")))),
+            ("A\r\n0123456789\r\n0\r\n\r\n", Some(Ok(("0123456789", "")))),
+            ("a\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n", Some(Ok(("\r\n\r\n\r\n\r\n\r\n", "")))),
+            ("000000000000000000000005\r\nhello\r\n0\r\n\r\n", Some(Ok(("hello", "")))),
+            ("5\r\nhello\r\n0\r\n", None),
+            ("5\r\nhel", None),
+            ("", None),
+        ]);
+    }
+
+    #[test]
+    fn row_5_a_size_is_hexadecimal_digits_and_nothing_else() {
+        for size in [
+            "",
+            "g",
+            "0x5",
+            "+5",
+            "-5",
+            "5_0",
+            " 5",
+            "5 ",
+            "5 5",
+            "5.",
+            "\u{665}",
+            "5\u{b}",
+            "10000000000000000",
+            ";a",
+            "5,",
+        ] {
+            check(&[(&format!("{size}\r\nhello\r\n0\r\n\r\n"), Some(Err(400)))]);
+        }
+    }
+
+    #[test]
+    fn row_5_lines_and_data_end_with_exactly_crlf() {
+        for text in [
+            "5\nhello\r\n0\r\n\r\n",
+            "5\rhello\r\n0\r\n\r\n",
+            "5\r\r\nhello\r\n0\r\n\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "5\r\nhelloXX0\r\n\r\n",
+            "5\r\nhello\rX0\r\n\r\n",
+            "5\r\nhello0\r\n\r\n",
+            "5\r\nhello!\r\n0\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+        ] {
+            check(&[(text, Some(Err(400)))]);
+        }
+    }
+
+    #[test]
+    fn row_6_extensions_are_ignored_within_reason() {
+        check(&[
+            ("5;a=b;c=\"d;e\"\r\nhello\r\n0;f\r\n\r\n", Some(Ok(("hello", "")))),
+            ("5 ; a\r\nhello\r\n0\t;\r\n\r\n", Some(Ok(("hello", "")))),
+            ("5;a\0\r\nhello\r\n0\r\n\r\n", Some(Err(400))),
+            ("5;a=\"\r\"\r\nhello\r\n0\r\n\r\n", Some(Err(400))),
+            ("5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", Some(Err(400))),
+        ]);
+        let long = |bytes: usize| format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(bytes));
+        let limits = HttpLimits::default();
+        assert!(matches!(decoded(&long(MOST_LINE - 10), &limits), Some(Ok(_))));
+        assert_eq!(decoded(&long(MOST_LINE), &limits), Some(Err(400)));
+        let many = format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(20) + "0\r\n\r\n";
+        assert_eq!(decoded(&many, &limits), Some(Err(400)));
+    }
+
+    #[test]
+    fn row_5_chunks_of_one_byte_are_fine_in_any_number() {
+        let text = "1\r\nx\r\n".repeat(10_000) + "0\r\n\r\n";
+        let (body, _) = decode(text.as_bytes(), 4096, &HttpLimits::default()).unwrap().unwrap();
+        assert_eq!(body.len(), 10_000);
+    }
+
+    #[test]
+    fn row_7_trailers_are_checked_and_dropped() {
+        check(&[
+            ("0\r\nA: b\r\nContent-Length: 5\r\n\r\nGET", Some(Ok(("", "GET")))),
+            ("0\r\nA : b\r\n\r\n", Some(Err(400))),
+            ("0\r\n A: b\r\n\r\n", Some(Err(400))),
+            ("0\r\n: b\r\n\r\n", Some(Err(400))),
+            ("0\r\nA\r\n\r\n", Some(Err(400))),
+            ("0\r\nA: \0\r\n\r\n", Some(Err(400))),
+        ]);
+        let many = |lines: usize| format!("0\r\n{}\r\n", "A: b\r\n".repeat(lines));
+        let limits = HttpLimits { head: 60, ..HttpLimits::default() };
+        assert!(matches!(decoded(&many(10), &limits), Some(Ok(_))));
+        assert_eq!(decoded(&many(11), &limits), Some(Err(431)));
+    }
+
+    #[test]
+    fn row_16_a_chunked_body_over_the_cap_is_too_large_as_soon_as_it_says_so() {
+        let limits = HttpLimits { body: 6, ..HttpLimits::default() };
+        assert!(matches!(decoded("5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", &limits), Some(Ok(_))));
+        assert_eq!(decoded("5\r\nhello\r\n2\r\n", &limits), Some(Err(413)));
+        assert_eq!(decoded("ffffffffffffffff\r\n", &limits), Some(Err(413)));
+        let twice = "1\r\nx\r\nffffffffffffffff\r\n";
+        assert_eq!(decoded(twice, &HttpLimits::default()), Some(Err(413)));
+    }
+}

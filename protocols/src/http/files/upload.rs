@@ -1,0 +1,90 @@
+//! Files that are put: RFC 9110, section 9.3.4.
+
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+
+use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, is_out_of_descriptors};
+
+use super::conditions::{self, Validators};
+use super::entry::etag;
+use super::path::{self, Refused};
+use super::{ALLOW, Files};
+use crate::http::{Answered, Reply, Request, Status};
+
+impl Files {
+    /// Answers a PUT, or begins to receive its body.
+    pub(super) fn put(
+        &mut self,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+        options: &CreateOptions,
+    ) -> Answered {
+        // A part of a file put in the place of the whole would destroy it (section 14.5).
+        if request.header("Content-Range").is_some() {
+            return reply.error(Status::BAD_REQUEST);
+        }
+        match path::decode(request.path(), self.options.hidden, &mut self.path) {
+            Ok(()) => {}
+            Err(Refused::Malformed) => return reply.error(Status::BAD_REQUEST),
+            Err(Refused::Absent) => return reply.error(Status::FORBIDDEN),
+        }
+        let is_directory = self.path.is_empty() || self.path.ends_with(b"/");
+        let name = OsStr::from_bytes(&self.path);
+        let there = match self.root.metadata(name) {
+            _ if is_directory => return not_for_directories(reply),
+            Ok(metadata) if metadata.is_dir() => return not_for_directories(reply),
+            Ok(metadata) if metadata.is_file() => Some(metadata),
+            Ok(_) => return reply.error(Status::FORBIDDEN),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return reply.saved(&Err(error)),
+        };
+        if !is_permitted(request, there) {
+            return reply.error(Status::PRECONDITION_FAILED);
+        }
+        let created = match self.root.create(name, options) {
+            Err(error) if is_out_of_descriptors(&error) => {
+                self.cache.clear();
+                self.root.create(name, options)
+            }
+            created => created,
+        };
+        match created {
+            Ok(file) => reply.save(file),
+            Err(error) => reply.saved(&Err(error)),
+        }
+    }
+
+    /// Answers a PUT whose body was received: what a service does in
+    /// [`on_saved`](crate::http::Service::on_saved) that has left the request to
+    /// [`serve`](Files::serve).
+    pub fn saved(
+        &mut self,
+        request: &Request<'_>,
+        saved: &io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        if path::decode(request.path(), self.options.hidden, &mut self.path).is_ok() {
+            self.cache.remove(&self.path);
+            let name = self.path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+            let (directory, name) = self.path.split_at(name);
+            if self.options.index.iter().any(|index| index.as_bytes() == name) {
+                self.cache.remove(directory);
+            }
+        }
+        reply.saved(saved)
+    }
+}
+
+fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
+    reply.header("Allow", ALLOW).error(Status::METHOD_NOT_ALLOWED)
+}
+
+/// Whether the conditions of a request hold for what has the name now.
+fn is_permitted(request: &Request<'_>, there: Option<Metadata>) -> bool {
+    let Some(metadata) = there else { return conditions::permit_new(request.headers()) };
+    let modified = u64::try_from(metadata.modified_seconds).unwrap_or(0);
+    let etag = etag(&metadata);
+    let file = Validators { etag: &etag, modified, len: metadata.len };
+    conditions::permit_replacing(request.headers(), file)
+}
