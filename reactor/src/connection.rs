@@ -212,7 +212,8 @@ impl Connection {
 
     /// Whether a send makes sense now.
     pub(crate) fn can_send(&self) -> bool {
-        self.ready.any(Ready::WRITE) && self.outbound.is_some()
+        let ready = self.ready.any(Ready::WRITE);
+        ready && self.outbound.as_ref().is_some_and(|queue| !queue.waits_for_disk)
     }
 
     /// Whether `on_drain` is due: a full queue has fallen, or an empty one was waited for.

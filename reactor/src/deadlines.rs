@@ -65,15 +65,17 @@ impl Core {
         let limits = self.limits(c.group);
         let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
         let own = (c.deadline != 0).then_some((c.deadline, Timeout::Own));
+        // A disk of ours is nothing that a peer could be blamed for.
+        let waits_for_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
         let stall = c.outbound.as_ref().filter(|_| c.phase != Phase::Connecting);
-        let stall = stall.zip(limits.write_stall);
+        let stall = stall.zip(limits.write_stall).filter(|_| !waits_for_disk);
         let stall = stall.map(|(queue, time)| (after(queue.progress, time), Timeout::WriteStall));
         let idle = match c.phase {
             Phase::Connecting => Some(c.active),
             Phase::Open | Phase::Closing => limits.idle.map(|time| after(c.active, time)),
             _ => None,
         };
-        let idle = idle.map(|due| (due, Timeout::Idle));
+        let idle = idle.filter(|_| !waits_for_disk).map(|due| (due, Timeout::Idle));
         let by_distance = |&(tick, _): &(u32, Timeout)| tick.wrapping_sub(self.tick) as i32;
         [own, stall, idle].into_iter().flatten().min_by_key(by_distance)
     }

@@ -7,8 +7,10 @@
 //!
 //! A [`NewFile`] is one that comes to be: it gets its name when it is whole, or goes away.
 //!
-//! Opening, reading, listing, creating and committing may block on a slow disk.
+//! Opening, reading, listing, creating and committing may block on a slow disk. Sending a region
+//! does not: see [`outbound`](crate::outbound).
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
@@ -105,7 +107,25 @@ pub struct File(Rc<Open>);
 struct Open {
     kernel: Kernel,
     fd: Fd,
+    disk: Cell<Disk>,
 }
+
+/// What is known of where a file's bytes are.
+#[derive(Clone, Copy, Default)]
+enum Disk {
+    /// The kernel says it if it is asked, or nobody has asked.
+    #[default]
+    Told,
+    /// In memory, all of them: the file system has no disk.
+    None,
+    /// The kernel does not say it. A worker has read what is between two offsets, beginning at a
+    /// time of the monotonic clock.
+    Hidden { from: u64, to: u64, since: u64 },
+}
+
+/// For how many nanoseconds what was read is taken to be in memory where the kernel does not say
+/// it: 10 s.
+const STAYS: u64 = 10_000_000_000;
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -115,11 +135,77 @@ impl Drop for Open {
 
 impl File {
     fn new(kernel: Kernel, fd: Fd) -> File {
-        File(Rc::new(Open { kernel, fd }))
+        File(Rc::new(Open { kernel, fd, disk: Cell::default() }))
     }
 
     pub(crate) fn fd(&self) -> Fd {
         self.0.fd
+    }
+
+    /// Whether it is the same open file.
+    pub(crate) fn is(&self, other: &File) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether all of it is known to be in memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.0.disk.get(), Disk::None)
+    }
+
+    /// Whether the kernel is known not to say what of it is in memory.
+    pub(crate) fn is_hidden(&self) -> bool {
+        matches!(self.0.disk.get(), Disk::Hidden { .. })
+    }
+
+    /// Finds out, if the kernel does not say what of a file is in memory, whether all of it is.
+    pub(crate) fn find_out(&self) -> bool {
+        if let Disk::Told = self.0.disk.get() {
+            let in_memory = self.0.kernel.is_in_memory(self.0.fd).unwrap_or(false);
+            let hidden = Disk::Hidden { from: 0, to: 0, since: 0 };
+            self.0.disk.set(if in_memory { Disk::None } else { hidden });
+        }
+        self.is_in_memory()
+    }
+
+    /// Notes that a worker has read a part of it.
+    pub(crate) fn note_warmed(&self, offset: u64, bytes: u64) {
+        let Disk::Hidden { from, to, since } = self.0.disk.get() else { return };
+        let (end, now) = (offset.saturating_add(bytes), self.0.kernel.monotonic());
+        let joins = now - since < STAYS && offset <= to && end >= from;
+        self.0.disk.set(if joins {
+            Disk::Hidden { from: from.min(offset), to: to.max(end), since }
+        } else {
+            Disk::Hidden { from: offset, to: end, since: now }
+        });
+    }
+
+    /// Whether a worker has read a part of it so lately that it must still be in memory.
+    pub(crate) fn was_warmed(&self, offset: u64, bytes: u64) -> bool {
+        let Disk::Hidden { from, to, since } = self.0.disk.get() else { return false };
+        from <= offset
+            && offset.saturating_add(bytes) <= to
+            && self.0.kernel.monotonic() - since < STAYS
+    }
+
+    /// Reads at an offset what is in memory: as [`read_at`](File::read_at), without waiting for a
+    /// disk. Where the system has no way to do that it is the same.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the first byte is not in memory, or may not be: some file systems do not say
+    /// it ([`ColdFiles`](crate::ColdFiles)). There, what was [sent](File::region) moments ago is.
+    pub fn read_resident(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let Open { kernel, fd, .. } = &*self.0;
+        if sys::HAS_NOWAIT && !buffer.is_empty() {
+            match kernel.read_nowait(*fd, buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    if !self.find_out() && !self.was_warmed(offset, buffer.len() as u64) {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                }
+                result => return result,
+            }
+        }
+        self.read_at(buffer, offset)
     }
 
     /// What is known of the file now.

@@ -25,7 +25,6 @@ impl Jobs {
 impl Core {
     /// Does a job without waiting for it, and `then` what follows from its result. Where there are
     /// no workers, or they have too much to do, both happen before this returns.
-    #[expect(dead_code, reason = "used by what comes next")]
     pub(crate) fn run_job<T: Send + 'static>(
         &mut self,
         job: impl FnOnce(&Kernel) -> T + Send + 'static,

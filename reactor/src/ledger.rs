@@ -132,6 +132,14 @@ pub struct Ledger {
     /// Fallback: jobs for disks that the reactor did itself, as the workers had too much to do or
     /// there were none.
     pub inline_jobs: u64,
+    /// Looks whether a region is in memory, besides its reads.
+    pub probes: u64,
+    /// Times that a worker read what a region had not in memory, and its queue waited for that.
+    pub cold_reads: u64,
+    /// Those of them for which the file system did not say what is in memory.
+    pub cold_untold: u64,
+    /// Fallback: times that it was read in place, as there was no descriptor for a worker.
+    pub cold_waits: u64,
     /// Sends of which the kernel took a part.
     pub short_writes: u64,
     /// Sends refused because no room was left.

@@ -90,7 +90,7 @@ pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mail
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
 pub use crate::inbound::TooLarge;
 pub use crate::ledger::{GroupId, Ledger};
-pub use crate::limits::{FileTransfer, Limits};
+pub use crate::limits::{ColdFiles, FileTransfer, Limits};
 pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
 pub use crate::reactor::Reactor;

@@ -44,6 +44,11 @@ pub struct Limits {
     pub long_file_chunk: usize,
     /// How file regions are moved.
     pub files: FileTransfer,
+    /// What is done about regions that are not in memory.
+    pub cold_files: ColdFiles,
+    /// How much of a region is looked at, and brought to memory if need be, at a time. The look
+    /// costs two calls for the first of them and one for each that follows, of 0.2 us.
+    pub warm_window: usize,
     /// A [relay](crate::Context::relay_to) that has received this many bytes in large pieces, one
     /// after the other, goes over to `splice(2)` through a pipe, where the system has that, until
     /// the pieces become small. 0 begins so, `usize::MAX` never does. Messages cost a quarter more
@@ -101,6 +106,8 @@ impl Default for Limits {
             long_file: 8 << 20,
             long_file_chunk: 1 << 20,
             files: FileTransfer::Sendfile,
+            cold_files: ColdFiles::Warm,
+            warm_window: 1 << 20,
             splice_after: 256 << 10,
             receive_quantum: 256 << 10,
             send_quantum: 1 << 20,
@@ -148,4 +155,20 @@ pub enum FileTransfer {
     Sendfile,
     /// Through one buffer of the reactor: what a system without sendfile does.
     Copy,
+}
+
+/// What is done about regions of files that are not in memory: see
+/// [`outbound`](crate::outbound#cold-files).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ColdFiles {
+    /// A worker reads them. Where the file system does not say what is in memory (FUSE, and
+    /// overlayfs, which containers live on; not ext4, XFS and Btrfs) it reads whatever no worker
+    /// has read through the same open file in the last 10 s.
+    #[default]
+    Warm,
+    /// A worker reads them where the file system says what is in memory. Elsewhere the reactor
+    /// waits for what is not: right for an overlay whose files are in memory.
+    WarmIfTold,
+    /// The reactor waits, and nobody looks.
+    Wait,
 }

@@ -11,20 +11,20 @@ use crate::connecting::Connecting;
 use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
-use crate::handler::{ConnId, Reason, Sent};
+use crate::handler::{ConnId, Reason};
 use crate::inbound::Extras;
 use crate::jobs::Jobs;
 use crate::ledger::Ledger;
-use crate::limits::{Limits, Quantum};
+use crate::limits::Limits;
 use crate::listener::Group;
-use crate::outbound::{Flushed, Outgoing, Pool, Queue, Wire};
-use crate::sys::{Fd, Kernel, More, NO_FD, Ready, Selector};
+use crate::outbound::{Cold, Pool, Queue};
+use crate::sys::{Fd, Kernel, NO_FD, Ready, Selector};
 use crate::timer::{Link, Links, Wheel};
 use crate::timers::Timers;
 
 /// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
 /// connections with something to send, or with input left, at one time.
-const SPARES: usize = 256;
+pub(crate) const SPARES: usize = 256;
 
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
@@ -34,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) connecting: Connecting,
     /// Who waits for disks; nobody if no files are used.
     pub(crate) jobs: Option<Jobs>,
+    pub(crate) cold: Cold,
     pub(crate) wheel: Wheel,
     pub(crate) timers: Timers,
     /// Monotonic nanoseconds, read once a turn.
@@ -51,7 +52,7 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     pub(crate) scratch: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
-    spare_queues: Vec<Box<Queue>>,
+    pub(crate) spare_queues: Vec<Box<Queue>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     spare_extras: Vec<Box<Extras>>,
     next_generation: u32,
@@ -82,6 +83,7 @@ impl Core {
             groups: Vec::new(),
             connecting: Connecting::default(),
             jobs: None,
+            cold: Cold::default(),
             wheel: Wheel::new(tick),
             timers: Timers::new(tick),
             now,
@@ -184,155 +186,6 @@ impl Core {
                 self.list(index);
             }
             _ => self.ledger.stale_events += 1,
-        }
-    }
-
-    pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
-        if c.phase > Phase::Open || c.flags.has(Flags::SHUTDOWN) {
-            return Sent::Gone;
-        }
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        ledger.queued += what.len();
-        let what = match what {
-            Outgoing::Slice(slice)
-                if c.outbound.is_none()
-                    && c.is_open()
-                    && c.ready.any(Ready::WRITE)
-                    && (slice.len() > limits.write_through
-                        || slice.len() > limits.write_first && !c.flags.has(Flags::WROTE)) =>
-            {
-                c.flags.set(Flags::WROTE);
-                match self.write_through(index, slice) {
-                    Ok([]) => return Sent::Accepted,
-                    Ok(rest) => Outgoing::Slice(rest),
-                    Err(rest) => {
-                        if let Some(ledger) = self.ledger_of(index) {
-                            ledger.dropped += rest as u64;
-                        }
-                        return Sent::Gone;
-                    }
-                }
-            }
-            what if what.is_empty() => return Sent::Accepted,
-            what => what,
-        };
-        self.enqueue(index, what)
-    }
-
-    fn enqueue(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
-        self.append(index, |queue, limits, pool| queue.push(what, limits, pool));
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        let full = c.outbound.as_ref().is_some_and(|queue| queue.is_full(limits));
-        if full {
-            ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
-            c.flags.set(Flags::FULL);
-        }
-        if full { Sent::Full } else { Sent::Accepted }
-    }
-
-    /// Adds to the queue, which is there from now on. `push` says how many bytes it has copied.
-    pub(crate) fn append(
-        &mut self,
-        index: u32,
-        push: impl FnOnce(&mut Queue, &Limits, &mut Pool) -> usize,
-    ) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        let queue = c.outbound.get_or_insert_with(|| {
-            let mut queue = self.spare_queues.pop().unwrap_or_default();
-            queue.progress = self.tick;
-            queue
-        });
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        ledger.joined += push(queue, limits, &mut self.pool) as u64;
-        let blocked = !c.ready.any(Ready::WRITE);
-        self.list(index);
-        if blocked {
-            // No flush will find out: the time that a write may stall begins here.
-            self.arm(index);
-        }
-    }
-
-    /// Sends a long slice with nothing before it. Returns what the socket refused, or, if the
-    /// connection has failed, how many bytes were lost.
-    pub(crate) fn write_through<'a>(
-        &mut self,
-        index: u32,
-        mut slice: &'a [u8],
-    ) -> Result<&'a [u8], usize> {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
-        let ledger = &mut self.groups[c.group as usize].ledger;
-        while !slice.is_empty() {
-            ledger.send_calls += 1;
-            match self.kernel.send(c.socket, slice, More::No) {
-                Ok(count) => {
-                    slice = &slice[count..];
-                    c.sent += count as u64;
-                    c.active = self.tick;
-                    ledger.sent += count as u64;
-                    ledger.write_through += count as u64;
-                    ledger.short_writes += u64::from(!slice.is_empty());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ledger.send_would_block += 1;
-                    c.ready = c.ready.without(Ready::WRITE);
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let lost = slice.len();
-                    self.fail_with(index, &error);
-                    return Err(lost);
-                }
-            }
-        }
-        Ok(slice)
-    }
-
-    /// Sends what is queued, within the quantum. What follows from an empty queue is noted as owed.
-    pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        // What an abort or a failure leaves in the queue is dropped, not sent.
-        let may_send = c.ready.any(Ready::WRITE) && c.is_flushed();
-        let Some(queue) = c.outbound.as_mut().filter(|_| may_send) else { return };
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        let before = c.sent;
-        let flushed = Wire {
-            kernel: &self.kernel,
-            socket: c.socket,
-            limits,
-            pool: &mut self.pool,
-            scratch: &mut self.scratch,
-            ledger,
-        }
-        .flush(queue, &mut c.sent, quantum);
-        let feeds = c.sent > before && c.extras.is_some();
-        if c.sent > before {
-            (c.active, queue.progress) = (self.tick, self.tick);
-        }
-        if queue.is_low(limits) && c.flags.take(Flags::FULL) {
-            c.flags.set(Flags::OWES_DRAIN);
-            c.flags.set(Flags::OWES_KEPT);
-        }
-        match flushed {
-            Flushed::Budget => {}
-            Flushed::Empty => {
-                let queue = c.outbound.take();
-                self.spare_queues.extend(queue.filter(|_| self.spare_queues.len() < SPARES));
-            }
-            Flushed::Blocked => {
-                c.ready = c.ready.without(Ready::WRITE);
-                self.arm(index);
-            }
-            Flushed::Truncated => {
-                log::warn!("a file ended before the region of it that was being sent");
-                self.fail(index, Reason::Truncated);
-            }
-            Flushed::Failed(error) => self.fail_with(index, &error),
-        }
-        if feeds {
-            self.passed_on(index);
         }
     }
 

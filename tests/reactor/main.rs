@@ -6,6 +6,8 @@ mod backpressure;
 mod caps;
 mod chaos;
 mod closing;
+#[cfg(target_os = "linux")]
+mod cold_files;
 mod connecting;
 mod connecting_chaos;
 mod deadlines;

@@ -17,7 +17,7 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::context::{Context, Peer};
 use crate::handler::{ConnId, Reason};
 use crate::limits::{Limits, Quantum};
-use crate::outbound::Chunk;
+use crate::outbound::{Chunk, Placement};
 use crate::reactor::Reactor;
 use crate::state::Core;
 use crate::sys::{self, Ready};
@@ -267,7 +267,7 @@ impl Core {
             ledger.queued += count as u64;
             ledger.relayed += count as u64;
         }
-        self.append(to, |queue, _, _| {
+        self.append(to, |queue, _| {
             queue.push_pipe(pipe, count);
             0
         });
@@ -320,11 +320,11 @@ impl Core {
             0 => self.pool.give(chunk),
             1..=SMALL => {
                 let few = chunk.bytes().into();
-                self.append(to, |queue, limits, pool| queue.push(few, limits, pool));
+                self.append(to, |queue, pool| queue.push(few, Placement::Join, pool));
                 self.pool.give(chunk);
             }
             _ => {
-                self.append(to, |queue, _, _| {
+                self.append(to, |queue, _| {
                     queue.push_chunk(chunk);
                     0
                 });

@@ -1,8 +1,9 @@
 //! What a connection has yet to send, and the cheapest way to send it.
 //!
-//! The queue is a list of segments of three kinds: bytes joined in a buffer of its own,
-//! shared bytes that are referenced, and regions of files. [`plan`] looks at its front and says
-//! what to do, as a pure function of sizes and [`Limits`](crate::Limits); the wire does it.
+//! The queue is a list of segments of four kinds: bytes joined in a buffer of its own, shared bytes
+//! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what becomes of
+//! something to send, [`plan`] looks at the front of the queue and says what to do; both are pure
+//! functions of sizes and [`Limits`](crate::Limits). [`explain`] says why. The wire does it.
 //!
 //! | what is sent | how it leaves |
 //! |---|---|
@@ -11,10 +12,26 @@
 //! | shared, longer than `join` | referenced, gathered with its neighbours in one `sendmsg` |
 //! | a region up to `small_file` | read beside what precedes it, one `sendmsg` |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
+//! | a region that is not in memory | the same, after a worker has read it |
+//! | the bulk of a relay | `splice` out of a pipe |
 //!
 //! Files are never mapped into memory: one that is truncated meanwhile would end the process with
-//! `SIGBUS`. Reading and sending a file can block on a disk when its pages are not in memory, in
-//! spite of `O_NONBLOCK`; a server of files that do not fit there should know that.
+//! `SIGBUS`.
+//!
+//! # Cold files
+//!
+//! Reading and sending a file waits for the disk if its pages are not in memory, in spite of
+//! `O_NONBLOCK`, and with it would wait every connection of the reactor. So a region that is read
+//! is read with `RWF_NOWAIT` (`preadv2(2)`), and of one that goes by sendfile a byte is read that
+//! way at its beginning and at the end of each [`warm_window`](crate::Limits::warm_window). If that
+//! is refused a [worker](crate::workers) reads the window, and the connection's queue is held until
+//! it has; input goes on. What a worker has read is not looked at again, so each window is waited
+//! for once at most. The time counts neither as idle nor as a stalled write: it is not the peer's.
+//!
+//! Pages in the middle of a window can be missing nevertheless, and memory can be taken away
+//! between the look and the call. File systems that have no `RWF_NOWAIT` say nothing; see
+//! [`ColdFiles`](crate::ColdFiles). On other systems than Linux what is read is read in place;
+//! FreeBSD's sendfile reads behind the call.
 
 use std::borrow::Cow;
 
@@ -22,16 +39,23 @@ use bytes::Bytes;
 
 use crate::fs::Region;
 
+mod cold;
+mod explain;
+mod part;
 mod pipe;
 mod plan;
 mod pool;
 mod queue;
+mod send;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub(crate) use cold::Cold;
+pub use explain::{Explanation, explain, explain_placement};
+pub(crate) use part::Part;
 pub(crate) use pipe::Pipe;
-pub use plan::{Action, Front, MAX_PIECES, plan};
+pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
 pub(crate) use pool::{Chunk, Pool};
 pub(crate) use queue::Queue;
 pub(crate) use wire::{Flushed, SCRATCH, Wire};
@@ -52,6 +76,16 @@ pub enum Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
+    /// What kind of thing it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Outgoing::Slice(_) => Kind::Slice,
+            Outgoing::Shared(_) => Kind::Shared,
+            Outgoing::Region(_) => Kind::Region,
+        }
+    }
+
     /// How many bytes it is.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -1,6 +1,7 @@
-//! The decision: what the sizes at the front of a queue make the wire do next.
+//! The decisions: where something to send goes, and what the front of a queue makes the wire do
+//! next. Pure functions of sizes and [`Limits`], here and nowhere else.
 
-use crate::limits::{FileTransfer, Limits};
+use crate::limits::{ColdFiles, FileTransfer, Limits};
 use crate::sys;
 
 #[cfg(test)]
@@ -8,6 +9,46 @@ mod tests;
 
 /// Most pieces of one gathered send: what is set aside for them on the stack.
 pub const MAX_PIECES: usize = 64;
+
+/// What kind of thing is to be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Borrowed bytes.
+    #[default]
+    Slice,
+    /// Shared bytes.
+    Shared,
+    /// Part of a file.
+    Region,
+}
+
+/// Something to send, and the connection it is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// What it is.
+    pub kind: Kind,
+    /// How many bytes it is.
+    pub len: u64,
+    /// Whether nothing is queued and the socket may have room.
+    pub idle: bool,
+    /// Whether something was written through since the running callback began.
+    pub wrote: bool,
+    /// How many bytes fit into the buffer at the queue's end; 0 if there is none.
+    pub room: usize,
+}
+
+/// Where something to send goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Nowhere: it is empty.
+    Nowhere,
+    /// To the socket, at once; what that refuses is joined.
+    WriteThrough,
+    /// A copy goes to the buffer at the queue's end.
+    Join,
+    /// A reference goes to the queue's end.
+    Reference,
+}
 
 /// What the front of a queue looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +63,20 @@ pub struct Front {
     pub file_len: u64,
     /// Bytes in the pipe directly behind those pieces; 0 if there is none.
     pub pipe: usize,
+    /// Whether the next bytes of that region are in memory.
+    pub residency: Residency,
+}
+
+/// What is known of a region's next bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Residency {
+    /// Nothing: nobody has looked.
+    #[default]
+    Unknown,
+    /// So many of them are in memory, or have just been read by a worker.
+    Resident(u64),
+    /// They are on a disk, or may be.
+    Cold,
 }
 
 /// What to do next.
@@ -39,6 +94,19 @@ pub enum Action {
     Read {
         /// Bytes to read.
         bytes: usize,
+        /// Whether what is not in memory is to be left there (`RWF_NOWAIT`), which tells whether it
+        /// is.
+        nowait: bool,
+    },
+    /// Look whether so many bytes of the region are in memory.
+    Probe {
+        /// Bytes to look at.
+        bytes: usize,
+    },
+    /// Have a worker read so many bytes of the region, so that they are in memory, and go on then.
+    Warm {
+        /// Bytes to read.
+        bytes: usize,
     },
     /// Move so many bytes of the region by sendfile.
     Sendfile {
@@ -53,6 +121,70 @@ pub enum Action {
     },
 }
 
+/// Why something was decided. [`explain`](super::explain) puts it into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    Empty,
+    FirstOfCallback,
+    Long,
+    Borrowed,
+    Short,
+    FitsBehind,
+    TooLongToCopy,
+    InFile,
+    MemoryOnly,
+    InPipe,
+    BeforeColdRegion,
+    ColdRegion,
+    GatherIsFull,
+    SmallFile,
+    NoSendfile,
+    NotLookedAt,
+    HeaderOfFile,
+    File,
+    LongFile,
+}
+
+/// Decides where something to send goes. A pure function: it can be asked without sending anything.
+///
+/// ```
+/// use sluicegate_reactor::Limits;
+/// use sluicegate_reactor::outbound::{Kind, Offer, Placement, place};
+///
+/// let limits = Limits::default();
+/// let page = Offer { kind: Kind::Slice, len: 16 << 10, idle: true, ..Offer::default() };
+/// assert_eq!(place(&page, &limits), Placement::WriteThrough);
+/// assert_eq!(place(&Offer { idle: false, ..page }, &limits), Placement::Join);
+/// assert_eq!(place(&Offer { kind: Kind::Shared, ..page }, &limits), Placement::Reference);
+/// ```
+#[must_use]
+#[inline]
+pub fn place(offer: &Offer, limits: &Limits) -> Placement {
+    placement(offer, limits).0
+}
+
+#[inline]
+pub(super) fn placement(offer: &Offer, limits: &Limits) -> (Placement, Why) {
+    // What does not fit into a `usize` is only ever a region.
+    let len = offer.len as usize;
+    match offer.kind {
+        _ if offer.len == 0 => (Placement::Nowhere, Why::Empty),
+        Kind::Slice if offer.idle && len > limits.write_through => {
+            (Placement::WriteThrough, Why::Long)
+        }
+        Kind::Slice if offer.idle && len > limits.write_first && !offer.wrote => {
+            (Placement::WriteThrough, Why::FirstOfCallback)
+        }
+        Kind::Slice => (Placement::Join, Why::Borrowed),
+        Kind::Shared if len <= limits.join => (Placement::Join, Why::Short),
+        Kind::Shared if len <= limits.join_in_room && len <= offer.room => {
+            (Placement::Join, Why::FitsBehind)
+        }
+        Kind::Shared => (Placement::Reference, Why::TooLongToCopy),
+        Kind::Region => (Placement::Reference, Why::InFile),
+    }
+}
+
 /// Chooses the next action. A pure function: it can be asked about any queue without having one.
 ///
 /// ```
@@ -64,33 +196,65 @@ pub enum Action {
 /// assert_eq!(plan(&header, &limits), Action::Memory { region_follows: false });
 ///
 /// let small = Front { file_left: 1000, file_len: 1000, ..header };
-/// assert_eq!(plan(&small, &limits), Action::Read { bytes: 1000 });
+/// assert!(matches!(plan(&small, &limits), Action::Read { bytes: 1000, .. }));
 /// ```
 #[must_use]
+#[inline]
 pub fn plan(front: &Front, limits: &Limits) -> Action {
-    if front.file_left == 0 {
-        return match front.pieces {
-            0 if front.pipe > 0 => Action::Splice { bytes: front.pipe },
-            0 => Action::Rest,
-            _ => Action::Memory { region_follows: false },
-        };
-    }
-    let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile;
-    if !sendfile || front.file_left <= limits.small_file {
-        if front.pieces == MAX_PIECES {
-            return Action::Memory { region_follows: false };
-        }
-        return Action::Read { bytes: at_most(front.file_left, super::SCRATCH) };
-    }
-    if front.pieces > 0 {
-        return Action::Memory { region_follows: true };
-    }
-    let long = front.file_len >= limits.long_file;
-    let chunk = if long { limits.long_file_chunk } else { limits.sendfile_chunk };
-    Action::Sendfile { bytes: at_most(front.file_left, chunk.max(1)) }
+    decide(front, limits).0
 }
 
-/// The smaller of a file's bytes and a size in memory.
+#[inline]
+pub(super) fn decide(front: &Front, limits: &Limits) -> (Action, Why) {
+    if front.file_left > 0 {
+        return of_region(front, limits);
+    }
+    match front.pieces {
+        0 if front.pipe > 0 => (Action::Splice { bytes: front.pipe }, Why::InPipe),
+        0 => (Action::Rest, Why::Empty),
+        _ => (Action::Memory { region_follows: false }, Why::MemoryOnly),
+    }
+}
+
+fn of_region(front: &Front, limits: &Limits) -> (Action, Why) {
+    let alone = Action::Memory { region_follows: false };
+    let left = front.file_left;
+    // How many bytes can be had without waiting for a disk; `None` if nobody has looked.
+    let resident = match front.residency {
+        _ if !sys::HAS_NOWAIT || limits.cold_files == ColdFiles::Wait => Some(left),
+        Residency::Resident(bytes) => Some(bytes),
+        Residency::Unknown => None,
+        // What is in memory does not wait for the disk.
+        Residency::Cold if front.pieces > 0 => return (alone, Why::BeforeColdRegion),
+        Residency::Cold => {
+            return (Action::Warm { bytes: at_most(left, limits.warm_window) }, Why::ColdRegion);
+        }
+    };
+    let in_memory = left.min(resident.unwrap_or(left));
+    let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile;
+    if !sendfile || left <= limits.small_file {
+        if front.pieces == MAX_PIECES {
+            return (alone, Why::GatherIsFull);
+        }
+        let bytes = at_most(in_memory, super::SCRATCH);
+        let why = if sendfile { Why::SmallFile } else { Why::NoSendfile };
+        return (Action::Read { bytes, nowait: resident.is_none() }, why);
+    }
+    if resident.is_none() {
+        return (Action::Probe { bytes: at_most(left, limits.warm_window) }, Why::NotLookedAt);
+    }
+    if front.pieces > 0 {
+        return (Action::Memory { region_follows: true }, Why::HeaderOfFile);
+    }
+    let (chunk, why) = if front.file_len >= limits.long_file {
+        (limits.long_file_chunk, Why::LongFile)
+    } else {
+        (limits.sendfile_chunk, Why::File)
+    };
+    (Action::Sendfile { bytes: at_most(in_memory, chunk) }, why)
+}
+
+/// The smaller of a file's bytes and a size in memory, which counts as 1 if it is 0.
 fn at_most(left: u64, most: usize) -> usize {
-    usize::try_from(left).unwrap_or(usize::MAX).min(most)
+    usize::try_from(left).unwrap_or(usize::MAX).min(most.max(1))
 }

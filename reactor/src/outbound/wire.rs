@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use super::{Action, Front, MAX_PIECES, Pool, Queue, plan};
+use super::{Action, Front, MAX_PIECES, Part, Pool, Queue, plan};
 use crate::ledger::Ledger;
-use crate::limits::{FileTransfer, Limits, Quantum};
+use crate::limits::{ColdFiles, FileTransfer, Limits, Quantum};
 use crate::sys::{self, Fd, Kernel, More};
 
 /// Size of the buffer that file bytes pass through where sendfile is not used.
@@ -19,6 +19,8 @@ pub(crate) enum Flushed {
     Blocked,
     /// The quantum is used up; go on in the next turn.
     Budget,
+    /// The next bytes are in a file and not in memory: so many are to be read by a worker.
+    Cold(usize),
     /// A region is longer than its file.
     Truncated,
     /// The socket has failed.
@@ -50,8 +52,10 @@ impl Wire<'_> {
         loop {
             let front = queue.front(self.limits);
             let action = plan(&front, self.limits);
-            if action == Action::Rest {
-                return Flushed::Empty;
+            match action {
+                Action::Rest => return Flushed::Empty,
+                Action::Warm { bytes } => return Flushed::Cold(bytes),
+                _ => {}
             }
             if quantum.is_used_up() {
                 self.ledger.send_budget_stops += 1;
@@ -59,8 +63,9 @@ impl Wire<'_> {
             }
             quantum.calls -= 1;
             match self.act(queue, &front, action) {
-                Ok(0) => return Flushed::Truncated,
-                Ok(count) => {
+                Ok(None) => {}
+                Ok(Some(0)) => return Flushed::Truncated,
+                Ok(Some(count)) => {
                     queue.advance(count, self.pool);
                     *sent += count as u64;
                     quantum.bytes = quantum.bytes.saturating_sub(count);
@@ -76,39 +81,44 @@ impl Wire<'_> {
         }
     }
 
-    /// One action; how many bytes the kernel took. 0 means a region without bytes behind it.
-    fn act(&mut self, queue: &Queue, front: &Front, action: Action) -> io::Result<usize> {
-        let asked;
-        let count = match action {
-            Action::Rest => return Ok(0),
+    /// One action; how many bytes the kernel took, or `None` if it was not asked to take any and
+    /// something else is known of the region now. 0 means a region without bytes behind it.
+    fn act(
+        &mut self,
+        queue: &mut Queue,
+        front: &Front,
+        action: Action,
+    ) -> io::Result<Option<usize>> {
+        let (count, asked) = match action {
+            Action::Rest | Action::Warm { .. } => return Ok(None),
             Action::Memory { region_follows } => {
-                asked = front.memory;
-                self.send_memory(queue, front, region_follows)?
+                (self.send_memory(queue, front, region_follows)?, front.memory)
             }
-            Action::Read { bytes } => match self.read_and_send(queue, front, bytes)? {
-                None => return Ok(0),
-                Some((count, of)) => {
-                    asked = of;
-                    count
+            Action::Read { bytes, nowait } => {
+                let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
+                if read == 0 {
+                    return Ok(Some(0));
                 }
-            },
+                (self.send_with_read(queue, front, read)?, front.memory + read)
+            }
+            Action::Probe { bytes } => {
+                self.probe(part(queue, front.pieces)?, bytes);
+                return Ok(None);
+            }
             Action::Sendfile { bytes } => {
-                asked = bytes;
-                let (file, offset) = region(queue, 0)?;
+                let part = part(queue, 0)?;
                 self.ledger.sendfile_calls += 1;
-                let count = self.kernel.sendfile(self.socket, file, offset, bytes)?;
+                let count =
+                    self.kernel.sendfile(self.socket, part.file.fd(), part.offset, bytes)?;
                 self.ledger.sendfile_bytes += count as u64;
-                count
+                (count, bytes)
             }
-            Action::Splice { bytes } => {
-                asked = bytes;
-                self.splice(queue, bytes)?
-            }
+            Action::Splice { bytes } => (self.splice(queue, bytes)?, bytes),
         };
         if count < asked {
             self.ledger.short_writes += 1;
         }
-        Ok(count)
+        Ok(Some(count))
     }
 
     fn splice(&mut self, queue: &Queue, bytes: usize) -> io::Result<usize> {
@@ -142,19 +152,19 @@ impl Wire<'_> {
         Ok(count)
     }
 
-    /// Reads from the region into the scratch buffer and sends it behind the memory before it. What
-    /// the socket refuses is read again later: the offset is the truth, a copy is never kept.
-    fn read_and_send(
+    /// Reads from the region into the scratch buffer; `None` if that would wait for a disk.
+    fn read(
         &mut self,
-        queue: &Queue,
+        queue: &mut Queue,
         front: &Front,
         bytes: usize,
-    ) -> io::Result<Option<(usize, usize)>> {
+        nowait: bool,
+    ) -> io::Result<Option<usize>> {
         if self.scratch.is_empty() {
             *self.scratch = vec![0; SCRATCH].into_boxed_slice();
         }
-        let (file, offset) = region(queue, front.pieces)?;
-        let buffer = &mut self.scratch[..bytes];
+        let part = part(queue, front.pieces)?;
+        let (file, buffer) = (part.file.fd(), &mut self.scratch[..bytes]);
         self.ledger.file_reads += 1;
         if !sys::HAS_SENDFILE
             && self.limits.files == FileTransfer::Sendfile
@@ -162,17 +172,32 @@ impl Wire<'_> {
         {
             self.ledger.no_sendfile += 1;
         }
-        let read = self.kernel.read_at(file, buffer, offset)?;
-        self.ledger.file_read_bytes += read as u64;
-        if read == 0 {
-            return Ok(None);
+        if !nowait {
+            let count = self.kernel.read_at(file, buffer, part.offset)?;
+            self.ledger.file_read_bytes += count as u64;
+            return Ok(Some(count));
         }
+        match self.kernel.read_nowait(file, buffer, part.offset) {
+            Ok(count) => {
+                self.ledger.file_read_bytes += count as u64;
+                Ok(Some(count))
+            }
+            Err(error) => {
+                self.judge(part, bytes, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sends what was read behind the memory before it. What the socket refuses is read again
+    /// later: the offset is the truth, a copy is never kept.
+    fn send_with_read(&mut self, queue: &Queue, front: &Front, read: usize) -> io::Result<usize> {
         let body = &self.scratch[..read];
         if front.pieces == 0 {
             self.ledger.send_calls += 1;
             let count = self.kernel.send(self.socket, body, More::No)?;
             self.ledger.send_bytes += count as u64;
-            return Ok(Some((count, read)));
+            return Ok(count);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         queue.pieces(front.pieces, &mut pieces);
@@ -180,10 +205,40 @@ impl Wire<'_> {
         self.ledger.gather_calls += 1;
         let count = self.kernel.send_gather(self.socket, &pieces[..=front.pieces], More::No)?;
         self.ledger.gather_bytes += count as u64;
-        Ok(Some((count, front.memory + read)))
+        Ok(count)
+    }
+
+    /// Looks whether the next bytes of a region are in memory, at their end, and at their beginning
+    /// unless they follow what was: pages leave memory, and come there, in either order.
+    fn probe(&mut self, part: &mut Part, bytes: usize) {
+        let file = part.file.fd();
+        let mut look = |at: u64| {
+            self.ledger.probes += 1;
+            self.kernel.read_nowait(file, &mut [0], at)
+        };
+        let begins = if part.continues() { Ok(1) } else { look(part.offset) };
+        match begins.and_then(|_| look(part.offset.saturating_add(bytes as u64 - 1))) {
+            Ok(_) => part.is_resident(bytes),
+            Err(error) => self.judge(part, bytes, &error),
+        }
+    }
+
+    /// Notes what follows from that the next bytes of a region could not be read without waiting.
+    fn judge(&self, part: &mut Part, bytes: usize, error: &io::Error) {
+        match error.kind() {
+            ErrorKind::WouldBlock => part.is_cold(),
+            ErrorKind::Interrupted => {}
+            ErrorKind::Unsupported if part.file.find_out() => part.is_resident(bytes),
+            ErrorKind::Unsupported if self.limits.cold_files == ColdFiles::WarmIfTold => {
+                part.is_resident(bytes);
+            }
+            ErrorKind::Unsupported => part.is_hidden(bytes),
+            // The call that needs these bytes will say it again.
+            _ => part.is_resident(bytes),
+        }
     }
 }
 
-fn region(queue: &Queue, pieces: usize) -> io::Result<(Fd, u64)> {
-    queue.region(pieces).ok_or_else(|| io::Error::other("no file region where one was planned"))
+fn part(queue: &mut Queue, pieces: usize) -> io::Result<&mut Part> {
+    queue.part(pieces).ok_or_else(|| io::Error::other("no file region where one was planned"))
 }

@@ -28,7 +28,8 @@
 //! particular not after a short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading one may block on a disk
-//! in spite of every flag: `O_NONBLOCK` has no meaning for regular files.
+//! in spite of every flag: `O_NONBLOCK` has no meaning for regular files. [`Kernel::read_nowait`] does
+//! not, where it is supported.
 //!
 //! *Time* is monotonic nanoseconds, and seconds since 1970 for what is shown to people.
 //!
@@ -74,6 +75,7 @@ mod cpu;
 mod create;
 mod dir;
 mod pipe;
+mod residency;
 mod reuse_port;
 mod sendfile;
 mod signal;
@@ -93,6 +95,7 @@ pub(crate) mod sim;
 pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
 pub(crate) use adopt::take_inherited;
 pub(crate) use cpu::pin_to_core;
+pub(crate) use residency::Shared;
 pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
@@ -244,6 +247,13 @@ kernel_calls! {
     pipe::splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize>;
     /// Reads from a file at an offset; 0 is its end.
     unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// The same, of what is in memory only, and `WouldBlock` if the first byte is not. `Unsupported`
+    /// where the system or the file system does not say it; only where [`HAS_NOWAIT`].
+    residency::read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Brings a part of a file to memory. Waits for the disk: for workers.
+    residency::warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()>;
+    /// Another descriptor of an open file, for a worker.
+    residency::duplicate(file: Fd) -> io::Result<Shared>;
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
     dir::open_dir(path: &Path) -> io::Result<Fd>;
     /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links are
@@ -270,7 +280,7 @@ kernel_calls! {
     create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
     /// Waits until what was written to a file or changed in a directory is on the disk.
     create::sync(file: Fd) -> io::Result<()>;
-    /// Whether a file is in memory, so that writing to it never waits for a disk.
+    /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     create::is_in_memory(file: Fd) -> io::Result<bool>;
     /// What is known of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;
@@ -292,6 +302,9 @@ pub(crate) const HAS_SENDFILE: bool = sendfile::AVAILABLE;
 
 /// Whether [`Kernel::splice`] exists on this system.
 pub(crate) const HAS_SPLICE: bool = pipe::AVAILABLE;
+
+/// Whether [`Kernel::read_nowait`] exists on this system.
+pub(crate) const HAS_NOWAIT: bool = residency::AVAILABLE;
 
 /// Whether an error is a shortage of descriptors.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {

@@ -35,6 +35,7 @@ mod network;
 mod new_files;
 mod pipes;
 mod remote;
+mod residency;
 mod script;
 mod selector;
 mod socket;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::DerefMut;
 use std::time::Duration;
 
 use super::checks::{self, NothingOpen};
@@ -317,12 +316,6 @@ impl<H: Handler> Harness<H> {
     /// The largest size of new pipes; with 0 none can be had. No limit at first.
     pub fn set_pipe_size(&mut self, bytes: usize) {
         self.world.set_pipe_size(bytes);
-    }
-
-    /// The disk. The harness can do nothing else while the answer is held.
-    #[must_use]
-    pub fn files(&mut self) -> impl DerefMut<Target = Files> {
-        self.world.files()
     }
 
     /// How often each kind of system call was made.

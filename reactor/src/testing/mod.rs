@@ -145,6 +145,7 @@
 
 mod checks;
 mod connecting;
+mod disk;
 mod harness;
 pub mod simulation;
 mod splits;

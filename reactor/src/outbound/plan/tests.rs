@@ -1,8 +1,9 @@
-//! The plan at both sides of each of its limits.
+//! The decisions at both sides of each of their limits, and in words.
 
-use super::{Action, Front, MAX_PIECES, plan};
-use crate::limits::{FileTransfer, Limits};
-use crate::sys::HAS_SENDFILE;
+use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
+use crate::limits::{ColdFiles, FileTransfer, Limits};
+use crate::outbound::{explain, explain_placement};
+use crate::sys::{HAS_NOWAIT, HAS_SENDFILE};
 
 const MEMORY: Action = Action::Memory { region_follows: false };
 const HEADER: Action = Action::Memory { region_follows: true };
@@ -13,15 +14,61 @@ fn limits(files: FileTransfer) -> Limits {
         sendfile_chunk: 1000,
         long_file: 5000,
         long_file_chunk: 3000,
+        warm_window: 1500,
         files,
         ..Limits::default()
     }
 }
 
-/// What `pieces` of memory and then `left` of `len` bytes of a file lead to.
+/// What `pieces` of memory and then `left` of `len` bytes of a file in memory look like.
+fn front(pieces: usize, left: u64, len: u64) -> Front {
+    let residency = Residency::Resident(u64::MAX);
+    Front { pieces, memory: 10 * pieces, file_left: left, file_len: len, residency, pipe: 0 }
+}
+
 fn planned(pieces: usize, left: u64, len: u64, files: FileTransfer) -> Action {
-    let front = Front { pieces, memory: 10 * pieces, file_left: left, file_len: len, pipe: 0 };
-    plan(&front, &limits(files))
+    plan(&front(pieces, left, len), &limits(files))
+}
+
+fn read(bytes: usize) -> Action {
+    Action::Read { bytes, nowait: false }
+}
+
+#[test]
+fn borrowed_bytes_are_written_through_if_they_are_many_and_nothing_is_in_the_way() {
+    let limits = Limits { write_through: 400, write_first: 100, ..Limits::default() };
+    let through = Placement::WriteThrough;
+    for (len, idle, wrote, expected) in [
+        (0, true, false, Placement::Nowhere),
+        (100, true, false, Placement::Join),
+        (101, true, false, through),
+        (101, true, true, Placement::Join),
+        (400, true, true, Placement::Join),
+        (401, true, true, through),
+        (401, true, false, through),
+        (1 << 30, false, false, Placement::Join),
+    ] {
+        let offer = Offer { kind: Kind::Slice, len, idle, wrote, room: 1000 };
+        assert_eq!(place(&offer, &limits), expected, "{offer:?}");
+    }
+}
+
+#[test]
+fn shared_bytes_are_copied_if_they_are_few_and_regions_never() {
+    let limits = Limits { join: 100, join_in_room: 400, ..Limits::default() };
+    for (kind, len, room, expected) in [
+        (Kind::Shared, 0, 0, Placement::Nowhere),
+        (Kind::Shared, 100, 0, Placement::Join),
+        (Kind::Shared, 101, 100, Placement::Reference),
+        (Kind::Shared, 101, 101, Placement::Join),
+        (Kind::Shared, 400, 400, Placement::Join),
+        (Kind::Shared, 401, 1000, Placement::Reference),
+        (Kind::Region, 1, 1000, Placement::Reference),
+        (Kind::Region, 0, 1000, Placement::Nowhere),
+    ] {
+        let offer = Offer { kind, len, room, idle: true, wrote: false };
+        assert_eq!(place(&offer, &limits), expected, "{offer:?}");
+    }
 }
 
 #[test]
@@ -36,7 +83,6 @@ fn without_files_memory_is_sent_until_there_is_none() {
 #[test]
 fn a_file_goes_by_its_size() {
     let sendfile = |bytes| Action::Sendfile { bytes };
-    let read = |bytes| Action::Read { bytes };
     for (pieces, left, len, expected) in [
         (0, 1, 1, read(1)),
         (3, 100, 100, read(100)),
@@ -65,7 +111,7 @@ fn a_file_that_is_copied_is_read_in_parts_behind_whatever_there_is() {
         [(0, 1 << 40, scratch), (MAX_PIECES - 1, 1 << 40, scratch), (1, 5000, 5000)]
     {
         let action = planned(pieces, left, 1 << 40, FileTransfer::Copy);
-        assert_eq!(action, Action::Read { bytes }, "{pieces} pieces and {left} bytes");
+        assert_eq!(action, read(bytes), "{pieces} pieces and {left} bytes");
     }
     assert_eq!(planned(MAX_PIECES, 5000, 5000, FileTransfer::Copy), MEMORY);
 }
@@ -76,4 +122,116 @@ fn a_pipe_is_emptied_behind_the_memory_before_it() {
     assert_eq!(plan(&front, &Limits::default()), MEMORY);
     let first = Front { pipe: 1 << 20, ..Front::default() };
     assert_eq!(plan(&first, &Limits::default()), Action::Splice { bytes: 1 << 20 });
+}
+
+#[test]
+fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
+    use Residency::{Cold, Resident, Unknown};
+    if !HAS_NOWAIT {
+        return;
+    }
+    for (pieces, left, residency, expected) in [
+        (1, 100, Unknown, Action::Read { bytes: 100, nowait: true }),
+        (1, 100, Resident(100), read(100)),
+        (1, 100, Resident(60), read(60)),
+        (1, 100, Cold, MEMORY),
+        (0, 100, Cold, Action::Warm { bytes: 100 }),
+        // Behind a header, too: one that is held back must not wait for a disk.
+        (1, 5000, Unknown, Action::Probe { bytes: 1500 }),
+        (0, 1499, Unknown, Action::Probe { bytes: 1499 }),
+        (1, 5000, Resident(1500), HEADER),
+        (0, 5000, Resident(1500), Action::Sendfile { bytes: 1500 }),
+        (0, 5000, Resident(1), Action::Sendfile { bytes: 1 }),
+        (1, 5000, Cold, MEMORY),
+        (0, 5000, Cold, Action::Warm { bytes: 1500 }),
+    ] {
+        let front = Front { residency, ..front(pieces, left, 5000) };
+        let action = plan(&front, &limits(FileTransfer::Sendfile));
+        assert_eq!(action, expected, "{pieces} pieces and {left} bytes, {residency:?}");
+        let waits = Limits { cold_files: ColdFiles::Wait, ..limits(FileTransfer::Sendfile) };
+        let resident = Front { residency: Resident(u64::MAX), ..front };
+        assert_eq!(plan(&front, &waits), plan(&resident, &waits), "nobody looks");
+    }
+}
+
+#[test]
+fn a_decision_is_explained_by_the_limits_it_was_made_by() {
+    let limits = Limits::default();
+    let offer = |kind, len, idle| Offer { kind, len, idle, wrote: false, room: 2000 };
+    for (offer, expected) in [
+        (offer(Kind::Slice, 0, true), "nothing: empty"),
+        (
+            offer(Kind::Slice, 9000, true),
+            "write through 9000: borrowed, above write_through 4096, queue empty",
+        ),
+        (
+            offer(Kind::Slice, 2000, true),
+            "write through 2000: borrowed, above write_first 1024, the first of its callback, \
+             queue empty",
+        ),
+        (offer(Kind::Slice, 20, true), "join 20: borrowed, up to write_first 1024"),
+        (
+            offer(Kind::Slice, 9000, false),
+            "join 9000: borrowed, behind what is queued or a full socket",
+        ),
+        (
+            offer(Kind::Shared, 1500, true),
+            "join 1500: shared, up to join_in_room 4096, and there is room for 2000",
+        ),
+        (
+            offer(Kind::Shared, 3000, true),
+            "reference 3000: shared, above join 1024, and above join_in_room 4096 or room 2000",
+        ),
+        (offer(Kind::Region, 3000, true), "reference 3000: in a file"),
+    ] {
+        assert_eq!(explain_placement(&offer, &limits).to_string(), expected);
+    }
+    assert_eq!(explain(&front(0, 0, 0), &limits).to_string(), "rest: empty");
+    assert_eq!(
+        explain(&front(1, 1000, 1000), &limits).to_string(),
+        if HAS_SENDFILE {
+            "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, up to small_file \
+             16384"
+        } else {
+            "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, not to be moved \
+             by sendfile"
+        }
+    );
+    if !HAS_SENDFILE || !HAS_NOWAIT {
+        return;
+    }
+    let unknown = Front { residency: Residency::Unknown, ..front(1, 1 << 20, 1 << 20) };
+    for (front, expected) in [
+        (
+            front(0, 1 << 20, 1 << 20),
+            "sendfile 65536: file region of 1048576 left, above small_file 16384, below long_file \
+             8388608",
+        ),
+        (
+            front(0, 1 << 20, 100 << 20),
+            "sendfile 1048576: file region of 1048576 left, above small_file 16384, not below \
+             long_file 8388608",
+        ),
+        (
+            front(1, 1 << 20, 1 << 20),
+            "send 10 in 1 pieces with MSG_MORE: file region of 1048576 left, above small_file \
+             16384, by sendfile behind it",
+        ),
+        (
+            unknown,
+            "probe 1048576: file region of 1048576 left, above small_file 16384, and maybe not in \
+             memory",
+        ),
+        (
+            Front { residency: Residency::Cold, ..unknown },
+            "send 10 in 1 pieces: file region of 1048576 left, not in memory, for which this does \
+             not wait",
+        ),
+        (
+            Front { residency: Residency::Cold, pieces: 0, ..unknown },
+            "warm 1048576: file region of 1048576 left, not in memory",
+        ),
+    ] {
+        assert_eq!(explain(&front, &limits).to_string(), expected);
+    }
 }

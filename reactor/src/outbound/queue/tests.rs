@@ -7,12 +7,18 @@ use proptest::prelude::*;
 use super::{MAX_PIECES, Queue};
 use crate::fs::{File, Fs};
 use crate::limits::Limits;
-use crate::outbound::{Outgoing, Pool};
+use crate::outbound::{Offer, Outgoing, Pool, place};
 use crate::sys::Kernel;
 
 fn file() -> File {
     let dir = Fs::new(Kernel::Os).open_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
     dir.open("Cargo.toml").unwrap()
+}
+
+fn push(queue: &mut Queue, what: Outgoing<'_>, limits: &Limits, pool: &mut Pool) {
+    let offer =
+        Offer { kind: what.kind(), len: what.len(), room: queue.room(), ..Offer::default() };
+    queue.push(what, place(&offer, limits), pool);
 }
 
 fn shared(len: usize) -> Outgoing<'static> {
@@ -43,9 +49,9 @@ fn shared_bytes_are_copied_if_they_are_few_or_fit_behind_a_few_more() {
     ] {
         let (mut queue, mut pool) = (Queue::default(), Pool::default());
         if before > 0 {
-            queue.push(Outgoing::Slice(&vec![b'x'; before]), &limits, &mut pool);
+            push(&mut queue, Outgoing::Slice(&vec![b'x'; before]), &limits, &mut pool);
         }
-        queue.push(shared(len), &limits, &mut pool);
+        push(&mut queue, shared(len), &limits, &mut pool);
         let front = queue.front(&limits);
         assert_eq!((front.pieces, front.memory), (pieces, before + len), "{len} behind {before}");
     }
@@ -57,7 +63,7 @@ fn shared_bytes_that_are_many_are_referenced() {
     for (len, copied) in [(10, true), (11, false)] {
         let (mut queue, mut pool) = (Queue::default(), Pool::default());
         let bytes = bytes::Bytes::from(vec![b'x'; len]);
-        queue.push(bytes.clone().into(), &limits, &mut pool);
+        push(&mut queue, bytes.clone().into(), &limits, &mut pool);
         assert_eq!(queue.first().as_ptr() != bytes.as_ptr(), copied, "{len} bytes");
     }
 }
@@ -67,7 +73,7 @@ fn a_queue_that_grows_needs_few_buffers() {
     let (limits, mut pool) = (Limits::default(), Pool::default());
     let mut queue = Queue::default();
     for _ in 0..152 {
-        queue.push(Outgoing::Slice(&[b'x'; 1 << 10]), &limits, &mut pool);
+        push(&mut queue, Outgoing::Slice(&[b'x'; 1 << 10]), &limits, &mut pool);
     }
     // Of 4, 4, 16 and twice 64 KiB.
     assert_eq!(queue.front(&limits).pieces, 5);
@@ -104,10 +110,10 @@ fn a_queue_is_full_at_any_of_its_marks_and_low_below_all() {
     ] {
         let (mut queue, mut pool) = (Queue::default(), Pool::default());
         for _ in 0..pieces {
-            queue.push(shared(memory / pieces), &limits, &mut pool);
+            push(&mut queue, shared(memory / pieces), &limits, &mut pool);
         }
         for _ in 0..regions {
-            queue.push(file.region(0, 1 << 20).into(), &limits, &mut pool);
+            push(&mut queue, file.region(7, 1 << 20).into(), &limits, &mut pool);
         }
         let what = format!("{memory} bytes in {pieces} pieces and {regions} regions");
         assert_eq!((queue.is_full(&limits), queue.is_low(&limits)), (full, low), "{what}");
@@ -120,8 +126,8 @@ fn a_queue_is_full_at_any_of_its_marks_and_low_below_all() {
 fn a_queue_that_was_cleared_is_empty() {
     let (limits, mut pool) = (Limits { send_files: 1, ..Limits::default() }, Pool::default());
     let (mut queue, file) = (Queue::default(), file());
-    queue.push(shared(100_000), &limits, &mut pool);
-    queue.push(file.region(0, 1 << 20).into(), &limits, &mut pool);
+    push(&mut queue, shared(100_000), &limits, &mut pool);
+    push(&mut queue, file.region(0, 1 << 20).into(), &limits, &mut pool);
     assert_eq!(queue.clear(&mut pool), 100_000 + (1 << 20));
     assert_eq!((queue.memory(), queue.pending()), (0, 0));
     assert!(queue.is_low(&limits) && !queue.is_full(&limits));
@@ -132,7 +138,7 @@ fn buffers_return_to_the_pool_when_they_are_sent_or_dropped() {
     let limits = Limits::default();
     for sent in [true, false] {
         let (mut queue, mut pool) = (Queue::default(), Pool::default());
-        queue.push(Outgoing::Slice(b"first"), &limits, &mut pool);
+        push(&mut queue, Outgoing::Slice(b"first"), &limits, &mut pool);
         assert_eq!(pool.kept(), 0);
         if sent {
             queue.advance(5, &mut pool);
@@ -147,8 +153,17 @@ fn buffers_return_to_the_pool_when_they_are_sent_or_dropped() {
 enum Op {
     Slice(usize),
     Shared(usize),
-    Region { offset: u64, len: u64 },
-    Advance { percent: usize },
+    Region {
+        offset: u64,
+        len: u64,
+    },
+    /// From where the last region ended.
+    More {
+        len: u64,
+    },
+    Advance {
+        percent: usize,
+    },
     Clear,
 }
 
@@ -157,6 +172,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (1..6000usize).prop_map(Op::Slice),
         4 => (1..6000usize).prop_map(Op::Shared),
         4 => (0..1000u64, 1..5000u64).prop_map(|(offset, len)| Op::Region { offset, len }),
+        2 => (1..5000u64).prop_map(|len| Op::More { len }),
         8 => (0..=100usize).prop_map(|percent| Op::Advance { percent }),
         1 => Just(Op::Clear),
     ]
@@ -169,8 +185,32 @@ enum Byte {
     File { offset: u64, left: u64, len: u64 },
 }
 
+/// Adds the bytes of a region. One that begins where the last byte of the list ends makes one
+/// region with it.
+fn add_region(list: &mut Vec<Byte>, start: u64, count: u64) {
+    let mut whole = count;
+    if let Some(&Byte::File { offset, left: 1, len: before }) = list.last()
+        && offset + 1 == start
+    {
+        whole += before;
+        for byte in list.iter_mut().rev() {
+            match byte {
+                Byte::File { left, len, .. } if *left <= before && *len == before => {
+                    (*left, *len) = (*left + count, whole);
+                }
+                _ => break,
+            }
+        }
+    }
+    list.extend((0..count).map(|at| Byte::File {
+        offset: start + at,
+        left: count - at,
+        len: whole,
+    }));
+}
+
 /// What the front of the list has to look like; see [`Front`](super::Front).
-fn agrees(queue: &Queue, list: &[Byte], limits: &Limits) -> Result<(), TestCaseError> {
+fn agrees(queue: &mut Queue, list: &[Byte], limits: &Limits) -> Result<(), TestCaseError> {
     let memory = |byte: &Byte| match byte {
         Byte::Memory(byte) => Some(*byte),
         Byte::File { .. } => None,
@@ -189,11 +229,11 @@ fn agrees(queue: &Queue, list: &[Byte], limits: &Limits) -> Result<(), TestCaseE
     match list.get(sent.len()) {
         Some(&Byte::File { offset, left, len }) => {
             prop_assert_eq!((front.file_left, front.file_len), (left, len));
-            prop_assert_eq!(queue.region(front.pieces).map(|(_, at)| at), Some(offset));
+            prop_assert_eq!(queue.part(front.pieces).map(|part| part.offset), Some(offset));
         }
         _ => {
             prop_assert_eq!((front.file_left, front.file_len), (0, 0));
-            prop_assert!(queue.region(front.pieces).is_none());
+            prop_assert!(queue.part(front.pieces).is_none());
         }
     }
     Ok(())
@@ -210,23 +250,28 @@ proptest! {
     fn a_queue_agrees_with_a_list(ops in prop::collection::vec(op(), 1..40)) {
         let limits = Limits { gather_pieces: 3, ..Limits::default() };
         let (mut queue, mut pool, mut list) = (Queue::default(), Pool::default(), Vec::new());
-        let file = file();
+        let (file, mut end) = (file(), 0);
         for (number, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Slice(len) => {
                     let bytes: Vec<u8> = (0..len).map(|at| (number + at) as u8).collect();
-                    queue.push(Outgoing::Slice(&bytes), &limits, &mut pool);
+                    push(&mut queue, Outgoing::Slice(&bytes), &limits, &mut pool);
                     list.extend(bytes.into_iter().map(Byte::Memory));
                 }
                 Op::Shared(len) => {
                     let bytes: Vec<u8> = (0..len).map(|at| (number ^ at) as u8).collect();
-                    queue.push(bytes.clone().into(), &limits, &mut pool);
+                    push(&mut queue, bytes.clone().into(), &limits, &mut pool);
                     list.extend(bytes.into_iter().map(Byte::Memory));
                 }
                 Op::Region { offset, len } => {
-                    queue.push(file.region(offset, len).into(), &limits, &mut pool);
-                    let byte = |at| Byte::File { offset: offset + at, left: len - at, len };
-                    list.extend((0..len).map(byte));
+                    push(&mut queue, file.region(offset, len).into(), &limits, &mut pool);
+                    add_region(&mut list, offset, len);
+                    end = offset + len;
+                }
+                Op::More { len } => {
+                    push(&mut queue, file.region(end, len).into(), &limits, &mut pool);
+                    add_region(&mut list, end, len);
+                    end += len;
                 }
                 Op::Advance { percent } => {
                     let count = list.len() * percent / 100;
@@ -238,7 +283,7 @@ proptest! {
                     list.clear();
                 }
             }
-            agrees(&queue, &list, &limits)?;
+            agrees(&mut queue, &list, &limits)?;
         }
     }
 }

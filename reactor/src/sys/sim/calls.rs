@@ -32,6 +32,12 @@ pub struct Calls {
     pub metadata: u64,
     /// Reading from a file.
     pub read_at: u64,
+    /// Reading from a file what is in memory (`RWF_NOWAIT`).
+    pub read_nowait: u64,
+    /// Bringing a part of a file to memory, for which a worker waits.
+    pub warm: u64,
+    /// Of reading and sending from a file, how many had to wait for the disk.
+    pub disk_waits: u64,
     /// Making a file.
     pub create: u64,
     /// Writing to a file.

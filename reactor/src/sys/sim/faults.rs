@@ -68,6 +68,8 @@ pub struct Faults {
     pub kqueue: f64,
     /// A read or a write of a file, by whatever call, keeps the caller for up to 50 ms.
     pub slow_disk: f64,
+    /// A file has left the memory when somebody looks whether it is there.
+    pub cold: f64,
     /// A client puts an urgent byte between two pieces of what it sends.
     pub urgent: f64,
     /// A reactor that has something to do gets no time for up to
@@ -101,6 +103,7 @@ impl Default for Faults {
             reordered: 0.3,
             kqueue: 0.3,
             slow_disk: 0.05,
+            cold: 0.1,
             urgent: 0.02,
             stall: 0.01,
             longest_stall: Duration::from_secs(2),
@@ -131,6 +134,7 @@ impl Faults {
             reordered: 0.0,
             kqueue: 0.0,
             slow_disk: 0.0,
+            cold: 0.0,
             urgent: 0.0,
             stall: 0.0,
             longest_stall: Duration::ZERO,
@@ -158,6 +162,7 @@ impl Faults {
             &mut drawn.stale,
             &mut drawn.reordered,
             &mut drawn.slow_disk,
+            &mut drawn.cold,
             &mut drawn.urgent,
             &mut drawn.stall,
             &mut drawn.clock_jump,
@@ -296,7 +301,6 @@ impl Machine {
 
     /// What a read of `bytes` from a file does.
     pub(super) fn fault_in_read(&mut self, bytes: usize) -> Option<Step> {
-        self.wait_for_disk();
         let step = self.chaos.as_mut()?.step(false, bytes);
         self.write_step(step, |_, _| {});
         step
@@ -313,6 +317,16 @@ impl Machine {
         };
         self.write_step(step, |_, _| {});
         step
+    }
+
+    /// Whether a file has just left the memory.
+    pub(super) fn fault_in_memory(&mut self) -> bool {
+        let Some(chaos) = &mut self.chaos else { return false };
+        let left = chaos.dice.chance(chaos.faults.cold);
+        if left {
+            self.trace.mark();
+        }
+        left
     }
 
     pub(super) fn wait_for_disk(&mut self) {

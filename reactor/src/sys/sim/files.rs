@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use super::new_files::Writing;
+use super::residency::Cold;
 use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
 use crate::fs::{Entry, FileKind, Metadata};
@@ -39,6 +40,8 @@ pub struct Files {
     /// The node of inode `n` is at `n - 1`.
     nodes: Vec<Node>,
     pub(super) writing: Writing,
+    /// What is in memory is not told.
+    pub(super) hides_residency: bool,
 }
 
 pub(super) struct Node {
@@ -46,6 +49,7 @@ pub(super) struct Node {
     pub(super) modified: i64,
     /// What the next reads say.
     reads: Script,
+    pub(super) cold: Cold,
 }
 
 pub(super) enum Content {
@@ -87,7 +91,8 @@ pub(super) enum Scope {
 /// What a test does to the disk.
 impl Files {
     pub(super) fn new() -> Files {
-        let mut files = Files { nodes: Vec::new(), writing: Writing::default() };
+        let mut files =
+            Files { nodes: Vec::new(), hides_residency: false, writing: Writing::default() };
         files.add(Content::empty_dir(ROOT), 0);
         files
     }
@@ -145,7 +150,12 @@ impl Files {
     }
 
     pub(super) fn add(&mut self, content: Content, modified: i64) -> Inode {
-        self.nodes.push(Node { content, modified, reads: Script::default() });
+        self.nodes.push(Node {
+            content,
+            modified,
+            reads: Script::default(),
+            cold: Cold::default(),
+        });
         self.nodes.len() as Inode
     }
 
@@ -183,7 +193,7 @@ impl Files {
         at
     }
 
-    fn existing(&mut self, path: &Path) -> &mut Node {
+    pub(super) fn existing(&mut self, path: &Path) -> &mut Node {
         let (dir, name) = self.place(path);
         match self.names_mut(dir).get(&name).copied() {
             Some(inode) => self.node_mut(inode),
@@ -283,6 +293,11 @@ impl Files {
         }
     }
 
+    /// What the next reads of a file say.
+    pub(super) fn reads(&mut self, inode: Inode) -> &mut Script {
+        &mut self.node_mut(inode).reads
+    }
+
     pub(super) fn read_at(
         &mut self,
         inode: Inode,
@@ -380,10 +395,9 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.read_at += 1;
         let inode = state.inode(file);
-        let fault = state.fault_in_read(buffer.len());
-        let reads = &mut state.files.node_mut(inode).reads;
-        reads.extend(fault.filter(|_| reads.is_empty()));
-        let read = state.files.read_at(inode, buffer, offset);
+        state.wait_for_disk();
+        state.touch(inode, offset, buffer.len());
+        let read = state.read(inode, buffer, offset);
         state.note(format_args!("read({file}, {} at {offset}) = {}", buffer.len(), Said(&read)));
         read
     }

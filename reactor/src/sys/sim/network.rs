@@ -22,6 +22,8 @@ pub(super) enum Coming {
 #[derive(Default)]
 pub(super) struct Network {
     coming: BTreeMap<(u64, u64), Coming>,
+    /// What a disk that is held has done.
+    held: Option<Vec<Box<dyn FnOnce()>>>,
     sent_off: u64,
 }
 
@@ -54,9 +56,27 @@ impl World {
     /// Says that a disk is done: at once, or later.
     pub(crate) fn after_disk(&self, done: impl FnOnce() + 'static) {
         let state = &mut *self.0.borrow_mut();
+        if let Some(held) = &mut state.network.held {
+            return held.push(Box::new(done));
+        }
         match state.delay() {
             0 => done(),
             delay => state.network.send_off(state.elapsed + delay, Coming::Disk(Box::new(done))),
+        }
+    }
+}
+
+impl World {
+    /// Lets disks be done with nothing until they are released.
+    pub(crate) fn hold_disks(&self) {
+        self.0.borrow_mut().network.held.get_or_insert_default();
+    }
+
+    /// Lets disks be done, with what they were asked for meanwhile first.
+    pub(crate) fn release_disks(&self) {
+        let held = self.0.borrow_mut().network.held.take();
+        for done in held.into_iter().flatten() {
+            done();
         }
     }
 }

@@ -151,6 +151,7 @@ impl World {
         let inode = state.inode(file);
         let stream = state.stream_index(socket);
         state.wait_for_disk();
+        state.touch(inode, offset, bytes);
         state.fault_in_send(stream, bytes);
         let data = state.files.bytes_from(inode, offset)?;
         let data = &data[..bytes.min(data.len())];

@@ -1,0 +1,84 @@
+//! A region of a file that waits to be sent, and what is known of where its bytes are.
+
+use super::{Front, Residency};
+use crate::fs::{File, Region};
+
+/// A region of a file, of which some may be sent. Its offset is the truth: what a socket refuses is
+/// read again.
+pub(crate) struct Part {
+    pub(crate) file: File,
+    pub(crate) offset: u64,
+    left: u64,
+    len: u64,
+    /// Up to where the file is known to be in memory.
+    resident_to: u64,
+    /// The byte at `offset` is not.
+    cold: bool,
+}
+
+impl Part {
+    pub(crate) fn new(Region { file, offset, len }: Region) -> Part {
+        let resident_to = if file.is_in_memory() { u64::MAX } else { 0 };
+        Part { file, offset, left: len, len, resident_to, cold: false }
+    }
+
+    /// Whether a region begins in the same file where this one ends.
+    pub(crate) fn is_followed_by(&self, region: &Region) -> bool {
+        self.file.is(&region.file) && self.offset.checked_add(self.left) == Some(region.offset)
+    }
+
+    /// Adds a region that follows.
+    pub(crate) fn extend(&mut self, region: &Region) {
+        self.left += region.len;
+        self.len += region.len;
+    }
+
+    pub(crate) fn describe(&self, front: &mut Front) {
+        (front.file_left, front.file_len) = (self.left, self.len);
+        front.residency = match self.resident_to.checked_sub(self.offset) {
+            Some(bytes @ 1..) => Residency::Resident(bytes),
+            _ if self.cold => Residency::Cold,
+            _ => Residency::Unknown,
+        };
+    }
+
+    /// Whether what precedes the offset was known to be in memory.
+    pub(crate) fn continues(&self) -> bool {
+        self.resident_to == self.offset && self.resident_to > 0
+    }
+
+    /// The next bytes are in memory.
+    pub(crate) fn is_resident(&mut self, bytes: usize) {
+        self.resident_to = self.offset.saturating_add(bytes as u64);
+        self.cold = false;
+    }
+
+    /// The next bytes are not, or may not be.
+    pub(crate) fn is_cold(&mut self) {
+        self.cold = true;
+    }
+
+    /// The kernel does not say. What a worker has read a moment ago through the same descriptor is
+    /// taken to be in memory.
+    pub(crate) fn is_hidden(&mut self, bytes: usize) {
+        if self.file.was_warmed(self.offset, bytes as u64) {
+            self.is_resident(bytes);
+        } else {
+            self.is_cold();
+        }
+    }
+
+    /// A worker has read the next bytes.
+    pub(crate) fn warmed(&mut self, bytes: usize) {
+        self.is_resident(bytes);
+        self.file.note_warmed(self.offset, bytes as u64);
+    }
+
+    /// Removes up to `count` bytes; says how many it took and how many are left.
+    pub(crate) fn advance(&mut self, count: usize) -> (usize, u64) {
+        let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(count);
+        self.offset += taken as u64;
+        self.left -= taken as u64;
+        (taken, self.left)
+    }
+}

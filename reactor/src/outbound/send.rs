@@ -1,0 +1,162 @@
+//! What becomes of what handlers send, and when queues leave.
+
+use std::io;
+
+use super::{Flushed, Offer, Outgoing, Placement, Pool, Queue, Wire, place};
+use crate::connection::{Flags, Phase};
+use crate::handler::{Reason, Sent};
+use crate::limits::Quantum;
+use crate::listener::Group;
+use crate::state::{Core, SPARES};
+use crate::sys::{More, Ready};
+
+impl Core {
+    pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
+        if c.phase > Phase::Open || c.flags.has(Flags::SHUTDOWN) {
+            return Sent::Gone;
+        }
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        let offer = Offer {
+            kind: what.kind(),
+            len: what.len(),
+            idle: c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE),
+            wrote: c.flags.has(Flags::WROTE),
+            room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
+        };
+        ledger.queued += offer.len;
+        match (place(&offer, limits), what) {
+            (Placement::Nowhere, _) => Sent::Accepted,
+            (Placement::WriteThrough, Outgoing::Slice(slice)) => {
+                c.flags.set(Flags::WROTE);
+                match self.write_through(index, slice) {
+                    Ok([]) => Sent::Accepted,
+                    Ok(rest) => self.enqueue(index, Outgoing::Slice(rest), Placement::Join),
+                    Err(rest) => {
+                        if let Some(ledger) = self.ledger_of(index) {
+                            ledger.dropped += rest as u64;
+                        }
+                        Sent::Gone
+                    }
+                }
+            }
+            (placement, what) => self.enqueue(index, what, placement),
+        }
+    }
+
+    fn enqueue(&mut self, index: u32, what: Outgoing<'_>, placement: Placement) -> Sent {
+        self.append(index, |queue, pool| queue.push(what, placement, pool));
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        let full = c.outbound.as_ref().is_some_and(|queue| queue.is_full(limits));
+        if full {
+            ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+            c.flags.set(Flags::FULL);
+        }
+        if full { Sent::Full } else { Sent::Accepted }
+    }
+
+    /// Adds to the queue, which is there from now on. `push` says how many bytes it has copied.
+    pub(crate) fn append(&mut self, index: u32, push: impl FnOnce(&mut Queue, &mut Pool) -> usize) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let queue = c.outbound.get_or_insert_with(|| {
+            let mut queue = self.spare_queues.pop().unwrap_or_default();
+            queue.progress = self.tick;
+            queue
+        });
+        let ledger = &mut self.groups[c.group as usize].ledger;
+        ledger.joined += push(queue, &mut self.pool) as u64;
+        let blocked = !c.ready.any(Ready::WRITE);
+        self.list(index);
+        if blocked {
+            // No flush will find out: the time that a write may stall begins here.
+            self.arm(index);
+        }
+    }
+
+    /// Sends a long slice with nothing before it. Returns what the socket refused, or, if the
+    /// connection has failed, how many bytes were lost.
+    pub(crate) fn write_through<'a>(
+        &mut self,
+        index: u32,
+        mut slice: &'a [u8],
+    ) -> Result<&'a [u8], usize> {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
+        let ledger = &mut self.groups[c.group as usize].ledger;
+        while !slice.is_empty() {
+            ledger.send_calls += 1;
+            match self.kernel.send(c.socket, slice, More::No) {
+                Ok(count) => {
+                    slice = &slice[count..];
+                    c.sent += count as u64;
+                    c.active = self.tick;
+                    ledger.sent += count as u64;
+                    ledger.write_through += count as u64;
+                    ledger.short_writes += u64::from(!slice.is_empty());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ledger.send_would_block += 1;
+                    c.ready = c.ready.without(Ready::WRITE);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let lost = slice.len();
+                    self.fail_with(index, &error);
+                    return Err(lost);
+                }
+            }
+        }
+        Ok(slice)
+    }
+
+    /// Sends what is queued, within the quantum. What follows from an empty queue is noted as owed.
+    pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        // What an abort or a failure leaves in the queue is dropped, not sent.
+        let may_send = c.ready.any(Ready::WRITE) && c.is_flushed();
+        let Some(queue) = c.outbound.as_mut().filter(|queue| may_send && !queue.waits_for_disk)
+        else {
+            return;
+        };
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        let before = c.sent;
+        let flushed = Wire {
+            kernel: &self.kernel,
+            socket: c.socket,
+            limits,
+            pool: &mut self.pool,
+            scratch: &mut self.scratch,
+            ledger,
+        }
+        .flush(queue, &mut c.sent, quantum);
+        let feeds = c.sent > before && c.extras.is_some();
+        if c.sent > before {
+            (c.active, queue.progress) = (self.tick, self.tick);
+        }
+        if queue.is_low(limits) && c.flags.take(Flags::FULL) {
+            c.flags.set(Flags::OWES_DRAIN);
+            c.flags.set(Flags::OWES_KEPT);
+        }
+        match flushed {
+            Flushed::Budget => {}
+            Flushed::Empty => {
+                let queue = c.outbound.take();
+                self.spare_queues.extend(queue.filter(|_| self.spare_queues.len() < SPARES));
+            }
+            Flushed::Blocked => {
+                c.ready = c.ready.without(Ready::WRITE);
+                self.arm(index);
+            }
+            Flushed::Cold(bytes) => self.wait_for_disk(index, bytes),
+            Flushed::Truncated => {
+                log::warn!("a file ended before the region of it that was being sent");
+                self.fail(index, Reason::Truncated);
+            }
+            Flushed::Failed(error) => self.fail_with(index, &error),
+        }
+        if feeds {
+            self.passed_on(index);
+        }
+    }
+}

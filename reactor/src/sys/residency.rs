@@ -1,0 +1,85 @@
+//! Whether a file's bytes are in memory, and bringing them there.
+//!
+//! Linux can read what is in memory and nothing else, where the file system takes part: ext4, XFS
+//! and Btrfs do, tmpfs, overlayfs and FUSE do not (6.18). Other systems have no such call.
+
+use std::io;
+
+use super::{Fd, Kernel, unix};
+
+/// Whether [`read_nowait`] works here.
+pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
+
+#[cfg(target_os = "linux")]
+#[inline]
+pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let offset = unix::file_offset(offset)?;
+    let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: the kernel reads one `iovec`, which is a local, and writes at most `iov_len` bytes to
+    // the buffer behind it, which is borrowed exclusively for the call.
+    let read = unsafe { libc::preadv2(file, &raw const vector, 1, offset, libc::RWF_NOWAIT) };
+    unix::check_size(read).map_err(|error| match error.raw_os_error() {
+        // The file system does not take part, or the kernel (before 4.14) or a sandbox has no such
+        // call or flag.
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => io::ErrorKind::Unsupported.into(),
+        _ => error,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_nowait(_: Fd, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(super) fn duplicate(file: Fd) -> io::Result<Shared> {
+    // SAFETY: the call takes numbers only.
+    let fd = unix::check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, 0) })?;
+    Ok(Shared { fd, closes: true })
+}
+
+/// A descriptor of an open file, for another thread. Closed when it is dropped.
+pub(crate) struct Shared {
+    fd: Fd,
+    closes: bool,
+}
+
+impl Shared {
+    /// One of the simulated kernel, in which jobs are done before anything can be closed.
+    #[cfg(feature = "testing")]
+    pub(super) fn simulated(fd: Fd) -> Shared {
+        Shared { fd, closes: false }
+    }
+
+    /// Brings a part of the file to memory, by reading it.
+    pub(crate) fn warm(&self, kernel: &Kernel, offset: u64, bytes: usize) -> io::Result<()> {
+        kernel.warm(self.fd, offset, bytes)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.closes {
+            unix::close(self.fd);
+        }
+    }
+}
+
+/// Size of the buffer that is read into.
+const AT_A_TIME: usize = 64 << 10;
+
+/// By reading all of it: `readahead(2)` and `posix_fadvise(2)` only begin to, and read no more than
+/// the device's window.
+pub(super) fn warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()> {
+    let mut buffer = vec![0; AT_A_TIME.min(bytes)];
+    let mut done = 0;
+    while done < bytes {
+        let most = buffer.len().min(bytes - done);
+        match unix::read_at(file, &mut buffer[..most], offset.saturating_add(done as u64)) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
