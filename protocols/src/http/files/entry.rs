@@ -127,6 +127,15 @@ impl Entry {
         }
     }
 
+    /// The file, if it could be in memory as a whole and is not: on the disk it was, when it was
+    /// loaded, and has been sent from there since.
+    pub(super) fn to_load(&self, small_body: usize) -> Option<&File> {
+        match &self.content {
+            Content::Disk(file) if self.metadata.len <= small_body as u64 => Some(file),
+            _ => None,
+        }
+    }
+
     /// Whether it can be used without asking the disk.
     pub(super) fn is_fresh(&self, now: Duration, valid_for: Duration) -> bool {
         now.saturating_sub(self.checked) < valid_for
@@ -139,16 +148,18 @@ impl Entry {
     }
 }
 
-/// The whole of a file. If it changes meanwhile it stays on the disk, as what was read may be
-/// neither the old nor the new one.
+/// The whole of a file, if no disk has to be waited for. If it changes meanwhile it stays on the
+/// disk, as what was read may be neither the old nor the new one.
 fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
     let mut body = vec![0; len];
     let mut filled = 0;
     while filled < len {
-        match file.read_at(&mut body[filled..], filled as u64) {
+        match file.read_resident(&mut body[filled..], filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // The queue has it read by a worker.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
     }

@@ -38,6 +38,10 @@
 //! name is opened anew, and if inode, size and modification time are what they were the entry
 //! stays: a file replaced by one with the same three is not noticed. Errors are not kept.
 //!
+//! Names are looked up and files opened by the reactor, which may wait for the disk: directories
+//! are rarely out of memory. What is in the files it does not wait for
+//! ([`outbound`](sluicegate_reactor::outbound)): a small one is kept once its bytes are in memory.
+//!
 //! ```
 //! use sluicegate_protocols::http::Http;
 //! use sluicegate_protocols::http::files::{Files, FilesOptions};
@@ -257,7 +261,7 @@ impl Files {
     /// Answers with a file that was just opened, from the cache if that has the same.
     fn send_file(
         &mut self,
-        (file, metadata, name): (File, Metadata, Vec<u8>),
+        (mut file, metadata, name): (File, Metadata, Vec<u8>),
         now: Duration,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
@@ -265,8 +269,13 @@ impl Files {
         if let Some(entry) = self.cache.get(&self.path)
             && entry.is_current(&metadata)
         {
-            entry.checked = now;
-            return entry.answer(request, reply);
+            match entry.to_load(self.options.small_body) {
+                Some(same) => file = same.clone(),
+                None => {
+                    entry.checked = now;
+                    return entry.answer(request, reply);
+                }
+            }
         }
         let (small_body, date) = (self.options.small_body, reply.unix_time());
         match Entry::load(file, metadata, &name, small_body, now, date) {
