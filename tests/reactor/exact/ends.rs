@@ -44,6 +44,25 @@ fn a_reset_in_the_middle_is_only_the_end() {
     }
 }
 
+#[test]
+fn what_has_arrived_is_known_before_all_is_there() {
+    for length in [4, 6] {
+        let probe = Probe::new(move |cx, call, notes| match call {
+            Call::Open => {
+                cx.receive_exact(length).unwrap();
+                cx.set_deadline(Some(SECOND));
+            }
+            Call::Timeout(_) => notes.add(format_args!("{} unread", cx.unread())),
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, small_scale());
+        let client = h.open();
+        h.feed(client, "abc");
+        h.advance(2 * SECOND);
+        assert_eq!(log(&mut h), ["0 open", "0 timeout Own", "0 3 unread"], "of {length}");
+    }
+}
+
 /// Asks for so many bytes, and hands over what has come of them after a second.
 struct Gives {
     to: HandlerId<Takes>,

@@ -125,3 +125,29 @@ fn a_message_that_is_there_as_a_whole_is_lent_however_large() {
     h.feed(client, input);
     assert_eq!((h.handler().lent, h.handler().owned), (2, 0));
 }
+
+#[test]
+fn a_message_has_a_buffer_of_its_own_if_it_is_many_or_too_much_of_it_has_come() {
+    const MANY: usize = 6000;
+    let limits = Limits { receive_direct: MANY, ..Limits::default() };
+    // The length, what comes first, and how many of all are received where they stay.
+    for (length, first, direct) in
+        [(MANY, 1, 0), (MANY, 4096, 0), (MANY, 4097, MANY - 4097), (MANY + 1, 1, MANY + 1)]
+    {
+        let probe = Probe::new(move |cx, call, _| match call {
+            Call::Open => cx.receive_exact(length).unwrap(),
+            Call::Received(bytes) => {
+                cx.send(bytes);
+            }
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, limits.clone());
+        let client = h.open();
+        let input = pattern(length);
+        for part in [&input[..first], &input[first..]] {
+            h.feed(client, part);
+        }
+        assert!(h.sent(client) == input, "{first} and the rest of {length}");
+        assert_eq!(h.ledger().direct_bytes, direct as u64, "{first} and the rest of {length}");
+    }
+}
