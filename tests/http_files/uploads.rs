@@ -206,6 +206,8 @@ fn row_24_a_client_is_told_to_continue_if_its_body_is_wanted_and_not_otherwise()
         assert_eq!(statuses(&site.sent(client)), [201]);
         let outcome = same_at_every_split(uploads, head("/a", framing) + body);
         assert_eq!(statuses(&outcome.sent), [100, 201]);
+        let outcome = same_at_every_split(uploads, head("/a", "Content-Length: 0"));
+        assert_eq!(statuses(&outcome.sent), [201]);
         for (path, status) in [("/nowhere/a", 409), ("/", 405), ("/.a", 403)] {
             let outcome = same_at_every_split(uploads, head(path, framing));
             assert_eq!(statuses(&outcome.sent), [status], "{path}");

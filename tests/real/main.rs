@@ -27,3 +27,4 @@ mod temp;
 #[cfg(target_os = "linux")]
 mod traced;
 mod unix_sockets;
+mod uploads;

@@ -105,7 +105,8 @@ impl<S: Service> Http<S> {
         (head, request): (&[u8], &Request<'_>),
         file: NewFile,
     ) {
-        if request.expects_continue && request.framing != Framing::None {
+        let is_empty = matches!(request.framing, Framing::None | Framing::Length(0));
+        if request.expects_continue && !is_empty {
             self.scratch.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         let chunked = match request.framing {
