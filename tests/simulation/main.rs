@@ -13,6 +13,7 @@ mod hello;
 mod http;
 mod lines;
 mod messages;
+mod uploads;
 mod watched;
 
 /// Bytes of which each part looks different.

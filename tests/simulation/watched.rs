@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
 /// Calls the handler in it, and asserts that a connection has one session, a session is only called
@@ -65,6 +66,16 @@ impl<H: Handler> Handler for Watched<H> {
         self.check(cx.id(), session);
         assert!(!input.is_empty() && cx.wants_input(), "data that nobody waits for");
         self.inner.on_data(cx, &mut session.inner, input);
+    }
+
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        self.check(cx.id(), session);
+        self.inner.on_saved(cx, &mut session.inner, saved);
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {

@@ -1,0 +1,127 @@
+//! Files that are put: what was said to be there is, and nothing is there in part.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sluicegate_protocols::http::Http;
+use sluicegate_protocols::http::files::{Files, FilesOptions};
+use sluicegate_reactor::Listen;
+use sluicegate_reactor::fs::CreateOptions;
+use sluicegate_reactor::testing::simulation::{Client, End};
+use sluicegate_reactor::testing::{Faults, Sim, Simulation};
+
+use crate::noise;
+use crate::watched::Watched;
+
+const ADDRESS: &str = "10.0.0.1:80";
+const SIZES: [usize; 5] = [0, 13, 3000, 30_000, 150_000];
+
+fn serve(sim: &mut Sim) {
+    sim.files().make_dir("/www");
+    let options = CreateOptions { preallocate: sim.below(2) == 0, ..CreateOptions::default() };
+    let options = FilesOptions { upload: Some(options), ..FilesOptions::default() };
+    sim.reactor(|reactor| {
+        let files = Files::new(reactor.fs(), "/www", options).expect("the root is there");
+        let http = reactor.register(Watched::new(Http::new(files)));
+        reactor.listen(ADDRESS, &Listen::default(), http).expect("the address is free");
+    });
+}
+
+/// Puts a file under a path, with its length or in chunks.
+fn put(sim: &mut Sim, path: &str, size: usize) -> Vec<u8> {
+    let start = format!("PUT {path} HTTP/1.1\r\nHost: h\r\n");
+    let body = noise(size);
+    if sim.below(2) == 0 {
+        let head = format!("{start}Content-Length: {size}\r\n\r\n");
+        return [head.as_bytes(), &body].concat();
+    }
+    let mut request = format!("{start}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    let longest = [1000, 65_536][sim.below(2)];
+    for chunk in body.chunks(longest) {
+        request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        request.extend_from_slice(chunk);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    request
+}
+
+/// The statuses of the answers that a client got whole.
+fn statuses(client: &Client) -> Vec<u16> {
+    let received = client.received();
+    let (mut rest, mut all) = (&received[..], Vec::new());
+    while let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") {
+        let head = std::str::from_utf8(&rest[..end]).expect("characters");
+        let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let len: usize = len.map_or(0, |len| len.parse().expect("a length"));
+        all.push(head["HTTP/1.1 ".len()..][..3].parse().expect("a status"));
+        rest = &rest[(end + 4 + len).min(rest.len())..];
+    }
+    all
+}
+
+/// Asserts that what is under a path is what the last answer says, or whole at least.
+fn check(sim: &mut Sim, path: &str, client: &Client, sizes: &[usize]) {
+    let answers = statuses(client);
+    assert!(answers.len() <= sizes.len(), "{client:?}");
+    let content = sim.files().content(format!("/www{path}")).map(<[u8]>::len);
+    let stored: Vec<_> = answers.iter().map(|status| status / 100 == 2).collect();
+    let last = stored.iter().rposition(|stored| *stored);
+    for (status, stored) in answers.iter().zip(&stored) {
+        // Disks are full or fail, descriptors run out, clients and a slow machine take their time.
+        assert!(*stored || matches!(status, 408 | 500 | 503 | 507), "{status} for {client:?}");
+    }
+    // Those without an answer may have been stored or not.
+    let unanswered = &sizes[answers.len()..];
+    let known = last.map(|last| sizes[last]);
+    let possible = content == known || content.is_some_and(|len| unanswered.contains(&len));
+    assert!(possible, "{content:?} bytes under {path} after {answers:?} for {sizes:?}");
+    if let Some(len) = content {
+        let files = sim.files();
+        assert!(files.content(format!("/www{path}")) == Some(&noise(len)), "{path} is not exact");
+    }
+}
+
+fn run(faults: Faults, complete: bool) {
+    Simulation::new().faults(faults).run(|sim| {
+        serve(sim);
+        let mut all = HashMap::new();
+        for number in 0..1 + sim.below(4) {
+            let path = format!("/{number}");
+            let sizes: Vec<_> = (0..1 + sim.below(4)).map(|_| SIZES[sim.below(5)]).collect();
+            let mut requests: Vec<u8> =
+                sizes.iter().flat_map(|size| put(sim, &path, *size)).collect();
+            if !complete {
+                requests.truncate(sim.below(requests.len()));
+            }
+            let client = sim.client(ADDRESS).sends(requests);
+            let client = match sim.below(3) {
+                _ if complete => client,
+                0 => client.resets(),
+                1 => client.waits(Duration::from_secs(1)),
+                _ => client.finishes(),
+            };
+            all.insert(path, (client, sizes));
+        }
+        sim.run();
+        assert_eq!(sim.files().temporary(), 0, "files without a name are left");
+        for (path, (client, sizes)) in all {
+            check(sim, &path, &client, &sizes);
+            let answered = statuses(&client).len() == sizes.len();
+            let excused = client.is_spoilt() || client.end() == End::Reset;
+            // One whose rest could not be told apart from the next request was closed.
+            let closed = client.received().windows(17).any(|part| part == b"Connection: close");
+            assert!(!complete || answered || excused || closed, "{client:?}");
+        }
+    });
+}
+
+#[test]
+fn files_that_are_put_are_there_when_it_is_said() {
+    run(Faults::default(), true);
+}
+
+#[test]
+fn files_that_are_cut_off_are_not_there() {
+    run(Faults::default(), false);
+}
