@@ -241,10 +241,12 @@ fn what_is_sent_while_the_queue_waits_comes_behind_the_file() {
 
 #[test]
 fn interrupted_and_failing_looks_lose_nothing() {
-    for name in ["small", "large"] {
+    for (name, steps) in [
+        ("small", [Step::Interrupted, Step::Interrupted]),
+        ("large", [Step::Interrupted, Step::Errno(EIO)]),
+    ] {
         let mut h = sender(Limits::default());
         let client = h.open();
-        let steps = [Step::Interrupted, Step::Errno(EIO), Step::Interrupted];
         h.files().script_read(format!("/www/{name}"), steps);
         h.feed(client, name);
         assert!(h.sent(client) == answer(name), "{name}");

@@ -8,6 +8,8 @@ mod browser;
 mod chat;
 mod client;
 #[cfg(target_os = "linux")]
+mod cold_files;
+#[cfg(target_os = "linux")]
 mod descriptors;
 mod drain;
 mod echo;
@@ -15,6 +17,8 @@ mod echo;
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
+mod fuse;
 mod http;
 mod load;
 #[cfg(target_os = "linux")]

@@ -182,10 +182,13 @@ impl Wire<'_> {
                 self.ledger.file_read_bytes += count as u64;
                 Ok(Some(count))
             }
-            Err(error) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Unsupported) =>
+            {
                 self.judge(part, bytes, &error);
                 Ok(None)
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -213,8 +216,13 @@ impl Wire<'_> {
     fn probe(&mut self, part: &mut Part, bytes: usize) {
         let file = part.file.fd();
         let mut look = |at: u64| {
-            self.ledger.probes += 1;
-            self.kernel.read_nowait(file, &mut [0], at)
+            loop {
+                self.ledger.probes += 1;
+                match self.kernel.read_nowait(file, &mut [0], at) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    result => return result,
+                }
+            }
         };
         let begins = if part.continues() { Ok(1) } else { look(part.offset) };
         match begins.and_then(|_| look(part.offset.saturating_add(bytes as u64 - 1))) {
@@ -227,7 +235,6 @@ impl Wire<'_> {
     fn judge(&self, part: &mut Part, bytes: usize, error: &io::Error) {
         match error.kind() {
             ErrorKind::WouldBlock => part.is_cold(),
-            ErrorKind::Interrupted => {}
             ErrorKind::Unsupported if part.file.find_out() => part.is_resident(bytes),
             ErrorKind::Unsupported if self.limits.cold_files == ColdFiles::WarmIfTold => {
                 part.is_resident(bytes);
