@@ -7,26 +7,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use sluicegate_protocols::raw::relay::Relay;
-use sluicegate_reactor::{Connect, Limits, Listen, Reactor, Receive, Target, Turn};
+use sluicegate_reactor::{Connect, Limits, Listen, Reactor, Target};
 
 mod common;
-
-/// It is time to print what was done.
-#[derive(Clone, Copy)]
-struct Report;
-
-impl Receive<Report> for Relay {
-    fn on_message(&mut self, cx: &mut Turn<'_>, _: Report) {
-        // If nobody reads it, the server goes on all the same.
-        let _ = writeln!(io::stdout(), "{}", cx.ledger());
-    }
-}
 
 /// Passes every connection on to one target.
 #[derive(Parser)]
@@ -42,9 +30,6 @@ struct Options {
     /// Seconds after which a connection on which nothing moves is closed.
     #[arg(long, value_name = "SECS", default_value_t = 75)]
     idle_timeout: u64,
-    /// Print what each thread has done so far every so many seconds.
-    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u32).range(1..))]
-    stats: Option<u32>,
 }
 
 fn main() -> ExitCode {
@@ -54,13 +39,7 @@ fn main() -> ExitCode {
         let timeout = Duration::from_secs(options.connect_timeout);
         let connect = Connect { timeout, limits: limits.clone(), ..Connect::default() };
         let listen = Listen { limits, ..Listen::default() };
-        let make = |reactor: &mut Reactor| {
-            let relay = Relay::register(reactor, &options.to, &connect);
-            if let Some(seconds) = options.stats {
-                reactor.every(Duration::from_secs(seconds.into()), relay, Report);
-            }
-            Ok(relay)
-        };
+        let make = |reactor: &mut Reactor| Ok(Relay::register(reactor, &options.to, &connect));
         let describe = |at: &_| format!("proxy from {at} to {}", options.to);
         options.server.run(&listen, describe, make)
     })

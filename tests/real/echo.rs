@@ -142,7 +142,7 @@ fn a_client_that_never_reads_is_not_read_from_and_is_served_on_when_it_does() {
 /// Sends until the server has stopped reading, and says what was sent. A server that is merely slow
 /// ends it early, which is no error.
 #[cfg(target_os = "linux")]
-fn fill(mut stream: &TcpStream) -> Vec<u8> {
+pub(crate) fn fill(mut stream: &TcpStream) -> Vec<u8> {
     // More than any kernel buffers between two ends.
     const FAR_TOO_MUCH: usize = 256 << 20;
     stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a timeout");
@@ -209,7 +209,7 @@ fn what_is_no_option_is_code_2() {
 
 #[test]
 fn help_is_code_0() {
-    for name in ["chat", "echo", "hello", "http"] {
+    for name in ["chat", "echo", "hello", "http", "proxy"] {
         let outcome = run(Command::new(crate::process::path_of(name)).arg("--help"));
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert!(outcome.stdout.contains("--port"), "{outcome:?}");

@@ -24,6 +24,7 @@ mod load;
 #[cfg(target_os = "linux")]
 mod memory;
 mod process;
+mod proxy;
 mod random;
 #[cfg(target_os = "linux")]
 mod syscalls;

@@ -13,6 +13,7 @@ mod hello;
 mod http;
 mod lines;
 mod messages;
+mod proxy;
 mod uploads;
 mod watched;
 

@@ -58,6 +58,7 @@ impl Relay {
     /// Learns from a receive how to do the next.
     fn received(&mut self, count: usize, limits: &Limits) {
         match &mut self.way {
+            Way::Copy { large: 0 } if count < LARGE => return,
             Way::Copy { large } => *large = if count < LARGE { 0 } else { *large + count },
             Way::Splice { small } if count < LARGE => *small += 1,
             Way::Splice { small } => *small = 0,
@@ -128,8 +129,8 @@ impl Peer<'_> {
 
 /// Whether a destination takes something now.
 enum Room {
-    /// It does.
-    Now,
+    /// This one does.
+    Now(u32),
     /// It will, or will end.
     Later,
     /// There is none.
@@ -212,7 +213,7 @@ impl Core {
         self.flush_now(to);
         match self.get(to) {
             Some(c) if c.phase <= Phase::Open && !c.flags.has(Flags::SHUTDOWN) => {
-                if c.outbound.is_none() { Room::Now } else { Room::Later }
+                if c.outbound.is_none() { Room::Now(to) } else { Room::Later }
             }
             _ => Room::Later,
         }
@@ -376,8 +377,8 @@ impl Reactor {
         if !core.get(index).is_some_and(due) {
             return false;
         }
-        match core.room(index) {
-            Room::Now => {}
+        let to = match core.room(index) {
+            Room::Now(to) => to,
             Room::Later => {
                 if let Some(extras) = core.extras(index) {
                     extras.held.set(Held::DESTINATION);
@@ -388,8 +389,7 @@ impl Reactor {
                 core.close(index);
                 return false;
             }
-        }
-        let Some(to) = core.destination(index).map(|to| to.index) else { return false };
+        };
         let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
         if c.flags.take(Flags::OWES_KEPT) {
             if let Some(Extras { kept, .. }) = c.extras.as_deref_mut()

@@ -289,9 +289,13 @@ impl Machine {
         Err(std::io::Error::from_raw_os_error(chaos.shortage()))
     }
 
-    /// How making a pipe fails, if it does.
+    /// How making a pipe fails, if it does: always where there is a kqueue, since nobody has that
+    /// and splice.
     pub(super) fn fault_in_pipe(&mut self) -> std::io::Result<()> {
         let Some(chaos) = self.chaos.as_mut() else { return Ok(()) };
+        if chaos.faults.kqueue > 0.0 {
+            return Err(std::io::ErrorKind::Unsupported.into());
+        }
         if !chaos.dice.chance(chaos.faults.no_pipe) {
             return Ok(());
         }

@@ -1,0 +1,218 @@
+//! The example `proxy`, between clients and servers of these tests and of others.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::echo::exchange;
+#[cfg(target_os = "linux")]
+use crate::echo::{fill, narrow};
+use crate::process::{PATIENCE, Server, example, has, run};
+use crate::random::noise;
+
+fn proxy_to(address: SocketAddr) -> Server {
+    Server::start(example("proxy").args(["--to", &address.to_string()]))
+}
+
+/// A listener whose connections have small buffers in the kernel.
+fn narrow_listener() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(16 << 10).expect("an option");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).expect("a free port");
+    socket.listen(128).expect("a listener");
+    socket.into()
+}
+
+/// What a proxy talks to, and the proxy.
+fn upstream() -> (TcpListener, Server) {
+    let upstream = narrow_listener();
+    let proxy = proxy_to(upstream.local_addr().expect("its address"));
+    (upstream, proxy)
+}
+
+/// A connection through a proxy: both ends of it.
+fn pair(upstream: &TcpListener, proxy: &Server) -> (TcpStream, TcpStream) {
+    let client = proxy.connect();
+    let (server, _) = upstream.accept().expect("a connection");
+    server.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    server.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    (client, server)
+}
+
+fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option");
+}
+
+fn end_of(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).map(|_| all)
+}
+
+#[test]
+fn everything_passes_in_both_directions_at_once_and_then_the_end() {
+    let echo = Server::start(&mut example("echo"));
+    let proxy = proxy_to(echo.address);
+    thread::scope(|scope| {
+        for seed in 1..=4 {
+            let proxy = &proxy;
+            scope.spawn(move || exchange(&proxy.connect(), 16 << 20, seed));
+        }
+    });
+    #[cfg(target_os = "linux")]
+    exchange(&narrow(&proxy), 4 << 20, 5);
+}
+
+#[test]
+fn each_side_can_end_first_and_still_hears_the_other() {
+    let (upstream, proxy) = upstream();
+    for client_first in [true, false] {
+        let (client, server) = pair(&upstream, &proxy);
+        let (mut first, mut second) =
+            if client_first { (client, server) } else { (server, client) };
+        first.write_all(b"all I have").expect("a relay");
+        first.shutdown(Shutdown::Write).expect("an open connection");
+        assert_eq!(end_of(&second).expect("the end"), b"all I have");
+        second.write_all(b"and all of mine").expect("a relay");
+        drop(second);
+        assert_eq!(end_of(&first).expect("the end"), b"and all of mine");
+    }
+}
+
+#[test]
+fn a_reset_is_passed_on_as_one_in_both_directions() {
+    let (upstream, proxy) = upstream();
+    for client_first in [true, false] {
+        let (client, server) = pair(&upstream, &proxy);
+        let (mut first, mut second) =
+            if client_first { (client, server) } else { (server, client) };
+        second.write_all(b"x").expect("a relay");
+        first.read_exact(&mut [0]).expect("a byte");
+        reset(first);
+        let error = end_of(&second).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn a_client_whose_target_refuses_sees_the_end() {
+    let address = narrow_listener().local_addr().expect("its address");
+    let proxy = proxy_to(address);
+    let mut client = proxy.connect();
+    // It may be closed already.
+    let _ = client.write_all(b"anybody there?");
+    assert!(end_of(&client).is_ok_and(|bytes| bytes.is_empty()));
+}
+
+/// The most that a stalled direction keeps in the process: a buffer, and what that takes in pages
+/// of the allocator. What is in a pipe belongs to the kernel.
+#[cfg(target_os = "linux")]
+const MOST_FOR_A_STALL: u64 = (64 << 10) + (192 << 10);
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_that_stalls_costs_no_memory_and_gets_everything_when_it_goes_on() {
+    let (upstream, proxy) = upstream();
+    let (warm, mut taker) = pair(&upstream, &proxy);
+    thread::scope(|scope| {
+        scope.spawn(|| (&warm).write_all(&noise(4 << 20, 1)).expect("a relay"));
+        taker.read_exact(&mut vec![0; 4 << 20]).expect("all of it");
+    });
+    let before = crate::memory::anonymous(proxy.pid());
+
+    let (mut client, server) = pair(&upstream, &proxy);
+    let mut sent = fill(&client);
+    let taken = crate::memory::anonymous(proxy.pid()).saturating_sub(before);
+    assert!(taken <= MOST_FOR_A_STALL, "{taken} bytes are kept for a reader that stalls");
+
+    client.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+    let rest = noise(64 << 20, 2);
+    let received = thread::scope(|scope| {
+        let reading = scope.spawn(|| end_of(&server).expect("the end"));
+        client.write_all(&rest).expect("a reader");
+        client.shutdown(Shutdown::Write).expect("an open connection");
+        reading.join().expect("a reader")
+    });
+    sent.extend(rest);
+    assert!(received == sent, "{} bytes of {} arrived", received.len(), sent.len());
+}
+
+/// How many descriptors of each kind a process has open: pipes, and others.
+#[cfg(target_os = "linux")]
+fn descriptors_of(pid: u32) -> (usize, usize) {
+    let listed = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
+    let kinds = listed.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let (pipes, others): (Vec<_>, Vec<_>) =
+        kinds.partition(|kind| kind.to_string_lossy().starts_with("pipe:"));
+    (pipes.len(), others.len())
+}
+
+/// Most ends of pipes that a reactor keeps for later.
+#[cfg(target_os = "linux")]
+const KEPT: usize = 2 * 16;
+
+/// `SLUICEGATE_PAIRS=10000` makes it as many.
+#[cfg(target_os = "linux")]
+#[test]
+fn aborted_pairs_leave_no_descriptors_and_no_pipes() {
+    let pairs = std::env::var("SLUICEGATE_PAIRS").map_or(500, |n| n.parse().expect("a number"));
+    let (upstream, proxy) = upstream();
+    // Its own pipes are those of this test to it, if any.
+    let (own_pipes, before) = descriptors_of(proxy.pid());
+    let block = noise(1 << 20, 1);
+    for number in 0..pairs {
+        let (client, server) = pair(&upstream, &proxy);
+        // More than all buffers on the way hold, so that it waits in a pipe.
+        if number % 5 == 0 {
+            client.set_nonblocking(true).expect("an option");
+            while (&client).write(&block).is_ok() {}
+        } else {
+            (&client).write_all(&block[..number % 1000]).expect("a relay");
+        }
+        let (first, second) = if number % 2 == 0 { (server, client) } else { (client, server) };
+        match number % 3 {
+            0 => reset(first),
+            _ => drop(first),
+        }
+        drop(second);
+    }
+    crate::process::eventually("all connections to be over", || {
+        let (pipes, others) = descriptors_of(proxy.pid());
+        (others == before && pipes <= own_pipes + KEPT).then_some(())
+    });
+    exchange_once(&upstream, &proxy);
+}
+
+/// Shows that what the pairs left behind does not come out now.
+#[cfg(target_os = "linux")]
+fn exchange_once(upstream: &TcpListener, proxy: &Server) {
+    let (mut client, server) = pair(upstream, proxy);
+    let sent = noise(8 << 20, 9);
+    let received = thread::scope(|scope| {
+        let reading = scope.spawn(|| end_of(&server).expect("the end"));
+        client.write_all(&sent).expect("a reader");
+        client.shutdown(Shutdown::Write).expect("an open connection");
+        reading.join().expect("a reader")
+    });
+    assert!(received == sent, "{} bytes of {} arrived", received.len(), sent.len());
+}
+
+#[test]
+fn curl_gets_a_page_through_it() {
+    if !has("curl") {
+        return;
+    }
+    let hello = Server::start(&mut example("hello"));
+    let proxy = proxy_to(hello.address);
+    let get = |from: &Server| {
+        let url = format!("http://{}/", from.address);
+        run(Command::new("curl").args(["--silent", "--show-error", "--fail", &url]))
+    };
+    let (direct, proxied) = (get(&hello), get(&proxy));
+    assert_eq!((proxied.code, &proxied.stdout), (Some(0), &direct.stdout), "{proxied:?}");
+    assert!(!direct.stdout.is_empty());
+}
