@@ -10,6 +10,7 @@
 //! | lines, and blocks of known size between them | [`mod@line`] |
 //! | frames of a fixed size, or with their length in front | [`raw::frames`] |
 //! | bytes as they come | [`raw`] |
+//! | passing bytes on: proxies | [`raw::relay`] |
 
 #![forbid(unsafe_code)]
 

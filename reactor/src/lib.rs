@@ -20,6 +20,7 @@
 //! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
 //! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
 //! | where a socket is bound or connected | [`Address`] |
+//! | passing on to one connection what another receives | [`Context::relay_to`] |
 //! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | several threads, a reactor each | [`server`], [`Server`] |

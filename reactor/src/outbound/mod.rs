@@ -1,9 +1,10 @@
 //! What a connection has yet to send, and the cheapest way to send it.
 //!
 //! The queue is a list of segments of four kinds: bytes joined in a buffer of its own, shared bytes
-//! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what becomes of
-//! something to send, [`plan`] looks at the front of the queue and says what to do; both are pure
-//! functions of sizes and [`Limits`](crate::Limits). [`explain`] says why. The wire does it.
+//! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what
+//! becomes of something to send, [`plan`] looks at the front of the queue and says what to do; both
+//! are pure functions of sizes and [`Limits`](crate::Limits). [`explain`] says why. The wire does
+//! it.
 //!
 //! | what is sent | how it leaves |
 //! |---|---|
@@ -12,6 +13,8 @@
 //! | shared, longer than `join` | referenced, gathered with its neighbours in one `sendmsg` |
 //! | a region up to `small_file` | read beside what precedes it, one `sendmsg` |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
+//! | what another connection [relays](crate::Context::relay_to) | `send` at once, in the buffer into which it was received |
+//! | the same in bulk | `splice` from the pipe into which it was received (Linux) |
 //! | a region that is not in memory | the same, after a worker has read it |
 //! | the bulk of a relay | `splice` out of a pipe |
 //!
