@@ -39,6 +39,9 @@ struct Options {
     /// Move files through a buffer instead of sendfile.
     #[arg(long)]
     copy: bool,
+    /// Most bytes a second that each connection gets.
+    #[arg(long, value_name = "BYTES")]
+    rate: Option<u64>,
     /// Let anybody make and replace files, with PUT.
     #[arg(long)]
     upload: bool,
@@ -132,7 +135,8 @@ pub(crate) fn main() -> ExitCode {
         let serve = FilesOptions { index, listing, upload, ..FilesOptions::default() };
         let log = options.access_log.then(AccessLog::new);
         let files = if options.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
-        let listen = Listen { limits: Limits { files, ..Limits::default() }, ..Listen::default() };
+        let limits = Limits { files, send_rate: options.rate, ..Limits::default() };
+        let listen = Listen { limits, ..Listen::default() };
         let root = std::path::absolute(&options.root)?;
         if let Err(error) = std::fs::read_dir(&root) {
             return Err(format!("{}: {error}", root.display()).into());

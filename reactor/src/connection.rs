@@ -3,6 +3,7 @@
 use crate::handler::Reason;
 use crate::inbound::{Extras, Kept, Strategy};
 use crate::outbound::Queue;
+use crate::rates::Direction;
 use crate::sys::{Fd, Ready};
 use crate::timer::Link;
 
@@ -207,13 +208,17 @@ impl Connection {
 
     /// Whether a receive makes sense now.
     pub(crate) fn can_receive(&self) -> bool {
-        self.wants_input() && self.ready.any(Ready::READ) && !self.flags.has(Flags::END_READ)
+        self.wants_input()
+            && self.ready.any(Ready::READ)
+            && !self.flags.has(Flags::END_READ)
+            && !self.waits_for_rate(Direction::Receive)
     }
 
     /// Whether a send makes sense now.
     pub(crate) fn can_send(&self) -> bool {
-        let ready = self.ready.any(Ready::WRITE);
-        ready && self.outbound.as_ref().is_some_and(|queue| !queue.waits_for_disk)
+        self.ready.any(Ready::WRITE)
+            && self.outbound.as_ref().is_some_and(|queue| !queue.waits_for_disk)
+            && !self.waits_for_rate(Direction::Send)
     }
 
     /// Whether `on_drain` is due: a full queue has fallen, or an empty one was waited for.

@@ -34,6 +34,15 @@ pub(crate) fn is_due(tick: u32, now: u32) -> bool {
     now.wrapping_sub(tick) as i32 >= 0
 }
 
+/// What is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    /// What its handler is told.
+    Timeout(Timeout),
+    /// To go on within its [rate](crate::rates).
+    Rate,
+}
+
 impl Core {
     /// Reads the clock.
     pub(crate) fn read_clock(&mut self) {
@@ -61,23 +70,29 @@ impl Core {
     }
 
     /// The first deadline of a connection: when, and which.
-    pub(crate) fn first_deadline(&self, c: &Connection) -> Option<(u32, Timeout)> {
+    pub(crate) fn first_deadline(&self, c: &Connection) -> Option<(u32, Due)> {
         let limits = self.limits(c.group);
         let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
-        let own = (c.deadline != 0).then_some((c.deadline, Timeout::Own));
-        // A disk of ours is nothing that a peer could be blamed for.
+        let [send, receive] = c.held_by_rate();
+        let own = (c.deadline != 0).then_some((c.deadline, Due::Timeout(Timeout::Own)));
+        // A disk of ours is nothing that a peer could be blamed for, nor is a rate.
         let waits_for_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
         let stall = c.outbound.as_ref().filter(|_| c.phase != Phase::Connecting);
-        let stall = stall.zip(limits.write_stall).filter(|_| !waits_for_disk);
-        let stall = stall.map(|(queue, time)| (after(queue.progress, time), Timeout::WriteStall));
+        let stall = stall.zip(limits.write_stall);
+        let stall = stall.filter(|_| !waits_for_disk && send.is_none());
+        let stall = stall
+            .map(|(queue, time)| (after(queue.progress, time), Due::Timeout(Timeout::WriteStall)));
         let idle = match c.phase {
             Phase::Connecting => Some(c.active),
-            Phase::Open | Phase::Closing => limits.idle.map(|time| after(c.active, time)),
+            Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
+                limits.idle.map(|time| after(c.active, time))
+            }
             _ => None,
         };
-        let idle = idle.filter(|_| !waits_for_disk).map(|due| (due, Timeout::Idle));
-        let by_distance = |&(tick, _): &(u32, Timeout)| tick.wrapping_sub(self.tick) as i32;
-        [own, stall, idle].into_iter().flatten().min_by_key(by_distance)
+        let idle = idle.filter(|_| !waits_for_disk).map(|due| (due, Due::Timeout(Timeout::Idle)));
+        let holds = [send, receive].map(|due| due.map(|due| (due, Due::Rate)));
+        let by_distance = |&(tick, _): &(u32, Due)| tick.wrapping_sub(self.tick) as i32;
+        [own, stall, idle].into_iter().chain(holds).flatten().min_by_key(by_distance)
     }
 
     /// Makes sure that the wheel looks at a connection no later than its first deadline.
@@ -98,6 +113,10 @@ impl Core {
             self.arm(index);
             return None;
         }
+        let Due::Timeout(which) = which else {
+            self.due_rates.push(index);
+            return None;
+        };
         let tick = self.tick;
         let c = self.connections.0.get_mut(index as usize)?;
         self.groups[c.group as usize].ledger.timeouts += 1;

@@ -7,6 +7,7 @@ use crate::handler::{ConnId, Reason, Timeout};
 use crate::inbound::{Kept, Strategy};
 use crate::limits::Quantum;
 use crate::listener::Group;
+use crate::rates::Direction;
 use crate::reactor::Reactor;
 use crate::state::Core;
 use crate::sys::{NO_FD, Ready};
@@ -27,6 +28,7 @@ impl Reactor {
         }
         let limits = self.core.limits(group);
         let mut input = Quantum::to_receive(limits);
+        input.metered = self.core.is_rated(index);
         let (mut before, mut output) = (Quantum::to_send(limits), Quantum::to_send(limits));
         if queued {
             self.core.flush(index, &mut before);
@@ -36,6 +38,9 @@ impl Reactor {
         }
         if self.core.draining && self.tell_of_stop(index) {
             self.core.flush(index, &mut output);
+        }
+        if input.metered {
+            self.core.settle_rate(index, Direction::Receive);
         }
         if self.core.get(index).is_some_and(Connection::is_ending) {
             self.settle(index);
@@ -51,6 +56,9 @@ impl Reactor {
 
     /// One callback, if one is due. Says whether there may be another.
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
+        if input.metered {
+            self.core.meter_input(index, input);
+        }
         let Some(c) = self.core.get_mut(index) else { return false };
         if !c.is_open() {
             return false;
@@ -120,6 +128,7 @@ impl Reactor {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
         let limits = &core.groups[c.group as usize].limits;
+        let most = c.receivable(most);
         let kept = c.extras.as_mut().map(|extras| &mut extras.kept).filter(|kept| kept.len() > 0);
         let (into, front) = match kept {
             Some(kept) if kept.is_small() => {

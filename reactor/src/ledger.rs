@@ -78,6 +78,8 @@ pub struct Ledger {
     /// Times that a connection had received its [quantum](crate::Limits::receive_quantum), or had
     /// been called so often, and left the rest for the next turn.
     pub recv_budget_stops: u64,
+    /// Times that a connection waited until it may [receive more](crate::Limits::receive_rate).
+    pub recv_rate_holds: u64,
     /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn, or had
     /// been given enough pieces of one receive.
     pub yields: u64,
@@ -150,6 +152,8 @@ pub struct Ledger {
     /// Bytes received from one connection for another, by [`relay_to`](crate::Context::relay_to):
     /// a part of what the other has [`queued`](Ledger::queued).
     pub relayed: u64,
+    /// Times that a connection waited until it may [send more](crate::Limits::send_rate).
+    pub send_rate_holds: u64,
     /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit
     /// of its size.
     pub full_queues: u64,

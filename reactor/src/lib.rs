@@ -67,6 +67,7 @@ mod models;
 pub mod outbound;
 mod passing;
 mod per_address;
+mod rates;
 mod reactor;
 mod registry;
 mod resolver;

@@ -86,6 +86,14 @@ pub struct Limits {
     /// A connection of which the kernel took no byte for this long, though some were queued, times
     /// out. A slow reader is not an idle one: files count too.
     pub write_stall: Option<Duration>,
+    /// Bytes that a connection sends in a second, files included. What it may send and does not is
+    /// kept for some 70 ms, or as long as it takes for 4 KiB; then it sends at the next of the
+    /// ticks of 17 ms. While it waits for that it is neither idle nor stalled. 0 counts as 1. What
+    /// other bytes the network adds is not counted.
+    pub send_rate: Option<u64>,
+    /// The same for what it receives, however it does: its peer is held back by full buffers, which
+    /// take more at first.
+    pub receive_rate: Option<u64>,
     /// How long a closed connection waits for the peer to end its side, so that input in flight
     /// does not turn into a reset that destroys the answer.
     pub linger_time: Duration,
@@ -121,6 +129,8 @@ impl Default for Limits {
             receive_direct: 64 << 10,
             idle: Some(Duration::from_secs(75)),
             write_stall: Some(Duration::from_secs(60)),
+            send_rate: None,
+            receive_rate: None,
             linger_time: Duration::from_secs(5),
             linger_bytes: 1 << 20,
         }
@@ -131,15 +141,25 @@ impl Default for Limits {
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,
+    /// Whether a [rate](crate::rates) says how much of it can be used.
+    pub(crate) metered: bool,
 }
 
 impl Quantum {
     pub(crate) fn to_receive(limits: &Limits) -> Quantum {
-        Quantum { calls: limits.quantum_calls.max(1), bytes: limits.receive_quantum.max(1) }
+        Quantum {
+            calls: limits.quantum_calls.max(1),
+            bytes: limits.receive_quantum.max(1),
+            metered: false,
+        }
     }
 
     pub(crate) fn to_send(limits: &Limits) -> Quantum {
-        Quantum { calls: limits.quantum_calls.max(1), bytes: limits.send_quantum.max(1) }
+        Quantum {
+            calls: limits.quantum_calls.max(1),
+            bytes: limits.send_quantum.max(1),
+            metered: false,
+        }
     }
 
     pub(crate) fn is_used_up(&self) -> bool {

@@ -49,6 +49,11 @@ pub struct Listen {
     /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
     /// download costs 1.4 times as much, one at 1 MB/s 1.4 times. Not for Unix sockets.
     pub unsent: Option<u32>,
+    /// Bytes that all connections together send in a second: those that have something to send take
+    /// turns. As [`Limits::send_rate`], which holds for each of them as well.
+    pub send_rate: Option<u64>,
+    /// The same for what they receive.
+    pub receive_rate: Option<u64>,
     /// The limits of each connection.
     pub limits: Limits,
 }
@@ -64,6 +69,8 @@ impl Default for Listen {
             accept_burst: 256,
             unix_mode: 0o600,
             unsent: None,
+            send_rate: None,
+            receive_rate: None,
             limits: Limits::default(),
         }
     }

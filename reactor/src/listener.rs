@@ -10,6 +10,7 @@ use crate::limits::Limits;
 use crate::listen::Listen;
 use crate::passing::{Landing, Ring};
 use crate::per_address::{ClientNet, PerAddress};
+use crate::rates::{Bucket, GroupRates};
 use crate::state::Core;
 use crate::sys::{Fd, Ready, SocketFile};
 
@@ -27,6 +28,8 @@ pub(crate) struct Group {
     /// Whether others may have the sockets open as well.
     pub(crate) shared: bool,
     per_address: Option<Box<PerAddress>>,
+    /// What its connections may move in a second, if that is limited.
+    pub(crate) rates: Option<Box<GroupRates>>,
     /// What its connections have done.
     pub(crate) ledger: Ledger,
 }
@@ -34,7 +37,8 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn of_listener(listen: &Listen) -> Group {
         let per_address = listen.max_per_address.map(|most| Box::new(PerAddress::new(most)));
-        Group { per_address, ..Group::new(listen.limits.clone()) }
+        let rates = GroupRates::of_listener(listen);
+        Group { per_address, rates, ..Group::new(listen.limits.clone()) }
     }
 
     pub(crate) fn of_adopted(limits: Limits) -> Group {
@@ -43,7 +47,8 @@ impl Group {
 
     /// One of a connector.
     pub(crate) fn new(limits: Limits) -> Group {
-        Group { limits, open: 0, shared: false, per_address: None, ledger: Ledger::default() }
+        let (rates, ledger) = (GroupRates::of_each(&limits), Ledger::default());
+        Group { limits, open: 0, shared: false, per_address: None, rates, ledger }
     }
 
     /// A connection has closed.
@@ -52,34 +57,6 @@ impl Group {
         if let Some(per_address) = &mut self.per_address {
             per_address.leave(index);
         }
-    }
-}
-
-/// Lets so many connections through in a second, and after a rest so many at once. (The generic
-/// cell rate algorithm of ITU-T I.371: a token bucket that is one number.)
-struct Rate {
-    /// Nanoseconds between two connections; 0 is no limit.
-    interval: u64,
-    /// How far `next` may be ahead of the clock.
-    ahead: u64,
-    /// When the next connection would be due if they came evenly.
-    next: u64,
-}
-
-impl Rate {
-    fn new(listen: &Listen) -> Rate {
-        let interval = listen.accept_rate.map_or(0, |rate| SECOND / u64::from(rate.max(1)));
-        let ahead = interval * u64::from(listen.accept_burst.saturating_sub(1));
-        Rate { interval, ahead, next: 0 }
-    }
-
-    /// From when on a connection may be accepted.
-    fn ready_at(&self) -> u64 {
-        self.next.saturating_sub(self.ahead)
-    }
-
-    fn take(&mut self, now: u64) {
-        self.next = self.next.max(now) + self.interval;
     }
 }
 
@@ -101,7 +78,7 @@ pub(crate) struct Listener {
     backlog: u32,
     accept_budget: u32,
     max_connections: u32,
-    rate: Rate,
+    rate: Option<Bucket>,
     /// Whether there may be connections to accept.
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
@@ -144,7 +121,9 @@ impl Listener {
             backlog: listen.backlog,
             accept_budget: listen.accept_budget.max(1),
             max_connections: listen.max_connections,
-            rate: Rate::new(listen),
+            rate: listen
+                .accept_rate
+                .map(|rate| Bucket::new(rate.into(), listen.accept_burst.into())),
             ready: false,
             retry_at: 0,
             logged_at: 0,
@@ -159,7 +138,7 @@ impl Listener {
     /// Whether accepting may get something now, and if not, when: the nanoseconds until then, or
     /// `None` if an event or a close announces it.
     pub(crate) fn wait(&self, core: &Core) -> Option<u64> {
-        let at = self.retry_at.max(self.rate.ready_at());
+        let at = self.retry_at.max(self.rate.as_ref().map_or(0, |rate| rate.ready_at(1)));
         (self.ready && !self.is_full(core)).then(|| at.saturating_sub(core.now))
     }
 
@@ -206,9 +185,16 @@ impl Listener {
         }
     }
 
+    /// Counts a new connection for the rate.
+    fn count(&mut self, core: &Core) {
+        if let Some(rate) = &mut self.rate {
+            rate.take(core.now, 1);
+        }
+    }
+
     /// Gives a new connection to another reactor.
     fn pass(&mut self, socket: Fd, core: &Core) {
-        self.rate.take(core.now);
+        self.count(core);
         if self.ring.as_mut().is_some_and(|ring| !ring.pass(socket)) {
             // Nobody has room: they have as many as they may, or do not keep up.
             self.retry_at = core.now + PAUSE.as_nanos() as u64;
@@ -217,11 +203,12 @@ impl Listener {
 
     /// Gives a new connection a place, unless its client has too many.
     fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
-        self.rate.take(core.now);
+        self.count(core);
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
-        group.ledger.rate_pauses += u64::from(self.rate.ready_at() > core.now);
+        let paused = self.rate.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
+        group.ledger.rate_pauses += u64::from(paused);
         if let (Some(client), Some(per_address)) = (client, &group.per_address)
             && !per_address.has_room(client)
         {

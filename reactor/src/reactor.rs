@@ -305,6 +305,7 @@ impl Reactor {
                 self.time_out(index, which);
             }
         }
+        self.core.end_due_holds();
         self.work = due;
     }
 

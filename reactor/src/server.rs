@@ -149,8 +149,9 @@ impl Server {
     /// An address at which somebody else listens is an error, also if that is another server of the
     /// same user with several threads.
     ///
-    /// [`max_connections`](Listen::max_connections) and [`accept_rate`](Listen::accept_rate) are
-    /// those of all threads together, a share of them for each;
+    /// [`max_connections`](Listen::max_connections), [`accept_rate`](Listen::accept_rate),
+    /// [`send_rate`](Listen::send_rate) and [`receive_rate`](Listen::receive_rate) are those of all
+    /// threads together, a share of them for each;
     /// [`max_per_address`](Listen::max_per_address) holds in each thread by itself.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) jobs: Option<Jobs>,
     pub(crate) cold: Cold,
     pub(crate) wheel: Wheel,
+    /// Those that may go on within their rates.
+    pub(crate) due_rates: Vec<u32>,
     pub(crate) timers: Timers,
     /// Monotonic nanoseconds, read once a turn.
     pub(crate) now: u64,
@@ -85,6 +87,7 @@ impl Core {
             jobs: None,
             cold: Cold::default(),
             wheel: Wheel::new(tick),
+            due_rates: Vec::new(),
             timers: Timers::new(tick),
             now,
             tick,
@@ -277,6 +280,7 @@ impl Core {
 
     /// Drops what waits to be sent and what was kept; buffers go back to the pool.
     pub(crate) fn drop_buffers(&mut self, index: u32) {
+        self.drop_meters(index);
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(mut queue) = c.outbound.take() {
             self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);

@@ -14,6 +14,7 @@ mod http;
 mod lines;
 mod messages;
 mod proxy;
+mod rates;
 mod uploads;
 mod watched;
 

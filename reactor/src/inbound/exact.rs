@@ -224,12 +224,13 @@ impl Core {
     fn receive_direct(&mut self, index: u32, input: &mut Quantum) -> bool {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return false };
         let ledger = &mut self.groups[c.group as usize].ledger;
+        let most = c.receivable(usize::MAX);
         let Some(extras) = &mut c.extras else { return false };
         let Strategy::Exact(exact) = &mut extras.strategy else { return false };
         exact.fill(extras.kept.bytes());
         extras.kept.clear(&mut self.pool);
         exact.reserve(0);
-        let asked = exact.left().min(exact.buffer.capacity() - exact.buffer.len());
+        let asked = exact.left().min(exact.buffer.capacity() - exact.buffer.len()).min(most);
         let result = self.kernel.recv_append(c.socket, &mut exact.buffer, asked);
         let is_whole = exact.left() == 0;
         let count = result.as_ref().map_or(0, |count| *count);

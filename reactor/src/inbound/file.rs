@@ -116,7 +116,7 @@ impl Reactor {
     pub(crate) fn step_file(&mut self, index: u32, input: &mut Quantum) -> bool {
         let core = &mut self.core;
         let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-        let can_receive = c.can_receive();
+        let (can_receive, most) = (c.can_receive(), c.receivable(self.receive.len()));
         let Some(extras) = &mut c.extras else { return false };
         let Strategy::File(saving) = &mut extras.strategy else { return false };
         let mut written = saving.reserve();
@@ -128,7 +128,7 @@ impl Reactor {
         let ended = c.flags.has(Flags::OWES_EOF);
         let whole = saving.left.map_or(ended, |left| left == 0);
         if written.is_ok() && !whole && can_receive {
-            let room = saving.share(self.receive.len());
+            let room = saving.share(most);
             let result = core.kernel.recv(c.socket, &mut self.receive[..room]);
             let Some(count) = core.note_received(index, room, result) else { return true };
             input.bytes = input.bytes.saturating_sub(count);
@@ -159,7 +159,7 @@ impl Reactor {
     pub(crate) fn step_discard(&mut self, index: u32, input: &mut Quantum) -> bool {
         let core = &mut self.core;
         let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-        let can_receive = c.can_receive();
+        let (can_receive, most) = (c.can_receive(), c.receivable(self.receive.len()));
         let Some(extras) = &mut c.extras else { return false };
         let Strategy::Discard(left) = &mut extras.strategy else { return false };
         if c.flags.take(Flags::OWES_KEPT) {
@@ -176,7 +176,7 @@ impl Reactor {
         if !can_receive {
             return false;
         }
-        let room = (*left).min(self.receive.len() as u64) as usize;
+        let room = (*left).min(most as u64) as usize;
         let result = core.kernel.recv(c.socket, &mut self.receive[..room]);
         if let Some(count) = core.note_received(index, room, result) {
             input.bytes = input.bytes.saturating_sub(count);

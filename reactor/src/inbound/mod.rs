@@ -29,6 +29,7 @@ pub(crate) use relay::Relay;
 use crate::connection::Flags;
 use crate::handler::ConnId;
 use crate::outbound::Pool;
+use crate::rates::Meters;
 use crate::state::Core;
 
 /// What few connections have, and only for a time: an idle one has none of it.
@@ -41,6 +42,8 @@ pub(crate) struct Extras {
     pub(crate) held: Held,
     /// The connection that [relays](relay) to this one.
     pub(crate) feeder: Option<ConnId>,
+    /// What it may move, if there is a rate.
+    pub(crate) meters: Option<Box<Meters>>,
 }
 
 /// Where the next bytes go.
@@ -66,6 +69,7 @@ impl Extras {
             && matches!(self.strategy, Strategy::Stream)
             && self.held.is_empty()
             && self.feeder.is_none()
+            && self.meters.is_none()
     }
 
     /// Forgets all of it; buffers go back to the pool.

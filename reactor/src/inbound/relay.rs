@@ -236,10 +236,11 @@ impl Core {
     }
 
     fn copy_to(&mut self, index: u32, to: u32) -> usize {
-        let Some(socket) = self.get(index).map(|c| c.socket) else { return 0 };
+        let Some(c) = self.get(index) else { return 0 };
+        let (socket, room) = (c.socket, c.receivable(CHUNK));
         let mut chunk = self.pool.take(CHUNK);
-        let result = self.kernel.recv(socket, chunk.spare());
-        let Some(count) = self.note_received(index, CHUNK, result) else {
+        let result = self.kernel.recv(socket, &mut chunk.spare()[..room]);
+        let Some(count) = self.note_received(index, room, result) else {
             self.pool.give(chunk);
             return 0;
         };
@@ -249,7 +250,8 @@ impl Core {
     }
 
     fn splice_to(&mut self, index: u32, to: u32) -> usize {
-        let Some(socket) = self.get(index).map(|c| c.socket) else { return 0 };
+        let Some(c) = self.get(index) else { return 0 };
+        let (socket, most) = (c.socket, c.receivable(usize::MAX));
         let pipe = match self.pool.pipes.take(&self.kernel) {
             Ok(pipe) => pipe,
             Err(error) => {
@@ -257,7 +259,7 @@ impl Core {
                 return 0;
             }
         };
-        let result = self.kernel.splice(socket, pipe.write, pipe.size);
+        let result = self.kernel.splice(socket, pipe.write, pipe.size.min(most));
         // Fewer bytes than fit need not be all there are: their pieces may have filled the pipe.
         let asked = *result.as_ref().unwrap_or(&0);
         let Some(count) = self.note_received(index, asked, result) else {

@@ -149,10 +149,18 @@ impl Queue {
         front
     }
 
-    /// The first `pieces` pieces of memory.
-    pub(crate) fn pieces<'a>(&'a self, pieces: usize, into: &mut [IoSlice<'a>; MAX_PIECES]) {
+    /// The first `pieces` pieces of memory, as far as they are in the first `most` bytes.
+    pub(crate) fn pieces<'a>(
+        &'a self,
+        pieces: usize,
+        mut most: usize,
+        into: &mut [IoSlice<'a>; MAX_PIECES],
+    ) {
         for (segment, slot) in self.segments.iter().take(pieces).zip(into) {
-            *slot = IoSlice::new(segment.memory());
+            let piece = segment.memory();
+            let piece = &piece[..piece.len().min(most)];
+            most -= piece.len();
+            *slot = IoSlice::new(piece);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::connection::{Flags, Phase};
 use crate::handler::{Reason, Sent};
 use crate::limits::Quantum;
 use crate::listener::Group;
+use crate::rates::Direction;
 use crate::state::{Core, SPARES};
 use crate::sys::{More, Ready};
 
@@ -81,6 +82,9 @@ impl Core {
         index: u32,
         mut slice: &'a [u8],
     ) -> Result<&'a [u8], usize> {
+        if self.is_rated(index) {
+            return Ok(slice);
+        }
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
         let ledger = &mut self.groups[c.group as usize].ledger;
         while !slice.is_empty() {
@@ -110,15 +114,28 @@ impl Core {
         Ok(slice)
     }
 
-    /// Sends what is queued, within the quantum. What follows from an empty queue is noted as owed.
+    /// Sends what is queued, within the quantum and its rate. What follows from an empty queue is
+    /// noted as owed.
     pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         // What an abort or a failure leaves in the queue is dropped, not sent.
-        let may_send = c.ready.any(Ready::WRITE) && c.is_flushed();
-        let Some(queue) = c.outbound.as_mut().filter(|queue| may_send && !queue.waits_for_disk)
-        else {
-            return;
-        };
+        let Some(c) = self.get(index).filter(|c| c.can_send() && c.is_flushed()) else { return };
+        if !self.is_rated(index) {
+            return self.flush_up_to(index, quantum, usize::MAX);
+        }
+        match self.allow(index, Direction::Send, c.pending()) {
+            0 => {}
+            most => {
+                self.flush_up_to(index, quantum, most);
+                self.settle_rate(index, Direction::Send);
+            }
+        }
+    }
+
+    /// Sends what is queued, up to so many bytes.
+    #[inline]
+    fn flush_up_to(&mut self, index: u32, quantum: &mut Quantum, most: usize) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let Some(queue) = c.outbound.as_mut() else { return };
         let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
         let before = c.sent;
         let flushed = Wire {
@@ -128,6 +145,7 @@ impl Core {
             pool: &mut self.pool,
             scratch: &mut self.scratch,
             ledger,
+            most,
         }
         .flush(queue, &mut c.sent, quantum);
         let feeds = c.sent > before && c.extras.is_some();

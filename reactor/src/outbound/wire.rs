@@ -35,6 +35,8 @@ pub(crate) struct Wire<'a> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) scratch: &'a mut Box<[u8]>,
     pub(crate) ledger: &'a mut Ledger,
+    /// Most bytes of it all.
+    pub(crate) most: usize,
 }
 
 impl Wire<'_> {
@@ -61,13 +63,17 @@ impl Wire<'_> {
                 self.ledger.send_budget_stops += 1;
                 return Flushed::Budget;
             }
+            if self.most == 0 {
+                return Flushed::Budget;
+            }
             quantum.calls -= 1;
-            match self.act(queue, &front, action) {
+            match self.act(queue, &front, self.cap(&front, action)) {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
                     queue.advance(count, self.pool);
                     *sent += count as u64;
+                    self.most = self.most.saturating_sub(count);
                     quantum.bytes = quantum.bytes.saturating_sub(count);
                     self.ledger.sent += count as u64;
                 }
@@ -78,6 +84,23 @@ impl Wire<'_> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Flushed::Failed(error),
             }
+        }
+    }
+
+    /// The same action, or the first part of it, with no more bytes than may be sent.
+    fn cap(&self, front: &Front, action: Action) -> Action {
+        let most = self.most;
+        match action {
+            Action::Rest | Action::Warm { .. } | Action::Probe { .. } => action,
+            Action::Memory { region_follows } => {
+                Action::Memory { region_follows: region_follows && front.memory < most }
+            }
+            Action::Read { .. } if front.memory >= most => Action::Memory { region_follows: false },
+            Action::Read { bytes, nowait } => {
+                Action::Read { bytes: bytes.min(most - front.memory), nowait }
+            }
+            Action::Sendfile { bytes } => Action::Sendfile { bytes: bytes.min(most) },
+            Action::Splice { bytes } => Action::Splice { bytes: bytes.min(most) },
         }
     }
 
@@ -92,7 +115,8 @@ impl Wire<'_> {
         let (count, asked) = match action {
             Action::Rest | Action::Warm { .. } => return Ok(None),
             Action::Memory { region_follows } => {
-                (self.send_memory(queue, front, region_follows)?, front.memory)
+                let asked = front.memory.min(self.most);
+                (self.send_memory(queue, front, region_follows)?, asked)
             }
             Action::Read { bytes, nowait } => {
                 let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
@@ -140,12 +164,14 @@ impl Wire<'_> {
         let more = if more { More::Yes } else { More::No };
         if front.pieces == 1 {
             self.ledger.send_calls += 1;
-            let count = self.kernel.send(self.socket, queue.first(), more)?;
+            let first = queue.first();
+            let first = &first[..first.len().min(self.most)];
+            let count = self.kernel.send(self.socket, first, more)?;
             self.ledger.send_bytes += count as u64;
             return Ok(count);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        queue.pieces(front.pieces, &mut pieces);
+        queue.pieces(front.pieces, self.most, &mut pieces);
         self.ledger.gather_calls += 1;
         let count = self.kernel.send_gather(self.socket, &pieces[..front.pieces], more)?;
         self.ledger.gather_bytes += count as u64;
@@ -203,7 +229,7 @@ impl Wire<'_> {
             return Ok(count);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        queue.pieces(front.pieces, &mut pieces);
+        queue.pieces(front.pieces, self.most, &mut pieces);
         pieces[front.pieces] = IoSlice::new(body);
         self.ledger.gather_calls += 1;
         let count = self.kernel.send_gather(self.socket, &pieces[..=front.pieces], More::No)?;

@@ -130,6 +130,8 @@ fn share(listen: &Listen, threads: usize) -> Listen {
     Listen {
         max_connections: listen.max_connections.div_ceil(threads),
         accept_rate: listen.accept_rate.map(|rate| rate.div_ceil(threads)),
+        send_rate: listen.send_rate.map(|rate| rate.div_ceil(threads.into())),
+        receive_rate: listen.receive_rate.map(|rate| rate.div_ceil(threads.into())),
         accept_burst: listen.accept_burst.div_ceil(threads),
         ..listen.clone()
     }

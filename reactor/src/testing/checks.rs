@@ -3,6 +3,7 @@
 use crate::connection::{Connection, Flags, Phase};
 use crate::ledger::Ledger;
 use crate::outbound::Queue;
+use crate::rates::Direction;
 use crate::reactor::Reactor;
 use crate::sys::sim::{OpenDescriptors, World};
 use crate::sys::{NO_FD, Ready};
@@ -73,7 +74,9 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
     for c in connections(reactor).filter(|c| c.socket != NO_FD) {
         let (ready, held) = world.stream_status(c.socket);
         let (phase, noted) = (c.phase, c.ready);
-        let open = c.wants_input() && !c.flags.has(Flags::END_READ);
+        let open = c.wants_input()
+            && !c.flags.has(Flags::END_READ)
+            && !c.waits_for_rate(Direction::Receive);
         assert!(
             !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),
             "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
@@ -83,7 +86,8 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a connection sleeps and does not see what became of it: {ready:?}, noted {noted:?}"
         );
         let sends = c.outbound.is_some();
-        let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
+        let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
+            || c.waits_for_rate(Direction::Send);
         assert!(
             !sends || waits || !ready.any(Ready::WRITE),
             "a connection sleeps with room to send: {phase:?}, {ready:?}, noted {noted:?}"

@@ -29,7 +29,7 @@ fn shared(len: usize) -> Outgoing<'static> {
 fn gathered(queue: &Queue, limits: &Limits) -> Vec<u8> {
     let count = queue.front(limits).pieces;
     let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-    queue.pieces(count, &mut pieces);
+    queue.pieces(count, usize::MAX, &mut pieces);
     pieces[..count].iter().flat_map(|piece| piece.iter().copied()).collect()
 }
 
