@@ -61,10 +61,10 @@ impl Service for Site {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
-        saved: io::Result<Committed>,
+        saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {
-        self.files.saved(request, &saved, reply)
+        self.files.saved(request, saved, reply)
     }
 
     fn wants_log(&self) -> bool {

@@ -245,7 +245,7 @@ impl<S: Service> Http<S> {
                 Ok(Some(end)) => {
                     let head = &input.bytes()[..end];
                     input.consume(end);
-                    self.answer(cx, session, head);
+                    self.answer(cx, session, head, None);
                 }
                 Err(status) => self.refuse(cx, session, input.bytes(), status),
             },

@@ -23,6 +23,13 @@ pub(super) struct Incoming {
     received: u64,
 }
 
+/// What became of a body.
+pub(super) struct Received {
+    pub(super) saved: io::Result<Committed>,
+    /// How many of its bytes are still to come, if it is known.
+    pub(super) left: Option<u64>,
+}
+
 impl Reply<'_, '_> {
     /// Receives the request's body into a file, with
     /// [`Context::receive_file`](sluicegate_reactor::Context::receive_file): it is never in memory
@@ -177,9 +184,7 @@ impl<S: Service> Http<S> {
         };
         let head = std::mem::take(&mut incoming.head);
         session.received(cx);
-        self.answer_received(cx, session, &head, left, |service, request, reply| {
-            service.on_saved(request, saved, reply)
-        });
+        self.answer(cx, session, &head, Some(&Received { saved, left }));
     }
 
     /// A body has had the time of one deadline.

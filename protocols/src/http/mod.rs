@@ -85,11 +85,11 @@ pub trait Service: Sized + 'static {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
-        saved: io::Result<Committed>,
+        saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         let _ = request;
-        reply.saved(&saved)
+        reply.saved(saved)
     }
 
     /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection.

@@ -63,6 +63,18 @@ impl Session {
         Session { stage: Stage::start(), requests: 0, timed: false, last: false, journal: None }
     }
 
+    /// Goes on behind a request of whose body so much is to be skipped.
+    #[inline]
+    pub(super) fn go_on(&mut self, left: u64) {
+        match &mut self.stage {
+            // In place, as there is nothing to be dropped.
+            Stage::Head { scan, blank_lines } if left == 0 => {
+                (*scan, *blank_lines) = (Scan::default(), 0);
+            }
+            stage => *stage = Stage::after(left),
+        }
+    }
+
     /// Whether a request was taken up and is not answered yet: there is a deadline for that.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.stage, Stage::Deferred { .. } | Stage::Receiving(_))

@@ -378,9 +378,9 @@ impl Service for Files {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
-        saved: io::Result<Committed>,
+        saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {
-        self.saved(request, &saved, reply)
+        self.saved(request, saved, reply)
     }
 }
