@@ -32,6 +32,8 @@ pub(crate) struct Group {
     pub(crate) rates: Option<Box<GroupRates>>,
     /// What its connections have done.
     pub(crate) ledger: Ledger,
+    /// If it only counts for one connection: the group that the connection is one of.
+    pub(crate) part_of: Option<u16>,
 }
 
 impl Group {
@@ -48,7 +50,13 @@ impl Group {
     /// One of a connector.
     pub(crate) fn new(limits: Limits) -> Group {
         let (rates, ledger) = (GroupRates::of_each(&limits), Ledger::default());
-        Group { limits, open: 0, shared: false, per_address: None, rates, ledger }
+        let (per_address, part_of) = (None, None);
+        Group { limits, open: 0, shared: false, per_address, rates, ledger, part_of }
+    }
+
+    /// One that counts for one connection of another group.
+    pub(crate) fn of_one(limits: Limits, part_of: u16) -> Group {
+        Group { rates: None, part_of: Some(part_of), ..Group::new(limits) }
     }
 
     /// A connection has closed.

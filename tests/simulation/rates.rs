@@ -38,6 +38,9 @@ impl Handler for Echo {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {
+        if cx.random() % 2 == 0 {
+            assert!(cx.this().keep_ledger());
+        }
         self.check(cx);
     }
 
