@@ -38,7 +38,7 @@ impl Handler for Echo {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        if cx.random() % 2 == 0 {
+        if cx.random().is_multiple_of(2) {
             assert!(cx.this().keep_ledger());
         }
         self.check(cx);
