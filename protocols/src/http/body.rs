@@ -7,7 +7,7 @@ use sluicegate_reactor::{Context, Input};
 
 use super::adapter::Step;
 use super::chunks::{Chunk, Chunks};
-use super::reply::Persistence;
+use super::reply::{Open, Persistence};
 use super::request::Framing;
 use super::session::{Session, Stage};
 use super::{Answered, Http, HttpLimits, Reply, Request, Service, Status};
@@ -65,8 +65,8 @@ impl Reply<'_, '_> {
             log::error!("a file for the body of a request that is not there any more");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
-        self.scratch.file = Some(file);
-        Answered { status: Status::OK, body: 0, persistence: Persistence::Saving }
+        self.scratch.open = Some(Open::Body(file));
+        Answered { status: Status::OK, body: 0, persistence: Persistence::Open }
     }
 
     /// Finishes the answer to a body that was to be [saved](Reply::save): 201 if it made a file, 204

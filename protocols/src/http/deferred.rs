@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sluicegate_reactor::{ConnId, Sent, Turn};
 
-use super::reply::{Persistence, Scratch, To};
+use super::reply::{Open, Persistence, Scratch, To};
 use super::{Answered, Reply, Status};
 
 /// The answer to a request that is still to be made: see [`Reply::defer`].
@@ -107,12 +107,15 @@ impl Reply<'_, '_> {
         let Reply { mut to, scratch, persistence, head_only, .. } = self;
         // It may be answered before this returns; what is put together here comes before it.
         scratch.flush_to(&mut to);
-        let pending = scratch.pending.get_or_insert_with(|| {
-            Arc::new(Pending { persistence, head_only, made: OnceLock::new() })
-        });
-        let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
+        let pending = match &scratch.open {
+            // It was put off before.
+            Some(Open::Answer(pending)) => pending.clone(),
+            _ => Arc::new(Pending { persistence, head_only, made: OnceLock::new() }),
+        };
+        scratch.open = Some(Open::Answer(pending.clone()));
+        let deferred = Deferred { connection: to.connection(), pending };
         then(deferred, to.turn());
-        Answered { status: Status::OK, body: 0, persistence: Persistence::Deferred }
+        Answered { status: Status::OK, body: 0, persistence: Persistence::Open }
     }
 }
 
@@ -129,11 +132,11 @@ impl Deferred {
             return Sent::Gone;
         }
         let mut scratch = Scratch::for_one(cx.unix_time());
-        scratch.pending = Some(pending.clone());
+        scratch.open = Some(Open::Answer(pending.clone()));
         let persistence = if cx.is_stopping() { Persistence::Close } else { pending.persistence };
         let to = To::Later(cx, connection);
         let answered = make(Reply::new(to, &mut scratch, persistence, pending.head_only));
-        if answered.persistence == Persistence::Deferred {
+        if answered.persistence == Persistence::Open {
             return Sent::Accepted;
         }
         let mut peer = cx.peer(connection);

@@ -7,7 +7,7 @@ use sluicegate_reactor::Context;
 use super::body::Received;
 use super::head;
 use super::limits::MAX_HEADERS;
-use super::reply::{Persistence, To};
+use super::reply::{Open, Persistence, To};
 use super::request::Framing;
 use super::session::Session;
 use super::{Answered, Http, Method, Reply, Request, Service, Status, Version};
@@ -58,7 +58,7 @@ impl<S: Service> Http<S> {
             None => self.service.call(&request, reply),
             Some(received) => self.service.on_saved(&request, &received.saved, reply),
         };
-        if answered.persistence.is_open() {
+        if answered.persistence == Persistence::Open {
             match self.put_off(cx, session, (head, &request), after) {
                 None => return,
                 Some(status) => {
@@ -80,17 +80,19 @@ impl<S: Service> Http<S> {
         (head, request): (&[u8], &Request<'_>),
         after: After,
     ) -> Option<Status> {
-        let (pending, file) = (self.scratch.pending.take(), self.scratch.file.take());
-        if pending.as_ref().is_some_and(|pending| pending.is_given_up()) {
+        let open = self.scratch.open.take();
+        if let Some(Open::Answer(pending)) = &open
+            && pending.is_given_up()
+        {
             return Some(Status::SERVICE_UNAVAILABLE);
         }
         if let Some(journal) = &mut session.journal {
             journal.note_open(head, request, self.scratch.clock.second());
         }
-        match (pending, file) {
-            (Some(pending), _) => session.defer(cx, after.left, pending, &self.limits),
-            (None, Some(file)) => self.begin_body(cx, session, (head, request), file),
-            (None, None) => return Some(Status::INTERNAL_SERVER_ERROR),
+        match open {
+            Some(Open::Answer(pending)) => session.defer(cx, after.left, pending, &self.limits),
+            Some(Open::Body(file)) => self.begin_body(cx, session, (head, request), file),
+            None => return Some(Status::INTERNAL_SERVER_ERROR),
         }
         None
     }

@@ -163,7 +163,7 @@ impl Journal {
 
     /// Notes a request that is not answered yet.
     pub(super) fn note_open(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
-        let persistence = Persistence::Deferred;
+        let persistence = Persistence::Open;
         let unanswered = Answered { status: Status::CLIENT_CLOSED, body: 0, persistence };
         self.push(head, Some(request), &unanswered, u64::MAX, time);
     }

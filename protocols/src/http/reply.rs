@@ -25,12 +25,18 @@ pub(super) struct Scratch {
     /// Header fields of the answer in the making.
     fields: Vec<u8>,
     pub(super) clock: Clock,
-    /// The answer that was put off, until its connection takes it.
-    pub(super) pending: Option<Arc<Pending>>,
     /// Whether the body of the request can be asked for.
     pub(super) has_body: bool,
-    /// What the body is to be received into, until its connection takes it.
-    pub(super) file: Option<NewFile>,
+    /// What the answer in the making waits for, until its connection takes it.
+    pub(super) open: Option<Open>,
+}
+
+/// What an answer waits for that is not made in the call.
+pub(super) enum Open {
+    /// For whoever has the token.
+    Answer(Arc<Pending>),
+    /// For the request's body, which goes into this file.
+    Body(NewFile),
 }
 
 impl Scratch {
@@ -47,19 +53,24 @@ impl Scratch {
 
     fn with(room: usize, clock: Clock) -> Scratch {
         let (out, fields) = (Vec::with_capacity(room), Vec::with_capacity(1 << 10));
-        Scratch { out, fields, clock, pending: None, has_body: false, file: None }
+        Scratch { out, fields, clock, has_body: false, open: None }
     }
 
     /// Starts for a connection. What a panic in a service has left belongs to another one.
     pub(super) fn begin(&mut self, cx: &Context<'_>) {
         self.out.clear();
-        (self.pending, self.file) = (None, None);
+        if self.open.is_some() {
+            self.open = None;
+        }
         self.clock.set(cx.unix_time());
     }
 
     /// Hands over what was put together.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
-        self.flush_to(&mut To::Current(cx));
+        if !self.out.is_empty() {
+            cx.send(&self.out[..]);
+            self.out.clear();
+        }
     }
 
     pub(super) fn flush_to(&mut self, to: &mut To<'_, '_>) {
@@ -112,18 +123,8 @@ pub(super) enum Persistence {
     Close,
     /// That it changes its protocol.
     Upgrade,
-    /// Nothing yet: the answer was put off.
-    Deferred,
-    /// Nothing yet: the answer comes when the body was received.
-    Saving,
-}
-
-impl Persistence {
-    /// Whether there is no answer yet.
-    #[inline]
-    pub(super) fn is_open(self) -> bool {
-        matches!(self, Persistence::Deferred | Persistence::Saving)
-    }
+    /// Nothing yet: the answer is not made in the call.
+    Open,
 }
 
 /// Proof that a request was answered, or that its answer was put off. Only finishing a [`Reply`]
@@ -299,7 +300,7 @@ fn write_head(
     }
     out.extend_from_slice(fields);
     match persistence {
-        Persistence::Implied | Persistence::Deferred | Persistence::Saving => {}
+        Persistence::Implied | Persistence::Open => {}
         Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
         Persistence::Upgrade => out.extend_from_slice(b"Connection: Upgrade\r\n"),
