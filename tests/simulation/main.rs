@@ -8,6 +8,7 @@ mod connect;
 mod deferred;
 mod drain;
 mod echo;
+mod exact;
 mod hand_over;
 mod hello;
 mod http;

@@ -1,5 +1,6 @@
 //! A handler that sees to it that another one is called as was promised.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
@@ -66,6 +67,17 @@ impl<H: Handler> Handler for Watched<H> {
         self.check(cx.id(), session);
         assert!(!input.is_empty() && cx.wants_input(), "data that nobody waits for");
         self.inner.on_data(cx, &mut session.inner, input);
+    }
+
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        self.check(cx.id(), session);
+        assert!(cx.wants_input(), "a message that nobody waits for");
+        self.inner.on_received(cx, &mut session.inner, bytes);
     }
 
     fn on_saved(
