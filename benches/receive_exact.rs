@@ -2,36 +2,64 @@
 //! `cargo bench --bench receive_exact`, best on one core that nothing else uses
 //! (`taskset -c 1 cargo bench ...`); `-- 30` repeats each pair of rounds thirty times.
 //!
-//! A client sends a message, waits for an answer of one byte, and sends the next. The reactor asks
-//! for the message with `receive_exact`. The bare loop waits with epoll and receives, up to 64 KiB
-//! into the same buffer again, and what is longer into a new one, which doubles until all is there.
-//! In the rows of many messages they come at once and have one answer; there the bare loop receives
-//! 512 KiB at a time and looks at each message.
+//! Clients send messages, in pieces of up to 256 KiB, and the receiver is called after each round of
+//! pieces; it answers each message, or the last of many that were sent at once, with one byte. The
+//! reactor asks for each message with `receive_exact`. The bare loop waits with epoll, receives up
+//! to 64 KiB into the same buffer again, as many messages as are there, and what is longer into a
+//! new one, which doubles until all is there; a short count is the end of what there is.
 //!
-//! Printed is the CPU time of the receiving thread for each message, the least of all rounds, and
-//! the median of the ratios of the two in each pair of rounds.
+//! Printed is the CPU time of receiving and answering for each message, the least of all rounds, and
+//! the median of the ratios of the two in each pair of rounds. Many messages of one byte at once
+//! show what a callback costs beside a look at a byte. The two rows of 64 KiB are both sides of
+//! [`Limits::receive_direct`]: lent, and in a buffer of their own.
+
+#![expect(clippy::print_stdout, reason = "the table is the result")]
 
 use std::borrow::Cow;
+use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::thread;
-use std::time::Duration;
+use std::os::fd::OwnedFd;
 
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::time::{ClockId, clock_gettime};
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Reactor};
+use sluicegate_reactor::{Context, Handler, Input, Limits};
 
-/// Rows: bytes of a message, messages sent at once, messages of a round.
-const ROWS: [(usize, usize, usize); 7] = [
-    (1, 1, 20_000),
-    (4 << 10, 1, 10_000),
-    (64 << 10, 1, 2_000),
-    (1 << 20, 1, 100),
-    (256 << 20, 1, 2),
-    (1, 16 << 10, 50 * (16 << 10)),
-    (4 << 10, 64, 100 * 64),
+mod common;
+
+/// What is sent.
+#[derive(Clone, Copy)]
+struct Row {
+    /// Bytes of a message.
+    size: usize,
+    /// Messages sent at once on each connection.
+    at_once: usize,
+    connections: usize,
+    /// How often that is repeated.
+    repeats: usize,
+    /// [`Limits::receive_direct`] of the reactor.
+    direct: usize,
+}
+
+impl Row {
+    fn messages(self) -> usize {
+        self.at_once * self.connections * self.repeats
+    }
+}
+
+const ROWS: [Row; 8] = [
+    Row { size: 1, at_once: 1, connections: 64, repeats: 300, direct: DIRECT },
+    Row { size: 4 << 10, at_once: 1, connections: 64, repeats: 200, direct: DIRECT },
+    Row { size: 64 << 10, at_once: 1, connections: 1, repeats: 1000, direct: DIRECT },
+    Row { size: 64 << 10, at_once: 1, connections: 1, repeats: 1000, direct: 0 },
+    Row { size: 1 << 20, at_once: 1, connections: 1, repeats: 100, direct: DIRECT },
+    Row { size: 256 << 20, at_once: 1, connections: 1, repeats: 2, direct: DIRECT },
+    Row { size: 1, at_once: 16 << 10, connections: 1, repeats: 50, direct: DIRECT },
+    Row { size: 4 << 10, at_once: 64, connections: 1, repeats: 100, direct: DIRECT },
 ];
 
 /// Rounds of each row, unless an argument says otherwise.
@@ -40,34 +68,36 @@ const ROUNDS: usize = 15;
 const DIRECT: usize = 64 << 10;
 /// As large as the reactor's.
 const SHARED: usize = 512 << 10;
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 fn main() {
     let rounds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(ROUNDS);
-    println!(
-        "{:>10} {:>7} {:>12} {:>12} {:>7}",
-        "bytes", "at once", "reactor ns", "bare ns", "ratio"
-    );
-    for (size, at_once, count) in ROWS {
+    // So glibc keeps what is freed up to this size, and memory is not cleared anew for some rounds
+    // and not for others (`M_MMAP_THRESHOLD` of mallopt(3)).
+    drop(black_box(Vec::<u8>::with_capacity(31 << 20)));
+    println!("     bytes at once connections   reactor ns      bare ns   ratio");
+    for row in ROWS {
         let mut pairs: Vec<(f64, f64)> = Vec::new();
         for round in 0..=rounds {
-            let (ours, bare) = (|| reactor(size, at_once, count), || bare(size, at_once, count));
             // Who is first takes turns; the round before the first warms up.
             let pair = if round % 2 == 0 {
-                let ours = ours();
-                (ours, bare())
+                let ours = time::<Ours>(row);
+                (ours, time::<Bare>(row))
             } else {
-                let bare = bare();
-                (ours(), bare)
+                let bare = time::<Bare>(row);
+                (time::<Ours>(row), bare)
             };
             pairs.extend((round > 0).then_some(pair));
         }
         let mut ratios: Vec<_> = pairs.iter().map(|(ours, bare)| ours / bare).collect();
         ratios.sort_by(f64::total_cmp);
-        let least = |times: &mut dyn Iterator<Item = f64>| times.fold(f64::MAX, f64::min);
-        let ours = least(&mut pairs.iter().map(|pair| pair.0)) / count as f64;
-        let bare = least(&mut pairs.iter().map(|pair| pair.1)) / count as f64;
         let ratio = ratios[ratios.len() / 2];
-        println!("{size:>10} {at_once:>7} {ours:>12.1} {bare:>12.1} {ratio:>7.3}");
+        let least = |of: fn(&(f64, f64)) -> f64| {
+            pairs.iter().map(of).fold(f64::MAX, f64::min) / row.messages() as f64
+        };
+        let Row { size, at_once, connections, .. } = row;
+        print!("{size:>10} {at_once:>7} {connections:>11} {:>12.1}", least(|pair| pair.0));
+        println!(" {:>12.1} {ratio:>7.3}", least(|pair| pair.1));
     }
 }
 
@@ -77,144 +107,197 @@ fn cpu_time() -> f64 {
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
-/// Sends `count` messages, so many at once, each time when the answer to those before has come.
-fn client(to: std::net::SocketAddr, size: usize, at_once: usize, count: usize) {
-    let mut stream = TcpStream::connect(to).unwrap();
-    stream.set_nodelay(true).unwrap();
-    let block = vec![b'm'; (size * at_once).min(256 << 10)];
-    for _ in 0..count / at_once {
-        let mut left = size * at_once;
-        while left > 0 {
-            left -= stream.write(&block[..left.min(block.len())]).unwrap();
-        }
-        stream.read_exact(&mut [0]).unwrap();
-    }
+/// One of the two.
+trait Contender {
+    fn new(row: Row) -> Self;
+    fn clients(&mut self) -> &mut [TcpStream];
+    /// Receives what is there and answers it.
+    fn turn(&mut self);
+    /// How many messages have been received.
+    fn messages(&self) -> usize;
 }
 
-struct Receiver {
-    size: usize,
-    at_once: usize,
-    left: usize,
+/// The CPU time for the messages of a row.
+fn time<C: Contender>(row: Row) -> f64 {
+    let mut contender = C::new(row);
+    for client in contender.clients() {
+        client.set_nonblocking(true).unwrap();
+    }
+    let length = row.size * row.at_once;
+    let block = vec![b'm'; length.min(256 << 10)];
+    let mut taken = 0.0;
+    for round in 1..=row.repeats {
+        let mut left = vec![length; row.connections];
+        while contender.messages() < round * row.at_once * row.connections {
+            for (client, left) in contender.clients().iter_mut().zip(&mut left) {
+                if *left > 0
+                    && let Ok(count) = client.write(&block[..(*left).min(block.len())])
+                {
+                    *left -= count;
+                }
+            }
+            let before = cpu_time();
+            contender.turn();
+            taken += cpu_time() - before;
+        }
+        for client in contender.clients() {
+            assert_eq!(client.read(&mut [0; 2]).unwrap(), 1);
+        }
+    }
+    taken
 }
+
+struct Receiver(Row);
 
 impl Handler for Receiver {
+    /// Messages since the last answer.
     type Session = usize;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> usize {
-        cx.receive_exact(self.size).unwrap();
+        cx.receive_exact(self.0.size).unwrap();
         0
     }
 
     fn on_data(&mut self, _: &mut Context<'_>, _: &mut usize, _: &mut Input<'_>) {}
 
     fn on_received(&mut self, cx: &mut Context<'_>, seen: &mut usize, bytes: Cow<'_, [u8]>) {
-        assert!(bytes.len() == self.size && bytes.last() == Some(&b'm'));
-        cx.receive_exact(self.size).unwrap();
-        self.left -= 1;
+        assert!(bytes.len() == self.0.size && bytes.last() == Some(&b'm'));
+        cx.receive_exact(self.0.size).unwrap();
         *seen += 1;
-        if *seen == self.at_once {
+        if *seen == self.0.at_once {
             *seen = 0;
             cx.send("a");
         }
-        if self.left == 0 {
-            cx.stop();
-        }
     }
 }
 
-/// The CPU time of a reactor that receives the messages.
-fn reactor(size: usize, at_once: usize, count: usize) -> f64 {
-    let mut reactor = Reactor::new().unwrap();
-    let handler = reactor.register(Receiver { size, at_once, left: count });
-    let limits = Limits { receive_exact: usize::MAX, ..Limits::default() };
-    let listen = Listen { limits, ..Listen::default() };
-    let listener = reactor.listen("127.0.0.1:0", &listen, handler).unwrap();
-    let address = reactor.local_address(listener).ip_and_port().unwrap();
-    let sender = thread::spawn(move || client(address, size, at_once, count));
-    while reactor.ledger().accepted == 0 {
-        reactor.turn(None).unwrap();
-    }
-    let before = cpu_time();
-    while reactor.handler(handler).left > 0 {
-        reactor.turn(Some(Duration::from_secs(10))).unwrap();
-    }
-    let taken = cpu_time() - before;
-    sender.join().unwrap();
-    taken
+/// A reactor that asks for messages.
+struct Ours {
+    server: common::Server,
 }
 
-/// The CPU time of a loop that does nothing else.
-fn bare(size: usize, at_once: usize, count: usize) -> f64 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let sender = thread::spawn(move || client(address, size, at_once, count));
-    let (socket, _) = listener.accept().unwrap();
-    socket.set_nonblocking(true).unwrap();
-    socket.set_nodelay(true).unwrap();
-    let before = cpu_time();
-    let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
-    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-    epoll::add(&epoll, &socket, EventData::new_u64(0), flags).unwrap();
-    let mut events: Vec<Event> = Vec::with_capacity(1024);
-    let mut shared = vec![0; SHARED];
-    let (mut left, mut seen, mut filled) = (count, 0, 0);
-    let mut message: Vec<u8> = Vec::new();
-    while left > 0 {
-        events.clear();
-        epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), None).unwrap();
-        while left > 0 {
-            let (asked, result) = if size > DIRECT {
-                if message.len() == message.capacity() {
-                    let more = message.len().max(DIRECT).min(size - message.len());
-                    message.reserve_exact(more);
+impl Contender for Ours {
+    fn new(row: Row) -> Ours {
+        let receive_direct = row.direct;
+        let limits = Limits { receive_exact: usize::MAX, receive_direct, ..Limits::default() };
+        Ours { server: common::Server::new(Receiver(row), limits, row.connections) }
+    }
+
+    fn clients(&mut self) -> &mut [TcpStream] {
+        &mut self.server.clients
+    }
+
+    fn turn(&mut self) {
+        self.server.turn();
+    }
+
+    fn messages(&self) -> usize {
+        self.server.reactor.ledger().exact_receives as usize
+    }
+}
+
+/// A connection of the bare loop.
+struct Connection {
+    socket: TcpStream,
+    /// The beginning of a message.
+    part: Vec<u8>,
+    /// Messages since the last answer.
+    seen: usize,
+}
+
+impl Connection {
+    /// Receives until there is no more. Says how many messages that was.
+    fn receive(&mut self, row: Row, shared: &mut [u8]) -> usize {
+        let mut messages = 0;
+        loop {
+            let filled = self.part.len();
+            let (asked, result) = if row.size > DIRECT {
+                if filled == self.part.capacity() {
+                    self.part.reserve_exact(filled.max(DIRECT).min(row.size - filled));
                 }
-                let room = message.capacity() - message.len();
-                let spare = rustix::buffer::spare_capacity(&mut message);
-                (room, recv(&socket, spare, RecvFlags::empty()).map(|(_, count)| count))
-            } else if at_once > 1 {
-                (
-                    SHARED - filled,
-                    recv(&socket, &mut shared[filled..], RecvFlags::empty()).map(|r| r.1),
-                )
+                let asked = self.part.capacity() - filled;
+                let into = spare_capacity(&mut self.part);
+                (asked, recv(&self.socket, into, RecvFlags::empty()).map(|(_, count)| count))
             } else {
-                let into = &mut shared[filled..size];
-                (into.len(), recv(&socket, into, RecvFlags::empty()).map(|r| r.1))
+                let into = &mut shared[filled..];
+                (into.len(), recv(&self.socket, into, RecvFlags::empty()).map(|(_, count)| count))
             };
             let count = match result {
                 Ok(count) => count,
-                Err(Errno::AGAIN) => break,
+                Err(Errno::AGAIN) => return messages,
                 Err(error) => panic!("{error}"),
             };
-            filled += count;
-            let mut answers = 0;
-            if size > DIRECT {
-                if filled == size {
-                    assert!(message.last() == Some(&b'm'));
-                    message = Vec::new();
-                    (filled, left, answers) = (0, left - 1, 1);
-                }
-            } else {
-                let rest = filled % size;
-                for message in shared[..filled].chunks_exact(size) {
-                    assert!(message.last() == Some(&b'm'));
-                    left -= 1;
-                    seen += 1;
-                    if seen == at_once {
-                        (seen, answers) = (0, answers + 1);
-                    }
-                }
-                shared.copy_within(filled - rest..filled, 0);
-                filled = rest;
-            }
-            for _ in 0..answers {
-                send(&socket, b"a", SendFlags::NOSIGNAL).unwrap();
+            if row.size <= DIRECT {
+                shared[..filled].copy_from_slice(&self.part);
+                let whole = shared[..filled + count].chunks_exact(row.size);
+                self.part.clear();
+                self.part.extend_from_slice(whole.remainder());
+                whole.for_each(|message| messages += self.take(row, message));
+            } else if self.part.len() == row.size {
+                let message = std::mem::take(&mut self.part);
+                messages += self.take(row, &message);
             }
             if count < asked {
-                break;
+                return messages;
             }
         }
     }
-    let taken = cpu_time() - before;
-    sender.join().unwrap();
-    taken
+
+    /// Looks at a message and answers it if that is due.
+    fn take(&mut self, row: Row, message: &[u8]) -> usize {
+        assert!(message.last() == Some(&b'm'));
+        self.seen += 1;
+        if self.seen == row.at_once {
+            self.seen = 0;
+            send(&self.socket, b"a", SendFlags::NOSIGNAL).unwrap();
+        }
+        1
+    }
+}
+
+/// A loop that does nothing else.
+struct Bare {
+    row: Row,
+    epoll: OwnedFd,
+    events: Vec<Event>,
+    connections: Vec<Connection>,
+    clients: Vec<TcpStream>,
+    shared: Vec<u8>,
+    messages: usize,
+}
+
+impl Contender for Bare {
+    fn new(row: Row) -> Bare {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
+        let (mut clients, mut connections) = (Vec::new(), Vec::new());
+        for index in 0..row.connections {
+            clients.push(common::connect(listener.local_addr().unwrap()));
+            let (socket, _) = listener.accept().unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket.set_nodelay(true).unwrap();
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            epoll::add(&epoll, &socket, EventData::new_u64(index as u64), flags).unwrap();
+            connections.push(Connection { socket, part: Vec::new(), seen: 0 });
+        }
+        let events = Vec::with_capacity(1024);
+        Bare { row, epoll, events, connections, clients, shared: vec![0; SHARED], messages: 0 }
+    }
+
+    fn clients(&mut self) -> &mut [TcpStream] {
+        &mut self.clients
+    }
+
+    fn turn(&mut self) {
+        self.events.clear();
+        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&NOW)).unwrap();
+        for event in &self.events {
+            let connection = &mut self.connections[event.data.u64() as usize];
+            self.messages += connection.receive(self.row, &mut self.shared);
+        }
+    }
+
+    fn messages(&self) -> usize {
+        self.messages
+    }
 }

@@ -3,6 +3,7 @@
 //! The reactor and its client take turns on the test's thread; what that thread allocates is
 //! counted, and nobody else's.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -310,4 +311,67 @@ fn a_timer_allocates_once_when_it_is_set_and_a_repeated_one_never_again() {
     reactor.every(Duration::ZERO, alarms, 1);
     wait(&mut reactor, alarms, 2);
     assert_eq!(measure(|| wait(&mut reactor, alarms, 5)).count_total, 0);
+}
+
+/// Takes messages with their length in front, in four bytes, and answers each with a byte.
+struct Messages;
+
+impl Protocol for Messages {
+    /// Whether a message is expected, and not a length.
+    type Session = bool;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> bool {
+        cx.receive_exact(4).expect("little");
+        false
+    }
+
+    fn on_bytes(&mut self, _: &mut Context<'_>, _: &mut bool, _: &[u8]) {
+        panic!("something is asked for");
+    }
+
+    fn on_received(&mut self, cx: &mut Context<'_>, message: &mut bool, bytes: Cow<'_, [u8]>) {
+        if *message {
+            cx.send("+");
+            cx.receive_exact(4).expect("little");
+        } else {
+            let length = u32::from_be_bytes(bytes[..].try_into().expect("four bytes"));
+            cx.receive_exact(length as usize).expect("less than the limit");
+        }
+        *message = !*message;
+    }
+}
+
+/// `count` messages of so many bytes.
+fn messages(count: usize, length: u32) -> Vec<u8> {
+    let message = [&length.to_be_bytes()[..], &vec![b'm'; length as usize]].concat();
+    message.repeat(count)
+}
+
+#[test]
+fn messages_of_known_length_allocate_nothing_while_they_are_small() {
+    for (length, count) in [(0, 500), (100, 500), (3000, 100)] {
+        let mut pair = Pair::new(|reactor| reactor.register(Raw(Messages)));
+        let request = messages(count, length);
+        let mut answer = vec![0; count];
+        assert_frugal(&format!("messages of {length} bytes"), 20, || {
+            pair.exchange(&request, &mut answer);
+        });
+    }
+}
+
+#[test]
+fn a_message_that_is_announced_takes_no_more_than_its_first_buffer() {
+    let mut pair = Pair::new(|reactor| reactor.register(Raw(Messages)));
+    pair.exchange(&messages(1, 100_000), &mut [0]);
+    let announced = [&(16_u32 << 20).to_be_bytes()[..], b"ten bytes."].concat();
+    let allocated = measure(|| {
+        pair.client.write_all(&announced).expect("a connection with room");
+        let before = pair.reactor.ledger().received;
+        let start = Instant::now();
+        while pair.reactor.ledger().received < before + announced.len() as u64 {
+            assert!(start.elapsed() < Duration::from_secs(60), "bytes that never come");
+            pair.reactor.turn(Some(Duration::from_millis(1))).expect("a turn");
+        }
+    });
+    assert!(allocated.bytes_max <= 80 << 10, "{allocated:?}");
 }

@@ -24,19 +24,30 @@ enum Piece {
 
 impl Core {
     /// Which piece of `available` bytes the handler wants now, if any.
+    #[inline]
     fn next_piece(&mut self, index: u32, available: usize) -> Option<Piece> {
         let c = self.get_mut(index)?;
         if !c.wants_input() || c.flags.has(Flags::YIELDED) || c.flags.has(Flags::OWES_READY) {
             return None;
         }
-        match c.extras.as_ref().map_or(&Strategy::Stream, |extras| &extras.strategy) {
+        let Some(extras) = &mut c.extras else {
+            c.flags.clear(Flags::OWES_KEPT);
+            return (available > 0).then_some(Piece::Stream);
+        };
+        match &extras.strategy {
             Strategy::Stream => {
                 c.flags.clear(Flags::OWES_KEPT);
                 (available > 0).then_some(Piece::Stream)
             }
-            Strategy::Exact(_) => {
+            // While bytes are delivered it has none in a buffer of its own.
+            Strategy::Exact(exact) => {
+                let count = exact.expected();
                 c.flags.clear(Flags::OWES_KEPT);
-                self.take_exact(index, available).map(Piece::Exact)
+                if count > available {
+                    return None;
+                }
+                extras.strategy = Strategy::Stream;
+                Some(Piece::Exact(count))
             }
             // They take what is kept.
             Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => None,
@@ -48,10 +59,14 @@ impl Handlers {
     /// Calls a handler for bytes that have arrived, again as long as it says what is next. Says how
     /// many it has consumed.
     fn deliver(&mut self, core: &mut Core, index: u32, bytes: &[u8]) -> usize {
-        let mut rest = bytes;
-        for _ in 0..MOST_PIECES {
+        let (mut rest, mut exact) = (bytes, 0);
+        for piece in 0.. {
+            if piece == MOST_PIECES {
+                core.yield_now(index);
+                break;
+            }
             match core.next_piece(index, rest.len()) {
-                None => return bytes.len() - rest.len(),
+                None => break,
                 Some(Piece::Stream) => {
                     let mut input = Input::new(rest);
                     self.call(core, index, |handler, core, slot| {
@@ -59,19 +74,24 @@ impl Handlers {
                     });
                     rest = input.bytes();
                     if rest.is_empty() || core.get(index).is_none_or(|c| !c.has_strategy()) {
-                        return bytes.len() - rest.len();
+                        break;
                     }
                 }
                 Some(Piece::Exact(count)) => {
                     let (piece, behind) = rest.split_at(count);
                     rest = behind;
+                    exact += 1;
                     self.call(core, index, |handler, core, slot| {
                         handler.received(core, index, slot, Cow::Borrowed(piece));
                     });
                 }
             }
         }
-        core.yield_now(index);
+        if exact > 0
+            && let Some(ledger) = core.ledger_of(index)
+        {
+            ledger.exact_receives += exact;
+        }
         bytes.len() - rest.len()
     }
 }

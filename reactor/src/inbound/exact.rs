@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use crate::connection::Flags;
+use crate::connection::{Connection, Flags};
 use crate::context::Context;
 use crate::limits::{Limits, Quantum};
 use crate::reactor::Reactor;
@@ -18,6 +18,11 @@ use super::{Kept, Strategy};
 
 /// The first size of a buffer: it grows with what arrives, not with what is announced.
 const FIRST: usize = 64 << 10;
+
+/// How many times as large a full buffer becomes. A large one grows where it is (`mremap(2)`), but
+/// a middling one may have to be copied: with 2 that is all of 1 MiB once over, with 4 a third. What
+/// is not filled yet is address space, and no memory.
+const GROWTH: usize = 4;
 
 /// How much a receive for few bytes asks for after many: what it brings of the next large message
 /// is copied.
@@ -52,13 +57,19 @@ impl Exact {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Makes sure of room for so many bytes, and of some. The buffer at least doubles, so that each
-    /// byte is moved a bounded number of times, and it ends as large as what was asked for.
+    /// Makes sure of room for so many bytes, and of some. A full buffer becomes [`GROWTH`] times as
+    /// large, and it ends as large as what was asked for.
     fn reserve(&mut self, count: usize) {
         let (len, room) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
         if room == 0 || room < count {
-            self.buffer.reserve_exact(len.max(FIRST).max(count).min(self.left()));
+            let more = ((GROWTH - 1) * len).max(FIRST).max(count);
+            self.buffer.reserve_exact(more.min(self.left()));
         }
+    }
+
+    /// How many bytes are to come in one piece.
+    pub(super) fn expected(&self) -> usize {
+        self.expected
     }
 
     /// How many bytes have arrived and are in no other place.
@@ -161,9 +172,8 @@ impl Context<'_> {
         if count > limit {
             return Err(TooLarge { count, limit });
         }
-        let exact = Exact { expected: count, buffer: Vec::new(), after_direct: false };
         let index = self.index;
-        self.core.set_strategy(index, Strategy::Exact(exact));
+        self.core.expect(index, count);
         Ok(())
     }
 }
@@ -174,6 +184,21 @@ impl Core {
         match &mut self.get_mut(index)?.extras.as_mut()?.strategy {
             Strategy::Exact(exact) => Some(exact),
             _ => None,
+        }
+    }
+
+    /// Makes a request. One that follows another, message after message, only writes it down.
+    #[inline]
+    fn expect(&mut self, index: u32, count: usize) {
+        let exact = Exact { expected: count, buffer: Vec::new(), after_direct: false };
+        match self.get_mut(index) {
+            Some(Connection { extras: Some(extras), flags, .. })
+                if matches!(extras.strategy, Strategy::Stream) && flags.has(Flags::LISTED) =>
+            {
+                extras.strategy = Strategy::Exact(exact);
+                flags.set(Flags::OWES_KEPT);
+            }
+            _ => self.set_strategy(index, Strategy::Exact(exact)),
         }
     }
 
@@ -188,21 +213,6 @@ impl Core {
             }
             extras.strategy = Strategy::Stream;
         }
-    }
-
-    /// Takes the request of a connection if it is one for up to `available` bytes.
-    pub(super) fn take_exact(&mut self, index: u32, available: usize) -> Option<usize> {
-        let c = self.connections.0.get_mut(index as usize)?;
-        let extras = c.extras.as_mut()?;
-        let Strategy::Exact(exact) = &extras.strategy else { return None };
-        // Nothing is lost with its buffer: while that is in use no bytes are delivered.
-        let count = exact.expected;
-        if count > available {
-            return None;
-        }
-        extras.strategy = Strategy::Stream;
-        self.groups[c.group as usize].ledger.exact_receives += 1;
-        Some(count)
     }
 
     /// Puts what is left of a receive where it will stay, if it is the beginning of a long message.
@@ -275,7 +285,12 @@ impl Reactor {
     fn deliver_direct(&mut self, index: u32) {
         let Some(exact) = self.core.exact(index) else { return };
         let whole = std::mem::take(&mut exact.buffer);
-        self.core.take_exact(index, whole.len());
+        if let Some(extras) = self.core.extras(index) {
+            extras.strategy = Strategy::Stream;
+        }
+        if let Some(ledger) = self.core.ledger_of(index) {
+            ledger.exact_receives += 1;
+        }
         self.call(index, |handler, core, slot| {
             handler.received(core, index, slot, Cow::Owned(whole));
         });
