@@ -23,6 +23,7 @@ use crate::sys::{self, Fd, Kernel};
 mod new_file;
 
 pub use crate::inbound::{NotSaved, Saved};
+pub(crate) use new_file::Part;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 
 /// Access to the file system of a reactor's kernel.

@@ -96,6 +96,11 @@ pub struct Ledger {
     pub direct_receives: u64,
     /// Bytes, of those received, that these brought.
     pub direct_bytes: u64,
+    /// Bytes received for files, by [`receive_file`](crate::Context::receive_file) and
+    /// [`receive_part`](crate::Context::receive_part); those are not counted that had been kept.
+    pub saved: u64,
+    /// Bytes, of those, that went by pipes.
+    pub saved_by_splice: u64,
     /// Bytes that handlers gave to `send`.
     pub queued: u64,
     /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),

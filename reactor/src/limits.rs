@@ -51,8 +51,9 @@ pub struct Limits {
     pub warm_window: usize,
     /// A [relay](crate::Context::relay_to) that has received this many bytes in large pieces, one
     /// after the other, goes over to `splice(2)` through a pipe, where the system has that, until
-    /// the pieces become small. 0 begins so, `usize::MAX` never does. Messages cost a quarter more
-    /// by a pipe, bulk half as much.
+    /// the pieces become small. So does a [file](crate::Context::receive_file) in memory while this
+    /// many bytes of it are still to come. 0 begins so, `usize::MAX` never does. Messages cost a
+    /// quarter more by a pipe, bulk half as much.
     pub splice_after: usize,
     /// A connection that has received this many bytes in one turn waits for the next one before it
     /// receives more. One receive of a large buffer is enough: with two an echo of 1 MiB messages
@@ -81,6 +82,10 @@ pub struct Limits {
     /// If it is asked for more bytes than this they are received straight into a buffer of their
     /// own; up to this many are lent from the buffer that everything is received into.
     pub receive_direct: usize,
+    /// Most batches of a file that workers have at a time, of up to 512 KiB each; then the receiving
+    /// of that file waits for the disk. All connections of a reactor together have at most 16 such
+    /// batches, so that a disk that is too slow costs 8 MiB of memory.
+    pub file_batches: usize,
     /// A connection on which nothing moved in either direction for this long times out.
     pub idle: Option<Duration>,
     /// A connection of which the kernel took no byte for this long, though some were queued, times
@@ -127,6 +132,7 @@ impl Default for Limits {
             keep: 64 << 10,
             receive_exact: 16 << 20,
             receive_direct: 64 << 10,
+            file_batches: 2,
             idle: Some(Duration::from_secs(75)),
             write_stall: Some(Duration::from_secs(60)),
             send_rate: None,

@@ -12,7 +12,7 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
 use crate::handler::{ConnId, Reason};
-use crate::inbound::Extras;
+use crate::inbound::{Batches, Extras};
 use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -54,6 +54,7 @@ pub(crate) struct Core {
     /// To whom the running callback hands its connection over. Empty between callbacks.
     pub(crate) hand_overs: Vec<HandOver>,
     pub(crate) pool: Pool,
+    pub(crate) batches: Batches,
     pub(crate) scratch: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     pub(crate) spare_queues: Vec<Box<Queue>>,
@@ -99,6 +100,7 @@ impl Core {
             gone: Vec::new(),
             hand_overs: Vec::new(),
             pool: Pool::default(),
+            batches: Batches::default(),
             scratch: Box::default(),
             spare_queues: Vec::new(),
             spare_extras: Vec::new(),
@@ -284,6 +286,7 @@ impl Core {
     /// Drops what waits to be sent and what was kept; buffers go back to the pool.
     pub(crate) fn drop_buffers(&mut self, index: u32) {
         self.drop_meters(index);
+        self.stop_saving(index);
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(mut queue) = c.outbound.take() {
             self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);

@@ -1,10 +1,13 @@
 //! What comes for a file is in the file, and a file that does not come to be leaves nothing.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::testing::{Harness, State, Step};
-use sluicegate_reactor::{Context, Handler, Input, Listen};
+use sluicegate_reactor::{Context, Handler, Input, Listen, Timeout};
+
+use crate::probe::pattern;
 
 /// Receives `NAME LENGTH\n` and that many bytes, again and again; a length of `-` is all there is.
 struct Uploads {
@@ -19,7 +22,13 @@ impl Uploads {
         let (name, length) = line.split_once(' ').expect("a name and a length");
         let length = length.parse().ok();
         match self.dir.create(name, &self.options) {
-            Ok(file) => cx.receive_file(file, length),
+            Ok(file) => {
+                if name == "pausing" {
+                    cx.pause();
+                    cx.set_deadline(Some(Duration::from_secs(1)));
+                }
+                cx.receive_file(file, length);
+            }
             Err(error) => {
                 cx.send(format!("create: {:?}\n", error.kind()));
                 cx.discard(length.unwrap_or(u64::MAX));
@@ -38,6 +47,10 @@ impl Handler for Uploads {
             input.consume(end + 1);
             self.begin(cx, &line);
         }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, _: &mut (), _: Timeout) {
+        cx.resume();
     }
 
     fn on_saved(&mut self, cx: &mut Context<'_>, _: &mut (), saved: Result<Saved, NotSaved>) {
@@ -149,4 +162,172 @@ fn an_interrupted_or_short_write_goes_on_and_an_error_of_the_disk_is_told() {
     assert_eq!(h.sent(client), format!("{:?}\n", ErrorKind::QuotaExceeded).as_bytes());
     assert_eq!(content(&mut h, "a").expect("it is still there"), b"hello");
     assert_eq!(h.state(client), State::Shut);
+}
+
+/// A disk in memory, where no worker has anything to do, and one that workers wait for.
+fn on_both_disks(check: impl Fn(Harness<Uploads>)) {
+    for in_memory in [false, true] {
+        let mut h = uploads(CreateOptions::default());
+        if in_memory {
+            h.files().set_in_memory();
+        }
+        check(h);
+    }
+}
+
+fn large() -> Vec<u8> {
+    pattern(1_500_000)
+}
+
+#[test]
+fn a_large_file_is_exact_whatever_its_pieces_are_and_what_comes_behind_it_is_input() {
+    for piece in [10_000, 70_000, 200_000, 1_500_000] {
+        on_both_disks(|mut h| {
+            let client = h.open();
+            h.feed(client, format!("a {}\n", large().len()));
+            for part in large().chunks(piece) {
+                h.feed(client, part);
+            }
+            h.feed(client, "b 2\nhi");
+            assert_eq!(h.sent(client), b"created\ncreated\n", "pieces of {piece}");
+            assert!(content(&mut h, "a").expect("it is there") == large(), "pieces of {piece}");
+            assert_eq!(content(&mut h, "b").expect("it is there"), b"hi");
+            assert_eq!(h.ledger().inline_jobs, 0);
+        });
+    }
+}
+
+#[test]
+fn a_disk_in_memory_gets_bulk_by_pipes_and_without_pipes_by_writes() {
+    for pipes in [usize::MAX, 0] {
+        let mut h = uploads(CreateOptions::default());
+        h.files().set_in_memory();
+        h.set_pipe_size(pipes);
+        let client = h.open();
+        h.feed(client, format!("a {}\n", large().len()));
+        h.feed(client, large());
+        assert_eq!(h.sent(client), b"created\n");
+        assert!(content(&mut h, "a").expect("it is there") == large());
+        let ledger = h.ledger();
+        assert_eq!(ledger.saved, 1_500_000);
+        // What is left at last is few.
+        assert_eq!(ledger.saved_by_splice > 1_200_000, pipes > 0, "{ledger:?}");
+        assert_eq!(ledger.no_pipe, u64::from(pipes == 0));
+    }
+}
+
+#[test]
+fn a_disk_that_is_slow_stops_the_receiving_and_memory_stays_bounded() {
+    let mut h = uploads(CreateOptions::default());
+    h.hold_disk();
+    let client = h.open();
+    h.feed(client, "a 10000000\n");
+    h.feed(client, vec![7; 10_000_000]);
+    let batches = 2 * (512 << 10);
+    assert!(h.unread(client) >= 10_000_000 - batches - (512 << 10), "{}", h.unread(client));
+    // Others are answered meanwhile, and in order.
+    let other = h.open();
+    h.feed(other, "nothing/b 5\nhello");
+    assert_eq!(h.sent(other), b"create: NotFound\n");
+    h.release_disk();
+    assert_eq!(h.sent(client), b"created\n");
+    assert_eq!(content(&mut h, "a").expect("it is there").len(), 10_000_000);
+}
+
+#[test]
+fn many_files_on_a_slow_disk_share_a_bounded_number_of_buffers() {
+    let mut h = uploads(CreateOptions::default());
+    h.hold_disk();
+    let clients: Vec<_> = (0..40).map(|_| h.open()).collect();
+    for (number, client) in clients.iter().enumerate() {
+        h.feed(*client, format!("{number} 600000\n"));
+        h.feed(*client, vec![number as u8; 600_000]);
+    }
+    let received: usize = clients.iter().map(|client| 600_000 - h.unread(*client)).sum();
+    assert!(received <= 16 * (512 << 10), "{received}");
+    h.release_disk();
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(h.sent(*client), b"created\n");
+        let there = content(&mut h, &number.to_string()).expect("it is there");
+        assert!(there == vec![number as u8; 600_000]);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_while_a_worker_writes_leaves_nothing() {
+    for end in [Harness::finish, Harness::reset, |h: &mut Harness<Uploads>, _| h.stop()] {
+        let mut h = uploads(CreateOptions::default());
+        h.hold_disk();
+        let client = h.open();
+        h.feed(client, "a 9000000\n");
+        h.feed(client, vec![7; 600_000]);
+        end(&mut h, client);
+        h.release_disk();
+        h.advance(Duration::from_secs(100));
+        assert_eq!(left(&mut h, "a"), (None, 0));
+    }
+}
+
+#[test]
+fn what_fails_in_a_worker_is_told_when_all_workers_are_done_with_the_file() {
+    on_both_disks(|mut h| {
+        let client = h.open();
+        h.files().set_room(1_000_000);
+        h.feed(client, "a 1500000\n");
+        h.feed(client, large());
+        assert_eq!(h.sent(client), b"StorageFull\n");
+        assert_eq!(left(&mut h, "a"), (None, 0));
+        h.files().set_room(1_000_000);
+        h.feed(client, "b 2\nhi");
+        assert_eq!(h.sent(client), b"created\n", "the rest was passed over");
+        assert_eq!(h.open_descriptors().files, 1, "the directory");
+    });
+}
+
+#[test]
+fn a_directory_that_is_removed_is_told() {
+    on_both_disks(|mut h| {
+        h.files().make_dir("/up/sub");
+        let client = h.open();
+        h.feed(client, "sub/a 10\nhello");
+        h.files().remove("/up/sub");
+        h.feed(client, "world");
+        assert_eq!(h.sent(client), b"NotFound\n");
+    });
+}
+
+#[test]
+fn a_length_that_the_disk_has_no_room_for_is_told_before_it_has_come() {
+    let mut h = uploads(CreateOptions { preallocate: true, ..CreateOptions::default() });
+    h.files().set_room(1_000_000);
+    let client = h.open();
+    h.feed(client, "a 2000000\n");
+    h.feed(client, vec![7; 100_000]);
+    assert_eq!(h.sent(client), b"StorageFull\n");
+}
+
+#[test]
+fn a_file_is_on_the_disk_before_it_has_its_name_if_that_was_asked_for() {
+    on_both_disks(|mut h| {
+        let client = h.open();
+        h.feed(client, "a 5\nhello");
+        assert_eq!(h.calls().sync, 0);
+    });
+    let mut h = uploads(CreateOptions { sync: true, ..CreateOptions::default() });
+    let client = h.open();
+    h.feed(client, "a 5\nhello");
+    assert_eq!((h.sent(client), h.calls().sync), (b"created\n".to_vec(), 2));
+}
+
+#[test]
+fn a_paused_connection_receives_nothing_for_its_file_until_it_goes_on() {
+    on_both_disks(|mut h| {
+        let client = h.open();
+        h.feed(client, "pausing 10\nhello");
+        h.feed(client, "world");
+        assert_eq!(h.sent(client), b"");
+        h.advance(Duration::from_secs(2));
+        assert_eq!(h.sent(client), b"created\n");
+        assert_eq!(content(&mut h, "pausing").expect("it is there"), b"helloworld");
+    });
 }

@@ -16,6 +16,7 @@ mod lines;
 mod messages;
 mod proxy;
 mod rates;
+mod receive_file;
 mod uploads;
 mod watched;
 

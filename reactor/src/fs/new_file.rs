@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use super::{Descriptor, Dir};
-use crate::sys::Kernel;
+use crate::sys::{Fd, Kernel};
 
 /// Most names that are tried for a temporary file. Each has 64 random bits, so that the second is
 /// only needed if the kernel has none yet.
@@ -116,7 +116,7 @@ fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
 }
 
 /// Makes a file in a directory, which is its own from then on.
-fn create(kernel: &Kernel, dir: i32, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
+fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
     if name.len() > NAME_MAX {
         return Err(io::ErrorKind::InvalidFilename.into());
     }
@@ -196,13 +196,27 @@ impl NewFile {
         self.part.write(&self.kernel, bytes, &mut self.len)
     }
 
-    /// Takes the room for `len` bytes more from the disk, if that was asked for.
-    pub(crate) fn reserve(&self, len: u64) -> io::Result<()> {
-        // In memory it would be zeroed now and written later.
-        if !self.part.options.preallocate || self.part.in_memory || len == 0 {
-            return Ok(());
-        }
-        self.kernel.preallocate(self.part.file.fd, self.len, len)
+    pub(crate) fn part(&self) -> &Arc<Part> {
+        &self.part
+    }
+
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// Notes that a worker has written so many bytes of it.
+    pub(crate) fn written(&mut self, count: u64) {
+        self.len += count;
+    }
+
+    /// Notes that a worker has committed it.
+    pub(crate) fn set_committed(&mut self) {
+        self.committed = true;
+    }
+
+    /// Writes `left` bytes that are in a pipe at the end; `left` is then what is still in it.
+    pub(crate) fn append_from(&mut self, pipe: Fd, left: &mut usize) -> io::Result<()> {
+        self.part.splice(&self.kernel, pipe, left, &mut self.len)
     }
 
     /// Gives it its name. May block on a slow disk.
@@ -256,6 +270,42 @@ impl Part {
         Ok(())
     }
 
+    /// Writes `left` bytes that are in a pipe at an offset; both move on by what was written.
+    pub(crate) fn splice(
+        &self,
+        kernel: &Kernel,
+        pipe: Fd,
+        left: &mut usize,
+        offset: &mut u64,
+    ) -> io::Result<()> {
+        while *left > 0 {
+            match kernel.splice_to_file(pipe, self.file.fd, *offset, *left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    *left -= count;
+                    *offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no disk is behind it.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.in_memory
+    }
+
+    /// Takes the room for `len` bytes at an offset from the disk, if that was asked for.
+    pub(crate) fn reserve(&self, kernel: &Kernel, offset: u64, len: u64) -> io::Result<()> {
+        // In memory it would be zeroed now and written later.
+        if !self.options.preallocate || self.in_memory || len == 0 {
+            return Ok(());
+        }
+        kernel.preallocate(self.file.fd, offset, len)
+    }
+
     pub(crate) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
             kernel.sync(self.file.fd)?;
@@ -272,7 +322,7 @@ impl Part {
     fn remove(&self, kernel: &Kernel) {
         match kernel.unlink(self.dir.fd, &self.temporary) {
             Ok(()) => {}
-            // Its directory was removed, and it with that.
+            // Its directory was removed, and it with that; or a worker has just renamed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 log::warn!("removing {}: {error}", self.temporary.display());

@@ -3,14 +3,18 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
-use crate::connection::Flags;
-use crate::fs::{Committed, NewFile};
+use crate::connection::{Connection, Flags};
+use crate::fs::{Committed, NewFile, Part};
+use crate::handler::ConnId;
 use crate::limits::Quantum;
 use crate::reactor::Reactor;
 use crate::state::Core;
+use crate::sys::{Fd, HAS_SPLICE, Ready};
 
-use super::Strategy;
+use super::batch::Batch;
+use super::{Held, Strategy};
 
 /// What became of bytes that were to be received into a file.
 #[derive(Debug)]
@@ -53,45 +57,125 @@ pub(crate) enum Then {
     GiveBack,
 }
 
+/// What came in pieces no larger than this is copied together, up to this size, before a worker
+/// writes it: a job costs as much as to copy so much (Linux 6.18).
+const GATHER: usize = 64 << 10;
+
 /// A file that is being received.
 pub(crate) struct Saving {
     file: NewFile,
     /// How many bytes are still to be received; all until the end if nobody knows.
     left: Option<u64>,
     then: Then,
-    /// Whether the room for it was asked for.
-    reserved: bool,
+    /// How much room is to be asked for before anything is written.
+    reserve: u64,
+    /// Received, and not yet with a worker.
+    gathered: Vec<u8>,
+    /// Where in the file the next batch goes.
+    offset: u64,
+    /// How many batches are with workers.
+    writing: usize,
+    /// Whether the last batch is, or was.
+    closing: bool,
+    failed: Option<io::Error>,
+    committed: Option<Committed>,
+    /// Whether pipes can be had.
+    pipes: bool,
 }
 
 impl Saving {
+    fn new(file: NewFile, left: Option<u64>, then: Then) -> Saving {
+        Saving {
+            left,
+            then,
+            reserve: left.unwrap_or(0),
+            gathered: Vec::new(),
+            offset: file.len(),
+            writing: 0,
+            closing: false,
+            failed: None,
+            committed: None,
+            pipes: true,
+            file,
+        }
+    }
+
     /// How many of so many bytes belong to it.
     fn share(&self, bytes: usize) -> usize {
         self.left.map_or(bytes, |left| left.min(bytes as u64) as usize)
     }
 
-    /// Asks for the room for all of it, once.
-    fn reserve(&mut self) -> io::Result<()> {
-        if std::mem::replace(&mut self.reserved, true) {
-            return Ok(());
-        }
-        self.file.reserve(self.left.unwrap_or(0))
+    /// Notes that so many bytes were received for it.
+    fn received(&mut self, count: usize) {
+        self.left = self.left.map(|left| left - count as u64);
     }
 
-    /// Writes what was received.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.left = self.left.map(|left| left - bytes.len() as u64);
-        self.file.append(bytes)
+    /// Writes what was received, at once.
+    fn write(&mut self, bytes: &[u8]) {
+        self.received(bytes.len());
+        let reserved = self.file.part().reserve(
+            self.file.kernel(),
+            self.offset,
+            std::mem::take(&mut self.reserve),
+        );
+        self.failed = reserved.and_then(|()| self.file.append(bytes)).err();
     }
 
-    fn finish(self) -> Result<Saved, NotSaved> {
-        match self.then {
-            Then::Commit => match self.file.commit() {
-                Ok(committed) => Ok(Saved::Committed(committed)),
-                Err(error) => Err(NotSaved { error, left: self.left }),
-            },
-            Then::GiveBack => Ok(Saved::Part(self.file)),
+    /// Whether batches of this file are these.
+    pub(super) fn is_of(&self, part: &Arc<Part>) -> bool {
+        Arc::ptr_eq(self.file.part(), part)
+    }
+
+    /// A worker is done with a batch of so many bytes.
+    pub(super) fn batch_done(&mut self, len: u64, result: io::Result<Option<Committed>>) {
+        self.writing -= 1;
+        match result {
+            Ok(committed) => {
+                self.file.written(len);
+                self.committed = self.committed.or(committed);
+            }
+            Err(error) => {
+                self.failed.get_or_insert(error);
+            }
         }
     }
+
+    /// The next batch: what was gathered, and this behind it.
+    fn batch(&mut self, body: Option<(Box<[u8]>, usize)>, last: bool) -> Batch {
+        let head = std::mem::take(&mut self.gathered);
+        let offset = self.offset;
+        self.offset += (head.len() + body.as_ref().map_or(0, |(_, len)| *len)) as u64;
+        self.writing += 1;
+        self.closing = last;
+        let reserve = std::mem::take(&mut self.reserve);
+        Batch { part: self.file.part().clone(), offset, reserve, head, body, last }
+    }
+
+    /// What became of it, when all is written or something has failed.
+    fn outcome(mut self) -> Result<Saved, NotSaved> {
+        let result = match (self.failed.take(), self.committed, self.then) {
+            (Some(error), ..) => Err(error),
+            (None, Some(committed), _) => {
+                self.file.set_committed();
+                Ok(Saved::Committed(committed))
+            }
+            (None, None, Then::Commit) => self.file.commit().map(Saved::Committed),
+            (None, None, Then::GiveBack) => Ok(Saved::Part(self.file)),
+        };
+        result.map_err(|error| NotSaved { error, left: self.left })
+    }
+}
+
+/// What a file needs next.
+enum Need {
+    /// To be written by a worker: what was gathered, maybe as the last of it.
+    Batch { last: bool },
+    /// That a worker is done.
+    Worker,
+    /// More bytes, which are written by the reactor itself or not.
+    Input { direct: bool },
+    /// Nothing: it is whole, it has failed, or it never will be whole.
+    Over { whole: bool },
 }
 
 impl Core {
@@ -102,106 +186,255 @@ impl Core {
         left: Option<u64>,
         then: Then,
     ) {
-        let saving = Saving { file, left, then, reserved: false };
-        self.set_strategy(index, Strategy::File(Box::new(saving)));
+        self.set_strategy(index, Strategy::File(Box::new(Saving::new(file, left, then))));
     }
 
-    pub(crate) fn discard(&mut self, index: u32, count: u64) {
-        self.set_strategy(index, Strategy::Discard(count));
+    /// Gives a file up that is being received, if there is one, and removes it.
+    pub(crate) fn stop_saving(&mut self, index: u32) {
+        if let Some(saving) = self.end_saving(index) {
+            let (part, len) = (saving.file.part().clone(), saving.file.len());
+            drop(saving);
+            if len >= LARGE {
+                // Whoever closes a file without a name waits until its pages are free.
+                self.run_job(move |_| drop(part), |_, ()| {});
+            }
+        }
+    }
+
+    /// Takes out a file that is no longer received; what follows goes to the handler.
+    fn end_saving(&mut self, index: u32) -> Option<Saving> {
+        let c = self.connections.0.get_mut(index as usize)?;
+        let extras = c.extras.as_mut()?;
+        let Strategy::File(_) = extras.strategy else { return None };
+        let Strategy::File(saving) = std::mem::take(&mut extras.strategy) else { return None };
+        extras.held.clear(Held::DISK);
+        c.flags.set(Flags::OWES_KEPT);
+        self.recycle_extras(index);
+        Some(*saving)
+    }
+
+    /// The file that a connection receives.
+    fn saving(&mut self, index: u32) -> Option<&mut Saving> {
+        match &mut self.get_mut(index)?.extras.as_mut()?.strategy {
+            Strategy::File(saving) => Some(saving),
+            _ => None,
+        }
+    }
+
+    /// Takes what was kept, and looks what is to be done.
+    fn next_of_file(&mut self, index: u32) -> Option<Need> {
+        let alone = self.jobs.is_none();
+        let c = self.connections.0.get_mut(index as usize)?;
+        let limits = &self.groups[c.group as usize].limits;
+        let extras = c.extras.as_mut()?;
+        let Strategy::File(saving) = &mut extras.strategy else { return None };
+        let direct = alone || saving.file.part().is_in_memory();
+        if saving.failed.is_some() || saving.committed.is_some() {
+            let rests = saving.writing == 0;
+            return Some(if rests { Need::Over { whole: true } } else { Need::Worker });
+        }
+        if c.flags.take(Flags::OWES_KEPT) {
+            let count = saving.share(extras.kept.len());
+            let kept = &extras.kept.bytes()[..count];
+            if direct {
+                saving.write(kept);
+            } else {
+                saving.received(count);
+                saving.gathered.extend_from_slice(kept);
+            }
+            extras.kept.consume(count, &mut self.pool);
+        }
+        let ended = c.flags.has(Flags::OWES_EOF);
+        let whole = saving.left.map_or(ended, |left| left == 0);
+        Some(if saving.failed.is_some() || ended && !whole {
+            Need::Over { whole }
+        } else if direct {
+            if whole { Need::Over { whole } } else { Need::Input { direct } }
+        } else if saving.closing || saving.writing >= limits.file_batches.max(1) {
+            Need::Worker
+        } else if whole && saving.writing > 0 {
+            // What fails must be known before the file has its name.
+            Need::Worker
+        } else if whole {
+            let last = saving.then == Then::Commit;
+            if last || !saving.gathered.is_empty() {
+                Need::Batch { last }
+            } else {
+                Need::Over { whole }
+            }
+        } else if saving.gathered.len() >= GATHER {
+            Need::Batch { last: false }
+        } else {
+            Need::Input { direct }
+        })
+    }
+
+    /// Waits for a worker.
+    fn hold_for_disk(&mut self, index: u32) {
+        if let Some(extras) = self.extras(index) {
+            extras.held.set(Held::DISK);
+        }
     }
 }
+
+/// Files of this length and more are closed by a worker if they were given up.
+const LARGE: u64 = 1 << 20;
 
 impl Reactor {
     /// One step of receiving a file. Says whether there may be another.
     pub(crate) fn step_file(&mut self, index: u32, input: &mut Quantum) -> bool {
         let core = &mut self.core;
-        let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-        let (can_receive, most) = (c.can_receive(), c.receivable(self.receive.len()));
-        let Some(extras) = &mut c.extras else { return false };
-        let Strategy::File(saving) = &mut extras.strategy else { return false };
-        let mut written = saving.reserve();
-        if written.is_ok() && c.flags.take(Flags::OWES_KEPT) {
-            let count = saving.share(extras.kept.len());
-            written = saving.write(&extras.kept.bytes()[..count]);
-            extras.kept.consume(count, &mut core.pool);
-        }
-        let ended = c.flags.has(Flags::OWES_EOF);
-        let whole = saving.left.map_or(ended, |left| left == 0);
-        if written.is_ok() && !whole && can_receive {
-            let room = saving.share(most);
-            let result = core.kernel.recv(c.socket, &mut self.receive[..room]);
-            let Some(count) = core.note_received(index, room, result) else { return true };
-            input.bytes = input.bytes.saturating_sub(count);
-            let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-            let Some(extras) = &mut c.extras else { return false };
-            let Strategy::File(saving) = &mut extras.strategy else { return false };
-            written = saving.write(&self.receive[..count]);
-            // What is whole is noticed by the next step, whatever the socket says.
-            c.flags.set(Flags::OWES_KEPT);
-            if written.is_ok() {
-                return true;
+        match core.next_of_file(index) {
+            Some(Need::Input { direct }) => {
+                if !core.get(index).is_some_and(Connection::can_receive) {
+                    return false;
+                }
+                let count = match direct {
+                    true if self.core.is_spliced(index) => self.core.splice_to_file(index),
+                    true => self.save(index),
+                    false => self.fill_batch(index),
+                };
+                input.bytes = input.bytes.saturating_sub(count);
+                true
             }
-        } else if written.is_ok() && !whole && !ended {
-            return false;
+            Some(Need::Batch { last }) => {
+                let Some(id) = core.id(index) else { return false };
+                let Some(saving) = core.saving(index) else { return false };
+                let batch = saving.batch(None, last);
+                core.leave_to_worker(id, batch);
+                true
+            }
+            Some(Need::Worker) => {
+                core.hold_for_disk(index);
+                false
+            }
+            Some(Need::Over { whole }) => {
+                let failed = core.saving(index).is_some_and(|saving| saving.failed.is_some());
+                if !whole && !failed {
+                    // It will never be whole; `on_eof` comes next.
+                    core.stop_saving(index);
+                    return true;
+                }
+                let Some(saving) = core.end_saving(index) else { return false };
+                let saved = saving.outcome();
+                self.call(index, |handler, core, slot| handler.saved(core, index, slot, saved));
+                true
+            }
+            None => false,
         }
-        let Some(saving) = core.end_saving(index) else { return false };
-        let saved = match written {
-            Err(error) => Err(NotSaved { error, left: saving.left }),
-            // It will never be whole; `on_eof` comes next.
-            Ok(()) if !whole => return true,
-            Ok(()) => saving.finish(),
-        };
-        self.call(index, |handler, core, slot| handler.saved(core, index, slot, saved));
-        true
     }
 
-    /// One step of discarding input. Says whether there may be another.
-    pub(crate) fn step_discard(&mut self, index: u32, input: &mut Quantum) -> bool {
+    /// Receives and writes. Says how many bytes came.
+    fn save(&mut self, index: u32) -> usize {
         let core = &mut self.core;
-        let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-        let (can_receive, most) = (c.can_receive(), c.receivable(self.receive.len()));
-        let Some(extras) = &mut c.extras else { return false };
-        let Strategy::Discard(left) = &mut extras.strategy else { return false };
-        if c.flags.take(Flags::OWES_KEPT) {
-            let count = (*left).min(extras.kept.len() as u64);
-            extras.kept.consume(count as usize, &mut core.pool);
-            *left -= count;
+        let buffer = &mut self.receive;
+        let Some((socket, room)) = core.room_for_file(index, buffer.len()) else { return 0 };
+        let result = core.kernel.recv(socket, &mut buffer[..room]);
+        let Some(count) = core.note_received(index, room, result) else { return 0 };
+        if let Some(saving) = core.saving(index) {
+            saving.write(&buffer[..count]);
         }
-        if *left == 0 || c.flags.has(Flags::OWES_EOF) {
-            extras.strategy = Strategy::Stream;
-            c.flags.set(Flags::OWES_KEPT);
-            core.recycle_extras(index);
-            return true;
+        core.note_saved(index, count);
+        count
+    }
+
+    /// Receives for a worker to write. Says how many bytes came.
+    fn fill_batch(&mut self, index: u32) -> usize {
+        let core = &mut self.core;
+        let Some(id) = core.id(index) else { return 0 };
+        if !core.batches.has_one_for(id) {
+            core.hold_for_disk(index);
+            return 0;
         }
-        if !can_receive {
+        let most = self.receive.len();
+        let Some((socket, room)) = core.room_for_file(index, most) else { return 0 };
+        let result = core.kernel.recv(socket, &mut self.receive[..room]);
+        let Some(count) = core.note_received(index, room, result) else { return 0 };
+        core.note_saved(index, count);
+        let buffer = (count > GATHER).then(|| core.batches.lend(&mut self.receive));
+        let Some(saving) = core.saving(index) else { return 0 };
+        saving.received(count);
+        match buffer {
+            Some(buffer) => {
+                let batch = saving.batch(Some((buffer, count)), false);
+                core.leave_to_worker(id, batch);
+            }
+            None => saving.gathered.extend_from_slice(&self.receive[..count]),
+        }
+        count
+    }
+}
+
+/// By way of a pipe: what was received is written from the pages in which it came.
+impl Core {
+    /// Whether what a file is to receive next goes by a pipe: many bytes, none of them urgent.
+    fn is_spliced(&mut self, index: u32) -> bool {
+        let Some(c) = self.get(index) else { return false };
+        if !HAS_SPLICE || c.ready.any(Ready::URGENT) {
             return false;
         }
-        let room = (*left).min(most as u64) as usize;
-        let result = core.kernel.recv(c.socket, &mut self.receive[..room]);
-        if let Some(count) = core.note_received(index, room, result) {
-            input.bytes = input.bytes.saturating_sub(count);
-            if let Some(c) = core.connections.0.get_mut(index as usize)
-                && let Some(Strategy::Discard(left)) = c.extras.as_mut().map(|e| &mut e.strategy)
-            {
-                *left -= count as u64;
-                c.flags.set(Flags::OWES_KEPT);
+        let least = self.limits(c.group).splice_after as u64;
+        // Where nobody knows how many will come, as many as have.
+        self.saving(index)
+            .is_some_and(|saving| saving.pipes && saving.left.unwrap_or(saving.file.len()) >= least)
+    }
+
+    /// Receives and writes. Says how many bytes came.
+    fn splice_to_file(&mut self, index: u32) -> usize {
+        let pipe = match self.pool.pipes.take(&self.kernel) {
+            Ok(pipe) => pipe,
+            Err(error) => {
+                log::debug!("no pipe for a file: {error}");
+                if let Some(ledger) = self.ledger_of(index) {
+                    ledger.no_pipe += 1;
+                }
+                if let Some(saving) = self.saving(index) {
+                    saving.pipes = false;
+                }
+                return 0;
+            }
+        };
+        let Some((socket, room)) = self.room_for_file(index, pipe.size) else {
+            self.pool.pipes.give(pipe, 0);
+            return 0;
+        };
+        let result = self.kernel.splice(socket, pipe.write, room);
+        // Fewer bytes than fit need not be all there are: their pieces may have filled the pipe.
+        let asked = *result.as_ref().unwrap_or(&0);
+        let count = self.note_received(index, asked, result).unwrap_or(0);
+        let mut left = count;
+        if let Some(saving) = self.saving(index) {
+            saving.received(count);
+            saving.failed = saving.file.append_from(pipe.read, &mut left).err();
+        }
+        self.pool.pipes.give(pipe, left);
+        if count > 0 {
+            self.note_saved(index, count);
+            if let Some(ledger) = self.ledger_of(index) {
+                ledger.saved_by_splice += count as u64;
             }
         }
-        true
+        count
     }
 }
 
 impl Core {
-    /// Takes out a file that is no longer received; what follows goes to the handler.
-    fn end_saving(&mut self, index: u32) -> Option<Saving> {
-        let c = self.connections.0.get_mut(index as usize)?;
-        let extras = c.extras.as_mut()?;
-        let strategy = std::mem::take(&mut extras.strategy);
+    /// Counts bytes received for a file. What is whole is noticed by the next step, whatever the
+    /// socket says.
+    fn note_saved(&mut self, index: u32, count: usize) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         c.flags.set(Flags::OWES_KEPT);
-        self.recycle_extras(index);
-        match strategy {
-            Strategy::File(saving) => Some(*saving),
-            _ => None,
-        }
+        self.groups[c.group as usize].ledger.saved += count as u64;
+    }
+
+    /// Where the next bytes of a file come from, and how many of `most` may.
+    fn room_for_file(&mut self, index: u32, most: usize) -> Option<(Fd, usize)> {
+        let c = self.get(index)?;
+        let (socket, most) = (c.socket, c.receivable(most));
+        Some((socket, self.saving(index)?.share(most)))
+    }
+
+    fn id(&self, index: u32) -> Option<ConnId> {
+        Some(ConnId { index, generation: self.get(index)?.generation })
     }
 }

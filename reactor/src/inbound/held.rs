@@ -9,6 +9,9 @@ impl Held {
     /// The connection that is relayed to has something queued.
     pub(crate) const DESTINATION: Held = Held(1);
 
+    /// Workers have not written what they have of a file.
+    pub(crate) const DISK: Held = Held(2);
+
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -9,7 +9,9 @@
 //! | a file, of so many bytes or until the end | [the file](file), by way of memory that others use as well |
 //! | nothing worth keeping | nowhere |
 
+mod batch;
 mod deliver;
+mod discard;
 mod exact;
 mod file;
 mod held;
@@ -18,6 +20,7 @@ mod relay;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
+pub(crate) use batch::Batches;
 pub(crate) use exact::Exact;
 pub use exact::TooLarge;
 pub use file::{NotSaved, Saved};
@@ -109,6 +112,7 @@ impl Core {
     pub(crate) fn set_strategy(&mut self, index: u32, strategy: Strategy) {
         self.stop_relaying(index);
         self.stop_exact(index);
+        self.stop_saving(index);
         if let Some(extras) = self.extras(index) {
             extras.strategy = strategy;
         }

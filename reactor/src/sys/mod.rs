@@ -245,6 +245,8 @@ kernel_calls! {
     /// that is not empty `WouldBlock` may mean that the pipe is full, so nobody does that. Only
     /// where [`HAS_SPLICE`].
     pipe::splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize>;
+    /// Moves bytes that are in a pipe to a file, at an offset. Only where [`HAS_SPLICE`].
+    pipe::splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
     /// Reads from a file at an offset; 0 is its end.
     unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// The same, of what is in memory only, and `WouldBlock` if the first byte is not. `Unsupported`

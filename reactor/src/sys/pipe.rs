@@ -60,6 +60,20 @@ pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
     })
 }
 
+/// Unlike a write it may move fewer bytes than there are: at the end of a page that was there.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
+    use std::ptr;
+
+    let mut offset = super::unix::file_offset(offset)?;
+    // SAFETY: the kernel reads and writes one offset, which is a local; a null pointer says that
+    // the pipe has none; the rest are numbers.
+    super::unix::check_size(unsafe {
+        libc::splice(from, ptr::null_mut(), file, &raw mut offset, bytes, libc::SPLICE_F_MOVE)
+    })
+}
+
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn open_pipe(_: usize) -> io::Result<(Fd, Fd, usize)> {
     Err(io::ErrorKind::Unsupported.into())
@@ -67,6 +81,11 @@ pub(super) fn open_pipe(_: usize) -> io::Result<(Fd, Fd, usize)> {
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn splice(_: Fd, _: Fd, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn splice_to_file(_: Fd, _: Fd, _: u64, _: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

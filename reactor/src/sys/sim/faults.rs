@@ -465,7 +465,9 @@ impl Machine {
 fn by_filter(stream: &Stream, ready: Ready) -> [Ready; 2] {
     let error = if stream.is_reset() { ready } else { Ready::default() };
     let read = if ready.any(Ready::READ_END) {
-        Ready::READ.and(Ready::READ_END).and(error)
+        // Told here all the same: a splice, which no system with kqueue has, relies on it.
+        let urgent = if ready.any(Ready::URGENT) { Ready::URGENT } else { Ready::default() };
+        Ready::READ.and(Ready::READ_END).and(error).and(urgent)
     } else if ready.any(Ready::READ) {
         Ready::READ.and(Ready::URGENT)
     } else {

@@ -56,6 +56,30 @@ impl World {
     }
 }
 
+/// From a pipe to a file.
+impl World {
+    pub(crate) fn splice_to_file(
+        &self,
+        from: Fd,
+        file: Fd,
+        offset: u64,
+        bytes: usize,
+    ) -> io::Result<usize> {
+        let data = {
+            let state = &mut *self.0.borrow_mut();
+            state.calls.splice += 1;
+            let pipe = state.pipe(from, End::Read);
+            let slots = state.pipes[pipe].slots.iter().flatten();
+            slots.copied().take(bytes).collect::<Vec<u8>>()
+        };
+        let moved = self.write_at(file, &data, offset)?;
+        let state = &mut *self.0.borrow_mut();
+        let pipe = state.pipe(from, End::Read);
+        state.pipes[pipe].remove(moved);
+        Ok(moved)
+    }
+}
+
 impl Machine {
     fn open_pipe(&mut self, bytes: usize) -> io::Result<(Fd, Fd, usize)> {
         self.fault_in_pipe()?;

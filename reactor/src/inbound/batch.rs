@@ -1,0 +1,140 @@
+//! What workers write to files that are being received.
+//!
+//! A batch is a buffer full of received bytes that a worker writes at its place in the file, while
+//! the reactor receives the next one. The buffer into which everything is received is itself given
+//! away, and another takes its place: no byte is copied for it. Only what comes in little pieces
+//! is, into a buffer of that file, so that a slow peer does not cost a job for each.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::connection::Flags;
+use crate::fs::{Committed, Part};
+use crate::handler::ConnId;
+use crate::state::Core;
+use crate::sys::Kernel;
+
+use super::{Held, Strategy};
+
+/// Most large buffers that are with workers at a time, so that a disk that is too slow for its
+/// peers costs 8 MiB of memory, however many there are.
+const MOST: usize = 16;
+
+/// Most buffers that are kept while nobody uses them.
+const SPARE: usize = 4;
+
+/// The buffers of the files that are being received.
+#[derive(Default)]
+pub(crate) struct Batches {
+    spare: Vec<Box<[u8]>>,
+    /// How many are with workers.
+    lent: usize,
+    /// Connections that wait for one.
+    waiting: Vec<ConnId>,
+}
+
+impl Batches {
+    /// Whether a buffer can be given away; if not the connection is told when one can.
+    pub(super) fn has_one_for(&mut self, id: ConnId) -> bool {
+        let has = self.lent < MOST;
+        if !has {
+            self.waiting.push(id);
+        }
+        has
+    }
+
+    /// Gives away a full buffer, in the place of which is another.
+    pub(super) fn lend(&mut self, full: &mut Box<[u8]>) -> Box<[u8]> {
+        self.lent += 1;
+        let empty = self.spare.pop().unwrap_or_else(|| vec![0; full.len()].into_boxed_slice());
+        std::mem::replace(full, empty)
+    }
+
+    fn take_back(&mut self, buffer: Box<[u8]>) {
+        self.lent -= 1;
+        if self.spare.len() < SPARE {
+            self.spare.push(buffer);
+        }
+    }
+}
+
+/// A piece of a file for a worker to write.
+pub(super) struct Batch {
+    pub(super) part: Arc<Part>,
+    pub(super) offset: u64,
+    /// How much room to ask for first.
+    pub(super) reserve: u64,
+    /// What came in little pieces.
+    pub(super) head: Vec<u8>,
+    /// What came behind it, and how much that is.
+    pub(super) body: Option<(Box<[u8]>, usize)>,
+    /// Whether that is all of the file, which is to be committed.
+    pub(super) last: bool,
+}
+
+impl Batch {
+    fn len(&self) -> u64 {
+        (self.head.len() + self.body.as_ref().map_or(0, |(_, len)| *len)) as u64
+    }
+
+    fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
+        let mut offset = self.offset;
+        self.part.reserve(kernel, offset, self.reserve)?;
+        self.part.write(kernel, &self.head, &mut offset)?;
+        if let Some((buffer, len)) = &self.body {
+            self.part.write(kernel, &buffer[..*len], &mut offset)?;
+        }
+        if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
+    }
+}
+
+impl Core {
+    /// Leaves a batch of a connection's file to a worker.
+    pub(super) fn leave_to_worker(&mut self, id: ConnId, batch: Batch) {
+        let write = move |kernel: &Kernel| {
+            let result = batch.write(kernel);
+            (batch, result)
+        };
+        self.run_job(write, move |core, (batch, result)| core.batch_done(id, batch, result));
+    }
+
+    fn batch_done(&mut self, id: ConnId, batch: Batch, result: io::Result<Option<Committed>>) {
+        let len = batch.len();
+        if let Some((buffer, _)) = batch.body {
+            self.batches.take_back(buffer);
+            self.wake_waiting();
+        }
+        if self.find(id).is_none() {
+            return;
+        }
+        let tick = self.tick;
+        let Some(c) = self.get_mut(id.index) else { return };
+        let Some(extras) = &mut c.extras else { return };
+        match &mut extras.strategy {
+            Strategy::File(saving) if saving.is_of(&batch.part) => saving.batch_done(len, result),
+            // It was given up.
+            _ => return,
+        }
+        extras.held.clear(Held::DISK);
+        c.active = tick;
+        c.flags.set(Flags::OWES_KEPT);
+        self.list(id.index);
+    }
+
+    /// Lets those go on that wait for a buffer: all of them, as some may by now wait for something
+    /// else and leave it to the next.
+    fn wake_waiting(&mut self) {
+        let mut waiting = std::mem::take(&mut self.batches.waiting);
+        for id in waiting.drain(..) {
+            if self.find(id).is_none() {
+                continue;
+            }
+            if let Some(extras) = self.get_mut(id.index).and_then(|c| c.extras.as_mut())
+                && extras.held.take(Held::DISK)
+            {
+                self.list(id.index);
+            }
+        }
+        self.batches.waiting = waiting;
+    }
+}
