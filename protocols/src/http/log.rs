@@ -161,8 +161,12 @@ impl Journal {
         self.entries.push_back(entry);
     }
 
-    /// Notes a request that is not answered yet.
+    /// Notes a request that is not answered yet, unless it is noted: one that was received into a
+    /// file can be put off then.
     pub(super) fn note_open(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
+        if self.entries.back().is_some_and(|entry| entry.end == u64::MAX) {
+            return;
+        }
         let persistence = Persistence::Open;
         let unanswered = Answered { status: Status::CLIENT_CLOSED, body: 0, persistence };
         self.push(head, Some(request), &unanswered, u64::MAX, time);

@@ -9,6 +9,7 @@ mod deferred;
 mod framing;
 mod limits;
 mod log;
+mod saved;
 mod semantics;
 mod stopping;
 mod syntax;
