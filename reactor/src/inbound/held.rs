@@ -24,6 +24,11 @@ impl Held {
         self.0 &= !other.0;
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn has(self, other: Held) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Clears a reason and says whether it was there.
     pub(crate) fn take(&mut self, other: Held) -> bool {
         let had = self.0 & other.0 != 0;

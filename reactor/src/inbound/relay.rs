@@ -28,10 +28,7 @@ const CHUNK: usize = 64 << 10;
 /// Bytes that wait and are this few move to a buffer of their size.
 const SMALL: usize = 4 << 10;
 
-/// A receive of fewer bytes costs less by copying them.
-const LARGE: usize = 16 << 10;
-
-/// So many splices in turn that brought less end the use of pipes.
+/// So many splices in turn that brought little end the use of pipes.
 const SMALL_SPLICES: u8 = 4;
 
 /// What a source knows of its relay.
@@ -58,9 +55,9 @@ impl Relay {
     /// Learns from a receive how to do the next.
     fn received(&mut self, count: usize, limits: &Limits) {
         match &mut self.way {
-            Way::Copy { large: 0 } if count < LARGE => return,
-            Way::Copy { large } => *large = if count < LARGE { 0 } else { *large + count },
-            Way::Splice { small } if count < LARGE => *small += 1,
+            Way::Copy { large } if count < limits.splice_least => *large = 0,
+            Way::Copy { large } => *large += count,
+            Way::Splice { small } if count < limits.splice_least => *small += 1,
             Way::Splice { small } => *small = 0,
         }
         self.consider(limits);
@@ -204,6 +201,19 @@ impl Core {
             c.flags.set(Flags::OWES_KEPT);
             self.list(index);
         }
+    }
+
+    /// Whether a source is held although its destination takes something now.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_held_in_vain(&self, c: &Connection) -> bool {
+        let Some(Extras { held, strategy: Strategy::Relay(relay), .. }) = c.extras.as_deref()
+        else {
+            return false;
+        };
+        let takes = |to: &Connection| {
+            to.phase <= Phase::Open && to.outbound.is_none() && !to.flags.has(Flags::SHUTDOWN)
+        };
+        c.is_open() && held.has(Held::DESTINATION) && self.find(relay.to).is_none_or(takes)
     }
 
     /// Whether the destination of a source takes something now. What it has queued leaves before,

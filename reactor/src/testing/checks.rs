@@ -85,6 +85,7 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             phase != Phase::Connecting || ready == Ready::default(),
             "a connection sleeps and does not see what became of it: {ready:?}, noted {noted:?}"
         );
+        assert!(!reactor.core.is_held_in_vain(c), "a relay sleeps though its destination takes");
         let sends = c.outbound.is_some();
         let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
             || c.waits_for_rate(Direction::Send);
