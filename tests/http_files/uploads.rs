@@ -263,6 +263,8 @@ fn a_client_that_leaves_in_the_middle_leaves_nothing() {
 #[test]
 fn a_full_disk_is_507_and_the_connection_goes_on_if_little_is_left() {
     let mut site = uploads();
+    // Written as it comes, so that it shows before all has come.
+    site.files().set_in_memory();
     site.files().set_room(7);
     let client = site.open();
     let request = put("/there", "hello world");
