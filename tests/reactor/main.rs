@@ -26,6 +26,7 @@ mod names;
 mod panics;
 mod pausing;
 mod probe;
+mod queue_properties;
 mod rates;
 mod readiness;
 mod receive_file;

@@ -12,7 +12,7 @@ pub(crate) struct Part {
     len: u64,
     /// Up to where the file is known to be in memory.
     resident_to: u64,
-    /// The byte at `offset` is not.
+    /// A worker has to read what comes next: some of the next window is not.
     cold: bool,
 }
 
@@ -36,15 +36,15 @@ impl Part {
     pub(crate) fn describe(&self, front: &mut Front) {
         (front.file_left, front.file_len) = (self.left, self.len);
         front.residency = match self.resident_to.checked_sub(self.offset) {
-            Some(bytes @ 1..) => Residency::Resident(bytes),
             _ if self.cold => Residency::Cold,
+            Some(bytes @ 1..) => Residency::Resident(bytes),
             _ => Residency::Unknown,
         };
     }
 
     /// Whether what precedes the offset was known to be in memory.
     pub(crate) fn continues(&self) -> bool {
-        self.resident_to == self.offset && self.resident_to > 0
+        self.resident_to >= self.offset && self.resident_to > 0
     }
 
     /// The next bytes are in memory.

@@ -240,17 +240,20 @@ fn of_region(front: &Front, limits: &Limits) -> (Action, Why) {
         let why = if sendfile { Why::SmallFile } else { Why::NoSendfile };
         return (Action::Read { bytes, nowait: resident.is_none() }, why);
     }
-    if resident.is_none() {
-        return (Action::Probe { bytes: at_most(left, limits.warm_window) }, Why::NotLookedAt);
-    }
-    if front.pieces > 0 {
-        return (Action::Memory { region_follows: true }, Why::HeaderOfFile);
-    }
     let (chunk, why) = if front.file_len >= limits.long_file {
         (limits.long_file_chunk, Why::LongFile)
     } else {
         (limits.sendfile_chunk, Why::File)
     };
+    // A call for what is left of a window would be a short one, and cost as much as a look and a
+    // long one. What a look or a worker has found is always enough to go on.
+    let enough = at_most(left, chunk.min(limits.warm_window / 2));
+    if resident.is_none_or(|bytes| bytes < enough as u64) {
+        return (Action::Probe { bytes: at_most(left, limits.warm_window) }, Why::NotLookedAt);
+    }
+    if front.pieces > 0 {
+        return (Action::Memory { region_follows: true }, Why::HeaderOfFile);
+    }
     (Action::Sendfile { bytes: at_most(in_memory, chunk) }, why)
 }
 

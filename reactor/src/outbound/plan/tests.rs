@@ -141,7 +141,10 @@ fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
         (0, 1499, Unknown, Action::Probe { bytes: 1499 }),
         (1, 5000, Resident(1500), HEADER),
         (0, 5000, Resident(1500), Action::Sendfile { bytes: 1500 }),
-        (0, 5000, Resident(1), Action::Sendfile { bytes: 1 }),
+        // Short calls are for the end.
+        (0, 5000, Resident(750), Action::Sendfile { bytes: 750 }),
+        (0, 5000, Resident(749), Action::Probe { bytes: 1500 }),
+        (0, 300, Resident(300), Action::Sendfile { bytes: 300 }),
         (1, 5000, Cold, MEMORY),
         (0, 5000, Cold, Action::Warm { bytes: 1500 }),
     ] {

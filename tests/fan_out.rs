@@ -1,0 +1,81 @@
+//! What goes to many exists once.
+#![cfg(feature = "testing")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use allocation_counter::measure;
+use sluicegate_reactor::testing::{Client, Harness};
+use sluicegate_reactor::{Bytes, ConnId, Context, Handler, Input, Receive, Sent, Turn};
+
+const CONNECTIONS: usize = 10_000;
+const BLOCK: usize = 64 << 10;
+
+/// A block that counts how often it was given back.
+struct Block(Vec<u8>, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Sends what it is told to all.
+#[derive(Default)]
+struct Crowd(Vec<ConnId>);
+
+impl Handler for Crowd {
+    type Session = ();
+
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        self.0.push(cx.id());
+    }
+
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        input.take();
+    }
+}
+
+impl Receive<Bytes> for Crowd {
+    fn on_message(&mut self, cx: &mut Turn<'_>, block: Bytes) {
+        for &id in &self.0 {
+            assert_ne!(cx.peer(id).send(block.clone()), Sent::Gone);
+        }
+    }
+}
+
+#[test]
+fn a_block_that_waits_for_ten_thousand_connections_exists_once() {
+    let mut h = Harness::new(Crowd::default());
+    let mut clients: Vec<Client> = Vec::new();
+    // As many at a time as a backlog holds: after each turn a harness looks at every connection.
+    for _ in 0..CONNECTIONS / 100 {
+        h.at_once(|h| clients.extend((0..100).map(|_| h.open())));
+    }
+    h.at_once(|h| clients.iter().for_each(|client| h.set_room(*client, 0)));
+    let given_back = Arc::new(AtomicUsize::new(0));
+    let content: Vec<u8> = (0..BLOCK).map(|at| (at % 251) as u8).collect();
+    let block = Bytes::from_owner(Block(content.clone(), Arc::clone(&given_back)));
+
+    let mut block = Some(block);
+    let queued = measure(|| h.post(block.take().expect("sent once")));
+    assert_eq!(h.ledger().queued - h.ledger().sent, (CONNECTIONS * BLOCK) as u64);
+    // A queue and what stands in it.
+    let each = queued.bytes_total / CONNECTIONS as u64;
+    assert!(each < 1024, "{each} bytes for each connection, with {BLOCK} in the queue");
+    assert_eq!(given_back.load(Ordering::Relaxed), 0);
+
+    h.at_once(|h| clients.iter().for_each(|client| h.set_room(*client, usize::MAX)));
+    h.at_once(|h| {
+        for &client in &clients {
+            assert!(h.take(client) == content);
+        }
+    });
+    assert_eq!(given_back.load(Ordering::Relaxed), 1, "given back with the last");
+}
