@@ -134,7 +134,7 @@ pub struct Ledger {
     pub splice_calls: u64,
     /// Bytes that went so.
     pub splice_bytes: u64,
-    /// Fallback: times that a relay of bulk found no pipe, for want of descriptors or because of
+    /// Fallback: times that a relay or a file of bulk found no pipe, for want of descriptors or because of
     /// the user's quota, and went on through memory.
     pub no_pipe: u64,
     /// Fallback: reads of regions that would have gone by `sendfile` if the system had one.

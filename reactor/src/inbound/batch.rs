@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::connection::Flags;
 use crate::fs::{Committed, Part};
 use crate::handler::ConnId;
+use crate::outbound::Pipe;
 use crate::state::Core;
 use crate::sys::Kernel;
 
@@ -23,7 +24,11 @@ const MOST: usize = 16;
 /// Most buffers that are kept while nobody uses them.
 const SPARE: usize = 4;
 
-/// The buffers of the files that are being received.
+/// Size of the pipe to files in memory. With 512 KiB an upload of 8 MiB costs a fifth more CPU
+/// (Linux 6.18, loopback).
+const PIPE: usize = 1 << 20;
+
+/// What files that are being received share.
 #[derive(Default)]
 pub(crate) struct Batches {
     spare: Vec<Box<[u8]>>,
@@ -31,6 +36,8 @@ pub(crate) struct Batches {
     lent: usize,
     /// Connections that wait for one.
     waiting: Vec<ConnId>,
+    /// The way to files in memory, which is empty between two steps: one is enough.
+    pipe: Option<Pipe>,
 }
 
 impl Batches {
@@ -48,6 +55,16 @@ impl Batches {
         self.lent += 1;
         let empty = self.spare.pop().unwrap_or_else(|| vec![0; full.len()].into_boxed_slice());
         std::mem::replace(full, empty)
+    }
+
+    /// The empty pipe.
+    pub(super) fn take_pipe(&mut self, kernel: &Kernel) -> io::Result<Pipe> {
+        self.pipe.take().map_or_else(|| Pipe::open(kernel, PIPE), Ok)
+    }
+
+    /// Takes the pipe back with `left` bytes in it. One that is not empty is never used again.
+    pub(super) fn give_pipe(&mut self, pipe: Pipe, left: usize) {
+        self.pipe = (left == 0).then_some(pipe);
     }
 
     fn take_back(&mut self, buffer: Box<[u8]>) {

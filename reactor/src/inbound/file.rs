@@ -381,7 +381,7 @@ impl Core {
 
     /// Receives and writes. Says how many bytes came.
     fn splice_to_file(&mut self, index: u32) -> usize {
-        let pipe = match self.pool.pipes.take(&self.kernel) {
+        let pipe = match self.batches.take_pipe(&self.kernel) {
             Ok(pipe) => pipe,
             Err(error) => {
                 log::debug!("no pipe for a file: {error}");
@@ -394,10 +394,7 @@ impl Core {
                 return 0;
             }
         };
-        let Some((socket, room)) = self.room_for_file(index, pipe.size) else {
-            self.pool.pipes.give(pipe, 0);
-            return 0;
-        };
+        let Some((socket, room)) = self.room_for_file(index, pipe.size) else { return 0 };
         let result = self.kernel.splice(socket, pipe.write, room);
         // Fewer bytes than fit need not be all there are: their pieces may have filled the pipe.
         let asked = *result.as_ref().unwrap_or(&0);
@@ -407,7 +404,7 @@ impl Core {
             saving.received(count);
             saving.failed = saving.file.append_from(pipe.read, &mut left).err();
         }
-        self.pool.pipes.give(pipe, left);
+        self.batches.give_pipe(pipe, left);
         if count > 0 {
             self.note_saved(index, count);
             if let Some(ledger) = self.ledger_of(index) {

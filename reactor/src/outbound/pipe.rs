@@ -24,6 +24,14 @@ pub(crate) struct Pipe {
     pub(crate) size: usize,
 }
 
+impl Pipe {
+    /// A pipe of about so many bytes, or of as many as there are.
+    pub(crate) fn open(kernel: &Kernel, bytes: usize) -> io::Result<Pipe> {
+        let (read, write, size) = kernel.open_pipe(bytes)?;
+        Ok(Pipe { kernel: kernel.clone(), read, write, size })
+    }
+}
+
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.kernel.close(self.read);
@@ -49,9 +57,9 @@ impl Pipes {
         if self.open >= MOST {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let (read, write, size) = kernel.open_pipe(SIZE)?;
+        let pipe = Pipe::open(kernel, SIZE)?;
         self.open += 1;
-        Ok(Pipe { kernel: kernel.clone(), read, write, size })
+        Ok(pipe)
     }
 
     /// Takes a pipe back with `left` bytes in it. One that is not empty is never used again: the

@@ -1,0 +1,132 @@
+//! Files that come from real sockets, to a disk and to memory.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
+use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor, Receive, Turn};
+
+/// What does not come by then never comes.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// Receives as many bytes as its first eight say into the file `a`, and answers with one.
+struct Upload(Dir);
+
+struct Stop;
+
+impl Handler for Upload {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        if let Some(length) = input.first_chunk::<8>() {
+            let length = u64::from_be_bytes(*length);
+            input.consume(8);
+            let options = CreateOptions { preallocate: true, ..CreateOptions::default() };
+            cx.receive_file(self.0.create("a", &options).unwrap(), Some(length));
+        }
+    }
+
+    fn on_saved(&mut self, cx: &mut Context<'_>, (): &mut (), saved: Result<Saved, NotSaved>) {
+        assert!(matches!(saved, Ok(Saved::Committed(_))), "{saved:?}");
+        cx.send("+");
+    }
+}
+
+impl Receive<Stop> for Upload {
+    fn on_message(&mut self, cx: &mut Turn<'_>, _: Stop) {
+        cx.stop();
+    }
+}
+
+/// Serves below a new directory of `parent` while `clients` runs.
+fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let place = parent.join(format!("sluicegate-receive-{}-{number}", std::process::id()));
+    fs::create_dir(&place).unwrap();
+    let mut reactor = Reactor::new().unwrap();
+    let dir = reactor.fs().open_dir(&place).unwrap();
+    let upload = reactor.register(Upload(dir));
+    let listener = reactor.listen("127.0.0.1:0", &Listen::default(), upload).unwrap();
+    let address = reactor.local_address(listener).to_string().parse().unwrap();
+    reactor.set_drain(Duration::ZERO);
+    let stop = reactor.handle(upload);
+    thread::scope(|scope| {
+        let (place, clients) = (&place, clients);
+        scope.spawn(move || {
+            clients(address, place);
+            assert!(stop.post(Stop).is_ok());
+        });
+        reactor.run().unwrap();
+        drop(reactor);
+    });
+    assert!(!names(&place).iter().any(|name| name.ends_with(".part")), "{:?}", names(&place));
+    // A worker may still be at a batch.
+    let start = Instant::now();
+    while is_open_beneath(&place) {
+        assert!(start.elapsed() < NEVER, "a descriptor is left");
+        thread::yield_now();
+    }
+    fs::remove_dir_all(&place).unwrap();
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Whether this process has something open there. Where nobody knows it has not.
+fn is_open_beneath(dir: &Path) -> bool {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return false };
+    let targets = open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+    targets.into_iter().any(|target| target.starts_with(dir))
+}
+
+/// A disk, if that is what is there, and memory.
+fn places() -> Vec<PathBuf> {
+    let mut places = vec![std::env::temp_dir()];
+    places.extend(Path::new("/dev/shm").is_dir().then(|| PathBuf::from("/dev/shm")));
+    places
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+#[test]
+fn a_file_is_exact_whatever_is_behind_its_directory() {
+    for place in places() {
+        with_server(&place, |address, dir| {
+            for len in [0, 10, 100_000, 5_000_000] {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(&(len as u64).to_be_bytes()).unwrap();
+                client.write_all(&pattern(len)).unwrap();
+                client.read_exact(&mut [0]).unwrap();
+                assert!(fs::read(dir.join("a")).unwrap() == pattern(len), "{len} bytes");
+            }
+        });
+    }
+}
+
+#[test]
+fn clients_that_leave_and_a_reactor_that_stops_while_workers_write_leave_nothing() {
+    for place in places() {
+        let mut stay = Vec::new();
+        with_server(&place, |address, _| {
+            for number in 0..50 {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(&10_000_000_u64.to_be_bytes()).unwrap();
+                client.write_all(&pattern(500_000)).unwrap();
+                if number % 2 == 0 {
+                    stay.push(client);
+                }
+            }
+        });
+    }
+}
