@@ -6,6 +6,7 @@
 //! is, into a buffer of that file, so that a slow peer does not cost a job for each.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::connection::Flags;
@@ -41,13 +42,17 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
+    /// Whether a buffer can be given away now.
+    pub(super) fn has_one(&self) -> bool {
+        self.lent < MOST
+    }
+
     /// Whether a buffer can be given away; if not the connection is told when one can.
     pub(super) fn has_one_for(&mut self, id: ConnId) -> bool {
-        let has = self.lent < MOST;
-        if !has {
+        if !self.has_one() {
             self.waiting.push(id);
         }
-        has
+        self.has_one()
     }
 
     /// Gives away a full buffer, in the place of which is another.
@@ -83,23 +88,26 @@ pub(super) struct Batch {
     pub(super) reserve: u64,
     /// What came in little pieces.
     pub(super) head: Vec<u8>,
-    /// What came behind it, and how much that is.
-    pub(super) body: Option<(Box<[u8]>, usize)>,
+    /// What came behind it, a part of a buffer.
+    pub(super) body: Option<Body>,
     /// Whether that is all of the file, which is to be committed.
     pub(super) last: bool,
 }
 
+/// A buffer and where in it the bytes are.
+pub(super) type Body = (Box<[u8]>, Range<usize>);
+
 impl Batch {
     fn len(&self) -> u64 {
-        (self.head.len() + self.body.as_ref().map_or(0, |(_, len)| *len)) as u64
+        (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
     }
 
     fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
         let mut offset = self.offset;
         self.part.reserve(kernel, offset, self.reserve)?;
         self.part.write(kernel, &self.head, &mut offset)?;
-        if let Some((buffer, len)) = &self.body {
-            self.part.write(kernel, &buffer[..*len], &mut offset)?;
+        if let Some((buffer, part)) = &self.body {
+            self.part.write(kernel, &buffer[part.clone()], &mut offset)?;
         }
         if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
     }

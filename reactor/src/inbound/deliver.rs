@@ -106,7 +106,8 @@ impl Reactor {
         }
         let bytes = &self.receive[..count];
         let consumed = self.handlers.deliver(core, index, bytes);
-        let rest = &bytes[consumed..];
+        let consumed = consumed + self.save_rest(index, consumed..count);
+        let (core, rest) = (&mut self.core, &self.receive[consumed..count]);
         if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
             if !core.begin_exact(index, rest) {
                 let mut kept = Kept::default();

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::connection::{Connection, Flags};
@@ -13,7 +14,7 @@ use crate::reactor::Reactor;
 use crate::state::Core;
 use crate::sys::{Fd, HAS_SPLICE, Ready};
 
-use super::batch::Batch;
+use super::batch::{Batch, Body};
 use super::{Held, Strategy};
 
 /// What became of bytes that were to be received into a file.
@@ -79,8 +80,8 @@ pub(crate) struct Saving {
     closing: bool,
     failed: Option<io::Error>,
     committed: Option<Committed>,
-    /// Whether pipes can be had.
-    pipes: bool,
+    /// Whether it comes by a pipe, once that is known: then all of it does.
+    splices: Option<bool>,
 }
 
 impl Saving {
@@ -95,7 +96,7 @@ impl Saving {
             closing: false,
             failed: None,
             committed: None,
-            pipes: true,
+            splices: None,
             file,
         }
     }
@@ -141,10 +142,10 @@ impl Saving {
     }
 
     /// The next batch: what was gathered, and this behind it.
-    fn batch(&mut self, body: Option<(Box<[u8]>, usize)>, last: bool) -> Batch {
+    fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
         let head = std::mem::take(&mut self.gathered);
         let offset = self.offset;
-        self.offset += (head.len() + body.as_ref().map_or(0, |(_, len)| *len)) as u64;
+        self.offset += (head.len() + body.as_ref().map_or(0, |(_, part)| part.len())) as u64;
         self.writing += 1;
         self.closing = last;
         let reserve = std::mem::take(&mut self.reserve);
@@ -338,6 +339,31 @@ impl Reactor {
         count
     }
 
+    /// Takes what a handler has left in the buffer that everything is received into if it is for a
+    /// file, so that it need not be kept. Says how much that was.
+    pub(super) fn save_rest(&mut self, index: u32, rest: Range<usize>) -> usize {
+        let core = &mut self.core;
+        let (Some(id), alone) = (core.id(index), core.jobs.is_none()) else { return 0 };
+        let may_lend = core.batches.has_one();
+        let Some(saving) = core.saving(index) else { return 0 };
+        let count = saving.share(rest.len());
+        let part = rest.start..rest.start + count;
+        if alone || saving.file.part().is_in_memory() {
+            saving.write(&self.receive[part]);
+        } else if may_lend && count > GATHER && count == rest.len() {
+            saving.received(count);
+            let buffer = core.batches.lend(&mut self.receive);
+            let Some(saving) = core.saving(index) else { return 0 };
+            let batch = saving.batch(Some((buffer, part)), false);
+            core.leave_to_worker(id, batch);
+        } else {
+            saving.received(count);
+            saving.gathered.extend_from_slice(&self.receive[part]);
+        }
+        core.note_saved(index, count);
+        count
+    }
+
     /// Receives for a worker to write. Says how many bytes came.
     fn fill_batch(&mut self, index: u32) -> usize {
         let core = &mut self.core;
@@ -356,7 +382,7 @@ impl Reactor {
         saving.received(count);
         match buffer {
             Some(buffer) => {
-                let batch = saving.batch(Some((buffer, count)), false);
+                let batch = saving.batch(Some((buffer, 0..count)), false);
                 core.leave_to_worker(id, batch);
             }
             None => saving.gathered.extend_from_slice(&self.receive[..count]),
@@ -375,8 +401,11 @@ impl Core {
         }
         let least = self.limits(c.group).splice_after as u64;
         // Where nobody knows how many will come, as many as have.
-        self.saving(index)
-            .is_some_and(|saving| saving.pipes && saving.left.unwrap_or(saving.file.len()) >= least)
+        let Some(saving) = self.saving(index) else { return false };
+        if saving.splices.is_none() && saving.left.unwrap_or(saving.file.len()) >= least {
+            saving.splices = Some(true);
+        }
+        saving.splices == Some(true)
     }
 
     /// Receives and writes. Says how many bytes came.
@@ -389,7 +418,7 @@ impl Core {
                     ledger.no_pipe += 1;
                 }
                 if let Some(saving) = self.saving(index) {
-                    saving.pipes = false;
+                    saving.splices = Some(false);
                 }
                 return 0;
             }
