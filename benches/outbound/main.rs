@@ -10,6 +10,8 @@
 //! Where there is a choice the groups show both sides of it: joined or referenced, read beside the
 //! header or by sendfile, sendfile or copy.
 //!
+//! [`borders`] has both sides of each limit that decides.
+//!
 //! `plan` is the decision alone, for a few fronts of a queue.
 
 use std::fs;
@@ -29,6 +31,7 @@ use sluicegate_reactor::outbound::{Front, plan};
 use sluicegate_reactor::{Bytes, Context, FileTransfer, Handler, Input, Limits, Reactor};
 
 mod bare;
+mod borders;
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -50,6 +53,8 @@ trait Sender {
 enum Answer {
     Slices(Vec<u8>, usize),
     Shared(Bytes, usize),
+    /// A header, and shared bytes.
+    Headed(Vec<u8>, Bytes),
     File(Vec<u8>, File),
 }
 
@@ -58,6 +63,7 @@ impl Answer {
         match self {
             Answer::Slices(piece, count) => piece.len() * count,
             Answer::Shared(piece, count) => piece.len() * count,
+            Answer::Headed(header, body) => header.len() + body.len(),
             Answer::File(header, file) => header.len() + file.metadata().unwrap().len as usize,
         }
     }
@@ -85,6 +91,10 @@ impl Answering {
                 for _ in 0..*count {
                     cx.send(piece.clone());
                 }
+            }
+            Answer::Headed(header, body) => {
+                cx.send(&header[..]);
+                cx.send(body.clone());
             }
             Answer::File(header, file) => {
                 cx.send(&header[..]);
@@ -263,5 +273,17 @@ fn decision(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, outbound, files, decision);
+criterion_group!(
+    benches,
+    outbound,
+    files,
+    decision,
+    borders::join,
+    borders::join_in_room,
+    borders::write_through,
+    borders::gather,
+    borders::small_file,
+    borders::chunk,
+    borders::looks
+);
 criterion_main!(benches);

@@ -152,7 +152,7 @@ pub(super) enum Why {
 /// use sluicegate_reactor::outbound::{Kind, Offer, Placement, place};
 ///
 /// let limits = Limits::default();
-/// let page = Offer { kind: Kind::Slice, len: 16 << 10, idle: true, ..Offer::default() };
+/// let page = Offer { kind: Kind::Slice, len: 32 << 10, idle: true, ..Offer::default() };
 /// assert_eq!(place(&page, &limits), Placement::WriteThrough);
 /// assert_eq!(place(&Offer { idle: false, ..page }, &limits), Placement::Join);
 /// assert_eq!(place(&Offer { kind: Kind::Shared, ..page }, &limits), Placement::Reference);

@@ -164,8 +164,8 @@ fn a_decision_is_explained_by_the_limits_it_was_made_by() {
     for (offer, expected) in [
         (offer(Kind::Slice, 0, true), "nothing: empty"),
         (
-            offer(Kind::Slice, 9000, true),
-            "write through 9000: borrowed, above write_through 4096, queue empty",
+            offer(Kind::Slice, 20_000, true),
+            "write through 20000: borrowed, above write_through 16384, queue empty",
         ),
         (
             offer(Kind::Slice, 2000, true),

@@ -1,0 +1,114 @@
+//! Both sides of each border of [`Limits`]: what it chooses, and what it would choose if it were
+//! elsewhere. The documentation of a limit quotes what came out.
+
+use std::fs;
+use std::path::Path;
+
+use criterion::Criterion;
+use sluicegate_reactor::{Bytes, Limits, Reactor};
+
+use crate::{Answer, Group, HEADER};
+
+fn default() -> Limits {
+    Limits::default()
+}
+
+/// A name for a number of bytes.
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+/// `join`: shared bytes copied or referenced, where neighbours leave with them.
+pub(crate) fn join(criterion: &mut Criterion) {
+    let joined = Limits { join: usize::MAX, ..default() };
+    let referenced = Limits { join: 0, join_in_room: 0, ..default() };
+    for len in [256, 1 << 10, 2 << 10, 8 << 10] {
+        let answer = || Answer::Shared(Bytes::from(vec![b'.'; len]), 8);
+        Group::new(criterion, &format!("join/8 x {}", size(len)), 8 * len)
+            .reactor("joined", answer(), joined.clone())
+            .reactor("referenced", answer(), referenced.clone());
+    }
+}
+
+/// `join_in_room`: shared bytes behind a header, copied if its buffer has room, or referenced.
+pub(crate) fn join_in_room(criterion: &mut Criterion) {
+    let referenced = Limits { join: 0, join_in_room: 0, ..default() };
+    let joined = Limits { join_in_room: usize::MAX, ..referenced.clone() };
+    for len in [1 << 10, 2 << 10, 3 << 10] {
+        let answer = || Answer::Headed(vec![b'.'; HEADER], Bytes::from(vec![b'.'; len]));
+        Group::new(criterion, &format!("join_in_room/header + {}", size(len)), HEADER + len)
+            .reactor("joined", answer(), joined.clone())
+            .reactor("referenced", answer(), referenced.clone());
+    }
+}
+
+/// `write_first` and `write_through`: borrowed bytes sent at once, or joined and sent after the
+/// callback; alone, and as one of two.
+pub(crate) fn write_through(criterion: &mut Criterion) {
+    let joined = Limits { write_first: usize::MAX, write_through: usize::MAX, ..default() };
+    let through = Limits { write_first: 0, write_through: 0, ..default() };
+    for (count, len) in [(1, 512), (1, 1 << 10), (1, 2 << 10), (1, 16 << 10)].into_iter().chain([
+        (2, 2 << 10),
+        (2, 4 << 10),
+        (2, 8 << 10),
+        (2, 32 << 10),
+    ]) {
+        let answer = || Answer::Slices(vec![b'.'; len], count);
+        Group::new(criterion, &format!("write_through/{count} x {}", size(len)), count * len)
+            .reactor("joined", answer(), joined.clone())
+            .reactor("written through", answer(), through.clone());
+    }
+}
+
+/// `gather_pieces`: many pieces in one call or in several.
+pub(crate) fn gather(criterion: &mut Criterion) {
+    let mut group = Group::new(criterion, "gather_pieces/64 x 2 KiB", 64 * (2 << 10));
+    for gather_pieces in [4, 16, 64] {
+        let answer = Answer::Shared(Bytes::from(vec![b'.'; 2 << 10]), 64);
+        group.reactor(&gather_pieces.to_string(), answer, Limits { gather_pieces, ..default() });
+    }
+}
+
+fn file(len: usize) -> Answer {
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    fs::write(Path::new(directory).join("borders"), vec![b'.'; len]).unwrap();
+    let directory = Reactor::new().unwrap().fs().open_dir(directory).unwrap();
+    Answer::File(vec![b'.'; HEADER], directory.open("borders").unwrap())
+}
+
+/// `small_file`: read beside its header, or by sendfile.
+pub(crate) fn small_file(criterion: &mut Criterion) {
+    for len in [4 << 10, 16 << 10, 32 << 10, 64 << 10] {
+        let mut group = Group::new(criterion, &format!("small_file/{}", size(len)), HEADER + len);
+        for (name, small_file) in [("read", u64::MAX), ("sendfile", 0)] {
+            group.reactor(name, file(len), Limits { small_file, ..default() });
+        }
+    }
+}
+
+/// `sendfile_chunk`, `long_file` and `long_file_chunk`: how much in a call.
+pub(crate) fn chunk(criterion: &mut Criterion) {
+    for len in [1 << 20, 8 << 20, 64 << 20] {
+        let mut group = Group::new(criterion, &format!("chunk/{}", size(len)), HEADER + len);
+        for chunk in [32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20] {
+            let limits = Limits { sendfile_chunk: chunk, long_file: u64::MAX, ..default() };
+            group.reactor(&size(chunk), file(len), limits);
+        }
+    }
+}
+
+/// `cold_files`: what the looks cost where everything is in memory.
+pub(crate) fn looks(criterion: &mut Criterion) {
+    use sluicegate_reactor::ColdFiles;
+
+    for len in [10 << 10, 1 << 20] {
+        let mut group = Group::new(criterion, &format!("looks/{}", size(len)), HEADER + len);
+        for (name, cold_files) in [("looks", ColdFiles::Warm), ("does not", ColdFiles::Wait)] {
+            group.reactor(name, file(len), Limits { cold_files, ..default() });
+        }
+    }
+}
