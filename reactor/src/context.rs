@@ -151,7 +151,14 @@ impl<'a> Context<'a> {
     /// leaves unconsumed comes first.
     ///
     /// A peer that ends its direction before all of `length` is there, resets the connection or
-    /// stalls until a deadline has passed has its file removed.
+    /// stalls until a deadline has passed has its file removed. A
+    /// [handed over](Context::hand_over) connection goes on receiving it, and the new handler is
+    /// told.
+    ///
+    /// The reactor never waits for a disk: a file system in memory is written at once, and for
+    /// others [workers](crate::Reactor::set_workers) write, sync and commit. While they have
+    /// [`Limits::file_batches`](crate::Limits::file_batches) nothing more is received. What they
+    /// write counts as activity, as what arrives does.
     pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
         let index = self.index;
         self.turn.core.receive_file(index, file, length, Then::Commit);

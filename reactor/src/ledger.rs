@@ -134,8 +134,8 @@ pub struct Ledger {
     pub splice_calls: u64,
     /// Bytes that went so.
     pub splice_bytes: u64,
-    /// Fallback: times that a relay or a file of bulk found no pipe, for want of descriptors or because of
-    /// the user's quota, and went on through memory.
+    /// Fallback: times that a relay or a file of bulk found no pipe, for want of descriptors or
+    /// because of the user's quota, and went on through memory.
     pub no_pipe: u64,
     /// Fallback: reads of regions that would have gone by `sendfile` if the system had one.
     pub no_sendfile: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::testing::{Harness, State, Step};
-use sluicegate_reactor::{Context, Handler, Input, Listen, Timeout};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Timeout};
 
 use crate::probe::pattern;
 
@@ -15,6 +15,8 @@ struct Uploads {
     options: CreateOptions,
     /// What is said of a file that could not be written: go on, or close.
     goes_on: bool,
+    /// Who goes on after a pause.
+    hands_to: Option<HandlerId<Uploads>>,
 }
 
 impl Uploads {
@@ -50,7 +52,10 @@ impl Handler for Uploads {
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, _: &mut (), _: Timeout) {
-        cx.resume();
+        match self.hands_to {
+            Some(next) => cx.hand_over(next, ()),
+            None => cx.resume(),
+        }
     }
 
     fn on_saved(&mut self, cx: &mut Context<'_>, _: &mut (), saved: Result<Saved, NotSaved>) {
@@ -77,7 +82,7 @@ fn uploads(options: CreateOptions) -> Harness<Uploads> {
         |files| files.make_dir("/up"),
         |reactor| {
             let dir = reactor.fs().open_dir("/up").expect("it was made");
-            reactor.register(Uploads { dir, options, goes_on: true })
+            reactor.register(Uploads { dir, options, goes_on: true, hands_to: None })
         },
     )
 }
@@ -327,6 +332,23 @@ fn a_paused_connection_receives_nothing_for_its_file_until_it_goes_on() {
         h.feed(client, "world");
         assert_eq!(h.sent(client), b"");
         h.advance(Duration::from_secs(2));
+        assert_eq!(h.sent(client), b"created\n");
+        assert_eq!(content(&mut h, "pausing").expect("it is there"), b"helloworld");
+    });
+}
+
+#[test]
+fn who_is_handed_a_connection_that_receives_a_file_hears_of_the_file() {
+    on_both_disks(|mut h| {
+        h.hold_disk();
+        let (dir, options) = (h.handler().dir.clone(), CreateOptions::default());
+        let next = h.reactor().register(Uploads { dir, options, goes_on: true, hands_to: None });
+        h.handler().hands_to = Some(next);
+        let client = h.open();
+        h.feed(client, "pausing 10\nhello");
+        h.advance(Duration::from_secs(2));
+        h.feed(client, "world");
+        h.release_disk();
         assert_eq!(h.sent(client), b"created\n");
         assert_eq!(content(&mut h, "pausing").expect("it is there"), b"helloworld");
     });
