@@ -236,6 +236,7 @@ impl Connection {
     }
 
     /// Whether driving it again would get something done although no event comes.
+    #[inline]
     pub(crate) fn is_owed(&self) -> bool {
         match self.phase {
             Phase::Connecting => false,

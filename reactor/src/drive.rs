@@ -294,12 +294,7 @@ impl Core {
         let ledger = &mut self.groups[c.group as usize].ledger;
         ledger.recv_calls += 1;
         match result {
-            Ok(0) => {
-                c.flags.set(Flags::END_READ);
-                c.flags.set(Flags::OWES_EOF);
-                None
-            }
-            Ok(count) => {
+            Ok(count) if count > 0 => {
                 if count < asked && c.short_means_empty() {
                     c.ready = c.ready.without(Ready::READ);
                 }
@@ -308,17 +303,28 @@ impl Core {
                 ledger.received += count as u64;
                 Some(count)
             }
-            Err(error) => {
-                match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        ledger.recv_would_block += 1;
-                        c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
-                    }
-                    ErrorKind::Interrupted => {}
-                    _ => self.fail_with(index, &error),
-                }
+            other => {
+                self.note_nothing(index, other.err());
                 None
             }
+        }
+    }
+
+    /// A receive has brought nothing: the end, or an error.
+    #[inline(never)]
+    fn note_nothing(&mut self, index: u32, error: Option<io::Error>) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        match error {
+            None => {
+                c.flags.set(Flags::END_READ);
+                c.flags.set(Flags::OWES_EOF);
+            }
+            Some(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.groups[c.group as usize].ledger.recv_would_block += 1;
+                c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+            }
+            Some(error) if error.kind() == ErrorKind::Interrupted => {}
+            Some(error) => self.fail_with(index, &error),
         }
     }
 

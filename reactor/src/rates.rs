@@ -233,7 +233,12 @@ impl Connection {
 impl Core {
     /// Whether a connection is subject to a rate.
     pub(crate) fn is_rated(&self, index: u32) -> bool {
-        let Some(c) = self.get(index) else { return false };
+        self.get(index).is_some_and(|c| self.rates(c))
+    }
+
+    /// The same of a connection at hand.
+    #[inline]
+    pub(crate) fn rates(&self, c: &Connection) -> bool {
         self.groups[c.group as usize].rates.is_some()
             || c.extras.as_ref().is_some_and(|extras| extras.meters.is_some())
     }

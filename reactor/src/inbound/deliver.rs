@@ -98,27 +98,55 @@ impl Handlers {
 
 impl Reactor {
     /// Hands what was received to the handler and keeps what it leaves.
+    #[inline]
     pub(crate) fn deliver(&mut self, index: u32, count: usize) {
+        let core = &mut self.core;
+        if core.get(index).is_none_or(|c| c.extras.is_some()) {
+            return self.deliver_pieces(index, 0, count);
+        }
+        // The rule: a stream, before the callback and after it.
+        let mut input = Input::new(&self.receive[..count]);
+        self.handlers.call(core, index, |handler, core, slot| {
+            handler.data(core, index, slot, &mut input);
+        });
+        let consumed = count - input.bytes().len();
+        if core.get(index).is_some_and(|c| c.has_strategy()) {
+            self.deliver_pieces(index, consumed, count);
+        } else if consumed < count {
+            self.keep_rest(index, consumed, count);
+        }
+    }
+
+    /// The same, of the bytes from `start` to `end`, for a handler that may say what is next.
+    #[inline(never)]
+    fn deliver_pieces(&mut self, index: u32, start: usize, end: usize) {
         let core = &mut self.core;
         let Some(c) = core.get(index) else { return };
         if c.kept().is_some() {
             return self.deliver_kept(index);
         }
-        let bytes = &self.receive[..count];
-        let consumed = self.handlers.deliver(core, index, bytes);
-        let consumed = consumed + self.save_rest(index, consumed..count);
-        let (core, rest) = (&mut self.core, &self.receive[consumed..count]);
-        if !rest.is_empty() && core.get(index).is_some_and(|c| c.is_open()) {
-            if !core.begin_exact(index, rest) {
-                let mut kept = Kept::default();
-                kept.store(rest, &mut core.pool);
-                if let Some(ledger) = core.ledger_of(index) {
-                    ledger.kept += rest.len() as u64;
-                }
-                core.keep(index, kept);
-            }
+        let consumed = start + self.handlers.deliver(core, index, &self.receive[start..end]);
+        let consumed = consumed + self.save_rest(index, consumed..end);
+        if consumed < end {
+            self.keep_rest(index, consumed, end);
         } else {
+            self.core.recycle_extras(index);
+        }
+    }
+
+    /// Keeps what nobody has consumed, or puts it where it is expected.
+    #[inline(never)]
+    fn keep_rest(&mut self, index: u32, start: usize, end: usize) {
+        let (core, rest) = (&mut self.core, &self.receive[start..end]);
+        if !core.get(index).is_some_and(|c| c.is_open()) {
             core.recycle_extras(index);
+        } else if !core.begin_exact(index, rest) {
+            let mut kept = Kept::default();
+            kept.store(rest, &mut core.pool);
+            if let Some(ledger) = core.ledger_of(index) {
+                ledger.kept += rest.len() as u64;
+            }
+            core.keep(index, kept);
         }
     }
 

@@ -113,6 +113,10 @@ impl Queue {
             && self.files <= limits.send_files / 2
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
         self.memory
@@ -125,6 +129,10 @@ impl Queue {
 
     /// What [`plan`](super::plan) needs to know.
     pub(crate) fn front(&self, limits: &Limits) -> Front {
+        if self.segments.len() == 1 && self.memory > 0 {
+            // By far the commonest queue.
+            return Front { pieces: 1, memory: self.memory, ..Front::default() };
+        }
         let most = limits.gather_pieces.clamp(1, MAX_PIECES);
         let mut front = Front::default();
         for segment in &self.segments {

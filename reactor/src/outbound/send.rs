@@ -46,29 +46,42 @@ impl Core {
     }
 
     fn enqueue(&mut self, index: u32, what: Outgoing<'_>, placement: Placement) -> Sent {
-        self.append(index, |queue, pool| queue.push(what, placement, pool));
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        let full = c.outbound.as_ref().is_some_and(|queue| queue.is_full(limits));
-        if full {
-            ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
-            c.flags.set(Flags::FULL);
-        }
+        let mut full = false;
+        self.append_with(index, |c, Group { limits, ledger, .. }, queue, pool| {
+            ledger.joined += queue.push(what, placement, pool) as u64;
+            full = queue.is_full(limits);
+            if full {
+                ledger.full_queues += u64::from(!c.has(Flags::FULL));
+                c.set(Flags::FULL);
+            }
+        });
         if full { Sent::Full } else { Sent::Accepted }
     }
 
     /// Adds to the queue, which is there from now on. `push` says how many bytes it has copied.
     pub(crate) fn append(&mut self, index: u32, push: impl FnOnce(&mut Queue, &mut Pool) -> usize) {
+        self.append_with(index, |_, group, queue, pool| {
+            group.ledger.joined += push(queue, pool) as u64;
+        });
+    }
+
+    #[inline]
+    fn append_with(
+        &mut self,
+        index: u32,
+        push: impl FnOnce(&mut Flags, &mut Group, &mut Queue, &mut Pool),
+    ) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let queue = c.outbound.get_or_insert_with(|| {
             let mut queue = self.spare_queues.pop().unwrap_or_default();
             queue.progress = self.tick;
             queue
         });
-        let ledger = &mut self.groups[c.group as usize].ledger;
-        ledger.joined += push(queue, &mut self.pool) as u64;
+        push(&mut c.flags, &mut self.groups[c.group as usize], queue, &mut self.pool);
         let blocked = !c.ready.any(Ready::WRITE);
-        self.list(index);
+        if !c.flags.has(Flags::LISTED) {
+            self.list(index);
+        }
         if blocked {
             // No flush will find out: the time that a write may stall begins here.
             self.arm(index);
@@ -119,7 +132,7 @@ impl Core {
     pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
         // What an abort or a failure leaves in the queue is dropped, not sent.
         let Some(c) = self.get(index).filter(|c| c.can_send() && c.is_flushed()) else { return };
-        if !self.is_rated(index) {
+        if !self.rates(c) {
             return self.flush_up_to(index, quantum, usize::MAX);
         }
         match self.allow(index, Direction::Send, c.pending()) {

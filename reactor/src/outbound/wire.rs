@@ -67,7 +67,8 @@ impl Wire<'_> {
                 return Flushed::Budget;
             }
             quantum.calls -= 1;
-            match self.act(queue, &front, self.cap(&front, action)) {
+            let action = if self.most == usize::MAX { action } else { self.cap(&front, action) };
+            match self.act(queue, &front, action) {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
@@ -76,6 +77,9 @@ impl Wire<'_> {
                     self.most = self.most.saturating_sub(count);
                     quantum.bytes = quantum.bytes.saturating_sub(count);
                     self.ledger.sent += count as u64;
+                    if queue.is_empty() {
+                        return Flushed::Empty;
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ledger.send_would_block += 1;
