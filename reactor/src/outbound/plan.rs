@@ -33,7 +33,8 @@ pub struct Offer {
     pub idle: bool,
     /// Whether something was written through since the running callback began.
     pub wrote: bool,
-    /// How many bytes fit into the buffer at the queue's end; 0 if there is none.
+    /// How many bytes fit into the buffer at the queue's end; 0 if there is none. Only shared bytes
+    /// ask for it.
     pub room: usize,
 }
 

@@ -23,7 +23,10 @@ impl Core {
             len: what.len(),
             idle: c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE),
             wrote: c.flags.has(Flags::WROTE),
-            room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
+            room: match (&what, &c.outbound) {
+                (Outgoing::Shared(_), Some(queue)) => queue.room(),
+                _ => 0,
+            },
         };
         ledger.queued += offer.len;
         match (place(&offer, limits), what) {

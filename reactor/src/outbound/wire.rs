@@ -51,7 +51,8 @@ impl Wire<'_> {
         sent: &mut u64,
         quantum: &mut Quantum,
     ) -> Flushed {
-        loop {
+        // To plan for nothing would cost as much again as to plan for what there is.
+        while !queue.is_empty() {
             let front = queue.front(self.limits);
             let action = plan(&front, self.limits);
             match action {
@@ -89,6 +90,7 @@ impl Wire<'_> {
                 Err(error) => return Flushed::Failed(error),
             }
         }
+        Flushed::Empty
     }
 
     /// The same action, or the first part of it, with no more bytes than may be sent.
