@@ -78,9 +78,6 @@ impl Wire<'_> {
                     self.most = self.most.saturating_sub(count);
                     quantum.bytes = quantum.bytes.saturating_sub(count);
                     self.ledger.sent += count as u64;
-                    if queue.is_empty() {
-                        return Flushed::Empty;
-                    }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ledger.send_would_block += 1;
