@@ -222,6 +222,23 @@ fn a_disk_in_memory_gets_bulk_by_pipes_and_without_pipes_by_writes() {
 }
 
 #[test]
+fn what_follows_a_long_file_is_not_copied_with_its_head() {
+    let mut h = uploads(CreateOptions::default());
+    h.files().set_in_memory();
+    let client = h.open();
+    for name in ["a", "b"] {
+        let before = h.ledger();
+        let mut upload = format!("{name} {}\n", large().len()).into_bytes();
+        upload.extend(large());
+        h.feed(client, upload);
+        assert!(content(&mut h, name).expect("it is there") == large());
+        let ledger = h.ledger();
+        let spliced = ledger.saved_by_splice - before.saved_by_splice;
+        assert_eq!(spliced > 1_490_000, name == "b", "{spliced} of the first or second file");
+    }
+}
+
+#[test]
 fn a_disk_that_is_slow_stops_the_receiving_and_memory_stays_bounded() {
     let mut h = uploads(CreateOptions::default());
     h.hold_disk();

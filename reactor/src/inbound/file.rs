@@ -209,6 +209,7 @@ impl Core {
         let Strategy::File(_) = extras.strategy else { return None };
         let Strategy::File(saving) = std::mem::take(&mut extras.strategy) else { return None };
         extras.held.clear(Held::DISK);
+        extras.brief = saving.splices == Some(true);
         c.flags.set(Flags::OWES_KEPT);
         self.recycle_extras(index);
         Some(*saving)

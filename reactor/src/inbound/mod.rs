@@ -47,6 +47,9 @@ pub(crate) struct Extras {
     pub(crate) feeder: Option<ConnId>,
     /// What it may move, if there is a rate.
     pub(crate) meters: Option<Box<Meters>>,
+    /// Its last input was long and went past the process: what comes next with a head most likely
+    /// will too, so the next receive takes little of it.
+    pub(crate) brief: bool,
 }
 
 /// Where the next bytes go.
@@ -73,6 +76,7 @@ impl Extras {
             && self.held.is_empty()
             && self.feeder.is_none()
             && self.meters.is_none()
+            && !self.brief
     }
 
     /// Forgets all of it; buffers go back to the pool.
