@@ -128,7 +128,7 @@ impl Reactor {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
         let limits = &core.groups[c.group as usize].limits;
-        let brief = c.extras.as_mut().is_some_and(|extras| std::mem::take(&mut extras.brief));
+        let brief = c.extras.as_ref().is_some_and(|extras| extras.brief);
         let most = c.receivable(if brief { most.min(BRIEF) } else { most });
         let kept = c.extras.as_mut().map(|extras| &mut extras.kept).filter(|kept| kept.len() > 0);
         let (into, front) = match kept {
@@ -147,6 +147,7 @@ impl Reactor {
         let count = core.note_received(index, into_len, result)?;
         let c = core.connections.0.get_mut(index as usize)?;
         if let Some(extras) = &mut c.extras {
+            extras.brief = false;
             if front > 0 {
                 self.receive[..front].copy_from_slice(extras.kept.bytes());
                 extras.kept.clear(&mut core.pool);
