@@ -117,6 +117,10 @@ impl Core {
             self.due_rates.push(index);
             return None;
         };
+        if which == Timeout::Idle && self.look_below_mark(index, due) {
+            self.arm(index);
+            return None;
+        }
         let tick = self.tick;
         let c = self.connections.0.get_mut(index as usize)?;
         self.groups[c.group as usize].ledger.timeouts += 1;

@@ -96,6 +96,9 @@ pub struct Ledger {
     pub direct_receives: u64,
     /// Bytes, of those received, that these brought.
     pub direct_bytes: u64,
+    /// Times that such a request let the kernel wake it for
+    /// [many bytes only](crate::Limits::receive_low_water).
+    pub low_waters: u64,
     /// Bytes received for files, by [`receive_file`](crate::Context::receive_file) and
     /// [`receive_part`](crate::Context::receive_part); those are not counted that had been kept.
     pub saved: u64,

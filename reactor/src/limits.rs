@@ -99,6 +99,14 @@ pub struct Limits {
     /// If it is asked for more bytes than this they are received straight into a buffer of their
     /// own; up to this many are lent from the buffer that everything is received into.
     pub receive_direct: usize,
+    /// While such a request waits for its sender and twice this many bytes are missing, the kernel
+    /// wakes it only once so many have arrived, or the end (`SO_RCVLOWAT`; TCP on Linux). Messages
+    /// of 1 MiB that come from a hundred slow clients, 1448 bytes at a time, cost 0.45 times as much
+    /// so. With 0 or 1 each arrival wakes it.
+    ///
+    /// What has arrived meanwhile is not [`unread`](crate::Context::unread) yet. It is received, and
+    /// counts, before the connection is [`idle`](Limits::idle).
+    pub receive_low_water: usize,
     /// Most batches of a file that workers have at a time, of up to 512 KiB each; then the receiving
     /// of that file waits for the disk. All connections of a reactor together have at most 16 such
     /// batches, so that a disk that is too slow costs 8 MiB of memory.
@@ -150,6 +158,7 @@ impl Default for Limits {
             keep: 64 << 10,
             receive_exact: 16 << 20,
             receive_direct: 64 << 10,
+            receive_low_water: 32 << 10,
             file_batches: 2,
             idle: Some(Duration::from_secs(75)),
             write_stall: Some(Duration::from_secs(60)),

@@ -12,7 +12,7 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
 use crate::handler::{ConnId, Reason};
-use crate::inbound::{Batches, Extras};
+use crate::inbound::{Batches, Extras, Mark};
 use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -287,6 +287,7 @@ impl Core {
     pub(crate) fn drop_buffers(&mut self, index: u32) {
         self.drop_meters(index);
         self.stop_saving(index);
+        self.lower_mark(index, Mark::Off);
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(mut queue) = c.outbound.take() {
             self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);

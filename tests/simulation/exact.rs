@@ -118,7 +118,10 @@ fn dialogue(sim: &mut Sim) -> (Vec<u8>, Vec<u8>) {
 fn each_message_comes_in_one_piece_and_is_answered_once() {
     Simulation::new().run(|sim| {
         let receive_direct = [10, 1000, 64 << 10][sim.below(3)];
-        let limits = Limits { receive_direct, receive_exact: LONGEST, ..Limits::default() };
+        let receive_low_water = [0, 10, 1000, 32 << 10][sim.below(4)];
+        let receive_exact = LONGEST;
+        let limits =
+            Limits { receive_direct, receive_low_water, receive_exact, ..Limits::default() };
         sim.reactor(|reactor| {
             let messages = reactor.register(Watched::new(Messages));
             let listen = Listen { limits, ..Listen::default() };

@@ -14,7 +14,7 @@ use crate::limits::{Limits, Quantum};
 use crate::reactor::Reactor;
 use crate::state::Core;
 
-use super::{Kept, Strategy};
+use super::{Kept, Mark, Strategy};
 
 /// The first size of a buffer: it grows with what arrives, not with what is announced.
 const FIRST: usize = 64 << 10;
@@ -35,11 +35,13 @@ pub(crate) struct Exact {
     buffer: Vec<u8>,
     /// Whether it was asked for when the bytes before had a buffer of their own.
     after_direct: bool,
+    /// Whether the kernel waits for many bytes before it wakes this.
+    pub(super) mark: Mark,
 }
 
 impl Exact {
     /// How many bytes are missing.
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.expected - self.buffer.len()
     }
 
@@ -109,7 +111,8 @@ impl Context<'_> {
     /// - One request at a time: another one before the first is answered takes its place, and what
     ///   has arrived counts for it. 0 bytes are answered, too.
     /// - While it waits [`Limits::keep`] does not apply, and each byte that arrives puts off
-    ///   [`Limits::idle`]. Pausing and a full queue hold it back like other input.
+    ///   [`Limits::idle`], though of few that is noticed [late](Limits::receive_low_water). Pausing
+    ///   and a full queue hold it back like other input.
     /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof)
     ///   comes instead, for each such request. [`unread`](Context::unread) says how many bytes
     ///   there were; who wants them asks for that many.
@@ -180,7 +183,7 @@ impl Context<'_> {
 
 impl Core {
     /// The request of a connection, if it has one.
-    fn exact(&mut self, index: u32) -> Option<&mut Exact> {
+    pub(super) fn exact(&mut self, index: u32) -> Option<&mut Exact> {
         match &mut self.get_mut(index)?.extras.as_mut()?.strategy {
             Strategy::Exact(exact) => Some(exact),
             _ => None,
@@ -190,7 +193,8 @@ impl Core {
     /// Makes a request. One that follows another, message after message, only writes it down.
     #[inline]
     fn expect(&mut self, index: u32, count: usize) {
-        let exact = Exact { expected: count, buffer: Vec::new(), after_direct: false };
+        let (buffer, mark) = (Vec::new(), Mark::Off);
+        let exact = Exact { expected: count, buffer, after_direct: false, mark };
         match self.get_mut(index) {
             Some(Connection { extras: Some(extras), flags, .. })
                 if matches!(extras.strategy, Strategy::Stream) && flags.has(Flags::LISTED) =>
@@ -204,6 +208,7 @@ impl Core {
 
     /// Gives a request up. What has arrived for it is input like any other.
     pub(crate) fn stop_exact(&mut self, index: u32) {
+        self.lower_mark(index, Mark::Off);
         let extras = self.connections.0.get_mut(index as usize).and_then(|c| c.extras.as_mut());
         if let Some(extras) = extras
             && let Strategy::Exact(exact) = &extras.strategy
@@ -248,6 +253,7 @@ impl Core {
         ledger.direct_bytes += count as u64;
         input.bytes = input.bytes.saturating_sub(count);
         self.note_received(index, asked, result);
+        self.move_mark(index);
         is_whole
     }
 }

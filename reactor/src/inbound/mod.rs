@@ -16,6 +16,7 @@ mod exact;
 mod file;
 mod held;
 mod kept;
+mod low_water;
 mod relay;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -27,6 +28,7 @@ pub use file::{NotSaved, Saved};
 pub(crate) use file::{Saving, Then};
 pub(crate) use held::Held;
 pub(crate) use kept::Kept;
+pub(crate) use low_water::Mark;
 pub(crate) use relay::Relay;
 
 use crate::connection::Flags;

@@ -50,7 +50,8 @@
 //! | the waker | `eventfd(2)` | `EVFILT_USER`, or a socket pair where that is missing |
 //! | close-on-exec of the queue | with the call | a call later |
 //!
-//! What is not the selector goes by the system: `MSG_MORE`, `accept4`, `sendfile`, `openat2`.
+//! What is not the selector goes by the system: `MSG_MORE`, `SO_RCVLOWAT`, `accept4`,
+//! `sendfile`, `openat2`.
 //!
 //! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for the sake
 //! of the tests (CONTRIBUTING.md). That library is not a kernel; `kqueue/libkqueue.rs` names what
@@ -225,6 +226,10 @@ kernel_calls! {
     /// Lets a stream count as writable only while fewer than half of `bytes` are unsent
     /// (`TCP_NOTSENT_LOWAT`, Linux only). Does nothing elsewhere.
     unix::limit_unsent(socket: Fd, bytes: u32) -> io::Result<()>;
+    /// Lets a TCP stream be [`Ready::READ`] only while so many bytes are there, or its end or an
+    /// error is (`SO_RCVLOWAT`; the kernel may take less). A receive brings what there is anyway.
+    /// Raising the mark loses no edge; lowering it makes none. `Unsupported` elsewhere than on Linux.
+    unix::set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()>;
     /// Receives into `buffer`; 0 is the end of the stream (`buffer` is never empty).
     unix::recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize>;
     /// Receives up to `most` bytes, which is not 0, into what `buffer` has left of its capacity, and

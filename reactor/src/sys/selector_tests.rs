@@ -52,6 +52,34 @@ fn a_change_is_reported_once_and_the_next_one_again() {
 }
 
 #[test]
+fn fewer_bytes_than_the_mark_are_no_event_and_the_end_is() {
+    let (ours, mut peer) = connection();
+    match unix::set_receive_mark(ours, 100) {
+        Err(error) if error.kind() == ErrorKind::Unsupported => return unix::close(ours),
+        result => result.unwrap(),
+    }
+    let mut selector = Selector::new(8).unwrap();
+    selector.add_stream(ours, STREAM).unwrap();
+    let readable = |selector: &mut Selector| {
+        events_now(selector).into_iter().any(|event| event.ready.any(Ready::READ))
+    };
+    wait_for(&mut selector, STREAM, Ready::WRITE);
+    peer.write_all(&[7; 99]).unwrap();
+    assert!(!readable(&mut selector));
+    peer.write_all(&[7]).unwrap();
+    wait_for(&mut selector, STREAM, Ready::READ);
+
+    // A receive brings what there is, whatever the mark.
+    assert_eq!(unix::recv(ours, &mut [0; 60]).unwrap(), 60);
+    assert_eq!(unix::recv(ours, &mut [0; 60]).unwrap(), 40);
+    peer.write_all(&[7; 10]).unwrap();
+    assert!(!readable(&mut selector));
+    drop(peer);
+    wait_for(&mut selector, STREAM, Ready::READ.and(Ready::READ_END));
+    unix::close(ours);
+}
+
+#[test]
 fn room_to_write_is_an_edge_after_would_block() {
     let (ours, mut peer) = connection();
     let mut selector = Selector::new(8).unwrap();

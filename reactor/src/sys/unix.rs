@@ -181,6 +181,29 @@ pub(super) fn limit_unsent(_: Fd, _: u32) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
+pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
+    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
+    // SAFETY: the kernel reads one `c_int` from a local, whose size is said.
+    check(unsafe {
+        libc::setsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const bytes).cast(),
+            size_of::<c_int>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// The other systems have the option, and not what makes it safe: Linux reports bytes below the mark
+/// when the window is about to close or memory is short (`tcp_epollin_ready`).
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
+pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 pub(super) fn shutdown_write(socket: Fd) -> io::Result<()> {
     // SAFETY: two numbers go in, no memory is touched.
     check(unsafe { libc::shutdown(socket, libc::SHUT_WR) }).map(drop)

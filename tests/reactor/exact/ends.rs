@@ -64,9 +64,9 @@ fn what_has_arrived_is_known_before_all_is_there() {
 }
 
 /// Asks for so many bytes, and hands over what has come of them after a second.
-struct Gives {
-    to: HandlerId<Takes>,
-    count: usize,
+pub(super) struct Gives {
+    pub(super) to: HandlerId<Takes>,
+    pub(super) count: usize,
 }
 
 impl Handler for Gives {
@@ -93,7 +93,7 @@ impl Handler for Gives {
 
 /// Takes bytes as they come.
 #[derive(Default)]
-struct Takes(Vec<Vec<u8>>);
+pub(super) struct Takes(pub(super) Vec<Vec<u8>>);
 
 impl Handler for Takes {
     type Session = Vec<u8>;

@@ -1,6 +1,7 @@
 //! What is asked for by its number of bytes comes in one piece, however it arrives.
 
 mod ends;
+mod low_water;
 mod sizes;
 
 use std::borrow::Cow;
@@ -87,9 +88,10 @@ fn messages_are_whole_at_every_split_whatever_is_few_and_many() {
         answer.extend(pattern(length.into()));
     }
     input.extend(b"\x0aabcde");
-    for receive_direct in [0, 4, 100, usize::MAX] {
-        let listen =
-            Listen { limits: Limits { receive_direct, ..Limits::default() }, ..Listen::default() };
+    for (receive_direct, receive_low_water) in [(0, 0), (0, 2), (4, 30), (100, 2), (usize::MAX, 0)]
+    {
+        let limits = Limits { receive_direct, receive_low_water, ..Limits::default() };
+        let listen = Listen { limits, ..Listen::default() };
         for streams_length in [false, true] {
             let outcome =
                 same_at_every_split(|| Harness::with(Messages { streams_length }, &listen), &input);

@@ -16,6 +16,8 @@ pub struct Calls {
     pub shutdown: u64,
     /// Receiving.
     pub recv: u64,
+    /// Saying how many bytes have to be there for an event (`SO_RCVLOWAT`).
+    pub receive_mark: u64,
     /// Sending one piece of memory.
     pub send: u64,
     /// Sending several pieces of memory.

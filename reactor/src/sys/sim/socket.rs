@@ -42,6 +42,8 @@ pub(super) struct Stream {
     pub(super) peer: Address,
     /// Sent by the client, not yet received.
     inbox: VecDeque<u8>,
+    /// How many bytes have to be there for an event (`SO_RCVLOWAT`).
+    receive_mark: usize,
     /// Where in `inbox` an urgent byte was; like TCP it knows of the last one only.
     urgent: Option<usize>,
     /// Sent by the server, not yet taken by the client.
@@ -76,6 +78,7 @@ impl Stream {
             local,
             peer,
             inbox: VecDeque::new(),
+            receive_mark: 1,
             urgent: None,
             outbox: Vec::new(),
             capacity: DEFAULT_SEND_CAPACITY,
@@ -109,7 +112,7 @@ impl Stream {
         // What can only fail is ready too.
         let over = self.is_over();
         [
-            (Ready::READ, ended || urgent || !self.inbox.is_empty()),
+            (Ready::READ, ended || urgent || self.has_reached_mark()),
             (Ready::WRITE, over || self.server != State::Open || self.room() > 0),
             (Ready::READ_END, ended),
             (Ready::HANGUP, over),
@@ -129,6 +132,12 @@ impl Stream {
         let ready = self.ready();
         self.refused &= !ready.any(Ready::WRITE);
         ready
+    }
+
+    /// Whether the bytes that are there make an event. More than half of what there is room for is
+    /// not waited for, `tcp_set_rcvlowat` of Linux.
+    fn has_reached_mark(&self) -> bool {
+        self.inbox.len() >= self.receive_mark.min(self.capacity / 2).max(1)
     }
 
     /// Whether both directions have ended.
@@ -171,6 +180,11 @@ impl Stream {
     /// Whether the next byte is behind an urgent one, which a splice does not get past.
     pub(super) fn is_at_urgent(&self) -> bool {
         self.urgent == Some(0)
+    }
+
+    /// Makes no edge, even if bytes are there that are enough now: Linux before 4.18 does not.
+    pub(super) fn set_receive_mark(&mut self, bytes: usize) {
+        self.receive_mark = bytes;
     }
 
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -266,7 +280,7 @@ impl Stream {
         self.assert_client_open();
         if self.server_receives() && !bytes.is_empty() {
             self.inbox.extend(bytes);
-            self.edge = true;
+            self.edge |= self.has_reached_mark();
         }
     }
 

@@ -93,6 +93,15 @@ impl World {
         Ok(())
     }
 
+    pub(crate) fn set_receive_mark(&self, socket: Fd, bytes: usize) -> io::Result<()> {
+        self.with_socket(socket, |stream, calls| {
+            calls.receive_mark += 1;
+            stream.set_receive_mark(bytes);
+        });
+        self.note(format_args!("setsockopt({socket}, SO_RCVLOWAT, {bytes})"));
+        Ok(())
+    }
+
     pub(crate) fn recv_append(
         &self,
         socket: Fd,
