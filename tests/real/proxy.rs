@@ -161,7 +161,10 @@ const KEPT: usize = 2 * 16;
 fn aborted_pairs_leave_no_descriptors_and_no_pipes() {
     let pairs = std::env::var("SLUICEGATE_PAIRS").map_or(500, |n| n.parse().expect("a number"));
     let (upstream, proxy) = upstream();
-    // Its own pipes are those of this test to it, if any.
+    // A pair that stays shows that the proxy has opened all that it needs itself.
+    let (mut stays, other) = pair(&upstream, &proxy);
+    (&other).write_all(b"x").expect("a relay");
+    stays.read_exact(&mut [0]).expect("a byte");
     let (own_pipes, before) = descriptors_of(proxy.pid());
     let block = noise(1 << 20, 1);
     for number in 0..pairs {
@@ -180,7 +183,7 @@ fn aborted_pairs_leave_no_descriptors_and_no_pipes() {
         }
         drop(second);
     }
-    crate::process::eventually("all connections to be over", || {
+    crate::process::eventually("all other connections to be over", || {
         let (pipes, others) = descriptors_of(proxy.pid());
         (others == before && pipes <= own_pipes + KEPT).then_some(())
     });
