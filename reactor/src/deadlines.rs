@@ -1,7 +1,8 @@
 //! Deadlines of connections: idle, write-stall and their own, all behind one entry in the wheel.
 //!
 //! Moving bytes only writes a tick into the connection. The wheel's entry is looked at when its
-//! time comes, and moved then to the first deadline there is.
+//! time comes, and moved then to the first deadline there is. Of several that pass together each
+//! has its own tick, the earliest first.
 
 use std::time::Duration;
 

@@ -57,6 +57,25 @@ fn deadlines_of_one_stretch_of_time_come_in_their_order() {
 }
 
 #[test]
+fn deadlines_of_one_connection_that_pass_together_all_come() {
+    let mut h = with_limits(
+        Probe::new(|cx, call, _| match call {
+            Call::Open => {
+                cx.send(pattern(1 << 20));
+                cx.set_deadline(Some(SECOND));
+            }
+            Call::Timeout(_) => {}
+            call => call.by_default(cx),
+        }),
+        limits(Some(1), Some(1)),
+    );
+    h.open();
+    log(&mut h);
+    h.advance(SECOND + 2 * LATE);
+    assert_eq!(log(&mut h), ["0 timeout Own", "0 timeout WriteStall", "0 timeout Idle"]);
+}
+
+#[test]
 fn a_deadline_can_be_moved_and_cleared() {
     let mut h = Harness::new(Probe::new(|cx, call, _| match call {
         Call::Open => cx.set_deadline(Some(10 * SECOND)),

@@ -379,6 +379,32 @@ fn what_the_socket_refuses_is_not_counted_against_the_rate() {
 }
 
 #[test]
+fn a_hold_that_ends_together_with_a_deadline_ends_all_the_same() {
+    // In virtual time a second is the same number of ticks for both; after a stall both are late.
+    for stall in [false, true] {
+        let limits = Limits { receive_rate: Some(200), idle: None, ..Limits::default() };
+        let probe = Probe::new(|cx, call, notes| match call {
+            Call::Open => {
+                cx.set_deadline(Some(Duration::from_secs(1)));
+                cx.receive_exact(1000).unwrap();
+            }
+            Call::Timeout(_) => notes.add(format_args!("with {}", cx.received())),
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, limits);
+        let client = h.open();
+        h.at_once(|h| (0..4).for_each(|_| h.feed(client, [0; 250])));
+        if stall {
+            h.stall(Duration::from_millis(1200));
+        }
+        h.advance(Duration::from_secs(20));
+        let log = log(&mut h);
+        let count = |what| log.iter().filter(|line| line.contains(what)).count();
+        assert_eq!((count("timeout Own"), count("received of 1000")), (1, 1), "{log:?}");
+    }
+}
+
+#[test]
 fn a_reactor_with_rates_sleeps_between_the_ticks() {
     let limits = Limits { send_rate: Some(RATE), ..Limits::default() };
     let (mut h, clients) = downloads(&Listen { limits, ..Listen::default() }, 1, 1_000_000);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::Simulation;
-use sluicegate_reactor::{Context, Handler, Input, Limits, Listen};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Timeout};
 
 use crate::noise;
 use crate::watched::Watched;
@@ -42,6 +42,7 @@ impl Handler for Echo {
             assert!(cx.this().keep_ledger());
         }
         self.check(cx);
+        wake_soon(cx);
     }
 
     fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
@@ -53,6 +54,19 @@ impl Handler for Echo {
         self.check(cx);
         cx.close();
     }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, (): &mut (), which: Timeout) {
+        match which {
+            Timeout::Own => wake_soon(cx),
+            Timeout::Idle | Timeout::WriteStall => cx.close(),
+        }
+    }
+}
+
+/// Sets a deadline that is likely to pass while the connection is held.
+fn wake_soon(cx: &mut Context<'_>) {
+    let millis = cx.random() % 2000;
+    cx.set_deadline(Some(Duration::from_millis(millis)));
 }
 
 #[test]
