@@ -32,7 +32,7 @@ struct Options {
     idle_timeout: u64,
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let idle = Some(Duration::from_secs(options.idle_timeout));
         let limits = Limits { idle, ..Limits::default() };

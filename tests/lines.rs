@@ -1,60 +1,13 @@
 //! The protocols of lines and frames over real sockets.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread;
+#[path = "handlers/sockets.rs"]
+mod sockets;
 
 use sluicegate_protocols::line::{Ending, Lines, Next, Protocol};
 use sluicegate_protocols::raw::frames::{self, Frames, Framing, Prefix};
-use sluicegate_reactor::{Context, Handler, Listen, Reactor, Stopper};
+use sluicegate_reactor::Context;
 
-/// Stops a reactor, even if its client fails.
-struct StopAtEnd(Stopper);
-
-impl Drop for StopAtEnd {
-    fn drop(&mut self) {
-        self.0.stop().expect("a reactor that runs");
-    }
-}
-
-/// Serves one handler on a thread of its own while a client does its part.
-fn serve<H: Handler + Send>(handler: H, client: impl FnOnce(SocketAddr)) {
-    thread::scope(|scope| {
-        let (tell, told) = std::sync::mpsc::channel();
-        let server = scope.spawn(move || {
-            let mut reactor = Reactor::new().expect("a reactor");
-            let handler = reactor.register(handler);
-            let listener = reactor.listen("127.0.0.1:0", &Listen::default(), handler);
-            let address = reactor.local_address(listener.expect("a free port"));
-            let address = address.ip_and_port().expect("an address of IP");
-            tell.send((address, reactor.stopper())).expect("a test that waits");
-            reactor.run()
-        });
-        let (address, stopper) = told.recv().expect("a server");
-        let stop = StopAtEnd(stopper);
-        client(address);
-        drop(stop);
-        server.join().expect("no panic").expect("no error");
-    });
-}
-
-/// Sends all of `request` in pieces of a size and then the end, and returns all of the answer.
-fn exchange(address: SocketAddr, request: &[u8], piece: usize) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_nodelay(true).expect("an option");
-    let mut answer = Vec::new();
-    thread::scope(|scope| {
-        let mut writer = stream.try_clone().expect("a descriptor");
-        scope.spawn(move || {
-            for part in request.chunks(piece) {
-                writer.write_all(part).expect("a server that reads");
-            }
-            writer.shutdown(Shutdown::Write).expect("an open connection");
-        });
-        stream.read_to_end(&mut answer).expect("an answer and its end");
-    });
-    answer
-}
+use sockets::{exchange, serve};
 
 /// Answers a line with its length, `put N` with the sum of N bytes, and the end with what it was.
 struct Measure;
@@ -90,26 +43,32 @@ impl Protocol for Measure {
 
 #[test]
 fn lines_and_blocks_over_a_socket_arrive_as_they_were_sent() {
-    serve(Lines::new(Measure), |address| {
-        let mut request = b"one\r\n\nput 3000000\n".to_vec();
-        request.resize(request.len() + 3_000_000, 1);
-        request.extend_from_slice(b"after\nput 2\n\xff");
-        let expected = "3\n0\n11\nsum 3000000\n5\n5\nInBlock { left: 1 }\n";
-        for piece in [request.len(), 65_537, 1000] {
-            let answer = exchange(address, &request, piece);
-            assert_eq!(String::from_utf8_lossy(&answer), expected, "in pieces of {piece}");
-        }
-        let answer = exchange(address, b"a\nbc\nput 2\nxy\nd", 1);
-        assert_eq!(String::from_utf8_lossy(&answer), "1\n2\n5\nsum 241\n0\nInLine\n");
-    });
+    serve(
+        |reactor| reactor.register(Lines::new(Measure)),
+        |address| {
+            let mut request = b"one\r\n\nput 3000000\n".to_vec();
+            request.resize(request.len() + 3_000_000, 1);
+            request.extend_from_slice(b"after\nput 2\n\xff");
+            let expected = "3\n0\n11\nsum 3000000\n5\n5\nInBlock { left: 1 }\n";
+            for piece in [request.len(), 65_537, 1000] {
+                let answer = exchange(address, &request, piece);
+                assert_eq!(String::from_utf8_lossy(&answer), expected, "in pieces of {piece}");
+            }
+            let answer = exchange(address, b"a\nbc\nput 2\nxy\nd", 1);
+            assert_eq!(String::from_utf8_lossy(&answer), "1\n2\n5\nsum 241\n0\nInLine\n");
+        },
+    );
 }
 
 #[test]
 fn a_million_lines_over_a_socket_are_all_answered() {
-    serve(Lines::new(Measure), |address| {
-        let answer = exchange(address, &b"x\n".repeat(1_000_000), 1 << 20);
-        assert!(answer == [&b"1\n".repeat(1_000_000)[..], b"Whole\n"].concat());
-    });
+    serve(
+        |reactor| reactor.register(Lines::new(Measure)),
+        |address| {
+            let answer = exchange(address, &b"x\n".repeat(1_000_000), 1 << 20);
+            assert!(answer == [&b"1\n".repeat(1_000_000)[..], b"Whole\n"].concat());
+        },
+    );
 }
 
 const FRAMING: Framing = Framing::prefixed(Prefix::Varint, 4 << 20);
@@ -129,14 +88,17 @@ impl frames::Protocol for Echo {
 
 #[test]
 fn frames_over_a_socket_come_back_as_they_were_sent() {
-    serve(Frames::new(Echo, FRAMING), |address| {
-        let mut request = Vec::new();
-        for len in (0..400).chain([1 << 16, 1, 4 << 20, 0, 1 << 20]) {
-            request.extend_from_slice(&FRAMING.header(len).expect("a length that is allowed"));
-            request.extend((0..len).map(|at| (at % 251) as u8));
-        }
-        for piece in [request.len(), 65_537, 1000] {
-            assert!(exchange(address, &request, piece) == request, "in pieces of {piece}");
-        }
-    });
+    serve(
+        |reactor| reactor.register(Frames::new(Echo, FRAMING)),
+        |address| {
+            let mut request = Vec::new();
+            for len in (0..400).chain([1 << 16, 1, 4 << 20, 0, 1 << 20]) {
+                request.extend_from_slice(&FRAMING.header(len).expect("a length that is allowed"));
+                request.extend((0..len).map(|at| (at % 251) as u8));
+            }
+            for piece in [request.len(), 65_537, 1000] {
+                assert!(exchange(address, &request, piece) == request, "in pieces of {piece}");
+            }
+        },
+    );
 }

@@ -6,3 +6,5 @@
 mod chat;
 mod echo;
 mod hello;
+mod http;
+mod proxy;

@@ -2,84 +2,40 @@
 
 use std::net::SocketAddr;
 
+use sluicegate_protocols::raw::Raw;
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
-use sluicegate_reactor::{
-    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Limits, Listen, Reason, Sent,
-    Turn,
-};
+use sluicegate_reactor::{Connect, Context, Limits, Listen};
 
+use crate::echo::Echo;
 use crate::noise;
 use crate::watched::{Session, Watched};
+
+#[path = "../handlers/connect.rs"]
+mod handlers;
+use handlers::Relay;
 
 const FRONT: &str = "10.0.0.1:80";
 const BACK: &str = "10.0.0.2:8080";
 
-/// Both ends of a relay are connections of this handler; a session is the other end, which the
-/// accepted one knows at once and the connected one is given.
-struct Relay {
-    connector: Option<Connector<Watched<Relay>>>,
-    back: SocketAddr,
-}
-
-impl Handler for Relay {
-    type Session = ConnId;
-
-    fn on_open(&mut self, cx: &mut Context<'_>) -> ConnId {
-        let connector = self.connector.expect("set before anything runs");
-        let front = cx.id();
-        cx.connect(connector, self.back, Session::from(front))
-    }
-
-    fn on_data(&mut self, cx: &mut Context<'_>, other: &mut ConnId, input: &mut Input<'_>) {
-        if cx.peer(*other).send(input.take()) == Sent::Full {
-            cx.pause();
-        }
-    }
-
-    fn on_drain(&mut self, cx: &mut Context<'_>, other: &mut ConnId) {
-        cx.peer(*other).resume();
-    }
-
-    fn on_eof(&mut self, cx: &mut Context<'_>, other: &mut ConnId) {
-        cx.peer(*other).shutdown();
-    }
-
-    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, other: ConnId, why: Reason) {
-        match why {
-            Reason::Finished | Reason::Closed => cx.peer(other).close(),
-            _ => cx.peer(other).abort(),
-        }
-    }
-}
-
-struct Echo;
-
-impl Handler for Echo {
-    type Session = ();
-
-    fn on_open(&mut self, _: &mut Context<'_>) {}
-
-    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-        cx.send(input.take());
-    }
-}
-
-fn serve(sim: &mut Sim) -> HandlerId<Watched<Relay>> {
-    let back = BACK.parse().expect("an address");
+fn serve(sim: &mut Sim) {
+    let back: SocketAddr = BACK.parse().expect("an address");
     let limits = Limits { send_high: 5000, send_low: 1000, ..Limits::default() };
     let listen = Listen { limits: limits.clone(), ..Listen::default() };
     sim.reactor(|reactor| {
-        let echo = reactor.register(Watched::new(Echo));
+        let echo = reactor.register(Watched::new(Raw(Echo)));
         reactor.listen(BACK, &listen, echo).expect("the address is free");
     });
     sim.reactor(|reactor| {
         let relay = reactor.reserve();
         let connect = Connect { limits, ..Connect::default() };
-        let connector = Some(reactor.connector(relay, &connect));
-        reactor.install(relay, Watched::new(Relay { connector, back }));
+        let connector = reactor.connector(relay, &connect);
+        let connect = Box::new(move |cx: &mut Context<'_>| {
+            let front = Session::from(cx.id());
+            cx.connect(connector, back, front)
+        });
+        reactor.install(relay, Watched::new(Relay { connect }));
         reactor.listen(FRONT, &listen, relay).expect("the address is free");
-        relay
-    })
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::watched::Watched;
 
 #[path = "../../examples/echo.rs"]
 mod example;
-use example::Echo;
+pub(crate) use example::Echo;
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;

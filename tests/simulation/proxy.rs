@@ -1,11 +1,16 @@
-//! Relays: two proxies between the clients and what they talk to, each moving bytes in its way.
+//! Relays: two proxies between the clients and what they talk to, each moving bytes in its way. One
+//! is that of the example, and of the other it is watched how it is called.
 
 use std::net::SocketAddr;
 
-use sluicegate_protocols::raw::relay::join;
+use sluicegate_protocols::raw::Raw;
+use sluicegate_protocols::raw::relay::{Relay, join};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
-use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Limits, Listen};
+use sluicegate_reactor::{
+    Connect, Connector, Context, Handler, HandlerId, Input, Limits, Listen, Reactor,
+};
 
+use crate::echo::Echo;
 use crate::noise;
 use crate::watched::{Session, Watched};
 
@@ -41,18 +46,6 @@ impl Handler for Proxy {
     fn on_stop(&mut self, _: &mut Context<'_>, _: &mut ()) {}
 }
 
-struct Echo;
-
-impl Handler for Echo {
-    type Session = ();
-
-    fn on_open(&mut self, _: &mut Context<'_>) {}
-
-    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-        cx.send(input.take());
-    }
-}
-
 /// Copying, by pipes from the start, or going over in the course of it.
 fn some_way(sim: &mut Sim) -> Limits {
     let splice_after = [usize::MAX, 0, 1, 40_000][sim.below(4)];
@@ -62,23 +55,33 @@ fn some_way(sim: &mut Sim) -> Limits {
 
 fn serve(sim: &mut Sim) {
     sim.reactor(|reactor| {
-        let echo = reactor.register(Watched::new(Echo));
+        let echo = reactor.register(Watched::new(Raw(Echo)));
         let limits = Limits { send_high: 5000, send_low: 1000, ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
         reactor.listen(BACK, &listen, echo).expect("the address is free");
     });
-    for (at, to) in [(MIDDLE, BACK), (FRONT, MIDDLE)] {
-        let limits = some_way(sim);
-        sim.reactor(|reactor| {
-            let proxy = reactor.reserve();
-            let connect = Connect { limits: limits.clone(), ..Connect::default() };
-            let connector = reactor.connector(proxy, &connect);
-            let to = to.parse().expect("an address");
-            reactor.install(proxy, Watched::new(Proxy { connector, to }));
-            let listen = Listen { limits, ..Listen::default() };
-            reactor.listen(at, &listen, proxy).expect("the address is free");
-        });
-    }
+    let to: SocketAddr = BACK.parse().expect("an address");
+    proxy_at(MIDDLE, sim, |reactor, connect| {
+        let proxy = reactor.reserve();
+        let connector = reactor.connector(proxy, connect);
+        reactor.install(proxy, Watched::new(Proxy { connector, to }));
+        proxy
+    });
+    let to: SocketAddr = MIDDLE.parse().expect("an address");
+    proxy_at(FRONT, sim, |reactor, connect| Relay::register(reactor, to, connect));
+}
+
+fn proxy_at<H: Handler>(
+    at: &str,
+    sim: &mut Sim,
+    make: impl FnOnce(&mut Reactor, &Connect) -> HandlerId<H>,
+) {
+    let limits = some_way(sim);
+    sim.reactor(|reactor| {
+        let proxy = make(reactor, &Connect { limits: limits.clone(), ..Connect::default() });
+        let listen = Listen { limits, ..Listen::default() };
+        reactor.listen(at, &listen, proxy).expect("the address is free");
+    });
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Handlers that no example has, in the harness and over sockets. (`tests/simulation` runs the same
+//! ones while calls fail.)
+#![cfg(feature = "testing")]
+
+mod connect;
+mod hand_over;
+mod sockets;
+
+use std::net::SocketAddr;
+
+use sluicegate_protocols::raw::Raw;
+use sluicegate_reactor::testing::{Client, Harness, Remote, State, same_at_every_split};
+use sluicegate_reactor::{Address, Connect, Context, HandlerId, Listen, Reactor};
+
+use connect::Relay;
+use hand_over::{Greeter, Login};
+use sockets::{exchange, serve};
+
+#[path = "../../examples/echo.rs"]
+mod echo;
+
+/// What runs the example is compiled here, too, and not called.
+const _: fn() -> std::process::ExitCode = echo::main;
+
+fn login(reactor: &mut Reactor) -> HandlerId<Login<Greeter>> {
+    let then = reactor.register(Greeter);
+    reactor.register(Login { then })
+}
+
+#[test]
+fn the_handler_that_takes_over_gets_what_follows_the_name_however_it_arrives() {
+    let make = || Harness::build(&Listen::default(), |_| {}, login);
+    let outcome = same_at_every_split(make, b"Ada\nwhat follows");
+    assert_eq!(outcome.sent.escape_ascii().to_string(), r"name?\nhello Ada\nwhat follows");
+    assert_eq!((outcome.state, outcome.state_at_end), (State::Open, State::Closed));
+}
+
+#[test]
+fn a_connection_of_a_real_kernel_changes_its_handler_and_loses_nothing() {
+    serve(login, |address| {
+        let bytes: Vec<u8> = (0..1_000_000).map(|at| (at % 251) as u8).collect();
+        let (request, answer) =
+            ([b"Ada\n", &bytes[..]].concat(), [b"name?\nhello Ada\n", &bytes[..]].concat());
+        for piece in [request.len(), 1000] {
+            assert!(exchange(address, &request, piece) == answer, "in pieces of {piece}");
+        }
+        assert_eq!(exchange(address, b"Bob\nx", 1), b"name?\nhello Bob\nx");
+    });
+}
+
+fn relay(reactor: &mut Reactor, back: SocketAddr) -> HandlerId<Relay> {
+    let relay = reactor.reserve();
+    let connector = reactor.connector(relay, &Connect::default());
+    let connect = Box::new(move |cx: &mut Context<'_>| {
+        let front = cx.id();
+        cx.connect(connector, back, front)
+    });
+    reactor.install(relay, Relay { connect });
+    relay
+}
+
+/// A relay with a client and what it has connected to, in this order or the other one.
+fn related(client_first: bool) -> (Harness<Relay>, Client, Client) {
+    let back = SocketAddr::from(([10, 0, 0, 1], 80));
+    let mut h = Harness::build(&Listen::default(), |_| {}, |reactor| relay(reactor, back));
+    let back = Address::from(back);
+    h.set_remote(&back, Remote::Listens);
+    let client = h.open();
+    let server = h.accept(&back);
+    if client_first { (h, client, server) } else { (h, server, client) }
+}
+
+#[test]
+fn a_relay_passes_bytes_and_ends_on_in_both_directions() {
+    for client_first in [true, false] {
+        let (mut h, first, second) = related(client_first);
+        h.feed(first, b"all I have");
+        assert_eq!(h.sent(second), b"all I have");
+        h.finish(first);
+        assert_eq!((h.state(first), h.state(second)), (State::Open, State::Shut));
+        h.feed(second, b"and all of mine");
+        h.finish(second);
+        assert_eq!(h.sent(first), b"and all of mine");
+        assert_eq!((h.state(first), h.state(second)), (State::Closed, State::Closed));
+    }
+}
+
+#[test]
+fn a_relay_that_loses_one_end_resets_the_other() {
+    for client_first in [true, false] {
+        let (mut h, first, second) = related(client_first);
+        h.feed(first, b"all I have");
+        h.reset(first);
+        assert_eq!(h.state(second), State::Reset);
+    }
+}
+
+#[test]
+fn a_relay_on_a_real_kernel_loses_nothing() {
+    let make = |reactor: &mut Reactor| {
+        let echo = reactor.register(Raw(echo::Echo));
+        let back = reactor.listen("127.0.0.1:0", &Listen::default(), echo).expect("a free port");
+        let back = reactor.local_address(back).ip_and_port().expect("an address of IP");
+        relay(reactor, back)
+    };
+    serve(make, |address| {
+        let bytes: Vec<u8> = (0..3_000_000).map(|at| (at % 251) as u8).collect();
+        for piece in [bytes.len(), 1000] {
+            assert!(exchange(address, &bytes, piece) == bytes, "in pieces of {piece}");
+        }
+    });
+}
