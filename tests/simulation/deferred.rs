@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use sluicegate_protocols::http::{Answered, Deferred, Http, Reply, Request, Service};
-use sluicegate_reactor::testing::simulation::{Client, End};
+use sluicegate_reactor::testing::simulation::End;
 use sluicegate_reactor::testing::{Sim, Simulation};
 use sluicegate_reactor::{HandlerId, Listen, Receive, Turn};
 
+use crate::answers::Answers;
 use crate::noise;
 
 const ADDRESS: &str = "10.0.0.1:80";
@@ -70,29 +71,6 @@ fn some_requests(sim: &mut Sim) -> (String, Vec<usize>) {
     (requests.collect(), sizes)
 }
 
-/// Asserts that the answers are those, as far as they have come. Says how many have, or `None` if
-/// one is cut.
-fn whole_answers(client: &Client, sizes: &[usize]) -> Option<usize> {
-    let received = client.received();
-    let mut rest = &received[..];
-    for (number, size) in sizes.iter().enumerate() {
-        if rest.is_empty() {
-            return Some(number);
-        }
-        let end = rest.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let (head, body) = rest.split_at(end + 4);
-        assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", head.escape_ascii());
-        let there = body.len().min(*size);
-        assert!(body[..there] == noise(*size)[..there], "an answer of {size} bytes is not exact");
-        if there < *size {
-            return None;
-        }
-        rest = &body[*size..];
-    }
-    assert!(rest.is_empty(), "{} bytes that nobody has asked for", rest.len());
-    Some(sizes.len())
-}
-
 #[test]
 fn answers_that_are_put_off_are_exact_and_in_order() {
     Simulation::new().run(|sim| {
@@ -106,13 +84,13 @@ fn answers_that_are_put_off_are_exact_and_in_order() {
                 2 => client.reads_slowly(),
                 _ => client,
             };
-            (client, sizes)
+            (Answers::to(&client, Some(sizes)), client)
         });
         let all: Vec<_> = all.collect();
         sim.run();
-        for (client, sizes) in all {
-            let whole = whole_answers(&client, &sizes) == Some(sizes.len());
-            assert!(whole || client.is_spoilt() || client.end() == End::Reset, "{client:?}");
+        for (answers, client) in all {
+            let all = answers.borrow().are_all();
+            assert!(all || client.is_spoilt() || client.end() == End::Reset, "{client:?}");
         }
     });
 }
@@ -123,17 +101,18 @@ fn a_reactor_that_stops_answers_what_was_put_off_and_says_that_it_is_the_last() 
         serve(sim);
         let all = (0..1 + sim.below(5)).map(|_| {
             let (requests, sizes) = some_requests(sim);
-            (sim.client(ADDRESS).sends(requests), sizes)
+            let client = sim.client(ADDRESS).sends(requests);
+            (Answers::to(&client, Some(sizes)), client)
         });
         let all: Vec<_> = all.collect();
         let when = Duration::from_micros(sim.below(1_000_000) as u64);
         sim.after(when, Sim::stop);
         sim.run();
-        for (client, sizes) in all {
+        for (answers, client) in all {
             // What was on its way when the stop came cannot say so, and leaves whole.
-            let says_so = client.received().windows(17).any(|part| part == b"Connection: close");
-            let whole = whole_answers(&client, &sizes).is_some();
-            assert!(whole || says_so || client.is_spoilt(), "{client:?}");
+            let answers = answers.borrow();
+            let excused = answers.say_so() || client.is_spoilt();
+            assert!(answers.are_whole() || excused, "{client:?}");
         }
     });
 }

@@ -1,19 +1,17 @@
 //! Files by HTTP: every answer whole, exact and in order.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use sluicegate_protocols::http::Http;
 use sluicegate_protocols::http::files::{Files, FilesOptions};
-use sluicegate_reactor::testing::simulation::{Client, End};
+use sluicegate_reactor::testing::simulation::End;
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
+use crate::answers::Answers;
+use crate::noise;
 use crate::watched::Watched;
-use crate::{noise, noise_at};
 
 #[path = "../../examples/http.rs"]
 mod example;
@@ -44,66 +42,6 @@ fn serve(sim: &mut Sim) {
 
 fn get(size: usize) -> String {
     format!("GET /{size} HTTP/1.1\r\nHost: example.org\r\n\r\n")
-}
-
-/// The answers that a client hears: one after the other, each of the right bytes.
-struct Answers {
-    /// The lengths of those to come, if they are known.
-    expected: Option<VecDeque<usize>>,
-    /// What has come of a head.
-    head: Vec<u8>,
-    /// Of the body behind it: whether it is a file, its length, and how much has come.
-    is_file: bool,
-    len: usize,
-    there: usize,
-}
-
-impl Answers {
-    fn to(client: &Client, expected: Option<Vec<usize>>) -> Rc<RefCell<Answers>> {
-        let (expected, head) = (expected.map(VecDeque::from), Vec::new());
-        let answers = Answers { expected, head, is_file: false, len: 0, there: 0 };
-        let answers = Rc::new(RefCell::new(answers));
-        let heard = answers.clone();
-        client.clone().hears(move |bytes| heard.borrow_mut().hear(bytes));
-        answers
-    }
-
-    fn hear(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let (body, rest) = bytes.split_at(bytes.len().min(self.len - self.there));
-            let same = body.iter().enumerate().all(|(i, byte)| *byte == noise_at(self.there + i));
-            assert!(same || !self.is_file, "a file of {} bytes is not exact", self.len);
-            self.there += body.len();
-            bytes = rest;
-            if let Some((byte, rest)) = rest.split_first() {
-                self.head.push(*byte);
-                bytes = rest;
-                if self.head.ends_with(b"\r\n\r\n") {
-                    self.begin();
-                }
-            }
-        }
-    }
-
-    /// A head is there.
-    fn begin(&mut self) {
-        let head = String::from_utf8(std::mem::take(&mut self.head)).expect("characters");
-        assert!(head.starts_with("HTTP/1.1 "), "{head}");
-        self.is_file = head.starts_with("HTTP/1.1 200 OK\r\n");
-        let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-        self.len = len.and_then(|len| len.parse().ok()).expect("a length");
-        self.there = 0;
-        if let Some(expected) = &mut self.expected {
-            assert_eq!(expected.pop_front().filter(|_| self.is_file), Some(self.len), "{head}");
-        }
-    }
-
-    /// Asserts that all were heard, or the connection was cut and looks it.
-    fn check(&self, client: &Client) {
-        let whole = self.head.is_empty() && self.there == self.len;
-        let all = self.expected.as_ref().is_none_or(VecDeque::is_empty);
-        assert!(whole && all || client.end() == End::Reset, "{client:?}");
-    }
 }
 
 #[test]
