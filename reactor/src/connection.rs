@@ -105,6 +105,15 @@ impl Flags {
     /// Owed: `on_stop`.
     pub(crate) const OWES_STOP: Flags = Flags(16384);
 
+    /// With any of these something may be due or ending.
+    const RESTLESS: Flags = Flags::SHUTDOWN
+        .and(Flags::WANTS_DRAIN)
+        .and(Flags::OWES_DRAIN)
+        .and(Flags::OWES_KEPT)
+        .and(Flags::OWES_EOF)
+        .and(Flags::OWES_READY)
+        .and(Flags::OWES_STOP);
+
     /// All of them, each one bit of sixteen: if all bits are there, no two are the same.
     const ALL: [Flags; 16] = [
         Flags::PAUSED,
@@ -235,8 +244,18 @@ impl Connection {
         }
     }
 
-    /// Whether driving it again would get something done although no event comes.
+    /// Whether nothing is due or ending, as it is for most after one receive and one answer. If it
+    /// is not, a closer look may show the same.
     #[inline]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Open
+            && self.outbound.is_none()
+            && self.extras.is_none()
+            && !self.ready.any(Ready::READ)
+            && !self.flags.has(Flags::RESTLESS)
+    }
+
+    /// Whether driving it again would get something done although no event comes.
     pub(crate) fn is_owed(&self) -> bool {
         match self.phase {
             Phase::Connecting => false,

@@ -15,26 +15,26 @@ use crate::sys::{NO_FD, Ready};
 impl Reactor {
     /// Does what a connection has to do, within its quantum.
     pub(crate) fn drive(&mut self, index: u32) {
-        let (group, phase, queued) = match self.core.get_mut(index) {
-            Some(c) if c.phase != Phase::Gone => {
-                c.flags.set(Flags::LISTED);
-                c.flags.clear(Flags::YIELDED);
-                (c.group, c.phase, c.outbound.is_some())
-            }
-            _ => return,
-        };
+        let Some(c) = self.core.get_mut(index).filter(|c| c.phase != Phase::Gone) else { return };
+        c.flags.set(Flags::LISTED);
+        c.flags.clear(Flags::YIELDED);
+        let (group, phase, queued) = (c.group, c.phase, c.outbound.is_some());
         if phase == Phase::Connecting {
             self.drive_connecting(index);
         }
         let limits = self.core.limits(group);
-        let mut input = Quantum::to_receive(limits);
+        let (mut input, mut output) = (Quantum::to_receive(limits), Quantum::to_send(limits));
         input.metered = self.core.is_rated(index);
-        let (mut before, mut output) = (Quantum::to_send(limits), Quantum::to_send(limits));
         if queued {
+            let mut before = Quantum::to_send(limits);
             self.core.flush(index, &mut before);
         }
         while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
+            if let Some(c) = self.core.get_mut(index).filter(|c| c.is_at_rest()) {
+                c.flags.clear(Flags::LISTED);
+                return;
+            }
         }
         if self.core.draining && self.tell_of_stop(index) {
             self.core.flush(index, &mut output);
@@ -128,16 +128,16 @@ impl Reactor {
         let core = &mut self.core;
         let c = core.connections.0.get_mut(index as usize)?;
         let limits = &core.groups[c.group as usize].limits;
-        let brief = c.extras.as_ref().is_some_and(|extras| extras.brief);
-        let most = c.receivable(if brief { most.min(BRIEF) } else { most });
-        let kept = c.extras.as_mut().map(|extras| &mut extras.kept).filter(|kept| kept.len() > 0);
-        let (into, front) = match kept {
-            Some(kept) if kept.is_small() => {
-                let front = kept.len();
-                (&mut self.receive[front..], front)
+        let (into, front, most) = match c.extras.as_deref_mut() {
+            None => (&mut self.receive[..], 0, most),
+            Some(extras) => {
+                let most = extras.receivable(if extras.brief { most.min(BRIEF) } else { most });
+                match &mut extras.kept {
+                    kept if kept.len() == 0 => (&mut self.receive[..], 0, most),
+                    kept if kept.is_small() => (&mut self.receive[kept.len()..], kept.len(), most),
+                    kept => (kept.room(&mut core.pool), 0, most),
+                }
             }
-            Some(kept) => (kept.room(&mut core.pool), 0),
-            None => (&mut self.receive[..], 0),
         };
         // With an empty queue the whole buffer: at worst one receive more than the mark is queued.
         let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
@@ -289,7 +289,7 @@ impl Core {
     }
 
     /// Notes what a receive of up to `asked` bytes has said; how many it brought, if any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_received(
         &mut self,
         index: u32,

@@ -12,6 +12,7 @@
 use crate::connection::{Connection, Phase};
 use crate::context::{Context, Peer};
 use crate::deadlines::{TICK, is_due};
+use crate::inbound::Extras;
 use crate::limits::{Limits, Quantum};
 use crate::listen::Listen;
 use crate::state::Core;
@@ -215,17 +216,23 @@ impl Connection {
 
     /// How many bytes one receive may bring, if it could bring so many.
     pub(crate) fn receivable(&self, room: usize) -> usize {
-        let meters = self.extras.as_ref().and_then(|extras| extras.meters.as_ref());
-        match meters.map(|meters| &meters.0[Direction::Receive as usize]) {
-            Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
-            _ => room,
-        }
+        self.extras.as_ref().map_or(room, |extras| extras.receivable(room))
     }
 
     fn moved(&self, way: Direction) -> u64 {
         match way {
             Direction::Send => self.sent,
             Direction::Receive => self.received,
+        }
+    }
+}
+
+impl Extras {
+    /// See [`Connection::receivable`].
+    pub(crate) fn receivable(&self, room: usize) -> usize {
+        match self.meters.as_ref().map(|meters| &meters.0[Direction::Receive as usize]) {
+            Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
+            _ => room,
         }
     }
 }

@@ -24,7 +24,10 @@ use crate::timers::Timers;
 
 /// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
 /// connections with something to send, or with input left, at one time.
-pub(crate) const SPARES: usize = 256;
+const SPARES: usize = 256;
+
+/// Most unused queues that have a buffer.
+const SPARES_WITH_BUFFER: usize = 64;
 
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
@@ -289,13 +292,25 @@ impl Core {
         self.stop_saving(index);
         self.lower_mark(index, Mark::Off);
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        if let Some(mut queue) = c.outbound.take() {
-            self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);
-            self.spare_queues.extend((self.spare_queues.len() < SPARES).then_some(queue));
-        }
         if let Some(mut extras) = c.extras.take() {
             extras.clear(&mut self.pool);
             self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
+        }
+        if let Some(mut queue) = c.outbound.take() {
+            self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);
+            self.keep_queue(queue);
+        }
+    }
+
+    /// Keeps an empty queue for the next connection that needs one: the first few with their
+    /// buffers.
+    #[inline]
+    pub(crate) fn keep_queue(&mut self, mut queue: Box<Queue>) {
+        if self.spare_queues.len() >= SPARES_WITH_BUFFER {
+            queue.give_buffer(&mut self.pool);
+        }
+        if self.spare_queues.len() < SPARES {
+            self.spare_queues.push(queue);
         }
     }
 

@@ -15,6 +15,9 @@ mod tests;
 /// What one connection has yet to send. Boxed, pooled, and only there while it is not empty.
 #[derive(Default)]
 pub(crate) struct Queue {
+    /// What comes first, if it was few bytes: mostly that is all there is. The buffer stays with
+    /// the queue for the next few.
+    first: Chunk,
     segments: VecDeque<Segment>,
     memory: usize,
     file: u64,
@@ -25,6 +28,9 @@ pub(crate) struct Queue {
     /// A worker reads what comes next; nothing is sent meanwhile.
     pub(crate) waits_for_disk: bool,
 }
+
+/// Size of the buffer for few bytes.
+const FEW: usize = 4 << 10;
 
 enum Segment {
     Joined(Chunk),
@@ -79,16 +85,24 @@ impl Queue {
     /// How many bytes fit into the buffer at its end.
     pub(crate) fn room(&self) -> usize {
         match self.segments.back() {
+            None => self.first.room(),
             Some(Segment::Joined(tail)) => tail.room(),
-            _ => 0,
+            Some(_) => 0,
         }
     }
 
     fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
         let count = bytes.len();
         self.memory += count;
-        if let Some(Segment::Joined(tail)) = self.segments.back_mut() {
-            bytes = tail.fill(bytes);
+        match self.segments.back_mut() {
+            None if self.first.len() > 0 || count <= FEW => {
+                if self.first.size() == 0 {
+                    self.first = pool.take(FEW);
+                }
+                bytes = self.first.fill(bytes);
+            }
+            Some(Segment::Joined(tail)) => bytes = tail.fill(bytes),
+            _ => {}
         }
         while !bytes.is_empty() {
             // A queue that is already building gets larger buffers, so that it needs fewer.
@@ -102,19 +116,29 @@ impl Queue {
     /// Whether it has reached a mark.
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.memory >= limits.send_high
-            || self.segments.len() >= limits.send_segments
+            || self.segments() >= limits.send_segments
             || self.files >= limits.send_files
     }
 
     /// Whether it has fallen far enough below all marks to be filled again.
     pub(crate) fn is_low(&self, limits: &Limits) -> bool {
         self.memory <= limits.send_low
-            && self.segments.len() <= limits.send_segments / 2
+            && self.segments() <= limits.send_segments / 2
             && self.files <= limits.send_files / 2
     }
 
+    /// How many segments there are.
+    fn segments(&self) -> usize {
+        usize::from(self.first.len() > 0) + self.segments.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.first.len() == 0 && self.segments.is_empty()
+    }
+
+    /// Whether all there is are few bytes in one buffer.
+    pub(crate) fn is_few(&self) -> bool {
+        self.first.len() > 0 && self.segments.is_empty()
     }
 
     /// Bytes in memory.
@@ -129,12 +153,12 @@ impl Queue {
 
     /// What [`plan`](super::plan) needs to know.
     pub(crate) fn front(&self, limits: &Limits) -> Front {
-        if self.segments.len() == 1 && self.memory > 0 {
-            // By far the commonest queue.
-            return Front { pieces: 1, memory: self.memory, ..Front::default() };
-        }
         let most = limits.gather_pieces.clamp(1, MAX_PIECES);
-        let mut front = Front::default();
+        let mut front = Front {
+            pieces: usize::from(self.first.len() > 0),
+            memory: self.first.len(),
+            ..Front::default()
+        };
         for segment in &self.segments {
             let piece = match segment {
                 Segment::Joined(chunk) => chunk.len(),
@@ -164,8 +188,9 @@ impl Queue {
         mut most: usize,
         into: &mut [IoSlice<'a>; MAX_PIECES],
     ) {
-        for (segment, slot) in self.segments.iter().take(pieces).zip(into) {
-            let piece = segment.memory();
+        let first = Some(self.first.bytes()).filter(|first| !first.is_empty());
+        let all = first.into_iter().chain(self.segments.iter().map(Segment::memory));
+        for (piece, slot) in all.take(pieces).zip(into) {
             let piece = &piece[..piece.len().min(most)];
             most -= piece.len();
             *slot = IoSlice::new(piece);
@@ -174,12 +199,16 @@ impl Queue {
 
     /// The first piece of memory.
     pub(crate) fn first(&self) -> &[u8] {
-        self.segments.front().map_or(&[], Segment::memory)
+        match self.first.bytes() {
+            [] => self.segments.front().map_or(&[], Segment::memory),
+            first => first,
+        }
     }
 
     /// The part of a file behind the first `pieces` segments.
     pub(crate) fn part(&mut self, pieces: usize) -> Option<&mut Part> {
-        match self.segments.get_mut(pieces) {
+        let before = pieces.checked_sub(usize::from(self.first.len() > 0))?;
+        match self.segments.get_mut(before) {
             Some(Segment::File(part)) => Some(part),
             _ => None,
         }
@@ -187,14 +216,34 @@ impl Queue {
 
     /// The end to read from of the pipe that comes first.
     pub(crate) fn pipe(&self) -> Option<Fd> {
-        match self.segments.front() {
+        match self.segments.front().filter(|_| self.first.len() == 0) {
             Some(Segment::Pipe { pipe, .. }) => Some(pipe.read),
             _ => None,
         }
     }
 
     /// Removes `count` sent bytes from the front. Buffers go back to the pool.
-    pub(crate) fn advance(&mut self, mut count: usize, pool: &mut Pool) {
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
+        let few = count.min(self.first.len());
+        self.first.advance(few);
+        self.memory -= few;
+        if !self.segments.is_empty() {
+            if self.first.len() == 0 {
+                self.give_buffer(pool);
+            }
+            self.advance_segments(count - few, pool);
+        }
+    }
+
+    /// Gives the buffer for few bytes, which is empty, back to the pool.
+    pub(crate) fn give_buffer(&mut self, pool: &mut Pool) {
+        if self.first.size() > 0 {
+            pool.give(std::mem::take(&mut self.first));
+        }
+    }
+
+    fn advance_segments(&mut self, mut count: usize, pool: &mut Pool) {
         while count > 0 {
             let Some(segment) = self.segments.front_mut() else {
                 debug_assert!(false, "{count} bytes sent that were not queued");
@@ -221,6 +270,8 @@ impl Queue {
     /// Drops everything and returns how many bytes it was.
     pub(crate) fn clear(&mut self, pool: &mut Pool) -> u64 {
         let dropped = self.pending();
+        self.first.advance(self.first.len());
+        self.give_buffer(pool);
         for segment in self.segments.drain(..) {
             match segment {
                 Segment::Joined(chunk) => pool.give(chunk),

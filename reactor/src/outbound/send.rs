@@ -3,12 +3,12 @@
 use std::io;
 
 use super::{Flushed, Offer, Outgoing, Placement, Pool, Queue, Wire, place};
-use crate::connection::{Flags, Phase};
+use crate::connection::{Connection, Flags, Phase};
 use crate::handler::{Reason, Sent};
 use crate::limits::Quantum;
 use crate::listener::Group;
 use crate::rates::Direction;
-use crate::state::{Core, SPARES};
+use crate::state::Core;
 use crate::sys::{More, Ready};
 
 impl Core {
@@ -135,20 +135,24 @@ impl Core {
     pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
         // What an abort or a failure leaves in the queue is dropped, not sent.
         let Some(c) = self.get(index).filter(|c| c.can_send() && c.is_flushed()) else { return };
-        if !self.rates(c) {
-            return self.flush_up_to(index, quantum, usize::MAX);
+        if self.rates(c) {
+            self.flush_at_rate(index, quantum);
+        } else {
+            self.flush_up_to(index, quantum, usize::MAX);
         }
-        match self.allow(index, Direction::Send, c.pending()) {
-            0 => {}
-            most => {
-                self.flush_up_to(index, quantum, most);
-                self.settle_rate(index, Direction::Send);
-            }
+    }
+
+    #[inline(never)]
+    fn flush_at_rate(&mut self, index: u32, quantum: &mut Quantum) {
+        let pending = self.get(index).map_or(0, Connection::pending);
+        let most = self.allow(index, Direction::Send, pending);
+        if most > 0 {
+            self.flush_up_to(index, quantum, most);
+            self.settle_rate(index, Direction::Send);
         }
     }
 
     /// Sends what is queued, up to so many bytes.
-    #[inline]
     fn flush_up_to(&mut self, index: u32, quantum: &mut Quantum, most: usize) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let Some(queue) = c.outbound.as_mut() else { return };
@@ -168,15 +172,17 @@ impl Core {
         if c.sent > before {
             (c.active, queue.progress) = (self.tick, self.tick);
         }
-        if queue.is_low(limits) && c.flags.take(Flags::FULL) {
+        if c.flags.has(Flags::FULL) && queue.is_low(limits) {
+            c.flags.clear(Flags::FULL);
             c.flags.set(Flags::OWES_DRAIN);
             c.flags.set(Flags::OWES_KEPT);
         }
         match flushed {
             Flushed::Budget => {}
             Flushed::Empty => {
-                let queue = c.outbound.take();
-                self.spare_queues.extend(queue.filter(|_| self.spare_queues.len() < SPARES));
+                if let Some(queue) = c.outbound.take() {
+                    self.keep_queue(queue);
+                }
             }
             Flushed::Blocked => {
                 c.ready = c.ready.without(Ready::WRITE);

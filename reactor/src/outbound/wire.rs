@@ -53,11 +53,14 @@ impl Wire<'_> {
     ) -> Flushed {
         // To plan for nothing would cost as much again as to plan for what there is.
         while !queue.is_empty() {
-            let front = queue.front(self.limits);
-            let action = plan(&front, self.limits);
-            match action {
-                Action::Rest => return Flushed::Empty,
-                Action::Warm { bytes } => return Flushed::Cold(bytes),
+            // A few bytes alone, by far the commonest, need no plan: there is one way to send them.
+            let planned = (!queue.is_few()).then(|| {
+                let front = queue.front(self.limits);
+                (front, plan(&front, self.limits))
+            });
+            match planned {
+                Some((_, Action::Rest)) => return Flushed::Empty,
+                Some((_, Action::Warm { bytes })) => return Flushed::Cold(bytes),
                 _ => {}
             }
             if quantum.is_used_up() {
@@ -68,8 +71,12 @@ impl Wire<'_> {
                 return Flushed::Budget;
             }
             quantum.calls -= 1;
-            let action = if self.most == usize::MAX { action } else { self.cap(&front, action) };
-            match self.act(queue, &front, action) {
+            let result = match planned {
+                None => self.send_first(queue, More::No).map(Some),
+                Some((front, action)) if self.most == usize::MAX => self.act(queue, &front, action),
+                Some((front, action)) => self.act(queue, &front, self.cap(&front, action)),
+            };
+            match result {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
@@ -118,8 +125,7 @@ impl Wire<'_> {
         let (count, asked) = match action {
             Action::Rest | Action::Warm { .. } => return Ok(None),
             Action::Memory { region_follows } => {
-                let asked = front.memory.min(self.most);
-                (self.send_memory(queue, front, region_follows)?, asked)
+                return self.send_memory(queue, front, region_follows).map(Some);
             }
             Action::Read { bytes, nowait } => {
                 let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
@@ -166,18 +172,26 @@ impl Wire<'_> {
         // out too; if it is refused for lack of room, the full buffer does.
         let more = if more { More::Yes } else { More::No };
         if front.pieces == 1 {
-            self.ledger.send_calls += 1;
-            let first = queue.first();
-            let first = &first[..first.len().min(self.most)];
-            let count = self.kernel.send(self.socket, first, more)?;
-            self.ledger.send_bytes += count as u64;
-            return Ok(count);
+            return self.send_first(queue, more);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         queue.pieces(front.pieces, self.most, &mut pieces);
         self.ledger.gather_calls += 1;
         let count = self.kernel.send_gather(self.socket, &pieces[..front.pieces], more)?;
         self.ledger.gather_bytes += count as u64;
+        self.ledger.short_writes += u64::from(count < front.memory.min(self.most));
+        Ok(count)
+    }
+
+    /// Sends the first piece of memory.
+    #[inline]
+    fn send_first(&mut self, queue: &Queue, more: More) -> io::Result<usize> {
+        let first = queue.first();
+        let first = &first[..first.len().min(self.most)];
+        self.ledger.send_calls += 1;
+        let count = self.kernel.send(self.socket, first, more)?;
+        self.ledger.send_bytes += count as u64;
+        self.ledger.short_writes += u64::from(count < first.len());
         Ok(count)
     }
 
