@@ -250,9 +250,9 @@ impl Connection {
     pub(crate) fn is_at_rest(&self) -> bool {
         self.phase == Phase::Open
             && self.outbound.is_none()
-            && self.extras.is_none()
             && !self.ready.any(Ready::READ)
             && !self.flags.has(Flags::RESTLESS)
+            && self.extras.as_ref().is_none_or(|extras| extras.are_at_rest())
     }
 
     /// Whether driving it again would get something done although no event comes.

@@ -101,8 +101,12 @@ impl Reactor {
     #[inline]
     pub(crate) fn deliver(&mut self, index: u32, count: usize) {
         let core = &mut self.core;
-        if core.get(index).is_none_or(|c| c.extras.is_some()) {
-            return self.deliver_pieces(index, 0, count);
+        match core.get(index).map(|c| &c.extras) {
+            Some(None) => {}
+            Some(Some(extras)) if extras.is_whole(count) => {
+                return self.deliver_whole(index, count);
+            }
+            _ => return self.deliver_pieces(index, 0, count),
         }
         // The rule: a stream, before the callback and after it.
         let mut input = Input::new(&self.receive[..count]);
@@ -114,6 +118,27 @@ impl Reactor {
             self.deliver_pieces(index, consumed, count);
         } else if consumed < count {
             self.keep_rest(index, consumed, count);
+        }
+    }
+
+    /// The same, of exactly the bytes that were asked for: as a rule the next ones are, too.
+    fn deliver_whole(&mut self, index: u32, count: usize) {
+        let core = &mut self.core;
+        let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+        let Some(extras) = &mut c.extras else { return };
+        extras.strategy = Strategy::Stream;
+        c.flags.clear(Flags::OWES_KEPT);
+        core.groups[c.group as usize].ledger.exact_receives += 1;
+        let whole = &self.receive[..count];
+        self.handlers.call(core, index, |handler, core, slot| {
+            handler.received(core, index, slot, Cow::Borrowed(whole));
+        });
+        let Some(c) = core.get_mut(index) else { return };
+        match c.extras.as_ref().map(|extras| &extras.strategy) {
+            // Nothing is kept that could be it.
+            Some(Strategy::Exact(next)) if next.expected() > 0 => c.flags.clear(Flags::OWES_KEPT),
+            Some(Strategy::Stream) => core.recycle_extras(index),
+            _ => {}
         }
     }
 

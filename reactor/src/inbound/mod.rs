@@ -81,6 +81,19 @@ impl Extras {
             && !self.brief
     }
 
+    /// Whether nothing is due because of them while nothing arrives and the connection owes nothing.
+    pub(crate) fn are_at_rest(&self) -> bool {
+        matches!(self.strategy, Strategy::Stream | Strategy::Exact(_)) && self.meters.is_none()
+    }
+
+    /// Whether so many bytes are all that was asked for, and nothing came before.
+    pub(crate) fn is_whole(&self, count: usize) -> bool {
+        match &self.strategy {
+            Strategy::Exact(exact) => exact.expected() == count && self.kept.len() == 0,
+            _ => false,
+        }
+    }
+
     /// Forgets all of it; buffers go back to the pool.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.kept.clear(pool);

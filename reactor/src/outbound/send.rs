@@ -153,6 +153,7 @@ impl Core {
     }
 
     /// Sends what is queued, up to so many bytes.
+    #[inline(always)]
     fn flush_up_to(&mut self, index: u32, quantum: &mut Quantum, most: usize) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let Some(queue) = c.outbound.as_mut() else { return };

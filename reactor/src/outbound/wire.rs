@@ -51,50 +51,90 @@ impl Wire<'_> {
         sent: &mut u64,
         quantum: &mut Quantum,
     ) -> Flushed {
+        // A few bytes alone, by far the commonest queue, need no plan: there is one way to send
+        // them, and what is left of them is few bytes.
+        while queue.is_few() {
+            if self.is_over(quantum) {
+                return Flushed::Budget;
+            }
+            match self.send_first(queue, More::No) {
+                Ok(count) => self.took(count, queue, sent, quantum),
+                Err(error) => {
+                    if let Some(refused) = self.refused(error) {
+                        return refused;
+                    }
+                }
+            }
+        }
+        if queue.is_empty() { Flushed::Empty } else { self.flush_as_planned(queue, sent, quantum) }
+    }
+
+    #[inline(never)]
+    fn flush_as_planned(
+        &mut self,
+        queue: &mut Queue,
+        sent: &mut u64,
+        quantum: &mut Quantum,
+    ) -> Flushed {
         // To plan for nothing would cost as much again as to plan for what there is.
         while !queue.is_empty() {
-            // A few bytes alone, by far the commonest, need no plan: there is one way to send them.
-            let planned = (!queue.is_few()).then(|| {
-                let front = queue.front(self.limits);
-                (front, plan(&front, self.limits))
-            });
-            match planned {
-                Some((_, Action::Rest)) => return Flushed::Empty,
-                Some((_, Action::Warm { bytes })) => return Flushed::Cold(bytes),
+            let front = queue.front(self.limits);
+            let action = plan(&front, self.limits);
+            match action {
+                Action::Rest => return Flushed::Empty,
+                Action::Warm { bytes } => return Flushed::Cold(bytes),
                 _ => {}
             }
-            if quantum.is_used_up() {
-                self.ledger.send_budget_stops += 1;
+            if self.is_over(quantum) {
                 return Flushed::Budget;
             }
-            if self.most == 0 {
-                return Flushed::Budget;
-            }
-            quantum.calls -= 1;
-            let result = match planned {
-                None => self.send_first(queue, More::No).map(Some),
-                Some((front, action)) if self.most == usize::MAX => self.act(queue, &front, action),
-                Some((front, action)) => self.act(queue, &front, self.cap(&front, action)),
-            };
-            match result {
+            let action = if self.most == usize::MAX { action } else { self.cap(&front, action) };
+            match self.act(queue, &front, action) {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
-                Ok(Some(count)) => {
-                    queue.advance(count, self.pool);
-                    *sent += count as u64;
-                    self.most = self.most.saturating_sub(count);
-                    quantum.bytes = quantum.bytes.saturating_sub(count);
-                    self.ledger.sent += count as u64;
+                Ok(Some(count)) => self.took(count, queue, sent, quantum),
+                Err(error) => {
+                    if let Some(refused) = self.refused(error) {
+                        return refused;
+                    }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.ledger.send_would_block += 1;
-                    return Flushed::Blocked;
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Flushed::Failed(error),
             }
         }
         Flushed::Empty
+    }
+
+    /// Whether no other call may follow, which otherwise counts now.
+    #[inline]
+    fn is_over(&mut self, quantum: &mut Quantum) -> bool {
+        if quantum.is_used_up() {
+            self.ledger.send_budget_stops += 1;
+            return true;
+        }
+        quantum.calls -= u32::from(self.most > 0);
+        self.most == 0
+    }
+
+    /// Takes account of what the kernel took.
+    #[inline]
+    fn took(&mut self, count: usize, queue: &mut Queue, sent: &mut u64, quantum: &mut Quantum) {
+        queue.advance(count, self.pool);
+        *sent += count as u64;
+        self.most = self.most.saturating_sub(count);
+        quantum.bytes = quantum.bytes.saturating_sub(count);
+        self.ledger.sent += count as u64;
+    }
+
+    /// How a call that sent nothing ends the flush, if it does.
+    #[inline(never)]
+    fn refused(&mut self, error: io::Error) -> Option<Flushed> {
+        match error.kind() {
+            ErrorKind::WouldBlock => {
+                self.ledger.send_would_block += 1;
+                Some(Flushed::Blocked)
+            }
+            ErrorKind::Interrupted => None,
+            _ => Some(Flushed::Failed(error)),
+        }
     }
 
     /// The same action, or the first part of it, with no more bytes than may be sent.
