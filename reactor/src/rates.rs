@@ -17,6 +17,9 @@ use crate::limits::{Limits, Quantum};
 use crate::listen::Listen;
 use crate::state::Core;
 
+#[cfg(test)]
+mod tests;
+
 /// Nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
@@ -71,12 +74,6 @@ impl Bucket {
     /// From when on so many units can be taken.
     pub(crate) fn ready_at(&self, units: u64) -> u64 {
         self.next.saturating_add(self.time(units)).saturating_sub(self.ahead)
-    }
-
-    /// How many units can be taken now.
-    fn available(&self, now: u64) -> u64 {
-        let time = now.saturating_add(self.ahead).saturating_sub(self.next.max(now));
-        (u128::from(time) * u128::from(self.rate) / u128::from(SECOND)) as u64
     }
 
     pub(crate) fn take(&mut self, now: u64, units: u64) {
@@ -190,9 +187,7 @@ impl Metered<'_> {
         let wanted = wanted.clamp(1, piece);
         let mut ready = 0;
         for bucket in self.buckets() {
-            if bucket.available(now) < wanted {
-                ready = ready.max(bucket.ready_at(wanted));
-            }
+            ready = ready.max(bucket.ready_at(wanted));
             bucket.take(now, wanted);
         }
         self.meter.left = wanted;

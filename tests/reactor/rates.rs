@@ -276,6 +276,18 @@ fn a_share_that_is_not_used_goes_to_the_others() {
 }
 
 #[test]
+fn what_a_receive_leaves_of_its_piece_goes_back_to_those_who_share() {
+    let listen = Listen { receive_rate: Some(RATE), ..Listen::default() };
+    let mut h = Harness::with(Probe::echo(), &listen);
+    for _ in 0..30 {
+        let client = h.open();
+        h.feed(client, "few bytes");
+        assert_eq!(h.sent(client), b"few bytes", "at once");
+    }
+    assert_eq!(h.ledger().recv_rate_holds, 0);
+}
+
+#[test]
 fn a_rate_can_be_set_changed_and_lifted() {
     let limits = Limits { send_rate: Some(1000), ..Limits::default() };
     let (mut h, clients) = downloads(&Listen { limits, ..Listen::default() }, 1, 1_000_000);

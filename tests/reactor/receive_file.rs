@@ -1,5 +1,6 @@
 //! What comes for a file is in the file, and a file that does not come to be leaves nothing.
 
+use std::error::Error;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::testing::{Harness, State, Step};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Timeout};
 
-use crate::probe::pattern;
+use crate::probe::{Call, Probe, pattern};
 
 /// Receives `NAME LENGTH\n` and that many bytes, again and again; a length of `-` is all there is.
 struct Uploads {
@@ -218,7 +219,66 @@ fn a_disk_in_memory_gets_bulk_by_pipes_and_without_pipes_by_writes() {
         // What is left at last is few.
         assert_eq!(ledger.saved_by_splice > 1_200_000, pipes > 0, "{ledger:?}");
         assert_eq!(ledger.no_pipe, u64::from(pipes == 0));
+        assert_eq!(h.open_descriptors().pipes, if pipes > 0 { 2 } else { 0 }, "one for all files");
     }
+}
+
+#[test]
+fn a_pipe_with_bytes_that_the_disk_had_no_room_for_is_not_used_for_the_next_file() {
+    let mut h = uploads(CreateOptions::default());
+    h.files().set_in_memory();
+    let client = h.open();
+    h.files().set_room(1_000_000);
+    h.feed(client, format!("a {}\n", large().len()));
+    h.feed(client, large());
+    assert_eq!(h.sent(client), b"StorageFull\n");
+    assert_eq!(h.open_descriptors().pipes, 0);
+    h.files().set_room(1 << 30);
+    h.feed(client, format!("b {}\n", large().len()));
+    h.feed(client, large());
+    assert_eq!(h.sent(client), b"created\n");
+    assert!(content(&mut h, "b").expect("it is there") == large());
+}
+
+#[test]
+fn a_file_that_is_given_up_for_another_while_a_worker_writes_is_not_taken_for_it() {
+    let mut h = Harness::build(
+        &Listen::default(),
+        |files| files.make_dir("/up"),
+        |reactor| {
+            let dir = reactor.fs().open_dir("/up").expect("it was made");
+            reactor.register(Probe::new(move |cx, call, _| match call {
+                Call::Open => {
+                    let file = dir.create("a", &CreateOptions::default()).unwrap();
+                    cx.receive_file(file, Some(1_000_000));
+                    cx.set_deadline(Some(Duration::from_secs(1)));
+                }
+                Call::Timeout(_) => {
+                    let file = dir.create("b", &CreateOptions::default()).unwrap();
+                    cx.receive_file(file, Some(5));
+                }
+                call => call.by_default(cx),
+            }))
+        },
+    );
+    h.hold_disk();
+    let client = h.open();
+    h.feed(client, vec![7; 200_000]);
+    h.advance(Duration::from_secs(2));
+    h.feed(client, "hello");
+    h.release_disk();
+    assert_eq!(h.files().content("/up/b"), Some(&b"hello"[..]));
+    assert_eq!(h.files().content("/up/a"), None);
+    assert_eq!(h.files().temporary(), 0);
+}
+
+#[test]
+fn a_file_that_was_not_saved_says_why() {
+    let error = ErrorKind::StorageFull.into();
+    let not_saved = NotSaved { error, left: Some(5) };
+    assert_eq!(not_saved.to_string(), "receive a file: no storage space");
+    let source = not_saved.source().expect("what the disk said");
+    assert_eq!(source.to_string(), "no storage space");
 }
 
 #[test]

@@ -16,6 +16,9 @@ use crate::state::Core;
 
 use super::{Kept, Mark, Strategy};
 
+#[cfg(test)]
+mod tests;
+
 /// The first size of a buffer: it grows with what arrives, not with what is announced.
 const FIRST: usize = 64 << 10;
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use crate::testing::Harness;
 use crate::{Context, Handler, Input};
 
-/// Keeps what is no whole line; a line says what is done with the bytes behind it.
-struct Lines;
+/// Keeps what is no whole line; a line says what is done with the bytes behind it. The first that
+/// says so it takes in the next turn.
+struct Lines(bool);
 
 impl Handler for Lines {
     type Session = ();
@@ -17,6 +18,10 @@ impl Handler for Lines {
         match input.bytes() {
             b"discard\n" => cx.discard(5),
             b"exactly\n" => cx.receive_exact(5).unwrap(),
+            b"later\n" if !self.0 => {
+                self.0 = true;
+                return cx.yield_now();
+            }
             line if !line.ends_with(b"\n") => return,
             _ => {}
         }
@@ -28,7 +33,7 @@ impl Handler for Lines {
 
 #[test]
 fn a_connection_that_waits_for_nothing_owns_nothing() {
-    let mut h = Harness::new(Lines);
+    let mut h = Harness::new(Lines(false));
     let client = h.open();
     let owns = |h: &mut Harness<Lines>| {
         let (_, c) = h.reactor().core.connections.0.iter().next().expect("a connection");
@@ -41,4 +46,7 @@ fn a_connection_that_waits_for_nothing_owns_nothing() {
         h.feed(client, then);
         assert!(!owns(&mut h), "after {first:?} and {then:?}");
     }
+    h.feed(client, "later\n");
+    assert!(h.handler().0);
+    assert!(!owns(&mut h), "after what waited for the next turn");
 }

@@ -34,7 +34,9 @@ fn waiting(
 fn a_slow_sender_of_much_costs_few_receives() {
     // How often the mark is moved, and how often something is received: at first, for each mark,
     // to no avail after the mark was lowered, for each piece of what is left then, and behind it.
-    for (receive_low_water, moves, receives) in [(0, 0, 100 + 1), (MARK, 2, 1 + 8 + 1 + 19 + 1)] {
+    for (receive_low_water, moves, receives) in
+        [(0, 0, 100 + 1), (1, 0, 100 + 1), (MARK, 2, 1 + 8 + 1 + 19 + 1)]
+    {
         let limits = Limits { receive_low_water, ..small_scale() };
         let mut h = waiting(limits, |cx, call| match call {
             Call::Received(bytes) => {

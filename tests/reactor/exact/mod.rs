@@ -286,6 +286,22 @@ fn any_callback_can_ask() {
 }
 
 #[test]
+fn what_was_left_answers_a_request_without_more_input() {
+    let mut h = asking(1, |cx, call| match call {
+        Call::Received(_) => cx.set_deadline(Some(SECOND)),
+        Call::Data(_) => {}
+        Call::Timeout(_) => cx.receive_exact(2).unwrap(),
+        call => call.by_default(cx),
+    });
+    let client = h.open();
+    h.feed(client, "1");
+    h.feed(client, "23");
+    h.advance(2 * SECOND);
+    let expected = ["0 open", "0 received 1", "0 data 23", "0 timeout Own", "0 received 23"];
+    assert_eq!(log(&mut h), expected);
+}
+
+#[test]
 fn another_request_takes_the_place_of_one_and_what_has_arrived_counts() {
     for (first, second) in [(100, 8), (3, 100), (100, 200), (2, 3)] {
         let mut h = asking(first, move |cx, call| match call {
@@ -305,6 +321,7 @@ fn another_request_takes_the_place_of_one_and_what_has_arrived_counts() {
         };
         let received = format!("0 received {whole}");
         assert_eq!(log(&mut h), ["0 open", "0 timeout Idle", &received]);
+        assert_eq!(h.calls().receive_mark, 0, "it was not up");
     }
 }
 

@@ -112,6 +112,8 @@ fn large_messages_are_received_where_they_stay() {
     h.feed(client, input);
     assert_eq!((h.handler().lent, h.handler().owned), (3, 3));
     let ledger = h.ledger();
+    assert_eq!((ledger.exact_receives, ledger.kept), (6, 0));
+    assert!(ledger.direct_receives >= 3, "{}", ledger.direct_receives);
     // What a receive for the length has brought of the message is copied: once by the first one,
     // which cannot know what follows.
     assert!(ledger.direct_bytes > 2 * SIZE as u64 + SIZE as u64 / 3, "{}", ledger.direct_bytes);

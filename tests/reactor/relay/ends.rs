@@ -163,6 +163,25 @@ fn a_stale_destination_closes_the_source_and_reaches_nobody_else() {
 }
 
 #[test]
+fn a_destination_that_is_closing_closes_the_source_and_does_not_keep_it_waiting() {
+    for limits in ways() {
+        let (mut h, [boss, from, to, _]) = on_data(limits, |cx, ids, input| match input {
+            b"close" => {
+                cx.peer(ids[2]).send("abc");
+                cx.peer(ids[2]).close();
+            }
+            _ => cx.peer(ids[1]).relay_to(ids[2]),
+        });
+        h.set_room(to, 2);
+        h.feed(boss, b"close");
+        h.feed(boss, b"join");
+        h.feed(from, b"too late");
+        assert_eq!((h.state(from), h.state(to)), (State::Shut, State::Open));
+        assert_eq!([h.sent(to), h.sent(to)].concat(), b"abc");
+    }
+}
+
+#[test]
 fn a_destination_that_was_shut_down_takes_no_more_and_the_other_direction_goes_on() {
     for limits in ways() {
         let (mut h, left, right) = joined(limits);

@@ -325,6 +325,23 @@ fn a_later_source_takes_the_place_of_an_earlier_one_whose_handler_is_called_agai
 }
 
 #[test]
+fn a_source_that_was_held_and_is_one_no_more_goes_on_with_its_handler() {
+    for limits in ways() {
+        let (mut h, [boss, to, one, _]) = on_data(limits, |cx, ids, input| {
+            if let [number @ b'2'..=b'3'] = input {
+                cx.peer(ids[usize::from(number - b'0')]).relay_to(ids[1]);
+            }
+        });
+        h.set_room(to, 10);
+        h.feed(boss, b"2");
+        h.feed(one, pattern(1_000_000));
+        assert!(h.unread(one) > 0, "it waits for the destination");
+        h.feed(boss, b"3");
+        assert_eq!(h.unread(one), 0);
+    }
+}
+
+#[test]
 fn a_handler_can_send_between_what_is_relayed() {
     for limits in ways() {
         let (mut h, left, right) = joined(limits);

@@ -30,6 +30,7 @@ fn sustained_bulk_goes_by_a_pipe_until_the_pieces_become_small() {
     h.feed(left, b"small");
     assert_eq!(h.sent(right), b"small");
     pass(&mut h, left, right);
+    pass(&mut h, left, right);
     // A small piece between large ones begins the count anew.
     assert_eq!((h.calls().splice, pipes(&h)), (0, 0));
     for _ in 0..4 {
@@ -45,6 +46,21 @@ fn sustained_bulk_goes_by_a_pipe_until_the_pieces_become_small() {
     h.feed(left, b"small");
     assert_eq!(h.calls().splice, calls.splice);
     assert_eq!(h.sent(right), b"small".repeat(11));
+}
+
+#[test]
+fn pieces_are_large_from_their_limit_on() {
+    let limits = Limits { splice_after: 3000, splice_least: 1000, ..Limits::default() };
+    let (mut h, left, right) = joined(limits);
+    let mut spliced = Vec::new();
+    for len in [1000, 1000, 1000, 1000, 999, 999, 999, 1000, 999, 999, 999, 999, 1000] {
+        let before = h.ledger().splice_bytes;
+        h.feed(left, pattern(len));
+        assert!(h.sent(right) == pattern(len), "another piece");
+        spliced.push(h.ledger().splice_bytes > before);
+    }
+    let expected = [[false; 3].as_slice(), &[true; 9], &[false]].concat();
+    assert_eq!(spliced, expected, "from the fourth until four small ones in turn");
 }
 
 #[test]

@@ -1,0 +1,28 @@
+//! How a buffer grows.
+
+use super::*;
+
+fn of(expected: usize) -> Exact {
+    Exact { expected, buffer: Vec::new(), after_direct: false, mark: Mark::Off }
+}
+
+#[test]
+fn a_full_buffer_grows_four_times_and_ends_as_large_as_what_is_expected() {
+    let mut exact = of(700 << 10);
+    for size in [64 << 10, 256 << 10, 700 << 10] {
+        exact.reserve(0);
+        assert_eq!(exact.buffer.capacity(), size);
+        exact.buffer.resize(size, 0);
+    }
+    assert_eq!(exact.left(), 0);
+}
+
+#[test]
+fn a_buffer_with_room_for_what_comes_stays_as_it_is() {
+    let mut exact = of(1 << 20);
+    exact.fill(&[0; 60 << 10]);
+    exact.reserve(4 << 10);
+    assert_eq!(exact.buffer.capacity(), 64 << 10);
+    exact.reserve((4 << 10) + 1);
+    assert_eq!(exact.buffer.capacity(), 240 << 10);
+}
