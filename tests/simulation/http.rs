@@ -1,5 +1,6 @@
 //! Files by HTTP: every answer whole, exact and in order.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::noise;
 use crate::watched::Watched;
 
 #[path = "../../examples/http.rs"]
-mod example;
+pub(crate) mod example;
 use example::Site;
 
 /// What runs the example is compiled here, too, and not called.
@@ -40,8 +41,8 @@ fn serve(sim: &mut Sim) {
     });
 }
 
-fn get(size: usize) -> String {
-    format!("GET /{size} HTTP/1.1\r\nHost: example.org\r\n\r\n")
+pub(crate) fn get(name: impl Display) -> String {
+    format!("GET /{name} HTTP/1.1\r\nHost: example.org\r\n\r\n")
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn pipelined_requests_are_answered_exactly_and_in_order() {
         let mut all = Vec::new();
         for _ in 0..1 + sim.below(5) {
             let sizes: Vec<_> = (0..sim.below(6)).map(|_| SIZES[sim.below(5)]).collect();
-            let requests: String = sizes.iter().map(|size| get(*size)).collect();
+            let requests: String = sizes.iter().map(get).collect();
             let client = sim.client(ADDRESS).sends(&requests);
             let client = if sim.below(2) == 0 { client.finishes() } else { client };
             all.push((Answers::to(&client, Some(sizes)), client));
@@ -94,7 +95,7 @@ fn files_that_change_while_they_are_sent_are_exact_or_cut() {
         serve(sim);
         let all = (0..1 + sim.below(5)).map(|_| {
             let sizes: Vec<_> = (0..sim.below(6)).map(|_| SIZES[sim.below(5)]).collect();
-            let requests: String = sizes.iter().map(|size| get(*size)).collect();
+            let requests: String = sizes.iter().map(get).collect();
             let client = sim.client(ADDRESS).sends(requests).finishes();
             (Answers::to(&client, None), client)
         });

@@ -5,6 +5,8 @@
 
 mod answers;
 mod chat;
+#[cfg(target_os = "linux")]
+mod cold_files;
 mod connect;
 mod deferred;
 mod drain;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Fd, Machine, World};
+use super::{Event, Fd, Inode, Machine, World};
 
 /// Something that happens later.
 pub(super) enum Coming {
@@ -18,12 +18,22 @@ pub(super) enum Coming {
     Disk(Box<dyn FnOnce()>),
 }
 
+/// What a disk does when it is no longer held.
+enum Held {
+    /// Brings a part of a file to memory.
+    Read { file: Inode, offset: u64, bytes: usize },
+    /// Says that it has done what it was asked for.
+    Done(Box<dyn FnOnce()>),
+}
+
 /// What is on its way, by when it arrives. What was sent off first arrives first if both are due.
 #[derive(Default)]
 pub(super) struct Network {
     coming: BTreeMap<(u64, u64), Coming>,
-    /// What a disk that is held has done.
-    held: Option<Vec<Box<dyn FnOnce()>>>,
+    /// What a disk was asked for while it is held.
+    held: Option<Vec<Held>>,
+    /// Somebody has waited for it meanwhile, which is for ever.
+    pub(super) waits_in_vain: bool,
     sent_off: u64,
 }
 
@@ -31,6 +41,17 @@ impl Network {
     pub(super) fn send_off(&mut self, at: u64, what: Coming) {
         self.sent_off += 1;
         self.coming.insert((at, self.sent_off), what);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Puts off a read if disks are held; whether they are.
+    pub(super) fn hold(&mut self, file: Inode, offset: u64, bytes: usize) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        held.push(Held::Read { file, offset, bytes });
+        true
     }
 }
 
@@ -57,7 +78,7 @@ impl World {
     pub(crate) fn after_disk(&self, done: impl FnOnce() + 'static) {
         let state = &mut *self.0.borrow_mut();
         if let Some(held) = &mut state.network.held {
-            return held.push(Box::new(done));
+            return held.push(Held::Done(Box::new(done)));
         }
         match state.delay() {
             0 => done(),
@@ -72,11 +93,21 @@ impl World {
         self.0.borrow_mut().network.held.get_or_insert_default();
     }
 
+    /// Whether somebody has waited for a disk that was held, not as a job.
+    pub(crate) fn waits_in_vain(&self) -> bool {
+        self.0.borrow().network.waits_in_vain
+    }
+
     /// Lets disks be done, with what they were asked for meanwhile first.
     pub(crate) fn release_disks(&self) {
         let held = self.0.borrow_mut().network.held.take();
-        for done in held.into_iter().flatten() {
-            done();
+        for what in held.into_iter().flatten() {
+            match what {
+                Held::Read { file, offset, bytes } => {
+                    self.0.borrow_mut().bring_in(file, offset, bytes);
+                }
+                Held::Done(done) => done(),
+            }
         }
     }
 }

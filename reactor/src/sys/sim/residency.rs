@@ -98,8 +98,10 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.warm += 1;
         let inode = state.inode(file);
-        state.files.node_mut(inode).touch(offset, bytes);
         state.note(format_args!("warm({file}, {bytes} at {offset})"));
+        if !state.network.hold(inode, offset, bytes) {
+            state.bring_in(inode, offset, bytes);
+        }
         Ok(())
     }
 
@@ -109,10 +111,16 @@ impl World {
 }
 
 impl Machine {
+    /// Brings a part of a file to memory; whether it was on the disk.
+    pub(super) fn bring_in(&mut self, inode: Inode, offset: u64, bytes: usize) -> bool {
+        self.files.node_mut(inode).touch(offset, bytes)
+    }
+
     /// Brings a part of a file to memory for whoever needs it now, and counts if that waited.
     pub(super) fn touch(&mut self, inode: Inode, offset: u64, bytes: usize) {
-        let waited = self.files.node_mut(inode).touch(offset, bytes);
+        let waited = self.bring_in(inode, offset, bytes);
         self.calls.disk_waits += u64::from(waited);
+        self.network.waits_in_vain |= waited && self.network.is_held();
     }
 
     pub(super) fn read(

@@ -155,6 +155,7 @@ impl Sim {
         }
         checks::after_turn(reactor, &self.world);
         assert_eq!(reactor.ledger().panics, 0, "a handler has panicked");
+        assert!(!self.world.waits_in_vain(), "a reactor waits for a disk that is held");
         let queued = most_queued(reactor);
         assert!(queued <= self.most_queued, "a connection has {queued} bytes of memory queued");
         self.progress[index].after_turn(reactor);

@@ -106,6 +106,18 @@ impl Sim {
         self.world.files()
     }
 
+    /// Lets the disk take its time from now on: no worker that waits for it is done, and what one
+    /// reads does not come to memory, before [`release_disk`](Sim::release_disk). A reactor that
+    /// waits for the disk itself fails the run, as it would do nothing else meanwhile.
+    pub fn hold_disk(&mut self) {
+        self.world.hold_disks();
+    }
+
+    /// Ends that; what workers were asked for meanwhile is done.
+    pub fn release_disk(&mut self) {
+        self.world.release_disks();
+    }
+
     /// Says what connections come to that reactors make to an address outside of this world.
     pub fn set_remote(&mut self, address: &Address, remote: Remote) {
         self.world.set_remote(address, remote);
