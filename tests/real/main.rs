@@ -19,6 +19,7 @@ mod exhaustion;
 mod faults;
 #[cfg(target_os = "linux")]
 mod fuse;
+mod haproxy;
 mod http;
 mod load;
 #[cfg(target_os = "linux")]
