@@ -12,6 +12,8 @@ use sluicegate_protocols::line::{Lines, Next, Protocol};
 use sluicegate_reactor::*;
 
 mod common;
+#[path = "common/together.rs"]
+mod together;
 
 /// How long a member may take nothing before it is closed. It misses what is said meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -114,6 +116,6 @@ pub(crate) fn main() -> ExitCode {
     let listen = Listen { limits, ..Listen::default() };
     let make = |thread, others| Lines::new(Chat::new(thread, others));
     common::main(|server: common::Server| {
-        server.run_together(&listen, |at| format!("chat on {at}"), make)
+        together::run(&server, &listen, |at| format!("chat on {at}"), make)
     })
 }

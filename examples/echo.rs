@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::{Context, Listen, Reactor};
 
+#[path = "common/apart.rs"]
+mod apart;
 mod common;
 
 pub(crate) struct Echo;
@@ -27,6 +29,6 @@ impl Protocol for Echo {
 pub(crate) fn main() -> ExitCode {
     common::main(|server: common::Server| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Raw(Echo)));
-        server.run(&Listen::default(), |at| format!("echo on {at}"), make)
+        apart::run(&server, &Listen::default(), |at| format!("echo on {at}"), make)
     })
 }

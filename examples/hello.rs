@@ -11,6 +11,8 @@ use clap::Parser;
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_reactor::{Listen, Reactor};
 
+#[path = "common/apart.rs"]
+mod apart;
 mod common;
 
 pub(crate) struct Hello;
@@ -31,6 +33,6 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
-        options.server.run(&Listen::default(), |at| format!("hello on http://{at}/"), make)
+        apart::run(&options.server, &Listen::default(), |at| format!("hello on http://{at}/"), make)
     })
 }

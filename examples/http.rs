@@ -17,6 +17,8 @@ use sluicegate_protocols::http::{Answered, Http, Record, Reply, Request, Service
 use sluicegate_reactor::fs::{Committed, CreateOptions};
 use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};
 
+#[path = "common/apart.rs"]
+mod apart;
 mod common;
 
 /// Serves the files of a directory over HTTP.
@@ -142,7 +144,7 @@ pub(crate) fn main() -> ExitCode {
             return Err(format!("{}: {error}", root.display()).into());
         }
         let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
-        options.server.run(&listen, describe, |reactor| {
+        apart::run(&options.server, &listen, describe, |reactor| {
             let files = Files::new(reactor.fs(), &options.root, serve.clone())?;
             let log = log.as_ref().map(AccessLog::lines);
             Ok(reactor.register(Http::new(Site { files, log })))

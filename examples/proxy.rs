@@ -14,6 +14,8 @@ use clap::Parser;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::{Connect, Limits, Listen, Reactor, Target};
 
+#[path = "common/apart.rs"]
+mod apart;
 mod common;
 
 /// Passes every connection on to one target.
@@ -41,6 +43,6 @@ pub(crate) fn main() -> ExitCode {
         let listen = Listen { limits, ..Listen::default() };
         let make = |reactor: &mut Reactor| Ok(Relay::register(reactor, &options.to, &connect));
         let describe = |at: &_| format!("proxy from {at} to {}", options.to);
-        options.server.run(&listen, describe, make)
+        apart::run(&options.server, &listen, describe, make)
     })
 }

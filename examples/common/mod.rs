@@ -12,10 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
-use sluicegate_reactor::{
-    Address, Handle, Handler, HandlerId, LedgerReader, Listen, Reactor, Receive, ServerOptions,
-    Shard, mailbox,
-};
+use sluicegate_reactor::{Address, Handler, HandlerId, LedgerReader, Listen, ServerOptions, Shard};
 
 /// Where a server listens, and with how many threads.
 #[derive(Parser)]
@@ -42,40 +39,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// Listens, prints where, and serves until SIGINT or SIGTERM. `make` gives each thread its
-    /// handler.
-    #[allow(dead_code, reason = "each example has one of the two")]
-    pub(crate) fn run<H: Handler>(
-        &self,
-        listen: &Listen,
-        describe: impl FnOnce(&Address) -> String,
-        make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
-    ) -> Result<(), Failure> {
-        let parts = vec![(); self.threads.get()];
-        self.run_with(parts, listen, describe, |shard, ()| make(shard))
-    }
-
-    /// The same for handlers that post messages to each other. `make` gets the number of the
-    /// thread, and the handles of all others.
-    #[allow(dead_code, reason = "each example has one of the two")]
-    pub(crate) fn run_together<H: Handler + Receive<M>, M: Send + 'static>(
-        &self,
-        listen: &Listen,
-        describe: impl FnOnce(&Address) -> String,
-        make: impl Fn(usize, Vec<Handle<M>>) -> H + Sync,
-    ) -> Result<(), Failure> {
-        let threads = 0..self.threads.get();
-        let (handles, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
-        self.run_with(mailboxes, listen, describe, |shard, mailbox| {
-            let mut others = handles.clone();
-            others.remove(shard.index());
-            let handler = make(shard.index(), others);
-            let handler = shard.register(handler);
-            shard.attach(mailbox, handler);
-            Ok(handler)
-        })
-    }
-
-    fn run_with<H: Handler, P: Send>(
+    /// handler, from one of the parts, of which there are as many.
+    pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
         listen: &Listen,
