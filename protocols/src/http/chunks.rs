@@ -68,7 +68,7 @@ impl Chunks {
                     if self.body > limits.body {
                         return Err(Status::CONTENT_TOO_LARGE);
                     }
-                    if self.overhead > OVERHEAD + PER_BYTE * self.body {
+                    if self.overhead > PER_BYTE.saturating_mul(self.body).saturating_add(OVERHEAD) {
                         return Err(Status::BAD_REQUEST);
                     }
                     if size > 0 {
@@ -297,5 +297,13 @@ mod tests {
         assert_eq!(decoded("ffffffffffffffff\r\n", &limits), Some(Err(413)));
         let twice = "1\r\nx\r\nffffffffffffffff\r\n";
         assert_eq!(decoded(twice, &HttpLimits::default()), Some(Err(413)));
+    }
+
+    #[test]
+    fn row_5_without_a_cap_a_size_of_all_digits_is_a_size() {
+        let limits = HttpLimits { body: u64::MAX, ..HttpLimits::default() };
+        let mut input = &b"ffffffffffffffff\r\n"[..];
+        let chunk = Chunks::default().next(&mut input, &limits);
+        assert_eq!(chunk, Ok(Chunk::Data(u64::MAX)));
     }
 }
