@@ -223,8 +223,8 @@ impl NewFile {
     ///
     /// # Errors
     /// What `renameat(2)` says, such as `NotFound` if the directory was removed, or `IsADirectory`
-    /// if a directory has the name. With [`CreateOptions::sync`] also what `fsync(2)` says. It is
-    /// removed then.
+    /// if a directory has the name. It is removed then. With [`CreateOptions::sync`] also what
+    /// `fsync(2)` says: if that fails for the directory, the file has its name and keeps it.
     pub fn commit(mut self) -> io::Result<Committed> {
         let committed = self.part.commit(&self.kernel)?;
         self.committed = true;

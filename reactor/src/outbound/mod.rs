@@ -13,10 +13,9 @@
 //! | shared, longer than `join` | referenced, gathered with its neighbours in one `sendmsg` |
 //! | a region up to `small_file` | read beside what precedes it, one `sendmsg` |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
+//! | a region that is not in memory | the same, after a worker has read it |
 //! | what another connection [relays](crate::Context::relay_to) | `send` at once, in the buffer into which it was received |
 //! | the same in bulk | `splice` from the pipe into which it was received (Linux) |
-//! | a region that is not in memory | the same, after a worker has read it |
-//! | the bulk of a relay | `splice` out of a pipe |
 //!
 //! Files are never mapped into memory: one that is truncated meanwhile would end the process with
 //! `SIGBUS`.
