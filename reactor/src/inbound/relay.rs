@@ -105,7 +105,8 @@ impl Peer<'_> {
     /// - If the source is closed by its handler the destination is [closed](Peer::close) after it,
     ///   and if the destination is closed the source is. If one of them is over in any other way,
     ///   such as a reset, the other is reset, with [`Reason::RelayLost`]; but a source whose
-    ///   destination could not be [connected](crate::Turn::connect) is closed.
+    ///   destination could not be [connected](crate::Turn::connect) is closed. What had arrived
+    ///   before a reset goes to the destination's socket before it, at the pace of the destination.
     /// - [`pause`](Peer::pause) on the source holds the relay; on the destination it does not
     ///   matter. A destination that its handler has closed or shut down takes no more, so the
     ///   source waits for its end.

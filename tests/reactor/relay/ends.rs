@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, Remote, State};
-use sluicegate_reactor::{Address, Connect, Limits, Listen, Reactor};
+use sluicegate_reactor::testing::{Client, Harness, Remote, State};
+use sluicegate_reactor::{Connect, Limits, Listen, Reactor};
 
-use super::{join_last, joined, on_data, ways};
+use super::{join_last, joined, on_data, proxy, upstream, ways};
 use crate::probe::{Call, Probe, log, pattern};
+
+/// Asserts that both connections have ended in order.
+fn assert_finished(h: &mut Harness<Probe>, left: Client, right: Client) {
+    assert_eq!((h.state(left), h.state(right)), (State::Closed, State::Closed));
+    let mut seen = log(h);
+    seen.sort();
+    assert_eq!(seen, ["0 close Finished", "1 close Finished"]);
+}
 
 #[test]
 fn each_end_is_passed_on_behind_what_was_sent() {
@@ -23,10 +31,7 @@ fn each_end_is_passed_on_behind_what_was_sent() {
         h.feed(right, b"the answer");
         assert_eq!(h.sent(left), b"the answer");
         h.finish(right);
-        assert_eq!((h.state(left), h.state(right)), (State::Closed, State::Closed));
-        let mut seen = log(&mut h);
-        seen.sort();
-        assert_eq!(seen, ["0 close Finished", "1 close Finished"]);
+        assert_finished(&mut h, left, right);
     }
 }
 
@@ -38,10 +43,7 @@ fn ends_in_one_turn_finish_both() {
             h.finish(left);
             h.finish(right);
         });
-        assert_eq!((h.state(left), h.state(right)), (State::Closed, State::Closed));
-        let mut seen = log(&mut h);
-        seen.sort();
-        assert_eq!(seen, ["0 close Finished", "1 close Finished"]);
+        assert_finished(&mut h, left, right);
     }
 }
 
@@ -73,6 +75,29 @@ fn what_was_received_before_a_reset_of_the_source_is_passed_on_before_it() {
         });
         assert_eq!(h.take(right), b"the last words");
         assert_eq!(h.state(right), State::Reset);
+    }
+}
+
+#[test]
+fn all_that_had_arrived_before_a_reset_of_a_held_source_is_passed_on_before_it() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        let sent = pattern(1_000_000);
+        h.set_room(right, 10_000);
+        h.feed(left, &sent);
+        assert!(h.unread(left) > 0, "it is held");
+        h.reset(left);
+        assert_eq!(h.state(right), State::Open);
+        let mut got = Vec::new();
+        loop {
+            match h.take(right) {
+                some if some.is_empty() => break,
+                some => got.extend(some),
+            }
+        }
+        assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+        assert_eq!(h.state(right), State::Reset);
+        assert_eq!(log(&mut h), ["0 close Reset", "1 close RelayLost"]);
     }
 }
 
@@ -202,26 +227,8 @@ fn a_destination_that_was_shut_down_takes_no_more_and_the_other_direction_goes_o
 fn a_client_whose_target_refuses_is_closed() {
     for limits in ways() {
         for remote in [Remote::Fails(libc::ECONNREFUSED), Remote::Silent] {
-            let to = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], 80)));
-            let upstream = to.clone();
-            let listen = Listen { limits: limits.clone(), ..Listen::default() };
-            let make = |reactor: &mut Reactor| {
-                let handler = reactor.reserve();
-                let connector = reactor.connector(handler, &Connect::default());
-                let probe = Probe::new(move |cx, call, _| match call {
-                    Call::Open => {
-                        let me = cx.id();
-                        let upstream = cx.connect(connector, &upstream, 7);
-                        cx.relay_to(upstream);
-                        cx.peer(upstream).relay_to(me);
-                    }
-                    call => call.by_default(cx),
-                });
-                reactor.install(handler, probe);
-                handler
-            };
-            let mut h = Harness::build(&listen, |_| {}, make);
-            h.set_remote(&to, remote);
+            let mut h = proxy(&limits);
+            h.set_remote(&upstream(), remote);
             let client = h.open();
             h.feed(client, b"hello?");
             h.advance(Connect::default().timeout * 2);

@@ -3,10 +3,11 @@
 mod ends;
 mod pipes;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Client, Harness, Remote, State, Step, same_at_every_split};
-use sluicegate_reactor::{Address, ConnId, Connect, Context, Limits, Listen, Sent};
+use sluicegate_reactor::{Address, ConnId, Connect, Context, Limits, Listen, Reactor, Sent};
 
 use crate::probe::{Call, Notes, Probe, log, pattern, with_limits};
 
@@ -40,6 +41,33 @@ fn joined(limits: Limits) -> (Harness<Probe>, Client, Client) {
     let (left, right) = (h.open(), h.open());
     assert_eq!(log(&mut h), ["0 open", "1 open"]);
     (h, left, right)
+}
+
+/// Where the target of a proxy is.
+fn upstream() -> Address {
+    SocketAddr::from(([10, 0, 0, 1], 80)).into()
+}
+
+/// A handler that connects for each connection, as its session 7, and joins the two.
+fn proxy(limits: &Limits) -> Harness<Probe> {
+    let connect = Connect { limits: limits.clone(), ..Connect::default() };
+    let listen = Listen { limits: limits.clone(), ..Listen::default() };
+    let make = |reactor: &mut Reactor| {
+        let handler = reactor.reserve();
+        let connector = reactor.connector(handler, &connect);
+        let probe = Probe::new(move |cx, call, _| match call {
+            Call::Open => {
+                let me = cx.id();
+                let upstream = cx.connect(connector, upstream(), 7);
+                cx.relay_to(upstream);
+                cx.peer(upstream).relay_to(me);
+            }
+            call => call.by_default(cx),
+        });
+        reactor.install(handler, probe);
+        handler
+    };
+    Harness::build(&listen, |_| {}, make)
 }
 
 #[test]
@@ -235,33 +263,14 @@ fn a_pause_of_the_source_holds_the_relay_and_one_of_the_destination_does_not() {
 #[test]
 fn a_destination_in_the_making_gets_it_when_it_is_made() {
     for limits in ways() {
-        let upstream = Address::from(std::net::SocketAddr::from(([10, 0, 0, 1], 80)));
-        let to = upstream.clone();
-        let connect = Connect { limits: limits.clone(), ..Connect::default() };
-        let listen = Listen { limits, ..Listen::default() };
-        let make = |reactor: &mut sluicegate_reactor::Reactor| {
-            let handler = reactor.reserve();
-            let connector = reactor.connector(handler, &connect);
-            let probe = Probe::new(move |cx, call, _| match call {
-                Call::Open => {
-                    let me = cx.id();
-                    let upstream = cx.connect(connector, &to, 7);
-                    cx.relay_to(upstream);
-                    cx.peer(upstream).relay_to(me);
-                }
-                call => call.by_default(cx),
-            });
-            reactor.install(handler, probe);
-            handler
-        };
-        let mut h = Harness::build(&listen, |_| {}, make);
-        h.set_remote(&upstream, Remote::Silent);
+        let mut h = proxy(&limits);
+        h.set_remote(&upstream(), Remote::Silent);
         let client = h.open();
         let sent = pattern(300_000);
         h.feed(client, &sent);
         assert!(h.unread(client) > 0, "nothing is read ahead beyond a buffer");
-        h.set_remote(&upstream, Remote::Listens);
-        let far = h.accept(&upstream);
+        h.set_remote(&upstream(), Remote::Listens);
+        let far = h.accept(&upstream());
         h.set_room(far, 1_000_000);
         assert_eq!(h.sent(far), sent);
         h.feed(far, b"answer");
