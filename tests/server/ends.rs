@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
@@ -16,10 +16,13 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Runs a server whose second thread fails once the first one has a client, and returns the error.
-fn fails(fail: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Error {
+/// A server whose second thread waits to be told to go on, and then does this.
+fn held(
+    listen: &Listen,
+    then: impl Fn() -> io::Result<()> + Send + Sync + 'static,
+) -> (Running, Sender<()>) {
     let mut server = threads(2, Spread::Passed);
-    let listener = server.listen(ANY_PORT, &Listen::default()).unwrap();
+    let listener = server.listen(ANY_PORT, listen).unwrap();
     let (go, gone) = channel();
     let (served, gone) = (listener.clone(), Mutex::new(gone));
     let server = Running::start(server, &listener, move |shard| {
@@ -28,10 +31,16 @@ fn fails(fail: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Error
         shard.serve(&served, teller)?;
         if shard.index() == 1 {
             gone.lock().unwrap().recv().unwrap();
-            fail()?;
+            then()?;
         }
         Ok(())
     });
+    (server, go)
+}
+
+/// Runs a server whose second thread fails once the first one has a client, and returns the error.
+fn fails(fail: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Error {
+    let (server, go) = held(&Listen::default(), fail);
     let (mut client, thread) = server.open();
     assert_eq!(thread, 0);
     go.send(()).unwrap();
@@ -150,19 +159,7 @@ fn a_handler_that_stops_stops_all_threads() {
 fn what_was_passed_to_a_thread_is_served_when_the_server_stops() {
     let _alone = alone();
     let listen = Listen { backlog: 8, accept_budget: 1, ..Listen::default() };
-    let mut server = threads(2, Spread::Passed);
-    let listener = server.listen(ANY_PORT, &listen).unwrap();
-    let (go, gone) = channel();
-    let (served, gone) = (listener.clone(), Mutex::new(gone));
-    let server = Running::start(server, &listener, move |shard| {
-        let teller = Teller(shard.index() as u8);
-        let teller = shard.register(teller);
-        shard.serve(&served, teller)?;
-        if shard.index() == 1 {
-            gone.lock().unwrap().recv().unwrap();
-        }
-        Ok(())
-    });
+    let (server, go) = held(&listen, || Ok(()));
     let mut waiting = Vec::new();
     for _ in 0..20 {
         assert_eq!(server.open().1, 0);

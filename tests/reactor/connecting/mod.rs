@@ -42,12 +42,19 @@ fn passive(connect: &Connect) -> (Harness<Probe>, Connector<Probe>) {
 /// One whose handler connects, as its session 7, when a client sends something, and then does what
 /// `act` says with the name of the connection.
 fn on_data(mut act: impl FnMut(&mut Context<'_>, ConnId) + 'static) -> (Harness<Probe>, Client) {
+    on_data_noting(move |cx, id, _| act(cx, id))
+}
+
+/// The same with notes.
+fn on_data_noting(
+    mut act: impl FnMut(&mut Context<'_>, ConnId, &mut Notes) + 'static,
+) -> (Harness<Probe>, Client) {
     let mut h = harness(&Connect::default(), |connector| {
         Probe::new(move |cx, call, notes| match call {
             Call::Data(input) if notes.current == 0 => {
                 input.take();
                 let id = cx.connect(connector, upstream(), 7);
-                act(cx, id);
+                act(cx, id, notes);
             }
             call => call.by_default(cx),
         })
@@ -91,22 +98,14 @@ fn a_failure_in_the_call_is_never_reported_from_inside_connect() {
         (libc::EMFILE, ErrorKind::QuotaExceeded),
         (libc::ENOBUFS, ErrorKind::QuotaExceeded),
     ] {
-        let mut h = harness(&Connect::default(), |connector| {
-            Probe::new(move |cx, call, notes| match call {
-                Call::Data(input) if notes.current == 0 => {
-                    input.take();
-                    let id = cx.connect(connector, upstream(), 7);
-                    cx.peer(id).send("lost");
-                    notes.add("asked");
-                }
-                call => call.by_default(cx),
-            })
+        let (mut h, client) = on_data_noting(|cx, id, notes| {
+            cx.peer(id).send("lost");
+            notes.add("asked");
         });
         h.script_connect([Step::Errno(errno)]);
-        let client = h.open();
         h.feed(client, b"x");
         let closed = format!("7 close Unconnected({kind:?})");
-        assert_eq!(log(&mut h), ["0 open", "0 data x", "0 asked", &closed]);
+        assert_eq!(log(&mut h), ["0 data x", "0 asked", &closed]);
         assert_eq!((h.ledger().connect_failures, h.ledger().dropped), (1, 4));
     }
 }

@@ -9,7 +9,9 @@ use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sent, Turn, mailbox};
 
-use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers, field, split_head};
+use super::{
+    Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
+};
 use crate::http::{Deferred, Method, Record, Status};
 
 fn get(path: &str) -> String {
@@ -135,9 +137,7 @@ impl Service for Held {
     }
 
     fn on_sent(&mut self, record: &Record<'_>) {
-        let line = record.to_string();
-        let line = line.split_once("] ").expect("a date").1.trim_end_matches(" \"-\" \"-\"");
-        self.log.borrow_mut().push(line.to_owned());
+        self.log.borrow_mut().push(logged(record));
     }
 }
 

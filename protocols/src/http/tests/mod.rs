@@ -17,7 +17,7 @@ mod upgrade;
 
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 
-use super::{Answered, Http, HttpLimits, Reply, Request, Service};
+use super::{Answered, Http, HttpLimits, Record, Reply, Request, Service};
 
 /// Answers with what it was asked, as `METHOD path?query host`.
 struct Probe;
@@ -28,6 +28,12 @@ impl Service for Probe {
         let host = request.host().unwrap_or("-");
         reply.send(format!("{:?} {}{query} {host}", request.method(), request.path()))
     }
+}
+
+/// What the log says of an answer, without what is the same for all.
+fn logged(record: &Record<'_>) -> String {
+    let line = record.to_string();
+    line.split_once("] ").expect("a date").1.trim_end_matches(" \"-\" \"-\"").to_owned()
 }
 
 fn probe() -> Harness<Http<Probe>> {

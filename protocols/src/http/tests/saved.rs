@@ -9,7 +9,7 @@ use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Listen, Receive, Turn, mailbox};
 
-use super::{Answered, Http, Reply, Request, Service, answers};
+use super::{Answered, Http, Reply, Request, Service, answers, logged};
 use crate::http::{Deferred, Record};
 
 /// Saves each body under the request's path, and logs.
@@ -52,9 +52,7 @@ impl Service for Inbox {
     }
 
     fn on_sent(&mut self, record: &Record<'_>) {
-        let line = record.to_string();
-        let line = line.split_once("] ").expect("a date").1.trim_end_matches(" \"-\" \"-\"");
-        self.log.borrow_mut().push(line.to_owned());
+        self.log.borrow_mut().push(logged(record));
     }
 }
 
