@@ -229,6 +229,19 @@ fn however_many_wait_for_the_disk_each_gets_its_file() {
 }
 
 #[test]
+fn without_a_descriptor_for_a_worker_a_file_is_read_in_place_and_that_is_counted() {
+    let mut h = sender(Limits::default());
+    let client = h.open();
+    h.files().evict("/www/large", 0);
+    let open = h.open_descriptors();
+    h.set_descriptor_limit(open.listeners + open.streams + open.files + open.pipes);
+    h.feed(client, "large");
+    assert!(h.sent(client) == answer("large"));
+    let ledger = h.ledger();
+    assert_eq!((ledger.cold_reads, ledger.cold_waits), (0, 3), "one for each window");
+}
+
+#[test]
 fn what_is_sent_while_the_queue_waits_comes_behind_the_file() {
     let mut h = sender(Limits::default());
     let client = h.open();

@@ -49,6 +49,32 @@ fn what_is_copied_is_counted() {
 }
 
 #[test]
+fn shared_bytes_are_copied_if_there_is_room_for_them_behind_what_is_queued() {
+    let mut h = Harness::new(Probe::new(|cx, call, _| match call {
+        Call::Open => {
+            cx.send("few");
+            cx.send(vec![b'x'; 2000]);
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    assert_eq!(h.sent(client).len(), 2003);
+    assert_eq!((h.ledger().joined, h.ledger().gather_calls), (2003, 0));
+}
+
+#[test]
+fn a_long_answer_of_which_the_socket_takes_a_part_is_a_short_write() {
+    let mut h = Harness::new(Probe::echo());
+    let client = h.open();
+    h.script_send(client, [Step::Short(2000), Step::Short(2500), Step::WouldBlock]);
+    h.feed(client, pattern(5000));
+    let ledger = h.ledger();
+    assert_eq!((ledger.write_through, ledger.short_writes, ledger.send_would_block), (4500, 2, 1));
+    h.wake(client);
+    assert_eq!(h.sent(client), pattern(5000));
+}
+
+#[test]
 fn each_refusal_and_each_stop_is_counted_for_its_direction() {
     let limits = Limits { gather_pieces: 1, send_quantum: 5000, ..Limits::default() };
     let probe = Probe::new(|cx, call, _| match call {

@@ -164,7 +164,7 @@ fn few_bytes_that_wait_do_not_hold_a_large_buffer_back() {
     h.set_room(right, 0);
     h.feed(left, b"a");
     h.feed(left, b"bc");
-    assert_eq!(h.unread(left), 2);
+    assert_eq!((h.unread(left), h.ledger().joined), (2, 1));
     h.set_room(right, 100);
     assert_eq!(h.sent(right), b"abc");
 }
@@ -202,6 +202,18 @@ fn refusals_interruptions_and_short_counts_lose_nothing() {
         }
         h.wake(right);
         assert_eq!(h.sent(right), sent);
+    }
+}
+
+#[test]
+fn what_a_send_loses_that_fails_is_counted() {
+    for limits in ways() {
+        let (mut h, left, right) = joined(limits);
+        h.script_send(right, [Step::Short(3), Step::Errno(libc::EPIPE)]);
+        h.feed(left, pattern(10_000));
+        assert_eq!(log(&mut h), ["1 close Reset", "0 close RelayLost"]);
+        let ledger = h.ledger();
+        assert_eq!((ledger.relayed, ledger.sent, ledger.dropped), (10_000, 3, 9_997));
     }
 }
 

@@ -138,6 +138,18 @@ fn a_splice_that_fills_the_slots_of_its_pipe_is_not_the_last() {
 }
 
 #[test]
+fn what_more_than_fills_a_pipe_is_passed_on_in_the_same_turn() {
+    let (mut h, left, right) = joined(piped());
+    h.set_pipe_size(16 * 4096);
+    h.set_room(right, 1 << 20);
+    h.at_once(|h| {
+        h.feed(left, pattern(200_000));
+        h.turn();
+        assert_eq!(h.arrived(right), 200_000);
+    });
+}
+
+#[test]
 fn a_socket_that_takes_little_at_a_time_gets_all_of_a_pipe() {
     let (mut h, left, right) = joined(piped());
     let steps = [Step::Short(1), Step::Interrupted, Step::Short(2), Step::WouldBlock];

@@ -177,6 +177,7 @@ fn a_decision_is_explained_by_the_limits_it_was_made_by() {
             offer(Kind::Slice, 9000, false),
             "join 9000: borrowed, behind what is queued or a full socket",
         ),
+        (offer(Kind::Shared, 1000, true), "join 1000: shared, up to join 1024"),
         (
             offer(Kind::Shared, 1500, true),
             "join 1500: shared, up to join_in_room 4096, and there is room for 2000",
@@ -190,6 +191,28 @@ fn a_decision_is_explained_by_the_limits_it_was_made_by() {
         assert_eq!(explain_placement(&offer, &limits).to_string(), expected);
     }
     assert_eq!(explain(&front(0, 0, 0), &limits).to_string(), "rest: empty");
+    assert_eq!(
+        explain(&front(2, 0, 0), &limits).to_string(),
+        "send 20 in 2 pieces: memory, no file region directly behind it"
+    );
+    assert_eq!(
+        explain(&Front { pipe: 70, ..front(0, 0, 0) }, &limits).to_string(),
+        "splice 70: in a pipe, from a relay"
+    );
+    let copies = Limits { files: FileTransfer::Copy, ..Limits::default() };
+    assert_eq!(
+        explain(&front(1, 1000, 1000), &copies).to_string(),
+        "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, not to be moved by \
+         sendfile"
+    );
+    assert_eq!(
+        explain(&front(MAX_PIECES, 1000, 1000), &limits).to_string(),
+        format!(
+            "send {} in {MAX_PIECES} pieces: file region of 1000 left, to be read, and no room \
+             for it in this call",
+            10 * MAX_PIECES
+        )
+    );
     assert_eq!(
         explain(&front(1, 1000, 1000), &limits).to_string(),
         if HAS_SENDFILE {

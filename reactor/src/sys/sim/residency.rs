@@ -106,6 +106,7 @@ impl World {
     }
 
     pub(crate) fn duplicate(&self, file: Fd) -> io::Result<Shared> {
+        self.0.borrow().table.check_limit()?;
         Ok(Shared::simulated(file))
     }
 }
