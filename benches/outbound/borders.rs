@@ -7,11 +7,7 @@ use std::path::Path;
 use criterion::Criterion;
 use sluicegate_reactor::{Bytes, Limits, Reactor};
 
-use crate::{Answer, Group, HEADER};
-
-fn default() -> Limits {
-    Limits::default()
-}
+use crate::{Answer, Group, HEADER, default};
 
 /// A name for a number of bytes.
 fn size(bytes: usize) -> String {
@@ -96,8 +92,23 @@ pub(crate) fn chunk(criterion: &mut Criterion) {
         let mut group = Group::new(criterion, &format!("chunk/{}", size(len)), HEADER + len);
         for chunk in [32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20] {
             let limits = Limits { sendfile_chunk: chunk, long_file: u64::MAX, ..default() };
-            group.reactor(&size(chunk), file(len), limits);
+            group.beside(&size(chunk), file(len), limits);
         }
+    }
+}
+
+/// `send_quantum` and `quantum_calls`: a file in one turn or in several.
+pub(crate) fn quanta(criterion: &mut Criterion) {
+    let len = 1 << 20;
+    let mut group = Group::new(criterion, "send_quantum/1 MiB", HEADER + len);
+    for send_quantum in [128 << 10, 256 << 10, 512 << 10, 2 << 20] {
+        group.beside(&size(send_quantum), file(len), Limits { send_quantum, ..default() });
+    }
+    drop(group);
+    let mut group = Group::new(criterion, "quantum_calls/1 MiB", HEADER + len);
+    for quantum_calls in [4, 8, 24] {
+        let limits = Limits { quantum_calls, ..default() };
+        group.beside(&quantum_calls.to_string(), file(len), limits);
     }
 }
 

@@ -1,16 +1,18 @@
 //! What it costs to send, by kind and size. Run with `cargo bench --bench outbound`.
 //!
 //! One connection over loopback gets the same answer over and over; a round is one answer. The
-//! reactor's callback sends it and asks to be called again when it has left, so a round is a
-//! callback, the queue, and the system calls. Beside it run the bare calls, in a loop that knows
+//! reactor's callback sends it and asks to be called again when it has left, so a round is the CPU time
+//! of a callback, the queue, and the system calls. Beside it run the bare calls, in a loop that knows
 //! nothing but where it stopped. The client asks for a batch of rounds and takes it away, which is
 //! not measured. Looking for what it asks for is part of both: a turn on one side, a poll and a
-//! receive on the other.
+//! receive on the other. Where the size of a call matters the client has a thread of its own.
 //!
 //! Where there is a choice the groups show both sides of it: joined or referenced, read beside the
 //! header or by sendfile, sendfile or copy.
 //!
-//! [`borders`] has both sides of each limit that decides.
+//! [`borders`] has both sides of each limit that decides. Its documentation quotes their ratio: the
+//! median of several runs on one core (`taskset -c 1 cargo bench ...`), each of them short, so that
+//! the sides take turns.
 //!
 //! `plan` is the decision alone, for a few fronts of a queue.
 
@@ -19,7 +21,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
@@ -32,8 +34,12 @@ use sluicegate_reactor::{Bytes, Context, FileTransfer, Handler, Input, Limits, R
 
 mod bare;
 mod borders;
+#[path = "../common/client.rs"]
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/cpu.rs"]
+mod cpu;
 
 use bare::{Bare, Calls};
 
@@ -154,24 +160,34 @@ struct Group<'a> {
 impl Group<'_> {
     fn new<'a>(criterion: &'a mut Criterion, name: &str, len: usize) -> Group<'a> {
         let mut group = criterion.benchmark_group(format!("outbound/{name}"));
-        group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+        group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(300));
+        group.sample_size(20);
         group.throughput(Throughput::Bytes(len as u64));
         Group { group, len, scratch: vec![0; 1 << 20] }
     }
 
     fn reactor(&mut self, name: &str, answer: Answer, limits: Limits) -> &mut Self {
         assert_eq!(answer.len(), self.len);
-        // The quantum is for the sake of other connections, and there are none.
-        let limits = Limits {
-            send_quantum: usize::MAX,
-            receive_quantum: usize::MAX,
-            quantum_calls: u32::MAX,
-            ..limits
-        };
         let len = self.len as u64;
         let server = common::Server::new(Answering { answer, len, left: 0 }, limits, 1);
         server.clients[0].set_nonblocking(true).unwrap();
         self.run(name, server)
+    }
+
+    /// The same, for a client in a thread of its own.
+    fn beside(&mut self, name: &str, answer: Answer, limits: Limits) -> &mut Self {
+        let len = self.len as u64;
+        let server = common::Server::new(Answering { answer, len, left: 0 }, limits, 1);
+        let common::Server { mut reactor, clients } = server;
+        clients[0].set_nonblocking(true).unwrap();
+        self.group.bench_function(name, |b| {
+            b.iter_custom(|times| {
+                let ends = (&clients[0], &clients[0]);
+                let go = |wait| reactor.turn(Some(wait)).unwrap();
+                client::beside(ends, (b".", self.len), times, go)
+            });
+        });
+        self
     }
 
     fn bare(&mut self, name: &str, calls: Calls) -> &mut Self {
@@ -197,9 +213,9 @@ fn rounds(sender: &mut impl Sender, times: u64, len: usize, scratch: &mut [u8]) 
         let mut missing = batch * len;
         sender.client().write_all(&[b'.'; MOST_ROUNDS][..batch]).unwrap();
         while missing > 0 {
-            let start = Instant::now();
+            let start = cpu::time();
             sender.go();
-            elapsed += start.elapsed();
+            elapsed += cpu::time() - start;
             missing -= drain(sender.client(), scratch);
         }
         left -= batch;
@@ -207,8 +223,17 @@ fn rounds(sender: &mut impl Sender, times: u64, len: usize, scratch: &mut [u8]) 
     elapsed
 }
 
+/// The default without quanta: those are for the sake of other connections, and there are none.
+fn default() -> Limits {
+    Limits {
+        send_quantum: usize::MAX,
+        receive_quantum: usize::MAX,
+        quantum_calls: u32::MAX,
+        ..Limits::default()
+    }
+}
+
 fn outbound(criterion: &mut Criterion) {
-    let default = Limits::default;
     let referenced = || Limits { join: 0, join_in_room: 0, ..default() };
     let piece = |len| Bytes::from(vec![b'.'; len]);
 
@@ -228,7 +253,6 @@ fn outbound(criterion: &mut Criterion) {
 }
 
 fn files(criterion: &mut Criterion) {
-    let default = Limits::default;
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outbound");
     let file = |len: usize| {
         fs::write(&path, vec![b'.'; len]).unwrap();
@@ -262,7 +286,8 @@ fn decision(criterion: &mut Criterion) {
     let large = Front { file_left: 1 << 20, file_len: 1 << 20, ..memory };
     let fronts = [memory, small, large, Front { pieces: 0, memory: 0, ..large }];
     let mut group = criterion.benchmark_group("outbound/plan");
-    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(300));
+    group.sample_size(20);
     group.throughput(Throughput::Elements(fronts.len() as u64));
     group.bench_function("4 fronts", |b| {
         b.iter(|| {
@@ -284,6 +309,7 @@ criterion_group!(
     borders::gather,
     borders::small_file,
     borders::chunk,
+    borders::quanta,
     borders::looks
 );
 criterion_main!(benches);

@@ -70,7 +70,7 @@ pub struct Limits {
     pub splice_after: usize,
     /// A piece that a relay receives at a time is large from this many bytes on. A pipe costs 1.4
     /// times as much as memory for pieces of 8 KiB, as much for 16 KiB, three quarters for 32 KiB
-    /// and a third for 256 KiB (bench `relay`).
+    /// and a third for 256 KiB (bench `inbound`).
     pub splice_least: usize,
     /// A connection that has received this many bytes in one turn waits for the next one before it
     /// receives more. One receive of a large buffer is enough: with two an echo of 1 MiB messages

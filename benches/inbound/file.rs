@@ -1,0 +1,139 @@
+//! Files.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput};
+use rustix::time::ClockId;
+use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
+use sluicegate_reactor::workers::Workers;
+use sluicegate_reactor::{Context, Handler, Input, Limits, Reactor, Receive, Turn};
+
+use crate::bare::{Bare, By};
+use crate::common::Server;
+use crate::{Group, Step, cpu, group, size};
+
+/// A directory in memory, if there is one.
+fn directory() -> &'static Path {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) }
+}
+
+/// Receives files of `len` bytes behind a head of one byte, and answers each with one. A dot is no
+/// head, and is not answered.
+struct Upload {
+    directory: Dir,
+    len: u64,
+}
+
+impl Upload {
+    fn server(len: usize, limits: Limits) -> Server {
+        let directory = Reactor::new().unwrap().fs().open_dir(directory()).unwrap();
+        Server::new(Upload { directory, len: len as u64 }, limits, 1)
+    }
+}
+
+impl Handler for Upload {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        let is_head = input.bytes()[0] == b'p';
+        input.consume(1);
+        if is_head {
+            let file = self.directory.create("sluicegate-bench", &CreateOptions::default());
+            cx.receive_file(file.unwrap(), Some(self.len));
+        }
+    }
+
+    fn on_saved(&mut self, cx: &mut Context<'_>, (): &mut (), saved: Result<Saved, NotSaved>) {
+        saved.unwrap();
+        cx.send("a");
+    }
+}
+
+/// `splice_after`: files in memory, from the buffer for all or through a pipe.
+pub(crate) fn splice_after(criterion: &mut Criterion) {
+    for len in [64 << 10, 128 << 10, 256 << 10, 512 << 10, 8 << 20] {
+        let name = format!("splice_after of a file/{}", size(len));
+        let mut group = Group::new(criterion, &name, vec![Step::new(1 + len, 1)]);
+        for (name, splice_after) in [("buffer", usize::MAX), ("pipe", 0)] {
+            group.side(name, Upload::server(len, Limits { splice_after, ..Limits::default() }));
+        }
+    }
+}
+
+/// The short receive behind a file that went through a pipe. A byte between two files, which is not
+/// measured, makes it a receive of all that there is.
+pub(crate) fn brief(criterion: &mut Criterion) {
+    let len = 8 << 20;
+    let file = Step::new(1 + len, 1);
+    let between = Step { bytes: vec![b'.'], back: 0 };
+    Group::new(criterion, "brief/file of 8 MiB", vec![file.clone()])
+        .side("brief", Upload::server(len, Limits::default()))
+        .side_of("all there is", Upload::server(len, Limits::default()), &[file, between]);
+}
+
+/// The size of the buffer, and of the pipe, for files in memory.
+#[cfg(target_os = "linux")]
+pub(crate) fn pipe(criterion: &mut Criterion) {
+    let len = 8 << 20;
+    let path = directory().join("sluicegate-bench");
+    let mut group = Group::new(criterion, "file pipe", vec![Step::new(len, 1)]);
+    group.beside("buffer of 512 KiB", Bare::save(By::memory(512 << 10), &path, len as u64));
+    for bytes in [64 << 10, 256 << 10, 512 << 10, 1 << 20] {
+        group.beside(&size(bytes), Bare::save(By::pipe(bytes), &path, len as u64));
+    }
+}
+
+struct Done;
+
+/// Counts jobs that are done.
+struct Jobs(u64);
+
+impl Handler for Jobs {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<Done> for Jobs {
+    fn on_message(&mut self, _: &mut Turn<'_>, Done: Done) {
+        self.0 += 1;
+    }
+}
+
+/// What is gathered for a worker: a job, and a copy that would save it. All threads count.
+pub(crate) fn gather(criterion: &mut Criterion) {
+    let mut group = group(criterion, "gather");
+    let mut reactor = Reactor::new().unwrap();
+    let jobs = reactor.register(Jobs(0));
+    let (reply, workers) = (reactor.handle(jobs), Workers::new());
+    group.bench_function("job", |b| {
+        b.iter_custom(|times| {
+            let (all, start) = (reactor.handler(jobs).0 + times, process_time());
+            while reactor.handler(jobs).0 < all {
+                workers.run(|| Done, &reply).unwrap();
+                reactor.turn(None).unwrap();
+            }
+            process_time() - start
+        });
+    });
+    for len in [4 << 10, 16 << 10, 64 << 10, 256 << 10] {
+        let bytes = vec![b'p'; len];
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(format!("copy of {}", size(len)), |b| {
+            b.iter_custom(|times| {
+                let start = process_time();
+                (0..times).for_each(|_| drop(black_box(bytes.clone())));
+                process_time() - start
+            });
+        });
+    }
+}
+
+fn process_time() -> Duration {
+    cpu::read(ClockId::ProcessCPUTime)
+}
