@@ -31,7 +31,8 @@ impl Handler for Receiver {
     }
 }
 
-/// Sends a message in pieces of 1 KiB, and gives the reactor a turn after each.
+/// Sends a message in pieces of 1 KiB, and gives the reactor a turn after each. Without a mark each
+/// piece wakes it, which is waited for.
 fn receive_slowly(receive_low_water: usize) -> Ledger {
     let mut reactor = Reactor::new().expect("a reactor");
     let receiver = reactor.register(Receiver::default());
@@ -42,9 +43,12 @@ fn receive_slowly(receive_low_water: usize) -> Ledger {
     let mut client = TcpStream::connect(address).expect("a connection");
     client.set_nodelay(true).expect("an option");
     reactor.turn(None).expect("a turn that accepts");
-    for _ in 0..COUNT / KIB {
+    for piece in 1..=COUNT / KIB {
         client.write_all(&[b'a'; KIB]).expect("room");
         reactor.turn(Some(Duration::ZERO)).expect("a turn");
+        while receive_low_water == 0 && reactor.ledger().received < (piece * KIB) as u64 {
+            reactor.turn(None).expect("a turn that receives");
+        }
     }
     while reactor.handler(receiver).0.is_none() {
         reactor.turn(None).expect("a turn that receives");
