@@ -147,6 +147,7 @@ mod checks;
 mod connecting;
 mod disk;
 mod harness;
+mod kernel;
 pub mod simulation;
 mod splits;
 
