@@ -16,6 +16,7 @@
 //! | what to implement, and what can be called | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | what decides how data leaves | [`outbound`], [`Limits`] |
 //! | messages of a known length | [`Context::receive_exact`] |
+//! | input for files | [`Context::receive_file`], [`fs::Dir::create`] |
 //! | listening, and limits on who gets in | [`Listen`] |
 //! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
 //! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
@@ -26,10 +27,11 @@
 //! | several threads, a reactor each | [`server`], [`Server`] |
 //! | stopping in order | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
+//! | rates in bytes per second | [`Limits::send_rate`], [`Listen::send_rate`], [`Peer::set_send_rate`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
 //! | threads for what would block | [`workers`] |
-//! | what was done, in numbers | [`Ledger`] |
+//! | what was done, in numbers | [`Ledger`], [`LedgerReader`] |
 //!
 //! A reactor is one thread. It calls a handler for one thing at a time, so state shared by
 //! connections is just the handler's fields. There is no async runtime, no lock and no allocation
