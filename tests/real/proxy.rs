@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+#[cfg(target_os = "linux")]
+use std::ops::Range;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -113,32 +115,67 @@ fn a_client_whose_target_refuses_sees_the_end() {
 #[cfg(target_os = "linux")]
 const MOST_FOR_A_STALL: u64 = (64 << 10) + (192 << 10);
 
+/// How often the reader stalls.
+#[cfg(target_os = "linux")]
+const STALLS: u64 = 3;
+
+/// `SLUICEGATE_RELAY_MIB=1024` relays a GiB.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_that_stalls_costs_no_memory_and_gets_everything_when_it_goes_on() {
+    let mib = std::env::var("SLUICEGATE_RELAY_MIB").map_or(64, |mib| mib.parse().expect("MiB"));
     let (upstream, proxy) = upstream();
-    let (warm, mut taker) = pair(&upstream, &proxy);
-    thread::scope(|scope| {
-        scope.spawn(|| (&warm).write_all(&noise(4 << 20, 1)).expect("a relay"));
-        taker.read_exact(&mut vec![0; 4 << 20]).expect("all of it");
-    });
+    let (warm, taker) = pair(&upstream, &proxy);
+    stream(&warm, &taker, &[], 0..4, || {});
     let before = crate::memory::anonymous(proxy.pid());
+    let assert_flat = || {
+        let taken = crate::memory::anonymous(proxy.pid()).saturating_sub(before);
+        assert!(taken <= MOST_FOR_A_STALL, "{taken} bytes are kept for a reader that stalls");
+    };
 
-    let (mut client, server) = pair(&upstream, &proxy);
-    let mut sent = fill(&client);
-    let taken = crate::memory::anonymous(proxy.pid()).saturating_sub(before);
-    assert!(taken <= MOST_FOR_A_STALL, "{taken} bytes are kept for a reader that stalls");
+    let (client, server) = pair(&upstream, &proxy);
+    for stall in 0..STALLS {
+        let sent = fill(&client);
+        assert_flat();
+        client.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        stream(
+            &client,
+            &server,
+            &sent,
+            stall * mib / STALLS..(stall + 1) * mib / STALLS,
+            assert_flat,
+        );
+    }
+    client.shutdown(Shutdown::Write).expect("an open connection");
+    assert_eq!(end_of(&server).expect("the end"), b"");
+}
 
-    client.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-    let rest = noise(64 << 20, 2);
-    let received = thread::scope(|scope| {
-        let reading = scope.spawn(|| end_of(&server).expect("the end"));
-        client.write_all(&rest).expect("a reader");
-        client.shutdown(Shutdown::Write).expect("an open connection");
-        reading.join().expect("a reader")
+/// Receives what was sent before, and MiB by MiB what is sent meanwhile, neither of which is kept.
+#[cfg(target_os = "linux")]
+fn stream(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    sent: &[u8],
+    mebibytes: Range<u64>,
+    mut each: impl FnMut(),
+) {
+    let numbers = mebibytes.clone();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in numbers {
+                from.write_all(&noise(1 << 20, number + 1)).expect("a reader");
+            }
+        });
+        let mut received = vec![0; sent.len()];
+        to.read_exact(&mut received).expect("what was sent");
+        assert!(received == sent, "{} bytes from before are not the same", sent.len());
+        received.resize(1 << 20, 0);
+        for number in mebibytes {
+            to.read_exact(&mut received).expect("a whole MiB");
+            assert!(received == noise(1 << 20, number + 1), "MiB {number} is not the same");
+            each();
+        }
     });
-    sent.extend(rest);
-    assert!(received == sent, "{} bytes of {} arrived", received.len(), sent.len());
 }
 
 /// How many descriptors of each kind a process has open: pipes, and others.
