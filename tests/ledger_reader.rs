@@ -51,7 +51,7 @@ fn a_snapshot_counts_all_that_the_asker_knows_of() {
     let asker = reader.clone();
     let client = thread::spawn(move || {
         talk(&address, |bytes| {
-            let ledger = asker.snapshot(NEVER).expect("a reactor that runs");
+            let ledger = asker.snapshot(NEVER).expect("a reactor that runs").total;
             check(&ledger);
             assert_eq!((ledger.received, ledger.sent, ledger.open()), (bytes, bytes, 1));
         });
@@ -59,7 +59,7 @@ fn a_snapshot_counts_all_that_the_asker_knows_of() {
     });
     reactor.run().unwrap();
     client.join().unwrap();
-    let last = reader.snapshot(Duration::ZERO).expect("what it has left");
+    let last = reader.snapshot(Duration::ZERO).expect("what it has left").total;
     assert_eq!((last.accepted, last.closed, last.received), (1, 1, 20_000));
     assert_eq!(last, reactor.ledger());
 }
@@ -74,10 +74,10 @@ fn a_snapshot_of_a_server_is_the_sum_of_its_threads() {
     let clients = thread::spawn(move || {
         thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| talk(&address, |_| check(&asker.snapshot(NEVER).unwrap())));
+                scope.spawn(|| talk(&address, |_| check(&asker.snapshot(NEVER).unwrap().total)));
             }
         });
-        let ledger = asker.snapshot(NEVER).expect("two threads that run");
+        let ledger = asker.snapshot(NEVER).expect("two threads that run").total;
         assert_eq!((ledger.received, ledger.sent), (80_000, 80_000));
         stopper.stop().unwrap();
     });
@@ -88,7 +88,7 @@ fn a_snapshot_of_a_server_is_the_sum_of_its_threads() {
         })
         .unwrap();
     clients.join().unwrap();
-    let last = reader.snapshot(Duration::ZERO).expect("what they have left");
+    let last = reader.snapshot(Duration::ZERO).expect("what they have left").total;
     assert_eq!((last.accepted, last.closed, last.received), (4, 4, 80_000));
 }
 
@@ -100,7 +100,7 @@ fn a_reactor_that_does_not_turn_gives_no_snapshot() {
     reactor.turn(Some(Duration::ZERO)).unwrap();
     assert_eq!(reader.snapshot(Duration::ZERO), None, "that was the answer to the first question");
     drop(reactor);
-    assert_eq!(reader.snapshot(Duration::ZERO).map(|ledger| ledger.turns), Some(1));
+    assert_eq!(reader.snapshot(Duration::ZERO).map(|it| it.total.turns), Some(1));
 }
 
 #[test]
@@ -113,5 +113,37 @@ fn a_server_that_could_not_run_leaves_nobody_waiting() {
         .run(|shard| if shard.index() == 1 { Err(std::io::Error::other("no")) } else { Ok(()) });
     assert!(error.is_err());
     assert!(asker.join().unwrap().is_some());
-    assert_eq!(reader.snapshot(Duration::ZERO).map(|ledger| ledger.received), Some(0));
+    assert_eq!(reader.snapshot(Duration::ZERO).map(|it| it.total.received), Some(0));
+}
+
+#[test]
+fn a_snapshot_tells_the_listeners_of_all_threads_apart() {
+    let spread = Spread::Passed;
+    let mut server = Server::new(&ServerOptions { threads: 2, spread, ..Default::default() });
+    let listen = || Listen::default();
+    let listeners = [(); 2].map(|()| server.listen("127.0.0.1:0", &listen()).unwrap());
+    let (reader, stopper) = (server.ledger_reader(), server.stopper());
+    let addresses = listeners.each_ref().map(|listener| listener.address().clone());
+    let clients = thread::spawn(move || {
+        talk(&addresses[0], |_| {});
+        (0..3).for_each(|_| talk(&addresses[1], |_| {}));
+        let snapshot = reader.snapshot(NEVER).expect("two threads that run");
+        stopper.stop().unwrap();
+        (addresses, snapshot)
+    });
+    server
+        .run(|shard| {
+            let echo = shard.register(Echo);
+            listeners.iter().try_for_each(|listener| shard.serve(listener, echo).map(drop))
+        })
+        .unwrap();
+    let (addresses, snapshot) = clients.join().unwrap();
+    let [first, second] = addresses.map(|address| {
+        let (_, ledger) = snapshot.listeners.iter().find(|(at, _)| *at == address).unwrap();
+        check(ledger);
+        (ledger.accepted, ledger.received)
+    });
+    assert_eq!((first, second), ((1, 20_000), (3, 60_000)));
+    assert_eq!(snapshot.total.received, 80_000);
+    assert_eq!((snapshot.listeners.len(), snapshot.to_string().lines().count()), (2, 3));
 }

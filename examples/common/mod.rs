@@ -76,7 +76,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Prints what was done so far, if anybody reads it.
 fn report(reader: &LedgerReader) {
     match reader.snapshot(PATIENCE) {
-        Some(ledger) => drop(writeln!(io::stdout(), "{ledger}")),
+        Some(snapshot) => drop(writeln!(io::stdout(), "{snapshot}")),
         None => log::warn!("no statistics: a thread does not answer"),
     }
 }

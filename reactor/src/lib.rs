@@ -99,7 +99,7 @@ pub use crate::listen::{Listen, ListenerId};
 pub use crate::outbound::Outgoing;
 pub use crate::reactor::Reactor;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
-pub use crate::snapshot::LedgerReader;
+pub use crate::snapshot::{LedgerReader, Snapshot};
 pub use crate::target::Target;
 pub use crate::timers::TimerId;
 pub use bytes::Bytes;

@@ -260,7 +260,7 @@ impl Reactor {
         handler: HandlerId<H>,
     ) -> ListenerId {
         let index = self.next_listener(handler);
-        let group = self.core.add_group(Group::of_listener(listen));
+        let group = self.core.add_group(Group::of_listener(listen, address.clone()));
         let place = (handler.index, group);
         self.listeners.push(Listener::new(source, address, place, listen));
         ListenerId { index, group }

@@ -32,15 +32,18 @@ pub(crate) struct Group {
     pub(crate) rates: Option<Box<GroupRates>>,
     /// What its connections have done.
     pub(crate) ledger: Ledger,
+    /// Where they were accepted, if they were.
+    pub(crate) address: Option<Address>,
     /// If it only counts for one connection: the group that the connection is one of.
     pub(crate) part_of: Option<u16>,
 }
 
 impl Group {
-    pub(crate) fn of_listener(listen: &Listen) -> Group {
+    pub(crate) fn of_listener(listen: &Listen, address: Address) -> Group {
         let per_address = listen.max_per_address.map(|most| Box::new(PerAddress::new(most)));
         let rates = GroupRates::of_listener(listen);
-        Group { per_address, rates, ..Group::new(listen.limits.clone()) }
+        let address = Some(address);
+        Group { per_address, rates, address, ..Group::new(listen.limits.clone()) }
     }
 
     pub(crate) fn of_adopted(limits: Limits) -> Group {
@@ -50,8 +53,8 @@ impl Group {
     /// One of a connector.
     pub(crate) fn new(limits: Limits) -> Group {
         let (rates, ledger) = (GroupRates::of_each(&limits), Ledger::default());
-        let (per_address, part_of) = (None, None);
-        Group { limits, open: 0, shared: false, per_address, rates, ledger, part_of }
+        let (per_address, address, part_of) = (None, None, None);
+        Group { limits, open: 0, shared: false, per_address, rates, ledger, address, part_of }
     }
 
     /// One that counts for one connection of another group.

@@ -8,9 +8,63 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::address::Address;
 use crate::handle::{Handle, Mailbox, mailbox};
-use crate::ledger::Ledger;
+use crate::ledger::{GroupId, Ledger};
 use crate::reactor::Reactor;
+use crate::state::Core;
+
+/// What a reactor has done so far, or all reactors of a server together.
+///
+/// It prints as one line for all of it and, if there are several listeners, one for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// All of it.
+    pub total: Ledger,
+    /// What the connections of each listener have done of it, by the address of the listener.
+    pub listeners: Vec<(Address, Ledger)>,
+}
+
+impl Snapshot {
+    /// Adds what another reactor has done.
+    fn add(&mut self, other: &Snapshot) {
+        self.total += &other.total;
+        for (address, ledger) in &other.listeners {
+            self.add_listener(address, ledger);
+        }
+    }
+
+    /// Adds what was done by way of a listener. Those at one address are one.
+    fn add_listener(&mut self, address: &Address, ledger: &Ledger) {
+        match self.listeners.iter_mut().find(|(known, _)| known == address) {
+            Some((_, sum)) => *sum += ledger,
+            None => self.listeners.push((address.clone(), ledger.clone())),
+        }
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.total.fmt(f)?;
+        for (address, ledger) in self.listeners.iter().filter(|_| self.listeners.len() > 1) {
+            write!(f, "\n{address}: {ledger}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot { total: self.total(), listeners: Vec::new() };
+        for (index, group) in self.groups.iter().enumerate() {
+            if let Some(address) = &group.address {
+                snapshot.add_listener(address, &self.total_of(GroupId(index as u16)));
+            }
+        }
+        snapshot
+    }
+}
 
 /// Reads what a reactor has done so far, or all reactors of a server together: from any thread but
 /// their own, and as often as one likes. Clones read the same.
@@ -31,8 +85,8 @@ use crate::reactor::Reactor;
 /// let listener = server.listen("127.0.0.1:0", &Listen::default())?;
 /// let (reader, stopper) = (server.ledger_reader(), server.stopper());
 /// let watcher = std::thread::spawn(move || {
-///     let ledger = reader.snapshot(Duration::from_secs(10)).expect("two threads that serve");
-///     assert_eq!(ledger.open(), 0);
+///     let snapshot = reader.snapshot(Duration::from_secs(10)).expect("two threads that serve");
+///     assert_eq!((snapshot.total.open(), snapshot.listeners.len()), (0, 1));
 ///     stopper.stop()
 /// });
 /// server.run(|shard| {
@@ -63,10 +117,10 @@ struct Slot {
 
 #[derive(Default)]
 struct State {
-    ledger: Ledger,
+    snapshot: Snapshot,
     /// How many were asked for.
     asked: u64,
-    /// How many of them the ledger is an answer to.
+    /// How many of them the snapshot is an answer to.
     answered: u64,
     /// Whether it is the last.
     ended: bool,
@@ -91,12 +145,12 @@ impl LedgerReader {
     /// [pending](Ledger::pending). Between the copies of several reactors some time has passed.
     /// When a reactor has stopped, what it had done in the end stays to be read.
     #[must_use]
-    pub fn snapshot(&self, timeout: Duration) -> Option<Ledger> {
+    pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);
         let numbers: Vec<u64> = self.0.iter().map(Desk::ask).collect();
-        let mut sum = Ledger::default();
+        let mut sum = Snapshot::default();
         for (desk, number) in self.0.iter().zip(numbers) {
-            sum += &desk.slot.wait(number, until)?;
+            sum.add(&desk.slot.wait(number, until)?);
         }
         Some(sum)
     }
@@ -122,7 +176,7 @@ impl Desk {
 }
 
 impl Slot {
-    fn wait(&self, number: u64, until: Option<Instant>) -> Option<Ledger> {
+    fn wait(&self, number: u64, until: Option<Instant>) -> Option<Snapshot> {
         let mut state = self.lock();
         while state.answered < number && !state.ended {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
@@ -133,12 +187,12 @@ impl Slot {
             let waited = self.answered.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        Some(state.ledger.clone())
+        Some(state.snapshot.clone())
     }
 
-    fn answer(&self, ledger: Ledger) {
+    fn answer(&self, snapshot: Snapshot) {
         let mut state = self.lock();
-        state.ledger = ledger;
+        state.snapshot = snapshot;
         state.answered = state.asked;
         self.answered.notify_all();
     }
@@ -179,7 +233,7 @@ impl Reactor {
     /// while !thread.is_finished() {
     ///     reactor.turn(Some(Duration::from_millis(10)))?;
     /// }
-    /// assert!(thread.join().unwrap().is_some_and(|ledger| ledger.turns > 0));
+    /// assert!(thread.join().unwrap().is_some_and(|snapshot| snapshot.total.turns > 0));
     /// # Ok(())
     /// # }
     /// ```
@@ -198,7 +252,7 @@ impl Reactor {
         let mailbox = &reader.0[desk].mailbox;
         let mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mailbox) = mailbox {
-            self.mail.attach_own(mailbox, |core, slot: Arc<Slot>| slot.answer(core.total()));
+            self.mail.attach_own(mailbox, |core, slot: Arc<Slot>| slot.answer(core.snapshot()));
         }
         self.read = Some(Read { reader: reader.clone(), desk });
         if self.has_stopped() {
@@ -210,7 +264,7 @@ impl Reactor {
     pub(crate) fn leave_ledger(&self) {
         if let Some(Read { reader, desk }) = &self.read {
             let slot = &reader.0[*desk].slot;
-            slot.answer(self.core.total());
+            slot.answer(self.core.snapshot());
             slot.end();
         }
     }

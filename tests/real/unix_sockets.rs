@@ -46,7 +46,7 @@ fn a_socket_goes_with_its_server_and_one_that_was_left_is_replaced() {
 }
 
 #[test]
-fn statistics_are_one_line_at_a_signal_and_one_at_the_end() {
+fn statistics_of_all_listeners_and_of_each_come_at_a_signal_and_at_the_end() {
     let directory = TempDir::new();
     let (path, lines) = (directory.path().join("echo.sock"), directory.path().join("lines"));
     let mut echo = example("echo");
@@ -66,7 +66,12 @@ fn statistics_are_one_line_at_a_signal_and_one_at_the_end() {
     assert!(statistics.contains(" accepted=1 "), "{statistics}");
     assert!(statistics.contains(" received=5 "), "{statistics}");
     assert!(statistics.contains(" sent=5 joined=5 send_calls=1 send_bytes=5\n"), "{statistics}");
+    let (tcp, unix) = (line(2), line(3));
+    assert!(tcp.starts_with("127.0.0.1:") && tcp.ends_with(": open=0 pending=0\n"), "{tcp}");
+    assert!(unix.starts_with(&format!("unix:{}: open=", path.display())), "{unix}");
+    assert!(unix.contains(" accepted=1 ") && unix.contains(" received=5 "), "{unix}");
     server.signal("TERM");
     assert_eq!(server.wait(), Some(0));
-    assert!(line(2).starts_with("open=0 pending=0 "), "{}", line(2));
+    assert!(line(4).starts_with("open=0 pending=0 "), "{}", line(4));
+    assert!(line(6).contains(" received=5 "), "{}", line(6));
 }
