@@ -3,18 +3,16 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
-
-use socket2::SockRef;
 
 use crate::client::Client;
 use crate::echo::exchange;
 use crate::process::{PATIENCE, Process, Server, example, has};
+use crate::proxy::{end_in_turn, end_of, reset};
 use crate::random::noise;
 use crate::temp::TempDir;
 
@@ -129,25 +127,14 @@ fn pair(to: SocketAddr, back: &TcpListener) -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-fn end_of(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).map(|_| all)
-}
-
 #[test]
 fn each_side_can_end_first_and_still_hears_the_other_through_both() {
     let back = TcpListener::bind("127.0.0.1:0").expect("a free port");
     on_either_side(back.local_addr().expect("its address"), |to| {
         for client_first in [true, false] {
             let (client, server) = pair(to, &back);
-            let (mut first, mut second) =
-                if client_first { (client, server) } else { (server, client) };
-            first.write_all(b"all I have").expect("a relay");
-            first.shutdown(Shutdown::Write).expect("an open connection");
-            assert_eq!(end_of(&second).expect("the end"), b"all I have");
-            second.write_all(b"and all of mine").expect("a relay");
-            drop(second);
-            assert_eq!(end_of(&first).expect("the end"), b"and all of mine");
+            let (first, second) = if client_first { (client, server) } else { (server, client) };
+            end_in_turn(first, second);
         }
     });
 }
@@ -159,8 +146,7 @@ fn a_reset_passes_through_both() {
         for client_first in [true, false] {
             let (client, server) = pair(to, &back);
             let (first, second) = if client_first { (client, server) } else { (server, client) };
-            SockRef::from(&first).set_linger(Some(Duration::ZERO)).expect("an option");
-            drop(first);
+            reset(first);
             match end_of(&second) {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
                 // Of a server's reset HAProxy makes an end in order.

@@ -46,13 +46,23 @@ fn pair(upstream: &TcpListener, proxy: &Server) -> (TcpStream, TcpStream) {
     (client, server)
 }
 
-fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option");
 }
 
-fn end_of(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
+pub(crate) fn end_of(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).map(|_| all)
+}
+
+/// Of two ends of a connection through proxies, one ends its direction and still hears the other.
+pub(crate) fn end_in_turn(mut first: TcpStream, mut second: TcpStream) {
+    first.write_all(b"all I have").expect("a relay");
+    first.shutdown(Shutdown::Write).expect("an open connection");
+    assert_eq!(end_of(&second).expect("the end"), b"all I have");
+    second.write_all(b"and all of mine").expect("a relay");
+    drop(second);
+    assert_eq!(end_of(&first).expect("the end"), b"and all of mine");
 }
 
 #[test]
@@ -74,14 +84,8 @@ fn each_side_can_end_first_and_still_hears_the_other() {
     let (upstream, proxy) = upstream();
     for client_first in [true, false] {
         let (client, server) = pair(&upstream, &proxy);
-        let (mut first, mut second) =
-            if client_first { (client, server) } else { (server, client) };
-        first.write_all(b"all I have").expect("a relay");
-        first.shutdown(Shutdown::Write).expect("an open connection");
-        assert_eq!(end_of(&second).expect("the end"), b"all I have");
-        second.write_all(b"and all of mine").expect("a relay");
-        drop(second);
-        assert_eq!(end_of(&first).expect("the end"), b"and all of mine");
+        let (first, second) = if client_first { (client, server) } else { (server, client) };
+        end_in_turn(first, second);
     }
 }
 
