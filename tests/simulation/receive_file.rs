@@ -75,6 +75,19 @@ fn upload(sim: &mut Sim, number: usize) -> (Client, Vec<(String, usize)>) {
     (client, files)
 }
 
+/// Asserts whenever something arrives that it is an answer for one of so many files, or says of the
+/// one behind them, which is cut, that it is not there.
+fn listen(client: &Client, files: usize, then_cut: bool) {
+    let mut count = 0;
+    client.clone().hears(move |answers| {
+        for answer in answers {
+            count += 1;
+            let is_possible = *answer == b'-' || *answer == b'+' && count <= files;
+            assert!(is_possible && count <= files + usize::from(then_cut), "{answer} as {count}.");
+        }
+    });
+}
+
 /// Asserts that what was said to be there is, and that nothing is there in part.
 fn check(sim: &mut Sim, client: &Client, files: &[(String, usize)]) {
     let answers = client.received();
@@ -96,6 +109,7 @@ fn files_are_there_as_they_were_sent_or_not_at_all() {
         serve(sim);
         let clients = (0..1 + sim.below(4)).map(|number| upload(sim, number));
         let clients: Vec<_> = clients.map(|(client, files)| (client.finishes(), files)).collect();
+        clients.iter().for_each(|(client, files)| listen(client, files.len(), false));
         sim.run();
         assert_eq!(sim.files().temporary(), 0);
         for (client, files) in clients {
@@ -119,6 +133,7 @@ fn a_peer_that_leaves_or_a_directory_that_is_removed_leaves_no_part_of_a_file() 
             (if sim.below(2) == 0 { client.resets() } else { client.finishes() }, files)
         });
         let clients: Vec<_> = clients.collect();
+        clients.iter().for_each(|(client, files)| listen(client, files.len(), true));
         let removed = sim.below(4) == 0;
         if removed {
             let when = Duration::from_micros(sim.below(100_000) as u64);

@@ -46,10 +46,9 @@ fn put(sim: &mut Sim, path: &str, size: usize) -> Vec<u8> {
     request
 }
 
-/// The statuses of the answers that a client got whole.
-fn statuses(client: &Client) -> Vec<u16> {
-    let received = client.received();
-    let (mut rest, mut all) = (&received[..], Vec::new());
+/// The statuses of the answers whose heads a client got whole.
+fn statuses(received: &[u8]) -> Vec<u16> {
+    let (mut rest, mut all) = (received, Vec::new());
     while let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") {
         let head = std::str::from_utf8(&rest[..end]).expect("characters");
         let len = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
@@ -60,17 +59,27 @@ fn statuses(client: &Client) -> Vec<u16> {
     all
 }
 
+/// Asserts whenever something arrives that it is what can be said of so many files.
+fn listen(client: &Client, files: usize) {
+    let mut received = Vec::new();
+    client.clone().hears(move |bytes| {
+        received.extend(bytes);
+        let statuses = statuses(&received);
+        assert!(statuses.len() <= files, "{statuses:?} for {files} files");
+        for status in statuses {
+            // Disks are full or fail, descriptors run out, clients and a slow machine take their
+            // time.
+            let is_possible = status / 100 == 2 || matches!(status, 408 | 500 | 503 | 507);
+            assert!(is_possible, "{}", received.escape_ascii());
+        }
+    });
+}
+
 /// Asserts that what is under a path is what the last answer says, or whole at least.
 fn check(sim: &mut Sim, path: &str, client: &Client, sizes: &[usize]) {
-    let answers = statuses(client);
-    assert!(answers.len() <= sizes.len(), "{client:?}");
+    let answers = statuses(&client.received());
     let content = sim.files().content(format!("/www{path}")).map(<[u8]>::len);
-    let stored: Vec<_> = answers.iter().map(|status| status / 100 == 2).collect();
-    let last = stored.iter().rposition(|stored| *stored);
-    for (status, stored) in answers.iter().zip(&stored) {
-        // Disks are full or fail, descriptors run out, clients and a slow machine take their time.
-        assert!(*stored || matches!(status, 408 | 500 | 503 | 507), "{status} for {client:?}");
-    }
+    let last = answers.iter().rposition(|status| status / 100 == 2);
     // Those without an answer may have been stored or not.
     let unanswered = &sizes[answers.len()..];
     let known = last.map(|last| sizes[last]);
@@ -95,6 +104,7 @@ fn run(faults: Faults, complete: bool) {
                 requests.truncate(sim.below(requests.len()));
             }
             let client = sim.client(ADDRESS).sends(requests);
+            listen(&client, sizes.len());
             let client = match sim.below(3) {
                 _ if complete => client,
                 0 => client.resets(),
@@ -107,7 +117,7 @@ fn run(faults: Faults, complete: bool) {
         assert_eq!(sim.files().temporary(), 0, "files without a name are left");
         for (path, (client, sizes)) in all {
             check(sim, &path, &client, &sizes);
-            let answered = statuses(&client).len() == sizes.len();
+            let answered = statuses(&client.received()).len() == sizes.len();
             let excused = client.is_spoilt() || client.end() == End::Reset;
             // One whose rest could not be told apart from the next request was closed.
             let closed = client.received().windows(17).any(|part| part == b"Connection: close");
