@@ -112,7 +112,7 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         match session.stage {
-            Stage::Deferred { .. } => session.last = true,
+            Stage::Deferred(_) => session.last = true,
             _ => cx.close(),
         }
     }
@@ -139,8 +139,8 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Session, why: Reason) {
         if let Some(mut journal) = session.journal {
-            if let Stage::Deferred { pending, .. } = &session.stage
-                && let Some(made) = pending.made()
+            if let Stage::Deferred(put_off) = &session.stage
+                && let Some(made) = put_off.pending.made()
             {
                 journal.complete(made.status, made.body, made.end);
             }
@@ -182,7 +182,7 @@ impl<S: Service> Http<S> {
     /// The deadline of the present stage has passed.
     fn time_out(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         match session.stage {
-            Stage::Deferred { .. } => {
+            Stage::Deferred(_) => {
                 self.refuse_late(cx, session, b"", Status::SERVICE_UNAVAILABLE);
             }
             Stage::Receiving(_) => self.judge_rate(cx, session),
@@ -208,6 +208,27 @@ impl<S: Service> Http<S> {
         }
     }
 
+    /// Skips what is left of a body.
+    #[inline(never)]
+    fn skip(cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) -> Step {
+        let Some(left) = session.stage.body_left() else { return Step::Rest };
+        if *left == 0 {
+            // What comes behind the body is for later, and not even received.
+            cx.pause();
+            return Step::Rest;
+        }
+        let count = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+        input.consume(count);
+        *left -= count as u64;
+        if *left > 0 {
+            return Step::Incomplete;
+        }
+        if let Stage::Body { .. } = session.stage {
+            session.stage = Stage::start();
+        }
+        Step::Again
+    }
+
     /// Looks at the front of the input.
     #[inline]
     fn step(&mut self, cx: &mut Context<'_>, session: &mut Session, input: &mut Input<'_>) -> Step {
@@ -215,23 +236,7 @@ impl<S: Service> Http<S> {
             return Step::Rest;
         }
         match &mut session.stage {
-            // What comes behind the body is for later, and not even received.
-            Stage::Deferred { left: 0, .. } => {
-                cx.pause();
-                return Step::Rest;
-            }
-            Stage::Body { left } | Stage::Deferred { left, .. } => {
-                let count =
-                    usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                input.consume(count);
-                *left -= count as u64;
-                if *left > 0 {
-                    return Step::Incomplete;
-                }
-                if let Stage::Body { .. } = session.stage {
-                    session.stage = Stage::start();
-                }
-            }
+            Stage::Body { .. } | Stage::Deferred(_) => return Self::skip(cx, session, input),
             Stage::Receiving(_) => return self.step_chunks(cx, session, input),
             Stage::Head { scan, blank_lines } if input.starts_with(b"\r\n") => {
                 input.consume(2);

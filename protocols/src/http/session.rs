@@ -23,7 +23,7 @@ pub struct Session {
     pub(super) journal: Option<Box<Journal>>,
 }
 
-const _: () = assert!(size_of::<Session>() <= 48);
+const _: () = assert!(size_of::<Session>() <= 32);
 
 /// What comes next.
 pub(super) enum Stage {
@@ -31,10 +31,17 @@ pub(super) enum Stage {
     Head { scan: Scan, blank_lines: u8 },
     /// The rest of a body that nobody reads.
     Body { left: u64 },
-    /// An answer that was put off, and the rest of a body that nobody reads.
-    Deferred { left: u64, pending: Arc<Pending> },
+    /// An answer that was put off.
+    Deferred(Box<PutOff>),
     /// A body that is received.
     Receiving(Box<Incoming>),
+}
+
+/// What few sessions are waiting for.
+pub(super) struct PutOff {
+    /// The rest of a body that nobody reads.
+    left: u64,
+    pub(super) pending: Arc<Pending>,
 }
 
 impl Stage {
@@ -46,6 +53,15 @@ impl Stage {
     #[inline]
     pub(super) fn after(left: u64) -> Stage {
         if left == 0 { Stage::start() } else { Stage::Body { left } }
+    }
+
+    /// How much is left of a body that nobody reads, while one may be.
+    pub(super) fn body_left(&mut self) -> Option<&mut u64> {
+        match self {
+            Stage::Body { left } => Some(left),
+            Stage::Deferred(put_off) => Some(&mut put_off.left),
+            Stage::Head { .. } | Stage::Receiving(_) => None,
+        }
     }
 }
 
@@ -77,7 +93,7 @@ impl Session {
 
     /// Whether a request was taken up and is not answered yet: there is a deadline for that.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Deferred { .. } | Stage::Receiving(_))
+        matches!(self.stage, Stage::Deferred(_) | Stage::Receiving(_))
     }
 
     /// Receives a body, whose rate is looked at from time to time.
@@ -112,19 +128,19 @@ impl Session {
         if pending.made().is_none() {
             cx.set_deadline(Some(limits.answer_timeout));
         }
-        self.stage = Stage::Deferred { left, pending };
+        self.stage = Stage::Deferred(Box::new(PutOff { left, pending }));
     }
 
     /// Goes on behind an answer that was put off, if it was made meanwhile. Its deadline went with
     /// it.
     pub(super) fn take_answered(&mut self, cx: &mut Context<'_>) {
-        let Stage::Deferred { left, pending } = &self.stage else { return };
-        let Some(made) = pending.made() else { return };
+        let Stage::Deferred(put_off) = &self.stage else { return };
+        let Some(made) = put_off.pending.made() else { return };
         if let Some(journal) = &mut self.journal {
             journal.complete(made.status, made.body, made.end);
         }
         self.timed = false;
-        self.stage = Stage::after(*left);
+        self.stage = Stage::after(put_off.left);
         if self.last && cx.unread() == 0 {
             cx.close();
         } else {
