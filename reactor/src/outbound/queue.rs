@@ -47,6 +47,7 @@ impl Queue {
     /// their addresses. What it costs is an entry of the gather, some 15 ns.
     ///
     /// Says how many bytes were copied.
+    #[inline]
     pub(crate) fn push(&mut self, what: Outgoing<'_>, place: Placement, pool: &mut Pool) -> usize {
         match (what, place) {
             (Outgoing::Slice(slice), _) => return self.join(slice, pool),
@@ -91,7 +92,19 @@ impl Queue {
         }
     }
 
-    fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
+    #[inline]
+    fn join(&mut self, bytes: &[u8], pool: &mut Pool) -> usize {
+        if self.segments.is_empty() && bytes.len() <= self.first.room() {
+            self.memory += bytes.len();
+            self.first.fill(bytes);
+            bytes.len()
+        } else {
+            self.join_more(bytes, pool)
+        }
+    }
+
+    #[inline(never)]
+    fn join_more(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
         let count = bytes.len();
         self.memory += count;
         match self.segments.back_mut() {
@@ -223,7 +236,7 @@ impl Queue {
     }
 
     /// Removes `count` sent bytes from the front. Buffers go back to the pool.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
         let few = count.min(self.first.len());
         self.first.advance(few);
@@ -243,6 +256,7 @@ impl Queue {
         }
     }
 
+    #[inline(never)]
     fn advance_segments(&mut self, mut count: usize, pool: &mut Pool) {
         while count > 0 {
             let Some(segment) = self.segments.front_mut() else {

@@ -169,7 +169,8 @@ impl Core {
             most,
         }
         .flush(queue, &mut c.sent, quantum);
-        let feeds = c.sent > before && c.extras.is_some();
+        let is_fed = c.extras.as_ref().is_some_and(|extras| extras.feeder.is_some());
+        let feeds = is_fed && c.sent > before;
         if c.sent > before {
             (c.active, queue.progress) = (self.tick, self.tick);
         }

@@ -115,7 +115,7 @@ impl Wire<'_> {
     }
 
     /// Takes account of what the kernel took.
-    #[inline]
+    #[inline(always)]
     fn took(&mut self, count: usize, queue: &mut Queue, sent: &mut u64, quantum: &mut Quantum) {
         queue.advance(count, self.pool);
         *sent += count as u64;
@@ -224,7 +224,7 @@ impl Wire<'_> {
     }
 
     /// Sends the first piece of memory.
-    #[inline]
+    #[inline(always)]
     fn send_first(&mut self, queue: &Queue, more: More) -> io::Result<usize> {
         let first = queue.first();
         let first = &first[..first.len().min(self.most)];
