@@ -18,6 +18,9 @@ use crate::sys::Kernel;
 
 use super::{Held, Strategy};
 
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
 /// Most large buffers that are with workers at a time, so that a disk that is too slow for its
 /// peers costs 8 MiB of memory, however many there are.
 const MOST: usize = 16;
@@ -161,84 +164,5 @@ impl Core {
             }
         }
         self.batches.waiting = waiting;
-    }
-}
-
-#[cfg(all(test, feature = "testing"))]
-mod tests {
-    use super::*;
-    use crate::fs::{CreateOptions, Dir, NotSaved, Saved};
-    use crate::testing::{Client, Harness};
-    use crate::{Context, Handler, Input, Listen};
-
-    /// A byte says that a megabyte follows, for a file.
-    struct Uploads(Dir);
-
-    impl Handler for Uploads {
-        type Session = ();
-
-        fn on_open(&mut self, _: &mut Context<'_>) {}
-
-        fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
-            input.consume(1);
-            let file = self.0.create("f", &CreateOptions::default()).unwrap();
-            cx.receive_file(file, Some(1 << 20));
-        }
-
-        fn on_saved(&mut self, _: &mut Context<'_>, (): &mut (), saved: Result<Saved, NotSaved>) {
-            saved.expect("there is room");
-        }
-    }
-
-    /// With a disk that does nothing for now.
-    fn uploads() -> Harness<Uploads> {
-        let mut h = Harness::build(
-            &Listen::default(),
-            |files| files.make_dir("/up"),
-            |reactor| {
-                let dir = reactor.fs().open_dir("/up").unwrap();
-                reactor.register(Uploads(dir))
-            },
-        );
-        h.hold_disk();
-        h
-    }
-
-    fn lent(h: &mut Harness<Uploads>) -> usize {
-        h.reactor().core.batches.lent
-    }
-
-    #[test]
-    fn a_buffer_is_given_away_for_many_bytes_and_few_are_copied_out_of_it() {
-        for (count, expected) in [(5, 0), (64 << 10, 0), ((64 << 10) + 1, 1)] {
-            for at in [0, 1] {
-                let mut h = uploads();
-                let client = h.open();
-                let input = vec![7; 1 + count];
-                h.feed(client, &input[..at]);
-                h.feed(client, &input[at..]);
-                assert_eq!(lent(&mut h), expected, "of {count} bytes, cut at {at}");
-                assert_eq!((h.ledger().kept, h.ledger().saved), (0, count as u64));
-                h.release_disk();
-                assert_eq!(lent(&mut h), 0);
-            }
-        }
-    }
-
-    #[test]
-    fn a_bounded_number_of_buffers_is_given_away_and_few_are_left_behind() {
-        for at in [0, 1] {
-            let mut h = uploads();
-            let clients: Vec<Client> = (0..MOST + 4).map(|_| h.open()).collect();
-            let input = vec![7; 1 + (1 << 20)];
-            for client in &clients {
-                h.feed(*client, &input[..at]);
-                h.feed(*client, &input[at..]);
-            }
-            assert_eq!(lent(&mut h), MOST);
-            h.release_disk();
-            assert_eq!(h.ledger().saved, (MOST as u64 + 4) << 20);
-            assert_eq!((lent(&mut h), h.reactor().core.batches.spare.len()), (0, SPARE));
-        }
     }
 }

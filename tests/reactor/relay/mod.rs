@@ -363,6 +363,25 @@ fn a_source_that_was_held_and_is_one_no_more_goes_on_with_its_handler() {
 }
 
 #[test]
+fn a_destination_that_is_fed_no_more_in_the_middle_of_its_input_gets_the_rest() {
+    for (input, last) in [("abc", "1 data c"), ("ab", "1 received b")] {
+        let probe = Probe::new(|cx, call, notes| match (call, &notes.ids[..]) {
+            (Call::Open, &[source, me]) => {
+                cx.peer(source).relay_to(me);
+                cx.receive_exact(1).unwrap();
+            }
+            (Call::Received(bytes), _) if *bytes == *b"a" => cx.receive_exact(1).unwrap(),
+            (Call::Received(_), &[source, _]) => cx.peer(source).relay_to(source),
+            (call, _) => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, Limits::default());
+        let (_source, client) = (h.open(), h.open());
+        h.feed(client, input);
+        assert_eq!(log(&mut h).last().unwrap(), last);
+    }
+}
+
+#[test]
 fn a_handler_can_send_between_what_is_relayed() {
     for limits in ways() {
         let (mut h, left, right) = joined(limits);
