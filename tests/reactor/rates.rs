@@ -292,7 +292,7 @@ fn a_rate_can_be_set_changed_and_lifted() {
     let limits = Limits { send_rate: Some(1000), ..Limits::default() };
     let (mut h, clients) = downloads(&Listen { limits, ..Listen::default() }, 1, 1_000_000);
     let (client, id) = (clients[0], h.handler().notes.ids[0]);
-    h.advance(Duration::from_secs(10));
+    h.advance(Duration::from_millis(10_500));
     let slow = h.sent(client).len();
     assert!((10_000..=11_000).contains(&slow), "{slow}");
     h.reactor().peer(id).set_send_rate(Some(RATE));
@@ -301,7 +301,8 @@ fn a_rate_can_be_set_changed_and_lifted() {
         h.advance(TICK);
         fast += h.sent(client).len();
     }
-    assert!(in_time(RATE, 60 * TICK, BURST + PIECE, PIECE).contains(&fast), "{fast}");
+    // The burst was used up before, and what it owed at the lower rate is forgotten.
+    assert!(in_time(RATE, 60 * TICK, PIECE, PIECE).contains(&fast), "{fast}");
     h.reactor().peer(id).set_send_rate(None);
     h.run();
     assert_eq!(slow + fast + h.sent(client).len(), 1_000_000);
@@ -316,6 +317,53 @@ fn a_handler_sets_the_rate_of_its_own_input() {
     let client = h.open();
     h.feed(client, vec![0; 150_000]);
     moves_evenly(&mut h, 150_000, "a stream", |h| h.ledger().received as usize);
+}
+
+#[test]
+fn a_handler_sets_the_rate_of_its_own_output() {
+    let mut h = Harness::new(Probe::new(|cx: &mut Context<'_>, call, _| match call {
+        Call::Open => {
+            cx.set_send_rate(Some(RATE));
+            cx.send(pattern(150_000));
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    let mut sent = 0;
+    moves_evenly(&mut h, 150_000, "a download", |h| {
+        sent += h.sent(client).len();
+        sent
+    });
+}
+
+#[test]
+fn the_rate_of_a_connection_that_is_closing_can_be_lifted() {
+    let limits = Limits { send_rate: Some(1000), ..Limits::default() };
+    let (mut h, clients) = downloads(&Listen { limits, ..Listen::default() }, 1, 100_000);
+    let id = h.handler().notes.ids[0];
+    h.reactor().peer(id).close();
+    h.run();
+    assert_eq!(h.state(clients[0]), State::Open);
+    h.reactor().peer(id).set_send_rate(None);
+    h.run();
+    assert_eq!((h.sent(clients[0]).len(), h.state(clients[0])), (100_000, State::Shut));
+}
+
+#[test]
+fn what_a_connection_had_reserved_goes_to_the_others_when_it_is_over() {
+    let listen = Listen { send_rate: Some(RATE), ..Listen::default() };
+    let (mut h, clients) = downloads(&listen, 10, 1 << 20);
+    h.advance(Duration::from_secs(1));
+    // Whose turn is next, with the reservations of all others behind its own.
+    let next = clients.iter().rev().copied().min_by_key(|client| h.arrived(*client)).unwrap();
+    let before = h.arrived(next);
+    h.at_once(|h| {
+        clients.iter().filter(|client| **client != next).for_each(|client| h.reset(*client));
+    });
+    h.advance(60 * TICK);
+    let sent = h.arrived(next) - before;
+    let range = in_time(RATE, 60 * TICK, BURST, 3 * PIECE);
+    assert!(range.contains(&sent), "{sent}, {range:?}");
 }
 
 #[test]

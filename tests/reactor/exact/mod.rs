@@ -286,6 +286,35 @@ fn any_callback_can_ask() {
 }
 
 #[test]
+fn no_bytes_are_answered_behind_a_piece_that_came_alone() {
+    let mut h = asking(3, |cx, call| match call {
+        Call::Received(bytes) if !bytes.is_empty() => cx.receive_exact(0).unwrap(),
+        call => call.by_default(cx),
+    });
+    let client = h.open();
+    h.feed(client, "abc");
+    assert_eq!(log(&mut h), ["0 open", "0 received abc", "0 received "]);
+    assert_eq!(h.ledger().exact_receives, 2);
+}
+
+#[test]
+fn a_request_in_a_drain_takes_the_place_of_one_and_what_has_arrived_counts() {
+    for first in [4, 6] {
+        let mut h = asking(first, |cx, call| match call {
+            Call::Drain => cx.receive_exact(2).unwrap(),
+            call => call.by_default(cx),
+        });
+        let client = h.open();
+        let id = h.handler().notes.ids[0];
+        h.feed(client, "abc");
+        h.reactor().peer(id).send("x");
+        h.reactor().peer(id).request_drain();
+        h.run();
+        assert_eq!(log(&mut h)[..3], ["0 open", "0 drain", "0 received ab"]);
+    }
+}
+
+#[test]
 fn what_was_left_answers_a_request_without_more_input() {
     let mut h = asking(1, |cx, call| match call {
         Call::Received(_) => cx.set_deadline(Some(SECOND)),
