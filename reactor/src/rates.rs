@@ -173,6 +173,10 @@ impl Metered<'_> {
     /// How many bytes may move now, of so many; none if it is held, or has had its piece in this
     /// turn.
     fn ask(&mut self, wanted: u64, now: u64, turn: u64) -> u64 {
+        // With a rate in the other direction only, this one has no pieces.
+        let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
+            return u64::MAX;
+        };
         let spent = self.meter.left == 0 && self.meter.turn == turn;
         if self.meter.ready.is_some() || spent {
             return 0;
@@ -181,9 +185,6 @@ impl Metered<'_> {
         if self.meter.left > 0 {
             return self.meter.left;
         }
-        let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
-            return u64::MAX;
-        };
         let wanted = wanted.clamp(1, piece);
         let mut ready = 0;
         for bucket in self.buckets() {

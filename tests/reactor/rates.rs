@@ -389,6 +389,39 @@ fn whoever_waits_for_its_rate_is_neither_idle_nor_stalled() {
 }
 
 #[test]
+fn a_rate_in_one_direction_costs_the_other_no_turns() {
+    /// In how many turns so much is received, and sent in answer a little at a time.
+    fn turns(rates: Limits) -> (u64, u64) {
+        const ANSWERS: u64 = 10;
+        let probe = Probe::new(|cx, call, _| match call {
+            Call::Data(input) => {
+                input.take();
+                if cx.received() == 1_500_000 {
+                    cx.request_drain();
+                }
+            }
+            Call::Drain if cx.sent() < ANSWERS => {
+                cx.send("x");
+                cx.request_drain();
+            }
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, Limits { receive_quantum: usize::MAX, ..rates });
+        let client = h.open();
+        let before = h.ledger().turns;
+        h.feed(client, pattern(1_500_000));
+        assert_eq!(h.sent(client).len() as u64, ANSWERS);
+        (h.ledger().turns - before, h.ledger().recv_budget_stops)
+    }
+    let without = turns(Limits::default());
+    assert_eq!(turns(Limits { send_rate: Some(RATE), ..Limits::default() }).1, without.1);
+    let with = turns(Limits { receive_rate: Some(1 << 40), ..Limits::default() });
+    // Only what is received comes in pieces.
+    let pieces = 1_500_000_u64.div_ceil(256 << 10);
+    assert!(with.0 <= without.0 + pieces, "{with:?} instead of {without:?}");
+}
+
+#[test]
 fn deadlines_go_on_where_no_rate_holds_anything() {
     let limits = Limits {
         idle: Some(Duration::from_secs(5)),
