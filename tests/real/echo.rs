@@ -155,7 +155,7 @@ pub(crate) fn fill(mut stream: &TcpStream) -> Vec<u8> {
                 assert!(sent.len() < FAR_TOO_MUCH, "the server never stops reading");
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return sent,
-            Err(error) => panic!("{error}"),
+            Err(error) => panic!("{error} after {} bytes", sent.len()),
         }
     }
 }
