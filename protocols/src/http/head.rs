@@ -32,7 +32,8 @@ pub(super) fn find_end(
     scan: &mut Scan,
     limits: &HttpLimits,
 ) -> Result<Option<usize>, Status> {
-    let line = limits.request_line.min(limits.head);
+    // A head has room for the line and its end, or the line is at fault, wherever it is cut.
+    let line = limits.request_line.min(limits.head.saturating_sub(2));
     let from = scan.at as usize;
     for at in memchr_iter(b'\n', &bytes[from..]) {
         let at = from + at;

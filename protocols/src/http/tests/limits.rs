@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::{Limits, Listen};
 
 use super::{Closes, Http, HttpLimits, Probe, Stays};
@@ -54,6 +54,15 @@ fn row_16_a_head_up_to_the_limit() {
     check_long(probe, &[(&endless[..(32 << 10) + 1], &["431"], Closes)]);
     check_long(probe, &[(&endless[..32 << 10], &[], Stays)]);
     assert!(HttpLimits::default().head < Limits::default().keep);
+}
+
+#[test]
+fn row_16_a_request_line_that_no_head_has_room_for() {
+    let make = || probe_with(HttpLimits { head: 64, ..HttpLimits::default() });
+    for (bytes, refusal) in [(62, "431"), (63, "414"), (64, "414"), (65, "414"), (100, "414")] {
+        let outcome = same_at_every_split(make, line_of(bytes));
+        assert_eq!(answers(&outcome.sent), [refusal], "a line of {bytes} bytes");
+    }
 }
 
 #[test]
