@@ -1,9 +1,8 @@
-//! A client in a thread of its own, which sends and takes while the server works: what moves many
-//! bytes depends on who runs when, and on what is in the processor's cache then.
+//! A client in a thread of its own, which sends and takes while the server works: what many bytes
+//! cost depends on who runs when, and on what is in the processor's cache then.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use crate::cpu;
 /// The longest that `go` is to wait.
 const WAIT: Duration = Duration::from_millis(2);
 
-/// Sends `bytes`, and when `back` have come back for them again, so many times. Says how much CPU
-/// time of this thread `go` takes meanwhile, which waits for so long at most until something is to
-/// be done, and does it.
+/// Sends `bytes`, and when `back` have come back for them again, so many times. Meanwhile `go` is
+/// called, which waits for so long at most until something is to be done, and does it. Says how
+/// much CPU time of this thread that takes.
 pub(crate) fn beside(
     (from, to): (&TcpStream, &TcpStream),
     (bytes, back): (&[u8], usize),
@@ -24,14 +23,13 @@ pub(crate) fn beside(
     mut go: impl FnMut(Duration),
 ) -> Duration {
     let [from, to] = [from, to].map(|client| client.try_clone().unwrap());
-    let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            (0..times).for_each(|_| exchange(&from, &to, bytes, back));
-            done.store(true, Ordering::Relaxed);
+        let client = scope.spawn(|| {
+            let mut into = vec![0; 256 << 10];
+            (0..times).for_each(|_| exchange(&from, &to, (bytes, back), &mut into));
         });
         let start = cpu::time();
-        while !done.load(Ordering::Relaxed) {
+        while !client.is_finished() {
             go(WAIT);
         }
         cpu::time() - start
@@ -39,15 +37,19 @@ pub(crate) fn beside(
 }
 
 /// Sends and takes at the same time.
-fn exchange(mut from: &TcpStream, mut to: &TcpStream, bytes: &[u8], back: usize) {
-    let mut into = vec![0; 256 << 10];
+fn exchange(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    (bytes, back): (&[u8], usize),
+    into: &mut [u8],
+) {
     let (mut sent, mut got) = (0, 0);
     while sent < bytes.len() || got < back {
         let out = if sent < bytes.len() { PollFlags::OUT } else { PollFlags::empty() };
         let mut ends = [PollFd::new(from, out), PollFd::new(to, PollFlags::IN)];
         poll(&mut ends, None).unwrap();
         sent += moved(from.write(&bytes[sent..]));
-        got += moved(to.read(&mut into));
+        got += moved(to.read(into));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clocks that stand still while another program has the processor.
+//! The CPU time of a thread, which stands still while another has the processor.
 
 use std::time::Duration;
 
@@ -6,11 +6,6 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// CPU time of this thread.
 pub(crate) fn time() -> Duration {
-    read(ClockId::ThreadCPUTime)
-}
-
-/// What any of them says.
-pub(crate) fn read(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock);
+    let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use rustix::time::ClockId;
+use rustix::time::{ClockId, clock_gettime};
 use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Context, Handler, Input, Limits, Reactor, Receive, Turn};
 
 use crate::bare::{Bare, By};
 use crate::common::Server;
-use crate::{Group, Step, cpu, group, size};
+use crate::{Group, Step, group, size};
 
 /// A directory in memory, if there is one.
 fn directory() -> &'static Path {
@@ -134,6 +134,8 @@ pub(crate) fn gather(criterion: &mut Criterion) {
     }
 }
 
+/// CPU time of all threads.
 fn process_time() -> Duration {
-    cpu::read(ClockId::ProcessCPUTime)
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -42,17 +42,16 @@ pub(crate) fn splice_least(criterion: &mut Criterion) {
     }
 }
 
-/// `splice_after`: a burst, and the little pieces behind it that end the use of a pipe; through
-/// memory, and through a pipe after the first piece.
+/// `splice_after`: a burst, and the little pieces behind it that end the use of a pipe.
 pub(crate) fn splice_after(criterion: &mut Criterion) {
-    for len in [64 << 10, 256 << 10, 512 << 10, 2 << 20] {
+    for len in [64 << 10, 128 << 10, 256 << 10, 512 << 10, 2 << 20] {
         let little = vec![Step::new(64, 64); 4];
         let steps = [vec![Step::new(len, len)], little].concat();
         let mut group = Group::new(criterion, &format!("splice_after/{}", size(len)), steps);
-        for (name, splice_after) in
-            [("memory", usize::MAX), ("after 256 KiB", 256 << 10), ("pipe", 1)]
-        {
-            group.side(name, relay(Limits { splice_after, ..Limits::default() }));
+        group.side("memory", relay(Limits { splice_after: usize::MAX, ..Limits::default() }));
+        for splice_after in [256 << 10, 128 << 10, 64 << 10] {
+            let limits = Limits { splice_after, ..Limits::default() };
+            group.side(&format!("after {}", size(splice_after)), relay(limits));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What it costs to send, by kind and size. Run with `cargo bench --bench outbound`.
 //!
 //! One connection over loopback gets the same answer over and over; a round is one answer. The
-//! reactor's callback sends it and asks to be called again when it has left, so a round is the CPU time
-//! of a callback, the queue, and the system calls. Beside it run the bare calls, in a loop that knows
-//! nothing but where it stopped. The client asks for a batch of rounds and takes it away, which is
-//! not measured. Looking for what it asks for is part of both: a turn on one side, a poll and a
-//! receive on the other. Where the size of a call matters the client has a thread of its own.
+//! reactor's callback sends it and asks to be called again when it has left, so a round is the CPU
+//! time of a callback, the queue, and the system calls. Beside it run the bare calls, in a loop
+//! that knows nothing but where it stopped. The client asks for a batch of rounds and takes it
+//! away, which is not measured. Looking for what it asks for is part of both: a turn on one side, a
+//! poll and a receive on the other. Where the size of a call matters the client has a thread of its
+//! own.
 //!
 //! Where there is a choice the groups show both sides of it: joined or referenced, read beside the
 //! header or by sendfile, sendfile or copy.
