@@ -17,32 +17,32 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Shared bytes up to this size are copied to the queue's tail and leave with their neighbours;
-    /// longer ones are referenced. Eight of 256 bytes cost 0.9 times as much copied as
-    /// referenced, of 1 KiB as much, of 2 KiB 1.1 and of 8 KiB 1.4 times (bench `outbound`, as all
-    /// ratios here that name none; Linux 6.18, loopback).
+    /// longer ones are referenced. Eight of 256 bytes cost 0.85 times as much copied as
+    /// referenced, of 1 KiB 0.95, of 2 KiB 1.1 and of 8 KiB 1.4 times (CPU time; bench `outbound`,
+    /// as all ratios here that name none; Linux 6.18, loopback).
     pub join: usize,
     /// Shared bytes up to this size are copied too if the tail has room for them as it is. Behind a
-    /// header of 200 bytes, 1 KiB and 2 KiB cost 0.8 to 0.9 times as much copied as referenced,
-    /// 3 KiB no less.
+    /// header of 200 bytes, 1 KiB, 2 KiB and 3 KiB cost 0.9 to 0.97 times as much copied as
+    /// referenced.
     pub join_in_room: usize,
     /// Borrowed bytes longer than this are sent at once if nothing is queued; only what the socket
-    /// refuses is copied. Two slices of 8 KiB cost 1.4 times as much in a call each as joined in
-    /// one, two of 32 KiB 0.8 times.
+    /// refuses is copied. Two slices of 2 KiB cost 1.6 times as much in a call each as joined in
+    /// one, two of 8 KiB 1.4 times, two of 32 KiB 0.75 times.
     pub write_through: usize,
     /// So are, once in a callback, borrowed bytes longer than this: most callbacks send once, and
-    /// then 1 KiB or 2 KiB cost 0.95 times as much as queued and sent a moment later, 16 KiB 0.8
-    /// times. A callback that goes on sending pays for one call too many at most.
+    /// then 512 bytes to 2 KiB cost 0.98 to 1 times as much as queued and sent a moment later,
+    /// 16 KiB 0.8 times. A callback that goes on sending pays for one call too many at most.
     pub write_first: usize,
-    /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). With 16,
-    /// 64 pieces of 2 KiB cost 1.1 times as much as with 64, with 4 they cost 2.4 times.
+    /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). With
+    /// 16, 64 pieces of 2 KiB cost 1.2 times as much as with 64, with 4 they cost 2.6 times.
     ///
     /// It does not follow what the socket took the last time: a piece that is offered and not taken
     /// costs some 20 ns, and a socket that has room again takes most of what a queue
     /// [may hold](Limits::send_high).
     pub gather_pieces: usize,
     /// File regions up to this size are read beside what is queued before them and leave in the
-    /// same call. Larger ones go by sendfile. Behind a header, 4 KiB cost 0.75 times as much read as
-    /// by sendfile, 16 KiB 0.9, 32 KiB 1.2 and 64 KiB 1.5 times.
+    /// same call. Larger ones go by sendfile. Behind a header, 4 KiB cost 0.75 times as much read
+    /// as by sendfile, 16 KiB 0.97, 32 KiB 1.2 and 64 KiB 1.45 times.
     pub small_file: u64,
     /// Most bytes of one sendfile call for a region shorter than [`long_file`](Limits::long_file).
     /// To a client on the same core, files of 1 MiB cost a server 0.5 to 0.7 times as much in calls
@@ -67,14 +67,28 @@ pub struct Limits {
     /// after the other, goes over to `splice(2)` through a pipe, where the system has that, until
     /// the pieces become small. So does a [file](crate::Context::receive_file) in memory while this
     /// many bytes of it are still to come. 0 begins so, `usize::MAX` never does.
+    ///
+    /// A burst and four little pieces behind it, which end the use of the pipe, cost as follows,
+    /// relative to memory alone (bench `inbound`):
+    ///
+    /// | burst | after 256 KiB | after 128 KiB | after 64 KiB |
+    /// |---|---|---|---|
+    /// | 64 KiB | 1.0 | 1.0 | 1.15 |
+    /// | 128 KiB | 1.0 | 1.1 | 1.0 |
+    /// | 256 KiB | 1.1 | 0.85 | 0.75 |
+    /// | 512 KiB | 0.8 | 0.65 | 0.6 |
+    /// | 2 MiB | 0.45 | 0.4 | 0.4 |
+    ///
+    /// A file of 64 KiB costs as much by pipe as by buffer, of 128 KiB and 256 KiB 0.95, of 512 KiB
+    /// 0.9 and of 8 MiB 0.65 times as much.
     pub splice_after: usize,
-    /// A piece that a relay receives at a time is large from this many bytes on. A pipe costs 1.4
-    /// times as much as memory for pieces of 8 KiB, as much for 16 KiB, three quarters for 32 KiB
-    /// and a third for 256 KiB (bench `inbound`).
+    /// A piece that a relay receives at a time is large from this many bytes on. A pipe costs 1.15
+    /// times as much as memory for pieces of 8 KiB, 1.1 for 16 KiB, 0.85 for 32 KiB, 0.65 for
+    /// 64 KiB and a third for 256 KiB (bench `inbound`).
     pub splice_least: usize,
     /// A connection that has received this many bytes in one turn waits for the next one before it
     /// receives more. One receive of a large buffer is enough: with two an echo of 1 MiB messages
-    /// costs 1.9 times as much, since the second finds the sockets full.
+    /// costs 1.9 times as much, since the second finds the sockets full (bench `inbound`).
     pub receive_quantum: usize,
     /// A connection that has sent this many bytes in one turn, of what was queued before it or of
     /// what that turn's input caused, waits for the next one. A file of 1 MiB that is sent in four
@@ -97,12 +111,15 @@ pub struct Limits {
     /// Most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can be asked for.
     pub receive_exact: usize,
     /// If it is asked for more bytes than this they are received straight into a buffer of their
-    /// own; up to this many are lent from the buffer that everything is received into.
+    /// own; up to this many are lent from the buffer that everything is received into. In a buffer
+    /// of their own, which the handler may keep, messages of 8 KiB to 64 KiB cost 1.1 times as much
+    /// as lent, of 128 KiB and 256 KiB 0.95 times (bench `inbound`).
     pub receive_direct: usize,
     /// While such a request waits for its sender and twice this many bytes are missing, the kernel
     /// wakes it only once so many have arrived, or the end (`SO_RCVLOWAT`; TCP on Linux). Messages
-    /// of 1 MiB that come from a hundred slow clients, 1448 bytes at a time, cost 0.45 times as much
-    /// so. With 0 or 1 each arrival wakes it.
+    /// of 1 MiB that come from a hundred slow clients, 1448 bytes at a time, cost 0.45 times as
+    /// much so; of 256 KiB from 16 clients 0.67 times, and 0.8 times with 8 KiB or 64 KiB (bench
+    /// `inbound`). With 0 or 1 each arrival wakes it.
     ///
     /// What has arrived meanwhile is not [`unread`](crate::Context::unread) yet. It is received, and
     /// counts, before the connection is [`idle`](Limits::idle).
@@ -146,7 +163,7 @@ impl Default for Limits {
             files: FileTransfer::Sendfile,
             cold_files: ColdFiles::Warm,
             warm_window: 2 << 20,
-            splice_after: 256 << 10,
+            splice_after: 128 << 10,
             splice_least: 16 << 10,
             receive_quantum: 256 << 10,
             send_quantum: 1 << 20,

@@ -28,7 +28,8 @@ const FIRST: usize = 64 << 10;
 const GROWTH: usize = 4;
 
 /// How much a receive for few bytes asks for after many: what it brings of the next large message
-/// is copied.
+/// is copied. With all that there is, messages of 1 MiB behind a head of four bytes cost three times
+/// as much, those of 128 KiB 0.9 times (bench `inbound`; Linux 6.18, loopback).
 const AFTER_DIRECT: usize = 4 << 10;
 
 /// Bytes that are expected, and those of them that are in a buffer of their own.
