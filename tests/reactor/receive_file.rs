@@ -30,7 +30,10 @@ impl Uploads {
                     cx.pause();
                     cx.set_deadline(Some(Duration::from_secs(1)));
                 }
-                cx.receive_file(file, length);
+                match length {
+                    Some(length) if name == "parts" => cx.receive_part(file, length),
+                    _ => cx.receive_file(file, length),
+                }
             }
             Err(error) => {
                 cx.send(format!("create: {:?}\n", error.kind()));
@@ -63,7 +66,11 @@ impl Handler for Uploads {
         match saved {
             Ok(Saved::Committed(Committed::Created)) => cx.send("created\n"),
             Ok(Saved::Committed(Committed::Replaced)) => cx.send("replaced\n"),
-            Ok(Saved::Part(_)) => panic!("none was asked for"),
+            Ok(Saved::Part(file)) => {
+                let sent = cx.send(format!("part of {}\n", file.len()));
+                cx.receive_file(file, Some(5));
+                sent
+            }
             Err(NotSaved { error, left }) => {
                 let sent = cx.send(format!("{:?}\n", error.kind()));
                 if self.goes_on {
@@ -282,6 +289,22 @@ fn a_file_that_was_not_saved_says_why() {
 }
 
 #[test]
+fn urgent_data_does_not_stall_a_file_that_comes_by_a_pipe() {
+    let mut h = uploads(CreateOptions::default());
+    h.files().set_in_memory();
+    let client = h.open();
+    h.feed(client, "a 1500005\n");
+    h.at_once(|h| {
+        h.feed(client, large());
+        h.feed_urgent(client);
+        h.feed(client, "12345");
+    });
+    assert_eq!(h.sent(client), b"created\n");
+    let expected = [&large()[..], b"12345"].concat();
+    assert!(content(&mut h, "a").expect("it is there") == expected);
+}
+
+#[test]
 fn what_follows_a_long_file_is_not_copied_with_its_head() {
     let mut h = uploads(CreateOptions::default());
     h.files().set_in_memory();
@@ -399,6 +422,23 @@ fn a_file_is_on_the_disk_before_it_has_its_name_if_that_was_asked_for() {
     let client = h.open();
     h.feed(client, "a 5\nhello");
     assert_eq!((h.sent(client), h.calls().sync), (b"created\n".to_vec(), 2));
+}
+
+#[test]
+fn what_is_received_in_parts_is_one_file() {
+    for length in [0, 10, 70_000, 70_010, 600_000] {
+        for first in [0, length / 2, length] {
+            on_both_disks(|mut h| {
+                let client = h.open();
+                let input = pattern(length + 5);
+                h.feed(client, format!("parts {length}\n"));
+                h.feed(client, &input[..first]);
+                h.feed(client, &input[first..]);
+                assert_eq!(h.sent(client), format!("part of {length}\ncreated\n").as_bytes());
+                assert!(content(&mut h, "parts").expect("it is there") == input);
+            });
+        }
+    }
 }
 
 #[test]
