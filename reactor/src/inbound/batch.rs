@@ -50,14 +50,6 @@ impl Batches {
         self.lent < MOST
     }
 
-    /// Whether a buffer can be given away; if not the connection is told when one can.
-    pub(super) fn has_one_for(&mut self, id: ConnId) -> bool {
-        if !self.has_one() {
-            self.waiting.push(id);
-        }
-        self.has_one()
-    }
-
     /// Gives away a full buffer, in the place of which is another.
     pub(super) fn lend(&mut self, full: &mut Box<[u8]>) -> Box<[u8]> {
         self.lent += 1;
@@ -147,6 +139,20 @@ impl Core {
         c.active = tick;
         c.flags.set(Flags::OWES_KEPT);
         self.list(id.index);
+    }
+
+    /// Whether a buffer can be given away; if not the connection is told when one can.
+    pub(super) fn has_batch_for(&mut self, id: ConnId) -> bool {
+        if self.batches.has_one() {
+            return true;
+        }
+        if self.batches.waiting.len() > self.most_that_wait() {
+            let mut waiting = std::mem::take(&mut self.batches.waiting);
+            waiting.retain(|&id| self.find(id).is_some());
+            self.batches.waiting = waiting;
+        }
+        self.batches.waiting.push(id);
+        false
     }
 
     /// Lets those go on that wait for a buffer: all of them, as some may by now wait for something

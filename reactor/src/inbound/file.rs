@@ -370,7 +370,7 @@ impl Reactor {
     fn fill_batch(&mut self, index: u32) -> usize {
         let core = &mut self.core;
         let Some(id) = core.id(index) else { return 0 };
-        if !core.batches.has_one_for(id) {
+        if !core.has_batch_for(id) {
             core.hold_for_disk(index);
             return 0;
         }

@@ -7,6 +7,9 @@ use super::Part;
 use crate::handler::ConnId;
 use crate::state::Core;
 
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
 /// Most windows that are read at a time. More would wait for the same disk, and be in the way of
 /// other jobs.
 const MOST_READS: usize = 32;
@@ -29,8 +32,19 @@ impl Core {
         if let Some(queue) = &mut c.outbound {
             queue.waits_for_disk = true;
         }
+        if self.cold.waiting.len() > self.most_that_wait() {
+            // A disk that hangs gets to none of them, and their connections come and go.
+            let mut waiting = std::mem::take(&mut self.cold.waiting);
+            waiting.retain(|&(id, _)| self.find(id).is_some());
+            self.cold.waiting = waiting;
+        }
         self.cold.waiting.push_back((id, bytes));
         self.start_reads();
+    }
+
+    /// If more than this many connections wait for a disk, at least half of them are gone.
+    pub(crate) fn most_that_wait(&self) -> usize {
+        2 * self.connections.0.len()
     }
 
     fn start_reads(&mut self) {

@@ -1,8 +1,10 @@
 //! When buffers are given away, and how many.
 
+use std::time::Duration;
+
 use super::*;
 use crate::fs::{CreateOptions, Dir, NotSaved, Saved};
-use crate::testing::{Client, Harness};
+use crate::testing::{Client, Harness, State};
 use crate::{Context, Handler, Input, Listen};
 
 /// A byte says that a megabyte follows, for a file.
@@ -74,4 +76,21 @@ fn a_bounded_number_of_buffers_is_given_away_and_few_are_left_behind() {
         assert_eq!(h.ledger().saved, (MOST as u64 + 4) << 20);
         assert_eq!((lent(&mut h), h.reactor().core.batches.spare.len()), (0, SPARE));
     }
+}
+
+#[test]
+fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
+    let mut h = uploads();
+    let input = vec![7; 1 + (1 << 20)];
+    for _ in 0..50 {
+        let clients: Vec<Client> = (0..MOST + 4).map(|_| h.open()).collect();
+        clients.iter().for_each(|client| h.feed(*client, &input));
+        // Far beyond the time that a connection may be idle.
+        h.advance(Duration::from_secs(1000));
+        assert!(clients.iter().all(|client| h.state(*client) != State::Open));
+    }
+    let waiting = h.reactor().core.batches.waiting.len();
+    assert!((1..=2 * (MOST + 4) + 1).contains(&waiting), "{waiting} wait");
+    h.release_disk();
+    assert!(h.reactor().core.batches.waiting.is_empty());
 }

@@ -1,0 +1,47 @@
+//! Who waits for a disk, and for how long that is remembered.
+
+use super::MOST_READS;
+use crate::fs::File;
+use crate::testing::{Client, Harness};
+use crate::{Context, Handler, Input, Listen};
+
+/// Answers with a file.
+struct Sends(File);
+
+impl Handler for Sends {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        input.take();
+        cx.send(self.0.region(0, 5));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
+    let mut h = Harness::build(
+        &Listen::default(),
+        |files| files.put_file("/f", b"hello", 0),
+        |reactor| {
+            let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+            reactor.register(Sends(file))
+        },
+    );
+    h.files().evict("/f", 0);
+    h.hold_disk();
+    let stay: Vec<Client> = (0..MOST_READS + 4).map(|_| h.open()).collect();
+    stay.iter().for_each(|client| h.feed(*client, "send it"));
+    for _ in 0..300 {
+        let client = h.open();
+        h.feed(client, "send it");
+        h.reset(client);
+    }
+    let waiting = h.reactor().core.cold.waiting.len();
+    assert!((4..=2 * (MOST_READS + 6)).contains(&waiting), "{waiting} wait");
+    h.release_disk();
+    assert!(stay.iter().all(|client| h.sent(*client) == b"hello"));
+    assert!(h.reactor().core.cold.waiting.is_empty());
+}
