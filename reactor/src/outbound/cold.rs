@@ -7,7 +7,7 @@ use super::Part;
 use crate::handler::ConnId;
 use crate::state::Core;
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(all(test, feature = "testing", target_os = "linux"))]
 mod tests;
 
 /// Most windows that are read at a time. More would wait for the same disk, and be in the way of

@@ -19,7 +19,6 @@ impl Handler for Sends {
     }
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
     let mut h = Harness::build(
