@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use allocation_counter::measure;
@@ -15,6 +14,7 @@ use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Turn};
+use tempfile::TempDir;
 
 struct Echo;
 
@@ -223,32 +223,24 @@ fn a_request_that_comes_in_two_parts_allocates_nothing() {
     });
 }
 
-/// A directory with one file, `file`, of so many bytes; it is removed at the end.
-struct Directory(PathBuf);
+/// A directory with one file, `file`, of so many bytes.
+struct Directory(TempDir);
 
 impl Directory {
     fn new(file: usize) -> Directory {
-        let name = format!("sluicegate-allocations-{}-{file}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a new directory");
-        fs::write(path.join("file"), vec![b'x'; file]).expect("a file");
-        Directory(path)
+        let directory = tempfile::tempdir().expect("a new directory");
+        fs::write(directory.path().join("file"), vec![b'x'; file]).expect("a file");
+        Directory(directory)
     }
 
     /// Requests for the file, when the disk is looked at once.
     fn requests(&self, file: usize) -> Requests {
         let pair = Pair::new(|reactor| {
             let options = FilesOptions { valid_for: Duration::MAX, ..FilesOptions::default() };
-            let files = Files::new(reactor.fs(), &self.0, options).expect("a directory");
+            let files = Files::new(reactor.fs(), self.0.path(), options).expect("a directory");
             reactor.register(Http::new(files))
         });
         Requests::new(pair, "/file", file)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

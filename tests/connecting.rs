@@ -2,9 +2,6 @@
 
 #![allow(missing_docs)]
 
-#[path = "real/temp.rs"]
-mod temp;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
@@ -15,8 +12,6 @@ use sluicegate_reactor::{
     Address, ConnId, Connect, Context, Handler, Input, Reactor, Reason, Target, Turn,
 };
 use socket2::{Domain, Socket, Type};
-
-use temp::TempDir;
 
 /// Asks, notes what it hears until the end, and stops.
 #[derive(Default)]
@@ -93,7 +88,7 @@ fn a_server_is_found_by_its_name() {
 
 #[test]
 fn a_unix_socket_is_connected_to() {
-    let dir = TempDir::new();
+    let dir = tempfile::tempdir().expect("a new directory");
     let path = dir.path().join("socket");
     let server = UnixListener::bind(&path).unwrap();
     let thread = thread::spawn(move || answer(server.accept().unwrap().0));

@@ -7,9 +7,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,28 +16,9 @@ use std::time::Duration;
 use sluicegate_protocols::http::Http;
 use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::{FileTransfer, Limits, Listen, Reactor, Stopper};
+use tempfile::tempdir;
 
 const TRANSFERS: [FileTransfer; 2] = [FileTransfer::Sendfile, FileTransfer::Copy];
-
-/// A directory that is removed at the end.
-struct TempDir(PathBuf);
-
-impl TempDir {
-    fn new() -> TempDir {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("sluicegate-http-files-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a new directory");
-        TempDir(path)
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A server of a directory, on a thread.
 struct Server {
@@ -99,9 +79,9 @@ impl Drop for Server {
 /// Runs a test once for each way files can move.
 fn each_transfer(put: impl Fn(&Path), test: impl Fn(&Server, &Path)) {
     for transfer in TRANSFERS {
-        let dir = TempDir::new();
-        put(&dir.0);
-        test(&Server::start(&dir.0, transfer), &dir.0);
+        let dir = tempdir().expect("a new directory");
+        put(dir.path());
+        test(&Server::start(dir.path(), transfer), dir.path());
     }
 }
 
@@ -158,14 +138,14 @@ fn many_requests_on_one_connection_are_answered_in_order() {
 
 #[test]
 fn links_are_followed_inside_and_refused_outside() {
-    let outside = TempDir::new();
-    fs::write(outside.0.join("secret"), "secret").expect("a file");
+    let outside = tempdir().expect("a new directory");
+    fs::write(outside.path().join("secret"), "secret").expect("a file");
     let put = |root: &Path| {
         fs::create_dir(root.join("dir")).expect("a directory");
         fs::write(root.join("dir/file"), "content").expect("a file");
         symlink("dir/file", root.join("inside")).expect("a link");
         symlink("../dir", root.join("dir/round")).expect("a link");
-        symlink(outside.0.join("secret"), root.join("absolute")).expect("a link");
+        symlink(outside.path().join("secret"), root.join("absolute")).expect("a link");
         symlink(root.join("dir/file"), root.join("absolute-inside")).expect("a link");
         symlink("..", root.join("up")).expect("a link");
         symlink("/proc/self/root", root.join("magic")).expect("a link");

@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor, Receive, Turn};
+use tempfile::TempDir;
 
 /// What does not come by then never comes.
 const NEVER: Duration = Duration::from_secs(60);
@@ -46,19 +46,16 @@ impl Receive<Stop> for Upload {
 
 /// Serves below a new directory of `parent` while `clients` runs.
 fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let place = parent.join(format!("sluicegate-receive-{}-{number}", std::process::id()));
-    fs::create_dir(&place).unwrap();
+    let place = TempDir::new_in(parent).unwrap();
+    let place = place.path();
     let mut reactor = Reactor::new().unwrap();
-    let dir = reactor.fs().open_dir(&place).unwrap();
+    let dir = reactor.fs().open_dir(place).unwrap();
     let upload = reactor.register(Upload(dir));
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), upload).unwrap();
     let address = reactor.local_address(listener).to_string().parse().unwrap();
     reactor.set_drain(Duration::ZERO);
     let stop = reactor.handle(upload);
     thread::scope(|scope| {
-        let (place, clients) = (&place, clients);
         scope.spawn(move || {
             clients(address, place);
             assert!(stop.post(Stop).is_ok());
@@ -66,14 +63,13 @@ fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
         reactor.run().unwrap();
         drop(reactor);
     });
-    assert!(!names(&place).iter().any(|name| name.ends_with(".part")), "{:?}", names(&place));
+    assert!(!names(place).iter().any(|name| name.ends_with(".part")), "{:?}", names(place));
     // A worker may still be at a batch.
     let start = Instant::now();
-    while is_open_beneath(&place) {
+    while is_open_beneath(place) {
         assert!(start.elapsed() < NEVER, "a descriptor is left");
         thread::yield_now();
     }
-    fs::remove_dir_all(&place).unwrap();
 }
 
 fn names(dir: &Path) -> Vec<String> {

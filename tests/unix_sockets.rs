@@ -9,6 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use sluicegate_reactor::{Address, Context, Handler, Input, Listen, ListenerId, Reactor};
+use tempfile::TempDir;
 
 /// Sends back what it receives.
 struct Echo;
@@ -23,26 +24,11 @@ impl Handler for Echo {
     }
 }
 
-/// A directory that is removed at the end of its scope.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Directory {
-        let name = format!("sluicegate-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).expect("a new directory");
-        Directory(path)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("s")
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Where a socket can be in a new directory.
+fn place() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a new directory");
+    let path = directory.path().join("s");
+    (directory, path)
 }
 
 fn listen(address: &Address, mode: u32) -> std::io::Result<(Reactor, ListenerId)> {
@@ -75,8 +61,7 @@ fn assert_echoes(reactor: &mut Reactor, mut client: UnixStream) {
 
 #[test]
 fn clients_connect_by_path_and_the_file_goes_with_the_server() {
-    let directory = Directory::new("path");
-    let path = directory.socket();
+    let (_directory, path) = place();
     let address = Address::from_path(&path).expect("a short path");
     let (mut reactor, listener) = listen(&address, 0o640).expect("a listener");
     assert_eq!(*reactor.local_address(listener), address);
@@ -92,8 +77,7 @@ fn clients_connect_by_path_and_the_file_goes_with_the_server() {
 
 #[test]
 fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
-    let directory = Directory::new("stale");
-    let path = directory.socket();
+    let (_directory, path) = place();
     drop(UnixListener::bind(&path).expect("a listener"));
     assert!(path.exists(), "left by a process that did not remove it");
     let mut alive = listen_on(&path).expect("the place of the stale one");
@@ -107,8 +91,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
 
 #[test]
 fn a_file_that_is_not_a_socket_is_left_alone() {
-    let directory = Directory::new("file");
-    let path = directory.socket();
+    let (_directory, path) = place();
     fs::write(&path, "precious").expect("a file");
     let error = listen_on(&path).err().expect("a refusal");
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
@@ -117,8 +100,7 @@ fn a_file_that_is_not_a_socket_is_left_alone() {
 
 #[test]
 fn the_file_of_a_successor_is_left_alone() {
-    let directory = Directory::new("successor");
-    let path = directory.socket();
+    let (_directory, path) = place();
     let first = listen_on(&path).expect("a listener");
     fs::remove_file(&path).expect("its file");
     let mut second = listen_on(&path).expect("a listener");

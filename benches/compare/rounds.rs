@@ -1,16 +1,16 @@
 //! Arguments, rounds and measurements.
 
-use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tempfile::TempDir;
 
 use crate::baselines::{self, Baseline};
 use crate::servers::{self, Program, Server, Site};
@@ -87,7 +87,7 @@ pub(crate) fn main() -> ExitCode {
 fn compare(options: &Options) -> io::Result<()> {
     let core = pin()?;
     raise_descriptor_limit()?;
-    let folder = Folder::new()?;
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     let wanted = |workload: &&Workload| {
         options.workloads.is_empty() || options.workloads.iter().any(|name| name == workload.name)
     };
@@ -96,7 +96,7 @@ fn compare(options: &Options) -> io::Result<()> {
         options.rounds, options.seconds
     );
     for workload in workloads::ALL.iter().filter(wanted) {
-        let site = Site { content: workload.content, folder: &folder.0 };
+        let site = Site { content: workload.content, folder: folder.path() };
         site.write()?;
         println!("\n{}", rounds(workload, &site, options)?);
     }
@@ -184,22 +184,4 @@ fn pin() -> io::Result<usize> {
 fn raise_descriptor_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
-}
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> io::Result<Folder> {
-        let name = format!("compare-{}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path)?;
-        Ok(Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

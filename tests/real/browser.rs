@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use tempfile::tempdir;
+
 use crate::process::{Server, example, has, run};
-use crate::temp::TempDir;
 
 /// Names that are something else to HTML, to URLs or to both unless they are escaped.
 const NAMES: [&str; 10] = [
@@ -22,7 +23,7 @@ const NAMES: [&str; 10] = [
 
 /// What Chromium makes of a page, as HTML.
 fn dom(url: &str) -> String {
-    let profile = TempDir::new();
+    let profile = tempdir().expect("a new directory");
     let mut chromium = Command::new("chromium");
     chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"]);
     chromium.args(["--disable-dev-shm-usage", "--no-first-run", "--disable-component-update"]);
@@ -65,7 +66,7 @@ fn a_browser_shows_a_listing_and_what_its_links_lead_to() {
     if !has("chromium") {
         return;
     }
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     let below = dir.path().join("a directory #1");
     fs::create_dir(&below).expect("a directory");
     for name in NAMES {

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use tempfile::tempdir;
+
 use crate::client::Client;
 use crate::fuse::SlowDisk;
 use crate::process::{Server, example};
 use crate::random::noise;
-use crate::temp::TempDir;
 
 #[test]
 fn a_slow_disk_delays_nobody_but_who_asked_for_the_file() {
@@ -17,7 +18,7 @@ fn a_slow_disk_delays_nobody_but_who_asked_for_the_file() {
         (100_000, "--no-listing"),
         (3 << 20, "--no-listing"),
     ] {
-        let dir = TempDir::new();
+        let dir = tempdir().expect("a new directory");
         let (slow, fast) = (noise(len, 1), noise(200_000, 2));
         fs::write(dir.path().join("fast"), &fast).expect("a file");
         let mount = dir.path().join("disk");

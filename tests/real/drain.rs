@@ -6,10 +6,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use tempfile::{TempDir, tempdir};
+
 use crate::client::Client;
 use crate::process::{Server, example};
 use crate::random::noise;
-use crate::temp::TempDir;
 
 const CLIENTS: usize = 200;
 
@@ -31,7 +32,7 @@ const READ: usize = 100_000;
 
 impl Busy {
     fn start(flags: &[&str]) -> Busy {
-        let dir = TempDir::new();
+        let dir = tempdir().expect("a new directory");
         let file = put(dir.path());
         let server = Server::start(example("http").arg(dir.path()).args(flags));
         let loading = (0..CLIENTS).map(|_| {
@@ -121,7 +122,7 @@ fn an_access_log_of_several_threads_has_whole_lines() {
     use crate::process::Process;
 
     const REQUESTS: usize = 500;
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     put(dir.path());
     let log = dir.path().join("log");
     let mut http = example("http");

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+use tempfile::tempdir;
 
 use crate::descriptors;
 use crate::process::{PATIENCE, Server, eventually, path_of};
-use crate::temp::TempDir;
 
 /// What the server may have open.
 const LIMIT: usize = 256;
@@ -67,7 +67,7 @@ fn logged(log: &Path) -> u64 {
 #[test]
 fn a_server_without_descriptors_rests_serves_those_it_has_and_recovers() {
     let Some((_, _turn)) = descriptors::thousands(CLIENTS) else { return };
-    let directory = TempDir::new();
+    let directory = tempdir().expect("a new directory");
     let log = directory.path().join("log");
     let limited = format!("ulimit -n {LIMIT}; log=$1; shift; exec \"$0\" \"$@\" 2>\"$log\"");
     let mut command = Command::new("sh");

@@ -13,11 +13,12 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use tempfile::{TempDir, tempdir};
+
 use crate::client::Client;
 use crate::echo::{exchange, narrow};
 use crate::process::{PATIENCE, Process, Server, eventually, is_stopped, path_of};
 use crate::random::noise;
-use crate::temp::TempDir;
 use crate::traced::Traced;
 
 /// The wait, by whichever call.
@@ -69,7 +70,7 @@ fn until_over(mut from: impl Read) -> Vec<u8> {
 /// A directory with a file that joins its head, and one that needs many calls.
 fn site() -> (TempDir, [(&'static str, Vec<u8>); 2]) {
     let files = [("/small", noise(1000, 1)), ("/large", noise(16 << 20, 2))];
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     for (path, content) in &files {
         fs::write(dir.path().join(&path[1..]), content).expect("a file");
     }
@@ -280,7 +281,7 @@ fn a_client_that_is_stopped_while_it_receives_gets_the_rest_when_it_goes_on() {
     let (_, large) = &files[1];
     for flag in ["--no-listing", "--copy"] {
         let server = Server::start(Command::new(path_of("http")).args([text(dir.path()), flag]));
-        let out = TempDir::new();
+        let out = tempdir().expect("a new directory");
         let request = r"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         let script =
             format!("printf '{request}' >&3; head -c 5000 <&3 >got; kill -STOP $$; cat <&3 >>got");
@@ -301,7 +302,7 @@ fn a_client_that_is_stopped_while_it_receives_gets_the_rest_when_it_goes_on() {
 #[test]
 fn a_client_that_is_stopped_between_sending_and_receiving_gets_its_echo_when_it_goes_on() {
     let server = Server::start(&mut Command::new(path_of("echo")));
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     // More than buffers hold: its sending half can only end when its receiving half goes on.
     let sent = noise(24 << 20, 1);
     fs::write(dir.path().join("sent"), &sent).expect("a file");
@@ -320,7 +321,7 @@ fn a_client_that_is_stopped_between_sending_and_receiving_gets_its_echo_when_it_
 #[test]
 fn a_client_that_is_stopped_and_killed_costs_nobody_else() {
     let mut server = Server::start(&mut Command::new(path_of("echo")));
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     fs::write(dir.path().join("sent"), noise(100_000, 1)).expect("a file");
     let script = "cat sent >&3; head -c 1000 <&3 >got; kill -STOP $$";
     let mut client = shell(&server, script, dir.path());

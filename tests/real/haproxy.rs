@@ -9,12 +9,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use tempfile::{TempDir, tempdir};
+
 use crate::client::Client;
 use crate::echo::exchange;
 use crate::process::{PATIENCE, Process, Server, example, has};
 use crate::proxy::{end_in_turn, end_of, reset};
 use crate::random::noise;
-use crate::temp::TempDir;
 
 struct Haproxy {
     address: SocketAddr,
@@ -26,7 +27,7 @@ impl Haproxy {
     /// Starts one. It has its listener from us, as its standard input: nobody takes its port
     /// meanwhile, and who connects before it runs waits.
     fn start(settings: &str) -> Haproxy {
-        let dir = TempDir::new();
+        let dir = tempdir().expect("a new directory");
         let file = dir.path().join("haproxy.cfg");
         let limits = "global\nmaxconn 200\nnbthread 1\ndefaults\ntimeout connect 60s\n\
                       timeout client 60s\ntimeout server 60s\ntimeout check 60s\n";
@@ -55,7 +56,7 @@ fn files_are_the_same_behind_it_and_what_is_put_through_it_is_there() {
     if !has("haproxy") {
         return;
     }
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     for len in SIZES {
         fs::write(dir.path().join(len.to_string()), noise(len, 1)).expect("a file");
     }

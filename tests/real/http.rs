@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use socket2::SockRef;
+use tempfile::{TempDir, tempdir};
 
 use crate::client::Client;
 use crate::process::{Process, Server, example, has, run};
 use crate::random::noise;
-use crate::temp::TempDir;
 
 /// A directory and a server of it.
 struct Site {
@@ -24,7 +24,7 @@ struct Site {
 
 impl Site {
     fn start(put: impl FnOnce(&Path), flags: &[&str]) -> Site {
-        let dir = TempDir::new();
+        let dir = tempdir().expect("a new directory");
         put(dir.path());
         let server = Server::start(example("http").arg(dir.path()).args(flags));
         Site { dir, server }
@@ -280,7 +280,7 @@ fn a_directory_that_is_not_there_is_one_line_and_code_1() {
 
 #[test]
 fn terminate_ends_it_with_success_in_the_middle_of_an_answer() {
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     put_noise(dir.path(), "large", 10 << 20);
     for flags in [&[][..], &["--copy"]] {
         let mut http = example("http");

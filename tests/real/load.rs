@@ -3,16 +3,17 @@
 use std::fs;
 use std::process::Command;
 
+use tempfile::tempdir;
+
 use crate::process::{Outcome, Server, example, has, run};
 use crate::random::noise;
-use crate::temp::TempDir;
 
 /// Runs a tool with a URL of each size of file, and of each example that answers HTTP.
 fn each_url(tool: &str, test: impl Fn(&str)) {
     if !has(tool) {
         return;
     }
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     fs::write(dir.path().join("small"), noise(1000, 1)).expect("a file");
     fs::write(dir.path().join("large"), noise(100_000, 2)).expect("a file");
     let hello = Server::start(&mut example("hello"));

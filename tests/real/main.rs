@@ -29,7 +29,6 @@ mod proxy;
 mod random;
 #[cfg(target_os = "linux")]
 mod syscalls;
-mod temp;
 #[cfg(target_os = "linux")]
 mod traced;
 mod unix_sockets;

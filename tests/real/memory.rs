@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
+use tempfile::tempdir;
 
 use crate::descriptors;
 use crate::process::{PATIENCE, Server, example};
-use crate::temp::TempDir;
 
 /// Memory is counted in pages: what connections, sessions and worklists have begun and not filled
 /// yet, and what the heap has at its ends.
@@ -84,7 +84,7 @@ fn an_idle_connection_of_hello_costs_at_most_256_bytes() {
 #[test]
 #[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue keeps books of its own about each descriptor")]
 fn an_idle_connection_of_http_costs_at_most_256_bytes() {
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     fs::write(dir.path().join("file"), "content").expect("a file");
     let request = b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_cost(256, example("http").arg(dir.path()), request);

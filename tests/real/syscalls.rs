@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 
+use tempfile::tempdir;
+
 use crate::client::Client;
 use crate::process::{eventually, is_stopped};
 use crate::random::noise;
-use crate::temp::TempDir;
 use crate::traced::Traced;
 
 /// A call as strace prints it.
@@ -149,7 +150,7 @@ const REQUESTS: usize = 8;
 /// interrupted by that is enough.
 fn requests(flags: &[&str], len: usize, expected: impl Fn(&[Call]) -> Result<(), String>) {
     const SERIES: usize = 20;
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     fs::write(dir.path().join("mark"), "").expect("a file");
     fs::write(dir.path().join("file"), noise(len, 1)).expect("a file");
     let root = dir.path().to_str().expect("a path of characters");

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use tempfile::{TempDir, tempdir};
+
 use crate::process::{Server, eventually, has, path_of, run, skip};
-use crate::temp::TempDir;
 
 /// A traced example.
 pub(crate) struct Traced {
@@ -24,7 +25,7 @@ impl Traced {
         if !may {
             return None;
         }
-        let dir = TempDir::new();
+        let dir = tempdir().expect("a new directory");
         let trace = dir.path().join("trace");
         let mut strace = Command::new("strace");
         // With -D the example is our child, and strace its.

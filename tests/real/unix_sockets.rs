@@ -6,8 +6,9 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use tempfile::tempdir;
+
 use crate::process::{Process, Server, eventually, example, run};
-use crate::temp::TempDir;
 
 fn start(path: &Path) -> Server {
     Server::start(example("echo").arg("--unix").arg(path))
@@ -24,7 +25,7 @@ fn assert_echoes(path: &Path) {
 
 #[test]
 fn a_socket_goes_with_its_server_and_one_that_was_left_is_replaced() {
-    let directory = TempDir::new();
+    let directory = tempdir().expect("a new directory");
     let path = directory.path().join("echo.sock");
     let mut server = start(&path);
     assert_echoes(&path);
@@ -47,7 +48,7 @@ fn a_socket_goes_with_its_server_and_one_that_was_left_is_replaced() {
 
 #[test]
 fn statistics_of_all_listeners_and_of_each_come_at_a_signal_and_at_the_end() {
-    let directory = TempDir::new();
+    let directory = tempdir().expect("a new directory");
     let (path, lines) = (directory.path().join("echo.sock"), directory.path().join("lines"));
     let mut echo = example("echo");
     echo.args(["--port", "0", "--threads", "2", "--stats", "--unix"]).arg(&path);

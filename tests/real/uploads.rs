@@ -6,10 +6,11 @@ use std::net::Shutdown;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tempfile::tempdir;
+
 use crate::client::Client;
 use crate::process::{Outcome, Server, eventually, example, has, path_of, run};
 use crate::random::noise;
-use crate::temp::TempDir;
 
 fn start(root: &Path) -> Server {
     Server::start(example("http").arg("--upload").arg(root))
@@ -39,7 +40,7 @@ fn curl_puts_files_of_all_sizes_on_one_connection() {
     if !has("curl") {
         return;
     }
-    let (from, to) = (TempDir::new(), TempDir::new());
+    let (from, to) = (tempdir().expect("a new directory"), tempdir().expect("a new directory"));
     let server = start(to.path());
     for len in SIZES {
         fs::write(from.path().join(len.to_string()), noise(len, 1)).expect("a file");
@@ -77,7 +78,7 @@ fn what_curl_reads_from_a_pipe_is_put_without_a_length() {
     if !has("curl") {
         return;
     }
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     let server = start(dir.path());
     let url = format!("http://{}/piped", server.address);
     let piped = "head --bytes 3000000 /dev/zero | curl --silent --upload-file - \
@@ -118,7 +119,7 @@ fn assert_says_that_it_is_full(server: &Server, root: &str) {
 
 #[test]
 fn a_file_that_may_not_be_so_long_is_507_and_the_server_goes_on() {
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     // Files of at most 4,096 blocks of 512 bytes (dash) or of 1 KiB (bash).
     let limited = "trap '' XFSZ && ulimit -f 4096 && exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");
@@ -136,7 +137,7 @@ fn a_full_disk_is_507_and_the_server_goes_on() {
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
         command
     };
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     let mount = "mount -t tmpfs -o size=3m none \"$1\"";
     // Not everybody may do that. What a full disk says is also shown in the simulated kernel.
     if !has("unshare") || run(private(mount).arg("sh").arg(dir.path())).code != Some(0) {
@@ -160,7 +161,7 @@ fn a_thousand_clients_that_leave_in_the_middle_leave_neither_file_nor_descriptor
     let descriptors = |server: &Server| {
         fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("a process").count()
     };
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     let server = start(dir.path());
     // One that stays: when it is answered the server has opened all that it needs itself.
     let mut stays = Client::new(&server);
@@ -189,7 +190,7 @@ const CHUNKED: &str = "Transfer-Encoding: chunked";
 #[cfg(target_os = "linux")]
 fn a_long_upload_takes_no_memory() {
     let mib = std::env::var("SLUICEGATE_UPLOAD_MIB").map_or(64, |mib| mib.parse().expect("MiB"));
-    let dir = TempDir::new();
+    let dir = tempdir().expect("a new directory");
     let server = start(dir.path());
     let mut stream = server.connect();
     let len = mib << 20;

@@ -44,8 +44,8 @@ fn the_kernel_divides_many_connections_evenly() {
 #[test]
 fn unix_and_adopted_sockets_are_served_by_all_threads() {
     let _alone = alone();
-    let directory = std::env::temp_dir();
-    let path = directory.join(format!("sluicegate-spread-{}", std::process::id()));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
     let mut server = threads(2, Spread::Divided);
     let unix = Address::from_path(&path).unwrap();
     let unix = server.listen_at(&unix, &Listen::default()).unwrap();

@@ -48,16 +48,16 @@ impl Default for CreateOptions {
 /// use sluicegate_reactor::fs::{Committed, CreateOptions};
 ///
 /// # fn main() -> std::io::Result<()> {
-/// let path = std::env::temp_dir().join(format!("new-file-{}", std::process::id()));
-/// # std::fs::create_dir(&path)?;
-/// let dir = Reactor::new()?.fs().open_dir(&path)?;
+/// # let place = tempfile::tempdir()?;
+/// # let path = place.path();
+/// let dir = Reactor::new()?.fs().open_dir(path)?;
 /// for expected in [Committed::Created, Committed::Replaced] {
 ///     let mut file = dir.create("hello.txt", &CreateOptions::default())?;
 ///     file.append(b"hello")?;
 ///     assert_eq!(file.commit()?, expected);
 /// }
 /// assert_eq!(dir.metadata("hello.txt")?.len, 5);
-/// # std::fs::remove_dir_all(&path)
+/// # Ok(())
 /// # }
 /// ```
 pub struct NewFile {

@@ -163,30 +163,16 @@ mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::Barrier;
 
+    use tempfile::{TempDir, tempdir};
+
     use super::super::unix::close;
     use super::*;
 
-    /// A directory that is removed at the end of its scope.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Directory {
-            let name = format!("sluicegate-{}-{name}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir(&path).unwrap();
-            Directory(path)
-        }
-
-        fn socket(&self) -> (PathBuf, UnixSocketAddr) {
-            let path = self.0.join("s");
-            (path.clone(), UnixSocketAddr::from_pathname(path).unwrap())
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    /// Where a socket can be in a new directory.
+    fn place() -> (TempDir, PathBuf, UnixSocketAddr) {
+        let directory = tempdir().unwrap();
+        let path = directory.path().join("s");
+        (directory, path.clone(), UnixSocketAddr::from_pathname(path).unwrap())
     }
 
     fn listen_on(address: &UnixSocketAddr) -> (Fd, SocketFile) {
@@ -196,8 +182,7 @@ mod tests {
 
     #[test]
     fn the_mode_is_the_one_asked_for_whatever_the_umask() {
-        let directory = Directory::new("mode");
-        let (path, address) = directory.socket();
+        let (_directory, path, address) = place();
         for mode in [0o600, 0o660, 0o666, 0o777] {
             let (fd, file) = listen_unix(&address, mode, 8).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
@@ -210,8 +195,7 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_only_if_it_is_a_socket_where_nobody_listens() {
-        let directory = Directory::new("stale");
-        let (path, address) = directory.socket();
+        let (_directory, path, address) = place();
         fs::write(&path, "precious").unwrap();
         let error = listen_unix(&address, 0o600, 8).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{error}");
@@ -234,8 +218,7 @@ mod tests {
 
     #[test]
     fn a_server_whose_backlog_is_full_is_not_taken_for_dead() {
-        let directory = Directory::new("backlog");
-        let (path, address) = directory.socket();
+        let (_directory, path, address) = place();
         let (alive, file) = listen_unix(&address, 0o600, 0).unwrap();
         // It has room for one at least, and nobody accepts.
         let wanted = SockAddr::unix(&path).unwrap();
@@ -256,8 +239,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_has_taken_the_place_is_not_removed() {
-        let directory = Directory::new("successor");
-        let (path, address) = directory.socket();
+        let (_directory, path, address) = place();
         let (fd, file) = listen_on(&address);
         fs::remove_file(&path).unwrap();
         let (successor, its_file) = listen_on(&address);
@@ -271,8 +253,7 @@ mod tests {
 
     #[test]
     fn servers_that_start_at_once_leave_exactly_one_listening() {
-        let directory = Directory::new("race");
-        let (path, address) = directory.socket();
+        let (_directory, path, address) = place();
         for _ in 0..50 {
             drop(UnixListener::bind(&path).unwrap());
             let together = Barrier::new(4);
@@ -295,9 +276,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_somebody_else_keeps_locked_is_an_error() {
-        let directory = Directory::new("locked");
-        let (path, address) = directory.socket();
-        let lock = File::open(&directory.0).unwrap();
+        let (directory, path, address) = place();
+        let lock = File::open(directory.path()).unwrap();
         lock.lock().unwrap();
         let error = listen_unix(&address, 0o600, 8).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");

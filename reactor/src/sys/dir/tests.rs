@@ -9,6 +9,8 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
+use tempfile::{TempDir, tempdir};
+
 use super::super::Fd;
 use super::super::unix::{check, read_at};
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -16,28 +18,22 @@ use super::walk;
 use super::{beneath, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative};
 use crate::fs::{FileKind, Metadata};
 
-/// A directory that goes away with its value, with a root to serve in it.
-struct Place(PathBuf);
+/// A directory with a root to serve in it.
+struct Place(TempDir);
 
 impl Place {
-    fn new(name: &str) -> Place {
-        let path = std::env::temp_dir().join(format!("sluicegate-{}-{name}", std::process::id()));
-        fs::create_dir_all(path.join("root")).unwrap();
-        Place(path)
+    fn new() -> Place {
+        let place = Place(tempdir().unwrap());
+        fs::create_dir(place.root()).unwrap();
+        place
     }
 
     fn root(&self) -> PathBuf {
-        self.0.join("root")
+        self.0.path().join("root")
     }
 
     fn open(&self) -> OwnedFd {
         owned(open_dir(&self.root()).unwrap())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -64,9 +60,9 @@ fn kind_of<T>(result: io::Result<T>) -> Result<T, ErrorKind> {
 fn a_path_is_opened_beneath_its_directory_or_not_at_all() {
     use ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 
-    let place = Place::new("beneath");
+    let place = Place::new();
     let root = place.root();
-    fs::write(place.0.join("secret"), "secret").unwrap();
+    fs::write(place.0.path().join("secret"), "secret").unwrap();
     fs::create_dir_all(root.join("a/b")).unwrap();
     fs::write(root.join("top"), "top").unwrap();
     fs::write(root.join("a/b/deep"), "deep").unwrap();
@@ -148,7 +144,7 @@ fn a_path_is_opened_beneath_its_directory_or_not_at_all() {
 
 #[test]
 fn a_chain_of_forty_links_is_followed_and_one_more_is_not() {
-    let place = Place::new("forty");
+    let place = Place::new();
     fs::write(place.root().join("0"), "end").unwrap();
     for number in 1..=41 {
         let target = (number - 1).to_string();
@@ -164,7 +160,7 @@ fn a_chain_of_forty_links_is_followed_and_one_more_is_not() {
 
 #[test]
 fn an_empty_path_is_the_directory_itself() {
-    let place = Place::new("itself");
+    let place = Place::new();
     fs::create_dir(place.root().join("sub")).unwrap();
     let dir = place.open();
     let inode = metadata(dir.as_raw_fd()).unwrap().inode;
@@ -194,7 +190,7 @@ fn magic_links_lead_nowhere() {
 
 #[test]
 fn a_fifo_without_a_writer_does_not_block() {
-    let place = Place::new("fifo");
+    let place = Place::new();
     let path = CString::new(place.root().join("fifo").as_os_str().as_bytes()).unwrap();
     // SAFETY: the path ends with a zero.
     check(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }).unwrap();
@@ -208,7 +204,7 @@ fn a_fifo_without_a_writer_does_not_block() {
 
 #[test]
 fn metadata_does_not_open_the_file() {
-    let place = Place::new("socket");
+    let place = Place::new();
     let _listener = UnixListener::bind(place.root().join("socket")).unwrap();
     let dir = place.open();
     for (way, open, stat) in WAYS {
@@ -220,7 +216,7 @@ fn metadata_does_not_open_the_file() {
 
 #[test]
 fn metadata_is_that_of_the_file() {
-    let place = Place::new("metadata");
+    let place = Place::new();
     let path = place.root().join("file");
     fs::File::create(&path).unwrap().write_all(b"twelve bytes").unwrap();
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
@@ -235,7 +231,7 @@ fn metadata_is_that_of_the_file() {
 
 #[test]
 fn a_directory_is_listed_up_to_the_limit_and_as_often_as_asked() {
-    let place = Place::new("list");
+    let place = Place::new();
     fs::write(place.root().join("file"), "").unwrap();
     fs::create_dir(place.root().join("sub")).unwrap();
     symlink("file", place.root().join("link")).unwrap();
@@ -260,7 +256,7 @@ fn a_directory_is_listed_up_to_the_limit_and_as_often_as_asked() {
 
 #[test]
 fn a_zero_in_a_path_is_invalid_input() {
-    let place = Place::new("zero");
+    let place = Place::new();
     let dir = place.open();
     let path = OsStr::new("a\0b");
     assert_eq!(kind_of(open_beneath(dir.as_raw_fd(), path)), Err(ErrorKind::InvalidInput));
@@ -270,8 +266,8 @@ fn a_zero_in_a_path_is_invalid_input() {
 
 #[test]
 fn a_directory_that_is_not_there_is_named_in_the_error() {
-    let place = Place::new("absent");
-    let path = place.0.join("absent");
+    let place = Place::new();
+    let path = place.0.path().join("absent");
     let error = open_dir(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().starts_with(&format!("open directory {}: ", path.display())));
@@ -303,7 +299,7 @@ fn forbid_openat2() {
 #[cfg(target_os = "linux")]
 #[test]
 fn where_a_sandbox_forbids_the_call_the_walk_opens_files() {
-    let place = Place::new("sandbox");
+    let place = Place::new();
     fs::write(place.root().join("file"), "x").unwrap();
     let root = place.open();
     let answers = std::thread::spawn(move || {

@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use tempfile::{TempDir, tempdir};
 
 use super::tests::kind;
 use super::{OpenDescriptors, Step, World};
@@ -37,34 +39,23 @@ fn disk() -> World {
     world
 }
 
-/// The same below a directory of the operating system, which goes away with the value.
-struct RealDisk(PathBuf);
-
-impl RealDisk {
-    fn new() -> RealDisk {
-        let name = format!("sluicegate-sim-{}", std::process::id());
-        let disk = RealDisk(std::env::temp_dir().join(name));
-        fs::create_dir_all(disk.0.join("srv/sub")).unwrap();
-        for (path, content) in FILES {
-            fs::write(disk.0.join(path), content).unwrap();
-        }
-        for (path, target) in LINKS {
-            symlink(target, disk.0.join(path)).unwrap();
-        }
-        disk
+/// The same below a directory of the operating system.
+fn real_disk() -> TempDir {
+    let disk = tempdir().unwrap();
+    fs::create_dir_all(disk.path().join("srv/sub")).unwrap();
+    for (path, content) in FILES {
+        fs::write(disk.path().join(path), content).unwrap();
     }
-}
-
-impl Drop for RealDisk {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
+    for (path, target) in LINKS {
+        symlink(target, disk.path().join(path)).unwrap();
     }
+    disk
 }
 
 #[test]
 fn a_path_leads_to_the_same_end_as_on_a_real_disk() {
-    let real = RealDisk::new();
-    check_paths(&Kernel::Os, &real.0);
+    let real = real_disk();
+    check_paths(&Kernel::Os, real.path());
     let world = disk();
     check_paths(&Kernel::Sim(world.clone()), Path::new("/"));
     assert_eq!(world.open_descriptors(), OpenDescriptors::default());

@@ -1,6 +1,5 @@
 //! The calls against this system's own kernel; `sendfile` with them, as it needs the same sockets.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -134,10 +133,8 @@ fn a_close_reaches_the_peer_as_the_end() {
 
 #[test]
 fn a_file_is_read_and_sent_from_an_offset_up_to_its_end() {
-    let path = std::env::temp_dir().join(format!("sluicegate-{}-offset", std::process::id()));
-    std::fs::write(&path, "0123456789").unwrap();
-    let file = File::open(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"0123456789").unwrap();
     let fd = file.as_raw_fd();
 
     let mut buffer = [0; 4];
