@@ -68,18 +68,22 @@ impl Core {
         };
         self.cold.reads += 1;
         let file = self.kernel.duplicate(file);
-        let Some(ledger) = self.ledger_of(id.index) else { return };
+        let ledger = self.ledger_of(id.index);
         match file {
             Ok(file) => {
-                ledger.cold_reads += 1;
-                ledger.cold_untold += u64::from(hidden);
+                if let Some(ledger) = ledger {
+                    ledger.cold_reads += 1;
+                    ledger.cold_untold += u64::from(hidden);
+                }
                 let read = move |kernel: &_| file.warm(kernel, offset, bytes);
                 self.run_job(read, move |core, read| core.disk_is_done(id, bytes, read));
             }
             Err(error) => {
                 // To go on may wait for the disk; not to go on waits for ever.
                 log::warn!("a file is read in place: no descriptor for a worker: {error}");
-                ledger.cold_waits += 1;
+                if let Some(ledger) = ledger {
+                    ledger.cold_waits += 1;
+                }
                 self.disk_is_done(id, bytes, Ok(()));
             }
         }
