@@ -1,0 +1,166 @@
+//! Lines that are printed by a thread of their own: the reactors make no system call for them and
+//! never wait for who reads them, and lines stay whole.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// With so many bytes of lines that wait to be printed, further lines are lost.
+pub(crate) const MOST: usize = 8 << 20;
+
+/// Least time between two complaints, and between two attempts to write what could not be written.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The lines that wait to be printed.
+#[derive(Default)]
+pub(crate) struct Lines {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// How many lines are lost since that was last said.
+    lost: u64,
+    /// No line is added any more.
+    over: bool,
+}
+
+impl Lines {
+    /// Adds a line, unless too many wait.
+    pub(crate) fn add(&self, line: impl Display) {
+        let mut state = self.lock();
+        if state.over {
+            return;
+        }
+        if state.waiting.len() >= MOST {
+            state.lost += 1;
+            return;
+        }
+        let wakes = state.waiting.is_empty();
+        // A vector takes everything.
+        let _ = writeln!(state.waiting, "{line}");
+        if wakes {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Lets [`write_to`](Lines::write_to) end.
+    pub(crate) fn end(&self) {
+        self.lock().over = true;
+        self.changed.notify_one();
+    }
+
+    /// Writes what waits in as few calls as possible, and then waits, until the end, or until
+    /// nobody reads any more. What a full disk does not take is tried again after a pause, so that
+    /// lines are whole once there is room.
+    pub(crate) fn write_to(&self, mut out: impl Write, pause: Duration, complain: impl Fn(String)) {
+        let mut taken = Vec::new();
+        let mut complaints = Complaints::default();
+        loop {
+            let mut state = self.lock();
+            while state.waiting.is_empty() && taken.is_empty() && !state.over {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if taken.is_empty() {
+                mem::swap(&mut taken, &mut state.waiting);
+            }
+            drop(state);
+            let error = write(&mut out, &mut taken).err();
+            let mut state = self.lock();
+            if error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+                state.over = true;
+                return complain("the access log ends: its reader is gone".to_owned());
+            }
+            let ends = state.over && (error.is_some() || state.waiting.is_empty());
+            if ends {
+                let left = taken.iter().chain(&state.waiting);
+                state.lost += left.filter(|byte| **byte == b'\n').count() as u64;
+            }
+            let lost = state.lost;
+            if (lost > 0 || error.is_some()) && (ends || complaints.are_due(Instant::now())) {
+                state.lost = 0;
+                let why = error.as_ref().map_or("its reader is slow".into(), ToString::to_string);
+                complain(format!("the access log: {why}; {lost} lines are lost"));
+            }
+            if ends {
+                return;
+            }
+            if error.is_some() {
+                drop(self.changed.wait_timeout_while(state, pause, |state| !state.over));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes and removes as much as is taken.
+fn write(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut written = 0;
+    let result = loop {
+        if written == bytes.len() {
+            break Ok(());
+        }
+        match out.write(&bytes[written..]) {
+            Ok(0) => break Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    bytes.drain(..written);
+    result
+}
+
+/// When something was last complained about.
+#[derive(Default)]
+pub(crate) struct Complaints(Option<Instant>);
+
+impl Complaints {
+    /// Whether there may be another one, which is then made.
+    pub(crate) fn are_due(&mut self, now: Instant) -> bool {
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= PAUSE);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+/// An access log on the standard output.
+pub(crate) struct AccessLog {
+    pub(crate) lines: Arc<Lines>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl AccessLog {
+    /// # Errors
+    /// If there is no standard output, or no thread.
+    pub(crate) fn new() -> io::Result<AccessLog> {
+        let lines = Arc::new(Lines::default());
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let waiting = Arc::clone(&lines);
+        // Said by this thread, too: whoever does not read lines may not read complaints.
+        let write = move || waiting.write_to(out, PAUSE, |text| log::warn!("{text}"));
+        let writer = thread::Builder::new().name("access log".into()).spawn(write)?;
+        Ok(AccessLog { lines, writer: Some(writer) })
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.lines.end();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
