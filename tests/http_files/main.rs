@@ -11,6 +11,8 @@ use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
 mod cache;
 mod directories;
+#[path = "../reactor/logged.rs"]
+mod logged;
 mod paths;
 mod sending;
 mod uploads;

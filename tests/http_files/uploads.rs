@@ -284,6 +284,19 @@ fn a_full_disk_is_507_and_the_connection_goes_on_if_little_is_left() {
 }
 
 #[test]
+fn a_disk_that_stays_full_is_logged_once_a_second() {
+    let logged = logged::errors_in(|| {
+        let mut site = uploads();
+        site.files().set_room(7);
+        for _ in 0..30 {
+            assert_eq!(send(&mut site, put("/a", "hello world")).1, [507]);
+            site.advance(Duration::from_millis(100));
+        }
+    });
+    assert_eq!(logged, ["a body is not saved: No space left on device (os error 28)"; 3]);
+}
+
+#[test]
 fn what_the_disk_says_decides_the_status() {
     const EIO: i32 = 5;
     const EFBIG: i32 = 27;

@@ -1,11 +1,11 @@
 //! Accepting goes on through whatever fails.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::{Harness, Step};
 
+use crate::logged::errors_in;
 use crate::probe::{Call, Probe, log};
 
 const SHORTAGES: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
@@ -32,35 +32,15 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_the_clock() {
     }
 }
 
-thread_local! {
-    /// What this thread has logged.
-    static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-struct Logger;
-
-impl log::Log for Logger {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        LOGGED.with_borrow_mut(|logged| logged.push(record.args().to_string()));
-    }
-
-    fn flush(&self) {}
-}
-
 #[test]
 fn a_lasting_shortage_is_logged_once_a_second() {
-    log::set_logger(&Logger).unwrap();
-    log::set_max_level(log::LevelFilter::Error);
-    let mut h = Harness::new(Probe::echo());
-    h.set_descriptor_limit(1);
-    h.open();
-    h.advance(Duration::from_millis(2900));
-    assert_eq!(h.ledger().accept_pauses, 30);
-    let logged = LOGGED.take();
+    let logged = errors_in(|| {
+        let mut h = Harness::new(Probe::echo());
+        h.set_descriptor_limit(1);
+        h.open();
+        h.advance(Duration::from_millis(2900));
+        assert_eq!(h.ledger().accept_pauses, 30);
+    });
     assert_eq!(logged.len(), 3, "{logged:?}");
     assert!(logged[0].starts_with("127.0.0.1:80: accept: "), "{logged:?}");
 }

@@ -21,6 +21,7 @@ mod handlers;
 mod identity;
 mod kept_input;
 mod ledger;
+mod logged;
 mod messages;
 mod names;
 mod panics;

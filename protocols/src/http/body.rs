@@ -7,7 +7,7 @@ use sluicegate_reactor::{Context, Input};
 
 use super::adapter::Step;
 use super::chunks::{Chunk, Chunks};
-use super::reply::{Open, Persistence};
+use super::reply::{Open, Persistence, Scratch};
 use super::request::Framing;
 use super::session::{Session, Stage};
 use super::{Answered, Http, HttpLimits, Reply, Request, Service, Status};
@@ -72,12 +72,30 @@ impl Reply<'_, '_> {
     /// Finishes the answer to a body that was to be [saved](Reply::save): 201 if it made a file, 204
     /// if it replaced one. If it could not be written, 507 if there is no room, 409 if there is no
     /// directory for it or one in its place, 403 if it is not allowed, 400 if its name is too long,
-    /// 503 if no descriptor is left; else 500, and the log says why.
+    /// 503 if no descriptor is left; else 500. The log says why it is 507 or 500, at most once a
+    /// second.
     pub fn saved(self, saved: &io::Result<Committed>) -> Answered {
         match saved {
             Ok(Committed::Created) => self.status(Status::CREATED).send(""),
             Ok(Committed::Replaced) => self.status(Status::NO_CONTENT).send(""),
-            Err(error) => self.error(refusal(error)),
+            Err(error) => {
+                let status = refusal(error);
+                if matches!(status, Status::INSUFFICIENT_STORAGE | Status::INTERNAL_SERVER_ERROR) {
+                    self.scratch.log_unsaved(error);
+                }
+                self.error(status)
+            }
+        }
+    }
+}
+
+impl Scratch {
+    /// Once a second: a full disk refuses every body.
+    fn log_unsaved(&mut self, error: &io::Error) {
+        let now = self.clock.second();
+        if now != self.logged_at {
+            self.logged_at = now;
+            log::error!("a body is not saved: {error}");
         }
     }
 }
@@ -86,7 +104,6 @@ impl Reply<'_, '_> {
 fn refusal(error: &io::Error) -> Status {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            log::warn!("a body is not saved: {error}");
             Status::INSUFFICIENT_STORAGE
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
@@ -96,10 +113,7 @@ fn refusal(error: &io::Error) -> Status {
         ErrorKind::InvalidFilename | ErrorKind::InvalidInput => Status::BAD_REQUEST,
         // The reactor's listeners log it too, and not once for each request.
         _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
-        _ => {
-            log::error!("a body is not saved: {error}");
-            Status::INTERNAL_SERVER_ERROR
-        }
+        _ => Status::INTERNAL_SERVER_ERROR,
     }
 }
 

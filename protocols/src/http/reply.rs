@@ -29,6 +29,8 @@ pub(super) struct Scratch {
     pub(super) has_body: bool,
     /// What the answer in the making waits for, until its connection takes it.
     pub(super) open: Option<Open>,
+    /// The second in which it was last logged that a body is not saved.
+    pub(super) logged_at: u64,
 }
 
 /// What an answer waits for that is not made in the call.
@@ -53,7 +55,7 @@ impl Scratch {
 
     fn with(room: usize, clock: Clock) -> Scratch {
         let (out, fields) = (Vec::with_capacity(room), Vec::with_capacity(1 << 10));
-        Scratch { out, fields, clock, has_body: false, open: None }
+        Scratch { out, fields, clock, has_body: false, open: None, logged_at: 0 }
     }
 
     /// Starts for a connection. What a panic in a service has left belongs to another one.
