@@ -20,12 +20,18 @@ fn proxy_to(address: SocketAddr) -> Server {
     Server::start(example("proxy").args(["--to", &address.to_string()]))
 }
 
-/// A listener whose connections have small buffers in the kernel.
-fn narrow_listener() -> TcpListener {
+/// A socket with a port of its own, where nobody listens yet. Its connections have small buffers in
+/// the kernel.
+fn narrow_socket() -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(16 << 10).expect("an option");
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     socket.bind(&any.into()).expect("a free port");
+    socket
+}
+
+fn narrow_listener() -> TcpListener {
+    let socket = narrow_socket();
     socket.listen(128).expect("a listener");
     socket.into()
 }
@@ -106,7 +112,9 @@ fn a_reset_is_passed_on_as_one_in_both_directions() {
 
 #[test]
 fn a_client_whose_target_refuses_sees_the_end() {
-    let address = narrow_listener().local_addr().expect("its address");
+    // Nobody else gets the port meanwhile.
+    let taken = narrow_socket();
+    let address = taken.local_addr().expect("its address").as_socket().expect("one of IP");
     let proxy = proxy_to(address);
     let mut client = proxy.connect();
     // It may be closed already.
