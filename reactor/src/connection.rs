@@ -2,6 +2,8 @@
 
 use crate::handler::Reason;
 use crate::inbound::{Extras, Kept, Strategy};
+use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::outbound::Queue;
 use crate::rates::Direction;
 use crate::sys::{Fd, Ready};
@@ -114,6 +116,17 @@ impl Flags {
         .and(Flags::OWES_READY)
         .and(Flags::OWES_STOP);
 
+    /// With any of these something else than a receive is due, or none is.
+    const NOT_RECEIVING: Flags = Flags::PAUSED
+        .and(Flags::FULL)
+        .and(Flags::END_READ)
+        .and(Flags::WANTS_DRAIN)
+        .and(Flags::OWES_DRAIN)
+        .and(Flags::OWES_KEPT)
+        .and(Flags::OWES_EOF)
+        .and(Flags::YIELDED)
+        .and(Flags::OWES_READY);
+
     /// All of them, each one bit of sixteen: if all bits are there, no two are the same.
     const ALL: [Flags; 16] = [
         Flags::PAUSED,
@@ -213,6 +226,34 @@ impl Connection {
                 None => !self.flags.has(Flags::PAUSED.and(Flags::FULL)),
                 Some(extras) => !self.flags.has(extras.stops()) && extras.held.is_empty(),
             }
+    }
+
+    /// Whether all that is due is one receive, into the shared buffer or for another connection, as
+    /// it is for most with an event. If it is not, a closer look may show the same.
+    #[inline]
+    pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
+        self.phase == Phase::Open
+            && self.ready.any(Ready::READ)
+            && !self.flags.has(Flags::NOT_RECEIVING)
+            && self.outbound.is_none()
+            && self.extras.as_ref().is_none_or(|extras| extras.just_receive(limits))
+    }
+
+    /// Takes account of what a receive of up to `asked` bytes has brought.
+    #[inline]
+    pub(crate) fn note_received(
+        &mut self,
+        count: usize,
+        asked: usize,
+        tick: u32,
+        ledger: &mut Ledger,
+    ) {
+        if count < asked && self.short_means_empty() {
+            self.ready = self.ready.without(Ready::READ);
+        }
+        self.received += count as u64;
+        self.active = tick;
+        ledger.received += count as u64;
     }
 
     /// Whether a receive makes sense now.

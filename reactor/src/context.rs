@@ -209,7 +209,7 @@ impl<'a> Context<'a> {
     /// Bytes sent that the kernel has not taken yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.turn.core.get(self.index).map_or(0, |c| c.pending())
+        self.turn.core.pending(self.index)
     }
 
     /// Bytes received that no callback has consumed.
@@ -350,7 +350,7 @@ impl Peer<'_> {
     /// Bytes sent that the kernel has not taken yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.index.and_then(|index| self.core.get(index)).map_or(0, |c| c.pending())
+        self.index.map_or(0, |index| self.core.pending(index))
     }
 
     fn each(&mut self, act: fn(&mut Core, u32)) {

@@ -29,13 +29,17 @@ impl Reactor {
             let mut before = Quantum::to_send(limits);
             self.core.flush(index, &mut before);
         }
+        if !input.metered {
+            self.core.begin_stage(index, group);
+        }
         while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
             if let Some(c) = self.core.get_mut(index).filter(|c| c.is_at_rest()) {
                 c.flags.clear(Flags::LISTED);
-                return;
+                return self.core.end_stage(index);
             }
         }
+        self.core.end_stage(index);
         if self.core.draining && self.tell_of_stop(index) {
             self.core.flush(index, &mut output);
         }
@@ -55,7 +59,41 @@ impl Reactor {
     }
 
     /// One callback, if one is due. Says whether there may be another.
+    #[inline]
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
+        self.step_as_a_rule(index, input) || self.step_otherwise(index, input)
+    }
+
+    /// A receive and a callback for what it brings, or its relay, if nothing else is due: what
+    /// nearly every step of most servers is. It is no more than
+    /// [`step_otherwise`](Reactor::step_otherwise) does then, with one look instead of many.
+    #[inline]
+    fn step_as_a_rule(&mut self, index: u32, input: &mut Quantum) -> bool {
+        let core = &mut self.core;
+        let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
+        let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
+        if input.metered || input.is_used_up() || !c.just_receives(limits) {
+            return false;
+        }
+        input.calls -= 1;
+        if c.extras.as_ref().is_some_and(|extras| extras.relays()) {
+            return core.pass_input(index, input);
+        }
+        c.flags.clear(Flags::WROTE);
+        ledger.recv_calls += 1;
+        match core.kernel.recv(c.socket, &mut self.receive) {
+            Ok(count) if count > 0 => {
+                c.note_received(count, self.receive.len(), core.tick, ledger);
+                input.bytes = input.bytes.saturating_sub(count);
+                self.deliver(index, count);
+            }
+            other => core.note_nothing(index, other.err()),
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn step_otherwise(&mut self, index: u32, input: &mut Quantum) -> bool {
         if input.metered {
             self.core.meter_input(index, input);
         }
@@ -289,7 +327,6 @@ impl Core {
     }
 
     /// Notes what a receive of up to `asked` bytes has said; how many it brought, if any.
-    #[inline(always)]
     pub(crate) fn note_received(
         &mut self,
         index: u32,
@@ -301,12 +338,7 @@ impl Core {
         ledger.recv_calls += 1;
         match result {
             Ok(count) if count > 0 => {
-                if count < asked && c.short_means_empty() {
-                    c.ready = c.ready.without(Ready::READ);
-                }
-                c.received += count as u64;
-                c.active = self.tick;
-                ledger.received += count as u64;
+                c.note_received(count, asked, self.tick, ledger);
                 Some(count)
             }
             other => {
@@ -318,7 +350,7 @@ impl Core {
 
     /// A receive has brought nothing: the end, or an error.
     #[inline(never)]
-    fn note_nothing(&mut self, index: u32, error: Option<io::Error>) {
+    pub(crate) fn note_nothing(&mut self, index: u32, error: Option<io::Error>) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         match error {
             None => {

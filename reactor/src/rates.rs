@@ -15,6 +15,7 @@ use crate::deadlines::{TICK, is_due};
 use crate::inbound::Extras;
 use crate::limits::{Limits, Quantum};
 use crate::listen::Listen;
+use crate::listener::Group;
 use crate::state::Core;
 
 #[cfg(test)]
@@ -233,6 +234,14 @@ impl Extras {
     }
 }
 
+impl Group {
+    /// Whether a connection of the group is subject to a rate.
+    #[inline]
+    pub(crate) fn is_rated(&self, c: &Connection) -> bool {
+        self.rates.is_some() || c.extras.as_ref().is_some_and(|extras| extras.meters.is_some())
+    }
+}
+
 impl Core {
     /// Whether a connection is subject to a rate.
     pub(crate) fn is_rated(&self, index: u32) -> bool {
@@ -242,8 +251,7 @@ impl Core {
     /// The same of a connection at hand.
     #[inline]
     pub(crate) fn rates(&self, c: &Connection) -> bool {
-        self.groups[c.group as usize].rates.is_some()
-            || c.extras.as_ref().is_some_and(|extras| extras.meters.is_some())
+        self.groups[c.group as usize].is_rated(c)
     }
 
     /// A meter of a connection, if it has one, with account taken of what has moved.

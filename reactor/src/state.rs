@@ -17,7 +17,7 @@ use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::listener::Group;
-use crate::outbound::{Cold, Pool, Queue};
+use crate::outbound::{Cold, Pool, Queue, Stage};
 use crate::sys::{Fd, Kernel, NO_FD, Ready, Selector};
 use crate::timer::{Link, Links, Wheel};
 use crate::timers::Timers;
@@ -25,9 +25,6 @@ use crate::timers::Timers;
 /// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
 /// connections with something to send, or with input left, at one time.
 const SPARES: usize = 256;
-
-/// Most unused queues that have a buffer.
-const SPARES_WITH_BUFFER: usize = 64;
 
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
@@ -57,6 +54,7 @@ pub(crate) struct Core {
     /// To whom the running callback hands its connection over. Empty between callbacks.
     pub(crate) hand_overs: Vec<HandOver>,
     pub(crate) pool: Pool,
+    pub(crate) stage: Stage,
     pub(crate) batches: Batches,
     pub(crate) scratch: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -103,6 +101,7 @@ impl Core {
             gone: Vec::new(),
             hand_overs: Vec::new(),
             pool: Pool::default(),
+            stage: Stage::default(),
             batches: Batches::default(),
             scratch: Box::default(),
             spare_queues: Vec::new(),
@@ -302,13 +301,8 @@ impl Core {
         }
     }
 
-    /// Keeps an empty queue for the next connection that needs one: the first few with their
-    /// buffers.
-    #[inline]
-    pub(crate) fn keep_queue(&mut self, mut queue: Box<Queue>) {
-        if self.spare_queues.len() >= SPARES_WITH_BUFFER {
-            queue.give_buffer(&mut self.pool);
-        }
+    /// Keeps an empty queue for the next connection that needs one.
+    pub(crate) fn keep_queue(&mut self, queue: Box<Queue>) {
         if self.spare_queues.len() < SPARES {
             self.spare_queues.push(queue);
         }

@@ -56,6 +56,11 @@ impl Exact {
             || !Kept::would_be_small(kept)
     }
 
+    /// Whether the next receive brings as much as there is, to lend it from there.
+    pub(super) fn is_lent(&self, limits: &Limits) -> bool {
+        !self.is_direct(0, limits) && !self.after_direct
+    }
+
     /// Copies bytes, of which there are too few.
     fn fill(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() < self.left());
@@ -175,13 +180,8 @@ impl Context<'_> {
     /// [`TooLarge`] if `count` is over [`Limits::receive_exact`]. Nothing is changed by that: what
     /// comes next goes to [`on_data`](crate::Handler::on_data), or to the request before.
     pub fn receive_exact(&mut self, count: usize) -> Result<(), TooLarge> {
-        let limit = self.limits().receive_exact;
-        if count > limit {
-            return Err(TooLarge { count, limit });
-        }
         let index = self.index;
-        self.core.expect(index, count);
-        Ok(())
+        self.core.expect(index, count)
     }
 }
 
@@ -195,12 +195,16 @@ impl Core {
     }
 
     /// Makes a request. One that follows another, message after message, only writes it down.
-    #[inline]
-    fn expect(&mut self, index: u32, count: usize) {
+    fn expect(&mut self, index: u32, count: usize) -> Result<(), TooLarge> {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return Ok(()) };
+        let limit = self.groups[c.group as usize].limits.receive_exact;
+        if count > limit {
+            return Err(TooLarge { count, limit });
+        }
         let (buffer, mark) = (Vec::new(), Mark::Off);
         let exact = Exact { expected: count, buffer, after_direct: false, mark };
-        match self.get_mut(index) {
-            Some(Connection { extras: Some(extras), flags, .. })
+        match c {
+            Connection { extras: Some(extras), flags, .. }
                 if matches!(extras.strategy, Strategy::Stream) && flags.has(Flags::LISTED) =>
             {
                 extras.strategy = Strategy::Exact(exact);
@@ -208,6 +212,7 @@ impl Core {
             }
             _ => self.set_strategy(index, Strategy::Exact(exact)),
         }
+        Ok(())
     }
 
     /// Gives a request up. What has arrived for it is input like any other.

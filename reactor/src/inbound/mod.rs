@@ -33,6 +33,7 @@ pub(crate) use relay::Relay;
 
 use crate::connection::Flags;
 use crate::handler::ConnId;
+use crate::limits::Limits;
 use crate::outbound::Pool;
 use crate::rates::Meters;
 use crate::state::Core;
@@ -83,7 +84,20 @@ impl Extras {
 
     /// Whether nothing is due because of them while nothing arrives and the connection owes nothing.
     pub(crate) fn are_at_rest(&self) -> bool {
-        matches!(self.strategy, Strategy::Stream | Strategy::Exact(_)) && self.meters.is_none()
+        let at_rest =
+            matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));
+        at_rest && self.meters.is_none()
+    }
+
+    /// Whether they only say how many bytes are expected, and these are lent, or for whom.
+    #[inline]
+    pub(crate) fn just_receive(&self, limits: &Limits) -> bool {
+        let says = match &self.strategy {
+            Strategy::Exact(exact) => exact.is_lent(limits),
+            Strategy::Relay(_) => true,
+            Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
+        };
+        says && self.kept.len() == 0 && self.held.is_empty() && self.meters.is_none() && !self.brief
     }
 
     /// Whether so many bytes are all that was asked for, and nothing came before.
@@ -98,6 +112,11 @@ impl Extras {
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.kept.clear(pool);
         *self = Extras::default();
+    }
+
+    /// Whether it has a relay of what it receives.
+    pub(crate) fn relays(&self) -> bool {
+        matches!(self.strategy, Strategy::Relay(_))
     }
 
     /// The relay of what it receives, if it has one.

@@ -17,7 +17,8 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::context::{Context, Peer};
 use crate::handler::{ConnId, Reason};
 use crate::limits::{Limits, Quantum};
-use crate::outbound::{Chunk, Placement};
+use crate::listener::Group;
+use crate::outbound::{Chunk, Placement, write_through};
 use crate::reactor::Reactor;
 use crate::state::Core;
 use crate::sys::{self, Ready};
@@ -159,20 +160,18 @@ impl Core {
     }
 
     /// To whom a connection relays: nobody, if that one is gone.
-    fn destination(&self, index: u32) -> Option<ConnId> {
+    fn destination(&self, index: u32) -> Option<(ConnId, &Connection)> {
         let c = self.get(index)?;
         let me = ConnId { index, generation: c.generation };
-        match c.extras.as_ref()?.strategy {
-            Strategy::Relay(Relay { to, .. }) => {
-                (self.find(to).is_some() && self.fed_by(to.index) == Some(me)).then_some(to)
-            }
-            _ => None,
-        }
+        let Strategy::Relay(Relay { to, .. }) = c.extras.as_ref()?.strategy else { return None };
+        let c =
+            self.find(to).filter(|c| c.extras.as_ref().is_some_and(|e| e.feeder == Some(me)))?;
+        Some((to, c))
     }
 
     /// Ends a source's relay, if there is one: its input goes to the handler.
     pub(crate) fn stop_relaying(&mut self, index: u32) {
-        if let Some(to) = self.destination(index) {
+        if let Some((to, _)) = self.destination(index) {
             self.forget_source(to.index);
         }
         if let Some(extras) = self.get_mut(index).and_then(|c| c.extras.as_mut())
@@ -220,8 +219,12 @@ impl Core {
     /// Whether the destination of a source takes something now. What it has queued leaves before,
     /// as far as it can.
     fn room(&mut self, index: u32) -> Room {
-        let Some(to) = self.destination(index).map(|to| to.index) else { return Room::Gone };
-        self.flush_now(to);
+        let Some((ConnId { index: to, .. }, c)) = self.destination(index) else {
+            return Room::Gone;
+        };
+        if c.outbound.is_some() {
+            self.flush_now(to);
+        }
         match self.get(to) {
             Some(c) if c.phase <= Phase::Open && !c.flags.has(Flags::SHUTDOWN) => {
                 if c.outbound.is_none() { Room::Now(to) } else { Room::Later }
@@ -233,31 +236,29 @@ impl Core {
     /// Receives once from a source and passes that on; how many bytes it was.
     fn receive_for(&mut self, index: u32, to: u32) -> usize {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
+        let room = c.receivable(CHUNK);
         let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay()) else { return 0 };
         // A splice does not get past urgent data.
-        let splice = relay.splices() && !c.ready.any(Ready::URGENT);
-        let count = if splice { self.splice_to(index, to) } else { self.copy_to(index, to) };
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
-        if count > 0
-            && let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay())
-        {
-            relay.received(count, &self.groups[c.group as usize].limits);
+        if relay.splices() && !c.ready.any(Ready::URGENT) {
+            return self.splice_to(index, to);
         }
-        count
-    }
-
-    fn copy_to(&mut self, index: u32, to: u32) -> usize {
-        let Some(c) = self.get(index) else { return 0 };
-        let (socket, room) = (c.socket, c.receivable(CHUNK));
+        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
         let mut chunk = self.pool.take(CHUNK);
-        let result = self.kernel.recv(socket, &mut chunk.spare()[..room]);
-        let Some(count) = self.note_received(index, room, result) else {
-            self.pool.give(chunk);
-            return 0;
-        };
-        chunk.filled(count);
-        self.pass_on(to, chunk);
-        count
+        ledger.recv_calls += 1;
+        match self.kernel.recv(c.socket, &mut chunk.spare()[..room]) {
+            Ok(count) if count > 0 => {
+                relay.received(count, limits);
+                c.note_received(count, room, self.tick, ledger);
+                chunk.filled(count);
+                self.pass_on(to, chunk);
+                count
+            }
+            other => {
+                self.note_nothing(index, other.err());
+                self.pool.give(chunk);
+                0
+            }
+        }
     }
 
     fn splice_to(&mut self, index: u32, to: u32) -> usize {
@@ -277,6 +278,10 @@ impl Core {
             self.pool.pipes.give(pipe, 0);
             return 0;
         };
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
+        if let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay()) {
+            relay.received(count, &self.groups[c.group as usize].limits);
+        }
         if let Some(ledger) = self.ledger_of(to) {
             ledger.queued += count as u64;
             ledger.relayed += count as u64;
@@ -313,19 +318,14 @@ impl Core {
     /// Sends a chunk to a connection that has nothing queued; what its socket refuses waits there.
     fn pass_on(&mut self, to: u32, mut chunk: Chunk) {
         let Some(c) = self.connections.0.get_mut(to as usize) else { return };
-        let ledger = &mut self.groups[c.group as usize].ledger;
-        ledger.queued += chunk.len() as u64;
-        ledger.relayed += chunk.len() as u64;
+        let group = &mut self.groups[c.group as usize];
+        group.ledger.queued += chunk.len() as u64;
+        group.ledger.relayed += chunk.len() as u64;
         if c.is_open() && c.ready.any(Ready::WRITE) {
-            match self.write_through(to, chunk.bytes()) {
-                Ok(rest) => {
-                    let sent = chunk.len() - rest.len();
-                    chunk.advance(sent);
-                }
-                Err(lost) => {
-                    if let Some(ledger) = self.ledger_of(to) {
-                        ledger.dropped += lost as u64;
-                    }
+            match write_through(&self.kernel, self.tick, c, group, chunk.bytes()) {
+                Ok(sent) => chunk.advance(sent),
+                Err(error) => {
+                    self.fail_with(to, &error);
                     return self.pool.give(chunk);
                 }
             }
@@ -363,7 +363,7 @@ impl Core {
     pub(crate) fn end_relays(&mut self, index: u32) {
         let Some(c) = self.get(index).filter(|c| c.extras.is_some()) else { return };
         let why = c.reason;
-        if let Some(to) = self.destination(index) {
+        if let Some((to, _)) = self.destination(index) {
             self.stop_relaying(index);
             self.end_with(to.index, why);
         }
@@ -384,38 +384,41 @@ impl Core {
 impl Reactor {
     /// One step of a relay. Says whether there may be another.
     pub(crate) fn step_relay(&mut self, index: u32, input: &mut Quantum) -> bool {
-        let core = &mut self.core;
         let owed = Flags::OWES_KEPT.and(Flags::OWES_EOF);
         let due = |c: &Connection| c.can_receive() || c.flags.has(owed);
-        if !core.get(index).is_some_and(due) {
-            return false;
-        }
-        let to = match core.room(index) {
+        self.core.get(index).is_some_and(due) && self.core.pass_input(index, input)
+    }
+}
+
+impl Core {
+    /// Passes on what is due: what was kept, what a receive brings, or the end.
+    pub(crate) fn pass_input(&mut self, index: u32, input: &mut Quantum) -> bool {
+        let to = match self.room(index) {
             Room::Now(to) => to,
             Room::Later => {
-                if let Some(extras) = core.extras(index) {
+                if let Some(extras) = self.extras(index) {
                     extras.held.set(Held::DESTINATION);
                 }
                 return false;
             }
             Room::Gone => {
-                core.close(index);
+                self.close(index);
                 return false;
             }
         };
-        let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return false };
         if c.flags.take(Flags::OWES_KEPT) {
             if let Some(Extras { kept, .. }) = c.extras.as_deref_mut()
                 && kept.len() > 0
             {
                 let chunk = kept.take();
-                core.pass_on(to, chunk);
+                self.pass_on(to, chunk);
             }
         } else if c.flags.take(Flags::OWES_EOF) {
-            core.stop_relaying(index);
-            core.shutdown(to);
-        } else if c.can_receive() {
-            let count = core.receive_for(index, to);
+            self.stop_relaying(index);
+            self.shutdown(to);
+        } else {
+            let count = self.receive_for(index, to);
             input.bytes = input.bytes.saturating_sub(count);
         }
         true

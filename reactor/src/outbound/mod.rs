@@ -49,6 +49,7 @@ mod plan;
 mod pool;
 mod queue;
 mod send;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -60,6 +61,8 @@ pub(crate) use pipe::Pipe;
 pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
 pub(crate) use pool::{Chunk, Pool};
 pub(crate) use queue::Queue;
+pub(crate) use send::write_through;
+pub(crate) use stage::Stage;
 pub(crate) use wire::{Flushed, SCRATCH, Wire};
 
 /// Something to send: the kinds that [`Context::send`](crate::Context::send) takes.
@@ -95,6 +98,15 @@ impl Outgoing<'_> {
             Outgoing::Slice(slice) => slice.len() as u64,
             Outgoing::Shared(bytes) => bytes.len() as u64,
             Outgoing::Region(region) => region.len(),
+        }
+    }
+
+    /// What is in memory of it.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Outgoing::Slice(slice) => Some(slice),
+            Outgoing::Shared(bytes) => Some(bytes),
+            Outgoing::Region(_) => None,
         }
     }
 

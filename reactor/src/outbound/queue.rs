@@ -15,9 +15,6 @@ mod tests;
 /// What one connection has yet to send. Boxed, pooled, and only there while it is not empty.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// What comes first, if it was few bytes: mostly that is all there is. The buffer stays with
-    /// the queue for the next few.
-    first: Chunk,
     segments: VecDeque<Segment>,
     memory: usize,
     file: u64,
@@ -28,9 +25,6 @@ pub(crate) struct Queue {
     /// A worker reads what comes next; nothing is sent meanwhile.
     pub(crate) waits_for_disk: bool,
 }
-
-/// Size of the buffer for few bytes.
-const FEW: usize = 4 << 10;
 
 enum Segment {
     Joined(Chunk),
@@ -86,40 +80,20 @@ impl Queue {
     /// How many bytes fit into the buffer at its end.
     pub(crate) fn room(&self) -> usize {
         match self.segments.back() {
-            None => self.first.room(),
             Some(Segment::Joined(tail)) => tail.room(),
-            Some(_) => 0,
+            _ => 0,
         }
     }
 
-    #[inline]
-    fn join(&mut self, bytes: &[u8], pool: &mut Pool) -> usize {
-        if self.segments.is_empty() && bytes.len() <= self.first.room() {
-            self.memory += bytes.len();
-            self.first.fill(bytes);
-            bytes.len()
-        } else {
-            self.join_more(bytes, pool)
-        }
-    }
-
-    #[inline(never)]
-    fn join_more(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
-        let count = bytes.len();
+    fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
+        let (count, before) = (bytes.len(), self.memory);
         self.memory += count;
-        match self.segments.back_mut() {
-            None if self.first.len() > 0 || count <= FEW => {
-                if self.first.size() == 0 {
-                    self.first = pool.take(FEW);
-                }
-                bytes = self.first.fill(bytes);
-            }
-            Some(Segment::Joined(tail)) => bytes = tail.fill(bytes),
-            _ => {}
+        if let Some(Segment::Joined(tail)) = self.segments.back_mut() {
+            bytes = tail.fill(bytes);
         }
         while !bytes.is_empty() {
             // A queue that is already building gets larger buffers, so that it needs fewer.
-            let mut tail = pool.take(bytes.len().max(self.memory - bytes.len()));
+            let mut tail = pool.take(bytes.len().max(before));
             bytes = tail.fill(bytes);
             self.segments.push_back(Segment::Joined(tail));
         }
@@ -129,29 +103,19 @@ impl Queue {
     /// Whether it has reached a mark.
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.memory >= limits.send_high
-            || self.segments() >= limits.send_segments
+            || self.segments.len() >= limits.send_segments
             || self.files >= limits.send_files
     }
 
     /// Whether it has fallen far enough below all marks to be filled again.
     pub(crate) fn is_low(&self, limits: &Limits) -> bool {
         self.memory <= limits.send_low
-            && self.segments() <= limits.send_segments / 2
+            && self.segments.len() <= limits.send_segments / 2
             && self.files <= limits.send_files / 2
     }
 
-    /// How many segments there are.
-    fn segments(&self) -> usize {
-        usize::from(self.first.len() > 0) + self.segments.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.len() == 0 && self.segments.is_empty()
-    }
-
-    /// Whether all there is are few bytes in one buffer.
-    pub(crate) fn is_few(&self) -> bool {
-        self.first.len() > 0 && self.segments.is_empty()
+        self.segments.is_empty()
     }
 
     /// Bytes in memory.
@@ -167,11 +131,7 @@ impl Queue {
     /// What [`plan`](super::plan) needs to know.
     pub(crate) fn front(&self, limits: &Limits) -> Front {
         let most = limits.gather_pieces.clamp(1, MAX_PIECES);
-        let mut front = Front {
-            pieces: usize::from(self.first.len() > 0),
-            memory: self.first.len(),
-            ..Front::default()
-        };
+        let mut front = Front::default();
         for segment in &self.segments {
             let piece = match segment {
                 Segment::Joined(chunk) => chunk.len(),
@@ -201,9 +161,8 @@ impl Queue {
         mut most: usize,
         into: &mut [IoSlice<'a>; MAX_PIECES],
     ) {
-        let first = Some(self.first.bytes()).filter(|first| !first.is_empty());
-        let all = first.into_iter().chain(self.segments.iter().map(Segment::memory));
-        for (piece, slot) in all.take(pieces).zip(into) {
+        for (segment, slot) in self.segments.iter().take(pieces).zip(into) {
+            let piece = segment.memory();
             let piece = &piece[..piece.len().min(most)];
             most -= piece.len();
             *slot = IoSlice::new(piece);
@@ -212,16 +171,12 @@ impl Queue {
 
     /// The first piece of memory.
     pub(crate) fn first(&self) -> &[u8] {
-        match self.first.bytes() {
-            [] => self.segments.front().map_or(&[], Segment::memory),
-            first => first,
-        }
+        self.segments.front().map_or(&[], Segment::memory)
     }
 
     /// The part of a file behind the first `pieces` segments.
     pub(crate) fn part(&mut self, pieces: usize) -> Option<&mut Part> {
-        let before = pieces.checked_sub(usize::from(self.first.len() > 0))?;
-        match self.segments.get_mut(before) {
+        match self.segments.get_mut(pieces) {
             Some(Segment::File(part)) => Some(part),
             _ => None,
         }
@@ -229,35 +184,14 @@ impl Queue {
 
     /// The end to read from of the pipe that comes first.
     pub(crate) fn pipe(&self) -> Option<Fd> {
-        match self.segments.front().filter(|_| self.first.len() == 0) {
+        match self.segments.front() {
             Some(Segment::Pipe { pipe, .. }) => Some(pipe.read),
             _ => None,
         }
     }
 
     /// Removes `count` sent bytes from the front. Buffers go back to the pool.
-    #[inline(always)]
-    pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
-        let few = count.min(self.first.len());
-        self.first.advance(few);
-        self.memory -= few;
-        if !self.segments.is_empty() {
-            if self.first.len() == 0 {
-                self.give_buffer(pool);
-            }
-            self.advance_segments(count - few, pool);
-        }
-    }
-
-    /// Gives the buffer for few bytes, which is empty, back to the pool.
-    pub(crate) fn give_buffer(&mut self, pool: &mut Pool) {
-        if self.first.size() > 0 {
-            pool.give(std::mem::take(&mut self.first));
-        }
-    }
-
-    #[inline(never)]
-    fn advance_segments(&mut self, mut count: usize, pool: &mut Pool) {
+    pub(crate) fn advance(&mut self, mut count: usize, pool: &mut Pool) {
         while count > 0 {
             let Some(segment) = self.segments.front_mut() else {
                 debug_assert!(false, "{count} bytes sent that were not queued");
@@ -284,8 +218,6 @@ impl Queue {
     /// Drops everything and returns how many bytes it was.
     pub(crate) fn clear(&mut self, pool: &mut Pool) -> u64 {
         let dropped = self.pending();
-        self.first.advance(self.first.len());
-        self.give_buffer(pool);
         for segment in self.segments.drain(..) {
             match segment {
                 Segment::Joined(chunk) => pool.give(chunk),

@@ -9,7 +9,7 @@ use crate::limits::Quantum;
 use crate::listener::Group;
 use crate::rates::Direction;
 use crate::state::Core;
-use crate::sys::{More, Ready};
+use crate::sys::{Kernel, More, Ready};
 
 impl Core {
     pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
@@ -17,29 +17,40 @@ impl Core {
         if c.phase > Phase::Open || c.flags.has(Flags::SHUTDOWN) {
             return Sent::Gone;
         }
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
+        let group = &mut self.groups[c.group as usize];
+        let clear = c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE);
         let offer = Offer {
             kind: what.kind(),
             len: what.len(),
-            idle: c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE),
+            idle: clear && self.stage.len(index) == 0,
             wrote: c.flags.has(Flags::WROTE),
             room: match (&what, &c.outbound) {
                 (Outgoing::Shared(_), Some(queue)) => queue.room(),
+                (Outgoing::Shared(_), None) => self.stage.room(index),
                 _ => 0,
             },
         };
-        ledger.queued += offer.len;
-        match (place(&offer, limits), what) {
+        group.ledger.queued += offer.len;
+        let placement = place(&offer, &group.limits);
+        if placement == Placement::Join
+            && clear
+            && let Some(bytes) = what.bytes()
+            && self.stage.join(index, bytes, &mut self.pool)
+        {
+            group.ledger.joined += offer.len;
+            return Sent::Accepted;
+        }
+        match (placement, what) {
             (Placement::Nowhere, _) => Sent::Accepted,
             (Placement::WriteThrough, Outgoing::Slice(slice)) => {
                 c.flags.set(Flags::WROTE);
-                match self.write_through(index, slice) {
-                    Ok([]) => Sent::Accepted,
-                    Ok(rest) => self.enqueue(index, Outgoing::Slice(rest), Placement::Join),
-                    Err(rest) => {
-                        if let Some(ledger) = self.ledger_of(index) {
-                            ledger.dropped += rest as u64;
-                        }
+                match write_through(&self.kernel, self.tick, c, group, slice) {
+                    Ok(sent) if sent == slice.len() => Sent::Accepted,
+                    Ok(sent) => {
+                        self.enqueue(index, Outgoing::Slice(&slice[sent..]), Placement::Join)
+                    }
+                    Err(error) => {
+                        self.fail_with(index, &error);
                         Sent::Gone
                     }
                 }
@@ -61,6 +72,12 @@ impl Core {
         if full { Sent::Full } else { Sent::Accepted }
     }
 
+    /// Bytes that were sent and the kernel has not taken yet.
+    pub(crate) fn pending(&self, index: u32) -> u64 {
+        let queued = self.get(index).map_or(0, Connection::pending);
+        queued + self.stage.len(index) as u64
+    }
+
     /// Adds to the queue, which is there from now on. `push` says how many bytes it has copied.
     pub(crate) fn append(&mut self, index: u32, push: impl FnOnce(&mut Queue, &mut Pool) -> usize) {
         self.append_with(index, |_, group, queue, pool| {
@@ -78,6 +95,9 @@ impl Core {
         let queue = c.outbound.get_or_insert_with(|| {
             let mut queue = self.spare_queues.pop().unwrap_or_default();
             queue.progress = self.tick;
+            if let Some(staged) = self.stage.take(index) {
+                queue.push_chunk(staged);
+            }
             queue
         });
         push(&mut c.flags, &mut self.groups[c.group as usize], queue, &mut self.pool);
@@ -91,48 +111,19 @@ impl Core {
         }
     }
 
-    /// Sends a long slice with nothing before it. Returns what the socket refused, or, if the
-    /// connection has failed, how many bytes were lost.
-    pub(crate) fn write_through<'a>(
-        &mut self,
-        index: u32,
-        mut slice: &'a [u8],
-    ) -> Result<&'a [u8], usize> {
-        if self.is_rated(index) {
-            return Ok(slice);
-        }
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return Err(slice.len()) };
-        let ledger = &mut self.groups[c.group as usize].ledger;
-        while !slice.is_empty() {
-            ledger.send_calls += 1;
-            match self.kernel.send(c.socket, slice, More::No) {
-                Ok(count) => {
-                    slice = &slice[count..];
-                    c.sent += count as u64;
-                    c.active = self.tick;
-                    ledger.sent += count as u64;
-                    ledger.write_through += count as u64;
-                    ledger.short_writes += u64::from(!slice.is_empty());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ledger.send_would_block += 1;
-                    c.ready = c.ready.without(Ready::WRITE);
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let lost = slice.len();
-                    self.fail_with(index, &error);
-                    return Err(lost);
-                }
-            }
-        }
-        Ok(slice)
-    }
-
     /// Sends what is queued, within the quantum and its rate. What follows from an empty queue is
     /// noted as owed.
+    #[inline(always)]
     pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
+        if self.stage.len(index) > 0 && self.flush_staged(index, quantum) {
+            return;
+        }
+        if self.get(index).is_some_and(|c| c.outbound.is_some()) {
+            self.flush_queue(index, quantum);
+        }
+    }
+
+    fn flush_queue(&mut self, index: u32, quantum: &mut Quantum) {
         // What an abort or a failure leaves in the queue is dropped, not sent.
         let Some(c) = self.get(index).filter(|c| c.can_send() && c.is_flushed()) else { return };
         if self.rates(c) {
@@ -201,4 +192,44 @@ impl Core {
             self.passed_on(index);
         }
     }
+}
+
+/// Sends a slice to a connection with nothing queued, unless a rate says when. Says how much of it
+/// the socket took; of one that has failed, everything is accounted for.
+pub(crate) fn write_through(
+    kernel: &Kernel,
+    tick: u32,
+    c: &mut Connection,
+    group: &mut Group,
+    slice: &[u8],
+) -> io::Result<usize> {
+    if group.is_rated(c) {
+        return Ok(0);
+    }
+    let ledger = &mut group.ledger;
+    let mut written = 0;
+    while written < slice.len() {
+        ledger.send_calls += 1;
+        match kernel.send(c.socket, &slice[written..], More::No) {
+            Ok(count) => {
+                written += count;
+                c.sent += count as u64;
+                c.active = tick;
+                ledger.sent += count as u64;
+                ledger.write_through += count as u64;
+                ledger.short_writes += u64::from(written < slice.len());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ledger.send_would_block += 1;
+                c.ready = c.ready.without(Ready::WRITE);
+                break;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                ledger.dropped += (slice.len() - written) as u64;
+                return Err(error);
+            }
+        }
+    }
+    Ok(written)
 }

@@ -51,31 +51,6 @@ impl Wire<'_> {
         sent: &mut u64,
         quantum: &mut Quantum,
     ) -> Flushed {
-        // A few bytes alone, by far the commonest queue, need no plan: there is one way to send
-        // them, and what is left of them is few bytes.
-        while queue.is_few() {
-            if self.is_over(quantum) {
-                return Flushed::Budget;
-            }
-            match self.send_first(queue, More::No) {
-                Ok(count) => self.took(count, queue, sent, quantum),
-                Err(error) => {
-                    if let Some(refused) = self.refused(error) {
-                        return refused;
-                    }
-                }
-            }
-        }
-        if queue.is_empty() { Flushed::Empty } else { self.flush_as_planned(queue, sent, quantum) }
-    }
-
-    #[inline(never)]
-    fn flush_as_planned(
-        &mut self,
-        queue: &mut Queue,
-        sent: &mut u64,
-        quantum: &mut Quantum,
-    ) -> Flushed {
         // To plan for nothing would cost as much again as to plan for what there is.
         while !queue.is_empty() {
             let front = queue.front(self.limits);
@@ -104,7 +79,6 @@ impl Wire<'_> {
     }
 
     /// Whether no other call may follow, which otherwise counts now.
-    #[inline]
     fn is_over(&mut self, quantum: &mut Quantum) -> bool {
         if quantum.is_used_up() {
             self.ledger.send_budget_stops += 1;
@@ -115,7 +89,6 @@ impl Wire<'_> {
     }
 
     /// Takes account of what the kernel took.
-    #[inline(always)]
     fn took(&mut self, count: usize, queue: &mut Queue, sent: &mut u64, quantum: &mut Quantum) {
         queue.advance(count, self.pool);
         *sent += count as u64;
@@ -224,7 +197,6 @@ impl Wire<'_> {
     }
 
     /// Sends the first piece of memory.
-    #[inline(always)]
     fn send_first(&mut self, queue: &Queue, more: More) -> io::Result<usize> {
         let first = queue.first();
         let first = &first[..first.len().min(self.most)];

@@ -150,22 +150,6 @@ fn buffers_return_to_the_pool_when_they_are_sent_or_dropped() {
     }
 }
 
-#[test]
-fn a_queue_of_few_bytes_keeps_its_buffer_until_it_is_given_back() {
-    let (limits, mut queue, mut pool) = (Limits::default(), Queue::default(), Pool::default());
-    for _ in 0..2 {
-        push(&mut queue, Outgoing::Slice(b"first"), &limits, &mut pool);
-        let buffer = queue.first().as_ptr();
-        queue.advance(5, &mut pool);
-        assert!(queue.is_empty() && pool.kept() == 0);
-        push(&mut queue, Outgoing::Slice(b"second"), &limits, &mut pool);
-        assert_eq!(queue.first().as_ptr(), buffer);
-        queue.advance(6, &mut pool);
-        queue.give_buffer(&mut pool);
-        assert_eq!(pool.kept(), 4 << 10);
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Op {
     Slice(usize),
