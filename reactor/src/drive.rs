@@ -15,9 +15,53 @@ use crate::sys::{NO_FD, Ready};
 impl Reactor {
     /// Does what a connection has to do, within its quantum.
     pub(crate) fn drive(&mut self, index: u32) {
-        let Some(c) = self.core.get_mut(index).filter(|c| c.phase != Phase::Gone) else { return };
+        let core = &mut self.core;
+        let c = core.connections.0.get_mut(index as usize).filter(|c| c.phase != Phase::Gone);
+        let Some(c) = c else { return };
         c.flags.set(Flags::LISTED);
         c.flags.clear(Flags::YIELDED);
+        let group = &core.groups[c.group as usize];
+        let mut begun = None;
+        if c.just_receives(&group.limits) && !group.is_rated(c) {
+            begun = Some(self.step_as_a_rule(index));
+            if let Some(c) = self.core.get_mut(index).filter(|c| c.is_at_rest()) {
+                return c.flags.clear(Flags::LISTED);
+            }
+        }
+        self.drive_on(index, begun);
+    }
+
+    /// A receive and a callback for what it brings, or its relay, where nothing else is due: what
+    /// nearly every event of most servers leads to. It is what [`step`](Reactor::step) and a flush
+    /// do then, with one look instead of many. Says how many bytes it received.
+    fn step_as_a_rule(&mut self, index: u32) -> usize {
+        let core = &mut self.core;
+        let Some(c) = core.connections.0.get_mut(index as usize) else { return 0 };
+        if c.extras.as_ref().is_some_and(|extras| extras.relays()) {
+            return core.pass_input(index).unwrap_or(0);
+        }
+        let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
+        c.flags.clear(Flags::WROTE);
+        ledger.recv_calls += 1;
+        match core.kernel.recv(c.socket, &mut self.receive) {
+            Ok(count) if count > 0 => {
+                c.note_received(count, self.receive.len(), core.tick, ledger);
+                core.stage.begin(index, limits);
+                self.deliver(index, count);
+                self.core.end_stage(index);
+                count
+            }
+            other => {
+                core.note_nothing(index, other.err());
+                0
+            }
+        }
+    }
+
+    /// The rest, or all of it. If it was begun it has received so many bytes.
+    #[inline(never)]
+    fn drive_on(&mut self, index: u32, begun: Option<usize>) {
+        let Some(c) = self.core.get(index) else { return };
         let (group, phase, queued) = (c.group, c.phase, c.outbound.is_some());
         if phase == Phase::Connecting {
             self.drive_connecting(index);
@@ -25,21 +69,17 @@ impl Reactor {
         let limits = self.core.limits(group);
         let (mut input, mut output) = (Quantum::to_receive(limits), Quantum::to_send(limits));
         input.metered = self.core.is_rated(index);
-        if queued {
+        if let Some(received) = begun {
+            input.calls -= 1;
+            input.bytes = input.bytes.saturating_sub(received);
+            self.core.flush(index, &mut output);
+        } else if queued {
             let mut before = Quantum::to_send(limits);
             self.core.flush(index, &mut before);
         }
-        if !input.metered {
-            self.core.begin_stage(index, group);
-        }
         while !output.is_used_up() && self.step(index, &mut input) {
             self.core.flush(index, &mut output);
-            if let Some(c) = self.core.get_mut(index).filter(|c| c.is_at_rest()) {
-                c.flags.clear(Flags::LISTED);
-                return self.core.end_stage(index);
-            }
         }
-        self.core.end_stage(index);
         if self.core.draining && self.tell_of_stop(index) {
             self.core.flush(index, &mut output);
         }
@@ -59,41 +99,7 @@ impl Reactor {
     }
 
     /// One callback, if one is due. Says whether there may be another.
-    #[inline]
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
-        self.step_as_a_rule(index, input) || self.step_otherwise(index, input)
-    }
-
-    /// A receive and a callback for what it brings, or its relay, if nothing else is due: what
-    /// nearly every step of most servers is. It is no more than
-    /// [`step_otherwise`](Reactor::step_otherwise) does then, with one look instead of many.
-    #[inline]
-    fn step_as_a_rule(&mut self, index: u32, input: &mut Quantum) -> bool {
-        let core = &mut self.core;
-        let Some(c) = core.connections.0.get_mut(index as usize) else { return false };
-        let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
-        if input.metered || input.is_used_up() || !c.just_receives(limits) {
-            return false;
-        }
-        input.calls -= 1;
-        if c.extras.as_ref().is_some_and(|extras| extras.relays()) {
-            return core.pass_input(index, input);
-        }
-        c.flags.clear(Flags::WROTE);
-        ledger.recv_calls += 1;
-        match core.kernel.recv(c.socket, &mut self.receive) {
-            Ok(count) if count > 0 => {
-                c.note_received(count, self.receive.len(), core.tick, ledger);
-                input.bytes = input.bytes.saturating_sub(count);
-                self.deliver(index, count);
-            }
-            other => core.note_nothing(index, other.err()),
-        }
-        true
-    }
-
-    #[inline(never)]
-    fn step_otherwise(&mut self, index: u32, input: &mut Quantum) -> bool {
         if input.metered {
             self.core.meter_input(index, input);
         }

@@ -193,7 +193,10 @@ impl Core {
         match self.get_mut(index) {
             Some(c) if c.generation == generation && c.phase != Phase::Gone => {
                 c.ready = c.ready.and(ready);
-                self.list(index);
+                if !c.flags.has(Flags::LISTED) {
+                    c.flags.set(Flags::LISTED);
+                    self.owed.push(index);
+                }
             }
             _ => self.ledger.stale_events += 1,
         }

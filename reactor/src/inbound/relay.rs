@@ -222,15 +222,14 @@ impl Core {
         let Some((ConnId { index: to, .. }, c)) = self.destination(index) else {
             return Room::Gone;
         };
-        if c.outbound.is_some() {
-            self.flush_now(to);
+        let takes = |c: &Connection| {
+            c.outbound.is_none() && c.phase <= Phase::Open && !c.flags.has(Flags::SHUTDOWN)
+        };
+        if takes(c) {
+            return Room::Now(to);
         }
-        match self.get(to) {
-            Some(c) if c.phase <= Phase::Open && !c.flags.has(Flags::SHUTDOWN) => {
-                if c.outbound.is_none() { Room::Now(to) } else { Room::Later }
-            }
-            _ => Room::Later,
-        }
+        self.flush_now(to);
+        if self.get(to).is_some_and(takes) { Room::Now(to) } else { Room::Later }
     }
 
     /// Receives once from a source and passes that on; how many bytes it was.
@@ -261,6 +260,7 @@ impl Core {
         }
     }
 
+    #[inline(never)]
     fn splice_to(&mut self, index: u32, to: u32) -> usize {
         let Some(c) = self.get(index) else { return 0 };
         let (socket, most) = (c.socket, c.receivable(usize::MAX));
@@ -306,6 +306,7 @@ impl Core {
     }
 
     /// Sends what a connection has queued, as far as its quantum goes.
+    #[inline(never)]
     fn flush_now(&mut self, index: u32) {
         let Some(c) = self.get(index).filter(|c| c.can_send()) else { return };
         let mut quantum = Quantum::to_send(self.limits(c.group));
@@ -330,19 +331,20 @@ impl Core {
                 }
             }
         }
-        match chunk.len() {
-            0 => self.pool.give(chunk),
-            1..=SMALL => {
-                let few = chunk.bytes().into();
-                self.append(to, |queue, pool| queue.push(few, Placement::Join, pool));
-                self.pool.give(chunk);
-            }
-            _ => {
-                self.append(to, |queue, _| {
-                    queue.push_chunk(chunk);
-                    0
-                });
-            }
+        if chunk.len() == 0 { self.pool.give(chunk) } else { self.pass_on_later(to, chunk) }
+    }
+
+    #[cold]
+    fn pass_on_later(&mut self, to: u32, chunk: Chunk) {
+        if chunk.len() <= SMALL {
+            let few = chunk.bytes().into();
+            self.append(to, |queue, pool| queue.push(few, Placement::Join, pool));
+            self.pool.give(chunk);
+        } else {
+            self.append(to, |queue, _| {
+                queue.push_chunk(chunk);
+                0
+            });
         }
     }
 
@@ -386,27 +388,34 @@ impl Reactor {
     pub(crate) fn step_relay(&mut self, index: u32, input: &mut Quantum) -> bool {
         let owed = Flags::OWES_KEPT.and(Flags::OWES_EOF);
         let due = |c: &Connection| c.can_receive() || c.flags.has(owed);
-        self.core.get(index).is_some_and(due) && self.core.pass_input(index, input)
+        if !self.core.get(index).is_some_and(due) {
+            return false;
+        }
+        let received = self.core.pass_input(index);
+        input.bytes = input.bytes.saturating_sub(received.unwrap_or(0));
+        received.is_some()
     }
 }
 
 impl Core {
-    /// Passes on what is due: what was kept, what a receive brings, or the end.
-    pub(crate) fn pass_input(&mut self, index: u32, input: &mut Quantum) -> bool {
+    /// Passes on what is due: what was kept, what a receive brings, or the end. Says how many bytes
+    /// it received, unless the destination takes none.
+    pub(crate) fn pass_input(&mut self, index: u32) -> Option<usize> {
         let to = match self.room(index) {
             Room::Now(to) => to,
             Room::Later => {
-                if let Some(extras) = self.extras(index) {
-                    extras.held.set(Held::DESTINATION);
-                }
-                return false;
+                self.extras(index)?.held.set(Held::DESTINATION);
+                return None;
             }
             Room::Gone => {
                 self.close(index);
-                return false;
+                return None;
             }
         };
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return false };
+        let c = self.connections.0.get_mut(index as usize)?;
+        if !c.flags.has(Flags::OWES_KEPT.and(Flags::OWES_EOF)) {
+            return Some(self.receive_for(index, to));
+        }
         if c.flags.take(Flags::OWES_KEPT) {
             if let Some(Extras { kept, .. }) = c.extras.as_deref_mut()
                 && kept.len() > 0
@@ -414,13 +423,11 @@ impl Core {
                 let chunk = kept.take();
                 self.pass_on(to, chunk);
             }
-        } else if c.flags.take(Flags::OWES_EOF) {
+        } else {
+            c.flags.clear(Flags::OWES_EOF);
             self.stop_relaying(index);
             self.shutdown(to);
-        } else {
-            let count = self.receive_for(index, to);
-            input.bytes = input.bytes.saturating_sub(count);
         }
-        true
+        Some(0)
     }
 }

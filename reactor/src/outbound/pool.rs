@@ -19,6 +19,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// A buffer for `len` bytes: of the smallest class that holds them, of the largest class if
     /// none does.
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Chunk {
         let class = CLASSES.iter().position(|&(size, _)| len <= size).unwrap_or(CLASSES.len() - 1);
         let buffer = self.free[class].pop().unwrap_or_else(|| zeroed(CLASSES[class].0));
@@ -34,6 +35,7 @@ impl Pool {
     }
 
     /// Takes a buffer back.
+    #[inline]
     pub(crate) fn give(&mut self, chunk: Chunk) {
         let size = chunk.buffer.len();
         if let Some(class) = CLASSES.iter().position(|&(class, _)| class == size)

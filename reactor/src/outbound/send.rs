@@ -5,6 +5,7 @@ use std::io;
 use super::{Flushed, Offer, Outgoing, Placement, Pool, Queue, Wire, place};
 use crate::connection::{Connection, Flags, Phase};
 use crate::handler::{Reason, Sent};
+use crate::ledger::Ledger;
 use crate::limits::Quantum;
 use crate::listener::Group;
 use crate::rates::Direction;
@@ -113,17 +114,7 @@ impl Core {
 
     /// Sends what is queued, within the quantum and its rate. What follows from an empty queue is
     /// noted as owed.
-    #[inline(always)]
     pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
-        if self.stage.len(index) > 0 && self.flush_staged(index, quantum) {
-            return;
-        }
-        if self.get(index).is_some_and(|c| c.outbound.is_some()) {
-            self.flush_queue(index, quantum);
-        }
-    }
-
-    fn flush_queue(&mut self, index: u32, quantum: &mut Quantum) {
         // What an abort or a failure leaves in the queue is dropped, not sent.
         let Some(c) = self.get(index).filter(|c| c.can_send() && c.is_flushed()) else { return };
         if self.rates(c) {
@@ -196,6 +187,7 @@ impl Core {
 
 /// Sends a slice to a connection with nothing queued, unless a rate says when. Says how much of it
 /// the socket took; of one that has failed, everything is accounted for.
+#[inline(never)]
 pub(crate) fn write_through(
     kernel: &Kernel,
     tick: u32,
@@ -203,12 +195,9 @@ pub(crate) fn write_through(
     group: &mut Group,
     slice: &[u8],
 ) -> io::Result<usize> {
-    if group.is_rated(c) {
-        return Ok(0);
-    }
-    let ledger = &mut group.ledger;
-    let mut written = 0;
-    while written < slice.len() {
+    let (mut written, rated) = (0, group.is_rated(c));
+    while written < slice.len() && !rated {
+        let ledger = &mut group.ledger;
         ledger.send_calls += 1;
         match kernel.send(c.socket, &slice[written..], More::No) {
             Ok(count) => {
@@ -219,17 +208,34 @@ pub(crate) fn write_through(
                 ledger.write_through += count as u64;
                 ledger.short_writes += u64::from(written < slice.len());
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                ledger.send_would_block += 1;
-                c.ready = c.ready.without(Ready::WRITE);
-                break;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                ledger.dropped += (slice.len() - written) as u64;
-                return Err(error);
+                if let Some(error) = note_refusal(c, ledger, error) {
+                    ledger.dropped += (slice.len() - written) as u64;
+                    return Err(error);
+                }
+                if !c.ready.any(Ready::WRITE) {
+                    break;
+                }
             }
         }
     }
     Ok(written)
+}
+
+/// Notes that a call has sent nothing; the error if the socket has failed.
+#[cold]
+pub(super) fn note_refusal(
+    c: &mut Connection,
+    ledger: &mut Ledger,
+    error: io::Error,
+) -> Option<io::Error> {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            ledger.send_would_block += 1;
+            c.ready = c.ready.without(Ready::WRITE);
+            None
+        }
+        io::ErrorKind::Interrupted => None,
+        _ => Some(error),
+    }
 }

@@ -4,12 +4,11 @@
 //! reactor's, which leaves when they have returned, and no queue is needed. What the socket refuses,
 //! or what something else follows, begins the connection's queue, in that same buffer.
 
-use std::io;
-
+use super::send::note_refusal;
 use super::{Chunk, Pool};
-use crate::limits::{Limits, Quantum};
+use crate::limits::Limits;
 use crate::state::Core;
-use crate::sys::{More, Ready};
+use crate::sys::More;
 
 /// Size of the buffer.
 const FEW: usize = 4 << 10;
@@ -17,14 +16,15 @@ const FEW: usize = 4 << 10;
 /// That buffer. There is something in it only between a callback and the sending behind it.
 #[derive(Default)]
 pub(crate) struct Stage {
-    /// The connection that is being driven, if what it sends may come here.
+    /// The connection whose callback is running, if what it sends may come here.
     index: Option<u32>,
     chunk: Chunk,
 }
 
 impl Stage {
-    /// Lets what a connection sends come here, unless so few bytes could fill its queue.
-    fn begin(&mut self, index: u32, limits: &Limits) {
+    /// Lets what a connection sends come here until [`Core::end_stage`], unless so few bytes could fill its queue.
+    #[inline]
+    pub(crate) fn begin(&mut self, index: u32, limits: &Limits) {
         let fits = limits.send_high > FEW && limits.send_segments > 1;
         self.index = fits.then_some(index);
     }
@@ -58,63 +58,54 @@ impl Stage {
 }
 
 impl Core {
-    /// Lets what a connection sends be staged until [`end_stage`](Core::end_stage).
-    pub(crate) fn begin_stage(&mut self, index: u32, group: u16) {
-        self.stage.begin(index, &self.groups[group as usize].limits);
-    }
-
-    /// From now on what connections send is queued.
+    /// Sends what is staged. From now on what the connection sends is queued.
+    #[inline]
     pub(crate) fn end_stage(&mut self, index: u32) {
         if self.stage.len(index) > 0 {
-            self.queue_staged(index);
+            self.send_staged(index);
         }
         self.stage.index = None;
     }
 
-    fn queue_staged(&mut self, index: u32) {
-        // A new queue begins with it.
-        self.append(index, |_, _| 0);
-    }
-
-    /// Sends what is staged, in one call. Says whether nothing is left of it.
-    pub(super) fn flush_staged(&mut self, index: u32, quantum: &mut Quantum) -> bool {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return true };
+    /// Sends what is staged, in one call, and queues what the socket refuses of it.
+    fn send_staged(&mut self, index: u32) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let ledger = &mut self.groups[c.group as usize].ledger;
         let chunk = &mut self.stage.chunk;
         let asked = chunk.len();
         if !c.is_flushed() {
-            ledger.dropped += asked as u64;
-            chunk.advance(asked);
-            return true;
+            return self.drop_staged(index);
         }
-        quantum.calls = quantum.calls.saturating_sub(1);
         ledger.send_calls += 1;
         match self.kernel.send(c.socket, chunk.bytes(), More::No) {
             Ok(count) => {
                 chunk.advance(count);
                 c.sent += count as u64;
                 c.active = self.tick;
-                quantum.bytes = quantum.bytes.saturating_sub(count);
                 ledger.sent += count as u64;
                 ledger.send_bytes += count as u64;
                 if count == asked {
-                    return true;
+                    return;
                 }
                 ledger.short_writes += 1;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                ledger.send_would_block += 1;
-                c.ready = c.ready.without(Ready::WRITE);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                ledger.dropped += asked as u64;
-                chunk.advance(asked);
-                self.fail_with(index, &error);
-                return true;
+                if let Some(error) = note_refusal(c, ledger, error) {
+                    self.drop_staged(index);
+                    return self.fail_with(index, &error);
+                }
             }
         }
-        self.queue_staged(index);
-        false
+        // A new queue begins with what is left.
+        self.append(index, |_, _| 0);
+    }
+
+    #[cold]
+    fn drop_staged(&mut self, index: u32) {
+        let dropped = self.stage.chunk.len();
+        self.stage.chunk.advance(dropped);
+        if let Some(ledger) = self.ledger_of(index) {
+            ledger.dropped += dropped as u64;
+        }
     }
 }
