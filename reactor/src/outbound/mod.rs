@@ -4,7 +4,8 @@
 //! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what
 //! becomes of something to send, [`plan`] looks at the front of the queue and says what to do; both
 //! are pure functions of sizes and [`Limits`](crate::Limits). [`explain`] says why. The wire does
-//! it.
+//! it. Most callbacks send little and nothing before it is queued: that is staged in one buffer of
+//! the reactor's, leaves in one call when they return, and needs no queue.
 //!
 //! | what is sent | how it leaves |
 //! |---|---|
