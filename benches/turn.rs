@@ -4,7 +4,8 @@
 //! echo them all: one wait, and a receive and a send for each. Putting the messages there and
 //! taking the echoes away is not measured. Both loops are edge-triggered, receive into one buffer
 //! and read a short count as the end of what there is, so they make the same system calls; the
-//! difference is what the reactor's bookkeeping costs.
+//! difference is what the reactor's bookkeeping costs. `events` is the bare loop with smaller and
+//! larger waits.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -73,6 +74,7 @@ mod bare {
     const BUFFER: usize = 512 << 10;
     const EVENTS: usize = 1024;
     const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    const NOTHING: Event = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
 
     /// Nothing but the system calls.
     pub(super) struct Bare {
@@ -83,6 +85,13 @@ mod bare {
         clients: Vec<TcpStream>,
     }
 
+    impl Bare {
+        /// One that takes so many events in a wait.
+        pub(super) fn with_events(self, count: usize) -> Bare {
+            Bare { events: vec![NOTHING; count], ..self }
+        }
+    }
+
     impl Echoing for Bare {
         const NAME: &str = "bare epoll";
 
@@ -90,8 +99,7 @@ mod bare {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
-            let nothing = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
-            let (buffer, events) = (vec![0; BUFFER], vec![nothing; EVENTS]);
+            let (buffer, events) = (vec![0; BUFFER], vec![NOTHING; EVENTS]);
             let (clients, connections) = (0..connections as u64)
                 .map(|index| {
                     let client = common::connect(address);
@@ -175,5 +183,23 @@ fn turn(criterion: &mut Criterion) {
     }
 }
 
+/// How many events a wait takes, with 1024 connections ready.
+#[cfg(target_os = "linux")]
+fn events(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("turn/events");
+    group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_secs(1));
+    group.throughput(Throughput::Elements(1024));
+    for count in [16, 64, 256, 1024] {
+        let mut server = bare::Bare::new(1024).with_events(count);
+        group.bench_function(count.to_string(), |b| {
+            b.iter_custom(|times| echo(&mut server, times));
+        });
+    }
+}
+
 criterion_group!(benches, turn);
-criterion_main!(benches);
+#[cfg(target_os = "linux")]
+criterion_group!(waits, events);
+#[cfg(not(target_os = "linux"))]
+fn waits() {}
+criterion_main!(benches, waits);

@@ -1,4 +1,4 @@
-//! A client in a thread of its own, which sends and takes while the server works: what many bytes
+//! Clients in a thread of their own, which send and take while the server works: what many bytes
 //! cost depends on who runs when, and on what is in the processor's cache then.
 
 use std::io::{ErrorKind, Read, Write};
@@ -13,23 +13,25 @@ use crate::cpu;
 /// The longest that `go` is to wait.
 const WAIT: Duration = Duration::from_millis(2);
 
-/// Sends `bytes`, and when `back` have come back for them again, so many times. Meanwhile `go` is
-/// called, which waits for so long at most until something is to be done, and does it. Says how
-/// much CPU time of this thread that takes.
+/// Where a client sends, and where it takes what comes back.
+pub(crate) type Ends<'a> = (&'a TcpStream, &'a TcpStream);
+
+/// Each client sends `bytes`, and when `back` have come back to all of them again, so many times.
+/// Meanwhile `go` is called, which waits for so long at most until something is to be done, and
+/// does it. Says how much CPU time of this thread that takes.
 pub(crate) fn beside(
-    (from, to): (&TcpStream, &TcpStream),
+    clients: &[Ends<'_>],
     (bytes, back): (&[u8], usize),
     times: u64,
     mut go: impl FnMut(Duration),
 ) -> Duration {
-    let [from, to] = [from, to].map(|client| client.try_clone().unwrap());
     thread::scope(|scope| {
-        let client = scope.spawn(|| {
+        let clients = scope.spawn(|| {
             let mut into = vec![0; 256 << 10];
-            (0..times).for_each(|_| exchange(&from, &to, (bytes, back), &mut into));
+            (0..times).for_each(|_| exchange(clients, (bytes, back), &mut into));
         });
         let start = cpu::time();
-        while !client.is_finished() {
+        while !clients.is_finished() {
             go(WAIT);
         }
         cpu::time() - start
@@ -37,19 +39,28 @@ pub(crate) fn beside(
 }
 
 /// Sends and takes at the same time.
-fn exchange(
-    mut from: &TcpStream,
-    mut to: &TcpStream,
-    (bytes, back): (&[u8], usize),
-    into: &mut [u8],
-) {
-    let (mut sent, mut got) = (0, 0);
-    while sent < bytes.len() || got < back {
-        let out = if sent < bytes.len() { PollFlags::OUT } else { PollFlags::empty() };
-        let mut ends = [PollFd::new(from, out), PollFd::new(to, PollFlags::IN)];
-        poll(&mut ends, None).unwrap();
-        sent += moved(from.write(&bytes[sent..]));
-        got += moved(to.read(into));
+fn exchange(clients: &[Ends<'_>], (bytes, back): (&[u8], usize), into: &mut [u8]) {
+    let mut left: Vec<_> = clients.iter().map(|&ends| (ends, bytes, back)).collect();
+    while !left.is_empty() {
+        let mut wanted: Vec<_> = left
+            .iter()
+            .flat_map(|&((from, to), bytes, _)| {
+                let out = if bytes.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+                [PollFd::new(from, out), PollFd::new(to, PollFlags::IN)]
+            })
+            .collect();
+        poll(&mut wanted, None).unwrap();
+        let ready: Vec<_> = wanted.iter().map(|end| !end.revents().is_empty()).collect();
+        for ((ends, bytes, back), ready) in left.iter_mut().zip(ready.chunks(2)) {
+            let (mut from, mut to) = *ends;
+            if ready[0] {
+                *bytes = &bytes[moved(from.write(bytes))..];
+            }
+            if ready[1] {
+                *back -= moved(to.read(into));
+            }
+        }
+        left.retain(|(_, bytes, back)| !bytes.is_empty() || *back > 0);
     }
 }
 

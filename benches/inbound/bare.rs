@@ -139,7 +139,7 @@ impl Bare {
 }
 
 /// A client and the near end of its connection.
-fn pair() -> (TcpStream, TcpStream) {
+pub(crate) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = common::connect(listener.local_addr().unwrap());
     let (near, _) = listener.accept().unwrap();

@@ -3,13 +3,17 @@
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 use crate::common::Server;
-use crate::{Group, Step, cpu, group, size};
+use crate::{Group, Side, Step, bare, cpu, group, size};
 
 /// Answers each message of `len` bytes with one.
 struct Receiver {
@@ -83,9 +87,74 @@ pub(crate) fn brief(criterion: &mut Criterion) {
     }
 }
 
+/// Most callbacks of a turn: messages of one byte, as many at once or one more.
+pub(crate) fn most_pieces(criterion: &mut Criterion) {
+    for count in [1024, 1025, 2048] {
+        let name = format!("most_pieces/{count} messages");
+        Group::new(criterion, &name, vec![Step::new(count, count)])
+            .side("of 1 B", Server::new(Receiver { len: 1 }, Limits::default(), 1));
+    }
+}
+
+/// How a buffer of its own grows: the bare calls, for messages of `len` bytes.
+struct Growing {
+    client: TcpStream,
+    socket: TcpStream,
+    len: usize,
+    first: usize,
+    growth: usize,
+    buffer: Vec<u8>,
+}
+
+impl Growing {
+    fn new(len: usize, first: usize, growth: usize) -> Growing {
+        let (client, socket) = bare::pair();
+        Growing { client, socket, len, first, growth, buffer: Vec::new() }
+    }
+}
+
+impl Side for Growing {
+    fn ends(&self) -> (&TcpStream, &TcpStream) {
+        (&self.client, &self.client)
+    }
+
+    fn go(&mut self, _: Duration) {
+        loop {
+            let filled = self.buffer.len();
+            if filled == self.buffer.capacity() {
+                let more = ((self.growth - 1) * filled).max(self.first);
+                self.buffer.reserve_exact(more.min(self.len - filled));
+            }
+            match recv(&self.socket, spare_capacity(&mut self.buffer), RecvFlags::empty()) {
+                Ok(_) if self.buffer.len() == self.len => break,
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return,
+                Err(error) => panic!("a bare call: {error}"),
+            }
+        }
+        drop(std::mem::take(&mut self.buffer));
+        send(&self.socket, b"a", SendFlags::NOSIGNAL).unwrap();
+    }
+}
+
+/// The first size of that buffer, and how many times as large it becomes when it is full.
+pub(crate) fn growth(criterion: &mut Criterion) {
+    keep_what_is_freed();
+    for len in [128 << 10, 1 << 20, 16 << 20] {
+        let name = format!("growth/{}", size(len));
+        let mut group = Group::new(criterion, &name, vec![Step::new(len, 1)]);
+        for (first, growth) in
+            [(64 << 10, 2), (64 << 10, 4), (64 << 10, 8), (16 << 10, 4), (256 << 10, 4)]
+        {
+            let name = format!("{} x {growth}", size(first));
+            group.side(&name, Growing::new(len, first, growth));
+        }
+    }
+}
+
 /// So glibc keeps what is freed up to this size, and memory is not cleared anew for some rounds and
 /// not for others (`M_MMAP_THRESHOLD` of mallopt(3)).
-fn keep_what_is_freed() {
+pub(crate) fn keep_what_is_freed() {
     drop(black_box(Vec::<u8>::with_capacity(31 << 20)));
 }
 

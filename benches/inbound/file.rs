@@ -1,5 +1,6 @@
 //! Files.
 
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
@@ -129,6 +130,28 @@ pub(crate) fn gather(criterion: &mut Criterion) {
                 let start = process_time();
                 (0..times).for_each(|_| drop(black_box(bytes.clone())));
                 process_time() - start
+            });
+        });
+    }
+}
+
+/// Who closes a file that was given up: the reactor, or a worker by a job, which `gather` has.
+pub(crate) fn close(criterion: &mut Criterion) {
+    let mut group = group(criterion, "close");
+    let path = directory().join("sluicegate-bench");
+    for len in [64 << 10, 256 << 10, 1 << 20, 4 << 20] {
+        let bytes = vec![b'p'; len];
+        group.bench_function(size(len), |b| {
+            b.iter_custom(|times| {
+                let given_up = (0..times).map(|_| {
+                    fs::write(&path, &bytes).unwrap();
+                    let file = File::open(&path).unwrap();
+                    fs::remove_file(&path).unwrap();
+                    let start = process_time();
+                    drop(file);
+                    process_time() - start
+                });
+                given_up.sum()
             });
         });
     }

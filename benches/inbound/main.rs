@@ -19,6 +19,7 @@ use criterion::{
 };
 
 mod bare;
+mod buffers;
 #[path = "../common/client.rs"]
 mod client;
 #[path = "../common/mod.rs"]
@@ -92,7 +93,7 @@ impl Group<'_> {
         self.group.bench_function(name, |b| {
             b.iter_custom(|times| {
                 let go = |wait| side.go(wait);
-                client::beside((&ends.0, &ends.1), (bytes, *back), times, go)
+                client::beside(&[(&ends.0, &ends.1)], (bytes, *back), times, go)
             });
         });
         self
@@ -147,16 +148,22 @@ criterion_group!(
     benches,
     stream::receive_quantum,
     stream::receive_buffer,
+    stream::kept,
+    buffers::buffers,
     exact::receive_direct,
     exact::receive_low_water,
     exact::brief,
+    exact::most_pieces,
+    exact::growth,
     relay::splice_least,
     relay::splice_after,
+    relay::small_splices,
     relay::receive_quantum,
     relay::chunk,
     file::splice_after,
     file::brief,
-    file::gather
+    file::gather,
+    file::close
 );
 #[cfg(target_os = "linux")]
 criterion_group!(pipes, relay::pipe, file::pipe);

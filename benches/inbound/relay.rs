@@ -56,6 +56,19 @@ pub(crate) fn splice_after(criterion: &mut Criterion) {
     }
 }
 
+/// How many little pieces one after the other end the use of pipes: bursts with fewer or more of
+/// them between, through a pipe as soon as may be.
+pub(crate) fn small_splices(criterion: &mut Criterion) {
+    for count in 1..=6 {
+        let steps =
+            [vec![Step::new(256 << 10, 256 << 10)], vec![Step::new(64, 64); count]].concat();
+        let name = format!("small_splices/256 KiB and {count} x 64 B");
+        let mut group = Group::new(criterion, &name, steps);
+        group.side("memory", relay(Limits { splice_after: usize::MAX, ..Limits::default() }));
+        group.side("pipe", relay(Limits::default()));
+    }
+}
+
 /// `receive_quantum`: how many receives a relay through memory makes in a turn.
 pub(crate) fn receive_quantum(criterion: &mut Criterion) {
     let steps = vec![Step::new(8 << 20, 8 << 20)];

@@ -1,4 +1,4 @@
-//! A stream: one buffer for all, and a quantum for each.
+//! A stream: one buffer for all, a quantum for each, and what is kept of it.
 
 use criterion::Criterion;
 use sluicegate_reactor::{Context, Handler, Input, Limits};
@@ -14,6 +14,33 @@ impl Handler for Echo {
     fn on_open(&mut self, _: &mut Context<'_>) {}
     fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
         cx.send(input.take());
+    }
+}
+
+/// Takes messages of so many bytes when they are whole, and answers each with one.
+struct Whole(usize);
+
+impl Handler for Whole {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        while input.len() >= self.0 {
+            input.consume(self.0);
+            cx.send("a");
+        }
+    }
+}
+
+/// What was kept: few bytes are moved to the front of the buffer for all, what follows more than
+/// 4 KiB is received behind them. A message, of which so much had come before.
+pub(crate) fn kept(criterion: &mut Criterion) {
+    for len in [8 << 10, 60 << 10] {
+        let mut group = Group::new(criterion, &format!("kept/{}", size(len)), Vec::new());
+        for (name, before) in [("moved", 4 << 10), ("received behind", (4 << 10) + 1)] {
+            let first = Step { bytes: vec![b'p'; before], back: 0 };
+            let steps = [first, Step::new(len - before, 1)];
+            group.side_of(name, Server::new(Whole(len), Limits::default(), 1), &steps);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -10,14 +11,14 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::{HEADER, MOST_ROUNDS, Sender, common};
 
-const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-
 /// The calls that send one answer.
 pub(crate) enum Calls {
     /// `send` of bytes that lie ready.
     Send,
     /// A read of the file behind the header, and `send` of both.
     ReadSend(File),
+    /// A read of so many bytes of the file, and `send` of those; what is refused is read again.
+    Copy(File, usize),
     /// `send` of the header with `MSG_MORE`, then `sendfile` in calls of 64 KiB.
     #[cfg(target_os = "linux")]
     Sendfile(File),
@@ -64,6 +65,11 @@ impl Bare {
                 file.read_exact_at(&mut self.bytes[HEADER..], 0).unwrap();
             }
             Calls::ReadSend(_) => {}
+            Calls::Copy(file, chunk) => {
+                let chunk = &mut self.bytes[..(self.len - self.at).min(*chunk)];
+                file.read_exact_at(chunk, self.at as u64).unwrap();
+                return send(&self.socket, chunk, SendFlags::NOSIGNAL);
+            }
             #[cfg(target_os = "linux")]
             Calls::Sendfile(_) if self.at < HEADER => {
                 let header = &self.bytes[self.at..HEADER];
@@ -81,13 +87,14 @@ impl Bare {
 }
 
 impl Sender for Bare {
-    fn client(&self) -> &TcpStream {
-        &self.client
+    fn clients(&self) -> &[TcpStream] {
+        std::slice::from_ref(&self.client)
     }
 
-    fn go(&mut self) {
-        let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
-        poll(&mut wanted, Some(&NOW)).unwrap();
+    fn go(&mut self, wait: Duration) {
+        let next = if self.left > 0 { PollFlags::OUT } else { PollFlags::IN };
+        let mut wanted = [PollFd::new(&self.socket, next)];
+        poll(&mut wanted, Some(&Timespec::try_from(wait).unwrap())).unwrap();
         if wanted[0].revents().contains(PollFlags::IN) {
             self.left += recv(&self.socket, &mut self.asked[..], RecvFlags::empty()).unwrap().1;
         }

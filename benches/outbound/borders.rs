@@ -2,12 +2,16 @@
 //! elsewhere. The documentation of a limit quotes what came out.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use criterion::Criterion;
 use sluicegate_reactor::{Bytes, Limits, Reactor};
 
+use crate::bare::Calls;
 use crate::{Answer, Group, HEADER, default};
+
+/// As many clients as take turns.
+const CROWD: usize = 16;
 
 /// A name for a number of bytes.
 fn size(bytes: usize) -> String {
@@ -60,6 +64,16 @@ pub(crate) fn write_through(criterion: &mut Criterion) {
     }
 }
 
+/// What few bytes are: they need no plan, and one more than 4 KiB are a segment of many.
+pub(crate) fn few(criterion: &mut Criterion) {
+    let joined = Limits { write_first: usize::MAX, write_through: usize::MAX, ..default() };
+    for len in [4 << 10, (4 << 10) + 1] {
+        let answer = Answer::Slices(vec![b'.'; len], 1);
+        let name = format!("few/{len} B");
+        Group::new(criterion, &name, len).reactor("joined", answer, joined.clone());
+    }
+}
+
 /// `gather_pieces`: many pieces in one call or in several.
 pub(crate) fn gather(criterion: &mut Criterion) {
     let mut group = Group::new(criterion, "gather_pieces/64 x 2 KiB", 64 * (2 << 10));
@@ -71,9 +85,13 @@ pub(crate) fn gather(criterion: &mut Criterion) {
 
 fn file(len: usize) -> Answer {
     let directory = env!("CARGO_TARGET_TMPDIR");
-    fs::write(Path::new(directory).join("borders"), vec![b'.'; len]).unwrap();
+    fs::write(path(), vec![b'.'; len]).unwrap();
     let directory = Reactor::new().unwrap().fs().open_dir(directory).unwrap();
     Answer::File(vec![b'.'; HEADER], directory.open("borders").unwrap())
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("borders")
 }
 
 /// `small_file`: read beside its header, or by sendfile.
@@ -88,27 +106,40 @@ pub(crate) fn small_file(criterion: &mut Criterion) {
 
 /// `sendfile_chunk`, `long_file` and `long_file_chunk`: how much in a call.
 pub(crate) fn chunk(criterion: &mut Criterion) {
-    for len in [1 << 20, 8 << 20, 64 << 20] {
-        let mut group = Group::new(criterion, &format!("chunk/{}", size(len)), HEADER + len);
-        for chunk in [32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20] {
+    for (len, clients) in [(1 << 20, 1), (1 << 20, CROWD), (8 << 20, 1), (64 << 20, 1)] {
+        let name = format!("chunk/{clients} x {}", size(len));
+        let mut group = Group::new(criterion, &name, HEADER + len);
+        for chunk in [32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20, 4 << 20] {
             let limits = Limits { sendfile_chunk: chunk, long_file: u64::MAX, ..default() };
-            group.beside(&size(chunk), file(len), limits);
+            group.crowd(&size(chunk), clients, file(len), limits);
         }
     }
 }
 
-/// `send_quantum` and `quantum_calls`: a file in one turn or in several.
+/// The size of the buffer that files go through where there is no sendfile.
+pub(crate) fn scratch(criterion: &mut Criterion) {
+    let len = 1 << 20;
+    fs::write(path(), vec![b'.'; len]).unwrap();
+    let mut group = Group::new(criterion, "scratch/1 MiB", len);
+    for bytes in [16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10] {
+        let file = fs::File::open(path()).unwrap();
+        group.bare_beside(&size(bytes), Calls::Copy(file, bytes));
+    }
+}
+
+/// `send_quantum` and `quantum_calls`: a file in one turn or in several, for many clients.
 pub(crate) fn quanta(criterion: &mut Criterion) {
     let len = 1 << 20;
     let mut group = Group::new(criterion, "send_quantum/1 MiB", HEADER + len);
     for send_quantum in [128 << 10, 256 << 10, 512 << 10, 2 << 20] {
-        group.beside(&size(send_quantum), file(len), Limits { send_quantum, ..default() });
+        let limits = Limits { send_quantum, ..default() };
+        group.crowd(&size(send_quantum), CROWD, file(len), limits);
     }
     drop(group);
     let mut group = Group::new(criterion, "quantum_calls/1 MiB", HEADER + len);
-    for quantum_calls in [4, 8, 24] {
+    for quantum_calls in [4, 8, 16, 24] {
         let limits = Limits { quantum_calls, ..default() };
-        group.beside(&quantum_calls.to_string(), file(len), limits);
+        group.crowd(&quantum_calls.to_string(), CROWD, file(len), limits);
     }
 }
 

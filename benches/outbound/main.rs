@@ -6,7 +6,7 @@
 //! that knows nothing but where it stopped. The client asks for a batch of rounds and takes it
 //! away, which is not measured. Looking for what it asks for is part of both: a turn on one side, a
 //! poll and a receive on the other. Where the size of a call matters the client has a thread of its
-//! own.
+//! own. A size that nobody can choose is shown by the bare calls.
 //!
 //! Where there is a choice the groups show both sides of it: joined or referenced, read beside the
 //! header or by sendfile, sendfile or copy.
@@ -51,9 +51,10 @@ const HEADER: usize = 200;
 
 /// A side of the comparison: something that sends rounds to a client.
 trait Sender {
-    fn client(&self) -> &TcpStream;
-    /// Looks for what the client asks for, a round for each byte, and sends what there is room for.
-    fn go(&mut self);
+    fn clients(&self) -> &[TcpStream];
+    /// Looks for what the client asks for, a round for each byte, and sends what there is room for;
+    /// waits so long at most for one or the other.
+    fn go(&mut self, wait: Duration);
 }
 
 /// An answer, as a handler sends it.
@@ -79,15 +80,14 @@ impl Answer {
 struct Answering {
     answer: Answer,
     len: u64,
-    left: usize,
 }
 
 impl Answering {
-    fn next(&mut self, cx: &mut Context<'_>) {
-        if self.left == 0 {
+    fn next(&self, cx: &mut Context<'_>, left: &mut usize) {
+        if *left == 0 {
             return;
         }
-        self.left -= 1;
+        *left -= 1;
         match &self.answer {
             Answer::Slices(piece, count) => {
                 for _ in 0..*count {
@@ -108,31 +108,34 @@ impl Answering {
                 cx.send(file.region(0, self.len - header.len() as u64));
             }
         }
-        if self.left > 0 {
+        if *left > 0 {
             cx.request_drain();
         }
     }
 }
 
 impl Handler for Answering {
-    type Session = ();
-    fn on_open(&mut self, _: &mut Context<'_>) {}
-    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
-        self.left += input.take().len();
-        self.next(cx);
+    /// How many answers are to follow.
+    type Session = usize;
+    fn on_open(&mut self, _: &mut Context<'_>) -> usize {
+        0
     }
-    fn on_drain(&mut self, cx: &mut Context<'_>, (): &mut ()) {
-        self.next(cx);
+    fn on_data(&mut self, cx: &mut Context<'_>, left: &mut usize, input: &mut Input<'_>) {
+        *left += input.take().len();
+        self.next(cx, left);
+    }
+    fn on_drain(&mut self, cx: &mut Context<'_>, left: &mut usize) {
+        self.next(cx, left);
     }
 }
 
 impl Sender for common::Server {
-    fn client(&self) -> &TcpStream {
-        &self.clients[0]
+    fn clients(&self) -> &[TcpStream] {
+        &self.clients
     }
 
-    fn go(&mut self) {
-        self.turn();
+    fn go(&mut self, wait: Duration) {
+        self.reactor.turn(Some(wait)).unwrap();
     }
 }
 
@@ -167,28 +170,25 @@ impl Group<'_> {
         Group { group, len, scratch: vec![0; 1 << 20] }
     }
 
-    fn reactor(&mut self, name: &str, answer: Answer, limits: Limits) -> &mut Self {
+    fn server(&self, answer: Answer, limits: Limits, clients: usize) -> common::Server {
         assert_eq!(answer.len(), self.len);
-        let len = self.len as u64;
-        let server = common::Server::new(Answering { answer, len, left: 0 }, limits, 1);
-        server.clients[0].set_nonblocking(true).unwrap();
+        let server =
+            common::Server::new(Answering { answer, len: self.len as u64 }, limits, clients);
+        for client in &server.clients {
+            client.set_nonblocking(true).unwrap();
+        }
+        server
+    }
+
+    fn reactor(&mut self, name: &str, answer: Answer, limits: Limits) -> &mut Self {
+        let server = self.server(answer, limits, 1);
         self.run(name, server)
     }
 
-    /// The same, for a client in a thread of its own.
-    fn beside(&mut self, name: &str, answer: Answer, limits: Limits) -> &mut Self {
-        let len = self.len as u64;
-        let server = common::Server::new(Answering { answer, len, left: 0 }, limits, 1);
-        let common::Server { mut reactor, clients } = server;
-        clients[0].set_nonblocking(true).unwrap();
-        self.group.bench_function(name, |b| {
-            b.iter_custom(|times| {
-                let ends = (&clients[0], &clients[0]);
-                let go = |wait| reactor.turn(Some(wait)).unwrap();
-                client::beside(ends, (b".", self.len), times, go)
-            });
-        });
-        self
+    /// The same, for so many clients in a thread of their own: a round is an answer for each.
+    fn crowd(&mut self, name: &str, clients: usize, answer: Answer, limits: Limits) -> &mut Self {
+        let server = self.server(answer, limits, clients);
+        self.run_beside(name, server)
     }
 
     fn bare(&mut self, name: &str, calls: Calls) -> &mut Self {
@@ -196,10 +196,29 @@ impl Group<'_> {
         self.run(name, bare)
     }
 
+    /// The same, for a client in a thread of its own.
+    fn bare_beside(&mut self, name: &str, calls: Calls) -> &mut Self {
+        let bare = Bare::new(calls, self.len);
+        self.run_beside(name, bare)
+    }
+
     fn run(&mut self, name: &str, mut sender: impl Sender) -> &mut Self {
         let Group { group, len, scratch } = self;
         group.bench_function(name, |b| {
             b.iter_custom(|times| rounds(&mut sender, times, *len, scratch));
+        });
+        self
+    }
+
+    fn run_beside(&mut self, name: &str, mut sender: impl Sender) -> &mut Self {
+        let clients = sender.clients().iter().map(|client| client.try_clone().unwrap());
+        let clients: Vec<_> = clients.collect();
+        let ends: Vec<_> = clients.iter().map(|client| (client, client)).collect();
+        self.group.throughput(Throughput::Bytes((ends.len() * self.len) as u64));
+        self.group.bench_function(name, |b| {
+            b.iter_custom(|times| {
+                client::beside(&ends, (b".", self.len), times, |wait| sender.go(wait))
+            });
         });
         self
     }
@@ -212,12 +231,13 @@ fn rounds(sender: &mut impl Sender, times: u64, len: usize, scratch: &mut [u8]) 
     while left > 0 {
         let batch = left.min(MOST_ROUNDS).min(BATCH.div_ceil(len));
         let mut missing = batch * len;
-        sender.client().write_all(&[b'.'; MOST_ROUNDS][..batch]).unwrap();
+        let mut client = &sender.clients()[0];
+        client.write_all(&[b'.'; MOST_ROUNDS][..batch]).unwrap();
         while missing > 0 {
             let start = cpu::time();
-            sender.go();
+            sender.go(Duration::ZERO);
             elapsed += cpu::time() - start;
-            missing -= drain(sender.client(), scratch);
+            missing -= drain(&sender.clients()[0], scratch);
         }
         left -= batch;
     }
@@ -307,9 +327,11 @@ criterion_group!(
     borders::join,
     borders::join_in_room,
     borders::write_through,
+    borders::few,
     borders::gather,
     borders::small_file,
     borders::chunk,
+    borders::scratch,
     borders::quanta,
     borders::looks
 );

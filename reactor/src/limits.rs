@@ -45,15 +45,19 @@ pub struct Limits {
     /// as by sendfile, 16 KiB 0.97, 32 KiB 1.2 and 64 KiB 1.45 times.
     pub small_file: u64,
     /// Most bytes of one sendfile call for a region shorter than [`long_file`](Limits::long_file).
-    /// To a client on the same core, files of 1 MiB cost a server 0.5 to 0.7 times as much in calls
-    /// of 64 KiB as in calls of 128 KiB, 256 KiB or 1 MiB: the client takes them while they are in
-    /// the processor's cache.
+    /// What is best depends on who takes the bytes, and how fast. To sixteen clients on the same
+    /// core that drop what they receive, files of 1 MiB cost the example `http` 0.3 to 0.4 times as
+    /// much in calls of 64 KiB as of 128 KiB, and 0.6 to 0.7 times as much as of 32 KiB; to sixteen
+    /// that read it 0.8 and 1.3 times. In the bench, whose clients read, 64 KiB cost as much as
+    /// larger calls, and 32 KiB 0.7 times as much for sixteen clients, 0.3 times for one.
     pub sendfile_chunk: usize,
     /// Regions of this length and more are moved in calls of
-    /// [`long_file_chunk`](Limits::long_file_chunk): 64 MiB and 100 MiB, which do not stay in that
-    /// cache, cost 1.2 to 1.5 times as much in calls of 64 KiB.
+    /// [`long_file_chunk`](Limits::long_file_chunk). In calls of 64 KiB instead of 1 MiB, 8 MiB
+    /// cost 1.05 to 1.1 times as much and 64 MiB 1.2 times; 100 MiB from the example `http` cost
+    /// 1.05 times as much.
     pub long_file: u64,
-    /// Most bytes of one sendfile call for a long region.
+    /// Most bytes of one sendfile call for a long region. 64 MiB cost 1.1 times as much in calls of
+    /// 128 KiB or 256 KiB as of 1 MiB, and no less in calls of 4 MiB.
     pub long_file_chunk: usize,
     /// How file regions are moved.
     pub files: FileTransfer,
@@ -87,14 +91,18 @@ pub struct Limits {
     /// 64 KiB and a third for 256 KiB (bench `inbound`).
     pub splice_least: usize,
     /// A connection that has received this many bytes in one turn waits for the next one before it
-    /// receives more. One receive of a large buffer is enough: with two an echo of 1 MiB messages
-    /// costs 1.9 times as much, since the second finds the sockets full (bench `inbound`).
+    /// receives more. One receive of a large buffer is enough: an echo of 1 MiB messages costs as
+    /// much with two, but half or twice as much in one run of six each, as the second may find the
+    /// sockets full (bench `inbound`).
     pub receive_quantum: usize,
     /// A connection that has sent this many bytes in one turn, of what was queued before it or of
-    /// what that turn's input caused, waits for the next one. A file of 1 MiB that is sent in four
-    /// turns costs half as much again.
+    /// what that turn's input caused, waits for the next one. To sixteen clients, files of 1 MiB
+    /// that are sent in four turns cost 1.05 to 1.2 times as much, and in two or eight 1.1 to 1.3
+    /// times. From the example `http` those of four turns cost 1.15 times as much, to clients that
+    /// drop what they receive 1.4 times.
     pub send_quantum: usize,
-    /// So does one that has made this many calls in one direction.
+    /// So does one that has made this many calls in one direction. With 4, 8 or 16, in which 1 MiB of
+    /// a file does not leave, such files cost 1.2 to 1.3 times as much, to sixteen clients.
     pub quantum_calls: u32,
     /// With this many bytes of memory queued, `send` answers [`Full`](crate::Sent::Full) and the
     /// connection's own reading stops. Regions of files do not count: they are pulled.

@@ -280,7 +280,8 @@ impl Core {
     }
 }
 
-/// Files of this length and more are closed by a worker if they were given up.
+/// Files of this length and more are closed by a worker if they were given up: to close 1 MiB in
+/// memory costs 20 times as much as a job, 64 KiB twice as much (bench `inbound`; Linux 6.18).
 const LARGE: u64 = 1 << 20;
 
 impl Reactor {

@@ -5,7 +5,9 @@ use crate::outbound::{Chunk, Pool};
 /// Least room for a receive behind kept bytes; with less, a larger buffer is taken.
 const LEAST_ROOM: usize = 1 << 10;
 
-/// Most kept bytes that are moved for a receive. To copy so many costs less than the call.
+/// Most kept bytes that are moved for a receive. If what follows so many and one more is received
+/// behind them, a message of 8 KiB costs 0.98 times as much and one of 60 KiB, which outgrows the
+/// buffer, 1.15 times (bench `inbound`; Linux 6.18, loopback).
 const SMALL: usize = 4 << 10;
 
 /// Bytes that a handler has left. They are only there while it waits for more of them: an idle

@@ -7,7 +7,9 @@ use crate::ledger::Ledger;
 use crate::limits::{ColdFiles, FileTransfer, Limits, Quantum};
 use crate::sys::{self, Fd, Kernel, More};
 
-/// Size of the buffer that file bytes pass through where sendfile is not used.
+/// Size of the buffer that file bytes pass through where sendfile is not used. To send 1 MiB costs
+/// the bare calls as much with 128 KiB or 256 KiB, 0.7 times as much with 32 KiB and 0.9 times with
+/// 16 KiB, in some runs 0.5 and 0.6 times (bench `outbound`; Linux 6.18, loopback).
 pub(crate) const SCRATCH: usize = 64 << 10;
 
 /// How a flush ended.
