@@ -64,13 +64,15 @@ pub(crate) fn write_through(criterion: &mut Criterion) {
     }
 }
 
-/// What few bytes are: they need no plan, and one more than 4 KiB are a segment of many.
+/// Few bytes staged, or, as so few could fill it, queued.
 pub(crate) fn few(criterion: &mut Criterion) {
-    let joined = Limits { write_first: usize::MAX, write_through: usize::MAX, ..default() };
-    for len in [4 << 10, (4 << 10) + 1] {
-        let answer = Answer::Slices(vec![b'.'; len], 1);
-        let name = format!("few/{len} B");
-        Group::new(criterion, &name, len).reactor("joined", answer, joined.clone());
+    let staged = Limits { write_first: usize::MAX, write_through: usize::MAX, ..default() };
+    let queued = Limits { send_high: 4 << 10, send_low: 2 << 10, ..staged.clone() };
+    for len in [64, 1 << 10, 3 << 10] {
+        let mut group = Group::new(criterion, &format!("few/{len} B"), len);
+        for (name, limits) in [("staged", &staged), ("queued", &queued)] {
+            group.reactor(name, Answer::Slices(vec![b'.'; len], 1), limits.clone());
+        }
     }
 }
 

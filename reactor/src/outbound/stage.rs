@@ -10,7 +10,8 @@ use crate::limits::Limits;
 use crate::state::Core;
 use crate::sys::More;
 
-/// Size of the buffer.
+/// Size of the buffer. Answers of 64 bytes to 3 KiB cost 1 to 1.02 times as much queued as staged, the
+/// calls included (CPU time; bench `outbound`; Linux 6.18, loopback).
 const FEW: usize = 4 << 10;
 
 /// That buffer. There is something in it only between a callback and the sending behind it.
