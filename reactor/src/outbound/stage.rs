@@ -10,8 +10,8 @@ use crate::limits::Limits;
 use crate::state::Core;
 use crate::sys::More;
 
-/// Size of the buffer. Answers of 64 bytes to 3 KiB cost 1 to 1.02 times as much queued as staged, the
-/// calls included (CPU time; bench `outbound`; Linux 6.18, loopback).
+/// Size of the buffer. Answers of 64 bytes to 3 KiB cost 1 to 1.02 times as much queued as staged,
+/// the calls included (bench `outbound`; Linux 6.18, loopback).
 const FEW: usize = 4 << 10;
 
 /// That buffer. There is something in it only between a callback and the sending behind it.
@@ -23,7 +23,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Lets what a connection sends come here until [`Core::end_stage`], unless so few bytes could fill its queue.
+    /// Lets what a connection sends come here until [`Core::end_stage`], unless so few bytes could
+    /// fill its queue.
     #[inline]
     pub(crate) fn begin(&mut self, index: u32, limits: &Limits) {
         let fits = limits.send_high > FEW && limits.send_segments > 1;
