@@ -12,7 +12,7 @@ fn functions(folder: &Path, names: &mut HashSet<String>) {
             functions(&path, names);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let after_fn = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn "));
+            let after_fn = text.lines().filter_map(|line| Some(line.split_once("fn ")?.1));
             let name = |rest: &str| rest.split(['(', '<']).next().map(str::to_owned);
             names.extend(after_fn.filter_map(name));
         }

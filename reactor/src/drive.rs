@@ -40,6 +40,10 @@ impl Reactor {
         if c.extras.as_ref().is_some_and(|extras| extras.relays()) {
             return core.pass_input(index).unwrap_or(0);
         }
+        if !core.onward.is_empty() {
+            core.send_onward();
+        }
+        let Some(c) = core.connections.0.get_mut(index as usize) else { return 0 };
         let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
         c.flags.clear(Flags::WROTE);
         ledger.recv_calls += 1;
@@ -61,6 +65,7 @@ impl Reactor {
     /// The rest, or all of it. If it was begun it has received so many bytes.
     #[inline(never)]
     fn drive_on(&mut self, index: u32, begun: Option<usize>) {
+        self.core.send_onward();
         let Some(c) = self.core.get(index) else { return };
         let (group, phase, queued) = (c.group, c.phase, c.outbound.is_some());
         if phase == Phase::Connecting {

@@ -294,6 +294,7 @@ impl Reactor {
         for &index in &work {
             self.drive(index);
         }
+        self.core.send_onward();
         work.clear();
         self.work = work;
     }

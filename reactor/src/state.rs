@@ -12,7 +12,7 @@ use crate::connection::{Connection, Flags, Phase};
 use crate::deadlines::tick_of;
 use crate::hand_over::HandOver;
 use crate::handler::{ConnId, Reason};
-use crate::inbound::{Batches, Extras, Mark};
+use crate::inbound::{Batches, Extras, Mark, Onward};
 use crate::jobs::Jobs;
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -55,6 +55,7 @@ pub(crate) struct Core {
     pub(crate) hand_overs: Vec<HandOver>,
     pub(crate) pool: Pool,
     pub(crate) stage: Stage,
+    pub(crate) onward: Onward,
     pub(crate) batches: Batches,
     pub(crate) scratch: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -102,6 +103,7 @@ impl Core {
             hand_overs: Vec::new(),
             pool: Pool::default(),
             stage: Stage::default(),
+            onward: Onward::default(),
             batches: Batches::default(),
             scratch: Box::default(),
             spare_queues: Vec::new(),

@@ -5,7 +5,7 @@
 //! | a stream (nothing was said) | one buffer of the reactor, lent to the handler; what it leaves is [kept](kept) |
 //! | exactly so many bytes | [few](exact): the same buffer, lent once all are there |
 //! | | [many](exact): one buffer of their own, which grows as they arrive |
-//! | what is for another connection | [that one's socket](relay), at once |
+//! | what is for another connection | [that one's socket](relay), in the same turn |
 //! | a file, of so many bytes or until the end | [the file](file), by way of memory that others use as well |
 //! | nothing worth keeping | nowhere |
 
@@ -17,6 +17,7 @@ mod file;
 mod held;
 mod kept;
 mod low_water;
+mod onward;
 mod relay;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -29,6 +30,7 @@ pub(crate) use file::{Saving, Then};
 pub(crate) use held::Held;
 pub(crate) use kept::Kept;
 pub(crate) use low_water::Mark;
+pub(crate) use onward::Onward;
 pub(crate) use relay::Relay;
 
 use crate::connection::Flags;

@@ -2,9 +2,10 @@
 //!
 //! A relay is one direction: from its *source*, which has [`Strategy::Relay`], to its
 //! *destination*, which knows who feeds it. What is received goes to the destination's socket at
-//! once, in the buffer into which it was received; only what the socket refuses is queued, in that
-//! same buffer, and then the source is [held](Held) until the queue is empty. So a relay holds one
-//! buffer while it waits, and none otherwise.
+//! once, in the buffer into which it was received, or, if it is little, when the other relays of the
+//! turn [have received](super::onward). Only what the socket refuses is queued, in that same buffer,
+//! and then the source is [held](Held) until the queue is empty. So a relay holds one buffer while
+//! it waits, and none otherwise.
 //!
 //! After a while of bulk that buffer is a pipe, which the bytes go through without entering the
 //! process. A splice from a socket says `EAGAIN` for an empty socket and for a full pipe alike, so
@@ -12,6 +13,7 @@
 
 use std::io;
 
+use super::onward::LITTLE;
 use super::{Extras, Held, Strategy};
 use crate::connection::{Connection, Flags, Phase};
 use crate::context::{Context, Peer};
@@ -22,18 +24,6 @@ use crate::outbound::{Chunk, Placement, write_through};
 use crate::reactor::Reactor;
 use crate::state::Core;
 use crate::sys::{self, Ready};
-
-/// Most bytes of one receive through memory. 8 MiB that all go there cost the bare calls 0.9 times
-/// as much with 128 KiB or 512 KiB, 0.5 to 0.6 times with 32 KiB and 0.55 to 0.75 times with 16 KiB
-/// (bench `inbound`; Linux 6.18, loopback). Where there are pipes only what comes
-/// [before them](Limits::splice_after) does: bursts of 64 KiB to 256 KiB cost the reactor as much
-/// with 32 KiB, within 0.05.
-const CHUNK: usize = 64 << 10;
-
-/// Bytes that wait and are this few move to a buffer of their size. To copy 4 KiB costs 0.06 times
-/// as much as a new buffer of [`CHUNK`], which the next receive needs once many wait, 16 KiB 0.2
-/// times and 64 KiB 1.2 times (bench `inbound`; Linux 6.18).
-const SMALL: usize = 4 << 10;
 
 /// So many splices in turn that brought little end the use of pipes. Bursts of 256 KiB with three
 /// pieces of 64 bytes between them, which stay with the pipe, cost 0.55 times as much as through
@@ -241,29 +231,31 @@ impl Core {
         if self.get(to).is_some_and(takes) { Room::Now(to) } else { Room::Later }
     }
 
-    /// Receives once from a source and passes that on; how many bytes it was.
+    /// Receives once from a source and passes that on; how many bytes it was. Few are with the
+    /// destination after [`send_onward`](Core::send_onward) only.
     fn receive_for(&mut self, index: u32, to: u32) -> usize {
+        if self.onward.is_long() {
+            self.send_onward();
+        }
         let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
-        let room = c.receivable(CHUNK);
+        let spare = self.onward.spare(&mut self.pool);
+        let room = c.receivable(spare.len());
         let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay()) else { return 0 };
         // A splice does not get past urgent data.
         if relay.splices() && !c.ready.any(Ready::URGENT) {
             return self.splice_to(index, to);
         }
         let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        let mut chunk = self.pool.take(CHUNK);
         ledger.recv_calls += 1;
-        match self.kernel.recv(c.socket, &mut chunk.spare()[..room]) {
+        match self.kernel.recv(c.socket, &mut spare[..room]) {
             Ok(count) if count > 0 => {
                 relay.received(count, limits);
                 c.note_received(count, room, self.tick, ledger);
-                chunk.filled(count);
-                self.pass_on(to, chunk);
+                self.received_for(to, count);
                 count
             }
             other => {
                 self.note_nothing(index, other.err());
-                self.pool.give(chunk);
                 0
             }
         }
@@ -326,26 +318,34 @@ impl Core {
     }
 
     /// Sends a chunk to a connection that has nothing queued; what its socket refuses waits there.
-    fn pass_on(&mut self, to: u32, mut chunk: Chunk) {
-        let Some(c) = self.connections.0.get_mut(to as usize) else { return };
-        let group = &mut self.groups[c.group as usize];
-        group.ledger.queued += chunk.len() as u64;
-        group.ledger.relayed += chunk.len() as u64;
-        if c.is_open() && c.ready.any(Ready::WRITE) {
-            match write_through(&self.kernel, self.tick, c, group, chunk.bytes()) {
-                Ok(sent) => chunk.advance(sent),
-                Err(error) => {
-                    self.fail_with(to, &error);
-                    return self.pool.give(chunk);
-                }
+    pub(super) fn pass_on(&mut self, to: u32, mut chunk: Chunk) {
+        match self.write_onward(to, chunk.bytes()) {
+            Some(sent) if sent < chunk.len() => {
+                chunk.advance(sent);
+                self.pass_on_later(to, chunk);
             }
+            _ => self.pool.give(chunk),
         }
-        if chunk.len() == 0 { self.pool.give(chunk) } else { self.pass_on_later(to, chunk) }
+    }
+
+    /// Sends bytes to a connection that has nothing queued. Says how many its socket took, unless
+    /// there is nobody to whom the rest could go.
+    pub(super) fn write_onward(&mut self, to: u32, bytes: &[u8]) -> Option<usize> {
+        let c = self.connections.0.get_mut(to as usize)?;
+        let group = &mut self.groups[c.group as usize];
+        group.ledger.queued += bytes.len() as u64;
+        group.ledger.relayed += bytes.len() as u64;
+        if !c.is_open() || !c.ready.any(Ready::WRITE) {
+            return Some(0);
+        }
+        write_through(&self.kernel, self.tick, c, group, bytes)
+            .inspect_err(|error| self.fail_with(to, error))
+            .ok()
     }
 
     #[cold]
     fn pass_on_later(&mut self, to: u32, chunk: Chunk) {
-        if chunk.len() <= SMALL {
+        if chunk.len() <= LITTLE {
             let few = chunk.bytes().into();
             self.append(to, |queue, pool| queue.push(few, Placement::Join, pool));
             self.pool.give(chunk);
@@ -401,6 +401,7 @@ impl Reactor {
             return false;
         }
         let received = self.core.pass_input(index);
+        self.core.send_onward();
         input.bytes = input.bytes.saturating_sub(received.unwrap_or(0));
         received.is_some()
     }

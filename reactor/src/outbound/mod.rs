@@ -15,7 +15,8 @@
 //! | a region up to `small_file` | read beside what precedes it, one `sendmsg` |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it |
-//! | what another connection [relays](crate::Context::relay_to) | `send` at once, in the buffer into which it was received |
+//! | what another connection [relays](crate::Context::relay_to), if it is little | `send` behind the receives of the turn's other relays |
+//! | more of it | `send` at once, in the buffer into which it was received |
 //! | the same in bulk | `splice` from the pipe into which it was received (Linux) |
 //!
 //! Files are never mapped into memory: one that is truncated meanwhile would end the process with
