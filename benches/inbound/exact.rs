@@ -144,7 +144,7 @@ pub(crate) fn growth(criterion: &mut Criterion) {
         let name = format!("growth/{}", size(len));
         let mut group = Group::new(criterion, &name, vec![Step::new(len, 1)]);
         for (first, growth) in
-            [(64 << 10, 2), (64 << 10, 4), (64 << 10, 8), (16 << 10, 4), (256 << 10, 4)]
+            [(64 << 10, 2), (64 << 10, 4), (64 << 10, 16), (16 << 10, 16), (256 << 10, 16)]
         {
             let name = format!("{} x {growth}", size(first));
             group.side(&name, Growing::new(len, first, growth));

@@ -20,18 +20,18 @@ use super::{Kept, Mark, Strategy};
 mod tests;
 
 /// The first size of a buffer: it grows with what arrives, not with what is announced. Messages of
-/// 128 KiB cost 1.05 times as much with 16 KiB and 0.95 times with 256 KiB (bench `inbound`; Linux
-/// 6.18, loopback).
+/// 1 MiB cost the bare calls 1.2 times as much with 16 KiB and 1.15 times with 256 KiB, those of
+/// 128 KiB as much, within 0.1 (bench `inbound`; Linux 6.18, loopback).
 const FIRST: usize = 64 << 10;
 
 /// How many times as large a full buffer becomes. A large one grows where it is (`mremap(2)`), but
-/// a middling one may have to be copied: with 2 that is all of 1 MiB once over, with 4 a third. What
-/// is not filled yet is address space, and no memory.
+/// a middling one may have to be copied: with 2 that is all of 1 MiB once over, with 16 the first
+/// 64 KiB. What is not filled yet is address space, and no memory.
 ///
-/// Messages of 1 MiB cost the reactor 1 to 1.1 times as much with 2, and 0.9 times with 8. The bare
-/// calls have two gaits (bench `inbound`; Linux 6.18, loopback): 128 KiB cost as much with 2 and 8,
-/// but 1 MiB a third, as it does with 4 after 16 KiB or 256 KiB, and 16 MiB 0.3 to 0.9 times.
-const GROWTH: usize = 4;
+/// Messages of 1 MiB cost the bare calls 1.65 times as much with 2 and 1.2 to 3.7 times with 4,
+/// those of 16 MiB 1 to 2.2 times and 2.8 to 3 times, those of 128 KiB as much (bench `inbound`;
+/// Linux 6.18, loopback). What else was freed decides how often there is room to grow.
+const GROWTH: usize = 16;
 
 /// How much a receive for few bytes asks for after many: what it brings of the next large message
 /// is copied. With all that there is, messages of 1 MiB behind a head of four bytes cost three times

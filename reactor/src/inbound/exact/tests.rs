@@ -7,9 +7,9 @@ fn of(expected: usize) -> Exact {
 }
 
 #[test]
-fn a_full_buffer_grows_four_times_and_ends_as_large_as_what_is_expected() {
-    let mut exact = of(700 << 10);
-    for size in [64 << 10, 256 << 10, 700 << 10] {
+fn a_full_buffer_grows_sixteen_times_and_ends_as_large_as_what_is_expected() {
+    let mut exact = of(7 << 20);
+    for size in [64 << 10, 1 << 20, 7 << 20] {
         exact.reserve(0);
         assert_eq!(exact.buffer.capacity(), size);
         exact.buffer.resize(size, 0);
@@ -24,5 +24,5 @@ fn a_buffer_with_room_for_what_comes_stays_as_it_is() {
     exact.reserve(4 << 10);
     assert_eq!(exact.buffer.capacity(), 64 << 10);
     exact.reserve((4 << 10) + 1);
-    assert_eq!(exact.buffer.capacity(), 240 << 10);
+    assert_eq!(exact.buffer.capacity(), 960 << 10);
 }
