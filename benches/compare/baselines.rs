@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::ValueEnum;
 use rustix::fs::sendfile;
@@ -20,29 +20,62 @@ use crate::load::http::heads;
 use crate::poll::{Poll, done};
 use crate::workloads::Content;
 
+mod relay;
+mod upload;
+
+use upload::Uploads;
+
 /// Which baseline to be.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Baseline {
     Echo,
     /// Answers with "Hello, World!", or with a file if one is given.
     Http,
+    /// Passes on to another server, through memory.
+    Relay,
+    /// Passes on to another server, through pipes.
+    Splice,
+    /// Throws away what comes.
+    Sink,
+    /// Puts bodies into files.
+    Upload,
+}
+
+/// What a baseline has to know.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) port: u16,
+    /// The file to be served, or the folder to put files into.
+    pub(crate) path: Option<&'a Path>,
+    /// To which server to relay.
+    pub(crate) to: Option<SocketAddr>,
+    /// Bytes of an uploaded body.
+    pub(crate) length: u64,
 }
 
 /// Serves on a port of the loopback interface until a signal ends the process.
-pub(crate) fn serve(what: Baseline, port: u16, file: Option<PathBuf>) -> io::Result<()> {
+pub(crate) fn serve(what: Baseline, job: Job<'_>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
-    let listener = listen(port)?;
-    match (what, file) {
-        (Baseline::Echo, _) => run(&listener, Echo { buffer: vec![0; 64 << 10] }),
-        (Baseline::Http, None) => run(&listener, Answers::new(Content::HELLO.as_bytes())),
-        (Baseline::Http, Some(file)) => {
-            let length = std::fs::metadata(&file)?.len();
-            if length <= Answers::IN_MEMORY {
-                run(&listener, Answers::new(&std::fs::read(file)?))
-            } else {
-                run(&listener, Files::new(File::open(file)?, length))
+    let listener = listen(job.port)?;
+    let path = job.path.ok_or_else(|| io::Error::other("a path is missing"));
+    let to = job.to.ok_or_else(|| io::Error::other("a server to relay to is missing"));
+    match what {
+        Baseline::Echo => run(&listener, Echo { buffer: vec![0; 64 << 10] }),
+        Baseline::Http => match job.path {
+            None => run(&listener, Answers::new(Content::HELLO.as_bytes())),
+            Some(file) => {
+                let length = std::fs::metadata(file)?.len();
+                if length <= Answers::IN_MEMORY {
+                    run(&listener, Answers::new(&std::fs::read(file)?))
+                } else {
+                    run(&listener, Files::new(File::open(file)?, length))
+                }
             }
-        }
+        },
+        Baseline::Relay => relay::run(&listener, to?, false),
+        Baseline::Splice => relay::run(&listener, to?, true),
+        Baseline::Sink => run(&listener, Sink { nowhere: vec![0; 1 << 20] }),
+        Baseline::Upload => run(&listener, Uploads::new(path?, job.length)?),
     }
 }
 
@@ -131,6 +164,26 @@ impl Service for Echo {
             waiting.extend_from_slice(&self.buffer[sent..got]);
             if got < self.buffer.len() && !ended && waiting.is_empty() {
                 return Ok(true);
+            }
+        }
+    }
+}
+
+/// Throws away what it receives, in the kernel (`MSG_TRUNC`, see tcp(7)).
+struct Sink {
+    nowhere: Vec<u8>,
+}
+
+impl Service for Sink {
+    type Session = ();
+
+    fn drive(&mut self, socket: &TcpStream, (): &mut (), _: bool) -> io::Result<bool> {
+        loop {
+            let got = done(recv(socket, &mut self.nowhere[..], RecvFlags::TRUNC))?;
+            match got {
+                Some((_, 0)) => return Ok(false),
+                Some(_) => {}
+                None => return Ok(true),
             }
         }
     }

@@ -27,7 +27,7 @@
 //!
 //! The servers:
 //!
-//! - `sluicegate`: the examples `echo`, `hello` and `http`.
+//! - `sluicegate`: the examples `echo`, `hello`, `http` and `proxy`.
 //! - `bare`: a loop that does nothing but the system calls, without parsing what arrives or
 //!   looking up what is asked for. With large files its one choice of call sizes is not always the
 //!   best one. See `baselines.rs`.
@@ -35,6 +35,10 @@
 //!   `lighttpd`): one worker, no access log, connections kept without limit, open files cached,
 //!   sendfile where the server has it and is faster with it. `h2o` and `lighttpd` have no cheap way
 //!   to answer from memory: in `http` and `http-pipelined` they serve a file.
+//! - `haproxy`, if it is installed: one thread, `splice-auto`, buffers of 64 KiB and pipes of
+//!   256 KiB, with which it is fastest.
+//!
+//! What is behind a relay is a process of its own on the same core, and is not counted.
 //!
 //! A wrong status, a wrong length or a connection that ends early fails the run.
 

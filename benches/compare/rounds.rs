@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,10 +13,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 
-use crate::baselines::{self, Baseline};
+use crate::baselines::{self, Baseline, Job};
 use crate::servers::{self, Program, Server, Site};
 use crate::table::Table;
-use crate::workloads::{self, Workload};
+use crate::workloads::{self, Content, Workload};
 
 /// Compares what a unit of work costs this server, its peers, and the practical limit.
 #[derive(Parser)]
@@ -42,7 +43,11 @@ struct Options {
     #[arg(long, hide = true)]
     port: Option<u16>,
     #[arg(long, hide = true)]
-    file: Option<PathBuf>,
+    path: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    to: Option<SocketAddr>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    length: u64,
 }
 
 fn names() -> clap::builder::PossibleValuesParser {
@@ -61,7 +66,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) fn main() -> ExitCode {
     let options = Options::parse();
     let result = match (options.serve, options.port) {
-        (Some(baseline), Some(port)) => baselines::serve(baseline, port, options.file),
+        (Some(baseline), Some(port)) => {
+            let (path, to, length) = (options.path.as_deref(), options.to, options.length);
+            baselines::serve(baseline, Job { port, path, to, length })
+        }
         _ if options.list => {
             for workload in workloads::ALL {
                 println!("{:<16}{}", workload.name, workload.about);
@@ -87,7 +95,6 @@ pub(crate) fn main() -> ExitCode {
 fn compare(options: &Options) -> io::Result<()> {
     let core = pin()?;
     raise_descriptor_limit()?;
-    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     let wanted = |workload: &&Workload| {
         options.workloads.is_empty() || options.workloads.iter().any(|name| name == workload.name)
     };
@@ -96,11 +103,20 @@ fn compare(options: &Options) -> io::Result<()> {
         options.rounds, options.seconds
     );
     for workload in workloads::ALL.iter().filter(wanted) {
-        let site = Site { content: workload.content, folder: folder.path() };
+        let folder = folder(workload.content)?;
+        let site = Site { content: workload.content, folder: folder.path(), behind: None };
         site.write()?;
         println!("\n{}", rounds(workload, &site, options)?);
     }
     Ok(())
+}
+
+/// Where a server finds its files. What is uploaded goes to a file system in memory.
+fn folder(content: Content) -> io::Result<TempDir> {
+    TempDir::new_in(match content {
+        Content::Upload(_) => "/dev/shm",
+        _ => env!("CARGO_TARGET_TMPDIR"),
+    })
 }
 
 /// A server that takes part.
@@ -157,7 +173,16 @@ fn measure(
     site: &Site<'_>,
     time: Duration,
 ) -> io::Result<f64> {
-    let server = Server::start(contender.program, &contender.executable, site)?;
+    let behind = match site.content.behind() {
+        Some(content) => Some(Server::start(
+            Program::Bare,
+            &std::env::current_exe()?,
+            &Site { content, ..*site },
+        )?),
+        None => None,
+    };
+    let site = Site { behind: behind.as_ref().map(|server| server.address), ..*site };
+    let server = Server::start(contender.program, &contender.executable, &site)?;
     let mut load = workload.load(server.address)?;
     load.run(workload.warm_up)?;
     let before = server.cpu_time()?;

@@ -20,11 +20,18 @@ pub(crate) enum Program {
     Nginx,
     H2o,
     Lighttpd,
+    Haproxy,
 }
 
 /// All of them, the one that the others are compared with first.
-pub(crate) const ALL: [Program; 5] =
-    [Program::Sluicegate, Program::Bare, Program::Nginx, Program::H2o, Program::Lighttpd];
+pub(crate) const ALL: [Program; 6] = [
+    Program::Sluicegate,
+    Program::Bare,
+    Program::Nginx,
+    Program::H2o,
+    Program::Lighttpd,
+    Program::Haproxy,
+];
 
 impl Program {
     pub(crate) fn name(self) -> &'static str {
@@ -34,12 +41,22 @@ impl Program {
             Program::Nginx => "nginx",
             Program::H2o => "h2o",
             Program::Lighttpd => "lighttpd",
+            Program::Haproxy => "haproxy",
         }
     }
 
     /// Whether it can do this at all.
     pub(crate) fn offers(self, content: Content) -> bool {
-        matches!(self, Program::Sluicegate | Program::Bare) || !matches!(content, Content::Echo)
+        match self {
+            Program::Sluicegate | Program::Bare => true,
+            Program::Nginx => {
+                matches!(content, Content::Hello | Content::File(_) | Content::Upload(_))
+            }
+            Program::H2o | Program::Lighttpd => {
+                matches!(content, Content::Hello | Content::File(_))
+            }
+            Program::Haproxy => matches!(content, Content::Relay { .. }),
+        }
     }
 
     /// Where its executable is; `None` if it is not installed.
@@ -49,15 +66,16 @@ impl Program {
             Program::Bare => Some(this),
             Program::Sluicegate => {
                 let example = match content {
-                    Content::Echo => "echo",
+                    Content::Echo | Content::Sink => "echo",
                     Content::Hello => "hello",
-                    Content::File(_) => "http",
+                    Content::File(_) | Content::Upload(_) => "http",
+                    Content::Relay { .. } => "proxy",
                 };
                 // This program is target/release/deps/compare-HASH.
                 this.ancestors().nth(2).map(|release| release.join("examples").join(example))
             }
             // Servers are installed where only the super-user's PATH leads.
-            Program::Nginx | Program::H2o | Program::Lighttpd => {
+            Program::Nginx | Program::H2o | Program::Lighttpd | Program::Haproxy => {
                 ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
                     .iter()
                     .map(|folder| Path::new(folder).join(self.name()))
@@ -75,11 +93,19 @@ impl Program {
         let mut command = Command::new(executable);
         match (self, site.content) {
             (Program::Sluicegate, Content::File(_)) => command.arg(www),
+            (Program::Sluicegate, Content::Upload(_)) => command.arg(www).arg("--upload"),
             (Program::Sluicegate, _) => &mut command,
             (Program::Bare, Content::Echo) => command.args(["--serve", "echo"]),
+            (Program::Bare, Content::Sink) => command.args(["--serve", "sink"]),
+            (Program::Bare, Content::Relay { bulk: false }) => command.args(["--serve", "relay"]),
+            (Program::Bare, Content::Relay { bulk: true }) => command.args(["--serve", "splice"]),
             (Program::Bare, Content::Hello) => command.args(["--serve", "http"]),
             (Program::Bare, Content::File(_)) => {
-                command.args(["--serve", "http", "--file"]).arg(file)
+                command.args(["--serve", "http", "--path"]).arg(file)
+            }
+            (Program::Bare, Content::Upload(length)) => {
+                command.args(["--serve", "upload", "--path"]).arg(www);
+                command.arg("--length").arg(length.to_string())
             }
             (Program::Nginx, _) => {
                 let path = folder.join("nginx.conf");
@@ -96,9 +122,17 @@ impl Program {
                 fs::write(&path, lighttpd(site, port))?;
                 command.arg("-D").arg("-f").arg(path)
             }
+            (Program::Haproxy, _) => {
+                let path = folder.join("haproxy.conf");
+                fs::write(&path, haproxy(site, port))?;
+                command.args(["-db", "-q", "-f"]).arg(path)
+            }
         };
         if matches!(self, Program::Sluicegate | Program::Bare) {
             command.arg("--port").arg(port.to_string());
+            if let Some(behind) = site.behind {
+                command.arg("--to").arg(behind.to_string());
+            }
         }
         Ok(command)
     }
@@ -109,6 +143,8 @@ impl Program {
 pub(crate) struct Site<'a> {
     pub(crate) content: Content,
     pub(crate) folder: &'a Path,
+    /// The server behind a relay.
+    pub(crate) behind: Option<SocketAddr>,
 }
 
 impl Site<'_> {
@@ -118,8 +154,8 @@ impl Site<'_> {
         fs::create_dir_all(&www)?;
         let mut file = File::create(www.join(self.content.file()))?;
         let written = match self.content {
-            Content::Echo | Content::Hello => io::copy(&mut Content::HELLO.as_bytes(), &mut file),
             Content::File(length) => io::copy(&mut io::repeat(b'x').take(length), &mut file),
+            _ => io::copy(&mut Content::HELLO.as_bytes(), &mut file),
         };
         written?;
         // Nothing is to be written back while a server is measured.
@@ -140,9 +176,11 @@ fn nginx(site: &Site<'_>, port: u16) -> String {
     };
     let location = match site.content {
         Content::File(_) => String::new(),
-        Content::Echo | Content::Hello => {
-            format!("location / {{ return 200 \"{}\"; }}", Content::HELLO)
-        }
+        Content::Upload(_) => "client_max_body_size 0;
+    client_body_buffer_size 256k;
+    location / { dav_methods PUT; }"
+            .into(),
+        _ => format!("location / {{ return 200 \"{}\"; }}", Content::HELLO),
     };
     let user = if getuid().is_root() { "user root;" } else { "" };
     format!(
@@ -207,6 +245,27 @@ server.listen-backlog = 4096
 server.max-keep-alive-requests = 65535
 server.max-keep-alive-idle = 300
 mimetype.assign = ( \"\" => \"text/plain\" )
+"
+    )
+}
+
+fn haproxy(site: &Site<'_>, port: u16) -> String {
+    let behind = site.behind.map(|address| address.to_string()).unwrap_or_default();
+    format!(
+        "global
+  nbthread 1
+  maxconn 2000
+  tune.bufsize 65536
+  tune.pipesize 262144
+defaults
+  mode tcp
+  option splice-auto
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+listen relay
+  bind 127.0.0.1:{port} backlog 4096
+  server behind {behind}
 "
     )
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::load::{Load, Work, echo, http, slow};
+use crate::load::{Load, Work, bulk, echo, http, slow, upload};
 
 /// Something to do for a server, and how to count it.
 pub(crate) struct Workload {
@@ -26,6 +26,12 @@ pub(crate) enum Content {
     Hello,
     /// A file of this many bytes.
     File(u64),
+    /// A file, once it was sent one of this many bytes.
+    Upload(u64),
+    /// What a server behind it has to offer: an echo, or, in bulk, a sink.
+    Relay { bulk: bool },
+    /// Nothing.
+    Sink,
 }
 
 /// What the costs are divided by.
@@ -43,6 +49,8 @@ enum Demand {
     Echo { connections: usize, message: usize, in_flight: usize },
     Http { connections: usize, in_flight: usize },
     Slow { clients: u32, rate: u64 },
+    Bulk { connections: usize },
+    Upload { connections: usize },
 }
 
 const MIB: usize = 1 << 20;
@@ -129,6 +137,30 @@ pub(crate) const ALL: &[Workload] = &[
         warm_up: slow::SPREAD.saturating_add(Duration::from_secs(1)),
         demand: Demand::Slow { clients: 500, rate: 125_000 },
     },
+    Workload {
+        name: "relay-msg",
+        about: "64 connections to an echo behind it, messages of 64 bytes, one in flight",
+        unit: Unit::Message(64),
+        content: Content::Relay { bulk: false },
+        warm_up: SHORT,
+        demand: Demand::Echo { connections: 64, message: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "relay-bulk",
+        about: "4 connections that send to a sink behind it as fast as they can",
+        unit: Unit::Megabyte,
+        content: Content::Relay { bulk: true },
+        warm_up: SHORT,
+        demand: Demand::Bulk { connections: 4 },
+    },
+    Workload {
+        name: "upload-8m",
+        about: "4 connections, bodies of 8 MiB into files in memory",
+        unit: Unit::Megabyte,
+        content: Content::Upload(8 << 20),
+        warm_up: SHORT,
+        demand: Demand::Upload { connections: 4 },
+    },
 ];
 
 impl Workload {
@@ -145,6 +177,8 @@ impl Workload {
             Demand::Slow { clients, rate } => {
                 Box::new(slow::Slow::new(to, clients, rate, &target, length)?)
             }
+            Demand::Bulk { connections } => Box::new(bulk::load(to, connections)?),
+            Demand::Upload { connections } => Box::new(upload::load(to, connections, length)?),
         })
     }
 }
@@ -156,8 +190,8 @@ impl Content {
     /// The name of the file that holds it, below the root of a file server.
     pub(crate) fn file(self) -> String {
         match self {
-            Content::Echo | Content::Hello => "hello".into(),
             Content::File(length) => format!("{length}.bin"),
+            _ => "hello".into(),
         }
     }
 
@@ -165,10 +199,20 @@ impl Content {
         format!("/{}", self.file())
     }
 
-    fn length(self) -> u64 {
+    /// Bytes of a body.
+    pub(crate) fn length(self) -> u64 {
         match self {
-            Content::Echo | Content::Hello => Content::HELLO.len() as u64,
-            Content::File(length) => length,
+            Content::File(length) | Content::Upload(length) => length,
+            _ => Content::HELLO.len() as u64,
+        }
+    }
+
+    /// What the server behind a relay has to offer.
+    pub(crate) fn behind(self) -> Option<Content> {
+        match self {
+            Content::Relay { bulk: false } => Some(Content::Echo),
+            Content::Relay { bulk: true } => Some(Content::Sink),
+            _ => None,
         }
     }
 }

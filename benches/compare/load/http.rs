@@ -35,7 +35,7 @@ pub(crate) fn request(target: &str) -> Vec<u8> {
 }
 
 /// Where the first head ends.
-fn head_end(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").map(|at| at + 4)
 }
 

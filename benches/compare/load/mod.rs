@@ -3,9 +3,11 @@
 //! It discards what it does not have to look at inside the kernel (`MSG_TRUNC`, see tcp(7)), so
 //! that most of the core is left to the server.
 
+pub(crate) mod bulk;
 pub(crate) mod echo;
 pub(crate) mod http;
 pub(crate) mod slow;
+pub(crate) mod upload;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
