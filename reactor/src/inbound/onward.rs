@@ -64,6 +64,7 @@ impl Core {
     }
 
     /// Sends what relays have received and not sent yet.
+    #[inline(never)]
     pub(crate) fn send_onward(&mut self) {
         let Onward { mut chunk, mut parts } = mem::take(&mut self.onward);
         for (to, len) in parts.drain(..) {

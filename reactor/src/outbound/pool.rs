@@ -68,6 +68,7 @@ pub(crate) struct Chunk {
 
 impl Chunk {
     /// The filled part.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }

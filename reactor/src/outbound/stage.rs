@@ -70,6 +70,7 @@ impl Core {
     }
 
     /// Sends what is staged, in one call, and queues what the socket refuses of it.
+    #[inline(always)]
     fn send_staged(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let ledger = &mut self.groups[c.group as usize].ledger;
