@@ -5,6 +5,7 @@
 //! away, and another takes its place: no byte is copied for it. Only what comes in little pieces
 //! is, into a buffer of that file, so that a slow peer does not cost a job for each.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,8 +40,8 @@ pub(crate) struct Batches {
     spare: Vec<Box<[u8]>>,
     /// How many are with workers.
     lent: usize,
-    /// Connections that wait for one.
-    waiting: Vec<ConnId>,
+    /// Connections that wait for one, the one that has waited longest first.
+    waiting: VecDeque<ConnId>,
     /// The way to files in memory, which is empty between two steps: one is enough.
     pipe: Option<Pipe>,
 }
@@ -152,24 +153,25 @@ impl Core {
             waiting.retain(|&id| self.find(id).is_some());
             self.batches.waiting = waiting;
         }
-        self.batches.waiting.push(id);
+        self.batches.waiting.push_back(id);
         false
     }
 
-    /// Lets those go on that wait for a buffer: all of them, as some may by now wait for something
-    /// else and leave it to the next.
+    /// Lets some go on that wait for a buffer: one more than came back, as who waited may not need
+    /// it any more, and all of them when none is left that could come back. To wake all of them each
+    /// time would cost a slow disk with thousands of peers more than it can write.
     fn wake_waiting(&mut self) {
-        let mut waiting = std::mem::take(&mut self.batches.waiting);
-        for id in waiting.drain(..) {
-            if self.find(id).is_none() {
-                continue;
-            }
-            if let Some(extras) = self.get_mut(id.index).and_then(|c| c.extras.as_mut())
+        let mut count = if self.batches.lent == 0 { usize::MAX } else { 2 };
+        while count > 0
+            && let Some(id) = self.batches.waiting.pop_front()
+        {
+            if self.find(id).is_some()
+                && let Some(extras) = self.get_mut(id.index).and_then(|c| c.extras.as_mut())
                 && extras.held.take(Held::DISK)
             {
                 self.list(id.index);
+                count -= 1;
             }
         }
-        self.batches.waiting = waiting;
     }
 }

@@ -21,8 +21,9 @@ impl Handler for Uploads {
         cx.receive_file(file, Some(1 << 20));
     }
 
-    fn on_saved(&mut self, _: &mut Context<'_>, (): &mut (), saved: Result<Saved, NotSaved>) {
+    fn on_saved(&mut self, cx: &mut Context<'_>, (): &mut (), saved: Result<Saved, NotSaved>) {
         saved.expect("there is room");
+        cx.send("saved");
     }
 }
 
@@ -93,4 +94,37 @@ fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
     assert!((1..=2 * (MOST + 4) + 1).contains(&waiting), "{waiting} wait");
     h.release_disk();
     assert!(h.reactor().core.batches.waiting.is_empty());
+}
+
+#[test]
+fn of_many_that_wait_one_more_goes_on_than_buffers_came_back() {
+    let mut h = uploads();
+    let input = vec![7; 1 + (1 << 20)];
+    for _ in 0..MOST + 40 {
+        let client = h.open();
+        h.feed(client, &input);
+    }
+    let core = &mut h.reactor().core;
+    let before = core.batches.waiting.len();
+    core.wake_waiting();
+    assert_eq!((core.batches.waiting.len(), core.owed.len()), (before - 2, 2));
+}
+
+#[test]
+fn who_needs_no_buffer_any_more_leaves_it_to_all_behind() {
+    let mut h = uploads();
+    let input = vec![7; 1 + (1 << 20)];
+    let clients: Vec<Client> = (0..4 * MOST).map(|_| h.open()).collect();
+    for client in &clients {
+        h.feed(*client, &input[..1]);
+        h.feed(*client, &input[1..]);
+    }
+    let core = &mut h.reactor().core;
+    let waiting: Vec<u32> = core.batches.waiting.iter().map(|id| id.index).collect();
+    let (last, paused) = waiting.split_last().expect("some wait");
+    assert!(paused.len() > 2 * MOST && !paused.contains(last));
+    paused.iter().for_each(|index| core.pause(*index));
+    h.release_disk();
+    let saved = clients.iter().filter(|client| h.sent(**client) == b"saved").count();
+    assert_eq!(saved, clients.len() - paused.len());
 }
