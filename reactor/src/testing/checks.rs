@@ -30,6 +30,7 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");
     let with_session = connections(reactor).filter(|c| c.flags.has(Flags::SESSION)).count();
     assert_eq!(reactor.handlers.sessions(), with_session, "each session has one connection");
+    assert!(reactor.core.onward.is_empty(), "what relays have received is not sent in its turn");
     for c in connections(reactor) {
         let limits = reactor.core.limits(c.group);
         let most = limits.keep.max(limits.receive_exact) + reactor.receive.len();

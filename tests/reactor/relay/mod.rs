@@ -1,6 +1,7 @@
 //! What one connection receives goes to another: every byte, and the end, in both ways of moving it.
 
 mod ends;
+mod onward;
 mod pipes;
 
 use std::net::SocketAddr;
