@@ -28,6 +28,7 @@ mod common;
 mod cpu;
 mod exact;
 mod file;
+mod onward;
 mod relay;
 mod stream;
 
@@ -149,6 +150,7 @@ criterion_group!(
     stream::receive_quantum,
     stream::receive_buffer,
     stream::kept,
+    stream::room,
     buffers::buffers,
     exact::receive_direct,
     exact::receive_low_water,
@@ -160,6 +162,7 @@ criterion_group!(
     relay::small_splices,
     relay::receive_quantum,
     relay::chunk,
+    onward::onward,
     file::splice_after,
     file::brief,
     file::gather,

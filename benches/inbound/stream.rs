@@ -1,11 +1,16 @@
 //! A stream: one buffer for all, a quantum for each, and what is kept of it.
 
+use std::net::TcpStream;
+use std::time::Duration;
+
 use criterion::Criterion;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
-use crate::bare::{Bare, By};
+use crate::bare::{Bare, By, pair};
 use crate::common::Server;
-use crate::{Group, Step, size};
+use crate::{Group, Side, Step, size};
 
 struct Echo;
 
@@ -41,6 +46,61 @@ pub(crate) fn kept(criterion: &mut Criterion) {
             let steps = [first, Step::new(len - before, 1)];
             group.side_of(name, Server::new(Whole(len), Limits::default(), 1), &steps);
         }
+    }
+}
+
+/// A buffer that is full but for so much.
+const ROOM: usize = 1 << 10;
+
+/// The bare calls on a socket, whose bytes follow what was kept.
+struct Behind {
+    client: TcpStream,
+    near: TcpStream,
+    kept: Vec<u8>,
+    larger: Vec<u8>,
+    /// Before the first receive, not when it has filled the buffer.
+    moves: bool,
+}
+
+impl Behind {
+    fn new(moves: bool) -> Behind {
+        let (client, near) = pair();
+        Behind { client, near, kept: vec![0; 16 << 10], larger: vec![0; 64 << 10], moves }
+    }
+
+    fn receive(&mut self) -> Result<(), Errno> {
+        let mut len = self.kept.len() - ROOM;
+        if !self.moves {
+            len += recv(&self.near, &mut self.kept[len..], RecvFlags::empty())?.1;
+        }
+        if self.moves || len == self.kept.len() {
+            self.larger[..len].copy_from_slice(&self.kept[..len]);
+            recv(&self.near, &mut self.larger[len..], RecvFlags::empty())?;
+        }
+        send(&self.near, b"a", SendFlags::NOSIGNAL).map(drop)
+    }
+}
+
+impl Side for Behind {
+    fn ends(&self) -> (&TcpStream, &TcpStream) {
+        (&self.client, &self.client)
+    }
+
+    fn go(&mut self, _: Duration) {
+        if let Err(error) = self.receive() {
+            assert_eq!(error, Errno::AGAIN);
+        }
+    }
+}
+
+/// What follows more than a few kept bytes, and fits into their buffer or does not: received behind
+/// them, or in a larger buffer that they were moved to.
+pub(crate) fn room(criterion: &mut Criterion) {
+    for len in [ROOM / 2, 4 * ROOM] {
+        let name = format!("kept and {} in {}", size(len), size(ROOM));
+        let mut group = Group::new(criterion, &name, vec![Step::new(len, 1)]);
+        group.side("received behind", Behind::new(false));
+        group.side("moved", Behind::new(true));
     }
 }
 

@@ -145,6 +145,17 @@ pub(crate) fn quanta(criterion: &mut Criterion) {
     }
 }
 
+/// Bytes of which a piece moves in each turn, as at a rate.
+pub(crate) fn pieces(criterion: &mut Criterion) {
+    let len = 64 << 10;
+    let mut group = Group::new(criterion, "pieces/64 KiB", len);
+    for piece in [1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10] {
+        let answer = Answer::Shared(Bytes::from(vec![b'.'; piece]), len / piece);
+        let one = Limits { join: 0, join_in_room: 0, gather_pieces: 1, ..default() };
+        group.reactor(&size(piece), answer, Limits { send_quantum: piece, ..one });
+    }
+}
+
 /// `cold_files`: what the looks cost where everything is in memory.
 pub(crate) fn looks(criterion: &mut Criterion) {
     use sluicegate_reactor::ColdFiles;

@@ -333,6 +333,7 @@ criterion_group!(
     borders::chunk,
     borders::scratch,
     borders::quanta,
+    borders::pieces,
     borders::looks
 );
 criterion_main!(benches);

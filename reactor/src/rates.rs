@@ -28,10 +28,13 @@ const SECOND: u64 = 1_000_000_000;
 /// tick, and the turn may be late.
 const BURST: u64 = 4 * TICK;
 
-/// Bytes that are worth a call, if they do not take more than a second to come.
+/// Bytes that are worth a turn, if they do not take more than a second to come. A piece of 1 KiB
+/// takes as long as one of 4 KiB, so that the same bytes cost four times as much, and one of 16 KiB
+/// 1.2 times as long (bench `outbound`; Linux 6.18, loopback).
 const LEAST_PIECE: u64 = 4 << 10;
 
-/// Most bytes of a piece, so that those who share a rate take turns.
+/// Most bytes of a piece, so that those who share a rate take turns. Files of 1 MiB in pieces of so
+/// many cost 1.05 to 1.2 times as much as whole (bench `outbound`, `send_quantum`).
 const MOST_PIECE: u64 = 256 << 10;
 
 /// Lets so many units through in a second, and after a rest so many at once. (The generic cell rate

@@ -2,7 +2,10 @@
 
 use crate::outbound::{Chunk, Pool};
 
-/// Least room for a receive behind kept bytes; with less, a larger buffer is taken.
+/// Least room for a receive behind kept bytes; with less, a larger buffer is taken. To move 15 KiB
+/// there first costs 1.13 times as much as to receive behind them, if that has room for all that
+/// has arrived, and 0.89 times if it fills up and the rest needs the larger buffer all the same
+/// (bench `inbound`; Linux 6.18, loopback).
 const LEAST_ROOM: usize = 1 << 10;
 
 /// Most kept bytes that are moved for a receive. If what follows so many and one more is received

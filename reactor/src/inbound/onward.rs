@@ -17,7 +17,11 @@ use crate::state::Core;
 const CHUNK: usize = 64 << 10;
 
 /// So many bytes are little: they wait for the other receives, and what a socket refuses moves to a
-/// buffer of its size. To copy 4 KiB costs 0.06 times as much as a new buffer of [`CHUNK`], which
+/// buffer of its size. If 64 relays send together what they receive in a turn it costs the bare
+/// calls 0.98 times as much as if each sends before the next receives, for pieces of 64 bytes and
+/// 1 KiB, 1.03 times for 8 KiB and 1.06 times for 16 KiB. Where the two ends are processes of their
+/// own it costs the reactor 0.92 times as much for 64 bytes, 0.96 for 1 KiB, 0.98 for 4 KiB and 1.005
+/// for 8 KiB. To copy 4 KiB costs 0.06 times as much as a new buffer of [`CHUNK`], which
 /// the next receive needs once many wait, 16 KiB 0.2 times and 64 KiB 1.2 times (bench `inbound`;
 /// Linux 6.18).
 pub(super) const LITTLE: usize = 4 << 10;

@@ -39,13 +39,13 @@ fn sustained_bulk_goes_by_a_pipe_until_the_pieces_become_small() {
     let spliced = h.ledger().splice_bytes;
     assert!(spliced > 0 && h.calls().recv > 0, "{spliced} by pipe");
     assert_eq!(pipes(&h), 2, "one, and kept for the next");
-    for _ in 0..10 {
+    for _ in 0..20 {
         h.feed(left, b"small");
     }
     let calls = h.calls();
     h.feed(left, b"small");
     assert_eq!(h.calls().splice, calls.splice);
-    assert_eq!(h.sent(right), b"small".repeat(11));
+    assert_eq!(h.sent(right), b"small".repeat(21));
 }
 
 #[test]
@@ -53,14 +53,15 @@ fn pieces_are_large_from_their_limit_on() {
     let limits = Limits { splice_after: 3000, splice_least: 1000, ..Limits::default() };
     let (mut h, left, right) = joined(limits);
     let mut spliced = Vec::new();
-    for len in [1000, 1000, 1000, 1000, 999, 999, 999, 1000, 999, 999, 999, 999, 1000] {
+    let lens = [[1000; 4].as_slice(), &[999; 15], &[1000], &[999; 16], &[1000]].concat();
+    for len in lens {
         let before = h.ledger().splice_bytes;
         h.feed(left, pattern(len));
         assert!(h.sent(right) == pattern(len), "another piece");
         spliced.push(h.ledger().splice_bytes > before);
     }
-    let expected = [[false; 3].as_slice(), &[true; 9], &[false]].concat();
-    assert_eq!(spliced, expected, "from the fourth until four small ones in turn");
+    let expected = [[false; 3].as_slice(), &[true; 33], &[false]].concat();
+    assert_eq!(spliced, expected, "from the fourth until sixteen small ones in turn");
 }
 
 #[test]
