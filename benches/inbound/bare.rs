@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::slice;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -126,6 +127,34 @@ impl Bare {
         }
     }
 
+    /// What it waits for.
+    fn wanted(&self) -> PollFd<'_> {
+        match (&self.to, self.held.is_empty()) {
+            (To::Socket(to), false) => PollFd::new(to, PollFlags::OUT),
+            _ => PollFd::new(&self.from, PollFlags::IN),
+        }
+    }
+
+    /// Receives and passes on what there is, within the quantum.
+    fn step(&mut self) {
+        let mut received = 0;
+        while received < QUANTUM || !self.held.is_empty() {
+            let result = if self.held.is_empty() {
+                self.receive().map(|count| {
+                    received += count;
+                    self.held = 0..count;
+                })
+            } else {
+                self.pass_on().map(|count| self.held.start += count)
+            };
+            match result {
+                Ok(()) => self.answer(),
+                Err(Errno::AGAIN) => return,
+                Err(error) => panic!("a bare call: {error}"),
+            }
+        }
+    }
+
     /// Answers a file that is whole, and begins the next.
     fn answer(&mut self) {
         if let To::File { file, offset, len } = &mut self.to
@@ -135,6 +164,16 @@ impl Bare {
             *offset = 0;
             send(&self.from, b"a", SendFlags::NOSIGNAL).unwrap();
         }
+    }
+}
+
+/// Lets those go on that can, or waits so long at most for one to.
+pub(crate) fn go(all: &mut [Bare], wait: Duration) {
+    let mut ends: Vec<_> = all.iter().map(Bare::wanted).collect();
+    poll(&mut ends, Some(&Timespec::try_from(wait).unwrap())).unwrap();
+    let ready: Vec<_> = ends.iter().map(|end| !end.revents().is_empty()).collect();
+    for (bare, _) in all.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+        bare.step();
     }
 }
 
@@ -154,28 +193,6 @@ impl Side for Bare {
     }
 
     fn go(&mut self, wait: Duration) {
-        if !wait.is_zero() {
-            let mut ends = match (&self.to, self.held.is_empty()) {
-                (To::Socket(to), false) => [PollFd::new(to, PollFlags::OUT)],
-                _ => [PollFd::new(&self.from, PollFlags::IN)],
-            };
-            poll(&mut ends, Some(&Timespec::try_from(wait).unwrap())).unwrap();
-        }
-        let mut received = 0;
-        while received < QUANTUM || !self.held.is_empty() {
-            let result = if self.held.is_empty() {
-                self.receive().map(|count| {
-                    received += count;
-                    self.held = 0..count;
-                })
-            } else {
-                self.pass_on().map(|count| self.held.start += count)
-            };
-            match result {
-                Ok(()) => self.answer(),
-                Err(Errno::AGAIN) => return,
-                Err(error) => panic!("a bare call: {error}"),
-            }
-        }
+        if wait.is_zero() { self.step() } else { go(slice::from_mut(self), wait) }
     }
 }

@@ -77,15 +77,23 @@ pub(crate) fn brief(criterion: &mut Criterion) {
         .side_of("all there is", Upload::server(len, Limits::default()), &[file, between]);
 }
 
-/// The size of the buffer, and of the pipe, for files in memory.
+/// The size of the buffer, and of the pipe, for files in memory: for one client and for four.
 #[cfg(target_os = "linux")]
 pub(crate) fn pipe(criterion: &mut Criterion) {
     let len = 8 << 20;
-    let path = directory().join("sluicegate-bench");
-    let mut group = Group::new(criterion, "file pipe", vec![Step::new(len, 1)]);
-    group.beside("buffer of 512 KiB", Bare::save(By::memory(512 << 10), &path, len as u64));
-    for bytes in [64 << 10, 256 << 10, 512 << 10, 1 << 20] {
-        group.beside(&size(bytes), Bare::save(By::pipe(bytes), &path, len as u64));
+    let save = |number: usize, by| {
+        let path = directory().join(format!("sluicegate-bench-{number}"));
+        Bare::save(by, &path, len as u64)
+    };
+    for count in [1, 4] {
+        let name = format!("{count} x file pipe");
+        let mut group = Group::new(criterion, &name, vec![Step::new(len, 1)]);
+        let buffers = (0..count).map(|number| save(number, By::memory(512 << 10)));
+        group.crowd("buffer of 512 KiB", buffers.collect());
+        for bytes in [64 << 10, 256 << 10, 512 << 10, 1 << 20] {
+            let pipes = (0..count).map(|number| save(number, By::pipe(bytes)));
+            group.crowd(&size(bytes), pipes.collect());
+        }
     }
 }
 

@@ -100,6 +100,24 @@ impl Group<'_> {
         self
     }
 
+    /// The bare calls for several clients, which have a thread of their own. There is one step.
+    #[cfg(target_os = "linux")]
+    fn crowd(&mut self, name: &str, mut bare: Vec<bare::Bare>) {
+        let clone = |end: &TcpStream| {
+            end.set_nonblocking(true).unwrap();
+            end.try_clone().unwrap()
+        };
+        let ends: Vec<_> =
+            bare.iter().map(Side::ends).map(|(from, to)| (clone(from), clone(to))).collect();
+        let ends: Vec<_> = ends.iter().map(|(from, to)| (from, to)).collect();
+        let Step { bytes, back } = &self.steps[0];
+        self.group.bench_function(name, |b| {
+            b.iter_custom(|times| {
+                client::beside(&ends, (bytes, *back), times, |wait| bare::go(&mut bare, wait))
+            });
+        });
+    }
+
     /// A side with steps of its own.
     fn side_of(&mut self, name: &str, mut side: impl Side, steps: &[Step]) -> &mut Self {
         let (from, to) = side.ends();

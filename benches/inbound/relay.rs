@@ -87,11 +87,15 @@ pub(crate) fn chunk(criterion: &mut Criterion) {
     }
 }
 
-/// The size of the pipe of a relay.
+/// The size of the pipe of a relay, for one client and for four.
 #[cfg(target_os = "linux")]
 pub(crate) fn pipe(criterion: &mut Criterion) {
-    let mut group = Group::new(criterion, "relay pipe", vec![Step::new(8 << 20, 8 << 20)]);
-    for bytes in [64 << 10, 256 << 10, 512 << 10] {
-        group.beside(&size(bytes), Bare::relay(By::pipe(bytes)));
+    for count in [1, 4] {
+        let name = format!("{count} x relay pipe");
+        let mut group = Group::new(criterion, &name, vec![Step::new(8 << 20, 8 << 20)]);
+        for bytes in [64 << 10, 256 << 10, 512 << 10, 1 << 20] {
+            let bare = (0..count).map(|_| Bare::relay(By::pipe(bytes))).collect();
+            group.crowd(&size(bytes), bare);
+        }
     }
 }

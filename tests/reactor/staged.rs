@@ -164,3 +164,148 @@ fn what_a_callback_sends_to_another_connection_does_not_mix_with_what_is_its_own
     let orders: [&[u8]; 2] = [b"yours mine b", b"mine byours "];
     assert!(orders.contains(&&second[..]), "{}", second.escape_ascii());
 }
+
+/// Sends a header and shared bytes behind it for any input.
+fn answers(header: &'static str, body: &Bytes) -> Probe {
+    let body = body.clone();
+    Probe::new(move |cx, call, notes| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send(header);
+            let sent = cx.send(body.clone());
+            notes.add(format_args!("{sent:?}, {} pending", cx.pending()));
+        }
+        call => call.by_default(cx),
+    })
+}
+
+#[test]
+fn shared_bytes_leave_behind_few_in_one_call_and_are_given_back() {
+    for (header, sends, gathers) in [("head", 0, 1), ("", 1, 0)] {
+        let body = Bytes::from(pattern(9000));
+        let mut h = Harness::new(answers(header, &body));
+        let client = h.open();
+        h.feed(client, b"x");
+        let pending = header.len() + 9000;
+        assert_eq!(log(&mut h)[2], format!("0 Accepted, {pending} pending"));
+        assert!(h.sent(client) == [header.as_bytes(), &body].concat(), "another answer");
+        assert_eq!((h.calls().send, h.calls().send_gather), (sends, gathers));
+        let ledger = h.ledger();
+        assert_eq!((ledger.send_calls, ledger.gather_calls), (sends, gathers));
+        assert_eq!(ledger.send_bytes + ledger.gather_bytes, pending as u64);
+        assert_eq!((ledger.joined, ledger.short_writes), (header.len() as u64, 0));
+        drop(h);
+        assert!(body.is_unique(), "nobody has it any more");
+    }
+}
+
+#[test]
+fn shared_bytes_are_given_back_at_once() {
+    let body = Bytes::from(pattern(9000));
+    let sends = body.clone();
+    let mut once = Some(sends);
+    let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send("head");
+            cx.send(once.take().unwrap());
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, b"x");
+    assert!(body.is_unique(), "it is kept after it was sent");
+}
+
+#[test]
+fn what_the_socket_refuses_of_shared_bytes_waits_and_leaves_in_order() {
+    let body = Bytes::from(pattern(5000));
+    let expected = [b"head", &body[..]].concat().repeat(2);
+    for room in [0, 1, 3, 4, 5, 2500, 5003, 5004, 5005, 10_007, 10_008] {
+        let mut h = Harness::new(answers("head", &body));
+        let client = h.open();
+        h.set_room(client, room);
+        h.feed(client, b"x");
+        let taken = room.min(5004) as u64;
+        assert_eq!((h.ledger().sent, h.ledger().pending()), (taken, 5004 - taken), "{room}");
+        h.feed(client, b"y");
+        h.set_room(client, 20_000);
+        assert!(h.sent(client) == expected, "another answer with room for {room}");
+    }
+}
+
+#[test]
+fn what_follows_shared_bytes_is_behind_them() {
+    let body = Bytes::from(pattern(5000));
+    let sends = body.clone();
+    let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            for _ in 0..2 {
+                cx.send("head");
+                cx.send(sends.clone());
+            }
+            cx.send(Bytes::from_static(b"tail"));
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, b"x");
+    let answer = [b"head", &body[..]].concat();
+    assert!(h.sent(client) == [&answer[..], &answer, b"tail"].concat(), "another answer");
+    assert_eq!((h.calls().send, h.calls().send_gather), (0, 1));
+}
+
+#[test]
+fn shared_bytes_that_fill_a_queue_are_queued() {
+    let limits = |send_high| Limits { send_high, send_low: 0, ..Limits::default() };
+    for (limits, expected) in [
+        (limits(5004), "0 Full, 5004 pending"),
+        (limits(5005), "0 Accepted, 5004 pending"),
+        (Limits { send_segments: 2, ..Limits::default() }, "0 Full, 5004 pending"),
+        (Limits { send_segments: 3, ..Limits::default() }, "0 Accepted, 5004 pending"),
+    ] {
+        let body = Bytes::from(pattern(5000));
+        let mut h = with_limits(answers("head", &body), limits);
+        let client = h.open();
+        h.feed(client, b"x");
+        assert_eq!(log(&mut h)[2], expected);
+        assert!(h.sent(client) == [b"head", &body[..]].concat(), "another answer");
+    }
+}
+
+#[test]
+fn shared_bytes_are_not_gathered_if_nothing_is() {
+    let body = Bytes::from(pattern(5000));
+    let limits = Limits { gather_pieces: 1, ..Limits::default() };
+    let mut h = with_limits(answers("head", &body), limits);
+    let client = h.open();
+    h.feed(client, b"x");
+    assert!(h.sent(client) == [b"head", &body[..]].concat(), "another answer");
+    assert_eq!((h.calls().send, h.calls().send_gather), (2, 0));
+}
+
+#[test]
+fn shared_bytes_that_cannot_leave_any_more_are_dropped() {
+    let body = Bytes::from(pattern(5000));
+    let mut h = Harness::new(answers("head", &body));
+    let client = h.open();
+    h.script_send(client, [Step::Errno(libc::ECONNRESET)]);
+    h.feed(client, b"x");
+    assert_eq!((h.ledger().sent, h.ledger().dropped), (0, 5004));
+    assert_eq!(log(&mut h).last().unwrap(), "0 close Reset");
+
+    let sends = body.clone();
+    let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
+        Call::Data(_) => {
+            cx.send("head");
+            cx.send(sends.clone());
+            cx.abort();
+        }
+        call => call.by_default(cx),
+    }));
+    let client = h.open();
+    h.feed(client, b"x");
+    assert_eq!((h.ledger().sent, h.ledger().dropped), (0, 5004));
+    assert_eq!(h.state(client), State::Reset);
+}

@@ -46,10 +46,7 @@ impl Queue {
         match (what, place) {
             (Outgoing::Slice(slice), _) => return self.join(slice, pool),
             (Outgoing::Shared(bytes), Placement::Join) => return self.join(&bytes, pool),
-            (Outgoing::Shared(bytes), _) => {
-                self.memory += bytes.len();
-                self.segments.push_back(Segment::Shared(bytes));
-            }
+            (Outgoing::Shared(bytes), _) => self.push_shared(bytes),
             (Outgoing::Region(region), _) => {
                 self.file += region.len;
                 if let Some(Segment::File(tail)) = self.segments.back_mut()
@@ -69,6 +66,12 @@ impl Queue {
     pub(crate) fn push_chunk(&mut self, chunk: Chunk) {
         self.memory += chunk.len();
         self.segments.push_back(Segment::Joined(chunk));
+    }
+
+    /// Adds a reference to the end.
+    pub(crate) fn push_shared(&mut self, bytes: Bytes) {
+        self.memory += bytes.len();
+        self.segments.push_back(Segment::Shared(bytes));
     }
 
     /// Adds what is in a pipe to the end.

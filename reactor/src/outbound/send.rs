@@ -56,6 +56,12 @@ impl Core {
                     }
                 }
             }
+            (Placement::Reference, Outgoing::Shared(bytes))
+                if clear && self.stage.may_refer(index, bytes.len(), &group.limits) =>
+            {
+                self.stage.refer(bytes);
+                Sent::Accepted
+            }
             (placement, what) => self.enqueue(index, what, placement),
         }
     }
@@ -96,9 +102,7 @@ impl Core {
         let queue = c.outbound.get_or_insert_with(|| {
             let mut queue = self.spare_queues.pop().unwrap_or_default();
             queue.progress = self.tick;
-            if let Some(staged) = self.stage.take(index) {
-                queue.push_chunk(staged);
-            }
+            self.stage.begin_queue(index, &mut queue);
             queue
         });
         push(&mut c.flags, &mut self.groups[c.group as usize], queue, &mut self.pool);

@@ -1,14 +1,20 @@
 //! What the callbacks of one connection send, as long as it is little.
 //!
 //! Most callbacks send little, with nothing queued before it. That is joined in one buffer of the
-//! reactor's, which leaves when they have returned, and no queue is needed. What the socket refuses,
-//! or what something else follows, begins the connection's queue, in that same buffer.
+//! reactor's, which leaves when they have returned, and no queue is needed. Shared bytes may follow
+//! in the same call, such as a body its header. What the socket refuses, or what something else
+//! follows, begins the connection's queue, in that same buffer.
+
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes};
 
 use super::send::note_refusal;
-use super::{Chunk, Pool};
+use super::{Chunk, Pool, Queue};
+use crate::ledger::Ledger;
 use crate::limits::Limits;
 use crate::state::Core;
-use crate::sys::More;
+use crate::sys::{Fd, Kernel, More};
 
 /// Size of the buffer. Answers of 64 bytes to 3 KiB cost 1 to 1.02 times as much queued as staged,
 /// the calls included (bench `outbound`; Linux 6.18, loopback).
@@ -20,6 +26,8 @@ pub(crate) struct Stage {
     /// The connection whose callback is running, if what it sends may come here.
     index: Option<u32>,
     chunk: Chunk,
+    /// What follows that.
+    shared: Bytes,
 }
 
 impl Stage {
@@ -31,19 +39,25 @@ impl Stage {
         self.index = fits.then_some(index);
     }
 
+    fn is_empty(&self) -> bool {
+        self.chunk.len() == 0 && self.shared.is_empty()
+    }
+
     /// How many bytes of a connection are here.
     pub(crate) fn len(&self, index: u32) -> usize {
-        if self.index == Some(index) { self.chunk.len() } else { 0 }
+        if self.index == Some(index) { self.chunk.len() + self.shared.len() } else { 0 }
     }
 
     /// How many bytes fit behind what a connection has here, if there is something.
     pub(super) fn room(&self, index: u32) -> usize {
-        if self.len(index) > 0 { self.chunk.room() } else { 0 }
+        if self.len(index) > 0 && self.shared.is_empty() { self.chunk.room() } else { 0 }
     }
 
     /// Copies bytes of a connection that has nothing queued, if they fit. Says whether it did.
     pub(super) fn join(&mut self, index: u32, bytes: &[u8], pool: &mut Pool) -> bool {
-        let joins = self.index == Some(index) && bytes.len() <= FEW - self.chunk.len();
+        let joins = self.index == Some(index)
+            && self.shared.is_empty()
+            && bytes.len() <= FEW - self.chunk.len();
         if joins {
             if self.chunk.size() == 0 {
                 self.chunk = pool.take(FEW);
@@ -53,9 +67,79 @@ impl Stage {
         joins
     }
 
-    /// What begins the queue of a connection, if anything is here.
-    pub(super) fn take(&mut self, index: u32) -> Option<Chunk> {
-        (self.len(index) > 0).then(|| std::mem::take(&mut self.chunk))
+    /// Whether so many shared bytes of a connection that has nothing queued may
+    /// [come last](Stage::refer): if they are the first, and a queue of them were not full.
+    pub(super) fn may_refer(&self, index: u32, count: usize, limits: &Limits) -> bool {
+        self.index == Some(index)
+            && self.shared.is_empty()
+            && count < limits.send_high - self.chunk.len()
+            && limits.send_segments > 2
+            && limits.gather_pieces > 1
+    }
+
+    pub(super) fn refer(&mut self, bytes: Bytes) {
+        self.shared = bytes;
+    }
+
+    /// Begins the queue of a connection with what is here.
+    pub(super) fn begin_queue(&mut self, index: u32, queue: &mut Queue) {
+        if self.index != Some(index) {
+            return;
+        }
+        if self.chunk.len() > 0 {
+            queue.push_chunk(std::mem::take(&mut self.chunk));
+        }
+        if !self.shared.is_empty() {
+            queue.push_shared(std::mem::take(&mut self.shared));
+        }
+    }
+
+    /// Sends what is here, in one call, and forgets what was sent.
+    #[inline]
+    fn send(&mut self, kernel: &Kernel, socket: Fd, ledger: &mut Ledger) -> io::Result<usize> {
+        if !self.shared.is_empty() {
+            return self.send_shared(kernel, socket, ledger);
+        }
+        ledger.send_calls += 1;
+        let count = kernel.send(socket, self.chunk.bytes(), More::No)?;
+        self.chunk.advance(count);
+        ledger.send_bytes += count as u64;
+        Ok(count)
+    }
+
+    /// The same if there are shared bytes.
+    #[inline(never)]
+    fn send_shared(
+        &mut self,
+        kernel: &Kernel,
+        socket: Fd,
+        ledger: &mut Ledger,
+    ) -> io::Result<usize> {
+        let count = if self.chunk.len() == 0 {
+            ledger.send_calls += 1;
+            let count = kernel.send(socket, &self.shared, More::No)?;
+            ledger.send_bytes += count as u64;
+            count
+        } else {
+            let pieces = [IoSlice::new(self.chunk.bytes()), IoSlice::new(&self.shared)];
+            ledger.gather_calls += 1;
+            let count = kernel.send_gather(socket, &pieces, More::No)?;
+            ledger.gather_bytes += count as u64;
+            count
+        };
+        self.advance(count);
+        Ok(count)
+    }
+
+    /// Forgets so many bytes.
+    fn advance(&mut self, count: usize) {
+        let few = count.min(self.chunk.len());
+        self.chunk.advance(few);
+        if count - few < self.shared.len() {
+            self.shared.advance(count - few);
+        } else if !self.shared.is_empty() {
+            self.shared = Bytes::new();
+        }
     }
 }
 
@@ -74,20 +158,15 @@ impl Core {
     fn send_staged(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let ledger = &mut self.groups[c.group as usize].ledger;
-        let chunk = &mut self.stage.chunk;
-        let asked = chunk.len();
         if !c.is_flushed() {
             return self.drop_staged(index);
         }
-        ledger.send_calls += 1;
-        match self.kernel.send(c.socket, chunk.bytes(), More::No) {
+        match self.stage.send(&self.kernel, c.socket, ledger) {
             Ok(count) => {
-                chunk.advance(count);
                 c.sent += count as u64;
                 c.active = self.tick;
                 ledger.sent += count as u64;
-                ledger.send_bytes += count as u64;
-                if count == asked {
+                if self.stage.is_empty() {
                     return;
                 }
                 ledger.short_writes += 1;
@@ -105,8 +184,8 @@ impl Core {
 
     #[cold]
     fn drop_staged(&mut self, index: u32) {
-        let dropped = self.stage.chunk.len();
-        self.stage.chunk.advance(dropped);
+        let dropped = self.stage.len(index);
+        self.stage.advance(dropped);
         if let Some(ledger) = self.ledger_of(index) {
             ledger.dropped += dropped as u64;
         }
