@@ -30,8 +30,9 @@ const MOST: usize = 16;
 const SPARE: usize = 4;
 
 /// Size of the pipe to files in memory. With 512 KiB four uploads of 8 MiB at a time cost the
-/// example `http` 1.2 times as much. The bare calls for one at a time cost as much with either, and
-/// 1.05 to 1.15 times as much with 256 KiB or 64 KiB (bench `inbound`; Linux 6.18, loopback).
+/// example `http` 1.2 times as much. The bare calls for four at a time cost 0.95 times as much with
+/// 512 KiB, 1.1 with 256 KiB, 1.25 with 64 KiB and 1.2 with a buffer of 512 KiB, for one 0.95 to 1.15
+/// times with all of them (bench `inbound`; Linux 6.18, loopback).
 const PIPE: usize = 1 << 20;
 
 /// What files that are being received share.
