@@ -309,3 +309,32 @@ fn shared_bytes_that_cannot_leave_any_more_are_dropped() {
     assert_eq!((h.ledger().sent, h.ledger().dropped), (0, 5004));
     assert_eq!(h.state(client), State::Reset);
 }
+
+#[test]
+fn shared_bytes_for_which_there_is_room_are_joined() {
+    let header = ["head", &"h".repeat(900)];
+    for (headers, len, joined, gathers) in [
+        (vec![header[0]], 4092, 4096, 0),
+        (vec![header[0]], 4093, 4, 1),
+        (vec![], 2048, 0, 0),
+        (vec![header[1]; 3], 1396, 4096, 0),
+        (vec![header[1]; 3], 1397, 2700, 1),
+    ] {
+        let headers: Vec<String> = headers.into_iter().map(String::from).collect();
+        let body = Bytes::from(pattern(len));
+        let expected = [headers.concat().as_bytes(), &body].concat();
+        let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
+            Call::Data(input) => {
+                input.take();
+                headers.iter().for_each(|header| drop(cx.send(header.as_str())));
+                cx.send(body.clone());
+            }
+            call => call.by_default(cx),
+        }));
+        let client = h.open();
+        h.feed(client, b"x");
+        assert!(h.sent(client) == expected, "another answer of {len}");
+        let calls = (h.calls().send, h.calls().send_gather);
+        assert_eq!((h.ledger().joined, calls), (joined, (1 - gathers, gathers)), "{len}");
+    }
+}
