@@ -16,6 +16,9 @@ use crate::limits::Limits;
 use crate::state::Core;
 use crate::sys::{Fd, Kernel, More};
 
+#[cfg(test)]
+mod tests;
+
 /// Size of the buffer. Answers of 64 bytes to 3 KiB cost 1 to 1.02 times as much queued as staged,
 /// the calls included (bench `outbound`; Linux 6.18, loopback).
 const FEW: usize = 4 << 10;
