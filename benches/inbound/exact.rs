@@ -143,9 +143,14 @@ pub(crate) fn growth(criterion: &mut Criterion) {
     for len in [128 << 10, 1 << 20, 16 << 20] {
         let name = format!("growth/{}", size(len));
         let mut group = Group::new(criterion, &name, vec![Step::new(len, 1)]);
-        for (first, growth) in
-            [(64 << 10, 2), (64 << 10, 4), (64 << 10, 16), (16 << 10, 16), (256 << 10, 16)]
-        {
+        for (first, growth) in [
+            (16 << 10, 16),
+            (64 << 10, 16),
+            (256 << 10, 16),
+            (1 << 20, 16),
+            (1 << 20, 4),
+            (1 << 20, 2),
+        ] {
             let name = format!("{} x {growth}", size(first));
             group.side(&name, Growing::new(len, first, growth));
         }

@@ -19,18 +19,19 @@ use super::{Kept, Mark, Strategy};
 #[cfg(test)]
 mod tests;
 
-/// The first size of a buffer: it grows with what arrives, not with what is announced. Messages of
-/// 1 MiB cost the bare calls 1.2 times as much with 16 KiB and 1.15 times with 256 KiB, those of
-/// 128 KiB as much, within 0.1 (bench `inbound`; Linux 6.18, loopback).
-const FIRST: usize = 64 << 10;
+/// The first size of a buffer, if as much is expected: it grows with what arrives, not with what is
+/// announced. What is not filled yet is address space, and no memory.
+///
+/// With 64 KiB, which have to be copied where there is no room to grow, messages of 128 KiB cost the
+/// bare calls 1.1 times as much, those of 1 MiB 0.95 to 1 times as much and the reactor itself 1.03
+/// times; with 16 KiB or 256 KiB the bare calls 1 to 1.1 and 1.1 to 1.2 times (bench `inbound`;
+/// Linux 6.18, loopback).
+const FIRST: usize = 1 << 20;
 
 /// How many times as large a full buffer becomes. A large one grows where it is (`mremap(2)`), but
-/// a middling one may have to be copied: with 2 that is all of 1 MiB once over, with 16 the first
-/// 64 KiB. What is not filled yet is address space, and no memory.
-///
-/// Messages of 1 MiB cost the bare calls 1.65 times as much with 2 and 1.2 to 3.7 times with 4,
-/// those of 16 MiB 1 to 2.2 times and 2.8 to 3 times, those of 128 KiB as much (bench `inbound`;
-/// Linux 6.18, loopback). What else was freed decides how often there is room to grow.
+/// a middling one may have to be copied: with 2 that is all of it once over, with 16 a part.
+/// Messages of 16 MiB cost the bare calls 1.2 times as much with 4 and 1.3 times with 2 (bench
+/// `inbound`; Linux 6.18, loopback). What else was freed decides how often there is room to grow.
 const GROWTH: usize = 16;
 
 /// How much a receive for few bytes asks for after many: what it brings of the next large message
@@ -120,8 +121,9 @@ impl Context<'_> {
     /// It is for messages whose length is known before they come, of any size. Those of up to
     /// [`Limits::receive_direct`] bytes are lent from the buffer that everything is received into;
     /// longer ones have a buffer of their own, which grows with what arrives (a peer that announces
-    /// much and sends little costs 64 KiB) and which the handler may keep. A handler that only ever
-    /// asks for the next piece, in `on_open` and in `on_received`, needs no `on_data`.
+    /// much and sends little costs 1 MiB of address space, and memory for what it sends) and which
+    /// the handler may keep. A handler that only ever asks for the next piece, in `on_open` and in
+    /// `on_received`, needs no `on_data`.
     ///
     /// - One request at a time: another one before the first is answered takes its place, and what
     ///   has arrived counts for it. 0 bytes are answered, too.

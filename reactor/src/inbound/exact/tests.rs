@@ -8,8 +8,8 @@ fn of(expected: usize) -> Exact {
 
 #[test]
 fn a_full_buffer_grows_sixteen_times_and_ends_as_large_as_what_is_expected() {
-    let mut exact = of(7 << 20);
-    for size in [64 << 10, 1 << 20, 7 << 20] {
+    let mut exact = of(35 << 20);
+    for size in [1 << 20, 16 << 20, 35 << 20] {
         exact.reserve(0);
         assert_eq!(exact.buffer.capacity(), size);
         exact.buffer.resize(size, 0);
@@ -19,10 +19,17 @@ fn a_full_buffer_grows_sixteen_times_and_ends_as_large_as_what_is_expected() {
 
 #[test]
 fn a_buffer_with_room_for_what_comes_stays_as_it_is() {
-    let mut exact = of(1 << 20);
-    exact.fill(&[0; 60 << 10]);
+    let mut exact = of(16 << 20);
+    exact.fill(&[0; 1020 << 10]);
     exact.reserve(4 << 10);
-    assert_eq!(exact.buffer.capacity(), 64 << 10);
+    assert_eq!(exact.buffer.capacity(), 1 << 20);
     exact.reserve((4 << 10) + 1);
-    assert_eq!(exact.buffer.capacity(), 960 << 10);
+    assert_eq!(exact.buffer.capacity(), (16 * 1020) << 10);
+}
+
+#[test]
+fn a_buffer_is_no_larger_than_what_is_expected() {
+    let mut exact = of(100 << 10);
+    exact.reserve(0);
+    assert_eq!(exact.buffer.capacity(), 100 << 10);
 }
