@@ -9,6 +9,9 @@ use std::mem;
 use crate::outbound::{Chunk, Placement, Pool};
 use crate::state::Core;
 
+#[cfg(test)]
+mod tests;
+
 /// Size of the buffer, and so most bytes of one receive. 8 MiB that all go through memory cost the
 /// bare calls 0.9 times as much with 128 KiB or 512 KiB, 0.5 to 0.6 times with 32 KiB and 0.55 to
 /// 0.75 times with 16 KiB (bench `inbound`; Linux 6.18, loopback). Where there are pipes only what
