@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Parser;
 use sluicegate_protocols::line::{Lines, Next, Protocol};
 use sluicegate_reactor::*;
 
@@ -110,12 +111,19 @@ impl Protocol for Chat {
     }
 }
 
+/// Passes lines on to everybody in the same room.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+}
+
 pub(crate) fn main() -> ExitCode {
     // Members may be silent. Those that are gone are noticed when something is said.
     let limits = Limits { idle: None, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let make = |thread, others| Lines::new(Chat::new(thread, others));
-    common::main(|server: common::Server| {
+    common::main(|Options { server }: Options| {
         together::run(&server, &listen, |at| format!("chat on {at}"), make)
     })
 }

@@ -1,12 +1,13 @@
 //! Sends back what it receives.
 //!
-//! `cargo run --release --example echo -- --port 7000 --unix /tmp/echo.sock`
+//! `cargo run --release --example echo -- --port 7000 --unix echo.sock`
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::{Context, Listen, Reactor};
 
@@ -26,8 +27,15 @@ impl Protocol for Echo {
     }
 }
 
+/// Sends back what it receives.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+}
+
 pub(crate) fn main() -> ExitCode {
-    common::main(|server: common::Server| {
+    common::main(|Options { server }: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Raw(Echo)));
         apart::run(&server, &Listen::default(), |at| format!("echo on {at}"), make)
     })

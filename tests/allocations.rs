@@ -365,5 +365,5 @@ fn a_message_that_is_announced_takes_no_more_than_its_first_buffer() {
             pair.reactor.turn(Some(Duration::from_millis(1))).expect("a turn");
         }
     });
-    assert!(allocated.bytes_max <= 80 << 10, "{allocated:?}");
+    assert!(allocated.bytes_max <= (1 << 20) + (16 << 10), "{allocated:?}");
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build --release --examples
-//! cargo bench --bench compare                      # everything: half an hour
+//! cargo bench --bench compare                      # everything: some 40 minutes
 //! cargo bench --bench compare -- http static-1k    # two workloads
 //! cargo bench --bench compare -- --list            # what there is
 //! cargo bench --bench compare -- --rounds 5 http   # a first look
@@ -12,7 +12,7 @@
 //! nanoseconds (`/proc/PID/task/*/schedstat`, child processes included), while a client in this
 //! program keeps the server busy over the loopback interface. What the client costs is not in it.
 //!
-//! Three things make it repeatable on a machine that does other things as well:
+//! Four things make it repeatable on a machine that does other things as well:
 //!
 //! - Server and client share one core. Between cores, a figure depends on which idle state a core
 //!   was woken from, and in a virtual machine it has two modes.

@@ -17,55 +17,58 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Shared bytes up to this size are copied to the queue's tail and leave with their neighbours;
-    /// longer ones are referenced. Eight of 256 bytes cost 0.85 times as much copied as
-    /// referenced, of 1 KiB 0.95, of 2 KiB 1.1 and of 8 KiB 1.4 times (CPU time; bench `outbound`,
-    /// as all ratios here that name none; Linux 6.18, loopback).
+    /// longer ones are referenced. Eight of 256 bytes cost 0.85 times as much copied as referenced,
+    /// of 1 KiB 0.95, of 2 KiB 1.1 and of 8 KiB 1.4 times (CPU time; bench `outbound`, as all
+    /// ratios here that name none; Linux 6.18, loopback). The default is 1 KiB.
     pub join: usize,
     /// Shared bytes up to this size are copied too if the tail has room for them as it is. Behind a
     /// header of 200 bytes, 1 KiB, 2 KiB and 3 KiB cost 0.9 to 0.97 times as much copied as
-    /// referenced.
+    /// referenced. The default is 4 KiB.
     pub join_in_room: usize,
     /// Borrowed bytes longer than this are sent at once if nothing is queued; only what the socket
     /// refuses is copied. Two slices of 2 KiB cost 1.6 times as much in a call each as joined in
-    /// one, two of 8 KiB 1.4 times, two of 32 KiB 0.75 times.
+    /// one, two of 8 KiB 1.4 times, two of 32 KiB 0.75 times. The default is 16 KiB.
     pub write_through: usize,
-    /// So are, once in a callback, borrowed bytes longer than this: most callbacks send once, and
-    /// then 512 bytes to 2 KiB cost 0.98 to 1 times as much as queued and sent a moment later,
-    /// 16 KiB 0.8 times. A callback that goes on sending pays for one call too many at most.
+    /// The first borrowed bytes of a callback are sent at once if they are longer than this, and
+    /// nothing is queued: most callbacks send once, and then 512 bytes to 2 KiB cost 0.98 to 1
+    /// times as much as queued and sent a moment later, 16 KiB 0.8 times. A callback that goes on
+    /// sending pays for one call too many at most. The default is 1 KiB.
     pub write_first: usize,
     /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). With
     /// 16, 64 pieces of 2 KiB cost 1.2 times as much as with 64, with 4 they cost 2.6 times.
     ///
     /// It does not follow what the socket took the last time: a piece that is offered and not taken
-    /// costs some 20 ns, and a socket that has room again takes most of what a queue
-    /// [may hold](Limits::send_high).
+    /// costs some 20 ns, and a socket that has room again takes most of what a queue [may
+    /// hold](Limits::send_high). The default is 64.
     pub gather_pieces: usize,
     /// File regions up to this size are read beside what is queued before them and leave in the
     /// same call. Larger ones go by sendfile. Behind a header, 4 KiB cost 0.75 times as much read
-    /// as by sendfile, 16 KiB 0.97, 32 KiB 1.2 and 64 KiB 1.45 times.
+    /// as by sendfile, 16 KiB 0.97, 32 KiB 1.2 and 64 KiB 1.45 times. The default is 16 KiB.
     pub small_file: u64,
     /// Most bytes of one sendfile call for a region shorter than [`long_file`](Limits::long_file).
     /// What is best depends on who takes the bytes, and how fast. To sixteen clients on the same
     /// core that drop what they receive, files of 1 MiB cost the example `http` 0.3 to 0.4 times as
     /// much in calls of 64 KiB as of 128 KiB, and 0.6 to 0.7 times as much as of 32 KiB; to sixteen
     /// that read it 0.8 and 1.3 times. In the bench, whose clients read, 64 KiB cost as much as
-    /// larger calls, and 32 KiB 0.7 times as much for sixteen clients, 0.3 times for one.
+    /// larger calls, and 32 KiB 0.7 times as much for sixteen clients, 0.3 times for one. The
+    /// default is 64 KiB.
     pub sendfile_chunk: usize,
     /// Regions of this length and more are moved in calls of
     /// [`long_file_chunk`](Limits::long_file_chunk). In calls of 64 KiB instead of 1 MiB, 8 MiB
     /// cost 1.05 to 1.1 times as much and 64 MiB 1.2 times; 100 MiB from the example `http` cost
-    /// 1.05 times as much.
+    /// 1.05 times as much. The default is 8 MiB.
     pub long_file: u64,
     /// Most bytes of one sendfile call for a long region. 64 MiB cost 1.1 times as much in calls of
-    /// 128 KiB or 256 KiB as of 1 MiB, and no less in calls of 4 MiB.
+    /// 128 KiB or 256 KiB as of 1 MiB, and no less in calls of 4 MiB. The default is 1 MiB.
     pub long_file_chunk: usize,
-    /// How file regions are moved.
+    /// How file regions are moved. The default is [`Sendfile`](FileTransfer::Sendfile).
     pub files: FileTransfer,
-    /// What is done about regions that are not in memory.
+    /// What is done about regions that are not in memory. The default is [`Warm`](ColdFiles::Warm).
     pub cold_files: ColdFiles,
-    /// How much of a region is looked at, and brought to memory if need be, at a time; for one that
-    /// goes by sendfile twice its chunk or more. The look costs two calls for the first of them and
-    /// one for each that follows: nothing that a file of 1 MiB would show.
+    /// How much of a region is looked at, and brought to memory if need be, at a time. It should be
+    /// at least twice `sendfile_chunk` and `long_file_chunk`. The look costs two calls for the
+    /// first of them and one for each that follows: nothing that a file of 1 MiB would show. The
+    /// default is 2 MiB.
     pub warm_window: usize,
     /// A [relay](crate::Context::relay_to) that has received this many bytes in large pieces, one
     /// after the other, goes over to `splice(2)` through a pipe, where the system has that, until
@@ -85,43 +88,49 @@ pub struct Limits {
     ///
     /// A file of 64 KiB costs as much by pipe as by buffer, of 128 KiB and 256 KiB 0.95, of 512 KiB
     /// 0.9 and of 8 MiB 0.65 times as much.
+    ///
+    /// The default is 128 KiB.
     pub splice_after: usize,
-    /// A piece that a relay receives at a time is large from this many bytes on. A pipe costs 1.15
-    /// times as much as memory for pieces of 8 KiB, 1.1 for 16 KiB, 0.85 for 32 KiB, 0.65 for
-    /// 64 KiB and a third for 256 KiB (bench `inbound`).
+    /// A piece that a relay receives at a time is large from this many bytes on. A pipe costs 1.2
+    /// times as much as memory for pieces of 8 KiB, 1.1 for 16 KiB, 0.8 for 32 KiB, 0.7 for 64 KiB
+    /// and a third for 256 KiB (bench `inbound`). The default is 20 KiB.
     pub splice_least: usize,
     /// A connection that has received this many bytes in one turn waits for the next one before it
     /// receives more. One receive of a large buffer is enough: an echo of 1 MiB messages costs as
     /// much with two, but half or twice as much in one run of six each, as the second may find the
-    /// sockets full (bench `inbound`).
+    /// sockets full (bench `inbound`). The default is 256 KiB.
     pub receive_quantum: usize,
     /// A connection that has sent this many bytes in one turn, of what was queued before it or of
     /// what that turn's input caused, waits for the next one. To sixteen clients, files of 1 MiB
     /// that are sent in four turns cost 1.05 to 1.2 times as much, and in two or eight 1.1 to 1.3
     /// times. From the example `http` those of four turns cost 1.15 times as much, to clients that
-    /// drop what they receive 1.4 times.
+    /// drop what they receive 1.4 times. The default is 1 MiB.
     pub send_quantum: usize,
-    /// So does one that has made this many calls in one direction. With 4, 8 or 16, in which 1 MiB of
-    /// a file does not leave, such files cost 1.2 to 1.3 times as much, to sixteen clients.
+    /// A connection that has made this many calls in one direction in one turn waits for the next
+    /// one. With 4, 8 or 16, in which 1 MiB of a file does not leave, such files cost 1.2 to 1.3
+    /// times as much, to sixteen clients. The default is 24.
     pub quantum_calls: u32,
     /// With this many bytes of memory queued, `send` answers [`Full`](crate::Sent::Full) and the
-    /// connection's own reading stops. Regions of files do not count: they are pulled.
+    /// connection's own reading stops. Regions of files do not count: they are pulled. The default
+    /// is 64 KiB.
     pub send_high: usize,
-    /// A full queue that has fallen to this many bytes is open again.
+    /// A full queue that has fallen to this many bytes is open again. The default is 32 KiB.
     pub send_low: usize,
-    /// With this many segments queued the queue is full whatever their size.
+    /// With this many segments queued the queue is full whatever their size. The default is 256.
     pub send_segments: usize,
-    /// So it is with this many regions of files, each of which keeps its file open.
+    /// With this many regions of files queued the queue is full: each keeps its file open. The
+    /// default is 4.
     pub send_files: usize,
     /// A handler that leaves this many bytes unconsumed while it waits for more has its connection
-    /// reset with [`Reason::Overrun`](crate::Reason::Overrun).
+    /// reset with [`Reason::Overrun`](crate::Reason::Overrun). The default is 64 KiB.
     pub keep: usize,
     /// Most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can be asked for.
+    /// The default is 16 MiB.
     pub receive_exact: usize,
     /// If it is asked for more bytes than this they are received straight into a buffer of their
     /// own; up to this many are lent from the buffer that everything is received into. In a buffer
     /// of their own, which the handler may keep, messages of 8 KiB to 64 KiB cost 1.1 times as much
-    /// as lent, of 128 KiB and 256 KiB 0.95 times (bench `inbound`).
+    /// as lent, of 128 KiB and 256 KiB 0.95 times (bench `inbound`). The default is 64 KiB.
     pub receive_direct: usize,
     /// While such a request waits for its sender and twice this many bytes are missing, the kernel
     /// wakes it only once so many have arrived, or the end (`SO_RCVLOWAT`; TCP on Linux). Messages
@@ -129,30 +138,33 @@ pub struct Limits {
     /// much so; of 256 KiB from 16 clients 0.67 times, and 0.8 times with 8 KiB or 64 KiB (bench
     /// `inbound`). With 0 or 1 each arrival wakes it.
     ///
-    /// What has arrived meanwhile is not [`unread`](crate::Context::unread) yet. It is received, and
-    /// counts, before the connection is [`idle`](Limits::idle).
+    /// What has arrived meanwhile is not [`unread`](crate::Context::unread) yet. It is received,
+    /// and counts, before the connection is [`idle`](Limits::idle). The default is 32 KiB.
     pub receive_low_water: usize,
-    /// Most batches of a file that workers have at a time, of up to 512 KiB each; then the receiving
-    /// of that file waits for the disk. All connections of a reactor together have at most 16 such
-    /// batches, so that a disk that is too slow costs 8 MiB of memory.
+    /// Most batches of a file that workers have at a time, of up to 512 KiB each; then the
+    /// receiving of that file waits for the disk. All connections of a reactor together have at
+    /// most 16 such batches, so that a disk that is too slow costs 8 MiB of memory. The default is
+    /// 2.
     pub file_batches: usize,
-    /// A connection on which nothing moved in either direction for this long times out.
+    /// A connection on which nothing moved in either direction for this long times out. The default
+    /// is 75 s.
     pub idle: Option<Duration>,
     /// A connection of which the kernel took no byte for this long, though some were queued, times
-    /// out. A slow reader is not an idle one: files count too.
+    /// out. A slow reader is not an idle one: files count too. The default is 60 s.
     pub write_stall: Option<Duration>,
     /// Bytes that a connection sends in a second, files included. What it may send and does not is
     /// kept for some 70 ms, or as long as it takes for 4 KiB; then it sends at the next of the
     /// ticks of 17 ms. While it waits for that it is neither idle nor stalled. 0 counts as 1. What
-    /// other bytes the network adds is not counted.
+    /// other bytes the network adds is not counted. The default is none.
     pub send_rate: Option<u64>,
-    /// The same for what it receives, however it does: its peer is held back by full buffers, which
-    /// take more at first.
+    /// Bytes that a connection receives in a second, however it does, as with
+    /// [`send_rate`](Limits::send_rate): its peer is held back by full buffers, which take more at
+    /// first. The default is none.
     pub receive_rate: Option<u64>,
     /// How long a closed connection waits for the peer to end its side, so that input in flight
-    /// does not turn into a reset that destroys the answer.
+    /// does not turn into a reset that destroys the answer. The default is 5 s.
     pub linger_time: Duration,
-    /// How many bytes it discards while it waits.
+    /// How many bytes a closed connection discards while it waits for that. The default is 1 MiB.
     pub linger_bytes: u32,
 }
 
@@ -172,7 +184,7 @@ impl Default for Limits {
             cold_files: ColdFiles::Warm,
             warm_window: 2 << 20,
             splice_after: 128 << 10,
-            splice_least: 16 << 10,
+            splice_least: 20 << 10,
             receive_quantum: 256 << 10,
             send_quantum: 1 << 20,
             quantum_calls: 24,

@@ -10,8 +10,8 @@
 //! | what is sent | how it leaves |
 //! |---|---|
 //! | little pieces | joined in one buffer, one `send` |
-//! | borrowed, longer than `write_through`, nothing queued | `send` at once, only the rest is kept |
-//! | shared, longer than `join` | referenced, gathered with its neighbours in one `sendmsg` |
+//! | borrowed, longer than `write_through`, or the first of its callback and longer than `write_first`, nothing queued | `send` at once, only the rest is kept |
+//! | shared, longer than `join`, and than `join_in_room` or the room behind what is queued | referenced, gathered with its neighbours in one `sendmsg` |
 //! | a region up to `small_file` | read beside what precedes it, one `sendmsg` |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it |
