@@ -326,7 +326,9 @@ fn shared_bytes_for_which_there_is_room_are_joined() {
         let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
             Call::Data(input) => {
                 input.take();
-                headers.iter().for_each(|header| drop(cx.send(header.as_str())));
+                for header in &headers {
+                    cx.send(header.as_str());
+                }
                 cx.send(body.clone());
             }
             call => call.by_default(cx),
