@@ -9,7 +9,7 @@ use std::mem;
 use crate::outbound::{Chunk, Placement, Pool};
 use crate::state::Core;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;
 
 /// Size of the buffer, and so most bytes of one receive. 8 MiB that all go through memory cost the

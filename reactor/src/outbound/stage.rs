@@ -16,7 +16,7 @@ use crate::limits::Limits;
 use crate::state::Core;
 use crate::sys::{Fd, Kernel, More};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;
 
 /// Size of the buffer. Answers of 64 bytes to 3 KiB cost 1 to 1.02 times as much queued as staged,
