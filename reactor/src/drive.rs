@@ -42,6 +42,10 @@ impl Reactor {
         }
         if !core.onward.is_empty() {
             core.send_onward();
+            // Some of it may have been for this one, whose socket did not take it.
+            if !core.get(index).is_some_and(|c| c.just_receives(core.limits(c.group))) {
+                return 0;
+            }
         }
         let Some(c) = core.connections.0.get_mut(index as usize) else { return 0 };
         let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];

@@ -340,3 +340,25 @@ fn shared_bytes_for_which_there_is_room_are_joined() {
         assert_eq!((h.ledger().joined, calls), (joined, (1 - gathers, gathers)), "{len}");
     }
 }
+
+#[test]
+fn a_rate_that_a_callback_sets_holds_for_what_it_has_sent() {
+    for rate_first in [false, true] {
+        let body = Bytes::from(pattern(60_000));
+        let mut h = Harness::new(Probe::new(move |cx, call, _| match call {
+            Call::Data(input) => {
+                input.take();
+                if rate_first {
+                    cx.set_send_rate(Some(1000));
+                }
+                cx.send(body.clone());
+                cx.set_send_rate(Some(1000));
+            }
+            call => call.by_default(cx),
+        }));
+        let client = h.open();
+        h.feed(client, b"x");
+        let sent = h.sent(client).len();
+        assert!(sent <= 1000, "{sent} at once, with a rate set first: {rate_first}");
+    }
+}

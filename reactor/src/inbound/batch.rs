@@ -41,7 +41,7 @@ pub(crate) struct Batches {
     spare: Vec<Box<[u8]>>,
     /// How many are with workers.
     lent: usize,
-    /// Connections that wait for one, the one that has waited longest first.
+    /// Connections that wait for one, the one that has waited longest first; each once for a file.
     waiting: VecDeque<ConnId>,
     /// The way to files in memory, which is empty between two steps: one is enough.
     pipe: Option<Pipe>,
@@ -154,7 +154,12 @@ impl Core {
             waiting.retain(|&id| self.find(id).is_some());
             self.batches.waiting = waiting;
         }
-        self.batches.waiting.push_back(id);
+        // One that was woken by its own batch has kept its place.
+        if let Some(saving) = self.saving(id.index)
+            && !std::mem::replace(&mut saving.waits, true)
+        {
+            self.batches.waiting.push_back(id);
+        }
         false
     }
 
@@ -166,8 +171,13 @@ impl Core {
         while count > 0
             && let Some(id) = self.batches.waiting.pop_front()
         {
-            if self.find(id).is_some()
-                && let Some(extras) = self.get_mut(id.index).and_then(|c| c.extras.as_mut())
+            if self.find(id).is_none() {
+                continue;
+            }
+            if let Some(saving) = self.saving(id.index) {
+                saving.waits = false;
+            }
+            if let Some(extras) = self.get_mut(id.index).and_then(|c| c.extras.as_mut())
                 && extras.held.take(Held::DISK)
             {
                 self.list(id.index);

@@ -77,6 +77,8 @@ pub(crate) struct Saving {
     offset: u64,
     /// How many batches are with workers.
     writing: usize,
+    /// Whether its connection is among those that wait for a buffer.
+    pub(super) waits: bool,
     /// Whether the last batch is, or was.
     closing: bool,
     failed: Option<io::Error>,
@@ -94,6 +96,7 @@ impl Saving {
             gathered: Vec::new(),
             offset: file.len(),
             writing: 0,
+            waits: false,
             closing: false,
             failed: None,
             committed: None,
@@ -217,7 +220,7 @@ impl Core {
     }
 
     /// The file that a connection receives.
-    fn saving(&mut self, index: u32) -> Option<&mut Saving> {
+    pub(super) fn saving(&mut self, index: u32) -> Option<&mut Saving> {
         match &mut self.get_mut(index)?.extras.as_mut()?.strategy {
             Strategy::File(saving) => Some(saving),
             _ => None,

@@ -29,7 +29,7 @@ const CHUNK: usize = 64 << 10;
 /// Linux 6.18).
 pub(super) const LITTLE: usize = 4 << 10;
 
-/// Those bytes, and to whom they go.
+/// Those bytes, and to whom they go. The buffer stays once a relay has needed it.
 #[derive(Default)]
 pub(crate) struct Onward {
     chunk: Chunk,
@@ -42,7 +42,7 @@ impl Onward {
         self.parts.is_empty()
     }
 
-    /// Whether a receive would be cut short by what is here.
+    /// Whether a receive would be cut to less than half by what is here.
     pub(super) fn is_long(&self) -> bool {
         self.chunk.len() > CHUNK / 2
     }

@@ -228,6 +228,7 @@ impl Core {
         if takes(c) {
             return Room::Now(to);
         }
+        self.send_onward();
         self.flush_now(to);
         if self.get(to).is_some_and(takes) { Room::Now(to) } else { Room::Later }
     }
@@ -264,6 +265,7 @@ impl Core {
 
     #[inline(never)]
     fn splice_to(&mut self, index: u32, to: u32) -> usize {
+        self.send_onward();
         let Some(c) = self.get(index) else { return 0 };
         let (socket, most) = (c.socket, c.receivable(usize::MAX));
         let pipe = match self.pool.pipes.take(&self.kernel) {

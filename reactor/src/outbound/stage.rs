@@ -1,4 +1,4 @@
-//! What the callbacks of one connection send, as long as it is little.
+//! What the callbacks of one connection send, as long as it is little, or shared and fills no queue.
 //!
 //! Most callbacks send little, with nothing queued before it. That is joined in one buffer of the
 //! reactor's, which leaves when they have returned, and no queue is needed. Shared bytes may follow
@@ -160,10 +160,15 @@ impl Core {
     #[inline(always)]
     fn send_staged(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        let ledger = &mut self.groups[c.group as usize].ledger;
+        let group = &mut self.groups[c.group as usize];
         if !c.is_flushed() {
             return self.drop_staged(index);
         }
+        if group.is_rated(c) {
+            // A rate that the callback has set says when.
+            return self.append(index, |_, _| 0);
+        }
+        let ledger = &mut group.ledger;
         match self.stage.send(&self.kernel, c.socket, ledger) {
             Ok(count) => {
                 c.sent += count as u64;

@@ -207,3 +207,26 @@ fn those_that_relay_to_themselves_get_back_what_they_have_sent() {
         assert_eq!(h.sent(*client), vec![b'a' + number as u8; 1 + number]);
     }
 }
+
+#[test]
+fn one_that_fails_by_what_is_relayed_to_it_takes_nothing_more() {
+    let mut h = Harness::new(Probe::new(|cx, call, notes| match call {
+        Call::Open if notes.ids.len() == 2 => {
+            cx.receive_exact(4).unwrap();
+            let to = cx.id();
+            cx.peer(notes.ids[0]).relay_to(to);
+        }
+        call => call.by_default(cx),
+    }));
+    let (source, destination) = (h.open(), h.open());
+    log(&mut h);
+    h.script_send(destination, [Step::Errno(libc::EPIPE)]);
+    h.at_once(|h| {
+        h.feed(source, b"12345");
+        h.feed(destination, b"abcd");
+    });
+    let log = log(&mut h);
+    assert!(!log.iter().any(|line| line.contains("abcd")), "{log:?}");
+    assert_ne!(h.state(destination), State::Open);
+    assert_books(&h);
+}

@@ -128,3 +128,22 @@ fn who_needs_no_buffer_any_more_leaves_it_to_all_behind() {
     let saved = clients.iter().filter(|client| h.sent(**client) == b"saved").count();
     assert_eq!(saved, clients.len() - paused.len());
 }
+
+#[test]
+fn one_that_its_own_batch_wakes_in_vain_keeps_its_place() {
+    let mut h = uploads();
+    let input = vec![7; 1 + (1 << 20)];
+    for _ in 0..MOST + 40 {
+        let client = h.open();
+        h.feed(client, &input);
+    }
+    let before = h.reactor().core.batches.waiting.clone();
+    assert!(before.len() >= 40);
+    for id in before.iter().cycle().take(1000) {
+        let core = &mut h.reactor().core;
+        core.get_mut(id.index).unwrap().extras.as_mut().unwrap().held.clear(Held::DISK);
+        core.list(id.index);
+        h.turn();
+    }
+    assert!(h.reactor().core.batches.waiting == before, "not the same that wait");
+}
