@@ -2,22 +2,22 @@
 //! `cargo bench --bench receive_exact`, best on one core that nothing else uses
 //! (`taskset -c 1 cargo bench ...`); `-- 30` repeats each pair of rounds thirty times.
 //!
-//! Clients send messages, in pieces of up to 256 KiB, and the receiver is called after each round of
-//! pieces; it answers each message, or the last of many that were sent at once, with one byte. The
-//! reactor asks for each message with `receive_exact`. The bare loop waits with epoll, receives
+//! Clients send messages, in pieces of up to 256 KiB, and the receiver is called after each round
+//! of pieces; it answers each message, or the last of many that were sent at once, with one byte.
+//! The reactor asks for each message with `receive_exact`. The bare loop waits with epoll, receives
 //! messages of up to 64 KiB into one buffer of 512 KiB, as many as are there, and a longer one into
 //! a new buffer, which doubles until all is there; a short count is the end of what there is.
 //!
-//! Printed is the CPU time of receiving and answering for each message, the least of all rounds, and
-//! the median of the ratios of the two in each pair of rounds. Many messages of one byte at once
-//! show what a callback costs beside a look at a byte.
+//! Printed is the CPU time of receiving and answering for each message, the least of all rounds,
+//! and the median of the ratios of the two in each pair of rounds. Many messages of one byte at
+//! once show what a callback costs beside a look at a byte.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -259,14 +259,11 @@ struct Bare {
 
 impl Contender for Bare {
     fn new(row: Row) -> Bare {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
         let (mut clients, mut connections) = (Vec::new(), Vec::new());
         for index in 0..row.connections {
-            clients.push(common::connect(listener.local_addr().unwrap()));
-            let (socket, _) = listener.accept().unwrap();
-            socket.set_nonblocking(true).unwrap();
-            socket.set_nodelay(true).unwrap();
+            let (client, socket) = common::pair();
+            clients.push(client);
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             epoll::add(&epoll, &socket, EventData::new_u64(index as u64), flags).unwrap();
             connections.push(Connection { socket, part: Vec::new(), seen: 0 });

@@ -61,7 +61,7 @@ impl Echoing for common::Server {
 
 #[cfg(target_os = "linux")]
 mod bare {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
     use std::os::fd::OwnedFd;
 
     use rustix::event::Timespec;
@@ -96,16 +96,11 @@ mod bare {
         const NAME: &str = "bare epoll";
 
         fn new(connections: usize) -> Bare {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
             let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
             let (buffer, events) = (vec![0; BUFFER], vec![NOTHING; EVENTS]);
             let (clients, connections) = (0..connections as u64)
                 .map(|index| {
-                    let client = common::connect(address);
-                    let (server, _) = listener.accept().unwrap();
-                    server.set_nonblocking(true).unwrap();
-                    server.set_nodelay(true).unwrap();
+                    let (client, server) = common::pair();
                     let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
                     epoll::add(&epoll, &server, EventData::new_u64(index), flags).unwrap();
                     (client, server)

@@ -1,9 +1,12 @@
 //! What the benches have in common: a reactor with clients of its own over loopback.
 
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use sluicegate_reactor::{Handler, Limits, Listen, Reactor};
+use socket2::{Domain, Socket, Type};
 
 /// A reactor that is turned by hand, and the far ends of its connections.
 pub(crate) struct Server {
@@ -33,9 +36,43 @@ impl Server {
     }
 }
 
-/// A client that does not hold back what it writes.
+/// A client that does not hold back what it writes, and is not paced.
 pub(crate) fn connect(address: impl ToSocketAddrs) -> TcpStream {
-    let client = TcpStream::connect(address).unwrap();
-    client.set_nodelay(true).unwrap();
-    client
+    let address = address.to_socket_addrs().unwrap().next().unwrap();
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    control(&socket, "reno").unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.set_tcp_nodelay(true).unwrap();
+    socket.into()
+}
+
+/// For the bare calls: a client, and the near end of its connection, which does not block and is
+/// not paced.
+#[allow(dead_code)] // Not every bench has some.
+pub(crate) fn pair() -> (TcpStream, TcpStream) {
+    controlled("reno").unwrap()
+}
+
+/// The same with this congestion control at the near end, if the system has that.
+#[allow(dead_code)]
+pub(crate) fn controlled(name: &str) -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    control(&listener, name)?;
+    let client = connect(listener.local_addr()?);
+    let (near, _) = listener.accept()?;
+    near.set_nodelay(true)?;
+    near.set_nonblocking(true)?;
+    Ok((client, near))
+}
+
+/// BBR paces by a timer, which would be most of what many bytes cost where it is the default. The
+/// reactor replaces it on loopback addresses as well.
+#[cfg(target_os = "linux")]
+fn control(socket: &impl AsFd, name: &str) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_congestion(socket, name)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn control(_: &impl AsFd, _: &str) -> io::Result<()> {
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The bare calls that pass on what is received.
 
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,8 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 #[cfg(target_os = "linux")]
 use rustix::pipe::{SpliceFlags, splice};
 
-use crate::{Side, common};
+use crate::Side;
+use crate::common::pair;
 
 /// As much is received before the clients have their turn.
 const QUANTUM: usize = 256 << 10;
@@ -175,16 +176,6 @@ pub(crate) fn go(all: &mut [Bare], wait: Duration) {
     for (bare, _) in all.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
         bare.step();
     }
-}
-
-/// A client and the near end of its connection.
-pub(crate) fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = common::connect(listener.local_addr().unwrap());
-    let (near, _) = listener.accept().unwrap();
-    near.set_nodelay(true).unwrap();
-    near.set_nonblocking(true).unwrap();
-    (client, near)
 }
 
 impl Side for Bare {

@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 use crate::common::Server;
-use crate::{Group, Side, Step, bare, cpu, group, size};
+use crate::{Group, Side, Step, common, cpu, group, size};
 
 /// Answers each message of `len` bytes with one.
 struct Receiver {
@@ -108,7 +108,7 @@ struct Growing {
 
 impl Growing {
     fn new(len: usize, first: usize, growth: usize) -> Growing {
-        let (client, socket) = bare::pair();
+        let (client, socket) = common::pair();
         Growing { client, socket, len, first, growth, buffer: Vec::new() }
     }
 }

@@ -8,8 +8,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
-use crate::bare::{Bare, By, pair};
+use crate::bare::{Bare, By};
 use crate::common::Server;
+use crate::common::pair;
 use crate::{Group, Side, Step, size};
 
 struct Echo;

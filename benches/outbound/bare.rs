@@ -1,7 +1,7 @@
 //! The bare calls, in a loop that knows nothing but where it stopped.
 
 use std::fs::File;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) enum Calls {
     ReadSend(File),
     /// A read of so many bytes of the file, and `send` of those; what is refused is read again.
     Copy(File, usize),
-    /// `send` of the header with `MSG_MORE`, then `sendfile` in calls of 64 KiB.
+    /// `send` of the header with `MSG_MORE`, then `sendfile` in calls of 1 MiB.
     #[cfg(target_os = "linux")]
     Sendfile(File),
 }
@@ -40,12 +40,12 @@ pub(crate) struct Bare {
 impl Bare {
     /// Sends rounds of `len` bytes, of which those of a header lie ready if there is a file.
     pub(crate) fn new(calls: Calls, len: usize) -> Bare {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = common::connect(listener.local_addr().unwrap());
+        Bare::over(common::pair(), calls, len)
+    }
+
+    /// The same over this connection.
+    pub(crate) fn over((client, socket): (TcpStream, TcpStream), calls: Calls, len: usize) -> Bare {
         client.set_nonblocking(true).unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        socket.set_nodelay(true).unwrap();
-        socket.set_nonblocking(true).unwrap();
         Bare {
             calls,
             socket,
@@ -78,7 +78,7 @@ impl Bare {
             #[cfg(target_os = "linux")]
             Calls::Sendfile(file) => {
                 let mut offset = (self.at - HEADER) as u64;
-                let count = (self.len - self.at).min(64 << 10);
+                let count = (self.len - self.at).min(1 << 20);
                 return rustix::fs::sendfile(&self.socket, file, Some(&mut offset), count);
             }
         }

@@ -106,14 +106,27 @@ pub(crate) fn small_file(criterion: &mut Criterion) {
     }
 }
 
-/// `sendfile_chunk`, `long_file` and `long_file_chunk`: how much in a call.
+/// `sendfile_chunk`: how much in a call.
 pub(crate) fn chunk(criterion: &mut Criterion) {
     for (len, clients) in [(1 << 20, 1), (1 << 20, CROWD), (8 << 20, 1), (64 << 20, 1)] {
         let name = format!("chunk/{clients} x {}", size(len));
         let mut group = Group::new(criterion, &name, HEADER + len);
         for chunk in [32 << 10, 64 << 10, 128 << 10, 256 << 10, 1 << 20, 4 << 20] {
-            let limits = Limits { sendfile_chunk: chunk, long_file: u64::MAX, ..default() };
+            let limits = Limits { sendfile_chunk: chunk, ..default() };
             group.crowd(&size(chunk), clients, file(len), limits);
+        }
+    }
+}
+
+/// What loopback connections would cost at the pace of BBR.
+#[cfg(target_os = "linux")]
+pub(crate) fn paced(criterion: &mut Criterion) {
+    for len in [1 << 20, 64 << 20] {
+        fs::write(path(), vec![b'.'; len]).unwrap();
+        let mut group = Group::new(criterion, &format!("paced/{}", size(len)), HEADER + len);
+        for control in ["bbr", "reno"] {
+            let calls = Calls::Sendfile(fs::File::open(path()).unwrap());
+            group.controlled(control, calls);
         }
     }
 }

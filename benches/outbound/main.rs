@@ -202,6 +202,14 @@ impl Group<'_> {
         self.run_beside(name, bare)
     }
 
+    /// The same with this congestion control, if the system has that.
+    #[cfg(target_os = "linux")]
+    fn controlled(&mut self, name: &str, calls: Calls) {
+        if let Ok(pair) = common::controlled(name) {
+            self.run_beside(name, Bare::over(pair, calls, self.len));
+        }
+    }
+
     fn run(&mut self, name: &str, mut sender: impl Sender) -> &mut Self {
         let Group { group, len, scratch } = self;
         group.bench_function(name, |b| {
@@ -303,8 +311,8 @@ fn files(criterion: &mut Criterion) {
 fn decision(criterion: &mut Criterion) {
     let limits = Limits::default();
     let memory = Front { pieces: 1, memory: 200, ..Front::default() };
-    let small = Front { file_left: 10 << 10, file_len: 10 << 10, ..memory };
-    let large = Front { file_left: 1 << 20, file_len: 1 << 20, ..memory };
+    let small = Front { file_left: 10 << 10, ..memory };
+    let large = Front { file_left: 1 << 20, ..memory };
     let fronts = [memory, small, large, Front { pieces: 0, memory: 0, ..large }];
     let mut group = criterion.benchmark_group("outbound/plan");
     group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(300));
@@ -331,6 +339,7 @@ criterion_group!(
     borders::gather,
     borders::small_file,
     borders::chunk,
+    borders::paced,
     borders::scratch,
     borders::quanta,
     borders::pieces,

@@ -205,6 +205,8 @@ impl Turn<'_> {
     ///
     /// The addresses of a name are looked up by another thread, and tried one after the other, in
     /// the order of RFC 8305, until one answers. If none does, the reason is that of the last.
+    /// Connections to loopback addresses are not paced, nor are [those that are
+    /// accepted](crate::Reactor::listen) there.
     ///
     /// A reactor that has stopped connects no more: what is asked for in an `on_close` with
     /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session dropped.

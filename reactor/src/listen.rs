@@ -89,6 +89,10 @@ impl Reactor {
     /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
     /// sockets there is [`listen_at`](Reactor::listen_at).
     ///
+    /// What is accepted on a loopback address is not paced: where the system's congestion control
+    /// is BBR, which does that by a timer, it is Reno there. To send 1 MiB of a file costs 7 times
+    /// as much at the pace of BBR, 64 MiB 3 times (bench `outbound`, `paced`; Linux 6.18).
+    ///
     /// # Errors
     /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
     /// stopped, and has closed its listeners.

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use super::Fd;
 use super::unix::borrow;
+use super::{Fd, pacing};
 use crate::address::Address;
 
 pub(super) fn start_connect(address: &Address) -> io::Result<Fd> {
@@ -17,6 +17,7 @@ pub(super) fn start_connect(address: &Address) -> io::Result<Fd> {
         Address::Ip(address) => {
             let socket = open(Domain::for_address(*address), Some(Protocol::TCP))?;
             socket.set_tcp_nodelay(true)?;
+            pacing::end_pacing(&socket, *address);
             socket
         }
         Address::Unix(_) => open(Domain::UNIX, None)?,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use libc::{c_int, ssize_t};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use super::{Fd, More};
+use super::{Fd, More, pacing};
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -98,6 +98,7 @@ pub(super) fn bind_listener(
     // Every system that is served copies the option to the accepted sockets, which saves a call for
     // each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY from the listener).
     socket.set_tcp_nodelay(true)?;
+    pacing::end_pacing(&socket, address);
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
@@ -197,8 +198,8 @@ pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     .map(drop)
 }
 
-/// The other systems have the option, and not what makes it safe: Linux reports bytes below the mark
-/// when the window is about to close or memory is short (`tcp_epollin_ready`).
+/// The other systems have the option, and not what makes it safe: Linux reports bytes below the
+/// mark when the window is about to close or memory is short (`tcp_epollin_ready`).
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
 pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
