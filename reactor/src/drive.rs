@@ -317,7 +317,7 @@ impl Reactor {
 }
 
 /// Size of a receive that is to bring a head and little of what follows it. With all that there is
-/// an upload of 8 MiB costs 1.05 times as much, since it is copied (bench `inbound`; Linux 6.18).
+/// an upload of 8 MiB costs as much, within 0.05, and more is copied (bench `inbound`; Linux 6.18).
 const BRIEF: usize = 4 << 10;
 
 /// Most receives of a lingering connection in one turn.

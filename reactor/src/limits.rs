@@ -26,16 +26,16 @@ pub struct Limits {
     /// referenced. The default is 4 KiB.
     pub join_in_room: usize,
     /// Borrowed bytes longer than this are sent at once if nothing is queued; only what the socket
-    /// refuses is copied. Two slices of 2 KiB cost 1.6 times as much in a call each as joined in
-    /// one, two of 8 KiB 1.4 times, two of 32 KiB 0.75 times. The default is 16 KiB.
+    /// refuses is copied. Two slices of 2 KiB cost 1.8 times as much in a call each as joined in
+    /// one, two of 8 KiB 1.5 times, two of 32 KiB 0.75 times. The default is 16 KiB.
     pub write_through: usize,
     /// The first borrowed bytes of a callback are sent at once if they are longer than this, and
-    /// nothing is queued: most callbacks send once, and then 512 bytes to 2 KiB cost 0.98 to 1
-    /// times as much as queued and sent a moment later, 16 KiB 0.8 times. A callback that goes on
+    /// nothing is queued: most callbacks send once, and then 512 bytes to 2 KiB cost 0.95 to
+    /// 1 times as much as queued and sent a moment later, 16 KiB 0.8 times. A callback that goes on
     /// sending pays for one call too many at most. The default is 1 KiB.
     pub write_first: usize,
     /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). With
-    /// 16, 64 pieces of 2 KiB cost 1.2 times as much as with 64, with 4 they cost 2.6 times.
+    /// 16, 64 pieces of 2 KiB cost 1.2 times as much as with 64, with 4 they cost 2.7 times.
     ///
     /// It does not follow what the socket took the last time: a piece that is offered and not taken
     /// costs some 20 ns, and a socket that has room again takes most of what a queue [may
@@ -43,30 +43,19 @@ pub struct Limits {
     pub gather_pieces: usize,
     /// File regions up to this size are read beside what is queued before them and leave in the
     /// same call. Larger ones go by sendfile. Behind a header, 4 KiB cost 0.75 times as much read
-    /// as by sendfile, 16 KiB 0.97, 32 KiB 1.2 and 64 KiB 1.45 times. The default is 16 KiB.
+    /// as by sendfile, 16 KiB 0.93, 32 KiB 1.2 and 64 KiB 1.4 times. The default is 16 KiB.
     pub small_file: u64,
-    /// Most bytes of one sendfile call for a region shorter than [`long_file`](Limits::long_file).
-    /// What is best depends on who takes the bytes, and how fast. To sixteen clients on the same
-    /// core that drop what they receive, files of 1 MiB cost the example `http` 0.3 to 0.4 times as
-    /// much in calls of 64 KiB as of 128 KiB, and 0.6 to 0.7 times as much as of 32 KiB; to sixteen
-    /// that read it 0.8 and 1.3 times. In the bench, whose clients read, 64 KiB cost as much as
-    /// larger calls, and 32 KiB 0.7 times as much for sixteen clients, 0.3 times for one. The
-    /// default is 64 KiB.
+    /// Most bytes of one sendfile call. Files of 1 MiB cost 1.3 times as much in calls of 64 KiB as
+    /// of 1 MiB, 1.1 times in calls of 128 KiB and 1.05 times of 256 KiB; to sixteen clients 1.4,
+    /// 1.2 and 1.05 times; files of 8 MiB and 64 MiB 1.2, 1.1 and 1.05 times, and as much in calls
+    /// of 4 MiB. The default is 1 MiB.
     pub sendfile_chunk: usize,
-    /// Regions of this length and more are moved in calls of
-    /// [`long_file_chunk`](Limits::long_file_chunk). In calls of 64 KiB instead of 1 MiB, 8 MiB
-    /// cost 1.05 to 1.1 times as much and 64 MiB 1.2 times; 100 MiB from the example `http` cost
-    /// 1.05 times as much. The default is 8 MiB.
-    pub long_file: u64,
-    /// Most bytes of one sendfile call for a long region. 64 MiB cost 1.1 times as much in calls of
-    /// 128 KiB or 256 KiB as of 1 MiB, and no less in calls of 4 MiB. The default is 1 MiB.
-    pub long_file_chunk: usize,
     /// How file regions are moved. The default is [`Sendfile`](FileTransfer::Sendfile).
     pub files: FileTransfer,
     /// What is done about regions that are not in memory. The default is [`Warm`](ColdFiles::Warm).
     pub cold_files: ColdFiles,
     /// How much of a region is looked at, and brought to memory if need be, at a time. It should be
-    /// at least twice `sendfile_chunk` and `long_file_chunk`. The look costs two calls for the
+    /// at least twice `sendfile_chunk`. The look costs two calls for the
     /// first of them and one for each that follows: nothing that a file of 1 MiB would show. The
     /// default is 2 MiB.
     pub warm_window: usize,
@@ -86,29 +75,26 @@ pub struct Limits {
     /// | 256 KiB | 1.15 | 1.05 | 1.0 |
     /// | 512 KiB | 0.95 | 0.85 | 0.8 |
     ///
-    /// A file of 64 KiB costs as much by pipe as by buffer, of 128 KiB and 256 KiB 0.95, of 512 KiB
-    /// 0.9 and of 8 MiB 0.65 times as much.
+    /// A file of 64 KiB costs as much by pipe as by buffer, of 128 KiB 0.95, of 256 KiB and 512 KiB
+    /// 0.9 and of 8 MiB 0.8 times as much.
     ///
     /// The default is 128 KiB.
     pub splice_after: usize,
     /// A piece that a relay receives at a time is large from this many bytes on. A pipe costs 1.2
-    /// times as much as memory for pieces of 8 KiB, 1.1 for 16 KiB, 0.8 for 32 KiB, 0.7 for 64 KiB
+    /// times as much as memory for pieces of 8 KiB, 1.1 for 16 KiB, 0.8 for 32 KiB, 0.75 for 64 KiB
     /// and a third for 256 KiB (bench `inbound`). The default is 20 KiB.
     pub splice_least: usize,
     /// A connection that has received this many bytes in one turn waits for the next one before it
     /// receives more. One receive of a large buffer is enough: an echo of 1 MiB messages costs as
-    /// much with two, but half or twice as much in one run of six each, as the second may find the
-    /// sockets full (bench `inbound`). The default is 256 KiB.
+    /// much with two (bench `inbound`). The default is 256 KiB.
     pub receive_quantum: usize,
     /// A connection that has sent this many bytes in one turn, of what was queued before it or of
     /// what that turn's input caused, waits for the next one. To sixteen clients, files of 1 MiB
-    /// that are sent in four turns cost 1.05 to 1.2 times as much, and in two or eight 1.1 to 1.3
-    /// times. From the example `http` those of four turns cost 1.15 times as much, to clients that
-    /// drop what they receive 1.4 times. The default is 1 MiB.
+    /// cost as much in one turn as in two, four or eight, within 0.03. The default is 1 MiB.
     pub send_quantum: usize,
     /// A connection that has made this many calls in one direction in one turn waits for the next
-    /// one. With 4, 8 or 16, in which 1 MiB of a file does not leave, such files cost 1.2 to 1.3
-    /// times as much, to sixteen clients. The default is 24.
+    /// one. Files of 1 MiB to sixteen clients cost as much with 4, 8 or 16, within 0.06. The
+    /// default is 24.
     pub quantum_calls: u32,
     /// With this many bytes of memory queued, `send` answers [`Full`](crate::Sent::Full) and the
     /// connection's own reading stops. Regions of files do not count: they are pulled. The default
@@ -129,13 +115,14 @@ pub struct Limits {
     pub receive_exact: usize,
     /// If it is asked for more bytes than this they are received straight into a buffer of their
     /// own; up to this many are lent from the buffer that everything is received into. In a buffer
-    /// of their own, which the handler may keep, messages of 8 KiB to 64 KiB cost 1.1 times as much
-    /// as lent, of 128 KiB and 256 KiB 0.95 times (bench `inbound`). The default is 64 KiB.
+    /// of their own, which the handler may keep, messages of 8 KiB to 64 KiB cost 1.2 times as much
+    /// as lent, of 128 KiB 0.95 times and of 256 KiB 0.9 times (bench `inbound`). The default is 64
+    /// KiB.
     pub receive_direct: usize,
     /// While such a request waits for its sender and twice this many bytes are missing, the kernel
     /// wakes it only once so many have arrived, or the end (`SO_RCVLOWAT`; TCP on Linux). Messages
     /// of 1 MiB that come from a hundred slow clients, 1448 bytes at a time, cost 0.45 times as
-    /// much so; of 256 KiB from 16 clients 0.67 times, and 0.8 times with 8 KiB or 64 KiB (bench
+    /// much so; of 256 KiB from 16 clients 0.55 times, and 0.73 times with 8 KiB or 64 KiB (bench
     /// `inbound`). With 0 or 1 each arrival wakes it.
     ///
     /// What has arrived meanwhile is not [`unread`](crate::Context::unread) yet. It is received,
@@ -177,9 +164,7 @@ impl Default for Limits {
             write_first: 1 << 10,
             gather_pieces: 64,
             small_file: 16 << 10,
-            sendfile_chunk: 64 << 10,
-            long_file: 8 << 20,
-            long_file_chunk: 1 << 20,
+            sendfile_chunk: 1 << 20,
             files: FileTransfer::Sendfile,
             cold_files: ColdFiles::Warm,
             warm_window: 2 << 20,

@@ -252,8 +252,6 @@ fn run(seed: u64) {
         files: [FileTransfer::Sendfile, FileTransfer::Copy][dice.below(2)],
         small_file: dice.size() as u64,
         sendfile_chunk: 1 + dice.size(),
-        long_file: dice.size() as u64,
-        long_file_chunk: 1 + dice.size(),
         join: dice.size(),
         join_in_room: dice.size(),
         write_through: dice.size(),

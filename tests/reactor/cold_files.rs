@@ -15,7 +15,7 @@ const EIO: i32 = 5;
 
 /// Sends a header and the file named by the input. `close` closes, `echo` is sent back.
 fn sender(limits: Limits) -> Harness<Probe> {
-    let limits = Limits { warm_window: WINDOW, ..limits };
+    let limits = Limits { warm_window: WINDOW, sendfile_chunk: WINDOW / 16, ..limits };
     let fill = |files: &mut Files| {
         files.put_file("/www/small", &pattern(SMALL), 0);
         files.put_file("/www/large", &pattern(LARGE), 0);

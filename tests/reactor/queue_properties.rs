@@ -100,7 +100,7 @@ fn op() -> impl Strategy<Value = Op> {
 prop_compose! {
     fn limits()(
         (join, join_in_room, write_through, write_first) in (size(), size(), size(), size()),
-        (small_file, sendfile_chunk, long_file, long_file_chunk) in (size(), size(), size(), size()),
+        (small_file, sendfile_chunk) in (size(), size()),
         (gather_pieces, warm_window, send_high, send_segments) in (1..70usize, size(), size(), 1..70usize),
         (send_quantum, quantum_calls, splice_after) in (size(), 1..20u32, size()),
         copy in any::<bool>(),
@@ -115,8 +115,6 @@ prop_compose! {
             small_file: small_file as u64,
             // A run is bounded in turns.
             sendfile_chunk: sendfile_chunk.max(50),
-            long_file: long_file as u64,
-            long_file_chunk: long_file_chunk.max(50),
             gather_pieces,
             warm_window: warm_window.max(50),
             send_high,

@@ -30,9 +30,10 @@ const MOST: usize = 16;
 const SPARE: usize = 4;
 
 /// Size of the pipe to files in memory. With 512 KiB four uploads of 8 MiB at a time cost the
-/// example `http` 1.2 times as much. The bare calls for four at a time cost 0.95 times as much with
-/// 512 KiB, 1.1 with 256 KiB, 1.25 with 64 KiB and 1.2 with a buffer of 512 KiB, for one 0.95 to 1.15
-/// times with all of them (bench `inbound`; Linux 6.18, loopback).
+/// example `http` 1.2 times as much. The bare calls for four at a time cost 1.05 to 1.1 times as
+/// much with 64 KiB to 512 KiB and 1.2 times with a buffer of 512 KiB, for one 1.13 times with 64
+/// KiB, 1.1 with the buffer and 1.03 with 256 KiB or 512 KiB (bench `inbound`; Linux 6.18,
+/// loopback).
 const PIPE: usize = 1 << 20;
 
 /// What files that are being received share.
@@ -164,8 +165,8 @@ impl Core {
     }
 
     /// Lets some go on that wait for a buffer: one more than came back, as who waited may not need
-    /// it any more, and all of them when none is left that could come back. To wake all of them each
-    /// time would cost a slow disk with thousands of peers more than it can write.
+    /// it any more, and all of them when none is left that could come back. To wake all of them
+    /// each time would cost a slow disk with thousands of peers more than it can write.
     fn wake_waiting(&mut self) {
         let mut count = if self.batches.lent == 0 { usize::MAX } else { 2 };
         while count > 0

@@ -3,14 +3,14 @@
 use crate::outbound::{Chunk, Pool};
 
 /// Least room for a receive behind kept bytes; with less, a larger buffer is taken. To move 15 KiB
-/// there first costs 1.13 times as much as to receive behind them, if that has room for all that
-/// has arrived, and 0.89 times if it fills up and the rest needs the larger buffer all the same
+/// there first costs 1.15 times as much as to receive behind them, if that has room for all that
+/// has arrived, and 0.9 times if it fills up and the rest needs the larger buffer all the same
 /// (bench `inbound`; Linux 6.18, loopback).
 const LEAST_ROOM: usize = 1 << 10;
 
 /// Most kept bytes that are moved for a receive. If what follows so many and one more is received
-/// behind them, a message of 8 KiB costs 0.98 times as much and one of 60 KiB, which outgrows the
-/// buffer, 1.15 times (bench `inbound`; Linux 6.18, loopback).
+/// behind them, a message of 8 KiB costs as much and one of 60 KiB, which outgrows the
+/// buffer, 1.13 times (bench `inbound`; Linux 6.18, loopback).
 const SMALL: usize = 4 << 10;
 
 /// Bytes that a handler has left. They are only there while it waits for more of them: an idle

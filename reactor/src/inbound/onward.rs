@@ -13,20 +13,20 @@ use crate::state::Core;
 mod tests;
 
 /// Size of the buffer, and so most bytes of one receive. 8 MiB that all go through memory cost the
-/// bare calls 0.9 times as much with 128 KiB or 512 KiB, 0.5 to 0.6 times with 32 KiB and 0.55 to
-/// 0.75 times with 16 KiB (bench `inbound`; Linux 6.18, loopback). Where there are pipes only what
-/// comes [before them](crate::Limits::splice_after) does: bursts of 64 KiB to 256 KiB cost the
-/// reactor as much with 32 KiB, within 0.05.
+/// bare calls 1.3 times as much with 16 KiB, 1.07 times with 32 KiB, 0.94 with 128 KiB and 0.92
+/// with 512 KiB (bench `inbound`; Linux 6.18, loopback). Where there are pipes only what comes
+/// [before them](crate::Limits::splice_after) does: bursts of 64 KiB to 256 KiB cost the reactor as
+/// much with 32 KiB, within 0.05.
 const CHUNK: usize = 64 << 10;
 
 /// So many bytes are little: they wait for the other receives, and what a socket refuses moves to a
 /// buffer of its size. If 64 relays send together what they receive in a turn it costs the bare
-/// calls 0.98 times as much as if each sends before the next receives, for pieces of 64 bytes and
-/// 1 KiB, 1.03 times for 8 KiB and 1.06 times for 16 KiB. Where the two ends are processes of their
-/// own it costs the reactor 0.92 times as much for 64 bytes, 0.96 for 1 KiB, 0.98 for 4 KiB and 1.005
-/// for 8 KiB. To copy 4 KiB costs 0.06 times as much as a new buffer of [`CHUNK`], which
-/// the next receive needs once many wait, 16 KiB 0.2 times and 64 KiB 1.2 times (bench `inbound`;
-/// Linux 6.18).
+/// calls 0.97 to 1.05 times as much as if each sends before the next receives, for pieces of 64
+/// bytes to 4 KiB, and 1.07 times for 8 KiB and 16 KiB. Where the two ends are processes of their
+/// own it costs the reactor 0.92 times as much for 64 bytes, 0.96 for 1 KiB, 0.98 for 4 KiB and
+/// 1.005 for 8 KiB. To copy 4 KiB costs 0.06 times as much as a new buffer of [`CHUNK`], which the
+/// next receive needs once many wait, 16 KiB 0.2 times and 64 KiB 1.2 times (bench `inbound`; Linux
+/// 6.18).
 pub(super) const LITTLE: usize = 4 << 10;
 
 /// Those bytes, and to whom they go. The buffer stays once a relay has needed it.

@@ -5,8 +5,8 @@ use std::fmt;
 use super::plan::{self, Action, Front, Offer, Placement, Why};
 use crate::limits::Limits;
 
-/// What was decided and why, for people: `sendfile 65536: file region of 1048576 left, above
-/// small_file 16384, below long_file 8388608`. Made by [`explain`] and [`explain_placement`].
+/// What was decided and why, for people: `sendfile 1048576: file region of 5000000 left, above
+/// small_file 16384`. Made by [`explain`] and [`explain_placement`].
 #[derive(Clone, Copy, Debug)]
 pub struct Explanation<'a> {
     decided: Decided,
@@ -122,7 +122,7 @@ impl Explanation<'_> {
     }
 
     fn why_done(&self, f: &mut fmt::Formatter<'_>, front: &Front) -> fmt::Result {
-        let Limits { small_file, long_file, .. } = self.limits;
+        let small_file = self.limits.small_file;
         match self.why {
             Why::Empty => return f.write_str("empty"),
             Why::InPipe => return f.write_str("in a pipe, from a relay"),
@@ -139,10 +139,7 @@ impl Explanation<'_> {
                 write!(f, "above small_file {small_file}, and maybe not in memory")
             }
             Why::HeaderOfFile => write!(f, "above small_file {small_file}, by sendfile behind it"),
-            Why::LongFile => {
-                write!(f, "above small_file {small_file}, not below long_file {long_file}")
-            }
-            _ => write!(f, "above small_file {small_file}, below long_file {long_file}"),
+            _ => write!(f, "above small_file {small_file}"),
         }
     }
 }

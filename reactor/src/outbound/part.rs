@@ -9,7 +9,6 @@ pub(crate) struct Part {
     pub(crate) file: File,
     pub(crate) offset: u64,
     left: u64,
-    len: u64,
     /// Up to where the file is known to be in memory.
     resident_to: u64,
     /// A worker has to read what comes next: some of the next window is not.
@@ -19,7 +18,7 @@ pub(crate) struct Part {
 impl Part {
     pub(crate) fn new(Region { file, offset, len }: Region) -> Part {
         let resident_to = if file.is_in_memory() { u64::MAX } else { 0 };
-        Part { file, offset, left: len, len, resident_to, cold: false }
+        Part { file, offset, left: len, resident_to, cold: false }
     }
 
     /// Whether a region begins in the same file where this one ends.
@@ -30,11 +29,10 @@ impl Part {
     /// Adds a region that follows.
     pub(crate) fn extend(&mut self, region: &Region) {
         self.left += region.len;
-        self.len += region.len;
     }
 
     pub(crate) fn describe(&self, front: &mut Front) {
-        (front.file_left, front.file_len) = (self.left, self.len);
+        front.file_left = self.left;
         front.residency = match self.resident_to.checked_sub(self.offset) {
             _ if self.cold => Residency::Cold,
             Some(bytes @ 1..) => Residency::Resident(bytes),

@@ -60,8 +60,6 @@ pub struct Front {
     pub memory: usize,
     /// Bytes left of the file region directly behind those pieces; 0 if there is none.
     pub file_left: u64,
-    /// How long that region was when it was queued.
-    pub file_len: u64,
     /// Bytes in the pipe directly behind those pieces; 0 if there is none.
     pub pipe: usize,
     /// Whether the next bytes of that region are in memory.
@@ -143,7 +141,6 @@ pub(super) enum Why {
     NotLookedAt,
     HeaderOfFile,
     File,
-    LongFile,
 }
 
 /// Decides where something to send goes. A pure function: it can be asked without sending anything.
@@ -196,7 +193,7 @@ pub(super) fn placement(offer: &Offer, limits: &Limits) -> (Placement, Why) {
 /// let header = Front { pieces: 1, memory: 200, ..Front::default() };
 /// assert_eq!(plan(&header, &limits), Action::Memory { region_follows: false });
 ///
-/// let small = Front { file_left: 1000, file_len: 1000, ..header };
+/// let small = Front { file_left: 1000, ..header };
 /// assert!(matches!(plan(&small, &limits), Action::Read { bytes: 1000, .. }));
 /// ```
 #[must_use]
@@ -241,21 +238,16 @@ fn of_region(front: &Front, limits: &Limits) -> (Action, Why) {
         let why = if sendfile { Why::SmallFile } else { Why::NoSendfile };
         return (Action::Read { bytes, nowait: resident.is_none() }, why);
     }
-    let (chunk, why) = if front.file_len >= limits.long_file {
-        (limits.long_file_chunk, Why::LongFile)
-    } else {
-        (limits.sendfile_chunk, Why::File)
-    };
     // A call for what is left of a window would be a short one, and cost as much as a look and a
     // long one. What a look or a worker has found is always enough to go on.
-    let enough = at_most(left, chunk.min(limits.warm_window / 2));
+    let enough = at_most(left, limits.sendfile_chunk.min(limits.warm_window / 2));
     if resident.is_none_or(|bytes| bytes < enough as u64) {
         return (Action::Probe { bytes: at_most(left, limits.warm_window) }, Why::NotLookedAt);
     }
     if front.pieces > 0 {
         return (Action::Memory { region_follows: true }, Why::HeaderOfFile);
     }
-    (Action::Sendfile { bytes: at_most(in_memory, chunk) }, why)
+    (Action::Sendfile { bytes: at_most(in_memory, limits.sendfile_chunk) }, Why::File)
 }
 
 /// The smaller of a file's bytes and a size in memory, which counts as 1 if it is 0.

@@ -7,8 +7,8 @@ mod tests;
 
 /// Sizes of pooled buffers, and how many of each are kept while nobody uses them. Together they
 /// hold at most 1.25 MiB; a burst that needs more allocates and frees it again. To have few bytes
-/// in a kept buffer costs some 7 ns; in a new one, which is cleared, 14 times as much with 4 KiB,
-/// 45 times with 16 KiB and 220 times with 64 KiB (bench `inbound`; Linux 6.18).
+/// in a kept buffer costs some 7 ns; in a new one, which is cleared, 18 times as much with 4 KiB,
+/// 45 times with 16 KiB and 200 times with 64 KiB (bench `inbound`; Linux 6.18).
 const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 12)];
 
 /// Free buffers by size class, most recently used first: those are still in the cache.

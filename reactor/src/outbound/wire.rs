@@ -8,8 +8,8 @@ use crate::limits::{ColdFiles, FileTransfer, Limits, Quantum};
 use crate::sys::{self, Fd, Kernel, More};
 
 /// Size of the buffer that file bytes pass through where sendfile is not used. To send 1 MiB costs
-/// the bare calls as much with 128 KiB or 256 KiB, 0.7 times as much with 32 KiB and 0.9 times with
-/// 16 KiB, in some runs 0.5 and 0.6 times (bench `outbound`; Linux 6.18, loopback).
+/// the bare calls 1.8 times as much with 16 KiB, 1.25 times with 32 KiB, 0.97 with 128 KiB and 0.93
+/// with 256 KiB (bench `outbound`; Linux 6.18, loopback).
 pub(crate) const SCRATCH: usize = 64 << 10;
 
 /// How a flush ended.

@@ -9,25 +9,17 @@ const MEMORY: Action = Action::Memory { region_follows: false };
 const HEADER: Action = Action::Memory { region_follows: true };
 
 fn limits(files: FileTransfer) -> Limits {
-    Limits {
-        small_file: 100,
-        sendfile_chunk: 1000,
-        long_file: 5000,
-        long_file_chunk: 3000,
-        warm_window: 1500,
-        files,
-        ..Limits::default()
-    }
+    Limits { small_file: 100, sendfile_chunk: 1000, warm_window: 1500, files, ..Limits::default() }
 }
 
-/// What `pieces` of memory and then `left` of `len` bytes of a file in memory look like.
-fn front(pieces: usize, left: u64, len: u64) -> Front {
+/// What `pieces` of memory and then `left` bytes of a file in memory look like.
+fn front(pieces: usize, left: u64) -> Front {
     let residency = Residency::Resident(u64::MAX);
-    Front { pieces, memory: 10 * pieces, file_left: left, file_len: len, residency, pipe: 0 }
+    Front { pieces, memory: 10 * pieces, file_left: left, residency, pipe: 0 }
 }
 
-fn planned(pieces: usize, left: u64, len: u64, files: FileTransfer) -> Action {
-    plan(&front(pieces, left, len), &limits(files))
+fn planned(pieces: usize, left: u64, files: FileTransfer) -> Action {
+    plan(&front(pieces, left), &limits(files))
 }
 
 fn read(bytes: usize) -> Action {
@@ -74,32 +66,29 @@ fn shared_bytes_are_copied_if_they_are_few_and_regions_never() {
 #[test]
 fn without_files_memory_is_sent_until_there_is_none() {
     for files in [FileTransfer::Sendfile, FileTransfer::Copy] {
-        assert_eq!(planned(0, 0, 0, files), Action::Rest);
-        assert_eq!(planned(1, 0, 0, files), MEMORY);
-        assert_eq!(planned(MAX_PIECES, 0, 0, files), MEMORY);
+        assert_eq!(planned(0, 0, files), Action::Rest);
+        assert_eq!(planned(1, 0, files), MEMORY);
+        assert_eq!(planned(MAX_PIECES, 0, files), MEMORY);
     }
 }
 
 #[test]
 fn a_file_goes_by_its_size() {
     let sendfile = |bytes| Action::Sendfile { bytes };
-    for (pieces, left, len, expected) in [
-        (0, 1, 1, read(1)),
-        (3, 100, 100, read(100)),
-        (0, 101, 101, sendfile(101)),
-        (1, 101, 101, HEADER),
-        (0, 100, 4000, read(100)),
-        (0, 1000, 4999, sendfile(1000)),
-        (0, 1001, 4999, sendfile(1000)),
-        (0, 5000, 5000, sendfile(3000)),
-        (0, 2999, 5000, sendfile(2999)),
-        (MAX_PIECES, 100, 100, MEMORY),
-        (MAX_PIECES - 1, 100, 100, read(100)),
-        (MAX_PIECES, 101, 101, HEADER),
+    for (pieces, left, expected) in [
+        (0, 1, read(1)),
+        (3, 100, read(100)),
+        (0, 101, sendfile(101)),
+        (1, 101, HEADER),
+        (0, 1000, sendfile(1000)),
+        (0, 1001, sendfile(1000)),
+        (MAX_PIECES, 100, MEMORY),
+        (MAX_PIECES - 1, 100, read(100)),
+        (MAX_PIECES, 101, HEADER),
     ] {
-        let action = planned(pieces, left, len, FileTransfer::Sendfile);
+        let action = planned(pieces, left, FileTransfer::Sendfile);
         if HAS_SENDFILE || matches!(expected, Action::Read { .. } | MEMORY) {
-            assert_eq!(action, expected, "{pieces} pieces and {left} of {len} bytes");
+            assert_eq!(action, expected, "{pieces} pieces and {left} bytes");
         }
     }
 }
@@ -110,10 +99,10 @@ fn a_file_that_is_copied_is_read_in_parts_behind_whatever_there_is() {
     for (pieces, left, bytes) in
         [(0, 1 << 40, scratch), (MAX_PIECES - 1, 1 << 40, scratch), (1, 5000, 5000)]
     {
-        let action = planned(pieces, left, 1 << 40, FileTransfer::Copy);
+        let action = planned(pieces, left, FileTransfer::Copy);
         assert_eq!(action, read(bytes), "{pieces} pieces and {left} bytes");
     }
-    assert_eq!(planned(MAX_PIECES, 5000, 5000, FileTransfer::Copy), MEMORY);
+    assert_eq!(planned(MAX_PIECES, 5000, FileTransfer::Copy), MEMORY);
 }
 
 #[test]
@@ -140,7 +129,7 @@ fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
         (1, 5000, Unknown, Action::Probe { bytes: 1500 }),
         (0, 1499, Unknown, Action::Probe { bytes: 1499 }),
         (1, 5000, Resident(1500), HEADER),
-        (0, 5000, Resident(1500), Action::Sendfile { bytes: 1500 }),
+        (0, 5000, Resident(1500), Action::Sendfile { bytes: 1000 }),
         // Short calls are for the end.
         (0, 5000, Resident(750), Action::Sendfile { bytes: 750 }),
         (0, 5000, Resident(749), Action::Probe { bytes: 1500 }),
@@ -148,7 +137,7 @@ fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
         (1, 5000, Cold, MEMORY),
         (0, 5000, Cold, Action::Warm { bytes: 1500 }),
     ] {
-        let front = Front { residency, ..front(pieces, left, 5000) };
+        let front = Front { residency, ..front(pieces, left) };
         let action = plan(&front, &limits(FileTransfer::Sendfile));
         assert_eq!(action, expected, "{pieces} pieces and {left} bytes, {residency:?}");
         let waits = Limits { cold_files: ColdFiles::Wait, ..limits(FileTransfer::Sendfile) };
@@ -190,23 +179,23 @@ fn a_decision_is_explained_by_the_limits_it_was_made_by() {
     ] {
         assert_eq!(explain_placement(&offer, &limits).to_string(), expected);
     }
-    assert_eq!(explain(&front(0, 0, 0), &limits).to_string(), "rest: empty");
+    assert_eq!(explain(&front(0, 0), &limits).to_string(), "rest: empty");
     assert_eq!(
-        explain(&front(2, 0, 0), &limits).to_string(),
+        explain(&front(2, 0), &limits).to_string(),
         "send 20 in 2 pieces: memory, no file region directly behind it"
     );
     assert_eq!(
-        explain(&Front { pipe: 70, ..front(0, 0, 0) }, &limits).to_string(),
+        explain(&Front { pipe: 70, ..front(0, 0) }, &limits).to_string(),
         "splice 70: in a pipe, from a relay"
     );
     let copies = Limits { files: FileTransfer::Copy, ..Limits::default() };
     assert_eq!(
-        explain(&front(1, 1000, 1000), &copies).to_string(),
+        explain(&front(1, 1000), &copies).to_string(),
         "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, not to be moved by \
          sendfile"
     );
     assert_eq!(
-        explain(&front(MAX_PIECES, 1000, 1000), &limits).to_string(),
+        explain(&front(MAX_PIECES, 1000), &limits).to_string(),
         format!(
             "send {} in {MAX_PIECES} pieces: file region of 1000 left, to be read, and no room \
              for it in this call",
@@ -214,7 +203,7 @@ fn a_decision_is_explained_by_the_limits_it_was_made_by() {
         )
     );
     assert_eq!(
-        explain(&front(1, 1000, 1000), &limits).to_string(),
+        explain(&front(1, 1000), &limits).to_string(),
         if HAS_SENDFILE {
             "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, up to small_file \
              16384"
@@ -226,20 +215,14 @@ fn a_decision_is_explained_by_the_limits_it_was_made_by() {
     if !HAS_SENDFILE || !HAS_NOWAIT {
         return;
     }
-    let unknown = Front { residency: Residency::Unknown, ..front(1, 1 << 20, 1 << 20) };
+    let unknown = Front { residency: Residency::Unknown, ..front(1, 1 << 20) };
     for (front, expected) in [
         (
-            front(0, 1 << 20, 1 << 20),
-            "sendfile 65536: file region of 1048576 left, above small_file 16384, below long_file \
-             8388608",
+            front(0, 3 << 20),
+            "sendfile 1048576: file region of 3145728 left, above small_file 16384",
         ),
         (
-            front(0, 1 << 20, 100 << 20),
-            "sendfile 1048576: file region of 1048576 left, above small_file 16384, not below \
-             long_file 8388608",
-        ),
-        (
-            front(1, 1 << 20, 1 << 20),
+            front(1, 1 << 20),
             "send 10 in 1 pieces with MSG_MORE: file region of 1048576 left, above small_file \
              16384, by sendfile behind it",
         ),

@@ -179,35 +179,27 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A queued byte: of memory, or of a region, with its offset and the region's length.
+/// A queued byte: of memory, or of a region, with its offset and how many are left from there.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Byte {
     Memory(u8),
-    File { offset: u64, left: u64, len: u64 },
+    File { offset: u64, left: u64 },
 }
 
 /// Adds the bytes of a region. One that begins where the last byte of the list ends makes one
 /// region with it.
 fn add_region(list: &mut Vec<Byte>, start: u64, count: u64) {
-    let mut whole = count;
-    if let Some(&Byte::File { offset, left: 1, len: before }) = list.last()
+    if let Some(&Byte::File { offset, .. }) = list.last()
         && offset + 1 == start
     {
-        whole += before;
-        for byte in list.iter_mut().rev() {
+        for (byte, before) in list.iter_mut().rev().zip(1..) {
             match byte {
-                Byte::File { left, len, .. } if *left <= before && *len == before => {
-                    (*left, *len) = (*left + count, whole);
-                }
+                Byte::File { left, .. } if *left == before => *left += count,
                 _ => break,
             }
         }
     }
-    list.extend((0..count).map(|at| Byte::File {
-        offset: start + at,
-        left: count - at,
-        len: whole,
-    }));
+    list.extend((0..count).map(|at| Byte::File { offset: start + at, left: count - at }));
 }
 
 /// What the front of the list has to look like; see [`Front`](super::Front).
@@ -228,12 +220,12 @@ fn agrees(queue: &mut Queue, list: &[Byte], limits: &Limits) -> Result<(), TestC
     prop_assert!(front.pieces == 0 || !queue.first().is_empty());
     prop_assert_eq!(&leading[..queue.first().len()], queue.first());
     match list.get(sent.len()) {
-        Some(&Byte::File { offset, left, len }) => {
-            prop_assert_eq!((front.file_left, front.file_len), (left, len));
+        Some(&Byte::File { offset, left }) => {
+            prop_assert_eq!(front.file_left, left);
             prop_assert_eq!(queue.part(front.pieces).map(|part| part.offset), Some(offset));
         }
         _ => {
-            prop_assert_eq!((front.file_left, front.file_len), (0, 0));
+            prop_assert_eq!(front.file_left, 0);
             prop_assert!(queue.part(front.pieces).is_none());
         }
     }
