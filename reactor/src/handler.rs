@@ -217,7 +217,8 @@ pub enum Reason {
     Aborted,
     /// The peer reset it, or went away while there was something to send.
     Reset,
-    /// The socket or a file failed in another way; the log says how.
+    /// The socket or a file failed in another way, or there is no memory for what was asked for; the
+    /// log says how.
     Failed,
     /// A file turned out shorter than the region that was promised.
     Truncated,

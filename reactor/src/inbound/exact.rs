@@ -5,8 +5,9 @@
 //! their own, in which they stay.
 
 use std::borrow::Cow;
+use std::collections::TryReserveError;
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use crate::connection::{Connection, Flags};
 use crate::context::Context;
@@ -68,20 +69,22 @@ impl Exact {
     }
 
     /// Copies bytes, of which there are too few.
-    fn fill(&mut self, bytes: &[u8]) {
+    fn fill(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         debug_assert!(bytes.len() < self.left());
-        self.reserve(bytes.len());
+        self.reserve(bytes.len())?;
         self.buffer.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// Makes sure of room for so many bytes, and of some. A full buffer becomes [`GROWTH`] times as
     /// large, and it ends as large as what was asked for.
-    fn reserve(&mut self, count: usize) {
+    fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
         let (len, room) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
         if room == 0 || room < count {
             let more = ((GROWTH - 1) * len).max(FIRST).max(count);
-            self.buffer.reserve_exact(more.min(self.left()));
+            self.buffer.try_reserve_exact(more.min(self.left()))?;
         }
+        Ok(())
     }
 
     /// How many bytes are to come in one piece.
@@ -134,6 +137,8 @@ impl Context<'_> {
     ///   there were; who wants them asks for that many.
     /// - A [handed over](Context::hand_over) connection takes what has arrived along as input, and
     ///   not the request.
+    /// - If there is no memory for the buffer the connection is reset, with
+    ///   [`Reason::Failed`](crate::Reason::Failed).
     ///
     /// ```
     /// use std::borrow::Cow;
@@ -244,11 +249,19 @@ impl Core {
             Some(Strategy::Exact(exact))
                 if rest.len() < exact.expected && exact.is_direct(rest.len(), limits) =>
             {
-                exact.fill(rest);
+                let filled = exact.fill(rest);
+                filled.unwrap_or_else(|error| self.fail_for_memory(index, &error));
                 true
             }
             _ => false,
         }
+    }
+
+    /// Who makes a request may have let its peer say how much: that there is no memory for it costs
+    /// this connection, and not the process.
+    #[cold]
+    fn fail_for_memory(&mut self, index: u32, error: &TryReserveError) {
+        self.fail_with(index, &io::Error::new(io::ErrorKind::OutOfMemory, error.to_string()));
     }
 
     /// One receive into the request's own buffer. Says whether all is there.
@@ -258,9 +271,11 @@ impl Core {
         let most = c.receivable(usize::MAX);
         let Some(extras) = &mut c.extras else { return false };
         let Strategy::Exact(exact) = &mut extras.strategy else { return false };
-        exact.fill(extras.kept.bytes());
+        if let Err(error) = exact.fill(extras.kept.bytes()).and_then(|()| exact.reserve(0)) {
+            self.fail_for_memory(index, &error);
+            return false;
+        }
         extras.kept.clear(&mut self.pool);
-        exact.reserve(0);
         let asked = exact.left().min(exact.buffer.capacity() - exact.buffer.len()).min(most);
         let result = self.kernel.recv_append(c.socket, &mut exact.buffer, asked);
         let is_whole = exact.left() == 0;
