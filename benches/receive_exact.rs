@@ -2,15 +2,15 @@
 //! `cargo bench --bench receive_exact`, best on one core that nothing else uses
 //! (`taskset -c 1 cargo bench ...`); `-- 30` repeats each pair of rounds thirty times.
 //!
-//! Clients send messages, in pieces of up to 256 KiB, and the receiver is called after each round of
-//! pieces; it answers each message, or the last of many that were sent at once, with one byte. The
-//! reactor asks for each message with `receive_exact`. The bare loop waits with epoll, receives
+//! Clients send messages, in pieces of up to 256 KiB, and the receiver is called after each round
+//! of pieces; it answers each message, or the last of many that were sent at once, with one byte.
+//! The reactor asks for each message with `receive_exact`. The bare loop waits with epoll, receives
 //! messages of up to 64 KiB into one buffer of 512 KiB, as many as are there, and a longer one into
 //! a new buffer, which doubles until all is there; a short count is the end of what there is.
 //!
-//! Printed is the CPU time of receiving and answering for each message, the least of all rounds, and
-//! the median of the ratios of the two in each pair of rounds. Many messages of one byte at once
-//! show what a callback costs beside a look at a byte.
+//! Printed is the CPU time of receiving and answering for each message, the least of all rounds,
+//! and the median of the ratios of the two in each pair of rounds. Many messages of one byte at
+//! once show what a callback costs beside a look at a byte.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 

@@ -141,8 +141,8 @@ pub trait Receive<M> {
 /// Names a connection. A stale one is recognised: it never reaches another connection that has
 /// taken the place.
 ///
-/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order in
-/// every run, as a simulation (feature `testing`) needs it.
+/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order
+/// in every run, as a simulation (feature `testing`) needs it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(crate) index: u32,

@@ -22,10 +22,10 @@ mod tests;
 /// The first size of a buffer, if as much is expected: it grows with what arrives, not with what is
 /// announced. What is not filled yet is address space, and no memory.
 ///
-/// With 64 KiB, which have to be copied where there is no room to grow, messages of 128 KiB cost the
-/// bare calls 1.1 times as much, those of 1 MiB 0.95 to 1 times as much and the reactor itself 1.03
-/// times; with 16 KiB or 256 KiB the bare calls 1 to 1.1 and 1.1 to 1.2 times (bench `inbound`;
-/// Linux 6.18, loopback).
+/// With 64 KiB, which have to be copied where there is no room to grow, messages of 128 KiB cost
+/// the bare calls 1.1 times as much, those of 1 MiB 0.95 to 1 times as much and the reactor itself
+/// 1.03 times; with 16 KiB or 256 KiB the bare calls 1 to 1.1 and 1.1 to 1.2 times (bench
+/// `inbound`; Linux 6.18, loopback).
 const FIRST: usize = 1 << 20;
 
 /// How many times as large a full buffer becomes. A large one grows where it is (`mremap(2)`), but
@@ -35,8 +35,8 @@ const FIRST: usize = 1 << 20;
 const GROWTH: usize = 16;
 
 /// How much a receive for few bytes asks for after many: what it brings of the next large message
-/// is copied. With all that there is, messages of 1 MiB behind a head of four bytes cost three times
-/// as much, those of 128 KiB 0.9 times (bench `inbound`; Linux 6.18, loopback).
+/// is copied. With all that there is, messages of 1 MiB behind a head of four bytes cost three
+/// times as much, those of 128 KiB 0.9 times (bench `inbound`; Linux 6.18, loopback).
 const AFTER_DIRECT: usize = 4 << 10;
 
 /// Bytes that are expected, and those of them that are in a buffer of their own.

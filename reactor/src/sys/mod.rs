@@ -28,8 +28,8 @@
 //! particular not after a short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading one may block on a disk
-//! in spite of every flag: `O_NONBLOCK` has no meaning for regular files. [`Kernel::read_nowait`] does
-//! not, where it is supported.
+//! in spite of every flag: `O_NONBLOCK` has no meaning for regular files. [`Kernel::read_nowait`]
+//! does not, where it is supported.
 //!
 //! *Time* is monotonic nanoseconds, and seconds since 1970 for what is shown to people.
 //!
@@ -175,7 +175,10 @@ pub(crate) enum Kernel {
 
 /// Sends a call to the operating system's function or to the simulated kernel's method.
 macro_rules! kernel_calls {
-    ($($(#[$doc:meta])* $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;
+    )*) => {
         impl Kernel {
             $(
                 $(#[$doc])*
@@ -228,12 +231,13 @@ kernel_calls! {
     unix::limit_unsent(socket: Fd, bytes: u32) -> io::Result<()>;
     /// Lets a TCP stream be [`Ready::READ`] only while so many bytes are there, or its end or an
     /// error is (`SO_RCVLOWAT`; the kernel may take less). A receive brings what there is anyway.
-    /// Raising the mark loses no edge; lowering it makes none. `Unsupported` elsewhere than on Linux.
+    /// Raising the mark loses no edge; lowering it makes none. `Unsupported` elsewhere than on
+    /// Linux.
     unix::set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()>;
     /// Receives into `buffer`; 0 is the end of the stream (`buffer` is never empty).
     unix::recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Receives up to `most` bytes, which is not 0, into what `buffer` has left of its capacity, and
-    /// appends them.
+    /// Receives up to `most` bytes, which is not 0, into what `buffer` has left of its capacity,
+    /// and appends them.
     unix::recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize>;
     /// Sends one slice.
     unix::send(socket: Fd, data: &[u8], more: More) -> io::Result<usize>;
@@ -254,8 +258,9 @@ kernel_calls! {
     pipe::splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
     /// Reads from a file at an offset; 0 is its end.
     unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// The same, of what is in memory only, and `WouldBlock` if the first byte is not. `Unsupported`
-    /// where the system or the file system does not say it; only where [`HAS_NOWAIT`].
+    /// The same, of what is in memory only, and `WouldBlock` if the first byte is not.
+    /// `Unsupported` where the system or the file system does not say it; only where
+    /// [`HAS_NOWAIT`].
     residency::read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Brings a part of a file to memory. Waits for the disk: for workers.
     residency::warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()>;
@@ -268,8 +273,8 @@ kernel_calls! {
     /// is refused with `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is
     /// `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
-    /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to make, rename
-    /// and remove names in it. It need not be readable.
+    /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to make,
+    /// rename and remove names in it. It need not be readable.
     dir::open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// Makes a file in a directory and opens it for writing; `AlreadyExists` if the name is taken.
     /// The names of this and the next calls are no paths.

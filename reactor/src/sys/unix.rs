@@ -197,8 +197,8 @@ pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     .map(drop)
 }
 
-/// The other systems have the option, and not what makes it safe: Linux reports bytes below the mark
-/// when the window is about to close or memory is short (`tcp_epollin_ready`).
+/// The other systems have the option, and not what makes it safe: Linux reports bytes below the
+/// mark when the window is about to close or memory is short (`tcp_epollin_ready`).
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
 pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
