@@ -85,9 +85,9 @@ fn moved(result: std::io::Result<usize>) -> Option<usize> {
     }
 }
 
-/// Repeats an exchange; sooner or later it must not allocate any more. What a socket takes at a time
-/// is not the same in each round, and the first time that some of it has to wait may come late; but
-/// what is allocated then stays, and there is little that can have a first time.
+/// Repeats an exchange; sooner or later it must not allocate any more. What a socket takes at a
+/// time is not the same in each round, and the first time that some of it has to wait may come
+/// late; but what is allocated then stays, and there is little that can have a first time.
 fn assert_frugal(what: &str, rounds: usize, mut round: impl FnMut()) {
     let mut allocated = measure(|| (0..rounds).for_each(|_| round()));
     for _ in 0..10 {

@@ -38,8 +38,8 @@ impl Context<'_> {
     /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old
     /// handler asked for ends with it: a [pause](Context::pause), a
     /// [deadline of its own](Context::set_deadline), a [drain](Context::request_drain),
-    /// [so many bytes](Context::receive_exact), a [relay](Context::relay_to) of what it receives. So
-    /// the new one begins as it would with a connection just accepted.
+    /// [so many bytes](Context::receive_exact), a [relay](Context::relay_to) of what it receives.
+    /// So the new one begins as it would with a connection just accepted.
     ///
     /// Nothing takes it back. If the connection is closed, aborted or lost in the same callback, or
     /// the callback panics, the new handler still gets the session, but hears only of its end, in

@@ -141,8 +141,8 @@ pub trait Receive<M> {
 /// Names a connection. A stale one is recognised: it never reaches another connection that has
 /// taken the place.
 ///
-/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order in
-/// every run, as a simulation (feature `testing`) needs it.
+/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order
+/// in every run, as a simulation (feature `testing`) needs it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(crate) index: u32,
@@ -217,8 +217,8 @@ pub enum Reason {
     Aborted,
     /// The peer reset it, or went away while there was something to send.
     Reset,
-    /// The socket or a file failed in another way, or there is no memory for what was asked for; the
-    /// log says how.
+    /// The socket or a file failed in another way, or there is no memory for what was asked for;
+    /// the log says how.
     Failed,
     /// A file turned out shorter than the region that was promised.
     Truncated,

@@ -239,9 +239,9 @@ fn act(h: &mut Harness<Whim>, dice: &Dice, clients: &mut Vec<Far>) {
     }
 }
 
-fn run(seed: u64) {
-    let dice = Dice::new(seed);
-    let limits = Limits {
+/// Limits, mostly so small that they are reached.
+fn limits(dice: &Dice) -> Limits {
+    Limits {
         send_high: 1 + dice.size(),
         send_low: dice.size(),
         keep: 1 + dice.size(),
@@ -261,7 +261,22 @@ fn run(seed: u64) {
         idle: Some(Duration::from_secs(20)),
         write_stall: Some(Duration::from_secs(10)),
         ..Limits::default()
-    };
+    }
+}
+
+/// What must be true of a client and its connection when all is over.
+fn check(far: &Far, state: State, record: &Record) {
+    assert!(record.accepted.starts_with(&far.received), "in order and once");
+    let in_order = matches!(record.over, Some(Reason::Closed | Reason::Finished));
+    assert!(!in_order || far.received == record.accepted, "a close in order sends all");
+    assert!(in_order || record.panicked || record.over.is_some(), "over, and told so");
+    let cut = far.received.len() < record.accepted.len();
+    assert!(!cut || far.reset || state == State::Reset, "what was cut does not look whole");
+}
+
+fn run(seed: u64) {
+    let dice = Dice::new(seed);
+    let limits = limits(&dice);
     let listen = Listen { limits, accept_budget: 2, max_connections: 6, ..Listen::default() };
     let mut h = Harness::build(
         &listen,
@@ -289,14 +304,7 @@ fn run(seed: u64) {
     assert_eq!(h.ledger().panics, panicked as u64, "those the dice made, and no others");
     for (number, far) in clients.iter_mut().enumerate() {
         far.received.extend(h.sent(far.client));
-        let state = h.state(far.client);
-        let record = &h.handler().records[number];
-        assert!(record.accepted.starts_with(&far.received), "in order and once");
-        let in_order = matches!(record.over, Some(Reason::Closed | Reason::Finished));
-        assert!(!in_order || far.received == record.accepted, "a close in order sends all");
-        assert!(in_order || record.panicked || record.over.is_some(), "over, and told so");
-        let cut = far.received.len() < record.accepted.len();
-        assert!(!cut || far.reset || state == State::Reset, "what was cut does not look whole");
+        check(far, h.state(far.client), &h.handler().records[number]);
     }
 }
 

@@ -101,7 +101,8 @@ prop_compose! {
     fn limits()(
         (join, join_in_room, write_through, write_first) in (size(), size(), size(), size()),
         (small_file, sendfile_chunk) in (size(), size()),
-        (gather_pieces, warm_window, send_high, send_segments) in (1..70usize, size(), size(), 1..70usize),
+        (gather_pieces, warm_window, send_high, send_segments)
+            in (1..70usize, size(), size(), 1..70usize),
         (send_quantum, quantum_calls, splice_after) in (size(), 1..20u32, size()),
         copy in any::<bool>(),
         cold_files in prop_oneof![

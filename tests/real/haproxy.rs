@@ -116,7 +116,8 @@ fn everything_passes_through_both_proxies_and_then_the_end() {
     });
 }
 
-/// A pair through two proxies, on which a byte has passed in each direction: its client, its server.
+/// A pair through two proxies, on which a byte has passed in each direction: its client, its
+/// server.
 fn pair(to: SocketAddr, back: &TcpListener) -> (TcpStream, TcpStream) {
     let mut client = connect(to);
     client.write_all(b"x").expect("a relay");

@@ -69,11 +69,11 @@ impl Reply<'_, '_> {
         Answered { status: Status::OK, body: 0, persistence: Persistence::Open }
     }
 
-    /// Finishes the answer to a body that was to be [saved](Reply::save): 201 if it made a file, 204
-    /// if it replaced one. If it could not be written, 507 if there is no room, 409 if there is no
-    /// directory for it or one in its place, 403 if it is not allowed, 400 if its name is too long,
-    /// 503 if no descriptor is left; else 500. The log says why it is 507 or 500, at most once a
-    /// second.
+    /// Finishes the answer to a body that was to be [saved](Reply::save): 201 if it made a file,
+    /// 204 if it replaced one. If it could not be written, 507 if there is no room, 409 if there is
+    /// no directory for it or one in its place, 403 if it is not allowed, 400 if its name is too
+    /// long, 503 if no descriptor is left; else 500. The log says why it is 507 or 500, at most
+    /// once a second.
     pub fn saved(self, saved: &io::Result<Committed>) -> Answered {
         match saved {
             Ok(Committed::Created) => self.status(Status::CREATED).send(""),

@@ -84,7 +84,8 @@ impl Extras {
             && !self.brief
     }
 
-    /// Whether nothing is due because of them while nothing arrives and the connection owes nothing.
+    /// Whether nothing is due because of them while nothing arrives and the connection owes
+    /// nothing.
     pub(crate) fn are_at_rest(&self) -> bool {
         let at_rest =
             matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));

@@ -2,10 +2,10 @@
 //!
 //! A relay is one direction: from its *source*, which has [`Strategy::Relay`], to its
 //! *destination*, which knows who feeds it. What is received goes to the destination's socket at
-//! once, in the buffer into which it was received, or, if it is little, when the other relays of the
-//! turn [have received](super::onward). Only what the socket refuses is queued, in that same buffer,
-//! and then the source is [held](Held) until the queue is empty. So a relay holds one buffer while
-//! it waits, and none otherwise.
+//! once, in the buffer into which it was received, or, if it is little, when the other relays of
+//! the turn [have received](super::onward). Only what the socket refuses is queued, in that same
+//! buffer, and then the source is [held](Held) until the queue is empty. So a relay holds one
+//! buffer while it waits, and none otherwise.
 //!
 //! After a while of bulk that buffer is a pipe, which the bytes go through without entering the
 //! process. A splice from a socket says `EAGAIN` for an empty socket and for a full pipe alike, so
@@ -26,10 +26,10 @@ use crate::state::Core;
 use crate::sys::{self, Ready};
 
 /// So many splices in turn that brought little end the use of pipes: as many as cost together what
-/// it costs to earn the pipe again. Bursts of 256 KiB with seven pieces of 64 bytes between them cost
-/// 0.71 times as much as through memory, with fifteen 0.88 times and with 31, after half of which
-/// the pipe has to be earned again, 1.02 times. If four ended it, seven cost 0.90 times as much as
-/// through memory, fifteen 0.93 and 31 0.97 times (bench `inbound`; Linux 6.18, loopback).
+/// it costs to earn the pipe again. Bursts of 256 KiB with seven pieces of 64 bytes between them
+/// cost 0.71 times as much as through memory, with fifteen 0.88 times and with 31, after half of
+/// which the pipe has to be earned again, 1.02 times. If four ended it, seven cost 0.90 times as
+/// much as through memory, fifteen 0.93 and 31 0.97 times (bench `inbound`; Linux 6.18, loopback).
 const SMALL_SPLICES: u8 = 16;
 
 /// What a source knows of its relay.

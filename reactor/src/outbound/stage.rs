@@ -1,4 +1,5 @@
-//! What the callbacks of one connection send, as long as it is little, or shared and fills no queue.
+//! What the callbacks of one connection send, as long as it is little, or shared and fills no
+//! queue.
 //!
 //! Most callbacks send little, with nothing queued before it. That is joined in one buffer of the
 //! reactor's, which leaves when they have returned, and no queue is needed. Shared bytes may follow

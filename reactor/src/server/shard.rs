@@ -84,8 +84,8 @@ impl Shard<'_> {
     ///
     /// # Panics
     /// If this thread serves the listener already, with a listener of another server that has more
-    /// of them, and with an id of another reactor, unless a handler of the same type has that number
-    /// here.
+    /// of them, and with an id of another reactor, unless a handler of the same type has that
+    /// number here.
     pub fn serve<H: Handler>(
         &mut self,
         listener: &ServerListener,

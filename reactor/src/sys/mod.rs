@@ -176,7 +176,10 @@ pub(crate) enum Kernel {
 
 /// Sends a call to the operating system's function or to the simulated kernel's method.
 macro_rules! kernel_calls {
-    ($($(#[$doc:meta])* $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $module:ident :: $name:ident ( $($arg:ident : $ty:ty),* ) -> $ret:ty;
+    )*) => {
         impl Kernel {
             $(
                 $(#[$doc])*

@@ -75,9 +75,9 @@
 //! ```
 //!
 //! The [module](simulation) lists what is checked after each turn without being asked for. Beyond
-//! that a scenario can look at [what arrives](simulation::Client::hears) at a client as it does, and
-//! at all of it when the world has [run](Sim::run), do things [later](Sim::after), and add reactors
-//! that connect to each other or share [mailboxes](crate::mailbox).
+//! that a scenario can look at [what arrives](simulation::Client::hears) at a client as it does,
+//! and at all of it when the world has [run](Sim::run), do things [later](Sim::after), and add
+//! reactors that connect to each other or share [mailboxes](crate::mailbox).
 //!
 //! # Running seeds
 //!

@@ -1,4 +1,5 @@
-//! What one connection receives goes to another: every byte, and the end, in both ways of moving it.
+//! What one connection receives goes to another: every byte, and the end, in both ways of moving
+//! it.
 
 mod ends;
 mod onward;

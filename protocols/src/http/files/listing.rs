@@ -27,8 +27,8 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Reads a directory that was opened at `path` beneath `root`. Left out is what could not be
-    /// fetched: links that lead nowhere or outside, what is no file, hidden names, and what is being
-    /// uploaded.
+    /// fetched: links that lead nowhere or outside, what is no file, hidden names, and what is
+    /// being uploaded.
     pub(super) fn read(
         root: &Dir,
         path: &[u8],

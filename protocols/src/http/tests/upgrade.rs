@@ -69,7 +69,8 @@ fn door() -> Harness<Http<Door>> {
     )
 }
 
-const UPGRADE: &str = "GET /up HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: tls/1, SHOUT\r\n\r\n";
+const UPGRADE: &str = "GET /up HTTP/1.1\r\nHost: h\r\n\
+    Connection: keep-alive, Upgrade\r\nUpgrade: tls/1, SHOUT\r\n\r\n";
 
 #[test]
 fn what_follows_an_upgrade_is_the_new_protocols_however_it_is_cut() {

@@ -14,7 +14,10 @@ mod model;
 mod stopping;
 
 thread_local! {
-    #[allow(clippy::missing_const_for_thread_local, reason = "clippy 1.96 overlooks the const on FreeBSD")]
+    #[allow(
+        clippy::missing_const_for_thread_local,
+        reason = "clippy 1.96 overlooks the const on FreeBSD"
+    )]
     static SCANNED: Cell<usize> = const { Cell::new(0) };
 }
 

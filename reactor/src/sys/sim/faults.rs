@@ -73,7 +73,8 @@ pub struct Faults {
     /// A client puts an urgent byte between two pieces of what it sends.
     pub urgent: f64,
     /// A reactor that has something to do gets no time for up to
-    /// [`longest_stall`](Faults::longest_stall). Others do meanwhile, and what arrives waits for it.
+    /// [`longest_stall`](Faults::longest_stall). Others do meanwhile, and what arrives waits for
+    /// it.
     pub stall: f64,
     /// How long that can be.
     pub longest_stall: Duration,

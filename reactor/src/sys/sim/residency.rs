@@ -19,8 +19,8 @@ pub(super) struct Cold(BTreeSet<u64>);
 
 /// What a test does.
 impl Files {
-    /// Takes a file's content out of memory, from `offset` on: it has to be read from the disk. What
-    /// is put on the disk is in memory at first.
+    /// Takes a file's content out of memory, from `offset` on: it has to be read from the disk.
+    /// What is put on the disk is in memory at first.
     pub fn evict(&mut self, path: impl AsRef<Path>, offset: u64) {
         self.existing(path.as_ref()).evict(offset);
     }
