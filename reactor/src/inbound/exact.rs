@@ -23,9 +23,9 @@ mod tests;
 /// The first size of a buffer, if as much is expected: it grows with what arrives, not with what is
 /// announced. What is not filled yet is address space, and no memory.
 ///
-/// With 64 KiB, which have to be copied where there is no room to grow, messages of 128 KiB and 1
-/// MiB cost the bare calls 1.1 times as much; with 16 KiB those of 1 MiB 1.05 to 1.25 times, and as
-/// much with 256 KiB (bench `inbound`; Linux 6.18, loopback).
+/// With 64 KiB, which have to be copied where there is no room to grow, the bare calls cost 1.1
+/// times as much for messages of 128 KiB and 1 MiB; with 16 KiB or 256 KiB 1.05 to 1.25 times for
+/// those of 1 MiB (bench `inbound`; Linux 6.18, loopback).
 const FIRST: usize = 1 << 20;
 
 /// How many times as large a full buffer becomes. A large one grows where it is (`mremap(2)`), but

@@ -240,13 +240,14 @@ impl Core {
             self.send_onward();
         }
         let Some(c) = self.connections.0.get_mut(index as usize) else { return 0 };
-        let spare = self.onward.spare(&mut self.pool);
-        let room = c.receivable(spare.len());
+        let most = c.receivable(usize::MAX);
         let Some(relay) = c.extras.as_mut().and_then(|extras| extras.relay()) else { return 0 };
         // A splice does not get past urgent data.
         if relay.splices() && !c.ready.any(Ready::URGENT) {
             return self.splice_to(index, to);
         }
+        let spare = self.onward.spare(&mut self.pool);
+        let room = spare.len().min(most);
         let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
         ledger.recv_calls += 1;
         match self.kernel.recv(c.socket, &mut spare[..room]) {

@@ -79,3 +79,17 @@ fn none_receives_into_less_than_half_of_the_buffer() {
     // Eight fill it to the half, and one more is received behind them.
     assert_eq!(order(&[LITTLE; 12]), [('r', 9), ('s', 9), ('r', 3), ('s', 3)]);
 }
+
+#[test]
+fn what_goes_by_pipe_needs_no_buffer() {
+    for (splice_after, is_needed) in [(0, !crate::sys::HAS_SPLICE), (usize::MAX, true)] {
+        let limits = Limits { splice_after, ..Limits::default() };
+        let mut h = Harness::with(Joiner { first: None }, &Listen { limits, ..Listen::default() });
+        let [from, to] = [h.open(), h.open()];
+        h.feed(from, b"bytes");
+        assert_eq!(h.sent(to), b"bytes");
+        let core = &h.reactor().core;
+        let has_one = core.onward.chunk.size() > 0 || core.pool.kept() > 0;
+        assert_eq!(has_one, is_needed, "after {splice_after}");
+    }
+}
