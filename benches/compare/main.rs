@@ -25,6 +25,10 @@
 //! - The client throws the bodies of files away in the kernel (`MSG_TRUNC`), so that it does not
 //!   push the server's data out of the cache it shares with it.
 //!
+//! The congestion control of the peers is the system's. Where that is BBR it paces them by a timer,
+//! which costs more than their work as soon as much is sent; `sluicegate` and `bare` do without on
+//! loopback addresses.
+//!
 //! The servers:
 //!
 //! - `sluicegate`: the examples `echo`, `hello`, `http` and `proxy`.

@@ -24,7 +24,9 @@ pub(super) fn run(listener: &TcpListener, to: SocketAddr, by_pipe: bool) -> io::
             let ready = poll.ready(event);
             if ready.token == LISTENER {
                 while let Ok((socket, _)) = listener.accept() {
-                    relay.open(socket, TcpStream::connect(to)?, by_pipe, &poll)?;
+                    let onward = super::socket()?;
+                    onward.connect(&to.into())?;
+                    relay.open(socket, onward.into(), by_pipe, &poll)?;
                 }
             } else if !relay.drive(ready).unwrap_or(false) {
                 relay.close(ready.token);
