@@ -31,6 +31,8 @@ use sluicegate_reactor::{Context, Handler, Input, Limits};
 mod common;
 #[path = "common/cpu.rs"]
 mod cpu;
+#[path = "common/pair.rs"]
+mod pair;
 
 /// What is sent.
 #[derive(Clone, Copy)]
@@ -262,7 +264,7 @@ impl Contender for Bare {
         let epoll = epoll::create(CreateFlags::CLOEXEC).unwrap();
         let (mut clients, mut connections) = (Vec::new(), Vec::new());
         for index in 0..row.connections {
-            let (client, socket) = common::pair();
+            let (client, socket) = pair::pair();
             clients.push(client);
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             epoll::add(&epoll, &socket, EventData::new_u64(index as u64), flags).unwrap();

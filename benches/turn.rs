@@ -18,6 +18,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 mod common;
+#[path = "common/pair.rs"]
+mod pair;
 
 const MESSAGE: [u8; 64] = [b'm'; 64];
 const READY: [usize; 3] = [1, 64, 1024];
@@ -100,7 +102,7 @@ mod bare {
             let (buffer, events) = (vec![0; BUFFER], vec![NOTHING; EVENTS]);
             let (clients, connections) = (0..connections as u64)
                 .map(|index| {
-                    let (client, server) = common::pair();
+                    let (client, server) = pair::pair();
                     let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
                     epoll::add(&epoll, &server, EventData::new_u64(index), flags).unwrap();
                     (client, server)

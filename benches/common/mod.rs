@@ -1,7 +1,7 @@
 //! What the benches have in common: a reactor with clients of its own over loopback.
 
 use std::io;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -46,33 +46,14 @@ pub(crate) fn connect(address: impl ToSocketAddrs) -> TcpStream {
     socket.into()
 }
 
-/// For the bare calls: a client, and the near end of its connection, which does not block and is
-/// not paced.
-#[allow(dead_code)] // Not every bench has some.
-pub(crate) fn pair() -> (TcpStream, TcpStream) {
-    controlled("reno").unwrap()
-}
-
-/// The same with this congestion control at the near end, if the system has that.
-#[allow(dead_code)]
-pub(crate) fn controlled(name: &str) -> io::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    control(&listener, name)?;
-    let client = connect(listener.local_addr()?);
-    let (near, _) = listener.accept()?;
-    near.set_nodelay(true)?;
-    near.set_nonblocking(true)?;
-    Ok((client, near))
-}
-
-/// BBR paces by a timer, which would be most of what many bytes cost where it is the default. The
+/// Sets a connection's congestion control, if the system has it. BBR paces by a timer, which would be most of what many bytes cost where it is the default. The
 /// reactor replaces it on loopback addresses as well.
 #[cfg(target_os = "linux")]
-fn control(socket: &impl AsFd, name: &str) -> io::Result<()> {
+pub(crate) fn control(socket: &impl AsFd, name: &str) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_congestion(socket, name)?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn control(_: &impl AsFd, _: &str) -> io::Result<()> {
+pub(crate) fn control(_: &impl AsFd, _: &str) -> io::Result<()> {
     Ok(())
 }

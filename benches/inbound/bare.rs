@@ -16,7 +16,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::{SpliceFlags, splice};
 
 use crate::Side;
-use crate::common::pair;
+use crate::pair::pair;
 
 /// As much is received before the clients have their turn.
 const QUANTUM: usize = 256 << 10;

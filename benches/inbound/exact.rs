@@ -13,7 +13,8 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 use crate::common::Server;
-use crate::{Group, Side, Step, common, cpu, group, size};
+use crate::pair::pair;
+use crate::{Group, Side, Step, cpu, group, size};
 
 /// Answers each message of `len` bytes with one.
 struct Receiver {
@@ -108,7 +109,7 @@ struct Growing {
 
 impl Growing {
     fn new(len: usize, first: usize, growth: usize) -> Growing {
-        let (client, socket) = common::pair();
+        let (client, socket) = pair();
         Growing { client, socket, len, first, growth, buffer: Vec::new() }
     }
 }

@@ -29,6 +29,8 @@ mod cpu;
 mod exact;
 mod file;
 mod onward;
+#[path = "../common/pair.rs"]
+mod pair;
 mod relay;
 mod stream;
 

@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::common::pair;
+use crate::pair::pair;
 use crate::{cpu, group, size};
 
 /// As many connections have something at the same time.

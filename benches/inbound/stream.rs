@@ -10,7 +10,7 @@ use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 use crate::bare::{Bare, By};
 use crate::common::Server;
-use crate::common::pair;
+use crate::pair::pair;
 use crate::{Group, Side, Step, size};
 
 struct Echo;

@@ -20,7 +20,7 @@
 use std::fs;
 use std::hint::black_box;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ mod client;
 mod common;
 #[path = "../common/cpu.rs"]
 mod cpu;
+#[path = "../common/pair.rs"]
+mod pair;
 
 use bare::{Bare, Calls};
 
@@ -192,21 +194,26 @@ impl Group<'_> {
     }
 
     fn bare(&mut self, name: &str, calls: Calls) -> &mut Self {
-        let bare = Bare::new(calls, self.len);
+        self.bare_over(name, pair::pair(), calls)
+    }
+
+    fn bare_over(&mut self, name: &str, pair: (TcpStream, TcpStream), calls: Calls) -> &mut Self {
+        let bare = Bare::new(pair, calls, self.len);
         self.run(name, bare)
     }
 
     /// The same, for a client in a thread of its own.
     fn bare_beside(&mut self, name: &str, calls: Calls) -> &mut Self {
-        let bare = Bare::new(calls, self.len);
+        let bare = Bare::new(pair::pair(), calls, self.len);
         self.run_beside(name, bare)
     }
 
     /// The same with this congestion control, if the system has that.
     #[cfg(target_os = "linux")]
     fn controlled(&mut self, name: &str, calls: Calls) {
-        if let Ok(pair) = common::controlled(name) {
-            self.run_beside(name, Bare::over(pair, calls, self.len));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        if common::control(&listener, name).is_ok() {
+            self.run_beside(name, Bare::new(pair::pair_at(&listener), calls, self.len));
         }
     }
 
@@ -337,6 +344,7 @@ criterion_group!(
     borders::write_through,
     borders::few,
     borders::gather,
+    borders::offered,
     borders::small_file,
     borders::chunk,
     borders::paced,

@@ -37,9 +37,9 @@ pub struct Limits {
     /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). With
     /// 16, 64 pieces of 2 KiB cost 1.2 times as much as with 64, with 4 they cost 2.7 times.
     ///
-    /// It does not follow what the socket took the last time: a piece that is offered and not taken
-    /// costs some 20 ns, and a socket that has room again takes most of what a queue [may
-    /// hold](Limits::send_high). The default is 64.
+    /// A socket that has refused more is offered less: up to twice as many bytes as it took the last
+    /// time that it had room. To offer 64 pieces of 4 KiB or 8 KiB to one that takes 64 KiB at a
+    /// time costs 1.03 times as much. The default is 64.
     pub gather_pieces: usize,
     /// File regions up to this size are read beside what is queued before them and leave in the
     /// same call. Larger ones go by sendfile. Behind a header, 4 KiB cost 0.75 times as much read

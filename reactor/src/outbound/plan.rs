@@ -54,7 +54,8 @@ pub enum Placement {
 /// What the front of a queue looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Front {
-    /// How many pieces of memory come first, at most [`Limits::gather_pieces`].
+    /// How many pieces of memory come first, as far as they are offered in one call: at most
+    /// [`Limits::gather_pieces`].
     pub pieces: usize,
     /// How many bytes they are.
     pub memory: usize,

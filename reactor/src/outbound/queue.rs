@@ -18,8 +18,11 @@ pub(crate) struct Queue {
     segments: VecDeque<Segment>,
     memory: usize,
     file: u64,
-    files: usize,
     piped: usize,
+    files: u32,
+    /// How many bytes the socket took the last time that it had room, or more since; 0 if it has
+    /// not refused any.
+    room: u32,
     /// The tick at which the kernel last took a byte, or at which the first one was queued.
     pub(crate) progress: u32,
     /// A worker reads what comes next; nothing is sent meanwhile.
@@ -34,6 +37,12 @@ enum Segment {
 }
 
 impl Queue {
+    /// Begins anew at this tick, for a connection that has nothing queued.
+    pub(crate) fn begin(&mut self, tick: u32) {
+        debug_assert!(self.is_empty());
+        (self.progress, self.room) = (tick, 0);
+    }
+
     /// Adds to the end, as [`place`](super::place) has said, something that is not empty.
     ///
     /// Pieces that follow each other in one file become one. Two `Bytes` that do in one buffer stay
@@ -107,14 +116,14 @@ impl Queue {
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.memory >= limits.send_high
             || self.segments.len() >= limits.send_segments
-            || self.files >= limits.send_files
+            || self.files as usize >= limits.send_files
     }
 
     /// Whether it has fallen far enough below all marks to be filled again.
     pub(crate) fn is_low(&self, limits: &Limits) -> bool {
         self.memory <= limits.send_low
             && self.segments.len() <= limits.send_segments / 2
-            && self.files <= limits.send_files / 2
+            && self.files as usize <= limits.send_files / 2
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -131,9 +140,28 @@ impl Queue {
         self.memory as u64 + self.file + self.piped as u64
     }
 
+    /// Notes how many bytes the socket has taken since it had room again, and whether it has
+    /// refused more.
+    pub(crate) fn note_room(&mut self, taken: u64, refused: bool) {
+        let taken = u32::try_from(taken).unwrap_or(u32::MAX);
+        if taken > 0 && (refused || (self.room > 0 && taken > self.room)) {
+            self.room = taken;
+        }
+    }
+
+    /// With so many bytes in a call another piece would hardly be taken: twice what the socket took
+    /// the last time, as it may have more room now.
+    fn enough(&self) -> usize {
+        match self.room {
+            0 => usize::MAX,
+            room => (room as usize).saturating_mul(2),
+        }
+    }
+
     /// What [`plan`](super::plan) needs to know.
     pub(crate) fn front(&self, limits: &Limits) -> Front {
         let most = limits.gather_pieces.clamp(1, MAX_PIECES);
+        let enough = self.enough();
         let mut front = Front::default();
         for segment in &self.segments {
             let piece = match segment {
@@ -148,7 +176,7 @@ impl Queue {
                     break;
                 }
             };
-            if front.pieces == most {
+            if front.pieces == most || front.memory >= enough {
                 break;
             }
             front.pieces += 1;

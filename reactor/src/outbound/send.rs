@@ -101,7 +101,7 @@ impl Core {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let queue = c.outbound.get_or_insert_with(|| {
             let mut queue = self.spare_queues.pop().unwrap_or_default();
-            queue.progress = self.tick;
+            queue.begin(self.tick);
             self.stage.begin_queue(index, &mut queue);
             queue
         });

@@ -7,6 +7,9 @@ use crate::ledger::Ledger;
 use crate::limits::{ColdFiles, FileTransfer, Limits, Quantum};
 use crate::sys::{self, Fd, Kernel, More};
 
+#[cfg(test)]
+mod tests;
+
 /// Size of the buffer that file bytes pass through where sendfile is not used. To send 1 MiB costs
 /// the bare calls 1.8 times as much with 16 KiB, 1.25 times with 32 KiB, 0.97 with 128 KiB and 0.93
 /// with 256 KiB (bench `outbound`; Linux 6.18, loopback).
@@ -53,6 +56,7 @@ impl Wire<'_> {
         sent: &mut u64,
         quantum: &mut Quantum,
     ) -> Flushed {
+        let before = *sent;
         // To plan for nothing would cost as much again as to plan for what there is.
         while !queue.is_empty() {
             let front = queue.front(self.limits);
@@ -69,9 +73,13 @@ impl Wire<'_> {
             match self.act(queue, &front, action) {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
-                Ok(Some(count)) => self.took(count, queue, sent, quantum),
+                Ok(Some(count)) => {
+                    self.took(count, queue, sent, quantum);
+                    queue.note_room(*sent - before, false);
+                }
                 Err(error) => {
                     if let Some(refused) = self.refused(error) {
+                        queue.note_room(*sent - before, true);
                         return refused;
                     }
                 }

@@ -1,0 +1,73 @@
+//! How much is offered to a socket that takes little.
+
+use bytes::Bytes;
+
+use crate::limits::Limits;
+use crate::testing::Harness;
+use crate::{Context, Handler, Input, Listen};
+
+/// Sends 40 pieces of 100 bytes for any input.
+struct Pieces;
+
+impl Handler for Pieces {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        input.take();
+        for _ in 0..40 {
+            cx.send(Bytes::from_static(&[b'p'; 100]));
+        }
+    }
+}
+
+fn harness() -> Harness<Pieces> {
+    let limits = Limits { join: 0, join_in_room: 0, ..Limits::default() };
+    Harness::with(Pieces, &Listen { limits, ..Listen::default() })
+}
+
+/// Bytes in memory that the next call for its only connection would offer.
+fn offers(h: &mut Harness<Pieces>) -> usize {
+    let core = &h.reactor().core;
+    let (_, c) = core.connections.0.iter().next().unwrap();
+    c.outbound.as_ref().unwrap().front(&core.groups[c.group as usize].limits).memory
+}
+
+#[test]
+fn what_is_offered_is_some_more_than_the_socket_took_the_last_time() {
+    let mut h = harness();
+    let client = h.open();
+    h.set_room(client, 250);
+    h.feed(client, b"x");
+    // What is left of the third piece, and five more.
+    assert_eq!(offers(&mut h), 550);
+    // It is full, and says so once more.
+    h.wake(client);
+    assert_eq!(offers(&mut h), 550);
+    h.set_room(client, 280);
+    h.run();
+    // Of 30 bytes that it took another 20 are left of a piece.
+    assert_eq!(offers(&mut h), 120);
+    let before = h.calls();
+    h.set_room(client, usize::MAX);
+    h.run();
+    // 120, and twice as much as was taken since: 300, 900 and the rest.
+    assert_eq!(h.calls().send_gather - before.send_gather, 4);
+    assert_eq!(h.sent(client).len(), 4000);
+}
+
+#[test]
+fn what_another_queue_learned_is_forgotten() {
+    let mut h = harness();
+    let client = h.open();
+    h.set_room(client, 1);
+    h.feed(client, b"x");
+    assert_eq!(offers(&mut h), 99);
+    h.set_room(client, usize::MAX);
+    assert_eq!(h.sent(client).len(), 4000);
+    let before = h.calls();
+    h.feed(client, b"x");
+    assert_eq!(h.sent(client).len(), 4000);
+    assert_eq!(h.calls().send_gather - before.send_gather, 1);
+}
