@@ -70,7 +70,7 @@ mod bare {
     use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
     use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-    use super::{Echoing, MESSAGE, common};
+    use super::{Echoing, MESSAGE, pair::pair};
 
     /// As large as the reactor's.
     const BUFFER: usize = 512 << 10;
@@ -102,7 +102,7 @@ mod bare {
             let (buffer, events) = (vec![0; BUFFER], vec![NOTHING; EVENTS]);
             let (clients, connections) = (0..connections as u64)
                 .map(|index| {
-                    let (client, server) = pair::pair();
+                    let (client, server) = pair();
                     let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
                     epoll::add(&epoll, &server, EventData::new_u64(index), flags).unwrap();
                     (client, server)
