@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::limits::{ColdFiles, FileTransfer, Limits, Quantum};
 use crate::sys::{self, Fd, Kernel, More};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;
 
 /// Size of the buffer that file bytes pass through where sendfile is not used. To send 1 MiB costs
