@@ -46,8 +46,9 @@ pub(crate) fn connect(address: impl ToSocketAddrs) -> TcpStream {
     socket.into()
 }
 
-/// Sets a connection's congestion control, if the system has it. BBR paces by a timer, which would be most of what many bytes cost where it is the default. The
-/// reactor replaces it on loopback addresses as well.
+/// Sets the congestion control, if the system has it. BBR paces by a timer, which would be most of
+/// what many bytes cost where it is the default. The reactor replaces it on loopback addresses as
+/// well.
 #[cfg(target_os = "linux")]
 pub(crate) fn control(socket: &impl AsFd, name: &str) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_congestion(socket, name)?)

@@ -9,7 +9,6 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
-
 use sluicegate_reactor::outbound::MAX_PIECES;
 
 use crate::{HEADER, MOST_ROUNDS, Sender};
@@ -86,7 +85,7 @@ impl Bare {
         send(&self.socket, &self.bytes[self.at..], SendFlags::NOSIGNAL)
     }
 
-    /// The first of them ends where a piece does.
+    /// Sends what is left of a piece, and those that follow.
     fn gather(&self, most: usize, piece: usize) -> Result<usize, Errno> {
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let (mut at, mut count) = (self.at, 0);
