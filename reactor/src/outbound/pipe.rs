@@ -7,7 +7,8 @@ use crate::sys::{Fd, Kernel};
 /// The size that is asked for. To relay bulk for four clients that are processes of their own costs
 /// a bare loop 1.15 times as much with 256 KiB, 1.9 times with the 64 KiB of a new pipe and 0.93
 /// times with 1 MiB, of which the user's quota has room for half as many. Where one thread is all
-/// clients, one or four, sizes differ by no more than runs do: 0.8 to 1.15 times (bench `inbound`; Linux 6.18, loopback).
+/// clients, one or four, sizes differ by no more than runs do: 0.8 to 1.15 times (bench `inbound`;
+/// Linux 6.18, loopback).
 const SIZE: usize = 512 << 10;
 
 /// Most pipes of a reactor, empty or not: readers that stall pin no more than 128 MiB and 512

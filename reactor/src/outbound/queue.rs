@@ -22,7 +22,7 @@ pub(crate) struct Queue {
     files: u32,
     /// How many bytes the socket took the last time that it had room, or more since; 0 if it has
     /// not refused any.
-    room: u32,
+    last_taken: u32,
     /// The tick at which the kernel last took a byte, or at which the first one was queued.
     pub(crate) progress: u32,
     /// A worker reads what comes next; nothing is sent meanwhile.
@@ -40,7 +40,7 @@ impl Queue {
     /// Begins anew at this tick, for a connection that has nothing queued.
     pub(crate) fn begin(&mut self, tick: u32) {
         debug_assert!(self.is_empty());
-        (self.progress, self.room) = (tick, 0);
+        (self.progress, self.last_taken) = (tick, 0);
     }
 
     /// Adds to the end, as [`place`](super::place) has said, something that is not empty.
@@ -142,19 +142,19 @@ impl Queue {
 
     /// Notes how many bytes the socket has taken since it had room again, and whether it has
     /// refused more.
-    pub(crate) fn note_room(&mut self, taken: u64, refused: bool) {
+    pub(crate) fn note_taken(&mut self, taken: u64, refused: bool) {
         let taken = u32::try_from(taken).unwrap_or(u32::MAX);
-        if taken > 0 && (refused || (self.room > 0 && taken > self.room)) {
-            self.room = taken;
+        if taken > 0 && (refused || (self.last_taken > 0 && taken > self.last_taken)) {
+            self.last_taken = taken;
         }
     }
 
     /// With so many bytes in a call another piece would hardly be taken: twice what the socket took
     /// the last time, as it may have more room now.
     fn enough(&self) -> usize {
-        match self.room {
+        match self.last_taken {
             0 => usize::MAX,
-            room => (room as usize).saturating_mul(2),
+            taken => (taken as usize).saturating_mul(2),
         }
     }
 

@@ -75,11 +75,11 @@ impl Wire<'_> {
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
                     self.took(count, queue, sent, quantum);
-                    queue.note_room(*sent - before, false);
+                    queue.note_taken(*sent - before, false);
                 }
                 Err(error) => {
                     if let Some(refused) = self.refused(error) {
-                        queue.note_room(*sent - before, true);
+                        queue.note_taken(*sent - before, true);
                         return refused;
                     }
                 }

@@ -96,7 +96,7 @@ fn a_socket_that_took_little_is_offered_twice_as_much() {
         }
         push(&mut queue, file().region(0, 7).into(), &limits, &mut pool);
         for &(taken, refused) in notes {
-            queue.note_room(taken, refused);
+            queue.note_taken(taken, refused);
         }
         let front = queue.front(&limits);
         assert_eq!((front.memory, front.file_left), offered, "{notes:?}");
@@ -207,7 +207,7 @@ enum Op {
     Advance {
         percent: usize,
     },
-    Room {
+    Taken {
         taken: u64,
         refused: bool,
     },
@@ -221,7 +221,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..1000u64, 1..5000u64).prop_map(|(offset, len)| Op::Region { offset, len }),
         2 => (1..5000u64).prop_map(|len| Op::More { len }),
         8 => (0..=100usize).prop_map(|percent| Op::Advance { percent }),
-        2 => (0..20_000u64, any::<bool>()).prop_map(|(taken, refused)| Op::Room { taken, refused }),
+        2 => (0..20_000u64, any::<bool>()).prop_map(|(taken, refused)| Op::Taken { taken, refused }),
         1 => Just(Op::Clear),
     ]
 }
@@ -319,7 +319,7 @@ proptest! {
                     queue.advance(count, &mut pool);
                     list.drain(..count);
                 }
-                Op::Room { taken, refused } => queue.note_room(taken, refused),
+                Op::Taken { taken, refused } => queue.note_taken(taken, refused),
                 Op::Clear => {
                     prop_assert_eq!(queue.clear(&mut pool), list.len() as u64);
                     list.clear();
