@@ -40,69 +40,43 @@
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads, and
 //! `testing::Simulation` in a world in which everything goes wrong that can.
 
-pub mod activation;
-mod address;
-mod adopt;
-mod backoff;
 pub mod connect;
-mod connecting;
-mod connection;
-mod context;
-mod deadlines;
-mod dispatch;
-mod doorbell;
-mod drain;
-mod drive;
+mod core;
 pub mod fs;
-mod hand_over;
-pub mod handle;
 mod handler;
 mod inbound;
-mod jobs;
-mod ledger;
-mod limits;
 mod listen;
-mod listener;
-mod mailbox;
-#[cfg(all(loom, test))]
-mod models;
 pub mod outbound;
-mod passing;
-mod per_address;
-mod rates;
-mod reactor;
-mod registry;
-mod resolver;
 pub mod server;
-mod snapshot;
-mod state;
-mod sync;
 mod sys;
-mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
-pub mod timer;
-mod timers;
-pub mod workers;
+mod threads;
+mod time;
+mod turn;
 
-pub use crate::address::Address;
-pub use crate::backoff::Backoff;
-pub use crate::connect::{Connect, Connector};
-pub use crate::context::{Context, Peer, Turn};
-pub use crate::drain::Stopper;
-pub use crate::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with};
+pub use crate::connect::{Backoff, Connect, Connector, Target};
+pub use crate::core::ledger::{GroupId, Ledger};
+pub use crate::core::limits::{ColdFiles, FileTransfer, Limits};
+pub use crate::handler::context::{Context, Peer, Turn};
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
 pub use crate::inbound::TooLarge;
-pub use crate::ledger::{GroupId, Ledger};
-pub use crate::limits::{ColdFiles, FileTransfer, Limits};
-pub use crate::listen::{Listen, ListenerId};
+pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;
-pub use crate::reactor::Reactor;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
-pub use crate::snapshot::{LedgerReader, Snapshot};
-pub use crate::target::Target;
-pub use crate::timers::TimerId;
+pub use crate::threads::handle::{
+    Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
+};
+pub use crate::threads::snapshot::{LedgerReader, Snapshot};
+pub use crate::threads::{handle, workers};
+pub use crate::time::timers::TimerId;
+pub use crate::time::wheel as timer;
+pub use crate::turn::drain::Stopper;
+pub use crate::turn::reactor::Reactor;
+pub use address::Address;
 pub use bytes::Bytes;
+
+mod address;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

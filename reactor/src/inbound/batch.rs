@@ -10,11 +10,11 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::connection::Flags;
+use crate::core::Core;
+use crate::core::connection::Flags;
 use crate::fs::{Committed, Part};
 use crate::handler::ConnId;
 use crate::outbound::Pipe;
-use crate::state::Core;
 use crate::sys::Kernel;
 
 use super::{Held, Strategy};

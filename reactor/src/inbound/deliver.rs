@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::connection::Flags;
-use crate::dispatch::Handlers;
+use crate::core::Core;
+use crate::core::connection::Flags;
 use crate::handler::Input;
-use crate::reactor::Reactor;
-use crate::state::Core;
+use crate::turn::dispatch::Handlers;
+use crate::turn::reactor::Reactor;
 
 use super::{Kept, Strategy};
 

@@ -1,9 +1,9 @@
 //! Receiving what nobody wants.
 
-use crate::connection::Flags;
-use crate::limits::Quantum;
-use crate::reactor::Reactor;
-use crate::state::Core;
+use crate::core::Core;
+use crate::core::connection::Flags;
+use crate::core::limits::Quantum;
+use crate::turn::reactor::Reactor;
 
 use super::Strategy;
 

@@ -9,11 +9,11 @@ use std::collections::TryReserveError;
 use std::error::Error;
 use std::{fmt, io};
 
-use crate::connection::{Connection, Flags};
-use crate::context::Context;
-use crate::limits::{Limits, Quantum};
-use crate::reactor::Reactor;
-use crate::state::Core;
+use crate::core::Core;
+use crate::core::connection::{Connection, Flags};
+use crate::core::limits::{Limits, Quantum};
+use crate::handler::context::Context;
+use crate::turn::reactor::Reactor;
 
 use super::{Kept, Mark, Strategy};
 

@@ -6,13 +6,13 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::connection::{Connection, Flags};
+use crate::core::Core;
+use crate::core::connection::{Connection, Flags};
+use crate::core::limits::Quantum;
 use crate::fs::{Committed, NewFile, Part};
 use crate::handler::ConnId;
-use crate::limits::Quantum;
-use crate::reactor::Reactor;
-use crate::state::Core;
 use crate::sys::{Fd, HAS_SPLICE, Ready};
+use crate::turn::reactor::Reactor;
 
 use super::batch::{Batch, Body};
 use super::{Held, Strategy};

@@ -3,8 +3,8 @@
 //! The kernel's mark is up only during a request that has run dry with much still missing. Then an
 //! event for every segment would bring a receive for every segment.
 
-use crate::connection::Flags;
-use crate::state::Core;
+use crate::core::Core;
+use crate::core::connection::Flags;
 use crate::sys::Ready;
 
 use super::Strategy;

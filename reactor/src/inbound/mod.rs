@@ -33,12 +33,12 @@ pub(crate) use low_water::Mark;
 pub(crate) use onward::Onward;
 pub(crate) use relay::Relay;
 
-use crate::connection::Flags;
+use crate::core::Core;
+use crate::core::connection::Flags;
+use crate::core::limits::Limits;
 use crate::handler::ConnId;
-use crate::limits::Limits;
 use crate::outbound::Pool;
-use crate::rates::Meters;
-use crate::state::Core;
+use crate::time::rates::Meters;
 
 /// What few connections have, and only for a time: an idle one has none of it.
 #[derive(Default)]

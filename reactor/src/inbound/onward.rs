@@ -6,8 +6,8 @@
 
 use std::mem;
 
+use crate::core::Core;
 use crate::outbound::{Chunk, Placement, Pool};
-use crate::state::Core;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;

@@ -15,15 +15,15 @@ use std::io;
 
 use super::onward::LITTLE;
 use super::{Extras, Held, Strategy};
-use crate::connection::{Connection, Flags, Phase};
-use crate::context::{Context, Peer};
+use crate::core::Core;
+use crate::core::connection::{Connection, Flags, Phase};
+use crate::core::limits::{Limits, Quantum};
+use crate::handler::context::{Context, Peer};
 use crate::handler::{ConnId, Reason};
-use crate::limits::{Limits, Quantum};
-use crate::listener::Group;
+use crate::listen::listener::Group;
 use crate::outbound::{Chunk, Placement, write_through};
-use crate::reactor::Reactor;
-use crate::state::Core;
 use crate::sys::{self, Ready};
+use crate::turn::reactor::Reactor;
 
 /// So many splices in turn that brought little end the use of pipes: as many as cost together what
 /// it costs to earn the pipe again. Bursts of 256 KiB with seven pieces of 64 bytes between them

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::Part;
+use crate::core::Core;
 use crate::handler::ConnId;
-use crate::state::Core;
 
 #[cfg(all(test, feature = "testing", target_os = "linux"))]
 mod tests;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::plan::{self, Action, Front, Offer, Placement, Why};
-use crate::limits::Limits;
+use crate::core::limits::Limits;
 
 /// What was decided and why, for people: `sendfile 1048576: file region of 5000000 left, above
 /// small_file 16384`. Made by [`explain`] and [`explain_placement`].

@@ -1,7 +1,7 @@
 //! The decisions: where something to send goes, and what the front of a queue makes the wire do
 //! next. Pure functions of sizes and [`Limits`], here and nowhere else.
 
-use crate::limits::{ColdFiles, FileTransfer, Limits};
+use crate::core::limits::{ColdFiles, FileTransfer, Limits};
 use crate::sys;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 use super::{Chunk, Front, MAX_PIECES, Outgoing, Part, Pipe, Placement, Pool};
-use crate::limits::Limits;
+use crate::core::limits::Limits;
 use crate::sys::Fd;
 
 #[cfg(test)]

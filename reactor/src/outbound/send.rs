@@ -3,14 +3,14 @@
 use std::io;
 
 use super::{Flushed, Offer, Outgoing, Placement, Pool, Queue, Wire, place};
-use crate::connection::{Connection, Flags, Phase};
+use crate::core::Core;
+use crate::core::connection::{Connection, Flags, Phase};
+use crate::core::ledger::Ledger;
+use crate::core::limits::Quantum;
 use crate::handler::{Reason, Sent};
-use crate::ledger::Ledger;
-use crate::limits::Quantum;
-use crate::listener::Group;
-use crate::rates::Direction;
-use crate::state::Core;
+use crate::listen::listener::Group;
 use crate::sys::{Kernel, More, Ready};
+use crate::time::rates::Direction;
 
 impl Core {
     pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {

@@ -12,9 +12,9 @@ use bytes::{Buf, Bytes};
 
 use super::send::note_refusal;
 use super::{Chunk, Pool, Queue};
-use crate::ledger::Ledger;
-use crate::limits::Limits;
-use crate::state::Core;
+use crate::core::Core;
+use crate::core::ledger::Ledger;
+use crate::core::limits::Limits;
 use crate::sys::{Fd, Kernel, More};
 
 #[cfg(all(test, feature = "testing"))]

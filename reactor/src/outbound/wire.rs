@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, Part, Pool, Queue, plan};
-use crate::ledger::Ledger;
-use crate::limits::{ColdFiles, FileTransfer, Limits, Quantum};
+use crate::core::ledger::Ledger;
+use crate::core::limits::{ColdFiles, FileTransfer, Limits, Quantum};
 use crate::sys::{self, Fd, Kernel, More};
 
 #[cfg(all(test, feature = "testing"))]

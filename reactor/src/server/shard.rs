@@ -7,11 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use super::ServerListener;
 use crate::address::Address;
 use crate::handler::{Handler, HandlerId};
+use crate::listen::listener::Origin;
 use crate::listen::{Listen, ListenerId};
-use crate::listener::Origin;
-use crate::passing::{Lane, Ring};
-use crate::reactor::Reactor;
 use crate::sys::{Fd, Kernel};
+use crate::threads::passing::{Lane, Ring};
+use crate::turn::reactor::Reactor;
 
 /// A listener as the server keeps it.
 pub(super) struct Entry {

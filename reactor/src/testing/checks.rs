@@ -1,13 +1,13 @@
 //! What has to be true of a reactor whatever its handlers do.
 
-use crate::connection::{Connection, Flags, Phase};
-use crate::deadlines::is_due;
-use crate::ledger::Ledger;
+use crate::core::connection::{Connection, Flags, Phase};
+use crate::core::ledger::Ledger;
 use crate::outbound::Queue;
-use crate::rates::Direction;
-use crate::reactor::Reactor;
 use crate::sys::sim::{OpenDescriptors, World};
 use crate::sys::{NO_FD, Ready};
+use crate::time::deadlines::is_due;
+use crate::time::rates::Direction;
+use crate::turn::reactor::Reactor;
 
 /// After every turn.
 pub(super) fn after_turn(reactor: &Reactor, world: &World) {

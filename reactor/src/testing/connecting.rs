@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use super::harness::{Client, Harness};
 use crate::address::Address;
+use crate::connect::target::Target;
 use crate::connect::{Connect, Connector};
 use crate::handler::{ConnId, Handler};
 use crate::sys::sim::{Remote, Step};
-use crate::target::Target;
 
 /// Connections that the reactor makes.
 impl<H: Handler> Harness<H> {

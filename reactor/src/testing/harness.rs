@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::checks::{self, NothingOpen};
 use crate::address::Address;
+use crate::core::ledger::Ledger;
 use crate::handler::{Handler, HandlerId, Receive};
-use crate::ledger::Ledger;
 use crate::listen::{Listen, ListenerId};
-use crate::reactor::Reactor;
 use crate::sys::Kernel;
 use crate::sys::sim::{self, Files, State, World};
+use crate::turn::reactor::Reactor;
 
 /// Where a harness listens for [`Harness::open`].
 pub(super) const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);

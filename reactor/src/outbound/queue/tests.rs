@@ -5,8 +5,8 @@ use std::io::IoSlice;
 use proptest::prelude::*;
 
 use super::{MAX_PIECES, Queue};
+use crate::core::limits::Limits;
 use crate::fs::{File, Fs};
-use crate::limits::Limits;
 use crate::outbound::{Offer, Outgoing, Pool, place};
 use crate::sys::Kernel;
 

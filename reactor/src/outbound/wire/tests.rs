@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::limits::Limits;
+use crate::core::limits::Limits;
 use crate::testing::Harness;
 use crate::{Context, Handler, Input, Listen};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::world::Sim;
-use crate::connection::{Connection, Phase};
-use crate::reactor::Reactor;
+use crate::core::connection::{Connection, Phase};
 use crate::testing::checks;
+use crate::turn::reactor::Reactor;
 
 /// The most virtual time between two things that happen (a reactor's turn, a client's act).
 const MOMENT: Duration = Duration::from_micros(30);

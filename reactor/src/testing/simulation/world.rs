@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::client::Client;
 use super::steps::Progress;
 use crate::address::Address;
-use crate::reactor::Reactor;
 use crate::sys::Kernel;
 use crate::sys::sim::{Dice, Faults, Files, Mode, Remote, World};
 use crate::testing::checks::{self, NothingOpen};
+use crate::turn::reactor::Reactor;
 
 /// One run of a scenario: a world of files, reactors and clients, in virtual time.
 ///

@@ -1,0 +1,104 @@
+//! The addresses of names: looked up by other threads, since `getaddrinfo(3)` may take seconds.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::connect::target::in_order;
+use crate::core::Core;
+use crate::handler::ConnId;
+use crate::sys::Kernel;
+use crate::threads::handle::Handle;
+use crate::threads::workers::{RunError, Workers};
+
+/// What became of the name that a connection is to be made to.
+pub(crate) struct Answer {
+    id: ConnId,
+    result: io::Result<Vec<SocketAddr>>,
+}
+
+/// Looks names up for one reactor.
+pub(crate) struct Resolver {
+    reply: Handle<Answer>,
+    /// Without threads until there is a name.
+    workers: Workers,
+}
+
+impl Resolver {
+    /// One whose answers go here.
+    pub(crate) fn new(reply: Handle<Answer>) -> Resolver {
+        Resolver { reply, workers: Workers::new() }
+    }
+
+    /// Looks a name up for a connection. The answer comes as a message, unless it is an error here:
+    /// no thread, or too much to do for those there are.
+    pub(crate) fn look_up(
+        &self,
+        kernel: &Kernel,
+        id: ConnId,
+        name: &str,
+        port: u16,
+    ) -> io::Result<()> {
+        match kernel {
+            Kernel::Os => {
+                let name = name.to_owned();
+                let job = move || Answer { id, result: addresses(&name, port) };
+                self.workers.run(job, &self.reply).map_err(|error| match error {
+                    RunError::NoThread(_, error) => error,
+                    full @ RunError::Full(_) => {
+                        io::Error::new(ErrorKind::QuotaExceeded, full.to_string())
+                    }
+                })
+            }
+            #[cfg(feature = "testing")]
+            Kernel::Sim(world) => {
+                let reply = self.reply.clone();
+                world.look_up(name, port, move |result| {
+                    // It may have stopped meanwhile.
+                    let _ = reply.post(Answer { id, result });
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Asks the system, and waits.
+fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    (name, port).to_socket_addrs().map(Iterator::collect).map_err(|error| {
+        let kind = match error.kind() {
+            // A name that cannot be one.
+            ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+            kind if error.raw_os_error().is_some() => kind,
+            // What getaddrinfo(3) says has no kind of its own in `std`.
+            _ => ErrorKind::NotFound,
+        };
+        io::Error::new(kind, error)
+    })
+}
+
+impl Core {
+    /// Takes an answer, for which the connection may not have waited.
+    pub(crate) fn take_answer(&mut self, Answer { id, result }: Answer) {
+        if self.find(id).is_some() {
+            let found = result.map(in_order);
+            self.resolved(id.index, found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_knows_the_names_of_this_machine() {
+        let found = addresses("localhost", 80).unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80));
+        assert!(!found.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_an_error() {
+        assert_eq!(addresses("a\0b", 80).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

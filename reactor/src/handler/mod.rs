@@ -1,0 +1,285 @@
+//! What an application implements.
+
+pub(crate) mod context;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use crate::fs::{NotSaved, Saved};
+use crate::handler::context::{Context, Turn};
+
+/// A protocol: one value per reactor, with a session for each connection.
+///
+/// The handler itself is the state its connections share; it is never called from two places at
+/// once, so a chat room or a cache needs neither lock nor counted pointer. What belongs to one
+/// connection is its [`Session`](Handler::Session).
+///
+/// A panic in a callback closes that connection with [`Reason::Panicked`], is logged, and the
+/// reactor goes on: a handler must tolerate that a change to its shared state was left half made.
+///
+/// ```
+/// use sluicegate_reactor::{Context, Handler, Input};
+///
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     type Session = ();
+///     fn on_open(&mut self, _: &mut Context<'_>) {}
+///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+///         cx.send(input.take());
+///     }
+/// }
+/// ```
+pub trait Handler: Sized + 'static {
+    /// What is kept for each connection.
+    type Session: 'static;
+
+    /// A connection was accepted. Bytes sent here leave before any are received.
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
+
+    /// A connection that this handler did not accept is ready for use: one it
+    /// [asked for](Turn::connect) is made, or one was [handed over](Context::hand_over) to it.
+    /// Called once, before anything that the connection brings and even if reading is paused; only
+    /// a deadline of its own can come before.
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = (cx, session);
+    }
+
+    /// Bytes have arrived, or the connection reads again after a pause or a full queue and input
+    /// was left. What is not consumed is offered again together with what arrives next.
+    fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
+
+    /// All the bytes are there that [`Context::receive_exact`] asked for. Called once for each such
+    /// request; what comes behind them goes to [`on_data`](Handler::on_data) unless it is asked for
+    /// here.
+    ///
+    /// Many bytes are owned: `bytes.into_owned()` is the buffer they were received into, without a
+    /// copy, and so is what [`send`](Context::send) references. Few are borrowed.
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        let _ = (cx, session, bytes);
+    }
+
+    /// What [`Context::receive_file`] or [`Context::receive_part`] has asked for is there, or the
+    /// file could not be written. Called once for each, unless the connection ends before: then the
+    /// file is removed. By default an answer that nobody gives is made up for by closing the
+    /// connection if the file could not be written.
+    ///
+    /// After an error the handler has the choice: [discard](Context::discard) what is
+    /// [left](NotSaved::left) of the input and talk on, or answer and close.
+    fn on_saved(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        saved: Result<Saved, NotSaved>,
+    ) {
+        let _ = session;
+        if saved.is_err() {
+            cx.close();
+        }
+    }
+
+    /// A queue that was full has fallen to [`Limits::send_low`](crate::Limits::send_low), or one
+    /// for which [`Context::request_drain`] was called is empty.
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = (cx, session);
+    }
+
+    /// The peer has ended its direction; [`Context::unread`] bytes of it were never consumed.
+    /// Answers can still be sent. By default the connection is closed once its queue is empty.
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
+    /// A deadline has passed. By default a stalled writer is aborted and others are closed. A
+    /// handler that does neither gives the connection the same time again, except for its own
+    /// deadline, which it may set anew.
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
+        let _ = session;
+        match which {
+            Timeout::WriteStall => cx.abort(),
+            Timeout::Idle | Timeout::Own => cx.close(),
+        }
+    }
+
+    /// The reactor is stopping: called once for each session that there is then, after what had
+    /// arrived by then was delivered, within one turn's quantum. By default the connection is
+    /// closed once all was sent. A handler that has not finished may go on, receiving and sending
+    /// as before, and close later; what is open when
+    /// [the time is over](crate::Reactor::set_drain) is closed with [`Reason::Stopped`].
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let _ = session;
+        cx.close();
+    }
+
+    /// The connection is over: called once for each session, and nothing is called after it.
+    /// `cx` can still reach others. For [`Reason::Closed`] and [`Reason::Finished`] the kernel has
+    /// taken every byte that was sent.
+    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+        let _ = (cx, id, session, why);
+    }
+}
+
+/// A handler that can be sent messages of a type, by other threads or by its own timers. It may be
+/// implemented for any number of types.
+///
+/// See [`handle`](crate::handle) for an example.
+pub trait Receive<M> {
+    /// A message has come. No connection is current: those that the message is about are reached
+    /// with [`Turn::peer`], and may be gone by now.
+    ///
+    /// A panic in here is logged and counted, and costs this message only.
+    fn on_message(&mut self, cx: &mut Turn<'_>, message: M);
+}
+
+/// Names a connection. A stale one is recognised: it never reaches another connection that has
+/// taken the place.
+///
+/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order
+/// in every run, as a simulation (feature `testing`) needs it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnId({}.{})", self.index, self.generation)
+    }
+}
+
+/// Names a registered handler of a type.
+pub struct HandlerId<H> {
+    pub(crate) index: u8,
+    handler: PhantomData<fn() -> H>,
+}
+
+impl<H> HandlerId<H> {
+    pub(crate) fn new(index: u8) -> Self {
+        HandlerId { index, handler: PhantomData }
+    }
+}
+
+impl<H> Clone for HandlerId<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for HandlerId<H> {}
+
+impl<H> fmt::Debug for HandlerId<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HandlerId({})", self.index)
+    }
+}
+
+/// What became of bytes given to `send`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Taken, and there is room for more.
+    Accepted,
+    /// Taken, but the queue is now full: its connection stops reading, and
+    /// [`on_drain`](Handler::on_drain) follows. Whoever can should wait for that.
+    Full,
+    /// Not taken: the connection is closing or gone, or its sending side has ended. If it has
+    /// failed over this very send, a part may have left before.
+    Gone,
+}
+
+/// Which deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Timeout {
+    /// Nothing moved for [`Limits::idle`](crate::Limits::idle).
+    Idle,
+    /// The kernel took nothing for [`Limits::write_stall`](crate::Limits::write_stall).
+    WriteStall,
+    /// The one set with [`Context::set_deadline`].
+    Own,
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Both directions have ended, each by its own side.
+    Finished,
+    /// The handler closed it, and its queue was sent.
+    Closed,
+    /// The handler aborted it.
+    Aborted,
+    /// The peer reset it, or went away while there was something to send.
+    Reset,
+    /// The socket or a file failed in another way, or there is no memory for what was asked for;
+    /// the log says how.
+    Failed,
+    /// A file turned out shorter than the region that was promised.
+    Truncated,
+    /// The handler left [`Limits::keep`](crate::Limits::keep) bytes or more unconsumed.
+    Overrun,
+    /// A deadline passed while a closing connection was being flushed.
+    TimedOut,
+    /// A callback panicked.
+    Panicked,
+    /// The reactor has stopped, and the connection's time was over.
+    Stopped,
+    /// The connection [to or from which it relayed](Context::relay_to) was over, and not in order.
+    RelayLost,
+    /// The handler [handed it over](Context::hand_over): it goes on, with another session.
+    HandedOver,
+    /// It was [asked for](Turn::connect) and not made. `ConnectionRefused`, `TimedOut`,
+    /// `HostUnreachable`, `AddrNotAvailable` (no port is free) and the like are what the kernel
+    /// says, `TimedOut` also that [`Connect::timeout`](crate::Connect::timeout) has passed;
+    /// `WouldBlock` is a Unix socket with a full backlog (Linux); `NotFound` one that is not there,
+    /// or a name without an address; `QuotaExceeded` that no descriptor was left, too many names
+    /// were being looked up, or [`Connect::max_connections`](crate::Connect::max_connections) was
+    /// reached.
+    Unconnected(io::ErrorKind),
+}
+
+/// Bytes that have arrived. Derefs to those not consumed yet.
+#[derive(Debug)]
+pub struct Input<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Input<'a> {
+        Input { bytes }
+    }
+
+    /// All bytes not consumed yet, consumed.
+    pub fn take(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// All bytes not consumed yet. Unlike the slice this derefs to, it does not borrow the `Input`.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Consumes the first `count` bytes.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn consume(&mut self, count: usize) {
+        self.bytes = &self.bytes[count..];
+    }
+}
+
+impl Deref for Input<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}

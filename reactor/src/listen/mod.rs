@@ -1,0 +1,303 @@
+//! How a listener listens, and making one.
+
+pub mod activation;
+mod adopt;
+pub(crate) mod listener;
+
+use std::io;
+use std::net::ToSocketAddrs;
+use std::os::fd::OwnedFd;
+
+use crate::address::Address;
+use crate::core::limits::Limits;
+use crate::handler::{Handler, HandlerId};
+use crate::listen::listener::{Group, Listener, Origin, Source};
+use crate::sys::Fd;
+use crate::threads::passing::Lane;
+use crate::turn::reactor::{LISTENER_BIT, Reactor};
+
+/// How a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Connections that the kernel holds ready to be accepted (`listen(2)`); it may cap this. Not
+    /// for [adopted](Reactor::adopt_listener) listeners, which have theirs.
+    pub backlog: u32,
+    /// Most connections accepted in one turn; the next turn goes on.
+    pub accept_budget: u32,
+    /// Most connections open at a time, lingering ones included. Further ones wait in the backlog
+    /// until one has closed. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often
+    /// that was reached.
+    pub max_connections: u32,
+    /// Most connections open at a time from one client, lingering ones included. Further ones are
+    /// accepted and reset at once, and counted in
+    /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
+    ///
+    /// A client is an IPv4 address or an IPv6 prefix of 64 bits, which is what one subscriber has.
+    /// Clients of Unix sockets are not counted. By default there is no limit, as behind a proxy or
+    /// a carrier's NAT one address stands for many: a server that faces the internet should set
+    /// one. It costs a system call and four hash lookups for each connection.
+    pub max_per_address: Option<u32>,
+    /// Most connections accepted in a second, over more than a moment. Further ones wait in the
+    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often that was
+    /// reached. By default there is no limit; 0 counts as 1.
+    pub accept_rate: Option<u32>,
+    /// With an [`accept_rate`](Listen::accept_rate), how many connections can be accepted at once
+    /// after a time of rest.
+    pub accept_burst: u32,
+    /// The permissions of a Unix socket's file, whatever the umask: who may write to it may
+    /// connect. By default the server's own user alone. On some old systems they are ignored
+    /// (`unix(7)`), and those of the directory decide.
+    pub unix_mode: u32,
+    /// Bytes that the kernel may hold for a connection beyond what is on its way to the peer
+    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves it to the kernel, which grows a socket
+    /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
+    /// download costs 1.4 times as much, one at 1 MB/s 1.4 times. Not for Unix sockets.
+    pub unsent: Option<u32>,
+    /// Bytes that all connections together send in a second: those that have something to send take
+    /// turns. As [`Limits::send_rate`], which holds for each of them as well.
+    pub send_rate: Option<u64>,
+    /// The same for what they receive.
+    pub receive_rate: Option<u64>,
+    /// The limits of each connection.
+    pub limits: Limits,
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            backlog: 4096,
+            accept_budget: 64,
+            max_connections: 100_000,
+            max_per_address: None,
+            accept_rate: None,
+            accept_burst: 256,
+            unix_mode: 0o600,
+            unsent: None,
+            send_rate: None,
+            receive_rate: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Names a listener of a reactor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ListenerId {
+    pub(crate) index: u16,
+    /// Its connections'.
+    pub(crate) group: u16,
+}
+
+/// Listening.
+impl Reactor {
+    /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
+    /// sockets there is [`listen_at`](Reactor::listen_at).
+    ///
+    /// What is accepted on a loopback address is not paced: where the system's congestion control
+    /// is BBR, which does that by a timer, it is Reno there. To send 1 MiB of a file costs 7 times
+    /// as much at the pace of BBR, 64 MiB 3 times (bench `outbound`, `paced`; Linux 6.18).
+    ///
+    /// # Errors
+    /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
+    /// stopped, and has closed its listeners.
+    ///
+    /// # Panics
+    /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
+    /// another reactor, unless one of the same type has that number here.
+    pub fn listen<H: Handler>(
+        &mut self,
+        address: impl ToSocketAddrs,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
+        for address in address.to_socket_addrs()? {
+            match self.core.kernel.listen(address, listen.backlog) {
+                Ok(socket) => {
+                    return self.add_listener(socket, Origin::Made(None), listen, handler);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Listens at an address of any kind.
+    ///
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If there is one
+    /// already, it is replaced if it is a socket and nobody listens there, as after a crash; to
+    /// find out, a connection to it is tried. The file is removed when the listener is closed, if
+    /// it is still the same. Meanwhile the directory is locked with `flock(2)`, so that of several
+    /// servers that start at once one gets the address and the others an error. It should be a
+    /// directory in which only those may write who are trusted not to replace the file.
+    ///
+    /// Closing a Unix socket cannot be told from resetting it: a client that was
+    /// [aborted](crate::Context::abort) sees the end of the stream, unless some of what it had sent
+    /// was unread.
+    ///
+    /// ```no_run
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// use sluicegate_reactor::{Address, Listen, Reactor};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let echo = reactor.register(Echo);
+    /// // For a proxy that runs as another user of the same group.
+    /// let listen = Listen { unix_mode: 0o660, ..Listen::default() };
+    /// reactor.listen_at(&Address::from_path("/run/echo.sock")?, &listen, echo)?;
+    /// reactor.run()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`listen`](Reactor::listen). `ErrorKind::AddrInUse` if another process listens at the
+    /// path, `ErrorKind::AlreadyExists` if there is a file that is not a socket.
+    ///
+    /// # Panics
+    /// As [`listen`](Reactor::listen).
+    pub fn listen_at<H: Handler>(
+        &mut self,
+        address: &Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let kernel = &self.core.kernel;
+        let (socket, file) = match address {
+            Address::Ip(address) => (kernel.listen(*address, listen.backlog)?, None),
+            Address::Unix(address) => {
+                kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
+            }
+        };
+        self.add_listener(socket, Origin::Made(file), listen, handler)
+    }
+
+    /// Accepts from a socket that somebody else has made to listen: a
+    /// [`TcpListener`](std::net::TcpListener), a
+    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was
+    /// [there at the start](crate::activation).
+    ///
+    /// It is made non-blocking and close-on-exec; what it shares with other processes that have it
+    /// open, they see as well (`O_NONBLOCK`). The file of a Unix socket is left when it is closed.
+    ///
+    /// ```no_run
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// use sluicegate_reactor::{Listen, Reactor};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let echo = reactor.register(Echo);
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// reactor.adopt_listener(listener, &Listen::default(), echo)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its
+    /// options says. It is closed then.
+    ///
+    /// # Panics
+    /// As [`listen`](Reactor::listen).
+    pub fn adopt_listener<H: Handler>(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let socket = self.core.kernel.adopt_listener(socket.into())?;
+        self.add_listener(socket, Origin::Adopted, listen, handler)
+    }
+
+    /// Takes up a listening socket, or closes it.
+    pub(crate) fn add_listener<H: Handler>(
+        &mut self,
+        socket: Fd,
+        origin: Origin,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        let id = self.next_listener(handler);
+        match self.watch_listener(socket, listen, id) {
+            Ok(address) => {
+                Ok(self.push_listener(Source::Socket(socket, origin), address, listen, handler))
+            }
+            Err(error) => {
+                if let Origin::Made(Some(file)) = origin {
+                    file.remove();
+                }
+                self.core.kernel.close(socket);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes up what another reactor accepts at an address.
+    pub(crate) fn add_landing<H: Handler>(
+        &mut self,
+        lane: Lane,
+        address: Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> ListenerId {
+        let landing = lane.land(self.mail.bell());
+        self.push_listener(Source::Landing(landing), address, listen, handler)
+    }
+
+    fn next_listener<H: Handler>(&mut self, handler: HandlerId<H>) -> u16 {
+        assert!(self.handlers.has(handler), "an id of another reactor");
+        u16::try_from(self.listeners.len()).expect("at most 65,536 listeners")
+    }
+
+    fn push_listener<H: Handler>(
+        &mut self,
+        source: Source,
+        address: Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> ListenerId {
+        let index = self.next_listener(handler);
+        let group = self.core.add_group(Group::of_listener(listen, address.clone()));
+        let place = (handler.index, group);
+        self.listeners.push(Listener::new(source, address, place, listen));
+        ListenerId { index, group }
+    }
+
+    fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {
+        if self.core.draining || self.has_stopped() {
+            return Err(io::Error::other(
+                "the reactor has closed its listeners, as it was stopped",
+            ));
+        }
+        let core = &mut self.core;
+        let address = core.kernel.local_address(socket)?;
+        if let Some(bytes) = listen.unsent
+            && !address.is_unix()
+        {
+            // Accepted sockets inherit it.
+            core.kernel.limit_unsent(socket, bytes)?;
+        }
+        core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
+        Ok(address)
+    }
+
+    /// The address a listener is bound to, with the port that was chosen.
+    ///
+    /// # Panics
+    /// When the reactor has run and stopped, which closed its listeners.
+    #[must_use]
+    pub fn local_address(&self, listener: ListenerId) -> &Address {
+        &self.listeners[listener.index as usize].address
+    }
+}

@@ -1,0 +1,6 @@
+//! When things happen: the timing wheel, deadlines of connections, timers, and rates.
+
+pub(crate) mod deadlines;
+pub(crate) mod rates;
+pub(crate) mod timers;
+pub mod wheel;
