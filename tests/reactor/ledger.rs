@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Harness, Remote, State, Step};
 use sluicegate_reactor::{Address, Connect, FileTransfer, Ledger, Limits, Listen};
 
-use crate::probe::{Call, Probe, log, pattern, with_limits};
+use crate::probe::{Call, Probe, pattern, with_limits};
 
 #[test]
 fn calls_and_bytes_are_counted_as_the_kernel_counts_them() {
@@ -110,8 +110,6 @@ fn the_parts_of_a_ledger_add_up_to_it() {
     h.reactor().peer(id).send("hello");
     let far = h.accept(&upstream);
     let (one, other) = (h.open_at(first), h.open_at(second));
-    let last = *h.handler().notes.ids.last().expect("two connections");
-    assert!(h.reactor().peer(last).keep_ledger());
     h.feed(one, pattern(100));
     h.feed(other, pattern(20_000));
     h.feed(far, pattern(30));
@@ -129,42 +127,6 @@ fn the_parts_of_a_ledger_add_up_to_it() {
         let sum: u64 = parts.iter().map(part).sum();
         let of_none = ["turns", "events"].contains(&name);
         assert_eq!(number - sum, if of_none { number } else { 0 }, "{name}");
-    }
-}
-
-#[test]
-fn a_connection_can_be_counted_by_itself_and_still_is_part_of_the_whole() {
-    let listen = Listen { max_connections: 2, send_rate: Some(1 << 30), ..Listen::default() };
-    let probe = Probe::new(|cx, call, notes| match call {
-        Call::Open if notes.current % 2 == 0 => assert!(cx.this().keep_ledger()),
-        Call::Data(input) => drop(cx.send(input.take())),
-        call => call.by_default(cx),
-    });
-    let probe = probe.on_close(|cx, id, notes| {
-        let received = cx.peer(id).ledger().map(|ledger| (ledger.received, ledger.sent));
-        notes.add(format_args!("{received:?}"));
-    });
-    let mut h = Harness::with(probe, &listen);
-    for round in 1..=3 {
-        let (own, other) = (h.open(), h.open());
-        let ids: Vec<_> = h.handler().notes.ids.iter().copied().rev().take(2).collect();
-        h.feed(own, pattern(100));
-        h.feed(other, pattern(5000));
-        let ledger = h.reactor().peer(ids[1]).ledger().cloned().expect("its own");
-        assert_eq!((ledger.received, ledger.queued, ledger.sent), (100, 100, 100));
-        assert_eq!(h.reactor().peer(ids[0]).ledger(), None);
-        let total = h.ledger();
-        assert_eq!((total.received, total.accepted), (round * 5100, round * 2));
-        assert_eq!((total.full_pauses, total.open()), (round, 2), "both count for the limit");
-        log(&mut h);
-        h.finish(own);
-        h.reset(other);
-        let closed = log(&mut h).into_iter().filter(|line| line.contains("Some"));
-        let number = 2 * (round - 1);
-        assert_eq!(closed.collect::<Vec<_>>(), [format!("{number} Some((100, 100))")]);
-        assert_eq!(h.reactor().peer(ids[1]).ledger(), None);
-        assert!(!h.reactor().peer(ids[1]).keep_ledger());
-        assert_eq!((h.ledger().received, h.ledger().closed), (round * 5100, round * 2));
     }
 }
 

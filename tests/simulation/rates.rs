@@ -38,9 +38,6 @@ impl Handler for Echo {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        if cx.random().is_multiple_of(2) {
-            assert!(cx.this().keep_ledger());
-        }
         self.check(cx);
         wake_soon(cx);
     }

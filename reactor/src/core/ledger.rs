@@ -1,8 +1,7 @@
 //! What a reactor has done, in numbers.
 //!
 //! Everything is counted once, where it happens: what a connection does in its group, which is that
-//! of its listener or connector, or its own if it [is counted by itself](crate::Peer::keep_ledger);
-//! what belongs to no connection by the reactor. So a counter costs an addition, and each sum is
+//! of its listener or connector; what belongs to no connection by the reactor. So a counter costs an addition, and each sum is
 //! made when somebody asks for it.
 
 use std::fmt;
@@ -10,10 +9,7 @@ use std::ops::AddAssign;
 
 use crate::connect::Connector;
 use crate::core::Core;
-use crate::core::connection::Phase;
-use crate::handler::context::Peer;
 use crate::listen::ListenerId;
-use crate::listen::listener::Group;
 
 /// Makes the struct of the counters, and what goes over all of them.
 macro_rules! counters {
@@ -234,91 +230,8 @@ impl Core {
         total
     }
 
-    /// What was counted in one group, those of its connections included that have a ledger of their
-    /// own.
+    /// What was counted in one group.
     pub(crate) fn total_of(&self, GroupId(group): GroupId) -> Ledger {
-        let mut total = Ledger::default();
-        for (index, part) in self.groups.iter().enumerate() {
-            if index == usize::from(group) || part.part_of == Some(group) {
-                total += &part.ledger;
-            }
-        }
-        total
-    }
-
-    /// Counts for a connection by itself from now on, if there is room for one more such.
-    fn keep_ledger(&mut self, index: u32) -> bool {
-        let Some(c) = self.get(index).filter(|c| c.phase < Phase::Lingering) else { return false };
-        let whole = c.group;
-        if self.groups[usize::from(whole)].part_of.is_some() {
-            return true;
-        }
-        let own = Group::of_one(self.limits(whole).clone(), whole);
-        let group = match self.spare_groups.pop() {
-            Some(spare) => {
-                self.groups[usize::from(spare)] = own;
-                spare
-            }
-            None if self.groups.len() >= MOST_GROUPS => return false,
-            None => self.add_group(own),
-        };
-        if self.is_rated(index) {
-            // From now on they say so.
-            self.ensure_meters(index);
-        }
-        if let Some(c) = self.get_mut(index) {
-            c.group = group;
-        }
-        true
-    }
-
-    /// A connection that had a ledger of its own is gone: what was counted stays in its group.
-    pub(crate) fn join_ledgers(&mut self, own: u16, whole: u16) {
-        let ledger = std::mem::take(&mut self.groups[usize::from(own)].ledger);
-        self.groups[usize::from(whole)].ledger += &ledger;
-        self.spare_groups.push(own);
-    }
-}
-
-/// With this many groups no connection gets one of its own: the other half of what can be named is
-/// left for listeners and connectors.
-const MOST_GROUPS: usize = 1 << 15;
-
-impl Peer<'_> {
-    /// Counts for the connection by itself from now on, to be read with [`ledger`](Peer::ledger).
-    /// It costs half a kilobyte while the connection lives, and nothing for others. What is counted
-    /// is part of its listener's or connector's ledger as before.
-    ///
-    /// It is false if that is not done: the connection is gone, or some 32,000 have one.
-    pub fn keep_ledger(&mut self) -> bool {
-        self.index.is_some_and(|index| self.core.keep_ledger(index))
-    }
-
-    /// What the connection has done since [`keep_ledger`](Peer::keep_ledger), until it is gone: in
-    /// [`on_close`](crate::Handler::on_close) as well.
-    ///
-    /// ```
-    /// # use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Turn};
-    /// struct Echo;
-    ///
-    /// impl Handler for Echo {
-    ///     type Session = ();
-    ///     fn on_open(&mut self, cx: &mut Context<'_>) {
-    ///         cx.this().keep_ledger();
-    ///     }
-    ///     fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
-    ///         cx.send(input.take());
-    ///     }
-    ///     fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, (): (), why: Reason) {
-    ///         if let Some(ledger) = cx.peer(id).ledger() {
-    ///             println!("{id:?} {why:?}: {ledger}");
-    ///         }
-    ///     }
-    /// }
-    /// ```
-    #[must_use]
-    pub fn ledger(&self) -> Option<&Ledger> {
-        let group = &self.core.groups[usize::from(self.core.get(self.index?)?.group)];
-        group.part_of.map(|_| &group.ledger)
+        self.groups[usize::from(group)].ledger.clone()
     }
 }

@@ -36,8 +36,6 @@ pub(crate) struct Core {
     pub(crate) selector: Selector,
     pub(crate) connections: Connections,
     pub(crate) groups: Vec<Group>,
-    /// Groups that counted for one connection each, which are gone.
-    pub(crate) spare_groups: Vec<u16>,
     pub(crate) connecting: Connecting,
     /// Who waits for disks; nobody if no files are used.
     pub(crate) jobs: Option<Jobs>,
@@ -93,7 +91,6 @@ impl Core {
             selector,
             connections: Connections(Slab::new()),
             groups: Vec::new(),
-            spare_groups: Vec::new(),
             connecting: Connecting::default(),
             jobs: None,
             cold: Cold::default(),

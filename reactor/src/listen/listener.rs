@@ -34,8 +34,6 @@ pub(crate) struct Group {
     pub(crate) ledger: Ledger,
     /// Where they were accepted, if they were.
     pub(crate) address: Option<Address>,
-    /// If it only counts for one connection: the group that the connection is one of.
-    pub(crate) part_of: Option<u16>,
 }
 
 impl Group {
@@ -53,13 +51,7 @@ impl Group {
     /// One of a connector.
     pub(crate) fn new(limits: Limits) -> Group {
         let (rates, ledger) = (GroupRates::of_each(&limits), Ledger::default());
-        let (per_address, address, part_of) = (None, None, None);
-        Group { limits, open: 0, shared: false, per_address, rates, ledger, address, part_of }
-    }
-
-    /// One that counts for one connection of another group.
-    pub(crate) fn of_one(limits: Limits, part_of: u16) -> Group {
-        Group { rates: None, part_of: Some(part_of), ..Group::new(limits) }
+        Group { limits, open: 0, shared: false, per_address: None, rates, ledger, address: None }
     }
 
     /// A connection has closed.

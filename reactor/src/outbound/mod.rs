@@ -3,8 +3,7 @@
 //! The queue is a list of segments of four kinds: bytes joined in a buffer of its own, shared bytes
 //! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what
 //! becomes of something to send, [`plan`] looks at the front of the queue and says what to do; both
-//! are pure functions of sizes and [`Limits`](crate::Limits). [`explain`] says why. The wire does
-//! it. Most callbacks send little and nothing before it is queued: that is staged in one buffer of
+//! are pure functions of sizes and [`Limits`](crate::Limits). The wire does it. Most callbacks send little and nothing before it is queued: that is staged in one buffer of
 //! the reactor's, leaves in one call when they return, and needs no queue.
 //!
 //! | what is sent | how it leaves |
@@ -44,7 +43,6 @@ use bytes::Bytes;
 use crate::fs::Region;
 
 mod cold;
-mod explain;
 mod part;
 mod pipe;
 mod plan;
@@ -57,7 +55,6 @@ mod tests;
 mod wire;
 
 pub(crate) use cold::Cold;
-pub use explain::{Explanation, explain, explain_placement};
 pub(crate) use part::Part;
 pub(crate) use pipe::Pipe;
 pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};

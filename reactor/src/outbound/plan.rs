@@ -121,29 +121,6 @@ pub enum Action {
     },
 }
 
-/// Why something was decided. [`explain`](super::explain) puts it into words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    Empty,
-    FirstOfCallback,
-    Long,
-    Borrowed,
-    Short,
-    FitsBehind,
-    TooLongToCopy,
-    InFile,
-    MemoryOnly,
-    InPipe,
-    BeforeColdRegion,
-    ColdRegion,
-    GatherIsFull,
-    SmallFile,
-    NoSendfile,
-    NotLookedAt,
-    HeaderOfFile,
-    File,
-}
-
 /// Decides where something to send goes. A pure function: it can be asked without sending anything.
 ///
 /// ```
@@ -159,28 +136,18 @@ pub(super) enum Why {
 #[must_use]
 #[inline]
 pub fn place(offer: &Offer, limits: &Limits) -> Placement {
-    placement(offer, limits).0
-}
-
-#[inline]
-pub(super) fn placement(offer: &Offer, limits: &Limits) -> (Placement, Why) {
     // What does not fit into a `usize` is only ever a region.
     let len = offer.len as usize;
     match offer.kind {
-        _ if offer.len == 0 => (Placement::Nowhere, Why::Empty),
-        Kind::Slice if offer.idle && len > limits.write_through => {
-            (Placement::WriteThrough, Why::Long)
-        }
+        _ if offer.len == 0 => Placement::Nowhere,
+        Kind::Slice if offer.idle && len > limits.write_through => Placement::WriteThrough,
         Kind::Slice if offer.idle && len > limits.write_first && !offer.wrote => {
-            (Placement::WriteThrough, Why::FirstOfCallback)
+            Placement::WriteThrough
         }
-        Kind::Slice => (Placement::Join, Why::Borrowed),
-        Kind::Shared if len <= limits.join => (Placement::Join, Why::Short),
-        Kind::Shared if len <= limits.join_in_room && len <= offer.room => {
-            (Placement::Join, Why::FitsBehind)
-        }
-        Kind::Shared => (Placement::Reference, Why::TooLongToCopy),
-        Kind::Region => (Placement::Reference, Why::InFile),
+        Kind::Slice => Placement::Join,
+        Kind::Shared if len <= limits.join => Placement::Join,
+        Kind::Shared if len <= limits.join_in_room && len <= offer.room => Placement::Join,
+        Kind::Shared | Kind::Region => Placement::Reference,
     }
 }
 
@@ -200,22 +167,17 @@ pub(super) fn placement(offer: &Offer, limits: &Limits) -> (Placement, Why) {
 #[must_use]
 #[inline]
 pub fn plan(front: &Front, limits: &Limits) -> Action {
-    decide(front, limits).0
-}
-
-#[inline]
-pub(super) fn decide(front: &Front, limits: &Limits) -> (Action, Why) {
     if front.file_left > 0 {
         return of_region(front, limits);
     }
     match front.pieces {
-        0 if front.pipe > 0 => (Action::Splice { bytes: front.pipe }, Why::InPipe),
-        0 => (Action::Rest, Why::Empty),
-        _ => (Action::Memory { region_follows: false }, Why::MemoryOnly),
+        0 if front.pipe > 0 => Action::Splice { bytes: front.pipe },
+        0 => Action::Rest,
+        _ => Action::Memory { region_follows: false },
     }
 }
 
-fn of_region(front: &Front, limits: &Limits) -> (Action, Why) {
+fn of_region(front: &Front, limits: &Limits) -> Action {
     let alone = Action::Memory { region_follows: false };
     let left = front.file_left;
     // How many bytes can be had without waiting for a disk; `None` if nobody has looked.
@@ -224,31 +186,28 @@ fn of_region(front: &Front, limits: &Limits) -> (Action, Why) {
         Residency::Resident(bytes) => Some(bytes),
         Residency::Unknown => None,
         // What is in memory does not wait for the disk.
-        Residency::Cold if front.pieces > 0 => return (alone, Why::BeforeColdRegion),
-        Residency::Cold => {
-            return (Action::Warm { bytes: at_most(left, limits.warm_window) }, Why::ColdRegion);
-        }
+        Residency::Cold if front.pieces > 0 => return alone,
+        Residency::Cold => return Action::Warm { bytes: at_most(left, limits.warm_window) },
     };
     let in_memory = left.min(resident.unwrap_or(left));
     let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile;
     if !sendfile || left <= limits.small_file {
         if front.pieces == MAX_PIECES {
-            return (alone, Why::GatherIsFull);
+            return alone;
         }
         let bytes = at_most(in_memory, super::SCRATCH);
-        let why = if sendfile { Why::SmallFile } else { Why::NoSendfile };
-        return (Action::Read { bytes, nowait: resident.is_none() }, why);
+        return Action::Read { bytes, nowait: resident.is_none() };
     }
     // A call for what is left of a window would be a short one, and cost as much as a look and a
     // long one. What a look or a worker has found is always enough to go on.
     let enough = at_most(left, limits.sendfile_chunk.min(limits.warm_window / 2));
     if resident.is_none_or(|bytes| bytes < enough as u64) {
-        return (Action::Probe { bytes: at_most(left, limits.warm_window) }, Why::NotLookedAt);
+        return Action::Probe { bytes: at_most(left, limits.warm_window) };
     }
     if front.pieces > 0 {
-        return (Action::Memory { region_follows: true }, Why::HeaderOfFile);
+        return Action::Memory { region_follows: true };
     }
-    (Action::Sendfile { bytes: at_most(in_memory, limits.sendfile_chunk) }, Why::File)
+    Action::Sendfile { bytes: at_most(in_memory, limits.sendfile_chunk) }
 }
 
 /// The smaller of a file's bytes and a size in memory, which counts as 1 if it is 0.

@@ -262,8 +262,7 @@ impl Core {
         let c = self.connections.0.get_mut(index as usize)?;
         let moved = c.moved(way);
         let meter = &mut c.extras.as_mut()?.meters.as_mut()?.0[way as usize];
-        let group = self.groups[c.group as usize].part_of.unwrap_or(c.group);
-        let rates = self.groups[group as usize].rates.as_mut();
+        let rates = self.groups[c.group as usize].rates.as_mut();
         let shared = rates.and_then(|rates| rates.together[way as usize].as_mut());
         let mut metered = Metered { meter, shared };
         metered.settle(moved, self.now);

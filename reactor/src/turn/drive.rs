@@ -422,12 +422,6 @@ impl Core {
         let socket = c.socket;
         let group = &mut self.groups[c.group as usize];
         group.ledger.closed += 1;
-        let whole = group.part_of.unwrap_or(c.group);
-        let own = std::mem::replace(&mut c.group, whole);
-        if own != whole {
-            self.join_ledgers(own, whole);
-        }
-        let group = &mut self.groups[whole as usize];
         group.leave(index);
         if group.shared {
             self.selector.remove(socket);

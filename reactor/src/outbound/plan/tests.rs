@@ -2,7 +2,6 @@
 
 use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
 use crate::core::limits::{ColdFiles, FileTransfer, Limits};
-use crate::outbound::{explain, explain_placement};
 use crate::sys::{HAS_NOWAIT, HAS_SENDFILE};
 
 const MEMORY: Action = Action::Memory { region_follows: false };
@@ -143,104 +142,5 @@ fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
         let waits = Limits { cold_files: ColdFiles::Wait, ..limits(FileTransfer::Sendfile) };
         let resident = Front { residency: Resident(u64::MAX), ..front };
         assert_eq!(plan(&front, &waits), plan(&resident, &waits), "nobody looks");
-    }
-}
-
-#[test]
-fn a_decision_is_explained_by_the_limits_it_was_made_by() {
-    let limits = Limits::default();
-    let offer = |kind, len, idle| Offer { kind, len, idle, wrote: false, room: 2000 };
-    for (offer, expected) in [
-        (offer(Kind::Slice, 0, true), "nothing: empty"),
-        (
-            offer(Kind::Slice, 20_000, true),
-            "write through 20000: borrowed, above write_through 16384, queue empty",
-        ),
-        (
-            offer(Kind::Slice, 2000, true),
-            "write through 2000: borrowed, above write_first 1024, the first of its callback, \
-             queue empty",
-        ),
-        (offer(Kind::Slice, 20, true), "join 20: borrowed, up to write_first 1024"),
-        (
-            offer(Kind::Slice, 9000, false),
-            "join 9000: borrowed, behind what is queued or a full socket",
-        ),
-        (offer(Kind::Shared, 1000, true), "join 1000: shared, up to join 1024"),
-        (
-            offer(Kind::Shared, 1500, true),
-            "join 1500: shared, up to join_in_room 4096, and there is room for 2000",
-        ),
-        (
-            offer(Kind::Shared, 3000, true),
-            "reference 3000: shared, above join 1024, and above join_in_room 4096 or room 2000",
-        ),
-        (offer(Kind::Region, 3000, true), "reference 3000: in a file"),
-    ] {
-        assert_eq!(explain_placement(&offer, &limits).to_string(), expected);
-    }
-    assert_eq!(explain(&front(0, 0), &limits).to_string(), "rest: empty");
-    assert_eq!(
-        explain(&front(2, 0), &limits).to_string(),
-        "send 20 in 2 pieces: memory, no file region directly behind it"
-    );
-    assert_eq!(
-        explain(&Front { pipe: 70, ..front(0, 0) }, &limits).to_string(),
-        "splice 70: in a pipe, from a relay"
-    );
-    let copies = Limits { files: FileTransfer::Copy, ..Limits::default() };
-    assert_eq!(
-        explain(&front(1, 1000), &copies).to_string(),
-        "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, not to be moved by \
-         sendfile"
-    );
-    assert_eq!(
-        explain(&front(MAX_PIECES, 1000), &limits).to_string(),
-        format!(
-            "send {} in {MAX_PIECES} pieces: file region of 1000 left, to be read, and no room \
-             for it in this call",
-            10 * MAX_PIECES
-        )
-    );
-    assert_eq!(
-        explain(&front(1, 1000), &limits).to_string(),
-        if HAS_SENDFILE {
-            "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, up to small_file \
-             16384"
-        } else {
-            "read 1000 and send behind 10 in 1 pieces: file region of 1000 left, not to be moved \
-             by sendfile"
-        }
-    );
-    if !HAS_SENDFILE || !HAS_NOWAIT {
-        return;
-    }
-    let unknown = Front { residency: Residency::Unknown, ..front(1, 1 << 20) };
-    for (front, expected) in [
-        (
-            front(0, 3 << 20),
-            "sendfile 1048576: file region of 3145728 left, above small_file 16384",
-        ),
-        (
-            front(1, 1 << 20),
-            "send 10 in 1 pieces with MSG_MORE: file region of 1048576 left, above small_file \
-             16384, by sendfile behind it",
-        ),
-        (
-            unknown,
-            "probe 1048576: file region of 1048576 left, above small_file 16384, and maybe not in \
-             memory",
-        ),
-        (
-            Front { residency: Residency::Cold, ..unknown },
-            "send 10 in 1 pieces: file region of 1048576 left, not in memory, for which this does \
-             not wait",
-        ),
-        (
-            Front { residency: Residency::Cold, pieces: 0, ..unknown },
-            "warm 1048576: file region of 1048576 left, not in memory",
-        ),
-    ] {
-        assert_eq!(explain(&front, &limits).to_string(), expected);
     }
 }
