@@ -45,7 +45,7 @@ impl<const N: u64> Handler for Busy<N> {
 fn listen<const N: u64>(reactor: &mut Reactor, calls: &Calls) -> Address {
     let handler = reactor.register(Busy::<N>(calls.clone()));
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), handler).unwrap();
-    reactor.local_address(listener).clone()
+    reactor.listener_address(listener).expect("it listens").clone()
 }
 
 /// What so many calls take.

@@ -53,7 +53,7 @@ impl Handler for Each {
 }
 
 impl Receive<u64> for Each {
-    fn on_message(&mut self, _: &mut Turn<'_>, message: u64) {
+    fn on_message(&mut self, _: &mut Turn, message: u64) {
         (self.0)(message);
     }
 }

@@ -46,7 +46,7 @@ impl Handler for Counter {
 }
 
 impl Receive<u64> for Counter {
-    fn on_message(&mut self, _: &mut Turn<'_>, count: u64) {
+    fn on_message(&mut self, _: &mut Turn, count: u64) {
         self.0 += count;
     }
 }

@@ -44,7 +44,7 @@ impl Chat {
         Chat { members: BTreeMap::new(), next: thread + 1, others }
     }
 
-    fn say(&mut self, cx: &mut Turn<'_>, room: &str, text: String) {
+    fn say(&mut self, cx: &mut Turn, room: &str, text: String) {
         let said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
         for thread in &self.others {
             thread.post(said.clone()).unwrap_or_else(|error| log::debug!("missed there: {error}"));
@@ -54,7 +54,7 @@ impl Chat {
 }
 
 impl Receive<Said> for Chat {
-    fn on_message(&mut self, cx: &mut Turn<'_>, (room, text): Said) {
+    fn on_message(&mut self, cx: &mut Turn, (room, text): Said) {
         for (id, member) in self.members.iter_mut().filter(|(_, it)| it.room.as_bytes() == room) {
             if !member.slow && cx.peer(*id).send(text.clone()) == Sent::Full {
                 member.slow = true;
@@ -104,7 +104,7 @@ impl Protocol for Chat {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, _: (), _: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: (), _: Reason) {
         if let Some(me) = self.members.remove(&id).filter(|_| !cx.is_stopping()) {
             self.say(cx, &me.room, format!("* {} has left\n", me.name));
         }

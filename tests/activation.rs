@@ -30,7 +30,7 @@ impl Handler for Named {
 
     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, _: (), _: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), _: Reason) {
         cx.stop();
     }
 }

@@ -38,7 +38,7 @@ impl Handler for Notes {
         }
     }
 
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, name: &'static str, why: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, name: &'static str, why: Reason) {
         self.0.push(format!("{name} close {why:?}"));
     }
 }
@@ -108,7 +108,10 @@ fn a_listener_made_elsewhere_is_accepted_from() {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = tcp.local_addr().expect("its address");
     let listener = reactor.adopt_listener(tcp, &Listen::default(), notes).expect("a listener");
-    assert_eq!(reactor.local_address(listener).ip_and_port(), Some(address));
+    assert_eq!(
+        reactor.listener_address(listener).expect("it listens").ip_and_port(),
+        Some(address)
+    );
     let mut peer = TcpStream::connect(address).expect("a connection");
     peer.write_all(b"hello").expect("room");
     assert_eq!(turn_until(&mut reactor, notes, 2), ["open", "accepted data hello"]);

@@ -47,7 +47,7 @@ impl Pair {
         let mut reactor = Reactor::new().expect("a reactor");
         let handler = register(&mut reactor);
         let listener = reactor.listen("127.0.0.1:0", &Listen::default(), handler);
-        let address = reactor.local_address(listener.expect("a free port"));
+        let address = reactor.listener_address(listener.expect("a free port")).expect("it listens");
         let client = TcpStream::connect(address).expect("a connection");
         client.set_nonblocking(true).expect("an option");
         client.set_nodelay(true).expect("an option");
@@ -171,7 +171,7 @@ impl Handler for Sum {
 }
 
 impl Receive<[u64; 8]> for Sum {
-    fn on_message(&mut self, _: &mut Turn<'_>, message: [u64; 8]) {
+    fn on_message(&mut self, _: &mut Turn, message: [u64; 8]) {
         self.0 += message.iter().sum::<u64>();
     }
 }
@@ -275,7 +275,7 @@ impl Handler for Alarms {
 }
 
 impl Receive<u64> for Alarms {
-    fn on_message(&mut self, _: &mut Turn<'_>, count: u64) {
+    fn on_message(&mut self, _: &mut Turn, count: u64) {
         self.0 += count;
     }
 }

@@ -36,7 +36,7 @@ impl Handler for Asker {
         self.heard.extend(input.take());
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, _: &'static str, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: &'static str, why: Reason) {
         self.ended = Some(why);
         cx.stop();
     }
@@ -46,7 +46,7 @@ impl Handler for Asker {
 fn ask(target: impl Into<Target>, connect: &Connect) -> (String, Reason) {
     let mut reactor = Reactor::new().unwrap();
     let handler = reactor.register(Asker::default());
-    let connector = reactor.connector(handler, connect);
+    let connector = reactor.connector(handler, connect).expect("room for a connector");
     let id = reactor.connect(connector, target, "question");
     reactor.peer(id).send("early ");
     reactor.run().unwrap();

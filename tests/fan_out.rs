@@ -43,7 +43,7 @@ impl Handler for Crowd {
 }
 
 impl Receive<Bytes> for Crowd {
-    fn on_message(&mut self, cx: &mut Turn<'_>, block: Bytes) {
+    fn on_message(&mut self, cx: &mut Turn, block: Bytes) {
         for &id in &self.0 {
             assert_ne!(cx.peer(id).send(block.clone()), Sent::Gone);
         }

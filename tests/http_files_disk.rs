@@ -39,7 +39,11 @@ impl Server {
             let limits = Limits { files: transfer, ..Limits::default() };
             let listen = Listen { limits, ..Listen::default() };
             let listener = reactor.listen("127.0.0.1:0", &listen, site).expect("a free port");
-            let address = reactor.local_address(listener).ip_and_port().expect("an IP address");
+            let address = reactor
+                .listener_address(listener)
+                .expect("it listens")
+                .ip_and_port()
+                .expect("an IP address");
             tell.send((address, reactor.stopper())).expect("the test");
             reactor.run().expect("a run without errors");
         });
@@ -219,7 +223,7 @@ fn a_file_replaced_by_a_rename_is_never_mixed_with_the_old_one() {
 
 #[test]
 fn a_root_that_is_missing_is_named_in_the_error() {
-    let mut reactor = Reactor::new().expect("a reactor");
+    let reactor = Reactor::new().expect("a reactor");
     let error = Files::new(reactor.fs(), "/no/such/directory", FilesOptions::default())
         .err()
         .expect("an error");

@@ -47,7 +47,7 @@ fn a_snapshot_counts_all_that_the_asker_knows_of() {
     let (reader, stopper) = (reactor.ledger_reader(), reactor.stopper());
     let echo = reactor.register(Echo);
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), echo).unwrap();
-    let address = reactor.local_address(listener).clone();
+    let address = reactor.listener_address(listener).expect("it listens").clone();
     let asker = reader.clone();
     let client = thread::spawn(move || {
         talk(&address, |bytes| {

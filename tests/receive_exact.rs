@@ -58,7 +58,8 @@ fn a_large_message_takes_one_buffer_that_grows_as_it_arrives() {
     let limits = Limits { receive_exact: mib * MIB, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let listener = reactor.listen("127.0.0.1:0", &listen, receiver).expect("a free port");
-    let address = reactor.local_address(listener).ip_and_port().expect("an address");
+    let address =
+        reactor.listener_address(listener).expect("it listens").ip_and_port().expect("an address");
     let stopper = reactor.stopper();
     let client = thread::spawn(move || {
         let mut client = TcpStream::connect(address).expect("a connection");

@@ -39,7 +39,7 @@ impl Handler for Upload {
 }
 
 impl Receive<Stop> for Upload {
-    fn on_message(&mut self, cx: &mut Turn<'_>, _: Stop) {
+    fn on_message(&mut self, cx: &mut Turn, _: Stop) {
         cx.stop();
     }
 }
@@ -52,7 +52,8 @@ fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
     let dir = reactor.fs().open_dir(place).unwrap();
     let upload = reactor.register(Upload(dir));
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), upload).unwrap();
-    let address = reactor.local_address(listener).to_string().parse().unwrap();
+    let address =
+        reactor.listener_address(listener).expect("it listens").to_string().parse().unwrap();
     reactor.set_drain(Duration::ZERO);
     let stop = reactor.handle(upload);
     thread::scope(|scope| {

@@ -39,7 +39,8 @@ fn receive_slowly(receive_low_water: usize) -> Ledger {
     let limits = Limits { receive_low_water, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let listener = reactor.listen("127.0.0.1:0", &listen, receiver).expect("a free port");
-    let address = reactor.local_address(listener).ip_and_port().expect("an address");
+    let address =
+        reactor.listener_address(listener).expect("it listens").ip_and_port().expect("an address");
     let mut client = TcpStream::connect(address).expect("a connection");
     client.set_nodelay(true).expect("an option");
     reactor.turn(None).expect("a turn that accepts");

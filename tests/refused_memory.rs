@@ -34,7 +34,7 @@ impl Handler for Receiver {
         cx.receive_exact(1).expect("less than the limit");
     }
 
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, (): (), why: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, (): (), why: Reason) {
         self.0.push(why);
     }
 }
@@ -59,7 +59,8 @@ fn a_message_that_there_is_no_memory_for_costs_its_connection_alone() {
     let limits = Limits { receive_exact: 64 * MIB, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let listener = reactor.listen("127.0.0.1:0", &listen, receiver).expect("a free port");
-    let address = reactor.local_address(listener).ip_and_port().expect("an address");
+    let address =
+        reactor.listener_address(listener).expect("it listens").ip_and_port().expect("an address");
     let mut greedy = TcpStream::connect(address).expect("a connection");
     let mut modest = TcpStream::connect(address).expect("a connection");
     for client in [&greedy, &modest] {

@@ -64,7 +64,7 @@ fn clients_connect_by_path_and_the_file_goes_with_the_server() {
     let (_directory, path) = place();
     let address = Address::from_path(&path).expect("a short path");
     let (mut reactor, listener) = listen(&address, 0o640).expect("a listener");
-    assert_eq!(*reactor.local_address(listener), address);
+    assert_eq!(*reactor.listener_address(listener).expect("it listens"), address);
     let metadata = fs::metadata(&path).expect("a file");
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o640);
@@ -126,7 +126,10 @@ fn clients_connect_by_abstract_name() {
     let name = format!("sluicegate-echo-{}", std::process::id());
     let address = Address::from_abstract_name(&name).expect("a short name");
     let (mut reactor, listener) = listen(&address, 0o600).expect("a listener");
-    assert_eq!(reactor.local_address(listener).to_string(), format!("unix:@{name}"));
+    assert_eq!(
+        reactor.listener_address(listener).expect("it listens").to_string(),
+        format!("unix:@{name}")
+    );
     let client = SocketAddr::from_abstract_name(&name).expect("a short name");
     assert_echoes(&mut reactor, UnixStream::connect_addr(&client).expect("a connection"));
 }

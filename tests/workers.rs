@@ -27,7 +27,7 @@ impl<M: 'static> Handler for Results<M> {
 }
 
 impl<M: 'static> Receive<M> for Results<M> {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+    fn on_message(&mut self, cx: &mut Turn, message: M) {
         self.all.push(message);
         if self.all.len() == self.expected {
             cx.stop();

@@ -21,7 +21,7 @@ impl Server {
         let handler = reactor.register(handler);
         let listen = Listen { limits, ..Listen::default() };
         let listener = reactor.listen("127.0.0.1:0", &listen, handler).unwrap();
-        let address = reactor.local_address(listener);
+        let address = reactor.listener_address(listener).expect("it listens");
         let clients: Vec<_> = (0..clients).map(|_| connect(address)).collect();
         let mut server = Server { reactor, clients };
         while server.reactor.connections() < server.clients.len() {

@@ -109,7 +109,7 @@ impl Handler for Jobs {
 }
 
 impl Receive<Done> for Jobs {
-    fn on_message(&mut self, _: &mut Turn<'_>, Done: Done) {
+    fn on_message(&mut self, _: &mut Turn, Done: Done) {
         self.0 += 1;
     }
 }

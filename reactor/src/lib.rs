@@ -56,24 +56,24 @@ mod time;
 mod turn;
 
 pub use crate::connect::{Backoff, Connect, Connector, Target};
-pub use crate::core::ledger::{GroupId, Ledger};
-pub use crate::core::limits::{ColdFiles, FileTransfer, Limits};
-pub use crate::handler::context::{Context, Peer, Turn};
-pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
+pub use crate::core::wheel as timer;
+pub use crate::core::{
+    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Ledger, Limits, Reason, Sent, Timeout,
+};
+pub use crate::handler::{Context, Handler, Input, Peer, Receive, Turn};
 pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
+pub use crate::sys::Address;
 pub use crate::threads::handle::{
     Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
 };
 pub use crate::threads::snapshot::{LedgerReader, Snapshot};
+pub use crate::threads::stopper::Stopper;
 pub use crate::threads::{handle, workers};
 pub use crate::time::timers::TimerId;
-pub use crate::time::wheel as timer;
-pub use crate::turn::drain::Stopper;
 pub use crate::turn::reactor::Reactor;
-pub use address::Address;
 pub use bytes::Bytes;
 
 mod address;

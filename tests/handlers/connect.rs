@@ -30,7 +30,7 @@ impl Handler for Relay {
         cx.peer(*other).shutdown();
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, other: ConnId, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, other: ConnId, why: Reason) {
         match why {
             Reason::Finished | Reason::Closed => cx.peer(other).close(),
             _ => cx.peer(other).abort(),

@@ -49,7 +49,7 @@ fn a_connection_of_a_real_kernel_changes_its_handler_and_loses_nothing() {
 
 fn relay(reactor: &mut Reactor, back: &Address) -> HandlerId<Relay> {
     let relay = reactor.reserve();
-    let connector = reactor.connector(relay, &Connect::default());
+    let connector = reactor.connector(relay, &Connect::default()).expect("room for a connector");
     let back = back.clone();
     let connect = Box::new(move |cx: &mut Context<'_>| {
         let front = cx.id();
@@ -74,7 +74,7 @@ fn a_relay_on_a_real_kernel_loses_nothing() {
     let make = |reactor: &mut Reactor| {
         let echo = reactor.register(Raw(echo::Echo));
         let back = reactor.listen("127.0.0.1:0", &Listen::default(), echo).expect("a free port");
-        let back = reactor.local_address(back).clone();
+        let back = reactor.listener_address(back).expect("it listens").clone();
         relay(reactor, &back)
     };
     serve(make, |address| {

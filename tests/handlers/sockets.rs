@@ -26,7 +26,8 @@ pub(crate) fn serve<H: Handler>(
             let mut reactor = Reactor::new().expect("a reactor");
             let handler = make(&mut reactor);
             let listener = reactor.listen("127.0.0.1:0", &Listen::default(), handler);
-            let address = reactor.local_address(listener.expect("a free port"));
+            let address =
+                reactor.listener_address(listener.expect("a free port")).expect("it listens");
             let address = address.ip_and_port().expect("an address of IP");
             tell.send((address, reactor.stopper())).expect("a test that waits");
             reactor.run()

@@ -175,7 +175,7 @@ impl Handler for Whim {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, number: usize, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, number: usize, why: Reason) {
         assert_eq!(self.records[number].id, id);
         assert!(self.records[number].over.replace(why).is_none(), "closed twice");
         let other = self.dice.below(self.records.len());

@@ -245,6 +245,7 @@ fn a_handler_can_end_its_own_connection_in_every_callback() {
             }
             h.advance(Duration::from_secs(1));
             let log = log(&mut h);
+            let reason = if callback == "timeout Own" { "TimedOut" } else { reason };
             let end = [format!("0 {callback}"), format!("0 close {reason}")];
             assert_eq!(log[log.len() - 2..], end);
             let state = if callback == "eof" && !abort { State::Closed } else { state };

@@ -180,7 +180,7 @@ fn nobody_times_out_while_our_own_disk_is_slow() {
     h.advance(Duration::from_secs(4));
     assert_eq!(h.ledger().timeouts, 0);
     h.advance(Duration::from_secs(2));
-    assert_eq!(log(&mut h).last().unwrap(), &format!("0 close {:?}", Reason::Aborted));
+    assert_eq!(log(&mut h).last().unwrap(), &format!("0 close {:?}", Reason::TimedOut));
 }
 
 #[test]

@@ -55,7 +55,7 @@ struct Dialer {
 }
 
 impl Dialer {
-    fn dial(&mut self, cx: &mut Turn<'_>) {
+    fn dial(&mut self, cx: &mut Turn) {
         if self.records.len() < CONNECTIONS {
             let target = match self.dice.below(3) {
                 0 => Target::from(("one.example", 80)),
@@ -68,7 +68,7 @@ impl Dialer {
     }
 
     /// Something, with any connection that was ever asked for.
-    fn whim(&mut self, cx: &mut Turn<'_>) {
+    fn whim(&mut self, cx: &mut Turn) {
         while self.dice.below(3) > 0 {
             if self.records.is_empty() || self.dice.below(4) == 0 {
                 self.dial(cx);
@@ -139,7 +139,7 @@ impl Handler for Dialer {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, number: usize, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, number: usize, why: Reason) {
         if number != usize::MAX {
             let record = &mut self.records[number];
             assert_eq!(record.id, id);
@@ -177,7 +177,7 @@ fn run(seed: u64) {
         |_| {},
         |reactor| {
             let me = reactor.reserve();
-            let connector = reactor.connector(me, &connect);
+            let connector = reactor.connector(me, &connect).expect("room for a connector");
             reactor.install(me, Dialer { dice: dice.clone(), connector, records: Vec::new() });
             me
         },

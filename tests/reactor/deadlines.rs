@@ -92,11 +92,11 @@ fn a_deadline_can_be_moved_and_cleared() {
     h.feed(never, b"never");
     log(&mut h);
     h.advance(SECOND + LATE);
-    assert_eq!(log(&mut h), ["0 timeout Own", "0 close Closed"]);
+    assert_eq!(log(&mut h), ["0 timeout Own", "0 close TimedOut"]);
     h.advance(18 * SECOND);
     assert!(log(&mut h).is_empty());
     h.advance(SECOND + LATE);
-    assert_eq!(log(&mut h), ["1 timeout Own", "1 close Closed"]);
+    assert_eq!(log(&mut h), ["1 timeout Own", "1 close TimedOut"]);
     h.advance(20 * SECOND);
     assert!(log(&mut h).is_empty());
 }
@@ -112,12 +112,12 @@ fn an_idle_connection_times_out_and_an_active_one_does_not() {
     }
     log(&mut h);
     h.advance(SECOND + LATE);
-    assert_eq!(log(&mut h), ["0 timeout Idle", "0 close Closed"]);
+    assert_eq!(log(&mut h), ["0 timeout Idle", "0 close TimedOut"]);
     assert_eq!(h.state(idle), State::Shut);
     h.advance(8 * SECOND - LATE);
     assert!(log(&mut h).is_empty());
     h.advance(SECOND + LATE);
-    assert_eq!(log(&mut h), ["1 timeout Idle", "1 close Closed"]);
+    assert_eq!(log(&mut h), ["1 timeout Idle", "1 close TimedOut"]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_client_that_takes_nothing_is_a_stalled_one() {
         h.advance(9 * SECOND);
         assert!(log(&mut h).is_empty(), "{kind}");
         h.advance(SECOND + LATE);
-        assert_eq!(log(&mut h), ["0 timeout WriteStall", "0 close Aborted"], "{kind}");
+        assert_eq!(log(&mut h), ["0 timeout WriteStall", "0 close TimedOut"], "{kind}");
         assert_eq!(h.state(client), State::Reset);
     }
 }
@@ -202,7 +202,7 @@ fn a_client_that_has_never_taken_a_byte_is_a_stalled_one() {
         h.advance(10 * SECOND - Duration::from_nanos(1));
         assert!(log(&mut h).is_empty(), "{kind}: early");
         h.advance(LATE);
-        assert_eq!(log(&mut h), ["0 timeout WriteStall", "0 close Aborted"], "{kind}");
+        assert_eq!(log(&mut h), ["0 timeout WriteStall", "0 close TimedOut"], "{kind}");
     }
 }
 
@@ -313,7 +313,7 @@ fn very_long_and_very_short_deadlines_are_kept() {
     h.open();
     log(&mut h);
     h.advance(LATE);
-    assert_eq!(log(&mut h), ["1 timeout Own", "1 close Closed"]);
+    assert_eq!(log(&mut h), ["1 timeout Own", "1 close TimedOut"]);
     h.advance(Duration::from_secs(100 * 24 * 3600));
     assert!(log(&mut h).is_empty());
 }

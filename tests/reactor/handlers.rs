@@ -24,7 +24,7 @@ impl Handler for Word {
 }
 
 impl Receive<()> for Word {
-    fn on_message(&mut self, _: &mut Turn<'_>, (): ()) {}
+    fn on_message(&mut self, _: &mut Turn, (): ()) {}
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_handler_of_another_type_is_not_taken_for_the_one_that_is_named() {
     let panics = |act: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(act)).is_err();
     assert!(panics(&mut || drop(reactor.listen("127.0.0.1:0", &Listen::default(), foreign))));
     assert!(panics(&mut || {
-        reactor.connector(foreign, &Connect::default());
+        reactor.connector(foreign, &Connect::default()).expect("room for a connector");
     }));
     assert!(panics(&mut || drop(reactor.handle::<_, ()>(foreign))));
 }
@@ -162,7 +162,7 @@ fn a_place_takes_one_handler() {
 }
 
 #[test]
-#[should_panic(expected = "reserved, and not installed yet")]
+#[should_panic(expected = "was reserved, and its handler not installed")]
 fn a_handler_that_is_not_installed_cannot_be_looked_at() {
     let mut reactor = Reactor::new().unwrap();
     let id = reactor.reserve::<Word>();

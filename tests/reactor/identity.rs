@@ -110,8 +110,8 @@ fn a_connection_accepted_in_the_turn_of_a_close_is_another_one() {
 
 #[test]
 fn a_connection_closed_by_another_in_every_callback_is_called_no_more() {
-    for callback in ["open", "data x", "drain", "eof", "timeout Own", "close Closed"] {
-        let kill = move |cx: &mut sluicegate_reactor::Turn<'_>, notes: &Notes| {
+    for callback in ["open", "data x", "drain", "eof", "timeout Own", "close TimedOut"] {
+        let kill = move |cx: &mut sluicegate_reactor::Turn, notes: &Notes| {
             if notes.log.last().unwrap() == &format!("1 {callback}") {
                 cx.peer(notes.ids[0]).abort();
             }

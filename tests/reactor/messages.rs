@@ -53,7 +53,7 @@ impl Handler for Notes {
     /// Goes on until it is cut off.
     fn on_stop(&mut self, _: &mut Context<'_>, (): &mut ()) {}
 
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, (): (), _: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, (): (), _: Reason) {
         if let Some(own) = &self.own {
             self.note(format!("closed, {:?}", own.post(0)));
         }
@@ -62,7 +62,7 @@ impl Handler for Notes {
 
 /// A number to note. 13 is bad luck.
 impl Receive<u32> for Notes {
-    fn on_message(&mut self, _: &mut Turn<'_>, message: u32) {
+    fn on_message(&mut self, _: &mut Turn, message: u32) {
         self.note(message);
         assert_ne!(message, 13, "as the test wants it");
         if message == 100 {
@@ -74,7 +74,7 @@ impl Receive<u32> for Notes {
 
 /// Something to send to all connections, those that are gone included.
 impl Receive<&'static str> for Notes {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: &'static str) {
+    fn on_message(&mut self, cx: &mut Turn, message: &'static str) {
         for &id in &self.connections {
             let sent = cx.peer(id).send(message);
             self.note(format!("{sent:?}"));
@@ -92,7 +92,7 @@ impl Drop for Counted {
 }
 
 impl Receive<Counted> for Notes {
-    fn on_message(&mut self, _: &mut Turn<'_>, _: Counted) {
+    fn on_message(&mut self, _: &mut Turn, _: Counted) {
         self.note("counted");
     }
 }
@@ -328,7 +328,7 @@ impl Service for Application {
 }
 
 impl Receive<u32> for Application {
-    fn on_message(&mut self, _: &mut Turn<'_>, message: u32) {
+    fn on_message(&mut self, _: &mut Turn, message: u32) {
         self.0 += message;
     }
 }

@@ -67,7 +67,7 @@ impl Notes {
 }
 
 type Act = dyn FnMut(&mut Context<'_>, Call<'_, '_>, &mut Notes);
-type OnClose = dyn FnMut(&mut Turn<'_>, ConnId, &mut Notes);
+type OnClose = dyn FnMut(&mut Turn, ConnId, &mut Notes);
 
 pub(crate) struct Probe {
     pub(crate) notes: Notes,
@@ -94,7 +94,7 @@ impl Probe {
 
     pub(crate) fn on_close(
         mut self,
-        act: impl FnMut(&mut Turn<'_>, ConnId, &mut Notes) + 'static,
+        act: impl FnMut(&mut Turn, ConnId, &mut Notes) + 'static,
     ) -> Probe {
         self.on_close = Box::new(act);
         self
@@ -154,7 +154,7 @@ impl Handler for Probe {
         self.call(cx, *number, Call::Stop);
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, number: usize, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, number: usize, why: Reason) {
         self.notes.current = number;
         self.notes.add(format_args!("close {why:?}"));
         (self.on_close)(cx, id, &mut self.notes);

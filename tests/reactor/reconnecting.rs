@@ -24,7 +24,7 @@ struct Link {
 struct Dial;
 
 impl Receive<Dial> for Link {
-    fn on_message(&mut self, cx: &mut Turn<'_>, _: Dial) {
+    fn on_message(&mut self, cx: &mut Turn, _: Dial) {
         self.attempts.push(cx.now());
         cx.connect(self.connector, server(), ());
     }
@@ -44,7 +44,7 @@ impl Handler for Link {
         input.take();
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, _: (), _: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), _: Reason) {
         if !cx.is_stopping() {
             let delay = self.backoff.next(cx.random());
             cx.after(delay, self.me, Dial);
@@ -62,7 +62,8 @@ fn harness() -> Harness<Link> {
         |_| {},
         |reactor| {
             let me = reactor.reserve();
-            let connector = reactor.connector(me, &Connect::default());
+            let connector =
+                reactor.connector(me, &Connect::default()).expect("room for a connector");
             let (backoff, attempts) = (Backoff::new(BASE, CAP), Vec::new());
             reactor.install(me, Link { me, connector, backoff, attempts, ready: 0 });
             reactor.after(Duration::ZERO, me, Dial);

@@ -296,7 +296,7 @@ fn deadlines_pass_while_a_reactor_stops() {
     h.stop();
     log(&mut h);
     h.advance(TIME / 2 + Duration::from_millis(50));
-    assert_eq!(log(&mut h), ["0 timeout Idle", "0 close Closed"]);
+    assert_eq!(log(&mut h), ["0 timeout Idle", "0 close TimedOut"]);
     assert_eq!(h.state(client), State::Shut);
 }
 

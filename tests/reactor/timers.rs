@@ -17,7 +17,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const TICK: Duration = Duration::from_nanos(1 << 24);
 const NANO: Duration = Duration::from_nanos(1);
 
-type Act = dyn FnMut(&mut Turn<'_>, HandlerId<Clock>, u32);
+type Act = dyn FnMut(&mut Turn, HandlerId<Clock>, u32);
 
 /// Notes each message and when it came, and does with it what the test says.
 struct Clock {
@@ -42,13 +42,13 @@ impl Handler for Clock {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, (): (), _: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, (): (), _: Reason) {
         (self.act)(cx, self.me, u32::MAX);
     }
 }
 
 impl Receive<u32> for Clock {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: u32) {
+    fn on_message(&mut self, cx: &mut Turn, message: u32) {
         self.came.push((message, cx.now()));
         (self.act)(cx, self.me, message);
     }
@@ -56,19 +56,20 @@ impl Receive<u32> for Clock {
 
 /// A message that somebody else can see being dropped.
 impl Receive<Rc<Cell<u32>>> for Clock {
-    fn on_message(&mut self, _: &mut Turn<'_>, message: Rc<Cell<u32>>) {
+    fn on_message(&mut self, _: &mut Turn, message: Rc<Cell<u32>>) {
         message.set(message.get() + 1);
     }
 }
 
-fn acting(act: impl FnMut(&mut Turn<'_>, HandlerId<Clock>, u32) + 'static) -> Harness<Clock> {
+fn acting(act: impl FnMut(&mut Turn, HandlerId<Clock>, u32) + 'static) -> Harness<Clock> {
     let act = Box::new(act);
     Harness::build(
         &Listen::default(),
         |_| {},
         |reactor| {
-            let make = |me| Clock { me, came: Vec::new(), act, opened: Duration::ZERO };
-            reactor.register_with(make)
+            let me = reactor.reserve();
+            reactor.install(me, Clock { me, came: Vec::new(), act, opened: Duration::ZERO });
+            me
         },
     )
 }
@@ -169,11 +170,15 @@ fn callbacks_of_connections_set_timers_and_timers_reach_connections() {
         }
     }
     impl Receive<(ConnId, Vec<u8>)> for Late {
-        fn on_message(&mut self, cx: &mut Turn<'_>, (id, bytes): (ConnId, Vec<u8>)) {
+        fn on_message(&mut self, cx: &mut Turn, (id, bytes): (ConnId, Vec<u8>)) {
             cx.peer(id).send(&bytes[..]);
         }
     }
-    let make = |reactor: &mut Reactor| reactor.register_with(|me| Raw(Late(me)));
+    let make = |reactor: &mut Reactor| {
+        let me = reactor.reserve();
+        reactor.install(me, Raw(Late(me)));
+        me
+    };
     let mut h = Harness::build(&Listen::default(), |_| {}, make);
     let (stays, goes) = (h.open(), h.open());
     h.feed(stays, b"a second late");
@@ -315,7 +320,7 @@ fn an_id_of_another_reactor_costs_its_own_message() {
         fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
     }
     impl Receive<u32> for Other {
-        fn on_message(&mut self, _: &mut Turn<'_>, _: u32) {}
+        fn on_message(&mut self, _: &mut Turn, _: u32) {}
     }
     let mut h = clock();
     let other = Reactor::new().unwrap().register(Other);
@@ -372,7 +377,7 @@ fn a_timer_set_between_turns_counts_from_then() {
         fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
     }
     impl Receive<()> for Stops {
-        fn on_message(&mut self, cx: &mut Turn<'_>, (): ()) {
+        fn on_message(&mut self, cx: &mut Turn, (): ()) {
             cx.stop();
         }
     }

@@ -190,7 +190,7 @@ fn handlers_of_several_threads_know_each_other_by_their_mailboxes() {
     }
 
     impl Receive<u8> for Chat {
-        fn on_message(&mut self, cx: &mut Turn<'_>, byte: u8) {
+        fn on_message(&mut self, cx: &mut Turn, byte: u8) {
             for &id in &self.here {
                 cx.peer(id).send(&[byte][..]);
             }

@@ -89,7 +89,7 @@ impl Handler for Counted {
         input.take();
     }
 
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, (): (), _: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, (): (), _: Reason) {
         self.open.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -28,7 +28,7 @@ fn serve(sim: &mut Sim) {
     sim.reactor(|reactor| {
         let relay = reactor.reserve();
         let connect = Connect { limits, ..Connect::default() };
-        let connector = reactor.connector(relay, &connect);
+        let connector = reactor.connector(relay, &connect).expect("room for a connector");
         let connect = Box::new(move |cx: &mut Context<'_>| {
             let front = Session::from(cx.id());
             cx.connect(connector, back, front)

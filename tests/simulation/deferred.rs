@@ -38,7 +38,7 @@ impl Service for Slow {
 }
 
 impl Receive<Due> for Slow {
-    fn on_message(&mut self, cx: &mut Turn<'_>, Due { deferred, len, again }: Due) {
+    fn on_message(&mut self, cx: &mut Turn, Due { deferred, len, again }: Due) {
         deferred.answer(cx, |reply| match again {
             Some(half) => reply.defer(|deferred, cx| {
                 cx.after(half, self.me, Due { deferred, len, again: None });

@@ -41,7 +41,7 @@ impl Protocol for Front {
 }
 
 impl Receive<Answer> for Front {
-    fn on_message(&mut self, cx: &mut Turn<'_>, answer: Answer) {
+    fn on_message(&mut self, cx: &mut Turn, answer: Answer) {
         cx.peer(answer.to).send(answer.text);
     }
 }
@@ -63,14 +63,14 @@ impl Handler for Back {
 }
 
 impl Receive<Job> for Back {
-    fn on_message(&mut self, cx: &mut Turn<'_>, job: Job) {
+    fn on_message(&mut self, cx: &mut Turn, job: Job) {
         let answer = Answer { to: job.from, text: format!("done {}\n", job.line) };
         cx.after(Duration::from_millis(500), self.me, answer);
     }
 }
 
 impl Receive<Answer> for Back {
-    fn on_message(&mut self, _: &mut Turn<'_>, answer: Answer) {
+    fn on_message(&mut self, _: &mut Turn, answer: Answer) {
         let posted = self.answers.post(answer);
         assert!(posted.is_ok(), "the other reactor runs, and there are few answers");
     }

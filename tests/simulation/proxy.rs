@@ -63,7 +63,7 @@ fn serve(sim: &mut Sim) {
     let to: SocketAddr = BACK.parse().expect("an address");
     proxy_at(MIDDLE, sim, |reactor, connect| {
         let proxy = reactor.reserve();
-        let connector = reactor.connector(proxy, connect);
+        let connector = reactor.connector(proxy, connect).expect("room for a connector");
         reactor.install(proxy, Watched::new(Proxy { connector, to }));
         proxy
     });

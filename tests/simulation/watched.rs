@@ -110,7 +110,7 @@ impl<H: Handler> Handler for Watched<H> {
         self.inner.on_stop(cx, &mut session.inner);
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, mut session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, mut session: Self::Session, why: Reason) {
         self.check(id, &mut session);
         self.open.remove(&id);
         self.inner.on_close(cx, id, session.inner, why);
@@ -118,7 +118,7 @@ impl<H: Handler> Handler for Watched<H> {
 }
 
 impl<M, H: Receive<M>> Receive<M> for Watched<H> {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+    fn on_message(&mut self, cx: &mut Turn, message: M) {
         self.inner.on_message(cx, message);
     }
 }

@@ -137,7 +137,7 @@ impl<S: Service> Handler for Http<S> {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Session, why: Reason) {
         if let Some(mut journal) = session.journal {
             if let Stage::Deferred(put_off) = &session.stage
                 && let Some(made) = put_off.pending.made()
@@ -154,7 +154,7 @@ impl<S: Service> Handler for Http<S> {
 }
 
 impl<M, S: Service + Receive<M>> Receive<M> for Http<S> {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+    fn on_message(&mut self, cx: &mut Turn, message: M) {
         self.service.on_message(cx, message);
     }
 }

@@ -90,7 +90,7 @@ impl Reply<'_, '_> {
     /// }
     ///
     /// impl Receive<(Deferred, usize)> for Primes {
-    ///     fn on_message(&mut self, cx: &mut Turn<'_>, (deferred, count): (Deferred, usize)) {
+    ///     fn on_message(&mut self, cx: &mut Turn, (deferred, count): (Deferred, usize)) {
     ///         deferred.answer(cx, |reply| reply.send(format!("{count} primes\n")));
     ///     }
     /// }
@@ -103,7 +103,7 @@ impl Reply<'_, '_> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn defer(self, then: impl FnOnce(Deferred, &mut Turn<'_>)) -> Answered {
+    pub fn defer(self, then: impl FnOnce(Deferred, &mut Turn)) -> Answered {
         let Reply { mut to, scratch, persistence, head_only, .. } = self;
         // It may be answered before this returns; what is put together here comes before it.
         scratch.flush_to(&mut to);
@@ -126,7 +126,7 @@ impl Deferred {
     ///
     /// [`Sent::Gone`] says that there is nobody to answer any more, or that the client was answered
     /// because the time was over; `make` is not called then.
-    pub fn answer(self, cx: &mut Turn<'_>, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
+    pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         let Deferred { connection, pending } = self;
         if !cx.peer(connection).is_open() {
             return Sent::Gone;

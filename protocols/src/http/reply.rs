@@ -88,7 +88,7 @@ pub(super) enum To<'a, 'cx> {
     /// To the current connection.
     Current(&'a mut Context<'cx>),
     /// To a connection whose request was answered later than in the call.
-    Later(&'a mut Turn<'cx>, ConnId),
+    Later(&'a mut Turn, ConnId),
 }
 
 impl<'cx> To<'_, 'cx> {
@@ -99,7 +99,7 @@ impl<'cx> To<'_, 'cx> {
         }
     }
 
-    pub(super) fn turn(&mut self) -> &mut Turn<'cx> {
+    pub(super) fn turn(&mut self) -> &mut Turn {
         match self {
             To::Current(cx) => cx,
             To::Later(turn, _) => turn,
@@ -246,7 +246,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     }
 
     /// The reactor, for its files, its time, and other connections.
-    pub fn turn(&mut self) -> &mut Turn<'cx> {
+    pub fn turn(&mut self) -> &mut Turn {
         self.to.turn()
     }
 

@@ -137,13 +137,13 @@ impl<P: Protocol> Handler for Lines<P> {
         self.protocol.on_stop(cx, &mut session.own);
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         self.protocol.on_close(cx, id, session.own, why);
     }
 }
 
 impl<M, P: Receive<M>> Receive<M> for Lines<P> {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+    fn on_message(&mut self, cx: &mut Turn, message: M) {
         self.protocol.on_message(cx, message);
     }
 }

@@ -141,7 +141,7 @@ pub trait Protocol: Sized + 'static {
     }
 
     /// The connection is over: called once for each session.
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }
 }

@@ -86,7 +86,7 @@ pub trait Protocol: Sized + 'static {
     }
 
     /// The connection is over: called once for each session.
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }
 }
@@ -135,13 +135,13 @@ impl<P: Protocol> Handler for Raw<P> {
         self.0.on_stop(cx, session);
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: P::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: P::Session, why: Reason) {
         self.0.on_close(cx, id, session, why);
     }
 }
 
 impl<M, P: Receive<M>> Receive<M> for Raw<P> {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+    fn on_message(&mut self, cx: &mut Turn, message: M) {
         self.0.on_message(cx, message);
     }
 }
@@ -183,7 +183,7 @@ mod tests {
             cx.close();
         }
 
-        fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, count: usize, why: Reason) {
+        fn on_close(&mut self, _: &mut Turn, _: ConnId, count: usize, why: Reason) {
             self.closed.push((count, why));
         }
     }

@@ -48,7 +48,7 @@ impl Relay {
         connect: &Connect,
     ) -> HandlerId<Relay> {
         let relay = reactor.reserve();
-        let upstream = reactor.connector(relay, connect);
+        let upstream = reactor.connector(relay, connect).expect("room for a connector");
         reactor.install(relay, Relay { upstream, to: to.into() });
         relay
     }

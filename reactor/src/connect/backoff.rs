@@ -40,7 +40,7 @@ use std::time::Duration;
 /// struct Dial;
 ///
 /// impl Receive<Dial> for Link {
-///     fn on_message(&mut self, cx: &mut Turn<'_>, _: Dial) {
+///     fn on_message(&mut self, cx: &mut Turn, _: Dial) {
 ///         cx.connect(self.connector, &self.server, ());
 ///     }
 /// }
@@ -55,7 +55,7 @@ use std::time::Duration;
 ///     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
 ///         input.take();
 ///     }
-///     fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, _: (), _: Reason) {
+///     fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), _: Reason) {
 ///         if !cx.is_stopping() {
 ///             let delay = self.backoff.next(cx.random());
 ///             cx.after(delay, self.me, Dial);
@@ -65,7 +65,7 @@ use std::time::Duration;
 ///
 /// fn link(reactor: &mut Reactor, server: Target) {
 ///     let me = reactor.reserve();
-///     let connector = reactor.connector(me, &Connect::default());
+///     let connector = reactor.connector(me, &Connect::default()).expect("room for a connector");
 ///     reactor.install(me, Link { me, connector, server, backoff: Backoff::default() });
 ///     reactor.after(std::time::Duration::ZERO, me, Dial);
 /// }

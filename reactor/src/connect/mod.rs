@@ -25,7 +25,7 @@
 //!     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
 //!         self.answer.extend(input.take());
 //!     }
-//!     fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, _: (), why: Reason) {
+//!     fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), why: Reason) {
 //!         if let Reason::Unconnected(kind) = why {
 //!             eprintln!("not connected: {kind}");
 //!         }
@@ -36,7 +36,7 @@
 //! fn ask(target: Target) -> std::io::Result<Vec<u8>> {
 //!     let mut reactor = Reactor::new()?;
 //!     let client = reactor.register(Client { answer: Vec::new() });
-//!     let connector = reactor.connector(client, &Connect::default());
+//!     let connector = reactor.connector(client, &Connect::default()).expect("room for a connector");
 //!     reactor.connect(connector, target, ());
 //!     reactor.run()?;
 //!     Ok(std::mem::take(&mut reactor.handler(client).answer))
@@ -56,23 +56,16 @@
 pub(crate) mod attempt;
 mod backoff;
 pub(crate) mod resolver;
-pub(crate) mod target;
+mod target;
 
+pub(crate) use attempt::start;
 pub use backoff::Backoff;
 pub use target::Target;
 
-use std::any::TypeId;
 use std::fmt;
 use std::time::Duration;
 
-use crate::connect::attempt::Settings;
-use crate::connect::resolver::Resolver;
-use crate::core::Core;
-use crate::core::limits::Limits;
-use crate::handler::context::{Peer, Turn};
-use crate::handler::{ConnId, Handler, HandlerId};
-use crate::listen::listener::Group;
-use crate::turn::reactor::Reactor;
+use crate::core::{GroupId, HandlerId, Limits};
 
 /// How connections to others are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +103,7 @@ pub struct Connector<H> {
     pub(crate) index: u16,
     /// Its connections'.
     pub(crate) group: u16,
-    handler: HandlerId<H>,
+    pub(crate) handler: HandlerId<H>,
 }
 
 impl<H> Clone for Connector<H> {
@@ -127,124 +120,8 @@ impl<H> fmt::Debug for Connector<H> {
     }
 }
 
-/// Connecting: see [`connect`](crate::connect).
-impl Reactor {
-    /// Lets a handler connect to others.
-    ///
-    /// A handler that is to know its own connector can be made with both:
-    ///
-    /// ```
-    /// # use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Reactor};
-    /// # struct Proxy { upstream: Connector<Proxy> }
-    /// # impl Handler for Proxy {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
-    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-    /// #         input.take();
-    /// #     }
-    /// # }
-    /// # fn main() -> std::io::Result<()> {
-    /// let mut reactor = Reactor::new()?;
-    /// let proxy = reactor.reserve();
-    /// let upstream = reactor.connector(proxy, &Connect::default());
-    /// reactor.install(proxy, Proxy { upstream });
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Panics
-    /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
-    /// another reactor, unless one of the same type has that number here.
-    pub fn connector<H: Handler>(
-        &mut self,
-        handler: HandlerId<H>,
-        connect: &Connect,
-    ) -> Connector<H> {
-        assert!(self.handlers.has(handler), "an id of another reactor");
-        let group = self.core.add_group(Group::new(connect.limits.clone()));
-        let index = self.core.connecting.add(Settings {
-            group,
-            handler: handler.index,
-            kind: TypeId::of::<H>(),
-            timeout: connect.timeout,
-            attempt_timeout: connect.attempt_timeout,
-            max_connections: connect.max_connections,
-            unsent: connect.unsent,
-        });
-        let mail = &mut self.mail;
-        self.core.connecting.use_resolver(|| Resolver::new(mail.own(Core::take_answer)));
-        Connector { index, group, handler }
+impl<H> From<Connector<H>> for GroupId {
+    fn from(connector: Connector<H>) -> GroupId {
+        GroupId(connector.group)
     }
-
-    /// A connection, between the turns of the reactor: to send to one that was just asked for. See
-    /// [`Turn::peer`].
-    pub fn peer(&mut self, id: ConnId) -> Peer<'_> {
-        // What it sets counts from now, not from the turn before.
-        self.core.read_clock();
-        self.core.peer(id)
-    }
-
-    /// Connects before the reactor runs, or between its turns. See [`Turn::connect`].
-    ///
-    /// # Panics
-    /// With a connector of another reactor, and if its handler was reserved and not installed yet.
-    pub fn connect<H: Handler>(
-        &mut self,
-        connector: Connector<H>,
-        target: impl Into<Target>,
-        session: H::Session,
-    ) -> ConnId {
-        check(&self.core, connector);
-        self.handlers.get(connector.handler);
-        // The time to connect begins now, not in the turn before.
-        self.core.read_clock();
-        connect(&mut self.core, connector, target.into(), session)
-    }
-}
-
-impl Turn<'_> {
-    /// Asks for a connection and returns its name at once.
-    ///
-    /// What is sent to it by that name from now on is queued, and leaves first when the connection
-    /// is made. [`close`](crate::Peer::close) lets it be made if something was sent, to deliver
-    /// that; else, as [`abort`](crate::Peer::abort) always does, it gives the attempt up. In every
-    /// case [`on_close`](Handler::on_close) gives the session back, once.
-    ///
-    /// The addresses of a name are looked up by another thread, and tried one after the other, in
-    /// the order of RFC 8305, until one answers. If none does, the reason is that of the last.
-    /// Connections to loopback addresses are not paced, nor are [those that are
-    /// accepted](crate::Reactor::listen) there.
-    ///
-    /// A reactor that has stopped connects no more: what is asked for in an `on_close` with
-    /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session dropped.
-    ///
-    /// # Panics
-    /// With a connector of another reactor.
-    pub fn connect<H: Handler>(
-        &mut self,
-        connector: Connector<H>,
-        target: impl Into<Target>,
-        session: H::Session,
-    ) -> ConnId {
-        check(self.core, connector);
-        connect(self.core, connector, target.into(), session)
-    }
-}
-
-fn check<H: Handler>(core: &Core, connector: Connector<H>) {
-    let known = core.connecting.has(connector.index, connector.handler);
-    assert!(known, "a connector of another reactor");
-}
-
-fn connect<H: Handler>(
-    core: &mut Core,
-    connector: Connector<H>,
-    target: Target,
-    session: H::Session,
-) -> ConnId {
-    // The handler may be the one that is running. Its sessions are out of reach until it returns.
-    let store = Box::new(move |handlers: &mut crate::turn::dispatch::Handlers| {
-        handlers.store(connector.handler, session)
-    });
-    core.connect(connector.index, target, store)
 }

@@ -3,17 +3,23 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::connect::target::in_order;
-use crate::core::Core;
-use crate::handler::ConnId;
-use crate::sys::Kernel;
+use super::target::in_order;
+use crate::core::ConnId;
+use crate::sys::{Address, Kernel};
 use crate::threads::handle::Handle;
 use crate::threads::workers::{RunError, Workers};
 
 /// What became of the name that a connection is to be made to.
 pub(crate) struct Answer {
-    id: ConnId,
+    pub(crate) id: ConnId,
     result: io::Result<Vec<SocketAddr>>,
+}
+
+impl Answer {
+    /// The addresses, in the order in which to try them.
+    pub(crate) fn addresses(self) -> io::Result<Vec<Address>> {
+        self.result.map(in_order)
+    }
 }
 
 /// Looks names up for one reactor.
@@ -74,16 +80,6 @@ fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         };
         io::Error::new(kind, error)
     })
-}
-
-impl Core {
-    /// Takes an answer, for which the connection may not have waited.
-    pub(crate) fn take_answer(&mut self, Answer { id, result }: Answer) {
-        if self.find(id).is_some() {
-            let found = result.map(in_order);
-            self.resolved(id.index, found);
-        }
-    }
 }
 
 #[cfg(test)]

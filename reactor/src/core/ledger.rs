@@ -1,15 +1,11 @@
 //! What a reactor has done, in numbers.
 //!
 //! Everything is counted once, where it happens: what a connection does in its group, which is that
-//! of its listener or connector; what belongs to no connection by the reactor. So a counter costs an addition, and each sum is
-//! made when somebody asks for it.
+//! of its listener or connector; what belongs to no connection by the reactor. So a counter costs
+//! an addition, and a sum is made when somebody asks for it.
 
 use std::fmt;
 use std::ops::AddAssign;
-
-use crate::connect::Connector;
-use crate::core::Core;
-use crate::listen::ListenerId;
 
 /// Makes the struct of the counters, and what goes over all of them.
 macro_rules! counters {
@@ -209,29 +205,3 @@ impl fmt::Display for Ledger {
 /// Names connections that are counted together: those of a listener or of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupId(pub(crate) u16);
-
-impl From<ListenerId> for GroupId {
-    fn from(listener: ListenerId) -> GroupId {
-        GroupId(listener.group)
-    }
-}
-
-impl<H> From<Connector<H>> for GroupId {
-    fn from(connector: Connector<H>) -> GroupId {
-        GroupId(connector.group)
-    }
-}
-
-impl Core {
-    /// What was counted in all groups and outside of them.
-    pub(crate) fn total(&self) -> Ledger {
-        let mut total = self.ledger.clone();
-        self.groups.iter().for_each(|group| total += &group.ledger);
-        total
-    }
-
-    /// What was counted in one group.
-    pub(crate) fn total_of(&self, GroupId(group): GroupId) -> Ledger {
-        self.groups[usize::from(group)].ledger.clone()
-    }
-}

@@ -217,6 +217,10 @@ impl Quantum {
         }
     }
 
+    pub(crate) fn use_bytes(&mut self, count: usize) {
+        self.bytes = self.bytes.saturating_sub(count);
+    }
+
     pub(crate) fn is_used_up(&self) -> bool {
         self.calls == 0 || self.bytes == 0
     }

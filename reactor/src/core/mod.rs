@@ -1,76 +1,120 @@
-//! What handlers act on: the connections, their queues and deadlines, and the worklists.
+//! The data that all rooms work on: the connections, what they share, and the worklists.
 //!
-//! Nothing here calls a handler. What would have to is left as a bit in the connection and an entry
-//! on a worklist, and the [reactor](crate::reactor) settles it when no handler is running.
-
-pub(crate) mod connection;
-pub(crate) mod ledger;
-pub(crate) mod limits;
-pub(crate) mod per_address;
+//! Nothing here calls a handler or moves a byte. What has to happen next is left as a bit in the
+//! connection and an entry on a worklist, for the [turn](crate::turn) to settle.
 
 use std::io;
+use std::time::Duration;
 
 use slab::Slab;
 
-use crate::connect::attempt::Connecting;
-use crate::core::connection::{Connection, Flags, Phase};
-use crate::core::ledger::Ledger;
-use crate::core::limits::Limits;
-use crate::handler::{ConnId, Reason};
-use crate::inbound::{Batches, Extras, Mark, Onward};
-use crate::listen::listener::Group;
-use crate::outbound::{Cold, Pool, Queue, Stage};
 use crate::sys::{Fd, Kernel, NO_FD, Ready, Selector};
-use crate::threads::jobs::Jobs;
-use crate::time::deadlines::tick_of;
-use crate::time::timers::Timers;
-use crate::time::wheel::{Link, Links, Wheel};
-use crate::turn::hand_over::HandOver;
 
-/// Most boxes of a kind kept for reuse; they are small, and as many are in use as there are
-/// connections with something to send, or with input left, at one time.
+mod batch;
+mod connection;
+mod exact;
+mod flags;
+mod group;
+mod id;
+mod job;
+mod kept;
+mod ledger;
+mod limits;
+mod meter;
+mod part;
+mod per_address;
+mod pipe;
+mod pool;
+mod queue;
+mod relay;
+mod saving;
+mod special;
+mod tick;
+pub mod wheel;
+
+pub(crate) use batch::{Batch, Batches};
+#[cfg(all(test, feature = "testing"))]
+pub(crate) use batch::{MOST_BATCHES, SPARE_BATCHES};
+pub(crate) use connection::{Connection, NO_SESSION, Phase};
+pub(crate) use exact::{Exact, LowWater};
+pub(crate) use flags::Flags;
+pub(crate) use group::Group;
+pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
+pub(crate) use job::{Job, Then};
+pub(crate) use kept::Kept;
+pub use ledger::{GroupId, Ledger};
+pub(crate) use limits::Quantum;
+pub use limits::{ColdFiles, FileTransfer, Limits};
+pub(crate) use meter::{Bucket, Direction, GroupRates, Meter, Meters};
+pub(crate) use part::Part;
+pub use part::Residency;
+pub(crate) use per_address::{ClientNet, PerAddress};
+pub(crate) use pool::Pool;
+pub(crate) use queue::{Queue, Segment};
+pub(crate) use relay::Relay;
+pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
+pub(crate) use special::{Blocked, Special, Strategy};
+pub(crate) use tick::{TICK, is_due, tick_of, ticks};
+
+use wheel::{Link, Links, Wheel};
+
+/// Most boxes of a kind that are kept for reuse. As many are in use as there are connections with
+/// something to send, or with unconsumed input, at one time.
 const SPARES: usize = 256;
+
+/// Most groups that a [`Connection`] can name.
+const MOST_GROUPS: usize = 1 << 16;
 
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
     pub(crate) selector: Selector,
     pub(crate) connections: Connections,
     pub(crate) groups: Vec<Group>,
-    pub(crate) connecting: Connecting,
-    /// Who waits for disks; nobody if no files are used.
-    pub(crate) jobs: Option<Jobs>,
-    pub(crate) cold: Cold,
+    /// The deadlines of connections.
     pub(crate) wheel: Wheel,
-    /// Those that may go on within their rates.
-    pub(crate) due_rates: Vec<u32>,
-    pub(crate) timers: Timers,
     /// Monotonic nanoseconds, read once a turn.
     pub(crate) now: u64,
     /// The same in ticks.
     pub(crate) tick: u32,
-    /// Connections with something to do in this turn. Bounded by one entry for each.
+    /// Connections with something to do in this turn, each at most once.
     pub(crate) owed: Vec<u32>,
-    /// Those that have used up their quantum: for the next turn.
+    /// Connections that have used up their quantum, for the next turn.
     pub(crate) later: Vec<u32>,
-    /// Those that are over: their places are freed at the end of the turn.
+    /// Connections whose wait for their rate is over.
+    pub(crate) due_rates: Vec<u32>,
+    /// Connections that are over: their places are freed at the end of the turn.
     pub(crate) gone: Vec<u32>,
-    /// To whom the running callback hands its connection over. Empty between callbacks.
-    pub(crate) hand_overs: Vec<HandOver>,
-    pub(crate) pool: Pool,
-    pub(crate) stage: Stage,
-    pub(crate) onward: Onward,
+    /// Work for other threads that has not been handed to them.
+    pub(crate) jobs: Vec<Job>,
+    /// Queues that wait for a disk.
+    pub(crate) cold: ColdReads,
+    /// Buffers on their way to files.
     pub(crate) batches: Batches,
+    pub(crate) pool: Pool,
+    /// Where file bytes pass through memory, once a file needs that.
     pub(crate) scratch: Box<[u8]>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     pub(crate) spare_queues: Vec<Box<Queue>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
-    spare_extras: Vec<Box<Extras>>,
+    spare_specials: Vec<Box<Special>>,
     next_generation: u32,
-    /// What belongs to no connection; the rest is counted in their groups.
+    /// What belongs to no connection; the rest is counted in the groups.
     pub(crate) ledger: Ledger,
+    /// Whether the reactor was asked to stop.
     pub(crate) stopping: bool,
     /// Whether `on_stop` was owed to every session there was.
     pub(crate) draining: bool,
+    /// Whether it has stopped: nothing begins any more.
+    pub(crate) ended: bool,
+}
+
+/// Reads of files that are not in memory, see [`outbound`](crate::outbound#cold-files).
+#[derive(Default)]
+pub(crate) struct ColdReads {
+    /// How many are with workers.
+    pub(crate) running: usize,
+    /// Connections to read for, and how many bytes.
+    pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
 }
 
 /// The connections by index. A type of its own so that the wheel can be given the links in it.
@@ -82,52 +126,79 @@ impl Links for Connections {
     }
 }
 
+/// The token of a connection's registration.
+pub(crate) fn token(index: u32, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(index)
+}
+
 impl Core {
     pub(crate) fn new(kernel: Kernel, selector: Selector) -> Core {
         let now = kernel.monotonic();
-        let tick = tick_of(now);
         Core {
             kernel,
             selector,
             connections: Connections(Slab::new()),
             groups: Vec::new(),
-            connecting: Connecting::default(),
-            jobs: None,
-            cold: Cold::default(),
-            wheel: Wheel::new(tick),
-            due_rates: Vec::new(),
-            timers: Timers::new(tick),
+            wheel: Wheel::new(tick_of(now)),
             now,
-            tick,
+            tick: tick_of(now),
             owed: Vec::new(),
             later: Vec::new(),
+            due_rates: Vec::new(),
             gone: Vec::new(),
-            hand_overs: Vec::new(),
-            pool: Pool::default(),
-            stage: Stage::default(),
-            onward: Onward::default(),
+            jobs: Vec::new(),
+            cold: ColdReads::default(),
             batches: Batches::default(),
+            pool: Pool::default(),
             scratch: Box::default(),
             spare_queues: Vec::new(),
-            spare_extras: Vec::new(),
+            spare_specials: Vec::new(),
             next_generation: 1,
             ledger: Ledger::default(),
             stopping: false,
             draining: false,
+            ended: false,
         }
     }
 
+    /// Reads the clock.
+    pub(crate) fn read_clock(&mut self) {
+        self.now = self.kernel.monotonic();
+        self.tick = tick_of(self.now);
+    }
+
+    /// How long until a tick begins.
+    pub(crate) fn until(&self, tick: u32) -> Duration {
+        let ahead = tick.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
+        Duration::from_nanos((u64::from(ahead) * TICK).saturating_sub(self.now % TICK))
+    }
+
+    #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Connection> {
         self.connections.0.get(index as usize)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Connection> {
         self.connections.0.get_mut(index as usize)
+    }
+
+    /// A connection and its group.
+    #[inline]
+    pub(crate) fn pair(&mut self, index: u32) -> Option<(&mut Connection, &mut Group)> {
+        let c = self.connections.0.get_mut(index as usize)?;
+        let group = &mut self.groups[c.group as usize];
+        Some((c, group))
     }
 
     /// The connection of that name, unless it is gone.
     pub(crate) fn find(&self, id: ConnId) -> Option<&Connection> {
         self.get(id.index).filter(|c| c.generation == id.generation && c.phase < Phase::Lingering)
+    }
+
+    /// The name of the connection at an index.
+    pub(crate) fn id(&self, index: u32) -> Option<ConnId> {
+        Some(ConnId { index, generation: self.get(index)?.generation })
     }
 
     pub(crate) fn socket(&self, index: u32) -> io::Result<Fd> {
@@ -141,18 +212,37 @@ impl Core {
 
     /// The counters of a connection's group.
     pub(crate) fn ledger_of(&mut self, index: u32) -> Option<&mut Ledger> {
-        let group = self.get(index)?.group;
-        Some(&mut self.groups[group as usize].ledger)
+        self.pair(index).map(|(_, group)| &mut group.ledger)
     }
 
-    /// Takes in a group of connections.
-    pub(crate) fn add_group(&mut self, group: Group) -> u16 {
-        let index = u16::try_from(self.groups.len()).expect("at most 65,536 groups");
+    /// What was counted in all groups and outside of them.
+    pub(crate) fn total(&self) -> Ledger {
+        let mut total = self.ledger.clone();
+        self.groups.iter().for_each(|group| total += &group.ledger);
+        total
+    }
+
+    /// Adds a group of connections.
+    ///
+    /// # Errors
+    /// With 65,536 groups there is no room for another.
+    pub(crate) fn add_group(&mut self, group: Group) -> io::Result<u16> {
+        self.has_room_for_group()?;
         self.groups.push(group);
-        index
+        Ok((self.groups.len() - 1) as u16)
     }
 
-    /// Takes up a socket: registers it and gives it a place.
+    /// Whether another group can be added.
+    pub(crate) fn has_room_for_group(&self) -> io::Result<()> {
+        if self.groups.len() < MOST_GROUPS {
+            return Ok(());
+        }
+        let text = "a reactor has at most 65,536 listeners, connectors and sets of limits";
+        Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
+    }
+
+    /// Takes a connected socket: registers it and gives it a place. Its deadlines are not armed
+    /// yet.
     pub(crate) fn adopt(
         &mut self,
         socket: Fd,
@@ -166,7 +256,6 @@ impl Core {
         if let Some(c) = self.get_mut(index) {
             c.flags = flags;
         }
-        self.arm(index);
         Ok(id)
     }
 
@@ -181,31 +270,104 @@ impl Core {
     }
 
     /// Puts a connection on the worklist of this turn, once.
-    pub(crate) fn list(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index)
-            && !c.flags.has(Flags::LISTED)
+    #[inline]
+    pub(crate) fn schedule(&mut self, index: u32) {
+        if let Some(c) = self.connections.0.get_mut(index as usize)
+            && !c.flags.has(Flags::SCHEDULED)
         {
-            c.flags.set(Flags::LISTED);
+            c.flags.set(Flags::SCHEDULED);
             self.owed.push(index);
         }
     }
 
     /// Notes what an event says.
-    pub(crate) fn note(&mut self, token: u64, ready: Ready) {
+    #[inline]
+    pub(crate) fn note_event(&mut self, token: u64, ready: Ready) {
         self.ledger.events += 1;
         let (index, generation) = (token as u32, (token >> 32) as u32);
         match self.get_mut(index) {
             Some(c) if c.generation == generation && c.phase != Phase::Gone => {
                 c.ready = c.ready.and(ready);
-                if !c.flags.has(Flags::LISTED) {
-                    c.flags.set(Flags::LISTED);
-                    self.owed.push(index);
-                }
+                self.schedule(index);
             }
             _ => self.ledger.stale_events += 1,
         }
     }
 
+    /// Does a job in another thread, and then `then` with its result in the reactor's.
+    pub(crate) fn push_job<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce(&Kernel) -> T + Send + 'static,
+        then: impl FnOnce(&mut Core, T) + Send + 'static,
+    ) {
+        #[cfg(feature = "testing")]
+        if let Kernel::Sim(_) = &self.kernel {
+            // Descriptors of the simulated kernel do not outlive their owners, as those that a
+            // worker holds do. It is done at once, and the answer comes later.
+            let result = job(&self.kernel);
+            self.jobs.push(Box::new(move |_| Box::new(move |core| then(core, result))));
+            return;
+        }
+        self.jobs.push(Box::new(move |kernel| {
+            let result = job(kernel);
+            Box::new(move |core| then(core, result))
+        }));
+    }
+
+    /// What a connection has beyond the usual; it has it from now on.
+    pub(crate) fn special(&mut self, index: u32) -> Option<&mut Special> {
+        let c = self.connections.0.get_mut(index as usize)?;
+        Some(c.special.get_or_insert_with(|| self.spare_specials.pop().unwrap_or_default()))
+    }
+
+    /// Takes that back if nothing is in it.
+    pub(crate) fn recycle_special(&mut self, index: u32) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        if let Some(special) = c.special.take_if(|special| special.is_empty()) {
+            self.keep_special(special);
+        }
+    }
+
+    fn keep_special(&mut self, special: Box<Special>) {
+        if self.spare_specials.len() < SPARES {
+            self.spare_specials.push(special);
+        }
+    }
+
+    /// An empty queue for a connection.
+    #[inline]
+    pub(crate) fn new_queue(spares: &mut Vec<Box<Queue>>, tick: u32) -> Box<Queue> {
+        let mut queue = spares.pop().unwrap_or_default();
+        queue.begin(tick);
+        queue
+    }
+
+    /// Keeps an empty queue for the next connection that needs one.
+    #[inline]
+    pub(crate) fn keep_queue(&mut self, queue: Box<Queue>) {
+        if self.spare_queues.len() < SPARES {
+            self.spare_queues.push(queue);
+        }
+    }
+
+    /// Drops what waits to be sent and what was kept; buffers go back to the pool.
+    pub(crate) fn drop_buffers(&mut self, index: u32) {
+        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let (special, queue) = (c.special.take(), c.outbound.take());
+        if let Some(mut queue) = queue {
+            let dropped = queue.clear(&mut self.pool);
+            self.groups[c.group as usize].ledger.dropped += dropped;
+            self.keep_queue(queue);
+        }
+        if let Some(mut special) = special {
+            special.clear(&mut self.pool);
+            self.keep_special(special);
+        }
+    }
+}
+
+/// What anybody may ask of a connection: it is noted, and done when no handler is running.
+impl Core {
     pub(crate) fn pause(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
             c.flags.set(Flags::PAUSED);
@@ -213,42 +375,53 @@ impl Core {
     }
 
     pub(crate) fn resume(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index)
-            && c.flags.take(Flags::PAUSED)
-        {
-            c.flags.set(Flags::OWES_KEPT);
-            self.list(index);
+        if self.get_mut(index).is_some_and(|c| c.flags.take(Flags::PAUSED)) {
+            self.revisit_input(index);
+        }
+    }
+
+    /// Looks at input again that is already here.
+    pub(crate) fn revisit_input(&mut self, index: u32) {
+        if let Some(c) = self.get_mut(index) {
+            c.flags.set(Flags::REVISIT_INPUT);
+            self.schedule(index);
         }
     }
 
     pub(crate) fn yield_now(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::YIELDED);
-            c.flags.set(Flags::OWES_KEPT);
+            c.flags.set(Flags::YIELDED.and(Flags::REVISIT_INPUT));
         }
     }
 
     pub(crate) fn request_drain(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::WANTS_DRAIN);
-            self.list(index);
+            c.flags.set(Flags::DRAIN_REQUESTED);
+            self.schedule(index);
         }
     }
 
+    /// Ends the output once the queue is empty.
     pub(crate) fn shutdown(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::SHUTDOWN);
-            self.list(index);
+            c.flags.set(Flags::OUTPUT_CLOSED);
+            self.schedule(index);
         }
     }
 
+    /// Closes once the queue is empty. A connection that is being established is given up, unless
+    /// something waits to be sent.
     pub(crate) fn close(&mut self, index: u32) {
         let Some(c) = self.get_mut(index) else { return };
         match c.phase {
-            Phase::Connecting => self.close_connecting(index),
+            Phase::Connecting if c.outbound.is_some() => {
+                (c.reason, c.deadline) = (Reason::Closed, 0);
+                c.flags.set(Flags::OUTPUT_CLOSED.and(Flags::CLOSE_WHEN_CONNECTED));
+            }
+            Phase::Connecting => self.fail(index, Reason::Closed),
             Phase::Open => {
                 (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
-                self.list(index);
+                self.schedule(index);
             }
             _ => {}
         }
@@ -258,81 +431,46 @@ impl Core {
         self.fail(index, Reason::Aborted);
     }
 
-    /// Ends a connection at once, without sending what is queued. The session goes later.
+    /// Ends a connection at once, without sending what is queued. The session is told later.
     pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
         if let Some(c) = self.get_mut(index)
-            && c.phase < Phase::Dead
+            && c.phase < Phase::Ended
         {
-            let was = std::mem::replace(&mut c.phase, Phase::Dead);
-            c.reason = reason;
-            self.list(index);
-            if was == Phase::Connecting {
-                self.stop_connecting(index);
-            }
+            (c.phase, c.reason) = (Phase::Failed, reason);
+            self.schedule(index);
         }
     }
 
-    /// The same for what a call on the socket said.
+    /// The same for what a call on the socket reported.
+    #[cold]
     pub(crate) fn fail_with(&mut self, index: u32, error: &io::Error) {
         use io::ErrorKind::{
             BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
             NetworkUnreachable, NotConnected, TimedOut,
         };
+        let name = self.describe(index);
         match error.kind() {
             // The unreachable ones are what ICMP has said by the time Linux gives up sending again.
             ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut
             | HostUnreachable | NetworkUnreachable | NetworkDown => {
-                log::debug!("connection lost: {error}");
+                log::debug!("{name}: connection lost: {error}");
                 self.fail(index, Reason::Reset);
             }
             _ => {
-                log::warn!("connection failed: {error}");
+                log::warn!("{name}: connection failed: {error}");
                 self.fail(index, Reason::Failed);
             }
         }
     }
 
-    /// Drops what waits to be sent and what was kept; buffers go back to the pool.
-    pub(crate) fn drop_buffers(&mut self, index: u32) {
-        self.drop_meters(index);
-        self.stop_saving(index);
-        self.lower_mark(index, Mark::Off);
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        if let Some(mut extras) = c.extras.take() {
-            extras.clear(&mut self.pool);
-            self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
-        }
-        if let Some(mut queue) = c.outbound.take() {
-            self.groups[c.group as usize].ledger.dropped += queue.clear(&mut self.pool);
-            self.keep_queue(queue);
+    /// A connection in the log: its name, and its peer if the socket still knows it.
+    pub(crate) fn describe(&self, index: u32) -> String {
+        let Some(id) = self.id(index) else { return "a connection that is gone".to_owned() };
+        match self.socket(index).and_then(|socket| self.kernel.peer_address(socket)) {
+            Ok(peer) => format!("{id:?} with {peer}"),
+            Err(_) => format!("{id:?}"),
         }
     }
-
-    /// Keeps an empty queue for the next connection that needs one.
-    pub(crate) fn keep_queue(&mut self, queue: Box<Queue>) {
-        if self.spare_queues.len() < SPARES {
-            self.spare_queues.push(queue);
-        }
-    }
-
-    /// The extras of a connection; it has them from now on.
-    pub(crate) fn extras(&mut self, index: u32) -> Option<&mut Extras> {
-        let c = self.connections.0.get_mut(index as usize)?;
-        Some(c.extras.get_or_insert_with(|| self.spare_extras.pop().unwrap_or_default()))
-    }
-
-    /// Takes back a connection's extras if there is nothing in them.
-    pub(crate) fn recycle_extras(&mut self, index: u32) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        if let Some(extras) = c.extras.take_if(|extras| extras.is_empty()) {
-            self.spare_extras.extend((self.spare_extras.len() < SPARES).then_some(extras));
-        }
-    }
-}
-
-/// What the selector is told about a connection.
-pub(crate) fn token(index: u32, generation: u32) -> u64 {
-    u64::from(generation) << 32 | u64::from(index)
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -357,7 +495,8 @@ mod tests {
         let mut h = Harness::new(Silent);
         let first = h.open();
         let place = |h: &mut Harness<Silent>| {
-            let (index, c) = h.reactor().core.connections.0.iter().next().expect("a connection");
+            let (index, c) =
+                h.reactor().turn.core.connections.0.iter().next().expect("a connection");
             (index as u32, c.generation)
         };
         let (index, stale) = place(&mut h);
@@ -366,10 +505,10 @@ mod tests {
         let (same, generation) = place(&mut h);
         assert!(same == index && generation != stale);
 
-        let core = &mut h.reactor().core;
-        core.note(token(index, stale), Ready::READ);
+        let core = &mut h.reactor().turn.core;
+        core.note_event(token(index, stale), Ready::READ);
         assert_eq!(core.ledger.stale_events, 1);
-        core.note(token(index, generation), Ready::READ);
+        core.note_event(token(index, generation), Ready::READ);
         assert_eq!(core.ledger.stale_events, 1);
     }
 }

@@ -21,10 +21,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::sys::{self, Fd, Kernel};
 
 mod new_file;
+mod saved;
 
-pub use crate::inbound::{NotSaved, Saved};
 pub(crate) use new_file::Part;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
+pub use saved::{NotSaved, Saved};
 
 /// Access to the file system of a reactor's kernel.
 ///

@@ -1,97 +1,25 @@
-//! What a handler can call.
+//! The reactor as a handler sees it when called for a connection.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::address::Address;
-use crate::core::Core;
-use crate::core::connection::Phase;
-use crate::core::ledger::{GroupId, Ledger};
-use crate::core::limits::Limits;
-use crate::fs::{Fs, NewFile};
-use crate::handler::{ConnId, Sent};
-use crate::inbound::Then;
-use crate::outbound::Outgoing;
-
-/// The reactor as a handler sees it when no connection is current.
-///
-/// Time and randomness come from here, so that a simulated run can be replayed exactly.
-pub struct Turn<'a> {
-    pub(crate) core: &'a mut Core,
-}
-
-impl Turn<'_> {
-    /// Time since an arbitrary start, as of the beginning of this turn.
-    #[must_use]
-    pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.core.now)
-    }
-
-    /// Seconds since 1970, for what is shown to people. May jump when the clock is set.
-    #[must_use]
-    pub fn unix_time(&self) -> u64 {
-        self.core.kernel.realtime()
-    }
-
-    /// 64 random bits.
-    #[must_use]
-    pub fn random(&self) -> u64 {
-        self.core.kernel.random()
-    }
-
-    /// The file system.
-    #[must_use]
-    pub fn fs(&self) -> Fs {
-        Fs::new(self.core.kernel.clone())
-    }
-
-    /// What the reactor has done so far.
-    #[must_use]
-    pub fn ledger(&self) -> Ledger {
-        self.core.total()
-    }
-
-    /// What the connections of one listener or connector have done of it.
-    #[must_use]
-    pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
-        self.core.total_of(group.into())
-    }
-
-    /// Any connection of this reactor, whichever handler it belongs to.
-    pub fn peer(&mut self, id: ConnId) -> Peer<'_> {
-        self.core.peer(id)
-    }
-
-    /// Asks the reactor to stop, and with it the other threads of its server. It begins in the next
-    /// turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
-    pub fn stop(&mut self) {
-        self.core.stopping = true;
-    }
-
-    /// Whether the reactor was asked to stop, so that nothing long should begin.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.core.stopping
-    }
-}
-
-impl Core {
-    pub(crate) fn peer(&mut self, id: ConnId) -> Peer<'_> {
-        let index = self.find(id).map(|_| id.index);
-        Peer { core: self, index }
-    }
-}
+use super::{HandOver, Handler, Peer, Turn};
+use crate::core::{ConnId, HandlerId, Limits, Sent, WhenWhole};
+use crate::fs::NewFile;
+use crate::inbound::{self, TooLarge};
+use crate::outbound::{self, Outgoing};
+use crate::sys::Address;
 
 /// The reactor as a handler sees it when called for a connection. Derefs to [`Turn`].
 pub struct Context<'a> {
-    turn: Turn<'a>,
+    turn: &'a mut Turn,
     pub(crate) index: u32,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(core: &'a mut Core, index: u32) -> Context<'a> {
-        Context { turn: Turn { core }, index }
+    pub(crate) fn new(turn: &'a mut Turn, index: u32) -> Context<'a> {
+        Context { turn, index }
     }
 
     /// The current connection's name.
@@ -103,12 +31,12 @@ impl<'a> Context<'a> {
 
     /// The current connection, as a [`Peer`].
     pub fn this(&mut self) -> Peer<'_> {
-        Peer { core: self.turn.core, index: Some(self.index) }
+        Peer { core: &mut self.turn.core, index: Some(self.index) }
     }
 
     /// Sends bytes or a region of a file, after everything sent before. See [`Peer::send`].
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
-        self.turn.core.send(self.index, what.into())
+        outbound::send(&mut self.turn.core, self.index, what.into())
     }
 
     /// Stops reading until [`resume`](Context::resume). See [`Peer::pause`].
@@ -127,7 +55,7 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn wants_input(&self) -> bool {
         let core = &self.turn.core;
-        core.hand_overs.is_empty() && core.get(self.index).is_some_and(|c| c.wants_input())
+        self.turn.hand_overs.is_empty() && core.get(self.index).is_some_and(|c| c.wants_input())
     }
 
     /// What bounds the current connection.
@@ -146,6 +74,84 @@ impl<'a> Context<'a> {
         self.turn.core.yield_now(index);
     }
 
+    /// Asks for the next `count` bytes in one piece: [`on_received`](crate::Handler::on_received)
+    /// gets them when all are there. What this callback leaves unconsumed comes first.
+    ///
+    /// It is for messages whose length is known before they come, of any size. Those of up to
+    /// [`Limits::receive_direct`] bytes are lent from the buffer that everything is received into;
+    /// longer ones have a buffer of their own, which grows with what arrives (a peer that announces
+    /// much and sends little costs 1 MiB of address space, and memory for what it sends) and which
+    /// the handler may keep. A handler that only ever asks for the next piece, in `on_open` and in
+    /// `on_received`, needs no `on_data`.
+    ///
+    /// - One request at a time: another one before the first is answered takes its place, and what
+    ///   has arrived counts for it. 0 bytes are answered, too.
+    /// - While it waits [`Limits::keep`] does not apply, and each byte that arrives puts off
+    ///   [`Limits::idle`], though of few that is noticed [late](Limits::receive_low_water). Pausing
+    ///   and a full queue hold it back like other input.
+    /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof)
+    ///   comes instead, for each such request. [`unread`](Context::unread) says how many bytes
+    ///   there were; who wants them asks for that many.
+    /// - A [handed over](Context::hand_over) connection takes what has arrived along as input, and
+    ///   not the request.
+    /// - If there is no memory for the buffer the connection is reset, with
+    ///   [`Reason::Failed`](crate::Reason::Failed).
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    /// use sluicegate_reactor::{Context, Handler, Input};
+    ///
+    /// /// Sends back messages that have their length in front, in four bytes.
+    /// struct Echo;
+    ///
+    /// enum Next {
+    ///     Length,
+    ///     Message,
+    /// }
+    ///
+    /// impl Echo {
+    ///     fn expect(cx: &mut Context<'_>, count: usize) {
+    ///         if let Err(error) = cx.receive_exact(count) {
+    ///             cx.send(error.to_string());
+    ///             cx.close();
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl Handler for Echo {
+    ///     type Session = Next;
+    ///     fn on_open(&mut self, cx: &mut Context<'_>) -> Next {
+    ///         Echo::expect(cx, 4);
+    ///         Next::Length
+    ///     }
+    ///     fn on_data(&mut self, _: &mut Context<'_>, _: &mut Next, _: &mut Input<'_>) {
+    ///         unreachable!("something is always asked for");
+    ///     }
+    ///     fn on_received(&mut self, cx: &mut Context<'_>, next: &mut Next, bytes: Cow<'_, [u8]>) {
+    ///         match next {
+    ///             Next::Length => {
+    ///                 let length = u32::from_be_bytes(bytes[..].try_into().expect("four bytes"));
+    ///                 *next = Next::Message;
+    ///                 Echo::expect(cx, length as usize);
+    ///             }
+    ///             Next::Message => {
+    ///                 cx.send(&(bytes.len() as u32).to_be_bytes());
+    ///                 cx.send(bytes);
+    ///                 *next = Next::Length;
+    ///                 Echo::expect(cx, 4);
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TooLarge`] if `count` is over [`Limits::receive_exact`]. Nothing is changed by that: what
+    /// comes next goes to [`on_data`](crate::Handler::on_data), or to the request before.
+    pub fn receive_exact(&mut self, count: usize) -> Result<(), TooLarge> {
+        inbound::expect(&mut self.turn.core, self.index, count)
+    }
+
     /// Receives the next `length` bytes into a file, or all until the peer ends its direction, and
     /// [commits](NewFile::commit) it, for [`on_saved`](crate::Handler::on_saved). What the callback
     /// leaves unconsumed comes first.
@@ -161,7 +167,7 @@ impl<'a> Context<'a> {
     /// write counts as activity, as what arrives does.
     pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
         let index = self.index;
-        self.turn.core.receive_file(index, file, length, Then::Commit);
+        inbound::receive_file(&mut self.turn.core, index, file, length, WhenWhole::Commit);
     }
 
     /// Receives the next `count` bytes into a file and gives it back, in
@@ -169,7 +175,7 @@ impl<'a> Context<'a> {
     /// [`receive_file`](Context::receive_file) with `Some(0)` to commit what is there.
     pub fn receive_part(&mut self, file: NewFile, count: u64) {
         let index = self.index;
-        self.turn.core.receive_file(index, file, Some(count), Then::GiveBack);
+        inbound::receive_file(&mut self.turn.core, index, file, Some(count), WhenWhole::GiveBack);
     }
 
     /// Receives the next `count` bytes, or all until the peer ends its direction, and drops them.
@@ -177,7 +183,93 @@ impl<'a> Context<'a> {
     /// [`on_data`](crate::Handler::on_data).
     pub fn discard(&mut self, count: u64) {
         let index = self.index;
-        self.turn.core.discard(index, count);
+        inbound::discard(&mut self.turn.core, index, count);
+    }
+
+    /// Passes on to another connection what this one receives. See [`Peer::relay_to`].
+    pub fn relay_to(&mut self, peer: ConnId) {
+        self.this().relay_to(peer);
+    }
+
+    /// Gives the connection to another handler, with a session for it: after a greeting, an upgrade
+    /// or a login something else is spoken.
+    ///
+    /// When the callback has returned
+    ///
+    /// 1. the present session gets [`on_close`](Handler::on_close) with [`Reason::HandedOver`], and
+    ///    nothing is called for it any more;
+    /// 2. the new handler gets [`on_ready`](Handler::on_ready);
+    /// 3. what the callback left of its input is offered to the new handler's
+    ///    [`on_data`](Handler::on_data), whether more arrives or not;
+    /// 4. if the peer has ended its direction the new handler gets [`on_eof`](Handler::on_eof),
+    ///    even if the old one has had it; and so it is with [`on_stop`](Handler::on_stop) if the
+    ///    reactor is stopping.
+    ///
+    /// The connection stays what it is: its name, its [limits](crate::Limits), what is queued to be
+    /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old
+    /// handler asked for ends with it: a [pause](Context::pause), a
+    /// [deadline of its own](Context::set_deadline), a [drain](Context::request_drain),
+    /// [so many bytes](Context::receive_exact), a [relay](Context::relay_to) of what it receives.
+    /// So the new one begins as it would with a connection just accepted.
+    ///
+    /// Nothing takes it back. If the connection is closed, aborted or lost in the same callback, or
+    /// the callback panics, the new handler still gets the session, but hears only of its end, in
+    /// [`on_close`](Handler::on_close). So it does if the connection is handed on in the same
+    /// callback. In [`on_open`](Handler::on_open) the session that is returned is closed at once.
+    /// After this call [`wants_input`](Context::wants_input) is false for the rest of the callback.
+    ///
+    /// A [`HandlerId`] of another reactor is a panic in the callback.
+    ///
+    /// Costs one allocation.
+    ///
+    /// ```
+    /// use sluicegate_reactor::{Context, Handler, HandlerId, Input, Reactor};
+    ///
+    /// /// Waits for a name, then lets `Chat` go on.
+    /// struct Greeter {
+    ///     chat: HandlerId<Chat>,
+    /// }
+    ///
+    /// impl Handler for Greeter {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, cx: &mut Context<'_>) {
+    ///         cx.send("Your name? ");
+    ///     }
+    ///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    ///         if let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+    ///             let name = String::from_utf8_lossy(&input[..end]).into_owned();
+    ///             input.consume(end + 1);
+    ///             cx.hand_over(self.chat, name);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// struct Chat;
+    ///
+    /// impl Handler for Chat {
+    ///     type Session = String;
+    ///     fn on_open(&mut self, _: &mut Context<'_>) -> String {
+    ///         "nobody".into()
+    ///     }
+    ///     fn on_ready(&mut self, cx: &mut Context<'_>, name: &mut String) {
+    ///         cx.send(format!("Hello, {name}.\n"));
+    ///     }
+    ///     fn on_data(&mut self, cx: &mut Context<'_>, name: &mut String, input: &mut Input<'_>) {
+    ///         cx.send(format!("{name}: "));
+    ///         cx.send(input.take());
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let chat = reactor.register(Chat);
+    /// let greeter = reactor.register(Greeter { chat });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hand_over<H: Handler>(&mut self, to: HandlerId<H>, session: H::Session) {
+        self.turn.assert_known(to);
+        self.turn.hand_overs.push(HandOver { to: to.index, session: Box::new(session) });
     }
 
     /// Ends the sending direction once the queue is empty. See [`Peer::shutdown`].
@@ -200,6 +292,16 @@ impl<'a> Context<'a> {
         self.this().set_deadline(after);
     }
 
+    /// Sets or clears the current connection's rate of sending. See [`Peer::set_send_rate`].
+    pub fn set_send_rate(&mut self, rate: Option<u64>) {
+        self.this().set_send_rate(rate);
+    }
+
+    /// Sets or clears the current connection's rate of receiving. See [`Peer::set_receive_rate`].
+    pub fn set_receive_rate(&mut self, rate: Option<u64>) {
+        self.this().set_receive_rate(rate);
+    }
+
     /// Asks for one [`on_drain`](crate::Handler::on_drain) when all was sent. See
     /// [`Peer::request_drain`].
     pub fn request_drain(&mut self) {
@@ -209,7 +311,7 @@ impl<'a> Context<'a> {
     /// Bytes sent that the kernel has not taken yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.turn.core.pending(self.index)
+        self.turn.core.get(self.index).map_or(0, |c| c.pending())
     }
 
     /// Bytes received that no callback has consumed.
@@ -247,115 +349,15 @@ impl<'a> Context<'a> {
     }
 }
 
-impl<'a> Deref for Context<'a> {
-    type Target = Turn<'a>;
-    fn deref(&self) -> &Turn<'a> {
-        &self.turn
+impl Deref for Context<'_> {
+    type Target = Turn;
+    fn deref(&self) -> &Turn {
+        self.turn
     }
 }
 
 impl DerefMut for Context<'_> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.turn
-    }
-}
-
-/// A connection reached by its name. If it is gone, what is sent answers [`Sent::Gone`] and the
-/// rest does nothing.
-pub struct Peer<'a> {
-    pub(crate) core: &'a mut Core,
-    pub(crate) index: Option<u32>,
-}
-
-impl Peer<'_> {
-    /// Whether the connection is open, or [in the making](Turn::connect): not closing, not gone.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        let Some((index, c)) = self.index.and_then(|i| Some((i, self.core.get(i)?))) else {
-            return false;
-        };
-        c.is_open() || c.phase == Phase::Connecting && !self.core.connecting.is_closing(index)
-    }
-
-    /// Sends bytes or a region of a file, after everything sent before. The current connection's
-    /// queue leaves right after its callback, other connections' at the end of the turn. Always
-    /// takes all or nothing.
-    pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
-        match self.index {
-            Some(index) => self.core.send(index, what.into()),
-            None => Sent::Gone,
-        }
-    }
-
-    /// Stops reading. What has been received and not consumed is kept; the peer is held back by its
-    /// own full buffers. A reset by the peer shows when reading or writing goes on.
-    pub fn pause(&mut self) {
-        self.each(Core::pause);
-    }
-
-    /// Reads again; input that was left is offered again, soon, but never from inside this call.
-    pub fn resume(&mut self) {
-        self.each(Core::resume);
-    }
-
-    /// Ends the sending direction once the queue is empty (`SHUT_WR`); reading goes on. Nothing can
-    /// be sent any more. When the peer has ended its direction too, the connection closes.
-    pub fn shutdown(&mut self) {
-        self.each(Core::shutdown);
-    }
-
-    /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within
-    /// limits, until the peer has ended its direction, so that late input cannot destroy the
-    /// answer.
-    pub fn close(&mut self) {
-        self.each(Core::close);
-    }
-
-    /// Resets the connection; what is queued is dropped.
-    pub fn abort(&mut self) {
-        self.each(Core::abort);
-    }
-
-    /// Asks for one [`on_drain`](crate::Handler::on_drain) once everything sent so far and until
-    /// then is with the kernel: to produce the next part, or to note that an answer has left. For
-    /// another connection it is also how its session comes to know of what was done to it.
-    pub fn request_drain(&mut self) {
-        self.each(Core::request_drain);
-    }
-
-    /// Sets the connection's own deadline, so long from [`Turn::now`]; `None` clears it, and so
-    /// does [`close`](Peer::close). It is absolute: no traffic moves it. When it has passed
-    /// [`on_timeout`](crate::Handler::on_timeout) is called with
-    /// [`Timeout::Own`](crate::Timeout::Own). The resolution is about 17 ms, and it never comes
-    /// early, except that 208 days are the longest.
-    pub fn set_deadline(&mut self, after: Option<Duration>) {
-        if let Some(index) = self.index {
-            self.core.set_deadline(index, after);
-        }
-    }
-
-    /// Bytes received so far.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.index.and_then(|index| self.core.get(index)).map_or(0, |c| c.received)
-    }
-
-    /// Bytes that the kernel has taken so far. Of a connection that is being closed, too: in
-    /// [`on_close`](crate::Handler::on_close) it says what was really sent.
-    #[must_use]
-    pub fn sent(&self) -> u64 {
-        self.index.and_then(|index| self.core.get(index)).map_or(0, |c| c.sent)
-    }
-
-    /// Bytes sent that the kernel has not taken yet.
-    #[must_use]
-    pub fn pending(&self) -> u64 {
-        self.index.map_or(0, |index| self.core.pending(index))
-    }
-
-    fn each(&mut self, act: fn(&mut Core, u32)) {
-        if let Some(index) = self.index {
-            act(self.core, index);
-        }
+    fn deref_mut(&mut self) -> &mut Turn {
+        self.turn
     }
 }

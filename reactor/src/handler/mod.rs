@@ -1,15 +1,22 @@
-//! What an application implements.
+//! What an application implements and calls.
 
-pub(crate) mod context;
-
+use std::any::Any;
 use std::borrow::Cow;
-use std::fmt;
-use std::io;
-use std::marker::PhantomData;
 use std::ops::Deref;
+use std::rc::Rc;
 
+use crate::core::{ConnId, HandlerId, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
-use crate::handler::context::{Context, Turn};
+
+mod context;
+mod opening;
+mod peer;
+mod turn;
+
+pub use context::Context;
+pub use peer::Peer;
+pub(crate) use turn::HandOver;
+pub use turn::Turn;
 
 /// A protocol: one value per reactor, with a session for each connection.
 ///
@@ -123,7 +130,7 @@ pub trait Handler: Sized + 'static {
     /// The connection is over: called once for each session, and nothing is called after it.
     /// `cx` can still reach others. For [`Reason::Closed`] and [`Reason::Finished`] the kernel has
     /// taken every byte that was sent.
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }
 }
@@ -137,114 +144,52 @@ pub trait Receive<M> {
     /// with [`Turn::peer`], and may be gone by now.
     ///
     /// A panic in here is logged and counted, and costs this message only.
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M);
+    fn on_message(&mut self, cx: &mut Turn, message: M);
 }
 
-/// Names a connection. A stale one is recognised: it never reaches another connection that has
-/// taken the place.
-///
-/// The order means nothing. It is there for a `BTreeMap`, which is gone through in the same order
-/// in every run, as a simulation (feature `testing`) needs it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+/// A message on its way to the handler that it is for, whose type is forgotten.
+pub(crate) enum Message {
+    Once(Box<dyn FnOnce(&mut dyn Any, &mut Turn)>),
+    /// Counted, so that it can cancel its timer while it runs.
+    Every(Rc<dyn Fn(&mut dyn Any, &mut Turn)>),
 }
 
-impl fmt::Debug for ConnId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ConnId({}.{})", self.index, self.generation)
+/// A message and the index of the handler that it is for.
+pub(crate) struct Delivery {
+    pub(crate) to: u8,
+    pub(crate) message: Message,
+}
+
+impl Delivery {
+    pub(crate) fn once<H: Handler + Receive<M>, M: 'static>(to: HandlerId<H>, message: M) -> Self {
+        let open = move |handler: &mut dyn Any, turn: &mut Turn| {
+            handler.downcast_mut::<H>().expect(FOREIGN).on_message(turn, message);
+        };
+        Delivery { to: to.index, message: Message::Once(Box::new(open)) }
+    }
+
+    pub(crate) fn every<H: Handler + Receive<M>, M: Clone + 'static>(
+        to: HandlerId<H>,
+        message: M,
+    ) -> Self {
+        let open = move |handler: &mut dyn Any, turn: &mut Turn| {
+            handler.downcast_mut::<H>().expect(FOREIGN).on_message(turn, message.clone());
+        };
+        Delivery { to: to.index, message: Message::Every(Rc::new(open)) }
+    }
+
+    /// The same message once more, if it is one of many.
+    pub(crate) fn again(&self) -> Delivery {
+        let message = match &self.message {
+            Message::Every(open) => Message::Every(open.clone()),
+            Message::Once(_) => unreachable!("a message that comes once is taken out"),
+        };
+        Delivery { to: self.to, message }
     }
 }
 
-/// Names a registered handler of a type.
-pub struct HandlerId<H> {
-    pub(crate) index: u8,
-    handler: PhantomData<fn() -> H>,
-}
-
-impl<H> HandlerId<H> {
-    pub(crate) fn new(index: u8) -> Self {
-        HandlerId { index, handler: PhantomData }
-    }
-}
-
-impl<H> Clone for HandlerId<H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H> Copy for HandlerId<H> {}
-
-impl<H> fmt::Debug for HandlerId<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HandlerId({})", self.index)
-    }
-}
-
-/// What became of bytes given to `send`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// Taken, and there is room for more.
-    Accepted,
-    /// Taken, but the queue is now full: its connection stops reading, and
-    /// [`on_drain`](Handler::on_drain) follows. Whoever can should wait for that.
-    Full,
-    /// Not taken: the connection is closing or gone, or its sending side has ended. If it has
-    /// failed over this very send, a part may have left before.
-    Gone,
-}
-
-/// Which deadline has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Timeout {
-    /// Nothing moved for [`Limits::idle`](crate::Limits::idle).
-    Idle,
-    /// The kernel took nothing for [`Limits::write_stall`](crate::Limits::write_stall).
-    WriteStall,
-    /// The one set with [`Context::set_deadline`].
-    Own,
-}
-
-/// Why a connection is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// Both directions have ended, each by its own side.
-    Finished,
-    /// The handler closed it, and its queue was sent.
-    Closed,
-    /// The handler aborted it.
-    Aborted,
-    /// The peer reset it, or went away while there was something to send.
-    Reset,
-    /// The socket or a file failed in another way, or there is no memory for what was asked for;
-    /// the log says how.
-    Failed,
-    /// A file turned out shorter than the region that was promised.
-    Truncated,
-    /// The handler left [`Limits::keep`](crate::Limits::keep) bytes or more unconsumed.
-    Overrun,
-    /// A deadline passed while a closing connection was being flushed.
-    TimedOut,
-    /// A callback panicked.
-    Panicked,
-    /// The reactor has stopped, and the connection's time was over.
-    Stopped,
-    /// The connection [to or from which it relayed](Context::relay_to) was over, and not in order.
-    RelayLost,
-    /// The handler [handed it over](Context::hand_over): it goes on, with another session.
-    HandedOver,
-    /// It was [asked for](Turn::connect) and not made. `ConnectionRefused`, `TimedOut`,
-    /// `HostUnreachable`, `AddrNotAvailable` (no port is free) and the like are what the kernel
-    /// says, `TimedOut` also that [`Connect::timeout`](crate::Connect::timeout) has passed;
-    /// `WouldBlock` is a Unix socket with a full backlog (Linux); `NotFound` one that is not there,
-    /// or a name without an address; `QuotaExceeded` that no descriptor was left, too many names
-    /// were being looked up, or [`Connect::max_connections`](crate::Connect::max_connections) was
-    /// reached.
-    Unconnected(io::ErrorKind),
-}
+/// What is wrong with a [`HandlerId`] that names no such handler.
+pub(crate) const FOREIGN: &str = "HandlerId belongs to another reactor";
 
 /// Bytes that have arrived. Derefs to those not consumed yet.
 #[derive(Debug)]

@@ -2,164 +2,147 @@
 //!
 //! | what is expected | where it goes |
 //! |---|---|
-//! | a stream (nothing was said) | one buffer of the reactor, lent to the handler; what it leaves is [kept](kept) |
-//! | exactly so many bytes | [few](exact): the same buffer, lent once all are there |
+//! | a stream (the default) | one buffer of the reactor, lent to the handler; what it leaves is kept |
+//! | a known number of bytes | [few](exact): the same buffer, lent once all are there |
 //! | | [many](exact): one buffer of their own, which grows as they arrive |
-//! | what is for another connection | [that one's socket](relay), in the same turn |
-//! | a file, of so many bytes or until the end | [the file](file), by way of memory that others use as well |
-//! | nothing worth keeping | nowhere |
+//! | bytes for another connection | [that connection](relay), in the same turn |
+//! | a file, of a known length or until the end | [the file](file), through buffers that all files share |
+//! | bytes that nobody wants | [nowhere](discard) |
+//!
+//! A strategy receives once and says what is to be delivered; the [turn](crate::turn) calls the
+//! handler.
 
-mod batch;
-mod deliver;
+use std::io::{self, ErrorKind};
+
+use crate::core::{Core, Flags, Limits, Quantum, Strategy};
+use crate::fs::{NotSaved, Saved};
+use crate::sys::Ready;
+
 mod discard;
 mod exact;
 mod file;
-mod held;
-mod kept;
 mod low_water;
-mod onward;
 mod relay;
+mod stream;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-pub(crate) use batch::Batches;
-pub(crate) use exact::Exact;
 pub use exact::TooLarge;
-pub use file::{NotSaved, Saved};
-pub(crate) use file::{Saving, Then};
-pub(crate) use held::Held;
-pub(crate) use kept::Kept;
-pub(crate) use low_water::Mark;
-pub(crate) use onward::Onward;
-pub(crate) use relay::Relay;
+pub(crate) use exact::{expect, note_direct};
+pub(crate) use file::{receive_file, stop_saving};
+pub(crate) use low_water::{look_below, lower};
+#[cfg(feature = "testing")]
+pub(crate) use relay::is_blocked_in_vain;
+use relay::stop_relaying;
+pub(crate) use relay::{end_relays, leaves_undelivered, relay_to};
+pub(crate) use stream::{Piece, keep_rest, next_piece, put_back, take_kept};
 
-use crate::core::Core;
-use crate::core::connection::Flags;
-use crate::core::limits::Limits;
-use crate::handler::ConnId;
-use crate::outbound::Pool;
-use crate::time::rates::Meters;
-
-/// What few connections have, and only for a time: an idle one has none of it.
-#[derive(Default)]
-pub(crate) struct Extras {
-    /// What was received and not consumed.
-    pub(crate) kept: Kept,
-    pub(crate) strategy: Strategy,
-    /// What its receiving waits for besides its socket.
-    pub(crate) held: Held,
-    /// The connection that [relays](relay) to this one.
-    pub(crate) feeder: Option<ConnId>,
-    /// What it may move, if there is a rate.
-    pub(crate) meters: Option<Box<Meters>>,
-    /// Its last input was long and went past the process: what comes next with a head most likely
-    /// will too, so the next receive takes little of it.
-    pub(crate) brief: bool,
+/// What one step of receiving brought, for the turn to deliver.
+pub(crate) enum Arrival {
+    /// This many bytes, in the shared buffer.
+    Bytes(usize),
+    /// What was kept can be delivered now.
+    Kept,
+    /// A message in a buffer of its own.
+    Message(Vec<u8>),
+    /// The answer to a request to receive a file.
+    File(Result<Saved, NotSaved>),
+    /// The end of the stream.
+    End,
+    /// Nothing to deliver, but there may be another step.
+    Progress,
+    /// Nothing, and nothing to do now.
+    Nothing,
 }
 
-/// Where the next bytes go.
-#[derive(Default)]
-pub(crate) enum Strategy {
-    /// To the handler, as they come.
-    #[default]
-    Stream,
-    /// To the handler, once there are so many.
-    Exact(Exact),
-    /// To another connection, until the end.
-    Relay(Relay),
-    /// To a file.
-    File(Box<Saving>),
-    /// Nowhere, for so many bytes.
-    Discard(u64),
+/// One step of a connection that wants input.
+pub(crate) fn step(
+    core: &mut Core,
+    buffer: &mut Box<[u8]>,
+    index: u32,
+    quantum: &mut Quantum,
+) -> Arrival {
+    let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
+    match c.special.as_ref().map(|special| &special.strategy) {
+        None | Some(Strategy::Stream) => stream::step(core, buffer, index, quantum),
+        Some(Strategy::Exact(_)) => exact::step(core, buffer, index, quantum),
+        Some(Strategy::Relay(_)) => relay::step(core, buffer, index, quantum),
+        Some(Strategy::File(_)) => file::step(core, buffer, index, quantum),
+        Some(Strategy::Discard(_)) => discard::step(core, buffer, index, quantum),
+    }
 }
 
-impl Extras {
-    /// Whether nothing is in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.kept.len() == 0
-            && matches!(self.strategy, Strategy::Stream)
-            && self.held.is_empty()
-            && self.feeder.is_none()
-            && self.meters.is_none()
-            && !self.brief
+/// Says where a connection's next bytes go, those first that were kept.
+pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
+    stop_strategy(core, index);
+    if let Some(special) = core.special(index) {
+        special.strategy = strategy;
+        core.revisit_input(index);
     }
+}
 
-    /// Whether nothing is due because of them while nothing arrives and the connection owes
-    /// nothing.
-    pub(crate) fn are_at_rest(&self) -> bool {
-        let at_rest =
-            matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));
-        at_rest && self.meters.is_none()
-    }
+/// Ends whatever a connection was receiving: its input goes to its handler.
+fn stop_strategy(core: &mut Core, index: u32) {
+    stop_relaying(core, index);
+    exact::stop(core, index);
+    stop_saving(core, index);
+}
 
-    /// Whether they only say how many bytes are expected, and these are lent, or for whom.
-    #[inline]
-    pub(crate) fn just_receive(&self, limits: &Limits) -> bool {
-        let says = match &self.strategy {
-            Strategy::Exact(exact) => exact.is_lent(limits),
-            Strategy::Relay(_) => true,
-            Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
-        };
-        says && self.kept.len() == 0 && self.held.is_empty() && self.meters.is_none() && !self.brief
-    }
+/// The same before a connection goes on with another handler, which goes on receiving a file.
+pub(crate) fn stop_for_hand_over(core: &mut Core, index: u32) {
+    stop_relaying(core, index);
+    exact::stop(core, index);
+}
 
-    /// Whether so many bytes are all that was asked for, and nothing came before.
-    pub(crate) fn is_whole(&self, count: usize) -> bool {
-        match &self.strategy {
-            Strategy::Exact(exact) => exact.expected() == count && self.kept.len() == 0,
-            _ => false,
+/// Skips the next `count` bytes.
+pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
+    set_strategy(core, index, Strategy::Discard(count));
+}
+
+/// One `recv` of at most `most` bytes to the front of `buffer`. Says how many it brought, if any.
+fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Option<usize> {
+    let c = core.connections.0.get_mut(index as usize)?;
+    let asked = buffer.len().min(c.receivable(most));
+    let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
+    note(core, index, asked, result)
+}
+
+/// Accounts for a receive of up to `asked` bytes: the only place that does. Says how many it
+/// brought, if any.
+#[inline]
+fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
+    let c = core.connections.0.get_mut(index as usize)?;
+    let ledger = &mut core.groups[c.group as usize].ledger;
+    ledger.recv_calls += 1;
+    match result {
+        Ok(count) if count > 0 => {
+            c.note_received(count, asked, core.tick, ledger);
+            Some(count)
         }
-    }
-
-    /// Forgets all of it; buffers go back to the pool.
-    pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        self.kept.clear(pool);
-        *self = Extras::default();
-    }
-
-    /// Whether it has a relay of what it receives.
-    pub(crate) fn relays(&self) -> bool {
-        matches!(self.strategy, Strategy::Relay(_))
-    }
-
-    /// The relay of what it receives, if it has one.
-    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
-        match &mut self.strategy {
-            Strategy::Relay(relay) => Some(relay),
-            _ => None,
-        }
-    }
-
-    /// The conditions that stop receiving. A full queue of the connection's own does not if what is
-    /// received goes to another's or to a file, and so makes it no longer.
-    pub(crate) fn stops(&self) -> Flags {
-        match self.strategy {
-            Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => Flags::PAUSED,
-            Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.and(Flags::FULL),
-        }
-    }
-
-    /// How many bytes were received and not consumed.
-    pub(crate) fn unread(&self) -> usize {
-        match &self.strategy {
-            Strategy::Exact(exact) => self.kept.len() + exact.unread(),
-            _ => self.kept.len(),
+        other => {
+            note_nothing(core, index, other.err());
+            None
         }
     }
 }
 
-impl Core {
-    /// Says where a connection's next bytes go, those first that were kept.
-    pub(crate) fn set_strategy(&mut self, index: u32, strategy: Strategy) {
-        self.stop_relaying(index);
-        self.stop_exact(index);
-        self.stop_saving(index);
-        if let Some(extras) = self.extras(index) {
-            extras.strategy = strategy;
+/// A receive brought nothing: the end, or an error.
+#[inline(never)]
+fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
+    let Some((c, group)) = core.pair(index) else { return };
+    match error {
+        None => c.flags.set(Flags::INPUT_ENDED.and(Flags::OWES_EOF)),
+        Some(error) if error.kind() == ErrorKind::WouldBlock => {
+            group.ledger.recv_would_block += 1;
+            c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
         }
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::OWES_KEPT);
-            self.list(index);
-        }
+        Some(error) if error.kind() == ErrorKind::Interrupted => {}
+        Some(error) => core.fail_with(index, &error),
     }
+}
+
+/// How many bytes the marks let one receive bring: with an empty queue the whole buffer, so that at
+/// worst one receive more than the mark is queued.
+fn room_for_answers(pending: usize, limits: &Limits) -> usize {
+    if pending == 0 { usize::MAX } else { limits.send_high.saturating_sub(pending).max(1) }
 }

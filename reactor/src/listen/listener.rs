@@ -3,16 +3,15 @@
 use std::io;
 use std::time::Duration;
 
-use crate::address::Address;
-use crate::core::Core;
-use crate::core::connection::Flags;
-use crate::core::ledger::Ledger;
-use crate::core::limits::Limits;
-use crate::core::per_address::{ClientNet, PerAddress};
-use crate::listen::Listen;
-use crate::sys::{Fd, Ready, SocketFile};
+use super::Listen;
+use crate::core::{Bucket, ClientNet, Core, Flags};
+use crate::sys::{Address, Fd, Ready, SocketFile};
 use crate::threads::passing::{Landing, Ring};
-use crate::time::rates::{Bucket, GroupRates};
+use crate::time::deadlines;
+
+/// Tokens of listeners have this bit. In those of connections it belongs to the index, which counts
+/// open descriptors and never gets that high.
+pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 
 /// How long a listener rests when descriptors or memory have run out. No edge announces that they
 /// are back, so it tries again by the clock.
@@ -20,48 +19,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Nanoseconds.
 const SECOND: u64 = 1_000_000_000;
-
-/// Connections with common limits: those of one listener, or adopted ones.
-pub(crate) struct Group {
-    pub(crate) limits: Limits,
-    pub(crate) open: u32,
-    /// Whether others may have the sockets open as well.
-    pub(crate) shared: bool,
-    per_address: Option<Box<PerAddress>>,
-    /// What its connections may move in a second, if that is limited.
-    pub(crate) rates: Option<Box<GroupRates>>,
-    /// What its connections have done.
-    pub(crate) ledger: Ledger,
-    /// Where they were accepted, if they were.
-    pub(crate) address: Option<Address>,
-}
-
-impl Group {
-    pub(crate) fn of_listener(listen: &Listen, address: Address) -> Group {
-        let per_address = listen.max_per_address.map(|most| Box::new(PerAddress::new(most)));
-        let rates = GroupRates::of_listener(listen);
-        let address = Some(address);
-        Group { per_address, rates, address, ..Group::new(listen.limits.clone()) }
-    }
-
-    pub(crate) fn of_adopted(limits: Limits) -> Group {
-        Group { shared: true, ..Group::new(limits) }
-    }
-
-    /// One of a connector.
-    pub(crate) fn new(limits: Limits) -> Group {
-        let (rates, ledger) = (GroupRates::of_each(&limits), Ledger::default());
-        Group { limits, open: 0, shared: false, per_address: None, rates, ledger, address: None }
-    }
-
-    /// A connection has closed.
-    pub(crate) fn leave(&mut self, index: u32) {
-        self.open -= 1;
-        if let Some(per_address) = &mut self.per_address {
-            per_address.leave(index);
-        }
-    }
-}
 
 /// Where connections come from.
 pub(crate) enum Source {
@@ -223,6 +180,7 @@ impl Listener {
         let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
         match core.adopt(socket, self.group, self.handler, flags) {
             Ok(id) => {
+                deadlines::arm(core, id.index);
                 opened.push(id.index);
                 let per_address = &mut core.groups[self.group as usize].per_address;
                 if let (Some(client), Some(per_address)) = (client, per_address) {

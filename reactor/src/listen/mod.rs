@@ -1,20 +1,15 @@
 //! How a listener listens, and making one.
 
 pub mod activation;
-mod adopt;
 pub(crate) mod listener;
 
 use std::io;
-use std::net::ToSocketAddrs;
-use std::os::fd::OwnedFd;
 
-use crate::address::Address;
-use crate::core::limits::Limits;
-use crate::handler::{Handler, HandlerId};
-use crate::listen::listener::{Group, Listener, Origin, Source};
-use crate::sys::Fd;
-use crate::threads::passing::Lane;
-use crate::turn::reactor::{LISTENER_BIT, Reactor};
+use crate::core::{ConnId, Core, Flags, Group, GroupId, GroupRates, Limits, PerAddress};
+use crate::sys::{Address, Fd};
+use crate::time::deadlines;
+
+use listener::{LISTENER_BIT, Listener, Origin, Source};
 
 /// How a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,216 +83,96 @@ pub struct ListenerId {
     pub(crate) group: u16,
 }
 
-/// Listening.
-impl Reactor {
-    /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
-    /// sockets there is [`listen_at`](Reactor::listen_at).
-    ///
-    /// What is accepted on a loopback address is not paced: where the system's congestion control
-    /// is BBR, which does that by a timer, it is Reno there. To send 1 MiB of a file costs 7 times
-    /// as much at the pace of BBR, 64 MiB 3 times (bench `outbound`, `paced`; Linux 6.18).
-    ///
-    /// # Errors
-    /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
-    /// stopped, and has closed its listeners.
-    ///
-    /// # Panics
-    /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
-    /// another reactor, unless one of the same type has that number here.
-    pub fn listen<H: Handler>(
-        &mut self,
-        address: impl ToSocketAddrs,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
-        for address in address.to_socket_addrs()? {
-            match self.core.kernel.listen(address, listen.backlog) {
-                Ok(socket) => {
-                    return self.add_listener(socket, Origin::Made(None), listen, handler);
-                }
-                Err(error) => last = error,
-            }
+impl From<ListenerId> for GroupId {
+    fn from(listener: ListenerId) -> GroupId {
+        GroupId(listener.group)
+    }
+}
+
+/// Adds a listener for a socket, which is closed if that fails.
+pub(crate) fn add(
+    core: &mut Core,
+    listeners: &mut Vec<Option<Listener>>,
+    (socket, origin): (Fd, Origin),
+    listen: &Listen,
+    handler: u8,
+) -> io::Result<ListenerId> {
+    match watch(core, listeners.len(), socket, listen) {
+        Ok(address) => {
+            let id =
+                push(core, listeners, Source::Socket(socket, origin), address, listen, handler);
+            Ok(id?)
         }
-        Err(last)
-    }
-
-    /// Listens at an address of any kind.
-    ///
-    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If there is one
-    /// already, it is replaced if it is a socket and nobody listens there, as after a crash; to
-    /// find out, a connection to it is tried. The file is removed when the listener is closed, if
-    /// it is still the same. Meanwhile the directory is locked with `flock(2)`, so that of several
-    /// servers that start at once one gets the address and the others an error. It should be a
-    /// directory in which only those may write who are trusted not to replace the file.
-    ///
-    /// Closing a Unix socket cannot be told from resetting it: a client that was
-    /// [aborted](crate::Context::abort) sees the end of the stream, unless some of what it had sent
-    /// was unread.
-    ///
-    /// ```no_run
-    /// # use sluicegate_reactor::{Context, Handler, Input};
-    /// # struct Echo;
-    /// # impl Handler for Echo {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
-    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
-    /// # }
-    /// use sluicegate_reactor::{Address, Listen, Reactor};
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let mut reactor = Reactor::new()?;
-    /// let echo = reactor.register(Echo);
-    /// // For a proxy that runs as another user of the same group.
-    /// let listen = Listen { unix_mode: 0o660, ..Listen::default() };
-    /// reactor.listen_at(&Address::from_path("/run/echo.sock")?, &listen, echo)?;
-    /// reactor.run()
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`listen`](Reactor::listen). `ErrorKind::AddrInUse` if another process listens at the
-    /// path, `ErrorKind::AlreadyExists` if there is a file that is not a socket.
-    ///
-    /// # Panics
-    /// As [`listen`](Reactor::listen).
-    pub fn listen_at<H: Handler>(
-        &mut self,
-        address: &Address,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let kernel = &self.core.kernel;
-        let (socket, file) = match address {
-            Address::Ip(address) => (kernel.listen(*address, listen.backlog)?, None),
-            Address::Unix(address) => {
-                kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
+        Err(error) => {
+            if let Origin::Made(Some(file)) = origin {
+                file.remove();
             }
-        };
-        self.add_listener(socket, Origin::Made(file), listen, handler)
-    }
-
-    /// Accepts from a socket that somebody else has made to listen: a
-    /// [`TcpListener`](std::net::TcpListener), a
-    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was
-    /// [there at the start](crate::activation).
-    ///
-    /// It is made non-blocking and close-on-exec; what it shares with other processes that have it
-    /// open, they see as well (`O_NONBLOCK`). The file of a Unix socket is left when it is closed.
-    ///
-    /// ```no_run
-    /// # use sluicegate_reactor::{Context, Handler, Input};
-    /// # struct Echo;
-    /// # impl Handler for Echo {
-    /// #     type Session = ();
-    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
-    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
-    /// # }
-    /// use sluicegate_reactor::{Listen, Reactor};
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let mut reactor = Reactor::new()?;
-    /// let echo = reactor.register(Echo);
-    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    /// reactor.adopt_listener(listener, &Listen::default(), echo)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its
-    /// options says. It is closed then.
-    ///
-    /// # Panics
-    /// As [`listen`](Reactor::listen).
-    pub fn adopt_listener<H: Handler>(
-        &mut self,
-        socket: impl Into<OwnedFd>,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let socket = self.core.kernel.adopt_listener(socket.into())?;
-        self.add_listener(socket, Origin::Adopted, listen, handler)
-    }
-
-    /// Takes up a listening socket, or closes it.
-    pub(crate) fn add_listener<H: Handler>(
-        &mut self,
-        socket: Fd,
-        origin: Origin,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let id = self.next_listener(handler);
-        match self.watch_listener(socket, listen, id) {
-            Ok(address) => {
-                Ok(self.push_listener(Source::Socket(socket, origin), address, listen, handler))
-            }
-            Err(error) => {
-                if let Origin::Made(Some(file)) = origin {
-                    file.remove();
-                }
-                self.core.kernel.close(socket);
-                Err(error)
-            }
+            core.kernel.close(socket);
+            Err(error)
         }
     }
+}
 
-    /// Takes up what another reactor accepts at an address.
-    pub(crate) fn add_landing<H: Handler>(
-        &mut self,
-        lane: Lane,
-        address: Address,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> ListenerId {
-        let landing = lane.land(self.mail.bell());
-        self.push_listener(Source::Landing(landing), address, listen, handler)
+/// Registers a listening socket. Says which address it has.
+fn watch(core: &mut Core, index: usize, socket: Fd, listen: &Listen) -> io::Result<Address> {
+    if core.draining || core.ended {
+        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
     }
-
-    fn next_listener<H: Handler>(&mut self, handler: HandlerId<H>) -> u16 {
-        assert!(self.handlers.has(handler), "an id of another reactor");
-        u16::try_from(self.listeners.len()).expect("at most 65,536 listeners")
+    core.has_room_for_group()?;
+    let address = core.kernel.local_address(socket)?;
+    if let Some(bytes) = listen.unsent
+        && !address.is_unix()
+    {
+        // Accepted sockets inherit it.
+        core.kernel.limit_unsent(socket, bytes)?;
     }
+    core.selector.add_listener(socket, LISTENER_BIT | index as u64)?;
+    Ok(address)
+}
 
-    fn push_listener<H: Handler>(
-        &mut self,
-        source: Source,
-        address: Address,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> ListenerId {
-        let index = self.next_listener(handler);
-        let group = self.core.add_group(Group::of_listener(listen, address.clone()));
-        let place = (handler.index, group);
-        self.listeners.push(Listener::new(source, address, place, listen));
-        ListenerId { index, group }
-    }
+/// Adds a listener, with a group for its connections.
+pub(crate) fn push(
+    core: &mut Core,
+    listeners: &mut Vec<Option<Listener>>,
+    source: Source,
+    address: Address,
+    listen: &Listen,
+    handler: u8,
+) -> io::Result<ListenerId> {
+    let group = core.add_group(Group {
+        per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
+        rates: GroupRates::new(&listen.limits, [listen.send_rate, listen.receive_rate]),
+        address: Some(address.clone()),
+        ..Group::new(listen.limits.clone())
+    })?;
+    // There are no more listeners than groups.
+    let index = listeners.len() as u16;
+    listeners.push(Some(Listener::new(source, address, (handler, group), listen)));
+    Ok(ListenerId { index, group })
+}
 
-    fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {
-        if self.core.draining || self.has_stopped() {
-            return Err(io::Error::other(
-                "the reactor has closed its listeners, as it was stopped",
-            ));
-        }
-        let core = &mut self.core;
-        let address = core.kernel.local_address(socket)?;
-        if let Some(bytes) = listen.unsent
-            && !address.is_unix()
-        {
-            // Accepted sockets inherit it.
-            core.kernel.limit_unsent(socket, bytes)?;
-        }
-        core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
-        Ok(address)
-    }
+/// Takes over a connected socket that was made elsewhere. Its session follows.
+pub(crate) fn adopt(
+    core: &mut Core,
+    socket: Fd,
+    handler: u8,
+    limits: &Limits,
+) -> io::Result<ConnId> {
+    let peer = core.kernel.peer_address(socket)?;
+    let unix = if peer.is_unix() { Flags::UNIX } else { Flags::default() };
+    let group = adopted_group(core, limits)?;
+    let id = core.adopt(socket, group, handler, unix.and(Flags::OWES_READY))?;
+    core.groups[usize::from(group)].ledger.adopted += 1;
+    deadlines::arm(core, id.index);
+    core.schedule(id.index);
+    Ok(id)
+}
 
-    /// The address a listener is bound to, with the port that was chosen.
-    ///
-    /// # Panics
-    /// When the reactor has run and stopped, which closed its listeners.
-    #[must_use]
-    pub fn local_address(&self, listener: ListenerId) -> &Address {
-        &self.listeners[listener.index as usize].address
+/// The group of adopted connections with these limits. A program has few different ones.
+fn adopted_group(core: &mut Core, limits: &Limits) -> io::Result<u16> {
+    let same = |group: &Group| group.shared && group.limits == *limits;
+    match core.groups.iter().position(same) {
+        Some(index) => Ok(index as u16),
+        None => core.add_group(Group { shared: true, ..Group::new(limits.clone()) }),
     }
 }

@@ -3,8 +3,7 @@
 //! The queue is a list of segments of four kinds: bytes joined in a buffer of its own, shared bytes
 //! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what
 //! becomes of something to send, [`plan`] looks at the front of the queue and says what to do; both
-//! are pure functions of sizes and [`Limits`](crate::Limits). The wire does it. Most callbacks send little and nothing before it is queued: that is staged in one buffer of
-//! the reactor's, leaves in one call when they return, and needs no queue.
+//! are pure functions of sizes and [`Limits`](crate::Limits). The wire does it.
 //!
 //! | what is sent | how it leaves |
 //! |---|---|
@@ -43,26 +42,18 @@ use bytes::Bytes;
 use crate::fs::Region;
 
 mod cold;
-mod part;
-mod pipe;
 mod plan;
-mod pool;
-mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod send;
-mod stage;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-pub(crate) use cold::Cold;
-pub(crate) use part::Part;
-pub(crate) use pipe::Pipe;
-pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
-pub(crate) use pool::{Chunk, Pool};
-pub(crate) use queue::Queue;
-pub(crate) use send::write_through;
-pub(crate) use stage::Stage;
-pub(crate) use wire::{Flushed, SCRATCH, Wire};
+pub use crate::core::Residency;
+pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
+pub(crate) use send::{append, flush, pass, send};
+pub(crate) use wire::SCRATCH;
 
 /// Something to send: the kinds that [`Context::send`](crate::Context::send) takes.
 ///
@@ -97,15 +88,6 @@ impl Outgoing<'_> {
             Outgoing::Slice(slice) => slice.len() as u64,
             Outgoing::Shared(bytes) => bytes.len() as u64,
             Outgoing::Region(region) => region.len(),
-        }
-    }
-
-    /// What is in memory of it.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        match self {
-            Outgoing::Slice(slice) => Some(slice),
-            Outgoing::Shared(bytes) => Some(bytes),
-            Outgoing::Region(_) => None,
         }
     }
 

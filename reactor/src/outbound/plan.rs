@@ -1,7 +1,7 @@
 //! The decisions: where something to send goes, and what the front of a queue makes the wire do
 //! next. Pure functions of sizes and [`Limits`], here and nowhere else.
 
-use crate::core::limits::{ColdFiles, FileTransfer, Limits};
+use crate::core::{ColdFiles, FileTransfer, Limits, Queue, Residency, Segment};
 use crate::sys;
 
 #[cfg(test)]
@@ -67,16 +67,33 @@ pub struct Front {
     pub residency: Residency,
 }
 
-/// What is known of a region's next bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Residency {
-    /// Nothing: nobody has looked.
-    #[default]
-    Unknown,
-    /// So many of them are in memory, or have just been read by a worker.
-    Resident(u64),
-    /// They are on a disk, or may be.
-    Cold,
+impl Front {
+    /// What the front of a queue looks like.
+    #[inline]
+    pub(crate) fn of(queue: &Queue, limits: &Limits) -> Front {
+        let most = limits.gather_pieces.clamp(1, MAX_PIECES);
+        let enough = queue.enough();
+        let mut front = Front::default();
+        for segment in queue.segments() {
+            match segment {
+                Segment::File(part) => {
+                    (front.file_left, front.residency) = (part.left(), part.residency());
+                    break;
+                }
+                Segment::Pipe { left, .. } => {
+                    front.pipe = *left;
+                    break;
+                }
+                Segment::Joined(_) | Segment::Shared(_) => {}
+            }
+            if front.pieces == most || front.memory >= enough {
+                break;
+            }
+            front.pieces += 1;
+            front.memory += segment.memory().len();
+        }
+        front
+    }
 }
 
 /// What to do next.

@@ -1,245 +1,223 @@
 //! What becomes of what handlers send, and when queues leave.
 
-use std::io;
+use std::io::{self, ErrorKind, IoSlice};
 
-use super::{Flushed, Offer, Outgoing, Placement, Pool, Queue, Wire, place};
-use crate::core::Core;
-use crate::core::connection::{Connection, Flags, Phase};
-use crate::core::ledger::Ledger;
-use crate::core::limits::Quantum;
-use crate::handler::{Reason, Sent};
-use crate::listen::listener::Group;
-use crate::sys::{Kernel, More, Ready};
-use crate::time::rates::Direction;
+use super::wire::{Flushed, Wire, transmit};
+use super::{Offer, Outgoing, Placement, place};
+use crate::core::{
+    Blocked, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue, Reason, Sent,
+};
+use crate::sys::{More, Ready};
+use crate::time::{deadlines, rates};
 
-impl Core {
-    pub(crate) fn send(&mut self, index: u32, what: Outgoing<'_>) -> Sent {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return Sent::Gone };
-        if c.phase > Phase::Open || c.flags.has(Flags::SHUTDOWN) {
-            return Sent::Gone;
+/// Accepts what a handler sends. A full queue stops the connection's own input.
+pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
+    let sent = pass(core, index, what);
+    let Some((c, group)) = core.pair(index) else { return sent };
+    match &c.outbound {
+        Some(queue) if sent == Sent::Accepted && queue.is_full(&group.limits) => {
+            group.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+            c.flags.set(Flags::FULL);
+            Sent::Full
         }
-        let group = &mut self.groups[c.group as usize];
-        let clear = c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE);
-        let offer = Offer {
-            kind: what.kind(),
-            len: what.len(),
-            idle: clear && self.stage.len(index) == 0,
-            wrote: c.flags.has(Flags::WROTE),
-            room: match (&what, &c.outbound) {
-                (Outgoing::Shared(_), Some(queue)) => queue.room(),
-                (Outgoing::Shared(_), None) => self.stage.room(index),
-                _ => 0,
-            },
-        };
-        group.ledger.queued += offer.len;
-        let placement = place(&offer, &group.limits);
-        if placement == Placement::Join
-            && clear
-            && let Some(bytes) = what.bytes()
-            && self.stage.join(index, bytes, &mut self.pool)
-        {
-            group.ledger.joined += offer.len;
-            return Sent::Accepted;
-        }
-        match (placement, what) {
-            (Placement::Nowhere, _) => Sent::Accepted,
-            (Placement::WriteThrough, Outgoing::Slice(slice)) => {
-                c.flags.set(Flags::WROTE);
-                match write_through(&self.kernel, self.tick, c, group, slice) {
-                    Ok(sent) if sent == slice.len() => Sent::Accepted,
-                    Ok(sent) => {
-                        self.enqueue(index, Outgoing::Slice(&slice[sent..]), Placement::Join)
-                    }
-                    Err(error) => {
-                        self.fail_with(index, &error);
-                        Sent::Gone
-                    }
-                }
-            }
-            (Placement::Reference, Outgoing::Shared(bytes))
-                if clear && self.stage.may_refer(index, bytes.len(), &group.limits) =>
-            {
-                self.stage.refer(bytes);
-                Sent::Accepted
-            }
-            (placement, what) => self.enqueue(index, what, placement),
-        }
-    }
-
-    fn enqueue(&mut self, index: u32, what: Outgoing<'_>, placement: Placement) -> Sent {
-        let mut full = false;
-        self.append_with(index, |c, Group { limits, ledger, .. }, queue, pool| {
-            ledger.joined += queue.push(what, placement, pool) as u64;
-            full = queue.is_full(limits);
-            if full {
-                ledger.full_queues += u64::from(!c.has(Flags::FULL));
-                c.set(Flags::FULL);
-            }
-        });
-        if full { Sent::Full } else { Sent::Accepted }
-    }
-
-    /// Bytes that were sent and the kernel has not taken yet.
-    pub(crate) fn pending(&self, index: u32) -> u64 {
-        let queued = self.get(index).map_or(0, Connection::pending);
-        queued + self.stage.len(index) as u64
-    }
-
-    /// Adds to the queue, which is there from now on. `push` says how many bytes it has copied.
-    pub(crate) fn append(&mut self, index: u32, push: impl FnOnce(&mut Queue, &mut Pool) -> usize) {
-        self.append_with(index, |_, group, queue, pool| {
-            group.ledger.joined += push(queue, pool) as u64;
-        });
-    }
-
-    #[inline]
-    fn append_with(
-        &mut self,
-        index: u32,
-        push: impl FnOnce(&mut Flags, &mut Group, &mut Queue, &mut Pool),
-    ) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        let queue = c.outbound.get_or_insert_with(|| {
-            let mut queue = self.spare_queues.pop().unwrap_or_default();
-            queue.begin(self.tick);
-            self.stage.begin_queue(index, &mut queue);
-            queue
-        });
-        push(&mut c.flags, &mut self.groups[c.group as usize], queue, &mut self.pool);
-        let blocked = !c.ready.any(Ready::WRITE);
-        if !c.flags.has(Flags::LISTED) {
-            self.list(index);
-        }
-        if blocked {
-            // No flush will find out: the time that a write may stall begins here.
-            self.arm(index);
-        }
-    }
-
-    /// Sends what is queued, within the quantum and its rate. What follows from an empty queue is
-    /// noted as owed.
-    pub(crate) fn flush(&mut self, index: u32, quantum: &mut Quantum) {
-        // What an abort or a failure leaves in the queue is dropped, not sent.
-        let Some(c) = self.get(index).filter(|c| c.can_send() && c.is_flushed()) else { return };
-        if self.rates(c) {
-            self.flush_at_rate(index, quantum);
-        } else {
-            self.flush_up_to(index, quantum, usize::MAX);
-        }
-    }
-
-    #[inline(never)]
-    fn flush_at_rate(&mut self, index: u32, quantum: &mut Quantum) {
-        let pending = self.get(index).map_or(0, Connection::pending);
-        let most = self.allow(index, Direction::Send, pending);
-        if most > 0 {
-            self.flush_up_to(index, quantum, most);
-            self.settle_rate(index, Direction::Send);
-        }
-    }
-
-    /// Sends what is queued, up to so many bytes.
-    #[inline(always)]
-    fn flush_up_to(&mut self, index: u32, quantum: &mut Quantum, most: usize) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
-        let Some(queue) = c.outbound.as_mut() else { return };
-        let Group { limits, ledger, .. } = &mut self.groups[c.group as usize];
-        let before = c.sent;
-        let flushed = Wire {
-            kernel: &self.kernel,
-            socket: c.socket,
-            limits,
-            pool: &mut self.pool,
-            scratch: &mut self.scratch,
-            ledger,
-            most,
-        }
-        .flush(queue, &mut c.sent, quantum);
-        let is_fed = c.extras.as_ref().is_some_and(|extras| extras.feeder.is_some());
-        let feeds = is_fed && c.sent > before;
-        if c.sent > before {
-            (c.active, queue.progress) = (self.tick, self.tick);
-        }
-        if c.flags.has(Flags::FULL) && queue.is_low(limits) {
-            c.flags.clear(Flags::FULL);
-            c.flags.set(Flags::OWES_DRAIN);
-            c.flags.set(Flags::OWES_KEPT);
-        }
-        match flushed {
-            Flushed::Budget => {}
-            Flushed::Empty => {
-                if let Some(queue) = c.outbound.take() {
-                    self.keep_queue(queue);
-                }
-            }
-            Flushed::Blocked => {
-                c.ready = c.ready.without(Ready::WRITE);
-                self.arm(index);
-            }
-            Flushed::Cold(bytes) => self.wait_for_disk(index, bytes),
-            Flushed::Truncated => {
-                log::warn!("a file ended before the region of it that was being sent");
-                self.fail(index, Reason::Truncated);
-            }
-            Flushed::Failed(error) => self.fail_with(index, &error),
-        }
-        if feeds {
-            self.passed_on(index);
-        }
+        _ => sent,
     }
 }
 
+/// The same for what a relay has received, which stops the relay's source instead.
+pub(crate) fn pass(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
+    let Some((c, group)) = core.pair(index) else { return Sent::Gone };
+    if !c.accepts_output() {
+        return Sent::Gone;
+    }
+    let offer = Offer {
+        kind: what.kind(),
+        len: what.len(),
+        idle: c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE),
+        wrote: c.flags.has(Flags::WROTE_THROUGH),
+        room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
+    };
+    group.ledger.queued += offer.len;
+    let placement = place(&offer, &group.limits);
+    let mut what = what;
+    if placement == Placement::Nowhere {
+        return Sent::Accepted;
+    }
+    if let (Placement::WriteThrough, Outgoing::Slice(slice)) = (placement, &mut what) {
+        match write_through(core, index, slice) {
+            Ok(sent) if sent == slice.len() => return Sent::Accepted,
+            Ok(sent) => *slice = &slice[sent..],
+            Err(error) => {
+                core.fail_with(index, &error);
+                return Sent::Gone;
+            }
+        }
+    }
+    append(core, index, |ledger, queue, pool| {
+        ledger.joined += push(queue, what, placement, pool) as u64;
+    });
+    Sent::Accepted
+}
+
 /// Sends a slice to a connection with nothing queued, unless a rate says when. Says how much of it
-/// the socket took; of one that has failed, everything is accounted for.
+/// the socket took. No more than the send quantum is tried, so that others have their turn; of a
+/// slice that failed, everything is accounted for.
 #[inline(never)]
-pub(crate) fn write_through(
-    kernel: &Kernel,
-    tick: u32,
-    c: &mut Connection,
-    group: &mut Group,
-    slice: &[u8],
-) -> io::Result<usize> {
-    let (mut written, rated) = (0, group.is_rated(c));
-    while written < slice.len() && !rated {
-        let ledger = &mut group.ledger;
-        ledger.send_calls += 1;
-        match kernel.send(c.socket, &slice[written..], More::No) {
+fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
+    let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(0) };
+    let (kernel, group) = (&core.kernel, &mut core.groups[c.group as usize]);
+    c.flags.set(Flags::WROTE_THROUGH);
+    if group.is_rated(c) {
+        return Ok(0);
+    }
+    let most = slice.len().min(group.limits.send_quantum.max(1));
+    let (ledger, mut written) = (&mut group.ledger, 0);
+    while written < most && c.ready.any(Ready::WRITE) {
+        let piece = &slice[written..most];
+        match transmit(kernel, c.socket, &[IoSlice::new(piece)], More::No, ledger) {
             Ok(count) => {
                 written += count;
                 c.sent += count as u64;
-                c.active = tick;
+                c.active = core.tick;
                 ledger.sent += count as u64;
                 ledger.write_through += count as u64;
-                ledger.short_writes += u64::from(written < slice.len());
             }
-            Err(error) => {
-                if let Some(error) = note_refusal(c, ledger, error) {
-                    ledger.dropped += (slice.len() - written) as u64;
-                    return Err(error);
-                }
-                if !c.ready.any(Ready::WRITE) {
-                    break;
-                }
-            }
+            Err(error) => note_refusal(c, ledger, error).inspect_err(|_| {
+                ledger.dropped += (slice.len() - written) as u64;
+            })?,
         }
     }
     Ok(written)
 }
 
-/// Notes that a call has sent nothing; the error if the socket has failed.
+/// Notes that a call sent nothing. It is an error if the socket has failed.
 #[cold]
-pub(super) fn note_refusal(
-    c: &mut Connection,
-    ledger: &mut Ledger,
-    error: io::Error,
-) -> Option<io::Error> {
+fn note_refusal(c: &mut Connection, ledger: &mut Ledger, error: io::Error) -> io::Result<()> {
     match error.kind() {
-        io::ErrorKind::WouldBlock => {
+        ErrorKind::WouldBlock => {
             ledger.send_would_block += 1;
             c.ready = c.ready.without(Ready::WRITE);
-            None
+            Ok(())
         }
-        io::ErrorKind::Interrupted => None,
-        _ => Some(error),
+        ErrorKind::Interrupted => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Adds to the end of a queue, as [`place`] has said. Says how many bytes were copied.
+#[inline]
+pub(super) fn push(
+    queue: &mut Queue,
+    what: Outgoing<'_>,
+    placement: Placement,
+    pool: &mut Pool,
+) -> usize {
+    let len = what.len() as usize;
+    match (what, placement) {
+        (Outgoing::Slice(slice), _) => queue.join(slice, pool),
+        (Outgoing::Shared(bytes), Placement::Join) => queue.join(&bytes, pool),
+        (Outgoing::Shared(bytes), _) => {
+            queue.push_shared(bytes);
+            return 0;
+        }
+        (Outgoing::Region(region), _) => {
+            queue.push_region(region);
+            return 0;
+        }
+    }
+    len
+}
+
+/// Adds to the queue of a connection, which exists from now on.
+#[inline]
+pub(crate) fn append(
+    core: &mut Core,
+    index: u32,
+    push: impl FnOnce(&mut Ledger, &mut Queue, &mut Pool),
+) {
+    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+    let (tick, spares) = (core.tick, &mut core.spare_queues);
+    let queue = c.outbound.get_or_insert_with(|| Core::new_queue(spares, tick));
+    push(&mut core.groups[c.group as usize].ledger, queue, &mut core.pool);
+    let blocked = !c.ready.any(Ready::WRITE);
+    core.schedule(index);
+    if blocked {
+        // No flush will find out: the time that a write may stall begins here.
+        deadlines::arm(core, index);
+    }
+}
+
+/// Sends what is queued, within the quantum and the rate of the connection. What follows from an
+/// empty queue is noted as owed.
+#[inline]
+pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
+    let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
+    if core.groups[c.group as usize].is_rated(c) {
+        flush_at_rate(core, index, quantum);
+    } else {
+        flush_up_to(core, index, quantum, usize::MAX);
+    }
+}
+
+#[inline(never)]
+fn flush_at_rate(core: &mut Core, index: u32, quantum: &mut Quantum) {
+    let pending = core.get(index).map_or(0, Connection::pending);
+    let most = rates::allow(core, index, Direction::Send, pending);
+    if most > 0 {
+        flush_up_to(core, index, quantum, most);
+        rates::settle(core, index, Direction::Send);
+    }
+}
+
+/// Sends up to `most` bytes of what is queued.
+fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) {
+    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+    let Some(queue) = c.outbound.as_mut() else { return };
+    let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
+    let before = c.sent;
+    let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
+    let mut wire = Wire { kernel, socket: c.socket, limits, pool, scratch, ledger, most };
+    let flushed = wire.flush(queue, &mut c.sent, quantum);
+    if c.sent > before {
+        (c.active, queue.progress) = (core.tick, core.tick);
+    }
+    if c.flags.has(Flags::FULL) && queue.is_low(limits) {
+        c.flags.clear(Flags::FULL);
+        c.flags.set(Flags::OWES_DRAIN.and(Flags::REVISIT_INPUT));
+    }
+    let feeder = c.special.as_ref().filter(|_| c.sent > before).and_then(|special| special.feeder);
+    match flushed {
+        Flushed::Budget => {}
+        Flushed::Empty => {
+            if let Some(queue) = c.outbound.take() {
+                core.keep_queue(queue);
+            }
+        }
+        Flushed::Blocked => {
+            c.ready = c.ready.without(Ready::WRITE);
+            deadlines::arm(core, index);
+        }
+        Flushed::Cold(bytes) => super::cold::wait_for_disk(core, index, bytes),
+        Flushed::Truncated => {
+            log::warn!("{}: a file ended before the region being sent", core.describe(index));
+            core.fail(index, Reason::Truncated);
+        }
+        Flushed::Failed(error) => core.fail_with(index, &error),
+    }
+    if let Some(source) = feeder {
+        wake_feeder(core, index, source.index);
+    }
+}
+
+/// The destination of a relay has sent something: its source is not idle, and may go on when
+/// everything was sent.
+fn wake_feeder(core: &mut Core, index: u32, source: u32) {
+    let emptied = core.get(index).is_some_and(|c| c.outbound.is_none());
+    let tick = core.tick;
+    let Some(c) = core.get_mut(source) else { return };
+    c.active = tick;
+    let special = c.special.as_mut().filter(|_| emptied);
+    if special.is_some_and(|special| special.blocked.take(Blocked::DESTINATION)) {
+        core.schedule(source);
     }
 }

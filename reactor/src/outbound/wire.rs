@@ -2,9 +2,8 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use super::{Action, Front, MAX_PIECES, Part, Pool, Queue, plan};
-use crate::core::ledger::Ledger;
-use crate::core::limits::{ColdFiles, FileTransfer, Limits, Quantum};
+use super::{Action, Front, MAX_PIECES, plan};
+use crate::core::{ColdFiles, FileTransfer, Ledger, Limits, Part, Pool, Quantum, Queue};
 use crate::sys::{self, Fd, Kernel, More};
 
 #[cfg(all(test, feature = "testing"))]
@@ -59,7 +58,7 @@ impl Wire<'_> {
         let before = *sent;
         // To plan for nothing would cost as much again as to plan for what there is.
         while !queue.is_empty() {
-            let front = queue.front(self.limits);
+            let front = Front::of(queue, self.limits);
             let action = plan(&front, self.limits);
             match action {
                 Action::Rest => return Flushed::Empty,
@@ -155,7 +154,7 @@ impl Wire<'_> {
                 if read == 0 {
                     return Ok(Some(0));
                 }
-                (self.send_with_read(queue, front, read)?, front.memory + read)
+                return self.send_with_read(queue, front, read).map(Some);
             }
             Action::Probe { bytes } => {
                 self.probe(part(queue, front.pieces)?, bytes);
@@ -195,25 +194,20 @@ impl Wire<'_> {
         // out too; if it is refused for lack of room, the full buffer does.
         let more = if more { More::Yes } else { More::No };
         if front.pieces == 1 {
-            return self.send_first(queue, more);
+            let first = queue.first();
+            return self.transmit(&[IoSlice::new(&first[..first.len().min(self.most)])], more);
         }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         queue.pieces(front.pieces, self.most, &mut pieces);
-        self.ledger.gather_calls += 1;
-        let count = self.kernel.send_gather(self.socket, &pieces[..front.pieces], more)?;
-        self.ledger.gather_bytes += count as u64;
-        self.ledger.short_writes += u64::from(count < front.memory.min(self.most));
-        Ok(count)
+        self.transmit(&pieces[..front.pieces], more)
     }
 
-    /// Sends the first piece of memory.
-    fn send_first(&mut self, queue: &Queue, more: More) -> io::Result<usize> {
-        let first = queue.first();
-        let first = &first[..first.len().min(self.most)];
-        self.ledger.send_calls += 1;
-        let count = self.kernel.send(self.socket, first, more)?;
-        self.ledger.send_bytes += count as u64;
-        self.ledger.short_writes += u64::from(count < first.len());
+    fn transmit(&mut self, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        let count = transmit(self.kernel, self.socket, pieces, more, self.ledger)?;
+        match pieces.len() {
+            1 => self.ledger.send_bytes += count as u64,
+            _ => self.ledger.gather_bytes += count as u64,
+        }
         Ok(count)
     }
 
@@ -261,18 +255,15 @@ impl Wire<'_> {
     /// later: the offset is the truth, a copy is never kept.
     fn send_with_read(&mut self, queue: &Queue, front: &Front, read: usize) -> io::Result<usize> {
         let body = &self.scratch[..read];
-        if front.pieces == 0 {
-            self.ledger.send_calls += 1;
-            let count = self.kernel.send(self.socket, body, More::No)?;
-            self.ledger.send_bytes += count as u64;
-            return Ok(count);
-        }
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         queue.pieces(front.pieces, self.most, &mut pieces);
         pieces[front.pieces] = IoSlice::new(body);
-        self.ledger.gather_calls += 1;
-        let count = self.kernel.send_gather(self.socket, &pieces[..=front.pieces], More::No)?;
-        self.ledger.gather_bytes += count as u64;
+        let pieces = &pieces[..=front.pieces];
+        let count = transmit(self.kernel, self.socket, pieces, More::No, self.ledger)?;
+        match pieces.len() {
+            1 => self.ledger.send_bytes += count as u64,
+            _ => self.ledger.gather_bytes += count as u64,
+        }
         Ok(count)
     }
 
@@ -309,6 +300,30 @@ impl Wire<'_> {
             _ => part.is_resident(bytes),
         }
     }
+}
+
+/// Sends pieces of memory in one call, and counts it: the only place that does.
+#[inline]
+pub(super) fn transmit(
+    kernel: &Kernel,
+    socket: Fd,
+    pieces: &[IoSlice<'_>],
+    more: More,
+    ledger: &mut Ledger,
+) -> io::Result<usize> {
+    let count = match pieces {
+        [piece] => {
+            ledger.send_calls += 1;
+            kernel.send(socket, piece, more)?
+        }
+        _ => {
+            ledger.gather_calls += 1;
+            kernel.send_gather(socket, pieces, more)?
+        }
+    };
+    let asked: usize = pieces.iter().map(|piece| piece.len()).sum();
+    ledger.short_writes += u64::from(count < asked);
+    Ok(count)
 }
 
 fn part(queue: &mut Queue, pieces: usize) -> io::Result<&mut Part> {

@@ -31,13 +31,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::address::Address;
 use crate::listen::Listen;
 use crate::listen::listener::Origin;
+use crate::sys::Address;
 use crate::sys::{self, Kernel};
 use crate::threads::passing::lanes;
 use crate::threads::snapshot::LedgerReader;
-use crate::turn::drain::Stopper;
+use crate::threads::stopper::Stopper;
 use crate::turn::reactor::Reactor;
 
 mod shard;
@@ -274,7 +274,7 @@ impl Server {
     /// }
     ///
     /// impl Receive<String> for Chat {
-    ///     fn on_message(&mut self, cx: &mut Turn<'_>, said: String) {
+    ///     fn on_message(&mut self, cx: &mut Turn, said: String) {
     ///         self.here.retain(|&id| cx.peer(id).is_open());
     ///         for &id in &self.here {
     ///             cx.peer(id).send(&*said);

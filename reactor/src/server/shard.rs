@@ -5,11 +5,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 use super::ServerListener;
-use crate::address::Address;
-use crate::handler::{Handler, HandlerId};
+use crate::core::HandlerId;
+use crate::handler::Handler;
 use crate::listen::listener::Origin;
 use crate::listen::{Listen, ListenerId};
-use crate::sys::{Fd, Kernel};
+use crate::sys::{Address, Fd, Kernel};
 use crate::threads::passing::{Lane, Ring};
 use crate::turn::reactor::Reactor;
 
@@ -104,10 +104,10 @@ impl Shard<'_> {
                         ..entry.listen.clone()
                     };
                     let id = self.take_up(bound, &listen, handler)?;
-                    self.reactor.listeners[id.index as usize].pass_to(ring);
+                    self.reactor.pass_accepted_to(id, ring);
                 }
                 let listen = Listen { accept_rate: None, ..share };
-                Ok(self.reactor.add_landing(lane, entry.address.clone(), &listen, handler))
+                self.reactor.add_landing(lane, entry.address.clone(), &listen, handler)
             }
         }
     }

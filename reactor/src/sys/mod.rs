@@ -66,7 +66,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::Address;
+pub use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
 mod address;

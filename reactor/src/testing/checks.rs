@@ -1,12 +1,10 @@
 //! What has to be true of a reactor whatever its handlers do.
 
-use crate::core::connection::{Connection, Flags, Phase};
-use crate::core::ledger::Ledger;
-use crate::outbound::Queue;
+use crate::core::{Connection, Direction, Flags, Ledger, Phase, Queue, is_due};
+use crate::inbound;
 use crate::sys::sim::{OpenDescriptors, World};
 use crate::sys::{NO_FD, Ready};
-use crate::time::deadlines::is_due;
-use crate::time::rates::Direction;
+use crate::time::deadlines;
 use crate::turn::reactor::Reactor;
 
 /// After every turn.
@@ -28,24 +26,23 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");
-    let with_session = connections(reactor).filter(|c| c.flags.has(Flags::SESSION)).count();
+    let with_session = connections(reactor).filter(|c| c.has_session()).count();
     assert_eq!(reactor.handlers.sessions(), with_session, "each session has one connection");
-    assert!(reactor.core.onward.is_empty(), "what relays have received is not sent in its turn");
     for c in connections(reactor) {
-        let limits = reactor.core.limits(c.group);
+        let limits = reactor.turn.core.limits(c.group);
         let most = limits.keep.max(limits.receive_exact) + reactor.receive.len();
         assert!(c.unread() <= most, "a connection keeps {} bytes of input", c.unread());
-        let limits = reactor.core.limits(c.group);
+        let limits = reactor.turn.core.limits(c.group);
         // With marks the wrong way round a queue can be both.
         let full = |queue: &Queue| queue.is_full(limits) && !queue.is_low(limits);
         let fills = c.outbound.as_ref().is_some_and(|queue| full(queue));
         // What relays to it waits until it is empty.
-        let fed = c.extras.as_ref().is_some_and(|extras| extras.feeder.is_some());
+        let fed = c.special.as_ref().is_some_and(|special| special.feeder.is_some());
         let stops = fed || c.flags.has(Flags::FULL);
         assert!(!fills || stops, "a full queue does not stop what fills it");
     }
     let scheduled = connections(reactor).filter(|c| c.link.is_linked()).count();
-    assert_eq!(reactor.core.wheel.len(), scheduled, "each deadline has a connection");
+    assert_eq!(reactor.turn.core.wheel.len(), scheduled, "each deadline has a connection");
     check_ends(reactor, world);
 }
 
@@ -77,7 +74,7 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
         let (ready, held) = world.stream_status(c.socket);
         let (phase, noted) = (c.phase, c.ready);
         let open = c.wants_input()
-            && !c.flags.has(Flags::END_READ)
+            && !c.flags.has(Flags::INPUT_ENDED)
             && !c.waits_for_rate(Direction::Receive);
         assert!(
             !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),
@@ -87,7 +84,10 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             phase != Phase::Connecting || ready == Ready::default(),
             "a connection sleeps and does not see what became of it: {ready:?}, noted {noted:?}"
         );
-        assert!(!reactor.core.is_held_in_vain(c), "a relay sleeps though its destination takes");
+        assert!(
+            !inbound::is_blocked_in_vain(&reactor.turn.core, c),
+            "a relay sleeps though its destination takes"
+        );
         let sends = c.outbound.is_some();
         let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
             || c.waits_for_rate(Direction::Send);
@@ -99,9 +99,9 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             sends || !held,
             "the end of what was sent is held back, MSG_MORE without more: {phase:?}"
         );
-        if let Some((due, which)) = reactor.core.first_deadline(c) {
+        if let Some((due, which)) = deadlines::first(&reactor.turn.core, c) {
             // Of several that have passed one is told of in each tick.
-            let tick = reactor.core.tick;
+            let tick = reactor.turn.core.tick;
             let latest = if is_due(due, tick) { tick.wrapping_add(1) } else { due };
             let watched = c.link.due().is_some_and(|at| is_due(at, latest));
             assert!(watched, "nothing watches a deadline: {phase:?}, {which:?}");
@@ -114,8 +114,8 @@ pub(super) fn at_end(reactor: &Reactor, world: &World) {
     after_turn(reactor, world);
     assert_eq!(connections(reactor).count(), 0, "connections are left");
     assert_eq!(reactor.handlers.sessions(), 0, "sessions are left");
-    assert!(reactor.core.wheel.is_empty(), "deadlines are left");
-    assert_eq!(reactor.core.timers.next(), None, "timers are left");
+    assert!(reactor.turn.core.wheel.is_empty(), "deadlines are left");
+    assert_eq!(reactor.turn.timers.next(), None, "timers are left");
 }
 
 /// Checks, when it is dropped after its reactor, that nothing is open any more.
@@ -131,5 +131,5 @@ impl Drop for NothingOpen {
 }
 
 fn connections(reactor: &Reactor) -> impl Iterator<Item = &Connection> {
-    reactor.core.connections.0.iter().map(|(_, connection)| connection)
+    reactor.turn.core.connections.0.iter().map(|(_, connection)| connection)
 }

@@ -4,16 +4,18 @@ use std::net::IpAddr;
 
 use super::harness::{Client, Harness};
 use crate::address::Address;
-use crate::connect::target::Target;
+use crate::connect::Target;
 use crate::connect::{Connect, Connector};
-use crate::handler::{ConnId, Handler};
+use crate::core::ConnId;
+use crate::handler::Handler;
 use crate::sys::sim::{Remote, Step};
 
 /// Connections that the reactor makes.
 impl<H: Handler> Harness<H> {
     /// A [`Connector`] of the handler that gets the clients.
     pub fn connector(&mut self, connect: &Connect) -> Connector<H> {
-        self.reactor.connector(self.handler_id(), connect)
+        let handler = self.handler_id();
+        self.reactor.connector(handler, connect).expect("room for a connector")
     }
 
     /// Connects as the program around a reactor does: see

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::checks::{self, NothingOpen};
 use crate::address::Address;
-use crate::core::ledger::Ledger;
-use crate::handler::{Handler, HandlerId, Receive};
+use crate::core::HandlerId;
+use crate::core::Ledger;
+use crate::handler::{Handler, Receive};
 use crate::listen::{Listen, ListenerId};
 use crate::sys::Kernel;
 use crate::sys::sim::{self, Files, State, World};
@@ -155,7 +156,7 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// As [`open`](Harness::open).
     pub fn open_at(&mut self, listener: ListenerId) -> Client {
-        let address = self.reactor.local_address(listener).clone();
+        let address = self.reactor.listener_address(listener).expect("it listens").clone();
         let client = self.world.connect(address);
         self.add_and_run(client)
     }
@@ -318,7 +319,7 @@ impl<H: Handler> Harness<H> {
     /// struct Announce(&'static str);
     ///
     /// impl Receive<Announce> for Chat {
-    ///     fn on_message(&mut self, cx: &mut Turn<'_>, Announce(text): Announce) {
+    ///     fn on_message(&mut self, cx: &mut Turn, Announce(text): Announce) {
     ///         for &member in &self.0 {
     ///             cx.peer(member).send(text);
     ///         }
@@ -342,7 +343,7 @@ impl<H: Handler> Harness<H> {
     /// Asks the reactor to stop, as [`Turn::stop`](crate::Turn::stop) does: see
     /// [`Reactor::set_drain`]. With [`advance`](Harness::advance) its time passes.
     pub fn stop(&mut self) {
-        self.reactor.core.stopping = true;
+        self.reactor.turn.core.stopping = true;
         self.run();
     }
 

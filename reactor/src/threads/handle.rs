@@ -20,7 +20,7 @@
 //! }
 //!
 //! impl Receive<u32> for Jobs {
-//!     fn on_message(&mut self, cx: &mut Turn<'_>, job: u32) {
+//!     fn on_message(&mut self, cx: &mut Turn, job: u32) {
 //!         self.done += job;
 //!         if job == 3 {
 //!             cx.stop();
@@ -51,19 +51,9 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
-use crate::core::Core;
-use crate::handler::context::Turn;
-use crate::handler::{Handler, HandlerId, Receive};
-use crate::listen::listener::Listener;
-use crate::sys::Waker;
-use crate::threads::doorbell::Doorbell;
-use crate::threads::mailbox::Shared;
-use crate::threads::sync::Arc;
-use crate::turn::dispatch::Handlers;
-use crate::turn::reactor::Reactor;
+use super::mailbox::Shared;
+use super::sync::Arc;
 
 /// How much a mailbox holds, and how much of it is handled at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +90,7 @@ impl Default for MailboxLimits {
 /// #     }
 /// # }
 /// # impl Receive<u32> for Counter {
-/// #     fn on_message(&mut self, cx: &mut Turn<'_>, message: u32) {
+/// #     fn on_message(&mut self, cx: &mut Turn, message: u32) {
 /// #         self.0 += message;
 /// #         cx.stop();
 /// #     }
@@ -213,10 +203,10 @@ impl<M> Error for PostError<M> {}
 /// The end of a mailbox that messages come out of, for [`Reactor::attach`]. Dropped, it refuses
 /// further messages and drops those it has.
 pub struct Mailbox<M> {
-    shared: Arc<Shared<M>>,
+    pub(crate) shared: Arc<Shared<M>>,
     /// Taken from the queue, but not handled yet.
-    taken: VecDeque<M>,
-    per_turn: usize,
+    pub(crate) taken: VecDeque<M>,
+    pub(crate) per_turn: usize,
 }
 
 impl<M> Drop for Mailbox<M> {
@@ -232,223 +222,5 @@ impl<M> Drop for Mailbox<M> {
 impl<M> fmt::Debug for Mailbox<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Mailbox")
-    }
-}
-
-/// A mailbox and the handler that its messages are for, the types forgotten.
-trait Inbox {
-    /// Handles what was posted, within the mailbox's budget. Says whether there may be more.
-    fn deliver(&mut self, handlers: &mut Handlers, core: &mut Core) -> bool;
-    /// Whether there is no message, and nobody who could post one.
-    fn is_over(&self) -> bool;
-}
-
-struct Attached<H, M> {
-    mailbox: Mailbox<M>,
-    handler: HandlerId<H>,
-}
-
-impl<H: Handler + Receive<M>, M> Inbox for Attached<H, M> {
-    fn deliver(&mut self, handlers: &mut Handlers, core: &mut Core) -> bool {
-        let Mailbox { shared, taken, per_turn } = &mut self.mailbox;
-        let look = taken.is_empty();
-        if look {
-            shared.take(taken);
-        }
-        let handler = handlers.get(self.handler);
-        let mut budget = *per_turn;
-        while !taken.is_empty() && budget > 0 {
-            let all = catch_unwind(AssertUnwindSafe(|| {
-                while budget > 0
-                    && let Some(message) = taken.pop_front()
-                {
-                    budget -= 1;
-                    core.ledger.messages += 1;
-                    handler.on_message(&mut Turn { core }, message);
-                }
-            }));
-            if all.is_err() {
-                core.ledger.panics += 1;
-                log::error!("a handler panicked over a message; the next ones are delivered");
-            }
-        }
-        // Without a look nobody knows, and nobody rings for what is there.
-        !look || !taken.is_empty()
-    }
-
-    fn is_over(&self) -> bool {
-        let Mailbox { shared, taken, .. } = &self.mailbox;
-        Arc::strong_count(shared) == 1 && taken.is_empty() && shared.is_empty()
-    }
-}
-
-/// A mailbox of the reactor itself.
-struct Own<M> {
-    mailbox: Mailbox<M>,
-    act: fn(&mut Core, M),
-}
-
-impl<M> Inbox for Own<M> {
-    fn deliver(&mut self, _: &mut Handlers, core: &mut Core) -> bool {
-        let Mailbox { shared, taken, .. } = &mut self.mailbox;
-        shared.take(taken);
-        for message in taken.drain(..) {
-            (self.act)(core, message);
-        }
-        false
-    }
-
-    fn is_over(&self) -> bool {
-        false
-    }
-}
-
-/// All mailboxes of a reactor.
-pub(crate) struct Mail {
-    bell: Arc<Doorbell>,
-    inboxes: Vec<Box<dyn Inbox>>,
-    /// Whether anybody may ring.
-    expected: bool,
-    /// Whether the last turn has left messages.
-    owed: bool,
-    closed: bool,
-}
-
-impl Mail {
-    /// For a reactor with this waker; without one nobody posts while it waits.
-    pub(crate) fn new(waker: Option<Waker>) -> Mail {
-        let bell = Doorbell::new(move || {
-            if let Some(waker) = &waker
-                && let Err(error) = waker.wake()
-            {
-                log::error!("waking a reactor for a message: {error}");
-            }
-        });
-        Mail {
-            bell: Arc::new(bell),
-            inboxes: Vec::new(),
-            expected: false,
-            owed: false,
-            closed: false,
-        }
-    }
-
-    /// The bell, for others who leave something for the reactor.
-    pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
-        self.expected = true;
-        &self.bell
-    }
-
-    /// A handle to a new mailbox of the reactor itself, which does this with what is posted.
-    pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Core, M)) -> Handle<M> {
-        let (handle, mailbox) = mailbox();
-        self.attach_own(mailbox, act);
-        handle
-    }
-
-    /// The same with a mailbox that was there before.
-    pub(crate) fn attach_own<M: Send + 'static>(
-        &mut self,
-        mailbox: Mailbox<M>,
-        act: fn(&mut Core, M),
-    ) {
-        if !self.closed {
-            mailbox.shared.attach(self.bell());
-            self.inboxes.push(Box::new(Own { mailbox, act }));
-        }
-    }
-
-    /// Whether there are messages to be handled.
-    pub(crate) fn is_owed(&self) -> bool {
-        self.owed || self.bell.is_rung()
-    }
-
-    /// Before a wait: how long it may be. Whoever posts from now on ends it.
-    pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
-        let waits = timeout != Some(Duration::ZERO) && self.expected;
-        if waits && !self.bell.sleep() { Some(Duration::ZERO) } else { timeout }
-    }
-
-    /// After a wait.
-    pub(crate) fn awake(&self) {
-        if self.expected {
-            self.bell.awake();
-        }
-    }
-
-    /// Drops all mailboxes, and refuses messages from now on.
-    pub(crate) fn close(&mut self) {
-        self.closed = true;
-        self.owed = false;
-        self.inboxes.clear();
-    }
-}
-
-/// Messages from other threads: see [the module](crate::handle).
-impl Reactor {
-    /// Delivers what comes into a mailbox to a handler.
-    ///
-    /// If the reactor has [run](Reactor::run) and stopped, the mailbox is dropped.
-    ///
-    /// # Panics
-    /// With an id of another reactor, unless a handler of the same type has that number here.
-    pub fn attach<H: Handler + Receive<M>, M: Send + 'static>(
-        &mut self,
-        mailbox: Mailbox<M>,
-        handler: HandlerId<H>,
-    ) {
-        assert!(self.handlers.has(handler), "an id of another reactor");
-        if self.mail.closed {
-            return;
-        }
-        self.mail.inboxes.retain(|inbox| !inbox.is_over());
-        mailbox.shared.attach(self.mail.bell());
-        self.mail.inboxes.push(Box::new(Attached { mailbox, handler }));
-    }
-
-    /// A handle to a new mailbox of a handler, with default limits. Clones of it post to the same
-    /// mailbox, and the messages of one mailbox keep their order.
-    ///
-    /// # Panics
-    /// As [`attach`](Reactor::attach).
-    #[must_use]
-    pub fn handle<H: Handler + Receive<M>, M: Send + 'static>(
-        &mut self,
-        handler: HandlerId<H>,
-    ) -> Handle<M> {
-        let (handle, mailbox) = mailbox();
-        self.attach(mailbox, handler);
-        handle
-    }
-
-    /// Handles what was posted, within the budget of each mailbox.
-    pub(crate) fn deliver_messages(&mut self) {
-        let mail = &mut self.mail;
-        let rung = mail.bell.answer();
-        if rung {
-            self.listeners.iter_mut().for_each(Listener::rung);
-        }
-        if rung || mail.owed {
-            mail.owed = false;
-            for inbox in &mut mail.inboxes {
-                mail.owed |= inbox.deliver(&mut self.handlers, &mut self.core);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::{Kernel, Selector};
-
-    #[test]
-    fn what_is_posted_to_the_reactor_itself_ends_its_wait() {
-        let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
-        let mut mail = Mail::new(selector.add_waker(1).unwrap());
-        let handle = mail.own(|_, ()| {});
-        assert_eq!(mail.sleep(None), None);
-        handle.post(()).unwrap();
-        assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
     }
 }

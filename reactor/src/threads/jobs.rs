@@ -1,12 +1,9 @@
-//! What may wait for a disk: done by another thread, while the reactor goes on.
+//! Work that may wait for a disk: done by another thread, while the reactor goes on.
 
-use crate::core::Core;
+use super::handle::Handle;
+use super::workers::Workers;
+use crate::core::{Core, Job, Then};
 use crate::sys::Kernel;
-use crate::threads::handle::Handle;
-use crate::threads::workers::Workers;
-
-/// What is to be done in the reactor's thread when a job is.
-pub(crate) type Then = Box<dyn FnOnce(&mut Core) + Send>;
 
 /// The way to the workers and back.
 pub(crate) struct Jobs {
@@ -16,46 +13,38 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// What is to be done after a job is posted here.
+    /// What is to be done after a job is posted to `reply`.
     pub(crate) fn new(reply: Handle<Then>, workers: Workers) -> Jobs {
         Jobs { reply, workers }
     }
-}
 
-impl Core {
-    /// Does a job without waiting for it, and `then` what follows from its result. Where there are
-    /// no workers, or they have too much to do, both happen before this returns.
-    pub(crate) fn run_job<T: Send + 'static>(
-        &mut self,
-        job: impl FnOnce(&Kernel) -> T + Send + 'static,
-        then: impl FnOnce(&mut Core, T) + Send + 'static,
-    ) {
-        let Some(jobs) = &self.jobs else {
-            self.ledger.inline_jobs += 1;
-            let result = job(&self.kernel);
-            return then(self, result);
-        };
-        let and_then = |result| Box::new(move |core: &mut Core| then(core, result)) as Then;
-        match &self.kernel {
-            Kernel::Os => {
-                let job = move || and_then(job(&Kernel::Os));
-                if let Err(refused) = jobs.workers.run(job, &jobs.reply) {
-                    self.ledger.inline_jobs += 1;
-                    log::debug!("a job is not left to a worker: {refused}");
-                    refused.into_inner()()(self);
+    pub(crate) fn set_workers(&mut self, workers: Workers) {
+        self.workers = workers;
+    }
+
+    /// Hands over what waits, as far as there is room.
+    pub(crate) fn submit(&self, core: &mut Core) {
+        for job in std::mem::take(&mut core.jobs) {
+            match &core.kernel {
+                Kernel::Os => self.submit_one(core, job),
+                #[cfg(feature = "testing")]
+                Kernel::Sim(world) => {
+                    let (reply, then) = (self.reply.clone(), job(&core.kernel));
+                    // It may have stopped by then.
+                    world.after_disk(move || drop(reply.post(then)));
                 }
-            }
-            #[cfg(feature = "testing")]
-            Kernel::Sim(world) => {
-                let (reply, done) = (jobs.reply.clone(), and_then(job(&self.kernel)));
-                // It may have stopped by then.
-                world.after_disk(move || drop(reply.post(done)));
             }
         }
     }
 
-    /// A job is done.
-    pub(crate) fn job_done(&mut self, then: Then) {
-        then(self);
+    fn submit_one(&self, core: &mut Core, job: Job) {
+        match self.workers.run(move || job(&Kernel::Os), &self.reply) {
+            Ok(()) => {}
+            Err(refused) => {
+                core.ledger.inline_jobs += 1;
+                log::debug!("a job is not left to a worker: {refused}");
+                refused.into_inner()()(core);
+            }
+        }
     }
 }

@@ -8,5 +8,6 @@ pub(crate) mod mailbox;
 mod models;
 pub(crate) mod passing;
 pub(crate) mod snapshot;
+pub(crate) mod stopper;
 pub(crate) mod sync;
 pub mod workers;

@@ -9,10 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::address::Address;
-use crate::core::Core;
-use crate::core::ledger::{GroupId, Ledger};
+use crate::core::{Core, Ledger};
 use crate::threads::handle::{Handle, Mailbox, mailbox};
-use crate::turn::reactor::Reactor;
 
 /// What a reactor has done so far, or all reactors of a server together.
 ///
@@ -54,16 +52,15 @@ impl fmt::Display for Snapshot {
     }
 }
 
-impl Core {
-    fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot { total: self.total(), listeners: Vec::new() };
-        for (index, group) in self.groups.iter().enumerate() {
-            if let Some(address) = &group.address {
-                snapshot.add_listener(address, &self.total_of(GroupId(index as u16)));
-            }
+/// What a reactor has done so far.
+fn snapshot(core: &Core) -> Snapshot {
+    let mut snapshot = Snapshot { total: core.total(), listeners: Vec::new() };
+    for group in &core.groups {
+        if let Some(address) = &group.address {
+            snapshot.add_listener(address, &group.ledger);
         }
-        snapshot
     }
+    snapshot
 }
 
 /// Reads what a reactor has done so far, or all reactors of a server together: from any thread but
@@ -103,9 +100,9 @@ pub struct LedgerReader(Arc<[Desk]>);
 /// The way to one reactor.
 struct Desk {
     slot: Arc<Slot>,
-    ask: Handle<Arc<Slot>>,
+    ask: Handle<Question>,
     /// Until there is the reactor that takes it.
-    mailbox: Mutex<Option<Mailbox<Arc<Slot>>>>,
+    mailbox: Mutex<Option<Mailbox<Question>>>,
 }
 
 /// Where a reactor leaves copies of its ledger.
@@ -170,7 +167,7 @@ impl Desk {
         drop(state);
         // A full mailbox has somebody else's question, and its answer will do. A reactor that takes
         // no messages any more is about to leave its last copy.
-        let _ = self.ask.post(self.slot.clone());
+        let _ = self.ask.post(Question(self.slot.clone()));
         number
     }
 }
@@ -216,56 +213,34 @@ impl fmt::Debug for LedgerReader {
 
 /// Who reads a reactor's ledger, and which of the reader's desks is its own.
 pub(crate) struct Read {
-    reader: LedgerReader,
+    pub(crate) reader: LedgerReader,
     desk: usize,
 }
 
-impl Reactor {
-    /// A handle with which other threads can read this reactor's [`Ledger`].
-    ///
-    /// ```
-    /// # use sluicegate_reactor::Reactor;
-    /// # use std::time::Duration;
-    /// # fn main() -> std::io::Result<()> {
-    /// let mut reactor = Reactor::new()?;
-    /// let reader = reactor.ledger_reader();
-    /// let thread = std::thread::spawn(move || reader.snapshot(Duration::from_secs(10)));
-    /// while !thread.is_finished() {
-    ///     reactor.turn(Some(Duration::from_millis(10)))?;
-    /// }
-    /// assert!(thread.join().unwrap().is_some_and(|snapshot| snapshot.total.turns > 0));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn ledger_reader(&mut self) -> LedgerReader {
-        if let Some(read) = &self.read {
-            return read.reader.clone();
-        }
-        let reader = LedgerReader::new(1);
-        self.read_by(&reader, 0);
-        reader
+/// A question that a reactor answers with a copy of its ledger.
+pub(crate) struct Question(Arc<Slot>);
+
+impl Question {
+    pub(crate) fn answer(&self, core: &Core) {
+        self.0.answer(snapshot(core));
+    }
+}
+
+impl Read {
+    pub(crate) fn new(reader: &LedgerReader, desk: usize) -> Read {
+        Read { reader: reader.clone(), desk }
     }
 
-    /// Answers the questions at a reader's desk.
-    pub(crate) fn read_by(&mut self, reader: &LedgerReader, desk: usize) {
-        let mailbox = &reader.0[desk].mailbox;
-        let mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mailbox) = mailbox {
-            self.mail.attach_own(mailbox, |core, slot: Arc<Slot>| slot.answer(core.snapshot()));
-        }
-        self.read = Some(Read { reader: reader.clone(), desk });
-        if self.has_stopped() {
-            self.leave_ledger();
-        }
+    /// Where the questions arrive; taken once.
+    pub(crate) fn take_mailbox(&self) -> Option<Mailbox<Question>> {
+        let mailbox = &self.reader.0[self.desk].mailbox;
+        mailbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Leaves what was done in the end to whoever reads it.
-    pub(crate) fn leave_ledger(&self) {
-        if let Some(Read { reader, desk }) = &self.read {
-            let slot = &reader.0[*desk].slot;
-            slot.answer(self.core.snapshot());
-            slot.end();
-        }
+    pub(crate) fn leave(&self, core: &Core) {
+        let slot = &self.reader.0[self.desk].slot;
+        slot.answer(snapshot(core));
+        slot.end();
     }
 }

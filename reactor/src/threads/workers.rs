@@ -20,7 +20,7 @@
 //! # }
 //!
 //! impl Receive<Sum> for Sums {
-//!     fn on_message(&mut self, cx: &mut Turn<'_>, Sum(sum): Sum) {
+//!     fn on_message(&mut self, cx: &mut Turn, Sum(sum): Sum) {
 //!         self.0.push(sum);
 //!         cx.stop();
 //!     }

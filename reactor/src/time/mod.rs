@@ -3,4 +3,3 @@
 pub(crate) mod deadlines;
 pub(crate) mod rates;
 pub(crate) mod timers;
-pub mod wheel;

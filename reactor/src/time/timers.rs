@@ -1,23 +1,18 @@
 //! Timers of the reactor: messages that come later, beside the deadlines of connections.
 //!
 //! They lie in a timing wheel of their own, whose links are in the timers. What the wheel rounds to
-//! ticks is put in exact order when it is due.
+//! ticks is put in exact order when it is due. What a timer brings is not this room's concern.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use slab::Slab;
 
-use crate::core::Core;
-use crate::handler::context::Turn;
-use crate::handler::{Handler, HandlerId, Receive};
-use crate::time::deadlines::{TICK, tick_of};
-use crate::time::wheel::{Link, Links, MAX_DELAY, Wheel};
-use crate::turn::dispatch::Handlers;
-use crate::turn::reactor::Reactor;
+use crate::core::wheel::{Link, Links, MAX_DELAY, Wheel};
+use crate::core::{TICK, tick_of};
 
 /// Names a timer. A stale one is recognised: it never reaches another timer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,171 +27,15 @@ impl fmt::Debug for TimerId {
     }
 }
 
-/// Timers. Each brings a message to a handler, in [`Receive::on_message`].
-///
-/// None is early. Time is looked at in ticks of about 17 ms, so one can be late by a tick, and by
-/// what the turn is doing when its time comes. Those of a turn come in the order of their times,
-/// and those of the same time in the order in which they were set. None comes in the turn that set
-/// it, however short its time. They go on while the reactor drains; when it has stopped their
-/// messages are dropped.
-///
-/// Setting and cancelling take constant time, whatever the number of timers; those that are due
-/// together are sorted. Their number has no limit, since no peer sets one: a handler that sets a
-/// timer for each of its connections cancels it in [`on_close`](Handler::on_close). For what
-/// belongs to one connection [a deadline of its own](crate::Context::set_deadline) is simpler, and
-/// costs nothing. A timer costs one allocation when it is set, of the size of its message, and 56
-/// bytes.
-///
-/// An id of another reactor's handler is noticed when the time comes, and counts as a panic.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use sluicegate_reactor::{Context, Handler, HandlerId, Input, Reactor, Receive, TimerId, Turn};
-///
-/// struct Clock {
-///     ticking: Option<TimerId>,
-///     ticks: u32,
-/// }
-///
-/// struct Tick;
-/// struct Enough;
-///
-/// impl Receive<Tick> for Clock {
-///     fn on_message(&mut self, cx: &mut Turn<'_>, _: Tick) {
-///         self.ticks += 1;
-///         if self.ticks == 3 {
-///             self.ticking.take().map(|ticking| cx.cancel_timer(ticking));
-///             cx.stop();
-///         }
-///     }
-/// }
-/// # impl Handler for Clock {
-/// #     type Session = ();
-/// #     fn on_open(&mut self, _: &mut Context<'_>) {}
-/// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
-/// # }
-/// # impl Clone for Tick { fn clone(&self) -> Tick { Tick } }
-///
-/// # fn main() -> std::io::Result<()> {
-/// let mut reactor = Reactor::new()?;
-/// let clock = reactor.register(Clock { ticking: None, ticks: 0 });
-/// let ticking = reactor.every(Duration::from_millis(1), clock, Tick);
-/// reactor.handler(clock).ticking = Some(ticking);
-/// reactor.run()?;
-/// assert_eq!(reactor.handler(clock).ticks, 3);
-/// # Ok(())
-/// # }
-/// ```
-impl Turn<'_> {
-    /// Brings a message to a handler once, so long from [`Turn::now`].
-    pub fn after<H, M>(&mut self, time: Duration, to: HandlerId<H>, message: M) -> TimerId
-    where
-        H: Handler + Receive<M>,
-        M: 'static,
-    {
-        let action = Action::Once(Box::new(move |handlers, core| {
-            handlers.get(to).on_message(&mut Turn { core }, message);
-        }));
-        self.core.set_timer(time, action)
-    }
-
-    /// Brings a copy of a message to a handler again and again, the first one after `period` from
-    /// [`Turn::now`]. It does not drift: each comes a multiple of the period after the beginning.
-    ///
-    /// Those that could not come in time because the reactor was busy are left out, so after a
-    /// stall there is one, not all that were missed. Of a period shorter than a tick so many are
-    /// left out that one comes in each tick. A panic over a message does not end it.
-    pub fn every<H, M>(&mut self, period: Duration, to: HandlerId<H>, message: M) -> TimerId
-    where
-        H: Handler + Receive<M>,
-        M: Clone + 'static,
-    {
-        let deliver = Rc::new(move |handlers: &mut Handlers, core: &mut Core| {
-            handlers.get(to).on_message(&mut Turn { core }, message.clone());
-        });
-        self.core.set_timer(period, Action::Every { period: nanos(period).max(1), deliver })
-    }
-
-    /// Ends a timer, also from within what it brings: its message comes no more, even if its time
-    /// has passed. Says whether it was still set.
-    pub fn cancel_timer(&mut self, id: TimerId) -> bool {
-        self.core.timers.remove(id).is_some()
-    }
-}
-
-/// Timers from outside of a turn: see [`Turn::after`].
-impl Reactor {
-    /// Brings a message to a handler once, so long from now. See [`Turn::after`].
-    pub fn after<H, M>(&mut self, time: Duration, to: HandlerId<H>, message: M) -> TimerId
-    where
-        H: Handler + Receive<M>,
-        M: 'static,
-    {
-        self.core.read_clock();
-        Turn { core: &mut self.core }.after(time, to, message)
-    }
-
-    /// Brings a copy of a message to a handler again and again, the first one after `period`. See
-    /// [`Turn::every`].
-    pub fn every<H, M>(&mut self, period: Duration, to: HandlerId<H>, message: M) -> TimerId
-    where
-        H: Handler + Receive<M>,
-        M: Clone + 'static,
-    {
-        self.core.read_clock();
-        Turn { core: &mut self.core }.every(period, to, message)
-    }
-
-    /// Ends a timer. See [`Turn::cancel_timer`].
-    pub fn cancel_timer(&mut self, id: TimerId) -> bool {
-        Turn { core: &mut self.core }.cancel_timer(id)
-    }
-
-    /// Delivers what is due. All of it is collected first, then each is looked up again: one may
-    /// cancel another.
-    pub(crate) fn run_timers(&mut self) {
-        let mut due = self.core.timers.take_due(self.core.now);
-        for due in due.drain(..) {
-            let (handlers, core) = (&mut self.handlers, &mut self.core);
-            let Some(action) = core.timers.fire(&due, core.now) else { continue };
-            core.ledger.messages += 1;
-            let result = catch_unwind(AssertUnwindSafe(|| match action {
-                Action::Once(deliver) => deliver(handlers, core),
-                Action::Every { deliver, .. } => deliver(handlers, core),
-            }));
-            if result.is_err() {
-                self.core.ledger.panics += 1;
-                log::error!("a handler panicked over a timer's message; the others are delivered");
-            }
-        }
-        self.core.timers.due = due;
-    }
-}
-
-type Once = dyn FnOnce(&mut Handlers, &mut Core);
-type Again = dyn Fn(&mut Handlers, &mut Core);
-
-/// Delivers the message.
-enum Action {
-    Once(Box<Once>),
-    Every {
-        /// In nanoseconds, at least 1.
-        period: u64,
-        /// Counted, so that it can cancel itself while it runs.
-        deliver: Rc<Again>,
-    },
-}
-
-struct Timer {
+struct Timer<M> {
     link: Link,
     number: u64,
     /// Not before this time, in nanoseconds.
     at: u64,
-    action: Action,
+    /// In nanoseconds, if it repeats.
+    period: Option<NonZeroU64>,
+    message: M,
 }
-
-const _: () = assert!(size_of::<Timer>() <= 56);
 
 /// A timer whose time has come, in the order in which they are delivered.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -206,34 +45,35 @@ struct Due {
     index: u32,
 }
 
-/// The timers of a reactor.
-pub(crate) struct Timers {
+/// The timers of a reactor, which bring messages of type `M`.
+pub(crate) struct Timers<M> {
     wheel: Wheel,
-    set: Set,
+    set: Set<M>,
     /// For each timer its own, in the order in which they are set; 2^64 are never used up.
     next_number: u64,
-    /// Empty between turns; kept for their memory.
+    /// Empty between turns; kept for its memory.
     expired: Vec<u32>,
-    due: Vec<Due>,
+    /// Timers whose time has come, in order.
+    due: VecDeque<Due>,
 }
 
 /// The timers by index. A type of its own so that the wheel can be given the links in it.
-struct Set(Slab<Timer>);
+struct Set<M>(Slab<Timer<M>>);
 
-impl Links for Set {
+impl<M> Links for Set<M> {
     fn link(&mut self, index: u32) -> &mut Link {
         &mut self.0[index as usize].link
     }
 }
 
-impl Timers {
-    pub(crate) fn new(tick: u32) -> Timers {
+impl<M> Timers<M> {
+    pub(crate) fn new(tick: u32) -> Timers<M> {
         Timers {
             wheel: Wheel::new(tick),
             set: Set(Slab::new()),
             next_number: 0,
             expired: Vec::new(),
-            due: Vec::new(),
+            due: VecDeque::new(),
         }
     }
 
@@ -242,15 +82,31 @@ impl Timers {
         self.wheel.next()
     }
 
+    /// Whether timers are due that a turn had no time for.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// Drops all timers with their messages.
     pub(crate) fn clear(&mut self) {
         *self = Timers::new(0);
     }
 
-    fn insert(&mut self, at: u64, now: u64, action: Action) -> TimerId {
+    /// Sets a timer that fires once, `after` from now.
+    pub(crate) fn once(&mut self, now: u64, after: Duration, message: M) -> TimerId {
+        self.insert(now.saturating_add(nanos(after)), now, None, message)
+    }
+
+    /// Sets a timer that fires in every `period`.
+    pub(crate) fn every(&mut self, now: u64, period: Duration, message: M) -> TimerId {
+        let period = NonZeroU64::new(nanos(period)).unwrap_or(NonZeroU64::MIN);
+        self.insert(now.saturating_add(period.get()), now, Some(period), message)
+    }
+
+    fn insert(&mut self, at: u64, now: u64, period: Option<NonZeroU64>, message: M) -> TimerId {
         let number = self.next_number;
         self.next_number += 1;
-        let timer = Timer { link: Link::default(), number, at, action };
+        let timer = Timer { link: Link::default(), number, at, period, message };
         let index = self.set.0.insert(timer) as u32;
         self.schedule(index, at, now);
         TimerId { index, number }
@@ -263,52 +119,56 @@ impl Timers {
         self.wheel.schedule(&mut self.set, index, tick_of(now).wrapping_add(ahead));
     }
 
-    fn remove(&mut self, id: TimerId) -> Option<Timer> {
-        self.set.0.get(id.index as usize).filter(|timer| timer.number == id.number)?;
-        self.wheel.cancel(&mut self.set, id.index);
-        Some(self.set.0.remove(id.index as usize))
+    /// Ends a timer. Says whether it was still set.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
+        let timer = self.set.0.get(id.index as usize);
+        let is_set = timer.is_some_and(|timer| timer.number == id.number);
+        if is_set {
+            self.wheel.cancel(&mut self.set, id.index);
+            self.set.0.remove(id.index as usize);
+        }
+        is_set
     }
 
-    /// Those whose time has come, in order. They stay until they are fired.
-    fn take_due(&mut self, now: u64) -> Vec<Due> {
-        let (mut due, mut expired) = (mem::take(&mut self.due), mem::take(&mut self.expired));
+    /// Puts the timers whose time has come in order, behind those that are due already. They stay
+    /// set until they fire.
+    pub(crate) fn collect(&mut self, now: u64) {
+        let mut expired = mem::take(&mut self.expired);
         self.wheel.advance(&mut self.set, tick_of(now), &mut expired);
+        let first = self.due.len();
         for index in expired.drain(..) {
             let Timer { at, number, .. } = self.set.0[index as usize];
             if at > now {
                 // Farther away than the wheel reaches.
                 self.schedule(index, at, now);
             } else {
-                due.push(Due { at, number, index });
+                self.due.push_back(Due { at, number, index });
             }
         }
         self.expired = expired;
-        due.sort_unstable();
-        due
+        self.due.make_contiguous()[first..].sort_unstable();
     }
 
-    /// What a due timer does, unless it was cancelled meanwhile. Sets it again if it repeats.
-    fn fire(&mut self, due: &Due, now: u64) -> Option<Action> {
-        let &Due { at, number, index } = due;
-        let timer = self.set.0.get_mut(index as usize).filter(|timer| timer.number == number)?;
-        let Action::Every { period, ref deliver } = timer.action else {
-            return Some(self.set.0.remove(index as usize).action);
-        };
-        let deliver = deliver.clone();
-        let missed = (now - at) / period;
-        let next = at.saturating_add(period.saturating_mul(missed + 1));
-        timer.at = next;
-        self.schedule(index, next, now);
-        Some(Action::Every { period, deliver })
+    /// The message of the next timer that is due, if one is. A timer that repeats is set again and
+    /// gives what `again` makes of its message.
+    pub(crate) fn fire(&mut self, now: u64, again: impl Fn(&M) -> M) -> Option<M> {
+        loop {
+            let Due { at, number, index } = self.due.pop_front()?;
+            // It may have been cancelled, and another may have its place.
+            let timer = self.set.0.get_mut(index as usize);
+            let Some(timer) = timer.filter(|timer| timer.number == number) else { continue };
+            let Some(period) = timer.period else {
+                return Some(self.set.0.remove(index as usize).message);
+            };
+            let missed = (now - at) / period;
+            timer.at = at.saturating_add(period.get().saturating_mul(missed + 1));
+            let (next, message) = (timer.at, again(&timer.message));
+            self.schedule(index, next, now);
+            return Some(message);
+        }
     }
 }
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-impl Core {
-    fn set_timer(&mut self, time: Duration, action: Action) -> TimerId {
-        self.timers.insert(self.now.saturating_add(nanos(time)), self.now, action)
-    }
 }

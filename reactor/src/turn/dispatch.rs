@@ -6,28 +6,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
 
-use crate::core::Core;
-use crate::core::connection::Flags;
-use crate::handler::context::{Context, Turn};
-use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Timeout};
-use crate::inbound::{NotSaved, Saved};
+use crate::core::{ConnId, Flags, HandlerId, Reason, Timeout};
+use crate::fs::{NotSaved, Saved};
+use crate::handler::{Context, Delivery, FOREIGN, HandOver, Handler, Input, Message, Turn};
+use crate::inbound;
 
 /// A handler with its sessions, its type forgotten.
 pub(crate) trait Dispatch {
     /// Calls `on_open` and gives the connection its session.
-    fn open(&mut self, core: &mut Core, index: u32);
-    fn ready(&mut self, core: &mut Core, index: u32, slot: u32);
-    fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>);
-    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Cow<'_, [u8]>);
-    fn saved(&mut self, core: &mut Core, index: u32, slot: u32, saved: Result<Saved, NotSaved>);
-    fn drain(&mut self, core: &mut Core, index: u32, slot: u32);
-    fn eof(&mut self, core: &mut Core, index: u32, slot: u32);
-    fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout);
-    fn stop(&mut self, core: &mut Core, index: u32, slot: u32);
+    fn open(&mut self, turn: &mut Turn, index: u32);
+    fn ready(&mut self, turn: &mut Turn, index: u32, slot: u32);
+    fn data(&mut self, turn: &mut Turn, index: u32, slot: u32, input: &mut Input<'_>);
+    fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Cow<'_, [u8]>);
+    fn saved(&mut self, turn: &mut Turn, index: u32, slot: u32, saved: Result<Saved, NotSaved>);
+    fn drain(&mut self, turn: &mut Turn, index: u32, slot: u32);
+    fn eof(&mut self, turn: &mut Turn, index: u32, slot: u32);
+    fn timeout(&mut self, turn: &mut Turn, index: u32, slot: u32, which: Timeout);
+    fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32);
     /// Takes the session out and calls `on_close`.
-    fn close(&mut self, core: &mut Core, id: ConnId, slot: u32, why: Reason);
-    /// The [`Registered`] that it is.
-    fn any(&mut self) -> &mut dyn Any;
+    fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
+    /// Takes a session of the handler's type; `None` if it is of another.
+    fn store(&mut self, session: Box<dyn Any>) -> Option<u32>;
+    /// The handler.
+    fn handler(&mut self) -> &mut dyn Any;
     /// How many sessions there are.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
@@ -42,58 +43,33 @@ pub(crate) struct Handlers {
 }
 
 impl Handlers {
-    pub(crate) fn add<H: Handler>(&mut self, make: impl FnOnce(HandlerId<H>) -> H) -> HandlerId<H> {
-        let id = self.next_id();
-        self.places.push(Some(Registered::boxed(make(id))));
-        id
+    /// Adds a place, with or without a handler.
+    pub(super) fn add<H: Handler>(&mut self, handler: Option<H>) -> usize {
+        self.empty += usize::from(handler.is_none());
+        self.places.push(handler.map(Registered::boxed));
+        self.places.len() - 1
     }
 
-    pub(crate) fn reserve<H: Handler>(&mut self) -> HandlerId<H> {
-        let id = self.next_id();
-        self.places.push(None);
-        self.empty += 1;
-        id
-    }
-
-    pub(crate) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
-        let place = self.places.get_mut(id.index as usize).expect("an id of another reactor");
+    pub(super) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
+        let place = self.places.get_mut(usize::from(id.index)).expect(FOREIGN);
         assert!(place.is_none(), "{id:?} has its handler already");
         *place = Some(Registered::boxed(handler));
         self.empty -= 1;
     }
 
-    fn next_id<H: Handler>(&self) -> HandlerId<H> {
-        HandlerId::new(u8::try_from(self.places.len()).expect("a reactor has at most 256 handlers"))
-    }
-
-    /// Whether an id may be one of these: there is a handler of its type in its place, or none yet.
-    pub(crate) fn has<H: Handler>(&mut self, id: HandlerId<H>) -> bool {
-        self.places.get_mut(usize::from(id.index)).is_some_and(|place| {
-            place.as_mut().is_none_or(|handler| handler.any().is::<Registered<H>>())
-        })
-    }
-
     /// Asserts that nothing can meet an empty place.
-    pub(crate) fn assert_installed(&self) {
+    pub(super) fn assert_installed(&self) {
         if self.empty > 0 {
             let empty = self.places.iter().position(Option::is_none).unwrap_or_default();
             panic!("HandlerId({empty}) was reserved and its handler never installed");
         }
     }
 
-    pub(crate) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
-        &mut self.registered(id).handler
-    }
-
-    /// Gives a handler a session, and says where it is.
-    pub(crate) fn store<H: Handler>(&mut self, id: HandlerId<H>, session: H::Session) -> u32 {
-        self.registered(id).sessions.insert(session) as u32
-    }
-
-    fn registered<H: Handler>(&mut self, id: HandlerId<H>) -> &mut Registered<H> {
-        let place = self.places.get_mut(id.index as usize).expect("an id of another reactor");
-        let handler = place.as_mut().expect("reserved, and not installed yet");
-        handler.any().downcast_mut().expect("an id of another reactor")
+    pub(super) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
+        let place = self.places.get_mut(usize::from(id.index)).expect(FOREIGN);
+        let handler =
+            place.as_mut().expect("HandlerId was reserved, and its handler not installed");
+        handler.handler().downcast_mut().expect(FOREIGN)
     }
 
     /// How many sessions there are.
@@ -104,31 +80,99 @@ impl Handlers {
 
     /// Calls a connection's handler. A panic costs the connection, not the turn.
     #[inline]
-    pub(crate) fn call<R>(
+    pub(super) fn call<R>(
         &mut self,
-        core: &mut Core,
+        turn: &mut Turn,
         index: u32,
-        callback: impl FnOnce(&mut dyn Dispatch, &mut Core, u32) -> R,
+        callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32) -> R,
     ) -> Option<R> {
-        let c = core.get(index)?;
+        let c = turn.core.get(index)?;
         let (handler, slot) = (self.places[c.handler as usize].as_deref_mut()?, c.slot);
-        let result = catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *core, slot)));
+        let result = catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *turn, slot)));
         if result.is_err() {
-            panicked(core, index);
+            panicked(turn, index);
         }
-        if !core.hand_overs.is_empty() {
-            self.hand_over(core, index);
+        if !turn.hand_overs.is_empty() {
+            self.hand_over(turn, index);
         }
         result.ok()
     }
+
+    /// Opens a message in front of its handler. A panic costs the message, not the turn.
+    pub(super) fn open(&mut self, turn: &mut Turn, delivery: Delivery) {
+        turn.core.ledger.messages += 1;
+        let to = usize::from(delivery.to);
+        let Some(handler) = self.places.get_mut(to).and_then(Option::as_mut) else { return };
+        let handler = handler.handler();
+        let result = catch_unwind(AssertUnwindSafe(|| match delivery.message {
+            Message::Once(open) => open(handler, turn),
+            Message::Every(open) => open(handler, turn),
+        }));
+        if result.is_err() {
+            turn.core.ledger.panics += 1;
+            log::error!(
+                "HandlerId({to}) panicked over a timer's message; the others are delivered"
+            );
+        }
+    }
+
+    /// Gives a session to the handler of its connection.
+    pub(super) fn store(&mut self, turn: &mut Turn, index: u32, session: Box<dyn Any>) {
+        let Some(c) = turn.core.get_mut(index) else { return };
+        let place = self.places[usize::from(c.handler)].as_mut();
+        if let Some(slot) = place.and_then(|handler| handler.store(session)) {
+            c.slot = slot;
+        }
+    }
+
+    /// Does what the callback that has just returned has asked for: the session moves in with its
+    /// new handler, the old one loses its own, and `on_ready` is owed.
+    #[cold]
+    fn hand_over(&mut self, turn: &mut Turn, index: u32) {
+        for HandOver { to, session } in std::mem::take(&mut turn.hand_overs) {
+            let Some(c) = turn.core.get(index) else { return };
+            let (id, old) = (ConnId { index, generation: c.generation }, c.slot);
+            let has_session = c.has_session();
+            let place = self.places.get_mut(usize::from(to)).and_then(Option::as_mut);
+            let Some(new) = place.and_then(|handler| handler.store(session)) else {
+                log::error!("{id:?} is handed over to HandlerId({to}): {FOREIGN}");
+                panicked(turn, index);
+                continue;
+            };
+            if has_session {
+                self.call(turn, index, |handler, turn, _| {
+                    handler.close(turn, id, old, Reason::HandedOver);
+                });
+            }
+            change_hands(turn, index, to, new);
+        }
+    }
 }
 
-/// Notes that the connection's handler has panicked.
+/// Makes a connection one of another handler's, which has everything before it.
+fn change_hands(turn: &mut Turn, index: u32, handler: u8, slot: u32) {
+    let core = &mut turn.core;
+    inbound::stop_for_hand_over(core, index);
+    let draining = core.draining;
+    let Some(c) = core.get_mut(index) else { return };
+    (c.handler, c.slot, c.deadline) = (handler, slot, 0);
+    c.flags.clear(Flags::PAUSED.and(Flags::OWES_DRAIN).and(Flags::DRAIN_REQUESTED));
+    c.flags.set(Flags::OWES_READY.and(Flags::REVISIT_INPUT));
+    if c.flags.has(Flags::INPUT_ENDED) {
+        c.flags.set(Flags::OWES_EOF);
+    }
+    if draining {
+        c.flags.set(Flags::OWES_STOP);
+    }
+    core.schedule(index);
+}
+
+/// Notes that a connection's handler has panicked.
 #[cold]
-pub(crate) fn panicked(core: &mut Core, index: u32) {
-    core.ledger.panics += 1;
-    log::error!("a handler panicked; its connection is closed");
-    core.fail(index, Reason::Panicked);
+fn panicked(turn: &mut Turn, index: u32) {
+    turn.core.ledger.panics += 1;
+    log::error!("{}: the handler panicked; the connection is closed", turn.core.describe(index));
+    turn.core.fail(index, Reason::Panicked);
 }
 
 struct Registered<H: Handler> {
@@ -143,70 +187,73 @@ impl<H: Handler> Registered<H> {
 }
 
 impl<H: Handler> Dispatch for Registered<H> {
-    fn open(&mut self, core: &mut Core, index: u32) {
-        let session = self.handler.on_open(&mut Context::new(core, index));
-        if let Some(c) = core.get_mut(index) {
+    fn open(&mut self, turn: &mut Turn, index: u32) {
+        let session = self.handler.on_open(&mut Context::new(turn, index));
+        if let Some(c) = turn.core.get_mut(index) {
             c.slot = self.sessions.insert(session) as u32;
-            c.flags.set(Flags::SESSION);
         }
     }
 
-    fn ready(&mut self, core: &mut Core, index: u32, slot: u32) {
+    fn ready(&mut self, turn: &mut Turn, index: u32, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_ready(&mut Context::new(core, index), session);
+            self.handler.on_ready(&mut Context::new(turn, index), session);
         }
     }
 
-    fn data(&mut self, core: &mut Core, index: u32, slot: u32, input: &mut Input<'_>) {
+    fn data(&mut self, turn: &mut Turn, index: u32, slot: u32, input: &mut Input<'_>) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_data(&mut Context::new(core, index), session, input);
+            self.handler.on_data(&mut Context::new(turn, index), session, input);
         }
     }
 
-    fn received(&mut self, core: &mut Core, index: u32, slot: u32, bytes: Cow<'_, [u8]>) {
+    fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Cow<'_, [u8]>) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_received(&mut Context::new(core, index), session, bytes);
+            self.handler.on_received(&mut Context::new(turn, index), session, bytes);
         }
     }
 
-    fn saved(&mut self, core: &mut Core, index: u32, slot: u32, saved: Result<Saved, NotSaved>) {
+    fn saved(&mut self, turn: &mut Turn, index: u32, slot: u32, saved: Result<Saved, NotSaved>) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_saved(&mut Context::new(core, index), session, saved);
+            self.handler.on_saved(&mut Context::new(turn, index), session, saved);
         }
     }
 
-    fn drain(&mut self, core: &mut Core, index: u32, slot: u32) {
+    fn drain(&mut self, turn: &mut Turn, index: u32, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_drain(&mut Context::new(core, index), session);
+            self.handler.on_drain(&mut Context::new(turn, index), session);
         }
     }
 
-    fn eof(&mut self, core: &mut Core, index: u32, slot: u32) {
+    fn eof(&mut self, turn: &mut Turn, index: u32, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_eof(&mut Context::new(core, index), session);
+            self.handler.on_eof(&mut Context::new(turn, index), session);
         }
     }
 
-    fn timeout(&mut self, core: &mut Core, index: u32, slot: u32, which: Timeout) {
+    fn timeout(&mut self, turn: &mut Turn, index: u32, slot: u32, which: Timeout) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_timeout(&mut Context::new(core, index), session, which);
+            self.handler.on_timeout(&mut Context::new(turn, index), session, which);
         }
     }
 
-    fn stop(&mut self, core: &mut Core, index: u32, slot: u32) {
+    fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32) {
         if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_stop(&mut Context::new(core, index), session);
+            self.handler.on_stop(&mut Context::new(turn, index), session);
         }
     }
 
-    fn close(&mut self, core: &mut Core, id: ConnId, slot: u32, why: Reason) {
+    fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason) {
         if let Some(session) = self.sessions.try_remove(slot as usize) {
-            self.handler.on_close(&mut Turn { core }, id, session, why);
+            self.handler.on_close(turn, id, session, why);
         }
     }
 
-    fn any(&mut self) -> &mut dyn Any {
-        self
+    fn store(&mut self, session: Box<dyn Any>) -> Option<u32> {
+        Some(self.sessions.insert(*session.downcast().ok()?) as u32)
+    }
+
+    fn handler(&mut self) -> &mut dyn Any {
+        &mut self.handler
     }
 
     #[cfg(feature = "testing")]

@@ -15,14 +15,13 @@
 //!    [`Reason::Stopped`] and logs how many sessions that cut.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::core::connection::{Flags, Phase};
-use crate::handler::Reason;
-use crate::sys::{self, Ready, Waker};
-use crate::turn::reactor::Reactor;
+use super::end::close_socket;
+use super::reactor::Reactor;
+use crate::core::{Flags, Phase, Reason};
+use crate::sys::Ready;
+use crate::threads::stopper::Stopper;
 
 /// How long connections may take to end if nobody says otherwise: long enough for the answers that
 /// are on their way, and shorter than what service managers wait before they kill (systemd: 90 s).
@@ -58,12 +57,6 @@ impl Reactor {
         self.drain.time = time;
     }
 
-    /// Whether it was asked to stop, by a handler, a [`Stopper`] or a signal.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.core.stopping
-    }
-
     /// Whether it has stopped: nothing is open, and another turn does nothing.
     #[must_use]
     pub fn has_stopped(&self) -> bool {
@@ -94,9 +87,9 @@ impl Reactor {
     /// How long the next wait may last as far as the end is concerned.
     pub(crate) fn until_drained(&self) -> Option<Duration> {
         match self.drain.stage {
-            Stage::Running => self.core.stopping.then_some(Duration::ZERO),
+            Stage::Running => self.turn.core.stopping.then_some(Duration::ZERO),
             Stage::Draining { until } => {
-                Some(Duration::from_nanos(until.saturating_sub(self.core.now)))
+                Some(Duration::from_nanos(until.saturating_sub(self.turn.core.now)))
             }
             Stage::Over => None,
         }
@@ -104,16 +97,16 @@ impl Reactor {
 
     /// Takes up what a [`Stopper`] has asked.
     pub(crate) fn note_stop(&mut self) {
-        self.core.stopping |= self.stopper.as_ref().is_some_and(Stopper::is_asked);
+        self.turn.core.stopping |= self.stopper.as_ref().is_some_and(Stopper::is_asked);
     }
 
     /// Begins to drain, once, if it was asked to.
     pub(crate) fn begin_drain(&mut self) {
-        if !self.core.stopping || self.drain.stage != Stage::Running {
+        if !self.turn.core.stopping || self.drain.stage != Stage::Running {
             return;
         }
         let time = u64::try_from(self.drain.time.as_nanos()).unwrap_or(u64::MAX);
-        self.drain.stage = Stage::Draining { until: self.core.now.saturating_add(time) };
+        self.drain.stage = Stage::Draining { until: self.turn.core.now.saturating_add(time) };
         if let Some(stopper) = &self.stopper {
             // A handler may have asked; then signals and the other threads do not know yet. Nobody
             // hears that a thread cannot be woken; there is no reason known why it could not.
@@ -121,9 +114,9 @@ impl Reactor {
         }
         self.accept_rest();
         self.close_listeners();
-        self.core.draining = true;
+        self.turn.core.draining = true;
         let mut sessions = std::mem::take(&mut self.work);
-        for (index, c) in &mut self.core.connections.0 {
+        for (index, c) in &mut self.turn.core.connections.0 {
             if c.phase <= Phase::Open {
                 c.flags.set(Flags::OWES_STOP);
             }
@@ -134,7 +127,7 @@ impl Reactor {
             }
         }
         for index in sessions.drain(..) {
-            self.core.list(index);
+            self.turn.core.schedule(index);
         }
         self.work = sessions;
     }
@@ -142,35 +135,36 @@ impl Reactor {
     /// Ends the drain when nothing is left, or its time is over.
     pub(crate) fn end_drain(&mut self) {
         let Stage::Draining { until } = self.drain.stage else { return };
-        if self.connections() == 0 || self.core.now >= until {
+        if self.turn.connections() == 0 || self.turn.core.now >= until {
             self.close_all();
         }
     }
 
     /// Ends everything at once: mailboxes, listeners, connections, sessions, timers.
     pub(crate) fn close_all(&mut self) {
-        self.core.stopping = true;
+        self.turn.core.stopping = true;
         self.drain.stage = Stage::Over;
-        self.core.connecting.ended = true;
+        self.turn.core.ended = true;
         self.mail.close();
         self.close_listeners();
         let open: Vec<u32> =
-            self.core.connections.0.iter().map(|(index, _)| index as u32).collect();
+            self.turn.core.connections.0.iter().map(|(index, _)| index as u32).collect();
         let mut cut = 0;
         // All of them before the first callback: what one sends to another now would only be cut.
         for &index in &open {
-            let alive = |phase| phase < Phase::Dead;
-            cut += u32::from(self.core.get(index).is_some_and(|c| alive(c.phase)));
-            self.core.fail(index, Reason::Stopped);
+            let alive = |phase| phase < Phase::Ended;
+            cut += u32::from(self.turn.core.get(index).is_some_and(|c| alive(c.phase)));
+            self.turn.core.fail(index, Reason::Stopped);
         }
         for index in open {
             self.drive(index);
-            self.core.close_socket(index);
+            close_socket(&mut self.turn.core, index);
         }
         self.free();
-        self.core.owed.clear();
-        self.core.later.clear();
-        self.core.timers.clear();
+        self.turn.core.owed.clear();
+        self.turn.core.later.clear();
+        self.turn.timers.clear();
+        self.turn.core.jobs.clear();
         self.leave_ledger();
         if cut > 0 {
             log::warn!("stopped; {cut} connections were cut off");
@@ -181,68 +175,5 @@ impl Reactor {
 impl Drop for Reactor {
     fn drop(&mut self) {
         self.close_all();
-    }
-}
-
-/// Asks a reactor to stop, or all reactors of a server: from any thread, and as often as one likes.
-#[derive(Clone)]
-pub struct Stopper(Arc<Shared>);
-
-/// What threads share to stop together. Only stopping writes to it.
-struct Shared {
-    /// By itself, since the signal handlers keep it.
-    asked: Arc<AtomicBool>,
-    on_signals: AtomicBool,
-    /// One for each reactor, there as soon as the reactor is.
-    wakers: Box<[OnceLock<Waker>]>,
-}
-
-impl Stopper {
-    /// For so many reactors, which are yet to be made.
-    pub(crate) fn new(reactors: usize) -> Stopper {
-        Stopper(Arc::new(Shared {
-            asked: Arc::default(),
-            on_signals: AtomicBool::new(false),
-            wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
-        }))
-    }
-
-    /// Lets the `index`th reactor be woken. Afterwards it must ask [`is_asked`](Self::is_asked)
-    /// before it waits.
-    pub(crate) fn add(&self, index: usize, waker: Waker) {
-        let new = self.0.wakers[index].set(waker).is_ok();
-        debug_assert!(new, "a reactor is made once");
-        // Either the reactor sees that it was asked, or whoever asks sees the waker.
-        fence(Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_asked(&self) -> bool {
-        self.0.asked.load(Ordering::SeqCst)
-    }
-
-    /// Asks to stop. The connections get time to end, see [`Reactor::set_drain`].
-    ///
-    /// # Errors
-    /// What waking a thread says; the others are woken all the same.
-    pub fn stop(&self) -> io::Result<()> {
-        self.0.asked.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        let wake = |waker: &OnceLock<Waker>| waker.get().map_or(Ok(()), Waker::wake);
-        self.0.wakers.iter().map(wake).fold(Ok(()), io::Result::and)
-    }
-
-    pub(crate) fn stop_on_signals(&self) -> io::Result<()> {
-        // Arranged twice, the first signal would be taken for the second.
-        if self.0.on_signals.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let stopper = self.clone();
-        let stop = move || {
-            // Nothing can be reported from inside a signal handler; an eventfd or event filter that
-            // exists does not refuse.
-            let _ = stopper.stop();
-        };
-        sys::on_termination(self.0.asked.clone(), stop)
-            .inspect_err(|_| self.0.on_signals.store(false, Ordering::Relaxed))
     }
 }

@@ -1,48 +1,37 @@
-//! The loop. One turn has a fixed order of phases:
-//!
-//! 1. **wait** for events, not at all while anything is owed;
-//! 2. **note** what the events say, in the connections; call nothing;
-//! 3. **accept**, within each listener's budget, and open what was accepted; in the turn that
-//!    begins to [drain](Reactor::set_drain), accept the rest and close the listeners;
-//! 4. **drive** each connection with something to do, within its quantum;
-//! 5. run the **deadlines** and the **timers** whose time has come: all are collected first;
-//! 6. deliver the **messages** that were posted, within each mailbox's budget;
-//! 7. **settle** what those phases left owed: closes, drains, queues that others filled;
-//! 8. **free** the places of connections that are gone.
-//!
-//! A handler is called in phases 3 to 7 only, one at a time, and never from inside a call it makes.
-//! A place is not used again before the turn is over, so no event of the turn can reach a
-//! successor.
+//! The reactor: what it owns, and the phases of a turn.
 
+use std::any::TypeId;
+use std::collections::VecDeque;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::core::Core;
-use crate::core::ledger::{GroupId, Ledger};
-use crate::fs::Fs;
-use crate::listen::listener::Listener;
+use super::dispatch::{Dispatch, Handlers};
+use super::drain::Drain;
+use super::mail::Mail;
+use crate::connect::attempt::{self, Settings};
+use crate::connect::resolver::{Answer, Resolver};
+use crate::connect::{Connect, Connector};
+use crate::core::{Core, Group, HandlerId};
+use crate::handler::{Handler, Turn};
+use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::sys::{Kernel, Selector};
-use crate::threads::handle::Mail;
 use crate::threads::jobs::Jobs;
 use crate::threads::snapshot::Read;
+use crate::threads::stopper::Stopper;
 use crate::threads::workers::Workers;
-use crate::turn::dispatch::{Dispatch, Handlers};
-use crate::turn::drain::{Drain, Stopper};
 
-/// Size of the buffer that all connections of a reactor receive into. With 64 KiB an echo of 1 MiB
-/// messages costs 1.5 times as much, with 256 KiB 1.05 times, with 1 MiB 0.6 to 1.1 times (bench
-/// `inbound`; Linux 6.18, loopback).
+/// Size of the buffer that all connections of a reactor receive into. A smaller one makes messages
+/// of a megabyte dearer.
 const RECEIVE_BUFFER: usize = 512 << 10;
 
-/// Most events taken in one wait. It bounds how long a turn is; to echo on 1024 connections costs
-/// as much with 16, 64 or 256 at a time (bench `turn`).
+/// Most events taken in one wait. It bounds how long a turn is.
 const EVENTS: usize = 1024;
 
-const WAKER_TOKEN: u64 = u64::MAX;
+/// Most handlers of a reactor: what a connection can name.
+const MOST_HANDLERS: usize = 1 << 8;
 
-/// Tokens of listeners have this bit. In those of connections it belongs to the index, which counts
-/// open descriptors and never gets that high.
-pub(crate) const LISTENER_BIT: u64 = 1 << 31;
+const WAKER_TOKEN: u64 = u64::MAX;
 
 /// A single-threaded event loop: its handlers, listeners and connections.
 ///
@@ -67,13 +56,17 @@ pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 /// # }
 /// ```
 pub struct Reactor {
-    pub(crate) core: Core,
+    pub(crate) turn: Turn,
     pub(crate) handlers: Handlers,
-    pub(crate) listeners: Vec<Listener>,
     pub(crate) mail: Mail,
+    pub(crate) jobs: Jobs,
     pub(crate) receive: Box<[u8]>,
-    /// Worklist being worked on, and connections just opened; kept for their memory.
+    /// The worklist under way, and connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
+    /// What the wheel has just collected; kept for its memory.
+    pub(crate) collected: Vec<u32>,
+    /// Connections with a deadline that has passed, the earliest first.
+    pub(crate) expired: VecDeque<u32>,
     /// None in a simulated kernel, which has one thread.
     pub(crate) stopper: Option<Stopper>,
     pub(crate) drain: Drain,
@@ -81,11 +74,27 @@ pub struct Reactor {
     pub(crate) read: Option<Read>,
 }
 
+/// Between turns a reactor is a [`Turn`]: one can listen, connect, set timers, reach connections.
+impl Deref for Reactor {
+    type Target = Turn;
+    fn deref(&self) -> &Turn {
+        &self.turn
+    }
+}
+
+/// Reads the clock: what is begun between two turns counts from now.
+impl DerefMut for Reactor {
+    fn deref_mut(&mut self) -> &mut Turn {
+        self.turn.core.read_clock();
+        &mut self.turn
+    }
+}
+
 impl Reactor {
     /// A reactor on the operating system's kernel.
     ///
     /// # Errors
-    /// What creating the event queue and its waker says.
+    /// What creating the event queue and its waker reports.
     pub fn new() -> io::Result<Reactor> {
         Reactor::on(Kernel::Os)
     }
@@ -102,18 +111,21 @@ impl Reactor {
     ) -> io::Result<Reactor> {
         let mut selector = Selector::new(&kernel, EVENTS)?;
         let waker = selector.add_waker(WAKER_TOKEN)?;
-        let mail = Mail::new(waker.clone());
+        let mut mail = Mail::new(waker.clone());
         let stopper = waker.map(|waker| {
             stopper.add(index, waker);
             stopper.clone()
         });
+        let jobs = Jobs::new(mail.own(|turn, then| then(&mut turn.core)), Workers::new());
         let mut reactor = Reactor {
-            core: Core::new(kernel, selector),
+            turn: Turn::new(Core::new(kernel, selector)),
             handlers: Handlers::default(),
-            listeners: Vec::new(),
             mail,
+            jobs,
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             work: Vec::new(),
+            collected: Vec::new(),
+            expired: VecDeque::new(),
             stopper,
             drain: Drain::new(),
             read: None,
@@ -122,40 +134,136 @@ impl Reactor {
         Ok(reactor)
     }
 
-    /// The file system. From now on the reactor has [workers](crate::workers), which wait for its
-    /// disks.
-    #[must_use]
-    pub fn fs(&mut self) -> Fs {
-        if self.core.jobs.is_none() {
-            self.set_workers(&Workers::new());
-        }
-        Fs::new(self.core.kernel.clone())
+    /// Registers a handler.
+    ///
+    /// # Panics
+    /// With more than 256 handlers in one reactor.
+    pub fn register<H: Handler>(&mut self, handler: H) -> HandlerId<H> {
+        self.add_handler(Some(handler))
     }
 
-    /// Lets these workers wait for the disks of the files that are sent and received, so that the
-    /// reactor does not. Without threads until there is something to wait for.
+    /// Reserves a place for a handler that others have to name before it exists, such as two that
+    /// name each other.
+    ///
+    /// The id can be used like any other, but a reactor with a place that is still empty panics
+    /// instead of turning: no connection or message ever meets one.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Context, Handler, HandlerId, Input};
+    /// # impl Handler for Greeter {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// # impl Handler for Talk {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+    /// # }
+    /// use sluicegate_reactor::Reactor;
+    ///
+    /// struct Greeter { then: HandlerId<Talk> }
+    /// struct Talk { after: HandlerId<Greeter> }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let talk = reactor.reserve::<Talk>();
+    /// let greeter = reactor.register(Greeter { then: talk });
+    /// reactor.install(talk, Talk { after: greeter });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// With more than 256 handlers in one reactor.
+    #[must_use = "the reactor does not run before the handler is installed"]
+    pub fn reserve<H: Handler>(&mut self) -> HandlerId<H> {
+        self.add_handler(None)
+    }
+
+    /// Puts a handler in the place that was [reserved](Reactor::reserve) for it.
+    ///
+    /// # Panics
+    /// If the place has a handler already, and with an id of another reactor that has more handlers
+    /// than this one.
+    pub fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
+        self.turn.assert_known(id);
+        self.handlers.install(id, handler);
+    }
+
+    fn add_handler<H: Handler>(&mut self, handler: Option<H>) -> HandlerId<H> {
+        let index = self.handlers.add(handler);
+        assert!(index < MOST_HANDLERS, "a reactor has at most {MOST_HANDLERS} handlers");
+        self.turn.handlers.push(TypeId::of::<H>());
+        HandlerId::new(index as u8)
+    }
+
+    /// A registered handler.
+    ///
+    /// # Panics
+    /// If the [`HandlerId`] belongs to another reactor, or was reserved and its handler not
+    /// installed.
+    pub fn handler<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
+        self.handlers.get(id)
+    }
+
+    /// Lets these workers wait for the disks of files that are sent and received, instead of the
+    /// reactor's own.
     pub fn set_workers(&mut self, workers: &Workers) {
-        let reply = self.mail.own(Core::job_done);
-        self.core.jobs = Some(Jobs::new(reply, workers.clone()));
+        self.jobs.set_workers(workers.clone());
     }
 
-    /// What the reactor has done so far.
-    #[must_use]
-    pub fn ledger(&self) -> Ledger {
-        self.core.total()
-    }
-
-    /// What the connections of one listener or connector have done of it. The rest was done by
-    /// adopted connections, or belongs to none: turns, events, messages, panics.
-    #[must_use]
-    pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
-        self.core.total_of(group.into())
-    }
-
-    /// How many connections are open, lingering ones included.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.core.connections.0.len()
+    /// Lets a handler connect to others.
+    ///
+    /// A handler that is to know its own connector can be made with both:
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Reactor};
+    /// # struct Proxy { upstream: Connector<Proxy> }
+    /// # impl Handler for Proxy {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         input.take();
+    /// #     }
+    /// # }
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let proxy = reactor.reserve();
+    /// let upstream = reactor.connector(proxy, &Connect::default())?;
+    /// reactor.install(proxy, Proxy { upstream });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// With 65,536 listeners and connectors in one reactor there is no room for another.
+    ///
+    /// # Panics
+    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
+    /// number here.
+    pub fn connector<H: Handler>(
+        &mut self,
+        handler: HandlerId<H>,
+        connect: &Connect,
+    ) -> io::Result<Connector<H>> {
+        self.turn.assert_known(handler);
+        let group = self.turn.core.add_group(Group::new(connect.limits.clone()))?;
+        let index = self.turn.connecting.add(Settings {
+            group,
+            handler: handler.index,
+            timeout: connect.timeout,
+            attempt_timeout: connect.attempt_timeout,
+            max_connections: connect.max_connections,
+            unsent: connect.unsent,
+        });
+        let mail = &mut self.mail;
+        let take_answer = |turn: &mut Turn, answer: Answer| {
+            let id = answer.id;
+            attempt::resolved(&mut turn.core, &mut turn.connecting, id, answer.addresses());
+        };
+        self.turn.connecting.use_resolver(|| Resolver::new(mail.own(take_answer)));
+        Ok(Connector { index, group, handler })
     }
 
     /// Turns until it was [asked to stop](Stopper) and has done so: no more is accepted, each
@@ -189,12 +297,13 @@ impl Reactor {
         if self.has_stopped() {
             return Ok(());
         }
-        self.core.ledger.turns += 1;
+        self.turn.core.ledger.turns += 1;
         let timeout = self.mail.sleep(self.timeout(limit));
-        let events = self.core.selector.wait(timeout)?;
+        let events = self.turn.core.selector.wait(timeout)?;
         self.mail.awake();
-        self.core.read_clock();
-        self.core.owed.append(&mut self.core.later);
+        self.turn.core.read_clock();
+        let core = &mut self.turn.core;
+        core.owed.append(&mut core.later);
         self.note(events);
         self.accept();
         self.begin_drain();
@@ -203,6 +312,7 @@ impl Reactor {
         self.run_timers();
         self.deliver_messages();
         self.drive_owed();
+        self.jobs.submit(&mut self.turn.core);
         self.free();
         self.end_drain();
         Ok(())
@@ -213,31 +323,33 @@ impl Reactor {
         if self.is_owed() {
             return Some(Duration::ZERO);
         }
-        let accept = self.listeners.iter().filter_map(|l| l.wait(&self.core)).min();
+        let core = &self.turn.core;
+        let accept = self.turn.listeners.iter().flatten().filter_map(|l| l.wait(core)).min();
         let accept = accept.map(Duration::from_nanos);
-        [limit, accept, self.core.until_deadline(), self.until_drained()]
-            .into_iter()
-            .flatten()
-            .min()
+        let next = [core.wheel.next(), self.turn.timers.next()].into_iter().flatten();
+        let expiry = next.map(|tick| core.until(tick)).min();
+        [limit, accept, expiry, self.until_drained()].into_iter().flatten().min()
     }
 
     /// Whether there is work that no event announces.
     pub(crate) fn is_owed(&self) -> bool {
-        !self.core.owed.is_empty() || !self.core.later.is_empty() || self.mail.is_owed()
+        let core = &self.turn.core;
+        !core.owed.is_empty() || !core.later.is_empty() || self.mail.is_owed() || self.is_behind()
     }
 
     fn note(&mut self, events: usize) {
         for index in 0..events {
-            let event = self.core.selector.event(index);
+            let event = self.turn.core.selector.event(index);
             if event.token == WAKER_TOKEN {
                 self.note_stop();
             } else if event.token & LISTENER_BIT != 0 {
                 // One that was closed may be open elsewhere, and its events go on (`epoll(7)`).
-                if let Some(listener) = self.listeners.get_mut((event.token & 0xffff) as usize) {
+                let place = self.turn.listeners.get_mut((event.token & 0xffff) as usize);
+                if let Some(Some(listener)) = place {
                     listener.note(event.ready);
                 }
             } else {
-                self.core.note(event.token, event.ready);
+                self.turn.core.note_event(event.token, event.ready);
             }
         }
     }
@@ -251,14 +363,14 @@ impl Reactor {
     }
 
     /// Accepts all that waits, as far as the limits allow.
-    pub(crate) fn accept_rest(&mut self) {
+    pub(super) fn accept_rest(&mut self) {
         self.accept_with(Listener::accept_rest);
     }
 
     fn accept_with(&mut self, accept: impl Fn(&mut Listener, &mut Core, &mut Vec<u32>)) {
         let mut opened = std::mem::take(&mut self.work);
-        for listener in &mut self.listeners {
-            accept(listener, &mut self.core, &mut opened);
+        for listener in self.turn.listeners.iter_mut().flatten() {
+            accept(listener, &mut self.turn.core, &mut opened);
         }
         for index in opened.drain(..) {
             self.open(index);
@@ -266,55 +378,50 @@ impl Reactor {
         self.work = opened;
     }
 
-    pub(crate) fn close_listeners(&mut self) {
-        for listener in self.listeners.drain(..) {
-            listener.close(&mut self.core);
+    pub(super) fn close_listeners(&mut self) {
+        for listener in &mut self.turn.listeners {
+            listener.take().into_iter().for_each(|listener| listener.close(&mut self.turn.core));
         }
     }
 
     /// Calls `on_open` for a new connection.
     pub(crate) fn open(&mut self, index: u32) {
-        self.call(index, |handler, core, _| handler.open(core, index));
-        self.core.list(index);
+        self.call(index, |handler, turn, _| handler.open(turn, index));
+        self.turn.core.schedule(index);
     }
 
     /// Calls a connection's handler.
-    pub(crate) fn call<R>(
+    #[inline]
+    pub(super) fn call<R>(
         &mut self,
         index: u32,
-        callback: impl FnOnce(&mut dyn Dispatch, &mut Core, u32) -> R,
+        callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32) -> R,
     ) -> Option<R> {
-        self.handlers.call(&mut self.core, index, callback)
+        self.handlers.call(&mut self.turn, index, callback)
     }
 
-    /// Drives every connection on the worklist once. What they list meanwhile waits for the next
-    /// round, so a round is bounded.
+    /// Gives a session that came with a connection to its handler.
+    pub(super) fn store_session(&mut self, index: u32) {
+        if let Some(session) = self.turn.sessions.remove(&index) {
+            self.handlers.store(&mut self.turn, index, session);
+        }
+    }
+
+    /// Drives every connection on the worklist once. What they schedule meanwhile waits for the
+    /// next round, so a round is bounded.
     fn drive_owed(&mut self) {
-        let mut work = std::mem::replace(&mut self.core.owed, std::mem::take(&mut self.work));
+        let next = std::mem::take(&mut self.work);
+        let mut work = std::mem::replace(&mut self.turn.core.owed, next);
         for &index in &work {
             self.drive(index);
         }
-        self.core.send_onward();
         work.clear();
         self.work = work;
     }
 
-    fn run_deadlines(&mut self) {
-        let core = &mut self.core;
-        let mut due = std::mem::take(&mut self.work);
-        core.wheel.advance(&mut core.connections, core.tick, &mut due);
-        for index in due.drain(..) {
-            if let Some(which) = self.core.passed_deadline(index) {
-                self.time_out(index, which);
-            }
-        }
-        self.core.end_due_holds();
-        self.work = due;
-    }
-
-    pub(crate) fn free(&mut self) {
-        while let Some(index) = self.core.gone.pop() {
-            self.core.connections.0.remove(index as usize);
+    pub(super) fn free(&mut self) {
+        while let Some(index) = self.turn.core.gone.pop() {
+            self.turn.core.connections.0.remove(index as usize);
         }
     }
 }

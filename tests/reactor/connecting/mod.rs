@@ -25,7 +25,7 @@ fn harness(connect: &Connect, make: impl FnOnce(Connector<Probe>) -> Probe) -> H
         |_| {},
         |reactor| {
             let handler = reactor.reserve();
-            let connector = reactor.connector(handler, connect);
+            let connector = reactor.connector(handler, connect).expect("room for a connector");
             reactor.install(handler, make(connector));
             handler
         },
@@ -178,7 +178,7 @@ fn the_time_to_connect_does_not_bind_the_connection() {
     h.advance(Duration::from_secs(60));
     assert_eq!(log(&mut h), ["7 ready"]);
     h.advance(Duration::from_secs(1));
-    assert_eq!(log(&mut h), ["7 timeout Idle", "7 close Closed"]);
+    assert_eq!(log(&mut h), ["7 timeout Idle", "7 close TimedOut"]);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn a_deadline_of_its_own_runs_while_it_is_in_the_making() {
     h.set_remote(&upstream(), Remote::Silent);
     h.feed(client, b"x");
     h.advance(Duration::from_millis(1100));
-    assert_eq!(log(&mut h), ["0 data x", "7 timeout Own", "7 close Closed"]);
+    assert_eq!(log(&mut h), ["0 data x", "7 timeout Own", "7 close TimedOut"]);
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_deadline_of_its_own_goes_on_when_it_is_ready() {
     h.advance(Duration::from_secs(20));
     assert_eq!(log(&mut h), ["0 data x", "7 ready"]);
     h.advance(Duration::from_millis(40));
-    assert_eq!(log(&mut h), ["7 timeout Own", "7 close Closed"]);
+    assert_eq!(log(&mut h), ["7 timeout Own", "7 close TimedOut"]);
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Handler for Takes {
         all.extend(input.take());
     }
 
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, all: Vec<u8>, _: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, all: Vec<u8>, _: Reason) {
         self.0.push(all);
     }
 }

@@ -191,7 +191,7 @@ fn each_byte_that_arrives_puts_off_the_idle_deadline() {
     }
     assert_eq!(h.state(client), State::Open);
     h.advance(3 * SECOND);
-    assert_eq!(log(&mut h)[1..], ["0 timeout Idle", "0 close Closed"]);
+    assert_eq!(log(&mut h)[1..], ["0 timeout Idle", "0 close TimedOut"]);
 }
 
 #[test]

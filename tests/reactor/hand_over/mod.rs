@@ -100,7 +100,7 @@ impl<const N: u8> Handler for Part<N> {
         self.call(cx, session, Call::Stop);
     }
 
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, session: &'static str, why: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, session: &'static str, why: Reason) {
         self.note(session, format_args!("close {why:?}"));
         assert!(!self.fails, "as the test wants it");
     }
@@ -284,7 +284,7 @@ fn name_counters_queue_and_limits_stay() {
     h.set_room(client, 1000);
     assert_eq!(h.sent(client), b"queued, and more than there is room for");
     h.advance(11 * SECOND);
-    assert_eq!(taken(&log), ["b timeout Idle", "b close Closed"]);
+    assert_eq!(taken(&log), ["b timeout Idle", "b close TimedOut"]);
 }
 
 #[test]

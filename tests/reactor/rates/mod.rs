@@ -142,7 +142,7 @@ fn receives(how: &'static str, reactor: &mut Reactor, far: &Address) -> Probe {
     let file = dir.create("upload", &CreateOptions::default()).unwrap();
     let (mut file, far) = (Some(file), far.clone());
     let probe = reactor.register(Probe::echo());
-    let connector = reactor.connector(probe, &Connect::default());
+    let connector = reactor.connector(probe, &Connect::default()).expect("room for a connector");
     Probe::new(move |cx, call, _| match (call, how) {
         (Call::Open, "exact") => cx.receive_exact(150_000).unwrap(),
         (Call::Open, "file") => cx.receive_file(file.take().expect("one upload"), Some(150_000)),
@@ -194,7 +194,7 @@ fn a_relay_in_bulk_takes_the_time_of_its_slower_side() {
                 let handler = reactor.reserve();
                 let limits = Limits { send_rate, ..Limits::default() };
                 let connect = Connect { limits, ..Connect::default() };
-                let connector = reactor.connector(handler, &connect);
+                let connector = reactor.connector(handler, &connect).expect("room for a connector");
                 let far = far.clone();
                 let probe = Probe::new(move |cx, call, _| match call {
                     Call::Open => {

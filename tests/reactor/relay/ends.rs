@@ -248,7 +248,7 @@ fn a_reader_that_stalls_for_too_long_costs_both() {
         h.feed(left, pattern(1000));
         h.advance(Duration::from_secs(6));
         assert_eq!((h.state(left), h.state(right)), (State::Reset, State::Reset));
-        assert_eq!(log(&mut h), ["1 timeout WriteStall", "1 close Aborted", "0 close RelayLost"]);
+        assert_eq!(log(&mut h), ["1 timeout WriteStall", "1 close TimedOut", "0 close RelayLost"]);
     }
 }
 

@@ -56,7 +56,7 @@ fn proxy(limits: &Limits) -> Harness<Probe> {
     let listen = Listen { limits: limits.clone(), ..Listen::default() };
     let make = |reactor: &mut Reactor| {
         let handler = reactor.reserve();
-        let connector = reactor.connector(handler, &connect);
+        let connector = reactor.connector(handler, &connect).expect("room for a connector");
         let probe = Probe::new(move |cx, call, _| match call {
             Call::Open => {
                 let me = cx.id();

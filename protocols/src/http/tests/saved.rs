@@ -57,7 +57,7 @@ impl Service for Inbox {
 }
 
 impl Receive<Deferred> for Inbox {
-    fn on_message(&mut self, cx: &mut Turn<'_>, deferred: Deferred) {
+    fn on_message(&mut self, cx: &mut Turn, deferred: Deferred) {
         deferred.answer(cx, |reply| reply.send("later"));
     }
 }

@@ -92,7 +92,7 @@ pub trait Protocol: Sized + 'static {
     }
 
     /// The connection is over: called once for each session.
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }
 }
@@ -226,13 +226,13 @@ impl<P: Protocol> Handler for Frames<P> {
         self.protocol.on_timeout(cx, &mut session.own, which);
     }
 
-    fn on_close(&mut self, cx: &mut Turn<'_>, id: ConnId, session: Self::Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         self.protocol.on_close(cx, id, session.own, why);
     }
 }
 
 impl<M, P: Receive<M>> Receive<M> for Frames<P> {
-    fn on_message(&mut self, cx: &mut Turn<'_>, message: M) {
+    fn on_message(&mut self, cx: &mut Turn, message: M) {
         self.protocol.on_message(cx, message);
     }
 }

@@ -38,9 +38,9 @@ fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
         h.feed(client, "send it");
         h.reset(client);
     }
-    let waiting = h.reactor().core.cold.waiting.len();
+    let waiting = h.reactor().turn.core.cold.waiting.len();
     assert!((4..=2 * (MOST_READS + 6)).contains(&waiting), "{waiting} wait");
     h.release_disk();
     assert!(stay.iter().all(|client| h.sent(*client) == b"hello"));
-    assert!(h.reactor().core.cold.waiting.is_empty());
+    assert!(h.reactor().turn.core.cold.waiting.is_empty());
 }

@@ -1,7 +1,7 @@
 //! The decisions at both sides of each of their limits, and in words.
 
 use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
-use crate::core::limits::{ColdFiles, FileTransfer, Limits};
+use crate::core::{ColdFiles, FileTransfer, Limits};
 use crate::sys::{HAS_NOWAIT, HAS_SENDFILE};
 
 const MEMORY: Action = Action::Memory { region_follows: false };

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::core::limits::Limits;
+use super::Front;
+use crate::core::Limits;
 use crate::testing::Harness;
 use crate::{Context, Handler, Input, Listen};
 
@@ -29,9 +30,10 @@ fn harness() -> Harness<Pieces> {
 
 /// Bytes in memory that the next call for its only connection would offer.
 fn offers(h: &mut Harness<Pieces>) -> usize {
-    let core = &h.reactor().core;
+    let core = &h.reactor().turn.core;
     let (_, c) = core.connections.0.iter().next().unwrap();
-    c.outbound.as_ref().unwrap().front(&core.groups[c.group as usize].limits).memory
+    let limits = &core.groups[c.group as usize].limits;
+    Front::of(c.outbound.as_ref().unwrap(), limits).memory
 }
 
 #[test]

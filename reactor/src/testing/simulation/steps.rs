@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::Sim;
-use crate::core::connection::{Connection, Phase};
+use crate::core::{Connection, Phase};
 use crate::testing::checks;
 use crate::turn::reactor::Reactor;
 
@@ -102,7 +102,7 @@ impl Sim {
             return Some(from);
         }
         // Its timeout counts from when it has last looked at the clock.
-        let ago = self.world.monotonic() - reactor.core.now;
+        let ago = self.world.monotonic() - reactor.turn.core.now;
         let left = u64::try_from(reactor.timeout(None)?.as_nanos()).unwrap_or(u64::MAX);
         Some(now.saturating_add(left.saturating_sub(ago)).max(from))
     }
@@ -170,7 +170,7 @@ impl Sim {
 
 /// The most bytes of memory that one connection has queued.
 fn most_queued(reactor: &Reactor) -> usize {
-    let connections = reactor.core.connections.0.iter();
+    let connections = reactor.turn.core.connections.0.iter();
     let queued = connections.filter_map(|(_, c)| Some(c.outbound.as_ref()?.memory()));
     queued.max().unwrap_or(0)
 }
@@ -197,7 +197,7 @@ impl Standing {
 impl Progress {
     /// Asserts that no connection waits for ever while it could receive or send.
     fn after_turn(&mut self, reactor: &Reactor) {
-        for (index, c) in &reactor.core.connections.0 {
+        for (index, c) in &reactor.turn.core.connections.0 {
             if self.0.len() <= index {
                 self.0.resize_with(index + 1, Default::default);
             }

@@ -3,6 +3,7 @@
 use super::*;
 
 const MS: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MS;
 
 #[test]
 fn a_piece_is_what_comes_in_a_tick_within_reason() {

@@ -1,7 +1,18 @@
 //! A region of a file that waits to be sent, and what is known of where its bytes are.
 
-use super::{Front, Residency};
 use crate::fs::{File, Region};
+
+/// What is known of a region's next bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Residency {
+    /// Nothing: nobody has looked.
+    #[default]
+    Unknown,
+    /// This many of them are in memory, or were just read by a worker.
+    Resident(u64),
+    /// They are on a disk, or may be.
+    Cold,
+}
 
 /// A region of a file, of which some may be sent. Its offset is the truth: what a socket refuses is
 /// read again.
@@ -31,13 +42,18 @@ impl Part {
         self.left += region.len;
     }
 
-    pub(crate) fn describe(&self, front: &mut Front) {
-        front.file_left = self.left;
-        front.residency = match self.resident_to.checked_sub(self.offset) {
+    /// Bytes left to send.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Whether the next bytes are in memory.
+    pub(crate) fn residency(&self) -> Residency {
+        match self.resident_to.checked_sub(self.offset) {
             _ if self.cold => Residency::Cold,
             Some(bytes @ 1..) => Residency::Resident(bytes),
             _ => Residency::Unknown,
-        };
+        }
     }
 
     /// Whether what precedes the offset was known to be in memory.

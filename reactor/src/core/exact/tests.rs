@@ -3,7 +3,7 @@
 use super::*;
 
 fn of(expected: usize) -> Exact {
-    Exact { expected, buffer: Vec::new(), after_direct: false, mark: Mark::Off }
+    Exact::new(expected)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::core::{MOST_BATCHES, SPARE_BATCHES};
 use crate::fs::{CreateOptions, Dir, NotSaved, Saved};
 use crate::testing::{Client, Harness, State};
 use crate::{Context, Handler, Input, Listen};
@@ -42,7 +43,7 @@ fn uploads() -> Harness<Uploads> {
 }
 
 fn lent(h: &mut Harness<Uploads>) -> usize {
-    h.reactor().core.batches.lent
+    h.reactor().turn.core.batches.lent
 }
 
 #[test]
@@ -66,47 +67,52 @@ fn a_buffer_is_given_away_for_many_bytes_and_few_are_copied_out_of_it() {
 fn a_bounded_number_of_buffers_is_given_away_and_few_are_left_behind() {
     for at in [0, 1] {
         let mut h = uploads();
-        let clients: Vec<Client> = (0..MOST + 4).map(|_| h.open()).collect();
+        let clients: Vec<Client> = (0..MOST_BATCHES + 4).map(|_| h.open()).collect();
         let input = vec![7; 1 + (1 << 20)];
         for client in &clients {
             h.feed(*client, &input[..at]);
             h.feed(*client, &input[at..]);
         }
-        assert_eq!(lent(&mut h), MOST);
+        assert_eq!(lent(&mut h), MOST_BATCHES);
         h.release_disk();
-        assert_eq!(h.ledger().saved, (MOST as u64 + 4) << 20);
-        assert_eq!((lent(&mut h), h.reactor().core.batches.spare.len()), (0, SPARE));
+        assert_eq!(h.ledger().saved, (MOST_BATCHES as u64 + 4) << 20);
+        assert_eq!((lent(&mut h), h.reactor().turn.core.batches.spare.len()), (0, SPARE_BATCHES));
     }
 }
 
 #[test]
-fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
+fn connections_that_end_while_the_disk_hangs_are_forgotten() {
     let mut h = uploads();
     let input = vec![7; 1 + (1 << 20)];
     for _ in 0..50 {
-        let clients: Vec<Client> = (0..MOST + 4).map(|_| h.open()).collect();
+        let clients: Vec<Client> = (0..MOST_BATCHES + 4).map(|_| h.open()).collect();
         clients.iter().for_each(|client| h.feed(*client, &input));
-        // Far beyond the time that a connection may be idle.
+        // The disk is no fault of the clients: however long it takes, they are not idle.
         h.advance(Duration::from_secs(1000));
+        assert!(clients.iter().all(|client| h.state(*client) == State::Open));
+        let core = &mut h.reactor().turn.core;
+        let open: Vec<u32> = core.connections.0.iter().map(|(index, _)| index as u32).collect();
+        open.iter().for_each(|index| core.abort(*index));
+        h.advance(Duration::ZERO);
         assert!(clients.iter().all(|client| h.state(*client) != State::Open));
     }
-    let waiting = h.reactor().core.batches.waiting.len();
-    assert!((1..=2 * (MOST + 4) + 1).contains(&waiting), "{waiting} wait");
+    let waiting = h.reactor().turn.core.batches.waiting.len();
+    assert!((1..=2 * (MOST_BATCHES + 4) + 1).contains(&waiting), "{waiting} wait");
     h.release_disk();
-    assert!(h.reactor().core.batches.waiting.is_empty());
+    assert!(h.reactor().turn.core.batches.waiting.is_empty());
 }
 
 #[test]
 fn of_many_that_wait_one_more_goes_on_than_buffers_came_back() {
     let mut h = uploads();
     let input = vec![7; 1 + (1 << 20)];
-    for _ in 0..MOST + 40 {
+    for _ in 0..MOST_BATCHES + 40 {
         let client = h.open();
         h.feed(client, &input);
     }
-    let core = &mut h.reactor().core;
+    let core = &mut h.reactor().turn.core;
     let before = core.batches.waiting.len();
-    core.wake_waiting();
+    wake_waiting(core);
     assert_eq!((core.batches.waiting.len(), core.owed.len()), (before - 2, 2));
 }
 
@@ -114,15 +120,15 @@ fn of_many_that_wait_one_more_goes_on_than_buffers_came_back() {
 fn who_needs_no_buffer_any_more_leaves_it_to_all_behind() {
     let mut h = uploads();
     let input = vec![7; 1 + (1 << 20)];
-    let clients: Vec<Client> = (0..4 * MOST).map(|_| h.open()).collect();
+    let clients: Vec<Client> = (0..4 * MOST_BATCHES).map(|_| h.open()).collect();
     for client in &clients {
         h.feed(*client, &input[..1]);
         h.feed(*client, &input[1..]);
     }
-    let core = &mut h.reactor().core;
+    let core = &mut h.reactor().turn.core;
     let waiting: Vec<u32> = core.batches.waiting.iter().map(|id| id.index).collect();
     let (last, paused) = waiting.split_last().expect("some wait");
-    assert!(paused.len() > 2 * MOST && !paused.contains(last));
+    assert!(paused.len() > 2 * MOST_BATCHES && !paused.contains(last));
     paused.iter().for_each(|index| core.pause(*index));
     h.release_disk();
     let saved = clients.iter().filter(|client| h.sent(**client) == b"saved").count();
@@ -133,17 +139,17 @@ fn who_needs_no_buffer_any_more_leaves_it_to_all_behind() {
 fn one_that_its_own_batch_wakes_in_vain_keeps_its_place() {
     let mut h = uploads();
     let input = vec![7; 1 + (1 << 20)];
-    for _ in 0..MOST + 40 {
+    for _ in 0..MOST_BATCHES + 40 {
         let client = h.open();
         h.feed(client, &input);
     }
-    let before = h.reactor().core.batches.waiting.clone();
+    let before = h.reactor().turn.core.batches.waiting.clone();
     assert!(before.len() >= 40);
     for id in before.iter().cycle().take(1000) {
-        let core = &mut h.reactor().core;
-        core.get_mut(id.index).unwrap().extras.as_mut().unwrap().held.clear(Held::DISK);
-        core.list(id.index);
+        let core = &mut h.reactor().turn.core;
+        core.get_mut(id.index).unwrap().special.as_mut().unwrap().blocked.clear(Blocked::DISK);
+        core.schedule(id.index);
         h.turn();
     }
-    assert!(h.reactor().core.batches.waiting == before, "not the same that wait");
+    assert!(h.reactor().turn.core.batches.waiting == before, "not the same that wait");
 }

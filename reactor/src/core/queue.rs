@@ -5,12 +5,12 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use super::{Chunk, Front, MAX_PIECES, Outgoing, Part, Pipe, Placement, Pool};
-use crate::core::limits::Limits;
+use super::limits::Limits;
+use super::part::Part;
+use super::pipe::Pipe;
+use super::pool::{Chunk, Pool};
+use crate::fs::Region;
 use crate::sys::Fd;
-
-#[cfg(test)]
-mod tests;
 
 /// What one connection has yet to send. Boxed, pooled, and only there while it is not empty.
 #[derive(Default)]
@@ -29,7 +29,8 @@ pub(crate) struct Queue {
     pub(crate) waits_for_disk: bool,
 }
 
-enum Segment {
+/// A part of a queue that leaves in one way.
+pub(crate) enum Segment {
     Joined(Chunk),
     Shared(Bytes),
     File(Part),
@@ -43,32 +44,19 @@ impl Queue {
         (self.progress, self.last_taken) = (tick, 0);
     }
 
-    /// Adds to the end, as [`place`](super::place) has said, something that is not empty.
-    ///
-    /// Pieces that follow each other in one file become one. Two `Bytes` that do in one buffer stay
-    /// two: nothing says that they are of one buffer, and a slice across two is undefined whatever
-    /// their addresses. What it costs is an entry of the gather, some 15 ns.
-    ///
-    /// Says how many bytes were copied.
-    #[inline]
-    pub(crate) fn push(&mut self, what: Outgoing<'_>, place: Placement, pool: &mut Pool) -> usize {
-        match (what, place) {
-            (Outgoing::Slice(slice), _) => return self.join(slice, pool),
-            (Outgoing::Shared(bytes), Placement::Join) => return self.join(&bytes, pool),
-            (Outgoing::Shared(bytes), _) => self.push_shared(bytes),
-            (Outgoing::Region(region), _) => {
-                self.file += region.len;
-                if let Some(Segment::File(tail)) = self.segments.back_mut()
-                    && tail.is_followed_by(&region)
-                {
-                    tail.extend(&region);
-                    return 0;
-                }
-                self.files += 1;
-                self.segments.push_back(Segment::File(Part::new(region)));
-            }
+    /// Adds a region of a file to the end. Regions that follow each other in one file become one.
+    /// Two `Bytes` that are neighbours in one buffer stay two: nothing says that they are of one
+    /// buffer, and a slice across two buffers is undefined behaviour whatever their addresses.
+    pub(crate) fn push_region(&mut self, region: Region) {
+        self.file += region.len;
+        if let Some(Segment::File(tail)) = self.segments.back_mut()
+            && tail.is_followed_by(&region)
+        {
+            tail.extend(&region);
+            return;
         }
-        0
+        self.files += 1;
+        self.segments.push_back(Segment::File(Part::new(region)));
     }
 
     /// Adds a filled buffer to the end, as it is.
@@ -97,9 +85,11 @@ impl Queue {
         }
     }
 
-    fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) -> usize {
-        let (count, before) = (bytes.len(), self.memory);
-        self.memory += count;
+    /// Copies bytes to the buffer at the end, and to new ones if that is full.
+    #[inline]
+    pub(crate) fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) {
+        let before = self.memory;
+        self.memory += bytes.len();
         if let Some(Segment::Joined(tail)) = self.segments.back_mut() {
             bytes = tail.fill(bytes);
         }
@@ -109,7 +99,6 @@ impl Queue {
             bytes = tail.fill(bytes);
             self.segments.push_back(Segment::Joined(tail));
         }
-        count
     }
 
     /// Whether it has reached a mark.
@@ -151,47 +140,20 @@ impl Queue {
 
     /// With so many bytes in a call another piece would hardly be taken: twice what the socket took
     /// the last time, as it may have more room now.
-    fn enough(&self) -> usize {
+    pub(crate) fn enough(&self) -> usize {
         match self.last_taken {
             0 => usize::MAX,
             taken => (taken as usize).saturating_mul(2),
         }
     }
 
-    /// What [`plan`](super::plan) needs to know.
-    pub(crate) fn front(&self, limits: &Limits) -> Front {
-        let most = limits.gather_pieces.clamp(1, MAX_PIECES);
-        let enough = self.enough();
-        let mut front = Front::default();
-        for segment in &self.segments {
-            let piece = match segment {
-                Segment::Joined(chunk) => chunk.len(),
-                Segment::Shared(bytes) => bytes.len(),
-                Segment::File(part) => {
-                    part.describe(&mut front);
-                    break;
-                }
-                Segment::Pipe { left, .. } => {
-                    front.pipe = *left;
-                    break;
-                }
-            };
-            if front.pieces == most || front.memory >= enough {
-                break;
-            }
-            front.pieces += 1;
-            front.memory += piece;
-        }
-        front
+    /// The segments, the next to be sent first.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter()
     }
 
     /// The first `pieces` pieces of memory, as far as they are in the first `most` bytes.
-    pub(crate) fn pieces<'a>(
-        &'a self,
-        pieces: usize,
-        mut most: usize,
-        into: &mut [IoSlice<'a>; MAX_PIECES],
-    ) {
+    pub(crate) fn pieces<'a>(&'a self, pieces: usize, mut most: usize, into: &mut [IoSlice<'a>]) {
         for (segment, slot) in self.segments.iter().take(pieces).zip(into) {
             let piece = segment.memory();
             let piece = &piece[..piece.len().min(most)];
@@ -263,7 +225,7 @@ impl Queue {
 }
 
 impl Segment {
-    fn memory(&self) -> &[u8] {
+    pub(crate) fn memory(&self) -> &[u8] {
         match self {
             Segment::Joined(chunk) => chunk.bytes(),
             Segment::Shared(bytes) => bytes,

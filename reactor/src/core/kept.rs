@@ -1,6 +1,6 @@
 //! What was received and not consumed.
 
-use crate::outbound::{Chunk, Pool};
+use super::pool::{Chunk, Pool};
 
 /// Least room for a receive behind kept bytes; with less, a larger buffer is taken. To move 15 KiB
 /// there first costs 1.15 times as much as to receive behind them, if that has room for all that
@@ -65,9 +65,9 @@ impl Kept {
         pool.give(std::mem::replace(&mut self.chunk, other));
     }
 
-    /// Where to receive what follows. A full buffer is replaced by one at least twice as large, so
+    /// Makes room for what follows. A full buffer is replaced by one at least twice as large, so
     /// that each byte is moved a bounded number of times however small the pieces are that arrive.
-    pub(crate) fn room(&mut self, pool: &mut Pool) -> &mut [u8] {
+    pub(crate) fn make_room(&mut self, pool: &mut Pool) {
         if self.chunk.room() < LEAST_ROOM && self.chunk.has_gap() {
             self.chunk.compact();
         }
@@ -75,6 +75,10 @@ impl Kept {
             // Sizes of buffers double at least.
             self.replace(self.chunk.len() + LEAST_ROOM, pool);
         }
+    }
+
+    /// Where to receive what follows.
+    pub(crate) fn spare(&mut self) -> &mut [u8] {
         self.chunk.spare()
     }
 
@@ -96,6 +100,11 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn room<'a>(kept: &'a mut Kept, pool: &mut Pool) -> &'a mut [u8] {
+        kept.make_room(pool);
+        kept.spare()
+    }
 
     fn pattern(len: usize) -> Vec<u8> {
         (0..len).map(|at| (at % 251) as u8).collect()
@@ -123,7 +132,7 @@ mod tests {
             let (mut pool, mut kept) = (Pool::default(), Kept::default());
             kept.store(&pattern(len), &mut pool);
             assert_eq!(kept.chunk.size(), size, "for {len}");
-            assert_eq!(kept.room(&mut pool).len(), size - len);
+            assert_eq!(room(&mut kept, &mut pool).len(), size - len);
         }
     }
 
@@ -152,12 +161,12 @@ mod tests {
         let place = kept.bytes().as_ptr() as usize;
         kept.consume(600, &mut pool);
         for (count, moved) in [(4512, 0), (1, 0), (1623, 600)] {
-            kept.room(&mut pool)[..count].fill(1);
+            room(&mut kept, &mut pool)[..count].fill(1);
             assert_eq!(kept.bytes().as_ptr() as usize, place + 600 - moved, "before {count} more");
             kept.received(count);
         }
         assert_eq!((kept.len(), kept.chunk.size()), (64 << 10, 64 << 10), "full");
-        assert_eq!(kept.room(&mut pool).len(), 64 << 10, "twice as large");
+        assert_eq!(room(&mut kept, &mut pool).len(), 64 << 10, "twice as large");
         assert_eq!(kept.bytes(), [&pattern(60_000)[600..], &[1; 6136]].concat());
     }
 }

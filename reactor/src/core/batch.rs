@@ -1,0 +1,108 @@
+//! What workers write to files that are being received.
+//!
+//! A batch is a buffer full of received bytes that a worker writes at its place in the file while
+//! the reactor receives the next one. The shared receive buffer is itself given away, and another
+//! takes its place: no byte is copied. Only small pieces are copied, into a buffer of that file, so
+//! that a slow peer does not cost a job for each.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::id::ConnId;
+use super::pipe::Pipe;
+use crate::fs::{Committed, Part};
+use crate::sys::Kernel;
+
+/// Most large buffers that are with workers at a time, so that a disk that is too slow for its
+/// peers costs 8 MiB of memory, however many there are.
+pub(crate) const MOST_BATCHES: usize = 16;
+
+/// Most buffers that are kept while nobody uses them.
+pub(crate) const SPARE_BATCHES: usize = 4;
+
+/// Size of the pipe to files in memory.
+const PIPE: usize = 1 << 20;
+
+/// What files that are being received share.
+#[derive(Default)]
+pub(crate) struct Batches {
+    pub(crate) spare: Vec<Box<[u8]>>,
+    /// How many buffers are with workers.
+    pub(crate) lent: usize,
+    /// Connections that wait for a buffer, the longest wait first; each once for a file.
+    pub(crate) waiting: VecDeque<ConnId>,
+    /// The way to files in memory. It is empty between two steps, so one is enough.
+    pipe: Option<Pipe>,
+}
+
+impl Batches {
+    /// Whether a buffer can be given away now.
+    pub(crate) fn has_one(&self) -> bool {
+        self.lent < MOST_BATCHES
+    }
+
+    /// Whether no buffer is with a worker, so that none will come back.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lent == 0
+    }
+
+    /// Gives away a full buffer and puts another in its place.
+    pub(crate) fn lend(&mut self, full: &mut Box<[u8]>) -> Box<[u8]> {
+        self.lent += 1;
+        let empty = self.spare.pop().unwrap_or_else(|| vec![0; full.len()].into_boxed_slice());
+        std::mem::replace(full, empty)
+    }
+
+    pub(crate) fn take_back(&mut self, buffer: Box<[u8]>) {
+        self.lent -= 1;
+        if self.spare.len() < SPARE_BATCHES {
+            self.spare.push(buffer);
+        }
+    }
+
+    /// The empty pipe.
+    pub(crate) fn take_pipe(&mut self, kernel: &Kernel) -> io::Result<Pipe> {
+        self.pipe.take().map_or_else(|| Pipe::open(kernel, PIPE), Ok)
+    }
+
+    /// Takes the pipe back with `left` bytes in it. One that is not empty is never used again.
+    pub(crate) fn give_pipe(&mut self, pipe: Pipe, left: usize) {
+        self.pipe = (left == 0).then_some(pipe);
+    }
+}
+
+/// A piece of a file for a worker to write.
+pub(crate) struct Batch {
+    pub(crate) part: Arc<Part>,
+    pub(crate) offset: u64,
+    /// Bytes of disk space to allocate first.
+    pub(crate) reserve: u64,
+    /// What came in small pieces.
+    pub(crate) head: Vec<u8>,
+    /// What came behind it, a part of a buffer.
+    pub(crate) body: Option<Body>,
+    /// Whether that completes the file, which is to be committed.
+    pub(crate) last: bool,
+}
+
+/// A buffer and where in it the bytes are.
+pub(crate) type Body = (Box<[u8]>, Range<usize>);
+
+impl Batch {
+    pub(crate) fn len(&self) -> u64 {
+        (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
+    }
+
+    /// Writes it, and waits for the disk: for workers.
+    pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
+        let mut offset = self.offset;
+        self.part.reserve(kernel, offset, self.reserve)?;
+        self.part.write(kernel, &self.head, &mut offset)?;
+        if let Some((buffer, part)) = &self.body {
+            self.part.write(kernel, &buffer[part.clone()], &mut offset)?;
+        }
+        if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
+    }
+}

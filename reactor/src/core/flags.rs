@@ -1,0 +1,86 @@
+//! The conditions of a connection that are one bit each.
+
+/// A set of conditions.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    /// The handler does not want input.
+    pub(crate) const PAUSED: Flags = Flags(1);
+    /// The queue reached its high mark and has not fallen to the low one yet.
+    pub(crate) const FULL: Flags = Flags(1 << 1);
+    /// The peer's end of stream was read.
+    pub(crate) const INPUT_ENDED: Flags = Flags(1 << 2);
+    /// Nothing more can be sent: `SHUT_WR` follows the queue.
+    pub(crate) const OUTPUT_CLOSED: Flags = Flags(1 << 3);
+    /// `SHUT_WR` was called.
+    pub(crate) const SHUT_WR_DONE: Flags = Flags(1 << 4);
+    /// On a worklist, or being driven.
+    pub(crate) const SCHEDULED: Flags = Flags(1 << 5);
+    /// `on_drain` was requested for when the queue is empty.
+    pub(crate) const DRAIN_REQUESTED: Flags = Flags(1 << 6);
+    /// Bytes were written through since the last callback began.
+    pub(crate) const WROTE_THROUGH: Flags = Flags(1 << 7);
+    /// A Unix socket: see [`Connection::short_means_empty`](super::Connection::short_means_empty).
+    pub(crate) const UNIX: Flags = Flags(1 << 8);
+    /// The callback that is running wants no more input in this turn.
+    pub(crate) const YIELDED: Flags = Flags(1 << 9);
+    /// Input that is already here must be looked at again, although no event announces it.
+    pub(crate) const REVISIT_INPUT: Flags = Flags(1 << 10);
+    /// Owed: `on_ready`, before anything else.
+    pub(crate) const OWES_READY: Flags = Flags(1 << 11);
+    /// Owed: `on_drain`.
+    pub(crate) const OWES_DRAIN: Flags = Flags(1 << 12);
+    /// Owed: `on_eof`.
+    pub(crate) const OWES_EOF: Flags = Flags(1 << 13);
+    /// Owed: `on_stop`.
+    pub(crate) const OWES_STOP: Flags = Flags(1 << 14);
+
+    /// Closed by its handler while connecting: it closes once what was queued is sent.
+    pub(crate) const CLOSE_WHEN_CONNECTED: Flags = Flags(1 << 15);
+
+    /// With any of these a callback may be owed, or a direction is ending.
+    pub(crate) const RESTLESS: Flags = Flags::OUTPUT_CLOSED
+        .and(Flags::DRAIN_REQUESTED)
+        .and(Flags::REVISIT_INPUT)
+        .and(Flags::OWES_READY)
+        .and(Flags::OWES_DRAIN)
+        .and(Flags::OWES_EOF)
+        .and(Flags::OWES_STOP);
+
+    /// With any of these the next step is something else than a receive.
+    pub(crate) const NOT_RECEIVING: Flags = Flags::PAUSED
+        .and(Flags::FULL)
+        .and(Flags::INPUT_ENDED)
+        .and(Flags::YIELDED)
+        .and(Flags::DRAIN_REQUESTED)
+        .and(Flags::REVISIT_INPUT)
+        .and(Flags::OWES_READY)
+        .and(Flags::OWES_DRAIN)
+        .and(Flags::OWES_EOF);
+
+    /// Both together.
+    pub(crate) const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// Whether any of `other` is set.
+    pub(crate) fn has(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, other: Flags) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn clear(&mut self, other: Flags) {
+        self.0 &= !other.0;
+    }
+
+    /// Clears a flag and says whether it was set.
+    pub(crate) fn take(&mut self, other: Flags) -> bool {
+        let had = self.has(other);
+        self.clear(other);
+        had
+    }
+}

@@ -1,0 +1,51 @@
+//! What connections of one listener or connector share: limits, rates, counters.
+
+use super::Connection;
+use super::ledger::Ledger;
+use super::limits::Limits;
+use super::meter::GroupRates;
+use super::per_address::PerAddress;
+use crate::sys::Address;
+
+/// The connections of one listener or connector, or those adopted with the same limits.
+pub(crate) struct Group {
+    pub(crate) limits: Limits,
+    pub(crate) open: u32,
+    /// Whether other processes may have the sockets open as well.
+    pub(crate) shared: bool,
+    pub(crate) per_address: Option<Box<PerAddress>>,
+    /// What its connections may move in a second, if that is limited.
+    pub(crate) rates: Option<Box<GroupRates>>,
+    /// What its connections have done.
+    pub(crate) ledger: Ledger,
+    /// Where they were accepted, if they were.
+    pub(crate) address: Option<Address>,
+}
+
+impl Group {
+    pub(crate) fn new(limits: Limits) -> Group {
+        Group {
+            rates: GroupRates::new(&limits, [None, None]),
+            limits,
+            open: 0,
+            shared: false,
+            per_address: None,
+            ledger: Ledger::default(),
+            address: None,
+        }
+    }
+
+    /// Whether a connection of the group is subject to a rate.
+    #[inline]
+    pub(crate) fn is_rated(&self, c: &Connection) -> bool {
+        self.rates.is_some() || c.special.as_ref().is_some_and(|special| special.meters.is_some())
+    }
+
+    /// A connection has closed.
+    pub(crate) fn leave(&mut self, index: u32) {
+        self.open -= 1;
+        if let Some(per_address) = &mut self.per_address {
+            per_address.leave(index);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Token buckets, and what connections have reserved from them: the data behind
+//! [rates](crate::time::rates).
+
+use super::limits::Limits;
+use super::tick::TICK;
+
+/// Nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+/// How long unused bytes stay available: a waiting connection goes on at the next tick, and the
+/// turn may be late.
+const BURST: u64 = 4 * TICK;
+
+/// Fewest bytes that are worth a turn, unless they take more than a second to come. Smaller pieces
+/// take as long each.
+const LEAST_PIECE: u64 = 4 << 10;
+
+/// Most bytes of a piece, so that connections that share a rate take turns.
+const MOST_PIECE: u64 = 256 << 10;
+
+/// Lets a number of units through in a second, and more at once after a rest: the generic cell rate
+/// algorithm of ITU-T I.371, a token bucket that is one number.
+pub(crate) struct Bucket {
+    /// Units in a second.
+    rate: u64,
+    /// How far `next` may be ahead of the clock (nanoseconds).
+    ahead: u64,
+    /// When the next unit would be due if they came evenly.
+    next: u64,
+}
+
+impl Bucket {
+    /// A full bucket; a rate of 0 counts as 1.
+    pub(crate) fn new(rate: u64, burst: u64) -> Bucket {
+        let mut bucket = Bucket { rate: rate.max(1), ahead: 0, next: 0 };
+        bucket.ahead = bucket.time(burst.max(1));
+        bucket
+    }
+
+    /// A bucket for bytes.
+    pub(crate) fn of_bytes(rate: u64) -> Bucket {
+        let mut bucket = Bucket::new(rate, 1);
+        bucket.ahead = bucket.time(bucket.piece()).max(BURST);
+        bucket
+    }
+
+    /// How many bytes move at a time: what comes in a tick, within bounds.
+    pub(crate) fn piece(&self) -> u64 {
+        let in_a_tick = u128::from(self.rate) * u128::from(TICK) / u128::from(SECOND);
+        (in_a_tick as u64).clamp(LEAST_PIECE.min(self.rate), MOST_PIECE)
+    }
+
+    /// How long `units` take to come, in nanoseconds.
+    fn time(&self, units: u64) -> u64 {
+        let time = (u128::from(units) * u128::from(SECOND)).div_ceil(u128::from(self.rate));
+        u64::try_from(time).unwrap_or(u64::MAX)
+    }
+
+    /// The time from which `units` can be taken.
+    pub(crate) fn ready_at(&self, units: u64) -> u64 {
+        self.next.saturating_add(self.time(units)).saturating_sub(self.ahead)
+    }
+
+    pub(crate) fn take(&mut self, now: u64, units: u64) {
+        self.next = self.next.max(now).saturating_add(self.time(units));
+    }
+
+    pub(crate) fn give_back(&mut self, units: u64) {
+        self.next = self.next.saturating_sub(self.time(units));
+    }
+
+    /// Starts with what `other` has left, at most. A debt made at another rate is forgiven.
+    pub(crate) fn inherit(&mut self, other: Option<&Bucket>, now: u64) {
+        self.next = other.map_or(0, |other| other.next).min(now + self.ahead);
+    }
+}
+
+/// Which way bytes move.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Send,
+    Receive,
+}
+
+/// The rates of a group, by direction.
+pub(crate) struct GroupRates {
+    pub(crate) each: [Option<u64>; 2],
+    pub(crate) together: [Option<Bucket>; 2],
+}
+
+impl GroupRates {
+    /// The rates in `limits`, of each connection, and those of all connections together. `None` if
+    /// there is none.
+    pub(crate) fn new(limits: &Limits, together: [Option<u64>; 2]) -> Option<Box<GroupRates>> {
+        let each = [limits.send_rate, limits.receive_rate];
+        let any = each.iter().chain(&together).any(Option::is_some);
+        let together = together.map(|rate| rate.map(Bucket::of_bytes));
+        any.then(|| Box::new(GroupRates { each, together }))
+    }
+}
+
+/// A connection's side of the rates that apply to it, by direction.
+pub(crate) struct Meters([Meter; 2]);
+
+impl Meters {
+    pub(crate) fn new(meters: [Meter; 2]) -> Meters {
+        Meters(meters)
+    }
+
+    pub(crate) fn of(&self, way: Direction) -> &Meter {
+        &self.0[way as usize]
+    }
+
+    pub(crate) fn of_mut(&mut self, way: Direction) -> &mut Meter {
+        &mut self.0[way as usize]
+    }
+
+    pub(crate) fn both(&mut self) -> &mut [Meter; 2] {
+        &mut self.0
+    }
+
+    /// When the earlier of the two waits is over.
+    pub(crate) fn first_ready(&self) -> Option<u64> {
+        self.0.iter().filter_map(|meter| meter.ready).min()
+    }
+}
+
+pub(crate) struct Meter {
+    /// Its own rate, if it has one.
+    pub(crate) own: Option<Bucket>,
+    /// Bytes that were taken from the buckets and have not moved.
+    pub(crate) left: u64,
+    /// They can move from this time on (nanoseconds); until then the connection waits.
+    pub(crate) ready: Option<u64>,
+    /// The turn in which it last got bytes.
+    pub(crate) turn: u64,
+    /// How many bytes had moved when that was last noted.
+    pub(crate) noted: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(rate: Option<u64>, noted: u64) -> Meter {
+        Meter { own: rate.map(Bucket::of_bytes), left: 0, ready: None, turn: 0, noted }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.ready.is_some()
+    }
+
+    /// The tick at which the wait ends.
+    pub(crate) fn due(&self) -> Option<u32> {
+        self.ready.map(|ready| ready.div_ceil(TICK) as u32)
+    }
+}

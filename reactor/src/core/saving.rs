@@ -1,0 +1,213 @@
+//! A file that is being received.
+
+use std::io;
+use std::sync::Arc;
+
+use super::batch::{Batch, Body};
+use super::limits::Limits;
+use crate::fs::{Committed, NewFile, NotSaved, Part, Saved};
+use crate::sys::Fd;
+
+/// What follows when all bytes are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenWhole {
+    Commit,
+    GiveBack,
+}
+
+/// Bytes up to which small pieces are copied together before a worker writes them: a job costs more
+/// than such a copy.
+pub(crate) const GATHER: usize = 64 << 10;
+
+/// What a file needs next.
+#[derive(Clone, Copy)]
+pub(crate) enum Need {
+    /// A worker to write what was gathered; `last` if that completes the file.
+    Batch { last: bool },
+    /// The end of a batch that a worker has.
+    Worker,
+    /// More bytes.
+    Input,
+    /// Nothing: it is complete, it failed, or (not `whole`) it can never be complete.
+    Over { whole: bool },
+}
+
+pub(crate) struct Saving {
+    file: NewFile,
+    /// Bytes still to be received; `None` if all until the end.
+    left: Option<u64>,
+    when_whole: WhenWhole,
+    /// Bytes of disk space to allocate before the first write.
+    reserve: u64,
+    /// Received, and not with a worker yet.
+    gathered: Vec<u8>,
+    /// Where in the file the next batch goes.
+    offset: u64,
+    /// How many batches are with workers.
+    writing: usize,
+    /// Whether its connection is in the list of those that wait for a buffer.
+    pub(crate) waits_for_buffer: bool,
+    /// Whether the batch that commits is with a worker, or was.
+    closing: bool,
+    failed: Option<io::Error>,
+    committed: Option<Committed>,
+    /// Whether it comes through a pipe, once that is decided: then all of it does.
+    pub(crate) splices: Option<bool>,
+}
+
+impl Saving {
+    pub(crate) fn new(file: NewFile, left: Option<u64>, when_whole: WhenWhole) -> Saving {
+        Saving {
+            left,
+            when_whole,
+            reserve: left.unwrap_or(0),
+            gathered: Vec::new(),
+            offset: file.len(),
+            writing: 0,
+            waits_for_buffer: false,
+            closing: false,
+            failed: None,
+            committed: None,
+            splices: None,
+            file,
+        }
+    }
+
+    /// Whether the reactor writes it itself, without waiting for a disk.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.file.part().is_in_memory()
+    }
+
+    /// How many of `bytes` belong to it.
+    pub(crate) fn share(&self, bytes: usize) -> usize {
+        self.left.map_or(bytes, |left| left.min(bytes as u64) as usize)
+    }
+
+    /// Whether its length makes a pipe worthwhile. Of an unknown length, what has come says.
+    pub(crate) fn wants_splice(&mut self, least: u64) -> bool {
+        if self.splices.is_none() && self.left.unwrap_or(self.file.len()) >= least {
+            self.splices = Some(true);
+        }
+        self.splices == Some(true)
+    }
+
+    /// Takes bytes: writes them, or gathers them for a worker.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.note_received(bytes.len());
+        if !self.is_in_memory() {
+            self.gathered.extend_from_slice(bytes);
+            return;
+        }
+        let reserve = std::mem::take(&mut self.reserve);
+        let reserved = self.file.part().reserve(self.file.kernel(), self.offset, reserve);
+        self.failed = reserved.and_then(|()| self.file.append(bytes)).err();
+    }
+
+    /// Takes `count` bytes from a pipe; says how many it left there.
+    pub(crate) fn take_from(&mut self, pipe: Fd, count: usize) -> usize {
+        self.note_received(count);
+        let mut left = count;
+        self.failed = self.file.append_from(pipe, &mut left).err();
+        left
+    }
+
+    /// Takes a whole buffer, as the next batch.
+    pub(crate) fn take_buffer(&mut self, body: Body) -> Batch {
+        self.note_received(body.1.len());
+        self.batch(Some(body), false)
+    }
+
+    fn note_received(&mut self, count: usize) {
+        self.left = self.left.map(|left| left - count as u64);
+    }
+
+    /// Whether `part` is the file that this writes.
+    pub(crate) fn is_of(&self, part: &Arc<Part>) -> bool {
+        Arc::ptr_eq(self.file.part(), part)
+    }
+
+    /// A worker has finished a batch of `len` bytes.
+    pub(crate) fn batch_done(&mut self, len: u64, result: io::Result<Option<Committed>>) {
+        self.writing -= 1;
+        match result {
+            Ok(committed) => {
+                self.file.written(len);
+                self.committed = self.committed.or(committed);
+            }
+            Err(error) => {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    /// The next batch: what was gathered, and `body` behind it.
+    pub(crate) fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
+        let head = std::mem::take(&mut self.gathered);
+        let offset = self.offset;
+        self.offset += (head.len() + body.as_ref().map_or(0, |(_, part)| part.len())) as u64;
+        self.writing += 1;
+        self.closing = last;
+        let reserve = std::mem::take(&mut self.reserve);
+        Batch { part: self.file.part().clone(), offset, reserve, head, body, last }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Whether a worker has something of it: the time that takes is not the peer's.
+    pub(crate) fn is_with_worker(&self) -> bool {
+        self.writing > 0
+    }
+
+    /// Whether failure or success is known already, and what is needed until it can be reported.
+    pub(crate) fn decided(&self) -> Option<Need> {
+        let decided = self.failed.is_some() || self.committed.is_some();
+        decided.then(|| match self.writing {
+            0 => Need::Over { whole: true },
+            _ => Need::Worker,
+        })
+    }
+
+    /// What it needs next; `ended` if the peer has ended its direction.
+    pub(crate) fn need(&self, ended: bool, limits: &Limits) -> Need {
+        let whole = self.left.map_or(ended, |left| left == 0);
+        if self.failed.is_some() || ended && !whole {
+            return Need::Over { whole };
+        }
+        if self.is_in_memory() {
+            return if whole { Need::Over { whole } } else { Need::Input };
+        }
+        let full = self.closing || self.writing >= limits.file_batches.max(1);
+        // The file gets its name only after everything in it was written.
+        if full || whole && self.writing > 0 {
+            return Need::Worker;
+        }
+        let commits = self.when_whole == WhenWhole::Commit;
+        match whole {
+            true if commits || !self.gathered.is_empty() => Need::Batch { last: commits },
+            true => Need::Over { whole },
+            false if self.gathered.len() >= GATHER => Need::Batch { last: false },
+            false => Need::Input,
+        }
+    }
+
+    /// What became of it, when all is written or something has failed.
+    pub(crate) fn outcome(mut self) -> Result<Saved, NotSaved> {
+        let result = match (self.failed.take(), self.committed, self.when_whole) {
+            (Some(error), ..) => Err(error),
+            (None, Some(committed), _) => {
+                self.file.set_committed();
+                Ok(Saved::Committed(committed))
+            }
+            (None, None, WhenWhole::Commit) => self.file.commit().map(Saved::Committed),
+            (None, None, WhenWhole::GiveBack) => Ok(Saved::Part(self.file)),
+        };
+        result.map_err(|error| NotSaved { error, left: self.left })
+    }
+
+    /// The file, and how much of it was written.
+    pub(crate) fn part(&self) -> (Arc<Part>, u64) {
+        (self.file.part().clone(), self.file.len())
+    }
+}

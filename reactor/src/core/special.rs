@@ -1,0 +1,173 @@
+//! What few connections have, and only for a time: an idle connection has none of it.
+
+use super::exact::Exact;
+use super::flags::Flags;
+use super::id::ConnId;
+use super::kept::Kept;
+use super::limits::Limits;
+use super::meter::{Direction, Meters};
+use super::pool::Pool;
+use super::relay::Relay;
+use super::saving::Saving;
+
+/// Boxed, pooled, and there only while there is something in it.
+#[derive(Default)]
+pub(crate) struct Special {
+    /// Input that was received and not consumed.
+    pub(crate) kept: Kept,
+    /// Where the next bytes go.
+    pub(crate) strategy: Strategy,
+    /// What receiving waits for besides the socket.
+    pub(crate) blocked: Blocked,
+    /// The connection that relays to this one.
+    pub(crate) feeder: Option<ConnId>,
+    /// What its rates allow, if there are any.
+    pub(crate) meters: Option<Box<Meters>>,
+    /// The last input was long and bypassed the process. A message head probably comes next, and
+    /// more long input behind it: the next receive asks for little.
+    pub(crate) brief: bool,
+    /// While connecting: the tick at which the attempt under way is given up.
+    pub(crate) attempt_until: u32,
+    /// While lingering: how many bytes may still be discarded.
+    pub(crate) linger_left: u32,
+}
+
+/// Where the next bytes go.
+#[derive(Default)]
+pub(crate) enum Strategy {
+    /// To the handler, as they come.
+    #[default]
+    Stream,
+    /// To the handler, in one piece of a known length.
+    Exact(Exact),
+    /// To another connection, until the end.
+    Relay(Relay),
+    /// To a file.
+    File(Box<Saving>),
+    /// Nowhere, for this many bytes.
+    Discard(u64),
+}
+
+impl Strategy {
+    /// The conditions that stop receiving. A full queue of the connection's own does not if the
+    /// input goes to another connection or to a file, and so cannot make the queue longer.
+    pub(crate) fn stopped_by(&self) -> Flags {
+        match self {
+            Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => Flags::PAUSED,
+            Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.and(Flags::FULL),
+        }
+    }
+}
+
+/// What receiving waits for besides the socket, a set: receiving goes on when it is empty. Whoever
+/// clears the last reason puts the connection on the worklist.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Blocked(u8);
+
+impl Blocked {
+    /// The destination of its relay has something queued.
+    pub(crate) const DESTINATION: Blocked = Blocked(1);
+
+    /// Workers have not written what they have of a file.
+    pub(crate) const DISK: Blocked = Blocked(2);
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn has(self, other: Blocked) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, other: Blocked) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn clear(&mut self, other: Blocked) {
+        self.0 &= !other.0;
+    }
+
+    /// Clears a reason and says whether it was there.
+    pub(crate) fn take(&mut self, other: Blocked) -> bool {
+        let had = self.has(other);
+        self.clear(other);
+        had
+    }
+}
+
+impl Special {
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.len() == 0
+            && matches!(self.strategy, Strategy::Stream)
+            && self.blocked.is_empty()
+            && self.feeder.is_none()
+            && self.meters.is_none()
+            && !self.brief
+    }
+
+    /// Whether nothing is due because of it while nothing arrives and no callback is owed.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let waits =
+            matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));
+        waits && self.meters.is_none()
+    }
+
+    /// Whether the next receive needs no closer look: it fills the shared buffer.
+    #[inline]
+    pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
+        let shared = match &self.strategy {
+            Strategy::Exact(exact) => exact.is_lent(limits),
+            Strategy::Relay(relay) => !relay.splices(),
+            Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
+        };
+        shared
+            && self.kept.len() == 0
+            && self.blocked.is_empty()
+            && self.meters.is_none()
+            && !self.brief
+    }
+
+    /// Bytes received and not consumed.
+    pub(crate) fn unread(&self) -> usize {
+        match &self.strategy {
+            Strategy::Exact(exact) => self.kept.len() + exact.unread(),
+            _ => self.kept.len(),
+        }
+    }
+
+    /// How many of `room` bytes its rate lets one receive bring.
+    pub(crate) fn receivable(&self, room: usize) -> usize {
+        match self.meters.as_ref().map(|meters| meters.of(Direction::Receive)) {
+            Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
+            _ => room,
+        }
+    }
+
+    pub(crate) fn exact(&mut self) -> Option<&mut Exact> {
+        match &mut self.strategy {
+            Strategy::Exact(exact) => Some(exact),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
+        match &mut self.strategy {
+            Strategy::Relay(relay) => Some(relay),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn saving(&mut self) -> Option<&mut Saving> {
+        match &mut self.strategy {
+            Strategy::File(saving) => Some(saving),
+            _ => None,
+        }
+    }
+
+    /// Forgets all of it; buffers go back to the pool.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        self.kept.clear(pool);
+        *self = Special::default();
+    }
+}

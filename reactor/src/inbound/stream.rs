@@ -1,0 +1,170 @@
+//! Input that goes to the handler as it comes, and what the handler leaves of it.
+
+use std::ops::Range;
+
+use super::{Arrival, exact, file, receive, room_for_answers};
+use crate::core::{Core, Flags, Group, Kept, Quantum, Reason, Strategy};
+
+/// Size of a receive that should bring a message head and little of what follows it: what follows
+/// most likely bypasses the process, as before, and need not be copied.
+const BRIEF: usize = 4 << 10;
+
+/// What is next of bytes that have arrived.
+pub(crate) enum Piece {
+    /// All of them, for `on_data`.
+    Stream,
+    /// This many, for `on_received`.
+    Exact(usize),
+}
+
+pub(super) fn step(
+    core: &mut Core,
+    buffer: &mut [u8],
+    index: u32,
+    quantum: &mut Quantum,
+) -> Arrival {
+    let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
+    if c.flags.take(Flags::REVISIT_INPUT) {
+        Arrival::Kept
+    } else if c.flags.take(Flags::OWES_EOF) {
+        Arrival::End
+    } else if c.can_receive() {
+        receive_shared(core, buffer, index, usize::MAX, quantum)
+    } else {
+        Arrival::Nothing
+    }
+}
+
+/// One receive of up to `most` bytes: into the shared buffer, behind what was kept if that is
+/// little, or else behind it in its own buffer.
+pub(super) fn receive_shared(
+    core: &mut Core,
+    buffer: &mut [u8],
+    index: u32,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Arrival {
+    let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
+    let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
+    let mut most = most.min(room_for_answers(pending, &group.limits));
+    let mut front = 0;
+    if let Some(special) = &mut c.special {
+        if special.brief {
+            most = most.min(BRIEF);
+        }
+        front = special.kept.len();
+        if front > 0 && !special.kept.is_small() {
+            let kept = std::mem::take(&mut special.kept);
+            return receive_behind(core, index, kept, most, quantum);
+        }
+    }
+    let Some(count) = receive(core, index, &mut buffer[front..], most) else {
+        return Arrival::Progress;
+    };
+    quantum.use_bytes(count);
+    let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
+    if let Some(special) = special {
+        special.brief = false;
+        buffer[..front].copy_from_slice(special.kept.bytes());
+        special.kept.clear(&mut core.pool);
+        core.recycle_special(index);
+    }
+    Arrival::Bytes(front + count)
+}
+
+/// One receive behind kept bytes, in their buffer.
+#[inline(never)]
+fn receive_behind(
+    core: &mut Core,
+    index: u32,
+    mut kept: Kept,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Arrival {
+    kept.make_room(&mut core.pool);
+    let received = receive(core, index, kept.spare(), most);
+    kept.received(received.unwrap_or(0));
+    if let Some(special) = core.special(index) {
+        special.kept = kept;
+        special.brief &= received.is_none();
+    }
+    let Some(count) = received else { return Arrival::Progress };
+    quantum.use_bytes(count);
+    Arrival::Kept
+}
+
+/// Which piece of `available` bytes the handler wants now, if any.
+#[inline]
+pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Option<Piece> {
+    let c = core.get_mut(index)?;
+    if !c.wants_input() || c.flags.has(Flags::YIELDED.and(Flags::OWES_READY)) {
+        return None;
+    }
+    let exact = match c.special.as_ref().map(|special| &special.strategy) {
+        None | Some(Strategy::Stream) => None,
+        // While bytes are delivered it has none in a buffer of its own.
+        Some(Strategy::Exact(exact)) => Some(exact.expected()),
+        // They take what is kept.
+        Some(Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_)) => return None,
+    };
+    c.flags.clear(Flags::REVISIT_INPUT);
+    match exact {
+        None => (available > 0).then_some(Piece::Stream),
+        Some(count) if count > available => None,
+        Some(count) => {
+            exact::answered(core, index);
+            Some(Piece::Exact(count))
+        }
+    }
+}
+
+/// Keeps what nobody has consumed of the shared buffer, or puts it where it is expected.
+#[inline(never)]
+pub(crate) fn keep_rest(core: &mut Core, buffer: &mut Box<[u8]>, index: u32, rest: Range<usize>) {
+    let saved = file::take_rest(core, buffer, index, rest.clone());
+    let rest = &buffer[rest.start + saved..rest.end];
+    let is_open = core.get(index).is_some_and(|c| c.is_open());
+    if rest.is_empty() || !is_open {
+        return core.recycle_special(index);
+    }
+    if !exact::begin(core, index, rest) {
+        let mut kept = Kept::default();
+        kept.store(rest, &mut core.pool);
+        if let Some(ledger) = core.ledger_of(index) {
+            ledger.kept += rest.len() as u64;
+        }
+        keep(core, index, kept);
+    }
+}
+
+/// Takes out what was kept, to offer it as a whole.
+pub(crate) fn take_kept(core: &mut Core, index: u32) -> Option<Kept> {
+    let special = core.get_mut(index)?.special.as_mut()?;
+    Some(std::mem::take(&mut special.kept))
+}
+
+/// Puts back what the handler has left of it after consuming `count` bytes.
+pub(crate) fn put_back(core: &mut Core, index: u32, mut kept: Kept, count: usize) {
+    kept.consume(count, &mut core.pool);
+    if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
+        keep(core, index, kept);
+    } else {
+        kept.clear(&mut core.pool);
+        core.recycle_special(index);
+    }
+}
+
+/// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun, unless
+/// it is left for the next turn, for another handler or for what it said it expects.
+fn keep(core: &mut Core, index: u32, kept: Kept) {
+    let len = kept.len();
+    if let Some(special) = core.special(index) {
+        special.kept = kept;
+    }
+    let Some((c, Group { limits, ledger, .. })) = core.pair(index) else { return };
+    let is_judged = !c.flags.has(Flags::YIELDED.and(Flags::OWES_READY)) && !c.has_strategy();
+    if len >= limits.keep && c.wants_input() && is_judged {
+        ledger.overruns += 1;
+        core.fail(index, Reason::Overrun);
+    }
+}

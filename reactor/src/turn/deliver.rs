@@ -1,0 +1,66 @@
+//! Giving a handler what was received, in the pieces that it asks for.
+
+use std::borrow::Cow;
+
+use super::dispatch::Handlers;
+use super::reactor::Reactor;
+use crate::handler::{Input, Turn};
+use crate::inbound::{self, Piece};
+
+/// Most callbacks for the bytes of one receive. The rest waits for the next turn: a receive can
+/// bring half a million messages.
+const MOST_PIECES: u32 = 1024;
+
+impl Reactor {
+    /// Delivers `count` bytes of the shared buffer and keeps what the handler leaves.
+    #[inline]
+    pub(super) fn deliver_bytes(&mut self, index: u32, count: usize) {
+        let consumed = deliver(&mut self.handlers, &mut self.turn, index, &self.receive[..count]);
+        let core = &mut self.turn.core;
+        if consumed < count || core.get(index).is_some_and(|c| c.special.is_some()) {
+            inbound::keep_rest(core, &mut self.receive, index, consumed..count);
+        }
+    }
+
+    /// Offers what was kept again, as a whole.
+    pub(super) fn deliver_kept(&mut self, index: u32) {
+        let Some(kept) = inbound::take_kept(&mut self.turn.core, index) else { return };
+        let consumed = deliver(&mut self.handlers, &mut self.turn, index, kept.bytes());
+        inbound::put_back(&mut self.turn.core, index, kept, consumed);
+    }
+
+    /// Delivers a message that has a buffer of its own.
+    pub(super) fn deliver_message(&mut self, index: u32, message: Vec<u8>) {
+        self.call(index, |h, turn, slot| h.received(turn, index, slot, Cow::Owned(message)));
+        inbound::note_direct(&mut self.turn.core, index);
+    }
+}
+
+/// Calls a handler for bytes that have arrived, again as long as it says what is next. Says how
+/// many it has consumed.
+#[inline]
+fn deliver(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    for _ in 0..MOST_PIECES {
+        match inbound::next_piece(&mut turn.core, index, rest.len()) {
+            None => return bytes.len() - rest.len(),
+            Some(Piece::Stream) => {
+                let mut input = Input::new(rest);
+                handlers.call(turn, index, |h, turn, slot| h.data(turn, index, slot, &mut input));
+                rest = input.bytes();
+                if rest.is_empty() || turn.core.get(index).is_none_or(|c| !c.has_strategy()) {
+                    return bytes.len() - rest.len();
+                }
+            }
+            Some(Piece::Exact(count)) => {
+                let (message, behind) = rest.split_at(count);
+                rest = behind;
+                handlers.call(turn, index, |h, turn, slot| {
+                    h.received(turn, index, slot, Cow::Borrowed(message));
+                });
+            }
+        }
+    }
+    turn.core.yield_now(index);
+    bytes.len() - rest.len()
+}

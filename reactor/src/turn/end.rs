@@ -1,0 +1,163 @@
+//! The end of a connection: shutting down, telling the session, lingering, closing.
+
+use std::io::ErrorKind;
+
+use super::reactor::Reactor;
+use crate::connect::attempt;
+use crate::core::{ConnId, Core, Flags, LowWater, NO_SESSION, Phase, Reason};
+use crate::inbound;
+use crate::sys::{Fd, NO_FD, Ready};
+use crate::time::{deadlines, rates};
+
+/// Most receives of a lingering connection in one turn.
+const LINGER_CALLS: u32 = 4;
+
+impl Reactor {
+    /// Does what follows from the phase.
+    pub(super) fn settle(&mut self, index: u32) {
+        let core = &mut self.turn.core;
+        let Some(c) = core.get_mut(index) else { return };
+        let flushed = c.outbound.is_none();
+        match c.phase {
+            Phase::Open if flushed && c.flags.has(Flags::OUTPUT_CLOSED) => {
+                shut(core, index);
+                if let Some(c) = core.get_mut(index)
+                    && c.is_open()
+                    && c.flags.has(Flags::INPUT_ENDED)
+                    && !c.flags.has(Flags::OWES_EOF)
+                {
+                    (c.phase, c.reason) = (Phase::Ended, Reason::Finished);
+                }
+            }
+            Phase::Closing if flushed => c.phase = Phase::Ended,
+            _ => {}
+        }
+        match core.get(index).map(|c| c.phase) {
+            Some(Phase::Ended | Phase::Failed) => self.end(index),
+            Some(Phase::Lingering) => self.linger(index),
+            _ => {}
+        }
+    }
+
+    /// Ends a session, then the connection: at once, or after the peer had time to end its side.
+    fn end(&mut self, index: u32) {
+        let turn = &mut self.turn;
+        let core = &mut turn.core;
+        attempt::abandon(core, &mut turn.connecting, index);
+        let cut = core.get(index).is_some_and(|c| c.outbound.is_some());
+        inbound::end_relays(core, index);
+        rates::release(core, index);
+        inbound::stop_saving(core, index);
+        inbound::lower(core, index, LowWater::Off);
+        core.drop_buffers(index);
+        self.end_session(index);
+        let core = &mut self.turn.core;
+        let Some(c) = core.get_mut(index) else { return };
+        match (c.phase, c.reason) {
+            _ if c.socket == NO_FD => close_socket(core, index),
+            (Phase::Ended, _) if c.flags.has(Flags::INPUT_ENDED) => close_socket(core, index),
+            (Phase::Ended, _) => {
+                start_lingering(core, index);
+                self.linger(index);
+            }
+            (_, Reason::Reset) => close_socket(core, index),
+            (_, Reason::Stopped) if !cut => close_socket(core, index),
+            // What the peer got is not all that was promised, and must not look like it.
+            _ => reset_socket(core, index),
+        }
+    }
+
+    /// Tells the session that its connection is over.
+    fn end_session(&mut self, index: u32) {
+        if self.turn.core.get(index).is_some_and(|c| !c.has_session()) {
+            // It may have been given up in the turn that asked for it.
+            self.store_session(index);
+        }
+        let Some(c) = self.turn.core.get(index).filter(|c| c.has_session()) else { return };
+        let (id, slot, why) = (ConnId { index, generation: c.generation }, c.slot, c.reason);
+        self.call(index, |h, turn, _| h.close(turn, id, slot, why));
+        if let Some(c) = self.turn.core.get_mut(index) {
+            c.slot = NO_SESSION;
+        }
+    }
+
+    /// Discards input of a closed connection, within its limits.
+    fn linger(&mut self, index: u32) {
+        let core = &mut self.turn.core;
+        for _ in 0..LINGER_CALLS {
+            let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+            if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
+                return;
+            }
+            let left = c.special.as_ref().map_or(0, |special| special.linger_left);
+            let ledger = &mut core.groups[c.group as usize].ledger;
+            ledger.recv_calls += 1;
+            match core.kernel.recv(c.socket, &mut self.receive) {
+                Ok(count) if count > 0 && count as u64 <= u64::from(left) => {
+                    c.note_received(count, self.receive.len(), core.tick, ledger);
+                    if let Some(special) = &mut c.special {
+                        special.linger_left = left - count as u32;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ledger.recv_would_block += 1;
+                    c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // The end, an error, or more than the limit.
+                Ok(_) | Err(_) => close_socket(core, index),
+            }
+        }
+    }
+}
+
+/// Sends the end of our direction, once.
+fn shut(core: &mut Core, index: u32) {
+    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+    if !c.flags.has(Flags::SHUT_WR_DONE) {
+        c.flags.set(Flags::SHUT_WR_DONE);
+        if let Err(error) = core.kernel.shutdown_write(c.socket) {
+            core.fail_with(index, &error);
+        }
+    }
+}
+
+fn start_lingering(core: &mut Core, index: u32) {
+    shut(core, index);
+    let Some((c, group)) = core.pair(index) else { return };
+    c.phase = Phase::Lingering;
+    let (bytes, time) = (group.limits.linger_bytes, group.limits.linger_time);
+    if let Some(special) = core.special(index) {
+        special.linger_left = bytes;
+    }
+    deadlines::set_own(core, index, Some(time));
+}
+
+pub(super) fn close_socket(core: &mut Core, index: u32) {
+    if let Some(socket) = leave(core, index) {
+        core.kernel.close(socket);
+    }
+}
+
+fn reset_socket(core: &mut Core, index: u32) {
+    if let Some(socket) = leave(core, index) {
+        core.kernel.reset(socket);
+    }
+}
+
+/// Takes a connection out of the books; its place is freed at the end of the turn.
+fn leave(core: &mut Core, index: u32) -> Option<Fd> {
+    core.drop_buffers(index);
+    let c = core.get_mut(index).filter(|c| c.phase != Phase::Gone)?;
+    c.phase = Phase::Gone;
+    let socket = c.socket;
+    let Some((_, group)) = core.pair(index) else { return None };
+    group.ledger.closed += 1;
+    group.leave(index);
+    if group.shared {
+        core.selector.remove(socket);
+    }
+    core.wheel.cancel(&mut core.connections, index);
+    core.gone.push(index);
+    (socket != NO_FD).then_some(socket)
+}

@@ -1,0 +1,93 @@
+//! Deadlines and timers whose time has come.
+
+use super::reactor::Reactor;
+use crate::connect::attempt;
+use crate::core::{Flags, Phase, Reason, Timeout};
+use crate::handler::Delivery;
+use crate::inbound;
+use crate::time::deadlines::{self, Due};
+use crate::time::rates;
+
+/// Most deadlines, and most timers, that a turn runs. The rest runs in the next, in order: what is
+/// due together must not stop everything else.
+const BUDGET: usize = 1024;
+
+impl Reactor {
+    /// Whether deadlines or timers are due that a turn had no time for.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.expired.is_empty() || self.turn.timers.is_behind()
+    }
+
+    /// Runs the deadlines that have passed. All of them are collected first: what one does may
+    /// move another.
+    pub(super) fn run_deadlines(&mut self) {
+        let core = &mut self.turn.core;
+        core.wheel.advance(&mut core.connections, core.tick, &mut self.collected);
+        self.expired.extend(self.collected.drain(..));
+        for _ in 0..BUDGET {
+            let Some(index) = self.expired.pop_front() else { break };
+            self.expire(index);
+        }
+        rates::end_due_waits(&mut self.turn.core);
+    }
+
+    fn expire(&mut self, index: u32) {
+        let core = &mut self.turn.core;
+        let Some((due, which)) = deadlines::passed(core, index) else { return };
+        match which {
+            Due::Rate => core.due_rates.push(index),
+            Due::Timeout(Timeout::Idle) if inbound::look_below(core, index, due) => {
+                deadlines::arm(core, index);
+            }
+            Due::Timeout(which) => {
+                deadlines::restart(core, index, which);
+                self.time_out(index, which);
+            }
+        }
+    }
+
+    /// A deadline has passed.
+    fn time_out(&mut self, index: u32, which: Timeout) {
+        let turn = &mut self.turn;
+        let Some(c) = turn.core.get(index) else { return };
+        match c.phase {
+            Phase::Connecting if which != Timeout::Own => {
+                attempt::timed_out(&mut turn.core, &mut turn.connecting, index);
+            }
+            // It has used up its quantum, and hears first that it is ready. A deadline that can
+            // have passed meanwhile runs again.
+            Phase::Open if c.flags.has(Flags::OWES_READY) => {}
+            Phase::Connecting | Phase::Open => {
+                self.call(index, |handler, turn, slot| handler.timeout(turn, index, slot, which));
+                self.name_the_reason(index);
+                self.turn.core.schedule(index);
+            }
+            Phase::Closing => turn.core.fail(index, Reason::TimedOut),
+            Phase::Lingering => super::end::close_socket(&mut turn.core, index),
+            Phase::Ended | Phase::Failed | Phase::Gone => {}
+        }
+    }
+
+    /// A connection that its handler has closed or aborted because time was up has timed out.
+    fn name_the_reason(&mut self, index: u32) {
+        if let Some(c) = self.turn.core.get_mut(index)
+            && matches!(c.phase, Phase::Closing | Phase::Failed)
+            && matches!(c.reason, Reason::Closed | Reason::Aborted)
+        {
+            c.reason = Reason::TimedOut;
+            if inbound::leaves_undelivered(&self.turn.core, index) {
+                self.turn.core.fail(index, Reason::TimedOut);
+            }
+        }
+    }
+
+    /// Delivers the messages of timers that are due. One may cancel another.
+    pub(super) fn run_timers(&mut self) {
+        let now = self.turn.core.now;
+        self.turn.timers.collect(now);
+        for _ in 0..BUDGET {
+            let Some(delivery) = self.turn.timers.fire(now, Delivery::again) else { break };
+            self.handlers.open(&mut self.turn, delivery);
+        }
+    }
+}
