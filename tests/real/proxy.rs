@@ -122,6 +122,27 @@ fn a_client_whose_target_refuses_sees_the_end() {
     assert!(end_of(&client).is_ok_and(|bytes| bytes.is_empty()));
 }
 
+#[test]
+fn an_idle_timeout_in_the_middle_of_a_transfer_is_a_reset_for_both() {
+    let upstream = narrow_listener();
+    let address = upstream.local_addr().expect("its address").to_string();
+    let proxy = Server::start(example("proxy").args(["--to", &address, "--idle-timeout", "1"]));
+    for target_sends in [true, false] {
+        let (client, server) = pair(&upstream, &proxy);
+        let (mut sender, reader) = if target_sends { (server, client) } else { (client, server) };
+        let block = noise(1 << 20, 1);
+        // It blocks until the proxy gives up, since nobody reads.
+        let error = loop {
+            if let Err(error) = sender.write_all(&block) {
+                break error;
+            }
+        };
+        assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
+        let error = end_of(&reader).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
 /// The most that a stalled direction keeps in the process: a buffer, and what that takes in pages
 /// of the allocator. What is in a pipe belongs to the kernel.
 #[cfg(target_os = "linux")]

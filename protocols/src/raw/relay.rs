@@ -1,9 +1,9 @@
 //! Passing bytes on between two connections: proxies.
 //!
-//! [`join`] lets each of two connections relay to the other; what that means for ends, resets,
-//! pauses and deadlines says [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to). A handler of
-//! one's own can first read who is asked for, or send a greeting. [`Relay`] is the proxy that does
-//! nothing else:
+//! [`join`] makes each of two connections relay to the other. See
+//! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) for what happens to ends, resets, pauses
+//! and deadlines. Your own handler can first read which target the client wants, or send a
+//! greeting. [`Relay`] is a proxy that only relays:
 //!
 //! ```
 //! use sluicegate_protocols::raw::relay::Relay;
@@ -19,20 +19,23 @@
 //! ```
 
 use sluicegate_reactor::{
-    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Target,
+    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Sent, Target, Timeout,
 };
 
-/// Lets the current connection and `peer` relay to each other, until both have ended.
+/// Makes the current connection and `peer` relay to each other until both have ended.
 pub fn join(cx: &mut Context<'_>, peer: ConnId) {
     let me = cx.id();
     cx.relay_to(peer);
     cx.peer(peer).relay_to(me);
 }
 
-/// Connects for each connection that it accepts to one target, and joins the two.
+/// Connects to one target for each connection that it accepts, and joins the two.
 ///
-/// A client whose target cannot be reached is closed. When the reactor stops, connections go on
-/// until they have ended or the [time for it](Reactor::set_drain) is over.
+/// A client whose target cannot be reached is closed. When the reactor stops, relays go on until
+/// they have ended or the [drain time](Reactor::set_drain) is over.
+///
+/// An end is only passed on, never made up: after a deadline or the drain time, each side that has
+/// not received everything and the other side's end is reset.
 #[derive(Debug)]
 pub struct Relay {
     upstream: Connector<Relay>,
@@ -40,8 +43,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Registers a proxy to a target, for any number of listeners. Limits and deadlines of clients
-    /// are those of the listener, those towards the target of `connect`.
+    /// Registers a proxy to a target, for any number of listeners. The listener sets the limits and
+    /// deadlines of clients, and `connect` those of connections to the target.
     pub fn register(
         reactor: &mut Reactor,
         to: impl Into<Target>,
@@ -55,17 +58,34 @@ impl Relay {
 }
 
 impl Handler for Relay {
-    type Session = ();
+    /// The other connection of the pair.
+    type Session = ConnId;
 
-    fn on_open(&mut self, cx: &mut Context<'_>) {
-        let upstream = cx.connect(self.upstream, &self.to, ());
+    fn on_open(&mut self, cx: &mut Context<'_>) -> ConnId {
+        let client = cx.id();
+        let upstream = cx.connect(self.upstream, &self.to, client);
         join(cx, upstream);
+        upstream
     }
 
-    /// Nothing comes here: all input is relayed.
-    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// Never called: all input is relayed.
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut ConnId, input: &mut Input<'_>) {
         input.take();
     }
 
-    fn on_stop(&mut self, _: &mut Context<'_>, _: &mut ()) {}
+    /// Resets each side that has not received the other side's end: what it has received may be a
+    /// part, and must not pass for the whole.
+    fn on_timeout(&mut self, cx: &mut Context<'_>, peer: &mut ConnId, _: Timeout) {
+        for side in [cx.id(), *peer] {
+            let mut side = cx.peer(side);
+            // Once the end is passed on, even an empty send fails.
+            if side.send("") == Sent::Gone && side.pending() == 0 {
+                side.close();
+            } else {
+                side.abort();
+            }
+        }
+    }
+
+    fn on_stop(&mut self, _: &mut Context<'_>, _: &mut ConnId) {}
 }

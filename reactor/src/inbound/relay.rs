@@ -105,9 +105,10 @@ impl Peer<'_> {
     ///   connection have ended it closes with [`Reason::Finished`], as ever.
     /// - If the source is closed by its handler the destination is [closed](Peer::close) after it,
     ///   and if the destination is closed the source is. If one of them is over in any other way,
-    ///   such as a reset, the other is reset, with [`Reason::RelayLost`]; but a source whose
-    ///   destination could not be [connected](crate::Turn::connect) is closed. What had arrived
-    ///   before a reset goes to the destination's socket before it, at the pace of the destination.
+    ///   such as a reset, the other is reset, with [`Reason::RelayLost`], unless its handler has
+    ///   closed it already; but a source whose destination could not be
+    ///   [connected](crate::Turn::connect) is closed. What had arrived before a reset goes to the
+    ///   destination's socket before it, at the pace of the destination.
     /// - [`pause`](Peer::pause) on the source holds the relay; on the destination it does not
     ///   matter. A destination that its handler has closed or shut down takes no more, so the
     ///   source waits for its end.
@@ -155,7 +156,7 @@ impl Core {
     }
 
     /// Who relays to a connection.
-    fn fed_by(&self, index: u32) -> Option<ConnId> {
+    pub(crate) fn fed_by(&self, index: u32) -> Option<ConnId> {
         self.get(index)?.extras.as_ref()?.feeder
     }
 
@@ -378,7 +379,9 @@ impl Core {
     pub(crate) fn end_relays(&mut self, index: u32) {
         let Some(c) = self.get(index).filter(|c| c.extras.is_some()) else { return };
         let why = c.reason;
-        if let Some((to, _)) = self.destination(index) {
+        // One that is over at the same time stays fed, and so is cut off.
+        let to = self.destination(index).filter(|(_, c)| c.phase < Phase::Dead);
+        if let Some((to, _)) = to {
             self.stop_relaying(index);
             self.end_with(to.index, why);
         }
@@ -391,6 +394,8 @@ impl Core {
     fn end_with(&mut self, index: u32, why: Reason) {
         match why {
             Reason::Closed | Reason::Finished | Reason::Unconnected(_) => self.close(index),
+            // Its handler has closed it already, and it ends in order.
+            _ if self.get(index).is_some_and(|c| c.phase == Phase::Closing) => {}
             _ => self.fail(index, Reason::RelayLost),
         }
     }

@@ -239,7 +239,8 @@ impl Reactor {
 
     /// Ends a session, then the connection: at once, or after the peer had time to end its side.
     fn end(&mut self, index: u32) {
-        let cut = self.core.get(index).is_some_and(|c| c.outbound.is_some());
+        let fed = self.core.fed_by(index).is_some();
+        let cut = fed || self.core.get(index).is_some_and(|c| c.outbound.is_some());
         self.core.end_relays(index);
         self.core.drop_buffers(index);
         if self.core.get(index).is_some_and(|c| !c.flags.has(Flags::SESSION)) {
@@ -309,9 +310,10 @@ impl Reactor {
                 self.call(index, |handler, core, slot| handler.timeout(core, index, slot, which));
                 self.core.list(index);
             }
-            Phase::Closing => self.core.fail(index, Reason::TimedOut),
+            Phase::Closing if c.outbound.is_some() => self.core.fail(index, Reason::TimedOut),
             Phase::Lingering => self.core.close_socket(index),
-            Phase::Dead | Phase::Gone => {}
+            // Closed a moment ago, with nothing to flush: its end is next.
+            Phase::Closing | Phase::Dead | Phase::Gone => {}
         }
     }
 }
