@@ -2,12 +2,15 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use log::Level;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::testing::{Client, Harness, Remote, State};
 use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor};
 
 #[path = "../../examples/proxy.rs"]
 mod example;
+#[path = "../reactor/logged.rs"]
+mod logged;
 #[path = "../handlers/relayed.rs"]
 mod relayed;
 
@@ -32,6 +35,33 @@ fn a_reset_is_passed_on() {
 fn a_client_whose_target_refuses_is_closed() {
     let (h, client, _) = relayed::refused(relay);
     assert_eq!(h.state(client), State::Shut);
+}
+
+#[test]
+fn a_target_that_refuses_is_logged_once_a_second_with_the_number_of_other_failures() {
+    let logged = logged::logged_in(Level::Warn, || {
+        let (mut h, _, _) = relayed::refused(relay);
+        for _ in 0..3 {
+            h.open();
+        }
+        h.advance(Duration::from_secs(1));
+        for _ in 0..3 {
+            h.open();
+        }
+    });
+    let refused = "cannot connect to 10.0.0.1:80: connection refused";
+    assert_eq!(logged, [refused.to_owned(), format!("{refused} (3 more since the last warning)")]);
+}
+
+#[test]
+fn a_name_without_an_address_is_logged() {
+    let logged = logged::logged_in(Level::Warn, || {
+        let make = |reactor: &mut Reactor| {
+            Relay::register(reactor, ("nobody.example", 80), &Connect::default())
+        };
+        Harness::build(&Listen::default(), |_| {}, make).open();
+    });
+    assert_eq!(logged, ["cannot connect to nobody.example:80: no such host or socket"]);
 }
 
 const IDLE: Duration = Duration::from_secs(3);

@@ -18,9 +18,16 @@
 //! # }
 //! ```
 
+use std::io::ErrorKind;
+use std::time::Duration;
+
 use sluicegate_reactor::{
-    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Sent, Target, Timeout,
+    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Sent, Target,
+    Timeout, Turn,
 };
+
+/// Least time between two warnings that the target cannot be reached.
+const WARN_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes the current connection and `peer` relay to each other until both have ended.
 pub fn join(cx: &mut Context<'_>, peer: ConnId) {
@@ -31,8 +38,9 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 
 /// Connects to one target for each connection that it accepts, and joins the two.
 ///
-/// A client whose target cannot be reached is closed. When the reactor stops, relays go on until
-/// they have ended or the [drain time](Reactor::set_drain) is over.
+/// A client whose target cannot be reached is closed, and a warning is logged, at most once a
+/// second. When the reactor stops, relays go on until they have ended or the
+/// [drain time](Reactor::set_drain) is over.
 ///
 /// An end is only passed on, never made up: after a deadline or the drain time, each side that has
 /// not received everything and the other side's end is reset.
@@ -40,6 +48,10 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 pub struct Relay {
     upstream: Connector<Relay>,
     to: Target,
+    /// When a failure to connect was last logged.
+    warned: Option<Duration>,
+    /// Failures since then.
+    left_out: u64,
 }
 
 impl Relay {
@@ -52,8 +64,28 @@ impl Relay {
     ) -> HandlerId<Relay> {
         let relay = reactor.reserve();
         let upstream = reactor.connector(relay, connect);
-        reactor.install(relay, Relay { upstream, to: to.into() });
+        reactor.install(relay, Relay { upstream, to: to.into(), warned: None, left_out: 0 });
         relay
+    }
+
+    /// Logs that the target cannot be reached, or counts that it was not logged.
+    fn warn(&mut self, now: Duration, error: ErrorKind) {
+        if self.warned.is_some_and(|at| now - at < WARN_EVERY) {
+            self.left_out += 1;
+            return;
+        }
+        let to = &self.to;
+        let error = match error {
+            ErrorKind::NotFound => "no such host or socket".to_owned(),
+            other => other.to_string(),
+        };
+        match self.left_out {
+            0 => log::warn!("cannot connect to {to}: {error}"),
+            more => {
+                log::warn!("cannot connect to {to}: {error} ({more} more since the last warning)");
+            }
+        }
+        (self.warned, self.left_out) = (Some(now), 0);
     }
 }
 
@@ -88,4 +120,10 @@ impl Handler for Relay {
     }
 
     fn on_stop(&mut self, _: &mut Context<'_>, _: &mut ConnId) {}
+
+    fn on_close(&mut self, cx: &mut Turn<'_>, _: ConnId, _: ConnId, why: Reason) {
+        if let Reason::Unconnected(error) = why {
+            self.warn(cx.now(), error);
+        }
+    }
 }
