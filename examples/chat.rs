@@ -1,5 +1,5 @@
-//! A chat: nicknames, rooms, any number of threads, and little memory for those who do not listen.
-//! `cargo run --release --example chat -- --port 7000`, then `nc localhost 7000`
+//! A chat with nicknames and rooms, on any number of threads, which bounds the memory of members
+//! who do not read. `cargo run --release --example chat -- --port 7000`, then `nc localhost 7000`
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
@@ -16,27 +16,27 @@ mod common;
 #[path = "common/together.rs"]
 mod together;
 
-/// How long a member may take nothing before it is closed. It misses what is said meanwhile.
+/// How long a member may read nothing before it is disconnected. Meanwhile it misses messages.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-pub(crate) const HELP: &str = "* /nick NAME, /join ROOM; all else is said to your room\n";
+pub(crate) const HELP: &str = "* /nick NAME, /join ROOM; anything else goes to your room\n";
 
-/// Those of one thread.
+/// The members of one thread.
 pub(crate) struct Chat {
     members: BTreeMap<ConnId, Member>,
-    /// The next guest's number. Each thread leaves out the others', so that none comes twice.
+    /// The next guest's number. Threads use different numbers, so that no two guests share one.
     next: usize,
     others: Vec<Handle<Said>>,
 }
 
 struct Member {
-    /// With the number behind it, so that nobody can pass for another.
+    /// Ends with the guest's number, so that nobody can pass for another member.
     name: String,
     room: String,
-    /// Its queue is full: it misses what is said, and is not read from either.
+    /// Its queue is full: it misses messages, and is not read from either.
     slow: bool,
 }
 
-/// A room and what is said there: kept once, as queues refer to it, and copy it only if short.
+/// A room and a message to it. All queues refer to one copy of a message, unless it is short.
 pub(crate) type Said = (Bytes, Bytes);
 
 impl Chat {
@@ -47,7 +47,7 @@ impl Chat {
     fn say(&mut self, cx: &mut Turn, room: &str, text: String) {
         let said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
         for thread in &self.others {
-            thread.post(said.clone()).unwrap_or_else(|error| log::debug!("missed there: {error}"));
+            thread.post(said.clone()).unwrap_or_else(|error| log::debug!("message lost: {error}"));
         }
         self.on_message(cx, said);
     }
@@ -75,7 +75,8 @@ impl Protocol for Chat {
     }
 
     fn on_line(&mut self, cx: &mut Context<'_>, _: &mut (), line: &[u8]) -> Next {
-        let line = String::from_utf8_lossy(line).replace(char::is_control, ""); // for terminals
+        // Control characters could move the cursors of terminals.
+        let line = String::from_utf8_lossy(line).replace(char::is_control, "");
         let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let Some(me) = self.members.get_mut(&cx.id()) else { return Next::Line };
         let (name, room) = (me.name.clone(), me.room.clone());
@@ -88,8 +89,8 @@ impl Protocol for Chat {
             }
             "/join" => {
                 me.room = rest.into();
-                self.say(cx, &room, format!("* {name} has gone to {rest}\n"));
-                self.say(cx, rest, format!("* {name} has come\n"));
+                self.say(cx, &room, format!("* {name} left for {rest}\n"));
+                self.say(cx, rest, format!("* {name} joined\n"));
             }
             _ => self.say(cx, &room, format!("{name}: {line}\n")),
         }
@@ -100,18 +101,18 @@ impl Protocol for Chat {
         if let Some(me) = self.members.get_mut(&cx.id()).filter(|me| me.slow) {
             me.slow = false;
             cx.set_deadline(None);
-            cx.send("* you have missed something\n");
+            cx.send("* you missed some messages\n");
         }
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: (), _: Reason) {
         if let Some(me) = self.members.remove(&id).filter(|_| !cx.is_stopping()) {
-            self.say(cx, &me.room, format!("* {} has left\n", me.name));
+            self.say(cx, &me.room, format!("* {} left\n", me.name));
         }
     }
 }
 
-/// Passes lines on to everybody in the same room.
+/// Passes each line on to everybody in the same room.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
@@ -119,7 +120,7 @@ struct Options {
 }
 
 pub(crate) fn main() -> ExitCode {
-    // Members may be silent. Those that are gone are noticed when something is said.
+    // Members may be silent. A member that is gone is noticed at the next message to it.
     let limits = Limits { idle: None, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     let make = |thread, others| Lines::new(Chat::new(thread, others));

@@ -1,4 +1,4 @@
-//! Sends back what it receives.
+//! Sends back everything it receives.
 //!
 //! `cargo run --release --example echo -- --port 7000 --unix echo.sock`
 
@@ -27,7 +27,7 @@ impl Protocol for Echo {
     }
 }
 
-/// Sends back what it receives.
+/// Sends back everything it receives.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]

@@ -27,33 +27,33 @@ use access_log::{AccessLog, Lines};
 /// Serves the files of a directory over HTTP.
 #[derive(Parser)]
 struct Options {
-    /// The directory.
+    /// Directory to serve.
     #[arg(value_name = "DIR", default_value = ".")]
     root: PathBuf,
     #[command(flatten)]
     server: common::Server,
-    /// File to serve for its directory; may be given several times, the first that exists is taken.
+    /// File to serve for a directory; may be repeated, and the first that exists is served.
     #[arg(long, value_name = "NAME", default_value = "index.html")]
     index: Vec<String>,
     /// Do not list directories.
     #[arg(long)]
     no_listing: bool,
-    /// Print a line for each answer, in the Combined format. Who reads too slowly misses lines, and
-    /// is told how many.
+    /// Print a line for each response, in the Combined Log Format. If it is read too slowly, lines
+    /// are lost, and a warning says how many.
     #[arg(long)]
     access_log: bool,
-    /// Move files through a buffer instead of sendfile.
+    /// Copy files through a buffer instead of using sendfile.
     #[arg(long)]
     copy: bool,
-    /// Most bytes a second that each connection gets.
+    /// Limit each connection to this many bytes per second.
     #[arg(long, value_name = "BYTES")]
     rate: Option<u64>,
-    /// Let anybody make and replace files, with PUT.
+    /// Let anybody create and replace files with PUT.
     #[arg(long)]
     upload: bool,
 }
 
-/// The files, and where lines of the access log go.
+/// The files, and the lines of the access log if there is one.
 pub(crate) struct Site {
     pub(crate) files: Files,
     pub(crate) log: Option<Arc<Lines>>,

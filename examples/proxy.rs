@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example proxy -- --port 7000 --to localhost:8080`
 //!
-//! If the target refuses, the client is closed; if either end resets, so is the other.
+//! If the target refuses, the client is closed. If one side resets, so is the other.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
@@ -23,13 +23,13 @@ mod common;
 struct Options {
     #[command(flatten)]
     server: common::Server,
-    /// Where to connect to: HOST:PORT or unix:PATH.
+    /// Target to connect to: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "TARGET")]
     to: Target,
-    /// Seconds that a connection to the target may take.
+    /// Seconds to wait for a connection to the target.
     #[arg(long, value_name = "SECS", default_value_t = 10)]
     connect_timeout: u64,
-    /// Seconds after which a connection on which nothing moves is closed.
+    /// Seconds without any data after which a connection is cut off.
     #[arg(long, value_name = "SECS", default_value_t = 75)]
     idle_timeout: u64,
 }
@@ -41,7 +41,7 @@ pub(crate) fn main() -> ExitCode {
         let timeout = Duration::from_secs(options.connect_timeout);
         let connect = Connect { timeout, limits: limits.clone(), ..Connect::default() };
         let listen = Listen { limits, ..Listen::default() };
-        let make = |reactor: &mut Reactor| Ok(Relay::register(reactor, &options.to, &connect));
+        let make = |reactor: &mut Reactor| Relay::register(reactor, &options.to, &connect);
         let describe = |at: &_| format!("proxy from {at} to {}", options.to);
         apart::run(&options.server, &listen, describe, make)
     })

@@ -1,8 +1,13 @@
-//! `tests/README.md` names tests. They exist.
+//! Every test that `tests/README.md` names exists, and cargo runs every file of tests and benches.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+
+/// The root of the workspace.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
 
 /// The names of all functions in the Rust files beneath a folder.
 fn functions(folder: &Path, names: &mut HashSet<String>) {
@@ -21,7 +26,7 @@ fn functions(folder: &Path, names: &mut HashSet<String>) {
 
 #[test]
 fn every_test_that_the_index_names_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut names = HashSet::new();
     for folder in ["tests", "reactor/src", "protocols/src"] {
         functions(&root.join(folder), &mut names);
@@ -36,4 +41,23 @@ fn every_test_that_the_index_names_exists() {
     assert!(named.len() > 80, "the index has {} names", named.len());
     let missing: Vec<_> = named.into_iter().filter(|name| !names.contains(*name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn cargo_runs_every_file_of_tests_and_benches() {
+    for folder in ["tests", "benches"] {
+        let folder = root().join(folder);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let path = match () {
+                () if entry.path().join("main.rs").exists() => format!("{name}/main.rs"),
+                () if name.ends_with(".rs") => name,
+                () => continue,
+            };
+            let listed = manifest.contains(&format!("path = \"{path}\"\n"));
+            assert!(listed, "{} does not list {path}", folder.join("Cargo.toml").display());
+        }
+    }
 }

@@ -22,7 +22,7 @@ const CALLERS: &[&str] = &["turn/dispatch.rs", "turn/mail.rs", "handler/mod.rs"]
 
 /// All source files beneath a folder, with the code they have outside of comments and tests.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {

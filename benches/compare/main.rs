@@ -1,7 +1,7 @@
 //! Side by side: what a unit of work costs this server, its peers, and bare system calls.
 //!
 //! ```text
-//! cargo build --release --examples
+//! cargo build --profile bench --examples
 //! cargo bench --bench compare                      # everything: some 40 minutes
 //! cargo bench --bench compare -- http static-1k    # two workloads
 //! cargo bench --bench compare -- --list            # what there is

@@ -1,5 +1,5 @@
-//! Lines that are printed by a thread of their own: the reactors make no system call for them and
-//! never wait for who reads them, and lines stay whole.
+//! An access log that a separate thread prints: reactors make no system call for it and never wait
+//! for its reader, and lines stay whole.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// With so many bytes of lines that wait to be printed, further lines are lost.
+/// Most bytes of lines that wait to be printed. Further lines are lost.
 pub(crate) const MOST: usize = 8 << 20;
 
-/// Least time between two complaints, and between two attempts to write what could not be written.
+/// Least time between two warnings, and between two attempts to write after an error.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The lines that wait to be printed.
@@ -26,14 +26,14 @@ pub(crate) struct Lines {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// How many lines are lost since that was last said.
+    /// Lines lost since the last warning.
     lost: u64,
-    /// No line is added any more.
+    /// No more lines are added.
     over: bool,
 }
 
 impl Lines {
-    /// Adds a line, unless too many wait.
+    /// Adds a line, unless too many are waiting.
     pub(crate) fn add(&self, line: impl Display) {
         let mut state = self.lock();
         if state.over {
@@ -44,25 +44,25 @@ impl Lines {
             return;
         }
         let wakes = state.waiting.is_empty();
-        // A vector takes everything.
+        // Writing to a vector cannot fail.
         let _ = writeln!(state.waiting, "{line}");
         if wakes {
             self.changed.notify_one();
         }
     }
 
-    /// Lets [`write_to`](Lines::write_to) end.
+    /// Makes [`write_to`](Lines::write_to) return.
     pub(crate) fn end(&self) {
         self.lock().over = true;
         self.changed.notify_one();
     }
 
-    /// Writes what waits in as few calls as possible, and then waits, until the end, or until
-    /// nobody reads any more. What a full disk does not take is tried again after a pause, so that
-    /// lines are whole once there is room.
-    pub(crate) fn write_to(&self, mut out: impl Write, pause: Duration, complain: impl Fn(String)) {
+    /// Writes waiting lines in as few calls as possible, until [`end`](Lines::end) or until the
+    /// reader is gone. After any other error, such as a full disk, it tries again after a pause, so
+    /// that lines stay whole.
+    pub(crate) fn write_to(&self, mut out: impl Write, pause: Duration, warn: impl Fn(String)) {
         let mut taken = Vec::new();
-        let mut complaints = Complaints::default();
+        let mut warnings = Warnings::default();
         loop {
             let mut state = self.lock();
             while state.waiting.is_empty() && taken.is_empty() && !state.over {
@@ -76,7 +76,9 @@ impl Lines {
             let mut state = self.lock();
             if error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
                 state.over = true;
-                return complain("the access log ends: its reader is gone".to_owned());
+                return warn(
+                    "access log: the reader is gone; no more lines are written".to_owned(),
+                );
             }
             let ends = state.over && (error.is_some() || state.waiting.is_empty());
             if ends {
@@ -84,10 +86,11 @@ impl Lines {
                 state.lost += left.filter(|byte| **byte == b'\n').count() as u64;
             }
             let lost = state.lost;
-            if (lost > 0 || error.is_some()) && (ends || complaints.are_due(Instant::now())) {
+            if (lost > 0 || error.is_some()) && (ends || warnings.are_due(Instant::now())) {
                 state.lost = 0;
-                let why = error.as_ref().map_or("its reader is slow".into(), ToString::to_string);
-                complain(format!("the access log: {why}; {lost} lines are lost"));
+                let why =
+                    error.as_ref().map_or("the reader is too slow".into(), ToString::to_string);
+                warn(format!("access log: {why}; {lost} lines lost"));
             }
             if ends {
                 return;
@@ -103,7 +106,7 @@ impl Lines {
     }
 }
 
-/// Writes and removes as much as is taken.
+/// Writes bytes and removes those that were written.
 fn write(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut written = 0;
     let result = loop {
@@ -121,12 +124,12 @@ fn write(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<()> {
     result
 }
 
-/// When something was last complained about.
+/// When the last warning was logged.
 #[derive(Default)]
-pub(crate) struct Complaints(Option<Instant>);
+pub(crate) struct Warnings(Option<Instant>);
 
-impl Complaints {
-    /// Whether there may be another one, which is then made.
+impl Warnings {
+    /// Whether another warning may be logged. If so, it counts as logged.
     pub(crate) fn are_due(&mut self, now: Instant) -> bool {
         let due = self.0.is_none_or(|last| now.duration_since(last) >= PAUSE);
         if due {
@@ -136,7 +139,7 @@ impl Complaints {
     }
 }
 
-/// An access log on the standard output.
+/// An access log on standard output.
 pub(crate) struct AccessLog {
     pub(crate) lines: Arc<Lines>,
     writer: Option<JoinHandle<()>>,
@@ -144,12 +147,12 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     /// # Errors
-    /// If there is no standard output, or no thread.
+    /// If standard output cannot be duplicated or the thread cannot be started.
     pub(crate) fn new() -> io::Result<AccessLog> {
         let lines = Arc::new(Lines::default());
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let waiting = Arc::clone(&lines);
-        // Said by this thread, too: whoever does not read lines may not read complaints.
+        // This thread also logs the warnings: their reader may be as slow as that of the lines.
         let write = move || waiting.write_to(out, PAUSE, |text| log::warn!("{text}"));
         let writer = thread::Builder::new().name("access log".into()).spawn(write)?;
         Ok(AccessLog { lines, writer: Some(writer) })

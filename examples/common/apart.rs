@@ -1,4 +1,4 @@
-//! Threads that have nothing to do with each other.
+//! Threads that share nothing.
 
 use std::io;
 
@@ -6,13 +6,14 @@ use sluicegate_reactor::{Address, Handler, HandlerId, Listen, Reactor};
 
 use super::common::{Failure, Server};
 
-/// Listens, prints where, and serves until SIGINT or SIGTERM. `make` gives each thread its handler.
+/// Listens, prints the address, and serves until SIGINT or SIGTERM. `make` creates the handler of
+/// each thread.
 pub(crate) fn run<H: Handler>(
     server: &Server,
     listen: &Listen,
     describe: impl FnOnce(&Address) -> String,
     make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
 ) -> Result<(), Failure> {
-    let parts = vec![(); server.threads.get()];
+    let parts = vec![(); server.threads.into()];
     server.run_with(parts, listen, describe, |shard, ()| make(shard))
 }

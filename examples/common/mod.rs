@@ -1,45 +1,45 @@
-//! What the examples have in common: where to listen, and how to end.
+//! What the examples share: the options of a server, and how it starts and ends.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 use sluicegate_reactor::{Address, Handler, HandlerId, LedgerReader, Listen, ServerOptions, Shard};
 
-/// Where a server listens, and with how many threads.
+/// The options of every example.
 #[derive(Parser)]
 pub(crate) struct Server {
     /// Address to listen on.
     #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub(crate) bind: IpAddr,
-    /// Port to listen on; 0 takes any free one and prints it.
+    /// Port to listen on; 0 picks a free port.
     #[arg(long, value_name = "N", default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Listen on a Unix socket at this path as well, for this user's processes.
+    /// Also listen on a Unix socket at this path, for processes of the same user.
     #[arg(long, value_name = "PATH")]
     pub(crate) unix: Option<PathBuf>,
     /// Number of threads.
-    #[arg(long, value_name = "N", default_value_t = NonZero::<usize>::MIN)]
-    pub(crate) threads: NonZero<usize>,
-    /// Seconds that connections get to end, after SIGINT or SIGTERM.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = value_parser!(u16).range(1..))]
+    pub(crate) threads: u16,
+    /// Seconds to let connections finish after SIGINT or SIGTERM.
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub(crate) drain: u64,
-    /// Print what was done, in numbers, at SIGUSR1 and at the end.
+    /// Print counters at SIGUSR1 and at exit.
     #[arg(long)]
     pub(crate) stats: bool,
 }
 
 impl Server {
-    /// Listens, prints where, and serves until SIGINT or SIGTERM. `make` gives each thread its
-    /// handler, from one of the parts, of which there are as many.
+    /// Listens, prints the address, and serves until SIGINT or SIGTERM. `make` creates the handler
+    /// of each thread from one of `parts`, one for each thread.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
@@ -47,8 +47,7 @@ impl Server {
         describe: impl FnOnce(&Address) -> String,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
-        let threads = self.threads.get();
-        let options = ServerOptions { threads, ..ServerOptions::default() };
+        let options = ServerOptions { threads: self.threads.into(), ..ServerOptions::default() };
         let mut server = sluicegate_reactor::Server::new(&options);
         let mut listeners = vec![server.listen((self.bind, self.port), listen)?];
         if let Some(path) = &self.unix {
@@ -59,7 +58,8 @@ impl Server {
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
         }
-        writeln!(io::stdout(), "{}", describe(listeners[0].address()))?;
+        writeln!(io::stdout(), "{}", describe(listeners[0].address()))
+            .map_err(|error| format!("standard output: {error}"))?;
         server.run_with(parts, |shard, part| {
             shard.set_drain(Duration::from_secs(self.drain));
             let handler = make(shard, part)?;
@@ -70,25 +70,25 @@ impl Server {
     }
 }
 
-/// How long a thread may take to say what it has done: one with a longer callback is stuck.
+/// How long to wait for the counters of a thread. One whose callback runs longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Prints what was done so far, if anybody reads it.
+/// Prints the counters. If nobody reads them, they are lost.
 fn report(reader: &LedgerReader) {
     match reader.snapshot(PATIENCE) {
         Some(snapshot) => drop(writeln!(io::stdout(), "{snapshot}")),
-        None => log::warn!("no statistics: a thread does not answer"),
+        None => log::warn!("no counters: a thread has not answered for {} s", PATIENCE.as_secs()),
     }
 }
 
-/// Does so at each SIGUSR1.
+/// Prints the counters at each SIGUSR1.
 fn report_on_signal(reader: LedgerReader) -> io::Result<()> {
     let mut signals = Signals::new([SIGUSR1])?;
     let report_each = move || signals.forever().for_each(|_| report(&reader));
     thread::Builder::new().name("stats".into()).spawn(report_each).map(drop)
 }
 
-/// What ends a program: one line for a person.
+/// Why a program ends: one line for the user.
 pub(crate) struct Failure(String);
 
 impl<E: Display> From<E> for Failure {
@@ -97,7 +97,7 @@ impl<E: Display> From<E> for Failure {
     }
 }
 
-/// Runs a program with its options; a failure is one line and exit code 1.
+/// Parses the options and runs a program. A failure prints one line and exits with code 1.
 pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> ExitCode {
     let options = O::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();

@@ -4,16 +4,15 @@ use sluicegate_reactor::{Address, Handle, Handler, Listen, Receive, mailbox};
 
 use super::common::{Failure, Server};
 
-/// Listens, prints where, and serves until SIGINT or SIGTERM. `make` gives each thread its handler:
-/// it gets the number of the thread, and the handles of all others.
+/// Listens, prints the address, and serves until SIGINT or SIGTERM. `make` creates the handler of
+/// each thread from its number and the handles of all others.
 pub(crate) fn run<H: Handler + Receive<M>, M: Send + 'static>(
     server: &Server,
     listen: &Listen,
     describe: impl FnOnce(&Address) -> String,
     make: impl Fn(usize, Vec<Handle<M>>) -> H + Sync,
 ) -> Result<(), Failure> {
-    let threads = 0..server.threads.get();
-    let (handles, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
+    let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..server.threads).map(|_| mailbox()).unzip();
     server.run_with(mailboxes, listen, describe, |shard, mailbox| {
         let mut others = handles.clone();
         others.remove(shard.index());

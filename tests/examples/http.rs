@@ -12,7 +12,7 @@ use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 #[path = "../../examples/http.rs"]
 mod example;
 use example::Site;
-use example::access_log::{Complaints, Lines, MOST};
+use example::access_log::{Lines, MOST, Warnings};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
@@ -72,7 +72,7 @@ fn a_log_that_nobody_reads_stops_no_answer() {
     log.end();
     let mut logged = Vec::new();
     let complaints = write(&log, &mut logged);
-    assert_eq!(complaints, ["the access log: its reader is slow; 10 lines are lost"]);
+    assert_eq!(complaints, ["access log: the reader is too slow; 10 lines lost"]);
     assert_eq!(logged.len(), MOST + 1);
 }
 
@@ -115,7 +115,7 @@ fn a_disk_that_has_room_again_gets_whole_lines() {
         let mut disk = Disk { log: &log, content: Vec::new(), room: 123, refusals };
         let complaints = write(&log, &mut disk);
         // More than one, if that takes more than a second.
-        assert!(complaints.iter().all(|text| text.ends_with("; 0 lines are lost")));
+        assert!(complaints.iter().all(|text| text.ends_with("; 0 lines lost")));
         let content = String::from_utf8(disk.content).expect("text");
         assert!(content.lines().eq((0..100).map(|number| number.to_string())), "{content}");
     }
@@ -127,7 +127,7 @@ fn what_a_full_disk_does_not_take_at_the_end_is_counted() {
     (10..20).for_each(|number| log.add(number));
     log.end();
     let mut disk = Disk { log: &log, content: Vec::new(), room: 8, refusals: 1 };
-    assert_eq!(write(&log, &mut disk), ["the access log: no storage space; 8 lines are lost"]);
+    assert_eq!(write(&log, &mut disk), ["access log: no storage space; 8 lines lost"]);
     assert_eq!(disk.content, b"10\n11\n12");
 }
 
@@ -137,14 +137,14 @@ fn a_reader_that_is_gone_ends_the_log() {
     drop(reader);
     let log = Lines::default();
     log.add("a line");
-    assert_eq!(write(&log, writer), ["the access log ends: its reader is gone"]);
+    assert_eq!(write(&log, writer), ["access log: the reader is gone; no more lines are written"]);
     log.add("another");
     assert!(write(&log, io::empty()).is_empty());
 }
 
 #[test]
 fn complaints_are_a_second_apart() {
-    let mut complaints = Complaints::default();
+    let mut complaints = Warnings::default();
     let start = Instant::now();
     let times = [0, 1, 999, 1000, 1001, 1999, 5000];
     let made = times.map(|at| complaints.are_due(start + Duration::from_millis(at)));

@@ -1,11 +1,16 @@
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use log::Level;
 use sluicegate_protocols::raw::relay::Relay;
-use sluicegate_reactor::testing::State;
-use sluicegate_reactor::{Address, Connect, HandlerId, Reactor};
+use sluicegate_reactor::testing::{Client, Harness, Remote, State};
+use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor};
 
 #[path = "../../examples/proxy.rs"]
 mod example;
+#[path = "../reactor/logged.rs"]
+mod logged;
 #[path = "../handlers/relayed.rs"]
 mod relayed;
 
@@ -13,7 +18,7 @@ mod relayed;
 const _: fn() -> ExitCode = example::main;
 
 fn relay(reactor: &mut Reactor, back: &Address) -> HandlerId<Relay> {
-    Relay::register(reactor, back, &Connect::default())
+    Relay::register(reactor, back, &Connect::default()).expect("a new reactor has room")
 }
 
 #[test]
@@ -30,4 +35,99 @@ fn a_reset_is_passed_on() {
 fn a_client_whose_target_refuses_is_closed() {
     let (h, client, _) = relayed::refused(relay);
     assert_eq!(h.state(client), State::Shut);
+}
+
+#[test]
+fn a_target_that_refuses_is_logged_once_a_second_with_the_number_of_other_failures() {
+    let logged = logged::logged_in(Level::Warn, || {
+        let (mut h, _, _) = relayed::refused(relay);
+        for _ in 0..3 {
+            h.open();
+        }
+        h.advance(Duration::from_secs(1));
+        for _ in 0..3 {
+            h.open();
+        }
+    });
+    let refused = "cannot connect to 10.0.0.1:80: connection refused";
+    assert_eq!(logged, [refused.to_owned(), format!("{refused} (3 more since the last warning)")]);
+}
+
+#[test]
+fn a_name_without_an_address_is_logged() {
+    let logged = logged::logged_in(Level::Warn, || {
+        let make = |reactor: &mut Reactor| {
+            Relay::register(reactor, ("nobody.example", 80), &Connect::default())
+                .expect("a new reactor has room")
+        };
+        Harness::build(&Listen::default(), |_| {}, make).open();
+    });
+    assert_eq!(logged, ["cannot connect to nobody.example:80: no such host or socket"]);
+}
+
+const IDLE: Duration = Duration::from_secs(3);
+
+/// A relay with a short idle timeout, its client, and the target's end of the connection to it.
+fn impatient() -> (Harness<Relay>, Client, Client) {
+    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
+    let limits = Limits { idle: Some(IDLE), ..Limits::default() };
+    let connect = Connect { limits: limits.clone(), ..Connect::default() };
+    let listen = Listen { limits, ..Listen::default() };
+    let make = |reactor: &mut Reactor| {
+        Relay::register(reactor, &back, &connect).expect("a new reactor has room")
+    };
+    let mut h = Harness::build(&listen, |_| {}, make);
+    h.set_remote(&back, Remote::Listens);
+    let client = h.open();
+    let target = h.accept(&back);
+    (h, client, target)
+}
+
+#[test]
+fn an_idle_timeout_resets_both_sides_of_a_relay_with_undelivered_bytes() {
+    for client_sends in [true, false] {
+        let (mut h, client, target) = impatient();
+        let (from, to) = if client_sends { (client, target) } else { (target, client) };
+        h.set_room(to, 10_000);
+        h.feed(from, vec![7; 1_000_000]);
+        h.advance(2 * IDLE);
+        h.set_room(to, 1_000_000);
+        assert_eq!((h.state(from), h.state(to)), (State::Reset, State::Reset));
+        assert!(h.arrived(to) < 1_000_000);
+    }
+}
+
+#[test]
+fn an_idle_timeout_resets_a_side_whose_peer_has_not_ended_its_direction() {
+    let (mut h, client, target) = impatient();
+    h.feed(target, b"half an answer");
+    h.advance(2 * IDLE);
+    assert_eq!(h.sent(client), b"half an answer");
+    assert_eq!((h.state(client), h.state(target)), (State::Reset, State::Reset));
+}
+
+#[test]
+fn an_idle_timeout_closes_a_side_that_has_received_everything_and_the_end() {
+    for client_ends in [true, false] {
+        let (mut h, client, target) = impatient();
+        let (from, to) = if client_ends { (client, target) } else { (target, client) };
+        h.feed(from, b"all of it");
+        h.finish(from);
+        assert_eq!(h.state(to), State::Shut);
+        h.advance(2 * IDLE);
+        assert_eq!(h.sent(to), b"all of it");
+        assert_ne!(h.state(to), State::Reset);
+        assert_eq!(h.state(from), State::Reset);
+    }
+}
+
+#[test]
+fn the_end_of_the_drain_time_resets_both_sides_of_a_relay() {
+    let (mut h, client, target) = impatient();
+    h.reactor().set_drain(IDLE / 2);
+    h.feed(target, b"half an answer");
+    h.stop();
+    h.advance(IDLE);
+    assert_eq!(h.sent(client), b"half an answer");
+    assert_eq!((h.state(client), h.state(target)), (State::Reset, State::Reset));
 }

@@ -1,5 +1,6 @@
 //! Files that are put: whole and at once, or not at all.
 
+use log::Level;
 use sluicegate_protocols::http::HttpLimits;
 use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::testing::{Client, Step, same_at_every_split};
@@ -285,7 +286,7 @@ fn a_full_disk_is_507_and_the_connection_goes_on_if_little_is_left() {
 
 #[test]
 fn a_disk_that_stays_full_is_logged_once_a_second() {
-    let logged = logged::errors_in(|| {
+    let logged = logged::logged_in(Level::Error, || {
         let mut site = uploads();
         site.files().set_room(7);
         for _ in 0..30 {

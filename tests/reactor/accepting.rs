@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use log::Level;
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::{Harness, Step};
 
-use crate::logged::errors_in;
+use crate::logged::logged_in;
 use crate::probe::{Call, Probe, log};
 
 const SHORTAGES: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
@@ -34,7 +35,7 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_the_clock() {
 
 #[test]
 fn a_lasting_shortage_is_logged_once_a_second() {
-    let logged = errors_in(|| {
+    let logged = logged_in(Level::Error, || {
         let mut h = Harness::new(Probe::echo());
         h.set_descriptor_limit(1);
         h.open();

@@ -2,8 +2,10 @@
 
 use std::cell::RefCell;
 
+use log::{Level, LevelFilter};
+
 thread_local! {
-    static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static LOGGED: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Logger;
@@ -14,18 +16,19 @@ impl log::Log for Logger {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        LOGGED.with_borrow_mut(|logged| logged.push(record.args().to_string()));
+        LOGGED.with_borrow_mut(|logged| logged.push((record.level(), record.args().to_string())));
     }
 
     fn flush(&self) {}
 }
 
-/// The errors that this thread logs in it.
-pub(crate) fn errors_in(what: impl FnOnce()) -> Vec<String> {
+/// Runs `what` and returns what this thread logs meanwhile at `level`: `Error` or `Warn`.
+pub(crate) fn logged_in(level: Level, what: impl FnOnce()) -> Vec<String> {
     // Another test may have done so.
     let _ = log::set_logger(&Logger);
-    log::set_max_level(log::LevelFilter::Error);
+    log::set_max_level(LevelFilter::Warn);
     LOGGED.take();
     what();
-    LOGGED.take()
+    let logged = LOGGED.take();
+    logged.into_iter().filter(|(at, _)| *at == level).map(|(_, text)| text).collect()
 }

@@ -55,6 +55,6 @@ fn members_of_different_threads_hear_each_other_and_notice_that_one_leaves() {
     members.remove(0);
     for member in &mut members {
         let heard = member.hears();
-        assert!(heard.starts_with("* Ada#") && heard.ends_with(" has left\n"), "{heard}");
+        assert!(heard.starts_with("* Ada#") && heard.ends_with(" left\n"), "{heard}");
     }
 }

@@ -1,6 +1,6 @@
 //! The example `proxy`, between clients and servers of these tests and of others.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(target_os = "linux")]
 use std::ops::Range;
@@ -120,6 +120,45 @@ fn a_client_whose_target_refuses_sees_the_end() {
     // It may be closed already.
     let _ = client.write_all(b"anybody there?");
     assert!(end_of(&client).is_ok_and(|bytes| bytes.is_empty()));
+}
+
+#[test]
+fn an_idle_timeout_in_the_middle_of_a_transfer_is_a_reset_for_both() {
+    let upstream = narrow_listener();
+    let address = upstream.local_addr().expect("its address").to_string();
+    let proxy = Server::start(example("proxy").args(["--to", &address, "--idle-timeout", "1"]));
+    for target_sends in [true, false] {
+        let (client, server) = pair(&upstream, &proxy);
+        let (mut sender, reader) = if target_sends { (server, client) } else { (client, server) };
+        let block = noise(1 << 20, 1);
+        // It blocks until the proxy gives up, since nobody reads.
+        let error = loop {
+            if let Err(error) = sender.write_all(&block) {
+                break error;
+            }
+        };
+        assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe));
+        let error = end_of(&reader).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn a_target_that_is_not_there_is_named_in_a_warning() {
+    let mut log = tempfile::tempfile().expect("a file");
+    let mut command = example("proxy");
+    command.args(["--to", "unix:/no/such/socket"]).env_remove("RUST_LOG");
+    let mut proxy = Server::start(command.stderr(log.try_clone().expect("a descriptor")));
+    let client = proxy.connect();
+    assert_eq!(end_of(&client).expect("the end"), b"");
+    drop(client);
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait(), Some(0));
+    let mut text = String::new();
+    log.rewind().expect("a file");
+    log.read_to_string(&mut text).expect("text");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("unix:/no/such/socket: no such host or socket"), "{text}");
 }
 
 /// The most that a stalled direction keeps in the process: a buffer, and what that takes in pages

@@ -23,7 +23,7 @@ const _: fn() -> ExitCode = example::main;
 /// Of the reactors; each stands for one thread of the example.
 const ADDRESSES: [&str; 2] = ["10.0.0.1:7000", "10.0.0.2:7000"];
 /// What a gap is announced with.
-const MISSED: &str = "* you have missed something\n";
+const MISSED: &str = "* you missed some messages\n";
 
 /// Two rooms that are one.
 fn serve(sim: &mut Sim, limits: &Limits) {

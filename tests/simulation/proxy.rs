@@ -68,7 +68,9 @@ fn serve(sim: &mut Sim) {
         proxy
     });
     let to: SocketAddr = MIDDLE.parse().expect("an address");
-    proxy_at(FRONT, sim, |reactor, connect| Relay::register(reactor, to, connect));
+    proxy_at(FRONT, sim, |reactor, connect| {
+        Relay::register(reactor, to, connect).expect("a new reactor has room")
+    });
 }
 
 fn proxy_at<H: Handler>(

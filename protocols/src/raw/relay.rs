@@ -1,9 +1,9 @@
 //! Passing bytes on between two connections: proxies.
 //!
-//! [`join`] lets each of two connections relay to the other; what that means for ends, resets,
-//! pauses and deadlines says [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to). A handler of
-//! one's own can first read who is asked for, or send a greeting. [`Relay`] is the proxy that does
-//! nothing else:
+//! [`join`] makes each of two connections relay to the other. See
+//! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) for what happens to ends, resets, pauses
+//! and deadlines. Your own handler can first read which target the client wants, or send a
+//! greeting. [`Relay`] is a proxy that only relays:
 //!
 //! ```
 //! use sluicegate_protocols::raw::relay::Relay;
@@ -12,45 +12,82 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let to: Target = "localhost:5432".parse()?;
 //! let mut reactor = Reactor::new()?;
-//! let relay = Relay::register(&mut reactor, to, &Connect::default());
+//! let relay = Relay::register(&mut reactor, to, &Connect::default())?;
 //! reactor.listen("127.0.0.1:0", &Listen::default(), relay)?;
 //! # Ok(())
 //! # }
 //! ```
 
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
 use sluicegate_reactor::{
-    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Target,
+    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Target, Turn,
 };
 
-/// Lets the current connection and `peer` relay to each other, until both have ended.
+/// Least time between two warnings that the target cannot be reached.
+const WARN_EVERY: Duration = Duration::from_secs(1);
+
+/// Makes the current connection and `peer` relay to each other until both have ended.
 pub fn join(cx: &mut Context<'_>, peer: ConnId) {
     let me = cx.id();
     cx.relay_to(peer);
     cx.peer(peer).relay_to(me);
 }
 
-/// Connects for each connection that it accepts to one target, and joins the two.
+/// Connects to one target for each connection that it accepts, and joins the two.
 ///
-/// A client whose target cannot be reached is closed. When the reactor stops, connections go on
-/// until they have ended or the [time for it](Reactor::set_drain) is over.
+/// A client whose target cannot be reached is closed, and a warning is logged, at most once a
+/// second. When the reactor stops, relays go on until they have ended or the
+/// [drain time](Reactor::set_drain) is over.
+///
+/// An end is only passed on, never made up: after a deadline or the drain time, each side that has
+/// not received everything and the other side's end is reset.
 #[derive(Debug)]
 pub struct Relay {
     upstream: Connector<Relay>,
     to: Target,
+    /// When a failure to connect was last logged.
+    warned: Option<Duration>,
+    /// Failures since then.
+    left_out: u64,
 }
 
 impl Relay {
-    /// Registers a proxy to a target, for any number of listeners. Limits and deadlines of clients
-    /// are those of the listener, those towards the target of `connect`.
+    /// Registers a proxy to a target, for any number of listeners. The listener sets the limits and
+    /// deadlines of clients, and `connect` those of connections to the target.
+    ///
+    /// # Errors
+    /// As [`Reactor::connector`].
     pub fn register(
         reactor: &mut Reactor,
         to: impl Into<Target>,
         connect: &Connect,
-    ) -> HandlerId<Relay> {
+    ) -> io::Result<HandlerId<Relay>> {
         let relay = reactor.reserve();
-        let upstream = reactor.connector(relay, connect).expect("room for a connector");
-        reactor.install(relay, Relay { upstream, to: to.into() });
-        relay
+        let upstream = reactor.connector(relay, connect)?;
+        reactor.install(relay, Relay { upstream, to: to.into(), warned: None, left_out: 0 });
+        Ok(relay)
+    }
+
+    /// Logs that the target cannot be reached, or counts that it was not logged.
+    fn warn(&mut self, now: Duration, error: ErrorKind) {
+        if self.warned.is_some_and(|at| now - at < WARN_EVERY) {
+            self.left_out += 1;
+            return;
+        }
+        let to = &self.to;
+        let error = match error {
+            ErrorKind::NotFound => "no such host or socket".to_owned(),
+            other => other.to_string(),
+        };
+        match self.left_out {
+            0 => log::warn!("cannot connect to {to}: {error}"),
+            more => {
+                log::warn!("cannot connect to {to}: {error} ({more} more since the last warning)");
+            }
+        }
+        (self.warned, self.left_out) = (Some(now), 0);
     }
 }
 
@@ -62,10 +99,16 @@ impl Handler for Relay {
         join(cx, upstream);
     }
 
-    /// Nothing comes here: all input is relayed.
+    /// Never called: all input is relayed.
     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
         input.take();
     }
 
     fn on_stop(&mut self, _: &mut Context<'_>, _: &mut ()) {}
+
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), why: Reason) {
+        if let Reason::Unconnected(error) = why {
+            self.warn(cx.now(), error);
+        }
+    }
 }

@@ -112,9 +112,12 @@ impl Peer<'_> {
     ///   connection have ended it closes with [`Reason::Finished`], as ever.
     /// - If the source is closed by its handler the destination is [closed](Peer::close) after it,
     ///   and if the destination is closed the source is. If one of them is over in any other way,
-    ///   such as a reset, the other is reset, with [`Reason::RelayLost`]; but a source whose
-    ///   destination could not be [connected](crate::Turn::connect) is closed. What had arrived
-    ///   before a reset goes to the destination's socket before it, at the pace of the destination.
+    ///   such as a reset or a deadline, the other is reset, with
+    ///   [`Reason::RelayLost`](crate::Reason::RelayLost): an end is passed on, never made up. But a
+    ///   connection that its handler has closed already, or that has received everything and the
+    ///   end, is closed, and so is a source whose destination could not be
+    ///   [connected](crate::Turn::connect). What had arrived before a reset goes to the
+    ///   destination's socket before it, at the pace of the destination.
     /// - [`pause`](Peer::pause) on the source holds the relay; on the destination it does not
     ///   matter. A destination that its handler has closed or shut down takes no more, so the
     ///   source waits for its end.

@@ -34,7 +34,7 @@ pub(crate) use low_water::{look_below, lower};
 #[cfg(feature = "testing")]
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
-pub(crate) use relay::{end_relays, leaves_undelivered, relay_to};
+pub(crate) use relay::{end_relays, is_fed, relay_to};
 pub(crate) use stream::{Piece, keep_rest, next_piece, put_back, take_kept};
 
 /// What one step of receiving brought, for the turn to deliver.

@@ -232,13 +232,16 @@ fn do_without_pipe(core: &mut Core, index: u32, error: &io::Error) {
     }
 }
 
-/// A connection is over: tells those whose input or output it was.
+/// A connection is over: tells those whose input or output it was. An end is only passed on, never
+/// made up: what a relay had to deliver may have been a part.
 pub(crate) fn end_relays(core: &mut Core, index: u32) {
     let Some(c) = core.get(index).filter(|c| c.special.is_some()) else { return };
     // An attempt that was given up, or failed, has passed nothing on.
     let unconnected = matches!(c.reason, Reason::Closed | Reason::Unconnected(_));
-    let in_order = c.phase == Phase::Ended || unconnected;
-    if let Some((to, _)) = destination(core, index) {
+    let in_order = c.phase == Phase::Ended && c.reason != Reason::TimedOut || unconnected;
+    // A destination that is over at the same time stays fed, and so is cut off.
+    let to = destination(core, index).filter(|(_, c)| c.phase < Phase::Ended);
+    if let Some((to, _)) = to {
         stop_relaying(core, index);
         end_with(core, to.index, in_order);
     }
@@ -247,26 +250,19 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
     }
 }
 
-/// Ends a connection because another has ended to or from which it relayed.
+/// Ends a connection because another has ended to or from which it relayed. One that its handler
+/// has closed, or that has received everything and the end, ends in order whatever happened.
 fn end_with(core: &mut Core, index: u32, in_order: bool) {
-    if in_order {
+    let Some(c) = core.get(index) else { return };
+    let is_complete = c.outbound.is_none() && c.flags.has(Flags::OUTPUT_CLOSED);
+    if in_order || is_complete || c.phase == Phase::Closing {
         core.close(index);
     } else {
         core.fail(index, Reason::RelayLost);
     }
 }
 
-/// Whether a connection that times out leaves bytes undelivered that it has received for another,
-/// or would have. The other must not take what it got for all there was.
-pub(crate) fn leaves_undelivered(core: &Core, index: u32) -> bool {
-    let blocked = |c: &Connection| {
-        c.special.as_ref().is_some_and(|special| special.blocked.has(Blocked::DESTINATION))
-    };
-    let Some(c) = core.get(index) else { return false };
-    let to = destination(core, index);
-    let from = feeder(core, index).and_then(|source| core.get(source.index));
-    blocked(c)
-        || to.is_some_and(|(_, to)| to.outbound.is_some())
-        || from.is_some_and(blocked)
-        || from.is_some() && c.outbound.is_some()
+/// Whether another connection still relays to one, which has not received its end.
+pub(crate) fn is_fed(core: &Core, index: u32) -> bool {
+    feeder(core, index).is_some()
 }

@@ -44,7 +44,8 @@ impl Reactor {
         let turn = &mut self.turn;
         let core = &mut turn.core;
         attempt::abandon(core, &mut turn.connecting, index);
-        let cut = core.get(index).is_some_and(|c| c.outbound.is_some());
+        let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
+        let cut = is_unsent || inbound::is_fed(core, index);
         inbound::end_relays(core, index);
         rates::release(core, index);
         inbound::stop_saving(core, index);

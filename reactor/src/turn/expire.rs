@@ -62,9 +62,10 @@ impl Reactor {
                 self.name_the_reason(index);
                 self.turn.core.schedule(index);
             }
-            Phase::Closing => turn.core.fail(index, Reason::TimedOut),
+            Phase::Closing if c.outbound.is_some() => turn.core.fail(index, Reason::TimedOut),
             Phase::Lingering => super::end::close_socket(&mut turn.core, index),
-            Phase::Ended | Phase::Failed | Phase::Gone => {}
+            // Closed a moment ago, with nothing to send: its end is next.
+            Phase::Closing | Phase::Ended | Phase::Failed | Phase::Gone => {}
         }
     }
 
@@ -75,7 +76,8 @@ impl Reactor {
             && matches!(c.reason, Reason::Closed | Reason::Aborted)
         {
             c.reason = Reason::TimedOut;
-            if inbound::leaves_undelivered(&self.turn.core, index) {
+            if inbound::is_fed(&self.turn.core, index) {
+                // What it has received of another connection must not pass for the whole.
                 self.turn.core.fail(index, Reason::TimedOut);
             }
         }

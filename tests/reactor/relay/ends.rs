@@ -143,6 +143,21 @@ fn an_abort_of_either_side_resets_the_other() {
 }
 
 #[test]
+fn a_connection_that_its_handler_has_closed_ends_in_order_although_its_relay_is_lost() {
+    for limits in ways() {
+        for side in [0, 1] {
+            let (mut h, left, right) = joined(limits.clone());
+            let ids = h.handler().notes.ids.clone();
+            h.reactor().peer(ids[side]).close();
+            h.reactor().peer(ids[1 - side]).abort();
+            h.run();
+            let states = [h.state(left), h.state(right)];
+            assert_eq!((states[side], states[1 - side]), (State::Shut, State::Reset));
+        }
+    }
+}
+
+#[test]
 fn in_one_direction_a_destination_that_is_lost_resets_the_source() {
     for limits in ways() {
         let (mut h, [boss, from, to, _]) =

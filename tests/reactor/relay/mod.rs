@@ -417,7 +417,7 @@ fn what_moves_keeps_both_from_being_idle() {
         }
         assert_eq!((h.state(left), h.state(right)), (State::Open, State::Open));
         h.advance(2 * idle);
-        assert_eq!((h.state(left), h.state(right)), (State::Closed, State::Closed));
+        assert_eq!((h.state(left), h.state(right)), (State::Reset, State::Reset));
         assert_eq!(got, pattern(1000)[..got.len()]);
     }
 }
