@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
+use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor, Receive, Turn};
 use tempfile::TempDir;
 
@@ -124,5 +124,24 @@ fn clients_that_leave_and_a_reactor_that_stops_while_workers_write_leave_nothing
                 }
             }
         });
+    }
+}
+
+#[test]
+fn a_file_that_is_to_be_synced_is_there_when_commit_returns() {
+    let options = CreateOptions { sync: true, ..CreateOptions::default() };
+    for place in places() {
+        let place = TempDir::new_in(&place).unwrap();
+        fs::create_dir(place.path().join("sub")).unwrap();
+        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        for path in ["a", "sub/a"] {
+            for expected in [Committed::Created, Committed::Replaced] {
+                let mut file = dir.create(path, &options).unwrap();
+                file.append(b"hello").unwrap();
+                assert_eq!(file.commit().unwrap(), expected, "{path}");
+                assert_eq!(fs::read(place.path().join(path)).unwrap(), b"hello");
+            }
+        }
+        assert_eq!(names(&place.path().join("sub")), ["a"]);
     }
 }

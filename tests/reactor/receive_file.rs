@@ -179,8 +179,12 @@ fn an_interrupted_or_short_write_goes_on_and_an_error_of_the_disk_is_told() {
 
 /// A disk in memory, where no worker has anything to do, and one that workers wait for.
 fn on_both_disks(check: impl Fn(Harness<Uploads>)) {
+    on_both_disks_with(CreateOptions::default(), check);
+}
+
+fn on_both_disks_with(options: CreateOptions, check: impl Fn(Harness<Uploads>)) {
     for in_memory in [false, true] {
-        let mut h = uploads(CreateOptions::default());
+        let mut h = uploads(options);
         if in_memory {
             h.files().set_in_memory();
         }
@@ -422,6 +426,20 @@ fn a_file_is_on_the_disk_before_it_has_its_name_if_that_was_asked_for() {
     let client = h.open();
     h.feed(client, "a 5\nhello");
     assert_eq!((h.sent(client), h.calls().sync), (b"created\n".to_vec(), 2));
+}
+
+#[test]
+fn a_file_that_cannot_be_synced_is_reported_and_the_old_one_stays() {
+    let options = CreateOptions { sync: true, ..CreateOptions::default() };
+    on_both_disks_with(options, |mut h| {
+        h.files().put_file("/up/a", b"old", 0);
+        h.files().script_sync([Step::Errno(libc::ENOSPC)]);
+        let client = h.open();
+        h.feed(client, "a 3\nnew");
+        assert_eq!(h.sent(client), b"StorageFull\n");
+        assert_eq!(left(&mut h, "a"), (Some(b"old".to_vec()), 0));
+        assert_eq!(h.open_descriptors().files, 1, "the directory");
+    });
 }
 
 #[test]

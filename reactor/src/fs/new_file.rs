@@ -9,6 +9,9 @@ use std::sync::Arc;
 use super::{Descriptor, Dir};
 use crate::sys::{Fd, Kernel};
 
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
 /// Most names that are tried for a temporary file. Each has 64 random bits, so that the second is
 /// only needed if the kernel has none yet.
 const TRIES: usize = 8;
@@ -99,7 +102,12 @@ impl Dir {
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
         let kernel = &self.file.0.kernel;
-        let dir = kernel.open_dir_beneath(self.file.0.fd, parent)?;
+        // Only a directory that is open for reading can be synced.
+        let dir = if options.sync {
+            kernel.open_beneath(self.file.0.fd, parent)?
+        } else {
+            kernel.open_dir_beneath(self.file.0.fd, parent)?
+        };
         create(kernel, dir, name, options).inspect_err(|_| kernel.close(dir))
     }
 }
@@ -140,6 +148,16 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
         in_memory: kernel.is_in_memory(file).unwrap_or(false),
     };
     Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: false })
+}
+
+/// Syncs a file or a directory. NFS and FUSE let signals interrupt that, fsync(2).
+fn sync(kernel: &Kernel, fd: Fd) -> io::Result<()> {
+    loop {
+        match kernel.sync(fd) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// `.NAME.RANDOM.part`, with the name cut if it would get too long.
@@ -308,12 +326,12 @@ impl Part {
 
     pub(crate) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
-            kernel.sync(self.file.fd)?;
+            sync(kernel, self.file.fd)?;
         }
         let replaced = kernel.has_name(self.dir.fd, &self.name)?;
         kernel.rename(self.dir.fd, &self.temporary, &self.name)?;
         if self.options.sync {
-            kernel.sync(self.dir.fd)?;
+            sync(kernel, self.dir.fd)?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
     }

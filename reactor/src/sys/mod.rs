@@ -277,7 +277,7 @@ kernel_calls! {
     /// `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to make,
-    /// rename and remove names in it. It need not be readable.
+    /// rename and remove names in it. It need not be readable, and cannot be read or synced.
     dir::open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// Makes a file in a directory and opens it for writing; `AlreadyExists` if the name is taken.
     /// The names of this and the next calls are no paths.
@@ -293,7 +293,9 @@ kernel_calls! {
     /// Takes the room for `len` bytes at an offset from the disk, without changing the length of
     /// the file. Does nothing where that cannot be done.
     create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
-    /// Waits until what was written to a file or changed in a directory is on the disk.
+    /// Waits until what was written to a file or changed in a directory is on the disk. A directory
+    /// has to be opened for reading ([`Kernel::open_beneath`]): `fsync(2)` of an `O_PATH` descriptor
+    /// fails with `EBADF` on Linux.
     create::sync(file: Fd) -> io::Result<()>;
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     create::is_in_memory(file: Fd) -> io::Result<bool>;

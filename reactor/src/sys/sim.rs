@@ -272,7 +272,7 @@ impl Machine {
                     self.settle(stream);
                 }
             }
-            Object::File(_) | Object::Pipe(..) => {}
+            Object::File(_) | Object::Names(_) | Object::Pipe(..) => {}
         }
     }
 
@@ -321,7 +321,7 @@ impl Machine {
         let ready = match self.table.object(fd)? {
             Object::Stream(stream) => self.streams[*stream].report(),
             Object::Listener(listener) => listener.ready(),
-            Object::File(_) | Object::Pipe(..) => Ready::default(),
+            Object::File(_) | Object::Names(_) | Object::Pipe(..) => Ready::default(),
         };
         (ready != Ready::default()).then_some(Event { token, ready })
     }
@@ -362,7 +362,7 @@ impl Machine {
 
     fn inode(&mut self, fd: Fd) -> Inode {
         match self.table.object(fd) {
-            Some(Object::File(inode)) => *inode,
+            Some(Object::File(inode) | Object::Names(inode)) => *inode,
             _ => self.misused(fd, "a file"),
         }
     }

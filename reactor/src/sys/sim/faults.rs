@@ -50,7 +50,7 @@ pub struct Faults {
     /// directory. What a handler says then is
     /// its own affair: with this fault its answers are not always the same.
     pub open: f64,
-    /// A write to a file fails with `ENOSPC`, `EDQUOT` or `EIO`.
+    /// A write to a file or a sync fails with `ENOSPC`, `EDQUOT` or `EIO`.
     pub write: f64,
     /// A pipe is refused for want of descriptors.
     pub no_pipe: f64,
@@ -311,7 +311,7 @@ impl Machine {
         step
     }
 
-    /// What a write of `bytes` to a file does.
+    /// What a write of `bytes` to a file, or a sync, does.
     pub(super) fn write_fault(&mut self, bytes: usize) -> Option<Step> {
         self.wait_for_disk();
         let chaos = self.chaos.as_mut()?;

@@ -53,6 +53,26 @@ fn real_disk() -> TempDir {
 }
 
 #[test]
+fn a_directory_is_synced_if_it_was_opened_for_reading() {
+    let real = real_disk();
+    for (kernel, root) in
+        [(Kernel::Os, real.path().join("srv")), (Kernel::Sim(disk()), Path::new("/srv").to_owned())]
+    {
+        let dir = kernel.open_dir(&root).unwrap();
+        let readable = kernel.open_beneath(dir, OsStr::new("sub/")).unwrap();
+        kernel.sync(readable).unwrap();
+        let names = kernel.open_dir_beneath(dir, OsStr::new("sub/")).unwrap();
+        if cfg!(target_os = "linux") {
+            let error = kernel.sync(names).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF), "O_PATH");
+        }
+        for fd in [dir, readable, names] {
+            kernel.close(fd);
+        }
+    }
+}
+
+#[test]
 fn a_path_leads_to_the_same_end_as_on_a_real_disk() {
     let real = real_disk();
     check_paths(&Kernel::Os, real.path());

@@ -17,6 +17,8 @@ pub(super) struct Writing {
     in_memory: bool,
     /// What the next writes say.
     script: Script,
+    /// What the next syncs say.
+    syncs: Script,
     /// Files that were made and have not got another name since.
     temporary: BTreeSet<Inode>,
 }
@@ -38,6 +40,11 @@ impl Files {
     /// Queues what the next writes say, to whatever file they go.
     pub fn script_write(&mut self, steps: impl IntoIterator<Item = Step>) {
         self.writing.script.extend(steps);
+    }
+
+    /// Queues what the next syncs say, of whatever file or directory.
+    pub fn script_sync(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.writing.syncs.extend(steps);
     }
 
     /// What is in a file.
@@ -152,12 +159,15 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.open += 1;
         let dir = state.inode(dir);
-        state.fault_in_open()?;
-        let inode = state.files.find_beneath(dir, path)?;
-        match state.files.node(inode).content {
-            Content::Directory { .. } => state.table.insert(Object::File(inode)),
-            _ => Err(errno(libc::ENOTDIR)),
-        }
+        let fd = state.fault_in_open().and_then(|()| {
+            let inode = state.files.find_beneath(dir, path)?;
+            match state.files.node(inode).content {
+                Content::Directory { .. } => state.table.insert(Object::Names(inode)),
+                _ => Err(errno(libc::ENOTDIR)),
+            }
+        });
+        state.note(format_args!("open_dir({:?}) = {}", path.display(), Said(&fd)));
+        fd
     }
 
     pub(crate) fn create_new(&self, dir: Fd, name: &OsStr, _mode: u32) -> io::Result<Fd> {
@@ -178,10 +188,10 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.rename += 1;
         let dir = state.inode(dir);
-        let renamed = state.files.rename(dir, from, to);
-        let said = renamed.as_ref().map_or_else(|error| error.to_string(), |()| "0".to_owned());
+        let renamed = state.files.rename(dir, from, to).map(|()| 0);
+        let said = Said(&renamed);
         state.note(format_args!("rename({:?}, {:?}) = {said}", from.display(), to.display()));
-        renamed
+        renamed.map(drop)
     }
 
     pub(crate) fn unlink(&self, dir: Fd, name: &OsStr) -> io::Result<()> {
@@ -221,7 +231,9 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.sync += 1;
         state.inode(file);
-        Ok(())
+        let synced = state.sync(file).map(|()| 0);
+        state.note(format_args!("sync({file}) = {}", Said(&synced)));
+        synced.map(drop)
     }
 
     pub(crate) fn is_in_memory(&self, file: Fd) -> io::Result<bool> {
@@ -239,6 +251,18 @@ impl Machine {
             _ => None,
         };
         self.files.writing.script.extend(step);
+    }
+
+    fn sync(&mut self, file: Fd) -> io::Result<()> {
+        if let Some(Object::Names(_)) = self.table.object(file) {
+            return Err(errno(libc::EBADF));
+        }
+        if self.files.writing.syncs.is_empty() {
+            let step = self.write_fault(0);
+            self.files.writing.syncs.extend(step);
+        }
+        // Files have no edges, so none can follow.
+        self.files.writing.syncs.next(&mut false).map(drop)
     }
 }
 
