@@ -15,7 +15,7 @@
 //! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
 //! against the simulated kernel. Errno values that mean one of these on some system only are mapped
 //! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
-//! raises `SIGPIPE`.
+//! ends the process by a signal: [`Selector::new`] ignores `SIGPIPE` and `SIGXFSZ`.
 //!
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
