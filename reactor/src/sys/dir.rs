@@ -12,9 +12,8 @@ use std::ptr::NonNull;
 
 use libc::c_int;
 
-use super::Fd;
 use super::unix::{check, last_error};
-use crate::fs::{Entry, FileKind, Metadata};
+use super::{Entry, Fd, FileKind, Metadata};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "dir/openat2.rs"]

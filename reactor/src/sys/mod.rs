@@ -67,7 +67,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::fs::{Entry, Metadata};
 
 mod address;
 mod adopt;
@@ -75,6 +74,7 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod metadata;
 mod pacing;
 mod pipe;
 mod residency;
@@ -97,6 +97,7 @@ pub(crate) mod sim;
 pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
 pub(crate) use adopt::take_inherited;
 pub(crate) use cpu::pin_to_core;
+pub use metadata::{Entry, FileKind, Metadata};
 pub(crate) use residency::Shared;
 pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;

@@ -6,10 +6,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use libc::c_int;
 
-use super::super::Fd;
 use super::super::unix::check;
+use super::super::{Fd, Metadata};
 use super::{READ, outside, walk};
-use crate::fs::Metadata;
 
 /// The kernel gives up with `EAGAIN` when a directory anywhere on the machine was renamed while it
 /// went up from one. After that many times the walk does it, which has no such trouble.

@@ -11,12 +11,11 @@ use std::path::PathBuf;
 
 use tempfile::{TempDir, tempdir};
 
-use super::super::Fd;
 use super::super::unix::{check, read_at};
+use super::super::{Fd, FileKind, Metadata};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::walk;
 use super::{beneath, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative};
-use crate::fs::{FileKind, Metadata};
 
 /// A directory with a root to serve in it.
 struct Place(TempDir);

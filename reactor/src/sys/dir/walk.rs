@@ -11,10 +11,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::c_int;
 
-use super::super::Fd;
 use super::super::unix::{check, check_size};
+use super::super::{Fd, FileKind, Metadata};
 use super::{READ, empty_stat, from_stat, open_at, outside};
-use crate::fs::{FileKind, Metadata};
 
 /// As many as Linux follows in one path, path_resolution(7).
 const MAX_LINKS: usize = 40;

@@ -15,7 +15,7 @@ use super::new_files::Writing;
 use super::residency::Cold;
 use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
-use crate::fs::{Entry, FileKind, Metadata};
+use crate::sys::{Entry, FileKind, Metadata};
 
 /// The number of a file, directory or link; none is used twice.
 pub(super) type Inode = u64;

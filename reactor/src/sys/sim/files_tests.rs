@@ -10,8 +10,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::tests::kind;
 use super::{OpenDescriptors, Step, World};
-use crate::fs::{Entry, FileKind};
-use crate::sys::Kernel;
+use crate::sys::{Entry, FileKind, Kernel};
 
 const FILES: [(&str, &str); 3] =
     [("secret", "secret"), ("srv/a.txt", "hello"), ("srv/sub/b.txt", "b")];
