@@ -162,7 +162,7 @@ impl World {
         let fd = state.fault_in_open().and_then(|()| {
             let inode = state.files.find_beneath(dir, path)?;
             match state.files.node(inode).content {
-                Content::Directory { .. } => state.table.insert(Object::Names(inode)),
+                Content::Directory { .. } => state.table.insert(Object::PathOnly(inode)),
                 _ => Err(errno(libc::ENOTDIR)),
             }
         });
@@ -254,7 +254,7 @@ impl Machine {
     }
 
     fn sync(&mut self, file: Fd) -> io::Result<()> {
-        if let Some(Object::Names(_)) = self.table.object(file) {
+        if let Some(Object::PathOnly(_)) = self.table.object(file) {
             return Err(errno(libc::EBADF));
         }
         if self.files.writing.syncs.is_empty() {
