@@ -295,8 +295,8 @@ kernel_calls! {
     /// the file. Does nothing where that cannot be done.
     create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
     /// Waits until what was written to a file or changed in a directory is on the disk. A directory
-    /// has to be opened for reading ([`Kernel::open_beneath`]): `fsync(2)` of an `O_PATH` descriptor
-    /// fails with `EBADF` on Linux.
+    /// must be opened for reading ([`Kernel::open_beneath`]): on Linux, `fsync(2)` of an `O_PATH`
+    /// descriptor fails with `EBADF`.
     create::sync(file: Fd) -> io::Result<()>;
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     create::is_in_memory(file: Fd) -> io::Result<bool>;
