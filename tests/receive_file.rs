@@ -1,4 +1,4 @@
-//! Files that come from real sockets, to a disk and to memory.
+//! Files received from real sockets, on a disk and in memory.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
+use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor, Receive, Turn};
 use tempfile::TempDir;
 
-/// What does not come by then never comes.
+/// Anything that takes longer than this never happens.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// Receives as many bytes as its first eight say into the file `a`, and answers with one.
+/// Receives a length in eight bytes and a file of that length, `a`, and answers with one byte.
 struct Upload(Dir);
 
 struct Stop;
@@ -44,7 +44,7 @@ impl Receive<Stop> for Upload {
     }
 }
 
-/// Serves below a new directory of `parent` while `clients` runs.
+/// Serves a new directory in `parent` while `clients` runs.
 fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
     let place = TempDir::new_in(parent).unwrap();
     let place = place.path();
@@ -65,7 +65,7 @@ fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
         drop(reactor);
     });
     assert!(!names(place).iter().any(|name| name.ends_with(".part")), "{:?}", names(place));
-    // A worker may still be at a batch.
+    // A worker may still be writing a batch.
     let start = Instant::now();
     while is_open_beneath(place) {
         assert!(start.elapsed() < NEVER, "a descriptor is left");
@@ -78,14 +78,14 @@ fn names(dir: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Whether this process has something open there. Where nobody knows it has not.
+/// Whether this process has a file open beneath `dir`; `false` where there is no `/proc`.
 fn is_open_beneath(dir: &Path) -> bool {
     let Ok(open) = fs::read_dir("/proc/self/fd") else { return false };
     let targets = open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
     targets.into_iter().any(|target| target.starts_with(dir))
 }
 
-/// A disk, if that is what is there, and memory.
+/// The default directory for temporary files, usually on a disk, and one in memory.
 fn places() -> Vec<PathBuf> {
     let mut places = vec![std::env::temp_dir()];
     places.extend(Path::new("/dev/shm").is_dir().then(|| PathBuf::from("/dev/shm")));
@@ -97,7 +97,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_is_exact_whatever_is_behind_its_directory() {
+fn a_file_is_exact_on_a_disk_and_in_memory() {
     for place in places() {
         with_server(&place, |address, dir| {
             for len in [0, 10, 100_000, 5_000_000] {
@@ -125,5 +125,24 @@ fn clients_that_leave_and_a_reactor_that_stops_while_workers_write_leave_nothing
                 }
             }
         });
+    }
+}
+
+#[test]
+fn a_synced_file_is_there_when_commit_returns() {
+    let options = CreateOptions { sync: true, ..CreateOptions::default() };
+    for place in places() {
+        let place = TempDir::new_in(&place).unwrap();
+        fs::create_dir(place.path().join("sub")).unwrap();
+        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        for path in ["a", "sub/a"] {
+            for expected in [Committed::Created, Committed::Replaced] {
+                let mut file = dir.create(path, &options).unwrap();
+                file.append(b"hello").unwrap();
+                assert_eq!(file.commit().unwrap(), expected, "{path}");
+                assert_eq!(fs::read(place.path().join(path)).unwrap(), b"hello");
+            }
+        }
+        assert_eq!(names(&place.path().join("sub")), ["a"]);
     }
 }

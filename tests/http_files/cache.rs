@@ -46,6 +46,20 @@ fn a_file_that_was_replaced_changed_or_removed_is_seen_in_time() {
 }
 
 #[test]
+fn a_file_held_open_that_was_removed_is_closed_when_it_is_missed() {
+    let put = |disk: &mut Disk| disk.put_file("/www/a", &noise(100_000), OLD);
+    each_transfer(put, |mut site| {
+        let root = site.open_descriptors().files;
+        get(&mut site, "/a");
+        assert_eq!(site.open_descriptors().files, root + 1);
+        site.files().remove("/www/a");
+        site.advance(LATER);
+        assert_eq!(get(&mut site, "/a").status, 404);
+        assert_eq!(site.open_descriptors().files, root);
+    });
+}
+
+#[test]
 fn a_file_held_open_that_changes_in_place_is_seen_once_the_time_is_over() {
     let put = |disk: &mut Disk| disk.put_file("/www/a", &noise(100_000), OLD);
     each_transfer(put, |mut site| {

@@ -1,4 +1,4 @@
-//! Regions of files: how they move, and what happens when the file is not what it was.
+//! Regions of files: how they are sent, and what happens if the file changes meanwhile.
 
 use sluicegate_reactor::testing::{Calls, Harness, State, Step};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
@@ -8,8 +8,8 @@ use crate::probe::{Call, Probe, log, pattern};
 const SMALL: usize = 1000;
 const LARGE: usize = 1 << 20;
 
-/// Sends a header and the whole of the file named by the input, as long as it is then; then closes
-/// if told to.
+/// Sends a header and the file that the input names, at its current length, and closes the
+/// connection if `close` is set.
 fn sender(limits: Limits, close: bool) -> Harness<Probe> {
     let fill = |files: &mut sluicegate_reactor::testing::Files| {
         files.put_file("/www/small", &pattern(SMALL), 0);

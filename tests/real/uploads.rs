@@ -1,4 +1,4 @@
-//! The example `http` with `--upload`, and what others put.
+//! Uploads to the example `http --upload`, by curl and by raw sockets.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,8 +16,8 @@ fn start(root: &Path) -> Server {
     Server::start(example("http").arg("--upload").arg(root))
 }
 
-/// Puts something with curl; what it reports has the status of each answer and how many
-/// connections it took.
+/// Uploads with curl, which prints the status of each answer and the number of connections it
+/// opened for it.
 fn curl(arguments: &[&str]) -> Outcome {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "120", "--output", "/dev/null"]);
@@ -89,14 +89,14 @@ fn what_curl_reads_from_a_pipe_is_put_without_a_length() {
     assert!(there.len() == 3_000_000 && there.iter().all(|byte| *byte == 0));
 }
 
-/// A client that puts so many bytes and gets an answer, though it may not come to send them all.
+/// Uploads `len` bytes and returns the status. The server may answer before it has all of them.
 fn put(server: &Server, path: &str, len: usize) -> u16 {
     let mut stream = server.connect();
     let head = format!("PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len}\r\n\r\n");
     stream.write_all(head.as_bytes()).expect("a server that reads");
     let mut writer = stream.try_clone().expect("a clone");
     let sending = std::thread::spawn(move || {
-        // It closes before it has all of what it has no room for.
+        // The server closes the connection early if it has no room.
         let _ = writer.write_all(&noise(len, 2));
     });
     let mut answer = [0; 12];
@@ -105,7 +105,7 @@ fn put(server: &Server, path: &str, len: usize) -> u16 {
     String::from_utf8_lossy(&answer[9..]).parse().expect("a status")
 }
 
-/// Asserts that a server with room for less than 4 MiB says so and goes on.
+/// Asserts that a server with room for less than 8 MiB refuses long files and stores short ones.
 fn assert_says_that_it_is_full(server: &Server, root: &str) {
     for _ in 0..3 {
         assert_eq!(put(server, "/large", 8 << 20), 507);
@@ -117,16 +117,20 @@ fn assert_says_that_it_is_full(server: &Server, root: &str) {
     assert_eq!(client.get("/large").0.status, 404, "of {visible:?} names");
 }
 
+/// A write beyond the limit raises `SIGXFSZ`, which by default ends the process.
 #[test]
-fn a_file_that_may_not_be_so_long_is_507_and_the_server_goes_on() {
+fn a_file_beyond_the_limit_of_the_process_is_507_and_the_server_goes_on() {
+    if !has("prlimit") {
+        return;
+    }
     let dir = tempdir().expect("a new directory");
-    // Files of at most 4,096 blocks of 512 bytes (dash) or of 1 KiB (bash).
-    let limited = "trap '' XFSZ && ulimit -f 4096 && exec \"$0\" \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", limited]).arg(path_of("http")).arg("--upload").arg(dir.path());
-    let server = Server::start(command.stderr(Stdio::null()));
+    let mut command = Command::new("prlimit");
+    command.arg("--fsize=4000000").arg(path_of("http")).arg("--upload").arg(dir.path());
+    let mut server = Server::start(command.stderr(Stdio::null()));
     assert_says_that_it_is_full(&server, &dir.path().to_string_lossy());
     assert_eq!(names(dir.path()), ["small"]);
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
 }
 
 #[test]
@@ -139,7 +143,7 @@ fn a_full_disk_is_507_and_the_server_goes_on() {
     };
     let dir = tempdir().expect("a new directory");
     let mount = "mount -t tmpfs -o size=3m none \"$1\"";
-    // Not everybody may do that. What a full disk says is also shown in the simulated kernel.
+    // Not every user may mount. The simulated kernel has a test of a full disk as well.
     if !has("unshare") || run(private(mount).arg("sh").arg(dir.path())).code != Some(0) {
         return;
     }
@@ -152,7 +156,7 @@ fn a_full_disk_is_507_and_the_server_goes_on() {
     assert_eq!(names(Path::new(&root)), ["small"]);
 }
 
-/// `SLUICEGATE_UPLOADS=10000` makes it as many.
+/// `SLUICEGATE_UPLOADS=10000` sets the number of clients.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_thousand_clients_that_leave_in_the_middle_leave_neither_file_nor_descriptor() {
@@ -163,7 +167,7 @@ fn a_thousand_clients_that_leave_in_the_middle_leave_neither_file_nor_descriptor
     };
     let dir = tempdir().expect("a new directory");
     let server = start(dir.path());
-    // One that stays: when it is answered the server has opened all that it needs itself.
+    // A client that stays. Once it has its answer, the server has opened everything it keeps open.
     let mut stays = Client::new(&server);
     stays.send(b"PUT /there HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789");
     assert_eq!(stays.answer().0.status, 201);
@@ -177,7 +181,7 @@ fn a_thousand_clients_that_leave_in_the_middle_leave_neither_file_nor_descriptor
             stream.shutdown(Shutdown::Write).expect("a connection");
         }
     }
-    // Accepted after all of them: until then there may be few because the rest still waits.
+    // Accepted after all the others, so the server has opened their files before.
     let mut last = Client::new(&server);
     assert_eq!(last.get("/there").1.len(), 10);
     eventually("the end of all uploads", || (descriptors(&server) == idle + 1).then_some(()));

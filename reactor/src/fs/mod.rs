@@ -1,28 +1,28 @@
-//! Files and directories as a server needs them: opened beneath a directory and never outside of
-//! it.
+//! Files and directories, opened beneath a root directory and never outside it.
 //!
-//! [`Fs`] comes from [`Reactor::fs`](crate::Reactor::fs) or [`Turn::fs`](crate::Turn::fs), so that
-//! a handler under test sees the files of the simulated kernel. A [`File`] is a cheap, counted
-//! handle of an open descriptor: a file cache and ten thousand outbound queues share one.
+//! [`Fs`] comes from [`Reactor::fs`](crate::Reactor::fs) or [`Turn::fs`](crate::Turn::fs), so a
+//! handler under test works on the files of the simulated kernel. A [`File`] is a
+//! reference-counted descriptor: a file cache and ten thousand outbound queues can share one.
 //!
-//! A [`NewFile`] is one that comes to be: it gets its name when it is whole, or goes away.
+//! A [`NewFile`] is written under a temporary name. It gets its final name when it is complete, or
+//! is removed.
 //!
-//! Opening, reading, listing, creating and committing may block on a slow disk. Sending a region
-//! does not: see [`outbound`](crate::outbound).
+//! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
+//! [`Region`] does not: see [`outbound`](crate::outbound).
 
 use std::cell::Cell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::sys::{self, Fd, Kernel};
 
 mod new_file;
 mod saved;
 
+pub use crate::sys::{Entry, FileKind, Metadata};
 pub(crate) use new_file::Part;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub use saved::{NotSaved, Saved};
@@ -48,10 +48,10 @@ impl Fs {
         Fs { kernel }
     }
 
-    /// Opens a directory by an ordinary path. What is opened through it stays beneath it.
+    /// Opens a directory by an ordinary path, as the root for everything opened through it.
     ///
     /// # Errors
-    /// What `open(2)` says; `NotADirectory` for a file.
+    /// The error of `open(2)`, with the path; `NotADirectory` for a file.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
         let fd = self.kernel.open_dir(path.as_ref())?;
         Ok(Dir { file: File::new(self.kernel.clone(), fd) })
@@ -66,37 +66,39 @@ impl fmt::Debug for Fs {
 
 /// An open directory, the root of everything opened through it.
 ///
-/// Paths are relative to it. On Linux the kernel keeps them beneath it (`openat2(2)` with
-/// `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`), elsewhere they are walked one component at a time.
-/// Symbolic links that stay beneath are followed.
+/// Paths are relative to it and cannot leave it. Linux enforces that (`openat2(2)` with
+/// `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`); on other systems the path is walked one component at
+/// a time. Symbolic links that stay beneath the directory are followed.
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,
 }
 
 impl Dir {
-    /// Opens a file for reading, without ever blocking on a FIFO or a device.
+    /// Opens a file or a directory for reading. Never blocks on a FIFO or a device.
     ///
     /// # Errors
-    /// `NotFound`, and `PermissionDenied` also for a path that would leave the directory.
+    /// The error of `openat(2)`, such as `NotFound`; `PermissionDenied` also for a path that would
+    /// leave the directory.
     pub fn open(&self, path: impl AsRef<OsStr>) -> io::Result<File> {
         let kernel = &self.file.0.kernel;
         let fd = kernel.open_beneath(self.file.0.fd, path.as_ref())?;
         Ok(File::new(kernel.clone(), fd))
     }
 
-    /// What is known of a name beneath the directory; symbolic links that stay beneath are
-    /// followed.
+    /// Returns the attributes of a file beneath the directory. Symbolic links that stay beneath it
+    /// are followed.
     ///
     /// # Errors
-    /// As [`open`](Dir::open), without the need for permission to read the file.
+    /// Those of [`open`](Dir::open), but permission to read the file is not needed.
     pub fn metadata(&self, path: impl AsRef<OsStr>) -> io::Result<Metadata> {
         self.file.0.kernel.metadata_beneath(self.file.0.fd, path.as_ref())
     }
 }
 
 impl From<File> for Dir {
-    /// Takes an opened directory as a root. Using it as one fails if it is not a directory.
+    /// Uses an open directory as a root. If it is not a directory, its methods fail with
+    /// `NotADirectory`.
     fn from(file: File) -> Dir {
         Dir { file }
     }
@@ -109,25 +111,25 @@ pub struct File(Rc<Open>);
 struct Open {
     kernel: Kernel,
     fd: Fd,
-    disk: Cell<Disk>,
+    residency: Cell<Residency>,
 }
 
-/// What is known of where a file's bytes are.
+/// Which bytes of a file are in memory.
 #[derive(Clone, Copy, Default)]
-enum Disk {
-    /// The kernel says it if it is asked, or nobody has asked.
+enum Residency {
+    /// The kernel reports it, or has not been asked yet.
     #[default]
-    Told,
-    /// In memory, all of them: the file system has no disk.
-    None,
-    /// The kernel does not say it. A worker has read what is between two offsets, beginning at a
-    /// time of the monotonic clock.
+    Reported,
+    /// All: the file system is in memory.
+    Full,
+    /// The kernel does not report it. A worker has read the bytes from `from` to `to`, the first of
+    /// them at the monotonic time `since`, in nanoseconds.
     Hidden { from: u64, to: u64, since: u64 },
 }
 
-/// For how many nanoseconds what was read is taken to be in memory where the kernel does not say
-/// it: 10 s.
-const STAYS: u64 = 10_000_000_000;
+/// How long bytes that a worker has read are assumed to stay in memory if the kernel does not
+/// report it: 10 s, in nanoseconds.
+const ASSUMED_RESIDENT: u64 = 10_000_000_000;
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -137,64 +139,66 @@ impl Drop for Open {
 
 impl File {
     fn new(kernel: Kernel, fd: Fd) -> File {
-        File(Rc::new(Open { kernel, fd, disk: Cell::default() }))
+        File(Rc::new(Open { kernel, fd, residency: Cell::default() }))
     }
 
     pub(crate) fn fd(&self) -> Fd {
         self.0.fd
     }
 
-    /// Whether it is the same open file.
+    /// Whether both are handles of the same open file.
     pub(crate) fn is(&self, other: &File) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Whether all of it is known to be in memory.
+    /// Whether the whole file is known to be in memory.
     pub(crate) fn is_in_memory(&self) -> bool {
-        matches!(self.0.disk.get(), Disk::None)
+        matches!(self.0.residency.get(), Residency::Full)
     }
 
-    /// Whether the kernel is known not to say what of it is in memory.
+    /// Whether the kernel is known not to report which bytes are in memory.
     pub(crate) fn is_hidden(&self) -> bool {
-        matches!(self.0.disk.get(), Disk::Hidden { .. })
+        matches!(self.0.residency.get(), Residency::Hidden { .. })
     }
 
-    /// Finds out, if the kernel does not say what of a file is in memory, whether all of it is.
+    /// Whether the file system is in memory. Asks the kernel the first time; to be called when it
+    /// does not report which bytes are in memory.
     pub(crate) fn find_out(&self) -> bool {
-        if let Disk::Told = self.0.disk.get() {
+        if let Residency::Reported = self.0.residency.get() {
             let in_memory = self.0.kernel.is_in_memory(self.0.fd).unwrap_or(false);
-            let hidden = Disk::Hidden { from: 0, to: 0, since: 0 };
-            self.0.disk.set(if in_memory { Disk::None } else { hidden });
+            let hidden = Residency::Hidden { from: 0, to: 0, since: 0 };
+            self.0.residency.set(if in_memory { Residency::Full } else { hidden });
         }
         self.is_in_memory()
     }
 
-    /// Notes that a worker has read a part of it.
+    /// Records that a worker has read these bytes.
     pub(crate) fn note_warmed(&self, offset: u64, bytes: u64) {
-        let Disk::Hidden { from, to, since } = self.0.disk.get() else { return };
+        let Residency::Hidden { from, to, since } = self.0.residency.get() else { return };
         let (end, now) = (offset.saturating_add(bytes), self.0.kernel.monotonic());
-        let joins = now - since < STAYS && offset <= to && end >= from;
-        self.0.disk.set(if joins {
-            Disk::Hidden { from: from.min(offset), to: to.max(end), since }
+        let joins = now - since < ASSUMED_RESIDENT && offset <= to && end >= from;
+        self.0.residency.set(if joins {
+            Residency::Hidden { from: from.min(offset), to: to.max(end), since }
         } else {
-            Disk::Hidden { from: offset, to: end, since: now }
+            Residency::Hidden { from: offset, to: end, since: now }
         });
     }
 
-    /// Whether a worker has read a part of it so lately that it must still be in memory.
+    /// Whether a worker has read these bytes so recently that they should still be in memory.
     pub(crate) fn was_warmed(&self, offset: u64, bytes: u64) -> bool {
-        let Disk::Hidden { from, to, since } = self.0.disk.get() else { return false };
+        let Residency::Hidden { from, to, since } = self.0.residency.get() else { return false };
         from <= offset
             && offset.saturating_add(bytes) <= to
-            && self.0.kernel.monotonic() - since < STAYS
+            && self.0.kernel.monotonic() - since < ASSUMED_RESIDENT
     }
 
-    /// Reads at an offset what is in memory: as [`read_at`](File::read_at), without waiting for a
-    /// disk. Where the system has no way to do that it is the same.
+    /// Reads bytes that are in memory, from an offset. Like [`read_at`](File::read_at), but does
+    /// not wait for a disk on Linux; other systems have no such call.
     ///
     /// # Errors
-    /// `WouldBlock` if the first byte is not in memory, or may not be: some file systems do not say
-    /// it ([`ColdFiles`](crate::ColdFiles)). There, what was [sent](File::region) moments ago is.
+    /// Those of [`read_at`](File::read_at). `WouldBlock` if the first byte is not in memory. Some
+    /// file systems do not report that ([`ColdFiles`](crate::ColdFiles)); there only bytes that a
+    /// worker has read in the last seconds, to [send](File::region) them, count as being in memory.
     pub fn read_resident(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let Open { kernel, fd, .. } = &*self.0;
         if sys::HAS_NOWAIT && !buffer.is_empty() {
@@ -210,32 +214,33 @@ impl File {
         self.read_at(buffer, offset)
     }
 
-    /// What is known of the file now.
+    /// Returns the current attributes of the file.
     ///
     /// # Errors
-    /// What `fstat(2)` says.
+    /// The error of `fstat(2)`.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.0.kernel.metadata(self.0.fd)
     }
 
-    /// Reads at an offset; fewer bytes than asked for mean the end of the file or a short read.
+    /// Reads from an offset into `buffer` and returns the number of bytes read: 0 at the end of the
+    /// file. A read may be short before the end as well.
     ///
     /// # Errors
-    /// What `pread(2)` says; `IsADirectory` for a directory.
+    /// The error of `pread(2)`; `IsADirectory` for a directory.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.0.kernel.read_at(self.0.fd, buffer, offset)
     }
 
-    /// The names in this directory, in no order, without `.` and `..`; at most `limit`.
+    /// Lists this directory: at most `limit` entries, unsorted, without `.` and `..`.
     ///
     /// # Errors
-    /// `NotADirectory` if this is not one; what `readdir(3)` says.
+    /// `NotADirectory` if this is not a directory; the error of `readdir(3)`.
     pub fn read_dir(&self, limit: usize) -> io::Result<Vec<Entry>> {
         self.0.kernel.read_dir(self.0.fd, limit)
     }
 
-    /// `len` bytes of this file from `offset`, to be sent with
-    /// [`Context::send`](crate::Context::send). The descriptor stays open until they are gone.
+    /// Returns `len` bytes of this file from `offset`, to be sent with
+    /// [`Context::send`](crate::Context::send). The descriptor stays open until they are sent.
     #[must_use]
     pub fn region(&self, offset: u64, len: u64) -> Region {
         Region { file: self.clone(), offset, len }
@@ -248,9 +253,9 @@ impl fmt::Debug for File {
     }
 }
 
-/// A descriptor that workers may use while its owner is done with it: the operating system's is
-/// closed when the last who has it drops it, in whatever thread. The simulated kernel has one
-/// thread, and there the owner [releases](Descriptor::release) it.
+/// A descriptor that workers may still use after its owner has let go of it. A descriptor of the
+/// operating system is closed on drop, on whichever thread that happens. The simulated kernel has
+/// one thread, and there the owner closes it by [`release`](Descriptor::release).
 pub(crate) struct Descriptor {
     fd: Fd,
     closes: bool,
@@ -261,7 +266,7 @@ impl Descriptor {
         Descriptor { fd, closes: matches!(kernel, Kernel::Os) }
     }
 
-    /// Notes that its owner is done with it.
+    /// Ends the owner's use of it.
     fn release(&self, kernel: &Kernel) {
         if !self.closes {
             kernel.close(self.fd);
@@ -277,10 +282,11 @@ impl Drop for Descriptor {
     }
 }
 
-/// A part of a file, as something to send. Made by [`File::region`].
+/// A range of a file that can be sent. Created by [`File::region`].
 ///
-/// If the file turns out to end before the region does, the connection is reset: what was promised
-/// can no longer be sent, and padding it would be a lie.
+/// If the file ends before the region does, the connection is reset
+/// ([`Reason::Truncated`](crate::Reason::Truncated)): the peer must not take a part of the promised
+/// bytes for all of them.
 #[derive(Clone, Debug)]
 pub struct Region {
     pub(crate) file: File,
@@ -289,21 +295,21 @@ pub struct Region {
 }
 
 impl Region {
-    /// How many bytes it has.
+    /// The length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether it has none.
+    /// Whether the region has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 }
 
-/// Whether an error says that the process or the system has no descriptor left (`EMFILE`,
-/// `ENFILE`), for which there is no [`io::ErrorKind`]. Closing some may help.
+/// Whether an error means that the process or the system has run out of descriptors (`EMFILE`,
+/// `ENFILE`). [`io::ErrorKind`] has no kind for it. Closing descriptors may help.
 ///
 /// ```
 /// use std::io;
@@ -314,64 +320,4 @@ impl Region {
 #[must_use]
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     sys::is_out_of_descriptors(error)
-}
-
-/// What kind of thing a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FileKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link (only in an [`Entry`]).
-    Symlink,
-    /// A FIFO, socket or device.
-    Other,
-}
-
-/// What is known of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// What it is.
-    pub kind: FileKind,
-    /// Its length in bytes.
-    pub len: u64,
-    /// When its content changed last: whole seconds since 1970.
-    pub modified_seconds: i64,
-    /// The nanoseconds beside them.
-    pub modified_nanos: u32,
-    /// Its number in its file system.
-    pub inode: u64,
-}
-
-impl Metadata {
-    /// Whether it is a regular file.
-    #[must_use]
-    pub fn is_file(&self) -> bool {
-        self.kind == FileKind::File
-    }
-
-    /// Whether it is a directory.
-    #[must_use]
-    pub fn is_dir(&self) -> bool {
-        self.kind == FileKind::Directory
-    }
-
-    /// When its content changed last.
-    #[must_use]
-    pub fn modified(&self) -> SystemTime {
-        let seconds = Duration::from_secs(self.modified_seconds.unsigned_abs());
-        let base =
-            if self.modified_seconds < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds };
-        base + Duration::from_nanos(u64::from(self.modified_nanos))
-    }
-}
-
-/// A name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The name, without a path.
-    pub name: OsString,
-    /// What it is, where the directory itself says so.
-    pub kind: Option<FileKind>,
 }

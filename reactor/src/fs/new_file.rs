@@ -1,4 +1,4 @@
-//! Files that come to be: written under a temporary name, then renamed.
+//! New files: written under a temporary name, then renamed.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -9,25 +9,29 @@ use std::sync::Arc;
 use super::{Descriptor, Dir};
 use crate::sys::{Fd, Kernel};
 
-/// Most names that are tried for a temporary file. Each has 64 random bits, so that the second is
-/// only needed if the kernel has none yet.
-const TRIES: usize = 8;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
-/// The longest name of a file in bytes, on every file system that matters (`NAME_MAX`).
+/// How often a new temporary name is tried if the first is taken. Each has 64 random bits, so two
+/// only collide if the random numbers of the kernel do.
+const RETRIES: usize = 8;
+
+/// The longest file name in bytes that the usual file systems take (`NAME_MAX`).
 const NAME_MAX: usize = 255;
 
-/// How [`Dir::create`] makes a file.
+/// How [`Dir::create`] creates a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreateOptions {
-    /// Its permissions, from which the process's `umask(2)` takes some away: `0o644`.
+    /// The permissions, reduced by the process's `umask(2)`. Default: `0o644`.
     pub mode: u32,
-    /// Whether its bytes are on the disk before it gets its name, and the name before it is said to
-    /// have it (`fsync(2)`): false. Without, a machine that loses its power may lose a file that
-    /// was committed seconds before. With it, each file takes as long as the disk does.
+    /// Whether committing waits for the disk (`fsync(2)`): for the content before the file gets its
+    /// name, and for the name before the commit returns. Without it, a file that was committed
+    /// seconds ago may be lost when the machine loses power. The directory must be readable.
+    /// Default: false.
     pub sync: bool,
-    /// Whether the room for a file whose length is known is taken from the disk before it is
-    /// written, where the file system can: false. A full disk shows at once, and the file lies in
-    /// fewer pieces; but a peer that announces much and sends nothing holds that room.
+    /// Whether the space for a file of known length is allocated before it is written, if the file
+    /// system can do that. A full disk is then noticed at once, and the file has fewer fragments;
+    /// but a peer that announces a long file and sends nothing occupies the space. Default: false.
     pub preallocate: bool,
 }
 
@@ -37,11 +41,12 @@ impl Default for CreateOptions {
     }
 }
 
-/// A file that is being written and has no name yet.
+/// A file that is being written and does not have its final name yet.
 ///
-/// It stands beside its future place as `.NAME.RANDOM.part`. [Committing](NewFile::commit) it gives
-/// it its name, in one step: whoever opens that name gets the file before or the whole new one.
-/// Dropped before, it is removed. (A process that is killed leaves it behind.)
+/// Until then it is called `.NAME.RANDOM.part`, in the same directory. [`commit`](NewFile::commit)
+/// renames it in one step: whoever opens the final name gets either the old file or the complete
+/// new one. A file that is dropped without a commit is removed; a process that is killed leaves it
+/// behind.
 ///
 /// ```
 /// use sluicegate_reactor::Reactor;
@@ -63,12 +68,12 @@ impl Default for CreateOptions {
 pub struct NewFile {
     kernel: Kernel,
     part: Arc<Part>,
-    /// How much is written.
+    /// The number of bytes written.
     len: u64,
     committed: bool,
 }
 
-/// What a worker needs of a file.
+/// The part of a [`NewFile`] that it shares with workers.
 pub(crate) struct Part {
     dir: Descriptor,
     file: Descriptor,
@@ -78,54 +83,62 @@ pub(crate) struct Part {
     in_memory: bool,
 }
 
-/// What committing a file has done.
+/// The effect of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// Nothing had the name.
+    /// There was no file of that name.
     Created,
-    /// What had the name is gone; who has it open keeps it.
+    /// The old file of that name was replaced. Whoever has it open can still read it.
     Replaced,
 }
 
 impl Dir {
-    /// Makes a file that will have this path when it is whole, in the place of what has it then: a
-    /// symbolic link is replaced, not followed. Links on the way there are followed, if they stay
-    /// beneath.
+    /// Creates a file that will have this path once it is committed. It replaces the file of that
+    /// name, if there is one; a symbolic link is replaced, not followed. Links earlier in the path
+    /// are followed if they stay beneath this directory.
     ///
     /// # Errors
-    /// `InvalidInput` for a path that ends in no name, such as one of a directory; `NotFound` if
-    /// there is no directory for it; `PermissionDenied` also for a path that would leave this one;
-    /// what `openat(2)` says.
+    /// `InvalidInput` if the path does not end in a file name; `NotFound` if the file's directory
+    /// does not exist; `PermissionDenied` also for a path that would leave this directory; the
+    /// error of `openat(2)`.
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
         let kernel = &self.file.0.kernel;
-        let dir = kernel.open_dir_beneath(self.file.0.fd, parent)?;
+        // Only a directory that is open for reading can be synced.
+        let dir = if options.sync {
+            kernel.open_beneath(self.file.0.fd, parent)?
+        } else {
+            kernel.open_dir_beneath(self.file.0.fd, parent)?
+        };
         create(kernel, dir, name, options).inspect_err(|_| kernel.close(dir))
     }
 }
 
-/// The directory and the name at the end of a path.
+/// Splits a path into the directory, with its slash, and the file name.
 fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
     let bytes = path.as_bytes();
     let at = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let (parent, name) = bytes.split_at(at);
     if matches!(name, b"" | b"." | b"..") || name.contains(&0) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path ends in no name"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path does not end in a file name",
+        ));
     }
     Ok((OsStr::from_bytes(parent), OsStr::from_bytes(name)))
 }
 
-/// Makes a file in a directory, which is its own from then on.
+/// Creates a file in `dir`, which belongs to the new file if this succeeds.
 fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
     if name.len() > NAME_MAX {
         return Err(io::ErrorKind::InvalidFilename.into());
     }
-    let mut tries = 0;
+    let mut retries = 0;
     let (file, temporary) = loop {
         let temporary = temporary_name(name, kernel.random());
         match kernel.create_new(dir, &temporary, options.mode) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {
-                tries += 1;
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && retries < RETRIES => {
+                retries += 1;
             }
             other => break (other?, temporary),
         }
@@ -136,13 +149,23 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
         temporary,
         name: name.to_owned(),
         options: *options,
-        // If that cannot be said, a disk is behind it.
+        // If the kernel cannot tell, assume a disk.
         in_memory: kernel.is_in_memory(file).unwrap_or(false),
     };
     Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: false })
 }
 
-/// `.NAME.RANDOM.part`, with the name cut if it would get too long.
+/// Syncs a file or a directory. NFS and FUSE let signals interrupt that, fsync(2).
+fn sync(kernel: &Kernel, fd: Fd) -> io::Result<()> {
+    loop {
+        match kernel.sync(fd) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// `.NAME.RANDOM.part`, with `NAME` cut off where that would be too long.
 fn temporary_name(name: &OsStr, random: u64) -> OsString {
     let end = format!(".{random:016x}.part");
     let name = name.as_bytes();
@@ -153,8 +176,8 @@ fn temporary_name(name: &OsStr, random: u64) -> OsString {
     OsString::from_vec(temporary)
 }
 
-/// Whether a name is one that a [`NewFile`] has before it gets its own: what serves a directory in
-/// which files are made leaves such names out.
+/// Whether a name is that of a [`NewFile`] before its commit, `.NAME.RANDOM.part`. A server should
+/// hide such names in a directory that it creates files in.
 ///
 /// ```
 /// use sluicegate_reactor::fs::is_temporary;
@@ -173,23 +196,23 @@ pub fn is_temporary(name: impl AsRef<OsStr>) -> bool {
 }
 
 impl NewFile {
-    /// How many bytes were written.
+    /// The number of bytes written so far.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether none were.
+    /// Whether nothing has been written yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Writes at the end. May block on a slow disk; [`Context::receive_file`] does not.
+    /// Writes bytes at the end. May block on a slow disk; [`Context::receive_file`] does not.
     ///
     /// # Errors
-    /// What `pwrite(2)` says, such as `StorageFull` or `QuotaExceeded`. A part may be written then,
-    /// as [`len`](NewFile::len) says.
+    /// The error of `pwrite(2)`, such as `StorageFull` or `QuotaExceeded`. Some of the bytes may
+    /// have been written: see [`len`](NewFile::len).
     ///
     /// [`Context::receive_file`]: crate::Context::receive_file
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -204,27 +227,30 @@ impl NewFile {
         &self.kernel
     }
 
-    /// Notes that a worker has written so many bytes of it.
+    /// Records that a worker has written `count` bytes.
     pub(crate) fn written(&mut self, count: u64) {
         self.len += count;
     }
 
-    /// Notes that a worker has committed it.
+    /// Records that a worker has committed the file.
     pub(crate) fn set_committed(&mut self) {
         self.committed = true;
     }
 
-    /// Writes `left` bytes that are in a pipe at the end; `left` is then what is still in it.
+    /// Moves `left` bytes from a pipe to the end of the file. On return, `left` is the number of
+    /// bytes that are still in the pipe: 0 unless it failed.
     pub(crate) fn append_from(&mut self, pipe: Fd, left: &mut usize) -> io::Result<()> {
         self.part.splice(&self.kernel, pipe, left, &mut self.len)
     }
 
-    /// Gives it its name. May block on a slow disk.
+    /// Gives the file its final name. May block on a slow disk.
     ///
     /// # Errors
-    /// What `renameat(2)` says, such as `NotFound` if the directory was removed, or `IsADirectory`
-    /// if a directory has the name. It is removed then. With [`CreateOptions::sync`] also what
-    /// `fsync(2)` says: if that fails for the directory, the file has its name and keeps it.
+    /// The error of `renameat(2)`, such as `NotFound` if the directory was removed, or
+    /// `IsADirectory` if a directory has the name. The new file is then removed and the old one
+    /// stays. With [`CreateOptions::sync`] also the error of `fsync(2)`. If the content cannot be
+    /// synced, the new file is removed as well; if the directory cannot, the file keeps its final
+    /// name, but may not survive a loss of power.
     pub fn commit(mut self) -> io::Result<Committed> {
         let committed = self.part.commit(&self.kernel)?;
         self.committed = true;
@@ -249,7 +275,7 @@ impl fmt::Debug for NewFile {
 }
 
 impl Part {
-    /// Writes all of it at an offset, which moves on by what was written.
+    /// Writes all of `bytes` at `offset`, and advances `offset` by the number of bytes written.
     pub(crate) fn write(
         &self,
         kernel: &Kernel,
@@ -270,7 +296,8 @@ impl Part {
         Ok(())
     }
 
-    /// Writes `left` bytes that are in a pipe at an offset; both move on by what was written.
+    /// Moves `left` bytes from a pipe to the file at `offset`. Reduces `left` and advances `offset`
+    /// by the number of bytes moved.
     pub(crate) fn splice(
         &self,
         kernel: &Kernel,
@@ -292,40 +319,42 @@ impl Part {
         Ok(())
     }
 
-    /// Whether no disk is behind it.
+    /// Whether the file is in a file system in memory.
     pub(crate) fn is_in_memory(&self) -> bool {
         self.in_memory
     }
 
-    /// Takes the room for `len` bytes at an offset from the disk, if that was asked for.
+    /// Allocates the space for `len` bytes at `offset`, if the options ask for that.
     pub(crate) fn reserve(&self, kernel: &Kernel, offset: u64, len: u64) -> io::Result<()> {
-        // In memory it would be zeroed now and written later.
+        // In memory, allocating means to zero pages that are about to be overwritten.
         if !self.options.preallocate || self.in_memory || len == 0 {
             return Ok(());
         }
         kernel.preallocate(self.file.fd, offset, len)
     }
 
+    /// Renames the file. The content is synced before and the directory after that: a name that
+    /// survives a loss of power then always names a complete file.
     pub(crate) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
-            kernel.sync(self.file.fd)?;
+            sync(kernel, self.file.fd)?;
         }
         let replaced = kernel.has_name(self.dir.fd, &self.name)?;
         kernel.rename(self.dir.fd, &self.temporary, &self.name)?;
         if self.options.sync {
-            kernel.sync(self.dir.fd)?;
+            sync(kernel, self.dir.fd)?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
     }
 
-    /// Takes its temporary name away.
+    /// Removes the temporary name.
     fn remove(&self, kernel: &Kernel) {
         match kernel.unlink(self.dir.fd, &self.temporary) {
             Ok(()) => {}
-            // Its directory was removed, and it with that; or a worker has just renamed it.
+            // The directory was removed, or a worker has just renamed the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                log::warn!("removing {}: {error}", self.temporary.display());
+                log::warn!("remove temporary file {}: {error}", self.temporary.display());
             }
         }
     }

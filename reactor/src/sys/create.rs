@@ -1,4 +1,4 @@
-//! New files: made under a temporary name, written at offsets, renamed or removed.
+//! Creating, writing, renaming and removing files.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -10,7 +10,7 @@ use libc::c_int;
 use super::Fd;
 use super::unix::{check, check_size, file_offset};
 
-/// Never a file that was there, nor what a symbolic link leads to.
+/// Neither opens an existing file nor follows a symbolic link.
 const NEW: c_int =
     libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
@@ -30,13 +30,13 @@ pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
     let (offset, len) = (file_offset(offset)?, file_offset(len)?);
     // SAFETY: numbers go in, no memory is touched.
     match check(unsafe { libc::fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len) }) {
-        // A file system that allocates as it is written.
+        // The file system allocates space when it is written to.
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
         other => other.map(drop),
     }
 }
 
-/// The others have `posix_fallocate(3)` at best, which makes the file as long as that.
+/// The other systems have at best `posix_fallocate(3)`, which also changes the length of the file.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn preallocate(_: Fd, _: u64, _: u64) -> io::Result<()> {
     Ok(())
@@ -74,24 +74,24 @@ pub(super) fn has_name(dir: Fd, name: &OsStr) -> io::Result<bool> {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
-    /// `linux/magic.h`: tmpfs and ramfs. The type of the field is another one on each architecture,
-    /// and 32 bits fit all of them.
+    /// tmpfs and ramfs, from `linux/magic.h`. The type of `f_type` depends on the architecture, and
+    /// has at least 32 bits on each.
     const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
-    // SAFETY: a `statfs` is numbers only, for which zero is a value.
+    // SAFETY: a `statfs` consists of integers, for which zero is valid.
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one `statfs` to a local.
     check(unsafe { libc::fstatfs(file, &raw mut stat) })?;
     Ok(IN_MEMORY.contains(&(stat.f_type as u32)))
 }
 
-/// Where nobody knows, a disk is behind it.
+/// Assumes a disk where the system cannot tell.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn is_in_memory(_: Fd) -> io::Result<bool> {
     Ok(false)
 }
 
-/// One name, not a path: no call here goes further than a directory's own names.
+/// A file name for the kernel. A path would lead out of the directory.
 fn c_name(name: &OsStr) -> io::Result<CString> {
     debug_assert!(!name.as_bytes().contains(&b'/'));
     Ok(CString::new(name.as_bytes())?)

@@ -1,7 +1,7 @@
-//! Opening beneath a directory, and reading directories.
+//! Opening files beneath a directory, and listing directories.
 //!
-//! Linux resolves the path in one call (`openat2.rs`). Where there is no such call, the path is
-//! walked one component at a time (`walk.rs`), with the same answers.
+//! Linux resolves the path in one call (`openat2.rs`). Where that call is missing, the path is
+//! walked one component at a time (`walk.rs`), with the same results.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
@@ -12,9 +12,8 @@ use std::ptr::NonNull;
 
 use libc::c_int;
 
-use super::Fd;
 use super::unix::{check, last_error};
-use crate::fs::{Entry, FileKind, Metadata};
+use super::{Entry, Fd, FileKind, Metadata};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "dir/openat2.rs"]
@@ -29,8 +28,8 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-/// How a file is opened: `O_NONBLOCK` so that a FIFO without a writer does not hold the thread,
-/// `O_NOCTTY` so that a terminal does not become the process's own.
+/// Opens a file for reading. `O_NONBLOCK` keeps a FIFO without a writer from blocking the thread,
+/// and `O_NOCTTY` a terminal from becoming the controlling terminal of the process.
 const READ: c_int = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 
 const DIRECTORY: c_int = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
@@ -54,12 +53,12 @@ pub(super) fn metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata> {
     beneath::metadata(dir, &relative(path)?).map_err(refused_link)
 }
 
-/// A path for the kernel, which has no empty ones.
+/// A path for the kernel, which refuses empty ones.
 fn relative(path: &OsStr) -> io::Result<CString> {
     Ok(if path.is_empty() { c".".into() } else { CString::new(path.as_bytes())? })
 }
 
-/// `ELOOP` as a kind that can be told: too many symbolic links, or a magic one.
+/// Maps `ELOOP`, too many symbolic links or a magic one, to a kind of error that has a stable name.
 fn refused_link(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ELOOP) => io::Error::new(io::ErrorKind::PermissionDenied, error),
@@ -67,7 +66,7 @@ fn refused_link(error: io::Error) -> io::Error {
     }
 }
 
-/// A path that would leave its directory.
+/// The error for a path that would leave its directory.
 fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
 }
@@ -76,7 +75,7 @@ fn open_at(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
     open_mode(dir, path, flags, 0)
 }
 
-/// The same with the permissions of a file that is made by it.
+/// `openat(2)`, with the permissions of a file that it may create.
 pub(super) fn open_mode(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads `path` up to its terminating zero.
     let fd = check(unsafe { libc::openat(dir, path.as_ptr(), flags, mode) })?;
@@ -84,9 +83,9 @@ pub(super) fn open_mode(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Re
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A `stat` that the kernel has not filled yet.
+/// A `stat` for the kernel to fill.
 pub(super) fn empty_stat() -> libc::stat {
-    // SAFETY: a `stat` is numbers only, for which zero is a value.
+    // SAFETY: a `stat` consists of integers, for which zero is valid.
     unsafe { std::mem::zeroed() }
 }
 
@@ -117,8 +116,8 @@ fn from_stat(stat: &libc::stat) -> Metadata {
 }
 
 pub(super) fn read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
-    // Opened anew: the stream closes its descriptor, and the position in the directory is shared by
-    // all duplicates of one.
+    // The stream closes its descriptor, so it needs its own. Unlike a duplicate, a newly opened one
+    // does not share the position in the directory with the original.
     let mut stream = Stream::new(open_at(dir, c".", DIRECTORY)?)?;
     let mut entries = Vec::new();
     while entries.len() < limit {
@@ -138,7 +137,7 @@ impl Stream {
         // SAFETY: a number goes in. The descriptor is open, and nobody else uses it.
         let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
         let stream = NonNull::new(stream).ok_or_else(last_error)?;
-        // It is the stream's own from here.
+        // The stream owns the descriptor now.
         let _ = dir.into_raw_fd();
         Ok(Stream(stream))
     }
@@ -148,12 +147,12 @@ impl Stream {
         // SAFETY: the stream is open until `drop`, and `&mut self` keeps other threads away.
         let entry = unsafe { libc::readdir(self.0.as_ptr()) };
         if entry.is_null() {
-            // The end and an error look alike but for errno, readdir(3).
+            // Only errno distinguishes the end from an error, readdir(3).
             let error = last_error();
             return if error.raw_os_error() == Some(0) { Ok(None) } else { Err(error) };
         }
-        // SAFETY: it is not null and valid until the next call. Only the place of the field is
-        // taken, as an entry may be shorter than the whole struct.
+        // SAFETY: `entry` is not null and valid until the next call. This takes only the address of
+        // the field, as the entry may be shorter than the struct.
         let name = unsafe { &raw const (*entry).d_name };
         // SAFETY: the name ends with a zero, and is copied before the next call.
         let name = unsafe { CStr::from_ptr(name.cast()) };
@@ -181,9 +180,9 @@ fn from_dirent_type(kind: u8) -> Option<FileKind> {
     }
 }
 
-/// Readdir(3) leaves errno as it is at the end of the directory.
+/// `readdir(3)` leaves errno unchanged at the end of the directory.
 fn clear_errno() {
-    // SAFETY: answers the address of this thread's errno and touches nothing.
+    // SAFETY: returns the address of this thread's errno and touches nothing.
     #[cfg(target_os = "linux")]
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
@@ -195,6 +194,6 @@ fn clear_errno() {
     // SAFETY: as above.
     #[cfg(target_os = "dragonfly")]
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: the address is valid for as long as the thread is.
+    // SAFETY: the address is valid as long as the thread lives.
     unsafe { *errno = 0 };
 }

@@ -15,7 +15,7 @@
 //! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
 //! against the simulated kernel. Errno values that mean one of these on some system only are mapped
 //! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
-//! raises `SIGPIPE`.
+//! ends the process by a signal: [`Selector::new`] ignores `SIGPIPE` and `SIGXFSZ`.
 //!
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
@@ -67,7 +67,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::address::Address;
-use crate::fs::{Entry, Metadata};
 
 mod address;
 mod adopt;
@@ -75,6 +74,7 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod metadata;
 mod pacing;
 mod pipe;
 mod residency;
@@ -97,6 +97,7 @@ pub(crate) mod sim;
 pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
 pub(crate) use adopt::take_inherited;
 pub(crate) use cpu::pin_to_core;
+pub use metadata::{Entry, FileKind, Metadata};
 pub(crate) use residency::Shared;
 pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;
@@ -277,7 +278,7 @@ kernel_calls! {
     /// `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to make,
-    /// rename and remove names in it. It need not be readable.
+    /// rename and remove names in it. It need not be readable, and cannot be read or synced.
     dir::open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// Makes a file in a directory and opens it for writing; `AlreadyExists` if the name is taken.
     /// The names of this and the next calls are no paths.
@@ -293,7 +294,9 @@ kernel_calls! {
     /// Takes the room for `len` bytes at an offset from the disk, without changing the length of
     /// the file. Does nothing where that cannot be done.
     create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
-    /// Waits until what was written to a file or changed in a directory is on the disk.
+    /// Waits until what was written to a file or changed in a directory is on the disk. A directory
+    /// must be opened for reading ([`Kernel::open_beneath`]): on Linux, `fsync(2)` of an `O_PATH`
+    /// descriptor fails with `EBADF`.
     create::sync(file: Fd) -> io::Result<()>;
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     create::is_in_memory(file: Fd) -> io::Result<bool>;

@@ -1,7 +1,7 @@
-//! Whether a file's bytes are in memory, and bringing them there.
+//! Reading bytes of a file only if they are in memory, and loading them into memory.
 //!
-//! Linux can read what is in memory and nothing else, where the file system takes part: ext4, XFS
-//! and Btrfs do, tmpfs, overlayfs and FUSE do not (6.18). Other systems have no such call.
+//! Linux has a flag for such reads, `RWF_NOWAIT`. ext4, XFS and Btrfs support it; tmpfs, overlayfs
+//! and FUSE do not (6.18). Other systems have nothing like it.
 
 use std::io;
 
@@ -16,11 +16,11 @@ pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Resul
     let offset = unix::file_offset(offset)?;
     let vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: the kernel reads one `iovec`, which is a local, and writes at most `iov_len` bytes to
-    // the buffer behind it, which is borrowed exclusively for the call.
+    // the buffer it points to, which is borrowed exclusively for the call.
     let read = unsafe { libc::preadv2(file, &raw const vector, 1, offset, libc::RWF_NOWAIT) };
     unix::check_size(read).map_err(|error| match error.raw_os_error() {
-        // The file system does not take part, or the kernel (before 4.14) or a sandbox has no such
-        // call or flag.
+        // The file system does not support the flag, the kernel (before 4.14) does not know it, or
+        // a sandbox forbids the call.
         Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => io::ErrorKind::Unsupported.into(),
         _ => error,
     })
@@ -32,25 +32,26 @@ pub(super) fn read_nowait(_: Fd, _: &mut [u8], _: u64) -> io::Result<usize> {
 }
 
 pub(super) fn duplicate(file: Fd) -> io::Result<Shared> {
-    // SAFETY: the call takes numbers only.
+    // SAFETY: numbers go in, no memory is touched.
     let fd = unix::check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, 0) })?;
     Ok(Shared { fd, closes: true })
 }
 
-/// A descriptor of an open file, for another thread. Closed when it is dropped.
+/// A duplicate of a file's descriptor, for another thread. Closed on drop.
 pub(crate) struct Shared {
     fd: Fd,
     closes: bool,
 }
 
 impl Shared {
-    /// One of the simulated kernel, in which jobs are done before anything can be closed.
+    /// A descriptor of the simulated kernel. It is not a duplicate and is not closed: there, jobs
+    /// finish before the file can be closed.
     #[cfg(feature = "testing")]
     pub(super) fn simulated(fd: Fd) -> Shared {
         Shared { fd, closes: false }
     }
 
-    /// Brings a part of the file to memory, by reading it.
+    /// Loads a part of the file into memory.
     pub(crate) fn warm(&self, kernel: &Kernel, offset: u64, bytes: usize) -> io::Result<()> {
         kernel.warm(self.fd, offset, bytes)
     }
@@ -64,11 +65,11 @@ impl Drop for Shared {
     }
 }
 
-/// Size of the buffer that is read into.
+/// The size of the buffer to read into, in bytes.
 const AT_A_TIME: usize = 64 << 10;
 
-/// By reading all of it: `readahead(2)` and `posix_fadvise(2)` only begin to, and read no more than
-/// the device's window.
+/// Reads the bytes and drops them. `readahead(2)` and `posix_fadvise(2)` would return before the
+/// bytes are in memory, and load no more than the device's read-ahead window.
 pub(super) fn warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()> {
     let mut buffer = vec![0; AT_A_TIME.min(bytes)];
     let mut done = 0;

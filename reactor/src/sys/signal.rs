@@ -1,4 +1,4 @@
-//! Signals that end programs.
+//! The signals that ask a program to end.
 
 use std::io;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Calls `action` at each SIGINT and SIGTERM. It runs inside the signal handler, on whatever thread
-/// the signal interrupts, and may do only what `signal-safety(7)` allows: no lock, no allocation.
-/// A signal that comes when `asked` is set ends the process.
+/// Calls `action` on each SIGINT and SIGTERM. It runs inside the signal handler, on the thread that
+/// the signal interrupts, and may only do what `signal-safety(7)` allows: no locks, no allocation.
+/// A signal that arrives while `asked` is set ends the process.
 ///
-/// There is no thread that waits for signals: a process with one thread saves the reference counts
-/// of descriptors in the kernel (Linux `fdget`) and the cancellation points in glibc, together 2%
-/// of an echo of 64 bytes.
+/// No thread waits for signals, because a second thread slows the first one down: Linux then counts
+/// the references to each descriptor it uses (`fdget`), and glibc checks for cancellation. Together
+/// that is 2% of a 64-byte echo.
 pub(crate) fn on_termination(
     asked: Arc<AtomicBool>,
     action: impl Fn() + Clone + Send + Sync + 'static,
@@ -20,7 +20,7 @@ pub(crate) fn on_termination(
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, asked.clone())?;
         let action = action.clone();
-        // SAFETY: the caller's action is async-signal-safe, as this function demands.
+        // SAFETY: the action is async-signal-safe, as this function requires of its caller.
         unsafe { signal_hook::low_level::register(signal, action) }?;
     }
     Ok(())

@@ -23,6 +23,7 @@ use super::{Event, Fd, More, Ready};
 use crate::address::Address;
 
 mod calls;
+mod chaos;
 mod client;
 mod dice;
 mod faults;
@@ -57,7 +58,7 @@ pub use socket::State;
 pub use table::OpenDescriptors;
 pub(crate) use trace::{Mode, Shown};
 
-use faults::Chaos;
+use chaos::Chaos;
 use files::Inode;
 use network::{Coming, Network};
 use pipes::Pipe;
@@ -272,7 +273,7 @@ impl Machine {
                     self.settle(stream);
                 }
             }
-            Object::File(_) | Object::Pipe(..) => {}
+            Object::File(_) | Object::PathOnly(_) | Object::Pipe(..) => {}
         }
     }
 
@@ -321,7 +322,7 @@ impl Machine {
         let ready = match self.table.object(fd)? {
             Object::Stream(stream) => self.streams[*stream].report(),
             Object::Listener(listener) => listener.ready(),
-            Object::File(_) | Object::Pipe(..) => Ready::default(),
+            Object::File(_) | Object::PathOnly(_) | Object::Pipe(..) => Ready::default(),
         };
         (ready != Ready::default()).then_some(Event { token, ready })
     }
@@ -362,7 +363,7 @@ impl Machine {
 
     fn inode(&mut self, fd: Fd) -> Inode {
         match self.table.object(fd) {
-            Some(Object::File(inode)) => *inode,
+            Some(Object::File(inode) | Object::PathOnly(inode)) => *inode,
             _ => self.misused(fd, "a file"),
         }
     }

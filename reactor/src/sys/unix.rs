@@ -336,12 +336,16 @@ fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
     check(unsafe { libc::getentropy(bits.as_mut_ptr().cast(), bits.len()) }).map(|_| bits.len())
 }
 
-/// Ignores `SIGPIPE`, once, if nobody has said what to do with it. Every send carries a flag
-/// against it, but `sendfile(2)` takes none. A Rust program ignores the signal from its start; a C
-/// program that links to this library does not, and a peer that leaves would end it.
-pub(super) fn ignore_sigpipe() {
+/// Ignores, once, the signals that I/O raises and that end the process by default, unless the
+/// program handles them. The call that raises one also fails, with an error that is reported.
+///
+/// - `SIGPIPE`, when a peer has left: a send has a flag against it, `sendfile(2)` and `splice(2)`
+///   have none. A Rust program starts with it ignored, a C program that links to this library does
+///   not.
+/// - `SIGXFSZ`, when a file would grow beyond `RLIMIT_FSIZE`: the write then fails with `EFBIG`.
+pub(super) fn ignore_io_signals() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| ignore_unless_handled(libc::SIGPIPE));
+    ONCE.call_once(|| [libc::SIGPIPE, libc::SIGXFSZ].into_iter().for_each(ignore_unless_handled));
 }
 
 fn ignore_unless_handled(signal: c_int) {

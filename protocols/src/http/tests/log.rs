@@ -73,6 +73,69 @@ fn row_38_one_line_for_each_answer_in_the_combined_format() {
 }
 
 #[test]
+fn row_38_every_byte_of_every_text_is_written_as_printable_ascii() {
+    let peers =
+        [None, Some("192.0.2.1:1"), Some("[2001:db8::1%7]:1"), Some("[::ffff:192.0.2.1]:1")];
+    let addresses = ["-", "192.0.2.1", "2001:db8::1", "192.0.2.1"];
+    let plain = Record {
+        peer: None,
+        time: 0,
+        request_line: b"GET / HTTP/1.1",
+        status: Status::OK,
+        body_sent: 0,
+        referer: None,
+        user_agent: None,
+    };
+    for byte in 0..=u8::MAX {
+        let text = [b'<', byte, b'>'];
+        let shown = match byte {
+            b' '..=b'~' if byte != b'"' && byte != b'\\' => format!("<{}>", char::from(byte)),
+            _ => format!("<\\x{byte:02x}>"),
+        };
+        for (peer, address) in peers.iter().zip(addresses) {
+            let peer = peer.map(|peer| peer.parse().unwrap());
+            let plain = Record { peer, ..plain };
+            for (record, end) in [
+                (Record { request_line: &text, ..plain }, format!("\"{shown}\" 200 - \"-\" \"-\"")),
+                (
+                    Record { referer: Some(&text), ..plain },
+                    format!("\"GET / HTTP/1.1\" 200 - \"{shown}\" \"-\""),
+                ),
+                (
+                    Record { user_agent: Some(&text), ..plain },
+                    format!("\"GET / HTTP/1.1\" 200 - \"-\" \"{shown}\""),
+                ),
+            ] {
+                let expected = format!("{address} - - [01/Jan/1970:00:00:00 +0000] {end}");
+                assert_eq!(record.to_string(), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn row_38_every_byte_that_a_client_sends_is_logged_as_printable_ascii() {
+    let (mut h, lines) = harness();
+    for byte in 0..=u8::MAX {
+        for request in [
+            [b"G", &[byte][..], b"T / HTTP/1.1\r\nHost: h\r\n\r\n"],
+            [b"GET /", &[byte], b" HTTP/1.1\r\nHost: h\r\n\r\n"],
+            [b"GET / HTTP/1.1\r\nHost: h\r\nReferer: a", &[byte], b"b\r\n\r\n"],
+            [b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: a", &[byte], b"b\r\n\r\n"],
+        ] {
+            let client = h.open();
+            h.feed(client, request.concat());
+            h.finish(client);
+            h.sent(client);
+            let lines: Vec<String> = lines.borrow_mut().drain(..).collect();
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            let is_printable = lines[0].bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            assert!(is_printable, "{:?}", lines[0]);
+        }
+    }
+}
+
+#[test]
 fn row_38_a_line_comes_after_the_last_byte() {
     let (mut h, lines) = harness();
     let request = "GET /5000 HTTP/1.1\r\nHost: h\r\n\r\n";

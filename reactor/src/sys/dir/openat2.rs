@@ -1,4 +1,4 @@
-//! Linux resolves a path beneath a directory in one call: `openat2(2)`, since 5.6.
+//! Paths beneath a directory, resolved by `openat2(2)` (Linux 5.6).
 
 use std::ffi::CStr;
 use std::io;
@@ -6,13 +6,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use libc::c_int;
 
-use super::super::Fd;
 use super::super::unix::check;
+use super::super::{Fd, Metadata};
 use super::{READ, outside, walk};
-use crate::fs::Metadata;
 
-/// The kernel gives up with `EAGAIN` when a directory anywhere on the machine was renamed while it
-/// went up from one. After that many times the walk does it, which has no such trouble.
+/// How often to try before the path is walked instead. While the kernel resolves `..`, a rename of
+/// a directory anywhere on the machine makes it fail with `EAGAIN`. The walk has no such failure.
 const TRIES: usize = 8;
 
 pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
@@ -23,7 +22,7 @@ pub(super) fn open_dir(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
     openat2(dir, path, walk::SEARCH)?.map_or_else(|| walk::open_dir(dir, path), Ok)
 }
 
-/// `O_PATH` needs no permission to read the file, and a FIFO or device does not notice it.
+/// `O_PATH` needs no permission to read the file, and has no effect on a FIFO or a device.
 pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     match openat2(dir, path, libc::O_PATH | libc::O_CLOEXEC)? {
         Some(file) => super::metadata(file.as_raw_fd()),
@@ -31,15 +30,15 @@ pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     }
 }
 
-/// `None` if the kernel has no such call, must not make it, or cannot say.
+/// `None` if the call is missing or forbidden, or has failed with `EAGAIN` too often.
 fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
     // SAFETY: all zeroes is a valid `open_how`, by openat2(2).
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = flags as u64;
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
     for _ in 0..TRIES {
-        // SAFETY: the kernel reads `path` up to its terminating zero, and `how` for its size. There
-        // is no function for it in every C library. A descriptor fits a `c_int`.
+        // SAFETY: the kernel reads `path` up to its terminating zero, and `how` for its size. Not
+        // every C library has a function for this call. The result, a descriptor, fits a `c_int`.
         let result = check(unsafe {
             libc::syscall(
                 libc::SYS_openat2,
@@ -55,7 +54,7 @@ fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {}
                 // Sandboxes that do not know the call forbid it (seccomp(2) filters of containers).
-                // If it is the file that is forbidden, the walk says so too.
+                // If the file itself is forbidden, the walk fails likewise.
                 Some(libc::ENOSYS | libc::EPERM) => return Ok(None),
                 Some(libc::EXDEV) => return Err(outside()),
                 _ => return Err(error),

@@ -1,4 +1,4 @@
-//! The same table for the call of the kernel and for the walk.
+//! The same tests for `openat2(2)` and for the walk.
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -11,14 +11,13 @@ use std::path::PathBuf;
 
 use tempfile::{TempDir, tempdir};
 
-use super::super::Fd;
 use super::super::unix::{check, read_at};
+use super::super::{Fd, FileKind, Metadata};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::walk;
 use super::{beneath, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative};
-use crate::fs::{FileKind, Metadata};
 
-/// A directory with a root to serve in it.
+/// A temporary directory that contains the root, `root`.
 struct Place(TempDir);
 
 impl Place {
@@ -28,7 +27,7 @@ impl Place {
         place
     }
 
-    /// With files in the root, a secret beside it, and links of all kinds.
+    /// Has files in the root, a secret next to the root, and links of all kinds.
     fn with_links() -> Place {
         let place = Place::new();
         let root = place.root();
@@ -66,14 +65,14 @@ impl Place {
 }
 
 fn owned(fd: Fd) -> OwnedFd {
-    // SAFETY: the callers have just opened it and give it up.
+    // SAFETY: the callers have just opened the descriptor and do not use it any more.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 type Open = fn(Fd, &std::ffi::CStr) -> io::Result<OwnedFd>;
 type Stat = fn(Fd, &std::ffi::CStr) -> io::Result<Metadata>;
 
-/// The ways to resolve a path that this system has.
+/// The ways to resolve a path on this system.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const WAYS: [(&str, Open, Stat); 2] =
     [("openat2", beneath::open, beneath::metadata), ("walk", walk::open, walk::metadata)];
@@ -252,7 +251,7 @@ fn a_directory_is_listed_up_to_the_limit_and_as_often_as_asked() {
         assert_eq!(names, ["file", "link", "sub"]);
         let kinds = [FileKind::File, FileKind::Symlink, FileKind::Directory];
         for (entry, kind) in entries.iter().zip(kinds) {
-            // A file system that does not say is no error.
+            // Not every file system records the kind.
             assert_eq!(entry.kind.unwrap_or(kind), kind);
         }
     }
@@ -285,7 +284,7 @@ fn a_directory_that_is_not_there_is_named_in_the_error() {
     assert_eq!(kind_of(open_dir(&path)), Err(ErrorKind::NotADirectory));
 }
 
-/// Makes `openat2(2)` answer `EPERM` on this thread, as a filter does that was written before it.
+/// Makes `openat2(2)` fail with `EPERM` on this thread, like a sandbox that does not know the call.
 #[cfg(target_os = "linux")]
 fn forbid_openat2() {
     let op = |code: u32, jf, k| libc::sock_filter { code: code as u16, jt: 0, jf, k };
@@ -312,7 +311,7 @@ fn where_a_sandbox_forbids_the_call_the_walk_opens_files() {
     fs::write(place.root().join("file"), "x").unwrap();
     let root = place.open();
     let answers = std::thread::spawn(move || {
-        // For this thread only, and for as long as it lives.
+        // Affects this thread only, as long as it lives.
         forbid_openat2();
         let open = |path: &str| open_beneath(root.as_raw_fd(), OsStr::new(path)).map(owned);
         let found = metadata_beneath(root.as_raw_fd(), OsStr::new("file"));

@@ -1,9 +1,9 @@
-//! A path beneath a directory, resolved one component at a time.
+//! Paths beneath a directory, resolved one component at a time.
 //!
-//! No call follows a symbolic link or gets a path with more than one name in it, so the kernel
-//! never goes further than from a directory to a name in it. Links are read and their components
-//! walked in their place; `..` goes back to a directory that the walk came through, whatever has
-//! been renamed since.
+//! Each call takes a single name and does not follow symbolic links, so the kernel never goes
+//! further than from a directory to an entry of it. The walk reads links itself and continues with
+//! their components. `..` returns to the directory that the walk came from, even if a directory has
+//! been renamed in the meantime.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -11,15 +11,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::c_int;
 
-use super::super::Fd;
 use super::super::unix::{check, check_size};
+use super::super::{Fd, FileKind, Metadata};
 use super::{READ, empty_stat, from_stat, open_at, outside};
-use crate::fs::{FileKind, Metadata};
 
-/// As many as Linux follows in one path, path_resolution(7).
+/// The limit of Linux for one path, path_resolution(7).
 const MAX_LINKS: usize = 40;
 
-/// A directory on the way needs permission to search it, not to read it.
+/// Opens a directory on the path, which must be searchable but need not be readable.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) const SEARCH: c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_vendor = "apple"))]
@@ -50,8 +49,8 @@ pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     })
 }
 
-/// Calls `last` with the directory and the name that the path ends at. It must fail if the name is
-/// that of a symbolic link.
+/// Calls `last` with the directory and the name that the path ends in. `last` must fail if the name
+/// is a symbolic link.
 fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) -> io::Result<T> {
     let mut below: Vec<OwnedFd> = Vec::new();
     let mut ahead: Vec<CString> = Vec::new();
@@ -78,7 +77,7 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
                 Err(error) => error,
             },
         };
-        // What a link is answered with is different on each system, so every failure asks.
+        // Each system has its own error for a link, so any failure may mean one.
         let Ok(target) = read_link(dir, &name) else { return Err(failure) };
         links += 1;
         if links > MAX_LINKS {
@@ -88,12 +87,12 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
     }
 }
 
-/// Puts the components of `path` before those that are there; the last is the next.
+/// Pushes the components of `path` in reverse, so that the first is popped next.
 fn push_components(ahead: &mut Vec<CString>, path: &[u8]) -> io::Result<()> {
     if path.starts_with(b"/") {
         return Err(outside());
     }
-    // A slash at the end asks for a directory.
+    // A slash at the end requires a directory.
     if path.ends_with(b"/") {
         ahead.push(c".".into());
     }

@@ -1,28 +1,15 @@
-//! What goes wrong by itself in a simulated kernel.
-//!
-//! A fault is a [`Step`] that the dice have written instead of a test: it goes the same way, and
-//! keeps the contract of [`sys`](crate::sys). Nothing is rolled while a script has a step left.
+//! The faults that can happen in a simulation, and how often.
 
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::{Coming, Event, Fd, Machine, Object, Ready, Step, Stream, Watch};
 
-/// The longest time for which a disk keeps a call.
-const DISK: Duration = Duration::from_millis(50);
-/// How late an edge can be.
-const LATE: Duration = Duration::from_millis(5);
-/// How old an event of a closed descriptor can be.
-const STALE: Duration = Duration::from_millis(20);
-/// How far the clock on the wall can jump, in seconds: a day.
-const JUMP: usize = 86_400;
-
-/// How often things go wrong in a [`Simulation`](crate::testing::Simulation): probabilities from 0
-/// to 1, each for one occasion.
+/// How often faults happen in a [`Simulation`](crate::testing::Simulation): probabilities from 0 to
+/// 1, each for one call or event.
 ///
-/// The default is a moderate mix of all of them. A run does not take it as it is: its seed leaves
-/// some faults out and multiplies others, so that some runs have few kinds of faults and many of
-/// each. The run with seed 0 has none.
+/// The default is a moderate mix of all faults. The seed of a run leaves some of them out and makes
+/// others more frequent, so that some runs have few kinds of faults and many of each. The run with
+/// seed 0 has none.
 ///
 /// ```
 /// use sluicegate_reactor::testing::Faults;
@@ -33,55 +20,55 @@ const JUMP: usize = 86_400;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Faults {
-    /// A receive, a send, a read or a write of a file moves fewer bytes than it could.
+    /// A receive, a send, or a read or write of a file moves fewer bytes than it could.
     pub short: f64,
     /// A call fails with `EINTR`.
     pub interrupted: f64,
     /// A receive, a send or an accept fails with `EAGAIN`, and an edge follows.
     pub would_block: f64,
-    /// A send fails with `ENOBUFS`. It is not `EAGAIN`, as no edge is promised after it: the
-    /// reactor ends the connection with [`Reason::Failed`](crate::Reason::Failed).
+    /// A send fails with `ENOBUFS`. Unlike after `EAGAIN`, no edge follows: the reactor ends the
+    /// connection with [`Reason::Failed`](crate::Reason::Failed).
     pub no_buffers: f64,
     /// An accept fails with `ECONNABORTED`, and the client sees a reset.
     pub aborted: f64,
     /// An accept or a connect fails with `EMFILE` or `ENFILE`.
     pub exhausted: f64,
-    /// So does [opening](crate::fs::Dir::open) or [making](crate::fs::Dir::create) what is in a
-    /// directory. What a handler says then is
-    /// its own affair: with this fault its answers are not always the same.
+    /// [Opening](crate::fs::Dir::open) or [creating](crate::fs::Dir::create) a file fails with
+    /// `EMFILE` or `ENFILE`. A handler may report that to its peer, so a scenario with this fault
+    /// must expect other answers.
     pub open: f64,
-    /// A write to a file fails with `ENOSPC`, `EDQUOT` or `EIO`.
+    /// A write to a file, or a sync of a file or directory, fails with `ENOSPC`, `EDQUOT` or `EIO`.
     pub write: f64,
-    /// A pipe is refused for want of descriptors.
+    /// Opening a pipe fails with `EMFILE` or `ENFILE`.
     pub no_pipe: f64,
-    /// A connection that a reactor asks for is refused.
+    /// A connect fails with `ECONNREFUSED`.
     pub refused: f64,
-    /// An edge comes some milliseconds late.
+    /// An edge is up to 5 ms late.
     pub late: f64,
-    /// A wait hands out an event for a connection on which nothing has happened.
+    /// A wait returns an event for a connection on which nothing has happened.
     pub spurious: f64,
-    /// A closed connection leaves an event behind.
+    /// A wait returns an event for a connection that is already closed.
     pub stale: f64,
-    /// A wait hands out some of the events only, and not in the order in which they arose.
+    /// A wait returns only some of the events, and not in the order in which they arose.
     pub reordered: f64,
-    /// The run has events in the manner of kqueue: one for reading, one for writing.
+    /// Events come as from kqueue: separately for reading and writing. Drawn once for a run.
     pub kqueue: f64,
-    /// A read or a write of a file, by whatever call, keeps the caller for up to 50 ms.
+    /// A call that reads or writes a file takes up to 50 ms.
     pub slow_disk: f64,
-    /// A file has left the memory when somebody looks whether it is there.
+    /// A file turns out not to be in memory.
     pub cold: f64,
-    /// A client puts an urgent byte between two pieces of what it sends.
+    /// A client sends an urgent byte between two pieces of its data.
     pub urgent: f64,
-    /// A reactor that has something to do gets no time for up to
-    /// [`longest_stall`](Faults::longest_stall). Others do meanwhile, and what arrives waits for
-    /// it.
+    /// A reactor with work to do is not scheduled for up to
+    /// [`longest_stall`](Faults::longest_stall). Other reactors run meanwhile, and what arrives is
+    /// kept for it.
     pub stall: f64,
-    /// How long that can be.
+    /// The longest [`stall`](Faults::stall).
     pub longest_stall: Duration,
-    /// The clock on the wall ([`Turn::unix_time`](crate::Turn::unix_time)) jumps by up to a day.
+    /// The wall clock ([`Turn::unix_time`](crate::Turn::unix_time)) jumps by up to a day.
     pub clock_jump: f64,
-    /// How long bytes, ends and resets can be on their way, in either direction. What one side
-    /// sends arrives in order; what different connections send does not.
+    /// The longest delay of bytes, ends and resets on the network, in either direction. They keep
+    /// their order within one direction of a connection, but not between connections.
     pub delay: Duration,
 }
 
@@ -115,7 +102,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// A kernel, disk and network without any, that take no time.
+    /// No faults, and no delays.
     #[must_use]
     pub fn none() -> Faults {
         Faults {
@@ -144,7 +131,7 @@ impl Faults {
         }
     }
 
-    /// Those of one run.
+    /// Draws the faults of one run.
     pub(crate) fn drawn(&self, dice: &mut Dice) -> Faults {
         let mut drawn = self.clone();
         let all = [
@@ -171,7 +158,7 @@ impl Faults {
         for probability in all {
             *probability = match dice.below(4) {
                 0 => 0.0,
-                // Something has to go well for anything to come to an end.
+                // If a call never succeeded, no run would end.
                 1 => (*probability * 3.0).min(probability.max(0.8)),
                 _ => *probability,
             };
@@ -184,296 +171,4 @@ impl Faults {
         };
         drawn
     }
-}
-
-/// The faults of a machine that has some.
-pub(super) struct Chaos {
-    pub(super) faults: Faults,
-    pub(super) dice: Dice,
-    /// Events that wait hands out besides those of the edges, each with its selector.
-    pub(super) extra: Vec<(usize, Event)>,
-}
-
-impl Chaos {
-    pub(super) fn new(faults: Faults, seed: u64) -> Chaos {
-        Chaos { faults, dice: Dice::new(seed), extra: Vec::new() }
-    }
-
-    pub(super) fn has_events_for(&self, selector: usize) -> bool {
-        self.extra.iter().any(|(to, _)| *to == selector)
-    }
-
-    fn step(&mut self, may_block: bool, most: usize) -> Option<Step> {
-        let Chaos { faults, dice, .. } = self;
-        if dice.chance(faults.interrupted) {
-            Some(Step::Interrupted)
-        } else if may_block && dice.chance(faults.would_block) {
-            Some(Step::WouldBlock)
-        } else if most > 1 && dice.chance(faults.short) {
-            Some(Step::Short(dice.part_of(most - 1)))
-        } else {
-            None
-        }
-    }
-
-    fn shortage(&mut self) -> i32 {
-        [libc::EMFILE, libc::ENFILE][self.dice.below(2)]
-    }
-}
-
-/// The calls. Each takes what the dice say into the script of its object.
-impl Machine {
-    fn write_step(&mut self, step: Option<Step>, script: impl FnOnce(&mut Machine, Step)) {
-        if let Some(step) = step {
-            self.trace.mark();
-            script(self, step);
-        }
-    }
-
-    pub(super) fn fault_in_recv(&mut self, stream: usize, room: usize) {
-        let near = &self.streams[stream];
-        let Some(chaos) = self.chaos.as_mut().filter(|_| near.recvs.is_empty()) else { return };
-        let step = chaos.step(true, room.min(near.unread()));
-        self.write_step(step, |state, step| state.streams[stream].recvs.extend([step]));
-    }
-
-    pub(super) fn fault_in_send(&mut self, stream: usize, bytes: usize) {
-        let near = &mut self.streams[stream];
-        let Some(chaos) = self.chaos.as_mut().filter(|_| near.sends.is_empty()) else { return };
-        let step = if chaos.dice.chance(chaos.faults.no_buffers) {
-            near.spoilt = true;
-            Some(Step::Errno(libc::ENOBUFS))
-        } else {
-            chaos.step(true, bytes)
-        };
-        self.write_step(step, |state, step| state.streams[stream].sends.extend([step]));
-    }
-
-    pub(super) fn fault_in_accept(&mut self, listener: Fd) {
-        let near = self.table.listener(listener);
-        let Some(chaos) = self.chaos.as_mut().filter(|_| near.script.is_empty()) else { return };
-        let step = if chaos.dice.chance(chaos.faults.exhausted) {
-            Some(Step::Errno(chaos.shortage()))
-        } else if chaos.dice.chance(chaos.faults.aborted)
-            && let Some(lost) = near.backlog.pop_front()
-        {
-            self.streams[lost].spoilt = true;
-            self.streams[lost].reset();
-            self.settle(lost);
-            Some(Step::Errno(libc::ECONNABORTED))
-        } else {
-            chaos.step(true, 0)
-        };
-        self.write_step(step, |state, step| state.table.listener(listener).script.extend([step]));
-    }
-
-    pub(super) fn fault_in_connect(&mut self) -> Option<Step> {
-        let chaos = self.chaos.as_mut()?;
-        let step = if chaos.dice.chance(chaos.faults.exhausted) {
-            Some(Step::Errno(chaos.shortage()))
-        } else if chaos.dice.chance(chaos.faults.refused) {
-            Some(Step::Errno(libc::ECONNREFUSED))
-        } else {
-            chaos.step(false, 0)
-        };
-        self.write_step(step, |_, _| {});
-        step
-    }
-
-    /// How opening a file fails, if it does.
-    pub(super) fn fault_in_open(&mut self) -> std::io::Result<()> {
-        let Some(chaos) = self.chaos.as_mut() else { return Ok(()) };
-        if !chaos.dice.chance(chaos.faults.open) {
-            return Ok(());
-        }
-        self.trace.mark();
-        Err(std::io::Error::from_raw_os_error(chaos.shortage()))
-    }
-
-    /// How making a pipe fails, if it does: always where there is a kqueue, since nobody has that
-    /// and splice.
-    pub(super) fn fault_in_pipe(&mut self) -> std::io::Result<()> {
-        let Some(chaos) = self.chaos.as_mut() else { return Ok(()) };
-        if chaos.faults.kqueue > 0.0 {
-            return Err(std::io::ErrorKind::Unsupported.into());
-        }
-        if !chaos.dice.chance(chaos.faults.no_pipe) {
-            return Ok(());
-        }
-        self.trace.mark();
-        Err(std::io::Error::from_raw_os_error(chaos.shortage()))
-    }
-
-    /// What a read of `bytes` from a file does.
-    pub(super) fn fault_in_read(&mut self, bytes: usize) -> Option<Step> {
-        let step = self.chaos.as_mut()?.step(false, bytes);
-        self.write_step(step, |_, _| {});
-        step
-    }
-
-    /// What a write of `bytes` to a file does.
-    pub(super) fn write_fault(&mut self, bytes: usize) -> Option<Step> {
-        self.wait_for_disk();
-        let chaos = self.chaos.as_mut()?;
-        let step = if chaos.dice.chance(chaos.faults.write) {
-            Some(Step::Errno([libc::ENOSPC, libc::EDQUOT, libc::EIO][chaos.dice.below(3)]))
-        } else {
-            chaos.step(false, bytes)
-        };
-        self.write_step(step, |_, _| {});
-        step
-    }
-
-    /// Whether a file has just left the memory.
-    pub(super) fn fault_in_memory(&mut self) -> bool {
-        let Some(chaos) = &mut self.chaos else { return false };
-        let left = chaos.dice.chance(chaos.faults.cold);
-        if left {
-            self.trace.mark();
-        }
-        left
-    }
-
-    pub(super) fn wait_for_disk(&mut self) {
-        if let Some(chaos) = &mut self.chaos
-            && chaos.dice.chance(chaos.faults.slow_disk)
-        {
-            self.elapsed += chaos.dice.time(DISK);
-            self.trace.mark();
-        }
-    }
-
-    pub(super) fn wall_clock_jump(&mut self) -> i64 {
-        let Some(chaos) = &mut self.chaos else { return 0 };
-        if !chaos.dice.chance(chaos.faults.clock_jump) {
-            return 0;
-        }
-        chaos.dice.below(2 * JUMP) as i64 - JUMP as i64
-    }
-}
-
-/// The events.
-impl Machine {
-    /// How late an edge is.
-    pub(super) fn lateness(&mut self) -> u64 {
-        let Some(chaos) = &mut self.chaos else { return 0 };
-        if chaos.dice.chance(chaos.faults.late) { chaos.dice.time(LATE) } else { 0 }
-    }
-
-    /// How long something is on its way.
-    pub(super) fn delay(&mut self) -> u64 {
-        self.chaos.as_mut().map_or(0, |chaos| chaos.dice.time(chaos.faults.delay))
-    }
-
-    /// Leaves an event of a registration that has just ended. A descriptor that others have open
-    /// too goes on to make them, `epoll(7)`; the token of a connection that is being made can come
-    /// again with the next address, so there it would be a lie.
-    pub(super) fn leave_stale(&mut self, watch: Watch, stream: usize) {
-        if self.streams[stream].outgoing {
-            return;
-        }
-        if let Some(chaos) = &mut self.chaos
-            && chaos.dice.chance(chaos.faults.stale)
-        {
-            let ready = Ready::READ.and(Ready::WRITE).and(Ready::READ_END).and(Ready::HANGUP);
-            let event = Event { token: watch.token, ready };
-            let at = self.elapsed + chaos.dice.time(STALE);
-            self.network.send_off(at, Coming::Event(watch.selector, event));
-        }
-    }
-
-    /// Lets a wait hand out an event that has no edge.
-    pub(super) fn add_event(&mut self, selector: usize, event: Event) {
-        if let Some(chaos) = &mut self.chaos {
-            chaos.extra.push((selector, event));
-        }
-    }
-
-    /// What a wait hands out of the edges there are.
-    pub(super) fn take_events(&mut self, selector: usize, most: usize, into: &mut Vec<Event>) {
-        self.make_spurious(selector);
-        let mut count = most.min(self.edges[selector].len());
-        let reordered = self.chaos.as_mut().is_some_and(|c| c.dice.chance(c.faults.reordered));
-        if reordered && count > 1 {
-            count = self.chaos.as_mut().map_or(count, |chaos| 1 + chaos.dice.below(count));
-        }
-        for _ in 0..count {
-            let at = match &mut self.chaos {
-                Some(chaos) if reordered => chaos.dice.below(self.edges[selector].len()),
-                _ => 0,
-            };
-            let Some(fd) = self.edges[selector].remove(at) else { break };
-            self.hand_out(fd, into);
-        }
-        if let Some(chaos) = &mut self.chaos {
-            let mut room = most - into.len().min(most);
-            chaos.extra.retain(|(to, event)| {
-                let taken = *to == selector && room > 0;
-                if taken {
-                    into.push(*event);
-                    room -= 1;
-                }
-                !taken
-            });
-        }
-    }
-
-    fn make_spurious(&mut self, selector: usize) {
-        let Some(chaos) = &mut self.chaos else { return };
-        if !chaos.dice.chance(chaos.faults.spurious) {
-            return;
-        }
-        let at = chaos.dice.below(self.streams.len());
-        if let Some(fd) = self.streams.get(at).and_then(|stream| stream.fd)
-            && let Some(watch) = self.table.watch(fd).filter(|watch| watch.selector == selector)
-        {
-            let ready = [Ready::READ, Ready::WRITE][chaos.dice.below(2)];
-            let ready = if self.streams[at].outgoing { Ready::WRITE } else { ready };
-            chaos.extra.push((selector, Event { token: watch.token, ready }));
-        }
-    }
-
-    /// Hands out the event of a descriptor: one, or in the manner of kqueue one for each filter,
-    /// the second maybe in a later wait.
-    fn hand_out(&mut self, fd: Fd, into: &mut Vec<Event>) {
-        let Some(event) = self.event(fd) else { return };
-        let (Some(chaos), Some(Object::Stream(stream))) = (&mut self.chaos, self.table.object(fd))
-        else {
-            return into.push(event);
-        };
-        if chaos.faults.kqueue == 0.0 {
-            return into.push(event);
-        }
-        let mut filters = by_filter(&self.streams[*stream], event.ready);
-        if chaos.dice.below(2) == 0 {
-            filters.reverse();
-        }
-        let filters = filters.into_iter().filter(|ready| *ready != Ready::default());
-        for (place, ready) in filters.enumerate() {
-            let event = Event { token: event.token, ready };
-            if place > 0 && chaos.dice.below(4) == 0 {
-                let Some(watch) = self.table.watch(fd) else { continue };
-                chaos.extra.push((watch.selector, event));
-            } else {
-                into.push(event);
-            }
-        }
-    }
-}
-
-/// What the filters of kqueue say of it, as its selector translates that: the end of both
-/// directions in order is no hangup, and that data is urgent is not told.
-fn by_filter(stream: &Stream, ready: Ready) -> [Ready; 2] {
-    let error = if stream.is_reset() { ready } else { Ready::default() };
-    let read = if ready.any(Ready::READ_END) {
-        // Told here all the same: a splice, which no system with kqueue has, relies on it.
-        let urgent = if ready.any(Ready::URGENT) { Ready::URGENT } else { Ready::default() };
-        Ready::READ.and(Ready::READ_END).and(error).and(urgent)
-    } else if ready.any(Ready::READ) {
-        Ready::READ.and(Ready::URGENT)
-    } else {
-        Ready::default()
-    };
-    let write = if ready.any(Ready::WRITE) { Ready::WRITE.and(error) } else { Ready::default() };
-    [read, write]
 }

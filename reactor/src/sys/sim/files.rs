@@ -1,9 +1,7 @@
 //! The disk of a simulated machine: a tree of directories, files and symbolic links in memory.
 //!
-//! Tests change it through [`World::files`](super::World::files). Their paths start at `/`, written
-//! or not, and name things directly: `.`, `..` and symbolic links have no meaning in them. What is
-//! wrong there is a mistake in the test and panics. Times are the test's as well: a change sets the
-//! modification time it is given, in seconds since 1970.
+//! Tests change it through [`World::files`](super::World::files), by simpler paths than those of
+//! the calls: see [`Files`].
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,39 +13,39 @@ use super::new_files::Writing;
 use super::residency::Cold;
 use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
-use crate::fs::{Entry, FileKind, Metadata};
+use crate::sys::{Entry, FileKind, Metadata};
 
-/// The number of a file, directory or link; none is used twice.
+/// The inode number of a file, directory or link. None is reused.
 pub(super) type Inode = u64;
 
 pub(super) const ROOT: Inode = 1;
-/// The most links on the way to a file (`MAXSYMLINKS` of Linux); more are refused.
+/// The most links that are followed in one path (`MAXSYMLINKS` of Linux).
 const MAX_LINKS: usize = 40;
-/// The longest name in bytes; longer ones fail with `ENAMETOOLONG`.
+/// The longest file name in bytes. Longer ones fail with `ENAMETOOLONG`.
 pub(super) const NAME_MAX: usize = 255;
-/// The longest path in bytes, its terminator counted.
+/// The longest path in bytes, including its terminating zero.
 const PATH_MAX: usize = 4096;
 
 /// The disk of a [`Harness`](crate::testing::Harness): a tree of directories, files and links.
 ///
-/// Paths start at `/`, written or not, and name things directly: `.`, `..` and links have no
-/// meaning in them. What was removed stays for those who have it open. Modification times are in
-/// seconds since 1970, as the test gives them.
+/// Paths start at `/`, which may be omitted. They cannot contain `.` or `..`, and do not follow
+/// links. A removed file stays readable for whoever has it open. Modification times are given by
+/// the test, in seconds since 1970.
 ///
 /// # Panics
-/// If a path does not lead to what a call needs.
+/// If a path does not lead to the kind of file that a call needs: that is a mistake in the test.
 pub struct Files {
     /// The node of inode `n` is at `n - 1`.
     nodes: Vec<Node>,
     pub(super) writing: Writing,
-    /// What is in memory is not told.
+    /// Whether the file system does not report which bytes are in memory.
     pub(super) hides_residency: bool,
 }
 
 pub(super) struct Node {
     pub(super) content: Content,
     pub(super) modified: i64,
-    /// What the next reads say.
+    /// The results of the next reads.
     reads: Script,
     pub(super) cold: Cold,
 }
@@ -57,11 +55,11 @@ pub(super) enum Content {
     Directory {
         parent: Inode,
         names: BTreeMap<OsString, Inode>,
-        /// It has no name any more, and takes no new ones.
+        /// Whether it was removed: nothing can be created in it any more.
         removed: bool,
     },
     Symlink(OsString),
-    /// Opens, and cannot be read at an offset.
+    /// Can be opened, but not read at an offset.
     Fifo,
 }
 
@@ -80,15 +78,15 @@ impl Content {
     }
 }
 
-/// How far a path may lead.
+/// Where a path may lead.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Anywhere,
-    /// Not out of where it starts.
+    /// Beneath the directory that it starts in.
     Beneath,
 }
 
-/// What a test does to the disk.
+/// How a test changes the disk.
 impl Files {
     pub(super) fn new() -> Files {
         let mut files =
@@ -97,45 +95,45 @@ impl Files {
         files
     }
 
-    /// Puts a new file here, and directories above it where there are none. One that had the name
-    /// is replaced as by `rename(2)`: who has it open keeps it.
+    /// Creates a file, and the directories above it if they are missing. An existing file is
+    /// replaced as by `rename(2)`: whoever has it open can still read it.
     pub fn put_file(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
         self.put(path.as_ref(), Content::File(bytes.to_vec()), modified);
     }
 
-    /// Puts a symbolic link here that leads to `target`, whether there is something or not.
+    /// Creates a symbolic link to `target`, which need not exist.
     pub fn put_symlink(&mut self, path: impl AsRef<Path>, target: impl AsRef<OsStr>) {
         self.put(path.as_ref(), Content::Symlink(target.as_ref().to_owned()), 0);
     }
 
-    /// Puts a FIFO here, which nobody writes to.
+    /// Creates a FIFO that nobody writes to.
     pub fn put_fifo(&mut self, path: impl AsRef<Path>) {
         self.put(path.as_ref(), Content::Fifo, 0);
     }
 
-    /// Makes a directory, and those above it where there are none.
+    /// Creates a directory, and those above it if they are missing.
     pub fn make_dir(&mut self, path: impl AsRef<Path>) {
         self.dir_at(path.as_ref());
     }
 
-    /// Takes a name out of its directory, and all that is below it.
+    /// Removes a file, or a directory with everything in it.
     pub fn remove(&mut self, path: impl AsRef<Path>) {
         let (dir, name) = self.place(path.as_ref());
         let removed = self.names_mut(dir).remove(&name);
         self.empty_out(removed.unwrap_or_else(|| panic!("{} not found", name.display())));
     }
 
-    /// Writes at the end of a file in place: who has it open sees it.
+    /// Appends to a file in place: whoever has it open sees the change.
     pub fn append(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
         self.write(path.as_ref(), modified).extend_from_slice(bytes);
     }
 
-    /// Cuts a file to `len` bytes in place: who has it open sees it.
+    /// Truncates a file to `len` bytes in place: whoever has it open sees the change.
     pub fn truncate(&mut self, path: impl AsRef<Path>, len: usize, modified: i64) {
         self.write(path.as_ref(), modified).truncate(len);
     }
 
-    /// Queues what the next reads of a file say.
+    /// Queues the results of the next reads of a file.
     pub fn script_read(&mut self, path: impl AsRef<Path>, steps: impl IntoIterator<Item = Step>) {
         self.existing(path.as_ref()).reads.extend(steps);
     }
@@ -165,13 +163,13 @@ impl Files {
         self.names_mut(dir).insert(name, inode);
     }
 
-    /// The directory and the name that a test's path means.
+    /// The directory and the name that a test's path leads to.
     fn place(&mut self, path: &Path) -> (Inode, OsString) {
         let name = path.file_name().unwrap_or_else(|| panic!("{} has no name", path.display()));
         (self.dir_at(path.parent().unwrap_or(Path::new("/"))), name.to_owned())
     }
 
-    /// The directory at a test's path, made if need be.
+    /// The directory that a test's path leads to, created if it is missing.
     fn dir_at(&mut self, path: &Path) -> Inode {
         let mut at = ROOT;
         for component in path.components() {
@@ -213,7 +211,7 @@ impl Files {
     }
 }
 
-/// What the calls do.
+/// The implementation of the calls.
 impl Files {
     pub(super) fn node(&self, inode: Inode) -> &Node {
         &self.nodes[inode as usize - 1]
@@ -234,11 +232,11 @@ impl Files {
         self.walk(dir, path, Scope::Beneath)
     }
 
-    /// Where a path leads. Links are followed, the last one too.
+    /// Resolves a path. Links are followed, including the last component.
     pub(super) fn walk(&self, start: Inode, path: &OsStr, scope: Scope) -> io::Result<Inode> {
         let mut at = start;
         let mut links = 0;
-        // What is left of the way, the next name last.
+        // The components that are left, the next one last.
         let mut rest = Vec::new();
         if push_path(&mut rest, path, scope)? {
             at = ROOT;
@@ -281,7 +279,7 @@ impl Files {
         Metadata { kind, len, modified_seconds: node.modified, modified_nanos: 0, inode }
     }
 
-    /// The content of a file from `offset` on; nothing at or past its end.
+    /// The content of a file from `offset` on, empty at or beyond its end.
     pub(super) fn bytes_from(&self, inode: Inode, offset: u64) -> io::Result<&[u8]> {
         match &self.node(inode).content {
             Content::File(bytes) => {
@@ -293,7 +291,7 @@ impl Files {
         }
     }
 
-    /// What the next reads of a file say.
+    /// The results of the next reads of a file.
     pub(super) fn reads(&mut self, inode: Inode) -> &mut Script {
         &mut self.node_mut(inode).reads
     }
@@ -304,7 +302,7 @@ impl Files {
         buffer: &mut [u8],
         offset: u64,
     ) -> io::Result<usize> {
-        // Files have no edges, so none can follow.
+        // Files have no edges.
         let limit = self.node_mut(inode).reads.next(&mut false)?;
         let bytes = self.bytes_from(inode, offset)?;
         let count = bytes.len().min(buffer.len()).min(limit);
@@ -320,12 +318,13 @@ impl Files {
             name: name.clone(),
             kind: Some(self.node(*inode).content.kind()),
         };
-        // Backwards, so that nobody takes them for sorted.
+        // In reverse, so that no caller relies on sorted names.
         Ok(names.iter().rev().take(limit).map(entry).collect())
     }
 }
 
-/// Puts the names of `path` in front of what is left of the way. Answers whether it starts at `/`.
+/// Pushes the components of `path` in reverse onto those that are left. Returns whether it starts
+/// at `/`.
 fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr, scope: Scope) -> io::Result<bool> {
     let bytes = path.as_bytes();
     if bytes.contains(&0) {
@@ -338,7 +337,7 @@ fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr, scope: Scope) -> io
     if absolute && scope == Scope::Beneath {
         return Err(outside());
     }
-    // A slash at the end wants a directory, and so does a dot.
+    // A slash at the end requires a directory, and so does a dot.
     if bytes.last() == Some(&b'/') {
         rest.push(OsStr::new("."));
     }
@@ -355,7 +354,7 @@ fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
 }
 
-/// Files: the calls of [`Kernel`](super::super::Kernel), each documented there.
+/// The calls for files, each documented at [`Kernel`](super::super::Kernel).
 impl World {
     pub(crate) fn open_dir(&self, path: &Path) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();

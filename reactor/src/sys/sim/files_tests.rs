@@ -10,8 +10,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::tests::kind;
 use super::{OpenDescriptors, Step, World};
-use crate::fs::{Entry, FileKind};
-use crate::sys::Kernel;
+use crate::sys::{Entry, FileKind, Kernel};
 
 const FILES: [(&str, &str); 3] =
     [("secret", "secret"), ("srv/a.txt", "hello"), ("srv/sub/b.txt", "b")];
@@ -50,6 +49,26 @@ fn real_disk() -> TempDir {
         symlink(target, disk.path().join(path)).unwrap();
     }
     disk
+}
+
+#[test]
+fn a_directory_is_synced_if_it_was_opened_for_reading() {
+    let real = real_disk();
+    for (kernel, root) in
+        [(Kernel::Os, real.path().join("srv")), (Kernel::Sim(disk()), Path::new("/srv").to_owned())]
+    {
+        let dir = kernel.open_dir(&root).unwrap();
+        let readable = kernel.open_beneath(dir, OsStr::new("sub/")).unwrap();
+        kernel.sync(readable).unwrap();
+        let names = kernel.open_dir_beneath(dir, OsStr::new("sub/")).unwrap();
+        if cfg!(target_os = "linux") {
+            let error = kernel.sync(names).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF), "O_PATH");
+        }
+        for fd in [dir, readable, names] {
+            kernel.close(fd);
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The disk of a simulated machine as a reactor changes it: files made, written, renamed, removed.
+//! How a reactor changes the disk of a simulated machine: it creates, writes, syncs, renames and
+//! removes files.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -9,38 +10,45 @@ use super::files::{Content, Files, Inode, NAME_MAX, ROOT, Scope, errno};
 use super::trace::Said;
 use super::{Fd, Machine, Object, Script, Step, World};
 
-/// What bounds and spoils the writing.
+/// The limits and scripted failures of writing.
 #[derive(Default)]
 pub(super) struct Writing {
-    /// How many more bytes there is room for; no limit if that was not said.
+    /// The free space in bytes, if it is limited.
     room: Option<u64>,
     in_memory: bool,
-    /// What the next writes say.
+    /// The results of the next writes.
     script: Script,
-    /// Files that were made and have not got another name since.
+    /// The results of the next syncs.
+    syncs: Script,
+    /// Files that were created and not renamed yet.
     temporary: BTreeSet<Inode>,
 }
 
-/// What a test does to the disk, and sees of it.
+/// How a test controls writing, and sees the results.
 impl Files {
-    /// Lets the disk have room for so many bytes more: what a reactor writes beyond fails with
-    /// `ENOSPC`. What it replaces or removes makes no room.
+    /// Limits the free space to `bytes`. A reactor's writes beyond that fail with `ENOSPC`. Files
+    /// that it replaces or removes free no space.
     pub fn set_room(&mut self, bytes: u64) {
         self.writing.room = Some(bytes);
     }
 
-    /// Makes the disk one in memory, as tmpfs is: no worker waits for it. What was opened for
-    /// writing before is not touched by that.
+    /// Makes this a file system in memory, like tmpfs, which no worker waits for. Files that are
+    /// already open for writing are not affected.
     pub fn set_in_memory(&mut self) {
         self.writing.in_memory = true;
     }
 
-    /// Queues what the next writes say, to whatever file they go.
+    /// Queues the results of the next writes, whichever file they go to.
     pub fn script_write(&mut self, steps: impl IntoIterator<Item = Step>) {
         self.writing.script.extend(steps);
     }
 
-    /// What is in a file.
+    /// Queues the results of the next syncs, whichever file or directory they are of.
+    pub fn script_sync(&mut self, steps: impl IntoIterator<Item = Step>) {
+        self.writing.syncs.extend(steps);
+    }
+
+    /// The content of a file; `None` if there is no such file. Links are followed.
     #[must_use]
     pub fn content(&self, path: impl AsRef<Path>) -> Option<&[u8]> {
         let inode = self.walk(ROOT, path.as_ref().as_os_str(), Scope::Anywhere).ok()?;
@@ -50,13 +58,13 @@ impl Files {
         }
     }
 
-    /// How many files reactors have made and neither given a name nor removed yet.
+    /// The number of files that reactors have created and neither renamed nor removed.
     #[must_use]
     pub fn temporary(&self) -> usize {
         self.writing.temporary.len()
     }
 
-    /// Removes what is in a directory, if this is one, and lets nothing be made in it.
+    /// Removes everything in a directory and marks it as removed. Does nothing to other files.
     pub(super) fn empty_out(&mut self, inode: Inode) {
         self.writing.temporary.remove(&inode);
         if let Content::Directory { names, removed, .. } = &mut self.node_mut(inode).content {
@@ -68,7 +76,7 @@ impl Files {
     }
 }
 
-/// What the calls do.
+/// The implementation of the calls.
 impl Files {
     fn create_new(&mut self, dir: Inode, name: &OsStr, now: u64) -> io::Result<Inode> {
         if name.len() > NAME_MAX {
@@ -120,7 +128,7 @@ impl Files {
         offset: u64,
         now: u64,
     ) -> io::Result<usize> {
-        // Files have no edges, so none can follow.
+        // Files have no edges.
         let limit = self.writing.script.next(&mut false)?;
         let room = self.writing.room.map_or(usize::MAX, |room| room as usize);
         let count = bytes.len().min(limit).min(room);
@@ -146,18 +154,21 @@ impl Files {
     }
 }
 
-/// New files: the calls of [`Kernel`](super::super::Kernel), each documented there.
+/// The calls for new files, each documented at [`Kernel`](super::super::Kernel).
 impl World {
     pub(crate) fn open_dir_beneath(&self, dir: Fd, path: &OsStr) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         state.calls.open += 1;
         let dir = state.inode(dir);
-        state.fault_in_open()?;
-        let inode = state.files.find_beneath(dir, path)?;
-        match state.files.node(inode).content {
-            Content::Directory { .. } => state.table.insert(Object::File(inode)),
-            _ => Err(errno(libc::ENOTDIR)),
-        }
+        let fd = state.fault_in_open().and_then(|()| {
+            let inode = state.files.find_beneath(dir, path)?;
+            match state.files.node(inode).content {
+                Content::Directory { .. } => state.table.insert(Object::PathOnly(inode)),
+                _ => Err(errno(libc::ENOTDIR)),
+            }
+        });
+        state.note(format_args!("open_dir({:?}) = {}", path.display(), Said(&fd)));
+        fd
     }
 
     pub(crate) fn create_new(&self, dir: Fd, name: &OsStr, _mode: u32) -> io::Result<Fd> {
@@ -178,10 +189,10 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.rename += 1;
         let dir = state.inode(dir);
-        let renamed = state.files.rename(dir, from, to);
-        let said = renamed.as_ref().map_or_else(|error| error.to_string(), |()| "0".to_owned());
+        let renamed = state.files.rename(dir, from, to).map(|()| 0);
+        let said = Said(&renamed);
         state.note(format_args!("rename({:?}, {:?}) = {said}", from.display(), to.display()));
-        renamed
+        renamed.map(drop)
     }
 
     pub(crate) fn unlink(&self, dir: Fd, name: &OsStr) -> io::Result<()> {
@@ -221,7 +232,9 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.calls.sync += 1;
         state.inode(file);
-        Ok(())
+        let synced = state.sync(file).map(|()| 0);
+        state.note(format_args!("sync({file}) = {}", Said(&synced)));
+        synced.map(drop)
     }
 
     pub(crate) fn is_in_memory(&self, file: Fd) -> io::Result<bool> {
@@ -232,13 +245,25 @@ impl World {
 }
 
 impl Machine {
-    /// What a write of `bytes` to a file does, if the test has not said.
+    /// Draws a fault for a write of `bytes` bytes, unless the test has scripted its result.
     fn fault_in_write(&mut self, bytes: usize) {
         let step = match &self.files.writing.script {
             script if script.is_empty() => self.write_fault(bytes),
             _ => None,
         };
         self.files.writing.script.extend(step);
+    }
+
+    fn sync(&mut self, file: Fd) -> io::Result<()> {
+        if let Some(Object::PathOnly(_)) = self.table.object(file) {
+            return Err(errno(libc::EBADF));
+        }
+        if self.files.writing.syncs.is_empty() {
+            let step = self.write_fault(0);
+            self.files.writing.syncs.extend(step);
+        }
+        // Files have no edges.
+        self.files.writing.syncs.next(&mut false).map(drop)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What of the simulated disk is in memory.
+//! Which bytes of the simulated files are in memory.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,27 +10,28 @@ use super::trace::Said;
 use super::{Fd, Files, Inode, Machine, World};
 use crate::sys::Shared;
 
-/// Bytes of a page, all of which is in memory or nothing.
+/// The size of a page in bytes. A page is in memory as a whole or not at all.
 const PAGE: u64 = 4096;
 
 /// The pages of a file that are not in memory.
 #[derive(Default)]
 pub(super) struct Cold(BTreeSet<u64>);
 
-/// What a test does.
+/// How a test controls it.
 impl Files {
-    /// Takes a file's content out of memory, from `offset` on: it has to be read from the disk.
-    /// What is put on the disk is in memory at first.
+    /// Evicts the content of a file from memory, from `offset` on, so that it must be read from the
+    /// disk. New files are in memory.
     pub fn evict(&mut self, path: impl AsRef<Path>, offset: u64) {
         self.existing(path.as_ref()).evict(offset);
     }
 
-    /// Lets the file system not say what of its files is in memory, as FUSE and overlayfs do not.
+    /// Makes this a file system that does not report which bytes are in memory, like FUSE and
+    /// overlayfs.
     pub fn hide_residency(&mut self) {
         self.hides_residency = true;
     }
 
-    /// How many bytes there are in memory from an offset on.
+    /// The number of bytes in memory from `offset` on.
     fn resident(&self, inode: Inode, offset: u64) -> io::Result<usize> {
         if self.hides_residency {
             return Err(io::ErrorKind::Unsupported.into());
@@ -54,10 +55,10 @@ impl Node {
         }
     }
 
-    /// Notes that a part was read; whether it was on the disk.
+    /// Loads bytes into memory. Returns whether any were not there.
     fn touch(&mut self, offset: u64, bytes: usize) -> bool {
         let before = self.cold.0.len();
-        // Most have none.
+        // Most files have no cold pages.
         if before > 0 && bytes > 0 {
             self.cold.0.retain(|page| !pages(offset, bytes as u64).contains(page));
         }
@@ -65,13 +66,12 @@ impl Node {
     }
 }
 
-/// The pages that a part of a file is on; it is not empty.
+/// The pages that `bytes` bytes at `offset` are on. `bytes` must not be 0.
 fn pages(offset: u64, bytes: u64) -> RangeInclusive<u64> {
     offset / PAGE..=offset.saturating_add(bytes - 1) / PAGE
 }
 
-/// Reading what is in memory, and bringing it there: the calls of
-/// [`Kernel`](super::super::Kernel), each documented there.
+/// The calls for residency, each documented at [`Kernel`](super::super::Kernel).
 impl World {
     pub(crate) fn read_nowait(
         &self,
@@ -112,12 +112,13 @@ impl World {
 }
 
 impl Machine {
-    /// Brings a part of a file to memory; whether it was on the disk.
+    /// Loads bytes of a file into memory. Returns whether any were not there.
     pub(super) fn bring_in(&mut self, inode: Inode, offset: u64, bytes: usize) -> bool {
         self.files.node_mut(inode).touch(offset, bytes)
     }
 
-    /// Brings a part of a file to memory for whoever needs it now, and counts if that waited.
+    /// Loads bytes of a file into memory for a caller that needs them now, and counts the wait for
+    /// the disk if there is one.
     pub(super) fn touch(&mut self, inode: Inode, offset: u64, bytes: usize) {
         let waited = self.bring_in(inode, offset, bytes);
         self.calls.disk_waits += u64::from(waited);

@@ -27,6 +27,8 @@ pub(super) enum Object {
     /// An index into the streams of the world.
     Stream(usize),
     File(Inode),
+    /// A directory opened with `O_PATH`. Files can be created in it, but it cannot be synced.
+    PathOnly(Inode),
     /// An index into the pipes of the world, and which end it is.
     Pipe(usize, End),
 }
@@ -144,7 +146,7 @@ impl Table {
             match object {
                 Object::Listener(_) => count.listeners += 1,
                 Object::Stream(_) => count.streams += 1,
-                Object::File(_) => count.files += 1,
+                Object::File(_) | Object::PathOnly(_) => count.files += 1,
                 Object::Pipe(..) => count.pipes += 1,
             }
         }

@@ -216,6 +216,14 @@ fn a_signal_is_ignored_only_if_nobody_handles_it() {
 }
 
 #[test]
+fn a_selector_ignores_the_signals_that_io_raises() {
+    crate::sys::Selector::new(&crate::sys::Kernel::Os, 1).unwrap();
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        assert_eq!(disposition(signal), libc::SIG_IGN, "signal {signal}");
+    }
+}
+
+#[test]
 fn an_error_of_the_new_connection_is_none_of_the_listener() {
     for (errno, expected) in [
         (libc::EPROTO, ErrorKind::ConnectionAborted),

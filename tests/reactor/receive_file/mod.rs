@@ -1,4 +1,4 @@
-//! What comes for a file is in the file, and a file that does not come to be leaves nothing.
+//! Receiving into files: each one is exact, and an incomplete one leaves nothing behind.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -8,15 +8,18 @@ use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::testing::{Harness, State, Step};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Timeout};
 
-use crate::probe::{Call, Probe, pattern};
+use crate::probe::pattern;
 
-/// Receives `NAME LENGTH\n` and that many bytes, again and again; a length of `-` is all there is.
+mod slow_disk;
+
+/// Repeatedly receives `NAME LENGTH\n` and a file of that length. A length of `-` means everything
+/// up to the end of the input.
 struct Uploads {
     dir: Dir,
     options: CreateOptions,
-    /// What is said of a file that could not be written: go on, or close.
+    /// Whether to discard the rest of a file that was not saved and go on, rather than close.
     goes_on: bool,
-    /// Who goes on after a pause.
+    /// The handler that takes over after a pause.
     hands_to: Option<HandlerId<Uploads>>,
 }
 
@@ -99,13 +102,13 @@ fn content(h: &mut Harness<Uploads>, name: &str) -> Option<Vec<u8>> {
     h.files().content(format!("/up/{name}")).map(<[u8]>::to_vec)
 }
 
-/// What is in a file, and how many have no name yet.
+/// The content of a file, and the number of temporary files.
 fn left(h: &mut Harness<Uploads>, name: &str) -> (Option<Vec<u8>>, usize) {
     (content(h, name), h.files().temporary())
 }
 
 #[test]
-fn a_file_of_known_length_is_there_when_its_last_byte_has_come_and_not_before() {
+fn a_file_of_known_length_appears_with_its_last_byte() {
     let mut h = uploads(CreateOptions::default());
     let client = h.open();
     h.feed(client, "a 10\nhello");
@@ -149,7 +152,7 @@ fn a_peer_that_ends_or_resets_early_leaves_no_file() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_the_rest_of_the_input_is_passed_over() {
+fn a_full_disk_is_reported_and_the_rest_of_the_input_is_discarded() {
     let mut h = uploads(CreateOptions::default());
     let client = h.open();
     h.files().set_room(7);
@@ -162,7 +165,7 @@ fn a_full_disk_is_told_and_the_rest_of_the_input_is_passed_over() {
 }
 
 #[test]
-fn an_interrupted_or_short_write_goes_on_and_an_error_of_the_disk_is_told() {
+fn an_interrupted_or_short_write_is_continued_and_a_disk_error_is_reported() {
     let mut h = uploads(CreateOptions::default());
     let client = h.open();
     h.files().script_write([Step::Short(2), Step::Interrupted, Step::Short(1)]);
@@ -177,10 +180,14 @@ fn an_interrupted_or_short_write_goes_on_and_an_error_of_the_disk_is_told() {
     assert_eq!(h.state(client), State::Shut);
 }
 
-/// A disk in memory, where no worker has anything to do, and one that workers wait for.
+/// Runs a test on a disk that workers wait for, and on one in memory, which needs no workers.
 fn on_both_disks(check: impl Fn(Harness<Uploads>)) {
+    on_both_disks_with(CreateOptions::default(), check);
+}
+
+fn on_both_disks_with(options: CreateOptions, check: impl Fn(Harness<Uploads>)) {
     for in_memory in [false, true] {
-        let mut h = uploads(CreateOptions::default());
+        let mut h = uploads(options);
         if in_memory {
             h.files().set_in_memory();
         }
@@ -193,7 +200,7 @@ fn large() -> Vec<u8> {
 }
 
 #[test]
-fn a_large_file_is_exact_whatever_its_pieces_are_and_what_comes_behind_it_is_input() {
+fn a_large_file_is_exact_however_it_is_split_and_the_bytes_after_it_are_input() {
     for piece in [10_000, 70_000, 200_000, 1_500_000] {
         on_both_disks(|mut h| {
             let client = h.open();
@@ -211,7 +218,7 @@ fn a_large_file_is_exact_whatever_its_pieces_are_and_what_comes_behind_it_is_inp
 }
 
 #[test]
-fn a_disk_in_memory_gets_bulk_by_pipes_and_without_pipes_by_writes() {
+fn a_disk_in_memory_is_written_by_splice_or_without_pipes_by_write() {
     for pipes in [usize::MAX, 0] {
         let mut h = uploads(CreateOptions::default());
         h.files().set_in_memory();
@@ -223,7 +230,7 @@ fn a_disk_in_memory_gets_bulk_by_pipes_and_without_pipes_by_writes() {
         assert!(content(&mut h, "a").expect("it is there") == large());
         let ledger = h.ledger();
         assert_eq!(ledger.saved, 1_500_000);
-        // What is left at last is few.
+        // The few bytes at the end are copied.
         assert_eq!(ledger.saved_by_splice > 1_200_000, pipes > 0, "{ledger:?}");
         assert_eq!(ledger.no_pipe, u64::from(pipes == 0));
         assert_eq!(h.open_descriptors().pipes, if pipes > 0 { 2 } else { 0 }, "one for all files");
@@ -231,7 +238,7 @@ fn a_disk_in_memory_gets_bulk_by_pipes_and_without_pipes_by_writes() {
 }
 
 #[test]
-fn a_pipe_with_bytes_that_the_disk_had_no_room_for_is_not_used_for_the_next_file() {
+fn a_pipe_that_still_holds_bytes_is_not_used_for_the_next_file() {
     let mut h = uploads(CreateOptions::default());
     h.files().set_in_memory();
     let client = h.open();
@@ -248,39 +255,7 @@ fn a_pipe_with_bytes_that_the_disk_had_no_room_for_is_not_used_for_the_next_file
 }
 
 #[test]
-fn a_file_that_is_given_up_for_another_while_a_worker_writes_is_not_taken_for_it() {
-    let mut h = Harness::build(
-        &Listen::default(),
-        |files| files.make_dir("/up"),
-        |reactor| {
-            let dir = reactor.fs().open_dir("/up").expect("it was made");
-            reactor.register(Probe::new(move |cx, call, _| match call {
-                Call::Open => {
-                    let file = dir.create("a", &CreateOptions::default()).unwrap();
-                    cx.receive_file(file, Some(1_000_000));
-                    cx.set_deadline(Some(Duration::from_secs(1)));
-                }
-                Call::Timeout(_) => {
-                    let file = dir.create("b", &CreateOptions::default()).unwrap();
-                    cx.receive_file(file, Some(5));
-                }
-                call => call.by_default(cx),
-            }))
-        },
-    );
-    h.hold_disk();
-    let client = h.open();
-    h.feed(client, vec![7; 200_000]);
-    h.advance(Duration::from_secs(2));
-    h.feed(client, "hello");
-    h.release_disk();
-    assert_eq!(h.files().content("/up/b"), Some(&b"hello"[..]));
-    assert_eq!(h.files().content("/up/a"), None);
-    assert_eq!(h.files().temporary(), 0);
-}
-
-#[test]
-fn a_file_that_was_not_saved_says_why() {
+fn the_error_of_a_file_that_was_not_saved_names_its_cause() {
     let error = ErrorKind::StorageFull.into();
     let not_saved = NotSaved { error, left: Some(5) };
     assert_eq!(not_saved.to_string(), "receive a file: no storage space");
@@ -305,7 +280,7 @@ fn urgent_data_does_not_stall_a_file_that_comes_by_a_pipe() {
 }
 
 #[test]
-fn what_follows_a_long_file_is_not_copied_with_its_head() {
+fn the_start_of_a_second_long_file_is_not_copied() {
     let mut h = uploads(CreateOptions::default());
     h.files().set_in_memory();
     let client = h.open();
@@ -322,59 +297,7 @@ fn what_follows_a_long_file_is_not_copied_with_its_head() {
 }
 
 #[test]
-fn a_disk_that_is_slow_stops_the_receiving_and_memory_stays_bounded() {
-    let mut h = uploads(CreateOptions::default());
-    h.hold_disk();
-    let client = h.open();
-    h.feed(client, "a 10000000\n");
-    h.feed(client, vec![7; 10_000_000]);
-    let batches = 2 * (512 << 10);
-    assert!(h.unread(client) >= 10_000_000 - batches - (512 << 10), "{}", h.unread(client));
-    // Others are answered meanwhile, and in order.
-    let other = h.open();
-    h.feed(other, "nothing/b 5\nhello");
-    assert_eq!(h.sent(other), b"create: NotFound\n");
-    h.release_disk();
-    assert_eq!(h.sent(client), b"created\n");
-    assert_eq!(content(&mut h, "a").expect("it is there").len(), 10_000_000);
-}
-
-#[test]
-fn many_files_on_a_slow_disk_share_a_bounded_number_of_buffers() {
-    let mut h = uploads(CreateOptions::default());
-    h.hold_disk();
-    let clients: Vec<_> = (0..40).map(|_| h.open()).collect();
-    for (number, client) in clients.iter().enumerate() {
-        h.feed(*client, format!("{number} 600000\n"));
-        h.feed(*client, vec![number as u8; 600_000]);
-    }
-    let received: usize = clients.iter().map(|client| 600_000 - h.unread(*client)).sum();
-    assert!(received <= 16 * (512 << 10), "{received}");
-    h.release_disk();
-    for (number, client) in clients.iter().enumerate() {
-        assert_eq!(h.sent(*client), b"created\n");
-        let there = content(&mut h, &number.to_string()).expect("it is there");
-        assert!(there == vec![number as u8; 600_000]);
-    }
-}
-
-#[test]
-fn a_connection_that_ends_while_a_worker_writes_leaves_nothing() {
-    for end in [Harness::finish, Harness::reset, |h: &mut Harness<Uploads>, _| h.stop()] {
-        let mut h = uploads(CreateOptions::default());
-        h.hold_disk();
-        let client = h.open();
-        h.feed(client, "a 9000000\n");
-        h.feed(client, vec![7; 600_000]);
-        end(&mut h, client);
-        h.release_disk();
-        h.advance(Duration::from_secs(100));
-        assert_eq!(left(&mut h, "a"), (None, 0));
-    }
-}
-
-#[test]
-fn what_fails_in_a_worker_is_told_when_all_workers_are_done_with_the_file() {
+fn a_failure_in_a_worker_is_reported_when_all_workers_are_done_with_the_file() {
     on_both_disks(|mut h| {
         let client = h.open();
         h.files().set_room(1_000_000);
@@ -390,7 +313,7 @@ fn what_fails_in_a_worker_is_told_when_all_workers_are_done_with_the_file() {
 }
 
 #[test]
-fn a_directory_that_is_removed_is_told() {
+fn a_removed_directory_is_reported() {
     on_both_disks(|mut h| {
         h.files().make_dir("/up/sub");
         let client = h.open();
@@ -402,7 +325,7 @@ fn a_directory_that_is_removed_is_told() {
 }
 
 #[test]
-fn a_length_that_the_disk_has_no_room_for_is_told_before_it_has_come() {
+fn a_length_beyond_the_free_space_is_reported_before_the_bytes_arrive() {
     let mut h = uploads(CreateOptions { preallocate: true, ..CreateOptions::default() });
     h.files().set_room(1_000_000);
     let client = h.open();
@@ -412,7 +335,7 @@ fn a_length_that_the_disk_has_no_room_for_is_told_before_it_has_come() {
 }
 
 #[test]
-fn a_file_is_on_the_disk_before_it_has_its_name_if_that_was_asked_for() {
+fn a_file_and_its_directory_are_synced_only_on_request() {
     on_both_disks(|mut h| {
         let client = h.open();
         h.feed(client, "a 5\nhello");
@@ -425,7 +348,21 @@ fn a_file_is_on_the_disk_before_it_has_its_name_if_that_was_asked_for() {
 }
 
 #[test]
-fn what_is_received_in_parts_is_one_file() {
+fn a_file_that_cannot_be_synced_is_reported_and_the_old_one_stays() {
+    let options = CreateOptions { sync: true, ..CreateOptions::default() };
+    on_both_disks_with(options, |mut h| {
+        h.files().put_file("/up/a", b"old", 0);
+        h.files().script_sync([Step::Errno(libc::ENOSPC)]);
+        let client = h.open();
+        h.feed(client, "a 3\nnew");
+        assert_eq!(h.sent(client), b"StorageFull\n");
+        assert_eq!(left(&mut h, "a"), (Some(b"old".to_vec()), 0));
+        assert_eq!(h.open_descriptors().files, 1, "the directory");
+    });
+}
+
+#[test]
+fn a_file_received_in_parts_is_one_file() {
     for length in [0, 10, 70_000, 70_010, 600_000] {
         for first in [0, length / 2, length] {
             on_both_disks(|mut h| {
@@ -442,7 +379,7 @@ fn what_is_received_in_parts_is_one_file() {
 }
 
 #[test]
-fn a_paused_connection_receives_nothing_for_its_file_until_it_goes_on() {
+fn a_paused_connection_receives_nothing_for_its_file_until_it_resumes() {
     on_both_disks(|mut h| {
         let client = h.open();
         h.feed(client, "pausing 10\nhello");
@@ -455,7 +392,7 @@ fn a_paused_connection_receives_nothing_for_its_file_until_it_goes_on() {
 }
 
 #[test]
-fn who_is_handed_a_connection_that_receives_a_file_hears_of_the_file() {
+fn a_handler_that_takes_over_a_connection_gets_the_result_of_its_file() {
     on_both_disks(|mut h| {
         h.hold_disk();
         let (dir, options) = (h.handler().dir.clone(), CreateOptions::default());

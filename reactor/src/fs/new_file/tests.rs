@@ -1,0 +1,103 @@
+//! The calls that make a file, and what is left when one of them fails.
+
+use std::io::ErrorKind;
+
+use super::*;
+use crate::fs::Fs;
+use crate::sys::sim::{Mode, Step, World};
+
+const SYNC: CreateOptions = CreateOptions { mode: 0o644, sync: true, preallocate: false };
+
+/// A directory in which `a` contains `old`.
+fn up() -> (World, Dir) {
+    let world = World::new(1);
+    world.files().put_file("/up/a", b"old", 0);
+    let dir = Fs::new(Kernel::Sim(world.clone())).open_dir("/up").unwrap();
+    (world, dir)
+}
+
+/// Replaces `a` by `new`, and returns the result of the commit and the calls made for it.
+fn replace(world: &World, dir: &Dir) -> (io::Result<Committed>, Vec<String>) {
+    let mut file = dir.create("a", &SYNC).unwrap();
+    file.append(b"new").unwrap();
+    world.set_trace(Mode::Kept);
+    let committed = file.commit();
+    let call = |line: &str| {
+        let call = line.split_whitespace().nth(1).expect("a call after the time");
+        match call.split_once('(') {
+            // Its temporary name is random.
+            Some((name @ ("rename" | "unlink"), _)) => name.to_owned(),
+            _ => call.to_owned(),
+        }
+    };
+    (committed, world.last_lines().lines().map(call).collect())
+}
+
+fn content(world: &World) -> Vec<u8> {
+    world.files().content("/up/a").expect("it is there").to_vec()
+}
+
+#[test]
+fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
+    let (world, dir) = up();
+    let (committed, calls) = replace(&world, &dir);
+    assert_eq!(committed.unwrap(), Committed::Replaced);
+    // The root is descriptor 3, the directory of the file 4, and the file 5.
+    assert_eq!(calls, ["sync(5)", "rename", "sync(4)", "close(4)", "close(5)"]);
+    assert_eq!(content(&world), b"new");
+}
+
+#[test]
+fn a_file_that_cannot_be_synced_is_removed_and_the_old_one_stays() {
+    for (errno, kind) in [(libc::ENOSPC, ErrorKind::StorageFull), (libc::EIO, io_error())] {
+        let (world, dir) = up();
+        world.files().script_sync([Step::Errno(errno)]);
+        let (committed, calls) = replace(&world, &dir);
+        assert_eq!(committed.unwrap_err().kind(), kind);
+        assert_eq!(calls, ["sync(5)", "unlink", "close(4)", "close(5)"]);
+        assert_eq!((content(&world), world.files().temporary()), (b"old".to_vec(), 0));
+        assert_eq!(world.open_descriptors().files, 1, "the root");
+    }
+}
+
+/// The kind of `EIO`, which has no name.
+fn io_error() -> ErrorKind {
+    io::Error::from_raw_os_error(libc::EIO).kind()
+}
+
+#[test]
+fn a_file_whose_directory_cannot_be_synced_keeps_its_name() {
+    let (world, dir) = up();
+    world.files().script_sync([Step::Normal, Step::Errno(libc::ENOSPC)]);
+    let (committed, _) = replace(&world, &dir);
+    assert_eq!(committed.unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!((content(&world), world.files().temporary()), (b"new".to_vec(), 0));
+}
+
+#[test]
+fn an_interrupted_sync_is_repeated() {
+    let (world, dir) = up();
+    world.files().script_sync([Step::Interrupted, Step::Normal, Step::Interrupted]);
+    let (committed, calls) = replace(&world, &dir);
+    assert_eq!(committed.unwrap(), Committed::Replaced);
+    assert_eq!(calls[..5], ["sync(5)", "sync(5)", "rename", "sync(4)", "sync(4)"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_created_leaves_no_descriptor_open() {
+    for options in [CreateOptions::default(), SYNC] {
+        let (world, dir) = up();
+        let failure = |path: &str| dir.create(path, &options).unwrap_err();
+        assert_eq!(failure(&"a".repeat(256)).kind(), ErrorKind::InvalidFilename);
+        assert_eq!(failure("absent/a").kind(), ErrorKind::NotFound);
+        assert_eq!(world.open_descriptors().files, 1, "the root");
+        // The root and the file's directory are open, and there is no descriptor for the file.
+        world.set_descriptor_limit(2);
+        assert!(crate::fs::is_out_of_descriptors(&failure("a")));
+        assert_eq!(world.open_descriptors().files, 1, "the root");
+        world.set_descriptor_limit(usize::MAX);
+        world.files().remove("/up");
+        assert_eq!(failure("a").kind(), ErrorKind::NotFound);
+        assert_eq!(world.open_descriptors().files, 1, "the root");
+    }
+}

@@ -1,0 +1,64 @@
+//! The values in which file systems are described, the same for every kernel.
+
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The type of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link. Only an [`Entry`] has this kind: everything else follows links.
+    Symlink,
+    /// A FIFO, socket or device.
+    Other,
+}
+
+/// The attributes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The type of the file.
+    pub kind: FileKind,
+    /// The length in bytes.
+    pub len: u64,
+    /// When the content was last modified, in whole seconds since 1970.
+    pub modified_seconds: i64,
+    /// The nanoseconds to add to [`modified_seconds`](Metadata::modified_seconds).
+    pub modified_nanos: u32,
+    /// The inode number, unique within the file system.
+    pub inode: u64,
+}
+
+impl Metadata {
+    /// Whether this is a regular file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.kind == FileKind::File
+    }
+
+    /// Whether this is a directory.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+
+    /// When the content was last modified.
+    #[must_use]
+    pub fn modified(&self) -> SystemTime {
+        let seconds = Duration::from_secs(self.modified_seconds.unsigned_abs());
+        let base =
+            if self.modified_seconds < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds };
+        base + Duration::from_nanos(u64::from(self.modified_nanos))
+    }
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The file name, without a path.
+    pub name: OsString,
+    /// The type of the file, if the directory records it. Some file systems do not.
+    pub kind: Option<FileKind>,
+}
