@@ -14,6 +14,8 @@ use sluicegate_reactor::{
 
 mod ends;
 mod spread;
+#[cfg(target_os = "linux")]
+mod workers;
 
 /// After this long something hangs. No test waits for it unless it fails.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -11,7 +11,6 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::address::Address;
-use crate::connect::resolver::Resolver;
 use crate::connect::target::{Place, Target};
 use crate::core::connection::{Flags, Phase};
 use crate::core::{Core, token};
@@ -67,8 +66,6 @@ enum Stage {
 #[derive(Default)]
 pub(crate) struct Connecting {
     connectors: Vec<Settings>,
-    /// There once there is a connector.
-    resolver: Option<Resolver>,
     /// By the index of the connection.
     attempts: HashMap<u32, Attempt>,
     /// The reactor has stopped.
@@ -93,10 +90,6 @@ impl Connecting {
     /// Whether a connection is to be closed when it is made.
     pub(crate) fn is_closing(&self, index: u32) -> bool {
         self.attempts.get(&index).is_some_and(|attempt| attempt.closing)
-    }
-
-    pub(crate) fn use_resolver(&mut self, make: impl FnOnce() -> Resolver) {
-        self.resolver.get_or_insert_with(make);
     }
 
     fn settings(&self, connector: u16) -> &Settings {
@@ -208,10 +201,10 @@ impl Core {
             }
             Place::Name(name, port) => {
                 let Some(c) = self.connections.0.get(index as usize) else { return };
-                let Some(resolver) = &self.connecting.resolver else { return };
                 let id = ConnId { index, generation: c.generation };
+                let (name, port) = (name.to_string(), *port);
                 attempt.stage = Stage::Resolving;
-                match resolver.look_up(&self.kernel, id, name, *port) {
+                match self.look_up(id, name, port) {
                     Ok(()) => self.arm(index),
                     Err(error) => self.attempt_failed(index, error),
                 }

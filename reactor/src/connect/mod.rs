@@ -66,7 +66,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::connect::attempt::Settings;
-use crate::connect::resolver::Resolver;
 use crate::core::Core;
 use crate::core::limits::Limits;
 use crate::handler::context::{Peer, Turn};
@@ -171,8 +170,6 @@ impl Reactor {
             max_connections: connect.max_connections,
             unsent: connect.unsent,
         });
-        let mail = &mut self.mail;
-        self.core.connecting.use_resolver(|| Resolver::new(mail.own(Core::take_answer)));
         Connector { index, group, handler }
     }
 

@@ -1,4 +1,4 @@
-//! The addresses of names: looked up by other threads, since `getaddrinfo(3)` may take seconds.
+//! The addresses of names. Workers look them up, since `getaddrinfo(3)` may take seconds.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -7,54 +7,29 @@ use crate::connect::target::in_order;
 use crate::core::Core;
 use crate::handler::ConnId;
 use crate::sys::Kernel;
-use crate::threads::handle::Handle;
-use crate::threads::workers::{RunError, Workers};
+use crate::threads::jobs::Then;
+use crate::threads::workers::Kind;
 
-/// What became of the name that a connection is to be made to.
-pub(crate) struct Answer {
-    id: ConnId,
-    result: io::Result<Vec<SocketAddr>>,
-}
-
-/// Looks names up for one reactor.
-pub(crate) struct Resolver {
-    reply: Handle<Answer>,
-    /// Without threads until there is a name.
-    workers: Workers,
-}
-
-impl Resolver {
-    /// One whose answers go here.
-    pub(crate) fn new(reply: Handle<Answer>) -> Resolver {
-        Resolver { reply, workers: Workers::new() }
-    }
-
-    /// Looks a name up for a connection. The answer comes as a message, unless it is an error here:
-    /// no thread, or too much to do for those there are.
-    pub(crate) fn look_up(
-        &self,
-        kernel: &Kernel,
-        id: ConnId,
-        name: &str,
-        port: u16,
-    ) -> io::Result<()> {
-        match kernel {
+impl Core {
+    /// Looks up the name that a connection is to be made to. The answer comes in a later turn.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` if the lookup was refused: too many wait, or no thread can be started.
+    pub(crate) fn look_up(&mut self, id: ConnId, name: String, port: u16) -> io::Result<()> {
+        let reply = self.jobs.reply();
+        match &self.kernel {
             Kernel::Os => {
-                let name = name.to_owned();
-                let job = move || Answer { id, result: addresses(&name, port) };
-                self.workers.run(job, &self.reply).map_err(|error| match error {
-                    RunError::NoThread(_, error) => error,
-                    full @ RunError::Full(_) => {
-                        io::Error::new(ErrorKind::QuotaExceeded, full.to_string())
-                    }
+                let look_up = move |name: String| answer(id, addresses(&name, port));
+                let submitted = self.jobs.workers.submit(Kind::Lookup, name, look_up, &reply);
+                submitted.map_err(|refused| {
+                    io::Error::new(ErrorKind::QuotaExceeded, refused.to_string())
                 })
             }
             #[cfg(feature = "testing")]
             Kernel::Sim(world) => {
-                let reply = self.reply.clone();
-                world.look_up(name, port, move |result| {
-                    // It may have stopped meanwhile.
-                    let _ = reply.post(Answer { id, result });
+                world.look_up(&name, port, move |found| {
+                    // The reactor may have stopped by then.
+                    let _ = reply.post(answer(id, found));
                 });
                 Ok(())
             }
@@ -62,7 +37,16 @@ impl Resolver {
     }
 }
 
-/// Asks the system, and waits.
+/// Gives an answer to the connection that it is for, if that is still being made.
+fn answer(id: ConnId, found: io::Result<Vec<SocketAddr>>) -> Then {
+    Box::new(move |core| {
+        if core.find(id).is_some() {
+            core.resolved(id.index, found.map(in_order));
+        }
+    })
+}
+
+/// Asks the system, and blocks until it answers.
 fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     (name, port).to_socket_addrs().map(Iterator::collect).map_err(|error| {
         let kind = match error.kind() {
@@ -74,16 +58,6 @@ fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         };
         io::Error::new(kind, error)
     })
-}
-
-impl Core {
-    /// Takes an answer, for which the connection may not have waited.
-    pub(crate) fn take_answer(&mut self, Answer { id, result }: Answer) {
-        if self.find(id).is_some() {
-            let found = result.map(in_order);
-            self.resolved(id.index, found);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -37,8 +37,7 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     pub(crate) groups: Vec<Group>,
     pub(crate) connecting: Connecting,
-    /// Who waits for disks; nobody if no files are used.
-    pub(crate) jobs: Option<Jobs>,
+    pub(crate) jobs: Jobs,
     pub(crate) cold: Cold,
     pub(crate) wheel: Wheel,
     /// Those that may go on within their rates.
@@ -83,7 +82,7 @@ impl Links for Connections {
 }
 
 impl Core {
-    pub(crate) fn new(kernel: Kernel, selector: Selector) -> Core {
+    pub(crate) fn new(kernel: Kernel, selector: Selector, jobs: Jobs) -> Core {
         let now = kernel.monotonic();
         let tick = tick_of(now);
         Core {
@@ -92,7 +91,7 @@ impl Core {
             connections: Connections(Slab::new()),
             groups: Vec::new(),
             connecting: Connecting::default(),
-            jobs: None,
+            jobs,
             cold: Cold::default(),
             wheel: Wheel::new(tick),
             due_rates: Vec::new(),

@@ -240,8 +240,8 @@ pub enum Reason {
     /// `HostUnreachable`, `AddrNotAvailable` (no port is free) and the like are what the kernel
     /// says, `TimedOut` also that [`Connect::timeout`](crate::Connect::timeout) has passed;
     /// `WouldBlock` is a Unix socket with a full backlog (Linux); `NotFound` one that is not there,
-    /// or a name without an address; `QuotaExceeded` that no descriptor was left, too many names
-    /// were being looked up, or [`Connect::max_connections`](crate::Connect::max_connections) was
+    /// or a name without an address; `QuotaExceeded` that no descriptor or thread was left, too many
+    /// names were being looked up, or [`Connect::max_connections`](crate::Connect::max_connections) was
     /// reached.
     Unconnected(io::ErrorKind),
 }

@@ -115,8 +115,8 @@ impl Batch {
 impl Core {
     /// Leaves a batch of a connection's file to a worker.
     pub(super) fn leave_to_worker(&mut self, id: ConnId, batch: Batch) {
-        let write = move |kernel: &Kernel| {
-            let result = batch.write(kernel);
+        let write = move |kernel: io::Result<&Kernel>| {
+            let result = kernel.and_then(|kernel| batch.write(kernel));
             (batch, result)
         };
         self.run_job(write, move |core, (batch, result)| core.batch_done(id, batch, result));

@@ -229,12 +229,11 @@ impl Core {
 
     /// Takes what was kept, and looks what is to be done.
     fn next_of_file(&mut self, index: u32) -> Option<Need> {
-        let alone = self.jobs.is_none();
         let c = self.connections.0.get_mut(index as usize)?;
         let limits = &self.groups[c.group as usize].limits;
         let extras = c.extras.as_mut()?;
         let Strategy::File(saving) = &mut extras.strategy else { return None };
-        let direct = alone || saving.file.part().is_in_memory();
+        let direct = saving.file.part().is_in_memory();
         if saving.failed.is_some() || saving.committed.is_some() {
             let rests = saving.writing == 0;
             return Some(if rests { Need::Over { whole: true } } else { Need::Worker });
@@ -349,12 +348,12 @@ impl Reactor {
     /// file, so that it need not be kept. Says how much that was.
     pub(super) fn save_rest(&mut self, index: u32, rest: Range<usize>) -> usize {
         let core = &mut self.core;
-        let (Some(id), alone) = (core.id(index), core.jobs.is_none()) else { return 0 };
+        let Some(id) = core.id(index) else { return 0 };
         let may_lend = core.batches.has_one();
         let Some(saving) = core.saving(index) else { return 0 };
         let count = saving.share(rest.len());
         let part = rest.start..rest.start + count;
-        if alone || saving.file.part().is_in_memory() {
+        if saving.file.part().is_in_memory() {
             saving.write(&self.receive[part]);
         } else if may_lend && count > GATHER && count == rest.len() {
             saving.received(count);

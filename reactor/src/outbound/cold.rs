@@ -6,6 +6,7 @@ use std::io;
 use super::Part;
 use crate::core::Core;
 use crate::handler::ConnId;
+use crate::sys::Kernel;
 
 #[cfg(all(test, feature = "testing", target_os = "linux"))]
 mod tests;
@@ -75,8 +76,13 @@ impl Core {
                     ledger.cold_reads += 1;
                     ledger.cold_untold += u64::from(hidden);
                 }
-                let read = move |kernel: &_| file.warm(kernel, offset, bytes);
-                self.run_job(read, move |core, read| core.disk_is_done(id, bytes, read));
+                let read = move |kernel: io::Result<&Kernel>| {
+                    kernel.map(|kernel| file.warm(kernel, offset, bytes))
+                };
+                self.run_job(read, move |core, read| match read {
+                    Ok(read) => core.disk_is_done(id, bytes, read),
+                    Err(error) => core.read_not_started(id, &error),
+                });
             }
             Err(error) => {
                 // To go on may wait for the disk; not to go on waits for ever.
@@ -87,6 +93,15 @@ impl Core {
                 self.disk_is_done(id, bytes, Ok(()));
             }
         }
+    }
+
+    /// No worker reads a window. The reactor must not wait for the disk, so the connection fails.
+    fn read_not_started(&mut self, id: ConnId, error: &io::Error) {
+        self.cold.reads -= 1;
+        if self.find(id).is_some() {
+            self.fail_with(id.index, error);
+        }
+        self.start_reads();
     }
 
     /// A window was read, for a connection that may be gone. The clocks of its queue, which stood

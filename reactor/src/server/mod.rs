@@ -12,6 +12,7 @@
 //! copy in its cache:
 //!
 //! - whether to stop, a flag that is looked at when a thread is woken ([`Stopper`]);
+//! - a pool of [workers](crate::workers), for disks and names;
 //! - the queues of [messages](crate::handle), if handlers post any;
 //! - with [`Spread::Passed`], a queue for each thread through which accepted sockets come: one lock
 //!   for each connection, none for what is received and sent on it;
@@ -37,6 +38,7 @@ use crate::listen::listener::Origin;
 use crate::sys::{self, Kernel};
 use crate::threads::passing::lanes;
 use crate::threads::snapshot::LedgerReader;
+use crate::threads::workers::{Workers, WorkersLimits};
 use crate::turn::drain::Stopper;
 use crate::turn::reactor::Reactor;
 
@@ -56,11 +58,16 @@ pub struct ServerOptions {
     /// far as there are so many. Where that cannot be done (OpenBSD, NetBSD, macOS) or is
     /// forbidden, a line in the log says so and the thread runs where it likes.
     pub pin: bool,
+    /// How large the pool is that all reactors of the server share, for disk jobs and names: see
+    /// [`workers`](crate::workers). Its threads come on top of [`threads`](Self::threads), and
+    /// start when they are needed.
+    pub workers: WorkersLimits,
 }
 
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
-        ServerOptions { threads: 1, spread: Spread::Divided, pin: false }
+        let workers = WorkersLimits::default();
+        ServerOptions { threads: 1, spread: Spread::Divided, pin: false, workers }
     }
 }
 
@@ -111,6 +118,7 @@ pub enum Spread {
 pub struct Server {
     options: ServerOptions,
     stopper: Stopper,
+    workers: Workers,
     /// There once it was asked for.
     reader: Option<LedgerReader>,
     entries: Vec<Entry>,
@@ -140,7 +148,8 @@ impl Server {
     pub fn new(options: &ServerOptions) -> Server {
         assert!(options.threads > 0, "a server has at least one thread");
         let stopper = Stopper::new(options.threads);
-        Server { options: *options, stopper, reader: None, entries: Vec::new() }
+        let workers = Workers::with(&options.workers);
+        Server { options: *options, stopper, workers, reader: None, entries: Vec::new() }
     }
 
     /// Listens on the first of the addresses that can be bound; port 0 is any free port, the same
@@ -369,6 +378,7 @@ impl Server {
         }
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut reactor = Reactor::stopped_by(Kernel::Os, &self.stopper, index)?;
+            reactor.set_workers(&self.workers);
             if let Some(reader) = &self.reader {
                 reactor.read_by(reader, index);
             }

@@ -60,6 +60,7 @@ use crate::handler::{Handler, HandlerId, Receive};
 use crate::listen::listener::Listener;
 use crate::sys::Waker;
 use crate::threads::doorbell::Doorbell;
+use crate::threads::jobs::Then;
 use crate::threads::mailbox::Shared;
 use crate::threads::sync::Arc;
 use crate::turn::dispatch::Handlers;
@@ -308,15 +309,16 @@ pub(crate) struct Mail {
     bell: Arc<Doorbell>,
     inboxes: Vec<Box<dyn Inbox>>,
     /// Whether anybody may ring.
-    expected: bool,
+    pub(crate) expected: bool,
     /// Whether the last turn has left messages.
     owed: bool,
     closed: bool,
 }
 
 impl Mail {
-    /// For a reactor with this waker; without one nobody posts while it waits.
-    pub(crate) fn new(waker: Option<Waker>) -> Mail {
+    /// For a reactor with this waker; without one nobody posts while it waits. It has the mailbox
+    /// of its jobs' results from the start.
+    pub(crate) fn new(waker: Option<Waker>, results: Mailbox<Then>) -> Mail {
         let bell = Doorbell::new(move || {
             if let Some(waker) = &waker
                 && let Err(error) = waker.wake()
@@ -324,13 +326,13 @@ impl Mail {
                 log::error!("waking a reactor for a message: {error}");
             }
         });
-        Mail {
-            bell: Arc::new(bell),
-            inboxes: Vec::new(),
-            expected: false,
-            owed: false,
-            closed: false,
-        }
+        let bell = Arc::new(bell);
+        let (inboxes, expected, owed, closed) = (Vec::new(), false, false, false);
+        let mut mail = Mail { bell, inboxes, expected, owed, closed };
+        mail.attach_own(results, |core, then| then(core));
+        // Nothing comes before the first job.
+        mail.expected = false;
+        mail
     }
 
     /// The bell, for others who leave something for the reactor.
@@ -339,14 +341,7 @@ impl Mail {
         &self.bell
     }
 
-    /// A handle to a new mailbox of the reactor itself, which does this with what is posted.
-    pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Core, M)) -> Handle<M> {
-        let (handle, mailbox) = mailbox();
-        self.attach_own(mailbox, act);
-        handle
-    }
-
-    /// The same with a mailbox that was there before.
+    /// Lets the reactor itself do this with what comes into a mailbox.
     pub(crate) fn attach_own<M: Send + 'static>(
         &mut self,
         mailbox: Mailbox<M>,
@@ -445,8 +440,10 @@ mod tests {
     #[test]
     fn what_is_posted_to_the_reactor_itself_ends_its_wait() {
         let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
-        let mut mail = Mail::new(selector.add_waker(1).unwrap());
-        let handle = mail.own(|_, ()| {});
+        let (_, results) = mailbox();
+        let mut mail = Mail::new(selector.add_waker(1).unwrap(), results);
+        let (handle, mailbox) = mailbox();
+        mail.attach_own(mailbox, |_, ()| {});
         assert_eq!(mail.sleep(None), None);
         handle.post(()).unwrap();
         assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);

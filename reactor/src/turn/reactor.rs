@@ -102,13 +102,14 @@ impl Reactor {
     ) -> io::Result<Reactor> {
         let mut selector = Selector::new(&kernel, EVENTS)?;
         let waker = selector.add_waker(WAKER_TOKEN)?;
-        let mail = Mail::new(waker.clone());
+        let (jobs, results) = Jobs::new();
+        let mail = Mail::new(waker.clone(), results);
         let stopper = waker.map(|waker| {
             stopper.add(index, waker);
             stopper.clone()
         });
         let mut reactor = Reactor {
-            core: Core::new(kernel, selector),
+            core: Core::new(kernel, selector, jobs),
             handlers: Handlers::default(),
             listeners: Vec::new(),
             mail,
@@ -122,21 +123,18 @@ impl Reactor {
         Ok(reactor)
     }
 
-    /// The file system. From now on the reactor has [workers](crate::workers), which wait for its
-    /// disks.
+    /// The file system.
     #[must_use]
-    pub fn fs(&mut self) -> Fs {
-        if self.core.jobs.is_none() {
-            self.set_workers(&Workers::new());
-        }
+    pub fn fs(&self) -> Fs {
         Fs::new(self.core.kernel.clone())
     }
 
-    /// Lets these workers wait for the disks of the files that are sent and received, so that the
-    /// reactor does not. Without threads until there is something to wait for.
+    /// Replaces the pool of threads that waits for this reactor's disks and looks up its names: see
+    /// [`workers`](crate::workers). Disk jobs that the pool before has are still done; a connection
+    /// whose name it has not looked up fails with `ErrorKind::TimedOut`, unless a clone keeps that
+    /// pool.
     pub fn set_workers(&mut self, workers: &Workers) {
-        let reply = self.mail.own(Core::job_done);
-        self.core.jobs = Some(Jobs::new(reply, workers.clone()));
+        self.core.jobs.workers = workers.clone();
     }
 
     /// What the reactor has done so far.
@@ -190,6 +188,7 @@ impl Reactor {
             return Ok(());
         }
         self.core.ledger.turns += 1;
+        self.mail.expected |= self.core.jobs.begun;
         let timeout = self.mail.sleep(self.timeout(limit));
         let events = self.core.selector.wait(timeout)?;
         self.mail.awake();
