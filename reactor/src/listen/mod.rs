@@ -13,7 +13,7 @@ use crate::core::limits::Limits;
 use crate::handler::{Handler, HandlerId};
 use crate::listen::listener::{Group, Listener, Origin, Source};
 use crate::sys::Fd;
-use crate::threads::passing::Lane;
+use crate::threads::distribute::SocketReceiver;
 use crate::turn::reactor::{LISTENER_BIT, Reactor};
 
 /// How a listener listens.
@@ -243,16 +243,16 @@ impl Reactor {
         }
     }
 
-    /// Takes up what another reactor accepts at an address.
-    pub(crate) fn add_landing<H: Handler>(
+    /// Adds a listener for the sockets that another reactor accepts at an address.
+    pub(crate) fn add_receiver<H: Handler>(
         &mut self,
-        lane: Lane,
+        receiver: SocketReceiver,
         address: Address,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> ListenerId {
-        let landing = lane.land(self.mail.bell());
-        self.push_listener(Source::Landing(landing), address, listen, handler)
+        receiver.attach(self.inboxes.bell());
+        self.push_listener(Source::Distributed(receiver), address, listen, handler)
     }
 
     fn next_listener<H: Handler>(&mut self, handler: HandlerId<H>) -> u16 {

@@ -36,7 +36,7 @@ use crate::address::Address;
 use crate::listen::Listen;
 use crate::listen::listener::Origin;
 use crate::sys::{self, Kernel};
-use crate::threads::passing::lanes;
+use crate::threads::distribute::distribute;
 use crate::threads::snapshot::LedgerReader;
 use crate::threads::workers::{Workers, WorkersLimits};
 use crate::turn::drain::Stopper;
@@ -354,9 +354,10 @@ impl Server {
         let places: Vec<_> = if sockets.len() == threads {
             sockets.into_iter().map(Place::Own).collect()
         } else {
-            let (ring, lanes) = lanes(threads);
-            let mut first = sockets.pop().map(|socket| (socket, ring));
-            lanes.into_iter().map(|lane| Place::Passed(lane, first.take())).collect()
+            let (distributor, receivers) = distribute(threads);
+            let mut first = sockets.pop().map(|socket| (socket, distributor));
+            let place = |receiver| Place::Passed(receiver, first.take());
+            receivers.into_iter().map(place).collect()
         };
         let places = places.into_iter().map(|place| Mutex::new(Some(place))).collect();
         let index = self.entries.len();
@@ -380,7 +381,7 @@ impl Server {
             let mut reactor = Reactor::stopped_by(Kernel::Os, &self.stopper, index)?;
             reactor.set_workers(&self.workers);
             if let Some(reader) = &self.reader {
-                reactor.read_by(reader, index);
+                reactor.attach_reader(reader, index);
             }
             let mut shard = Shard { reactor, entries: &self.entries, index };
             make(&mut shard, part)?;

@@ -10,7 +10,7 @@ use crate::handler::{Handler, HandlerId};
 use crate::listen::listener::Origin;
 use crate::listen::{Listen, ListenerId};
 use crate::sys::{Fd, Kernel};
-use crate::threads::passing::{Lane, Ring};
+use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::turn::reactor::Reactor;
 
 /// A listener as the server keeps it.
@@ -33,7 +33,7 @@ pub(super) enum Place {
     /// A socket of its own.
     Own(Bound),
     /// The first thread, which is the one that has the socket.
-    Passed(Lane, Option<(Bound, Ring)>),
+    Passed(SocketReceiver, Option<(Bound, Distributor)>),
 }
 
 /// A listening socket that nobody serves yet; closed if nobody will.
@@ -96,18 +96,19 @@ impl Shard<'_> {
         let share = share(&entry.listen, entry.places.len());
         match place {
             Place::Own(bound) => self.take_up(bound, &share, handler),
-            Place::Passed(lane, first) => {
-                if let Some((bound, ring)) = first {
+            Place::Passed(receiver, first) => {
+                if let Some((bound, distributor)) = first {
                     let listen = Listen {
                         max_connections: u32::MAX,
                         max_per_address: None,
                         ..entry.listen.clone()
                     };
                     let id = self.take_up(bound, &listen, handler)?;
-                    self.reactor.listeners[id.index as usize].pass_to(ring);
+                    self.reactor.listeners[id.index as usize].distribute_by(distributor);
                 }
                 let listen = Listen { accept_rate: None, ..share };
-                Ok(self.reactor.add_landing(lane, entry.address.clone(), &listen, handler))
+                let address = entry.address.clone();
+                Ok(self.reactor.add_receiver(receiver, address, &listen, handler))
             }
         }
     }

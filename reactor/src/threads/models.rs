@@ -13,9 +13,9 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use crate::threads::bounded_queue::BoundedQueue;
 use crate::threads::doorbell::Doorbell;
 use crate::threads::handle::PostError;
-use crate::threads::mailbox::Shared;
 
 /// Most times that a thread is interrupted where it could go on. Errors of order show with two; all
 /// orders of three threads would take hours.
@@ -53,20 +53,20 @@ impl Event {
 struct Reactor {
     bell: Arc<Doorbell>,
     event: Arc<Event>,
-    mailbox: Arc<Shared<u32>>,
+    mailbox: Arc<BoundedQueue<u32>>,
     taken: VecDeque<u32>,
 }
 
 impl Reactor {
     /// Whose mailbox is not attached yet.
-    fn new(mailbox: &Arc<Shared<u32>>) -> Reactor {
+    fn new(mailbox: &Arc<BoundedQueue<u32>>) -> Reactor {
         let event = Arc::new(Event::default());
         let wake = event.clone();
         let bell = Arc::new(Doorbell::new(move || wake.wake()));
         Reactor { bell, event, mailbox: mailbox.clone(), taken: VecDeque::new() }
     }
 
-    fn attached(mailbox: &Arc<Shared<u32>>) -> Reactor {
+    fn attached(mailbox: &Arc<BoundedQueue<u32>>) -> Reactor {
         let reactor = Reactor::new(mailbox);
         mailbox.attach(&reactor.bell);
         reactor
@@ -94,8 +94,8 @@ impl Reactor {
     }
 }
 
-fn mailbox(capacity: usize) -> Arc<Shared<u32>> {
-    Arc::new(Shared::new(capacity))
+fn mailbox(capacity: usize) -> Arc<BoundedQueue<u32>> {
+    Arc::new(BoundedQueue::new(capacity))
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Reactor {
         self.core.stopping = true;
         self.drain.stage = Stage::Over;
         self.core.connecting.ended = true;
-        self.mail.close();
+        self.inboxes.close();
         self.close_listeners();
         let open: Vec<u32> =
             self.core.connections.0.iter().map(|(index, _)| index as u32).collect();
@@ -171,7 +171,7 @@ impl Reactor {
         self.core.owed.clear();
         self.core.later.clear();
         self.core.timers.clear();
-        self.leave_ledger();
+        self.leave_last_snapshot();
         if cut > 0 {
             log::warn!("stopped; {cut} connections were cut off");
         }
@@ -186,10 +186,10 @@ impl Drop for Reactor {
 
 /// Asks a reactor to stop, or all reactors of a server: from any thread, and as often as one likes.
 #[derive(Clone)]
-pub struct Stopper(Arc<Shared>);
+pub struct Stopper(Arc<StopRequest>);
 
 /// What threads share to stop together. Only stopping writes to it.
-struct Shared {
+struct StopRequest {
     /// By itself, since the signal handlers keep it.
     asked: Arc<AtomicBool>,
     on_signals: AtomicBool,
@@ -200,7 +200,7 @@ struct Shared {
 impl Stopper {
     /// For so many reactors, which are yet to be made.
     pub(crate) fn new(reactors: usize) -> Stopper {
-        Stopper(Arc::new(Shared {
+        Stopper(Arc::new(StopRequest {
             asked: Arc::default(),
             on_signals: AtomicBool::new(false),
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),

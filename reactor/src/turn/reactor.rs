@@ -22,9 +22,9 @@ use crate::core::ledger::{GroupId, Ledger};
 use crate::fs::Fs;
 use crate::listen::listener::Listener;
 use crate::sys::{Kernel, Selector};
-use crate::threads::handle::Mail;
+use crate::threads::inboxes::Inboxes;
 use crate::threads::jobs::Jobs;
-use crate::threads::snapshot::Read;
+use crate::threads::snapshot::AttachedReader;
 use crate::threads::workers::Workers;
 use crate::turn::dispatch::{Dispatch, Handlers};
 use crate::turn::drain::{Drain, Stopper};
@@ -70,15 +70,14 @@ pub struct Reactor {
     pub(crate) core: Core,
     pub(crate) handlers: Handlers,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) mail: Mail,
+    pub(crate) inboxes: Inboxes,
     pub(crate) receive: Box<[u8]>,
     /// Worklist being worked on, and connections just opened; kept for their memory.
     pub(crate) work: Vec<u32>,
     /// None in a simulated kernel, which has one thread.
     pub(crate) stopper: Option<Stopper>,
     pub(crate) drain: Drain,
-    /// Who asks for the ledger, if anybody may.
-    pub(crate) read: Option<Read>,
+    pub(crate) reader: Option<AttachedReader>,
 }
 
 impl Reactor {
@@ -103,7 +102,7 @@ impl Reactor {
         let mut selector = Selector::new(&kernel, EVENTS)?;
         let waker = selector.add_waker(WAKER_TOKEN)?;
         let (jobs, results) = Jobs::new();
-        let mail = Mail::new(waker.clone(), results);
+        let inboxes = Inboxes::new(waker.clone(), results);
         let stopper = waker.map(|waker| {
             stopper.add(index, waker);
             stopper.clone()
@@ -112,12 +111,12 @@ impl Reactor {
             core: Core::new(kernel, selector, jobs),
             handlers: Handlers::default(),
             listeners: Vec::new(),
-            mail,
+            inboxes,
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             work: Vec::new(),
             stopper,
             drain: Drain::new(),
-            read: None,
+            reader: None,
         };
         reactor.note_stop();
         Ok(reactor)
@@ -188,10 +187,10 @@ impl Reactor {
             return Ok(());
         }
         self.core.ledger.turns += 1;
-        self.mail.expected |= self.core.jobs.begun;
-        let timeout = self.mail.sleep(self.timeout(limit));
+        self.inboxes.expected |= self.core.jobs.begun;
+        let timeout = self.inboxes.sleep(self.timeout(limit));
         let events = self.core.selector.wait(timeout)?;
-        self.mail.awake();
+        self.inboxes.awake();
         self.core.read_clock();
         self.core.owed.append(&mut self.core.later);
         self.note(events);
@@ -222,7 +221,7 @@ impl Reactor {
 
     /// Whether there is work that no event announces.
     pub(crate) fn is_owed(&self) -> bool {
-        !self.core.owed.is_empty() || !self.core.later.is_empty() || self.mail.is_owed()
+        !self.core.owed.is_empty() || !self.core.later.is_empty() || self.inboxes.is_owed()
     }
 
     fn note(&mut self, events: usize) {

@@ -1,0 +1,233 @@
+//! The mailboxes that are attached to a reactor, and the delivery of their messages.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::core::Core;
+use crate::handler::context::Turn;
+use crate::handler::{Handler, HandlerId, Receive};
+use crate::listen::listener::Listener;
+use crate::sys::Waker;
+use crate::threads::doorbell::Doorbell;
+use crate::threads::handle::{Handle, Mailbox, mailbox};
+use crate::threads::jobs::Then;
+use crate::threads::sync::Arc;
+use crate::turn::dispatch::Handlers;
+use crate::turn::reactor::Reactor;
+
+/// A mailbox and its receiver, with their types erased.
+trait Inbox {
+    /// Delivers messages, within the mailbox's budget. Returns whether there may be more.
+    fn deliver(&mut self, handlers: &mut Handlers, core: &mut Core) -> bool;
+    /// Whether there is neither a message nor a handle that could post one.
+    fn is_over(&self) -> bool;
+}
+
+/// A mailbox whose messages go to a handler.
+struct HandlerInbox<H, M> {
+    mailbox: Mailbox<M>,
+    handler: HandlerId<H>,
+}
+
+impl<H: Handler + Receive<M>, M> Inbox for HandlerInbox<H, M> {
+    fn deliver(&mut self, handlers: &mut Handlers, core: &mut Core) -> bool {
+        let Mailbox { queue, taken, per_turn } = &mut self.mailbox;
+        let look = taken.is_empty();
+        if look {
+            queue.take(taken);
+        }
+        let handler = handlers.get(self.handler);
+        let mut budget = *per_turn;
+        while !taken.is_empty() && budget > 0 {
+            let all = catch_unwind(AssertUnwindSafe(|| {
+                while budget > 0
+                    && let Some(message) = taken.pop_front()
+                {
+                    budget -= 1;
+                    core.ledger.messages += 1;
+                    handler.on_message(&mut Turn { core }, message);
+                }
+            }));
+            if all.is_err() {
+                core.ledger.panics += 1;
+                let (handler, message) = (std::any::type_name::<H>(), std::any::type_name::<M>());
+                log::error!("{handler}: on_message({message}) panicked; delivery goes on");
+            }
+        }
+        // A queue that was not looked at may hold messages whose ring was answered before.
+        !look || !taken.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        let Mailbox { queue, taken, .. } = &self.mailbox;
+        Arc::strong_count(queue) == 1 && taken.is_empty() && queue.is_empty()
+    }
+}
+
+/// A mailbox whose messages are for the reactor itself.
+struct CoreInbox<M> {
+    mailbox: Mailbox<M>,
+    act: fn(&mut Core, M),
+}
+
+impl<M> Inbox for CoreInbox<M> {
+    fn deliver(&mut self, _: &mut Handlers, core: &mut Core) -> bool {
+        let Mailbox { queue, taken, .. } = &mut self.mailbox;
+        queue.take(taken);
+        for message in taken.drain(..) {
+            (self.act)(core, message);
+        }
+        false
+    }
+
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// All mailboxes of a reactor.
+pub(crate) struct Inboxes {
+    bell: Arc<Doorbell>,
+    inboxes: Vec<Box<dyn Inbox>>,
+    /// Whether another thread may ring. Only then are waits announced to the doorbell.
+    pub(crate) expected: bool,
+    /// Whether the last turn has left messages.
+    owed: bool,
+    closed: bool,
+}
+
+impl Inboxes {
+    /// The inboxes of a reactor with this waker: at first only that of its jobs' results. A reactor
+    /// in a simulation has no waker, and no thread posts while it waits.
+    pub(crate) fn new(waker: Option<Waker>, results: Mailbox<Then>) -> Inboxes {
+        let bell = Doorbell::new(move || {
+            if let Some(waker) = &waker
+                && let Err(error) = waker.wake()
+            {
+                log::error!("wake a reactor for a message: {error}");
+            }
+        });
+        let bell = Arc::new(bell);
+        let mut inboxes =
+            Inboxes { bell, inboxes: Vec::new(), expected: false, owed: false, closed: false };
+        inboxes.attach_to_core(results, |core, then| then(core));
+        // There are no results before the first job.
+        inboxes.expected = false;
+        inboxes
+    }
+
+    /// The doorbell, for what else other threads leave for the reactor.
+    pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
+        self.expected = true;
+        &self.bell
+    }
+
+    /// Attaches a mailbox whose messages are for the reactor itself.
+    pub(crate) fn attach_to_core<M: Send + 'static>(
+        &mut self,
+        mailbox: Mailbox<M>,
+        act: fn(&mut Core, M),
+    ) {
+        if !self.closed {
+            mailbox.queue.attach(self.bell());
+            self.inboxes.push(Box::new(CoreInbox { mailbox, act }));
+        }
+    }
+
+    /// Whether there are messages to deliver.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.owed || self.bell.is_rung()
+    }
+
+    /// Announces a wait, and returns how long it may be. A message that is posted from now on ends
+    /// it.
+    pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let waits = timeout != Some(Duration::ZERO) && self.expected;
+        if waits && !self.bell.sleep() { Some(Duration::ZERO) } else { timeout }
+    }
+
+    /// Ends a wait.
+    pub(crate) fn awake(&self) {
+        if self.expected {
+            self.bell.awake();
+        }
+    }
+
+    /// Drops all mailboxes, and refuses messages from now on.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.owed = false;
+        self.inboxes.clear();
+    }
+}
+
+/// Messages from other threads: see [the module](crate::handle).
+impl Reactor {
+    /// Delivers the messages of a mailbox to a handler.
+    ///
+    /// If the reactor has [run](Reactor::run) and stopped, the mailbox is dropped.
+    ///
+    /// # Panics
+    /// If the id belongs to another reactor. That is not noticed if this one has a handler of the
+    /// same type at the same index.
+    pub fn attach<H: Handler + Receive<M>, M: Send + 'static>(
+        &mut self,
+        mailbox: Mailbox<M>,
+        handler: HandlerId<H>,
+    ) {
+        assert!(self.handlers.has(handler), "HandlerId belongs to another reactor");
+        if self.inboxes.closed {
+            return;
+        }
+        self.inboxes.inboxes.retain(|inbox| !inbox.is_over());
+        mailbox.queue.attach(self.inboxes.bell());
+        self.inboxes.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
+    }
+
+    /// Creates a mailbox with default limits for a handler, and returns its handle. Clones of the
+    /// handle post to the same mailbox, which keeps the order of messages.
+    ///
+    /// # Panics
+    /// As [`attach`](Reactor::attach).
+    #[must_use]
+    pub fn handle<H: Handler + Receive<M>, M: Send + 'static>(
+        &mut self,
+        handler: HandlerId<H>,
+    ) -> Handle<M> {
+        let (handle, mailbox) = mailbox();
+        self.attach(mailbox, handler);
+        handle
+    }
+
+    /// Delivers messages, within the budget of each mailbox.
+    pub(crate) fn deliver_messages(&mut self) {
+        let Inboxes { bell, inboxes, owed, .. } = &mut self.inboxes;
+        let rung = bell.answer();
+        if rung {
+            self.listeners.iter_mut().for_each(Listener::rung);
+        }
+        if rung || *owed {
+            *owed = false;
+            for inbox in inboxes {
+                *owed |= inbox.deliver(&mut self.handlers, &mut self.core);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Kernel, Selector};
+
+    #[test]
+    fn a_message_to_the_reactor_itself_ends_its_wait() {
+        let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
+        let ((_, results), (handle, mailbox)) = (mailbox(), mailbox());
+        let mut inboxes = Inboxes::new(selector.add_waker(1).unwrap(), results);
+        inboxes.attach_to_core(mailbox, |_, ()| {});
+        assert_eq!(inboxes.sleep(None), None);
+        handle.post(()).unwrap();
+        assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
+    }
+}
