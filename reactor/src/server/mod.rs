@@ -337,7 +337,6 @@ impl Server {
             }
             first.into_iter().for_each(|(index, part)| run(index, part));
         });
-        self.reader.iter().for_each(LedgerReader::end);
         let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
         first_error.map_or(Ok(()), Err)
     }
@@ -422,6 +421,13 @@ impl Server {
         if let Err(error) = self.stopper.stop() {
             log::error!("waking the other threads: {error}");
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A reactor that was never created answers no reader.
+        self.reader.iter().for_each(LedgerReader::end);
     }
 }
 

@@ -10,6 +10,9 @@ use crate::threads::doorbell::Doorbell;
 use crate::threads::handle::PostError;
 use crate::threads::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 pub(crate) struct BoundedQueue<T> {
     inner: Mutex<Inner<T>>,
     /// Notified when there is room again, and when the queue is closed.
@@ -97,6 +100,12 @@ impl<T> BoundedQueue<T> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().items.is_empty()
+    }
+
+    /// How many threads wait for room.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {

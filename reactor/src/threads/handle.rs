@@ -146,6 +146,12 @@ impl<M> Handle<M> {
     pub(crate) fn post_when_there_is_room(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post_when_there_is_room(message)
     }
+
+    /// How many threads wait for room.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
 }
 
 impl<M> Clone for Handle<M> {

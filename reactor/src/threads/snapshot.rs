@@ -146,7 +146,8 @@ impl LedgerReader {
     /// wakes up for it. So the copy counts everything that the caller knows to have happened, and
     /// its numbers are consistent: bytes given to `send` were sent, were dropped or are
     /// [pending](Ledger::pending). The copies of several reactors are made at different times.
-    /// After a reactor has stopped or was dropped, its last ledger can still be read.
+    /// After a reactor has stopped or was dropped, its last ledger can still be read; that of a
+    /// server that was dropped before it ran is empty.
     #[must_use]
     pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);
@@ -285,5 +286,64 @@ impl Reactor {
                 inner.ended = true;
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+
+    use super::*;
+
+    /// What does not come by then never comes.
+    const NEVER: Duration = Duration::from_secs(60);
+
+    /// What a thread gets that waits for a snapshot.
+    fn ask(reader: &LedgerReader) -> Receiver<Option<Snapshot>> {
+        let (told, snapshot) = channel();
+        let asker = reader.clone();
+        thread::spawn(move || told.send(asker.snapshot(Duration::MAX)).unwrap());
+        let start = Instant::now();
+        while reader.0.iter().all(|ledger| ledger.slot.lock().waiting == 0) {
+            assert!(start.elapsed() < NEVER, "the thread does not wait");
+            thread::yield_now();
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_gets_it_when_the_reactor_turns() {
+        let mut reactor = Reactor::new().unwrap();
+        let snapshot = ask(&reactor.ledger_reader());
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        let snapshot = snapshot.recv_timeout(NEVER).expect("an answer");
+        assert_eq!(snapshot.map(|it| it.total.turns), Some(1));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_gets_the_last_one_when_the_reactor_stops() {
+        let mut reactor = Reactor::new().unwrap();
+        let snapshot = ask(&reactor.ledger_reader());
+        reactor.stopper().stop().unwrap();
+        reactor.run().unwrap();
+        let snapshot = snapshot.recv_timeout(NEVER).expect("an answer");
+        assert_eq!(snapshot.map(|it| it.total.turns), Some(1));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_gets_it_when_a_reactor_that_never_ran_is_dropped() {
+        let mut reactor = Reactor::new().unwrap();
+        let snapshot = ask(&reactor.ledger_reader());
+        drop(reactor);
+        assert_eq!(snapshot.recv_timeout(NEVER), Ok(Some(Snapshot::default())));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_goes_on_when_a_server_that_never_ran_is_dropped() {
+        let mut server = crate::Server::new(&crate::ServerOptions::default());
+        let snapshot = ask(&server.ledger_reader());
+        drop(server);
+        assert_eq!(snapshot.recv_timeout(NEVER), Ok(Some(Snapshot::default())));
     }
 }
