@@ -219,7 +219,7 @@ fn a_file_replaced_by_a_rename_is_never_mixed_with_the_old_one() {
 
 #[test]
 fn a_root_that_is_missing_is_named_in_the_error() {
-    let mut reactor = Reactor::new().expect("a reactor");
+    let reactor = Reactor::new().expect("a reactor");
     let error = Files::new(reactor.fs(), "/no/such/directory", FilesOptions::default())
         .err()
         .expect("an error");

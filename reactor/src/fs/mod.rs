@@ -30,7 +30,7 @@ pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// let mut reactor = sluicegate_reactor::Reactor::new()?;
+/// let reactor = sluicegate_reactor::Reactor::new()?;
 /// let root = reactor.fs().open_dir(".")?;
 /// assert!(root.metadata("Cargo.toml")?.is_file());
 /// assert!(root.open("../outside").is_err());

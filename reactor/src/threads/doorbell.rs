@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_rings_first_at_a_sleeping_reactor_wakes_it() {
+    fn the_first_ring_wakes_a_sleeping_reactor() {
         let (bell, wakes) = counted();
         assert!(bell.sleep());
         assert_eq!(wakes.load(Ordering::Relaxed), 0);

@@ -1,8 +1,8 @@
 //! Messages from other threads.
 //!
-//! A handler has no lock and need not be [`Send`]. Another thread that wants something from it posts
-//! a message to its reactor, which calls [`Receive::on_message`] in its own thread. A handler can
-//! receive messages of several types, each through its own mailboxes.
+//! A handler has no lock and need not be [`Send`]. Another thread that wants something from it
+//! posts a message to its reactor, which calls [`on_message`](crate::Receive::on_message) in its
+//! own thread. A handler can receive messages of several types, each through its own mailboxes.
 //!
 //! ```
 //! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Turn};
@@ -197,7 +197,7 @@ impl<M> fmt::Display for PostError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PostError::Full(_) => "mailbox is full",
-            PostError::Stopped(_) => "the mailbox's reactor has stopped",
+            PostError::Stopped(_) => "mailbox is closed",
         })
     }
 }

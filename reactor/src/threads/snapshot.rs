@@ -296,10 +296,10 @@ mod tests {
 
     use super::*;
 
-    /// What does not come by then never comes.
+    /// Longer than anything here takes. Only a test that fails waits for it.
     const NEVER: Duration = Duration::from_secs(60);
 
-    /// What a thread gets that waits for a snapshot.
+    /// Starts a thread that asks for a snapshot, and returns once it waits.
     fn ask(reader: &LedgerReader) -> Receiver<Option<Snapshot>> {
         let (told, snapshot) = channel();
         let asker = reader.clone();

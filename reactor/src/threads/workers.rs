@@ -49,7 +49,7 @@
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
 //! if a name server does not answer, so lookups take at most half of the threads, and at least one;
 //! further lookups wait. In a pool of one thread a slow lookup therefore delays every disk job
-//! behind it. Jobs of the program are not capped: jobs that take long belong in a pool of their own.
+//! behind it. Jobs of the program are not capped: run long jobs in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers

@@ -129,9 +129,8 @@ impl Reactor {
     }
 
     /// Replaces the pool of threads that waits for this reactor's disks and looks up its names: see
-    /// [`workers`](crate::workers). Disk jobs that the pool before has are still done; a connection
-    /// whose name it has not looked up fails with `ErrorKind::TimedOut`, unless a clone keeps that
-    /// pool.
+    /// [`workers`](crate::workers). Disk jobs that wait in the previous pool still run. Unless a
+    /// clone keeps that pool, lookups that wait there are dropped, and their connections time out.
     pub fn set_workers(&mut self, workers: &Workers) {
         self.core.jobs.workers = workers.clone();
     }

@@ -8,7 +8,7 @@ use crate::threads::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox_
 use crate::threads::workers::{Workers, WorkersLimits};
 use crate::{Context, Handler, Input, Reactor, Receive, Turn};
 
-/// What does not come by then never comes.
+/// Longer than anything here takes. Only a test that fails waits for it.
 const NEVER: Duration = Duration::from_secs(60);
 
 /// Waits until a thread waits for room.
@@ -20,8 +20,10 @@ fn wait_for_waiter(handle: &Handle<u32>) {
     }
 }
 
-/// A full mailbox, and what a thread says that waits for room in it.
-fn full() -> (Handle<u32>, Mailbox<u32>, Receiver<Result<(), PostError<u32>>>) {
+type Posted = Result<(), PostError<u32>>;
+
+/// A full mailbox, and a thread that waits for room in it and then sends what it got.
+fn full() -> (Handle<u32>, Mailbox<u32>, Receiver<Posted>) {
     let (handle, mailbox) = mailbox_with(&MailboxLimits { capacity: 1, per_turn: 1 });
     handle.post(1).unwrap();
     let (told, result) = channel();
@@ -31,7 +33,7 @@ fn full() -> (Handle<u32>, Mailbox<u32>, Receiver<Result<(), PostError<u32>>>) {
     (handle, mailbox, result)
 }
 
-/// Takes any number.
+/// Receives numbers and drops them.
 struct Taker;
 
 impl Handler for Taker {

@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::sys::Kernel;
 use crate::threads::handle::{Mailbox, mailbox};
 
-/// What does not come by then never comes.
+/// Longer than anything here takes. Only a test that fails waits for it.
 const NEVER: Duration = Duration::from_secs(60);
 
 /// A pool, the mailbox of its results, and the names of the jobs that have begun.
