@@ -1,5 +1,5 @@
-//! Reading from another thread what a server has done: it is recent, it belongs together, and what
-//! was done in the end stays there.
+//! Reading a server's ledger from another thread: a snapshot is recent and consistent, and the last
+//! one stays readable.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use sluicegate_reactor::{
     Address, Context, Handler, Input, Ledger, Listen, Reactor, Server, ServerOptions, Spread,
 };
 
-/// Far more than an answer takes on any machine: what does not come by then never comes.
+/// Longer than anything here takes. Only a test that fails waits for it.
 const NEVER: Duration = Duration::from_secs(60);
 
 struct Echo;
@@ -23,7 +23,7 @@ impl Handler for Echo {
     }
 }
 
-/// One client of an echo server, and what it knows to have happened.
+/// A client of an echo server. Calls `known` with the number of bytes that were echoed so far.
 fn talk(address: &Address, known: impl Fn(u64)) {
     let Address::Ip(address) = address else { panic!("not an address of the internet") };
     let mut stream = TcpStream::connect(address).unwrap();

@@ -1,5 +1,5 @@
-//! Messages between real threads: none is lost, none comes twice, none changes its place, and the
-//! reactor wakes for each.
+//! Messages between real threads: none is lost, repeated or reordered, and the reactor wakes up for
+//! each.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -13,24 +13,24 @@ use sluicegate_reactor::{
 
 const SENDERS: usize = 8;
 
-/// In all. A debug build takes a tenth of it, so that nobody waits for it.
+/// The number of all messages. A debug build sends a tenth, to be quick.
 const MESSAGES: usize = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
 
-/// Far more than a wake-up takes on any machine: what does not come by then never comes.
+/// Longer than anything here takes. Only a test that fails waits for it.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// What a sender counts.
+/// A message with the number that its sender gave it.
 struct Numbered {
     sender: usize,
     number: usize,
 }
 
-/// Notes which number of each sender comes next, and stops after as many as are sent.
+/// Counts the numbers of each sender that are out of order, and stops after the last message.
 #[derive(Default)]
 struct Order {
     next: [usize; SENDERS],
     received: usize,
-    /// How many were not the next of their sender.
+    /// How many numbers were not the next of their sender.
     wrong: usize,
 }
 
@@ -59,7 +59,7 @@ fn post_until_there_is_room<M>(handle: &Handle<M>, mut message: M) {
     }
 }
 
-/// Posts all messages from all senders. Each sender uses the handle that belongs to it.
+/// Starts the senders, each with its own handle, and posts all messages.
 fn post_all(handle_of: impl Fn(usize) -> Handle<Numbered>) -> Vec<thread::JoinHandle<()>> {
     let senders = (0..SENDERS).map(|sender| {
         let handle = handle_of(sender);
@@ -101,7 +101,7 @@ fn mailboxes_of_one_handler_that_are_full_most_of_the_time_lose_nothing() {
     senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
-/// Answers each number with the next, by the handle or channel that is its own.
+/// Answers each number with the next.
 struct Player {
     answer: Box<dyn FnMut(u32)>,
 }
@@ -121,7 +121,7 @@ impl Receive<u32> for Player {
     }
 }
 
-/// How often a ball goes to and fro; the reactor goes to sleep each time.
+/// How many numbers are exchanged. The reactor goes to sleep after each.
 const ROUNDS: u32 = 20_000;
 
 fn answer_by(answers: &Sender<u32>) -> Player {
@@ -155,7 +155,7 @@ fn two_reactors_wake_each_other() {
         let done = done.clone();
         thread::spawn(move || {
             let mut reactor = Reactor::new().unwrap();
-            // At the end the other may have stopped.
+            // The other reactor may have stopped after the last number.
             let answer = move |number| {
                 let _ = other.post(number);
             };
@@ -171,7 +171,7 @@ fn two_reactors_wake_each_other() {
     }
 }
 
-/// Stops after some messages, whatever they are.
+/// Stops after this many messages.
 struct Tired(u32);
 
 impl Handler for Tired {
@@ -196,7 +196,7 @@ fn a_reactor_that_stops_while_others_post_leaves_no_message_behind() {
         let message = Arc::new(());
         thread::scope(|scope| {
             for _ in 0..2 {
-                // Until it is refused for good.
+                // Until the reactor has stopped.
                 scope.spawn(|| {
                     while let Ok(()) | Err(PostError::Full(_)) = handle.post(message.clone()) {}
                 });

@@ -1,4 +1,4 @@
-//! Jobs that would block run on other threads, and what they return comes back as messages.
+//! Jobs that block run on the threads of a pool, and their results come back as messages.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use sluicegate_reactor::{
     Context, Handle, Handler, Input, MailboxLimits, Reactor, Receive, Turn, mailbox_with,
 };
 
-/// What does not come by then never comes.
+/// Longer than anything here takes. Only a test that fails waits for it.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// Notes so many results, then stops.
+/// Collects `expected` results, then stops.
 struct Results<M> {
     all: Vec<M>,
     expected: usize,
@@ -35,7 +35,7 @@ impl<M: 'static> Receive<M> for Results<M> {
     }
 }
 
-/// Runs a reactor until so many results have come.
+/// Runs a reactor until it has `expected` results.
 fn results<M: Send + 'static>(expected: usize, start: impl FnOnce(&Handle<M>)) -> Vec<M> {
     results_through(&MailboxLimits::default(), expected, start)
 }
@@ -76,7 +76,7 @@ fn every_job_answers_once_on_a_thread_of_the_pool() {
 #[test]
 fn jobs_that_block_run_at_the_same_time() {
     let workers = workers(2, 2);
-    // Each waits for the other.
+    // Each job waits for the other.
     let (first, to_first) = channel();
     let (second, to_second) = channel();
     let meet = |mine: Receiver<()>, other: Sender<()>| {
@@ -92,7 +92,7 @@ fn jobs_that_block_run_at_the_same_time() {
     assert_eq!(met, [true, true]);
 }
 
-/// A job that says that it has begun and waits for leave to end.
+/// A job that reports that it has begun, and ends with the number that it is sent.
 fn gated() -> (impl FnOnce() -> u32 + Send + 'static, Receiver<()>, Sender<u32>) {
     let (begun, has_begun) = channel();
     let (open, gate) = channel();
@@ -144,7 +144,7 @@ fn results_wait_for_room_in_a_full_mailbox() {
     assert!(answers.into_iter().eq(0..1000));
 }
 
-/// Tells when it is dropped.
+/// Sends its name when it is dropped.
 struct Told(Sender<&'static str>, &'static str);
 
 impl Drop for Told {

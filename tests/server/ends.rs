@@ -1,4 +1,4 @@
-//! How a server ends: all of it, whatever ends it.
+//! A server ends as a whole, whatever ends it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// A server whose second thread waits to be told to go on, and then does this.
+/// A server whose second thread waits for a signal, and then calls `then`.
 fn held(
     listen: &Listen,
     then: impl Fn() -> io::Result<()> + Send + Sync + 'static,
@@ -38,7 +38,7 @@ fn held(
     (server, go)
 }
 
-/// Runs a server whose second thread fails once the first one has a client, and returns the error.
+/// Runs a server whose second thread fails after the first has a client. Returns the error.
 fn fails(fail: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Error {
     let (server, go) = held(&Listen::default(), fail);
     let (mut client, thread) = server.open();
@@ -96,7 +96,7 @@ fn a_thread_that_leaves_a_listener_unserved_is_an_error() {
     }
 }
 
-/// Says one byte, and ends when it hears one, not when the server stops.
+/// Sends one byte, and closes when it receives one, not when the server stops.
 struct Stubborn;
 
 impl Handler for Stubborn {
@@ -130,7 +130,7 @@ fn what_a_thread_that_fails_does_not_serve_ends_before_the_other_threads() {
         shard.serve(&served, stubborn).map(drop)
     });
     let (mut client, _) = server.open();
-    // For the thread that does not serve yet; passed on when the next one is served.
+    // Goes to the thread that does not serve yet. It was passed on once the next one is served.
     let mut waiting = server.connect();
     drop(server.open());
     go.send(()).unwrap();
@@ -165,7 +165,7 @@ fn what_was_passed_to_a_thread_is_served_when_the_server_stops() {
         assert_eq!(server.open().1, 0);
         waiting.push(server.connect());
     }
-    // Accepted after all of them.
+    // Accepted after all the others.
     assert_eq!(server.open().1, 0);
     server.stopper.stop().unwrap();
     go.send(()).unwrap();
@@ -206,7 +206,7 @@ fn stopping_while_clients_come_and_go_leaves_no_descriptor_open() {
     }
 }
 
-/// Connects, exchanges a byte and leaves, until nobody listens any more.
+/// Connects, exchanges a byte and disconnects, until connections are refused.
 #[cfg(target_os = "linux")]
 fn come_and_go(address: std::net::SocketAddr, busy: &Barrier) {
     for round in 0.. {
@@ -215,7 +215,7 @@ fn come_and_go(address: std::net::SocketAddr, busy: &Barrier) {
         if round == 20 {
             busy.wait();
         }
-        // A server that stops may have closed it, or reset it in its queue.
+        // A stopping server may have closed the connection, or reset it in the backlog.
         let mut greeting = [0];
         let _ = stream.read(&mut greeting).and_then(|_| stream.write(b"x"));
         let _ = stream.read(&mut greeting);

@@ -1,5 +1,5 @@
-//! Several threads, a reactor each: on real sockets, in this process. Every test takes the process
-//! for itself, since some count its descriptors.
+//! Servers with several threads, on real sockets in this process. Only one test runs at a time,
+//! since some count the descriptors or threads of the process.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -14,19 +14,21 @@ use sluicegate_reactor::{
 
 mod ends;
 mod spread;
+#[cfg(target_os = "linux")]
+mod workers;
 
-/// After this long something hangs. No test waits for it unless it fails.
+/// Longer than anything here takes. Only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
-/// The process, for one test at a time.
+/// Holds off the other tests.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Says which thread it is in, and then echoes. A `!` stops everything.
+/// Sends the index of its thread, and then echoes. A `!` stops the server.
 struct Teller(u8);
 
 impl Handler for Teller {
@@ -66,7 +68,7 @@ impl Running {
         Running { thread, stopper, address }
     }
 
-    /// One that tells.
+    /// A server with a [`Teller`] on each thread.
     fn tellers(mut server: Server, listen: &Listen) -> Running {
         let listener = server.listen(ANY_PORT, listen).unwrap();
         let served = listener.clone();

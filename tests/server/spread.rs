@@ -1,4 +1,4 @@
-//! How connections come to threads.
+//! How connections are spread over threads.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -34,8 +34,8 @@ fn the_kernel_divides_many_connections_evenly() {
     for _ in 0..CONNECTIONS {
         served[usize::from(server.open().1)] += 1;
     }
-    // Half of them each, give or take 22 (the standard deviation of so many tosses of a coin).
-    // Seven of these are 155: once in 10^11 runs.
+    // Half of them each, with the standard deviation of that many coin tosses, 22. Seven of these
+    // are 155: once in 10^11 runs.
     let half = CONNECTIONS / 2;
     assert!(served.iter().all(|count| count.abs_diff(half) <= 155), "{served:?}");
     server.stop().unwrap();
@@ -70,7 +70,7 @@ fn unix_and_adopted_sockets_are_served_by_all_threads() {
     assert!(!path.exists(), "the file of the socket is left");
 }
 
-/// Counts its connections, with those of other threads.
+/// Counts the connections of all threads.
 struct Counted {
     open: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,

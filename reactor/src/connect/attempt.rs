@@ -13,6 +13,7 @@ use super::resolver::Resolver;
 use super::target::{Place, Target};
 use crate::core::{ConnId, Core, Flags, Phase, Reason, is_due, ticks, token};
 use crate::sys::{self, Address, Fd, NO_FD, Ready};
+use crate::threads::workers::Workers;
 use crate::time::deadlines;
 
 /// Least nanoseconds between two log lines about a shortage.
@@ -73,6 +74,13 @@ impl Connecting {
 
     pub(crate) fn use_resolver(&mut self, make: impl FnOnce() -> Resolver) {
         self.resolver.get_or_insert_with(make);
+    }
+
+    /// Looks names up in this pool from now on.
+    pub(crate) fn set_workers(&mut self, workers: &Workers) {
+        if let Some(resolver) = &mut self.resolver {
+            resolver.workers = workers.clone();
+        }
     }
 
     fn settings(&self, connector: u16) -> &Settings {

@@ -7,7 +7,7 @@ use super::target::in_order;
 use crate::core::ConnId;
 use crate::sys::{Address, Kernel};
 use crate::threads::handle::Handle;
-use crate::threads::workers::{RunError, Workers};
+use crate::threads::workers::{Kind, Workers};
 
 /// What became of the name that a connection is to be made to.
 pub(crate) struct Answer {
@@ -25,18 +25,19 @@ impl Answer {
 /// Looks names up for one reactor.
 pub(crate) struct Resolver {
     reply: Handle<Answer>,
-    /// Without threads until there is a name.
-    workers: Workers,
+    pub(crate) workers: Workers,
 }
 
 impl Resolver {
-    /// One whose answers go here.
-    pub(crate) fn new(reply: Handle<Answer>) -> Resolver {
-        Resolver { reply, workers: Workers::new() }
+    /// One whose answers go to `reply`.
+    pub(crate) fn new(reply: Handle<Answer>, workers: Workers) -> Resolver {
+        Resolver { reply, workers }
     }
 
-    /// Looks a name up for a connection. The answer comes as a message, unless it is an error here:
-    /// no thread, or too much to do for those there are.
+    /// Looks up the name that a connection is to be made to. The answer comes as a message.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` if the lookup was refused: too many wait, or no thread can be started.
     pub(crate) fn look_up(
         &self,
         kernel: &Kernel,
@@ -46,20 +47,18 @@ impl Resolver {
     ) -> io::Result<()> {
         match kernel {
             Kernel::Os => {
+                let look_up = move |name: String| Answer { id, result: addresses(&name, port) };
                 let name = name.to_owned();
-                let job = move || Answer { id, result: addresses(&name, port) };
-                self.workers.run(job, &self.reply).map_err(|error| match error {
-                    RunError::NoThread(_, error) => error,
-                    full @ RunError::Full(_) => {
-                        io::Error::new(ErrorKind::QuotaExceeded, full.to_string())
-                    }
+                let submitted = self.workers.submit(Kind::Lookup, name, look_up, &self.reply);
+                submitted.map_err(|refused| {
+                    io::Error::new(ErrorKind::QuotaExceeded, refused.to_string())
                 })
             }
             #[cfg(feature = "testing")]
             Kernel::Sim(world) => {
                 let reply = self.reply.clone();
                 world.look_up(name, port, move |result| {
-                    // It may have stopped meanwhile.
+                    // The reactor may have stopped by then.
                     let _ = reply.post(Answer { id, result });
                 });
                 Ok(())

@@ -134,9 +134,6 @@ pub struct Ledger {
     pub no_pipe: u64,
     /// Fallback: reads of regions that would have gone by `sendfile` if the system had one.
     pub no_sendfile: u64,
-    /// Fallback: jobs for disks that the reactor did itself, as the workers had too much to do or
-    /// there were none.
-    pub inline_jobs: u64,
     /// Looks whether a region is in memory, besides its reads.
     pub probes: u64,
     /// Times that a worker read what a region had not in memory, and its queue waited for that.

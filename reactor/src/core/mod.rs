@@ -294,17 +294,18 @@ impl Core {
         }
     }
 
-    /// Does a job in another thread, and then `then` with its result in the reactor's.
+    /// Does a job in another thread, and then `then` with its result in the reactor's. If no thread
+    /// can be started the job gets that error instead of the kernel.
     pub(crate) fn push_job<T: Send + 'static>(
         &mut self,
-        job: impl FnOnce(&Kernel) -> T + Send + 'static,
+        job: impl FnOnce(io::Result<&Kernel>) -> T + Send + 'static,
         then: impl FnOnce(&mut Core, T) + Send + 'static,
     ) {
         #[cfg(feature = "testing")]
         if let Kernel::Sim(_) = &self.kernel {
             // Descriptors of the simulated kernel do not outlive their owners, as those that a
             // worker holds do. It is done at once, and the answer comes later.
-            let result = job(&self.kernel);
+            let result = job(Ok(&self.kernel));
             self.jobs.push(Box::new(move |_| Box::new(move |core| then(core, result))));
             return;
         }

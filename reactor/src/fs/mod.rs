@@ -31,7 +31,7 @@ pub use saved::{NotSaved, Saved};
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// let mut reactor = sluicegate_reactor::Reactor::new()?;
+/// let reactor = sluicegate_reactor::Reactor::new()?;
 /// let root = reactor.fs().open_dir(".")?;
 /// assert!(root.metadata("Cargo.toml")?.is_file());
 /// assert!(root.open("../outside").is_err());

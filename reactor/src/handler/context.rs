@@ -161,10 +161,11 @@ impl<'a> Context<'a> {
     /// [handed over](Context::hand_over) connection goes on receiving it, and the new handler is
     /// told.
     ///
-    /// The reactor never waits for a disk: a file system in memory is written at once, and for
-    /// others [workers](crate::Reactor::set_workers) write, sync and commit. While they have
-    /// [`Limits::file_batches`](crate::Limits::file_batches) nothing more is received. What they
-    /// write counts as activity, as what arrives does.
+    /// The reactor never waits for a disk. It writes files in memory itself; files on disks are
+    /// written, synced and committed by [workers](crate::workers), for which a busy pool lets them
+    /// wait. While [`Limits::file_batches`](crate::Limits::file_batches) of a file are with the
+    /// workers, nothing more is received for it. Each write counts as activity, as input does. If
+    /// no worker thread can be started, the file fails.
     pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
         let index = self.index;
         inbound::receive_file(&mut self.turn.core, index, file, length, WhenWhole::Commit);

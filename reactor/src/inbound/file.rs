@@ -238,7 +238,7 @@ fn leave_to_worker(core: &mut Core, index: u32, batch: Batch) {
     let Some(id) = core.id(index) else { return };
     core.push_job(
         move |kernel| {
-            let result = batch.write(kernel);
+            let result = kernel.and_then(|kernel| batch.write(kernel));
             (batch, result)
         },
         move |core, (batch, result)| batch_done(core, id, batch, result),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Listen;
 use crate::core::{Bucket, ClientNet, Core, Flags};
 use crate::sys::{Address, Fd, Ready, SocketFile};
-use crate::threads::passing::{Landing, Ring};
+use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::time::deadlines;
 
 /// Tokens of listeners have this bit. In those of connections it belongs to the index, which counts
@@ -25,13 +25,13 @@ pub(crate) enum Source {
     /// A listening socket.
     Socket(Fd, Origin),
     /// Another reactor, which accepts them.
-    Landing(Landing),
+    Distributed(SocketReceiver),
 }
 
 pub(crate) struct Listener {
     source: Source,
-    /// Passes what is accepted on to several reactors.
-    ring: Option<Ring>,
+    /// Distributes the accepted sockets to all reactors of a server.
+    distributor: Option<Distributor>,
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
@@ -74,7 +74,7 @@ impl Listener {
     ) -> Self {
         Listener {
             source,
-            ring: None,
+            distributor: None,
             address,
             handler,
             group,
@@ -90,9 +90,9 @@ impl Listener {
         }
     }
 
-    /// Passes on what it accepts.
-    pub(crate) fn pass_to(&mut self, ring: Ring) {
-        self.ring = Some(ring);
+    /// Distributes the sockets that it accepts.
+    pub(crate) fn distribute_by(&mut self, distributor: Distributor) {
+        self.distributor = Some(distributor);
     }
 
     /// Whether accepting may get something now, and if not, when: the nanoseconds until then, or
@@ -114,7 +114,7 @@ impl Listener {
                 return;
             }
             match self.accept_one(core) {
-                Accepted::Socket(socket) if self.ring.is_some() => self.pass(socket, core),
+                Accepted::Socket(socket) if self.distributor.is_some() => self.pass(socket, core),
                 Accepted::Socket(socket) => self.take_up(socket, core, opened),
                 Accepted::Lost(error) => {
                     lost += 1;
@@ -136,7 +136,7 @@ impl Listener {
         self.ready = true;
         let most = match &mut self.source {
             Source::Socket(..) => self.backlog as usize,
-            Source::Landing(landing) => landing.refuse(),
+            Source::Distributed(receiver) => receiver.close(),
         };
         for _ in 0..most.div_ceil(self.accept_budget as usize).max(1) {
             if self.wait(core) == Some(0) {
@@ -155,7 +155,7 @@ impl Listener {
     /// Gives a new connection to another reactor.
     fn pass(&mut self, socket: Fd, core: &Core) {
         self.count(core);
-        if self.ring.as_mut().is_some_and(|ring| !ring.pass(socket)) {
+        if self.distributor.as_mut().is_some_and(|distributor| !distributor.send(socket)) {
             // Nobody has room: they have as many as they may, or do not keep up.
             self.retry_at = core.now + PAUSE.as_nanos() as u64;
         }
@@ -218,13 +218,13 @@ impl Listener {
 
     fn accept_one(&mut self, core: &Core) -> Accepted {
         use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
-        if let Some(held) = self.ring.as_mut().and_then(Ring::take_held) {
+        if let Some(held) = self.distributor.as_mut().and_then(Distributor::take_held) {
             return Accepted::Socket(held);
         }
         let socket = match &mut self.source {
             Source::Socket(socket, _) => *socket,
-            Source::Landing(landing) => {
-                return landing.next().map_or(Accepted::Empty, Accepted::Socket);
+            Source::Distributed(receiver) => {
+                return receiver.next().map_or(Accepted::Empty, Accepted::Socket);
             }
         };
         match core.kernel.accept(socket) {
@@ -252,7 +252,7 @@ impl Listener {
 
     /// Notes that another reactor may have left something.
     pub(crate) fn rung(&mut self) {
-        self.ready |= matches!(self.source, Source::Landing(_));
+        self.ready |= matches!(self.source, Source::Distributed(_));
     }
 
     /// Notes an event.

@@ -54,18 +54,27 @@ fn start_read(core: &mut Core, id: ConnId, bytes: usize) -> io::Result<()> {
         ledger.cold_untold += u64::from(hidden);
     }
     core.push_job(
-        move |kernel| file.warm(kernel, offset, bytes),
-        move |core, read| {
-            if let Err(error) = read {
-                // The call that sends these bytes meets it too, and ends the connection.
-                log::debug!("reading ahead of a connection: {error}");
-            }
-            core.cold.running -= 1;
-            resume(core, id, bytes);
-            start_reads(core);
-        },
+        move |kernel| kernel.map(|kernel| file.warm(kernel, offset, bytes)),
+        move |core, read| done(core, id, bytes, read),
     );
     Ok(())
+}
+
+/// A worker has tried to read a window, or there is none.
+fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<()>>) {
+    core.cold.running -= 1;
+    match read {
+        Ok(Ok(())) => resume(core, id, bytes),
+        Ok(Err(error)) => {
+            // The call that sends these bytes meets it too, and ends the connection.
+            log::debug!("{}: read ahead: {error}", core.describe(id.index));
+            resume(core, id, bytes);
+        }
+        // The reactor must not wait for the disk itself.
+        Err(error) if core.find(id).is_some() => core.fail_with(id.index, &error),
+        Err(_) => {}
+    }
+    start_reads(core);
 }
 
 /// A window was read, for a connection that may be gone. The clocks of its queue, which stood

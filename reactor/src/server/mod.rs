@@ -1,26 +1,24 @@
-//! One server on several threads, a reactor each.
+//! One server on several threads, with a reactor on each.
 //!
-//! Each thread has a reactor of its own, with handlers of its own that another thread never sees;
-//! so they need be neither [`Send`] nor [`Sync`]. A connection belongs to one thread from the
-//! moment it is accepted until it is closed.
+//! Each thread has its own reactor and its own handlers, which no other thread sees. So handlers
+//! need be neither [`Send`] nor [`Sync`]. A connection belongs to one thread from accept to close.
 //!
 //! # What threads share
 //!
 //! Nothing that is written while connections are served: no lock, no counter, no cache line. Every
 //! thread has its own event queue, connections, buffers, deadlines and [`Ledger`](crate::Ledger).
-//! What they share is written when something rare happens, and until then each core has its own
-//! copy in its cache:
+//! Shared state is written only when something rare happens, and is cached by each core until then:
 //!
-//! - whether to stop, a flag that is looked at when a thread is woken ([`Stopper`]);
+//! - the request to stop, a flag that a thread checks when it is woken ([`Stopper`]);
 //! - the queues of [messages](crate::handle), if handlers post any;
-//! - with [`Spread::Passed`], a queue for each thread through which accepted sockets come: one lock
-//!   for each connection, none for what is received and sent on it;
-//! - descriptors, which are numbers of the process: opening and closing one takes a lock in the
-//!   kernel, and with more than one thread so does, for an instant, each use (`fdget` in Linux,
-//!   about 2% of an echo of 64 bytes). Therefore a server with one thread makes no other.
+//! - the pool of [workers](crate::workers), if there are disks to wait for or names to look up;
+//! - with [`Spread::Passed`], a queue of accepted sockets for each thread: one lock for each
+//!   connection, none for each receive or send;
+//! - the process's descriptor table. Opening and closing a descriptor takes a lock in the kernel.
+//!   With more than one thread, so does each use, for an instant (`fdget` in Linux, about 2% of an
+//!   echo of 64 bytes). Therefore a server with one thread starts no other.
 //!
-//! What connections on several threads have to know of each other goes by messages: see
-//! [`Server::run_with`].
+//! Connections on different threads talk through messages: see [`Server::run_with`].
 
 use std::any::Any;
 use std::io;
@@ -35,9 +33,10 @@ use crate::listen::Listen;
 use crate::listen::listener::Origin;
 use crate::sys::Address;
 use crate::sys::{self, Kernel};
-use crate::threads::passing::lanes;
+use crate::threads::distribute::distribute;
 use crate::threads::snapshot::LedgerReader;
 use crate::threads::stopper::Stopper;
+use crate::threads::workers::{Workers, WorkersLimits};
 use crate::turn::reactor::Reactor;
 
 mod shard;
@@ -48,41 +47,47 @@ use shard::{Bound, Entry, Place};
 /// How a server uses threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Number of threads, at least one. The first is the one that calls [`Server::run`].
+    /// The number of threads with a reactor, at least one. The first is the thread that calls
+    /// [`Server::run`]. The default is 1.
     pub threads: usize,
-    /// How connections come to threads.
+    /// How connections are spread over the threads. The default is [`Spread::Divided`].
     pub spread: Spread,
-    /// Whether each thread is bound to a core of its own among those that the process may use, as
-    /// far as there are so many. Where that cannot be done (OpenBSD, NetBSD, macOS) or is
-    /// forbidden, a line in the log says so and the thread runs where it likes.
+    /// Whether each thread is pinned to a core, a different one while the process may use enough.
+    /// Where pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a warning is logged and
+    /// the thread runs on any core. The default is false.
     pub pin: bool,
+    /// The limits of the [worker pool](crate::workers) that all reactors of the server share, for
+    /// disks and names. Its threads come on top of [`threads`](Self::threads), and start when jobs
+    /// need them.
+    pub workers: WorkersLimits,
 }
 
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
-        ServerOptions { threads: 1, spread: Spread::Divided, pin: false }
+        let workers = WorkersLimits::default();
+        ServerOptions { threads: 1, spread: Spread::Divided, pin: false, workers }
     }
 }
 
-/// How connections come to the threads of a server.
+/// How connections are spread over the threads of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Spread {
-    /// By the kernel, which gives each thread a queue of its own and divides the connections by a
-    /// hash of their addresses (`SO_REUSEPORT`; on FreeBSD `SO_REUSEPORT_LB`): evenly over many
-    /// connections, not over few. Where the kernel does not do that (macOS, NetBSD, OpenBSD), and
-    /// for Unix and [adopted](Server::adopt_listener) sockets, it is [`Passed`](Self::Passed).
+    /// Each thread has its own socket, and the kernel divides the connections by a hash of their
+    /// addresses (`SO_REUSEPORT`; on FreeBSD `SO_REUSEPORT_LB`). Many connections are spread
+    /// evenly, a few are not. Where the kernel does not divide (macOS, NetBSD, OpenBSD), and for
+    /// Unix and [adopted](Server::adopt_listener) sockets, this is the same as
+    /// [`Passed`](Self::Passed).
     #[default]
     Divided,
-    /// By the first thread, which accepts for all and gives each thread one connection in turn:
-    /// even over few connections, too. It costs a wake-up for each connection.
+    /// The first thread accepts all connections and passes them to the threads in turn. A few
+    /// connections are spread evenly, too. Each connection costs a wake-up.
     Passed,
 }
 
-/// A server: sockets that listen, and a number of threads to serve them.
+/// A server: listening sockets, and threads that serve them.
 ///
-/// First the server gets its sockets, so that what is wrong with them is known before any thread is
-/// there. Then [`run`](Server::run) calls one function in each thread, which takes in handlers and
-/// says what they serve.
+/// Listen first, so that errors show before any thread starts. Then [`run`](Server::run) calls a
+/// function in each thread, which registers handlers and says what they serve.
 ///
 /// ```no_run
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -111,7 +116,8 @@ pub enum Spread {
 pub struct Server {
     options: ServerOptions,
     stopper: Stopper,
-    /// There once it was asked for.
+    workers: Workers,
+    /// Created when it is asked for.
     reader: Option<LedgerReader>,
     entries: Vec<Entry>,
 }
@@ -124,7 +130,7 @@ pub struct ServerListener {
 }
 
 impl ServerListener {
-    /// The address, with the port that was chosen.
+    /// The address it is bound to. Port 0 is replaced by the port that the kernel chose.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -135,27 +141,28 @@ impl Server {
     /// A server without sockets.
     ///
     /// # Panics
-    /// If it is to have no thread.
+    /// If `options.threads` is 0.
     #[must_use]
     pub fn new(options: &ServerOptions) -> Server {
         assert!(options.threads > 0, "a server has at least one thread");
         let stopper = Stopper::new(options.threads);
-        Server { options: *options, stopper, reader: None, entries: Vec::new() }
+        let workers = Workers::with(&options.workers);
+        Server { options: *options, stopper, workers, reader: None, entries: Vec::new() }
     }
 
-    /// Listens on the first of the addresses that can be bound; port 0 is any free port, the same
+    /// Listens on the first of the addresses that can be bound. Port 0 is any free port, the same
     /// for all threads.
     ///
-    /// An address at which somebody else listens is an error, also if that is another server of the
-    /// same user with several threads.
+    /// An address in use is an error, also if another server of the same user listens there with
+    /// several threads.
     ///
     /// [`max_connections`](Listen::max_connections), [`accept_rate`](Listen::accept_rate),
-    /// [`send_rate`](Listen::send_rate) and [`receive_rate`](Listen::receive_rate) are those of all
-    /// threads together, a share of them for each;
-    /// [`max_per_address`](Listen::max_per_address) holds in each thread by itself.
+    /// [`send_rate`](Listen::send_rate) and [`receive_rate`](Listen::receive_rate) are limits of
+    /// the whole server, of which each thread gets an equal share.
+    /// [`max_per_address`](Listen::max_per_address) is a limit of each thread.
     ///
     /// # Errors
-    /// What `bind(2)` and `listen(2)` say, with the address in the text.
+    /// The errors of `bind(2)` and `listen(2)`. The text names the address.
     pub fn listen(
         &mut self,
         address: impl ToSocketAddrs,
@@ -176,7 +183,7 @@ impl Server {
         Err(last)
     }
 
-    /// Listens at an address of any kind: see [`Reactor::listen_at`].
+    /// Listens on an address of any kind: see [`Reactor::listen_at`].
     ///
     /// # Errors
     /// As [`Reactor::listen_at`].
@@ -191,8 +198,7 @@ impl Server {
         }
     }
 
-    /// Accepts from a socket that somebody else has made to listen: see
-    /// [`Reactor::adopt_listener`].
+    /// Accepts from a socket that listens already: see [`Reactor::adopt_listener`].
     ///
     /// # Errors
     /// As [`Reactor::adopt_listener`].
@@ -205,46 +211,47 @@ impl Server {
         self.add(vec![Bound::new(socket, Origin::Adopted)], listen)
     }
 
-    /// A handle with which any thread can end [`run`](Server::run).
+    /// A handle with which any thread can stop the server.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// A handle with which any other thread can read what all threads of the server have done,
-    /// while it [runs](Server::run) and afterwards.
+    /// A handle with which other threads can read what the server has done, while it
+    /// [runs](Server::run) and afterwards.
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
         self.reader.get_or_insert_with(|| LedgerReader::new(self.options.threads)).clone()
     }
 
-    /// Makes SIGINT and SIGTERM stop all threads. One that comes while they are stopping, or have
-    /// stopped, ends the process at once, whatever else runs in it. Asking again changes nothing.
+    /// Makes SIGINT and SIGTERM stop the server. A second signal ends the process at once, whatever
+    /// else runs in it. Further calls change nothing.
     ///
     /// # Errors
-    /// What installing the signal handlers says (`sigaction(2)`).
+    /// The errors of `sigaction(2)`.
     pub fn stop_on_signals(&self) -> io::Result<()> {
         self.stopper.stop_on_signals()
     }
 
-    /// Runs the server until it is asked to stop and has [done so](Reactor::set_drain).
+    /// Runs the server until it is asked to stop and has [drained](Reactor::set_drain).
     ///
-    /// `make` is called once in each thread, with a reactor: it takes in that thread's handlers and
-    /// [serves](Shard::serve) every listener. The first thread is the calling one; the others are
-    /// named `reactor-1` and so on. When one thread is asked to stop, all of them stop.
+    /// `make` is called once in each thread with a [`Shard`], the thread's reactor. It registers
+    /// the thread's handlers, and [serves](Shard::serve) every listener. The first thread is the
+    /// calling one; the others are named `reactor-1` and so on. When one thread is asked to stop,
+    /// all threads stop.
     ///
     /// # Errors
-    /// If a thread cannot be started, if `make` fails or leaves a listener unserved, and if a
-    /// reactor fails or something panics outside of the handlers' callbacks. Whatever it is, the
-    /// other threads stop in order, and the first error is returned; with several threads it is
-    /// logged at once. The text names the thread.
+    /// If a thread cannot be started, if `make` fails or does not serve a listener, if a reactor
+    /// fails, or if code outside of the handlers' callbacks panics. In each case the other threads
+    /// drain and stop, and the first error is returned. With several threads it is also logged at
+    /// once. The text names the thread.
     pub fn run(self, make: impl Fn(&mut Shard<'_>) -> io::Result<()> + Sync) -> io::Result<()> {
         let parts = vec![(); self.options.threads];
         self.run_with(parts, |shard, ()| make(shard))
     }
 
-    /// Runs the server as [`run`](Server::run) does, and gives each thread something of its own
-    /// that was made before, such as its end of a [mailbox](crate::mailbox).
+    /// Runs the server as [`run`](Server::run) does, and gives each thread a value that was created
+    /// before, such as its end of a [mailbox](crate::mailbox).
     ///
     /// ```
     /// use sluicegate_reactor::{
@@ -252,7 +259,7 @@ impl Server {
     ///     mailbox,
     /// };
     ///
-    /// /// What one says, the connections of all threads hear.
+    /// /// Sends what one connection says to the connections of all threads.
     /// struct Chat {
     ///     here: Vec<ConnId>,
     ///     everywhere: Vec<Handle<String>>,
@@ -301,7 +308,7 @@ impl Server {
     /// As [`run`](Server::run).
     ///
     /// # Panics
-    /// If there are not as many parts as threads.
+    /// If the number of parts is not the number of threads.
     pub fn run_with<P: Send>(
         self,
         parts: Vec<P>,
@@ -328,26 +335,26 @@ impl Server {
             }
             first.into_iter().for_each(|(index, part)| run(index, part));
         });
-        self.reader.iter().for_each(LedgerReader::end);
         let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Whether the kernel divides connections between the threads.
+    /// Whether the kernel divides the connections.
     fn divides(&self) -> bool {
         sys::DIVIDES && self.options.spread == Spread::Divided
     }
 
-    /// Takes in a socket for each thread, or one for all.
+    /// Adds a listener with a socket for each thread, or one socket for all.
     fn add(&mut self, mut sockets: Vec<Bound>, listen: &Listen) -> io::Result<ServerListener> {
         let address = sockets[0].address()?;
         let threads = self.options.threads;
         let places: Vec<_> = if sockets.len() == threads {
             sockets.into_iter().map(Place::Own).collect()
         } else {
-            let (ring, lanes) = lanes(threads);
-            let mut first = sockets.pop().map(|socket| (socket, ring));
-            lanes.into_iter().map(|lane| Place::Passed(lane, first.take())).collect()
+            let (distributor, receivers) = distribute(threads);
+            let mut first = sockets.pop().map(|socket| (socket, distributor));
+            let place = |receiver| Place::Passed(receiver, first.take());
+            receivers.into_iter().map(place).collect()
         };
         let places = places.into_iter().map(|place| Mutex::new(Some(place))).collect();
         let index = self.entries.len();
@@ -355,7 +362,7 @@ impl Server {
         Ok(ServerListener { index, address })
     }
 
-    /// One thread, from its beginning to its end.
+    /// Runs one thread's reactor to its end.
     fn run_shard<P>(
         &self,
         index: usize,
@@ -365,19 +372,20 @@ impl Server {
         if self.options.pin
             && let Err(error) = sys::pin_to_core(index)
         {
-            log::warn!("{} is not bound to a core: {error}", thread_name(index));
+            log::warn!("{}: not pinned to a core: {error}", thread_name(index));
         }
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut reactor = Reactor::stopped_by(Kernel::Os, &self.stopper, index)?;
+            reactor.set_workers(&self.workers);
             if let Some(reader) = &self.reader {
-                reactor.read_by(reader, index);
+                reactor.attach_reader(reader, index);
             }
             let mut shard = Shard { reactor, entries: &self.entries, index };
             make(&mut shard, part)?;
             self.check_all_served(index)?;
             shard.reactor.run()
         }));
-        result.unwrap_or_else(|panic| Err(io::Error::other(said_in(&*panic))))
+        result.unwrap_or_else(|panic| Err(io::Error::other(panic_message(&*panic))))
     }
 
     fn check_all_served(&self, index: usize) -> io::Result<()> {
@@ -391,26 +399,33 @@ impl Server {
         }
     }
 
-    /// Closes what threads have not taken and never will: the others may take a while to end, and
-    /// meanwhile connections would wait for nobody.
+    /// Closes the sockets of threads that will never serve them. The other threads may take a while
+    /// to end, and clients would wait for nothing.
     fn abandon(&self, threads: Range<usize>) {
         for thread in threads {
             self.entries.iter().for_each(|entry| drop(entry.take(thread)));
         }
     }
 
-    /// Ends all threads because of one.
+    /// Stops all threads because one has failed.
     fn fail(&self, index: usize, error: &io::Error, first: &Mutex<Option<io::Error>>) {
         let name = thread_name(index);
         if self.options.threads > 1 {
-            // The others may take a while to end, and only then the caller hears of it.
-            log::error!("{name}: {error}; the server stops");
+            // The other threads may take a while to end, and `run` returns only then.
+            log::error!("{name}: {error}; stopping the server");
         }
         let error = io::Error::new(error.kind(), format!("{name}: {error}"));
         first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if let Err(error) = self.stopper.stop() {
-            log::error!("waking the other threads: {error}");
+            log::error!("{name}: wake the other threads to stop them: {error}");
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A reactor that was never created answers no reader.
+        self.reader.iter().for_each(LedgerReader::end);
     }
 }
 
@@ -418,9 +433,9 @@ fn thread_name(index: usize) -> String {
     format!("reactor-{index}")
 }
 
-/// What a panic has said.
-fn said_in(panic: &(dyn Any + Send)) -> String {
+/// The message of a panic.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panicked: {}", text.unwrap_or("without a word"))
+    format!("panicked: {}", text.unwrap_or("no message"))
 }

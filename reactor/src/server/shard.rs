@@ -1,4 +1,4 @@
-//! What one thread of a server has, and what it takes from the others' hands.
+//! One thread of a server, and the sockets it serves.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -10,19 +10,19 @@ use crate::handler::Handler;
 use crate::listen::listener::Origin;
 use crate::listen::{Listen, ListenerId};
 use crate::sys::{Address, Fd, Kernel};
-use crate::threads::passing::{Lane, Ring};
+use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::turn::reactor::Reactor;
 
-/// A listener as the server keeps it.
+/// A listener of the server.
 pub(super) struct Entry {
     pub(super) address: Address,
     pub(super) listen: Listen,
-    /// What each thread gets, until it takes that.
+    /// Where each thread gets its connections from, until the thread takes that.
     pub(super) places: Vec<Mutex<Option<Place>>>,
 }
 
 impl Entry {
-    /// Takes what is for a thread, once.
+    /// Takes the place of a thread. There is one for each.
     pub(super) fn take(&self, thread: usize) -> Option<Place> {
         self.places[thread].lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -30,13 +30,13 @@ impl Entry {
 
 /// Where the connections for one thread come from.
 pub(super) enum Place {
-    /// A socket of its own.
+    /// Its own socket.
     Own(Bound),
-    /// The first thread, which is the one that has the socket.
-    Passed(Lane, Option<(Bound, Ring)>),
+    /// The first thread. That thread itself also has the socket.
+    Passed(SocketReceiver, Option<(Bound, Distributor)>),
 }
 
-/// A listening socket that nobody serves yet; closed if nobody will.
+/// A listening socket that is not served yet. Closed when it is dropped.
 pub(super) struct Bound {
     socket: Option<Fd>,
     origin: Option<Origin>,
@@ -62,8 +62,7 @@ impl Drop for Bound {
     }
 }
 
-/// One thread of a [`Server`](super::Server): its reactor, to which this derefs, and what it
-/// serves.
+/// One thread of a [`Server`](super::Server). It derefs to the thread's [`Reactor`].
 pub struct Shard<'a> {
     pub(super) reactor: Reactor,
     pub(super) entries: &'a [Entry],
@@ -71,7 +70,7 @@ pub struct Shard<'a> {
 }
 
 impl Shard<'_> {
-    /// Which thread this is, counted from 0.
+    /// The index of the thread, from 0.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
@@ -80,12 +79,12 @@ impl Shard<'_> {
     /// Serves this thread's share of a listener's connections with a handler.
     ///
     /// # Errors
-    /// What registering the socket says.
+    /// The errors of registering the socket with the event queue.
     ///
     /// # Panics
-    /// If this thread serves the listener already, with a listener of another server that has more
-    /// of them, and with an id of another reactor, unless a handler of the same type has that
-    /// number here.
+    /// If this thread serves the listener already, if the listener belongs to another server, or if
+    /// the id belongs to another reactor. The latter two are not noticed if this server has as many
+    /// listeners, or this reactor has a handler of the same type at the same index.
     pub fn serve<H: Handler>(
         &mut self,
         listener: &ServerListener,
@@ -96,18 +95,19 @@ impl Shard<'_> {
         let share = share(&entry.listen, entry.places.len());
         match place {
             Place::Own(bound) => self.take_up(bound, &share, handler),
-            Place::Passed(lane, first) => {
-                if let Some((bound, ring)) = first {
+            Place::Passed(receiver, first) => {
+                if let Some((bound, distributor)) = first {
                     let listen = Listen {
                         max_connections: u32::MAX,
                         max_per_address: None,
                         ..entry.listen.clone()
                     };
                     let id = self.take_up(bound, &listen, handler)?;
-                    self.reactor.pass_accepted_to(id, ring);
+                    self.reactor.distribute_by(id, distributor);
                 }
                 let listen = Listen { accept_rate: None, ..share };
-                self.reactor.add_landing(lane, entry.address.clone(), &listen, handler)
+                let address = entry.address.clone();
+                self.reactor.add_receiver(receiver, address, &listen, handler)
             }
         }
     }
@@ -119,12 +119,12 @@ impl Shard<'_> {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let parts = bound.socket.take().zip(bound.origin.take());
-        let (socket, origin) = parts.expect("a socket, taken once");
+        let (socket, origin) = parts.expect("a socket is taken up once");
         self.reactor.add_listener(socket, origin, listen, handler)
     }
 }
 
-/// A thread's share of the limits.
+/// A thread's share of a listener's limits.
 fn share(listen: &Listen, threads: usize) -> Listen {
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     Listen {

@@ -1,23 +1,22 @@
-//! Waking a reactor for what other threads have left for it: no wake-up is lost, and none is made
-//! for a reactor that is awake.
+//! Wakes a reactor for what other threads leave for it. No wake-up is lost, and none is made for a
+//! reactor that is awake.
 //!
-//! One atomic says which of three things is the case. Whoever leaves something rings afterwards;
-//! the reactor answers before it looks. So what was left before the answer is found, and what is
-//! left after it rings again. Only who rings at a sleeping reactor makes a system call, once a
-//! sleep.
+//! One atomic has three states. A thread leaves something first and rings afterwards; the reactor
+//! answers first and looks afterwards. So the reactor finds what was left before its answer, and
+//! what is left later rings again. Only the first ring at a sleeping reactor makes a system call.
 
 use crate::threads::sync::{AtomicU8, Ordering};
 
-/// The reactor is at work, and will see a ring before it sleeps.
+/// The reactor works, and will notice a ring before it sleeps.
 const AWAKE: u8 = 0;
 /// The reactor waits for events, or is about to.
 const ASLEEP: u8 = 1;
 /// Something was left for the reactor.
 const RUNG: u8 = 2;
 
-/// In a cache line of its own, or two: x86 fetches lines in pairs, and those of Apple's processors
-/// are as long. Other threads write to it only when they ring, so as long as nobody does, the line
-/// stays with the reactor.
+/// Aligned to its own cache lines: x86 prefetches lines in pairs, and the lines of Apple's
+/// processors have 128 bytes. Other threads write to it only when they ring; until then the line
+/// stays with the reactor's core.
 #[repr(align(128))]
 pub(crate) struct Doorbell {
     state: AtomicU8,
@@ -30,35 +29,36 @@ impl Doorbell {
         Doorbell { state: AtomicU8::new(AWAKE), wake: Box::new(wake) }
     }
 
-    /// Says that something was left. From any thread.
+    /// Tells the reactor that something was left. For any thread.
     pub(crate) fn ring(&self) {
-        // Release: who answers sees what was left. Acquire: who rings second passes that on.
+        // Release: the reactor that answers sees what was left. Acquire: a second ring passes on
+        // what the first one released.
         if self.state.swap(RUNG, Ordering::AcqRel) == ASLEEP {
             (self.wake)();
         }
     }
 
-    /// Whether somebody has rung since the last answer.
+    /// Whether a thread has rung since the last answer.
     pub(crate) fn is_rung(&self) -> bool {
         self.state.load(Ordering::Acquire) == RUNG
     }
 
-    /// Whether somebody has rung; from now on it takes another ring. To be followed by a look at
+    /// Whether a thread has rung since the last answer. This is an answer: the caller then looks at
     /// everything that may have been left.
     pub(crate) fn answer(&self) -> bool {
         self.is_rung() && self.state.swap(AWAKE, Ordering::AcqRel) == RUNG
     }
 
-    /// Goes to sleep, unless somebody has rung: says whether the reactor may wait.
+    /// Goes to sleep, unless a thread has rung. Returns whether the reactor may wait.
     pub(crate) fn sleep(&self) -> bool {
         let previous =
             self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire);
         previous != Err(RUNG)
     }
 
-    /// The wait is over.
+    /// Ends the sleep.
     pub(crate) fn awake(&self) {
-        // It fails if somebody has rung, and then it is right as it is.
+        // This fails if a thread has rung, and the state stays RUNG.
         let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_rings_first_at_a_sleeping_reactor_wakes_it() {
+    fn the_first_ring_wakes_a_sleeping_reactor() {
         let (bell, wakes) = counted();
         assert!(bell.sleep());
         assert_eq!(wakes.load(Ordering::Relaxed), 0);

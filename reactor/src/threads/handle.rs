@@ -1,8 +1,8 @@
 //! Messages from other threads.
 //!
-//! A handler has no lock and need not be [`Send`]: whoever wants something of it from elsewhere
-//! posts a message to its reactor, which calls [`Receive::on_message`] in its own thread. A handler
-//! can receive messages of any number of types, each through mailboxes of its own.
+//! A handler has no lock and need not be [`Send`]. Another thread that wants something from it
+//! posts a message to its reactor, which calls [`on_message`](crate::Receive::on_message) in its
+//! own thread. A handler can receive messages of several types, each through its own mailboxes.
 //!
 //! ```
 //! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Turn};
@@ -20,7 +20,7 @@
 //! }
 //!
 //! impl Receive<u32> for Jobs {
-//!     fn on_message(&mut self, cx: &mut Turn, job: u32) {
+//!     fn on_message(&mut self, cx: &mut Turn<'_>, job: u32) {
 //!         self.done += job;
 //!         if job == 3 {
 //!             cx.stop();
@@ -42,28 +42,28 @@
 //! # }
 //! ```
 //!
-//! Messages of one thread through one mailbox arrive in the order in which they were posted;
-//! between mailboxes there is no order. Posting takes one short lock, and wakes the reactor only if
-//! it sleeps. The reactor takes all that was posted at once, once a turn, and handles at most
-//! [`MailboxLimits::per_turn`] of it before it looks at its connections again. While nothing is
-//! posted it takes no lock, and shares no cache line that anybody else writes to.
+//! The messages that one thread posts to one mailbox arrive in order. Between mailboxes there is no
+//! order. Posting takes one short lock, and wakes the reactor only if it sleeps. Once a turn, the
+//! reactor takes all messages that were posted, and handles at most [`MailboxLimits::per_turn`] of
+//! each mailbox before it looks at its connections again. While no messages arrive, the reactor
+//! takes no lock, and shares no cache line that other threads write to.
 
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 
-use super::mailbox::Shared;
-use super::sync::Arc;
+use crate::threads::bounded_queue::BoundedQueue;
+use crate::threads::sync::Arc;
 
-/// How much a mailbox holds, and how much of it is handled at a time.
+/// How many messages a mailbox holds, and how many are handled at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLimits {
-    /// Most messages that wait to be taken, at least one: 16,384. As many again can be in the
-    /// reactor's hands, so a mailbox uses the memory of up to twice this number of messages, and
-    /// keeps it for the next.
+    /// Most messages that wait to be taken, at least one. The default is 16,384. The reactor can
+    /// hold as many again that it has taken, so a mailbox uses the memory of up to twice this
+    /// number of messages, and keeps it for the next ones.
     pub capacity: usize,
-    /// Most messages handled in one turn of the reactor, at least one: 1,024. The rest is handled
-    /// in the next turn, which does not wait.
+    /// Most messages that are handled in one turn of the reactor, at least one. The rest follows in
+    /// the next turn, which does not wait. The default is 1,024.
     pub per_turn: usize,
 }
 
@@ -73,11 +73,11 @@ impl Default for MailboxLimits {
     }
 }
 
-/// Both ends of a mailbox with default limits, before there is a reactor for it.
+/// Creates both ends of a mailbox with default limits, before its reactor exists.
 ///
-/// Reactors that shall know each other are made so: first the mailboxes, then, in each thread, a
-/// reactor with its own mailbox and the handles of the others. What is posted in the meantime
-/// waits.
+/// Reactors that post to each other need this: create the mailboxes first, then, in each thread, a
+/// reactor with its own mailbox and the handles of the others. Messages that are posted in the
+/// meantime wait.
 ///
 /// ```
 /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Turn};
@@ -90,7 +90,7 @@ impl Default for MailboxLimits {
 /// #     }
 /// # }
 /// # impl Receive<u32> for Counter {
-/// #     fn on_message(&mut self, cx: &mut Turn, message: u32) {
+/// #     fn on_message(&mut self, cx: &mut Turn<'_>, message: u32) {
 /// #         self.0 += message;
 /// #         cx.stop();
 /// #     }
@@ -114,26 +114,25 @@ pub fn mailbox<M: Send + 'static>() -> (Handle<M>, Mailbox<M>) {
     mailbox_with(&MailboxLimits::default())
 }
 
-/// Both ends of a mailbox with these limits.
+/// Creates both ends of a mailbox with these limits.
 #[must_use]
 pub fn mailbox_with<M: Send + 'static>(limits: &MailboxLimits) -> (Handle<M>, Mailbox<M>) {
-    let shared = Arc::new(Shared::new(limits.capacity.max(1)));
-    let taken = VecDeque::new();
+    let queue = Arc::new(BoundedQueue::new(limits.capacity.max(1)));
     let per_turn = limits.per_turn.max(1);
-    (Handle(shared.clone()), Mailbox { shared, taken, per_turn })
+    (Handle(queue.clone()), Mailbox { queue, taken: VecDeque::new(), per_turn })
 }
 
-/// Posts messages into a mailbox, from any thread.
+/// Posts messages to a mailbox, from any thread.
 ///
-/// A handle does not keep a reactor alive or awake. When all handles of a mailbox are gone, what
-/// was posted is still delivered.
-pub struct Handle<M>(Arc<Shared<M>>);
+/// A handle does not keep a reactor alive or awake. Messages are delivered even if all handles of
+/// their mailbox are dropped.
+pub struct Handle<M>(Arc<BoundedQueue<M>>);
 
 impl<M> Handle<M> {
-    /// Posts a message. Never waits, except for other threads that post to the same mailbox.
+    /// Posts a message. Never blocks, except for the short lock of the mailbox.
     ///
-    /// A message that was taken is handled unless its reactor stops before: then it is dropped, in
-    /// the reactor's thread. Whoever needs to know asks for an answer.
+    /// The message is handled unless the reactor stops first. Then the message is dropped in the
+    /// reactor's thread. A caller that must know asks for an answer.
     ///
     /// # Errors
     /// [`PostError::Full`] if the mailbox is full, [`PostError::Stopped`] if its reactor has
@@ -142,10 +141,16 @@ impl<M> Handle<M> {
         self.0.post(message)
     }
 
-    /// Posts a message, and waits as long as the mailbox is full. Not for a reactor's own thread,
-    /// which would wait for itself.
+    /// Posts a message, and blocks while the mailbox is full. A reactor's own thread would wait for
+    /// itself.
     pub(crate) fn post_when_there_is_room(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post_when_there_is_room(message)
+    }
+
+    /// How many threads wait for room.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting()
     }
 }
 
@@ -161,13 +166,12 @@ impl<M> fmt::Debug for Handle<M> {
     }
 }
 
-/// Why a message was not taken. It comes back.
+/// Why a message was refused. It comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PostError<M> {
-    /// The mailbox is full: the reactor does not keep up. Trying again later may help, and so may
-    /// doing without.
+    /// The mailbox is full: the reactor does not keep up. Post again later, or do without.
     Full(M),
-    /// The reactor has stopped, and will take no message any more.
+    /// The reactor has stopped, or the mailbox was dropped.
     Stopped(M),
 }
 
@@ -192,29 +196,31 @@ impl<M> fmt::Debug for PostError<M> {
 impl<M> fmt::Display for PostError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PostError::Full(_) => "posting to a mailbox that is full",
-            PostError::Stopped(_) => "posting to a reactor that has stopped",
+            PostError::Full(_) => "mailbox is full",
+            PostError::Stopped(_) => "mailbox is closed",
         })
     }
 }
 
 impl<M> Error for PostError<M> {}
 
-/// The end of a mailbox that messages come out of, for [`Reactor::attach`]. Dropped, it refuses
-/// further messages and drops those it has.
+/// The end of a mailbox from which messages are delivered, for
+/// [`Reactor::attach`](crate::Reactor::attach). When it is dropped, it drops its messages and
+/// refuses further ones.
 pub struct Mailbox<M> {
-    pub(crate) shared: Arc<Shared<M>>,
-    /// Taken from the queue, but not handled yet.
+    pub(crate) queue: Arc<BoundedQueue<M>>,
+    /// Taken from the queue, and not handled yet.
     pub(crate) taken: VecDeque<M>,
     pub(crate) per_turn: usize,
 }
 
 impl<M> Drop for Mailbox<M> {
     fn drop(&mut self) {
-        let left = self.shared.close();
-        let count = left.len() + self.taken.len();
+        let waiting = self.queue.close();
+        let count = waiting.len() + self.taken.len();
         if count > 0 {
-            log::info!("{count} messages are dropped that nobody will receive");
+            let message = std::any::type_name::<M>();
+            log::info!("mailbox of {message} is dropped with {count} messages waiting");
         }
     }
 }

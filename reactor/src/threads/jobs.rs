@@ -1,49 +1,30 @@
-//! Work that may wait for a disk: done by another thread, while the reactor goes on.
+//! Disk jobs: done by [workers](crate::workers), while the reactor goes on.
+
+use std::io;
 
 use super::handle::Handle;
-use super::workers::Workers;
+use super::workers::{Kind, Workers};
 use crate::core::{Core, Job, Then};
 use crate::sys::Kernel;
 
-/// The way to the workers and back.
-pub(crate) struct Jobs {
-    reply: Handle<Then>,
-    /// Without threads until there is a job.
-    workers: Workers,
-}
-
-impl Jobs {
-    /// What is to be done after a job is posted to `reply`.
-    pub(crate) fn new(reply: Handle<Then>, workers: Workers) -> Jobs {
-        Jobs { reply, workers }
-    }
-
-    pub(crate) fn set_workers(&mut self, workers: Workers) {
-        self.workers = workers;
-    }
-
-    /// Hands over what waits, as far as there is room.
-    pub(crate) fn submit(&self, core: &mut Core) {
-        for job in std::mem::take(&mut core.jobs) {
-            match &core.kernel {
-                Kernel::Os => self.submit_one(core, job),
-                #[cfg(feature = "testing")]
-                Kernel::Sim(world) => {
-                    let (reply, then) = (self.reply.clone(), job(&core.kernel));
-                    // It may have stopped by then.
-                    world.after_disk(move || drop(reply.post(then)));
+/// Leaves the jobs of a reactor to workers, up to the last. What is to be done afterwards is posted
+/// to `reply`. If there is no thread and none can be started, a job gets that error instead of the
+/// kernel.
+pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
+    for job in std::mem::take(&mut core.jobs) {
+        match &core.kernel {
+            Kernel::Os => {
+                let run = |job: Job| job(Ok(&Kernel::Os));
+                if let Err(refused) = workers.submit(Kind::DiskJob, job, run, reply) {
+                    let error = io::Error::other(refused.to_string());
+                    refused.into_inner()(Err(error))(core);
                 }
             }
-        }
-    }
-
-    fn submit_one(&self, core: &mut Core, job: Job) {
-        match self.workers.run(move || job(&Kernel::Os), &self.reply) {
-            Ok(()) => {}
-            Err(refused) => {
-                core.ledger.inline_jobs += 1;
-                log::debug!("a job is not left to a worker: {refused}");
-                refused.into_inner()()(core);
+            #[cfg(feature = "testing")]
+            Kernel::Sim(world) => {
+                let (reply, then) = (reply.clone(), job(Ok(&core.kernel)));
+                // The reactor may have stopped by then.
+                world.after_disk(move || drop(reply.post(then)));
             }
         }
     }

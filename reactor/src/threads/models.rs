@@ -1,11 +1,11 @@
-//! Models of posting to a reactor, for [loom](https://docs.rs/loom): the orders in which the
-//! threads can run are tried, and the values that an atomic can be seen to have. Run with
+//! Models of posting to a reactor, for [loom](https://docs.rs/loom). Loom tries the orders in which
+//! the threads can run, and the values that each can see in an atomic. Run the models with
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p sluicegate-reactor --lib models
 //! ```
 //!
-//! A wake-up that is lost leaves all threads waiting, which loom reports as a deadlock.
+//! A lost wake-up leaves all threads waiting, which loom reports as a deadlock.
 
 use std::collections::VecDeque;
 
@@ -13,12 +13,12 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use crate::threads::bounded_queue::BoundedQueue;
 use crate::threads::doorbell::Doorbell;
 use crate::threads::handle::PostError;
-use crate::threads::mailbox::Shared;
 
-/// Most times that a thread is interrupted where it could go on. Errors of order show with two; all
-/// orders of three threads would take hours.
+/// Most preemptions in one execution. Ordering bugs show with two; all orders of three threads
+/// would take hours.
 const PREEMPTIONS: usize = 3;
 
 fn check(model: impl Fn() + Send + Sync + 'static) {
@@ -27,7 +27,7 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// What an eventfd and `epoll_wait` are to a reactor: a wait takes all wake-ups before it.
+/// Stands for an eventfd and `epoll_wait`: a wait consumes all wake-ups before it.
 #[derive(Default)]
 struct Event {
     woken: Mutex<bool>,
@@ -49,30 +49,30 @@ impl Event {
     }
 }
 
-/// A reactor as far as messages are concerned.
+/// The parts of a reactor that messages go through.
 struct Reactor {
     bell: Arc<Doorbell>,
     event: Arc<Event>,
-    mailbox: Arc<Shared<u32>>,
+    mailbox: Arc<BoundedQueue<u32>>,
     taken: VecDeque<u32>,
 }
 
 impl Reactor {
-    /// Whose mailbox is not attached yet.
-    fn new(mailbox: &Arc<Shared<u32>>) -> Reactor {
+    /// A reactor that has not attached the mailbox yet.
+    fn new(mailbox: &Arc<BoundedQueue<u32>>) -> Reactor {
         let event = Arc::new(Event::default());
         let wake = event.clone();
         let bell = Arc::new(Doorbell::new(move || wake.wake()));
         Reactor { bell, event, mailbox: mailbox.clone(), taken: VecDeque::new() }
     }
 
-    fn attached(mailbox: &Arc<Shared<u32>>) -> Reactor {
+    fn attached(mailbox: &Arc<BoundedQueue<u32>>) -> Reactor {
         let reactor = Reactor::new(mailbox);
         mailbox.attach(&reactor.bell);
         reactor
     }
 
-    /// The phases of a turn that messages go through. Returns what was handled.
+    /// The phases of a turn that concern messages. Returns the messages handled.
     fn turn(&mut self) -> Vec<u32> {
         if self.bell.sleep() {
             self.event.wait();
@@ -84,7 +84,7 @@ impl Reactor {
         self.taken.drain(..).collect()
     }
 
-    /// Turns until so many messages were handled.
+    /// Turns until it has handled `count` messages.
     fn run(&mut self, count: usize) -> Vec<u32> {
         let mut all = Vec::new();
         while all.len() < count {
@@ -94,8 +94,8 @@ impl Reactor {
     }
 }
 
-fn mailbox(capacity: usize) -> Arc<Shared<u32>> {
-    Arc::new(Shared::new(capacity))
+fn mailbox(capacity: usize) -> Arc<BoundedQueue<u32>> {
+    Arc::new(BoundedQueue::new(capacity))
 }
 
 #[test]
@@ -130,7 +130,8 @@ fn two_mailboxes_share_a_doorbell_and_lose_nothing() {
         let last = thread::spawn(move || other.post(1).unwrap());
         let (mut all, mut taken) = (Vec::new(), VecDeque::new());
         while all.len() < 2 {
-            // Answers the bell; what that finds in one mailbox may be there in the other, too.
+            // The turn answers the ring and looks at the first mailbox. The ring may have been for
+            // the second.
             all.extend(reactor.turn());
             second.take(&mut taken);
             all.extend(taken.drain(..));
@@ -184,7 +185,7 @@ fn a_message_is_handled_or_dropped_or_refused_when_the_reactor_stops() {
 }
 
 #[test]
-fn whoever_waits_for_room_gets_it() {
+fn senders_that_wait_for_room_get_it() {
     check(|| {
         let mailbox = mailbox(1);
         let mut reactor = Reactor::attached(&mailbox);
@@ -200,7 +201,7 @@ fn whoever_waits_for_room_gets_it() {
 }
 
 #[test]
-fn whoever_waits_for_room_learns_that_there_will_be_none() {
+fn a_sender_that_waits_for_room_learns_that_the_mailbox_is_closed() {
     check(|| {
         let mailbox = mailbox(1);
         mailbox.post(1).unwrap();

@@ -1,31 +1,32 @@
-//! Ledgers of reactors that run in other threads.
+//! Reading the ledgers of reactors from other threads.
 //!
-//! A reactor counts without locks, so nobody else can look at its counters. A [`LedgerReader`] asks
-//! for a copy: the reactor makes one when it delivers its messages. While nobody asks that costs
-//! nothing.
+//! A reactor counts without locks, so other threads cannot look at its counters. A [`LedgerReader`]
+//! asks for a copy, which the reactor makes when it delivers its messages. While no thread asks,
+//! this costs nothing.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
 use crate::core::{Core, Ledger};
+use crate::sys::Address;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
 /// What a reactor has done so far, or all reactors of a server together.
 ///
-/// It prints as one line for all of it and, if there are several listeners, one for each.
+/// It is printed as one line for the total and, if there are several listeners, one line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// All of it.
+    /// The total.
     pub total: Ledger,
-    /// What the connections of each listener have done of it, by the address of the listener.
+    /// The part of the total that the connections of each listener have done, by the listener's
+    /// address.
     pub listeners: Vec<(Address, Ledger)>,
 }
 
 impl Snapshot {
-    /// Adds what another reactor has done.
+    /// Adds the snapshot of another reactor.
     fn add(&mut self, other: &Snapshot) {
         self.total += &other.total;
         for (address, ledger) in &other.listeners {
@@ -33,7 +34,7 @@ impl Snapshot {
         }
     }
 
-    /// Adds what was done by way of a listener. Those at one address are one.
+    /// Adds the ledger of a listener. Listeners at the same address count as one.
     fn add_listener(&mut self, address: &Address, ledger: &Ledger) {
         match self.listeners.iter_mut().find(|(known, _)| known == address) {
             Some((_, sum)) => *sum += ledger,
@@ -63,8 +64,8 @@ fn snapshot(core: &Core) -> Snapshot {
     snapshot
 }
 
-/// Reads what a reactor has done so far, or all reactors of a server together: from any thread but
-/// their own, and as often as one likes. Clones read the same.
+/// Reads what a reactor has done so far, or all reactors of a server together, from any thread but
+/// theirs. Clones read the same reactors.
 ///
 /// ```
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -95,113 +96,127 @@ fn snapshot(core: &Core) -> Snapshot {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct LedgerReader(Arc<[Desk]>);
+pub struct LedgerReader(Arc<[RemoteLedger]>);
 
-/// The way to one reactor.
-struct Desk {
-    slot: Arc<Slot>,
-    ask: Handle<Question>,
-    /// Until there is the reactor that takes it.
-    mailbox: Mutex<Option<Mailbox<Question>>>,
+/// The ledger of one reactor, as other threads see it.
+struct RemoteLedger {
+    slot: Arc<SnapshotSlot>,
+    requests: Handle<SnapshotRequest>,
+    /// The other end of `requests`, until there is a reactor that takes it.
+    mailbox: Mutex<Option<Mailbox<SnapshotRequest>>>,
 }
 
 /// Where a reactor leaves copies of its ledger.
 #[derive(Default)]
-struct Slot {
-    state: Mutex<State>,
-    answered: Condvar,
+struct SnapshotSlot {
+    inner: Mutex<Inner>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Inner {
     snapshot: Snapshot,
-    /// How many were asked for.
-    asked: u64,
-    /// How many of them the snapshot is an answer to.
+    /// How many snapshots were requested.
+    requested: u64,
+    /// How many of the requests the snapshot answers.
     answered: u64,
-    /// Whether it is the last.
+    /// Whether the snapshot is the last one.
     ended: bool,
+    /// How many threads wait for an answer.
+    waiting: usize,
 }
 
 impl LedgerReader {
-    /// For so many reactors, which are yet to be made.
+    /// A reader of as many reactors, which may not exist yet.
     pub(crate) fn new(reactors: usize) -> LedgerReader {
-        let desk = |_| {
-            let (ask, mailbox) = mailbox();
-            Desk { slot: Arc::default(), ask, mailbox: Mutex::new(Some(mailbox)) }
+        let ledger = |_| {
+            let (requests, mailbox) = mailbox();
+            RemoteLedger { slot: Arc::default(), requests, mailbox: Mutex::new(Some(mailbox)) }
         };
-        LedgerReader((0..reactors).map(desk).collect())
+        LedgerReader((0..reactors).map(ledger).collect())
     }
 
-    /// What all its reactors have done so far; `None` if one of them has not answered within the
-    /// time, because it runs a long callback, turns no more or does not run yet.
+    /// What all its reactors have done so far. Returns `None` if a reactor has not answered within
+    /// the timeout: it runs a long callback, or it does not run now.
     ///
-    /// Each copy is made after this was called, when its reactor delivers messages; one that sleeps
-    /// is woken for it. So it counts all that the caller knows to have happened, and its numbers
-    /// belong together: what was given to `send` was sent, dropped or is
-    /// [pending](Ledger::pending). Between the copies of several reactors some time has passed.
-    /// When a reactor has stopped, what it had done in the end stays to be read.
+    /// Each reactor makes its copy after this call, when it delivers messages; a sleeping reactor
+    /// wakes up for it. So the copy counts everything that the caller knows to have happened, and
+    /// its numbers are consistent: bytes given to `send` were sent, were dropped or are
+    /// [pending](Ledger::pending). The copies of several reactors are made at different times.
+    /// After a reactor has stopped or was dropped, its last ledger can still be read; that of a
+    /// server that was dropped before it ran is empty.
     #[must_use]
     pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);
-        let numbers: Vec<u64> = self.0.iter().map(Desk::ask).collect();
+        let requests: Vec<u64> = self.0.iter().map(RemoteLedger::request).collect();
         let mut sum = Snapshot::default();
-        for (desk, number) in self.0.iter().zip(numbers) {
-            sum.add(&desk.slot.wait(number, until)?);
+        for (ledger, request) in self.0.iter().zip(requests) {
+            sum.add(&ledger.slot.wait(request, until)?);
         }
         Some(sum)
     }
 
-    /// Nobody will answer any more who has not yet.
+    /// Ends the wait for reactors that have not answered and never will.
     pub(crate) fn end(&self) {
-        self.0.iter().for_each(|desk| desk.slot.end());
+        self.0.iter().for_each(|ledger| ledger.slot.update(|inner| inner.ended = true));
     }
 }
 
-impl Desk {
-    /// Asks for a copy and says which number it has.
-    fn ask(&self) -> u64 {
-        let mut state = self.slot.lock();
-        state.asked += 1;
-        let number = state.asked;
-        drop(state);
-        // A full mailbox has somebody else's question, and its answer will do. A reactor that takes
-        // no messages any more is about to leave its last copy.
-        let _ = self.ask.post(Question(self.slot.clone()));
+impl RemoteLedger {
+    /// Requests a snapshot and returns the number of the request.
+    fn request(&self) -> u64 {
+        let mut inner = self.slot.lock();
+        inner.requested += 1;
+        let number = inner.requested;
+        drop(inner);
+        // A full mailbox holds an earlier request, whose answer will do. A reactor that takes no
+        // messages any more is about to leave its last snapshot.
+        let _ = self.requests.post(SnapshotRequest(self.slot.clone()));
         number
     }
 }
 
-impl Slot {
-    fn wait(&self, number: u64, until: Option<Instant>) -> Option<Snapshot> {
-        let mut state = self.lock();
-        while state.answered < number && !state.ended {
+impl SnapshotSlot {
+    /// Waits for the answer to a request, or for the last snapshot.
+    fn wait(&self, request: u64, until: Option<Instant>) -> Option<Snapshot> {
+        let mut inner = self.lock();
+        while inner.answered < request && !inner.ended {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             let left = left.unwrap_or(Duration::MAX);
             if left.is_zero() {
                 return None;
             }
-            let waited = self.answered.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            inner.waiting += 1;
+            let waited = self.changed.wait_timeout(inner, left);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+            inner.waiting -= 1;
         }
-        Some(state.snapshot.clone())
+        Some(inner.snapshot.clone())
     }
 
+    /// Answers all requests there are.
     fn answer(&self, snapshot: Snapshot) {
-        let mut state = self.lock();
-        state.snapshot = snapshot;
-        state.answered = state.asked;
-        self.answered.notify_all();
+        self.update(|inner| inner.answer(snapshot));
     }
 
-    fn end(&self) {
-        self.lock().ended = true;
-        self.answered.notify_all();
+    fn update(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.lock();
+        change(&mut inner);
+        if inner.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn answer(&mut self, snapshot: Snapshot) {
+        self.snapshot = snapshot;
+        self.answered = self.requested;
     }
 }
 
@@ -211,36 +226,98 @@ impl fmt::Debug for LedgerReader {
     }
 }
 
-/// Who reads a reactor's ledger, and which of the reader's desks is its own.
-pub(crate) struct Read {
-    pub(crate) reader: LedgerReader,
-    desk: usize,
-}
+/// A request of another thread for a copy of the ledger.
+pub(crate) struct SnapshotRequest(Arc<SnapshotSlot>);
 
-/// A question that a reactor answers with a copy of its ledger.
-pub(crate) struct Question(Arc<Slot>);
-
-impl Question {
+impl SnapshotRequest {
     pub(crate) fn answer(&self, core: &Core) {
         self.0.answer(snapshot(core));
     }
 }
 
-impl Read {
-    pub(crate) fn new(reader: &LedgerReader, desk: usize) -> Read {
-        Read { reader: reader.clone(), desk }
+/// The reader of a reactor's ledger, and which of its ledgers is that of the reactor.
+pub(crate) struct AttachedReader {
+    pub(crate) reader: LedgerReader,
+    index: usize,
+}
+
+impl AttachedReader {
+    pub(crate) fn new(reader: &LedgerReader, index: usize) -> AttachedReader {
+        AttachedReader { reader: reader.clone(), index }
     }
 
-    /// Where the questions arrive; taken once.
-    pub(crate) fn take_mailbox(&self) -> Option<Mailbox<Question>> {
-        let mailbox = &self.reader.0[self.desk].mailbox;
+    /// Where the requests arrive; taken once.
+    pub(crate) fn take_mailbox(&self) -> Option<Mailbox<SnapshotRequest>> {
+        let mailbox = &self.reader.0[self.index].mailbox;
         mailbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Leaves what was done in the end to whoever reads it.
+    /// Leaves the last snapshot to whoever reads it.
     pub(crate) fn leave(&self, core: &Core) {
-        let slot = &self.reader.0[self.desk].slot;
-        slot.answer(snapshot(core));
-        slot.end();
+        let snapshot = snapshot(core);
+        self.reader.0[self.index].slot.update(|inner| {
+            inner.answer(snapshot);
+            inner.ended = true;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Reactor;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+
+    use super::*;
+
+    /// Longer than anything here takes. Only a test that fails waits for it.
+    const NEVER: Duration = Duration::from_secs(60);
+
+    /// Starts a thread that asks for a snapshot, and returns once it waits.
+    fn ask(reader: &LedgerReader) -> Receiver<Option<Snapshot>> {
+        let (told, snapshot) = channel();
+        let asker = reader.clone();
+        thread::spawn(move || told.send(asker.snapshot(Duration::MAX)).unwrap());
+        let start = Instant::now();
+        while reader.0.iter().all(|ledger| ledger.slot.lock().waiting == 0) {
+            assert!(start.elapsed() < NEVER, "the thread does not wait");
+            thread::yield_now();
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_gets_it_when_the_reactor_turns() {
+        let mut reactor = Reactor::new().unwrap();
+        let snapshot = ask(&reactor.ledger_reader());
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        let snapshot = snapshot.recv_timeout(NEVER).expect("an answer");
+        assert_eq!(snapshot.map(|it| it.total.turns), Some(1));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_gets_the_last_one_when_the_reactor_stops() {
+        let mut reactor = Reactor::new().unwrap();
+        let snapshot = ask(&reactor.ledger_reader());
+        reactor.stopper().stop().unwrap();
+        reactor.run().unwrap();
+        let snapshot = snapshot.recv_timeout(NEVER).expect("an answer");
+        assert_eq!(snapshot.map(|it| it.total.turns), Some(1));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_gets_it_when_a_reactor_that_never_ran_is_dropped() {
+        let mut reactor = Reactor::new().unwrap();
+        let snapshot = ask(&reactor.ledger_reader());
+        drop(reactor);
+        assert_eq!(snapshot.recv_timeout(NEVER), Ok(Some(Snapshot::default())));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_a_snapshot_goes_on_when_a_server_that_never_ran_is_dropped() {
+        let mut server = crate::Server::new(&crate::ServerOptions::default());
+        let snapshot = ask(&server.ledger_reader());
+        drop(server);
+        assert_eq!(snapshot.recv_timeout(NEVER), Ok(Some(Snapshot::default())));
     }
 }

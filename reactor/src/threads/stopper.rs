@@ -8,10 +8,10 @@ use crate::sys::{self, Waker};
 
 /// Asks a reactor to stop, or all reactors of a server: from any thread, and as often as one likes.
 #[derive(Clone)]
-pub struct Stopper(Arc<Shared>);
+pub struct Stopper(Arc<StopRequest>);
 
 /// What threads share to stop together. Only stopping writes to it.
-struct Shared {
+struct StopRequest {
     /// By itself, since the signal handlers keep it.
     asked: Arc<AtomicBool>,
     on_signals: AtomicBool,
@@ -22,7 +22,7 @@ struct Shared {
 impl Stopper {
     /// For so many reactors, which are yet to be made.
     pub(crate) fn new(reactors: usize) -> Stopper {
-        Stopper(Arc::new(Shared {
+        Stopper(Arc::new(StopRequest {
             asked: Arc::default(),
             on_signals: AtomicBool::new(false),
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),

@@ -1,5 +1,5 @@
-//! What the mailboxes and their doorbell are made of: std's types, or loom's, with which the
-//! [models](crate::models) try every order in which threads can run.
+//! The synchronization types of the queues and the doorbell: those of `std`, or those of loom, with
+//! which the [models](super::models) try the orders in which threads can run.
 
 #[cfg(not(all(loom, test)))]
 pub(crate) use std::sync::{

@@ -1,6 +1,6 @@
-//! Threads for what would block: names to be resolved, disks to be waited for, long computations.
+//! A pool of threads for what blocks: disks, name servers, long computations.
 //!
-//! A job runs on one of a few threads, and what it returns is posted to a handler as a message.
+//! A job runs on one of the pool's threads. Its result comes back to a handler as a message.
 //!
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input};
@@ -37,6 +37,22 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Who uses a pool
+//!
+//! A reactor leaves two kinds of work to its pool: waiting for the disks of the files that it sends
+//! and receives, and looking names up for [`connect`](crate::connect). All reactors of a
+//! [`Server`](crate::Server) share one pool ([`ServerOptions::workers`]); a reactor that stands
+//! alone has its own. [`Reactor::set_workers`] replaces it, also by a pool that runs the program's
+//! own jobs. A thread starts when the first job needs it.
+//!
+//! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
+//! if a name server does not answer, so lookups take at most half of the threads, and at least one;
+//! further lookups wait. In a pool of one thread a slow lookup therefore delays every disk job
+//! behind it. Jobs of the program are not capped: run long jobs in a separate pool.
+//!
+//! [`ServerOptions::workers`]: crate::ServerOptions::workers
+//! [`Reactor::set_workers`]: crate::Reactor::set_workers
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -48,13 +64,22 @@ use std::thread;
 
 use crate::threads::handle::{Handle, PostError};
 
-/// How many threads there are, and how many jobs may wait for them.
+#[cfg(test)]
+mod tests;
+
+/// How many threads a pool has, and how many jobs may wait for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// Most threads, at least one: 4. Each is started when a job finds no other without one, and
-    /// then waits for the next.
+    /// Most threads, at least one. A thread starts when a job finds no idle one, and then stays.
+    /// The default is 4.
     pub threads: usize,
-    /// Most jobs that wait for a thread, at least one: 1,024.
+    /// Most jobs that wait for a thread, at least one: [`Workers::run`] refuses more, and so is a
+    /// connection to a name if as many lookups wait. The default is 1,024.
+    ///
+    /// The disk jobs of reactors wait with the others, but are never refused. Their number has
+    /// bounds of its own: each holds a descriptor of its file, a reactor reads at most 32 windows
+    /// of files at a time, and a file that is received has at most
+    /// [`Limits::file_batches`](crate::Limits::file_batches) jobs.
     pub queue: usize,
 }
 
@@ -64,29 +89,30 @@ impl Default for WorkersLimits {
     }
 }
 
-/// A pool of threads. Clones are the same pool, and reactors can share one.
+/// A pool of threads. Clones are the same pool.
 ///
-/// When the last clone is dropped, jobs that wait are dropped, and each thread ends after the job
-/// it is at. Nobody waits for that: it may take long, and whoever drops the pool may be a reactor.
+/// When the last clone is dropped, waiting jobs are dropped and each thread ends after its present
+/// job. The drop does not wait for that: a job may take long, and the last clone may belong to a
+/// reactor. A reactor's disk jobs hold clones, so none of them is lost.
 #[derive(Clone)]
 pub struct Workers(Arc<Owner>);
 
 impl Workers {
-    /// With default limits.
+    /// A pool with default limits.
     #[must_use]
     pub fn new() -> Workers {
         Workers::with(&WorkersLimits::default())
     }
 
-    /// With these limits.
+    /// A pool with these limits.
     #[must_use]
     pub fn with(limits: &WorkersLimits) -> Workers {
         let WorkersLimits { threads, queue } = *limits;
         Workers::of(WorkersLimits { threads: threads.max(1), queue: queue.max(1) })
     }
 
-    /// Workers without threads, for tests: [`run`](Workers::run) does the job before it returns,
-    /// and the message comes in the reactor's next turn, so that a run in a
+    /// A pool without threads, for tests: [`run`](Workers::run) runs the job before it returns, and
+    /// the message comes in the reactor's next turn. So a run in a
     /// [`Harness`](crate::testing::Harness) is the same each time.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -95,55 +121,71 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let pool = Pool { state: Mutex::default(), changed: Condvar::new(), limits };
+        let pool = Pool { queues: Mutex::default(), changed: Condvar::new(), limits };
         Workers(Arc::new(Owner(Arc::new(pool))))
     }
 
-    /// Runs a job on one of the threads, and posts what it returns to `reply`.
+    /// Runs a job on one of the threads, and posts its result to `reply`.
     ///
-    /// If that mailbox is full the thread waits for room: a reactor that does not keep up slows the
-    /// pool down, and nothing is lost. If its reactor has stopped the result is dropped.
+    /// If that mailbox is full, the thread waits for room: a reactor that does not keep up slows
+    /// the pool down, and no result is lost. If its reactor has stopped, the result is dropped.
     ///
-    /// A job that panics has no result: that is logged, nothing is posted, and the thread goes on.
-    /// A job that may fail returns a `Result`; whoever waits for what may panic sets a deadline.
+    /// A job that panics has no result: the panic is logged, nothing is posted, and the thread goes
+    /// on. A job that can fail returns a `Result`; a caller that waits for a job that can panic
+    /// sets a deadline.
     ///
     /// # Errors
-    /// [`RunError::Full`] if as many jobs wait as may, [`RunError::NoThread`] if there is no thread
-    /// and none can be started. Both give the job back.
+    /// [`RunError::Full`] if [`WorkersLimits::queue`] jobs wait, [`RunError::NoThread`] if the pool
+    /// has no thread and none can be started. Both give the job back.
     pub fn run<M, F>(&self, job: F, reply: &Handle<M>) -> Result<(), RunError<F>>
     where
         M: Send + 'static,
         F: FnOnce() -> M + Send + 'static,
     {
-        let Owner(pool) = &*self.0;
         #[cfg(feature = "testing")]
-        if pool.limits.threads == 0 {
+        if self.0.0.limits.threads == 0 {
             attempt(|| {
-                // Nobody else could make room.
+                // No other thread could make room.
                 let posted = reply.post(job());
                 assert!(!matches!(posted, Err(PostError::Full(_))), "a result and no room for it");
             });
             return Ok(());
         }
-        let mut state = pool.lock();
-        if state.jobs.len() >= pool.limits.queue {
+        self.submit(Kind::Job, job, |job| job(), reply)
+    }
+
+    /// Queues a job, and starts a thread for it if none is idle.
+    pub(crate) fn submit<M: Send + 'static, J: Send + 'static>(
+        &self,
+        kind: Kind,
+        job: J,
+        run: impl FnOnce(J) -> M + Send + 'static,
+        reply: &Handle<M>,
+    ) -> Result<(), RunError<J>> {
+        let Owner(pool) = &*self.0;
+        let mut queues = pool.lock();
+        if kind != Kind::DiskJob && queues.of(kind).len() >= pool.limits.queue {
             return Err(RunError::Full(job));
         }
-        let idle = state.threads - state.busy;
-        if idle <= state.jobs.len() && state.threads < pool.limits.threads {
+        let idle = queues.threads - queues.running;
+        if idle <= queues.waiting() && queues.threads < pool.limits.threads {
             match pool.start() {
-                Ok(()) => state.threads += 1,
-                Err(error) if state.threads == 0 => return Err(RunError::NoThread(job, error)),
-                Err(error) => log::warn!("starting another worker: {error}"),
+                Ok(()) => queues.threads += 1,
+                Err(error) if queues.threads == 0 => return Err(RunError::NoThread(job, error)),
+                Err(error) => log::warn!("start another worker thread: {error}"),
             }
         }
         let reply = reply.clone();
-        state.jobs.push_back(Box::new(move || {
-            if let Err(PostError::Stopped(_)) = reply.post_when_there_is_room(job()) {
-                log::debug!("the result of a job comes too late: its reactor has stopped");
+        // A pool that a reactor has replaced or left ends when its disk jobs are done.
+        let pool_in_use = (kind == Kind::DiskJob).then(|| self.clone());
+        let run = move || {
+            if let Err(PostError::Stopped(_)) = reply.post_when_there_is_room(run(job)) {
+                log::debug!("the result of a worker's job is dropped: its reactor has stopped");
             }
-        }));
-        drop(state);
+            drop(pool_in_use);
+        };
+        queues.push(kind, Box::new(run));
+        drop(queues);
         pool.changed.notify_one();
         Ok(())
     }
@@ -161,11 +203,11 @@ impl fmt::Debug for Workers {
     }
 }
 
-/// Why a job was not taken. It comes back.
+/// Why a job was not taken. The job comes back.
 pub enum RunError<F> {
-    /// As many jobs wait as may.
+    /// [`WorkersLimits::queue`] jobs wait.
     Full(F),
-    /// There is no thread, and this is what starting one says.
+    /// The pool has no thread, and this is why none could be started.
     NoThread(F, io::Error),
 }
 
@@ -190,79 +232,131 @@ impl<F> fmt::Debug for RunError<F> {
 impl<F> fmt::Display for RunError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Full(_) => f.write_str("the workers have as many jobs as they may"),
-            RunError::NoThread(_, error) => write!(f, "starting a worker: {error}"),
+            RunError::Full(_) => f.write_str("worker queue is full"),
+            RunError::NoThread(_, error) => write!(f, "start a worker thread: {error}"),
         }
     }
 }
 
 impl<F> Error for RunError<F> {}
 
-/// Ends the pool when it is dropped. The threads have the pool, but not this.
+/// Ends the pool when it is dropped. The threads hold the pool, but not this.
 struct Owner(Arc<Pool>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.ended = true;
-        let dropped = std::mem::take(&mut state.jobs);
-        drop(state);
+        let mut queues = self.0.lock();
+        queues.ended = true;
+        let jobs = std::mem::take(&mut queues.jobs);
+        let lookups = std::mem::take(&mut queues.lookups);
+        drop(queues);
         self.0.changed.notify_all();
-        if !dropped.is_empty() {
-            log::info!("{} jobs are dropped that no worker has begun", dropped.len());
+        let count = jobs.len() + lookups.len();
+        if count > 0 {
+            log::info!("worker pool is dropped with {count} jobs waiting");
         }
     }
 }
 
-/// Does a job, and survives it.
+/// Runs a job, and survives its panic.
 fn attempt(job: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(job)).is_err() {
-        log::error!("a job panicked; nobody gets its result");
+        log::error!("a job panicked on a worker thread; it has no result");
     }
 }
 
 struct Pool {
-    state: Mutex<State>,
-    /// Notified when there is a job, or will be none any more.
+    queues: Mutex<Queues>,
+    /// Notified when a job is queued, and when the pool ends.
     changed: Condvar,
     limits: WorkersLimits,
 }
 
+/// What a job is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The program. [`WorkersLimits::queue`] bounds how many wait.
+    Job,
+    /// A reactor's files, which bound their number.
+    DiskJob,
+    /// A reactor's names. They wait in a queue of their own with the same bound.
+    Lookup,
+}
+
+struct QueuedJob {
+    /// Jobs are numbered in the order in which they are queued.
+    number: u64,
+    run: Box<dyn FnOnce() + Send>,
+}
+
+/// The jobs that wait, and what the threads do.
 #[derive(Default)]
-struct State {
-    jobs: VecDeque<Box<dyn FnOnce() + Send>>,
+struct Queues {
+    jobs: VecDeque<QueuedJob>,
+    /// Apart from the other jobs, which overtake lookups that may not run yet.
+    lookups: VecDeque<QueuedJob>,
+    next_number: u64,
     threads: usize,
-    /// How many of the threads have a job.
-    busy: usize,
+    /// How many threads run a job.
+    running: usize,
+    /// How many of these jobs are lookups.
+    looking_up: usize,
     ended: bool,
 }
 
+impl Queues {
+    fn of(&mut self, kind: Kind) -> &mut VecDeque<QueuedJob> {
+        if kind == Kind::Lookup { &mut self.lookups } else { &mut self.jobs }
+    }
+
+    fn push(&mut self, kind: Kind, run: Box<dyn FnOnce() + Send>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.of(kind).push_back(QueuedJob { number, run });
+    }
+
+    fn waiting(&self) -> usize {
+        self.jobs.len() + self.lookups.len()
+    }
+
+    /// Takes the oldest job that may run now. Says whether it is a lookup.
+    fn next(&mut self, limits: &WorkersLimits) -> Option<(QueuedJob, bool)> {
+        let oldest = |queue: &VecDeque<QueuedJob>| queue.front().map_or(u64::MAX, |job| job.number);
+        let is_lookup = self.looking_up < (limits.threads / 2).max(1)
+            && oldest(&self.lookups) < oldest(&self.jobs);
+        let job = if is_lookup { self.lookups.pop_front() } else { self.jobs.pop_front() }?;
+        self.running += 1;
+        self.looking_up += usize::from(is_lookup);
+        Some((job, is_lookup))
+    }
+}
+
 impl Pool {
-    /// Starts a thread.
     fn start(self: &Arc<Pool>) -> io::Result<()> {
         let pool = self.clone();
-        let work = move || {
-            while let Some(job) = pool.next() {
-                attempt(job);
-                pool.lock().busy -= 1;
+        thread::Builder::new().name("worker".to_owned()).spawn(move || pool.work()).map(drop)
+    }
+
+    /// Runs jobs until the pool ends.
+    fn work(&self) {
+        let mut queues = self.lock();
+        loop {
+            if let Some((job, is_lookup)) = queues.next(&self.limits) {
+                drop(queues);
+                attempt(job.run);
+                queues = self.lock();
+                queues.running -= 1;
+                queues.looking_up -= usize::from(is_lookup);
+            } else if queues.ended {
+                return;
+            } else {
+                queues = self.changed.wait(queues).unwrap_or_else(PoisonError::into_inner);
             }
-        };
-        thread::Builder::new().name("worker".to_owned()).spawn(work).map(drop)
-    }
-
-    /// Waits for a job. There is none when the pool has ended.
-    fn next(&self) -> Option<Box<dyn FnOnce() + Send>> {
-        let mut state = self.lock();
-        while state.jobs.is_empty() && !state.ended {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let job = state.jobs.pop_front()?;
-        state.busy += 1;
-        Some(job)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
         // Nothing that can panic between two changes runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -145,7 +145,7 @@ impl Reactor {
         self.turn.core.stopping = true;
         self.drain.stage = Stage::Over;
         self.turn.core.ended = true;
-        self.mail.close();
+        self.inboxes.close();
         self.close_listeners();
         let open: Vec<u32> =
             self.turn.core.connections.0.iter().map(|(index, _)| index as u32).collect();
@@ -165,7 +165,7 @@ impl Reactor {
         self.turn.core.later.clear();
         self.turn.timers.clear();
         self.turn.core.jobs.clear();
-        self.leave_ledger();
+        self.leave_last_snapshot();
         if cut > 0 {
             log::warn!("stopped; {cut} connections were cut off");
         }

@@ -1,7 +1,8 @@
 //! Copies of the ledger for other threads.
 
 use super::reactor::Reactor;
-use crate::threads::snapshot::{LedgerReader, Question, Read};
+use crate::handler::Turn;
+use crate::threads::snapshot::{AttachedReader, LedgerReader, SnapshotRequest};
 
 impl Reactor {
     /// A handle with which other threads can read this reactor's [`Ledger`].
@@ -22,30 +23,31 @@ impl Reactor {
     /// ```
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
-        if let Some(read) = &self.read {
-            return read.reader.clone();
+        if let Some(attached) = &self.reader {
+            return attached.reader.clone();
         }
         let reader = LedgerReader::new(1);
-        self.read_by(&reader, 0);
+        self.attach_reader(&reader, 0);
         reader
     }
 
-    /// Answers the questions at a reader's desk.
-    pub(crate) fn read_by(&mut self, reader: &LedgerReader, desk: usize) {
-        let read = Read::new(reader, desk);
-        if let Some(mailbox) = read.take_mailbox() {
-            self.mail.attach_own(mailbox, |turn, question: Question| question.answer(&turn.core));
+    /// Answers the requests of a reader, as its `index`th reactor.
+    pub(crate) fn attach_reader(&mut self, reader: &LedgerReader, index: usize) {
+        let attached = AttachedReader::new(reader, index);
+        if let Some(mailbox) = attached.take_mailbox() {
+            let answer = |turn: &mut Turn, request: SnapshotRequest| request.answer(&turn.core);
+            self.inboxes.attach_own(mailbox, answer);
         }
-        self.read = Some(read);
+        self.reader = Some(attached);
         if self.has_stopped() {
-            self.leave_ledger();
+            self.leave_last_snapshot();
         }
     }
 
-    /// Leaves what was done in the end to whoever reads it.
-    pub(super) fn leave_ledger(&self) {
-        if let Some(read) = &self.read {
-            read.leave(&self.turn.core);
+    /// Leaves the last snapshot to whoever reads it.
+    pub(super) fn leave_last_snapshot(&self) {
+        if let Some(attached) = &self.reader {
+            attached.leave(&self.turn.core);
         }
     }
 }

@@ -20,6 +20,6 @@ pub(crate) mod drain;
 mod drive;
 mod end;
 mod expire;
+pub(crate) mod inboxes;
 mod ledger;
-pub(crate) mod mail;
 pub(crate) mod reactor;

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use super::dispatch::{Dispatch, Handlers};
 use super::drain::Drain;
-use super::mail::Mail;
+use super::inboxes::Inboxes;
 use crate::connect::attempt::{self, Settings};
 use crate::connect::resolver::{Answer, Resolver};
 use crate::connect::{Connect, Connector};
-use crate::core::{Core, Group, HandlerId};
+use crate::core::{Core, Group, HandlerId, Then};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::sys::{Kernel, Selector};
-use crate::threads::jobs::Jobs;
-use crate::threads::snapshot::Read;
+use crate::threads::handle::Handle;
+use crate::threads::jobs;
+use crate::threads::snapshot::AttachedReader;
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::Workers;
 
@@ -58,8 +59,11 @@ const WAKER_TOKEN: u64 = u64::MAX;
 pub struct Reactor {
     pub(crate) turn: Turn,
     pub(crate) handlers: Handlers,
-    pub(crate) mail: Mail,
-    pub(crate) jobs: Jobs,
+    pub(crate) inboxes: Inboxes,
+    /// The threads that wait for disks and look up names.
+    workers: Workers,
+    /// Where the results of disk jobs go, once there was one.
+    job_results: Option<Handle<Then>>,
     pub(crate) receive: Box<[u8]>,
     /// The worklist under way, and connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
@@ -70,8 +74,7 @@ pub struct Reactor {
     /// None in a simulated kernel, which has one thread.
     pub(crate) stopper: Option<Stopper>,
     pub(crate) drain: Drain,
-    /// Who asks for the ledger, if anybody may.
-    pub(crate) read: Option<Read>,
+    pub(crate) reader: Option<AttachedReader>,
 }
 
 /// Between turns a reactor is a [`Turn`]: one can listen, connect, set timers, reach connections.
@@ -111,24 +114,24 @@ impl Reactor {
     ) -> io::Result<Reactor> {
         let mut selector = Selector::new(&kernel, EVENTS)?;
         let waker = selector.add_waker(WAKER_TOKEN)?;
-        let mut mail = Mail::new(waker.clone());
+        let inboxes = Inboxes::new(waker.clone());
         let stopper = waker.map(|waker| {
             stopper.add(index, waker);
             stopper.clone()
         });
-        let jobs = Jobs::new(mail.own(|turn, then| then(&mut turn.core)), Workers::new());
         let mut reactor = Reactor {
             turn: Turn::new(Core::new(kernel, selector)),
             handlers: Handlers::default(),
-            mail,
-            jobs,
+            inboxes,
+            workers: Workers::new(),
+            job_results: None,
             receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
             work: Vec::new(),
             collected: Vec::new(),
             expired: VecDeque::new(),
             stopper,
             drain: Drain::new(),
-            read: None,
+            reader: None,
         };
         reactor.note_stop();
         Ok(reactor)
@@ -207,10 +210,12 @@ impl Reactor {
         self.handlers.get(id)
     }
 
-    /// Lets these workers wait for the disks of files that are sent and received, instead of the
-    /// reactor's own.
+    /// Replaces the pool of threads that waits for this reactor's disks and looks up its names: see
+    /// [`workers`](crate::workers). Disk jobs that wait in the previous pool still run. Unless a
+    /// clone keeps that pool, lookups that wait there are dropped, and their connections time out.
     pub fn set_workers(&mut self, workers: &Workers) {
-        self.jobs.set_workers(workers.clone());
+        self.workers = workers.clone();
+        self.turn.connecting.set_workers(workers);
     }
 
     /// Lets a handler connect to others.
@@ -257,12 +262,14 @@ impl Reactor {
             max_connections: connect.max_connections,
             unsent: connect.unsent,
         });
-        let mail = &mut self.mail;
+        let (inboxes, workers) = (&mut self.inboxes, &self.workers);
         let take_answer = |turn: &mut Turn, answer: Answer| {
             let id = answer.id;
             attempt::resolved(&mut turn.core, &mut turn.connecting, id, answer.addresses());
         };
-        self.turn.connecting.use_resolver(|| Resolver::new(mail.own(take_answer)));
+        self.turn
+            .connecting
+            .use_resolver(|| Resolver::new(inboxes.own(take_answer), workers.clone()));
         Ok(Connector { index, group, handler })
     }
 
@@ -298,9 +305,9 @@ impl Reactor {
             return Ok(());
         }
         self.turn.core.ledger.turns += 1;
-        let timeout = self.mail.sleep(self.timeout(limit));
+        let timeout = self.inboxes.sleep(self.timeout(limit));
         let events = self.turn.core.selector.wait(timeout)?;
-        self.mail.awake();
+        self.inboxes.awake();
         self.turn.core.read_clock();
         let core = &mut self.turn.core;
         core.owed.append(&mut core.later);
@@ -312,10 +319,21 @@ impl Reactor {
         self.run_timers();
         self.deliver_messages();
         self.drive_owed();
-        self.jobs.submit(&mut self.turn.core);
+        self.submit_jobs();
         self.free();
         self.end_drain();
         Ok(())
+    }
+
+    /// Leaves disk jobs to workers.
+    fn submit_jobs(&mut self) {
+        if !self.turn.core.jobs.is_empty() {
+            let inboxes = &mut self.inboxes;
+            let results = self
+                .job_results
+                .get_or_insert_with(|| inboxes.own(|turn, then: Then| then(&mut turn.core)));
+            jobs::submit(&mut self.turn.core, &self.workers, results);
+        }
     }
 
     /// How long phase 1 may wait.
@@ -334,7 +352,10 @@ impl Reactor {
     /// Whether there is work that no event announces.
     pub(crate) fn is_owed(&self) -> bool {
         let core = &self.turn.core;
-        !core.owed.is_empty() || !core.later.is_empty() || self.mail.is_owed() || self.is_behind()
+        !core.owed.is_empty()
+            || !core.later.is_empty()
+            || self.inboxes.is_owed()
+            || self.is_behind()
     }
 
     fn note(&mut self, events: usize) {

@@ -1,8 +1,11 @@
 //! Who waits for a disk, and for how long that is remembered.
 
-use super::MOST_READS;
+use std::io;
+
+use super::{MOST_READS, done};
+use crate::core::ConnId;
 use crate::fs::File;
-use crate::testing::{Client, Harness};
+use crate::testing::{Client, Harness, State};
 use crate::{Context, Handler, Input, Listen};
 
 /// Answers with a file.
@@ -19,8 +22,8 @@ impl Handler for Sends {
     }
 }
 
-#[test]
-fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
+/// With a file on a disk that hangs.
+fn harness() -> Harness<Sends> {
     let mut h = Harness::build(
         &Listen::default(),
         |files| files.put_file("/f", b"hello", 0),
@@ -31,6 +34,28 @@ fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
     );
     h.files().evict("/f", 0);
     h.hold_disk();
+    h
+}
+
+#[test]
+fn a_read_for_which_no_thread_can_be_started_ends_its_connection_and_goes_on_to_the_next() {
+    let mut h = harness();
+    let clients: Vec<Client> = (0..=MOST_READS).map(|_| h.open()).collect();
+    clients.iter().for_each(|client| h.feed(*client, "send it"));
+    let core = &mut h.reactor().turn.core;
+    let (first, _) = core.connections.0.iter().next().unwrap();
+    let generation = core.connections.0[first].generation;
+    let refused = io::Error::other("start a worker thread: as the test wants it");
+    done(core, ConnId { index: first as u32, generation }, 1, Err(refused));
+    assert_eq!((core.cold.running, core.cold.waiting.len()), (MOST_READS, 0));
+    h.turn();
+    assert_ne!(h.state(clients[0]), State::Open);
+    assert!(clients[1..].iter().all(|client| h.state(*client) == State::Open));
+}
+
+#[test]
+fn who_has_gone_away_from_a_disk_that_hangs_is_forgotten() {
+    let mut h = harness();
     let stay: Vec<Client> = (0..MOST_READS + 4).map(|_| h.open()).collect();
     stay.iter().for_each(|client| h.feed(*client, "send it"));
     for _ in 0..300 {

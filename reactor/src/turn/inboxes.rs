@@ -1,4 +1,4 @@
-//! The mailboxes of a reactor, and the delivery of what was posted.
+//! The mailboxes that are attached to a reactor, and the delivery of their messages.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,30 +11,31 @@ use crate::handler::{Handler, Receive, Turn};
 use crate::listen::listener::{Listener, Source};
 use crate::listen::{self, Listen, ListenerId};
 use crate::sys::{Address, Waker};
+use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::threads::doorbell::Doorbell;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
-use crate::threads::passing::{Lane, Ring};
 use crate::threads::sync::Arc;
 
-/// A mailbox and the handler that its messages are for, the types forgotten.
+/// A mailbox and its receiver, with their types erased.
 trait Inbox {
-    /// Handles what was posted, within the mailbox's budget. Says whether there may be more.
+    /// Delivers messages, within the mailbox's budget. Returns whether there may be more.
     fn deliver(&mut self, handlers: &mut Handlers, turn: &mut Turn) -> bool;
-    /// Whether there is no message, and nobody who could post one.
+    /// Whether there is neither a message nor a handle that could post one.
     fn is_over(&self) -> bool;
 }
 
-struct Attached<H, M> {
+/// A mailbox whose messages go to a handler.
+struct HandlerInbox<H, M> {
     mailbox: Mailbox<M>,
     handler: HandlerId<H>,
 }
 
-impl<H: Handler + Receive<M>, M> Inbox for Attached<H, M> {
+impl<H: Handler + Receive<M>, M> Inbox for HandlerInbox<H, M> {
     fn deliver(&mut self, handlers: &mut Handlers, turn: &mut Turn) -> bool {
-        let Mailbox { shared, taken, per_turn } = &mut self.mailbox;
+        let Mailbox { queue, taken, per_turn } = &mut self.mailbox;
         let look = taken.is_empty();
         if look {
-            shared.take(taken);
+            queue.take(taken);
         }
         let handler = handlers.get(self.handler);
         let mut budget = *per_turn;
@@ -50,29 +51,30 @@ impl<H: Handler + Receive<M>, M> Inbox for Attached<H, M> {
             }));
             if all.is_err() {
                 turn.core.ledger.panics += 1;
-                log::error!("a handler panicked over a message; the next ones are delivered");
+                let (handler, message) = (std::any::type_name::<H>(), std::any::type_name::<M>());
+                log::error!("{handler}: on_message({message}) panicked; delivery goes on");
             }
         }
-        // Without a look nobody knows, and nobody rings for what is there.
+        // A queue that was not looked at may hold messages whose ring was answered before.
         !look || !taken.is_empty()
     }
 
     fn is_over(&self) -> bool {
-        let Mailbox { shared, taken, .. } = &self.mailbox;
-        Arc::strong_count(shared) == 1 && taken.is_empty() && shared.is_empty()
+        let Mailbox { queue, taken, .. } = &self.mailbox;
+        Arc::strong_count(queue) == 1 && taken.is_empty() && queue.is_empty()
     }
 }
 
-/// A mailbox of the reactor itself.
-struct Own<M> {
+/// A mailbox whose messages are for the reactor itself.
+struct OwnInbox<M> {
     mailbox: Mailbox<M>,
     act: fn(&mut Turn, M),
 }
 
-impl<M> Inbox for Own<M> {
+impl<M> Inbox for OwnInbox<M> {
     fn deliver(&mut self, _: &mut Handlers, turn: &mut Turn) -> bool {
-        let Mailbox { shared, taken, .. } = &mut self.mailbox;
-        shared.take(taken);
+        let Mailbox { queue, taken, .. } = &mut self.mailbox;
+        queue.take(taken);
         for message in taken.drain(..) {
             (self.act)(turn, message);
         }
@@ -85,27 +87,28 @@ impl<M> Inbox for Own<M> {
 }
 
 /// All mailboxes of a reactor.
-pub(crate) struct Mail {
+pub(crate) struct Inboxes {
     bell: Arc<Doorbell>,
     inboxes: Vec<Box<dyn Inbox>>,
-    /// Whether anybody may ring.
+    /// Whether another thread may ring. Only then are waits announced to the doorbell.
     expected: bool,
     /// Whether the last turn has left messages.
     owed: bool,
     closed: bool,
 }
 
-impl Mail {
-    /// For a reactor with this waker; without one nobody posts while it waits.
-    pub(crate) fn new(waker: Option<Waker>) -> Mail {
+impl Inboxes {
+    /// The inboxes of a reactor with this waker. A reactor in a simulation has no waker, and no
+    /// thread posts while it waits.
+    pub(crate) fn new(waker: Option<Waker>) -> Inboxes {
         let bell = Doorbell::new(move || {
             if let Some(waker) = &waker
                 && let Err(error) = waker.wake()
             {
-                log::error!("waking a reactor for a message: {error}");
+                log::error!("wake a reactor for a message: {error}");
             }
         });
-        Mail {
+        Inboxes {
             bell: Arc::new(bell),
             inboxes: Vec::new(),
             expected: false,
@@ -114,43 +117,44 @@ impl Mail {
         }
     }
 
-    /// The bell, for others who leave something for the reactor.
-    pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
-        self.expected = true;
-        &self.bell
-    }
-
-    /// A handle to a new mailbox of the reactor itself, which does this with what is posted.
+    /// A handle to a new mailbox whose messages are for the reactor itself.
     pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Turn, M)) -> Handle<M> {
         let (handle, mailbox) = mailbox();
         self.attach_own(mailbox, act);
         handle
     }
 
-    /// The same with a mailbox that was there before.
+    /// The doorbell, for what else other threads leave for the reactor.
+    pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
+        self.expected = true;
+        &self.bell
+    }
+
+    /// Attaches a mailbox whose messages are for the reactor itself.
     pub(crate) fn attach_own<M: Send + 'static>(
         &mut self,
         mailbox: Mailbox<M>,
         act: fn(&mut Turn, M),
     ) {
         if !self.closed {
-            mailbox.shared.attach(self.bell());
-            self.inboxes.push(Box::new(Own { mailbox, act }));
+            mailbox.queue.attach(self.bell());
+            self.inboxes.push(Box::new(OwnInbox { mailbox, act }));
         }
     }
 
-    /// Whether there are messages to be handled.
+    /// Whether there are messages to deliver.
     pub(crate) fn is_owed(&self) -> bool {
         self.owed || self.bell.is_rung()
     }
 
-    /// Before a wait: how long it may be. Whoever posts from now on ends it.
+    /// Announces a wait, and returns how long it may be. A message that is posted from now on ends
+    /// it.
     pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
         let waits = timeout != Some(Duration::ZERO) && self.expected;
         if waits && !self.bell.sleep() { Some(Duration::ZERO) } else { timeout }
     }
 
-    /// After a wait.
+    /// Ends a wait.
     pub(crate) fn awake(&self) {
         if self.expected {
             self.bell.awake();
@@ -167,7 +171,7 @@ impl Mail {
 
 /// Messages from other threads: see [the module](crate::handle).
 impl Reactor {
-    /// Delivers what comes into a mailbox to a handler.
+    /// Delivers the messages of a mailbox to a handler.
     ///
     /// If the reactor has [run](Reactor::run) and stopped, the mailbox is dropped.
     ///
@@ -180,16 +184,16 @@ impl Reactor {
         handler: HandlerId<H>,
     ) {
         self.turn.assert_known(handler);
-        if self.mail.closed {
+        if self.inboxes.closed {
             return;
         }
-        self.mail.inboxes.retain(|inbox| !inbox.is_over());
-        mailbox.shared.attach(self.mail.bell());
-        self.mail.inboxes.push(Box::new(Attached { mailbox, handler }));
+        self.inboxes.inboxes.retain(|inbox| !inbox.is_over());
+        mailbox.queue.attach(self.inboxes.bell());
+        self.inboxes.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
     }
 
-    /// A handle to a new mailbox of a handler, with default limits. Clones of it post to the same
-    /// mailbox, and the messages of one mailbox keep their order.
+    /// Creates a mailbox with default limits for a handler, and returns its handle. Clones of the
+    /// handle post to the same mailbox, which keeps the order of messages.
     ///
     /// # Panics
     /// As [`attach`](Reactor::attach).
@@ -203,38 +207,39 @@ impl Reactor {
         handle
     }
 
-    /// Takes what another reactor accepts at an address.
-    pub(crate) fn add_landing<H: Handler>(
+    /// Adds a listener for the sockets that another reactor accepts at an address.
+    pub(crate) fn add_receiver<H: Handler>(
         &mut self,
-        lane: Lane,
+        receiver: SocketReceiver,
         address: Address,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         self.turn.assert_known(handler);
-        let source = Source::Landing(lane.land(self.mail.bell()));
+        receiver.attach(self.inboxes.bell());
         let Turn { core, listeners, .. } = &mut self.turn;
+        let source = Source::Distributed(receiver);
         listen::push(core, listeners, source, address, listen, handler.index)
     }
 
-    /// Passes on what a listener accepts.
-    pub(crate) fn pass_accepted_to(&mut self, listener: ListenerId, ring: Ring) {
+    /// Distributes the sockets that a listener accepts.
+    pub(crate) fn distribute_by(&mut self, listener: ListenerId, distributor: Distributor) {
         if let Some(Some(listener)) = self.turn.listeners.get_mut(usize::from(listener.index)) {
-            listener.pass_to(ring);
+            listener.distribute_by(distributor);
         }
     }
 
-    /// Handles what was posted, within the budget of each mailbox.
+    /// Delivers messages, within the budget of each mailbox.
     pub(crate) fn deliver_messages(&mut self) {
-        let mail = &mut self.mail;
-        let rung = mail.bell.answer();
+        let Inboxes { bell, inboxes, owed, .. } = &mut self.inboxes;
+        let rung = bell.answer();
         if rung {
             self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
         }
-        if rung || mail.owed {
-            mail.owed = false;
-            for inbox in &mut mail.inboxes {
-                mail.owed |= inbox.deliver(&mut self.handlers, &mut self.turn);
+        if rung || *owed {
+            *owed = false;
+            for inbox in inboxes {
+                *owed |= inbox.deliver(&mut self.handlers, &mut self.turn);
             }
         }
     }
@@ -246,11 +251,11 @@ mod tests {
     use crate::sys::{Kernel, Selector};
 
     #[test]
-    fn what_is_posted_to_the_reactor_itself_ends_its_wait() {
+    fn a_message_to_the_reactor_itself_ends_its_wait() {
         let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
-        let mut mail = Mail::new(selector.add_waker(1).unwrap());
-        let handle = mail.own(|_, ()| {});
-        assert_eq!(mail.sleep(None), None);
+        let mut inboxes = Inboxes::new(selector.add_waker(1).unwrap());
+        let handle = inboxes.own(|_, ()| {});
+        assert_eq!(inboxes.sleep(None), None);
         handle.post(()).unwrap();
         assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
     }

@@ -1,0 +1,197 @@
+//! Which job runs when, on which pool, and how threads end.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::core::Core;
+use crate::sys::Kernel;
+use crate::threads::handle::{Mailbox, mailbox};
+use crate::{Connect, Context, Handler, Input, Reactor};
+
+/// Longer than anything here takes. Only a test that fails waits for it.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// A pool, the mailbox of its results, and the names of the jobs that have begun.
+struct Bench {
+    workers: Workers,
+    reply: Handle<()>,
+    _results: Mailbox<()>,
+    begin: Sender<&'static str>,
+    begun: Receiver<&'static str>,
+}
+
+impl Bench {
+    fn new(threads: usize) -> Bench {
+        let ((reply, _results), (begin, begun)) = (mailbox(), channel());
+        let workers = Workers::with(&WorkersLimits { threads, queue: 3 });
+        Bench { workers, reply, _results, begin, begun }
+    }
+
+    /// Submits a job that says its name and ends when the sender is dropped.
+    fn submit(&self, kind: Kind, name: &'static str) -> Sender<()> {
+        let (open, gate) = channel();
+        let begin = self.begin.clone();
+        let run = move |gate: Receiver<()>| {
+            begin.send(name).unwrap();
+            let _ = gate.recv();
+        };
+        self.workers.submit(kind, gate, run, &self.reply).unwrap();
+        open
+    }
+
+    fn next(&self) -> &'static str {
+        self.begun.recv_timeout(NEVER).expect("a job that begins")
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.workers.0.0.lock()
+    }
+}
+
+/// Waits for something that no thread tells of.
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < NEVER, "it never is so");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
+    let bench = Bench::new(2);
+    let first = bench.submit(Kind::Lookup, "first lookup");
+    assert_eq!(bench.next(), "first lookup");
+    let second = bench.submit(Kind::Lookup, "second lookup");
+    let job = bench.submit(Kind::Job, "job");
+    assert_eq!(bench.next(), "job");
+    drop(job);
+    wait_until(|| bench.queues().running == 1);
+    assert_eq!(bench.queues().lookups.len(), 1, "a thread is idle, and not for a lookup");
+    drop(first);
+    assert_eq!(bench.next(), "second lookup");
+    drop(second);
+}
+
+#[test]
+fn one_thread_runs_jobs_and_lookups_in_the_order_in_which_they_came() {
+    let bench = Bench::new(1);
+    let (job, lookup) = (Kind::Job, Kind::Lookup);
+    let kinds = [(job, "1"), (lookup, "2"), (job, "3"), (lookup, "4")];
+    let gates = kinds.map(|(kind, name)| bench.submit(kind, name));
+    for (gate, (_, name)) in gates.into_iter().zip(kinds) {
+        assert_eq!(bench.next(), name);
+        drop(gate);
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_jobs_and_lookups_but_no_disk_job() {
+    let bench = Bench::new(1);
+    let _first = bench.submit(Kind::Job, "first");
+    bench.next();
+    for kind in [Kind::Job, Kind::Lookup] {
+        let _waiting = [(); 3].map(|()| bench.submit(kind, "waiting"));
+        let refused = bench.workers.submit(kind, (), |()| (), &bench.reply).unwrap_err();
+        assert_eq!(refused.to_string(), "worker queue is full");
+    }
+    drop(bench.submit(Kind::DiskJob, "disk job"));
+}
+
+#[test]
+fn idle_threads_end_with_their_pool() {
+    let bench = Bench::new(3);
+    let gates = [(); 3].map(|()| bench.submit(Kind::Job, "job"));
+    gates.iter().for_each(|_| assert_eq!(bench.next(), "job"));
+    drop(gates);
+    wait_until(|| bench.queues().running == 0);
+    // No thread holds the lock, so all wait.
+    let pool = Arc::downgrade(&bench.workers.0.0);
+    drop(bench.workers);
+    wait_until(|| pool.strong_count() == 0);
+}
+
+/// A reactor with this pool.
+fn reactor_with(workers: &Workers) -> Reactor {
+    let mut reactor = Reactor::new().unwrap();
+    reactor.set_workers(workers);
+    reactor
+}
+
+/// A disk job that says by which thread it is done.
+fn name_thread(core: &mut Core) -> Receiver<Option<String>> {
+    let (done, thread) = channel();
+    let job = |kernel: io::Result<&Kernel>| {
+        kernel.map(drop).expect("a thread");
+        thread::current().name().map(str::to_owned)
+    };
+    core.push_job(job, move |_, name| done.send(name).unwrap());
+    thread
+}
+
+/// What such a job says, once it is done.
+fn thread_of(job: &Receiver<Option<String>>, reactor: &mut Reactor) -> Option<String> {
+    let mut name = None;
+    wait_until(|| {
+        reactor.turn(Some(Duration::from_millis(10))).unwrap();
+        name = job.try_recv().ok();
+        name.is_some()
+    });
+    name.flatten()
+}
+
+#[test]
+fn a_disk_job_waits_for_a_thread_of_a_busy_pool() {
+    let bench = Bench::new(1);
+    let mut reactor = reactor_with(&bench.workers);
+    let first = bench.submit(Kind::Job, "first");
+    bench.next();
+    let waiting = [(); 3].map(|()| bench.submit(Kind::Job, "waiting"));
+    let job = name_thread(&mut reactor.turn.core);
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert!(job.try_recv().is_err(), "the reactor has done it");
+    drop((first, waiting));
+    assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
+}
+
+#[test]
+fn a_reactor_that_was_given_no_pool_makes_one_for_its_first_disk_job() {
+    let mut reactor = Reactor::new().unwrap();
+    let job = name_thread(&mut reactor.turn.core);
+    assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
+}
+
+#[test]
+fn a_disk_job_is_done_even_if_its_pool_is_replaced() {
+    let bench = Bench::new(1);
+    let mut reactor = reactor_with(&bench.workers);
+    let first = bench.submit(Kind::Job, "first");
+    bench.next();
+    let job = name_thread(&mut reactor.turn.core);
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    reactor.set_workers(&Workers::new());
+    drop(bench.workers);
+    drop(first);
+    assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
+}
+
+#[test]
+fn disk_jobs_and_lookups_go_to_the_same_pool() {
+    let workers = Workers::with(&WorkersLimits { threads: 1, queue: 1 });
+    let mut reactor = reactor_with(&workers);
+    let caller = reactor.register(Caller);
+    let connector = reactor.connector(caller, &Connect::default()).unwrap();
+    reactor.connect(connector, ("localhost", 1), ());
+    let job = name_thread(&mut reactor.turn.core);
+    assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
+    assert_eq!(workers.0.0.lock().next_number, 2);
+}
+
+struct Caller;
+
+impl Handler for Caller {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
