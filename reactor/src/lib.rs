@@ -64,6 +64,7 @@ pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
+pub use crate::sys::Address;
 pub use crate::threads::handle::{
     Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
 };
@@ -73,10 +74,7 @@ pub use crate::time::timers::TimerId;
 pub use crate::time::wheel as timer;
 pub use crate::turn::drain::Stopper;
 pub use crate::turn::reactor::Reactor;
-pub use address::Address;
 pub use bytes::Bytes;
-
-mod address;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -10,13 +10,12 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::connect::resolver::Resolver;
 use crate::connect::target::{Place, Target};
 use crate::core::connection::{Flags, Phase};
 use crate::core::{Core, token};
 use crate::handler::{ConnId, Handler, HandlerId, Reason};
-use crate::sys::{self, Fd, NO_FD, Ready};
+use crate::sys::{self, Address, Fd, NO_FD, Ready};
 use crate::time::deadlines::{is_due, ticks};
 use crate::turn::dispatch::Handlers;
 use crate::turn::reactor::Reactor;

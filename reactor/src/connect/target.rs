@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::str::FromStr;
 
-use crate::address::Address;
+use crate::sys::Address;
 
 /// What to connect to: an [`Address`], or a host by its name, with a port.
 ///

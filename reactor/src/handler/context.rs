@@ -4,7 +4,6 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::core::Core;
 use crate::core::connection::Phase;
 use crate::core::ledger::{GroupId, Ledger};
@@ -13,6 +12,7 @@ use crate::fs::{Fs, NewFile};
 use crate::handler::{ConnId, Sent};
 use crate::inbound::Then;
 use crate::outbound::Outgoing;
+use crate::sys::Address;
 
 /// The reactor as a handler sees it when no connection is current.
 ///

@@ -3,14 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::core::Core;
 use crate::core::connection::Flags;
 use crate::core::ledger::Ledger;
 use crate::core::limits::Limits;
 use crate::core::per_address::{ClientNet, PerAddress};
 use crate::listen::Listen;
-use crate::sys::{Fd, Ready, SocketFile};
+use crate::sys::{Address, Fd, Ready, SocketFile};
 use crate::threads::passing::{Landing, Ring};
 use crate::time::rates::{Bucket, GroupRates};
 

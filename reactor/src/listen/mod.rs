@@ -8,11 +8,10 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 
-use crate::address::Address;
 use crate::core::limits::Limits;
 use crate::handler::{Handler, HandlerId};
 use crate::listen::listener::{Group, Listener, Origin, Source};
-use crate::sys::Fd;
+use crate::sys::{Address, Fd};
 use crate::threads::passing::Lane;
 use crate::turn::reactor::{LISTENER_BIT, Reactor};
 

@@ -31,10 +31,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::address::Address;
 use crate::listen::Listen;
 use crate::listen::listener::Origin;
-use crate::sys::{self, Kernel};
+use crate::sys::{self, Address, Kernel};
 use crate::threads::passing::lanes;
 use crate::threads::snapshot::LedgerReader;
 use crate::turn::drain::Stopper;

@@ -5,11 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
 use super::ServerListener;
-use crate::address::Address;
 use crate::handler::{Handler, HandlerId};
 use crate::listen::listener::Origin;
 use crate::listen::{Listen, ListenerId};
-use crate::sys::{Fd, Kernel};
+use crate::sys::{Address, Fd, Kernel};
 use crate::threads::passing::{Lane, Ring};
 use crate::turn::reactor::Reactor;
 

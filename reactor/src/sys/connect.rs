@@ -9,8 +9,7 @@ use std::path::Path;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::unix::borrow;
-use super::{Fd, pacing};
-use crate::address::Address;
+use super::{Address, Fd, pacing};
 
 pub(super) fn start_connect(address: &Address) -> io::Result<Fd> {
     let socket = match address {
@@ -72,7 +71,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
     use super::super::unix::{close, tests::is_set_up_as_promised};
-    use super::super::{Kernel, Ready, Selector, address};
+    use super::super::{Kernel, Ready, Selector, sockname};
     use super::*;
 
     /// Waits for the first event of a socket that was just made.
@@ -92,7 +91,7 @@ mod tests {
         let (ready, error) = outcome(socket);
         assert!(ready.any(Ready::WRITE));
         error.unwrap();
-        assert_eq!(address::peer_address(socket).unwrap(), to);
+        assert_eq!(sockname::peer_address(socket).unwrap(), to);
         close(socket);
     }
 

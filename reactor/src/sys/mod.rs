@@ -66,7 +66,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::Address;
 use crate::fs::{Entry, Metadata};
 
 mod address;
@@ -82,6 +81,7 @@ mod reuse_port;
 mod sendfile;
 mod signal;
 mod socket_file;
+mod sockname;
 mod unix;
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
@@ -94,7 +94,7 @@ mod selector;
 #[cfg(feature = "testing")]
 pub(crate) mod sim;
 
-pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
+pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use residency::Shared;
@@ -220,9 +220,9 @@ kernel_calls! {
     /// The error of a socket that no other call has reported yet (`SO_ERROR`).
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
-    address::local_address(socket: Fd) -> io::Result<Address>;
+    sockname::local_address(socket: Fd) -> io::Result<Address>;
     /// The address of the other end.
-    address::peer_address(socket: Fd) -> io::Result<Address>;
+    sockname::peer_address(socket: Fd) -> io::Result<Address>;
     /// Closes a descriptor. A socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).

@@ -20,9 +20,8 @@ use std::time::Duration;
 use libc::c_int;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Fd;
 use super::address::abstract_name;
-use crate::address::Address;
+use super::{Address, Fd};
 
 /// Together a second.
 const LOCK_ATTEMPTS: u32 = 200;

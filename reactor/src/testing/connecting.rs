@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::harness::{Client, Harness};
-use crate::address::Address;
 use crate::connect::target::Target;
 use crate::connect::{Connect, Connector};
 use crate::handler::{ConnId, Handler};
+use crate::sys::Address;
 use crate::sys::sim::{Remote, Step};
 
 /// Connections that the reactor makes.

@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
 use crate::core::Core;
 use crate::core::ledger::{GroupId, Ledger};
+use crate::sys::Address;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 use crate::turn::reactor::Reactor;
 

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::address::{local_address, peer_address};
 use super::super::sendfile;
+use super::super::sockname::{local_address, peer_address};
 use super::*;
 
 const ANY: &str = "127.0.0.1:0";
