@@ -15,7 +15,7 @@ use crate::connect::target::{Place, Target};
 use crate::core::connection::{Flags, Phase};
 use crate::core::{Core, token};
 use crate::handler::{ConnId, Handler, HandlerId, Reason};
-use crate::sys::{self, Address, Fd, NO_FD, Ready};
+use crate::sys::{self, Address, Fd, Keepalive, NO_FD, Ready, TcpOptions};
 use crate::time::deadlines::{is_due, ticks};
 use crate::turn::dispatch::Handlers;
 use crate::turn::reactor::Reactor;
@@ -33,6 +33,15 @@ pub(crate) struct Settings {
     pub(crate) attempt_timeout: Duration,
     pub(crate) max_connections: u32,
     pub(crate) unsent: Option<u32>,
+    pub(crate) congestion: Option<String>,
+    pub(crate) keepalive: Option<Keepalive>,
+}
+
+impl Settings {
+    fn options(&self) -> TcpOptions<'_> {
+        let congestion = self.congestion.as_deref();
+        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
+    }
 }
 
 /// Gives a session to its handler, and says where it is.
@@ -310,7 +319,9 @@ impl Core {
     }
 
     fn try_address(&mut self, index: u32, address: &Address) -> io::Result<()> {
-        let socket = self.kernel.start_connect(address)?;
+        let Some(attempt) = self.connecting.attempts.get(&index) else { return Ok(()) };
+        let settings = self.connecting.settings(attempt.connector);
+        let socket = self.kernel.start_connect(address, &settings.options())?;
         let registered = self.register_connecting(index, socket, address);
         if registered.is_err() {
             self.kernel.close(socket);
@@ -322,9 +333,6 @@ impl Core {
         let Some(attempt) = self.connecting.attempts.get(&index) else { return Ok(()) };
         let Some(c) = self.connections.0.get_mut(index as usize) else { return Ok(()) };
         let settings = self.connecting.settings(attempt.connector);
-        if let Some(bytes) = settings.unsent.filter(|_| !address.is_unix()) {
-            self.kernel.limit_unsent(socket, bytes)?;
-        }
         // After the call: a socket that is not being connected is writable and hung up, epoll(7).
         // The token is that of the socket before, of which no event can come any more.
         self.selector.add_stream(socket, token(index, c.generation))?;

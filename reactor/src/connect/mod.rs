@@ -72,6 +72,7 @@ use crate::core::limits::Limits;
 use crate::handler::context::{Peer, Turn};
 use crate::handler::{ConnId, Handler, HandlerId};
 use crate::listen::listener::Group;
+use crate::sys::Keepalive;
 use crate::turn::reactor::Reactor;
 
 /// How connections to others are made.
@@ -86,8 +87,13 @@ pub struct Connect {
     /// Most connections at a time, those in the making and lingering ones included: 10,000. One
     /// more fails with `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
-    /// As in [`Listen::unsent`](crate::Listen::unsent).
+    /// As [`Listen::unsent`](crate::Listen::unsent).
     pub unsent: Option<u32>,
+    /// As [`Listen::congestion`](crate::Listen::congestion). A name that the system refuses fails
+    /// each attempt, with [`Reason::Unconnected`](crate::Reason::Unconnected).
+    pub congestion: Option<String>,
+    /// As [`Listen::keepalive`](crate::Listen::keepalive).
+    pub keepalive: Option<Keepalive>,
     /// The limits of each connection.
     pub limits: Limits,
 }
@@ -99,6 +105,8 @@ impl Default for Connect {
             attempt_timeout: Duration::from_secs(2),
             max_connections: 10_000,
             unsent: None,
+            congestion: None,
+            keepalive: None,
             limits: Limits::default(),
         }
     }
@@ -170,6 +178,8 @@ impl Reactor {
             attempt_timeout: connect.attempt_timeout,
             max_connections: connect.max_connections,
             unsent: connect.unsent,
+            congestion: connect.congestion.clone(),
+            keepalive: connect.keepalive,
         });
         let mail = &mut self.mail;
         self.core.connecting.use_resolver(|| Resolver::new(mail.own(Core::take_answer)));
@@ -212,8 +222,6 @@ impl Turn<'_> {
     ///
     /// The addresses of a name are looked up by another thread, and tried one after the other, in
     /// the order of RFC 8305, until one answers. If none does, the reason is that of the last.
-    /// Connections to loopback addresses are not paced, nor are [those that are
-    /// accepted](crate::Reactor::listen) there.
     ///
     /// A reactor that has stopped connects no more: what is asked for in an `on_close` with
     /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session dropped.

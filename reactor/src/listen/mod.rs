@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use crate::core::limits::Limits;
 use crate::handler::{Handler, HandlerId};
 use crate::listen::listener::{Group, Listener, Origin, Source};
-use crate::sys::{Address, Fd};
+use crate::sys::{Address, Fd, Keepalive, TcpOptions};
 use crate::threads::passing::Lane;
 use crate::turn::reactor::{LISTENER_BIT, Reactor};
 
@@ -52,6 +52,14 @@ pub struct Listen {
     /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
     /// download costs 1.4 times as much, one at 1 MB/s 1.4 times. Not for Unix sockets.
     pub unsent: Option<u32>,
+    /// The congestion control of the connections, by its name (`TCP_CONGESTION`, `tcp(7)`): Linux
+    /// and FreeBSD; elsewhere listening fails with `ErrorKind::Unsupported`. `None` leaves the
+    /// choice to the system. An unprivileged process may choose among
+    /// `net.ipv4.tcp_allowed_congestion_control`. Not for Unix sockets.
+    pub congestion: Option<String>,
+    /// Probes of idle connections, to notice peers that have vanished. `None`: no probes, and
+    /// [`Limits`] alone ends idle connections. Not for Unix sockets.
+    pub keepalive: Option<Keepalive>,
     /// Bytes that all connections together send in a second: those that have something to send take
     /// turns. As [`Limits::send_rate`], which holds for each of them as well.
     pub send_rate: Option<u64>,
@@ -72,10 +80,19 @@ impl Default for Listen {
             accept_burst: 256,
             unix_mode: 0o600,
             unsent: None,
+            congestion: None,
+            keepalive: None,
             send_rate: None,
             receive_rate: None,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Listen {
+    pub(crate) fn options(&self) -> TcpOptions<'_> {
+        let congestion = self.congestion.as_deref();
+        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
     }
 }
 
@@ -92,10 +109,6 @@ impl Reactor {
     /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
     /// sockets there is [`listen_at`](Reactor::listen_at).
     ///
-    /// What is accepted on a loopback address is not paced: where the system's congestion control
-    /// is BBR, which does that by a timer, it is Reno there. To send 1 MiB of a file costs 7 times
-    /// as much at the pace of BBR, 64 MiB 3 times (bench `outbound`, `paced`; Linux 6.18).
-    ///
     /// # Errors
     /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
     /// stopped, and has closed its listeners.
@@ -111,7 +124,7 @@ impl Reactor {
     ) -> io::Result<ListenerId> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
         for address in address.to_socket_addrs()? {
-            match self.core.kernel.listen(address, listen.backlog) {
+            match self.core.kernel.listen(address, listen.backlog, &listen.options()) {
                 Ok(socket) => {
                     return self.add_listener(socket, Origin::Made(None), listen, handler);
                 }
@@ -168,7 +181,9 @@ impl Reactor {
     ) -> io::Result<ListenerId> {
         let kernel = &self.core.kernel;
         let (socket, file) = match address {
-            Address::Ip(address) => (kernel.listen(*address, listen.backlog)?, None),
+            Address::Ip(address) => {
+                (kernel.listen(*address, listen.backlog, &listen.options())?, None)
+            }
             Address::Unix(address) => {
                 kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
             }
@@ -215,7 +230,7 @@ impl Reactor {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let socket = self.core.kernel.adopt_listener(socket.into())?;
+        let socket = self.core.kernel.adopt_listener(socket.into(), &listen.options())?;
         self.add_listener(socket, Origin::Adopted, listen, handler)
     }
 
@@ -228,7 +243,7 @@ impl Reactor {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let id = self.next_listener(handler);
-        match self.watch_listener(socket, listen, id) {
+        match self.watch_listener(socket, id) {
             Ok(address) => {
                 Ok(self.push_listener(Source::Socket(socket, origin), address, listen, handler))
             }
@@ -273,7 +288,7 @@ impl Reactor {
         ListenerId { index, group }
     }
 
-    fn watch_listener(&mut self, socket: Fd, listen: &Listen, id: u16) -> io::Result<Address> {
+    fn watch_listener(&mut self, socket: Fd, id: u16) -> io::Result<Address> {
         if self.core.draining || self.has_stopped() {
             return Err(io::Error::other(
                 "the reactor has closed its listeners, as it was stopped",
@@ -281,12 +296,6 @@ impl Reactor {
         }
         let core = &mut self.core;
         let address = core.kernel.local_address(socket)?;
-        if let Some(bytes) = listen.unsent
-            && !address.is_unix()
-        {
-            // Accepted sockets inherit it.
-            core.kernel.limit_unsent(socket, bytes)?;
-        }
         core.selector.add_listener(socket, LISTENER_BIT | u64::from(id))?;
         Ok(address)
     }

@@ -163,7 +163,7 @@ impl Server {
         let count = if self.divides() { self.options.threads } else { 1 };
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
         for address in address.to_socket_addrs()? {
-            match sys::listen_shared(address, listen.backlog, count) {
+            match sys::listen_shared(address, listen.backlog, &listen.options(), count) {
                 Ok(sockets) => {
                     let bound =
                         |socket: OwnedFd| Bound::new(socket.into_raw_fd(), Origin::Made(None));
@@ -200,7 +200,7 @@ impl Server {
         socket: impl Into<OwnedFd>,
         listen: &Listen,
     ) -> io::Result<ServerListener> {
-        let socket = Kernel::Os.adopt_listener(socket.into())?;
+        let socket = Kernel::Os.adopt_listener(socket.into(), &listen.options())?;
         self.add(vec![Bound::new(socket, Origin::Adopted)], listen)
     }
 

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use socket2::Socket;
 
+use super::TcpOptions;
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 use super::unix::bind_listener;
 use super::unix::{named, open_listener};
@@ -21,9 +22,10 @@ pub(crate) const DIVIDES: bool =
 pub(crate) fn listen_shared(
     address: SocketAddr,
     backlog: u32,
+    options: &TcpOptions<'_>,
     count: usize,
 ) -> io::Result<Vec<OwnedFd>> {
-    let sockets = open_all(address, backlog, count);
+    let sockets = open_all(address, backlog, options, count);
     let sockets = sockets.map_err(|error| named(address, &error))?;
     Ok(sockets.into_iter().map(OwnedFd::from).collect())
 }
@@ -34,8 +36,13 @@ pub(crate) fn listen_shared(
 /// has not asked for that. What remains possible is that another process of the same user sets the
 /// option on purpose.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
-    let first = open_listener(address, backlog)?;
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
+    let first = open_listener(address, backlog, options)?;
     if count == 1 {
         return Ok(vec![first]);
     }
@@ -43,7 +50,7 @@ fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<S
     let address = bound_to(&first)?;
     let mut all = vec![first];
     for _ in 1..count {
-        all.push(bind_listener(address, backlog, |socket| socket.set_reuse_port(true))?);
+        all.push(bind_listener(address, backlog, options, |socket| socket.set_reuse_port(true))?);
     }
     Ok(all)
 }
@@ -52,23 +59,33 @@ fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<S
 /// (`in_pcbinslbgrouphash`). So a socket finds out whether the address is free and, for port 0,
 /// which one is, and is closed again; for a moment somebody else could take it.
 #[cfg(target_os = "freebsd")]
-fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
-    let first = open_listener(address, backlog)?;
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
+    let first = open_listener(address, backlog, options)?;
     if count == 1 {
         return Ok(vec![first]);
     }
     let address = bound_to(&first)?;
     drop(first);
     (0..count)
-        .map(|_| bind_listener(address, backlog, |socket| socket.set_reuse_port_lb(true)))
+        .map(|_| bind_listener(address, backlog, options, |socket| socket.set_reuse_port_lb(true)))
         .collect()
 }
 
 /// Where nothing is divided there is one socket, whose connections are passed on.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
     debug_assert_eq!(count, 1, "one socket gets all connections");
-    open_listener(address, backlog).map(|socket| vec![socket])
+    open_listener(address, backlog, options).map(|socket| vec![socket])
 }
 
 /// The address with the port that was chosen.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use libc::{c_int, ssize_t};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use super::{Fd, More, pacing};
+use super::{Fd, More, TcpOptions};
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -68,37 +68,46 @@ pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(*fd) }
 }
 
-pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<Fd> {
-    open_listener(address, backlog)
+pub(super) fn listen(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+) -> io::Result<Fd> {
+    open_listener(address, backlog, options)
         .map(IntoRawFd::into_raw_fd)
         .map_err(|error| named(address, &error))
 }
 
-/// What failed, with the address.
+/// An error of listening, with the address.
 pub(super) fn named(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("listen on {address}: {error}"))
 }
 
-/// A listening socket that has its address alone.
-pub(super) fn open_listener(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
-    bind_listener(address, backlog, |_| Ok(()))
+/// A listening socket that does not share its address.
+pub(super) fn open_listener(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+) -> io::Result<Socket> {
+    bind_listener(address, backlog, options, |_| Ok(()))
 }
 
-/// A listening socket that is `prepare`d before it gets its address.
+/// A listening socket. `prepare` is called with it before it is bound.
 pub(super) fn bind_listener(
     address: SocketAddr,
     backlog: u32,
+    options: &TcpOptions<'_>,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // A restarted server must not wait for the TIME_WAIT of its former connections.
+    // A restarted server need not wait until the connections of the former one leave TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Every system that is served copies the option to the accepted sockets, which saves a call for
-    // each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY from the listener).
+    // Accepted sockets inherit this and the other options on every supported system, which saves
+    // calls for each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY).
     socket.set_tcp_nodelay(true)?;
-    pacing::end_pacing(&socket, address);
+    options.apply(&socket)?;
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
@@ -170,16 +179,6 @@ pub(super) fn reset(socket: Fd) {
     // If this fails, the connection is gone already and there is nobody to reset.
     let _ = SockRef::from(&borrow(&socket)).set_linger(Some(Duration::ZERO));
     close(socket);
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn limit_unsent(socket: Fd, bytes: u32) -> io::Result<()> {
-    SockRef::from(&borrow(&socket)).set_tcp_notsent_lowat(bytes)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn limit_unsent(_: Fd, _: u32) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]

@@ -12,7 +12,7 @@ use super::*;
 const ANY: &str = "127.0.0.1:0";
 
 fn listener() -> (Fd, SocketAddr) {
-    let listener = listen(ANY.parse().unwrap(), 16).unwrap();
+    let listener = listen(ANY.parse().unwrap(), 16, &TcpOptions::default()).unwrap();
     (listener, local_address(listener).unwrap().ip_and_port().unwrap())
 }
 
@@ -45,11 +45,8 @@ fn status_flags(fd: Fd) -> c_int {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap()
 }
 
-/// What every TCP socket that is made here, on a loopback address, has to be.
+/// What every TCP socket that is made here has to be.
 pub(in crate::sys) fn is_set_up_as_promised(socket: Fd) {
-    // It can only be otherwise where BBR is the default of the system.
-    #[cfg(target_os = "linux")]
-    assert!(!SockRef::from(&borrow(&socket)).tcp_congestion().unwrap().starts_with(b"bbr"));
     assert!(SockRef::from(&borrow(&socket)).tcp_nodelay().unwrap());
     assert_ne!(descriptor_flags(socket) & libc::FD_CLOEXEC, 0);
     assert_ne!(status_flags(socket) & libc::O_NONBLOCK, 0);
@@ -73,7 +70,7 @@ fn sockets_do_not_block_nor_delay_and_are_closed_on_exec() {
 #[test]
 fn an_address_in_use_is_named_in_the_error() {
     let (listener, address) = listener();
-    let error = listen(address, 16).unwrap_err();
+    let error = listen(address, 16, &TcpOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("listen on {address}: ")), "{error}");
     close(listener);
@@ -82,7 +79,7 @@ fn an_address_in_use_is_named_in_the_error() {
 #[test]
 fn an_ipv6_listener_says_its_address() {
     let address: SocketAddr = "[::1]:0".parse().unwrap();
-    match listen(address, 16) {
+    match listen(address, 16, &TcpOptions::default()) {
         Ok(listener) => {
             assert_eq!(local_address(listener).unwrap().ip(), Some(address.ip()));
             close(listener);
