@@ -209,7 +209,7 @@ fn the_backlog_is_as_long_as_asked_for() {
     let path = directory.path().join("s");
     let listen = Listen { backlog: 5, ..Listen::default() };
     let address = Address::from_path(&path).expect("a short path");
-    reactor.listen_at(&address, &listen, quiet).expect("a listener");
+    reactor.listen(&address, &listen, quiet).expect("a listener");
     let connect = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
         socket.connect(&SockAddr::unix(&path).unwrap()).map(|()| socket)

@@ -35,7 +35,7 @@ fn listen(address: &Address, mode: u32) -> std::io::Result<(Reactor, ListenerId)
     let mut reactor = Reactor::new()?;
     let echo = reactor.register(Echo);
     let listen = Listen { unix_mode: mode, ..Listen::default() };
-    let listener = reactor.listen_at(address, &listen, echo)?;
+    let listener = reactor.listen(address, &listen, echo)?;
     Ok((reactor, listener))
 }
 

@@ -55,9 +55,10 @@ mod threads;
 mod time;
 mod turn;
 
-pub use crate::connect::{Backoff, Connect, Connector, Target};
+pub use crate::connect::{Backoff, Connect, Connector};
 pub use crate::core::ledger::{GroupId, Ledger};
 pub use crate::core::limits::{ColdFiles, FileTransfer, Limits};
+pub use crate::core::target::Target;
 pub use crate::handler::context::{Context, Peer, Turn};
 pub use crate::handler::{ConnId, Handler, HandlerId, Input, Reason, Receive, Sent, Timeout};
 pub use crate::inbound::TooLarge;

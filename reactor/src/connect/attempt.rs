@@ -11,8 +11,8 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use crate::connect::resolver::Resolver;
-use crate::connect::target::{Place, Target};
 use crate::core::connection::{Flags, Phase};
+use crate::core::target::{Place, Target};
 use crate::core::{Core, token};
 use crate::handler::{ConnId, Handler, HandlerId, Reason};
 use crate::sys::{self, Address, Fd, Keepalive, NO_FD, Ready, TcpOptions};

@@ -56,10 +56,8 @@
 pub(crate) mod attempt;
 mod backoff;
 pub(crate) mod resolver;
-pub(crate) mod target;
 
 pub use backoff::Backoff;
-pub use target::Target;
 
 use std::any::TypeId;
 use std::fmt;
@@ -69,6 +67,7 @@ use crate::connect::attempt::Settings;
 use crate::connect::resolver::Resolver;
 use crate::core::Core;
 use crate::core::limits::Limits;
+use crate::core::target::Target;
 use crate::handler::context::{Peer, Turn};
 use crate::handler::{ConnId, Handler, HandlerId};
 use crate::listen::listener::Group;

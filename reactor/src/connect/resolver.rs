@@ -1,12 +1,12 @@
 //! The addresses of names: looked up by other threads, since `getaddrinfo(3)` may take seconds.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
-use crate::connect::target::in_order;
 use crate::core::Core;
+use crate::core::target::in_order;
 use crate::handler::ConnId;
-use crate::sys::Kernel;
+use crate::sys::{Kernel, look_up};
 use crate::threads::handle::Handle;
 use crate::threads::workers::{RunError, Workers};
 
@@ -41,7 +41,7 @@ impl Resolver {
         match kernel {
             Kernel::Os => {
                 let name = name.to_owned();
-                let job = move || Answer { id, result: addresses(&name, port) };
+                let job = move || Answer { id, result: look_up(&name, port) };
                 self.workers.run(job, &self.reply).map_err(|error| match error {
                     RunError::NoThread(_, error) => error,
                     full @ RunError::Full(_) => {
@@ -62,20 +62,6 @@ impl Resolver {
     }
 }
 
-/// Asks the system, and waits.
-fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (name, port).to_socket_addrs().map(Iterator::collect).map_err(|error| {
-        let kind = match error.kind() {
-            // A name that cannot be one.
-            ErrorKind::InvalidInput => ErrorKind::InvalidInput,
-            kind if error.raw_os_error().is_some() => kind,
-            // What getaddrinfo(3) says has no kind of its own in `std`.
-            _ => ErrorKind::NotFound,
-        };
-        io::Error::new(kind, error)
-    })
-}
-
 impl Core {
     /// Takes an answer, for which the connection may not have waited.
     pub(crate) fn take_answer(&mut self, Answer { id, result }: Answer) {
@@ -83,22 +69,5 @@ impl Core {
             let found = result.map(in_order);
             self.resolved(id.index, found);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_system_knows_the_names_of_this_machine() {
-        let found = addresses("localhost", 80).unwrap();
-        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80));
-        assert!(!found.is_empty());
-    }
-
-    #[test]
-    fn what_cannot_be_a_name_is_an_error() {
-        assert_eq!(addresses("a\0b", 80).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

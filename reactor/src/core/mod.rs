@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod per_address;
+pub(crate) mod target;
 
 use std::io;
 

@@ -4,14 +4,15 @@ pub mod activation;
 mod adopt;
 pub(crate) mod listener;
 
+use std::error::Error;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 
 use crate::core::limits::Limits;
+use crate::core::target::{Place, Target};
 use crate::handler::{Handler, HandlerId};
 use crate::listen::listener::{Group, Listener, Origin, Source};
-use crate::sys::{Address, Fd, Keepalive, TcpOptions};
+use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::threads::passing::Lane;
 use crate::turn::reactor::{LISTENER_BIT, Reactor};
 
@@ -104,48 +105,66 @@ pub struct ListenerId {
     pub(crate) group: u16,
 }
 
+/// Tries the addresses of a target, until one can be bound.
+pub(crate) fn first_bound<T>(
+    at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+    bind: impl FnMut(&Address) -> io::Result<T>,
+) -> io::Result<T> {
+    let target = at.try_into().map_err(|error| {
+        let error = error.into();
+        let kind = error.downcast_ref().map_or(io::ErrorKind::InvalidInput, io::Error::kind);
+        io::Error::new(kind, format!("listen on {error}"))
+    })?;
+    let addresses = match &target.0 {
+        Place::Address(address) => vec![address.clone()],
+        Place::Name(name, port) => look_up(name, *port)
+            .map_err(|error| io::Error::new(error.kind(), format!("listen on {target}: {error}")))?
+            .into_iter()
+            .map(Address::Ip)
+            .collect(),
+    };
+    first_of(&addresses, bind).unwrap_or_else(|| {
+        let text = format!("listen on {target}: the name has no address");
+        Err(io::Error::new(io::ErrorKind::NotFound, text))
+    })
+}
+
+/// The result of the first address that can be bound, or that of the last one. `None`: there are
+/// none.
+fn first_of<T>(
+    addresses: &[Address],
+    mut bind: impl FnMut(&Address) -> io::Result<T>,
+) -> Option<io::Result<T>> {
+    let mut last = None;
+    for address in addresses {
+        match bind(address) {
+            Ok(bound) => return Some(Ok(bound)),
+            Err(error) => last = Some(Err(error)),
+        }
+    }
+    last
+}
+
 /// Listening.
 impl Reactor {
-    /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
-    /// sockets there is [`listen_at`](Reactor::listen_at).
+    /// Listens on an address or name: anything that is or parses as a [`Target`], such as
+    /// `"127.0.0.1:80"`, `"[fe80::1%eth0]:80"`, `"unix:/run/name.sock"`, `("localhost", 80)` or an
+    /// [`Address`]. Port 0 is any free port. Of several addresses of a name the first that can be
+    /// bound is taken; to look the name up may take seconds.
     ///
-    /// # Errors
-    /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
-    /// stopped, and has closed its listeners.
+    /// # Unix sockets
     ///
-    /// # Panics
-    /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
-    /// another reactor, unless one of the same type has that number here.
-    pub fn listen<H: Handler>(
-        &mut self,
-        address: impl ToSocketAddrs,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
-        for address in address.to_socket_addrs()? {
-            match self.core.kernel.listen(address, listen.backlog, &listen.options()) {
-                Ok(socket) => {
-                    return self.add_listener(socket, Origin::Made(None), listen, handler);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Listens at an address of any kind.
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. A socket that is in
+    /// its place is replaced if nobody listens there, as after a crash; to find out, the reactor
+    /// tries to connect to it. The file is removed when the listener is closed, if it is still the
+    /// same. While the listener is open, the file `path.lock` beside it is locked (`flock(2)`) and
+    /// holds the number of the process; so of several servers that start at once one gets the
+    /// address and the others an error. Only users who are trusted not to replace these files
+    /// should be able to write to the directory.
     ///
-    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If there is one
-    /// already, it is replaced if it is a socket and nobody listens there, as after a crash; to
-    /// find out, a connection to it is tried. The file is removed when the listener is closed, if
-    /// it is still the same. Meanwhile the directory is locked with `flock(2)`, so that of several
-    /// servers that start at once one gets the address and the others an error. It should be a
-    /// directory in which only those may write who are trusted not to replace the file.
-    ///
-    /// Closing a Unix socket cannot be told from resetting it: a client that was
-    /// [aborted](crate::Context::abort) sees the end of the stream, unless some of what it had sent
-    /// was unread.
+    /// A client cannot tell whether a Unix socket was closed or reset: one that was
+    /// [aborted](crate::Context::abort) sees the end of the stream, unless the server has left some
+    /// of its input unread.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -155,39 +174,44 @@ impl Reactor {
     /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
     /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
     /// # }
-    /// use sluicegate_reactor::{Address, Listen, Reactor};
+    /// use sluicegate_reactor::{Listen, Reactor};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let mut reactor = Reactor::new()?;
     /// let echo = reactor.register(Echo);
+    /// reactor.listen("0.0.0.0:7", &Listen::default(), echo)?;
     /// // For a proxy that runs as another user of the same group.
     /// let listen = Listen { unix_mode: 0o660, ..Listen::default() };
-    /// reactor.listen_at(&Address::from_path("/run/echo.sock")?, &listen, echo)?;
+    /// reactor.listen("unix:/run/echo.sock", &listen, echo)?;
     /// reactor.run()
     /// # }
     /// ```
     ///
     /// # Errors
-    /// As [`listen`](Reactor::listen). `ErrorKind::AddrInUse` if another process listens at the
-    /// path, `ErrorKind::AlreadyExists` if there is a file that is not a socket.
+    /// What parsing the target, looking it up, `bind(2)`, `listen(2)` and setting the socket's
+    /// options return, with the target or address in the text. For a Unix socket
+    /// `ErrorKind::AddrInUse` if another process listens at the path, and
+    /// `ErrorKind::AlreadyExists` if there is a file that is not a socket. An error also if the
+    /// reactor was stopped, which has closed its listeners.
     ///
     /// # Panics
-    /// As [`listen`](Reactor::listen).
-    pub fn listen_at<H: Handler>(
+    /// With more than 65,536 listeners and connectors in one reactor, and with a handler's id of
+    /// another reactor, unless one of the same type has that number here.
+    pub fn listen<H: Handler>(
         &mut self,
-        address: &Address,
+        at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let kernel = &self.core.kernel;
-        let (socket, file) = match address {
-            Address::Ip(address) => {
-                (kernel.listen(*address, listen.backlog, &listen.options())?, None)
+        let (socket, file) = first_bound(at, |address| {
+            let (kernel, backlog) = (&self.core.kernel, listen.backlog);
+            match address {
+                Address::Ip(address) => {
+                    Ok((kernel.listen(*address, backlog, &listen.options())?, None))
+                }
+                Address::Unix(address) => kernel.listen_unix(address, listen.unix_mode, backlog),
             }
-            Address::Unix(address) => {
-                kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
-            }
-        };
+        })?;
         self.add_listener(socket, Origin::Made(file), listen, handler)
     }
 
@@ -307,5 +331,25 @@ impl Reactor {
     #[must_use]
     pub fn local_address(&self, listener: ListenerId) -> &Address {
         &self.listeners[listener.index as usize].address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_address_that_can_be_bound_is_taken_and_no_other_one_is_tried() {
+        let addresses = ["/taken", "/free", "/other"].map(|path| Address::from_path(path).unwrap());
+        let mut tried = 0;
+        let mut bind = |address: &Address| {
+            tried += 1;
+            let path = address.path().unwrap().to_owned();
+            if path.ends_with("taken") { Err(io::Error::other("taken")) } else { Ok(path) }
+        };
+        assert!(first_of(&addresses, &mut bind).unwrap().unwrap().ends_with("free"));
+        assert_eq!(first_of(&addresses[..1], &mut bind).unwrap().unwrap_err().to_string(), "taken");
+        assert!(first_of(&[], &mut bind).is_none());
+        assert_eq!(tried, 3);
     }
 }

@@ -1,23 +1,30 @@
 //! Where a socket is bound or connected: an IP address with a port, or a Unix address.
 
+use std::ffi::CString;
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::Path;
+use std::str::FromStr;
 
 /// The address of a socket.
 ///
 /// It is displayed as `127.0.0.1:80`, `[::1]:80`, `unix:/run/name.sock`, `unix:@abstract` or, if it
-/// has no name, `unix:`. Unprintable characters are escaped, since a peer chooses its own name.
+/// has no name, `unix:`. Unprintable characters are escaped, since a peer chooses its own name. The
+/// same forms can be parsed.
+///
+/// The zone of an IPv6 address, without which a link-local one means nothing (RFC 4007), is parsed
+/// by its name or number and displayed by its number: `[fe80::1%eth0]:80` becomes
+/// `[fe80::1%2]:80`.
 ///
 /// ```
 /// use sluicegate_reactor::Address;
 /// use std::path::Path;
 ///
-/// let address: Address = "127.0.0.1:80".parse::<std::net::SocketAddr>()?.into();
+/// let address: Address = "127.0.0.1:80".parse()?;
 /// assert_eq!(address.to_string(), "127.0.0.1:80");
 /// assert_eq!(address.port(), Some(80));
 ///
@@ -43,7 +50,7 @@ impl Address {
     pub fn from_path(path: impl AsRef<Path>) -> io::Result<Address> {
         let path = path.as_ref();
         if path.as_os_str().is_empty() {
-            let text = "the path of a Unix socket is empty";
+            let text = "unix: the path is empty";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let longest = MAX_UNIX_PATH;
@@ -75,6 +82,33 @@ impl Address {
             let text = format!("abstract name @{}: {error}", name.as_ref().escape_ascii());
             io::Error::new(error.kind(), text)
         })
+    }
+
+    /// Parses text that has the form of an address. `None`: it has another one.
+    pub(crate) fn parse(text: &str) -> Option<io::Result<Address>> {
+        if let Some(name) = text.strip_prefix("unix:") {
+            return Some(match name.strip_prefix('@') {
+                Some(name) => Address::from_abstract_name(name),
+                None => Address::from_path(name),
+            });
+        }
+        if let Ok(address) = text.parse() {
+            return Some(Ok(Address::Ip(address)));
+        }
+        let (host, port) = text.strip_prefix('[')?.rsplit_once("]:")?;
+        let port = port.parse().ok()?;
+        let address = Address::with_zone(host, port)?;
+        Some(address.map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", text.escape_debug()))
+        }))
+    }
+
+    /// The address of an IPv6 host with a zone, such as `fe80::1%eth0`. `None`: it is no such host.
+    pub(crate) fn with_zone(host: &str, port: u16) -> Option<io::Result<Address>> {
+        let (ip, zone) = host.split_once('%')?;
+        let ip: Ipv6Addr = ip.parse().ok()?;
+        let number = zone.parse().map_or_else(|_| interface_number(zone), Ok);
+        Some(number.map(|number| Address::Ip(SocketAddrV6::new(ip, port, 0, number).into())))
     }
 
     /// The IP address and port, unless it is a Unix address.
@@ -120,6 +154,22 @@ impl Address {
     #[must_use]
     pub fn is_unix(&self) -> bool {
         matches!(self, Address::Unix(_))
+    }
+}
+
+impl FromStr for Address {
+    type Err = io::Error;
+
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if the text is no address, and for a path as
+    /// [`from_path`](Address::from_path) says; `ErrorKind::NotFound` if there is no network
+    /// interface of the name. The error has the text in it.
+    fn from_str(text: &str) -> io::Result<Address> {
+        Address::parse(text).unwrap_or_else(|| {
+            let shown = text.escape_debug();
+            let text = format!("{shown}: not an address: IP:port, [IPv6]:port or unix:path");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        })
     }
 }
 
@@ -201,6 +251,23 @@ impl ToSocketAddrs for Address {
                 format!("{self} is not an IP address"),
             )),
         }
+    }
+}
+
+/// The number of a network interface by its name, `if_nametoindex(3)`.
+fn interface_number(name: &str) -> io::Result<u32> {
+    let none = || {
+        let text = format!("there is no network interface {}", name.escape_debug());
+        io::Error::new(io::ErrorKind::NotFound, text)
+    };
+    let c_name = CString::new(name).map_err(|_| none())?;
+    // SAFETY: the function reads a string that ends with a zero byte and is borrowed for the call.
+    match unsafe { libc::if_nametoindex(c_name.as_ptr()) } {
+        0 => Err(match io::Error::last_os_error() {
+            error if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => none(),
+            error => error,
+        }),
+        number => Ok(number),
     }
 }
 
@@ -290,6 +357,43 @@ mod tests {
         }
         assert_eq!(all.len(), 4);
         assert!(std::net::TcpStream::connect(Address::from_path("/a").unwrap()).is_err());
+    }
+
+    /// The loopback interface.
+    const LOOPBACK: &str =
+        if cfg!(any(target_os = "linux", target_os = "android")) { "lo" } else { "lo0" };
+
+    #[test]
+    fn text_is_parsed_as_it_is_displayed() {
+        for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%7]:80", "unix:/run/a b"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for (bad, why) in [("localhost:80", "not an address"), ("unix:", "is empty")] {
+            let error = bad.parse::<Address>().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_zone_has_a_name_or_a_number() {
+        let number = interface_number(LOOPBACK).unwrap();
+        let by_name: Address = format!("[fe80::1%{LOOPBACK}]:80").parse().unwrap();
+        let by_number: Address = format!("[fe80::1%{number}]:80").parse().unwrap();
+        assert_eq!(by_name, by_number);
+        assert_eq!(by_name.to_string(), format!("[fe80::1%{number}]:80"));
+        assert_ne!(by_name, "[fe80::1]:80".parse().unwrap());
+
+        for zone in ["no such one", "a\0b", ""] {
+            let error = format!("[fe80::1%{zone}]:80").parse::<Address>().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+            let zone = zone.escape_debug();
+            let expected = format!("[fe80::1%{zone}]:80: there is no network interface {zone}");
+            assert_eq!(error.to_string(), expected);
+        }
+        for bad in ["[fe80::1%lo]", "[fe80::1%lo]:x", "[127.0.0.1%lo]:80", "fe80::1%lo:80"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::harness::{Client, Harness};
-use crate::connect::target::Target;
 use crate::connect::{Connect, Connector};
+use crate::core::target::Target;
 use crate::handler::{ConnId, Handler};
 use crate::sys::Address;
 use crate::sys::sim::{Remote, Step};
