@@ -74,6 +74,7 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod lock_file;
 mod lookup;
 mod options;
 mod pipe;
