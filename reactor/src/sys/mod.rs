@@ -15,7 +15,8 @@
 //! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
 //! against the simulated kernel. Errno values that mean one of these on some system only are mapped
 //! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
-//! raises `SIGPIPE`.
+//! delivers `SIGPIPE`, whatever the process does with that signal: sends carry a flag, and
+//! [`Kernel::sendfile`] and [`Kernel::splice`] block it in the thread that calls them.
 //!
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep

@@ -46,13 +46,14 @@ fn set_size(pipe: Fd, bytes: usize) -> io::Result<()> {
     super::unix::check(unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, bytes) }).map(drop)
 }
 
-/// `splice(2)` takes no flag against `SIGPIPE`, which is why
-/// [`Selector::new`](super::Selector::new) ignores the signal.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
     use std::ptr;
 
+    use super::signal::block_sigpipe;
+
+    block_sigpipe();
     let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: null pointers say that neither is a file with an offset; the rest are numbers.
     super::unix::check_size(unsafe {

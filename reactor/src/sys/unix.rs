@@ -8,7 +8,6 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::ptr;
-use std::sync::Once;
 use std::time::Duration;
 
 use libc::{c_int, ssize_t};
@@ -19,7 +18,7 @@ use super::{Fd, More, TcpOptions};
 #[cfg(test)]
 pub(super) mod tests;
 
-/// `SIGPIPE` for this call is off. Apple has an option of the socket instead, set in [`accept`].
+/// The flag against `SIGPIPE`. Apple has an option of the socket instead, set in [`accept`].
 #[cfg(not(target_vendor = "apple"))]
 const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
@@ -333,27 +332,4 @@ fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
 fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
     // SAFETY: `getentropy` writes `bits.len()` bytes to `bits`, or none.
     check(unsafe { libc::getentropy(bits.as_mut_ptr().cast(), bits.len()) }).map(|_| bits.len())
-}
-
-/// Ignores `SIGPIPE`, once, if nobody has said what to do with it. Every send carries a flag
-/// against it, but `sendfile(2)` takes none. A Rust program ignores the signal from its start; a C
-/// program that links to this library does not, and a peer that leaves would end it.
-pub(super) fn ignore_sigpipe() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| ignore_unless_handled(libc::SIGPIPE));
-}
-
-fn ignore_unless_handled(signal: c_int) {
-    if disposition(signal) == libc::SIG_DFL {
-        // SAFETY: no handler is installed, so there is none that could do something unsafe.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-}
-
-fn disposition(signal: c_int) -> libc::sighandler_t {
-    // SAFETY: all zeroes is a valid `sigaction`: the default action, no flags, an empty mask.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    // SAFETY: a null pointer changes nothing; the kernel writes one `sigaction` to a local.
-    unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
-    action.sa_sigaction
 }

@@ -196,23 +196,6 @@ fn random_numbers_differ() {
 }
 
 #[test]
-fn a_signal_is_ignored_only_if_nobody_handles_it() {
-    extern "C" fn handler(_: c_int) {}
-
-    // Two signals that do nothing by default, and that nothing here sends.
-    let handler = handler as extern "C" fn(c_int) as libc::sighandler_t;
-    // SAFETY: the handler does nothing.
-    unsafe { libc::signal(libc::SIGURG, handler) };
-    ignore_unless_handled(libc::SIGURG);
-    assert_eq!(disposition(libc::SIGURG), handler);
-
-    // SAFETY: no handler is installed.
-    unsafe { libc::signal(libc::SIGWINCH, libc::SIG_DFL) };
-    ignore_unless_handled(libc::SIGWINCH);
-    assert_eq!(disposition(libc::SIGWINCH), libc::SIG_IGN);
-}
-
-#[test]
 fn an_error_of_the_new_connection_is_none_of_the_listener() {
     for (errno, expected) in [
         (libc::EPROTO, ErrorKind::ConnectionAborted),
