@@ -21,7 +21,7 @@ use crate::handler::{ConnId, Reason};
 use crate::inbound::{Batches, Extras, Mark, Onward};
 use crate::listen::listener::Group;
 use crate::outbound::{Cold, Pool, Queue, Stage};
-use crate::sys::{Fd, Kernel, NO_FD, Ready, Selector};
+use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 use crate::threads::jobs::Jobs;
 use crate::time::deadlines::tick_of;
 use crate::time::timers::Timers;
@@ -61,7 +61,7 @@ pub(crate) struct Core {
     pub(crate) stage: Stage,
     pub(crate) onward: Onward,
     pub(crate) batches: Batches,
-    pub(crate) scratch: Box<[u8]>,
+    pub(crate) scratch: AlignedBuffer,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     pub(crate) spare_queues: Vec<Box<Queue>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -108,7 +108,7 @@ impl Core {
             stage: Stage::default(),
             onward: Onward::default(),
             batches: Batches::default(),
-            scratch: Box::default(),
+            scratch: AlignedBuffer::default(),
             spare_queues: Vec::new(),
             spare_extras: Vec::new(),
             next_generation: 1,

@@ -15,7 +15,7 @@ use crate::core::connection::Flags;
 use crate::fs::{Committed, Part};
 use crate::handler::ConnId;
 use crate::outbound::Pipe;
-use crate::sys::Kernel;
+use crate::sys::{AlignedBuffer, Kernel};
 
 use super::{Held, Strategy};
 
@@ -39,7 +39,7 @@ const PIPE: usize = 1 << 20;
 /// What files that are being received share.
 #[derive(Default)]
 pub(crate) struct Batches {
-    spare: Vec<Box<[u8]>>,
+    spare: Vec<AlignedBuffer>,
     /// How many are with workers.
     lent: usize,
     /// Connections that wait for one, the one that has waited longest first; each once for a file.
@@ -55,9 +55,9 @@ impl Batches {
     }
 
     /// Gives away a full buffer, in the place of which is another.
-    pub(super) fn lend(&mut self, full: &mut Box<[u8]>) -> Box<[u8]> {
+    pub(super) fn lend(&mut self, full: &mut AlignedBuffer) -> AlignedBuffer {
         self.lent += 1;
-        let empty = self.spare.pop().unwrap_or_else(|| vec![0; full.len()].into_boxed_slice());
+        let empty = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(full.len()));
         std::mem::replace(full, empty)
     }
 
@@ -71,7 +71,7 @@ impl Batches {
         self.pipe = (left == 0).then_some(pipe);
     }
 
-    fn take_back(&mut self, buffer: Box<[u8]>) {
+    fn take_back(&mut self, buffer: AlignedBuffer) {
         self.lent -= 1;
         if self.spare.len() < SPARE {
             self.spare.push(buffer);
@@ -94,7 +94,7 @@ pub(super) struct Batch {
 }
 
 /// A buffer and where in it the bytes are.
-pub(super) type Body = (Box<[u8]>, Range<usize>);
+pub(super) type Body = (AlignedBuffer, Range<usize>);
 
 impl Batch {
     fn len(&self) -> u64 {

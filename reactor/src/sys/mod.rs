@@ -71,6 +71,7 @@ use crate::fs::{Entry, Metadata};
 
 mod address;
 mod adopt;
+mod buffer;
 mod connect;
 mod cpu;
 mod create;
@@ -99,6 +100,7 @@ pub(crate) mod sim;
 
 pub use address::Address;
 pub(crate) use adopt::take_inherited;
+pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use lookup::look_up;
 pub use options::Keepalive;

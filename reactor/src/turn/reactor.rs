@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::core::ledger::{GroupId, Ledger};
 use crate::fs::Fs;
 use crate::listen::listener::Listener;
-use crate::sys::{Kernel, Selector};
+use crate::sys::{AlignedBuffer, Kernel, Selector};
 use crate::threads::handle::Mail;
 use crate::threads::jobs::Jobs;
 use crate::threads::snapshot::Read;
@@ -71,7 +71,7 @@ pub struct Reactor {
     pub(crate) handlers: Handlers,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) mail: Mail,
-    pub(crate) receive: Box<[u8]>,
+    pub(crate) receive: AlignedBuffer,
     /// Worklist being worked on, and connections just opened; kept for their memory.
     pub(crate) work: Vec<u32>,
     /// None in a simulated kernel, which has one thread.
@@ -112,7 +112,7 @@ impl Reactor {
             handlers: Handlers::default(),
             listeners: Vec::new(),
             mail,
-            receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            receive: AlignedBuffer::new(RECEIVE_BUFFER),
             work: Vec::new(),
             stopper,
             drain: Drain::new(),
