@@ -1,10 +1,10 @@
-//! Connections to others: how they are asked for.
+//! Connections that the reactor makes.
 //!
-//! A handler that connects has a [`Connector`], made for it before the reactor runs, and calls
-//! [`Turn::connect`], which returns at once with the name of the connection that will be.
-//! Everything else comes later: [`on_ready`](Handler::on_ready) when it is made, or
+//! A handler that connects gets a [`Connector`] before the reactor runs, and calls
+//! [`Turn::connect`], which returns at once with the id of the future connection. Everything else
+//! comes later: [`on_ready`](Handler::on_ready) when it is connected, or
 //! [`on_close`](Handler::on_close) with [`Reason::Unconnected`](crate::Reason::Unconnected), which
-//! gives the session back. Neither is ever called from inside `connect`.
+//! gives the session back. `connect` itself calls neither.
 //!
 //! ```
 //! use sluicegate_reactor::{
@@ -74,17 +74,16 @@ use crate::listen::listener::Group;
 use crate::sys::Keepalive;
 use crate::turn::reactor::Reactor;
 
-/// How connections to others are made.
+/// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// How long it may take until a connection is there, the search for a name's addresses and all
-    /// attempts included: 10 s.
+    /// Most time until a connection is made, the lookup of a name and all attempts included: 10 s.
     pub timeout: Duration,
-    /// How long one address may take while there is another to try: 2 s, which lets a lost first
-    /// packet be sent again once (RFC 6298 waits 1 s before that).
+    /// Most time for one address while there is another to try: 2 s. That lets a lost first packet
+    /// be sent again once, after 1 s (RFC 6298).
     pub attempt_timeout: Duration,
-    /// Most connections at a time, those in the making and lingering ones included: 10,000. One
-    /// more fails with `ErrorKind::QuotaExceeded`.
+    /// Most connections, unfinished and lingering ones included: 10,000. One more fails with
+    /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
     /// As [`Listen::unsent`](crate::Listen::unsent).
     pub unsent: Option<u32>,
@@ -111,8 +110,7 @@ impl Default for Connect {
     }
 }
 
-/// Makes connections for a handler of type `H`, with common limits: what
-/// [`Turn::connect`] asks for. A small value that is copied.
+/// Names the options with which [`Turn::connect`] makes connections for a handler of type `H`.
 pub struct Connector<H> {
     pub(crate) index: u16,
     /// Its connections'.

@@ -1,4 +1,4 @@
-//! How a listener listens, and making one.
+//! Listeners: their options, and how to open one.
 
 pub mod activation;
 mod adopt;
@@ -16,55 +16,55 @@ use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::threads::passing::Lane;
 use crate::turn::reactor::{LISTENER_BIT, Reactor};
 
-/// How a listener listens.
+/// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Connections that the kernel holds ready to be accepted (`listen(2)`); it may cap this. Not
-    /// for [adopted](Reactor::adopt_listener) listeners, which have theirs.
+    /// Most connections that wait in the kernel to be accepted (`listen(2)`): 4096. The system may
+    /// cap it. Has no effect on [adopted](Reactor::adopt_listener) listeners.
     pub backlog: u32,
-    /// Most connections accepted in one turn; the next turn goes on.
+    /// Most connections accepted in one turn: 64. The next turn accepts more.
     pub accept_budget: u32,
-    /// Most connections open at a time, lingering ones included. Further ones wait in the backlog
-    /// until one has closed. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often
-    /// that was reached.
+    /// Most open connections, lingering ones included: 100,000. Further ones wait in the backlog
+    /// until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often the
+    /// limit was reached.
     pub max_connections: u32,
-    /// Most connections open at a time from one client, lingering ones included. Further ones are
-    /// accepted and reset at once, and counted in
+    /// Most open connections of one client, lingering ones included. Further ones are accepted and
+    /// reset at once, and counted in
     /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
     ///
     /// A client is an IPv4 address or an IPv6 prefix of 64 bits, which is what one subscriber has.
-    /// Clients of Unix sockets are not counted. By default there is no limit, as behind a proxy or
-    /// a carrier's NAT one address stands for many: a server that faces the internet should set
+    /// Clients of Unix sockets are not counted. The default is no limit, since behind a proxy or a
+    /// carrier's NAT many clients share one address; a server that faces the internet should set
     /// one. It costs a system call and four hash lookups for each connection.
     pub max_per_address: Option<u32>,
-    /// Most connections accepted in a second, over more than a moment. Further ones wait in the
-    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often that was
-    /// reached. By default there is no limit; 0 counts as 1.
+    /// Most connections accepted in a second on average; 0 counts as 1. Further ones wait in the
+    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often the limit was
+    /// reached. The default is no limit.
     pub accept_rate: Option<u32>,
-    /// With an [`accept_rate`](Listen::accept_rate), how many connections can be accepted at once
-    /// after a time of rest.
+    /// Most connections accepted at once after a pause, if there is an
+    /// [`accept_rate`](Listen::accept_rate): 256.
     pub accept_burst: u32,
-    /// The permissions of a Unix socket's file, whatever the umask: who may write to it may
-    /// connect. By default the server's own user alone. On some old systems they are ignored
-    /// (`unix(7)`), and those of the directory decide.
+    /// The permissions of a Unix socket's file, whatever the umask: users who may write to it may
+    /// connect. The default is the server's own user alone. Some old systems ignore them
+    /// (`unix(7)`); there, the permissions of the directory count.
     pub unix_mode: u32,
-    /// Bytes that the kernel may hold for a connection beyond what is on its way to the peer
-    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves it to the kernel, which grows a socket
-    /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
-    /// download costs 1.4 times as much, one at 1 MB/s 1.4 times. Not for Unix sockets.
+    /// Bytes that the kernel may hold for a connection beyond those on their way to the peer
+    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel, which is cheapest,
+    /// but a client that stops reading pins up to 4 MiB. See `benches/README.md`. Has no effect on
+    /// Unix sockets.
     pub unsent: Option<u32>,
     /// The congestion control of the connections, by its name (`TCP_CONGESTION`, `tcp(7)`): Linux
     /// and FreeBSD; elsewhere listening fails with `ErrorKind::Unsupported`. `None` leaves the
     /// choice to the system. An unprivileged process may choose among
-    /// `net.ipv4.tcp_allowed_congestion_control`. Not for Unix sockets.
+    /// `net.ipv4.tcp_allowed_congestion_control`. Has no effect on Unix sockets.
     pub congestion: Option<String>,
     /// Probes of idle connections, to notice peers that have vanished. `None`: no probes, and
-    /// [`Limits`] alone ends idle connections. Not for Unix sockets.
+    /// [`Limits`] alone ends idle connections. Has no effect on Unix sockets.
     pub keepalive: Option<Keepalive>,
-    /// Bytes that all connections together send in a second: those that have something to send take
-    /// turns. As [`Limits::send_rate`], which holds for each of them as well.
+    /// Most bytes that all connections together send in a second. Connections that have something
+    /// to send take turns. [`Limits::send_rate`] holds for each of them as well.
     pub send_rate: Option<u64>,
-    /// The same for what they receive.
+    /// Most bytes that all connections together receive in a second.
     pub receive_rate: Option<u64>,
     /// The limits of each connection.
     pub limits: Limits,
@@ -215,13 +215,14 @@ impl Reactor {
         self.add_listener(socket, Origin::Made(file), listen, handler)
     }
 
-    /// Accepts from a socket that somebody else has made to listen: a
+    /// Accepts from a listening socket that was opened elsewhere: a
     /// [`TcpListener`](std::net::TcpListener), a
     /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was
     /// [there at the start](crate::activation).
     ///
-    /// It is made non-blocking and close-on-exec; what it shares with other processes that have it
-    /// open, they see as well (`O_NONBLOCK`). The file of a Unix socket is left when it is closed.
+    /// It becomes non-blocking and close-on-exec, and gets the options in `listen`. Other processes
+    /// that have it open see the change too, except for close-on-exec. The file of a Unix socket
+    /// stays when the listener is closed.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -243,8 +244,8 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its
-    /// options says. It is closed then.
+    /// `ErrorKind::InvalidInput` if it is not a listening stream socket, and what setting its
+    /// options returns. The socket is closed then.
     ///
     /// # Panics
     /// As [`listen`](Reactor::listen).

@@ -64,7 +64,7 @@ pub(crate) use send::write_through;
 pub(crate) use stage::Stage;
 pub(crate) use wire::{Flushed, SCRATCH, Wire};
 
-/// Something to send: the kinds that [`Context::send`](crate::Context::send) takes.
+/// Something to send: what [`Context::send`](crate::Context::send) takes.
 ///
 /// There is a `From` for each: slices, strings, byte arrays and references to `Vec<u8>` and
 /// `String` are borrowed; `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken without

@@ -1,6 +1,6 @@
 //! Sockets, reading at an offset, clocks and randomness: the calls that every Unix has.
 //!
-//! One call each, and no second try: what the kernel says is what the caller hears.
+//! Each function makes one call, does not retry, and returns what the kernel returns.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
@@ -24,25 +24,25 @@ const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: c_int = 0;
 
-/// Linux alone has a flag of the call for it. What the BSDs have (`TCP_NOPUSH`) is a state of the
-/// socket, and two more calls to set and clear it cost more than a second segment does.
+/// Only Linux has a flag of the call. The option of the BSDs (`TCP_NOPUSH`) stays set on the
+/// socket, and two more calls to set and clear it cost more than a second segment.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MORE: c_int = libc::MSG_MORE;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const MORE: c_int = 0;
 
-/// The last error of this thread, translated into what it means on all systems.
+/// The last error of this thread, translated to its meaning on all systems.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn last_error() -> io::Error {
     io::Error::last_os_error()
 }
 
-/// The last error of this thread, translated into what it means on all systems.
+/// The last error of this thread, translated to its meaning on all systems.
 #[cfg(target_vendor = "apple")]
 pub(super) fn last_error() -> io::Error {
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
-        // xnu is out of mbufs for the moment and wakes the writer when it has some.
+        // xnu has no mbufs at the moment and wakes the writer when it has some.
         Some(libc::ENOBUFS) => io::Error::from_raw_os_error(libc::EAGAIN),
         // A send that races with the teardown of the connection.
         Some(libc::EPROTOTYPE) => io::Error::from_raw_os_error(libc::ECONNRESET),
@@ -50,17 +50,17 @@ pub(super) fn last_error() -> io::Error {
     }
 }
 
-/// The result of a call that answers -1 for an error.
+/// The result of a call that returns -1 for an error.
 pub(super) fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(last_error()) } else { Ok(result) }
 }
 
-/// The result of a call that answers a count, or -1 for an error.
+/// The result of a call that returns a count, or -1 for an error.
 pub(super) fn check_size(result: ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| last_error())
 }
 
-/// A descriptor as the safe interfaces want it, for the time of one call.
+/// A descriptor for the safe interfaces, for the duration of one call.
 pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
     // SAFETY: by the contract of `sys`, the caller owns an open descriptor and keeps it open during
     // the call; the lifetime is that of the caller's variable.
@@ -133,15 +133,15 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
     let socket = unsafe { Socket::from_raw_fd(fd) };
     socket.set_cloexec(true)?;
     match socket.set_nosigpipe(true) {
-        // The peer has reset already. The next receive says so.
+        // The peer has reset the connection. The next receive reports that.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
         other => other?,
     }
     Ok(socket.into_raw_fd())
 }
 
-/// Linux hands out what is wrong with the new connection as an error of `accept`, and a firewall
-/// that forbids it as `EPERM`, accept(2). The listener is as good as before.
+/// Linux returns pending errors of the new connection from `accept`, and `EPERM` if a firewall
+/// forbids it, accept(2). They do not concern the listener.
 fn accept_error(error: io::Error) -> io::Error {
     let of_the_connection = [
         libc::EPROTO,
@@ -164,9 +164,9 @@ fn accept_error(error: io::Error) -> io::Error {
     }
 }
 
-/// The result says nothing that can be acted on. In particular, an `EINTR` must not be answered
-/// with a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
-/// its number may by then be that of a file which another thread has just opened.
+/// The result is ignored, as nothing can be done about an error. In particular, `EINTR` must not
+/// cause a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
+/// another thread may have opened a file with its number.
 pub(super) fn close(fd: Fd) {
     #[cfg(sluicegate_libkqueue)]
     super::selector::closing(fd);
@@ -175,7 +175,7 @@ pub(super) fn close(fd: Fd) {
 }
 
 pub(super) fn reset(socket: Fd) {
-    // If this fails, the connection is gone already and there is nobody to reset.
+    // If this fails the connection is gone, and there is nothing to reset.
     let _ = SockRef::from(&borrow(&socket)).set_linger(Some(Duration::ZERO));
     close(socket);
 }
@@ -196,8 +196,8 @@ pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     .map(drop)
 }
 
-/// The other systems have the option, and not what makes it safe: Linux reports bytes below the
-/// mark when the window is about to close or memory is short (`tcp_epollin_ready`).
+/// The other systems have the option without what makes it safe: Linux reports bytes below the mark
+/// when the window is about to close or memory is short (`tcp_epollin_ready`).
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
 pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -277,7 +277,7 @@ pub(super) fn read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<us
     check_size(unsafe { libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), offset) })
 }
 
-/// An offset as the kernel takes it. No file has a byte at one that does not fit.
+/// An offset in the kernel's type. No file has bytes at an offset that does not fit.
 pub(super) fn file_offset(offset: u64) -> io::Result<libc::off_t> {
     libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
 }
@@ -288,8 +288,8 @@ pub(super) fn monotonic() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// The clock that is as good as the last tick of the kernel: seconds need no better, and on Linux
-/// and FreeBSD it is the cheapest.
+/// Seconds need no better precision than the kernel's last tick, which is the cheapest clock of
+/// Linux and FreeBSD.
 #[inline]
 pub(super) fn realtime() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -314,8 +314,8 @@ pub(super) fn random() -> u64 {
     let mut bits = [0; 8];
     match fill_random(&mut bits) {
         Ok(8) => u64::from_ne_bytes(bits),
-        // A kernel without the call, or one whose pool is not ready. The standard library has its
-        // own ways to seed a hasher, and never none.
+        // The kernel lacks the call, or its pool is not ready. The standard library always finds a
+        // way to seed a hasher.
         _ => RandomState::new().build_hasher().finish(),
     }
 }
