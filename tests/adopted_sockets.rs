@@ -154,7 +154,8 @@ fn what_is_not_a_stream_is_refused() {
     if cfg!(any(target_os = "linux", target_os = "freebsd")) {
         assert_eq!(listen(stream.into()), ErrorKind::InvalidInput);
     }
-    assert!(reactor.adopt(file, notes, &Limits::default(), "refused").is_err());
+    assert_eq!(listen(file.try_clone().expect("a copy").into()), ErrorKind::InvalidInput);
+    assert_eq!(adopt(&mut reactor, file.into()), ErrorKind::InvalidInput);
     assert_eq!((reactor.connections(), reactor.ledger().adopted), (0, 0));
 }
 

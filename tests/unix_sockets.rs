@@ -35,7 +35,7 @@ fn listen(address: &Address, mode: u32) -> std::io::Result<(Reactor, ListenerId)
     let mut reactor = Reactor::new()?;
     let echo = reactor.register(Echo);
     let listen = Listen { unix_mode: mode, ..Listen::default() };
-    let listener = reactor.listen_at(address, &listen, echo)?;
+    let listener = reactor.listen(address, &listen, echo)?;
     Ok((reactor, listener))
 }
 
@@ -84,8 +84,9 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
 
     let error = listen_on(&path).err().expect("a refusal");
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
-    let expected = format!("listen on unix:{}: another process listens there", path.display());
-    assert_eq!(error.to_string(), expected);
+    let (shown, process) = (path.display(), std::process::id());
+    let said = format!("process {process} listens there: it has locked {shown}.lock");
+    assert_eq!(error.to_string(), format!("listen on unix:{shown}: {said}"));
     assert_echoes(&mut alive, UnixStream::connect(&path).expect("a connection"));
 }
 
@@ -103,6 +104,7 @@ fn the_file_of_a_successor_is_left_alone() {
     let (_directory, path) = place();
     let first = listen_on(&path).expect("a listener");
     fs::remove_file(&path).expect("its file");
+    fs::remove_file(path.with_extension("lock")).expect("its lock");
     let mut second = listen_on(&path).expect("a listener");
     drop(first);
     assert_echoes(&mut second, UnixStream::connect(&path).expect("a connection"));

@@ -19,7 +19,7 @@ impl Server {
     pub(crate) fn new(handler: impl Handler, limits: Limits, clients: usize) -> Server {
         let mut reactor = Reactor::new().unwrap();
         let handler = reactor.register(handler);
-        let listen = Listen { limits, ..Listen::default() };
+        let listen = Listen { limits, congestion: unpaced(), ..Listen::default() };
         let listener = reactor.listen("127.0.0.1:0", &listen, handler).unwrap();
         let address = reactor.listener_address(listener).expect("it listens");
         let clients: Vec<_> = (0..clients).map(|_| connect(address)).collect();
@@ -46,9 +46,13 @@ pub(crate) fn connect(address: impl ToSocketAddrs) -> TcpStream {
     socket.into()
 }
 
-/// Sets the congestion control, if the system has it. BBR paces by a timer, which would be most of
-/// what many bytes cost where it is the default. The reactor replaces it on loopback addresses as
-/// well.
+/// The congestion control of the reactor's connections, as [`control`] sets it for others.
+pub(crate) fn unpaced() -> Option<String> {
+    cfg!(target_os = "linux").then(|| "reno".to_owned())
+}
+
+/// Sets the congestion control, if the system has it. Where BBR is the default it paces by a timer,
+/// and for many bytes that would be most of what is measured.
 #[cfg(target_os = "linux")]
 pub(crate) fn control(socket: &impl AsFd, name: &str) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_congestion(socket, name)?)

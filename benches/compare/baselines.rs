@@ -79,15 +79,8 @@ pub(crate) fn serve(what: Baseline, job: Job<'_>) -> io::Result<()> {
     }
 }
 
-/// A socket that BBR does not pace where it is the default, as the reactor's are not over loopback.
-fn socket() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_tcp_congestion(b"reno")?;
-    Ok(socket)
-}
-
 fn listen(port: u16) -> io::Result<TcpListener> {
-    let socket = socket()?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     socket.listen(4096)?;

@@ -25,9 +25,9 @@
 //! - The client throws the bodies of files away in the kernel (`MSG_TRUNC`), so that it does not
 //!   push the server's data out of the cache it shares with it.
 //!
-//! The congestion control of the peers is the system's. Where that is BBR it paces them by a timer,
-//! which costs more than their work as soon as much is sent; `sluicegate` and `bare` do without on
-//! loopback addresses.
+//! All servers use the system's congestion control. BBR paces by a timer, which costs more than the
+//! servers' work as soon as much is sent: choose another one first
+//! (`sysctl -w net.ipv4.tcp_congestion_control=reno`).
 //!
 //! The servers:
 //!

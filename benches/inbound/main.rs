@@ -18,6 +18,7 @@ use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 
+mod alignment;
 mod bare;
 mod buffers;
 #[path = "../common/client.rs"]
@@ -172,6 +173,7 @@ criterion_group!(
     stream::kept,
     stream::room,
     buffers::buffers,
+    alignment::alignment,
     exact::receive_direct,
     exact::receive_low_water,
     exact::brief,

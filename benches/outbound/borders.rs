@@ -141,19 +141,6 @@ pub(crate) fn chunk(criterion: &mut Criterion) {
     }
 }
 
-/// What loopback connections would cost at the pace of BBR.
-#[cfg(target_os = "linux")]
-pub(crate) fn paced(criterion: &mut Criterion) {
-    for len in [1 << 20, 64 << 20] {
-        fs::write(path(), vec![b'.'; len]).unwrap();
-        let mut group = Group::new(criterion, &format!("paced/{}", size(len)), HEADER + len);
-        for control in ["bbr", "reno"] {
-            let calls = Calls::Sendfile(fs::File::open(path()).unwrap());
-            group.controlled(control, calls);
-        }
-    }
-}
-
 /// The size of the buffer that files go through where there is no sendfile.
 pub(crate) fn scratch(criterion: &mut Criterion) {
     let len = 1 << 20;

@@ -20,7 +20,7 @@
 use std::fs;
 use std::hint::black_box;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -208,15 +208,6 @@ impl Group<'_> {
         self.run_beside(name, bare)
     }
 
-    /// The same with this congestion control, if the system has that.
-    #[cfg(target_os = "linux")]
-    fn controlled(&mut self, name: &str, calls: Calls) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        if common::control(&listener, name).is_ok() {
-            self.run_beside(name, Bare::new(pair::pair_at(&listener), calls, self.len));
-        }
-    }
-
     fn run(&mut self, name: &str, mut sender: impl Sender) -> &mut Self {
         let Group { group, len, scratch } = self;
         group.bench_function(name, |b| {
@@ -347,7 +338,6 @@ criterion_group!(
     borders::offered,
     borders::small_file,
     borders::chunk,
-    borders::paced,
     borders::scratch,
     borders::quanta,
     borders::pieces,

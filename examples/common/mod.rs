@@ -51,7 +51,7 @@ impl Server {
         let mut server = sluicegate_reactor::Server::new(&options);
         let mut listeners = vec![server.listen((self.bind, self.port), listen)?];
         if let Some(path) = &self.unix {
-            listeners.push(server.listen_at(&Address::from_path(path)?, listen)?);
+            listeners.push(server.listen(&Address::from_path(path)?, listen)?);
         }
         server.stop_on_signals()?;
         let reader = self.stats.then(|| server.ledger_reader());

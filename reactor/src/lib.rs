@@ -55,17 +55,18 @@ mod threads;
 mod time;
 mod turn;
 
-pub use crate::connect::{Backoff, Connect, Connector, Target};
+pub use crate::connect::{Backoff, Connect, Connector};
 pub use crate::core::wheel as timer;
 pub use crate::core::{
-    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Ledger, Limits, Reason, Sent, Timeout,
+    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Ledger, Limits, Reason, Sent, Target,
+    Timeout,
 };
 pub use crate::handler::{Context, Handler, Input, Peer, Receive, Turn};
 pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
-pub use crate::sys::Address;
+pub use crate::sys::{Address, Keepalive};
 pub use crate::threads::handle::{
     Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
 };
@@ -75,8 +76,6 @@ pub use crate::threads::{handle, workers};
 pub use crate::time::timers::TimerId;
 pub use crate::turn::reactor::Reactor;
 pub use bytes::Bytes;
-
-mod address;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -73,7 +73,7 @@ fn clients_of_unix_sockets_are_not_counted() {
     let listen = Listen { max_per_address: Some(1), ..Listen::default() };
     let other = h.reactor().register(Probe::echo());
     let address = Address::from_path("/run/echo.sock").unwrap();
-    let listener = h.reactor().listen_at(&address, &listen, other).unwrap();
+    let listener = h.reactor().listen(&address, &listen, other).unwrap();
     let clients = [h.open_at(listener), h.open_at(listener)];
     assert_eq!(clients.map(|client| h.state(client)), [State::Open, State::Open]);
 }

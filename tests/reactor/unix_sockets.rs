@@ -14,7 +14,7 @@ fn unix(probe: Probe) -> (Harness<Probe>, Client) {
         |_| {},
         |reactor| {
             let probe = reactor.register(probe);
-            at = Some(reactor.listen_at(&address, &Listen::default(), probe).unwrap());
+            at = Some(reactor.listen(&address, &Listen::default(), probe).unwrap());
             probe
         },
     );
@@ -63,6 +63,6 @@ fn an_address_in_use_is_an_error() {
     let (mut h, _) = unix(Probe::echo());
     let other = h.reactor().register(Probe::echo());
     let address = Address::from_path("/run/probe.sock").unwrap();
-    let error = h.reactor().listen_at(&address, &Listen::default(), other).unwrap_err();
+    let error = h.reactor().listen(&address, &Listen::default(), other).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }

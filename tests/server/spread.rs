@@ -48,7 +48,7 @@ fn unix_and_adopted_sockets_are_served_by_all_threads() {
     let path = directory.path().join("socket");
     let mut server = threads(2, Spread::Divided);
     let unix = Address::from_path(&path).unwrap();
-    let unix = server.listen_at(&unix, &Listen::default()).unwrap();
+    let unix = server.listen(&unix, &Listen::default()).unwrap();
     let made = std::net::TcpListener::bind(ANY_PORT).unwrap();
     let tcp = server.adopt_listener(made, &Listen::default()).unwrap();
     let both = [unix, tcp.clone()];

@@ -26,7 +26,7 @@ fn serve(sim: &mut Sim, listen: &Listen) {
     sim.reactor(|reactor| {
         let echo = reactor.register(Watched::new(Raw(Echo)));
         reactor.listen(ADDRESS, listen, echo).expect("the address is free");
-        reactor.listen_at(&unix(), listen, echo).expect("the path is free");
+        reactor.listen(unix(), listen, echo).expect("the path is free");
     });
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, pipe, splice};
+use socket2::{Domain, Socket, Type};
 
 use crate::poll::{Poll, Ready, done};
 
@@ -24,7 +25,7 @@ pub(super) fn run(listener: &TcpListener, to: SocketAddr, by_pipe: bool) -> io::
             let ready = poll.ready(event);
             if ready.token == LISTENER {
                 while let Ok((socket, _)) = listener.accept() {
-                    let onward = super::socket()?;
+                    let onward = Socket::new(Domain::IPV4, Type::STREAM, None)?;
                     onward.connect(&to.into())?;
                     relay.open(socket, onward.into(), by_pipe, &poll)?;
                 }

@@ -10,9 +10,8 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::resolver::Resolver;
-use super::target::{Place, Target};
-use crate::core::{ConnId, Core, Flags, Phase, Reason, is_due, ticks, token};
-use crate::sys::{self, Address, Fd, NO_FD, Ready};
+use crate::core::{ConnId, Core, Flags, Phase, Place, Reason, Target, is_due, ticks, token};
+use crate::sys::{self, Address, Fd, Keepalive, NO_FD, Ready, TcpOptions};
 use crate::threads::workers::Workers;
 use crate::time::deadlines;
 
@@ -27,6 +26,15 @@ pub(crate) struct Settings {
     pub(crate) attempt_timeout: Duration,
     pub(crate) max_connections: u32,
     pub(crate) unsent: Option<u32>,
+    pub(crate) congestion: Option<String>,
+    pub(crate) keepalive: Option<Keepalive>,
+}
+
+impl Settings {
+    fn options(&self) -> TcpOptions<'_> {
+        let congestion = self.congestion.as_deref();
+        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
+    }
 }
 
 /// A connection that is not established yet.
@@ -275,7 +283,9 @@ fn try_address(
     index: u32,
     address: &Address,
 ) -> io::Result<()> {
-    let socket = core.kernel.start_connect(address)?;
+    let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
+    let options = connecting.settings(attempt.connector).options();
+    let socket = core.kernel.start_connect(address, &options)?;
     let registered = register(core, connecting, index, socket, address);
     if registered.is_err() {
         core.kernel.close(socket);
@@ -293,9 +303,6 @@ fn register(
     let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(()) };
     let settings = connecting.settings(attempt.connector);
-    if let Some(bytes) = settings.unsent.filter(|_| !address.is_unix()) {
-        core.kernel.limit_unsent(socket, bytes)?;
-    }
     // After the call: a socket that is not being connected is writable and hung up, epoll(7). The
     // token is that of the socket before, of which no event can come any more.
     core.selector.add_stream(socket, token(index, c.generation))?;

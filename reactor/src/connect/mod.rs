@@ -1,10 +1,10 @@
-//! Connections to others: how they are asked for.
+//! Connections that the reactor makes.
 //!
-//! A handler that connects has a [`Connector`], made for it before the reactor runs, and calls
-//! [`Turn::connect`], which returns at once with the name of the connection that will be.
-//! Everything else comes later: [`on_ready`](Handler::on_ready) when it is made, or
+//! A handler that connects gets a [`Connector`] before the reactor runs, and calls
+//! [`Turn::connect`], which returns at once with the id of the future connection. Everything else
+//! comes later: [`on_ready`](Handler::on_ready) when it is connected, or
 //! [`on_close`](Handler::on_close) with [`Reason::Unconnected`](crate::Reason::Unconnected), which
-//! gives the session back. Neither is ever called from inside `connect`.
+//! gives the session back. `connect` itself calls neither.
 //!
 //! ```
 //! use sluicegate_reactor::{
@@ -36,7 +36,7 @@
 //! fn ask(target: Target) -> std::io::Result<Vec<u8>> {
 //!     let mut reactor = Reactor::new()?;
 //!     let client = reactor.register(Client { answer: Vec::new() });
-//!     let connector = reactor.connector(client, &Connect::default()).expect("room for a connector");
+//!     let connector = reactor.connector(client, &Connect::default())?;
 //!     reactor.connect(connector, target, ());
 //!     reactor.run()?;
 //!     Ok(std::mem::take(&mut reactor.handler(client).answer))
@@ -56,31 +56,34 @@
 pub(crate) mod attempt;
 mod backoff;
 pub(crate) mod resolver;
-mod target;
 
 pub(crate) use attempt::start;
 pub use backoff::Backoff;
-pub use target::Target;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::core::{GroupId, HandlerId, Limits};
+use crate::sys::Keepalive;
 
-/// How connections to others are made.
+/// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// How long it may take until a connection is there, the search for a name's addresses and all
-    /// attempts included: 10 s.
+    /// Most time until a connection is made, the lookup of a name and all attempts included: 10 s.
     pub timeout: Duration,
-    /// How long one address may take while there is another to try: 2 s, which lets a lost first
-    /// packet be sent again once (RFC 6298 waits 1 s before that).
+    /// Most time for one address while there is another to try: 2 s. That lets a lost first packet
+    /// be sent again once, after 1 s (RFC 6298).
     pub attempt_timeout: Duration,
-    /// Most connections at a time, those in the making and lingering ones included: 10,000. One
-    /// more fails with `ErrorKind::QuotaExceeded`.
+    /// Most connections, unfinished and lingering ones included: 10,000. One more fails with
+    /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
-    /// As in [`Listen::unsent`](crate::Listen::unsent).
+    /// As [`Listen::unsent`](crate::Listen::unsent).
     pub unsent: Option<u32>,
+    /// As [`Listen::congestion`](crate::Listen::congestion). A name that the system refuses fails
+    /// each attempt, with [`Reason::Unconnected`](crate::Reason::Unconnected).
+    pub congestion: Option<String>,
+    /// As [`Listen::keepalive`](crate::Listen::keepalive).
+    pub keepalive: Option<Keepalive>,
     /// The limits of each connection.
     pub limits: Limits,
 }
@@ -92,13 +95,14 @@ impl Default for Connect {
             attempt_timeout: Duration::from_secs(2),
             max_connections: 10_000,
             unsent: None,
+            congestion: None,
+            keepalive: None,
             limits: Limits::default(),
         }
     }
 }
 
-/// Makes connections for a handler of type `H`, with common limits: what
-/// [`Turn::connect`] asks for. A small value that is copied.
+/// Names the options with which [`Turn::connect`] makes connections for a handler of type `H`.
 pub struct Connector<H> {
     pub(crate) index: u16,
     /// Its connections'.

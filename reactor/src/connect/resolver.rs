@@ -1,11 +1,10 @@
 //! The addresses of names: looked up by other threads, since `getaddrinfo(3)` may take seconds.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
-use super::target::in_order;
-use crate::core::ConnId;
-use crate::sys::{Address, Kernel};
+use crate::core::{ConnId, in_order};
+use crate::sys::{Address, Kernel, look_up};
 use crate::threads::handle::Handle;
 use crate::threads::workers::{Kind, Workers};
 
@@ -47,9 +46,9 @@ impl Resolver {
     ) -> io::Result<()> {
         match kernel {
             Kernel::Os => {
-                let look_up = move |name: String| Answer { id, result: addresses(&name, port) };
+                let ask = move |name: String| Answer { id, result: look_up(&name, port) };
                 let name = name.to_owned();
-                let submitted = self.workers.submit(Kind::Lookup, name, look_up, &self.reply);
+                let submitted = self.workers.submit(Kind::Lookup, name, ask, &self.reply);
                 submitted.map_err(|refused| {
                     io::Error::new(ErrorKind::QuotaExceeded, refused.to_string())
                 })
@@ -64,36 +63,5 @@ impl Resolver {
                 Ok(())
             }
         }
-    }
-}
-
-/// Asks the system, and waits.
-fn addresses(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (name, port).to_socket_addrs().map(Iterator::collect).map_err(|error| {
-        let kind = match error.kind() {
-            // A name that cannot be one.
-            ErrorKind::InvalidInput => ErrorKind::InvalidInput,
-            kind if error.raw_os_error().is_some() => kind,
-            // What getaddrinfo(3) says has no kind of its own in `std`.
-            _ => ErrorKind::NotFound,
-        };
-        io::Error::new(kind, error)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_system_knows_the_names_of_this_machine() {
-        let found = addresses("localhost", 80).unwrap();
-        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80));
-        assert!(!found.is_empty());
-    }
-
-    #[test]
-    fn what_cannot_be_a_name_is_an_error() {
-        assert_eq!(addresses("a\0b", 80).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::id::ConnId;
 use super::pipe::Pipe;
 use crate::fs::{Committed, Part};
-use crate::sys::Kernel;
+use crate::sys::{AlignedBuffer, Kernel};
 
 /// Most large buffers that are with workers at a time, so that a disk that is too slow for its
 /// peers costs 8 MiB of memory, however many there are.
@@ -28,7 +28,7 @@ const PIPE: usize = 1 << 20;
 /// What files that are being received share.
 #[derive(Default)]
 pub(crate) struct Batches {
-    pub(crate) spare: Vec<Box<[u8]>>,
+    pub(crate) spare: Vec<AlignedBuffer>,
     /// How many buffers are with workers.
     pub(crate) lent: usize,
     /// Connections that wait for a buffer, the longest wait first; each once for a file.
@@ -49,13 +49,13 @@ impl Batches {
     }
 
     /// Gives away a full buffer and puts another in its place.
-    pub(crate) fn lend(&mut self, full: &mut Box<[u8]>) -> Box<[u8]> {
+    pub(crate) fn lend(&mut self, full: &mut AlignedBuffer) -> AlignedBuffer {
         self.lent += 1;
-        let empty = self.spare.pop().unwrap_or_else(|| vec![0; full.len()].into_boxed_slice());
+        let empty = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(full.len()));
         std::mem::replace(full, empty)
     }
 
-    pub(crate) fn take_back(&mut self, buffer: Box<[u8]>) {
+    pub(crate) fn take_back(&mut self, buffer: AlignedBuffer) {
         self.lent -= 1;
         if self.spare.len() < SPARE_BATCHES {
             self.spare.push(buffer);
@@ -88,7 +88,7 @@ pub(crate) struct Batch {
 }
 
 /// A buffer and where in it the bytes are.
-pub(crate) type Body = (Box<[u8]>, Range<usize>);
+pub(crate) type Body = (AlignedBuffer, Range<usize>);
 
 impl Batch {
     pub(crate) fn len(&self) -> u64 {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use crate::sys::{Fd, Kernel, NO_FD, Ready, Selector};
+use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 
 mod batch;
 mod connection;
@@ -29,6 +29,7 @@ mod queue;
 mod relay;
 mod saving;
 mod special;
+mod target;
 mod tick;
 pub mod wheel;
 
@@ -54,6 +55,8 @@ pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
 pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
 pub(crate) use special::{Blocked, Special, Strategy};
+pub use target::Target;
+pub(crate) use target::{Place, in_order};
 pub(crate) use tick::{TICK, is_due, tick_of, ticks};
 
 use wheel::{Link, Links, Wheel};
@@ -92,7 +95,7 @@ pub(crate) struct Core {
     pub(crate) batches: Batches,
     pub(crate) pool: Pool,
     /// Where file bytes pass through memory, once a file needs that.
-    pub(crate) scratch: Box<[u8]>,
+    pub(crate) scratch: AlignedBuffer,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     pub(crate) spare_queues: Vec<Box<Queue>>,
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -150,7 +153,7 @@ impl Core {
             cold: ColdReads::default(),
             batches: Batches::default(),
             pool: Pool::default(),
-            scratch: Box::default(),
+            scratch: AlignedBuffer::default(),
             spare_queues: Vec::new(),
             spare_specials: Vec::new(),
             next_generation: 1,

@@ -1,20 +1,20 @@
 //! Buffers that come and go with the traffic, kept for the next connection that needs one.
 
 use super::pipe::Pipes;
+use crate::sys::AlignedBuffer;
 
 #[cfg(test)]
 mod tests;
 
-/// Sizes of pooled buffers, and how many of each are kept while nobody uses them. Together they
-/// hold at most 1.25 MiB; a burst that needs more allocates and frees it again. To have few bytes
-/// in a kept buffer costs some 7 ns; in a new one, which is cleared, 18 times as much with 4 KiB,
-/// 45 times with 16 KiB and 200 times with 64 KiB (bench `inbound`; Linux 6.18).
+/// Sizes of pooled buffers, and how many of each are kept while nobody uses them: at most 1.4 MiB
+/// together. A burst that needs more allocates and frees it again, which costs many times as much:
+/// a new buffer is cleared (benches/README.md).
 const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 12)];
 
 /// Free buffers by size class, most recently used first: those are still in the cache.
 #[derive(Default)]
 pub(crate) struct Pool {
-    free: [Vec<Box<[u8]>>; CLASSES.len()],
+    free: [Vec<AlignedBuffer>; CLASSES.len()],
     pub(crate) pipes: Pipes,
 }
 
@@ -24,7 +24,7 @@ impl Pool {
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Chunk {
         let class = CLASSES.iter().position(|&(size, _)| len <= size).unwrap_or(CLASSES.len() - 1);
-        let buffer = self.free[class].pop().unwrap_or_else(|| zeroed(CLASSES[class].0));
+        let buffer = self.free[class].pop().unwrap_or_else(|| AlignedBuffer::new(CLASSES[class].0));
         Chunk { buffer, start: 0, end: 0 }
     }
 
@@ -33,7 +33,7 @@ impl Pool {
         if len <= CLASSES[CLASSES.len() - 1].0 {
             return self.take(len);
         }
-        Chunk { buffer: zeroed(len.next_power_of_two()), start: 0, end: 0 }
+        Chunk { buffer: AlignedBuffer::new(len.next_power_of_two()), start: 0, end: 0 }
     }
 
     /// Takes a buffer back.
@@ -54,14 +54,10 @@ impl Pool {
     }
 }
 
-fn zeroed(len: usize) -> Box<[u8]> {
-    vec![0; len].into_boxed_slice()
-}
-
 /// A buffer of which a part is filled.
 #[derive(Default)]
 pub(crate) struct Chunk {
-    buffer: Box<[u8]>,
+    buffer: AlignedBuffer,
     start: usize,
     end: usize,
 }

@@ -1,62 +1,36 @@
 //! How connections begin: listening, taking over sockets, connecting.
 
+use std::error::Error;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 
 use super::{Handler, Turn};
-use crate::connect::{self, Connector, Target};
-use crate::core::{ConnId, HandlerId, Limits};
+use crate::connect::{self, Connector};
+use crate::core::{ConnId, HandlerId, Limits, Target};
 use crate::listen::listener::Origin;
-use crate::listen::{self, Listen, ListenerId};
+use crate::listen::{self, Listen, ListenerId, first_bound};
 use crate::sys::{Address, Fd};
 
 /// Listening. From a callback it begins in the same turn, and no handler is called from inside.
 impl Turn {
-    /// Listens on the first of the addresses that can be bound; port 0 is any free port. For Unix
-    /// sockets there is [`listen_at`](Turn::listen_at).
+    /// Listens on an address or name: anything that is or parses as a [`Target`], such as
+    /// `"127.0.0.1:80"`, `"[fe80::1%eth0]:80"`, `"unix:/run/name.sock"`, `("localhost", 80)` or an
+    /// [`Address`]. Port 0 is any free port. Of several addresses of a name the first that can be
+    /// bound is taken; to look the name up may take seconds.
     ///
-    /// What is accepted on a loopback address is not paced: where the system's congestion control
-    /// is BBR, which does that by a timer, it is Reno there. To send 1 MiB of a file costs 7 times
-    /// as much at the pace of BBR, 64 MiB 3 times (bench `outbound`, `paced`; Linux 6.18).
+    /// # Unix sockets
     ///
-    /// # Errors
-    /// What `bind(2)` and `listen(2)` say, with the address in the text; and when the reactor was
-    /// stopped, and has closed its listeners.
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. A socket that is in
+    /// its place is replaced if nobody listens there, as after a crash; to find out, the reactor
+    /// tries to connect to it. The file is removed when the listener is closed, if it is still the
+    /// same. While the listener is open, the file `path.lock` beside it is locked (`flock(2)`) and
+    /// holds the number of the process; so of several servers that start at once one gets the
+    /// address and the others an error. Only users who are trusted not to replace these files
+    /// should be able to write to the directory.
     ///
-    /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
-    /// number here.
-    pub fn listen<H: Handler>(
-        &mut self,
-        address: impl ToSocketAddrs,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
-        for address in address.to_socket_addrs()? {
-            match self.core.kernel.listen(address, listen.backlog) {
-                Ok(socket) => {
-                    return self.add_listener(socket, Origin::Made(None), listen, handler);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Listens at an address of any kind.
-    ///
-    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If there is one
-    /// already, it is replaced if it is a socket and nobody listens there, as after a crash; to
-    /// find out, a connection to it is tried. The file is removed when the listener is closed, if
-    /// it is still the same. Meanwhile the directory is locked with `flock(2)`, so that of several
-    /// servers that start at once one gets the address and the others an error. It should be a
-    /// directory in which only those may write who are trusted not to replace the file.
-    ///
-    /// Closing a Unix socket cannot be told from resetting it: a client that was
-    /// [aborted](crate::Context::abort) sees the end of the stream, unless some of what it had sent
-    /// was unread.
+    /// A client cannot tell whether a Unix socket was closed or reset: one that was
+    /// [aborted](crate::Context::abort) sees the end of the stream, unless the server has left some
+    /// of its input unread.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -66,47 +40,55 @@ impl Turn {
     /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
     /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
     /// # }
-    /// use sluicegate_reactor::{Address, Listen, Reactor};
+    /// use sluicegate_reactor::{Listen, Reactor};
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let mut reactor = Reactor::new()?;
     /// let echo = reactor.register(Echo);
+    /// reactor.listen("0.0.0.0:7", &Listen::default(), echo)?;
     /// // For a proxy that runs as another user of the same group.
     /// let listen = Listen { unix_mode: 0o660, ..Listen::default() };
-    /// reactor.listen_at(&Address::from_path("/run/echo.sock")?, &listen, echo)?;
+    /// reactor.listen("unix:/run/echo.sock", &listen, echo)?;
     /// reactor.run()
     /// # }
     /// ```
     ///
     /// # Errors
-    /// As [`listen`](Turn::listen). `ErrorKind::AddrInUse` if another process listens at the
-    /// path, `ErrorKind::AlreadyExists` if there is a file that is not a socket.
+    /// What parsing the target, looking it up, `bind(2)`, `listen(2)` and setting the socket's
+    /// options return, with the target or address in the text. For a Unix socket
+    /// `ErrorKind::AddrInUse` if another process listens at the path, and
+    /// `ErrorKind::AlreadyExists` if there is a file that is not a socket. An error also if the
+    /// reactor was stopped, which has closed its listeners.
     ///
     /// # Panics
-    /// As [`listen`](Turn::listen).
-    pub fn listen_at<H: Handler>(
+    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
+    /// number here.
+    pub fn listen<H: Handler>(
         &mut self,
-        address: &Address,
+        at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let kernel = &self.core.kernel;
-        let (socket, file) = match address {
-            Address::Ip(address) => (kernel.listen(*address, listen.backlog)?, None),
-            Address::Unix(address) => {
-                kernel.listen_unix(address, listen.unix_mode, listen.backlog)?
+        let (socket, file) = first_bound(at, |address| {
+            let (kernel, backlog) = (&self.core.kernel, listen.backlog);
+            match address {
+                Address::Ip(address) => {
+                    Ok((kernel.listen(*address, backlog, &listen.options())?, None))
+                }
+                Address::Unix(address) => kernel.listen_unix(address, listen.unix_mode, backlog),
             }
-        };
+        })?;
         self.add_listener(socket, Origin::Made(file), listen, handler)
     }
 
-    /// Accepts from a socket that somebody else has made to listen: a
+    /// Accepts from a listening socket that was opened elsewhere: a
     /// [`TcpListener`](std::net::TcpListener), a
     /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was
     /// [there at the start](crate::activation).
     ///
-    /// It is made non-blocking and close-on-exec; what it shares with other processes that have it
-    /// open, they see as well (`O_NONBLOCK`). The file of a Unix socket is left when it is closed.
+    /// It becomes non-blocking and close-on-exec, and gets the options in `listen`. Other processes
+    /// that have it open see the change too, except for close-on-exec. The file of a Unix socket
+    /// stays when the listener is closed.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -128,8 +110,8 @@ impl Turn {
     /// ```
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if it is not a stream socket that listens; what setting its
-    /// options says. It is closed then.
+    /// `ErrorKind::InvalidInput` if it is not a listening stream socket, and what setting its
+    /// options returns. The socket is closed then.
     ///
     /// # Panics
     /// As [`listen`](Turn::listen).
@@ -139,7 +121,7 @@ impl Turn {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let socket = self.core.kernel.adopt_listener(socket.into())?;
+        let socket = self.core.kernel.adopt_listener(socket.into(), &listen.options())?;
         self.add_listener(socket, Origin::Adopted, listen, handler)
     }
 

@@ -8,7 +8,7 @@ use crate::core::{
     Batch, Blocked, ConnId, Core, Flags, GATHER, Need, Quantum, Saving, Strategy, WhenWhole,
 };
 use crate::fs::{Committed, NewFile};
-use crate::sys::{HAS_SPLICE, Ready};
+use crate::sys::{AlignedBuffer, HAS_SPLICE, Ready};
 use crate::time::deadlines;
 
 #[cfg(all(test, feature = "testing"))]
@@ -88,7 +88,7 @@ fn wait_for_disk(core: &mut Core, index: u32) -> Arrival {
 
 pub(super) fn step(
     core: &mut Core,
-    buffer: &mut Box<[u8]>,
+    buffer: &mut AlignedBuffer,
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
@@ -117,7 +117,7 @@ pub(super) fn step(
 
 fn receive_more(
     core: &mut Core,
-    buffer: &mut Box<[u8]>,
+    buffer: &mut AlignedBuffer,
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
@@ -138,7 +138,7 @@ fn receive_more(
 }
 
 /// Receives through the shared buffer. Says how many bytes came.
-fn receive_buffer(core: &mut Core, buffer: &mut Box<[u8]>, index: u32) -> usize {
+fn receive_buffer(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> usize {
     let Some(saving) = saving(core, index) else { return 0 };
     let most = saving.share(usize::MAX);
     let Some(count) = receive(core, index, buffer, most) else { return 0 };
@@ -148,7 +148,7 @@ fn receive_buffer(core: &mut Core, buffer: &mut Box<[u8]>, index: u32) -> usize 
 
 /// Takes bytes of the shared buffer that belong to a file: writes them, copies them if they are
 /// few, or gives the buffer to a worker.
-fn take(core: &mut Core, buffer: &mut Box<[u8]>, index: u32, part: Range<usize>) {
+fn take(core: &mut Core, buffer: &mut AlignedBuffer, index: u32, part: Range<usize>) {
     let count = part.len();
     let may_lend = core.batches.has_one();
     let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
@@ -166,7 +166,7 @@ fn take(core: &mut Core, buffer: &mut Box<[u8]>, index: u32, part: Range<usize>)
 /// kept. Says how much that was.
 pub(super) fn take_rest(
     core: &mut Core,
-    buffer: &mut Box<[u8]>,
+    buffer: &mut AlignedBuffer,
     index: u32,
     rest: Range<usize>,
 ) -> usize {

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind};
 
 use crate::core::{Core, Flags, Limits, Quantum, Strategy};
 use crate::fs::{NotSaved, Saved};
-use crate::sys::Ready;
+use crate::sys::{AlignedBuffer, Ready};
 
 mod discard;
 mod exact;
@@ -58,7 +58,7 @@ pub(crate) enum Arrival {
 /// One step of a connection that wants input.
 pub(crate) fn step(
     core: &mut Core,
-    buffer: &mut Box<[u8]>,
+    buffer: &mut AlignedBuffer,
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {

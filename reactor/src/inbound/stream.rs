@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{Arrival, exact, file, receive, room_for_answers};
 use crate::core::{Core, Flags, Group, Kept, Quantum, Reason, Strategy};
+use crate::sys::AlignedBuffer;
 
 /// Size of a receive that should bring a message head and little of what follows it: what follows
 /// most likely bypasses the process, as before, and need not be copied.
@@ -120,7 +121,12 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
 
 /// Keeps what nobody has consumed of the shared buffer, or puts it where it is expected.
 #[inline(never)]
-pub(crate) fn keep_rest(core: &mut Core, buffer: &mut Box<[u8]>, index: u32, rest: Range<usize>) {
+pub(crate) fn keep_rest(
+    core: &mut Core,
+    buffer: &mut AlignedBuffer,
+    index: u32,
+    rest: Range<usize>,
+) {
     let saved = file::take_rest(core, buffer, index, rest.clone());
     let rest = &buffer[rest.start + saved..rest.end];
     let is_open = core.get(index).is_some_and(|c| c.is_open());

@@ -1,57 +1,68 @@
-//! How a listener listens, and making one.
+//! Listeners: their options, and how to open one.
 
-pub mod activation;
-pub(crate) mod listener;
-
+use std::error::Error;
 use std::io;
 
-use crate::core::{ConnId, Core, Flags, Group, GroupId, GroupRates, Limits, PerAddress};
-use crate::sys::{Address, Fd};
+use crate::core::{
+    ConnId, Core, Flags, Group, GroupId, GroupRates, Limits, PerAddress, Place, Target,
+};
+use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::time::deadlines;
 
 use listener::{LISTENER_BIT, Listener, Origin, Source};
 
-/// How a listener listens.
+pub mod activation;
+pub(crate) mod listener;
+
+/// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Connections that the kernel holds ready to be accepted (`listen(2)`); it may cap this. Not
-    /// for [adopted](Reactor::adopt_listener) listeners, which have theirs.
+    /// Most connections that wait in the kernel to be accepted (`listen(2)`): 4096. The system may
+    /// cap it. Has no effect on [adopted](crate::Reactor::adopt_listener) listeners.
     pub backlog: u32,
-    /// Most connections accepted in one turn; the next turn goes on.
+    /// Most connections accepted in one turn: 64. The next turn accepts more.
     pub accept_budget: u32,
-    /// Most connections open at a time, lingering ones included. Further ones wait in the backlog
-    /// until one has closed. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often
-    /// that was reached.
+    /// Most open connections, lingering ones included: 100,000. Further ones wait in the backlog
+    /// until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often the
+    /// limit was reached.
     pub max_connections: u32,
-    /// Most connections open at a time from one client, lingering ones included. Further ones are
-    /// accepted and reset at once, and counted in
+    /// Most open connections of one client, lingering ones included. Further ones are accepted and
+    /// reset at once, and counted in
     /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
     ///
     /// A client is an IPv4 address or an IPv6 prefix of 64 bits, which is what one subscriber has.
-    /// Clients of Unix sockets are not counted. By default there is no limit, as behind a proxy or
-    /// a carrier's NAT one address stands for many: a server that faces the internet should set
+    /// Clients of Unix sockets are not counted. The default is no limit, since behind a proxy or a
+    /// carrier's NAT many clients share one address; a server that faces the internet should set
     /// one. It costs a system call and four hash lookups for each connection.
     pub max_per_address: Option<u32>,
-    /// Most connections accepted in a second, over more than a moment. Further ones wait in the
-    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often that was
-    /// reached. By default there is no limit; 0 counts as 1.
+    /// Most connections accepted in a second on average; 0 counts as 1. Further ones wait in the
+    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often the limit was
+    /// reached. The default is no limit.
     pub accept_rate: Option<u32>,
-    /// With an [`accept_rate`](Listen::accept_rate), how many connections can be accepted at once
-    /// after a time of rest.
+    /// Most connections accepted at once after a pause, if there is an
+    /// [`accept_rate`](Listen::accept_rate): 256.
     pub accept_burst: u32,
-    /// The permissions of a Unix socket's file, whatever the umask: who may write to it may
-    /// connect. By default the server's own user alone. On some old systems they are ignored
-    /// (`unix(7)`), and those of the directory decide.
+    /// The permissions of a Unix socket's file, whatever the umask: users who may write to it may
+    /// connect. The default is the server's own user alone. Some old systems ignore them
+    /// (`unix(7)`); there, the permissions of the directory count.
     pub unix_mode: u32,
-    /// Bytes that the kernel may hold for a connection beyond what is on its way to the peer
-    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves it to the kernel, which grows a socket
-    /// to 4 MiB: the cheapest, but a client that stops reading pins as much. With 256 KiB a bulk
-    /// download costs 1.4 times as much, one at 1 MB/s 1.4 times. Not for Unix sockets.
+    /// Bytes that the kernel may hold for a connection beyond those on their way to the peer
+    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel, which is cheapest,
+    /// but a client that stops reading pins up to 4 MiB. See `benches/README.md`. Has no effect on
+    /// Unix sockets.
     pub unsent: Option<u32>,
-    /// Bytes that all connections together send in a second: those that have something to send take
-    /// turns. As [`Limits::send_rate`], which holds for each of them as well.
+    /// The congestion control of the connections, by its name (`TCP_CONGESTION`, `tcp(7)`): Linux
+    /// and FreeBSD; elsewhere listening fails with `ErrorKind::Unsupported`. `None` leaves the
+    /// choice to the system. An unprivileged process may choose among
+    /// `net.ipv4.tcp_allowed_congestion_control`. Has no effect on Unix sockets.
+    pub congestion: Option<String>,
+    /// Probes of idle connections, to notice peers that have vanished. `None`: no probes, and
+    /// [`Limits`] alone ends idle connections. Has no effect on Unix sockets.
+    pub keepalive: Option<Keepalive>,
+    /// Most bytes that all connections together send in a second. Connections that have something
+    /// to send take turns. [`Limits::send_rate`] holds for each of them as well.
     pub send_rate: Option<u64>,
-    /// The same for what they receive.
+    /// Most bytes that all connections together receive in a second.
     pub receive_rate: Option<u64>,
     /// The limits of each connection.
     pub limits: Limits,
@@ -68,10 +79,19 @@ impl Default for Listen {
             accept_burst: 256,
             unix_mode: 0o600,
             unsent: None,
+            congestion: None,
+            keepalive: None,
             send_rate: None,
             receive_rate: None,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Listen {
+    pub(crate) fn options(&self) -> TcpOptions<'_> {
+        let congestion = self.congestion.as_deref();
+        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
     }
 }
 
@@ -81,6 +101,46 @@ pub struct ListenerId {
     pub(crate) index: u16,
     /// Its connections'.
     pub(crate) group: u16,
+}
+
+/// Tries the addresses of a target, until one can be bound.
+pub(crate) fn first_bound<T>(
+    at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+    bind: impl FnMut(&Address) -> io::Result<T>,
+) -> io::Result<T> {
+    let target = at.try_into().map_err(|error| {
+        let error = error.into();
+        let kind = error.downcast_ref().map_or(io::ErrorKind::InvalidInput, io::Error::kind);
+        io::Error::new(kind, format!("listen on {error}"))
+    })?;
+    let addresses = match &target.0 {
+        Place::Address(address) => vec![address.clone()],
+        Place::Name(name, port) => look_up(name, *port)
+            .map_err(|error| io::Error::new(error.kind(), format!("listen on {target}: {error}")))?
+            .into_iter()
+            .map(Address::Ip)
+            .collect(),
+    };
+    first_of(&addresses, bind).unwrap_or_else(|| {
+        let text = format!("listen on {target}: the name has no address");
+        Err(io::Error::new(io::ErrorKind::NotFound, text))
+    })
+}
+
+/// The result of the first address that can be bound, or that of the last one. `None`: there are
+/// none.
+fn first_of<T>(
+    addresses: &[Address],
+    mut bind: impl FnMut(&Address) -> io::Result<T>,
+) -> Option<io::Result<T>> {
+    let mut last = None;
+    for address in addresses {
+        match bind(address) {
+            Ok(bound) => return Some(Ok(bound)),
+            Err(error) => last = Some(Err(error)),
+        }
+    }
+    last
 }
 
 impl From<ListenerId> for GroupId {
@@ -97,7 +157,7 @@ pub(crate) fn add(
     listen: &Listen,
     handler: u8,
 ) -> io::Result<ListenerId> {
-    match watch(core, listeners.len(), socket, listen) {
+    match watch(core, listeners.len(), socket) {
         Ok(address) => {
             let id =
                 push(core, listeners, Source::Socket(socket, origin), address, listen, handler);
@@ -114,18 +174,12 @@ pub(crate) fn add(
 }
 
 /// Registers a listening socket. Says which address it has.
-fn watch(core: &mut Core, index: usize, socket: Fd, listen: &Listen) -> io::Result<Address> {
+fn watch(core: &mut Core, index: usize, socket: Fd) -> io::Result<Address> {
     if core.draining || core.ended {
         return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
     }
     core.has_room_for_group()?;
     let address = core.kernel.local_address(socket)?;
-    if let Some(bytes) = listen.unsent
-        && !address.is_unix()
-    {
-        // Accepted sockets inherit it.
-        core.kernel.limit_unsent(socket, bytes)?;
-    }
     core.selector.add_listener(socket, LISTENER_BIT | index as u64)?;
     Ok(address)
 }
@@ -174,5 +228,25 @@ fn adopted_group(core: &mut Core, limits: &Limits) -> io::Result<u16> {
     match core.groups.iter().position(same) {
         Some(index) => Ok(index as u16),
         None => core.add_group(Group { shared: true, ..Group::new(limits.clone()) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_address_that_can_be_bound_is_taken_and_no_other_one_is_tried() {
+        let addresses = ["/taken", "/free", "/other"].map(|path| Address::from_path(path).unwrap());
+        let mut tried = 0;
+        let mut bind = |address: &Address| {
+            tried += 1;
+            let path = address.path().unwrap().to_owned();
+            if path.ends_with("taken") { Err(io::Error::other("taken")) } else { Ok(path) }
+        };
+        assert!(first_of(&addresses, &mut bind).unwrap().unwrap().ends_with("free"));
+        assert_eq!(first_of(&addresses[..1], &mut bind).unwrap().unwrap_err().to_string(), "taken");
+        assert!(first_of(&[], &mut bind).is_none());
+        assert_eq!(tried, 3);
     }
 }

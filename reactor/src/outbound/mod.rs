@@ -55,11 +55,11 @@ pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
 pub(crate) use send::{append, flush, pass, send};
 pub(crate) use wire::SCRATCH;
 
-/// Something to send: the kinds that [`Context::send`](crate::Context::send) takes.
+/// Something to send: what [`Context::send`](crate::Context::send) takes.
 ///
-/// There is a `From` for each: slices, strings and byte arrays are borrowed; `Vec<u8>`, `String`
-/// and [`Bytes`] are taken without copying (`Bytes::from_static` for what never changes); a
-/// [`Region`] stays in its file.
+/// There is a `From` for each: slices, strings, byte arrays and references to `Vec<u8>` and
+/// `String` are borrowed; `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken without
+/// copying (`Bytes::from_static` for what never changes); a [`Region`] stays in its file.
 #[derive(Debug)]
 pub enum Outgoing<'a> {
     /// Borrowed bytes: copied if they cannot leave at once.
@@ -116,9 +116,33 @@ impl<'a> From<&'a str> for Outgoing<'a> {
     }
 }
 
+impl<'a> From<&'a Vec<u8>> for Outgoing<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Outgoing::Slice(bytes)
+    }
+}
+
+impl<'a> From<&'a String> for Outgoing<'a> {
+    fn from(text: &'a String) -> Self {
+        Outgoing::Slice(text.as_bytes())
+    }
+}
+
 impl From<Bytes> for Outgoing<'_> {
     fn from(bytes: Bytes) -> Self {
         Outgoing::Shared(bytes)
+    }
+}
+
+impl From<&Bytes> for Outgoing<'_> {
+    fn from(bytes: &Bytes) -> Self {
+        Outgoing::Shared(bytes.clone())
+    }
+}
+
+impl From<Box<[u8]>> for Outgoing<'_> {
+    fn from(bytes: Box<[u8]>) -> Self {
+        Outgoing::Shared(bytes.into())
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::{ColdFiles, FileTransfer, Ledger, Limits, Part, Pool, Quantum, Queue};
-use crate::sys::{self, Fd, Kernel, More};
+use crate::sys::{self, AlignedBuffer, Fd, Kernel, More};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -37,7 +37,7 @@ pub(crate) struct Wire<'a> {
     pub(crate) socket: Fd,
     pub(crate) limits: &'a Limits,
     pub(crate) pool: &'a mut Pool,
-    pub(crate) scratch: &'a mut Box<[u8]>,
+    pub(crate) scratch: &'a mut AlignedBuffer,
     pub(crate) ledger: &'a mut Ledger,
     /// Most bytes of it all.
     pub(crate) most: usize,
@@ -220,7 +220,7 @@ impl Wire<'_> {
         nowait: bool,
     ) -> io::Result<Option<usize>> {
         if self.scratch.is_empty() {
-            *self.scratch = vec![0; SCRATCH].into_boxed_slice();
+            *self.scratch = AlignedBuffer::new(SCRATCH);
         }
         let part = part(queue, front.pieces)?;
         let (file, buffer) = (part.file.fd(), &mut self.scratch[..bytes]);

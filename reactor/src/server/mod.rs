@@ -21,18 +21,18 @@
 //! Connections on different threads talk through messages: see [`Server::run_with`].
 
 use std::any::Any;
+use std::error::Error;
 use std::io;
-use std::net::ToSocketAddrs;
 use std::ops::Range;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::listen::Listen;
+use crate::core::Target;
 use crate::listen::listener::Origin;
-use crate::sys::Address;
-use crate::sys::{self, Kernel};
+use crate::listen::{Listen, first_bound};
+use crate::sys::{self, Address, Kernel};
 use crate::threads::distribute::distribute;
 use crate::threads::snapshot::LedgerReader;
 use crate::threads::stopper::Stopper;
@@ -150,52 +150,35 @@ impl Server {
         Server { options: *options, stopper, workers, reader: None, entries: Vec::new() }
     }
 
-    /// Listens on the first of the addresses that can be bound. Port 0 is any free port, the same
+    /// Listens on an address or name: see [`Reactor::listen`]. A port that was chosen is the same
     /// for all threads.
     ///
-    /// An address in use is an error, also if another server of the same user listens there with
-    /// several threads.
+    /// An address at which somebody else listens is an error, even if that is another server of the
+    /// same user with several threads.
     ///
     /// [`max_connections`](Listen::max_connections), [`accept_rate`](Listen::accept_rate),
-    /// [`send_rate`](Listen::send_rate) and [`receive_rate`](Listen::receive_rate) are limits of
-    /// the whole server, of which each thread gets an equal share.
-    /// [`max_per_address`](Listen::max_per_address) is a limit of each thread.
+    /// [`send_rate`](Listen::send_rate) and [`receive_rate`](Listen::receive_rate) are divided
+    /// between the threads; [`max_per_address`](Listen::max_per_address) holds for each of them.
     ///
     /// # Errors
-    /// The errors of `bind(2)` and `listen(2)`. The text names the address.
+    /// As [`Reactor::listen`].
     pub fn listen(
         &mut self,
-        address: impl ToSocketAddrs,
+        at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         listen: &Listen,
     ) -> io::Result<ServerListener> {
         let count = if self.divides() { self.options.threads } else { 1 };
-        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
-        for address in address.to_socket_addrs()? {
-            match sys::listen_shared(address, listen.backlog, count) {
-                Ok(sockets) => {
-                    let bound =
-                        |socket: OwnedFd| Bound::new(socket.into_raw_fd(), Origin::Made(None));
-                    return self.add(sockets.into_iter().map(bound).collect(), listen);
-                }
-                Err(error) => last = error,
+        let sockets = first_bound(at, |address| match address {
+            Address::Ip(address) => {
+                let bound = |socket: OwnedFd| Bound::new(socket.into_raw_fd(), Origin::Made(None));
+                sys::listen_shared(*address, listen.backlog, &listen.options(), count)
+                    .map(|sockets| sockets.into_iter().map(bound).collect())
             }
-        }
-        Err(last)
-    }
-
-    /// Listens on an address of any kind: see [`Reactor::listen_at`].
-    ///
-    /// # Errors
-    /// As [`Reactor::listen_at`].
-    pub fn listen_at(&mut self, address: &Address, listen: &Listen) -> io::Result<ServerListener> {
-        match address {
-            Address::Ip(address) => self.listen(address, listen),
-            Address::Unix(address) => {
-                let mode = listen.unix_mode;
-                let (socket, file) = Kernel::Os.listen_unix(address, mode, listen.backlog)?;
-                self.add(vec![Bound::new(socket, Origin::Made(file))], listen)
-            }
-        }
+            Address::Unix(address) => Kernel::Os
+                .listen_unix(address, listen.unix_mode, listen.backlog)
+                .map(|(socket, file)| vec![Bound::new(socket, Origin::Made(file))]),
+        })?;
+        self.add(sockets, listen)
     }
 
     /// Accepts from a socket that listens already: see [`Reactor::adopt_listener`].
@@ -207,7 +190,7 @@ impl Server {
         socket: impl Into<OwnedFd>,
         listen: &Listen,
     ) -> io::Result<ServerListener> {
-        let socket = Kernel::Os.adopt_listener(socket.into())?;
+        let socket = Kernel::Os.adopt_listener(socket.into(), &listen.options())?;
         self.add(vec![Bound::new(socket, Origin::Adopted)], listen)
     }
 

@@ -1,49 +1,283 @@
-//! Addresses of sockets, as the kernel tells them.
+//! Where a socket is bound or connected: an IP address with a port, or a Unix address.
 
+use std::ffi::CString;
+use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::io;
-use std::mem::ManuallyDrop;
-use std::os::fd::FromRawFd;
-use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::SocketAddr as UnixSocketAddr;
+use std::path::Path;
+use std::str::FromStr;
 
-use socket2::{SockAddr, SockRef};
-
-use super::Fd;
-use super::unix::borrow;
-use crate::address::Address;
-
-pub(super) fn local_address(socket: Fd) -> io::Result<Address> {
-    let address = SockRef::from(&borrow(&socket)).local_addr()?;
-    translate(socket, &address, UnixStream::local_addr)
+/// The address of a socket.
+///
+/// It is displayed as `127.0.0.1:80`, `[::1]:80`, `unix:/run/name.sock`, `unix:@abstract` or, if it
+/// has no name, `unix:`. Unprintable characters are escaped, since a peer chooses its own name. The
+/// same forms can be parsed.
+///
+/// The zone of an IPv6 address, without which a link-local one means nothing (RFC 4007), is parsed
+/// by its name or number and displayed by its number: `[fe80::1%eth0]:80` becomes
+/// `[fe80::1%2]:80`.
+///
+/// ```
+/// use sluicegate_reactor::Address;
+/// use std::path::Path;
+///
+/// let address: Address = "127.0.0.1:80".parse()?;
+/// assert_eq!(address.to_string(), "127.0.0.1:80");
+/// assert_eq!(address.port(), Some(80));
+///
+/// let address = Address::from_path("/run/name.sock")?;
+/// assert_eq!(address.to_string(), "unix:/run/name.sock");
+/// assert_eq!(address.path(), Some(Path::new("/run/name.sock")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub enum Address {
+    /// TCP over IPv4 or IPv6.
+    Ip(SocketAddr),
+    /// A Unix socket: a path, an abstract name (Linux), or nothing. A client rarely has a name.
+    Unix(UnixSocketAddr),
 }
 
-pub(super) fn peer_address(socket: Fd) -> io::Result<Address> {
-    let address = SockRef::from(&borrow(&socket)).peer_addr()?;
-    translate(socket, &address, UnixStream::peer_addr)
-}
-
-/// What is not of IP the standard library is asked for: it knows the many ways in which systems say
-/// that a Unix socket has no name, and it refuses other families.
-fn translate(
-    socket: Fd,
-    address: &SockAddr,
-    ask: fn(&UnixStream) -> io::Result<UnixSocketAddr>,
-) -> io::Result<Address> {
-    if let Some(address) = address.as_socket() {
-        return Ok(Address::Ip(address));
+impl Address {
+    /// The Unix address of a path.
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if the path is empty, longer than the system allows (107 bytes on
+    /// Linux, 103 elsewhere), or contains a NUL byte. The text names the path.
+    pub fn from_path(path: impl AsRef<Path>) -> io::Result<Address> {
+        let path = path.as_ref();
+        if path.as_os_str().is_empty() {
+            let text = "unix: the path is empty";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let longest = MAX_UNIX_PATH;
+        match UnixSocketAddr::from_pathname(path) {
+            Ok(address) => Ok(Address::Unix(address)),
+            Err(error) => {
+                let length = path.as_os_str().len();
+                let shown = path.display();
+                let text = if length > longest {
+                    format!(
+                        "{shown}: {length} bytes, but a Unix socket's path has at most {longest}"
+                    )
+                } else {
+                    format!("{shown}: {error}")
+                };
+                Err(io::Error::new(error.kind(), text))
+            }
+        }
     }
-    // SAFETY: by the contract of `sys`, the caller owns an open descriptor and keeps it open during
-    // the call; it is not closed here.
-    let stream = ManuallyDrop::new(unsafe { UnixStream::from_raw_fd(socket) });
-    ask(&stream).map(Address::Unix)
+
+    /// The Unix address of an abstract name (`unix(7)`). Such a name is in no directory and needs
+    /// no removal; any user of the same network namespace may connect to it. Linux only.
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if the name is longer than 107 bytes, `ErrorKind::Unsupported` on
+    /// other systems.
+    pub fn from_abstract_name(name: impl AsRef<[u8]>) -> io::Result<Address> {
+        abstract_address(name.as_ref()).map(Address::Unix).map_err(|error| {
+            let text = format!("abstract name @{}: {error}", name.as_ref().escape_ascii());
+            io::Error::new(error.kind(), text)
+        })
+    }
+
+    /// Parses text that has the form of an address. `None`: it has another one.
+    pub(crate) fn parse(text: &str) -> Option<io::Result<Address>> {
+        if let Some(name) = text.strip_prefix("unix:") {
+            return Some(match name.strip_prefix('@') {
+                Some(name) => Address::from_abstract_name(name),
+                None => Address::from_path(name),
+            });
+        }
+        if let Ok(address) = text.parse() {
+            return Some(Ok(Address::Ip(address)));
+        }
+        let (host, port) = text.strip_prefix('[')?.rsplit_once("]:")?;
+        let port = port.parse().ok()?;
+        let address = Address::with_zone(host, port)?;
+        Some(address.map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", text.escape_debug()))
+        }))
+    }
+
+    /// The address of an IPv6 host with a zone, such as `fe80::1%eth0`. `None`: it is no such host.
+    pub(crate) fn with_zone(host: &str, port: u16) -> Option<io::Result<Address>> {
+        let (ip, zone) = host.split_once('%')?;
+        let ip: Ipv6Addr = ip.parse().ok()?;
+        let number = zone.parse().map_or_else(|_| interface_number(zone), Ok);
+        Some(number.map(|number| Address::Ip(SocketAddrV6::new(ip, port, 0, number).into())))
+    }
+
+    /// The IP address and port, unless it is a Unix address.
+    #[must_use]
+    pub fn ip_and_port(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Ip(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// The IP address, unless it is a Unix address.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.ip_and_port().map(|address| address.ip())
+    }
+
+    /// The port, unless it is a Unix address.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.ip_and_port().map(|address| address.port())
+    }
+
+    /// The path, if it is a Unix address that has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Address::Ip(_) => None,
+            Address::Unix(address) => address.as_pathname(),
+        }
+    }
+
+    /// The abstract name, if it is a Unix address that has one, without the leading zero byte.
+    #[must_use]
+    pub fn abstract_name(&self) -> Option<&[u8]> {
+        match self {
+            Address::Ip(_) => None,
+            Address::Unix(address) => abstract_name(address),
+        }
+    }
+
+    /// Whether it is a Unix address.
+    #[must_use]
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Address::Unix(_))
+    }
 }
 
-/// The longest path of a Unix socket, without the byte that ends it: `sun_path` has one more.
-pub(crate) const MAX_UNIX_PATH: usize =
+impl FromStr for Address {
+    type Err = io::Error;
+
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if the text is no address, and for a path as
+    /// [`from_path`](Address::from_path) says; `ErrorKind::NotFound` if there is no network
+    /// interface of the name. The error has the text in it.
+    fn from_str(text: &str) -> io::Result<Address> {
+        Address::parse(text).unwrap_or_else(|| {
+            let shown = text.escape_debug();
+            let text = format!("{shown}: not an address: IP:port, [IPv6]:port or unix:path");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Address::Ip(address) = self {
+            return fmt::Display::fmt(address, f);
+        }
+        f.write_str("unix:")?;
+        if let Some(path) = self.path() {
+            write_name(f, path.as_os_str().as_bytes())?;
+        } else if let Some(name) = self.abstract_name() {
+            f.write_char('@')?;
+            write_name(f, name)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn write_name(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
+    for chunk in name.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                letter if letter.is_control() => write!(f, "{}", letter.escape_default())?,
+                letter => f.write_char(letter)?,
+            }
+        }
+        write!(f, "{}", chunk.invalid().escape_ascii())?;
+    }
+    Ok(())
+}
+
+/// Unix addresses without a name are equal, although they may belong to different sockets.
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.ip_and_port() == other.ip_and_port()
+            && self.path() == other.path()
+            && self.abstract_name() == other.abstract_name()
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<S: Hasher>(&self, state: &mut S) {
+        (self.ip_and_port(), self.path(), self.abstract_name()).hash(state);
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Address {
+        Address::Ip(address)
+    }
+}
+
+impl From<UnixSocketAddr> for Address {
+    fn from(address: UnixSocketAddr) -> Address {
+        Address::Unix(address)
+    }
+}
+
+/// For [`TcpStream::connect`](std::net::TcpStream::connect) and similar functions.
+impl ToSocketAddrs for Address {
+    type Iter = std::option::IntoIter<SocketAddr>;
+
+    /// # Errors
+    /// `ErrorKind::Unsupported` for a Unix address.
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        match self {
+            Address::Ip(address) => Ok(Some(*address).into_iter()),
+            Address::Unix(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{self} is not an IP address"),
+            )),
+        }
+    }
+}
+
+/// The number of a network interface by its name, `if_nametoindex(3)`.
+fn interface_number(name: &str) -> io::Result<u32> {
+    let none = || {
+        let text = format!("there is no network interface {}", name.escape_debug());
+        io::Error::new(io::ErrorKind::NotFound, text)
+    };
+    let c_name = CString::new(name).map_err(|_| none())?;
+    // SAFETY: the function reads a string that ends with a zero byte and is borrowed for the call.
+    match unsafe { libc::if_nametoindex(c_name.as_ptr()) } {
+        0 => Err(match io::Error::last_os_error() {
+            error if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => none(),
+            error => error,
+        }),
+        number => Ok(number),
+    }
+}
+
+/// Most bytes in the path of a Unix socket. `sun_path` has one more, for the terminating zero.
+const MAX_UNIX_PATH: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
 
 /// The address of an abstract name.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn abstract_address(name: &[u8]) -> io::Result<UnixSocketAddr> {
+fn abstract_address(name: &[u8]) -> io::Result<UnixSocketAddr> {
     #[cfg(target_os = "android")]
     use std::os::android::net::SocketAddrExt;
     #[cfg(target_os = "linux")]
@@ -54,14 +288,14 @@ pub(crate) fn abstract_address(name: &[u8]) -> io::Result<UnixSocketAddr> {
 
 /// The address of an abstract name.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn abstract_address(_: &[u8]) -> io::Result<UnixSocketAddr> {
+fn abstract_address(_: &[u8]) -> io::Result<UnixSocketAddr> {
     let text = "Unix sockets have abstract names on Linux only";
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
 /// The abstract name of an address that has one.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
+pub(super) fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
     #[cfg(target_os = "android")]
     use std::os::android::net::SocketAddrExt;
     #[cfg(target_os = "linux")]
@@ -72,6 +306,106 @@ pub(crate) fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
 
 /// The abstract name of an address that has one.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
+pub(super) fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn what_a_peer_calls_itself_cannot_forge_a_line() {
+        for (path, shown) in [
+            ("/run/a.sock", "unix:/run/a.sock"),
+            ("/run/ü", "unix:/run/ü"),
+            ("/x\n\u{1b}[2J", "unix:/x\\n\\u{1b}[2J"),
+        ] {
+            assert_eq!(Address::from_path(path).unwrap().to_string(), shown);
+        }
+        let path = std::ffi::OsStr::from_bytes(b"/x\xff");
+        assert_eq!(Address::from_path(path).unwrap().to_string(), "unix:/x\\xff");
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_an_error_that_says_so() {
+        let longest = "x".repeat(MAX_UNIX_PATH);
+        assert_eq!(Address::from_path(&longest).unwrap().path(), Some(Path::new(&longest)));
+        let error = Address::from_path(format!("{longest}y")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let text = format!("at most {}", MAX_UNIX_PATH);
+        assert!(error.to_string().ends_with(&text), "{error}");
+        for bad in ["", "a\0b"] {
+            assert_eq!(Address::from_path(bad).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn addresses_are_equal_if_their_names_are() {
+        let ip: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        let mut all = HashSet::from([Address::from(ip)]);
+        for path in ["/a", "/b", "/a"] {
+            all.insert(Address::from_path(path).unwrap());
+        }
+        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        for unnamed in [one.local_addr().unwrap(), other.peer_addr().unwrap()] {
+            let unnamed = Address::from(unnamed);
+            assert_eq!((unnamed.to_string().as_str(), unnamed.path()), ("unix:", None));
+            all.insert(unnamed);
+        }
+        assert_eq!(all.len(), 4);
+        assert!(std::net::TcpStream::connect(Address::from_path("/a").unwrap()).is_err());
+    }
+
+    /// The loopback interface.
+    const LOOPBACK: &str =
+        if cfg!(any(target_os = "linux", target_os = "android")) { "lo" } else { "lo0" };
+
+    #[test]
+    fn text_is_parsed_as_it_is_displayed() {
+        for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%7]:80", "unix:/run/a b"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for (bad, why) in [("localhost:80", "not an address"), ("unix:", "is empty")] {
+            let error = bad.parse::<Address>().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_zone_has_a_name_or_a_number() {
+        let number = interface_number(LOOPBACK).unwrap();
+        let by_name: Address = format!("[fe80::1%{LOOPBACK}]:80").parse().unwrap();
+        let by_number: Address = format!("[fe80::1%{number}]:80").parse().unwrap();
+        assert_eq!(by_name, by_number);
+        assert_eq!(by_name.to_string(), format!("[fe80::1%{number}]:80"));
+        assert_ne!(by_name, "[fe80::1]:80".parse().unwrap());
+
+        for zone in ["no such one", "a\0b", ""] {
+            let error = format!("[fe80::1%{zone}]:80").parse::<Address>().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+            let zone = zone.escape_debug();
+            let expected = format!("[fe80::1%{zone}]:80: there is no network interface {zone}");
+            assert_eq!(error.to_string(), expected);
+        }
+        for bad in ["[fe80::1%lo]", "[fe80::1%lo]:x", "[127.0.0.1%lo]:80", "fe80::1%lo:80"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_abstract_name_is_a_name_on_linux_only() {
+        let address = Address::from_abstract_name("name\0\n");
+        if cfg!(any(target_os = "linux", target_os = "android")) {
+            let address = address.unwrap();
+            assert_eq!(address.abstract_name(), Some(&b"name\0\n"[..]));
+            assert_eq!(address.to_string(), "unix:@name\\u{0}\\n");
+            assert!(Address::from_abstract_name("x".repeat(108)).is_err());
+        } else {
+            assert_eq!(address.unwrap_err().kind(), io::ErrorKind::Unsupported);
+        }
+    }
 }

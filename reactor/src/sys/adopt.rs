@@ -1,51 +1,57 @@
-//! Sockets that came from elsewhere, made to be as those that are opened here.
+//! Sockets that were opened elsewhere, prepared to behave like those opened here.
 
 use std::io;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use socket2::{SockRef, Type};
+use socket2::{Socket, Type};
 
-use super::Fd;
 use super::unix::check;
+use super::{Fd, TcpOptions};
 
-pub(super) fn adopt_listener(socket: OwnedFd) -> io::Result<Fd> {
-    prepare(&socket)?;
-    if !is_listener(&SockRef::from(&socket))? {
+pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd> {
+    let socket = prepare(socket, options)?;
+    if !is_listener(&socket)? {
         return Err(unsuitable("the socket does not listen"));
     }
     Ok(socket.into_raw_fd())
 }
 
 pub(super) fn adopt_stream(socket: OwnedFd) -> io::Result<Fd> {
-    prepare(&socket)?;
+    let socket = prepare(socket, &TcpOptions::default())?;
     #[cfg(target_vendor = "apple")]
-    SockRef::from(&socket).set_nosigpipe(true)?;
+    socket.set_nosigpipe(true)?;
     Ok(socket.into_raw_fd())
 }
 
-fn prepare(socket: &OwnedFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    if socket.r#type()? != Type::STREAM {
-        return Err(unsuitable("not a stream socket"));
+fn prepare(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Socket> {
+    let socket = Socket::from(socket);
+    match socket.r#type() {
+        Ok(Type::STREAM) => {}
+        Ok(_) => return Err(unsuitable("not a stream socket")),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => {
+            return Err(unsuitable("not a socket"));
+        }
+        Err(error) => return Err(error),
     }
     socket.set_cloexec(true)?;
     socket.set_nonblocking(true)?;
-    // Unix sockets have no such option.
+    // Unix sockets have none of these options.
     if socket.local_addr()?.as_socket().is_some() {
         socket.set_tcp_nodelay(true)?;
+        options.apply(&socket)?;
     }
-    Ok(())
+    Ok(socket)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-fn is_listener(socket: &SockRef<'_>) -> io::Result<bool> {
+fn is_listener(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
-/// Where the option (`SO_ACCEPTCONN`) is missing the first accept tells.
+/// Without the option (`SO_ACCEPTCONN`) the first accept finds out.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-fn is_listener(_: &SockRef<'_>) -> io::Result<bool> {
+fn is_listener(_: &Socket) -> io::Result<bool> {
     Ok(true)
 }
 
@@ -53,10 +59,10 @@ fn unsuitable(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// The descriptors that this process was started with: so many, from number 3 on.
+/// Takes the `count` descriptors that this process was started with, from number 3 on.
 ///
 /// # Errors
-/// If one of them is not open, and when they were taken before.
+/// If one of them is not open, or if they were taken before.
 pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
@@ -70,11 +76,11 @@ pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
             |error| io::Error::new(error.kind(), format!("descriptor {number}: {error}")),
         )?;
     }
-    // SAFETY: they are open, and were before anything in this process could open another: whoever
-    // started it has left these numbers to it. They are given to one caller only, once.
+    // SAFETY: the descriptors are open, and were so before this process could open others: whoever
+    // started it left it these numbers. Only one caller gets them, once.
     let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
     Ok(numbers.map(own).collect())
 }
 
-/// After those for input, output and errors, `sd_listen_fds(3)`.
+/// The first one behind input, output and errors, `sd_listen_fds(3)`.
 const FIRST_INHERITED: Fd = 3;

@@ -1,4 +1,4 @@
-//! Starting connections, and what became of them.
+//! Starting a connection and asking for its outcome.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,15 +9,14 @@ use std::path::Path;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::unix::borrow;
-use super::{Fd, pacing};
-use crate::address::Address;
+use super::{Address, Fd, TcpOptions};
 
-pub(super) fn start_connect(address: &Address) -> io::Result<Fd> {
+pub(super) fn start_connect(address: &Address, options: &TcpOptions<'_>) -> io::Result<Fd> {
     let socket = match address {
         Address::Ip(address) => {
             let socket = open(Domain::for_address(*address), Some(Protocol::TCP))?;
             socket.set_tcp_nodelay(true)?;
-            pacing::end_pacing(&socket, *address);
+            options.apply(&socket)?;
             socket
         }
         Address::Unix(_) => open(Domain::UNIX, None)?,
@@ -28,13 +27,13 @@ pub(super) fn start_connect(address: &Address) -> io::Result<Fd> {
     }
 }
 
-/// Whether the connection is being made although the call has returned an error. A signal does not
-/// stop it either: connect(2) of POSIX, and a second call would only say `EALREADY`.
+/// Whether the connection is being made although the call has failed. A signal does not stop it
+/// either (POSIX, `connect(2)`); a second call would only fail with `EALREADY`.
 fn goes_on(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
 }
 
-/// A non-blocking socket; `Socket::new` makes it close-on-exec, and free of `SIGPIPE` on Apple.
+/// A non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
 #[cfg(not(target_vendor = "apple"))]
 fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
     Socket::new(domain, Type::STREAM.nonblocking(), protocol)
@@ -50,7 +49,7 @@ fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
 
 fn to_system(address: &Address) -> io::Result<SockAddr> {
     if let Some(name) = address.abstract_name() {
-        // A zero byte makes the name an abstract one, unix(7).
+        // A leading zero byte marks an abstract name, unix(7).
         return SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat()));
     }
     match address {
@@ -72,10 +71,14 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
     use super::super::unix::{close, tests::is_set_up_as_promised};
-    use super::super::{Kernel, Ready, Selector, address};
+    use super::super::{Kernel, Ready, Selector, sockname};
     use super::*;
 
-    /// Waits for the first event of a socket that was just made.
+    fn start(address: &Address) -> io::Result<Fd> {
+        start_connect(address, &TcpOptions::default())
+    }
+
+    /// Waits for the first event of a new socket.
     fn outcome(socket: Fd) -> (Ready, io::Result<()>) {
         let mut selector = Selector::new(&Kernel::Os, 4).unwrap();
         selector.add_stream(socket, 7).unwrap();
@@ -87,12 +90,12 @@ mod tests {
     fn a_connection_is_writable_and_without_error_when_it_is_made() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = Address::from(listener.local_addr().unwrap());
-        let socket = start_connect(&to).unwrap();
+        let socket = start(&to).unwrap();
         is_set_up_as_promised(socket);
         let (ready, error) = outcome(socket);
         assert!(ready.any(Ready::WRITE));
         error.unwrap();
-        assert_eq!(address::peer_address(socket).unwrap(), to);
+        assert_eq!(sockname::peer_address(socket).unwrap(), to);
         close(socket);
     }
 
@@ -103,7 +106,7 @@ mod tests {
         taken.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         let to = taken.local_addr().unwrap().as_socket().unwrap();
         // The BSDs may say it in the call itself.
-        let error = start_connect(&to.into()).and_then(|socket| {
+        let error = start(&to.into()).and_then(|socket| {
             let (ready, error) = outcome(socket);
             assert!(ready.any(Ready::WRITE));
             assert!(take_error(socket).is_ok());
@@ -116,7 +119,7 @@ mod tests {
     #[test]
     fn a_unix_socket_that_is_not_there_is_an_error_of_the_call() {
         let to = Address::from_path("/nowhere/at all.sock").unwrap();
-        assert_eq!(start_connect(&to).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(start(&to).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]
@@ -128,8 +131,8 @@ mod tests {
         listener.listen(0).unwrap();
         let name = listener.local_addr().unwrap();
         let to = Address::from_abstract_name(name.as_abstract_namespace().unwrap()).unwrap();
-        let waiting = start_connect(&to).unwrap();
-        assert_eq!(start_connect(&to).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let waiting = start(&to).unwrap();
+        assert_eq!(start(&to).unwrap_err().kind(), ErrorKind::WouldBlock);
         close(waiting);
     }
 }

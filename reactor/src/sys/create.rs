@@ -19,6 +19,7 @@ pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
 }
 
 pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    super::signal::block_io_signals();
     let offset = file_offset(offset)?;
     // SAFETY: the kernel reads at most `bytes.len()` bytes of the slice, which is borrowed for the
     // call.
@@ -27,6 +28,7 @@ pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
+    super::signal::block_io_signals();
     let (offset, len) = (file_offset(offset)?, file_offset(len)?);
     // SAFETY: numbers go in, no memory is touched.
     match check(unsafe { libc::fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len) }) {

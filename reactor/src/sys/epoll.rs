@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, c_int};
 
-use super::unix::{check, check_size, ignore_io_signals};
+use super::unix::{check, check_size};
 use super::{Event, Fd, Ready};
 
 /// An epoll instance and the events of its last wait.
@@ -20,7 +20,6 @@ pub(crate) struct Selector {
 
 impl Selector {
     pub(super) fn new(capacity: usize) -> io::Result<Selector> {
-        ignore_io_signals();
         // SAFETY: a number goes in, no memory is touched.
         let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the descriptor was opened by the line above and belongs to nobody else.

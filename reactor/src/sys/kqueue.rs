@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use libc::c_int;
 
-use super::unix::{check, ignore_io_signals};
+use super::unix::check;
 use super::{Event, Fd, Ready};
 
 #[cfg(not(sluicegate_libkqueue))]
@@ -61,7 +61,6 @@ pub(crate) struct Selector {
 
 impl Selector {
     pub(super) fn new(capacity: usize) -> io::Result<Selector> {
-        ignore_io_signals();
         let queue = open_queue()?;
         let events = vec![change(0, 0, 0, 0, 0); capacity].into();
         Ok(Selector { queue: Arc::new(queue), events })

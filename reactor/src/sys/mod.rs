@@ -15,7 +15,8 @@
 //! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
 //! against the simulated kernel. Errno values that mean one of these on some system only are mapped
 //! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
-//! ends the process by a signal: [`Selector::new`] ignores `SIGPIPE` and `SIGXFSZ`.
+//! delivers `SIGPIPE` or `SIGXFSZ`, whatever the process does with them: sends carry a flag, and the
+//! calls that take none block the signals in the thread that makes them.
 //!
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
@@ -66,22 +67,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::address::Address;
-
 mod address;
 mod adopt;
+mod buffer;
 mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod lock_file;
+mod lookup;
 mod metadata;
-mod pacing;
+mod options;
 mod pipe;
 mod residency;
 mod reuse_port;
 mod sendfile;
 mod signal;
 mod socket_file;
+mod sockname;
 mod unix;
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
@@ -94,10 +97,14 @@ mod selector;
 #[cfg(feature = "testing")]
 pub(crate) mod sim;
 
-pub(crate) use address::{MAX_UNIX_PATH, abstract_address, abstract_name};
+pub use address::Address;
 pub(crate) use adopt::take_inherited;
+pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
+pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata};
+pub use options::Keepalive;
+pub(crate) use options::TcpOptions;
 pub(crate) use residency::Shared;
 pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;
@@ -198,16 +205,18 @@ macro_rules! kernel_calls {
 }
 
 kernel_calls! {
-    /// A listening TCP socket: `SO_REUSEADDR`, bound, with this backlog. On a loopback address what
-    /// it accepts is not paced.
-    unix::listen(address: SocketAddr, backlog: u32) -> io::Result<Fd>;
+    /// A listening TCP socket: `SO_REUSEADDR`, bound, with this backlog. What it accepts has its
+    /// options.
+    unix::listen(address: SocketAddr, backlog: u32, options: &TcpOptions<'_>) -> io::Result<Fd>;
     /// A listening Unix socket, and its file if the address is a path; the file has these
     /// permissions. A socket's file that is in the way is replaced if nobody listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)
         -> io::Result<(Fd, Option<SocketFile>)>;
-    /// Makes a listening socket that came from elsewhere be as one of ours.
-    adopt::adopt_listener(socket: OwnedFd) -> io::Result<Fd>;
-    /// The same for a connected one.
+    /// Prepares a listening socket that was opened elsewhere: it becomes like one of ours.
+    /// `InvalidInput` if it is no stream socket, or does not listen.
+    adopt::adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd>;
+    /// Prepares a connected socket that was opened elsewhere. `InvalidInput` if it is no stream
+    /// socket.
     adopt::adopt_stream(socket: OwnedFd) -> io::Result<Fd>;
     /// The next connection of a listener: non-blocking, close-on-exec, no delay. What concerns only
     /// the connection that would have been accepted is `ErrorKind::ConnectionAborted`.
@@ -215,24 +224,21 @@ kernel_calls! {
     /// A stream that is being connected to an address; once it is registered an edge with
     /// [`Ready::WRITE`] or [`Ready::HANGUP`] says that this is over, at once if it is already. An
     /// error is one of the call itself: an address that cannot be reached, no descriptor or port
-    /// left, a Unix socket that is not there or whose backlog is full (`WouldBlock` on Linux). To a
-    /// loopback address it is not paced.
-    connect::start_connect(address: &Address) -> io::Result<Fd>;
+    /// left, a Unix socket that is not there or whose backlog is full (`WouldBlock` on Linux), an
+    /// option that the system refuses. Unix sockets have none of the options.
+    connect::start_connect(address: &Address, options: &TcpOptions<'_>) -> io::Result<Fd>;
     /// The error of a socket that no other call has reported yet (`SO_ERROR`).
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
-    address::local_address(socket: Fd) -> io::Result<Address>;
+    sockname::local_address(socket: Fd) -> io::Result<Address>;
     /// The address of the other end.
-    address::peer_address(socket: Fd) -> io::Result<Address>;
+    sockname::peer_address(socket: Fd) -> io::Result<Address>;
     /// Closes a descriptor. A socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).
     unix::reset(socket: Fd) -> ();
     /// Ends the sending direction.
     unix::shutdown_write(socket: Fd) -> io::Result<()>;
-    /// Lets a stream count as writable only while fewer than half of `bytes` are unsent
-    /// (`TCP_NOTSENT_LOWAT`, Linux only). Does nothing elsewhere.
-    unix::limit_unsent(socket: Fd, bytes: u32) -> io::Result<()>;
     /// Lets a TCP stream be [`Ready::READ`] only while so many bytes are there, or its end or an
     /// error is (`SO_RCVLOWAT`; the kernel may take less). A receive brings what there is anyway.
     /// Raising the mark loses no edge; lowering it makes none. `Unsupported` elsewhere than on

@@ -46,13 +46,14 @@ fn set_size(pipe: Fd, bytes: usize) -> io::Result<()> {
     super::unix::check(unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, bytes) }).map(drop)
 }
 
-/// `splice(2)` takes no flag against `SIGPIPE`, which is why
-/// [`Selector::new`](super::Selector::new) ignores the signal.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
     use std::ptr;
 
+    use super::signal::block_io_signals;
+
+    block_io_signals();
     let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: null pointers say that neither is a file with an offset; the rest are numbers.
     super::unix::check_size(unsafe {
@@ -66,6 +67,7 @@ pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
 pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
     use std::ptr;
 
+    super::signal::block_io_signals();
     let mut offset = super::unix::file_offset(offset)?;
     // SAFETY: the kernel reads and writes one offset, which is a local; a null pointer says that
     // the pipe has none; the rest are numbers.

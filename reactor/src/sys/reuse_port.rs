@@ -1,4 +1,4 @@
-//! Several sockets that listen at one address, between which the kernel divides the connections.
+//! Several sockets that listen at one address. The kernel divides the connections between them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,36 +6,42 @@ use std::os::fd::OwnedFd;
 
 use socket2::Socket;
 
+use super::TcpOptions;
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 use super::unix::bind_listener;
 use super::unix::{named, open_listener};
 
-/// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
-/// OpenBSD have `SO_REUSEPORT`, too, but there one of the sockets gets them all.
+/// Whether the kernel divides connections evenly between sockets at one address. On macOS, NetBSD
+/// and OpenBSD, which have `SO_REUSEPORT` too, one of the sockets gets them all.
 pub(crate) const DIVIDES: bool =
     cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
 
-/// So many sockets that listen at one address. Nobody else does: where anybody can be kept out, the
-/// first one is bound alone. That matters because otherwise a second server of the same user,
-/// started by mistake, would silently get half of the connections (`socket(7)`).
+/// Opens `count` sockets that listen at one address. The first one is bound alone, to keep others
+/// out: a second server of the same user, started by mistake, would silently get half of the
+/// connections (`socket(7)`).
 pub(crate) fn listen_shared(
     address: SocketAddr,
     backlog: u32,
+    options: &TcpOptions<'_>,
     count: usize,
 ) -> io::Result<Vec<OwnedFd>> {
-    let sockets = open_all(address, backlog, count);
+    let sockets = open_all(address, backlog, options, count);
     let sockets = sockets.map_err(|error| named(address, &error))?;
     Ok(sockets.into_iter().map(OwnedFd::from).collect())
 }
 
-/// Linux looks at the option of both sockets when the second is bound (`inet_csk_bind_conflict`),
-/// and takes the first into the group then, although it listens already (`reuseport_add_sock`). So
-/// the first can have the address alone until it listens, and nobody else can come in between who
-/// has not asked for that. What remains possible is that another process of the same user sets the
-/// option on purpose.
+/// Linux looks at the option of both sockets when the second one is bound
+/// (`inet_csk_bind_conflict`), and takes the first into the group then, although it listens already
+/// (`reuseport_add_sock`). So the first one has the address alone until it listens. Afterwards only
+/// a process of the same user that sets the option on purpose can share it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
-    let first = open_listener(address, backlog)?;
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
+    let first = open_listener(address, backlog, options)?;
     if count == 1 {
         return Ok(vec![first]);
     }
@@ -43,35 +49,45 @@ fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<S
     let address = bound_to(&first)?;
     let mut all = vec![first];
     for _ in 1..count {
-        all.push(bind_listener(address, backlog, |socket| socket.set_reuse_port(true))?);
+        all.push(bind_listener(address, backlog, options, |socket| socket.set_reuse_port(true))?);
     }
     Ok(all)
 }
 
 /// FreeBSD puts a socket into its group when it is bound, and looks at the option then
-/// (`in_pcbinslbgrouphash`). So a socket finds out whether the address is free and, for port 0,
-/// which one is, and is closed again; for a moment somebody else could take it.
+/// (`in_pcbinslbgrouphash`). So a first socket finds out whether the address is free, chooses the
+/// port, and is closed again. For a moment somebody else can take the address.
 #[cfg(target_os = "freebsd")]
-fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
-    let first = open_listener(address, backlog)?;
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
+    let first = open_listener(address, backlog, options)?;
     if count == 1 {
         return Ok(vec![first]);
     }
     let address = bound_to(&first)?;
     drop(first);
     (0..count)
-        .map(|_| bind_listener(address, backlog, |socket| socket.set_reuse_port_lb(true)))
+        .map(|_| bind_listener(address, backlog, options, |socket| socket.set_reuse_port_lb(true)))
         .collect()
 }
 
-/// Where nothing is divided there is one socket, whose connections are passed on.
+/// Where the kernel divides nothing there is one socket, and its connections are passed on.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-fn open_all(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<Socket>> {
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
     debug_assert_eq!(count, 1, "one socket gets all connections");
-    open_listener(address, backlog).map(|socket| vec![socket])
+    open_listener(address, backlog, options).map(|socket| vec![socket])
 }
 
-/// The address with the port that was chosen.
+/// The address with the chosen port.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn bound_to(socket: &Socket) -> io::Result<SocketAddr> {
     let address = socket.local_addr()?.as_socket();

@@ -12,13 +12,13 @@ use super::Fd;
 pub(super) const AVAILABLE: bool =
     cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
 
-/// `sendfile(2)` takes no flag against `SIGPIPE`, which is why
-/// [`Selector::new`](super::Selector::new) ignores the signal.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
+    use super::signal::block_io_signals;
     use super::unix::{check_size, file_offset};
 
+    block_io_signals();
     let mut offset = file_offset(offset)?;
     // SAFETY: the kernel reads and writes one `off_t`, which is a local; the rest are numbers.
     check_size(unsafe { libc::sendfile(socket, file, &raw mut offset, bytes) })
@@ -30,8 +30,10 @@ pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::R
 pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
     use std::ptr;
 
+    use super::signal::block_io_signals;
     use super::unix::{check, file_offset};
 
+    block_io_signals();
     // A count of 0 means the rest of the file to FreeBSD.
     debug_assert!(bytes > 0);
     let offset = file_offset(offset)?;

@@ -1,5 +1,6 @@
-//! The signals that ask a program to end.
+//! Signals: those that ask a program to end, and those that I/O raises.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,4 +25,32 @@ pub(crate) fn on_termination(
         unsafe { signal_hook::low_level::register(signal, action) }?;
     }
     Ok(())
+}
+
+/// Blocks `SIGPIPE` and `SIGXFSZ` in this thread, for good. `sendfile(2)` and `splice(2)` raise the
+/// first in the thread that calls them when the peer is gone, and take no flag against that as
+/// `send(2)` does; a write beyond the file size limit of the process raises the second
+/// (`setrlimit(2)`). Neither may end the process, or reach a handler that the program has for it.
+/// The signals stay pending, and the calls return `EPIPE` and `EFBIG`.
+pub(super) fn block_io_signals() {
+    thread_local! {
+        static BLOCKED: Cell<bool> = const { Cell::new(false) };
+    }
+    if !BLOCKED.replace(true) {
+        block(&[libc::SIGPIPE, libc::SIGXFSZ]);
+    }
+}
+
+#[cold]
+fn block(signals: &[libc::c_int]) {
+    let mut set = std::mem::MaybeUninit::uninit();
+    // SAFETY: the function initializes the set, which is a local.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    for signal in signals {
+        // SAFETY: the set was initialized above.
+        unsafe { libc::sigaddset(set.as_mut_ptr(), *signal) };
+    }
+    // SAFETY: the set is initialized; a null pointer says that the former one is not wanted. It can
+    // only fail for an unknown first argument.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
 }

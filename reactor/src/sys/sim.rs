@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Event, Fd, More, Ready};
-use crate::address::Address;
+use crate::sys::Address;
 
 mod calls;
 mod chaos;

@@ -1,58 +1,41 @@
 //! Listening on Unix sockets, and the files in which those with a path appear.
 //!
-//! A socket's file outlives its process: after a crash it is in the way of the next one. What is in
-//! the way is removed if nobody listens there, which `connect(2)` tells with `ECONNREFUSED`. A
-//! server that has bound its socket and does not listen yet looks the same, and two servers may
-//! find the same stale file; so all of this happens under a lock of the directory (`flock(2)`),
-//! which leaves nothing behind and ends with the process. It holds off those who ask for it: other
-//! programs do not.
+//! The file of a socket outlives its process: after a crash it is in the way of the next server. It
+//! is removed if nobody listens there, which `connect(2)` reports as `ECONNREFUSED`. A server that
+//! has bound its socket and does not listen yet looks the same, and two servers may find the same
+//! stale file. So whoever listens at a path holds a lock (`flock(2)`) on the file `path.lock`
+//! beside it, from before it looks at the path until it has removed its socket. The lock ends with
+//! the process. Taking it never waits: who holds it listens there, or is about to.
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use libc::c_int;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Fd;
 use super::address::abstract_name;
-use crate::address::Address;
+use super::lock_file::{FileId, Lock};
+use super::{Address, Fd};
 
-/// Together a second.
-const LOCK_ATTEMPTS: u32 = 200;
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
-
-/// The file of a listening Unix socket.
+/// The file of a listening Unix socket, and the lock beside it.
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// Tells it from one that has taken its place. Neither number is given to another file while
-    /// the socket is open, which holds on to its own (`unix_bind` of Linux, `uipc_bindat` of the
-    /// BSDs).
-    device: u64,
-    inode: u64,
+    /// Tells the file from one that has taken its place: the numbers are not given to another file
+    /// while the socket is open (`unix_bind` of Linux, `uipc_bindat` of the BSDs keep the inode).
+    id: FileId,
+    _lock: Lock,
 }
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<SocketFile> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(SocketFile { path: path.into(), device: metadata.dev(), inode: metadata.ino() })
-    }
-
     /// Removes the file if it is still that of the socket, which must still be open.
     pub(crate) fn remove(self) {
-        let removed = lock_directory(&self.path).and_then(|_lock| {
-            let now = SocketFile::of(&self.path)?;
-            if (now.device, now.inode) == (self.device, self.inode) {
-                fs::remove_file(&self.path)?;
-            }
-            Ok(())
-        });
+        let removed = FileId::at(&self.path)
+            .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 log::warn!("{}: cannot remove the socket: {error}", self.path.display());
@@ -79,7 +62,7 @@ pub(super) fn listen_unix(
 
 fn listen_without_file(address: &UnixSocketAddr, backlog: u32) -> io::Result<Fd> {
     let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "an address without a name");
-    // A zero byte in front is how an abstract name is written, unix(7).
+    // A leading zero byte marks an abstract name, unix(7).
     let name = [b"\0", abstract_name(address).ok_or_else(no_name)?].concat();
     let socket = new_socket()?;
     socket.bind(&SockAddr::unix(std::ffi::OsStr::from_bytes(&name))?)?;
@@ -87,7 +70,7 @@ fn listen_without_file(address: &UnixSocketAddr, backlog: u32) -> io::Result<Fd>
 }
 
 fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, SocketFile)> {
-    let _lock = lock_directory(path)?;
+    let lock = Lock::take(path)?;
     let socket = new_socket()?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -97,14 +80,20 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
         }
         other => other?,
     }
-    let ready = SocketFile::of(path).and_then(|file| {
-        // Before anybody can connect: whatever the umask has left of it, no connection is made to a
-        // socket that does not listen yet.
+    let ready = FileId::at(path).and_then(|id| {
+        // Whatever the umask made of the permissions until now, nobody has connected: the socket
+        // does not listen yet.
         fs::set_permissions(path, Permissions::from_mode(mode))?;
-        Ok((listen(socket, backlog)?, file))
+        Ok((listen(socket, backlog)?, id))
     });
-    // The file was made here, and nobody else will remove it.
-    ready.inspect_err(|_| drop(fs::remove_file(path)))
+    match ready {
+        Ok((fd, id)) => Ok((fd, SocketFile { path: path.into(), id, _lock: lock })),
+        Err(error) => {
+            // It was made here, and nobody else will remove it.
+            let _ = fs::remove_file(path);
+            Err(error)
+        }
+    }
 }
 
 fn new_socket() -> io::Result<Socket> {
@@ -118,39 +107,13 @@ fn listen(socket: Socket, backlog: u32) -> io::Result<Fd> {
     Ok(socket.into_raw_fd())
 }
 
-/// Locks the directory of a path until the answer is dropped. Where that is impossible, as in a
-/// directory that may be written to and not read, there is no lock. Who holds one of these needs it
-/// for a moment only; a program that keeps one of its own must not keep a server from ending.
-fn lock_directory(path: &Path) -> io::Result<Option<File>> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let directory = match File::open(directory) {
-        Ok(directory) => directory,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    for _ in 0..LOCK_ATTEMPTS {
-        match directory.try_lock() {
-            Ok(()) => return Ok(Some(directory)),
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                return Ok(None);
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::WouldBlock, "another program has locked the directory"))
-}
-
-/// Removes the socket of a process that is gone. Anything else is left alone, and an error.
+/// Removes the socket of a process that is gone. Anything else is left alone and is an error.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         let text = "there is a file of that name, and it is not a socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    // It must not wait for room in the backlog of one that is alive.
+    // The socket does not block: the backlog of a live server may be full.
     match new_socket()?.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
@@ -160,8 +123,11 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     use tempfile::{TempDir, tempdir};
 
@@ -241,9 +207,12 @@ mod tests {
     fn a_socket_that_has_taken_the_place_is_not_removed() {
         let (_directory, path, address) = place();
         let (fd, file) = listen_on(&address);
+        // As if somebody had tidied up.
         fs::remove_file(&path).unwrap();
+        fs::remove_file(path.with_extension("lock")).unwrap();
         let (successor, its_file) = listen_on(&address);
         file.remove();
+        assert!(path.with_extension("lock").exists());
         close(fd);
         UnixStream::connect(&path).unwrap();
         its_file.remove();
@@ -275,13 +244,40 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_somebody_else_keeps_locked_is_an_error() {
+    fn servers_that_start_and_stop_at_once_never_both_listen() {
         let (directory, path, address) = place();
-        let lock = File::open(directory.path()).unwrap();
-        lock.lock().unwrap();
-        let error = listen_unix(&address, 0o600, 8).err().unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
-        assert!(!path.exists());
+        let listening = AtomicBool::new(false);
+        let start_and_stop = || {
+            for _ in 0..200 {
+                if let Ok((fd, file)) = listen_unix(&address, 0o600, 8) {
+                    assert!(!listening.swap(true, Ordering::SeqCst));
+                    UnixStream::connect(&path).unwrap();
+                    listening.store(false, Ordering::SeqCst);
+                    file.unwrap().remove();
+                    close(fd);
+                }
+            }
+        };
+        thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(start_and_stop))));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn servers_in_one_directory_do_not_hinder_each_other() {
+        let directory = tempdir().unwrap();
+        let together = Barrier::new(4);
+        let start = |index: usize| {
+            let path = directory.path().join(index.to_string());
+            drop(UnixListener::bind(&path).unwrap());
+            let address = UnixSocketAddr::from_pathname(path).unwrap();
+            for _ in 0..50 {
+                together.wait();
+                let (fd, file) = listen_on(&address);
+                file.remove();
+                close(fd);
+            }
+        };
+        thread::scope(|scope| (0..4).for_each(|index| drop(scope.spawn(move || start(index)))));
     }
 
     #[test]

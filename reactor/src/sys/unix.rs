@@ -1,6 +1,6 @@
 //! Sockets, reading at an offset, clocks and randomness: the calls that every Unix has.
 //!
-//! One call each, and no second try: what the kernel says is what the caller hears.
+//! Each function makes one call, does not retry, and returns what the kernel returns.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
@@ -8,42 +8,41 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::ptr;
-use std::sync::Once;
 use std::time::Duration;
 
 use libc::{c_int, ssize_t};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use super::{Fd, More, pacing};
+use super::{Fd, More, TcpOptions};
 
 #[cfg(test)]
 pub(super) mod tests;
 
-/// `SIGPIPE` for this call is off. Apple has an option of the socket instead, set in [`accept`].
+/// The flag against `SIGPIPE`. Apple has an option of the socket instead, set in [`accept`].
 #[cfg(not(target_vendor = "apple"))]
 const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: c_int = 0;
 
-/// Linux alone has a flag of the call for it. What the BSDs have (`TCP_NOPUSH`) is a state of the
-/// socket, and two more calls to set and clear it cost more than a second segment does.
+/// Only Linux has a flag of the call. The option of the BSDs (`TCP_NOPUSH`) stays set on the
+/// socket, and two more calls to set and clear it cost more than a second segment.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MORE: c_int = libc::MSG_MORE;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const MORE: c_int = 0;
 
-/// The last error of this thread, translated into what it means on all systems.
+/// The last error of this thread, translated to its meaning on all systems.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn last_error() -> io::Error {
     io::Error::last_os_error()
 }
 
-/// The last error of this thread, translated into what it means on all systems.
+/// The last error of this thread, translated to its meaning on all systems.
 #[cfg(target_vendor = "apple")]
 pub(super) fn last_error() -> io::Error {
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
-        // xnu is out of mbufs for the moment and wakes the writer when it has some.
+        // xnu has no mbufs at the moment and wakes the writer when it has some.
         Some(libc::ENOBUFS) => io::Error::from_raw_os_error(libc::EAGAIN),
         // A send that races with the teardown of the connection.
         Some(libc::EPROTOTYPE) => io::Error::from_raw_os_error(libc::ECONNRESET),
@@ -51,54 +50,63 @@ pub(super) fn last_error() -> io::Error {
     }
 }
 
-/// The result of a call that answers -1 for an error.
+/// The result of a call that returns -1 for an error.
 pub(super) fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(last_error()) } else { Ok(result) }
 }
 
-/// The result of a call that answers a count, or -1 for an error.
+/// The result of a call that returns a count, or -1 for an error.
 pub(super) fn check_size(result: ssize_t) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| last_error())
 }
 
-/// A descriptor as the safe interfaces want it, for the time of one call.
+/// A descriptor for the safe interfaces, for the duration of one call.
 pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
     // SAFETY: by the contract of `sys`, the caller owns an open descriptor and keeps it open during
     // the call; the lifetime is that of the caller's variable.
     unsafe { BorrowedFd::borrow_raw(*fd) }
 }
 
-pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<Fd> {
-    open_listener(address, backlog)
+pub(super) fn listen(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+) -> io::Result<Fd> {
+    open_listener(address, backlog, options)
         .map(IntoRawFd::into_raw_fd)
         .map_err(|error| named(address, &error))
 }
 
-/// What failed, with the address.
+/// An error of listening, with the address.
 pub(super) fn named(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("listen on {address}: {error}"))
 }
 
-/// A listening socket that has its address alone.
-pub(super) fn open_listener(address: SocketAddr, backlog: u32) -> io::Result<Socket> {
-    bind_listener(address, backlog, |_| Ok(()))
+/// A listening socket that does not share its address.
+pub(super) fn open_listener(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+) -> io::Result<Socket> {
+    bind_listener(address, backlog, options, |_| Ok(()))
 }
 
-/// A listening socket that is `prepare`d before it gets its address.
+/// A listening socket. `prepare` is called with it before it is bound.
 pub(super) fn bind_listener(
     address: SocketAddr,
     backlog: u32,
+    options: &TcpOptions<'_>,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // A restarted server must not wait for the TIME_WAIT of its former connections.
+    // A restarted server need not wait until the connections of the former one leave TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Every system that is served copies the option to the accepted sockets, which saves a call for
-    // each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY from the listener).
+    // Accepted sockets inherit this and the other options on every supported system, which saves
+    // calls for each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY).
     socket.set_tcp_nodelay(true)?;
-    pacing::end_pacing(&socket, address);
+    options.apply(&socket)?;
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
@@ -125,15 +133,15 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
     let socket = unsafe { Socket::from_raw_fd(fd) };
     socket.set_cloexec(true)?;
     match socket.set_nosigpipe(true) {
-        // The peer has reset already. The next receive says so.
+        // The peer has reset the connection. The next receive reports that.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
         other => other?,
     }
     Ok(socket.into_raw_fd())
 }
 
-/// Linux hands out what is wrong with the new connection as an error of `accept`, and a firewall
-/// that forbids it as `EPERM`, accept(2). The listener is as good as before.
+/// Linux returns pending errors of the new connection from `accept`, and `EPERM` if a firewall
+/// forbids it, accept(2). They do not concern the listener.
 fn accept_error(error: io::Error) -> io::Error {
     let of_the_connection = [
         libc::EPROTO,
@@ -156,9 +164,9 @@ fn accept_error(error: io::Error) -> io::Error {
     }
 }
 
-/// The result says nothing that can be acted on. In particular, an `EINTR` must not be answered
-/// with a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
-/// its number may by then be that of a file which another thread has just opened.
+/// The result is ignored, as nothing can be done about an error. In particular, `EINTR` must not
+/// cause a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
+/// another thread may have opened a file with its number.
 pub(super) fn close(fd: Fd) {
     #[cfg(sluicegate_libkqueue)]
     super::selector::closing(fd);
@@ -167,19 +175,9 @@ pub(super) fn close(fd: Fd) {
 }
 
 pub(super) fn reset(socket: Fd) {
-    // If this fails, the connection is gone already and there is nobody to reset.
+    // If this fails the connection is gone, and there is nothing to reset.
     let _ = SockRef::from(&borrow(&socket)).set_linger(Some(Duration::ZERO));
     close(socket);
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn limit_unsent(socket: Fd, bytes: u32) -> io::Result<()> {
-    SockRef::from(&borrow(&socket)).set_tcp_notsent_lowat(bytes)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn limit_unsent(_: Fd, _: u32) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
@@ -198,8 +196,8 @@ pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     .map(drop)
 }
 
-/// The other systems have the option, and not what makes it safe: Linux reports bytes below the
-/// mark when the window is about to close or memory is short (`tcp_epollin_ready`).
+/// The other systems have the option without what makes it safe: Linux reports bytes below the mark
+/// when the window is about to close or memory is short (`tcp_epollin_ready`).
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
 pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -279,7 +277,7 @@ pub(super) fn read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<us
     check_size(unsafe { libc::pread(file, buffer.as_mut_ptr().cast(), buffer.len(), offset) })
 }
 
-/// An offset as the kernel takes it. No file has a byte at one that does not fit.
+/// An offset in the kernel's type. No file has bytes at an offset that does not fit.
 pub(super) fn file_offset(offset: u64) -> io::Result<libc::off_t> {
     libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
 }
@@ -290,8 +288,8 @@ pub(super) fn monotonic() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// The clock that is as good as the last tick of the kernel: seconds need no better, and on Linux
-/// and FreeBSD it is the cheapest.
+/// Seconds need no better precision than the kernel's last tick, which is the cheapest clock of
+/// Linux and FreeBSD.
 #[inline]
 pub(super) fn realtime() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -316,8 +314,8 @@ pub(super) fn random() -> u64 {
     let mut bits = [0; 8];
     match fill_random(&mut bits) {
         Ok(8) => u64::from_ne_bytes(bits),
-        // A kernel without the call, or one whose pool is not ready. The standard library has its
-        // own ways to seed a hasher, and never none.
+        // The kernel lacks the call, or its pool is not ready. The standard library always finds a
+        // way to seed a hasher.
         _ => RandomState::new().build_hasher().finish(),
     }
 }
@@ -334,31 +332,4 @@ fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
 fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
     // SAFETY: `getentropy` writes `bits.len()` bytes to `bits`, or none.
     check(unsafe { libc::getentropy(bits.as_mut_ptr().cast(), bits.len()) }).map(|_| bits.len())
-}
-
-/// Ignores, once, the signals that I/O raises and that end the process by default, unless the
-/// program handles them. The call that raises one also fails, with an error that is reported.
-///
-/// - `SIGPIPE`, when a peer has left: a send has a flag against it, `sendfile(2)` and `splice(2)`
-///   have none. A Rust program starts with it ignored, a C program that links to this library does
-///   not.
-/// - `SIGXFSZ`, when a file would grow beyond `RLIMIT_FSIZE`: the write then fails with `EFBIG`.
-pub(super) fn ignore_io_signals() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| [libc::SIGPIPE, libc::SIGXFSZ].into_iter().for_each(ignore_unless_handled));
-}
-
-fn ignore_unless_handled(signal: c_int) {
-    if disposition(signal) == libc::SIG_DFL {
-        // SAFETY: no handler is installed, so there is none that could do something unsafe.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-}
-
-fn disposition(signal: c_int) -> libc::sighandler_t {
-    // SAFETY: all zeroes is a valid `sigaction`: the default action, no flags, an empty mask.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    // SAFETY: a null pointer changes nothing; the kernel writes one `sigaction` to a local.
-    unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
-    action.sa_sigaction
 }

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::harness::{Client, Harness};
-use crate::address::Address;
-use crate::connect::Target;
 use crate::connect::{Connect, Connector};
 use crate::core::ConnId;
+use crate::core::Target;
 use crate::handler::Handler;
+use crate::sys::Address;
 use crate::sys::sim::{Remote, Step};
 
 /// Connections that the reactor makes.

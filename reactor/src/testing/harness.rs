@@ -5,13 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::checks::{self, NothingOpen};
-use crate::address::Address;
-use crate::core::HandlerId;
-use crate::core::Ledger;
+use crate::core::{HandlerId, Ledger};
 use crate::handler::{Handler, Receive};
 use crate::listen::{Listen, ListenerId};
-use crate::sys::Kernel;
 use crate::sys::sim::{self, Files, State, World};
+use crate::sys::{Address, Kernel};
 use crate::turn::reactor::Reactor;
 
 /// Where a harness listens for [`Harness::open`].

@@ -15,7 +15,7 @@ use crate::connect::{Connect, Connector};
 use crate::core::{Core, Group, HandlerId, Then};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
-use crate::sys::{Kernel, Selector};
+use crate::sys::{AlignedBuffer, Kernel, Selector};
 use crate::threads::handle::Handle;
 use crate::threads::jobs;
 use crate::threads::snapshot::AttachedReader;
@@ -64,7 +64,7 @@ pub struct Reactor {
     workers: Workers,
     /// Where the results of disk jobs go, once there was one.
     job_results: Option<Handle<Then>>,
-    pub(crate) receive: Box<[u8]>,
+    pub(crate) receive: AlignedBuffer,
     /// The worklist under way, and connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
     /// What the wheel has just collected; kept for its memory.
@@ -125,7 +125,7 @@ impl Reactor {
             inboxes,
             workers: Workers::new(),
             job_results: None,
-            receive: vec![0; RECEIVE_BUFFER].into_boxed_slice(),
+            receive: AlignedBuffer::new(RECEIVE_BUFFER),
             work: Vec::new(),
             collected: Vec::new(),
             expired: VecDeque::new(),
@@ -261,6 +261,8 @@ impl Reactor {
             attempt_timeout: connect.attempt_timeout,
             max_connections: connect.max_connections,
             unsent: connect.unsent,
+            congestion: connect.congestion.clone(),
+            keepalive: connect.keepalive,
         });
         let (inboxes, workers) = (&mut self.inboxes, &self.workers);
         let take_answer = |turn: &mut Turn, answer: Answer| {

@@ -8,6 +8,7 @@ use super::client::{Client, client_address};
 use super::network::Coming;
 use super::trace::Said;
 use super::{Address, Fd, Machine, Object, Step, Stream, World};
+use crate::sys::TcpOptions;
 
 /// What a connection to an address comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl World {
         }
     }
 
-    pub(crate) fn start_connect(&self, address: &Address) -> io::Result<Fd> {
+    pub(crate) fn start_connect(&self, address: &Address, _: &TcpOptions<'_>) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         state.calls.connect += 1;
         let fault = state.fault_in_connect();
@@ -225,8 +226,8 @@ mod tests {
     /// Both ends of a connection within the machine.
     fn ends(world: &World) -> (Fd, Fd) {
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
-        let listener = world.listen(address, 1).unwrap();
-        let near = world.start_connect(&address.into()).unwrap();
+        let listener = world.listen(address, 1, &TcpOptions::default()).unwrap();
+        let near = world.start_connect(&address.into(), &TcpOptions::default()).unwrap();
         wait(world);
         (near, world.accept(listener).unwrap())
     }

@@ -7,11 +7,16 @@ use std::os::unix::net::SocketAddr as UnixSocketAddr;
 
 use super::trace::{Said, Shown};
 use super::{Address, Calls, Fd, Machine, More, Object, Stream, World};
-use crate::sys::SocketFile;
+use crate::sys::{SocketFile, TcpOptions};
 
 /// Sockets: the calls of [`Kernel`](super::Kernel), each documented there.
 impl World {
-    pub(crate) fn listen(&self, mut address: SocketAddr, backlog: u32) -> io::Result<Fd> {
+    pub(crate) fn listen(
+        &self,
+        mut address: SocketAddr,
+        backlog: u32,
+        _options: &TcpOptions<'_>,
+    ) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         if address.port() == 0 {
             address.set_port(state.next_port);
@@ -33,7 +38,7 @@ impl World {
     }
 
     /// Sockets of the operating system have no place in the simulated one.
-    pub(crate) fn adopt_listener(&self, _: OwnedFd) -> io::Result<Fd> {
+    pub(crate) fn adopt_listener(&self, _: OwnedFd, _: &TcpOptions<'_>) -> io::Result<Fd> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -86,11 +91,6 @@ impl World {
         });
         self.note(format_args!("shutdown({socket})"));
         said
-    }
-
-    /// There is no more room for what is unsent than [`Client::set_send_capacity`] says anyway.
-    pub(crate) fn limit_unsent(&self, _: Fd, _: u32) -> io::Result<()> {
-        Ok(())
     }
 
     pub(crate) fn set_receive_mark(&self, socket: Fd, bytes: usize) -> io::Result<()> {

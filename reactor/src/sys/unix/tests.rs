@@ -5,14 +5,14 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::super::address::{local_address, peer_address};
 use super::super::sendfile;
+use super::super::sockname::{local_address, peer_address};
 use super::*;
 
 const ANY: &str = "127.0.0.1:0";
 
 fn listener() -> (Fd, SocketAddr) {
-    let listener = listen(ANY.parse().unwrap(), 16).unwrap();
+    let listener = listen(ANY.parse().unwrap(), 16, &TcpOptions::default()).unwrap();
     (listener, local_address(listener).unwrap().ip_and_port().unwrap())
 }
 
@@ -45,11 +45,8 @@ fn status_flags(fd: Fd) -> c_int {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap()
 }
 
-/// What every TCP socket that is made here, on a loopback address, has to be.
+/// What every TCP socket that is made here has to be.
 pub(in crate::sys) fn is_set_up_as_promised(socket: Fd) {
-    // It can only be otherwise where BBR is the default of the system.
-    #[cfg(target_os = "linux")]
-    assert!(!SockRef::from(&borrow(&socket)).tcp_congestion().unwrap().starts_with(b"bbr"));
     assert!(SockRef::from(&borrow(&socket)).tcp_nodelay().unwrap());
     assert_ne!(descriptor_flags(socket) & libc::FD_CLOEXEC, 0);
     assert_ne!(status_flags(socket) & libc::O_NONBLOCK, 0);
@@ -73,7 +70,7 @@ fn sockets_do_not_block_nor_delay_and_are_closed_on_exec() {
 #[test]
 fn an_address_in_use_is_named_in_the_error() {
     let (listener, address) = listener();
-    let error = listen(address, 16).unwrap_err();
+    let error = listen(address, 16, &TcpOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     assert!(error.to_string().starts_with(&format!("listen on {address}: ")), "{error}");
     close(listener);
@@ -82,7 +79,7 @@ fn an_address_in_use_is_named_in_the_error() {
 #[test]
 fn an_ipv6_listener_says_its_address() {
     let address: SocketAddr = "[::1]:0".parse().unwrap();
-    match listen(address, 16) {
+    match listen(address, 16, &TcpOptions::default()) {
         Ok(listener) => {
             assert_eq!(local_address(listener).unwrap().ip(), Some(address.ip()));
             close(listener);
@@ -196,31 +193,6 @@ fn the_seconds_are_those_of_the_system() {
 fn random_numbers_differ() {
     let numbers: std::collections::HashSet<_> = (0..100).map(|_| random()).collect();
     assert_eq!(numbers.len(), 100);
-}
-
-#[test]
-fn a_signal_is_ignored_only_if_nobody_handles_it() {
-    extern "C" fn handler(_: c_int) {}
-
-    // Two signals that do nothing by default, and that nothing here sends.
-    let handler = handler as extern "C" fn(c_int) as libc::sighandler_t;
-    // SAFETY: the handler does nothing.
-    unsafe { libc::signal(libc::SIGURG, handler) };
-    ignore_unless_handled(libc::SIGURG);
-    assert_eq!(disposition(libc::SIGURG), handler);
-
-    // SAFETY: no handler is installed.
-    unsafe { libc::signal(libc::SIGWINCH, libc::SIG_DFL) };
-    ignore_unless_handled(libc::SIGWINCH);
-    assert_eq!(disposition(libc::SIGWINCH), libc::SIG_IGN);
-}
-
-#[test]
-fn a_selector_ignores_the_signals_that_io_raises() {
-    crate::sys::Selector::new(&crate::sys::Kernel::Os, 1).unwrap();
-    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
-        assert_eq!(disposition(signal), libc::SIG_IGN, "signal {signal}");
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::address::Address;
+use crate::sys::Address;
 use crate::sys::sim::{self, Dice, Faults, Shown, State, World};
 
 /// The pause of a slow reader between two looks.

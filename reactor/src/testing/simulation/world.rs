@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::steps::Progress;
-use crate::address::Address;
-use crate::sys::Kernel;
 use crate::sys::sim::{Dice, Faults, Files, Mode, Remote, World};
+use crate::sys::{Address, Kernel};
 use crate::testing::checks::{self, NothingOpen};
 use crate::turn::reactor::Reactor;
 

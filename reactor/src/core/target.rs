@@ -1,17 +1,17 @@
-//! What can be connected to.
+//! What can be connected to or listened on.
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::str::FromStr;
 
 use crate::sys::Address;
 
-/// What to connect to: an [`Address`], or a host by its name, with a port.
+/// What to connect to or listen on: an [`Address`], or the name of a host and a port.
 ///
-/// From text it is what an [`Address`] is shown as, or `name:port`. A host that is an IP address in
-/// itself is one: nobody is asked for it.
+/// Text is parsed as an [`Address`], else as `name:port`. A host that is an IP address is not
+/// looked up.
 ///
 /// ```
 /// use sluicegate_reactor::Target;
@@ -79,11 +79,27 @@ impl From<(IpAddr, u16)> for Target {
     }
 }
 
+impl From<(Ipv4Addr, u16)> for Target {
+    fn from((ip, port): (Ipv4Addr, u16)) -> Target {
+        SocketAddr::new(ip.into(), port).into()
+    }
+}
+
+impl From<(Ipv6Addr, u16)> for Target {
+    fn from((ip, port): (Ipv6Addr, u16)) -> Target {
+        SocketAddr::new(ip.into(), port).into()
+    }
+}
+
 impl From<(&str, u16)> for Target {
     fn from((host, port): (&str, u16)) -> Target {
-        match host.parse::<IpAddr>() {
-            Ok(ip) => (ip, port).into(),
-            Err(_) => Target(Place::Name(host.into(), port)),
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return (ip, port).into();
+        }
+        match Address::with_zone(host, port) {
+            Some(Ok(address)) => address.into(),
+            // A zone that is not there is reported by the lookup.
+            _ => Target(Place::Name(host.into(), port)),
         }
     }
 }
@@ -98,17 +114,12 @@ impl FromStr for Target {
     type Err = io::Error;
 
     /// # Errors
-    /// `ErrorKind::InvalidInput` with the text and what is wrong with it.
+    /// `ErrorKind::InvalidInput` if the text is no target, `ErrorKind::NotFound` if there is no
+    /// network interface with the name of its zone, and what [`Address::from_path`] and
+    /// [`Address::from_abstract_name`] return. The error has the text in it.
     fn from_str(text: &str) -> io::Result<Target> {
-        if let Some(name) = text.strip_prefix("unix:") {
-            return match name.strip_prefix('@') {
-                Some(name) => Address::from_abstract_name(name),
-                None => Address::from_path(name),
-            }
-            .map(Target::from);
-        }
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(address.into());
+        if let Some(address) = Address::parse(text) {
+            return address.map(Target::from);
         }
         let invalid = |what| {
             let text = format!("{}: {what}", text.escape_debug());
@@ -124,11 +135,32 @@ impl FromStr for Target {
     }
 }
 
-/// Most addresses of one name that are tried.
+impl TryFrom<&str> for Target {
+    type Error = io::Error;
+    fn try_from(text: &str) -> io::Result<Target> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Target {
+    type Error = io::Error;
+    fn try_from(text: &String) -> io::Result<Target> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = io::Error;
+    fn try_from(text: String) -> io::Result<Target> {
+        text.parse()
+    }
+}
+
+/// Most addresses of a name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// The order in which the addresses of a name are tried: families take turns, beginning with that
-/// of the first, and each family keeps the resolver's order (RFC 8305, section 4).
+/// The order in which to try the addresses of a name (RFC 8305, section 4): the families alternate,
+/// beginning with that of the first address, and each keeps the resolver's order.
 pub(crate) fn in_order(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Address> {
     let all: Vec<SocketAddr> = addresses.into_iter().collect();
     let first = all.first().is_some_and(SocketAddr::is_ipv6);
@@ -151,9 +183,17 @@ mod tests {
 
     #[test]
     fn text_is_an_address_or_a_name_and_is_shown_as_it_was() {
-        for text in ["127.0.0.1:1", "[::1]:65535", "name:80", "a.b-c.example:0", "unix:/a b"] {
+        for text in [
+            "127.0.0.1:1",
+            "[::1]:65535",
+            "[fe80::1%3]:80",
+            "name:80",
+            "a.b-c.example:0",
+            "unix:/a b",
+        ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
+        assert_eq!(Target::from(("fe80::1%3", 80)), "[fe80::1%3]:80".parse().unwrap());
         assert!(
             matches!("name:80".parse().unwrap(), Target(Place::Name(name, 80)) if &*name == "name")
         );
@@ -170,6 +210,7 @@ mod tests {
             ("name:-1", "not a number"),
             ("::1:80", "written [address]:port"),
             ("[::1:80", "written [address]:port"),
+            ("fe80::1%3:80", "written [address]:port"),
             ("unix:", "is empty"),
         ] {
             let error = text.parse::<Target>().unwrap_err();

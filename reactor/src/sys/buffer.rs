@@ -1,0 +1,74 @@
+//! Memory that the kernel copies much into or out of.
+
+use std::ops::{Deref, DerefMut};
+
+const CACHE_LINE: usize = 64;
+
+/// The pages of sockets are of this size or a multiple of it.
+const PAGE: usize = 4096;
+
+/// The least length from which on a buffer begins with a page.
+const LARGE: usize = 4 * PAGE;
+
+/// A buffer of a fixed length, zero at first.
+///
+/// One of 16 KiB or more begins with a page. The kernel copies with `rep movsb`, which on some
+/// processors is several times slower if the destination is a few bytes ahead of the source modulo
+/// the page; and an allocator puts a large allocation a few bytes behind a page (glibc: 16). See
+/// `benches/README.md`. A smaller one begins with a cache line: if all of them began with a page,
+/// their first bytes would compete for the same lines of the cache.
+///
+/// The memory comes as `calloc(3)` gives it, so pages of a large buffer that were never used take
+/// none. An allocation with an alignment would be cleared by hand.
+#[derive(Default)]
+pub(crate) struct AlignedBuffer {
+    memory: Box<[u8]>,
+    start: usize,
+    len: usize,
+}
+
+impl AlignedBuffer {
+    pub(crate) fn new(len: usize) -> AlignedBuffer {
+        let alignment = if len < LARGE { CACHE_LINE } else { PAGE };
+        let memory = vec![0; len + alignment - 1].into_boxed_slice();
+        // An interpreter may not know the offset.
+        let start = memory.as_ptr().align_offset(alignment).min(alignment - 1);
+        AlignedBuffer { memory, start, len }
+    }
+}
+
+impl Deref for AlignedBuffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for AlignedBuffer {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_has_its_length_is_zero_and_begins_where_it_should() {
+        for (len, alignment) in [(1, 64), (4 << 10, 64), (16 << 10, 4096), (512 << 10, 4096)] {
+            // Several, as one may begin there by chance.
+            let buffers: Vec<_> = (0..10).map(|_| AlignedBuffer::new(len)).collect();
+            for mut buffer in buffers {
+                assert_eq!(buffer.len(), len);
+                assert!(buffer.iter().all(|&byte| byte == 0));
+                assert_eq!(buffer.as_ptr().addr() % alignment, 0);
+                buffer.fill(1);
+            }
+        }
+        assert!(AlignedBuffer::default().is_empty());
+    }
+}

@@ -1,0 +1,184 @@
+//! A file that is locked by the process that listens on a Unix socket.
+//!
+//! The lock (`flock(2)`) ends with the process, whatever ends it; the file may stay. It holds the
+//! number of the process, so that another one can say who keeps it out.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What tells a file from all others: its device and inode.
+#[derive(PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    fn of(metadata: &fs::Metadata) -> FileId {
+        FileId(metadata.dev(), metadata.ino())
+    }
+
+    pub(super) fn at(path: &Path) -> io::Result<FileId> {
+        fs::symlink_metadata(path).map(|metadata| FileId::of(&metadata))
+    }
+}
+
+/// How often a lock file is opened: its last holder may remove it before it is locked here.
+const ATTEMPTS: u32 = 8;
+
+/// A lock of the address of a Unix socket. Its file is removed when it is dropped.
+pub(super) struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Locks the address `socket`. Where files cannot be locked nobody is kept out.
+    ///
+    /// # Errors
+    /// `AddrInUse` with the holder's number if another process has locked it. `AlreadyExists` if
+    /// the lock file is something else. What opening it says.
+    pub(super) fn take(socket: &Path) -> io::Result<Lock> {
+        let mut path = OsString::from(socket);
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        for _ in 0..ATTEMPTS {
+            let file = open(&path).map_err(|error| named(&path, &error))?;
+            if let Some(lock) = Lock::of(file, &path)? {
+                return Ok(lock);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "other servers start and stop there"))
+    }
+
+    /// Locks an open lock file. `None`: its last holder has removed it meanwhile.
+    fn of(file: File, path: &Path) -> io::Result<Option<Lock>> {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(path, &file)),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(named(path, &error)),
+        }
+        if !is_at(&file, path) {
+            return Ok(None);
+        }
+        sign(&file).map_err(|error| named(path, &error))?;
+        Ok(Some(Lock { path: path.into(), file }))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) {
+            // One that is left is in nobody's way.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // Others may read who holds it. In a directory that others can write to, a link must not lead
+    // elsewhere, and a FIFO must not block the reader.
+    options.mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Whether an open file is still the one at its path.
+fn is_at(file: &File, path: &Path) -> bool {
+    let open = file.metadata().map(|metadata| FileId::of(&metadata));
+    matches!((open, FileId::at(path)), (Ok(open), Ok(there)) if open == there)
+}
+
+/// Writes the number of this process into a lock file, which has been empty or held another one.
+fn sign(mut file: &File) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > 0 && holder(file).is_none() {
+        let text = "there is a file of that name, and it is not a server's lock";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+}
+
+/// The number of the process that has signed a lock file.
+fn holder(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim_end().parse().ok()
+}
+
+fn held(path: &Path, file: &File) -> io::Error {
+    let path = path.display();
+    let text = match holder(file) {
+        Some(process) => format!("process {process} listens there: it has locked {path}"),
+        None => format!("another process listens there: it has locked {path}"),
+    };
+    io::Error::new(io::ErrorKind::AddrInUse, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+
+    /// The address of a socket in a new directory, and its lock file.
+    fn place() -> (TempDir, PathBuf, PathBuf) {
+        let directory = tempdir().unwrap();
+        let (socket, lock) = (directory.path().join("s"), directory.path().join("s.lock"));
+        (directory, socket, lock)
+    }
+
+    #[test]
+    fn the_holder_is_named_and_is_not_waited_for() {
+        let (_directory, socket, path) = place();
+        let lock = Lock::take(&socket).unwrap();
+        let error = Lock::take(&socket).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let (shown, process) = (path.display(), std::process::id());
+        let expected = format!("process {process} listens there: it has locked {shown}");
+        assert_eq!(error.to_string(), expected);
+        drop(lock);
+        assert!(!path.exists());
+        assert!(Lock::take(&socket).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_its_holder_has_removed_locks_nothing() {
+        let (_directory, socket, path) = place();
+        let lock = Lock::take(&socket).unwrap();
+        let file = open(&path).unwrap();
+        drop(lock);
+        assert!(Lock::of(file, &path).unwrap().is_none());
+        let file = open(&path).unwrap();
+        assert!(Lock::of(file, &path).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_lock_of_a_process_that_is_gone_is_taken_over_and_nothing_else_is() {
+        let (directory, socket, path) = place();
+        fs::write(&path, "1234567\n").unwrap();
+        let lock = Lock::take(&socket).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        drop(lock);
+
+        fs::write(&path, "precious").unwrap();
+        let error = Lock::take(&socket).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        fs::remove_file(&path).unwrap();
+
+        let elsewhere = directory.path().join("elsewhere");
+        symlink(&elsewhere, &path).unwrap();
+        assert!(Lock::take(&socket).is_err());
+        assert!(!elsewhere.exists());
+    }
+}

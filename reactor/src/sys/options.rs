@@ -1,0 +1,120 @@
+//! Options of TCP sockets that the application chooses.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::Socket;
+#[cfg(not(target_os = "openbsd"))]
+use socket2::TcpKeepalive;
+
+/// Probes for a peer that has vanished without a word (`SO_KEEPALIVE`, `tcp(7)`).
+///
+/// The kernel probes an idle connection and ends it when no probe is answered. So it notices a peer
+/// whose machine or network is gone, where nothing is sent and no
+/// [deadline](crate::Limits) would end the connection. By default a connection is probed after a
+/// minute and ended two minutes after the peer's last sign of life.
+///
+/// ```
+/// use std::time::Duration;
+/// use sluicegate_reactor::{Keepalive, Listen};
+///
+/// let keepalive = Keepalive { idle: Duration::from_secs(30), ..Keepalive::default() };
+/// let listen = Listen { keepalive: Some(keepalive), ..Listen::default() };
+/// # let _ = listen;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe: 60 s. Rounded up to whole seconds; Linux takes 1 s to
+    /// 32,767 s.
+    pub idle: Duration,
+    /// Time between two probes: 10 s. Rounded up to whole seconds; Linux takes 1 s to 32,767 s.
+    pub interval: Duration,
+    /// Probes without an answer that end the connection: 6. Linux takes 1 to 127.
+    pub count: u32,
+}
+
+impl Default for Keepalive {
+    fn default() -> Keepalive {
+        let (idle, interval) = (Duration::from_secs(60), Duration::from_secs(10));
+        Keepalive { idle, interval, count: 6 }
+    }
+}
+
+/// The options of a TCP socket. Accepted sockets inherit those of their listener.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct TcpOptions<'a> {
+    /// Most bytes that wait in the kernel unsent (`TCP_NOTSENT_LOWAT`, Linux only; no effect
+    /// elsewhere).
+    pub(crate) unsent: Option<u32>,
+    /// The congestion control (`TCP_CONGESTION`, Linux and FreeBSD).
+    pub(crate) congestion: Option<&'a str>,
+    /// Probes of idle connections.
+    pub(crate) keepalive: Option<Keepalive>,
+}
+
+impl TcpOptions<'_> {
+    /// Sets the options of a socket that is not connected yet: a congestion control that paces
+    /// goes on to do so even if another one replaces it later (`sk_pacing_status`; Linux 6.18).
+    pub(super) fn apply(&self, socket: &Socket) -> io::Result<()> {
+        if let Some(bytes) = self.unsent {
+            limit_unsent(socket, bytes).map_err(|error| about("unsent", &error))?;
+        }
+        if let Some(name) = self.congestion {
+            set_congestion(socket, name)
+                .map_err(|error| about(&format!("congestion {}", name.escape_debug()), &error))?;
+        }
+        if let Some(keepalive) = &self.keepalive {
+            set_keepalive(socket, keepalive)
+                .map_err(|error| about(&format!("{keepalive:?}"), &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// An error with the option that it concerns.
+fn about(option: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{option}: {error}"))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
+    socket.set_tcp_notsent_lowat(bytes)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(_: &Socket, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
+    socket.set_tcp_congestion(name.as_bytes()).map_err(|error| match error.kind() {
+        // "No such file or directory" otherwise.
+        kind @ io::ErrorKind::NotFound => io::Error::new(kind, "the system has none of that name"),
+        _ => error,
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn set_congestion(_: &Socket, _: &str) -> io::Result<()> {
+    let text = "this system has no congestion control for each socket";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
+
+#[cfg(not(target_os = "openbsd"))]
+fn set_keepalive(socket: &Socket, keepalive: &Keepalive) -> io::Result<()> {
+    let whole =
+        |time: Duration| Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0));
+    let times = TcpKeepalive::new()
+        .with_time(whole(keepalive.idle))
+        .with_interval(whole(keepalive.interval))
+        .with_retries(keepalive.count);
+    socket.set_tcp_keepalive(&times)
+}
+
+/// OpenBSD has `SO_KEEPALIVE`, but its times are the system's (`sysctl(2)`).
+#[cfg(target_os = "openbsd")]
+fn set_keepalive(_: &Socket, _: &Keepalive) -> io::Result<()> {
+    let text = "this system sets the times for all sockets together";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}

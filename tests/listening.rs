@@ -1,0 +1,84 @@
+//! What a listener can be asked to listen on, and what an error says.
+
+#![allow(missing_docs)]
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+
+use sluicegate_reactor::{
+    Context, Handler, HandlerId, Input, Listen, Reactor, Server, ServerOptions, Target,
+};
+
+struct Quiet;
+
+impl Handler for Quiet {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+fn reactor() -> (Reactor, HandlerId<Quiet>) {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let quiet = reactor.register(Quiet);
+    (reactor, quiet)
+}
+
+#[test]
+fn a_listener_takes_text_addresses_and_names() {
+    let (mut reactor, quiet) = reactor();
+    let directory = tempfile::tempdir().expect("a new directory");
+    let path = directory.path().join("s");
+    let texts =
+        ["127.0.0.1:0".to_owned(), "localhost:0".into(), format!("unix:{}", path.display())];
+    for text in &texts {
+        let listener = reactor.listen(text, &Listen::default(), quiet).expect(text);
+        let address = reactor.local_address(listener).clone();
+        match address.ip_and_port() {
+            Some(address) => drop(TcpStream::connect(address).expect("a connection")),
+            None => assert_eq!(address.path(), Some(&*path)),
+        }
+    }
+    let pair = (Ipv4Addr::LOCALHOST, 0);
+    reactor.listen(pair, &Listen::default(), quiet).expect("a pair");
+    reactor.listen(("localhost", 0), &Listen::default(), quiet).expect("a name and a port");
+    reactor.listen(SocketAddr::from(pair), &Listen::default(), quiet).expect("an address");
+    reactor.listen(Target::from(pair), &Listen::default(), quiet).expect("a target");
+}
+
+#[test]
+fn an_error_names_what_was_to_be_listened_on() {
+    let (mut reactor, quiet) = reactor();
+    let mut server = Server::new(&ServerOptions::default());
+    for (text, kind, said) in [
+        ("127.0.0.1", ErrorKind::InvalidInput, "127.0.0.1: a port is missing"),
+        ("no such name:80", ErrorKind::NotFound, "no such name:80: "),
+        (
+            "[::1%nowhere]:80",
+            ErrorKind::NotFound,
+            "[::1%nowhere]:80: there is no network interface",
+        ),
+        ("unix:", ErrorKind::InvalidInput, "unix: the path is empty"),
+        ("unix:/no/such/s", ErrorKind::NotFound, "unix:/no/such/s: "),
+    ] {
+        let error = reactor.listen(text, &Listen::default(), quiet).unwrap_err();
+        assert_eq!(error.kind(), kind, "{text}: {error}");
+        assert!(error.to_string().starts_with(&format!("listen on {said}")), "{error}");
+        let error = server.listen(text, &Listen::default()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("listen on {said}")), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_zone_of_an_address_reaches_the_kernel() {
+    let (mut reactor, quiet) = reactor();
+    let mut listen = |text: &str| reactor.listen(text, &Listen::default(), quiet).unwrap_err();
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return; // No IPv6 here.
+    }
+    // No interface has this address, and without a zone nobody could know which one is meant.
+    assert_eq!(listen("[fe80::5:6]:0").kind(), ErrorKind::InvalidInput);
+    let error = listen("[fe80::5:6%lo]:0");
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "{error}");
+    assert!(error.to_string().starts_with("listen on [fe80::5:6%1]:0: "), "{error}");
+}
