@@ -32,7 +32,7 @@ fn a_listener_takes_text_addresses_and_names() {
         ["127.0.0.1:0".to_owned(), "localhost:0".into(), format!("unix:{}", path.display())];
     for text in &texts {
         let listener = reactor.listen(text, &Listen::default(), quiet).expect(text);
-        let address = reactor.local_address(listener).clone();
+        let address = reactor.listener_address(listener).expect("it listens").clone();
         match address.ip_and_port() {
             Some(address) => drop(TcpStream::connect(address).expect("a connection")),
             None => assert_eq!(address.path(), Some(&*path)),

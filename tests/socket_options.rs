@@ -33,7 +33,7 @@ impl Handler for Quiet {
     type Session = ();
     fn on_open(&mut self, _: &mut Context<'_>) {}
     fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
-    fn on_close(&mut self, _: &mut Turn<'_>, _: ConnId, (): (), why: Reason) {
+    fn on_close(&mut self, _: &mut Turn, _: ConnId, (): (), why: Reason) {
         self.closed.push(why);
     }
 }
@@ -113,7 +113,11 @@ fn a_listener_and_what_it_accepts_have_the_options_asked_for() {
     let _alone = alone();
     let (mut reactor, quiet) = reactor();
     let listener = reactor.listen("127.0.0.1:0", &unusual(), quiet).expect("a listener");
-    let address = reactor.local_address(listener).ip_and_port().expect("an IP address");
+    let address = reactor
+        .listener_address(listener)
+        .expect("it listens")
+        .ip_and_port()
+        .expect("an IP address");
     let listening = sockets_at(address).pop().expect("the listening socket");
     assert!(listening.reuse_address().unwrap());
     assert!(!listening.reuse_port().unwrap());
@@ -152,7 +156,7 @@ fn a_connection_has_the_options_asked_for() {
     let (mut reactor, quiet) = reactor();
     let Listen { unsent, congestion, keepalive, .. } = unusual();
     let connect = Connect { unsent, congestion, keepalive, ..Connect::default() };
-    let connector = reactor.connector(quiet, &connect);
+    let connector = reactor.connector(quiet, &connect).expect("room for a connector");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     reactor.connect(connector, listener.local_addr().expect("its address"), ());
     reactor.turn(Some(Duration::ZERO)).expect("a turn");
@@ -165,7 +169,11 @@ fn without_a_word_the_system_chooses_the_options() {
     let _alone = alone();
     let (mut reactor, quiet) = reactor();
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), quiet).expect("a listener");
-    let address = reactor.local_address(listener).ip_and_port().expect("an IP address");
+    let address = reactor
+        .listener_address(listener)
+        .expect("it listens")
+        .ip_and_port()
+        .expect("an IP address");
     let (client, near) = accepted(&mut reactor, address);
     let client = Socket::from(client);
     assert_eq!(congestion(&near), congestion(&client));
@@ -191,7 +199,9 @@ fn an_option_that_the_system_refuses_is_named_in_the_error() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("count: 1000"), "{error}");
 
-    let connector = reactor.connector(quiet, &Connect { congestion, ..Connect::default() });
+    let connector = reactor
+        .connector(quiet, &Connect { congestion, ..Connect::default() })
+        .expect("room for a connector");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     reactor.connect(connector, listener.local_addr().expect("its address"), ());
     while reactor.handler(quiet).closed.is_empty() {
@@ -238,7 +248,11 @@ fn a_server_that_has_closed_its_connections_first_can_start_again_at_once() {
         let mut reactor = Reactor::new().expect("a reactor");
         let closing = reactor.register(Closing);
         let listener = reactor.listen(at, &Listen::default(), closing).expect("the address");
-        let at = reactor.local_address(listener).ip_and_port().expect("an IP address");
+        let at = reactor
+            .listener_address(listener)
+            .expect("it listens")
+            .ip_and_port()
+            .expect("an IP address");
         (reactor, at)
     };
     let (mut reactor, address) = start(SocketAddr::from(([127, 0, 0, 1], 0)));
