@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Record, Reply, Request, Service};
 use sluicegate_reactor::fs::{Committed, CreateOptions};
 use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};

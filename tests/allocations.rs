@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime};
 
 use allocation_counter::measure;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Turn};

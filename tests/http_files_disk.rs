@@ -13,8 +13,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::{FileTransfer, Limits, Listen, Reactor, Stopper};
 use tempfile::tempdir;
 

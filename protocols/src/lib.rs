@@ -6,7 +6,8 @@
 //!
 //! | to find | look at |
 //! |---|---|
-//! | HTTP/1.1: a service that answers requests, and files | [`http`] |
+//! | files and directories over HTTP | [`files`] |
+//! | HTTP/1.1: a service that answers requests | [`http`] |
 //! | lines, and blocks of known size between them | [`mod@line`] |
 //! | frames of a fixed size, or with their length in front | [`raw::frames`] |
 //! | bytes as they come | [`raw`] |
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod files;
 pub mod http;
 pub mod line;
 pub mod raw;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::testing::{Files as Disk, Harness, State};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
 

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::testing::simulation::End;
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};

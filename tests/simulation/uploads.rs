@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
-use sluicegate_protocols::http::files::{Files, FilesOptions};
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::testing::simulation::{Client, End};

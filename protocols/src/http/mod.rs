@@ -49,7 +49,6 @@ mod date;
 mod deferred;
 mod exchange;
 mod fields;
-pub mod files;
 mod head;
 mod limits;
 mod log;

@@ -27,7 +27,7 @@
 //! belongs into it is 409. A name that is not served cannot be put either: 403. So is what is
 //! neither file nor directory; a link is replaced, not followed. `If-Match`, `If-None-Match` and
 //! `If-Unmodified-Since` are honoured, `Content-Range` is refused with 400. A full disk is 507. How
-//! much is accepted is [`HttpLimits::body`](super::HttpLimits::body).
+//! much is accepted is [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! Whoever can reach the server can fill its disk: nobody is asked who they are.
 //!
@@ -44,7 +44,7 @@
 //!
 //! ```
 //! use sluicegate_protocols::http::Http;
-//! use sluicegate_protocols::http::files::{Files, FilesOptions};
+//! use sluicegate_protocols::files::{Files, FilesOptions};
 //! use sluicegate_reactor::Reactor;
 //!
 //! # fn main() -> std::io::Result<()> {
@@ -65,7 +65,7 @@ use sluicegate_reactor::fs::{
     Committed, CreateOptions, Dir, File, Fs, Metadata, is_out_of_descriptors,
 };
 
-use super::{Answered, Method, Reply, Request, Service, Status};
+use crate::http::{Answered, Method, Reply, Request, Service, Status};
 use cache::Cache;
 use entry::Entry;
 use listing::{Listing, Order};
@@ -88,7 +88,7 @@ const ALLOW_PUT: &str = "GET, HEAD, OPTIONS, PUT";
 /// What is served, and what is kept of it.
 ///
 /// ```
-/// use sluicegate_protocols::http::files::FilesOptions;
+/// use sluicegate_protocols::files::FilesOptions;
 ///
 /// let options = FilesOptions { listing: false, ..FilesOptions::default() };
 /// assert_eq!(options.index, ["index.html"]);
