@@ -5,8 +5,8 @@
 //! - `memchr`: all newlines by the iterator of that crate, the least that anybody can do;
 //! - `Splitter`: lines without their delimiters, with a maximum length; also where that is two
 //!   bytes;
-//! - `Lines`: delivered by a reactor that receives them over loopback, with what the next one,
-//!   `Raw`, takes for the same bytes without looking at them.
+//! - `Lines`: delivered by a reactor that receives them over loopback; `bytes` is a handler that
+//!   takes the same bytes without looking at them.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -19,8 +19,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use memchr::memchr_iter;
 use sluicegate_protocols::line::{Delimiter, Lines, Next, Protocol, Split, Splitter};
-use sluicegate_protocols::raw::{self, Raw};
-use sluicegate_reactor::{Context, Handler, Limits};
+use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 mod common;
 
@@ -61,13 +60,13 @@ impl Protocol for Count {
     }
 }
 
-impl raw::Protocol for Count {
+impl Handler for Count {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
-    fn on_bytes(&mut self, _: &mut Context<'_>, _: &mut (), bytes: &[u8]) {
-        self.0.set(self.0.get() + black_box(bytes).len());
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+        self.0.set(self.0.get() + black_box(input.take()).len());
     }
 }
 
@@ -111,7 +110,7 @@ fn compare(criterion: &mut Criterion, len: usize) {
         group.bench_function(name, |b| b.iter(|| split(&splitter, black_box(input))));
     }
     over_loopback(&mut group, "Lines", &newlines, count * (len - 1), Lines::new);
-    over_loopback(&mut group, "Raw", &newlines, newlines.len(), Raw);
+    over_loopback(&mut group, "bytes", &newlines, newlines.len(), |count| count);
     group.finish();
 }
 

@@ -8,8 +8,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluicegate_protocols::raw::{Protocol, Raw};
-use sluicegate_reactor::{Context, Listen, Reactor};
+use sluicegate_protocols::raw::{Context, Handler, Input};
+use sluicegate_reactor::{Listen, Reactor};
 
 #[path = "common/apart.rs"]
 mod apart;
@@ -17,13 +17,13 @@ mod common;
 
 pub(crate) struct Echo;
 
-impl Protocol for Echo {
+impl Handler for Echo {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
-    fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut (), bytes: &[u8]) {
-        cx.send(bytes);
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+        cx.send(input.take());
     }
 }
 
@@ -36,7 +36,7 @@ struct Options {
 
 pub(crate) fn main() -> ExitCode {
     common::main(|Options { server }: Options| {
-        let make = |reactor: &mut Reactor| Ok(reactor.register(Raw(Echo)));
+        let make = |reactor: &mut Reactor| Ok(reactor.register(Echo));
         apart::run(&server, &Listen::default(), |at| format!("echo on {at}"), make)
     })
 }

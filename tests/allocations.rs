@@ -12,19 +12,18 @@ use std::time::{Duration, Instant, SystemTime};
 use allocation_counter::measure;
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
-use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Turn};
 use tempfile::TempDir;
 
 struct Echo;
 
-impl Protocol for Echo {
+impl Handler for Echo {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
 
-    fn on_bytes(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: &[u8]) {
-        cx.send(bytes);
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        cx.send(input.take());
     }
 }
 
@@ -102,7 +101,7 @@ fn assert_frugal(what: &str, rounds: usize, mut round: impl FnMut()) {
 #[test]
 fn an_echo_of_any_size_allocates_nothing() {
     for (size, rounds) in [(64, 1000), (16 << 10, 500), (1 << 20, 50)] {
-        let mut pair = Pair::new(|reactor| reactor.register(Raw(Echo)));
+        let mut pair = Pair::new(|reactor| reactor.register(Echo));
         let message: Vec<u8> = (0..size).map(|i| (i / 251) as u8).collect();
         let mut answer = vec![0; size];
         assert_frugal(&format!("echo of {size} bytes"), rounds, || {
@@ -308,7 +307,7 @@ fn a_timer_allocates_once_when_it_is_set_and_a_repeated_one_never_again() {
 /// Takes messages with their length in front, in four bytes, and answers each with a byte.
 struct Messages;
 
-impl Protocol for Messages {
+impl Handler for Messages {
     /// Whether a message is expected, and not a length.
     type Session = bool;
 
@@ -317,7 +316,7 @@ impl Protocol for Messages {
         false
     }
 
-    fn on_bytes(&mut self, _: &mut Context<'_>, _: &mut bool, _: &[u8]) {
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut bool, _: &mut Input<'_>) {
         panic!("something is asked for");
     }
 
@@ -342,7 +341,7 @@ fn messages(count: usize, length: u32) -> Vec<u8> {
 #[test]
 fn messages_of_known_length_allocate_nothing_while_they_are_small() {
     for (length, count) in [(0, 500), (100, 500), (3000, 100)] {
-        let mut pair = Pair::new(|reactor| reactor.register(Raw(Messages)));
+        let mut pair = Pair::new(|reactor| reactor.register(Messages));
         let request = messages(count, length);
         let mut answer = vec![0; count];
         assert_frugal(&format!("messages of {length} bytes"), 20, || {
@@ -353,7 +352,7 @@ fn messages_of_known_length_allocate_nothing_while_they_are_small() {
 
 #[test]
 fn a_message_that_is_announced_takes_no_more_than_its_first_buffer() {
-    let mut pair = Pair::new(|reactor| reactor.register(Raw(Messages)));
+    let mut pair = Pair::new(|reactor| reactor.register(Messages));
     pair.exchange(&messages(1, 100_000), &mut [0]);
     let announced = [&(16_u32 << 20).to_be_bytes()[..], b"ten bytes."].concat();
     let allocated = measure(|| {

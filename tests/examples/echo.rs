@@ -1,6 +1,5 @@
 use std::process::ExitCode;
 
-use sluicegate_protocols::raw::Raw;
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 
 #[path = "../../examples/echo.rs"]
@@ -12,7 +11,7 @@ const _: fn() -> ExitCode = example::main;
 
 #[test]
 fn what_was_sent_comes_back_however_it_arrives() {
-    let outcome = same_at_every_split(|| Harness::new(Raw(Echo)), b"one\r\ntwo\0three");
+    let outcome = same_at_every_split(|| Harness::new(Echo), b"one\r\ntwo\0three");
     assert_eq!(outcome.sent, b"one\r\ntwo\0three");
     assert_eq!((outcome.state, outcome.state_at_end), (State::Open, State::Closed));
 }

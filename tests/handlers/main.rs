@@ -7,7 +7,6 @@ mod hand_over;
 mod relayed;
 mod sockets;
 
-use sluicegate_protocols::raw::Raw;
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::{Address, Connect, Context, HandlerId, Listen, Reactor};
 
@@ -72,7 +71,7 @@ fn a_relay_that_loses_one_end_resets_the_other() {
 #[test]
 fn a_relay_on_a_real_kernel_loses_nothing() {
     let make = |reactor: &mut Reactor| {
-        let echo = reactor.register(Raw(echo::Echo));
+        let echo = reactor.register(echo::Echo);
         let back = reactor.listen("127.0.0.1:0", &Listen::default(), echo).expect("a free port");
         let back = reactor.listener_address(back).expect("it listens").clone();
         relay(reactor, &back)

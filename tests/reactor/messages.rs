@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
-use sluicegate_protocols::raw::{Protocol, Raw};
+use sluicegate_protocols::line;
 use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{
@@ -315,10 +315,12 @@ fn a_mailbox_that_is_dropped_refuses_messages() {
 /// Protocols and services receive messages as handlers do.
 struct Application(u32);
 
-impl Protocol for Application {
+impl line::Protocol for Application {
     type Session = ();
     fn on_open(&mut self, _: &mut Context<'_>) {}
-    fn on_bytes(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) {}
+    fn on_line(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) -> line::Next {
+        line::Next::Line
+    }
 }
 
 impl Service for Application {
@@ -335,9 +337,9 @@ impl Receive<u32> for Application {
 
 #[test]
 fn adapters_pass_messages_on() {
-    let mut raw = Harness::new(Raw(Application(0)));
-    raw.post(3_u32);
-    assert_eq!(raw.handler().0.0, 3);
+    let mut lines = Harness::new(line::Lines::new(Application(0)));
+    lines.post(3_u32);
+    assert_eq!(lines.handler().protocol().0, 3);
     let mut http = Harness::new(Http::new(Application(0)));
     http.post(4_u32);
     assert_eq!(http.handler().service().0, 4);

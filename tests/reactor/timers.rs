@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use sluicegate_protocols::raw::{Protocol, Raw};
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{
     ConnId, Context, Handler, HandlerId, Input, Listen, Reactor, Reason, Receive, TimerId, Turn,
@@ -160,12 +159,12 @@ fn a_timer_set_on_a_tick_comes_in_a_later_turn() {
 
 #[test]
 fn callbacks_of_connections_set_timers_and_timers_reach_connections() {
-    struct Late(HandlerId<Raw<Late>>);
-    impl Protocol for Late {
+    struct Late(HandlerId<Late>);
+    impl Handler for Late {
         type Session = ();
         fn on_open(&mut self, _: &mut Context<'_>) {}
-        fn on_bytes(&mut self, cx: &mut Context<'_>, (): &mut (), bytes: &[u8]) {
-            let message = (cx.id(), bytes.to_vec());
+        fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+            let message = (cx.id(), input.take().to_vec());
             cx.after(SECOND, self.0, message);
         }
     }
@@ -176,7 +175,7 @@ fn callbacks_of_connections_set_timers_and_timers_reach_connections() {
     }
     let make = |reactor: &mut Reactor| {
         let me = reactor.reserve();
-        reactor.install(me, Raw(Late(me)));
+        reactor.install(me, Late(me));
         me
     };
     let mut h = Harness::build(&Listen::default(), |_| {}, make);

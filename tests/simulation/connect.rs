@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use sluicegate_protocols::raw::Raw;
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{Connect, Context, Limits, Listen};
 
@@ -22,7 +21,7 @@ fn serve(sim: &mut Sim) {
     let limits = Limits { send_high: 5000, send_low: 1000, ..Limits::default() };
     let listen = Listen { limits: limits.clone(), ..Listen::default() };
     sim.reactor(|reactor| {
-        let echo = reactor.register(Watched::new(Raw(Echo)));
+        let echo = reactor.register(Watched::new(Echo));
         reactor.listen(BACK, &listen, echo).expect("the address is free");
     });
     sim.reactor(|reactor| {

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use sluicegate_protocols::raw::Raw;
 use sluicegate_reactor::testing::{Sim, Simulation};
 use sluicegate_reactor::{Address, Limits, Listen};
 
@@ -24,7 +23,7 @@ const ONE_RECEIVE: usize = 512 << 10;
 
 fn serve(sim: &mut Sim, listen: &Listen) {
     sim.reactor(|reactor| {
-        let echo = reactor.register(Watched::new(Raw(Echo)));
+        let echo = reactor.register(Watched::new(Echo));
         reactor.listen(ADDRESS, listen, echo).expect("the address is free");
         reactor.listen(unix(), listen, echo).expect("the path is free");
     });

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 
-use sluicegate_protocols::raw::Raw;
 use sluicegate_protocols::raw::relay::{Relay, join};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{
@@ -55,7 +54,7 @@ fn some_way(sim: &mut Sim) -> Limits {
 
 fn serve(sim: &mut Sim) {
     sim.reactor(|reactor| {
-        let echo = reactor.register(Watched::new(Raw(Echo)));
+        let echo = reactor.register(Watched::new(Echo));
         let limits = Limits { send_high: 5000, send_low: 1000, ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
         reactor.listen(BACK, &listen, echo).expect("the address is free");

@@ -49,20 +49,19 @@ impl Reply<'_, '_> {
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
-    /// # use sluicegate_protocols::raw::{Protocol, Raw};
-    /// # use sluicegate_reactor::Context;
+    /// # use sluicegate_reactor::{Context, Handler, Input};
     /// use sluicegate_reactor::HandlerId;
     ///
     /// # struct Echo;
-    /// # impl Protocol for Echo {
+    /// # impl Handler for Echo {
     /// #     type Session = ();
     /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
-    /// #     fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut (), bytes: &[u8]) {
-    /// #         cx.send(bytes);
+    /// #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         cx.send(input.take());
     /// #     }
     /// # }
     /// struct Door {
-    ///     echo: HandlerId<Raw<Echo>>,
+    ///     echo: HandlerId<Echo>,
     /// }
     ///
     /// impl Service for Door {

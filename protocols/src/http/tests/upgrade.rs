@@ -8,11 +8,10 @@ use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor};
 
 use super::{answers, field, split_head};
 use crate::http::{Answered, Http, Record, Reply, Request, Service, Session};
-use crate::raw::{Protocol, Raw};
 
 struct Shout;
 
-impl Protocol for Shout {
+impl Handler for Shout {
     type Session = &'static str;
 
     fn on_open(&mut self, _: &mut Context<'_>) -> &'static str {
@@ -23,8 +22,8 @@ impl Protocol for Shout {
         cx.send(*greeting);
     }
 
-    fn on_bytes(&mut self, cx: &mut Context<'_>, _: &mut &'static str, bytes: &[u8]) {
-        cx.send(bytes.to_ascii_uppercase());
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut &'static str, input: &mut Input<'_>) {
+        cx.send(input.take().to_ascii_uppercase());
     }
 
     fn on_stop(&mut self, cx: &mut Context<'_>, _: &mut &'static str) {
@@ -34,7 +33,7 @@ impl Protocol for Shout {
 }
 
 struct Door {
-    shout: HandlerId<Raw<Shout>>,
+    shout: HandlerId<Shout>,
     records: Vec<String>,
 }
 
@@ -63,7 +62,7 @@ fn door() -> Harness<Http<Door>> {
         &Listen::default(),
         |_| {},
         |reactor| {
-            let shout = reactor.register(Raw(Shout));
+            let shout = reactor.register(Shout);
             reactor.register(Http::new(Door { shout, records: Vec::new() }))
         },
     )
