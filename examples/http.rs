@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use sluicegate_protocols::files::{Files, FilesOptions};
-use sluicegate_protocols::http::{Answered, Http, Record, Reply, Request, Service};
+use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service};
 use sluicegate_reactor::fs::{Committed, CreateOptions};
 use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};
 
@@ -77,7 +77,7 @@ impl Service for Site {
         self.log.is_some()
     }
 
-    fn on_sent(&mut self, record: &Record<'_>) {
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
         if let Some(log) = &self.log {
             log.add(record);
         }

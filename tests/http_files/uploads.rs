@@ -294,7 +294,10 @@ fn a_disk_that_stays_full_is_logged_once_a_second() {
             site.advance(Duration::from_millis(100));
         }
     });
-    assert_eq!(logged, ["a body is not saved: No space left on device (os error 28)"; 3]);
+    assert_eq!(
+        logged,
+        ["a request body could not be saved: No space left on device (os error 28)"; 3]
+    );
 }
 
 #[test]

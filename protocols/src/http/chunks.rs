@@ -1,55 +1,57 @@
-//! The chunked transfer coding (RFC 9112, section 7.1): what stands between the bytes of a body.
+//! Decodes what is between the chunks of a body (RFC 9112, section 7.1).
 
 use memchr::memchr;
 
-use super::fields::is_token;
-use super::{HttpLimits, Status};
+use super::grammar::is_token;
+use super::limits::HttpLimits;
+use super::status::Status;
 
-/// Longest line between chunks, and in the trailer section.
-const MOST_LINE: usize = 4 << 10;
+/// The longest line between chunks and in the trailer section, in bytes.
+const MAX_LINE: usize = 4 << 10;
 
-/// What comes between the chunks of a body may be so long as this and [`PER_BYTE`] times the body:
-/// enough for chunks of one byte, not for an extension at each.
+/// The bytes between chunks may add up to this and [`OVERHEAD_PER_BYTE`] times the body: enough for
+/// chunks of one byte, but not for an extension in each.
 const OVERHEAD: u64 = 16 << 10;
-const PER_BYTE: u64 = 8;
+const OVERHEAD_PER_BYTE: u64 = 8;
 
-/// How far a chunked body has come.
+/// A decoder for one chunked body.
 #[derive(Debug, Default)]
-pub(super) struct Chunks {
-    next: Next,
+pub(super) struct ChunkDecoder {
+    expected: Expected,
     /// Bytes of the body in the chunks so far.
     body: u64,
-    /// Bytes between them.
+    /// Bytes between the chunks so far.
     overhead: u64,
-    /// Bytes of the trailer section.
+    /// Bytes of the trailer section so far.
     trailers: usize,
 }
 
+/// What comes next in the input.
 #[derive(Clone, Copy, Debug, Default)]
-enum Next {
+enum Expected {
     #[default]
     Size,
     EndOfData,
     Trailers,
 }
 
-/// What comes next in a body.
+/// What follows the decoded input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
-    /// More of what stands between chunks, which is not all there.
+    /// Not known: more input is needed.
     Incomplete,
-    /// So many bytes of the body.
+    /// This many bytes of the body.
     Data(u64),
-    /// Nothing: the body and its trailers are over.
+    /// The end: the body and its trailers are complete.
     End,
 }
 
-impl Chunks {
-    /// Takes from the input what stands in front of the next bytes of the body.
+impl ChunkDecoder {
+    /// Consumes the input up to the next bytes of the body.
     pub(super) fn next(&mut self, input: &mut &[u8], limits: &HttpLimits) -> Result<Chunk, Status> {
         loop {
-            match self.next {
-                Next::EndOfData => {
+            match self.expected {
+                Expected::EndOfData => {
                     let there = input.len().min(2);
                     if !b"\r\n".starts_with(&input[..there]) {
                         return Err(Status::BAD_REQUEST);
@@ -58,9 +60,9 @@ impl Chunks {
                         return Ok(Chunk::Incomplete);
                     }
                     *input = &input[2..];
-                    self.next = Next::Size;
+                    self.expected = Expected::Size;
                 }
-                Next::Size => {
+                Expected::Size => {
                     let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
                     let size = size(line).ok_or(Status::BAD_REQUEST)?;
                     self.overhead += line.len() as u64 + 4;
@@ -68,16 +70,18 @@ impl Chunks {
                     if self.body > limits.body {
                         return Err(Status::CONTENT_TOO_LARGE);
                     }
-                    if self.overhead > PER_BYTE.saturating_mul(self.body).saturating_add(OVERHEAD) {
+                    if self.overhead
+                        > OVERHEAD_PER_BYTE.saturating_mul(self.body).saturating_add(OVERHEAD)
+                    {
                         return Err(Status::BAD_REQUEST);
                     }
                     if size > 0 {
-                        self.next = Next::EndOfData;
+                        self.expected = Expected::EndOfData;
                         return Ok(Chunk::Data(size));
                     }
-                    self.next = Next::Trailers;
+                    self.expected = Expected::Trailers;
                 }
-                Next::Trailers => {
+                Expected::Trailers => {
                     let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
                     if line.is_empty() {
                         return Ok(Chunk::End);
@@ -95,11 +99,11 @@ impl Chunks {
     }
 }
 
-/// A line without its CRLF, if it is all there.
+/// Consumes a line and returns it without its CRLF, or `None` if it is incomplete.
 fn take_line<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Status> {
     let bytes = *input;
-    let Some(end) = memchr(b'\n', &bytes[..bytes.len().min(MOST_LINE)]) else {
-        let too_long = bytes.len() >= MOST_LINE;
+    let Some(end) = memchr(b'\n', &bytes[..bytes.len().min(MAX_LINE)]) else {
+        let too_long = bytes.len() >= MAX_LINE;
         return if too_long { Err(Status::BAD_REQUEST) } else { Ok(None) };
     };
     match bytes[..end].split_last() {
@@ -115,7 +119,7 @@ fn is_control(byte: u8) -> bool {
     byte < b' ' && byte != b'\t' || byte == 0x7f
 }
 
-/// The size of a chunk, without its extensions.
+/// Parses the size of a chunk. Extensions are ignored.
 fn size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, rest) = line.split_at(digits);
@@ -124,7 +128,7 @@ fn size(line: &[u8]) -> Option<u64> {
     (rest.is_empty() || extension == Some(&b';')).then_some(size)
 }
 
-/// Whether a line of the trailer section is a field.
+/// Whether a line of the trailer section has the syntax of a field.
 fn is_field(line: &[u8]) -> bool {
     memchr(b':', line).is_some_and(|at| is_token(&line[..at]))
 }
@@ -136,9 +140,9 @@ mod tests {
     /// The body and what follows it.
     type Decoded = Result<(Vec<u8>, Vec<u8>), u16>;
 
-    /// Takes a body apart that arrives in pieces of so many bytes; `None` if it does not end.
+    /// Decodes a body that arrives in pieces of `piece` bytes; `None` if it does not end.
     fn decode(bytes: &[u8], piece: usize, limits: &HttpLimits) -> Option<Decoded> {
-        let (mut chunks, mut body, mut left) = (Chunks::default(), Vec::new(), 0);
+        let (mut chunks, mut body, mut left) = (ChunkDecoder::default(), Vec::new(), 0);
         let mut waiting = Vec::new();
         let mut pieces = bytes.chunks(piece);
         loop {
@@ -172,7 +176,7 @@ mod tests {
         }
     }
 
-    /// The same in pieces of all sizes.
+    /// Decodes it in pieces of all sizes.
     fn decoded(text: &str, limits: &HttpLimits) -> Option<Decoded> {
         let whole = decode(text.as_bytes(), text.len().max(1), limits);
         for piece in 1..text.len().min(100) {
@@ -181,7 +185,7 @@ mod tests {
         whole
     }
 
-    /// What a text is decoded to.
+    /// An input and what it is decoded to.
     type Row<'a> = (&'a str, Option<Result<(&'a str, &'a str), u16>>);
 
     fn check(rows: &[Row<'_>]) {
@@ -260,8 +264,8 @@ mod tests {
         ]);
         let long = |bytes: usize| format!("5;{}\r\nhello\r\n0\r\n\r\n", "a".repeat(bytes));
         let limits = HttpLimits::default();
-        assert!(matches!(decoded(&long(MOST_LINE - 10), &limits), Some(Ok(_))));
-        assert_eq!(decoded(&long(MOST_LINE), &limits), Some(Err(400)));
+        assert!(matches!(decoded(&long(MAX_LINE - 10), &limits), Some(Ok(_))));
+        assert_eq!(decoded(&long(MAX_LINE), &limits), Some(Err(400)));
         let many = format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(20) + "0\r\n\r\n";
         assert_eq!(decoded(&many, &limits), Some(Err(400)));
     }
@@ -303,7 +307,7 @@ mod tests {
     fn row_5_without_a_cap_a_size_of_all_digits_is_a_size() {
         let limits = HttpLimits { body: u64::MAX, ..HttpLimits::default() };
         let mut input = &b"ffffffffffffffff\r\n"[..];
-        let chunk = Chunks::default().next(&mut input, &limits);
+        let chunk = ChunkDecoder::default().next(&mut input, &limits);
         assert_eq!(chunk, Ok(Chunk::Data(u64::MAX)));
     }
 }

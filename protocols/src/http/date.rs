@@ -1,21 +1,21 @@
-//! Dates as HTTP writes them, made once a second.
+//! Dates as HTTP writes them, formatted once a second.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
-/// The last second that the format can tell: the end of the year 9999.
+/// The last second that the format can state: the end of the year 9999.
 const LAST: u64 = 253_402_300_799;
 
-/// What every answer with status 200 begins with, up to and including its `Date`.
+/// The start of every response with status 200, up to and including its `Date`.
 const TEMPLATE: &[u8; 54] = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 
-/// Where the `Date` line of the template starts, and where the date in it.
+/// The positions of the `Date` line in the template and of the date in that line.
 const LINE: usize = 17;
 const DATE: usize = LINE + 6;
 
-/// The beginning of answers in the present second.
+/// The start of the responses of the current second.
 pub(super) struct Clock {
     second: u64,
     prefix: [u8; TEMPLATE.len()],
@@ -26,7 +26,7 @@ impl Clock {
         Clock { second: 0, prefix: *TEMPLATE }
     }
 
-    /// Moves to a time in seconds since 1970.
+    /// Sets the time, in seconds since 1970.
     #[inline]
     pub(super) fn set(&mut self, second: u64) {
         if second != self.second {
@@ -35,7 +35,7 @@ impl Clock {
         }
     }
 
-    /// The time it was set to.
+    /// The time in seconds since 1970.
     pub(super) fn second(&self) -> u64 {
         self.second
     }
@@ -51,7 +51,7 @@ impl Clock {
     }
 }
 
-/// A time in the preferred format (RFC 9110, section 5.6.7).
+/// Formats a time in the preferred format (RFC 9110, section 5.6.7).
 pub(super) fn http_date(second: u64) -> [u8; 29] {
     let time = UNIX_EPOCH + Duration::from_secs(second.min(LAST));
     let mut date = [b' '; 29];
@@ -60,7 +60,7 @@ pub(super) fn http_date(second: u64) -> [u8; 29] {
     date
 }
 
-/// The same in the format of access logs, `10/Oct/2000:13:55:36 +0000`.
+/// Formats a time as access logs do: `10/Oct/2000:13:55:36 +0000`.
 pub(super) fn log_date(second: u64) -> String {
     let date = http_date(second);
     let text = |from, to| String::from_utf8_lossy(&date[from..to]).into_owned();

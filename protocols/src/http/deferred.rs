@@ -1,65 +1,37 @@
-//! Answers that are made later than in the call.
+//! Responses that are finished after the call.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Sent, Turn};
 
-use super::reply::{Open, Persistence, Scratch, To};
-use super::{Answered, Reply, Status};
+use super::output::{Destination, Output};
+use super::reply::{Answered, Reply};
+use super::response::{Awaited, FinishedResponse, PendingResponse, Persistence};
 
-/// The answer to a request that is still to be made: see [`Reply::defer`].
+/// The right to answer a request later: see [`Reply::defer`].
 ///
-/// It can wait in another thread, but is answered in the reactor in which it was made. Dropped in
-/// the call that made it, it is answered with 503 at once; dropped later, when
-/// [`answer_timeout`](super::HttpLimits::answer_timeout) has passed.
+/// It can be sent to another thread, but the request is answered in the reactor that received it.
+/// If it is dropped in the call that made it, the client gets 503 at once; if it is dropped later,
+/// after [`response_timeout`](super::HttpLimits::response_timeout).
 #[derive(Debug)]
-#[must_use = "a client waits for it"]
+#[must_use = "a client waits for the response"]
 pub struct Deferred {
     connection: ConnId,
-    pending: Arc<Pending>,
-}
-
-/// What the connection and the token of an answer have in common.
-#[derive(Debug)]
-pub(super) struct Pending {
-    persistence: Persistence,
-    pub(super) head_only: bool,
-    made: OnceLock<Made>,
-}
-
-/// An answer that was made.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) status: Status,
-    pub(super) body: u64,
-    /// Position behind its last byte, in bytes sent on the connection.
-    pub(super) end: u64,
-}
-
-impl Pending {
-    pub(super) fn made(&self) -> Option<&Made> {
-        self.made.get()
-    }
-
-    /// Whether nobody can make the answer any more.
-    pub(super) fn is_given_up(self: &Arc<Pending>) -> bool {
-        Arc::strong_count(self) == 1 && self.made().is_none()
-    }
+    pending: Arc<PendingResponse>,
 }
 
 impl Reply<'_, '_> {
-    /// Puts the answer off: until a worker has computed it, a timer has fired, or another
-    /// connection has brought it. `then` gets the token to keep or to send along, and the reactor.
-    /// From then on any callback can make the answer, with [`Deferred::answer`].
+    /// Defers the response until a worker has computed it, a timer has fired, or another connection
+    /// has delivered it. `then` gets a [`Deferred`] to keep or to send along, and the reactor. Any
+    /// later callback can answer the request with [`Deferred::answer`].
     ///
-    /// Meanwhile nothing else is answered on this connection: requests that the client has sent
-    /// behind this one wait, unread as soon as the first of them has come, and answers keep their
-    /// order. If the client resets the connection the answer is no longer wanted; one that has only
-    /// ended its direction still gets it. After
-    /// [`answer_timeout`](super::HttpLimits::answer_timeout) the client is answered with 503. A
-    /// reactor that stops waits for it as long as its drain lasts.
+    /// Until then the connection answers no other request. Pipelined requests wait, and reading
+    /// pauses when the first of them has arrived, so responses keep their order. A client that
+    /// resets the connection gets no response; one that only shut down its sending side does. After
+    /// [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503. A reactor
+    /// that stops waits for the response until its drain is over.
     ///
-    /// What was set on this reply so far is forgotten.
+    /// What was set on this reply so far is discarded.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Deferred, Http, Reply, Request, Service, Status};
@@ -82,7 +54,7 @@ impl Reply<'_, '_> {
     ///                 (deferred, (2..below).filter(is_prime).count())
     ///             };
     ///             if let Err(error) = self.workers.run(slow, &self.done) {
-    ///                 // The token came back with the job and is dropped: that is a 503.
+    ///                 // Dropping the job drops `deferred`: the client gets 503.
     ///                 eprintln!("{error}");
     ///             }
     ///         })
@@ -104,49 +76,48 @@ impl Reply<'_, '_> {
     /// # }
     /// ```
     pub fn defer(self, then: impl FnOnce(Deferred, &mut Turn)) -> Answered {
-        let Reply { mut to, scratch, persistence, head_only, .. } = self;
-        // It may be answered before this returns; what is put together here comes before it.
-        scratch.flush_to(&mut to);
-        let pending = match &scratch.open {
-            // It was put off before.
-            Some(Open::Answer(pending)) => pending.clone(),
-            _ => Arc::new(Pending { persistence, head_only, made: OnceLock::new() }),
+        let Reply { mut to, output, persistence, head_only, .. } = self;
+        // `then` may answer at once. The responses in the buffer come before that.
+        output.flush_to(&mut to);
+        let pending = match &output.awaited {
+            // It was deferred before.
+            Some(Awaited::Response(pending)) => pending.clone(),
+            _ => Arc::new(PendingResponse::new(persistence, head_only)),
         };
-        scratch.open = Some(Open::Answer(pending.clone()));
+        output.awaited = Some(Awaited::Response(pending.clone()));
         let deferred = Deferred { connection: to.connection(), pending };
         then(deferred, to.turn());
-        Answered { status: Status::OK, body: 0, persistence: Persistence::Open }
+        Answered::LATER
     }
 }
 
 impl Deferred {
-    /// Answers the request, from any callback of the reactor in which it was made. What `make` puts
-    /// together leaves at the end of the turn. It may [put the answer off](Reply::defer) again; the
-    /// time of the first runs on.
+    /// Answers the request, from any callback of the reactor that received it. The response leaves
+    /// at the end of the turn. `make` may [defer](Reply::defer) it again; its deadline stays the
+    /// same.
     ///
-    /// [`Sent::Gone`] says that there is nobody to answer any more, or that the client was answered
-    /// because the time was over; `make` is not called then.
+    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, or if the
+    /// deadline has passed and the client got 503.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         let Deferred { connection, pending } = self;
         if !cx.peer(connection).is_open() {
             return Sent::Gone;
         }
-        let mut scratch = Scratch::for_one(cx.unix_time());
-        scratch.open = Some(Open::Answer(pending.clone()));
+        let mut output = Output::for_one(cx.unix_time());
+        output.awaited = Some(Awaited::Response(pending.clone()));
         let persistence = if cx.is_stopping() { Persistence::Close } else { pending.persistence };
-        let to = To::Later(cx, connection);
-        let answered = make(Reply::new(to, &mut scratch, persistence, pending.head_only));
-        if answered.persistence == Persistence::Open {
+        let to = Destination::Deferred(cx, connection);
+        let answered = make(Reply::new(to, &mut output, persistence, pending.head_only));
+        if answered.persistence == Persistence::Undecided {
             return Sent::Accepted;
         }
         let mut peer = cx.peer(connection);
-        let sent = peer.send(&scratch.out[..]);
+        let sent = peer.send(&output.bytes[..]);
         let end = peer.sent() + peer.pending();
         let Answered { status, body, persistence } = answered;
-        let made = pending.made.set(Made { status, body, end });
-        debug_assert!(made.is_ok(), "one token, one answer");
+        pending.finish(FinishedResponse { status, body, end });
         peer.set_deadline(None);
-        // The session goes on when the answer has left.
+        // The session continues when the response has left.
         match persistence {
             Persistence::Close => peer.close(),
             _ => peer.request_drain(),

@@ -1,38 +1,42 @@
-//! One request and its answer.
+//! One request and its response.
 
 use std::mem::MaybeUninit;
 
 use sluicegate_reactor::Context;
+use sluicegate_reactor::fs::NewFile;
 
-use super::body::Received;
 use super::head;
 use super::limits::MAX_HEADERS;
-use super::reply::{Open, Persistence, To};
-use super::request::Framing;
-use super::session::Session;
-use super::{Answered, Http, Method, Reply, Request, Service, Status, Version};
+use super::output::Destination;
+use super::reply::{Answered, Reply};
+use super::request::{BodyLength, Method, Request, Version};
+use super::request_body::{RequestBody, SavedBody};
+use super::response::{Awaited, Persistence};
+use super::server::Http;
+use super::service::Service;
+use super::session::HttpSession;
+use super::status::Status;
 
-/// What follows an answer, as far as that is clear before there is one.
+/// What follows a response, as far as the request decides it.
 #[derive(Clone, Copy)]
-struct After {
-    /// How many bytes of body are to be skipped.
-    left: u64,
+struct Aftermath {
+    /// How many bytes of the request body are to be skipped.
+    skip: u64,
     /// Whether the connection closes.
     close: bool,
 }
 
 impl<S: Service> Http<S> {
-    /// Answers the request of a whole head. If its body was `received` it is known by then what
-    /// became of that.
+    /// Answers the request with this head: when the head is complete, and again when the body was
+    /// `saved`.
     ///
-    /// Both come here so that there is one call of each part of the parser, which is inlined: with
-    /// two an answer costs 5% more instructions.
+    /// Both cases are one function, so that the parser is inlined in one place only.
     pub(super) fn answer(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session,
+        session: &mut HttpSession,
         head: &[u8],
-        received: Option<&Received>,
+        saved: Option<&SavedBody>,
     ) {
         let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
@@ -40,125 +44,149 @@ impl<S: Service> Http<S> {
             Ok(request) => request,
             Err(status) => return self.refuse_head(cx, session, head, status),
         };
-        session.requests = session.requests.saturating_add(u32::from(received.is_none()));
-        let after = match received {
-            None => self.after(session, &request),
-            Some(received) => self.after_body(session, &request, received),
+        session.requests = session.requests.saturating_add(u32::from(saved.is_none()));
+        let aftermath = match saved {
+            None => self.aftermath(session, &request),
+            Some(saved) => self.aftermath_of_body(session, &request, saved),
         };
         let persistence = match request.version {
-            _ if after.close => Persistence::Close,
+            _ if aftermath.close => Persistence::Close,
             Version::Http10 => Persistence::KeepAlive,
             Version::Http11 => Persistence::Implied,
         };
-        session.go_on(after.left);
+        session.finish_request(aftermath.skip);
         let head_only = request.method == Method::Head;
-        self.scratch.has_body = received.is_none();
-        let reply = Reply::new(To::Current(cx), &mut self.scratch, persistence, head_only);
-        let mut answered = match received {
+        self.output.has_body = saved.is_none();
+        let to = Destination::Current(cx);
+        let reply = Reply::new(to, &mut self.output, persistence, head_only);
+        let mut answered = match saved {
             None => self.service.call(&request, reply),
-            Some(received) => self.service.on_saved(&request, &received.saved, reply),
+            Some(body) => self.service.on_saved(&request, &body.saved, reply),
         };
-        if answered.persistence == Persistence::Open {
-            match self.put_off(cx, session, (head, &request), after) {
-                None => return,
-                Some(status) => {
-                    let to = To::Current(cx);
-                    let reply = Reply::new(to, &mut self.scratch, persistence, head_only);
-                    answered = reply.error(status);
-                }
-            }
+        if answered.persistence == Persistence::Undecided
+            && let Err(status) = self.wait(cx, session, (head, &request), aftermath)
+        {
+            let to = Destination::Current(cx);
+            answered = Reply::new(to, &mut self.output, persistence, head_only).error(status);
         }
-        self.answered(cx, session, head, Some(&request), &answered);
+        self.finish_answer(cx, session, head, Some(&request), &answered);
     }
 
-    /// Does what an answer is waiting for; a status if it cannot be waited for.
+    /// Starts what an unfinished response waits for.
+    ///
+    /// # Errors
+    /// The status of the response if there is nothing to wait for.
     #[cold]
-    fn put_off(
+    fn wait(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session,
+        session: &mut HttpSession,
         (head, request): (&[u8], &Request<'_>),
-        after: After,
-    ) -> Option<Status> {
-        let open = self.scratch.open.take();
-        if let Some(Open::Answer(pending)) = &open
-            && pending.is_given_up()
+        aftermath: Aftermath,
+    ) -> Result<(), Status> {
+        let awaited = self.output.awaited.take();
+        if let Some(Awaited::Response(pending)) = &awaited
+            && pending.is_abandoned()
         {
-            return Some(Status::SERVICE_UNAVAILABLE);
+            return Err(Status::SERVICE_UNAVAILABLE);
         }
-        if let Some(journal) = &mut session.journal {
-            journal.note_open(head, request, self.scratch.clock.second());
+        if let Some(access_log) = &mut session.access_log {
+            access_log.note_pending(head, request, self.output.clock.second());
         }
-        match open {
-            Some(Open::Answer(pending)) => session.defer(cx, after.left, pending, &self.limits),
-            Some(Open::Body(file)) => self.begin_body(cx, session, (head, request), file),
-            None => return Some(Status::INTERNAL_SERVER_ERROR),
+        match awaited {
+            Some(Awaited::Response(pending)) => {
+                session.await_response(cx, aftermath.skip, pending, &self.limits);
+            }
+            Some(Awaited::Body(file)) => self.receive_body(cx, session, (head, request), file),
+            None => return Err(Status::INTERNAL_SERVER_ERROR),
         }
-        None
+        Ok(())
     }
 
-    /// What follows the answer to a request whose body nobody wants.
-    fn after(&self, session: &Session, request: &Request<'_>) -> After {
+    /// Starts to receive a request body into a file.
+    fn receive_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession,
+        (head, request): (&[u8], &Request<'_>),
+        file: NewFile,
+    ) {
+        let is_empty = matches!(request.body_length, BodyLength::None | BodyLength::Exact(0));
+        if request.expects_continue && !is_empty {
+            self.output.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let body = RequestBody::receive(cx, head, request.body_length, file);
+        session.receive_body(cx, body, &self.limits);
+    }
+
+    /// What follows the response to a request whose body nobody reads.
+    fn aftermath(&self, session: &HttpSession, request: &Request<'_>) -> Aftermath {
         let close = self.is_last(session, request);
-        let (left, close) = match request.framing {
-            Framing::None | Framing::Length(0) => (0, close),
-            // A client that was not told to continue may send its body or not.
-            Framing::Length(_) if request.expects_continue => (0, true),
-            Framing::Length(length) if length <= self.limits.drain => (length, close),
-            Framing::Length(_) | Framing::Chunked => (0, true),
+        let (skip, close) = match request.body_length {
+            BodyLength::None | BodyLength::Exact(0) => (0, close),
+            // A client that did not get 100 may send its body or not.
+            BodyLength::Exact(_) if request.expects_continue => (0, true),
+            BodyLength::Exact(length) if length <= self.limits.drain => (length, close),
+            BodyLength::Exact(_) | BodyLength::Chunked => (0, true),
         };
-        After { left, close }
+        Aftermath { skip, close }
     }
 
-    /// What follows the answer to a request whose body was received.
+    /// What follows the response to a request whose body was to be saved.
     #[cold]
-    fn after_body(&self, session: &Session, request: &Request<'_>, received: &Received) -> After {
-        let skipped = received.left.filter(|left| *left <= self.limits.drain);
-        let close = skipped.is_none() || self.is_last(session, request);
-        After { left: skipped.unwrap_or(0), close }
+    fn aftermath_of_body(
+        &self,
+        session: &HttpSession,
+        request: &Request<'_>,
+        body: &SavedBody,
+    ) -> Aftermath {
+        let skip = body.left.filter(|left| *left <= self.limits.drain);
+        let close = skip.is_none() || self.is_last(session, request);
+        Aftermath { skip: skip.unwrap_or(0), close }
     }
 
     /// Whether a request is the last one of its connection, whatever its body.
-    fn is_last(&self, session: &Session, request: &Request<'_>) -> bool {
-        let is_last = self.limits.requests.is_some_and(|most| session.requests >= most);
-        is_last || session.last || !request.keep_alive
+    fn is_last(&self, session: &HttpSession, request: &Request<'_>) -> bool {
+        let is_over_limit = self.limits.requests.is_some_and(|most| session.requests >= most);
+        is_over_limit || session.is_closing || !request.keep_alive
     }
 
-    /// Does what follows from an answer.
+    /// Logs a response, and closes the connection if that was the last.
     #[inline]
-    pub(super) fn answered(
+    fn finish_answer(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session,
+        session: &mut HttpSession,
         head: &[u8],
         request: Option<&Request<'_>>,
         answered: &Answered,
     ) {
-        if let Some(journal) = &mut session.journal {
-            let end = cx.sent() + cx.pending() + self.scratch.out.len() as u64;
-            let time = self.scratch.clock.second();
-            journal.note(head, request, answered, end, time);
-            if journal.is_full() {
+        match answered.persistence {
+            Persistence::Undecided => return,
+            // The reactor tells the new handler that it is stopping.
+            Persistence::Upgrade => session.is_closing = false,
+            _ => {}
+        }
+        if let Some(access_log) = &mut session.access_log {
+            let end = cx.sent() + cx.pending() + self.output.bytes.len() as u64;
+            let time = self.output.clock.second();
+            access_log.note(head, request, answered, end, time);
+            if access_log.is_full() {
                 cx.pause();
             }
         }
-        match answered.persistence {
-            Persistence::Close => {
-                self.scratch.flush(cx);
-                cx.close();
-            }
-            // The new handler hears itself that the reactor is stopping.
-            Persistence::Upgrade => session.last = false,
-            _ => {}
+        if answered.persistence == Persistence::Close {
+            self.output.flush(cx);
+            cx.close();
         }
     }
 
-    /// A head that breaks a rule, unless its only fault is a later minor version.
+    /// Refuses a head that breaks a rule, unless its only fault is a later minor version.
     #[cold]
     fn refuse_head(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session,
+        session: &mut HttpSession,
         head: &[u8],
         status: Status,
     ) {
@@ -172,33 +200,33 @@ impl<S: Service> Http<S> {
         }
     }
 
-    /// Answers with an error and closes.
+    /// Answers with an error and closes the connection. `head` is what has arrived of the head.
     #[cold]
     pub(super) fn refuse(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session,
-        received: &[u8],
+        session: &mut HttpSession,
+        head: &[u8],
         status: Status,
     ) {
-        let head_only = received.starts_with(b"HEAD ");
-        let to = To::Current(cx);
-        let reply = Reply::new(to, &mut self.scratch, Persistence::Close, head_only);
-        let answered = reply.error(status);
-        self.answered(cx, session, received, None, &answered);
+        let head_only = head.starts_with(b"HEAD ");
+        let to = Destination::Current(cx);
+        let answered =
+            Reply::new(to, &mut self.output, Persistence::Close, head_only).error(status);
+        self.finish_answer(cx, session, head, None, &answered);
     }
 
-    /// Answers with an error, and closes, a request that was waiting for something too long.
+    /// Refuses a request whose deadline has passed.
     #[cold]
     pub(super) fn refuse_late(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session,
-        received: &[u8],
+        session: &mut HttpSession,
+        head: &[u8],
         status: Status,
     ) {
-        self.scratch.begin(cx);
-        self.refuse(cx, session, received, status);
-        self.scratch.flush(cx);
+        self.output.begin(cx);
+        self.refuse(cx, session, head, status);
+        self.output.flush(cx);
     }
 }

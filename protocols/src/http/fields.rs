@@ -1,15 +1,17 @@
-//! The header fields that decide about a message itself.
+//! The header fields that [`Http`](super::Http) itself acts on.
 
 use httparse::Header;
 
-use super::request::Framing;
+use super::grammar::{is_token, list};
+use super::limits::HttpLimits;
+use super::request::{BodyLength, Version};
+use super::status::Status;
 use super::target::is_authority;
-use super::{HttpLimits, Status, Version};
 
-/// What they say, repeated fields taken together.
+/// Their values; repeated fields are combined.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    /// Valid, and therefore ASCII.
+    /// Checked, and therefore ASCII.
     pub(super) host: Option<&'a [u8]>,
     length: Option<u64>,
     codings: Codings,
@@ -39,7 +41,7 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// One, and a valid one (RFC 9112, section 3.2).
+    /// At most one, and a valid one (RFC 9112, section 3.2).
     fn host(&mut self, value: &'a [u8]) -> Result<(), Status> {
         if self.host.is_some() || !(value.is_empty() || is_authority(value)) {
             return Err(Status::BAD_REQUEST);
@@ -64,7 +66,7 @@ impl<'a> Fields<'a> {
     }
 
     /// One field with one number. Repetitions are refused even if they are equal, as RFC 9110,
-    /// section 8.6, allows: they hint at a message put together by several hands.
+    /// section 8.6, allows: they suggest that several parties have edited the message.
     fn length(&mut self, value: &[u8]) -> Result<(), Status> {
         if self.length.is_some() || value.is_empty() {
             return Err(Status::BAD_REQUEST);
@@ -79,8 +81,12 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// How the body ends (RFC 9112, sections 6.1 and 6.3).
-    pub(super) fn framing(&self, version: Version, limits: &HttpLimits) -> Result<Framing, Status> {
+    /// The length of the body (RFC 9112, sections 6.1 and 6.3).
+    pub(super) fn body_length(
+        &self,
+        version: Version,
+        limits: &HttpLimits,
+    ) -> Result<BodyLength, Status> {
         if self.codings.any() {
             if version == Version::Http10 || self.length.is_some() {
                 return Err(Status::BAD_REQUEST);
@@ -88,18 +94,19 @@ impl<'a> Fields<'a> {
             return if self.codings.unknown {
                 Err(Status::NOT_IMPLEMENTED)
             } else {
-                Ok(Framing::Chunked)
+                Ok(BodyLength::Chunked)
             };
         }
         match self.length {
             Some(length) if length > limits.body => Err(Status::CONTENT_TOO_LARGE),
-            Some(length) => Ok(Framing::Length(length)),
-            None => Ok(Framing::None),
+            Some(length) => Ok(BodyLength::Exact(length)),
+            None => Ok(BodyLength::None),
         }
     }
 }
 
-/// The transfer codings of a message in order: only `chunked` is known, and it comes last, once.
+/// The transfer codings of a message in their order. Only `chunked` is known; it must come last and
+/// only once.
 #[derive(Default)]
 struct Codings {
     chunked: bool,
@@ -126,53 +133,23 @@ impl Codings {
     }
 }
 
-/// The members of a comma-separated list that are not empty. A field's value has no controls but
-/// tabs, so this trims just the optional whitespace.
-pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
-}
-
-/// Whether it is a token (RFC 9110, section 5.6.2).
-#[inline]
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[usize::from(byte)])
-}
-
-const TOKEN: [bool; 256] = class(b"!#$%&'*+-.^_`|~");
-
-/// The table of a class of bytes: letters, digits and these.
-pub(super) const fn class(others: &[u8]) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn framing(fields: &[(&str, &str)], version: Version) -> Result<Framing, u16> {
+    fn length_of(fields: &[(&str, &str)], version: Version) -> Result<BodyLength, u16> {
         let headers: Vec<_> =
             fields.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
         Fields::of(&headers)
-            .and_then(|fields| fields.framing(version, &HttpLimits::default()))
+            .and_then(|fields| fields.body_length(version, &HttpLimits::default()))
             .map_err(Status::code)
     }
 
     #[test]
     fn row_2_a_content_length_is_one_plain_number() {
-        let length = |value| framing(&[("Content-Length", value)], Version::Http11);
+        let length = |value| length_of(&[("Content-Length", value)], Version::Http11);
         for (value, number) in [("0", 0), ("5", 5), ("0005", 5), ("1073741824", 1 << 30)] {
-            assert_eq!(length(value), Ok(Framing::Length(number)), "{value}");
+            assert_eq!(length(value), Ok(BodyLength::Exact(number)), "{value}");
         }
         for value in [
             "",
@@ -198,22 +175,26 @@ mod tests {
     fn row_2_two_content_lengths_are_refused_even_if_equal() {
         for second in ["5", "6"] {
             let fields = [("Content-Length", "5"), ("content-length", second)];
-            assert_eq!(framing(&fields, Version::Http11), Err(400));
+            assert_eq!(length_of(&fields, Version::Http11), Err(400));
         }
     }
 
     #[test]
     fn row_16_a_body_over_the_cap_is_too_large() {
         for value in ["1073741825", "18446744073709551615"] {
-            assert_eq!(framing(&[("Content-Length", value)], Version::Http11), Err(413), "{value}");
+            assert_eq!(
+                length_of(&[("Content-Length", value)], Version::Http11),
+                Err(413),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn rows_1_3_and_4_transfer_codings() {
-        let cases: &[(&[&str], Result<Framing, u16>)] = &[
-            (&["chunked"], Ok(Framing::Chunked)),
-            (&["CHUNKED"], Ok(Framing::Chunked)),
+        let cases: &[(&[&str], Result<BodyLength, u16>)] = &[
+            (&["chunked"], Ok(BodyLength::Chunked)),
+            (&["CHUNKED"], Ok(BodyLength::Chunked)),
             (&["chunked, gzip"], Err(400)),
             (&["chunked", "gzip"], Err(400)),
             (&["chunked, chunked"], Err(400)),
@@ -234,8 +215,8 @@ mod tests {
         ];
         for (values, expected) in cases {
             let fields: Vec<_> = values.iter().map(|value| ("Transfer-Encoding", *value)).collect();
-            assert_eq!(framing(&fields, Version::Http11), *expected, "{values:?}");
-            assert_eq!(framing(&fields, Version::Http10), Err(400), "{values:?} in 1.0");
+            assert_eq!(length_of(&fields, Version::Http11), *expected, "{values:?}");
+            assert_eq!(length_of(&fields, Version::Http10), Err(400), "{values:?} in 1.0");
         }
     }
 
@@ -243,7 +224,7 @@ mod tests {
     fn row_1_a_length_beside_a_coding_is_refused() {
         for coding in ["chunked", "gzip"] {
             let fields = [("Transfer-Encoding", coding), ("Content-Length", "5")];
-            assert_eq!(framing(&fields, Version::Http11), Err(400), "{coding}");
+            assert_eq!(length_of(&fields, Version::Http11), Err(400), "{coding}");
         }
     }
 }

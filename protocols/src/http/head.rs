@@ -1,8 +1,8 @@
-//! From bytes to a checked request.
+//! Parses and checks the head of a request.
 //!
-//! [`find_end`] looks for the end of a head and enforces the sizes and line ends; each byte is
-//! looked at once, however it arrives. [`parse`] then takes the whole head apart and enforces the
-//! rest, in the order: syntax, version, target and host, framing, expectation.
+//! [`find_end`] searches the end of a head and enforces size limits and line ends. It searches each
+//! byte once, however the head arrives. [`parse`] then parses the complete head and checks, in this
+//! order: syntax, version, header fields, target and host, body length, expectation, method.
 
 use std::mem::MaybeUninit;
 
@@ -10,29 +10,31 @@ use httparse::Header;
 use memchr::{memchr, memchr_iter};
 
 use super::fields::Fields;
+use super::limits::HttpLimits;
+use super::request::{Method, Request, Version};
+use super::status::Status;
 use super::target::Target;
-use super::{HttpLimits, Method, Request, Status, Version};
 
-/// How far the search for the end of a head has come.
+/// How far the end of a head was searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Scan {
-    /// Bytes looked at.
+pub(super) struct HeadScan {
+    /// Bytes searched.
     at: u32,
-    /// Whether the request line is among them.
+    /// Whether the end of the request line is among them.
     past_line: bool,
 }
 
-/// A place for a header field.
-pub(super) type Slot<'a> = MaybeUninit<Header<'a>>;
+/// Uninitialised space for a header field.
+pub(super) type HeaderSlot<'a> = MaybeUninit<Header<'a>>;
 
-/// The length of the head that `bytes` begin with, `None` if its end is not there yet.
+/// The length of the head at the start of `bytes`, or `None` if its end has not arrived.
 #[inline]
 pub(super) fn find_end(
     bytes: &[u8],
-    scan: &mut Scan,
+    scan: &mut HeadScan,
     limits: &HttpLimits,
 ) -> Result<Option<usize>, Status> {
-    // A head has room for the line and its end, or the line is at fault, wherever it is cut.
+    // A line that leaves no room for the end of the head is too long, however it is split.
     let line = limits.request_line.min(limits.head.saturating_sub(2));
     let from = scan.at as usize;
     for at in memchr_iter(b'\n', &bytes[from..]) {
@@ -61,11 +63,11 @@ pub(super) fn find_end(
     Ok(None)
 }
 
-/// Takes a whole head apart, up to and including its empty line.
+/// Parses a complete head, up to and including its empty line.
 #[inline]
 pub(super) fn parse<'a>(
     head: &'a [u8],
-    slots: &'a mut [Slot<'a>],
+    slots: &'a mut [HeaderSlot<'a>],
     limits: &HttpLimits,
 ) -> Result<Request<'a>, Status> {
     let mut parsed = httparse::Request::new(&mut []);
@@ -87,7 +89,7 @@ pub(super) fn parse<'a>(
     if fields.host.is_none() && version == Version::Http11 {
         return Err(Status::BAD_REQUEST);
     }
-    let framing = fields.framing(version, limits)?;
+    let body_length = fields.body_length(version, limits)?;
     if version == Version::Http11 && fields.expects_other {
         return Err(Status::EXPECTATION_FAILED);
     }
@@ -101,14 +103,14 @@ pub(super) fn parse<'a>(
         query: target.query,
         version,
         host: target.authority.map(str::as_bytes).or(fields.host),
-        framing,
+        body_length,
         keep_alive: !fields.close && (version == Version::Http11 || fields.keep_alive),
         expects_continue: version == Version::Http11 && fields.expects_continue,
         headers,
     })
 }
 
-/// What a version means that is neither 1.0 nor 1.1.
+/// The status that refuses a version other than 1.0 and 1.1.
 #[cold]
 fn refused_version(head: &[u8]) -> Status {
     match version_digits(head) {
@@ -117,8 +119,8 @@ fn refused_version(head: &[u8]) -> Status {
     }
 }
 
-/// Where the request line of a head of version 1.2 to 1.9 has its last digit. Such a request is to
-/// be taken as one of the highest version known here (RFC 9110, section 2.5).
+/// The position of the minor version in a head of version 1.2 to 1.9. Such a request is handled as
+/// one of the highest version known here (RFC 9110, section 2.5).
 #[cold]
 pub(super) fn later_minor_version(head: &[u8]) -> Option<usize> {
     match version_digits(head)? {
@@ -127,7 +129,7 @@ pub(super) fn later_minor_version(head: &[u8]) -> Option<usize> {
     }
 }
 
-/// The major version of a request line of three words, and where its minor version stands.
+/// The major version of a request line of three words, and the position of its minor version.
 fn version_digits(head: &[u8]) -> Option<(u8, usize)> {
     let end = memchr(b'\r', head)?;
     let mut words = head[..end].split(|&byte| byte == b' ');
@@ -146,7 +148,7 @@ fn version_digits(head: &[u8]) -> Option<(u8, usize)> {
 mod tests {
     use super::*;
 
-    fn find(bytes: &[u8], scan: &mut Scan) -> Result<Option<usize>, Status> {
+    fn find(bytes: &[u8], scan: &mut HeadScan) -> Result<Option<usize>, Status> {
         find_end(bytes, scan, &HttpLimits::default())
     }
 
@@ -154,20 +156,20 @@ mod tests {
     fn a_head_ends_with_its_empty_line() {
         let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
         let more = [head, &b"GET"[..]].concat();
-        assert_eq!(find(head, &mut Scan::default()), Ok(Some(head.len())));
-        assert_eq!(find(&more, &mut Scan::default()), Ok(Some(head.len())));
+        assert_eq!(find(head, &mut HeadScan::default()), Ok(Some(head.len())));
+        assert_eq!(find(&more, &mut HeadScan::default()), Ok(Some(head.len())));
         for end in 0..head.len() {
-            let mut scan = Scan::default();
+            let mut scan = HeadScan::default();
             assert_eq!(find(&head[..end], &mut scan), Ok(None), "{end}");
             assert_eq!(find(head, &mut scan), Ok(Some(head.len())), "{end}");
         }
     }
 
     #[test]
-    fn no_byte_is_looked_at_twice() {
-        let mut scan = Scan::default();
+    fn no_byte_is_searched_twice() {
+        let mut scan = HeadScan::default();
         assert_eq!(find(b"GET / HTTP/1.1\r\nA", &mut scan), Ok(None));
-        // Would be the end of a head, and a bare line feed, if it were looked at again.
+        // Would be the end of a head, and a bare line feed, if it were searched again.
         assert_eq!(find(b"GET / HTTP\r\n\r\n\n\nA: b", &mut scan), Ok(None));
         assert_eq!(find(b"GET / HTTP\r\n\r\n\n\nA: b\r\n\r\n", &mut scan), Ok(Some(24)));
     }
@@ -175,7 +177,7 @@ mod tests {
     #[test]
     fn row_10_a_bare_line_feed_ends_the_search() {
         for bytes in ["\n", "GET /\n", "GET /\r\nA\n", "GET /\r\n\n"] {
-            let found = find(bytes.as_bytes(), &mut Scan::default());
+            let found = find(bytes.as_bytes(), &mut HeadScan::default());
             assert_eq!(found, Err(Status::BAD_REQUEST), "{bytes:?}");
         }
     }
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn a_parsed_request_has_what_was_sent() {
         let head = b"GET /a?b HTTP/1.1\r\nhost: h:1\r\nA:  b \r\nA: c\r\nContent-Length: 3\r\n\r\n";
-        let mut slots = [const { Slot::uninit() }; 8];
+        let mut slots = [const { HeaderSlot::uninit() }; 8];
         let request = parse(head, &mut slots, &HttpLimits::default()).unwrap();
         assert_eq!(request.method(), Method::Get);
         assert_eq!((request.target(), request.path(), request.query()), ("/a?b", "/a", Some("b")));

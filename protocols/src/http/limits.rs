@@ -1,15 +1,15 @@
-//! Every size, count and time that the HTTP layer decides by, as data.
+//! The limits on requests and connections.
 
 use std::time::Duration;
 
-/// Most header fields that [`HttpLimits::headers`] can allow: their places are on the stack.
+/// The largest value of [`HttpLimits::headers`]: the parsed fields are on the stack.
 pub(super) const MAX_HEADERS: usize = 256;
 
-/// What bounds a request and a connection.
+/// The limits on requests and connections.
 ///
-/// Idle connections, slow readers and the lingering close are the reactor's:
-/// [`Limits`](sluicegate_reactor::Limits). Its `keep` must be larger than `head` here, as it is by
-/// default; otherwise a long head ends the connection without an answer.
+/// The reactor's [`Limits`](sluicegate_reactor::Limits) apply too: they bound idle connections, slow
+/// readers and the lingering close. Their `keep` must be larger than `head`, as it is by default;
+/// otherwise a long head ends the connection without a response.
 ///
 /// ```
 /// use sluicegate_protocols::http::HttpLimits;
@@ -19,28 +19,31 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Most bytes of a request line, without its CRLF; beyond it 414. Default 8192.
+    /// The longest request line in bytes, without its CRLF. Longer ones get 414. Default 8192.
     pub request_line: usize,
-    /// Most bytes of a head, from the request line to the empty line; beyond it 431. Default
-    /// 32 KiB.
+    /// The longest head in bytes, from the request line to the empty line. Longer ones get 431.
+    /// Default 32 KiB.
     pub head: usize,
-    /// Most header fields, up to 256; beyond it 431. Default 100.
+    /// The most header fields, at most 256. Requests with more get 431. Default 100.
     pub headers: usize,
-    /// Most bytes that a request may announce as its body; beyond it 413. Default 1 GiB.
+    /// The longest request body in bytes. Longer ones get 413. Default 1 GiB.
     pub body: u64,
-    /// A body that nobody reads is skipped if it has at most so many bytes; a longer one closes
-    /// the connection after the answer. Default 64 KiB.
+    /// The longest body in bytes that is skipped if the service does not read it. After a longer
+    /// one the connection closes behind the response. Default 64 KiB.
     pub drain: u64,
-    /// How long a head may take from its first byte, whatever trickles in meanwhile; then 408 and
-    /// close. A body that is being skipped has the same time, from its first byte as well: before
-    /// that, as between requests, the reactor's idle limit applies. Default 10 s.
+    /// The time for a head, from its first byte to its last. When it is over the client gets 408
+    /// and the connection closes. A body that is being skipped has the same time, from its first
+    /// byte; then the connection closes. Before the first byte the reactor's idle limit applies.
+    /// Default 10 s.
     pub head_timeout: Duration,
-    /// Least bytes in a second of a body that is [saved](super::Reply::save), on average over each
-    /// [`head_timeout`](HttpLimits::head_timeout); below it 408 and close. Default 500.
+    /// The lowest rate in bytes per second of a body that is [saved](super::Reply::save), on average
+    /// over each [`head_timeout`](HttpLimits::head_timeout). Slower ones get 408 and the connection
+    /// closes. Default 500.
     pub body_rate: u32,
-    /// How long an answer may be [put off](super::Reply::defer); then 503 and close. Default 60 s.
-    pub answer_timeout: Duration,
-    /// Most requests on one connection: the last answer closes it. Default: any number.
+    /// The time for a [deferred](super::Reply::defer) response. When it is over the client gets 503
+    /// and the connection closes. Default 60 s.
+    pub response_timeout: Duration,
+    /// The most requests on one connection. The last response closes it. Default: no limit.
     pub requests: Option<u32>,
 }
 
@@ -54,7 +57,7 @@ impl Default for HttpLimits {
             drain: 64 << 10,
             head_timeout: Duration::from_secs(10),
             body_rate: 500,
-            answer_timeout: Duration::from_secs(60),
+            response_timeout: Duration::from_secs(60),
             requests: None,
         }
     }

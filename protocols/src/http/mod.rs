@@ -1,8 +1,8 @@
 //! HTTP/1.1 for servers.
 //!
-//! A [`Service`] gets a [`Request`] that has been checked and that borrows from the bytes received,
-//! and a [`Reply`] to answer it with. [`Http`] is the handler around it: it finds requests in what
-//! arrives, enforces the rules and the [limits](HttpLimits), and sends the answers in order.
+//! A [`Service`] gets a checked [`Request`], which borrows from the received bytes, and a [`Reply`]
+//! to answer it with. [`Http`] is the handler around the service: it finds requests in the input,
+//! enforces the rules of HTTP and the [limits](HttpLimits), and sends the responses in order.
 //!
 //! ```
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
@@ -18,42 +18,59 @@
 //! let handler = Http::new(Hello);
 //! ```
 //!
-//! # What a service need not think about
+//! # What `Http` does for a service
 //!
-//! - Whatever breaks a rule of RFC 9112 is answered here with 400, 413, 414, 417, 431, 501 or 505
-//!   and the connection is closed; so is a head that does not arrive in time (408).
-//! - Lines end with CRLF. A bare LF or CR is answered with 400, wherever it stands.
-//! - `Date`, `Content-Length` and `Connection` are written here; an answer to HEAD loses its body
-//!   here.
-//! - CONNECT and TRACE are answered with 501: no resource of this server can support them.
-//! - The body of a request goes into a file if the service [says so](Reply::save), and is never in
-//!   memory as a whole. Of the others a short one is skipped, a long or chunked one closes the
-//!   connection after the answer; none is ever taken for the next request.
-//! - `Expect: 100-continue` is answered with 100 if the body is wanted. Otherwise it gets the final
-//!   answer at once, and the connection closes if a body was announced.
-//! - `Upgrade` is ignored unless the service [takes it up](Reply::upgrade).
-//! - When the reactor stops, idle connections close at once and answers on their way leave whole.
-//!   What has arrived by then is answered, up to the quantum of a turn. Of a request that is not
-//!   all there, the rest is waited for, and its answer says `Connection: close`; so does the next
-//!   answer to a client that had not taken those before it, and what it has sent beyond that is not
-//!   answered. A connection that was [handed over](Reply::upgrade) is its new handler's to end.
+//! - It answers requests that break a rule of RFC 9112 with 400, 413, 414, 417, 431, 501 or 505 and
+//!   closes the connection. A head that does not arrive in time gets 408.
+//! - It accepts only CRLF as the end of a line. A bare LF or CR gets 400.
+//! - It writes `Date`, `Content-Length` and `Connection`, and leaves out the body of a response to
+//!   HEAD.
+//! - It answers CONNECT and TRACE with 501.
+//! - It receives a request body into a file if the service [asks for it](Reply::save); the body is
+//!   never in memory as a whole. Otherwise it skips a short body, and closes the connection after
+//!   the response to a long or chunked one. A body is never parsed as the next request.
+//! - It answers `Expect: 100-continue` with 100 if the service wants the body. Otherwise the client
+//!   gets the final response at once, and the connection closes if a body was announced.
+//! - It ignores `Upgrade` unless the service [accepts it](Reply::upgrade).
+//! - When the reactor stops, it closes idle connections at once, and others when their responses
+//!   have left. It answers the requests that have arrived, up to the quantum of a turn. It waits
+//!   for the rest of an incomplete request, and responds to it with `Connection: close`. A client
+//!   that has not read its responses gets one more, with `Connection: close`; its further requests
+//!   are not answered. A connection after an [upgrade](Reply::upgrade) belongs to its new handler.
+//!
+//! # Inside
+//!
+//! Each line uses those below it:
+//!
+//! | | |
+//! |---|---|
+//! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
+//! | `exchange` | one request and its response |
+//! | `server`, `session` | the state of the handler and of a connection |
+//! | `service`, `request_body`, `access_log` | the application, bodies being saved, the log |
+//! | `reply`, `deferred`, `save`, `upgrade` | building responses |
+//! | `head`, `fields`, `target`, `chunks` | parsing |
+//! | `request`, `response`, `output`, `status`, `limits`, `date`, `grammar` | data |
 
-use std::io;
-
-use sluicegate_reactor::fs::Committed;
-
+mod access_log;
 mod adapter;
-mod body;
 mod chunks;
 mod date;
 mod deferred;
 mod exchange;
 mod fields;
+mod grammar;
 mod head;
 mod limits;
-mod log;
+mod output;
+mod record;
 mod reply;
 mod request;
+mod request_body;
+mod response;
+mod save;
+mod server;
+mod service;
 mod session;
 mod status;
 mod target;
@@ -61,45 +78,13 @@ mod target;
 mod tests;
 mod upgrade;
 
-pub use adapter::Http;
 pub use deferred::Deferred;
 pub use limits::HttpLimits;
-pub use log::Record;
+pub use record::LogRecord;
 pub use reply::{Answered, Reply};
 pub use request::{Method, Request, Version};
-pub use session::Session;
+pub use server::Http;
+pub use service::Service;
+pub use session::HttpSession;
 pub use status::Status;
 pub use upgrade::Upgrade;
-
-/// What answers requests. One value serves all connections of a reactor.
-pub trait Service: Sized + 'static {
-    /// Answers one request. Only finishing `reply` makes an [`Answered`].
-    ///
-    /// Called for one request at a time, in order; it must not block. An answer that has to wait
-    /// for another thread, a timer or another connection is [put off](Reply::defer).
-    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered;
-
-    /// Answers a request whose body was to be [saved](Reply::save): it was, and has made a file or
-    /// replaced one, or this is why not. By default [`Reply::saved`] does that.
-    fn on_saved(
-        &mut self,
-        request: &Request<'_>,
-        saved: &io::Result<Committed>,
-        reply: Reply<'_, '_>,
-    ) -> Answered {
-        let _ = request;
-        reply.saved(saved)
-    }
-
-    /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection.
-    /// Keeping the records costs a few allocations for each request.
-    fn wants_log(&self) -> bool {
-        false
-    }
-
-    /// The kernel has taken the last byte of an answer, or the connection ended before. For access
-    /// logs; see [`wants_log`](Service::wants_log).
-    fn on_sent(&mut self, record: &Record<'_>) {
-        let _ = record;
-    }
-}

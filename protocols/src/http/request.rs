@@ -1,8 +1,8 @@
-//! A request as a service sees it.
+//! The request that a service gets.
 
 use httparse::Header;
 
-/// A request whose head was checked. All of it borrows from the bytes received.
+/// A request whose head was checked. It borrows from the received bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     pub(super) method: Method<'a>,
@@ -11,20 +11,20 @@ pub struct Request<'a> {
     pub(super) query: Option<&'a str>,
     pub(super) version: Version,
     pub(super) host: Option<&'a [u8]>,
-    pub(super) framing: Framing,
+    pub(super) body_length: BodyLength,
     pub(super) keep_alive: bool,
     pub(super) expects_continue: bool,
     pub(super) headers: &'a [Header<'a>],
 }
 
-/// How the end of a request's body is told.
+/// The length of a request body, as its head announces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum BodyLength {
     /// There is no body.
     None,
-    /// By its length.
-    Length(u64),
-    /// By its last chunk.
+    /// `Content-Length`, in bytes.
+    Exact(u64),
+    /// The body ends with its last chunk.
     Chunked,
 }
 
@@ -35,68 +35,68 @@ impl<'a> Request<'a> {
         self.method
     }
 
-    /// The request target as it was sent.
+    /// The request target as it was received.
     #[must_use]
     pub fn target(&self) -> &'a str {
         self.target
     }
 
-    /// The target's path, still percent-encoded. It begins with `/`, or is `*` for `OPTIONS *`. Of
-    /// an absolute target it is the path alone, `/` if there is none. It may contain characters
-    /// beyond ASCII that should have been encoded.
+    /// The path of the target, still percent-encoded. It begins with `/`, or is `*` for `OPTIONS
+    /// *`. An absolute target without a path has the path `/`. Non-ASCII characters that the client
+    /// should have encoded may occur.
     #[must_use]
     pub fn path(&self) -> &'a str {
         self.path
     }
 
-    /// What follows the first `?` of the target.
+    /// The query: what follows the first `?` of the target.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// The protocol version. A later 1.x counts as 1.1.
+    /// The protocol version. Later 1.x versions count as 1.1.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The value of the first header field of that name, in any case, without the whitespace around
-    /// it.
+    /// The value of the first header field with this name, without surrounding whitespace. The case
+    /// of the name does not matter.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The header fields in the order they were sent.
+    /// The header fields in the order they were received.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
 
-    /// The length announced for the body; `None` without one, and for a chunked body.
+    /// The value of `Content-Length`; `None` for a chunked body and without a body.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
-        match self.framing {
-            Framing::Length(length) => Some(length),
-            Framing::None | Framing::Chunked => None,
+        match self.body_length {
+            BodyLength::Exact(length) => Some(length),
+            BodyLength::None | BodyLength::Chunked => None,
         }
     }
 
-    /// Whether the client wants to send more requests on this connection.
+    /// Whether the client wants to keep the connection open for further requests.
     #[must_use]
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// Host and port as the client named them: from an absolute target, else from `Host`. Its
-    /// syntax was checked. `None` only in 1.0; it may be empty.
+    /// The host and port that the client asks for: those of an absolute target, else `Host`. Their
+    /// syntax was checked. May be empty; `None` only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a str> {
         self.host.and_then(|host| str::from_utf8(host).ok())
     }
 }
 
-/// A request method. They are case-sensitive.
+/// A request method. Methods are case-sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method<'a> {
     /// GET
@@ -111,13 +111,13 @@ pub enum Method<'a> {
     Delete,
     /// OPTIONS
     Options,
-    /// TRACE; never reaches a service.
+    /// TRACE: refused before a service sees it.
     Trace,
-    /// CONNECT; never reaches a service.
+    /// CONNECT: refused before a service sees it.
     Connect,
     /// PATCH
     Patch,
-    /// Any other, as it was sent.
+    /// Any other, as it was received.
     Other(&'a str),
 }
 

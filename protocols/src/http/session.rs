@@ -1,167 +1,174 @@
-//! What is kept for a connection, and how far its present exchange has come.
+//! The state of a connection: what it receives or waits for, and its deadline.
 
 use std::sync::Arc;
 
 use sluicegate_reactor::Context;
 
-use super::HttpLimits;
-use super::body::Incoming;
-use super::deferred::Pending;
-use super::head::Scan;
-use super::log::Journal;
+use super::access_log::AccessLog;
+use super::head::HeadScan;
+use super::limits::HttpLimits;
+use super::request_body::RequestBody;
+use super::response::PendingResponse;
 
-/// What is kept for a connection.
-pub struct Session {
-    pub(super) stage: Stage,
+/// The state of an HTTP connection.
+pub struct HttpSession {
+    pub(super) state: State,
+    /// Requests so far.
     pub(super) requests: u32,
-    /// Whether the deadline for the present stage is running.
-    timed: bool,
-    /// Whether the next answer is the last, because the reactor is stopping or the client has ended
-    /// its direction.
-    pub(super) last: bool,
-    /// What is still to be logged, if that is wanted at all.
-    pub(super) journal: Option<Box<Journal>>,
+    /// Whether the deadline of `state` is set.
+    has_deadline: bool,
+    /// Whether the next response is the last: the reactor is stopping, or the client has shut down
+    /// its sending side.
+    pub(super) is_closing: bool,
+    /// `None` unless the service wants a log.
+    pub(super) access_log: Option<Box<AccessLog>>,
 }
 
-const _: () = assert!(size_of::<Session>() <= 32);
+const _: () = assert!(size_of::<HttpSession>() <= 32);
 
-/// What comes next.
-pub(super) enum Stage {
-    /// A head, of which so much was looked at.
-    Head { scan: Scan, blank_lines: u8 },
-    /// The rest of a body that nobody reads.
-    Body { left: u64 },
-    /// An answer that was put off.
-    Deferred(Box<PutOff>),
-    /// A body that is received.
-    Receiving(Box<Incoming>),
+/// What a connection receives or waits for.
+pub(super) enum State {
+    /// It receives a head.
+    Head { scan: HeadScan, blank_lines: u8 },
+    /// It skips the rest of a request body that nobody reads.
+    SkippingBody { left: u64 },
+    /// It receives a request body into a file.
+    ReceivingBody(Box<RequestBody>),
+    /// It waits for a deferred response.
+    AwaitingResponse(Box<AwaitedResponse>),
 }
 
-/// What few sessions are waiting for.
-pub(super) struct PutOff {
-    /// The rest of a body that nobody reads.
+/// A deferred response. Boxed, as few connections wait for one.
+pub(super) struct AwaitedResponse {
+    /// How many bytes of the request body are to be skipped.
     left: u64,
-    pub(super) pending: Arc<Pending>,
+    pub(super) pending: Arc<PendingResponse>,
 }
 
-impl Stage {
-    pub(super) fn start() -> Stage {
-        Stage::Head { scan: Scan::default(), blank_lines: 0 }
+impl State {
+    pub(super) fn next_head() -> State {
+        State::Head { scan: HeadScan::default(), blank_lines: 0 }
     }
 
-    /// Behind a request of whose body so much is to be skipped.
+    /// The state after a request with `left` bytes of body to skip.
     #[inline]
-    pub(super) fn after(left: u64) -> Stage {
-        if left == 0 { Stage::start() } else { Stage::Body { left } }
+    pub(super) fn after_request(left: u64) -> State {
+        if left == 0 { State::next_head() } else { State::SkippingBody { left } }
     }
 
-    /// How much is left of a body that nobody reads, while one may be.
-    pub(super) fn body_left(&mut self) -> Option<&mut u64> {
+    /// How many bytes are to be skipped of a body that nobody reads.
+    pub(super) fn unread_body(&mut self) -> Option<&mut u64> {
         match self {
-            Stage::Body { left } => Some(left),
-            Stage::Deferred(put_off) => Some(&mut put_off.left),
-            Stage::Head { .. } | Stage::Receiving(_) => None,
+            State::SkippingBody { left } => Some(left),
+            State::AwaitingResponse(awaited) => Some(&mut awaited.left),
+            State::Head { .. } | State::ReceivingBody(_) => None,
         }
     }
 }
 
-impl Default for Session {
-    fn default() -> Session {
-        Session::new()
+impl Default for HttpSession {
+    fn default() -> HttpSession {
+        HttpSession::new()
     }
 }
 
-impl Session {
-    /// For a connection that another handler [hands over](Context::hand_over): after a preface, or
-    /// when its first bytes have shown that it speaks HTTP.
+impl HttpSession {
+    /// The session of a connection that another handler [hands over](Context::hand_over): after a
+    /// preface, or when it has recognized HTTP in the first bytes.
     #[must_use]
-    pub fn new() -> Session {
-        Session { stage: Stage::start(), requests: 0, timed: false, last: false, journal: None }
-    }
-
-    /// Goes on behind a request of whose body so much is to be skipped.
-    #[inline]
-    pub(super) fn go_on(&mut self, left: u64) {
-        match &mut self.stage {
-            // In place, as there is nothing to be dropped.
-            Stage::Head { scan, blank_lines } if left == 0 => {
-                (*scan, *blank_lines) = (Scan::default(), 0);
-            }
-            stage => *stage = Stage::after(left),
+    pub fn new() -> HttpSession {
+        HttpSession {
+            state: State::next_head(),
+            requests: 0,
+            has_deadline: false,
+            is_closing: false,
+            access_log: None,
         }
     }
 
-    /// Whether a request was taken up and is not answered yet: there is a deadline for that.
-    pub(super) fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Deferred(_) | Stage::Receiving(_))
+    /// Continues after a request with `left` bytes of body to skip.
+    #[inline]
+    pub(super) fn finish_request(&mut self, left: u64) {
+        match &mut self.state {
+            // In place: nothing has to be dropped.
+            State::Head { scan, blank_lines } if left == 0 => {
+                (*scan, *blank_lines) = (HeadScan::default(), 0);
+            }
+            state => *state = State::after_request(left),
+        }
     }
 
-    /// Receives a body, whose rate is looked at from time to time.
+    /// Whether a request waits for its body or its response. Both have a deadline of their own.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::AwaitingResponse(_) | State::ReceivingBody(_))
+    }
+
+    /// Receives a request body. Its deadline is when its rate is checked.
     #[cold]
-    pub(super) fn receive(
+    pub(super) fn receive_body(
         &mut self,
         cx: &mut Context<'_>,
-        incoming: Box<Incoming>,
+        body: RequestBody,
         limits: &HttpLimits,
     ) {
-        self.stage = Stage::Receiving(incoming);
-        self.timed = true;
+        self.state = State::ReceivingBody(Box::new(body));
+        self.has_deadline = true;
         cx.set_deadline(Some(limits.head_timeout));
     }
 
-    /// A body is received, or will not be.
-    pub(super) fn received(&mut self, cx: &mut Context<'_>) {
-        self.stage = Stage::start();
-        self.stop_clock(cx);
+    /// Ends a request body that was received, or will not be.
+    pub(super) fn finish_body(&mut self, cx: &mut Context<'_>) {
+        self.state = State::next_head();
+        self.clear_deadline(cx);
     }
 
-    /// Waits for the answer, which has a deadline of its own from now on.
+    /// Waits for a deferred response, unless it is finished already.
     #[cold]
-    pub(super) fn defer(
+    pub(super) fn await_response(
         &mut self,
         cx: &mut Context<'_>,
         left: u64,
-        pending: Arc<Pending>,
+        pending: Arc<PendingResponse>,
         limits: &HttpLimits,
     ) {
-        self.timed = true;
-        if pending.made().is_none() {
-            cx.set_deadline(Some(limits.answer_timeout));
+        self.has_deadline = true;
+        if pending.finished().is_none() {
+            cx.set_deadline(Some(limits.response_timeout));
         }
-        self.stage = Stage::Deferred(Box::new(PutOff { left, pending }));
+        self.state = State::AwaitingResponse(Box::new(AwaitedResponse { left, pending }));
     }
 
-    /// Goes on behind an answer that was put off, if it was made meanwhile. Its deadline went with
-    /// it.
-    pub(super) fn take_answered(&mut self, cx: &mut Context<'_>) {
-        let Stage::Deferred(put_off) = &self.stage else { return };
-        let Some(made) = put_off.pending.made() else { return };
-        if let Some(journal) = &mut self.journal {
-            journal.complete(made.status, made.body, made.end);
+    /// Continues after a deferred response, if it is finished. Finishing it has cleared its
+    /// deadline.
+    pub(super) fn finish_response(&mut self, cx: &mut Context<'_>) {
+        let State::AwaitingResponse(awaited) = &self.state else { return };
+        let Some(finished) = awaited.pending.finished() else { return };
+        if let Some(access_log) = &mut self.access_log {
+            access_log.complete(finished.status, finished.body, finished.end);
         }
-        self.timed = false;
-        self.stage = Stage::after(put_off.left);
-        if self.last && cx.unread() == 0 {
+        self.has_deadline = false;
+        self.state = State::after_request(awaited.left);
+        if self.is_closing && cx.unread() == 0 {
             cx.close();
         } else {
             cx.resume();
         }
     }
 
-    /// Lets the deadline run, unless it does: what trickles in does not move it.
+    /// Sets the deadline of the current state, once: bytes that trickle in do not move it.
     #[inline]
-    pub(super) fn start_clock(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {
-        if !self.timed {
-            self.timed = true;
+    pub(super) fn start_deadline(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {
+        if !self.has_deadline {
+            self.has_deadline = true;
             cx.set_deadline(Some(limits.head_timeout));
         }
     }
 
-    /// Stops it, as a stage is over; the time for what a request waits for goes on.
+    /// Clears the deadline of a head or a skipped body that is complete.
     #[inline]
-    pub(super) fn stop_clock(&mut self, cx: &mut Context<'_>) {
-        if self.timed && !self.is_busy() {
-            self.timed = false;
+    pub(super) fn clear_deadline(&mut self, cx: &mut Context<'_>) {
+        if self.has_deadline && !self.is_waiting() {
+            self.has_deadline = false;
             cx.set_deadline(None);
         }
     }

@@ -1,6 +1,6 @@
 //! Status codes.
 
-/// A status code of three digits.
+/// A status code.
 ///
 /// ```
 /// use sluicegate_protocols::http::Status;
@@ -21,7 +21,7 @@ macro_rules! statuses {
                 pub const $name: Status = Status($code);
             )*
 
-            /// The reason phrase registered for the code, or an empty one.
+            /// The registered reason phrase of the code, or an empty string.
             #[must_use]
             pub const fn reason(self) -> &'static str {
                 match self.0 {
@@ -35,9 +35,9 @@ macro_rules! statuses {
 }
 
 impl Status {
-    /// Only an upgrade sends it: it is not an answer that a service could finish otherwise.
+    /// Sent by [`Reply::upgrade`](super::Reply::upgrade) only: services send final responses.
     pub(super) const SWITCHING_PROTOCOLS: Status = Status(101);
-    /// Only in logs: nobody is there to be sent it.
+    /// Only in logs: the client has left.
     pub(super) const CLIENT_CLOSED: Status = Status(499);
 }
 
@@ -82,8 +82,8 @@ statuses! {
 }
 
 impl Status {
-    /// The status of a code; `None` unless it is from 200 to 999. Interim answers (1xx) are not
-    /// for services to send.
+    /// The status with this code; `None` unless it is from 200 to 999. Services do not send interim
+    /// responses (1xx).
     #[must_use]
     pub const fn new(code: u16) -> Option<Status> {
         if code >= 200 && code <= 999 { Some(Status(code)) } else { None }
@@ -95,7 +95,7 @@ impl Status {
         self.0
     }
 
-    /// Whether an answer with it never has content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+    /// Whether its responses have no content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
     pub(super) const fn forbids_content(self) -> bool {
         matches!(self.0, 204 | 205 | 304)
     }

@@ -4,20 +4,22 @@ use std::net::Ipv6Addr;
 
 use memchr::{memchr, memchr2};
 
-use super::{Method, Status};
+use super::grammar::class;
+use super::request::Method;
+use super::status::Status;
 
-/// A request target taken apart.
+/// The parts of a request target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target<'a> {
     pub(super) whole: &'a str,
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
-    /// Of an absolute target: it wins over `Host`.
+    /// The authority of an absolute target. It wins over `Host`.
     pub(super) authority: Option<&'a str>,
 }
 
 impl<'a> Target<'a> {
-    /// Refuses forms that the method does not have, and fragments.
+    /// Parses a target. Fragments are refused, and forms that the method does not have.
     #[inline]
     pub(super) fn of(method: Method<'_>, whole: &'a str) -> Result<Target<'a>, Status> {
         if method != Method::Connect && whole.starts_with('/') {
@@ -52,7 +54,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Path and query; a fragment has no place in a request.
+/// Splits path and query. Refuses fragments.
 #[inline]
 fn split_query(target: &str) -> Result<(&str, Option<&str>), Status> {
     match memchr2(b'?', b'#', target.as_bytes()) {
@@ -64,9 +66,8 @@ fn split_query(target: &str) -> Result<(&str, Option<&str>), Status> {
     }
 }
 
-/// Whether it is a host that is not empty, with or without a port (RFC 3986, section 3.2.2). User
-/// information has no place in a request, and no version of IP after 6 is known here. What passes
-/// is ASCII.
+/// Whether `text` is a non-empty host with an optional port (RFC 3986, section 3.2.2). User
+/// information and IP versions after 6 are refused. A valid authority is ASCII.
 #[inline]
 pub(super) fn is_authority(text: &[u8]) -> bool {
     let end = text.iter().position(|&byte| !NAME[usize::from(byte)]).unwrap_or(text.len());
@@ -77,7 +78,7 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
     }
 }
 
-/// The same for an address in brackets or a name with percent signs.
+/// The same for an address in brackets or a percent-encoded name.
 fn is_rare_authority(text: &[u8]) -> bool {
     let (is_host, rest) = if let [b'[', rest @ ..] = text {
         let Some(end) = memchr(b']', rest) else { return false };
@@ -112,8 +113,8 @@ fn is_encoded_name(name: &[u8]) -> bool {
     !name.is_empty()
 }
 
-/// The bytes that stand for themselves in a registered name: `unreserved` and `sub-delims`.
-const NAME: [bool; 256] = super::fields::class(b"-._~!$&'()*+,;=");
+/// The bytes of a registered name that are not encoded: `unreserved` and `sub-delims`.
+const NAME: [bool; 256] = class(b"-._~!$&'()*+,;=");
 
 #[cfg(test)]
 mod tests {

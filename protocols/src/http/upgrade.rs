@@ -1,20 +1,22 @@
-//! Changing to another protocol (RFC 9110, section 7.8).
+//! Upgrades to another protocol (RFC 9110, section 7.8).
 
 use sluicegate_reactor::{Handler, HandlerId};
 
-use super::fields::list;
-use super::reply::{Persistence, To};
-use super::request::Framing;
-use super::{Answered, Reply, Request, Status, Version};
+use super::grammar::list;
+use super::output::Destination;
+use super::reply::{Answered, Reply};
+use super::request::{BodyLength, Request, Version};
+use super::response::Persistence;
+use super::status::Status;
 
-/// What a client offers to speak instead of HTTP: see [`Request::upgrade`].
+/// The protocols that a client offers to speak instead of HTTP: see [`Request::upgrade`].
 #[derive(Clone, Copy, Debug)]
 pub struct Upgrade<'a> {
     request: Request<'a>,
 }
 
 impl Upgrade<'_> {
-    /// Whether that protocol is offered, such as `websocket`. Case does not matter.
+    /// Whether the client offers this protocol, such as `websocket`. Case does not matter.
     #[must_use]
     pub fn offers(&self, protocol: &str) -> bool {
         self.request.lists("Upgrade", protocol)
@@ -22,16 +24,16 @@ impl Upgrade<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// What the client offers to change to. `None` if it offers nothing, and if a change is not
-    /// possible: in 1.0, and behind a body.
+    /// The upgrade that the client offers. `None` if it offers none, and if none is possible: in
+    /// HTTP/1.0, and for a request with a body.
     #[must_use]
     pub fn upgrade(&self) -> Option<Upgrade<'a>> {
-        let bare = matches!(self.framing, Framing::None | Framing::Length(0));
+        let bare = matches!(self.body_length, BodyLength::None | BodyLength::Exact(0));
         let offers = self.header("Upgrade").is_some() && self.lists("Connection", "upgrade");
         (bare && offers && self.version == Version::Http11).then_some(Upgrade { request: *self })
     }
 
-    /// Whether a field with a list has this element.
+    /// Whether the list in a field contains this element.
     fn lists(&self, name: &str, element: &str) -> bool {
         let mut values = self.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         values.any(|(_, value)| list(value).any(|e| e.eq_ignore_ascii_case(element.as_bytes())))
@@ -39,13 +41,13 @@ impl<'a> Request<'a> {
 }
 
 impl Reply<'_, '_> {
-    /// Changes to a protocol that was offered: answers with 101, `Upgrade` and what was added with
+    /// Accepts an upgrade: responds with 101, `Upgrade` and the fields added with
     /// [`header`](Reply::header), and [hands the connection
-    /// over](sluicegate_reactor::Context::hand_over). Whatever follows the request's head is the
-    /// new handler's. An access log has the answer as sent.
+    /// over](sluicegate_reactor::Context::hand_over). The new handler gets all bytes after the head
+    /// of the request. The access log records the response as sent.
     ///
-    /// An upgrade is taken up in the call that offers it: an answer that was [put
-    /// off](Reply::defer) becomes 500 instead.
+    /// An upgrade has to be accepted in [`Service::call`](super::Service::call). In a
+    /// [deferred](Reply::defer) response it is an error: the client gets 500.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
@@ -83,8 +85,8 @@ impl Reply<'_, '_> {
         session: H::Session,
     ) -> Answered {
         let mut reply = self.header("Upgrade", protocol).status(Status::SWITCHING_PROTOCOLS);
-        let To::Current(cx) = &mut reply.to else {
-            log::error!("an answer that was put off cannot take up an upgrade to {protocol}");
+        let Destination::Current(cx) = &mut reply.to else {
+            log::error!("a deferred response cannot upgrade the connection to {protocol}");
             return reply.error(Status::INTERNAL_SERVER_ERROR);
         };
         cx.hand_over(to, session);

@@ -12,7 +12,7 @@ use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sent, Turn, mailbox};
 use super::{
     Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
 };
-use crate::http::{Deferred, Method, Record, Status};
+use crate::http::{Deferred, LogRecord, Method, Status};
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -136,7 +136,7 @@ impl Service for Held {
         true
     }
 
-    fn on_sent(&mut self, record: &Record<'_>) {
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
         self.log.borrow_mut().push(logged(record));
     }
 }
@@ -233,7 +233,7 @@ fn a_client_that_has_ended_its_direction_gets_its_answers() {
 
 #[test]
 fn a_client_whose_time_is_over_is_told_and_the_answer_comes_too_late() {
-    let timeout = HttpLimits::default().answer_timeout;
+    let timeout = HttpLimits::default().response_timeout;
     let (mut h, client) = held();
     h.feed(client, get("/a"));
     // Putting it off again does not give it more time.
@@ -348,6 +348,6 @@ fn an_answer_before_the_call_returns_leaves_no_deadline_behind() {
     let client = h.open();
     h.feed(client, get("/soon"));
     assert_eq!(answers(&h.sent(client)), ["200 /soon"]);
-    h.advance(HttpLimits::default().answer_timeout + Duration::from_secs(10));
+    h.advance(HttpLimits::default().response_timeout + Duration::from_secs(10));
     assert_eq!(h.state(client), State::Open);
 }

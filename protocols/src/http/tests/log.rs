@@ -7,9 +7,9 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Harness, State, Step};
 
 use super::{Answered, Http, Reply, Request, Service};
-use crate::http::log::Journal;
-use crate::http::reply::Persistence;
-use crate::http::{Record, Status};
+use crate::http::access_log::AccessLog;
+use crate::http::response::Persistence;
+use crate::http::{LogRecord, Status};
 
 type Lines = Rc<RefCell<Vec<String>>>;
 
@@ -28,7 +28,7 @@ impl Service for Logged {
         true
     }
 
-    fn on_sent(&mut self, record: &Record<'_>) {
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
         self.lines.borrow_mut().push(record.to_string());
     }
 }
@@ -77,7 +77,7 @@ fn row_38_every_byte_of_every_text_is_written_as_printable_ascii() {
     let peers =
         [None, Some("192.0.2.1:1"), Some("[2001:db8::1%7]:1"), Some("[::ffff:192.0.2.1]:1")];
     let addresses = ["-", "192.0.2.1", "2001:db8::1", "192.0.2.1"];
-    let plain = Record {
+    let plain = LogRecord {
         peer: None,
         time: 0,
         request_line: b"GET / HTTP/1.1",
@@ -94,15 +94,18 @@ fn row_38_every_byte_of_every_text_is_written_as_printable_ascii() {
         };
         for (peer, address) in peers.iter().zip(addresses) {
             let peer = peer.map(|peer| peer.parse().unwrap());
-            let plain = Record { peer, ..plain };
+            let plain = LogRecord { peer, ..plain };
             for (record, end) in [
-                (Record { request_line: &text, ..plain }, format!("\"{shown}\" 200 - \"-\" \"-\"")),
                 (
-                    Record { referer: Some(&text), ..plain },
+                    LogRecord { request_line: &text, ..plain },
+                    format!("\"{shown}\" 200 - \"-\" \"-\""),
+                ),
+                (
+                    LogRecord { referer: Some(&text), ..plain },
                     format!("\"GET / HTTP/1.1\" 200 - \"{shown}\" \"-\""),
                 ),
                 (
-                    Record { user_agent: Some(&text), ..plain },
+                    LogRecord { user_agent: Some(&text), ..plain },
                     format!("\"GET / HTTP/1.1\" 200 - \"-\" \"{shown}\""),
                 ),
             ] {
@@ -157,13 +160,13 @@ fn row_38_a_line_comes_after_the_last_byte() {
 fn row_38_an_answer_has_left_with_its_last_byte_and_not_before() {
     let lines = Lines::default();
     let mut service = Logged { lines: lines.clone() };
-    let mut journal = Journal::new(None);
+    let mut access_log = AccessLog::new(None);
     let answered = Answered { status: Status::OK, body: 3, persistence: Persistence::Implied };
     for end in [10, 20] {
-        journal.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
+        access_log.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
     }
     for (sent, reported) in [(9, 0), (10, 1), (19, 1), (20, 2)] {
-        journal.report(&mut service, sent);
+        access_log.report(sent, &mut |record| service.on_sent(record));
         assert_eq!(lines.borrow().len(), reported, "{sent} bytes sent");
     }
 }
@@ -235,7 +238,7 @@ fn nothing_is_logged_for_a_service_that_does_not_want_it() {
         fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
             self.0.call(request, reply)
         }
-        fn on_sent(&mut self, record: &Record<'_>) {
+        fn on_sent(&mut self, record: &LogRecord<'_>) {
             self.0.on_sent(record);
         }
     }

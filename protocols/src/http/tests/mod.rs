@@ -17,7 +17,7 @@ mod upgrade;
 
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 
-use super::{Answered, Http, HttpLimits, Record, Reply, Request, Service};
+use super::{Answered, Http, HttpLimits, LogRecord, Reply, Request, Service};
 
 /// Answers with what it was asked, as `METHOD path?query host`.
 struct Probe;
@@ -31,7 +31,7 @@ impl Service for Probe {
 }
 
 /// What the log says of an answer, without what is the same for all.
-fn logged(record: &Record<'_>) -> String {
+fn logged(record: &LogRecord<'_>) -> String {
     let line = record.to_string();
     line.split_once("] ").expect("a date").1.trim_end_matches(" \"-\" \"-\"").to_owned()
 }

@@ -10,7 +10,7 @@ use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Listen, Receive, Turn, mailbox};
 
 use super::{Answered, Http, Reply, Request, Service, answers, logged};
-use crate::http::{Deferred, Record};
+use crate::http::{Deferred, LogRecord};
 
 /// Saves each body under the request's path, and logs.
 struct Inbox {
@@ -51,7 +51,7 @@ impl Service for Inbox {
         true
     }
 
-    fn on_sent(&mut self, record: &Record<'_>) {
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
         self.log.borrow_mut().push(logged(record));
     }
 }

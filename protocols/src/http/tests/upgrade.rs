@@ -7,7 +7,7 @@ use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor};
 
 use super::{answers, field, split_head};
-use crate::http::{Answered, Http, Record, Reply, Request, Service, Session};
+use crate::http::{Answered, Http, HttpSession, LogRecord, Reply, Request, Service};
 
 struct Shout;
 
@@ -51,7 +51,7 @@ impl Service for Door {
         true
     }
 
-    fn on_sent(&mut self, record: &Record<'_>) {
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
         let line = record.request_line.escape_ascii();
         self.records.push(format!("{line} {} {}", record.status.code(), record.body_sent));
     }
@@ -145,7 +145,7 @@ impl Service for Noted {
         true
     }
 
-    fn on_sent(&mut self, record: &Record<'_>) {
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
         let from = record.peer.map_or(0, |peer| peer.port());
         self.0.borrow_mut().push(format!("{} from {from}", record.body_sent));
     }
@@ -164,7 +164,7 @@ impl Handler for Preface {
     fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
         if input.len() >= 3 {
             input.consume(3);
-            cx.hand_over(self.http, Session::new());
+            cx.hand_over(self.http, HttpSession::new());
         }
     }
 }

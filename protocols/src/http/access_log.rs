@@ -1,0 +1,141 @@
+//! Responses in flight that are to be logged when they have left.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use memchr::memchr2;
+
+use super::record::LogRecord;
+use super::reply::Answered;
+use super::request::Request;
+use super::status::Status;
+
+/// A connection is not read while the log entries of its responses in flight have this many bytes.
+const MAX_BYTES: usize = 64 << 10;
+
+/// The responses of a connection that are in flight, for the access log.
+pub(super) struct AccessLog {
+    peer: Option<SocketAddr>,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+struct Entry {
+    /// The position behind the response's last byte, in bytes sent on the connection; `u64::MAX`
+    /// while there is no response.
+    end: u64,
+    body: u64,
+    status: Status,
+    time: u64,
+    request_line: Box<[u8]>,
+    referer: Option<Box<[u8]>>,
+    user_agent: Option<Box<[u8]>>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        let length = |bytes: &Option<Box<[u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
+        let text = self.request_line.len() + length(&self.referer) + length(&self.user_agent);
+        size_of::<Entry>() + text
+    }
+}
+
+impl AccessLog {
+    pub(super) fn new(peer: Option<SocketAddr>) -> AccessLog {
+        AccessLog { peer, entries: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Notes a response that ends at `end`. It completes the entry of the request that waits for
+    /// its response, if there is one: there is never more than one, and it is the last.
+    pub(super) fn note(
+        &mut self,
+        head: &[u8],
+        request: Option<&Request<'_>>,
+        answered: &Answered,
+        end: u64,
+        time: u64,
+    ) {
+        if !self.complete(answered.status, answered.body, end) {
+            self.push(head, request, answered, end, time);
+        }
+    }
+
+    fn push(
+        &mut self,
+        head: &[u8],
+        request: Option<&Request<'_>>,
+        answered: &Answered,
+        end: u64,
+        time: u64,
+    ) {
+        let line = &head[..memchr2(b'\r', b'\n', head).unwrap_or(head.len())];
+        let field = |name| request.and_then(|request| request.header(name)).map(Box::from);
+        let entry = Entry {
+            end,
+            body: answered.body,
+            status: answered.status,
+            time,
+            request_line: line.into(),
+            referer: field("referer"),
+            user_agent: field("user-agent"),
+        };
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
+    }
+
+    /// Notes a request whose response comes later, unless it is noted already: a request whose body
+    /// was saved can be deferred after that.
+    pub(super) fn note_pending(&mut self, head: &[u8], request: &Request<'_>, time: u64) {
+        if self.entries.back().is_some_and(|entry| entry.end == u64::MAX) {
+            return;
+        }
+        let unanswered = Answered { status: Status::CLIENT_CLOSED, ..Answered::LATER };
+        self.push(head, Some(request), &unanswered, u64::MAX, time);
+    }
+
+    /// Completes the entry of a request that waits for its response. Returns whether there was one.
+    pub(super) fn complete(&mut self, status: Status, body: u64, end: u64) -> bool {
+        let pending = self.entries.back_mut().filter(|entry| entry.end == u64::MAX);
+        let Some(entry) = pending else { return false };
+        (entry.status, entry.body, entry.end) = (status, body, end);
+        true
+    }
+
+    /// Whether no more responses should be noted for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= MAX_BYTES
+    }
+
+    /// Whether there are responses to report when they have left.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.entries.front().is_some_and(|entry| entry.end != u64::MAX)
+    }
+
+    /// Reports the responses that have left when the connection has sent `sent` bytes.
+    pub(super) fn report(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
+        while self.entries.front().is_some_and(|entry| entry.end <= sent) {
+            self.report_first(sent, on_sent);
+        }
+    }
+
+    /// Reports all responses: the connection is closed.
+    pub(super) fn report_all(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
+        while !self.entries.is_empty() {
+            self.report_first(sent, on_sent);
+        }
+    }
+
+    fn report_first(&mut self, sent: u64, on_sent: &mut impl FnMut(&LogRecord<'_>)) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        self.bytes -= entry.bytes();
+        on_sent(&LogRecord {
+            peer: self.peer,
+            time: entry.time,
+            request_line: &entry.request_line,
+            status: entry.status,
+            body_sent: sent.saturating_sub(entry.end - entry.body).min(entry.body),
+            referer: entry.referer.as_deref(),
+            user_agent: entry.user_agent.as_deref(),
+        });
+    }
+}

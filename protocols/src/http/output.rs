@@ -1,0 +1,211 @@
+//! Where responses are put together before they enter the send queue.
+
+use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
+
+use super::date::Clock;
+use super::response::{Awaited, Persistence};
+use super::status::Status;
+
+/// Bodies in memory up to this size are copied behind their head: a short copy is cheaper than one
+/// more segment in a gathered send.
+pub(super) const INLINE_BODY: usize = 4 << 10;
+
+/// Responses are handed to the send queue when they add up to this many bytes.
+const BATCH: usize = 16 << 10;
+
+/// The output buffer. All connections of a handler share one, as it is empty between callbacks.
+pub(super) struct Output {
+    /// Whole heads and short bodies for the current connection, in order.
+    pub(super) bytes: Vec<u8>,
+    /// The header fields of the response that is being built.
+    pub(super) fields: Vec<u8>,
+    pub(super) clock: Clock,
+    /// Whether the service can still ask for the request body.
+    pub(super) has_body: bool,
+    /// What the response that is being built waits for, until its connection takes this over.
+    pub(super) awaited: Option<Awaited>,
+    /// The second in which a body that could not be saved was last logged.
+    pub(super) logged_at: u64,
+}
+
+impl Output {
+    pub(super) fn new() -> Output {
+        Output::with(BATCH + 2 * INLINE_BODY, Clock::new())
+    }
+
+    /// For a single response at this time.
+    pub(super) fn for_one(unix_time: u64) -> Output {
+        let mut clock = Clock::new();
+        clock.set(unix_time);
+        Output::with(0, clock)
+    }
+
+    fn with(capacity: usize, clock: Clock) -> Output {
+        let (bytes, fields) = (Vec::with_capacity(capacity), Vec::with_capacity(1 << 10));
+        Output { bytes, fields, clock, has_body: false, awaited: None, logged_at: 0 }
+    }
+
+    /// Starts a callback. What a service that panicked has left belongs to another connection.
+    pub(super) fn begin(&mut self, cx: &Context<'_>) {
+        self.bytes.clear();
+        if self.awaited.is_some() {
+            self.awaited = None;
+        }
+        self.clock.set(cx.unix_time());
+    }
+
+    /// Moves the finished responses to the send queue.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
+        if !self.bytes.is_empty() {
+            cx.send(&self.bytes[..]);
+            self.bytes.clear();
+        }
+    }
+
+    pub(super) fn flush_to(&mut self, to: &mut Destination<'_, '_>) {
+        if !self.bytes.is_empty() {
+            to.send(Outgoing::Slice(&self.bytes));
+            self.bytes.clear();
+        }
+    }
+
+    /// The same once they are many.
+    pub(super) fn flush_batch(&mut self, to: &mut Destination<'_, '_>) {
+        if self.bytes.len() >= BATCH {
+            self.flush_to(to);
+        }
+    }
+
+    /// Writes the status line, the header fields and the empty line.
+    #[inline]
+    pub(super) fn write_head(
+        &mut self,
+        status: Status,
+        persistence: Persistence,
+        length: Option<u64>,
+    ) {
+        let Output { bytes: out, fields, clock, .. } = self;
+        if status == Status::OK {
+            out.extend_from_slice(clock.ok_and_date());
+        } else {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(&status.digits());
+            out.push(b' ');
+            out.extend_from_slice(status.reason().as_bytes());
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(clock.date_line());
+        }
+        out.extend_from_slice(fields);
+        match persistence {
+            Persistence::Implied | Persistence::Undecided => {}
+            Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+            Persistence::Upgrade => out.extend_from_slice(b"Connection: Upgrade\r\n"),
+        }
+        match length {
+            Some(length) if status != Status::NO_CONTENT && status != Status::NOT_MODIFIED => {
+                out.extend_from_slice(b"Content-Length: ");
+                write_decimal(out, length);
+                out.extend_from_slice(b"\r\n\r\n");
+            }
+            _ => out.extend_from_slice(b"\r\n"),
+        }
+    }
+}
+
+/// The connection that a response goes to.
+pub(super) enum Destination<'a, 'cx> {
+    /// The current one.
+    Current(&'a mut Context<'cx>),
+    /// One whose response was deferred.
+    Deferred(&'a mut Turn, ConnId),
+}
+
+impl<'cx> Destination<'_, 'cx> {
+    pub(super) fn send(&mut self, what: Outgoing<'_>) -> Sent {
+        match self {
+            Destination::Current(cx) => cx.send(what),
+            Destination::Deferred(turn, id) => turn.peer(*id).send(what),
+        }
+    }
+
+    pub(super) fn turn(&mut self) -> &mut Turn {
+        match self {
+            Destination::Current(cx) => cx,
+            Destination::Deferred(turn, _) => turn,
+        }
+    }
+
+    pub(super) fn connection(&self) -> ConnId {
+        match self {
+            Destination::Current(cx) => cx.id(),
+            Destination::Deferred(_, id) => *id,
+        }
+    }
+}
+
+/// Appends a number in decimal.
+fn write_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(status: Status, persistence: Persistence, length: u64) -> String {
+        let mut output = Output::new();
+        output.fields.extend_from_slice(b"A: b\r\n");
+        output.write_head(status, persistence, Some(length));
+        String::from_utf8(output.bytes).unwrap()
+    }
+
+    const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+    #[test]
+    fn row_21_every_response_has_a_date() {
+        let expected = format!("HTTP/1.1 200 OK\r\n{DATE}A: b\r\nContent-Length: 13\r\n\r\n");
+        assert_eq!(head(Status::OK, Persistence::Implied, 13), expected);
+        let expected = format!(
+            "HTTP/1.1 404 Not Found\r\n{DATE}A: b\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        assert_eq!(head(Status::NOT_FOUND, Persistence::Close, 0), expected);
+    }
+
+    #[test]
+    fn row_22_responses_without_content_have_no_length() {
+        for status in [Status::NO_CONTENT, Status::NOT_MODIFIED] {
+            assert!(
+                !head(status, Persistence::Implied, 0).contains("Content-Length"),
+                "{status:?}"
+            );
+        }
+        assert!(head(Status::RESET_CONTENT, Persistence::Implied, 0).contains("Content-Length: 0"));
+    }
+
+    #[test]
+    fn row_32_keep_alive_is_sent_to_clients_that_asked_for_it() {
+        let said = "Connection: keep-alive\r\n";
+        assert!(head(Status::OK, Persistence::KeepAlive, 0).contains(said));
+        assert!(!head(Status::OK, Persistence::Implied, 0).contains("Connection"));
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for number in [0, 7, 10, 99, 100, 65_536, u64::MAX] {
+            let mut out = Vec::new();
+            write_decimal(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! An entry of the access log.
+
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
+
+use super::date::log_date;
+use super::status::Status;
+
+/// A response that has left, or was cut off, for an access log.
+///
+/// Its `Display` is a line of the Combined Log Format without the newline. Bytes that a client has
+/// sent are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII.
+///
+/// ```
+/// use sluicegate_protocols::http::{LogRecord, Status};
+///
+/// let record = LogRecord {
+///     peer: Some("127.0.0.1:40000".parse().unwrap()),
+///     time: 971_211_336,
+///     request_line: b"GET /a\"b HTTP/1.1",
+///     status: Status::OK,
+///     body_sent: 2326,
+///     referer: None,
+///     user_agent: Some(b"curl/8.0"),
+/// };
+/// assert_eq!(
+///     record.to_string(),
+///     "127.0.0.1 - - [10/Oct/2000:20:55:36 +0000] \
+///      \"GET /a\\x22b HTTP/1.1\" 200 2326 \"-\" \"curl/8.0\""
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRecord<'a> {
+    /// The client's address, if it is known; `None` on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// When the request was answered, in seconds since 1970.
+    pub time: u64,
+    /// The request line as it was received. It may be incomplete if the request was refused.
+    pub request_line: &'a [u8],
+    /// The status of the response; 499, as in nginx, if it was [deferred](super::Reply::defer) and
+    /// the client left before it was ready.
+    pub status: Status,
+    /// Bytes of the response body that the kernel has taken.
+    pub body_sent: u64,
+    /// The request's `Referer`.
+    pub referer: Option<&'a [u8]>,
+    /// The request's `User-Agent`.
+    pub user_agent: Option<&'a [u8]>,
+}
+
+impl fmt::Display for LogRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.peer {
+            Some(peer) => write!(f, "{}", peer.ip().to_canonical())?,
+            None => f.write_char('-')?,
+        }
+        write!(f, " - - [{}] ", log_date(self.time))?;
+        write_quoted(f, Some(self.request_line))?;
+        write!(f, " {} ", self.status.code())?;
+        match self.body_sent {
+            0 => f.write_char('-')?,
+            sent => write!(f, "{sent}")?,
+        }
+        f.write_char(' ')?;
+        write_quoted(f, self.referer)?;
+        f.write_char(' ')?;
+        write_quoted(f, self.user_agent)
+    }
+}
+
+fn write_quoted(f: &mut fmt::Formatter<'_>, value: Option<&[u8]>) -> fmt::Result {
+    f.write_char('"')?;
+    match value {
+        None | Some([]) => f.write_char('-')?,
+        Some(bytes) => {
+            for &byte in bytes {
+                match byte {
+                    b'"' | b'\\' => write!(f, "\\x{byte:02x}")?,
+                    b' '..=b'~' => f.write_char(char::from(byte))?,
+                    _ => write!(f, "\\x{byte:02x}")?,
+                }
+            }
+        }
+    }
+    f.write_char('"')
+}

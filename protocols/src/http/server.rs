@@ -1,0 +1,48 @@
+//! The handler that makes a service an HTTP server.
+
+use super::limits::HttpLimits;
+use super::output::Output;
+use super::service::Service;
+
+/// An HTTP/1.1 server as a handler of the reactor.
+///
+/// It answers at most 1,024 requests of a connection in one callback; further ones wait for the
+/// next turn. A client that pipelines thousands of requests does not hold up the others.
+///
+/// ```no_run
+/// # use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
+/// # struct Hello;
+/// # impl Service for Hello {
+/// #     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered { reply.send("") }
+/// # }
+/// use sluicegate_reactor::{Listen, Reactor};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let http = reactor.register(Http::with(Hello, HttpLimits::default()));
+/// reactor.listen("127.0.0.1:8080", &Listen::default(), http)?;
+/// reactor.run()
+/// # }
+/// ```
+pub struct Http<S: Service> {
+    pub(super) service: S,
+    pub(super) limits: HttpLimits,
+    pub(super) output: Output,
+}
+
+impl<S: Service> Http<S> {
+    /// A server for this service, with the default limits.
+    pub fn new(service: S) -> Http<S> {
+        Http::with(service, HttpLimits::default())
+    }
+
+    /// A server for this service with these limits.
+    pub fn with(service: S, limits: HttpLimits) -> Http<S> {
+        Http { service, limits, output: Output::new() }
+    }
+
+    /// The service.
+    pub fn service(&mut self) -> &mut S {
+        &mut self.service
+    }
+}
