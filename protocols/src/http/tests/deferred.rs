@@ -351,3 +351,51 @@ fn an_answer_before_the_call_returns_leaves_no_deadline_behind() {
     h.advance(HttpLimits::default().response_timeout + Duration::from_secs(10));
     assert_eq!(h.state(client), State::Open);
 }
+
+#[test]
+fn row_17_a_deferred_response_has_until_its_timeout_whatever_arrives_meanwhile() {
+    let limits = HttpLimits { response_timeout: Duration::from_secs(30), ..HttpLimits::default() };
+    let post = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
+    for (first, meanwhile) in
+        [(get("/a"), ""), (get("/a"), "GET /b"), (post.to_owned(), "bo"), (post.to_owned(), "body")]
+    {
+        let mut h = Harness::new(Http::with(Held::default(), limits.clone()));
+        let client = h.open();
+        h.feed(client, &first);
+        h.advance(Duration::from_secs(5));
+        h.feed(client, meanwhile);
+        h.advance(Duration::from_millis(24_900));
+        assert!(h.sent(client).is_empty(), "{first:?} {meanwhile:?}");
+        assert_eq!(h.state(client), State::Open, "{first:?} {meanwhile:?}");
+        h.advance(Duration::from_millis(200));
+        assert_eq!(answers(&h.sent(client)), ["503"], "{first:?} {meanwhile:?}");
+        assert_eq!(h.state(client), State::Shut, "{first:?} {meanwhile:?}");
+    }
+}
+
+#[test]
+fn row_17_a_half_sent_request_behind_a_deferred_response_gets_408() {
+    for first in [get("/a"), "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy".into()] {
+        let (mut h, client) = held();
+        h.feed(client, first + "GET /b HT");
+        h.advance(Duration::from_secs(20));
+        h.post(Answer(1));
+        assert_eq!(answers(&h.sent(client)), ["200 /a"]);
+        h.advance(Duration::from_millis(9900));
+        assert!(h.sent(client).is_empty());
+        h.advance(Duration::from_millis(200));
+        assert_eq!(answers(&h.sent(client)), ["408"]);
+        assert_eq!(h.state(client), State::Shut);
+    }
+}
+
+#[test]
+fn row_17_a_deferred_response_leaves_no_deadline_behind() {
+    let (mut h, client) = held();
+    h.feed(client, get("/a"));
+    h.advance(Duration::from_secs(1));
+    h.post(Answer(1));
+    assert_eq!(answers(&h.sent(client)), ["200 /a"]);
+    h.advance(Duration::from_secs(70));
+    assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
+}

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
@@ -16,6 +17,8 @@ use crate::http::{Deferred, LogRecord};
 struct Inbox {
     dir: Dir,
     done: Handle<Deferred>,
+    /// Responses that nobody makes.
+    kept: Vec<Deferred>,
     log: Rc<RefCell<Vec<String>>>,
 }
 
@@ -42,6 +45,7 @@ impl Service for Inbox {
             "/later" => reply.defer(|deferred, _| {
                 Workers::inline().run(move || deferred, done).expect("room");
             }),
+            "/never" => reply.defer(|deferred, _| self.kept.push(deferred)),
             "/again" => self.save(request, reply),
             path => reply.send(format!("{path} {}", saved.is_ok())),
         }
@@ -69,7 +73,12 @@ fn inbox() -> Harness<Http<Inbox>> {
         |reactor| {
             let (done, mailbox) = mailbox();
             let dir = reactor.fs().open_dir("/in").expect("it was made");
-            let http = reactor.register(Http::new(Inbox { dir, done, log: Rc::default() }));
+            let http = reactor.register(Http::new(Inbox {
+                dir,
+                done,
+                kept: Vec::new(),
+                log: Rc::default(),
+            }));
             reactor.attach(mailbox, http);
             http
         },
@@ -108,4 +117,62 @@ fn row_38_a_body_is_logged_once_when_its_request_is_answered_or_its_client_has_l
     assert_eq!(answers(&h.sent(client)), ["400"]);
     assert_eq!(log.take(), ["\"PUT /c HTTP/1.1\" 400 16"]);
     assert_eq!(h.files().temporary(), 0);
+}
+
+#[test]
+fn row_17_a_saved_body_leaves_no_deadline_behind_and_the_next_head_has_its_own() {
+    for chunked in [false, true] {
+        let body = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+        let request = match chunked {
+            false => put("/a", "hello"),
+            true => format!("PUT /a HTTP/1.1\r\nHost: h\r\n{body}"),
+        };
+        let mut h = inbox();
+        let client = h.open();
+        let (start, end) = request.split_at(request.len() - 8);
+        h.feed(client, start);
+        h.advance(Duration::from_secs(5));
+        h.feed(client, end);
+        assert_eq!(answers(&h.sent(client)), ["200 /a true"], "chunked: {chunked}");
+        h.advance(Duration::from_secs(70));
+        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
+        h.feed(client, "GET /b");
+        h.advance(Duration::from_millis(9900));
+        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
+        h.advance(Duration::from_millis(200));
+        assert_eq!(answers(&h.sent(client)), ["408"], "chunked: {chunked}");
+    }
+}
+
+#[test]
+fn row_17_the_rate_of_a_body_is_checked_again_and_again() {
+    for head in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nf0000\r\n"] {
+        let mut h = inbox();
+        let client = h.open();
+        h.feed(client, format!("PUT /a HTTP/1.1\r\nHost: h\r\n{head}"));
+        // 500 bytes a second, in 10 seconds.
+        for _ in 0..3 {
+            h.feed(client, "x".repeat(6000));
+            h.advance(Duration::from_secs(10));
+            assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open), "{head:?}");
+        }
+        h.feed(client, "x".repeat(4000));
+        h.advance(Duration::from_millis(10_100));
+        assert_eq!(answers(&h.sent(client)), ["408"], "{head:?}");
+        assert_eq!(h.files().temporary(), 0);
+    }
+}
+
+#[test]
+fn row_17_a_deferred_response_to_a_saved_body_has_the_whole_timeout() {
+    let mut h = inbox();
+    let client = h.open();
+    let request = put("/never", "hello");
+    h.feed(client, &request[..request.len() - 2]);
+    h.advance(Duration::from_secs(5));
+    h.feed(client, "lo");
+    h.advance(Duration::from_millis(59_900));
+    assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
+    h.advance(Duration::from_millis(200));
+    assert_eq!(answers(&h.sent(client)), ["503"]);
 }
