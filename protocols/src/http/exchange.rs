@@ -40,7 +40,7 @@ impl<S: Service> Http<S> {
     ) {
         let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
-        let request = match head::parse(head, slots, &self.limits) {
+        let request = match head::parse(head, slots, &self.limits, &mut self.hosts) {
             Ok(request) => request,
             Err(status) => return self.refuse_head(cx, session, head, status),
         };

@@ -6,7 +6,7 @@ use super::grammar::{is_token, list};
 use super::limits::HttpLimits;
 use super::request::{BodyLength, Version};
 use super::status::Status;
-use super::target::is_authority;
+use super::target::HostCache;
 
 /// Their values; repeated fields are combined.
 #[derive(Default)]
@@ -23,12 +23,12 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     #[inline]
-    pub(super) fn of(headers: &[Header<'a>]) -> Result<Fields<'a>, Status> {
+    pub(super) fn of(headers: &[Header<'a>], hosts: &mut HostCache) -> Result<Fields<'a>, Status> {
         let mut fields = Fields::default();
         for header in headers {
             let (name, value) = (header.name, header.value);
             match name.len() {
-                4 if name.eq_ignore_ascii_case("host") => fields.host(value)?,
+                4 if name.eq_ignore_ascii_case("host") => fields.host(value, hosts)?,
                 6 if name.eq_ignore_ascii_case("expect") => fields.expect(value),
                 10 if name.eq_ignore_ascii_case("connection") => fields.connection(value),
                 14 if name.eq_ignore_ascii_case("content-length") => fields.length(value)?,
@@ -42,8 +42,8 @@ impl<'a> Fields<'a> {
     }
 
     /// At most one, and a valid one (RFC 9112, section 3.2).
-    fn host(&mut self, value: &'a [u8]) -> Result<(), Status> {
-        if self.host.is_some() || !(value.is_empty() || is_authority(value)) {
+    fn host(&mut self, value: &'a [u8], hosts: &mut HostCache) -> Result<(), Status> {
+        if self.host.is_some() || !hosts.is_valid(value) {
             return Err(Status::BAD_REQUEST);
         }
         self.host = Some(value);
@@ -59,6 +59,11 @@ impl<'a> Fields<'a> {
     }
 
     fn connection(&mut self, value: &[u8]) {
+        // What browsers send needs no parsing.
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
         for option in list(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -140,7 +145,7 @@ mod tests {
     fn length_of(fields: &[(&str, &str)], version: Version) -> Result<BodyLength, u16> {
         let headers: Vec<_> =
             fields.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
-        Fields::of(&headers)
+        Fields::of(&headers, &mut HostCache::default())
             .and_then(|fields| fields.body_length(version, &HttpLimits::default()))
             .map_err(Status::code)
     }

@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::limits::HttpLimits;
 use super::request::{Method, Request, Version};
 use super::status::Status;
-use super::target::Target;
+use super::target::{HostCache, Target};
 
 /// How far the end of a head was searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub(super) fn parse<'a>(
     head: &'a [u8],
     slots: &'a mut [HeaderSlot<'a>],
     limits: &HttpLimits,
+    hosts: &mut HostCache,
 ) -> Result<Request<'a>, Status> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, slots) {
@@ -83,7 +84,7 @@ pub(super) fn parse<'a>(
     };
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let headers: &'a [Header<'a>] = parsed.headers;
-    let fields = Fields::of(headers)?;
+    let fields = Fields::of(headers, hosts)?;
     let method = Method::from(method);
     let target = Target::of(method, target)?;
     if fields.host.is_none() && version == Version::Http11 {
@@ -186,7 +187,8 @@ mod tests {
     fn a_parsed_request_has_what_was_sent() {
         let head = b"GET /a?b HTTP/1.1\r\nhost: h:1\r\nA:  b \r\nA: c\r\nContent-Length: 3\r\n\r\n";
         let mut slots = [const { HeaderSlot::uninit() }; 8];
-        let request = parse(head, &mut slots, &HttpLimits::default()).unwrap();
+        let request =
+            parse(head, &mut slots, &HttpLimits::default(), &mut HostCache::default()).unwrap();
         assert_eq!(request.method(), Method::Get);
         assert_eq!((request.target(), request.path(), request.query()), ("/a?b", "/a", Some("b")));
         assert_eq!(request.version(), Version::Http11);

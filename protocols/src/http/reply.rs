@@ -64,8 +64,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     #[inline]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
-        let splits = value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
-        if splits || !is_token(name.as_bytes()) || is_reserved(name) {
+        if splits_lines(value) || !is_token(name.as_bytes()) || is_reserved(name) {
             log::warn!("header field {name:?} left out of a response: not allowed there");
             return self;
         }
@@ -164,6 +163,20 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     }
 }
 
+/// Whether a value contains CR, LF or NUL. It is searched by words: most have no control characters.
+#[inline]
+fn splits_lines(value: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let splits = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
+    // True if a byte is at most CR, and for few other words.
+    let may_split = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        word.wrapping_sub(ONES * 14) & !word & (ONES * 128) != 0
+    };
+    let (words, rest) = value.as_chunks();
+    words.iter().any(|word| may_split(word) && word.iter().any(splits)) || rest.iter().any(splits)
+}
+
 /// Whether only `Http` writes this field.
 fn is_reserved(name: &str) -> bool {
     let reserved = match name.len() {
@@ -174,4 +187,24 @@ fn is_reserved(name: &str) -> bool {
         _ => return false,
     };
     reserved.eq_ignore_ascii_case(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_with_a_line_end_or_a_nul_splits_a_response_wherever_it_is() {
+        for length in 0..20 {
+            for other in [b'a', b'\t', b' ', 0x0e, 0x7f, 0x80, 0xff] {
+                let value = vec![other; length];
+                assert!(!splits_lines(&value), "{value:?}");
+                for (at, bad) in (0..length).flat_map(|at| [(at, b'\r'), (at, b'\n'), (at, 0)]) {
+                    let mut value = value.clone();
+                    value[at] = bad;
+                    assert!(splits_lines(&value), "{value:?}");
+                }
+            }
+        }
+    }
 }

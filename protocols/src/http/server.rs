@@ -3,6 +3,7 @@
 use super::limits::HttpLimits;
 use super::output::Output;
 use super::service::Service;
+use super::target::HostCache;
 
 /// An HTTP/1.1 server as a handler of the reactor.
 ///
@@ -28,6 +29,7 @@ pub struct Http<S: Service> {
     pub(super) service: S,
     pub(super) limits: HttpLimits,
     pub(super) output: Output,
+    pub(super) hosts: HostCache,
 }
 
 impl<S: Service> Http<S> {
@@ -38,7 +40,7 @@ impl<S: Service> Http<S> {
 
     /// A server for this service with these limits.
     pub fn with(service: S, limits: HttpLimits) -> Http<S> {
-        Http { service, limits, output: Output::new() }
+        Http { service, limits, output: Output::new(), hosts: HostCache::default() }
     }
 
     /// The service.

@@ -78,6 +78,31 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
     }
 }
 
+/// The last valid `Host`. Most requests name the same one, and comparing is cheaper than parsing.
+#[derive(Default)]
+pub(super) struct HostCache(Vec<u8>);
+
+impl HostCache {
+    /// The longest host that is kept, in bytes: the longest domain name with a port.
+    const MAX: usize = 253 + 6;
+
+    /// Whether `host` is empty or a valid authority.
+    #[inline]
+    pub(super) fn is_valid(&mut self, host: &[u8]) -> bool {
+        host == self.0 || self.is_valid_unknown(host)
+    }
+
+    #[inline(never)]
+    fn is_valid_unknown(&mut self, host: &[u8]) -> bool {
+        let is_valid = host.is_empty() || is_authority(host);
+        if is_valid && host.len() <= HostCache::MAX {
+            self.0.clear();
+            self.0.extend_from_slice(host);
+        }
+        is_valid
+    }
+}
+
 /// The same for an address in brackets or a percent-encoded name.
 fn is_rare_authority(text: &[u8]) -> bool {
     let (is_host, rest) = if let [b'[', rest @ ..] = text {
@@ -167,6 +192,20 @@ mod tests {
         ] {
             assert!(!is_authority(host.as_bytes()), "{host}");
         }
+    }
+
+    #[test]
+    fn a_host_is_valid_or_not_whatever_came_before_it() {
+        let mut hosts = HostCache::default();
+        let long = "a".repeat(1000);
+        for _ in 0..2 {
+            for (host, is_valid) in
+                [("a", true), ("a", true), ("a b", false), ("ab", true), ("", true), (&long, true)]
+            {
+                assert_eq!(hosts.is_valid(host.as_bytes()), is_valid, "{host}");
+            }
+        }
+        assert!(hosts.0.len() <= HostCache::MAX);
     }
 
     #[test]
