@@ -194,6 +194,19 @@ fn row_17_a_client_that_takes_no_answers_is_not_blamed_for_its_next_head() {
 }
 
 #[test]
+fn row_17_a_client_that_reads_again_has_the_whole_time_for_its_next_head() {
+    let limits = Limits { send_high: 1000, send_low: 500, ..Limits::default() };
+    let mut h = Harness::with(Http::new(Probe), &Listen { limits, ..Listen::default() });
+    let client = h.open();
+    h.set_room(client, 10);
+    h.feed(client, format!("{}GET /last", REQUEST.repeat(20)));
+    h.advance(Duration::from_secs(30));
+    assert_eq!(answers(&h.sent(client)).len(), 20);
+    h.advance(Duration::from_secs(21));
+    assert_eq!(answers(&h.sent(client)), ["408"]);
+}
+
+#[test]
 fn row_17_a_reader_that_stalls_is_cut_off() {
     let mut h = probe();
     let client = h.open();

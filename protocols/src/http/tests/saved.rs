@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Handle, Listen, Receive, Turn, mailbox};
+use sluicegate_reactor::{Handle, Limits, Listen, Receive, Turn, mailbox};
 
 use super::{Answered, Http, Reply, Request, Service, answers, logged};
 use crate::http::{Deferred, LogRecord};
@@ -67,8 +67,12 @@ impl Receive<Deferred> for Inbox {
 }
 
 fn inbox() -> Harness<Http<Inbox>> {
+    inbox_at(&Listen::default())
+}
+
+fn inbox_at(listen: &Listen) -> Harness<Http<Inbox>> {
     Harness::build(
-        &Listen::default(),
+        listen,
         |files| files.make_dir("/in"),
         |reactor| {
             let (done, mailbox) = mailbox();
@@ -175,4 +179,21 @@ fn row_17_a_deferred_response_to_a_saved_body_has_the_whole_timeout() {
     assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
     h.advance(Duration::from_millis(200));
     assert_eq!(answers(&h.sent(client)), ["503"]);
+}
+
+#[test]
+fn row_17_a_client_whose_body_is_not_read_is_not_blamed_for_its_rate() {
+    let limits = Limits { send_high: 10, send_low: 0, ..Limits::default() };
+    let mut h = inbox_at(&Listen { limits, ..Listen::default() });
+    let client = h.open();
+    h.set_room(client, 10);
+    let coding = "Transfer-Encoding: chunked\r\nExpect: 100-continue";
+    h.feed(client, format!("PUT /a HTTP/1.1\r\nHost: h\r\n{coding}\r\n\r\n"));
+    // The 100 fills the queue, so the first chunk is not read.
+    h.feed(client, "5\r\nhel");
+    h.advance(Duration::from_secs(25));
+    assert_eq!(h.sent(client), b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(h.state(client), State::Open);
+    h.advance(Duration::from_millis(20_100));
+    assert_eq!(answers(&h.sent(client)), ["408"]);
 }
