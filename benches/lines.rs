@@ -18,7 +18,7 @@ use common::Server;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use memchr::memchr_iter;
-use sluicegate_protocols::line::{Delimiter, Lines, Next, Protocol, Split, Splitter};
+use sluicegate_protocols::line::{Delimiter, LineHandler, Lines, Next, Split, Splitter};
 use sluicegate_reactor::{Context, Handler, Input, Limits};
 
 mod common;
@@ -49,7 +49,7 @@ fn search(bytes: &[u8]) -> usize {
 /// Counts the bytes it is given.
 struct Count(Rc<Cell<usize>>);
 
-impl Protocol for Count {
+impl LineHandler for Count {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use sluicegate_protocols::line::{Lines, Next, Protocol};
+use sluicegate_protocols::line::{LineHandler, Lines, Next};
 use sluicegate_reactor::*;
 
 mod common;
@@ -64,7 +64,7 @@ impl Receive<Said> for Chat {
     }
 }
 
-impl Protocol for Chat {
+impl LineHandler for Chat {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {

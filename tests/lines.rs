@@ -3,8 +3,8 @@
 #[path = "handlers/sockets.rs"]
 mod sockets;
 
-use sluicegate_protocols::line::{Ending, Lines, Next, Protocol};
-use sluicegate_protocols::raw::frames::{self, Frames, Framing, Prefix};
+use sluicegate_protocols::line::{LineEof, LineHandler, Lines, Next};
+use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
 use sluicegate_reactor::Context;
 
 use sockets::{exchange, serve};
@@ -12,7 +12,7 @@ use sockets::{exchange, serve};
 /// Answers a line with its length, `put N` with the sum of N bytes, and the end with what it was.
 struct Measure;
 
-impl Protocol for Measure {
+impl LineHandler for Measure {
     type Session = u64;
 
     fn on_open(&mut self, _: &mut Context<'_>) -> u64 {
@@ -35,8 +35,8 @@ impl Protocol for Measure {
         }
     }
 
-    fn on_eof(&mut self, cx: &mut Context<'_>, _: &mut u64, ending: Ending) {
-        cx.send(format!("{ending:?}\n"));
+    fn on_eof(&mut self, cx: &mut Context<'_>, _: &mut u64, eof: LineEof) {
+        cx.send(format!("{eof:?}\n"));
         cx.close();
     }
 }
@@ -66,7 +66,7 @@ fn a_million_lines_over_a_socket_are_all_answered() {
         |reactor| reactor.register(Lines::new(Measure)),
         |address| {
             let answer = exchange(address, &b"x\n".repeat(1_000_000), 1 << 20);
-            assert!(answer == [&b"1\n".repeat(1_000_000)[..], b"Whole\n"].concat());
+            assert!(answer == [&b"1\n".repeat(1_000_000)[..], b"Clean\n"].concat());
         },
     );
 }
@@ -76,7 +76,7 @@ const FRAMING: Framing = Framing::prefixed(Prefix::Varint, 4 << 20);
 /// Sends frames back.
 struct Echo;
 
-impl frames::Protocol for Echo {
+impl FrameHandler for Echo {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}

@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluicegate_protocols::line::{Delimiter, Ending, Lines, Next, Protocol, Splitter};
+use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{Context, Input, Limits, Listen};
 
@@ -17,7 +17,7 @@ enum Event {
     TooLong(Vec<u8>),
     Block(Vec<u8>),
     Raw(Vec<u8>),
-    End(Ending),
+    End(LineEof),
 }
 
 /// What a line asks for: a block, raw bytes up to a full stop, or nothing.
@@ -50,7 +50,7 @@ impl Recorder {
     }
 }
 
-impl Protocol for Recorder {
+impl LineHandler for Recorder {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
@@ -83,8 +83,8 @@ impl Protocol for Recorder {
         self.events.push(Event::TooLong(start.to_vec()));
     }
 
-    fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), ending: Ending) {
-        self.events.push(Event::End(ending));
+    fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), eof: LineEof) {
+        self.events.push(Event::End(eof));
         cx.close();
     }
 }
@@ -101,8 +101,8 @@ fn read(mut bytes: &[u8], delimiter: &[u8], optional_return: bool, most: usize) 
             if bytes.len() - begun > most {
                 events.push(Event::TooLong(bytes[..most].to_vec()));
             }
-            let ending = if bytes.is_empty() { Ending::Whole } else { Ending::InLine };
-            events.push(Event::End(ending));
+            let eof = if bytes.is_empty() { LineEof::Clean } else { LineEof::InLine };
+            events.push(Event::End(eof));
             return events;
         };
         let mut line = &bytes[..end - delimiter.len()];
@@ -125,7 +125,7 @@ fn read(mut bytes: &[u8], delimiter: &[u8], optional_return: bool, most: usize) 
                     events.push(Event::Block(piece.to_vec()));
                 }
                 if left > 0 {
-                    events.push(Event::End(Ending::InBlock { left }));
+                    events.push(Event::End(LineEof::InBlock { left }));
                     return events;
                 }
             }
@@ -136,7 +136,7 @@ fn read(mut bytes: &[u8], delimiter: &[u8], optional_return: bool, most: usize) 
                     events.push(Event::Raw(raw.to_vec()));
                 }
                 if end.is_none() {
-                    events.push(Event::End(Ending::Whole));
+                    events.push(Event::End(LineEof::Clean));
                     return events;
                 }
                 bytes = rest;
@@ -169,7 +169,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(h.ledger().panics, 0);
 
     let expected = read(bytes, ends, optional_return, most);
-    assert_eq!(h.handler().protocol().events, expected);
+    assert_eq!(h.handler().handler().events, expected);
     let echoes = expected.iter().filter_map(|event| match event {
         Event::Line(line) => Some(&line[..]),
         _ => None,

@@ -1,28 +1,27 @@
-//! Protocols for [`sluicegate_reactor`]: what can be said without touching the kernel.
+//! Protocols on top of [`sluicegate_reactor`]: none of them makes a system call.
 //!
-//! A protocol takes the bytes of a connection apart, gives an application whole requests or
-//! messages, and puts its answers together again. Each is a
+//! A protocol splits the bytes of a connection into requests or messages, calls the application
+//! with each of them, and encodes its responses. Each is a
 //! [`Handler`](sluicegate_reactor::Handler) of the reactor.
 //!
-//! | to find | look at |
+//! | module | for |
 //! |---|---|
-//! | files and directories over HTTP | [`files`] |
-//! | HTTP/1.1: a service that answers requests | [`http`] |
-//! | lines, and blocks of known size between them | [`mod@line`] |
-//! | frames of a fixed size, or with their length in front | [`raw::frames`] |
-//! | bytes as they come | [`raw`] |
-//! | passing bytes on: proxies | [`raw::relay`] |
+//! | [`files`] | serving a directory over HTTP |
+//! | [`http`] | HTTP/1.1: a service that answers requests |
+//! | [`mod@line`] | lines, and blocks of known size between them |
+//! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
+//! | [`raw::relay`] | proxies |
+//! | [`raw`] | bytes as they come |
+//!
+//! `files` is built on `http`; the others do not use each other.
 
 #![forbid(unsafe_code)]
 
 pub mod files;
 pub mod http;
 pub mod line;
+mod quantum;
 pub mod raw;
-
-/// Most messages of one connection that a protocol delivers in one callback unless told otherwise:
-/// a receive can bring half a million.
-const PER_TURN: u32 = 1024;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -315,7 +315,7 @@ fn a_mailbox_that_is_dropped_refuses_messages() {
 /// Protocols and services receive messages as handlers do.
 struct Application(u32);
 
-impl line::Protocol for Application {
+impl line::LineHandler for Application {
     type Session = ();
     fn on_open(&mut self, _: &mut Context<'_>) {}
     fn on_line(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) -> line::Next {
@@ -339,7 +339,7 @@ impl Receive<u32> for Application {
 fn adapters_pass_messages_on() {
     let mut lines = Harness::new(line::Lines::new(Application(0)));
     lines.post(3_u32);
-    assert_eq!(lines.handler().protocol().0, 3);
+    assert_eq!(lines.handler().handler().0, 3);
     let mut http = Harness::new(Http::new(Application(0)));
     http.post(4_u32);
     assert_eq!(http.handler().service().0, 4);

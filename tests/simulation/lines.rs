@@ -1,6 +1,6 @@
 //! Lines with answers, and blocks of bytes between them.
 
-use sluicegate_protocols::line::{Lines, Next, Protocol};
+use sluicegate_protocols::line::{LineHandler, Lines, Next};
 use sluicegate_reactor::testing::{Sim, Simulation};
 use sluicegate_reactor::{Context, Listen};
 
@@ -12,7 +12,7 @@ const ADDRESS: &str = "10.0.0.1:11211";
 /// `put 5` and five bytes; `get` gives them back with their number in front.
 struct Shelf;
 
-impl Protocol for Shelf {
+impl LineHandler for Shelf {
     type Session = Vec<u8>;
 
     fn on_open(&mut self, _: &mut Context<'_>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate_protocols::line::{Lines, Next, Protocol};
+use sluicegate_protocols::line::{LineHandler, Lines, Next};
 use sluicegate_reactor::testing::Simulation;
 use sluicegate_reactor::{
     ConnId, Context, Handle, Handler, HandlerId, Input, Listen, Receive, Turn, mailbox,
@@ -27,7 +27,7 @@ struct Front {
     jobs: Handle<Job>,
 }
 
-impl Protocol for Front {
+impl LineHandler for Front {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}

@@ -1,9 +1,9 @@
 //! [`Http`] as a handler: it finds requests in the input and answers them in order.
 
+use std::ops::ControlFlow;
+
 use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
-
-use crate::PER_TURN;
 
 use super::access_log::AccessLog;
 use super::chunks::Chunk;
@@ -12,6 +12,7 @@ use super::server::Http;
 use super::service::Service;
 use super::session::{HttpSession, State};
 use super::status::Status;
+use crate::quantum::{self, MESSAGES_PER_TURN};
 
 /// Empty lines before a request line that are ignored (RFC 9112, section 2.2).
 const MAX_BLANK_LINES: u8 = 4;
@@ -178,16 +179,17 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession,
         input: &mut Input<'_>,
     ) {
-        for _ in 0..PER_TURN {
+        quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| {
             match self.step(cx, session, input) {
-                Step::Again => session.clear_deadline(cx),
-                Step::Incomplete => return session.start_deadline(cx, &self.limits),
-                Step::Rest => return,
+                Step::Again => {
+                    session.clear_deadline(cx);
+                    return ControlFlow::Continue(());
+                }
+                Step::Incomplete => session.start_deadline(cx, &self.limits),
+                Step::Rest => {}
             }
-        }
-        if !input.is_empty() {
-            cx.yield_now();
-        }
+            ControlFlow::Break(())
+        });
     }
 
     /// Deals with what is at the front of the input.
@@ -198,7 +200,7 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession,
         input: &mut Input<'_>,
     ) -> Step {
-        if input.is_empty() || !cx.wants_input() {
+        if input.is_empty() {
             return Step::Rest;
         }
         match &mut session.state {

@@ -1,77 +1,78 @@
-//! The handler around a protocol of lines.
+//! The handler that splits the input into lines.
+
+use std::ops::ControlFlow;
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
-use crate::PER_TURN;
+use super::{LineEof, LineHandler, Next, Split, Splitter};
+use crate::quantum::{self, MESSAGES_PER_TURN};
 
-use super::{Ending, Next, Protocol, Split, Splitter};
-
-/// Makes a [`Protocol`] a [`Handler`].
+/// Makes a [`LineHandler`] a [`Handler`].
 ///
-/// While the rest of a line is awaited the reactor keeps what has arrived, so
-/// [`Limits::keep`](sluicegate_reactor::Limits::keep) has to be at least [`Splitter::keep`]. The
-/// defaults, lines of 8 KiB and 64 KiB kept, are. Blocks are not kept, whatever their size, and of
-/// raw bytes only those that the protocol leaves.
+/// The reactor keeps the start of an incomplete line, so
+/// [`Limits::keep`](sluicegate_reactor::Limits::keep) must be at least [`Splitter::keep`]. The
+/// defaults fit: lines of 8 KiB, and 64 KiB kept. Blocks are not kept, whatever their size, and raw
+/// bytes only if the handler does not consume them.
 ///
-/// After a number of lines in one turn ([`per_turn`](Lines::per_turn)) a connection's others wait
-/// for the next, so that one that sends very many does not hold up the rest.
+/// At most [`per_turn`](Lines::per_turn) lines of a connection are delivered in one turn, so that a
+/// client that sends very many does not hold up the others.
 #[derive(Clone, Debug)]
-pub struct Lines<P> {
-    protocol: P,
+pub struct Lines<H> {
+    handler: H,
     splitter: Splitter,
     per_turn: u32,
 }
 
-impl<P: Protocol> Lines<P> {
-    /// Lines that end with `\n` or `\r\n` and are not longer than 8 KiB.
-    pub fn new(protocol: P) -> Lines<P> {
-        Lines::with(protocol, Splitter::default())
+impl<H: LineHandler> Lines<H> {
+    /// Lines of at most 8 KiB that end with `\n` or `\r\n`.
+    pub fn new(handler: H) -> Lines<H> {
+        Lines::with(handler, Splitter::default())
     }
 
-    /// Lines as the splitter says.
-    pub fn with(protocol: P, splitter: Splitter) -> Lines<P> {
-        Lines { protocol, splitter, per_turn: PER_TURN }
+    /// Lines as `splitter` defines them.
+    pub fn with(handler: H, splitter: Splitter) -> Lines<H> {
+        Lines { handler, splitter, per_turn: MESSAGES_PER_TURN }
     }
 
-    /// Delivers at most so many lines and blocks of a connection in a callback: 1,024 at first. An
-    /// answer of theirs leaves together with the others of that callback.
+    /// Sets the most lines and blocks of a connection that are delivered in one callback. The
+    /// default is 1,024. The responses of one callback leave together.
     #[must_use]
-    pub fn per_turn(self, most: u32) -> Lines<P> {
+    pub fn per_turn(self, most: u32) -> Lines<H> {
         Lines { per_turn: most.max(1), ..self }
     }
 
-    /// The protocol.
-    pub fn protocol(&mut self) -> &mut P {
-        &mut self.protocol
+    /// The line handler.
+    pub fn handler(&mut self) -> &mut H {
+        &mut self.handler
     }
 }
 
-/// What is kept for a connection: the protocol's own session, and where in its input it is.
+/// The state of a connection: the handler's session, and what its input continues with.
 #[derive(Debug)]
-pub struct Session<S> {
+pub struct LineSession<S> {
     mode: Mode,
     own: S,
 }
 
-impl<S> Session<S> {
-    /// For a connection that begins with a line.
-    pub fn new(own: S) -> Session<S> {
-        Session { mode: Mode::LINE, own }
+impl<S> LineSession<S> {
+    /// The session of a connection whose input begins with a line.
+    pub fn new(own: S) -> LineSession<S> {
+        LineSession { mode: Mode::LINE, own }
     }
 }
 
-const _: () = assert!(size_of::<Session<()>>() <= 16);
+const _: () = assert!(size_of::<LineSession<()>>() <= 16);
 
-/// What is expected next.
+/// What the input continues with.
 #[derive(Clone, Copy, Debug)]
 enum Mode {
-    /// A line, of which so much was searched.
+    /// A line, `scanned` bytes of which were searched.
     Line { scanned: usize },
     /// The rest of a line that is too long.
     Skip { scanned: usize },
-    /// So many bytes, at least one.
+    /// A block of which `left` bytes are to come, at least one.
     Block { left: u64 },
-    /// Anything.
+    /// Raw bytes.
     Raw,
 }
 
@@ -79,21 +80,15 @@ impl Mode {
     const LINE: Mode = Mode::Line { scanned: 0 };
 }
 
-/// Whether there may be more in the input.
-enum Step {
-    Again,
-    Rest,
-}
-
-impl<P: Protocol> Handler for Lines<P> {
-    type Session = Session<P::Session>;
+impl<H: LineHandler> Handler for Lines<H> {
+    type Session = LineSession<H::Session>;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session {
-        Session::new(self.protocol.on_open(cx))
+        LineSession::new(self.handler.on_open(cx))
     }
 
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        self.protocol.on_ready(cx, &mut session.own);
+        self.handler.on_ready(cx, &mut session.own);
     }
 
     fn on_data(
@@ -102,75 +97,65 @@ impl<P: Protocol> Handler for Lines<P> {
         session: &mut Self::Session,
         input: &mut Input<'_>,
     ) {
-        for _ in 0..self.per_turn {
-            if !cx.wants_input() {
-                return;
-            }
-            if let Step::Rest = self.step(cx, session, input) {
-                return;
-            }
-        }
-        if !input.is_empty() {
-            cx.yield_now();
-        }
+        quantum::deliver(self.per_turn, cx, input, |cx, input| self.step(cx, session, input));
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        self.protocol.on_drain(cx, &mut session.own);
+        self.handler.on_drain(cx, &mut session.own);
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let ending = match session.mode {
-            Mode::Line { .. } if cx.unread() == 0 => Ending::Whole,
-            Mode::Line { .. } | Mode::Skip { .. } => Ending::InLine,
-            Mode::Block { left } => Ending::InBlock { left },
-            Mode::Raw => Ending::Whole,
+        let eof = match session.mode {
+            Mode::Line { .. } if cx.unread() == 0 => LineEof::Clean,
+            Mode::Line { .. } | Mode::Skip { .. } => LineEof::InLine,
+            Mode::Block { left } => LineEof::InBlock { left },
+            Mode::Raw => LineEof::Clean,
         };
-        self.protocol.on_eof(cx, &mut session.own, ending);
+        self.handler.on_eof(cx, &mut session.own, eof);
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        self.protocol.on_timeout(cx, &mut session.own, which);
+        self.handler.on_timeout(cx, &mut session.own, which);
     }
 
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        self.protocol.on_stop(cx, &mut session.own);
+        self.handler.on_stop(cx, &mut session.own);
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
-        self.protocol.on_close(cx, id, session.own, why);
+        self.handler.on_close(cx, id, session.own, why);
     }
 }
 
-impl<M, P: Receive<M>> Receive<M> for Lines<P> {
+impl<M, H: Receive<M>> Receive<M> for Lines<H> {
     fn on_message(&mut self, cx: &mut Turn, message: M) {
-        self.protocol.on_message(cx, message);
+        self.handler.on_message(cx, message);
     }
 }
 
-impl<P: Protocol> Lines<P> {
-    /// Delivers what stands at the front of the input.
+impl<H: LineHandler> Lines<H> {
+    /// Delivers what is at the front of the input.
     #[inline]
     fn step(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session<P::Session>,
+        session: &mut LineSession<H::Session>,
         input: &mut Input<'_>,
-    ) -> Step {
+    ) -> ControlFlow<()> {
         match &mut session.mode {
             Mode::Line { scanned } => {
                 let bytes = input.bytes();
                 match self.splitter.split(bytes, scanned) {
                     Split::Line { len, end } => {
                         input.consume(end);
-                        let next = self.protocol.on_line(cx, &mut session.own, &bytes[..len]);
+                        let next = self.handler.on_line(cx, &mut session.own, &bytes[..len]);
                         self.follow(cx, session, next);
                     }
-                    Split::Incomplete => return Step::Rest,
+                    Split::Incomplete => return ControlFlow::Break(()),
                     Split::TooLong => {
                         session.mode = Mode::Skip { scanned: *scanned };
-                        let start = &bytes[..self.splitter.most()];
-                        self.protocol.on_too_long(cx, &mut session.own, start);
+                        let start = &bytes[..self.splitter.max_len()];
+                        self.handler.on_too_long(cx, &mut session.own, start);
                     }
                 }
             }
@@ -181,14 +166,14 @@ impl<P: Protocol> Lines<P> {
                 }
                 Err(forgotten) => {
                     input.consume(forgotten);
-                    return Step::Rest;
+                    return ControlFlow::Break(());
                 }
             },
             Mode::Block { left } => {
                 let bytes = input.bytes();
                 let count = usize::try_from(*left).map_or(bytes.len(), |n| n.min(bytes.len()));
                 if count == 0 {
-                    return Step::Rest;
+                    return ControlFlow::Break(());
                 }
                 input.consume(count);
                 *left -= count as u64;
@@ -196,27 +181,27 @@ impl<P: Protocol> Lines<P> {
                 if left == 0 {
                     session.mode = Mode::LINE;
                 }
-                self.protocol.on_block(cx, &mut session.own, &bytes[..count], left);
+                self.handler.on_block(cx, &mut session.own, &bytes[..count], left);
             }
-            Mode::Raw if input.is_empty() => return Step::Rest,
-            Mode::Raw => match self.protocol.on_raw(cx, &mut session.own, input) {
-                Next::Raw => return Step::Rest,
+            Mode::Raw if input.is_empty() => return ControlFlow::Break(()),
+            Mode::Raw => match self.handler.on_raw(cx, &mut session.own, input) {
+                Next::Raw => return ControlFlow::Break(()),
                 next => self.follow(cx, session, next),
             },
         }
-        Step::Again
+        ControlFlow::Continue(())
     }
 
-    /// Does what a line or raw bytes have asked for.
+    /// Continues with what the handler has asked for.
     #[inline]
-    fn follow(&mut self, cx: &mut Context<'_>, session: &mut Session<P::Session>, next: Next) {
+    fn follow(&mut self, cx: &mut Context<'_>, session: &mut LineSession<H::Session>, next: Next) {
         session.mode = match next {
             Next::Line => Mode::LINE,
             Next::Raw => Mode::Raw,
             Next::Block(0) => {
-                // Nothing will arrive that could bring it later.
+                // At once: no input may ever follow that would deliver it later.
                 if cx.this().is_open() {
-                    self.protocol.on_block(cx, &mut session.own, &[], 0);
+                    self.handler.on_block(cx, &mut session.own, &[], 0);
                 }
                 Mode::LINE
             }

@@ -1,11 +1,11 @@
-//! Lines, and what stands between them: blocks of a known size, and raw bytes.
+//! Lines, and what comes between them: blocks of a known size, and raw bytes.
 //!
-//! A [`Protocol`] is given one line at a time, borrowed from the input and without its delimiter.
-//! Each answer to a line says what comes [`Next`]: another line, a block whose size the line has
-//! announced, or bytes as they come. The rest of the same receive goes there.
+//! A [`LineHandler`] gets one line at a time, borrowed from the input and without its delimiter. It
+//! returns what comes [`Next`]: another line, a block whose size the line has announced, or raw
+//! bytes.
 //!
-//! What is delivered does not depend on how the network has cut it. A line has a maximum length,
-//! each byte of it is searched once, and all answers to the lines of one receive leave together.
+//! The calls do not depend on how the network splits the input. Lines have a maximum length, each
+//! byte is searched once, and the responses to all lines of one receive leave together.
 
 use sluicegate_reactor::{ConnId, Context, Input, Reason, Timeout, Turn};
 
@@ -14,22 +14,22 @@ mod splitter;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-pub use adapter::{Lines, Session};
+pub use adapter::{LineSession, Lines};
 pub use splitter::{Delimiter, Split, Splitter};
 
 /// An application that takes lines.
 ///
-/// Delivery stops at once when a callback pauses or closes the connection, or when the queue is
-/// full; it goes on with the next line when the connection reads again.
+/// Delivery stops at once when a callback pauses or closes the connection, or fills its send queue.
+/// It continues with the next line when the connection reads again.
 ///
 /// ```
-/// use sluicegate_protocols::line::{Lines, Next, Protocol};
+/// use sluicegate_protocols::line::{LineHandler, Lines, Next};
 /// use sluicegate_reactor::{Context, Reactor};
 ///
-/// /// `put 5` and five bytes; `get` gives them back.
+/// /// `put 5` and five bytes store a value; `get` returns it.
 /// struct Shelf;
 ///
-/// impl Protocol for Shelf {
+/// impl LineHandler for Shelf {
 ///     type Session = Vec<u8>;
 ///
 ///     fn on_open(&mut self, _: &mut Context<'_>) -> Vec<u8> {
@@ -62,8 +62,8 @@ pub use splitter::{Delimiter, Split, Splitter};
 /// # Ok(())
 /// # }
 /// ```
-pub trait Protocol: Sized + 'static {
-    /// What is kept for each connection.
+pub trait LineHandler: Sized + 'static {
+    /// The state of a connection.
     type Session: 'static;
 
     /// A connection was accepted.
@@ -75,11 +75,12 @@ pub trait Protocol: Sized + 'static {
         let _ = (cx, session);
     }
 
-    /// A line has arrived; its delimiter is not part of it.
+    /// A line has arrived. `line` does not contain its delimiter.
     fn on_line(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, line: &[u8]) -> Next;
 
-    /// A piece of a block has arrived, and so many bytes of it are yet to come: 0 with the last
-    /// piece. A block that came in one receive is one piece. By default blocks are discarded.
+    /// A piece of a block has arrived, and `left` bytes of the block are still to come: 0 with the
+    /// last piece. A block that arrives in one receive is one piece. By default blocks are
+    /// discarded.
     fn on_block(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,8 +91,9 @@ pub trait Protocol: Sized + 'static {
         let _ = (cx, session, piece, left);
     }
 
-    /// Raw bytes have arrived. What is not consumed is offered again with what follows, or is what
-    /// comes next if that is not [`Next::Raw`]. By default they are discarded.
+    /// Raw bytes have arrived. Bytes that are not consumed are offered again together with the next
+    /// ones, or belong to what comes next if that is not [`Next::Raw`]. By default raw bytes are
+    /// discarded.
     fn on_raw(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,27 +105,28 @@ pub trait Protocol: Sized + 'static {
         Next::Raw
     }
 
-    /// A line has more than the maximum of bytes; `start` is as many of them. Its end may not have
-    /// arrived. By default the connection is closed. If it is not, the rest of the line is skipped.
+    /// A line is longer than the maximum. `start` is its start, of the maximum length; its end may
+    /// not have arrived. By default the connection is closed. Otherwise the rest of the line is
+    /// skipped.
     fn on_too_long(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, start: &[u8]) {
         let _ = (session, start);
         cx.close();
     }
 
-    /// What was sent has drained: see
+    /// The send queue has drained: see
     /// [`Handler::on_drain`](sluicegate_reactor::Handler::on_drain).
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
 
-    /// The peer has ended its direction, maybe in the middle of something. By default the
-    /// connection is closed once all was sent.
-    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, ending: Ending) {
-        let _ = (session, ending);
+    /// The peer has shut down its sending side. By default the connection is closed when the send
+    /// queue is empty.
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, eof: LineEof) {
+        let _ = (session, eof);
         cx.close();
     }
 
-    /// A deadline has passed. By default as
+    /// A deadline has passed. The default is that of
     /// [`Handler::on_timeout`](sluicegate_reactor::Handler::on_timeout).
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
         let _ = session;
@@ -134,13 +137,13 @@ pub trait Protocol: Sized + 'static {
     }
 
     /// The reactor is stopping: see [`Handler::on_stop`](sluicegate_reactor::Handler::on_stop). By
-    /// default the connection is closed once all was sent.
+    /// default the connection is closed when the send queue is empty.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
         cx.close();
     }
 
-    /// The connection is over: called once for each session.
+    /// The connection is closed. Called once for each session.
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }
@@ -151,24 +154,24 @@ pub trait Protocol: Sized + 'static {
 pub enum Next {
     /// A line.
     Line,
-    /// A block of so many bytes, for [`Protocol::on_block`]; then lines. One without any is
-    /// delivered at once, even to a connection that was just paused.
+    /// A block of this many bytes, for [`LineHandler::on_block`]; then lines. An empty block is
+    /// delivered at once, even if the connection was just paused.
     Block(u64),
-    /// Bytes as they come, for [`Protocol::on_raw`], until that says otherwise.
+    /// Raw bytes, for [`LineHandler::on_raw`], until that returns something else.
     Raw,
 }
 
-/// What the end of a stream has cut off.
+/// Where in the input the peer has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Nothing: it came between two lines, or among raw bytes.
-    Whole,
-    /// A line: its delimiter never came. [`Context::unread`] says how much there is of it, unless
-    /// it was too long.
+pub enum LineEof {
+    /// Between two lines, or in raw bytes.
+    Clean,
+    /// In a line: its delimiter never came. [`Context::unread`] is the number of its bytes that
+    /// have arrived, unless the line was too long.
     InLine,
-    /// A block.
+    /// In a block.
     InBlock {
-        /// How many bytes of it never came.
+        /// How many bytes of the block never came.
         left: u64,
     },
 }

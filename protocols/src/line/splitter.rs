@@ -1,8 +1,8 @@
-//! Where a line ends: a pure function of the bytes and of how far they were looked at before.
+//! Finds the ends of lines: a pure function of the bytes and of how many were searched before.
 
 use memchr::memchr;
 
-/// What ends a line.
+/// The delimiter of lines.
 ///
 /// ```
 /// use sluicegate_protocols::line::{Delimiter, Split, Splitter};
@@ -14,44 +14,44 @@ use memchr::memchr;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delimiter {
-    /// The byte that is searched for.
+    /// Its last byte, which is searched for.
     last: u8,
-    /// What has to stand in front of it.
+    /// The bytes before the last one.
     before: Box<[u8]>,
-    /// Whether a `\r` in front of it belongs to the delimiter, not to the line.
+    /// Whether a `\r` before it belongs to the delimiter and not to the line.
     optional_return: bool,
 }
 
 impl Delimiter {
-    /// `\n`, or `\r\n`: what people type and most programs send.
+    /// `\n` or `\r\n`: what people type and most programs send.
     #[must_use]
     pub fn newline() -> Delimiter {
         Delimiter { last: b'\n', before: Box::default(), optional_return: true }
     }
 
-    /// `\r\n` and nothing else: a `\r` or `\n` alone belongs to the line.
+    /// Only `\r\n`: a single `\r` or `\n` belongs to the line.
     #[must_use]
     pub fn crlf() -> Delimiter {
         Delimiter::new(b"\r\n")
     }
 
-    /// Any bytes. The first place where all of them stand ends the line. It is the last of them
-    /// that is searched for, so one that is rare in the lines is cheapest.
+    /// These bytes, at their first occurrence. The last of them is searched for, so the search is
+    /// fastest if that is rare in the lines.
     ///
     /// # Panics
-    /// If there are none.
+    /// If `bytes` is empty.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Delimiter {
         let (&last, before) = bytes.split_last().expect("a delimiter has at least one byte");
         Delimiter { last, before: before.into(), optional_return: false }
     }
 
-    /// Most bytes that it has.
+    /// Its greatest length in bytes.
     fn len(&self) -> usize {
         self.before.len() + usize::from(self.optional_return) + 1
     }
 
-    /// The last byte of the first delimiter that ends at `from` or behind.
+    /// The position of the last byte of the first delimiter that ends at `from` or later.
     #[inline]
     fn find(&self, bytes: &[u8], mut from: usize) -> Option<usize> {
         loop {
@@ -63,24 +63,23 @@ impl Delimiter {
         }
     }
 
-    /// Whether what precedes the last byte stands in front of `at`.
+    /// Whether the delimiter whose last byte is at `at` is complete.
     #[inline]
     fn is_whole(&self, bytes: &[u8], at: usize) -> bool {
-        // Byte by byte, since most delimiters have one or two. What memcmp costs for none at all,
-        // at the dangling address of an empty box, was 170 ns on the machine where this was
-        // measured.
+        // Byte by byte, as most delimiters have one or two: a call of memcmp costs more, above all
+        // for none, at the dangling address of an empty box.
         let mut pairs = self.before.iter().rev().zip(bytes[..at].iter().rev());
         at >= self.before.len() && pairs.all(|(expected, byte)| expected == byte)
     }
 
-    /// How long the line is whose delimiter's last byte is at `at`.
+    /// The length of the line whose delimiter has its last byte at `at`.
     #[inline]
     fn content(&self, bytes: &[u8], at: usize) -> usize {
         let returned = self.optional_return && bytes[..at].last() == Some(&b'\r');
         at - self.before.len() - usize::from(returned)
     }
 
-    /// How many bytes at the end may be the beginning of a delimiter: never a whole one.
+    /// How many bytes at the end may be the start of a delimiter.
     fn begun(&self, bytes: &[u8]) -> usize {
         if self.optional_return {
             return usize::from(bytes.ends_with(b"\r"));
@@ -90,7 +89,7 @@ impl Delimiter {
     }
 }
 
-/// The search that every byte of a line goes through once.
+/// Searches a byte. Every byte of a line is searched once.
 #[inline]
 fn search(byte: u8, bytes: &[u8]) -> Option<usize> {
     let found = memchr(byte, bytes);
@@ -99,44 +98,44 @@ fn search(byte: u8, bytes: &[u8]) -> Option<usize> {
     found
 }
 
-/// Finds lines, each with a maximum length.
+/// Splits bytes into lines of a maximum length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splitter {
     delimiter: Delimiter,
-    most: usize,
+    max_len: usize,
 }
 
-/// What stands at the front of the bytes.
+/// What is at the front of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// A line.
     Line {
         /// Its length without the delimiter.
         len: usize,
-        /// Where the next one begins.
+        /// The position of the next line.
         end: usize,
     },
-    /// The beginning of one, not too long so far.
+    /// The start of a line, not too long so far.
     Incomplete,
-    /// More than a line may have, whatever follows.
+    /// A line that is too long, whatever follows.
     TooLong,
 }
 
 impl Splitter {
-    /// Lines of at most `most` bytes, the delimiter not counted.
+    /// Lines of at most `max_len` bytes without their delimiter.
     #[must_use]
-    pub fn new(delimiter: Delimiter, most: usize) -> Splitter {
-        Splitter { delimiter, most }
+    pub fn new(delimiter: Delimiter, max_len: usize) -> Splitter {
+        Splitter { delimiter, max_len }
     }
 
-    /// The maximum length of a line in bytes.
+    /// The maximum length of a line in bytes, without its delimiter.
     #[must_use]
-    pub fn most(&self) -> usize {
-        self.most
+    pub fn max_len(&self) -> usize {
+        self.max_len
     }
 
-    /// The least [`Limits::keep`](sluicegate_reactor::Limits::keep) for these lines: while the rest
-    /// of one is awaited, the reactor keeps the part that has arrived.
+    /// The least [`Limits::keep`](sluicegate_reactor::Limits::keep) for these lines: the reactor
+    /// keeps the start of a line until its end arrives.
     ///
     /// ```
     /// use sluicegate_protocols::line::{Delimiter, Splitter};
@@ -148,24 +147,24 @@ impl Splitter {
     /// ```
     #[must_use]
     pub fn keep(&self) -> usize {
-        self.most.saturating_add(self.delimiter.len())
+        self.max_len.saturating_add(self.delimiter.len())
     }
 
-    /// Looks at the front of `bytes`, the beginning of a line. `scanned` says how far it was looked
-    /// at before: 0 for a new line; after [`Split::Incomplete`] it is to be given again, with the
-    /// same bytes and what follows them, so that each byte is searched once.
+    /// Searches the end of the line at the front of `bytes`. `scanned` is the number of bytes that
+    /// were searched before: 0 for a new line. After [`Split::Incomplete`] pass it again, with the
+    /// same bytes and those that follow, so that each byte is searched once.
     #[inline]
     pub fn split(&self, bytes: &[u8], scanned: &mut usize) -> Split {
         let bytes = &bytes[..bytes.len().min(self.keep())];
         let Some(at) = self.delimiter.find(bytes, *scanned) else {
             *scanned = bytes.len();
-            // What may become the delimiter is not a part of the line yet.
-            let too_long =
-                bytes.len() > self.most && bytes.len() - self.delimiter.begun(bytes) > self.most;
+            // A delimiter that may have begun does not count.
+            let too_long = bytes.len() > self.max_len
+                && bytes.len() - self.delimiter.begun(bytes) > self.max_len;
             return if too_long { Split::TooLong } else { Split::Incomplete };
         };
         let len = self.delimiter.content(bytes, at);
-        if len > self.most {
+        if len > self.max_len {
             *scanned = at;
             return Split::TooLong;
         }
@@ -173,8 +172,8 @@ impl Splitter {
         Split::Line { len, end: at + 1 }
     }
 
-    /// Goes on after [`Split::TooLong`]: where the next line begins, or how much of this one can be
-    /// forgotten. `scanned` then belongs to what is left.
+    /// Continues after [`Split::TooLong`]. Returns the position of the next line, or as an error how
+    /// many bytes can be discarded; `scanned` then counts from the first byte that is left.
     pub(super) fn skip(&self, bytes: &[u8], scanned: &mut usize) -> Result<usize, usize> {
         if let Some(at) = self.delimiter.find(bytes, *scanned) {
             *scanned = 0;
@@ -187,7 +186,7 @@ impl Splitter {
 }
 
 impl Default for Splitter {
-    /// [`Delimiter::newline`] and 8 KiB.
+    /// [`Delimiter::newline`] and at most 8 KiB.
     fn default() -> Splitter {
         Splitter::new(Delimiter::newline(), 8 << 10)
     }

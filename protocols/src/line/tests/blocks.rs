@@ -12,28 +12,28 @@ fn lines() -> Harness<Lines<Teller>> {
 fn a_block_takes_the_rest_of_the_same_receive_and_lines_follow_it() {
     let told = told(lines, "a\nblock 4\n\n\r\n\nb\nblock 2\r\nxyblock 1\nzc\n");
     let expected = r"<a><block 4>[\n\r\n\n]<b><block 2>[xy]<block 1>[z]<c>";
-    assert_eq!(told, [expected, "Whole"]);
+    assert_eq!(told, [expected, "Clean"]);
 }
 
 #[test]
 fn an_empty_block_completes_at_once() {
-    assert_eq!(told(lines, "block 0\n"), ["<block 0>[]", "Whole"]);
-    assert_eq!(told(lines, "block 0\na\n"), ["<block 0>[]<a>", "Whole"]);
-    assert_eq!(told(lines, "pause block 0\n"), ["<pause block 0>[](resumed)", "Whole"]);
+    assert_eq!(told(lines, "block 0\n"), ["<block 0>[]", "Clean"]);
+    assert_eq!(told(lines, "block 0\na\n"), ["<block 0>[]<a>", "Clean"]);
+    assert_eq!(told(lines, "pause block 0\n"), ["<pause block 0>[](resumed)", "Clean"]);
     assert_eq!(told(lines, "close block 0\n"), ["<close block 0>", ""]);
 }
 
 #[test]
 fn raw_bytes_go_on_until_they_are_told_otherwise() {
     let told = told(lines, "a\nraw\n1\n2!b\nraw\n!!\nraw\nrest");
-    assert_eq!(told, [r"<a><raw>1\n2!<b><raw>!<!><raw>rest", "Whole"]);
+    assert_eq!(told, [r"<a><raw>1\n2!<b><raw>!<!><raw>rest", "Clean"]);
 }
 
 #[test]
 fn what_raw_leaves_is_offered_again_with_what_follows() {
     /// Takes three raw bytes at a time, then a line.
     struct Threes;
-    impl Protocol for Threes {
+    impl LineHandler for Threes {
         type Session = ();
         fn on_open(&mut self, _: &mut Context<'_>) {}
         fn on_line(&mut self, cx: &mut Context<'_>, (): &mut (), line: &[u8]) -> Next {
@@ -61,7 +61,7 @@ fn a_block_is_delivered_as_it_comes_whatever_may_be_kept() {
     h.feed(client, "block 3000000\n");
     for sent in 1..=30 {
         h.feed(client, vec![b'x'; 100_000]);
-        assert_eq!(h.handler().protocol().calls - 1, sent, "one piece for each receive");
+        assert_eq!(h.handler().handler().calls - 1, sent, "one piece for each receive");
     }
     h.feed(client, b"after\n");
     let told = h.sent(client);
@@ -72,7 +72,7 @@ fn a_block_is_delivered_as_it_comes_whatever_may_be_kept() {
 #[test]
 fn blocks_and_raw_bytes_are_discarded_by_default() {
     struct Deaf;
-    impl Protocol for Deaf {
+    impl LineHandler for Deaf {
         type Session = ();
         fn on_open(&mut self, _: &mut Context<'_>) {}
         fn on_line(&mut self, cx: &mut Context<'_>, (): &mut (), line: &[u8]) -> Next {
@@ -89,34 +89,34 @@ fn blocks_and_raw_bytes_are_discarded_by_default() {
 
 #[test]
 fn an_end_in_the_middle_says_in_the_middle_of_what() {
-    for (input, ending) in [
-        ("", "Whole"),
-        ("a\n", "Whole"),
+    for (input, eof) in [
+        ("", "Clean"),
+        ("a\n", "Clean"),
         ("a\nb", "InLine"),
         ("a\r", "InLine"),
         ("this line is much too long", "InLine"),
-        ("this line is much too long\n", "Whole"),
+        ("this line is much too long\n", "Clean"),
         ("block 3\n", "InBlock { left: 3 }"),
         ("block 3\nab", "InBlock { left: 1 }"),
-        ("block 3\nabc", "Whole"),
-        ("raw\nab", "Whole"),
+        ("block 3\nabc", "Clean"),
+        ("raw\nab", "Clean"),
     ] {
         let told = told(lines, input);
-        assert_eq!(told[1], ending, "{input:?}");
+        assert_eq!(told[1], eof, "{input:?}");
     }
 }
 
 #[test]
 fn the_part_of_a_line_that_came_can_be_counted_at_the_end() {
     struct Counter;
-    impl Protocol for Counter {
+    impl LineHandler for Counter {
         type Session = ();
         fn on_open(&mut self, _: &mut Context<'_>) {}
         fn on_line(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) -> Next {
             Next::Line
         }
-        fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), ending: Ending) {
-            cx.send(format!("{ending:?} of {}", cx.unread()));
+        fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), eof: LineEof) {
+            cx.send(format!("{eof:?} of {}", cx.unread()));
             cx.close();
         }
     }
@@ -126,9 +126,9 @@ fn the_part_of_a_line_that_came_can_be_counted_at_the_end() {
 }
 
 #[test]
-fn a_reactor_that_stops_delivers_the_lines_that_are_there_and_tells_the_protocol() {
+fn a_reactor_that_stops_delivers_the_lines_that_are_there_and_tells_the_handler() {
     struct Farewell;
-    impl Protocol for Farewell {
+    impl LineHandler for Farewell {
         type Session = ();
         fn on_open(&mut self, _: &mut Context<'_>) {}
         fn on_line(&mut self, cx: &mut Context<'_>, (): &mut (), line: &[u8]) -> Next {

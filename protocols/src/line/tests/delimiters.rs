@@ -13,10 +13,10 @@ fn assert_lines(delimiter: &Delimiter, input: &[u8], expected: [&str; 2]) {
 fn a_newline_ends_a_line_with_or_without_a_return() {
     for (input, expected) in [
         (&b"one\ntwo\r\n\nfour"[..], ["<one><two><>", "InLine"]),
-        (b"a\rb\r\r\n\r\nc\n", [r"<a\rb\r><><c>", "Whole"]),
+        (b"a\rb\r\r\n\r\nc\n", [r"<a\rb\r><><c>", "Clean"]),
         (b"\r", ["", "InLine"]),
-        (b"\n", ["<>", "Whole"]),
-        (b"", ["", "Whole"]),
+        (b"\n", ["<>", "Clean"]),
+        (b"", ["", "Clean"]),
     ] {
         assert_lines(&Delimiter::newline(), input, expected);
     }
@@ -36,14 +36,14 @@ fn a_strict_line_ends_with_return_and_newline_only() {
 fn a_delimiter_may_be_any_bytes_and_overlap_itself() {
     for (delimiter, input, expected) in [
         (&b";"[..], &b"a;b;;c"[..], ["<a><b><>", "InLine"]),
-        (b"\0", b"a\0\0", ["<a><>", "Whole"]),
+        (b"\0", b"a\0\0", ["<a><>", "Clean"]),
         (b"aa", b"aaa", ["<>", "InLine"]),
         (b"aa", b"aaaabaaab", ["<><><b>", "InLine"]),
         (b"aab", b"aaabaabab", ["<a><>", "InLine"]),
         (b"abab", b"abaababababa", ["<aba><>", "InLine"]),
-        (b"aba", b"ababaaba", ["<><ba>", "Whole"]),
-        (b"\r\n\r\n", b"\r\n\r\r\n\r\n\n\r\n\r\n", [r"<\r\n\r><\n>", "Whole"]),
-        (b"\r\n.\r\n", b"mail\r\n..\r\n\r\n.\r\n", [r"<mail\r\n..\r\n>", "Whole"]),
+        (b"aba", b"ababaaba", ["<><ba>", "Clean"]),
+        (b"\r\n\r\n", b"\r\n\r\r\n\r\n\n\r\n\r\n", [r"<\r\n\r><\n>", "Clean"]),
+        (b"\r\n.\r\n", b"mail\r\n..\r\n\r\n.\r\n", [r"<mail\r\n..\r\n>", "Clean"]),
     ] {
         assert_lines(&Delimiter::new(delimiter), input, expected);
     }

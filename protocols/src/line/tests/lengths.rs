@@ -19,7 +19,7 @@ fn a_line_of_the_maximum_passes_whatever_ends_it() {
     for (delimiter, end) in delimiters() {
         let input = [b"abcde", end, b"12345", end].concat();
         let told = told(|| tell(delimiter.clone(), 5), input);
-        assert_eq!(told, ["<abcde><12345>", "Whole"], "{delimiter:?}");
+        assert_eq!(told, ["<abcde><12345>", "Clean"], "{delimiter:?}");
     }
 }
 
@@ -28,7 +28,7 @@ fn one_byte_more_fails_before_any_delimiter_comes() {
     for (delimiter, end) in delimiters() {
         for input in [b"abcdef".to_vec(), [b"abcdef", end].concat()] {
             let mut h = tell(delimiter.clone(), 5);
-            h.handler().protocol().forgives = false;
+            h.handler().handler().forgives = false;
             let client = h.open();
             h.feed(client, &input[..5]);
             assert_eq!((h.sent(client), h.state(client)), (Vec::new(), State::Open));
@@ -65,7 +65,7 @@ fn a_delimiter_that_has_begun_is_not_part_of_the_line_until_it_fails() {
 #[test]
 fn a_line_that_is_too_long_closes_by_default() {
     struct Silent;
-    impl Protocol for Silent {
+    impl LineHandler for Silent {
         type Session = ();
         fn on_open(&mut self, _: &mut Context<'_>) {}
         fn on_line(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) -> Next {
@@ -84,7 +84,7 @@ fn a_forgiven_line_is_skipped_to_its_end() {
     for (delimiter, end) in delimiters() {
         let input = [b"ok", end, b"much too long for it", end, b"again", end, end].concat();
         let told = told(|| tell(delimiter.clone(), 5), input);
-        assert_eq!(told, ["<ok><much ...><again><>", "Whole"], "{delimiter:?}");
+        assert_eq!(told, ["<ok><much ...><again><>", "Clean"], "{delimiter:?}");
     }
     let told = told(|| tell(Delimiter::new(b"xxy"), 5), "too long xxxxxyabxxyxx");
     assert_eq!(told, ["<too l...><ab>", "InLine"]);

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{Context, Input, Limits, Listen};
 
-use super::{Delimiter, Ending, Lines, Next, Protocol, Splitter};
+use super::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 
 mod blocks;
 mod delimiters;
@@ -69,7 +69,7 @@ impl Teller {
     }
 }
 
-impl Protocol for Teller {
+impl LineHandler for Teller {
     /// The block or the raw bytes so far.
     type Session = Vec<u8>;
 
@@ -121,8 +121,8 @@ impl Protocol for Teller {
         }
     }
 
-    fn on_eof(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>, ending: Ending) {
-        cx.send(format!("{ending:?}"));
+    fn on_eof(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>, eof: LineEof) {
+        cx.send(format!("{eof:?}"));
         cx.close();
     }
 }

@@ -15,7 +15,7 @@ fn a_pause_inside_a_line_stops_delivery_and_a_resume_goes_on_with_what_is_kept()
     h.set_room(client, 0);
     h.feed(client, "a\npause\nb\nc");
     h.feed(client, "\n");
-    assert_eq!(h.handler().protocol().calls, 2, "nothing behind the pause");
+    assert_eq!(h.handler().handler().calls, 2, "nothing behind the pause");
     h.set_room(client, 1000);
     assert_eq!(h.sent(client), b"<a><pause>(resumed)<b><c>");
 }
@@ -25,7 +25,7 @@ fn pauses_change_nothing_at_any_split() {
     let input = "pause\npause\na\npause raw\nb!block 3\n123pause\nblock 0\n\npause\n";
     let expected = "<pause>(resumed)<pause>(resumed)<a><pause raw>(resumed)b!<block 3>[123]\
                     <pause>(resumed)<block 0>[]<><pause>(resumed)";
-    assert_eq!(told(lines, input), [expected, "Whole"]);
+    assert_eq!(told(lines, input), [expected, "Clean"]);
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_close_inside_a_line_delivers_nothing_behind_it() {
     let mut h = lines();
     let client = h.open();
     h.feed(client, "close\nblock 3\nabc\n");
-    assert_eq!((h.handler().protocol().calls, h.state(client)), (1, State::Shut));
+    assert_eq!((h.handler().handler().calls, h.state(client)), (1, State::Shut));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_full_queue_stops_delivery_until_it_has_drained() {
     let client = h.open();
     h.set_room(client, 0);
     h.feed(client, "12345678\n".repeat(50));
-    assert_eq!(h.handler().protocol().calls, 10);
+    assert_eq!(h.handler().handler().calls, 10);
     h.set_room(client, 20);
     assert_eq!(h.sent(client), "<12345678>".repeat(50).as_bytes());
 }
@@ -53,7 +53,7 @@ fn a_full_queue_stops_delivery_until_it_has_drained() {
 #[test]
 fn a_million_lines_in_one_read_keep_nobody_waiting() {
     const LINES: usize = 1_000_000;
-    const PER_TURN: usize = 1024;
+    const MESSAGES_PER_TURN: usize = 1024;
     let mut h = lines();
     let (greedy, modest) = (h.open(), h.open());
     h.set_room(greedy, usize::MAX);
@@ -63,14 +63,14 @@ fn a_million_lines_in_one_read_keep_nobody_waiting() {
             h.feed(modest, "x\n");
             let before = h.calls().send;
             h.turn();
-            assert_eq!(h.handler().protocol().calls, turns * (PER_TURN + 1));
+            assert_eq!(h.handler().handler().calls, turns * (MESSAGES_PER_TURN + 1));
             assert_eq!(h.sent(modest), b"<x>", "served in between");
             assert_eq!(h.calls().send - before, 2, "all answers of a turn leave together");
         }
     });
-    assert_eq!(h.handler().protocol().calls, LINES + 3);
+    assert_eq!(h.handler().handler().calls, LINES + 3);
     assert_eq!(h.sent(greedy), "<>".repeat(LINES).as_bytes());
-    let turns = LINES / PER_TURN;
+    let turns = LINES / MESSAGES_PER_TURN;
     assert!(h.ledger().yields as usize > turns - 10);
 }
 

@@ -1,30 +1,30 @@
-//! How long a frame is: a pure function of its first bytes, and back.
+//! The format of frames: decodes and encodes their headers.
 
 use std::fmt;
 use std::ops::Deref;
 
 use sluicegate_reactor::{Outgoing, Peer, Sent};
 
-/// The number in front of a frame that says how many bytes follow it.
+/// The length prefix of a frame: the number of bytes that follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
     /// One byte.
     U8,
-    /// Two bytes, the high one first.
+    /// Two bytes, big-endian.
     U16Be,
-    /// Two bytes, the low one first.
+    /// Two bytes, little-endian.
     U16Le,
-    /// Four bytes, the highest first.
+    /// Four bytes, big-endian.
     U32Be,
-    /// Four bytes, the lowest first.
+    /// Four bytes, little-endian.
     U32Le,
-    /// LEB128 as in Protocol Buffers: seven bits a byte, the lowest first, the high bit set in all
-    /// but the last. Up to ten bytes; one that is longer than it needs to be is accepted.
+    /// LEB128 as in Protocol Buffers: seven bits per byte, the lowest first, the high bit set in all
+    /// bytes but the last. At most ten bytes; longer encodings than necessary are accepted.
     Varint,
 }
 
 impl Prefix {
-    /// The largest number that it can say.
+    /// The largest length that it can encode.
     const fn largest(self) -> u64 {
         match self {
             Prefix::U8 => u8::MAX as u64,
@@ -35,7 +35,7 @@ impl Prefix {
     }
 }
 
-/// Where frames end: all of them have one size, or each begins with its length.
+/// The format of frames: all have one size, or each begins with its length.
 ///
 /// ```
 /// use sluicegate_protocols::raw::frames::{Extent, FrameError, Framing, Prefix};
@@ -43,23 +43,23 @@ impl Prefix {
 /// let framing = Framing::prefixed(Prefix::U16Be, 1000);
 /// assert_eq!(framing.decode(b"\0"), Ok(None));
 /// assert_eq!(framing.decode(b"\0\x05he"), Ok(Some(Extent { header: 2, payload: 5 })));
-/// let error = FrameError::TooLong { len: 0xffff, most: 1000 };
+/// let error = FrameError::TooLong { len: 0xffff, max: 1000 };
 /// assert_eq!(framing.decode(b"\xff\xff"), Err(error));
 /// assert_eq!(framing.header(5).as_deref(), Ok(&b"\0\x05"[..]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
-    /// None if all frames are of the maximum size.
+    /// `None` if all frames have the maximum length.
     prefix: Option<Prefix>,
-    most: usize,
+    max_len: usize,
 }
 
-/// Where a frame begins and ends.
+/// The position of a frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// How many bytes its length takes.
+    /// The length of its header in bytes.
     pub header: usize,
-    /// How many bytes follow.
+    /// The length of the payload in bytes.
     pub payload: usize,
 }
 
@@ -67,31 +67,31 @@ impl Framing {
     /// Frames of `size` bytes without a header.
     ///
     /// # Panics
-    /// If that is 0.
+    /// If `size` is 0.
     #[must_use]
     pub const fn fixed(size: usize) -> Framing {
         assert!(size > 0, "frames of no bytes have no end");
-        Framing { prefix: None, most: size }
+        Framing { prefix: None, max_len: size }
     }
 
-    /// Frames that begin with their length, which is at most `most` bytes, and what the prefix can
-    /// say.
+    /// Frames that begin with their length, which is at most `max_len`, and what `prefix` can
+    /// encode.
     #[must_use]
-    pub const fn prefixed(prefix: Prefix, most: usize) -> Framing {
+    pub const fn prefixed(prefix: Prefix, max_len: usize) -> Framing {
         let largest = prefix.largest();
-        let most = if (most as u64) < largest { most } else { largest as usize };
-        Framing { prefix: Some(prefix), most }
+        let max_len = if (max_len as u64) < largest { max_len } else { largest as usize };
+        Framing { prefix: Some(prefix), max_len }
     }
 
-    /// Looks at the front of `bytes`: how long the frame there is, or `None` if too little is there
-    /// to say that. Nothing but the header has to be there, and it is looked at only.
+    /// Decodes the header at the front of `bytes`. Returns `None` if the header is incomplete; the
+    /// payload does not have to be there.
     ///
     /// # Errors
-    /// A length over the maximum, as soon as that is certain, and one that is no number.
+    /// If the length exceeds the maximum, as soon as that is certain, or is not a valid varint.
     #[inline]
     pub fn decode(&self, bytes: &[u8]) -> Result<Option<Extent>, FrameError> {
         let (header, len) = match self.prefix {
-            None => return Ok(Some(Extent { header: 0, payload: self.most })),
+            None => return Ok(Some(Extent { header: 0, payload: self.max_len })),
             Some(Prefix::U8) => match bytes.first_chunk() {
                 Some(&[byte]) => (1, u64::from(byte)),
                 None => return Ok(None),
@@ -116,9 +116,9 @@ impl Framing {
 
     fn decode_varint(&self, bytes: &[u8]) -> Result<Option<(usize, u64)>, FrameError> {
         let mut len = 0;
-        for (at, byte) in bytes.iter().take(VARINT).enumerate() {
+        for (at, byte) in bytes.iter().take(MAX_VARINT).enumerate() {
             // The tenth byte holds the highest of 64 bits, and is the last.
-            if at == VARINT - 1 && *byte > 1 {
+            if at == MAX_VARINT - 1 && *byte > 1 {
                 return Err(FrameError::Varint);
             }
             len |= u64::from(byte & 0x7f) << (7 * at);
@@ -130,22 +130,22 @@ impl Framing {
         Ok(None)
     }
 
-    /// A length that the frames can have, as a size in memory.
+    /// Checks a length against the maximum.
     fn check(&self, len: u64) -> Result<usize, FrameError> {
-        let fits = usize::try_from(len).ok().filter(|len| *len <= self.most);
-        fits.ok_or(FrameError::TooLong { len, most: self.most })
+        let fits = usize::try_from(len).ok().filter(|len| *len <= self.max_len);
+        fits.ok_or(FrameError::TooLong { len, max: self.max_len })
     }
 
-    /// What is sent in front of `len` bytes.
+    /// Encodes the header of a frame with `len` bytes of payload.
     ///
     /// # Errors
-    /// If a frame cannot be of that length.
-    pub fn header(&self, len: u64) -> Result<Header, FrameError> {
+    /// If frames of this format cannot have that length.
+    pub fn header(&self, len: u64) -> Result<FrameHeader, FrameError> {
         let size = self.check(len)?;
-        let mut header = Header { bytes: [0; VARINT], len: 0 };
+        let mut header = FrameHeader { bytes: [0; MAX_VARINT], len: 0 };
         match self.prefix {
-            None if size == self.most => {}
-            None => return Err(FrameError::NotTheSize { len, size: self.most }),
+            None if size == self.max_len => {}
+            None => return Err(FrameError::NotTheSize { len, size: self.max_len }),
             Some(Prefix::U8) => header.put(&[len as u8]),
             Some(Prefix::U16Be) => header.put(&(len as u16).to_be_bytes()),
             Some(Prefix::U16Le) => header.put(&(len as u16).to_le_bytes()),
@@ -163,9 +163,8 @@ impl Framing {
         Ok(header)
     }
 
-    /// Sends a frame: its header and `payload`, which is copied only if any such thing would be
-    /// (see [`outbound`](sluicegate_reactor::outbound)): large shared bytes and regions of files
-    /// are not. Both leave together.
+    /// Sends a frame: its header and `payload`, together. As in any send, large shared bytes and
+    /// regions of files are not copied (see [`outbound`](sluicegate_reactor::outbound)).
     ///
     /// ```
     /// # use sluicegate_protocols::raw::frames::{FrameError, Framing};
@@ -177,7 +176,7 @@ impl Framing {
     /// ```
     ///
     /// # Errors
-    /// If a frame cannot be of that length. Nothing is sent.
+    /// If frames of this format cannot have that length. Nothing is sent then.
     pub fn send<'b>(
         &self,
         to: &mut Peer<'_>,
@@ -190,17 +189,17 @@ impl Framing {
     }
 }
 
-/// Most bytes of a varint of 64 bits, and of any header.
-const VARINT: usize = 10;
+/// The longest varint of 64 bits in bytes. No header is longer.
+const MAX_VARINT: usize = 10;
 
-/// The encoded length of a frame. Derefs to its bytes.
+/// An encoded header. Derefs to its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    bytes: [u8; VARINT],
+pub struct FrameHeader {
+    bytes: [u8; MAX_VARINT],
     len: u8,
 }
 
-impl Header {
+impl FrameHeader {
     fn put(&mut self, bytes: &[u8]) {
         let start = usize::from(self.len);
         self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
@@ -208,44 +207,44 @@ impl Header {
     }
 }
 
-impl Deref for Header {
+impl Deref for FrameHeader {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 }
 
-/// Why there cannot be such a frame.
+/// Why a frame is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// It is longer than the maximum.
+    /// The frame is longer than the maximum.
     TooLong {
-        /// How long it is; of a varint, at least.
+        /// Its length in bytes; of a varint that is incomplete, the least it can be.
         len: u64,
-        /// The maximum.
-        most: usize,
+        /// The maximum length in bytes.
+        max: usize,
     },
-    /// It is shorter than the size that all have. Frames that are received never are.
+    /// The payload that is sent is shorter than the fixed size of all frames.
     NotTheSize {
-        /// How long it is.
+        /// Its length in bytes.
         len: u64,
-        /// How long all of them are.
+        /// The size of all frames in bytes.
         size: usize,
     },
-    /// Its length is a varint of more than 64 bits.
+    /// The length is a varint of more than 64 bits.
     Varint,
 }
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FrameError::TooLong { len, most } => {
-                write!(f, "a frame of {len} bytes, of which {most} are allowed")
+            FrameError::TooLong { len, max } => {
+                write!(f, "a frame of {len} bytes exceeds the maximum of {max}")
             }
             FrameError::NotTheSize { len, size } => {
-                write!(f, "a frame of {len} bytes where all have {size}")
+                write!(f, "a frame of {len} bytes does not have the fixed size of {size}")
             }
-            FrameError::Varint => f.write_str("a frame whose length has more than 64 bits"),
+            FrameError::Varint => f.write_str("the length of a frame has more than 64 bits"),
         }
     }
 }

@@ -1,33 +1,35 @@
-//! Frames: messages of one size, or each with its length in front.
+//! Frames: messages of a fixed size, or with a length prefix.
 //!
-//! A [`Protocol`] is given one frame at a time, without its header. [`Framing`] says what they look
-//! like, and sends them.
+//! A [`FrameHandler`] gets one frame at a time, without its header. A [`Framing`] defines the format
+//! of frames, and sends them.
+
+use std::ops::ControlFlow;
 
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
 
-use crate::PER_TURN;
+use crate::quantum::{self, MESSAGES_PER_TURN};
 
 mod framing;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-pub use framing::{Extent, FrameError, Framing, Header, Prefix};
+pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 
 /// An application that takes frames.
 ///
 /// ```
-/// use sluicegate_protocols::raw::frames::{Frames, Framing, Prefix, Protocol};
+/// use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
 /// use sluicegate_reactor::{Context, Reactor};
 ///
 /// const FRAMING: Framing = Framing::prefixed(Prefix::U32Be, 1 << 20);
 ///
 /// struct Echo;
 ///
-/// impl Protocol for Echo {
+/// impl FrameHandler for Echo {
 ///     type Session = ();
 ///     fn on_open(&mut self, _: &mut Context<'_>) {}
 ///     fn on_frame(&mut self, cx: &mut Context<'_>, _: &mut (), frame: &[u8]) {
-///         FRAMING.send(&mut cx.this(), frame).expect("one that was received can be sent");
+///         FRAMING.send(&mut cx.this(), frame).expect("received frames can be sent");
 ///     }
 /// }
 ///
@@ -37,8 +39,8 @@ pub use framing::{Extent, FrameError, Framing, Header, Prefix};
 /// # Ok(())
 /// # }
 /// ```
-pub trait Protocol: Sized + 'static {
-    /// What is kept for each connection.
+pub trait FrameHandler: Sized + 'static {
+    /// The state of a connection.
     type Session: 'static;
 
     /// A connection was accepted.
@@ -49,11 +51,11 @@ pub trait Protocol: Sized + 'static {
         let _ = (cx, session);
     }
 
-    /// A frame has arrived; its header is not part of it.
+    /// A frame has arrived. `frame` does not contain its header.
     fn on_frame(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, frame: &[u8]);
 
-    /// What has arrived is the beginning of no frame. The connection is closed after this, since
-    /// nobody can tell where the next one would begin.
+    /// The input is not a valid frame. The connection is closed after this call, as the start of the
+    /// next frame is not known.
     fn on_malformed(
         &mut self,
         cx: &mut Context<'_>,
@@ -63,26 +65,26 @@ pub trait Protocol: Sized + 'static {
         let _ = (cx, session, error);
     }
 
-    /// What was sent has drained: see [`Handler::on_drain`].
+    /// The send queue has drained: see [`Handler::on_drain`].
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
 
-    /// The peer has ended its direction, maybe in the middle of a frame. By default the connection
-    /// is closed once all was sent.
-    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, ending: Ending) {
-        let _ = (session, ending);
+    /// The peer has shut down its sending side. By default the connection is closed when the send
+    /// queue is empty.
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, eof: FrameEof) {
+        let _ = (session, eof);
         cx.close();
     }
 
-    /// The reactor is stopping: see [`Handler::on_stop`]. By default the connection is closed once
-    /// all was sent.
+    /// The reactor is stopping: see [`Handler::on_stop`]. By default the connection is closed when
+    /// the send queue is empty.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
         cx.close();
     }
 
-    /// A deadline has passed. By default as [`Handler::on_timeout`].
+    /// A deadline has passed. The default is that of [`Handler::on_timeout`].
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
         let _ = session;
         match which {
@@ -91,62 +93,62 @@ pub trait Protocol: Sized + 'static {
         }
     }
 
-    /// The connection is over: called once for each session.
+    /// The connection is closed. Called once for each session.
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }
 }
 
-/// What the end of a stream has cut off.
+/// Where in the input the peer has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Nothing: it came between two frames.
-    Whole,
-    /// A frame, or its header.
+pub enum FrameEof {
+    /// Between two frames.
+    Clean,
+    /// In a frame or its header.
     InFrame,
 }
 
-/// Makes a [`Protocol`] a [`Handler`].
+/// Makes a [`FrameHandler`] a [`Handler`].
 ///
-/// A frame that is all there is borrowed from the input. While the rest of one is awaited the
-/// reactor keeps what has arrived; one longer than
-/// [`Limits::keep`](sluicegate_reactor::Limits::keep) is collected in a buffer that grows with what
-/// arrives, never with what its header says.
+/// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
+/// incomplete frame up to [`Limits::keep`](sluicegate_reactor::Limits::keep) bytes; longer frames
+/// are collected in a buffer that grows with the bytes that arrive, never with the announced
+/// length. At most 1,024 frames of a connection are delivered in one turn.
 #[derive(Clone, Debug)]
-pub struct Frames<P> {
-    protocol: P,
+pub struct Frames<H> {
+    handler: H,
     framing: Framing,
 }
 
-impl<P: Protocol> Frames<P> {
-    /// Around a protocol.
-    pub fn new(protocol: P, framing: Framing) -> Frames<P> {
-        Frames { protocol, framing }
+impl<H: FrameHandler> Frames<H> {
+    /// Frames in this format.
+    pub fn new(handler: H, framing: Framing) -> Frames<H> {
+        Frames { handler, framing }
     }
 
-    /// The protocol.
-    pub fn protocol(&mut self) -> &mut P {
-        &mut self.protocol
+    /// The frame handler.
+    pub fn handler(&mut self) -> &mut H {
+        &mut self.handler
     }
 }
 
-/// What is kept for a connection: the protocol's own session, and the large frame it is in.
+/// The state of a connection: the handler's session, and the long frame that is incomplete.
 #[derive(Debug)]
-pub struct Session<S> {
+pub struct FrameSession<S> {
     partial: Option<Box<Partial>>,
     own: S,
 }
 
-impl<S> Session<S> {
-    /// For a connection that begins with a frame.
-    pub fn new(own: S) -> Session<S> {
-        Session { partial: None, own }
+impl<S> FrameSession<S> {
+    /// The session of a connection whose input begins with a frame.
+    pub fn new(own: S) -> FrameSession<S> {
+        FrameSession { partial: None, own }
     }
 }
 
-const _: () = assert!(size_of::<Session<()>>() <= 8);
+const _: () = assert!(size_of::<FrameSession<()>>() <= 8);
 
-/// A frame of which a part has arrived.
+/// A frame that is incomplete.
 #[derive(Debug)]
 struct Partial {
     bytes: Vec<u8>,
@@ -154,9 +156,9 @@ struct Partial {
 }
 
 impl Partial {
-    /// Takes what belongs to the frame from the front of `bytes` and says how much that was. Each
-    /// byte is moved a bounded number of times, and the buffer is never more than twice what has
-    /// arrived.
+    /// Takes the bytes of this frame from the front of `bytes` and returns how many they are. The
+    /// buffer doubles: each byte is moved a bounded number of times, and the buffer has at most
+    /// twice the size of what has arrived.
     fn fill(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.len - self.bytes.len());
         let (filled, size) = (self.bytes.len(), self.bytes.capacity());
@@ -172,21 +174,15 @@ impl Partial {
     }
 }
 
-/// Whether there may be more in the input.
-enum Step {
-    Again,
-    Rest,
-}
-
-impl<P: Protocol> Handler for Frames<P> {
-    type Session = Session<P::Session>;
+impl<H: FrameHandler> Handler for Frames<H> {
+    type Session = FrameSession<H::Session>;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session {
-        Session::new(self.protocol.on_open(cx))
+        FrameSession::new(self.handler.on_open(cx))
     }
 
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        self.protocol.on_ready(cx, &mut session.own);
+        self.handler.on_ready(cx, &mut session.own);
     }
 
     fn on_data(
@@ -195,80 +191,70 @@ impl<P: Protocol> Handler for Frames<P> {
         session: &mut Self::Session,
         input: &mut Input<'_>,
     ) {
-        for _ in 0..PER_TURN {
-            if !cx.wants_input() {
-                return;
-            }
-            if let Step::Rest = self.step(cx, session, input) {
-                return;
-            }
-        }
-        if !input.is_empty() {
-            cx.yield_now();
-        }
+        quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| self.step(cx, session, input));
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        self.protocol.on_drain(cx, &mut session.own);
+        self.handler.on_drain(cx, &mut session.own);
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        let is_whole = session.partial.is_none() && cx.unread() == 0;
-        let ending = if is_whole { Ending::Whole } else { Ending::InFrame };
-        self.protocol.on_eof(cx, &mut session.own, ending);
+        let is_clean = session.partial.is_none() && cx.unread() == 0;
+        let eof = if is_clean { FrameEof::Clean } else { FrameEof::InFrame };
+        self.handler.on_eof(cx, &mut session.own, eof);
     }
 
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
-        self.protocol.on_stop(cx, &mut session.own);
+        self.handler.on_stop(cx, &mut session.own);
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
-        self.protocol.on_timeout(cx, &mut session.own, which);
+        self.handler.on_timeout(cx, &mut session.own, which);
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
-        self.protocol.on_close(cx, id, session.own, why);
+        self.handler.on_close(cx, id, session.own, why);
     }
 }
 
-impl<M, P: Receive<M>> Receive<M> for Frames<P> {
+impl<M, H: Receive<M>> Receive<M> for Frames<H> {
     fn on_message(&mut self, cx: &mut Turn, message: M) {
-        self.protocol.on_message(cx, message);
+        self.handler.on_message(cx, message);
     }
 }
 
-impl<P: Protocol> Frames<P> {
-    /// Delivers what stands at the front of the input.
+impl<H: FrameHandler> Frames<H> {
+    /// Delivers what is at the front of the input.
     #[inline]
     fn step(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut Session<P::Session>,
+        session: &mut FrameSession<H::Session>,
         input: &mut Input<'_>,
-    ) -> Step {
+    ) -> ControlFlow<()> {
         if let Some(partial) = &mut session.partial {
             input.consume(partial.fill(input));
             let Some(whole) = session.partial.take_if(|partial| partial.is_whole()) else {
-                return Step::Rest;
+                return ControlFlow::Break(());
             };
-            self.protocol.on_frame(cx, &mut session.own, &whole.bytes);
-            return Step::Again;
+            self.handler.on_frame(cx, &mut session.own, &whole.bytes);
+            return ControlFlow::Continue(());
         }
         let bytes = input.bytes();
         let extent = match self.framing.decode(bytes) {
             Ok(Some(extent)) => extent,
-            Ok(None) => return Step::Rest,
+            Ok(None) => return ControlFlow::Break(()),
             Err(error) => {
-                self.protocol.on_malformed(cx, &mut session.own, error);
+                self.handler.on_malformed(cx, &mut session.own, error);
                 cx.close();
-                return Step::Rest;
+                return ControlFlow::Break(());
             }
         };
         let end = extent.header.saturating_add(extent.payload);
         if let Some(frame) = bytes.get(extent.header..end) {
             input.consume(end);
-            self.protocol.on_frame(cx, &mut session.own, frame);
-            return Step::Again;
+            self.handler.on_frame(cx, &mut session.own, frame);
+            return ControlFlow::Continue(());
         }
         if end > cx.limits().keep {
             let mut partial = Box::new(Partial { bytes: Vec::new(), len: extent.payload });
@@ -276,6 +262,6 @@ impl<P: Protocol> Frames<P> {
             input.take();
             session.partial = Some(partial);
         }
-        Step::Rest
+        ControlFlow::Break(())
     }
 }

@@ -15,7 +15,7 @@ struct Teller {
     paused: bool,
 }
 
-impl Protocol for Teller {
+impl FrameHandler for Teller {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
@@ -49,8 +49,8 @@ impl Protocol for Teller {
         cx.close();
     }
 
-    fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), ending: Ending) {
-        cx.send(format!("{ending:?}"));
+    fn on_eof(&mut self, cx: &mut Context<'_>, (): &mut (), eof: FrameEof) {
+        cx.send(format!("{eof:?}"));
         cx.close();
     }
 }
@@ -89,7 +89,7 @@ fn frames_of_each_kind_are_the_same_at_every_split() {
         let framing = Framing::prefixed(prefix, 200);
         let input = encode(framing, &[b"", b"a", &long, b"pause", b"\0\xff", b""]);
         let expected = r"(0 )(1 a)(200 xxxxxxxx)(5 pause)(2 \x00\xff)(0 )";
-        assert_eq!(told(framing, &input), [expected, "Whole"], "{prefix:?}");
+        assert_eq!(told(framing, &input), [expected, "Clean"], "{prefix:?}");
         let cut = &input[..input.len() - encode(framing, &[b"", b""]).len()];
         assert_eq!(told(framing, cut)[1], "InFrame", "{prefix:?}");
     }
@@ -97,7 +97,7 @@ fn frames_of_each_kind_are_the_same_at_every_split() {
 
 #[test]
 fn frames_of_one_size_need_no_header() {
-    assert_eq!(told(Framing::fixed(3), "abcdef"), ["(3 abc)(3 def)", "Whole"]);
+    assert_eq!(told(Framing::fixed(3), "abcdef"), ["(3 abc)(3 def)", "Clean"]);
     assert_eq!(told(Framing::fixed(3), "abcde"), ["(3 abc)", "InFrame"]);
     let expected = ["(30 aaaaaaaa)(30 bbbbbbbb)", "InFrame"];
     assert_eq!(told(Framing::fixed(30), ["a".repeat(30), "b".repeat(31)].concat()), expected);
@@ -134,7 +134,7 @@ fn headers_are_what_the_formats_say() {
 
 #[test]
 fn a_frame_of_the_cap_passes_and_one_byte_more_is_an_error_before_any_of_it_comes() {
-    let refused = "a frame of 101 bytes, of which 100 are allowed";
+    let refused = "a frame of 101 bytes exceeds the maximum of 100";
     for prefix in PREFIXES {
         let (framing, wider) = (Framing::prefixed(prefix, 100), Framing::prefixed(prefix, 101));
         let input =
@@ -149,8 +149,8 @@ fn nothing_behind_a_malformed_frame_is_delivered() {
     let mut h = tell(Framing::prefixed(Prefix::U8, 3), 12);
     let client = h.open();
     h.feed(client, b"\x01a\x04bbbb\x01c");
-    assert_eq!(h.sent(client), b"(1 a)a frame of 4 bytes, of which 3 are allowed");
-    assert_eq!((h.state(client), h.handler().protocol().frames), (State::Shut, 1));
+    assert_eq!(h.sent(client), b"(1 a)a frame of 4 bytes exceeds the maximum of 3");
+    assert_eq!((h.state(client), h.handler().handler().frames), (State::Shut, 1));
 }
 
 #[test]
@@ -173,16 +173,16 @@ fn a_varint_of_more_than_64_bits_is_malformed() {
 fn a_varint_over_the_cap_fails_at_its_first_byte_that_says_so() {
     let framing = Framing::prefixed(Prefix::Varint, 200);
     assert_eq!(framing.decode(&[0x80]), Ok(None));
-    assert_eq!(framing.decode(&[0x80, 0x82]), Err(FrameError::TooLong { len: 256, most: 200 }));
+    assert_eq!(framing.decode(&[0x80, 0x82]), Err(FrameError::TooLong { len: 256, max: 200 }));
 }
 
 #[test]
 fn a_prefix_cannot_promise_more_than_it_can_say() {
     let framing = Framing::prefixed(Prefix::U8, 1000);
-    assert_eq!(framing.header(256), Err(FrameError::TooLong { len: 256, most: 255 }));
+    assert_eq!(framing.header(256), Err(FrameError::TooLong { len: 256, max: 255 }));
     let framing = Framing::fixed(3);
     assert_eq!(framing.header(2), Err(FrameError::NotTheSize { len: 2, size: 3 }));
-    assert_eq!(framing.header(4), Err(FrameError::TooLong { len: 4, most: 3 }));
+    assert_eq!(framing.header(4), Err(FrameError::TooLong { len: 4, max: 3 }));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_close_inside_a_frame_delivers_nothing_behind_it() {
 }
 
 #[test]
-fn a_reactor_that_stops_delivers_the_frames_that_are_there_and_tells_the_protocol() {
+fn a_reactor_that_stops_delivers_the_frames_that_are_there_and_tells_the_handler() {
     let mut h = tell(Framing::prefixed(Prefix::U8, 100), 64);
     let client = h.open();
     h.at_once(|h| {
@@ -237,17 +237,17 @@ fn half_a_million_frames_in_one_read_keep_nobody_waiting() {
         h.feed(greedy, vec![0; FRAMES]);
         h.feed(modest, b"\x01x");
         h.turn();
-        assert_eq!(h.handler().protocol().frames, PER_TURN as usize + 1);
+        assert_eq!(h.handler().handler().frames, MESSAGES_PER_TURN as usize + 1);
         assert_eq!(h.sent(modest), b"(1 x)");
     });
-    assert_eq!(h.handler().protocol().frames, FRAMES + 1);
+    assert_eq!(h.handler().handler().frames, FRAMES + 1);
     assert_eq!(h.sent(greedy), b"(0 )".repeat(FRAMES));
 }
 
 /// Sends frames back, whole.
 struct Echo(Framing);
 
-impl Protocol for Echo {
+impl FrameHandler for Echo {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}
@@ -261,11 +261,11 @@ impl Protocol for Echo {
 #[test]
 fn a_frame_leaves_with_its_header_and_a_large_one_is_not_copied() {
     struct Large(Option<Bytes>);
-    impl Protocol for Large {
+    impl FrameHandler for Large {
         type Session = ();
         fn on_open(&mut self, cx: &mut Context<'_>) {
             let error = Framing::fixed(3).send(&mut cx.this(), "four");
-            assert_eq!(error, Err(FrameError::TooLong { len: 4, most: 3 }));
+            assert_eq!(error, Err(FrameError::TooLong { len: 4, max: 3 }));
             let framing = Framing::prefixed(Prefix::U32Be, 1 << 20);
             let large = self.0.take().expect("one client");
             framing.send(&mut cx.this(), large).expect("a length that is allowed");
