@@ -1,18 +1,17 @@
-//! A map that forgets: bounded in number and in weight, with one hash lookup for a hit.
+//! A cache that is bounded in number and in weight. A hit costs one hash lookup.
 //!
-//! What goes first is decided by a clock hand (second chance): a hit sets one bit and moves
-//! nothing, where a list ordered by use would rewrite three links on every hit. The hand passes
-//! over what was used since it came by last, so evicting is O(1) amortised.
+//! Eviction is by CLOCK (second chance): a hit sets one bit, where LRU would move a list node. The
+//! hand skips values that were used since it last passed, so eviction is O(1) amortised.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Values by name, each with a weight.
+/// A cache of values by name, each with a weight.
 pub(super) struct Cache<V> {
-    /// Where in `slots` a name is.
+    /// The positions of the names in `slots`.
     index: HashMap<Rc<[u8]>, usize>,
     slots: Vec<Slot<V>>,
-    /// The next slot to be looked at when something has to go.
+    /// The next slot that eviction considers.
     hand: usize,
     weight: usize,
     max_entries: usize,
@@ -23,12 +22,12 @@ struct Slot<V> {
     name: Rc<[u8]>,
     value: V,
     weight: usize,
-    /// Used since the hand came by last.
+    /// Whether it was used since the hand last passed.
     used: bool,
 }
 
 impl<V> Cache<V> {
-    /// An empty cache. It allocates nothing in advance.
+    /// An empty cache. Allocates nothing.
     pub(super) fn new(max_entries: usize, max_weight: usize) -> Cache<V> {
         Cache {
             index: HashMap::new(),
@@ -40,14 +39,14 @@ impl<V> Cache<V> {
         }
     }
 
-    /// What is held under a name.
+    /// The value of a name.
     pub(super) fn get(&mut self, name: &[u8]) -> Option<&mut V> {
         let slot = &mut self.slots[*self.index.get(name)?];
         slot.used = true;
         Some(&mut slot.value)
     }
 
-    /// Holds a value under a name, in place of what was there. What is heavier than the whole cache
+    /// Inserts a value, in place of the one that the name had. A value heavier than the whole cache
     /// is dropped at once.
     pub(super) fn insert(&mut self, name: &[u8], value: V, weight: usize) {
         self.remove(name);
@@ -60,7 +59,7 @@ impl<V> Cache<V> {
         let last = self.slots.len();
         self.slots.push(Slot { name: name.into(), value, weight, used: false });
         self.weight += weight;
-        // Right behind the hand, which comes by last, and not where it goes next.
+        // Right behind the hand, where it passes last.
         let at = self.hand.min(last);
         self.slots.swap(at, last);
         self.hand = at + 1;
@@ -68,29 +67,29 @@ impl<V> Cache<V> {
         self.note_place(last);
     }
 
-    /// Writes down where a slot is.
+    /// Updates the index for a slot that has moved.
     fn note_place(&mut self, at: usize) {
         if let Some(slot) = self.slots.get(at) {
             self.index.insert(slot.name.clone(), at);
         }
     }
 
-    /// Forgets a name.
+    /// Removes a name.
     pub(super) fn remove(&mut self, name: &[u8]) {
         if let Some(at) = self.index.get(name) {
             self.remove_slot(*at);
         }
     }
 
-    /// Forgets everything.
+    /// Removes everything.
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.slots.clear();
         self.weight = 0;
     }
 
-    /// Turns the hand to the next value that was not used, and drops it. There is one: the hand
-    /// clears what it passes. The cache must not be empty.
+    /// Moves the hand to the next value that was not used, and drops it. There is one, as the hand
+    /// clears the bits that it passes. The cache must not be empty.
     fn evict(&mut self) {
         loop {
             if self.hand >= self.slots.len() {

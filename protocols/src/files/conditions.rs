@@ -1,37 +1,37 @@
-//! Requests with a condition, and requests for a part: RFC 9110, sections 13 and 14.
+//! Conditional requests and range requests (RFC 9110, sections 13 and 14).
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::http::Method;
 
-/// What a request is compared with.
+/// The version of a file that conditions are compared with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validators<'a> {
-    /// The entity tag, a strong one, with its quotes.
+    /// The strong entity tag with its quotes.
     pub(super) etag: &'a str,
-    /// What `Last-Modified` says, in seconds since 1970.
+    /// The time in `Last-Modified`, in seconds since 1970.
     pub(super) modified: u64,
-    /// The length of the whole.
+    /// The length of the whole file.
     pub(super) len: u64,
 }
 
-/// What to answer.
+/// The response to a conditional or range request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// 200 with all of it.
+    /// 200 with the whole file.
     Whole,
     /// 206 with these bytes.
     Part(Range<u64>),
-    /// 304: the client has it.
+    /// 304: the client has this version.
     NotModified,
-    /// 412: it is not what the client thinks.
+    /// 412: the client expects another version.
     PreconditionFailed,
-    /// 416: it has no such bytes.
+    /// 416: the file has no such bytes.
     NotSatisfiable,
 }
 
-/// Whether a header field can lead to anything but the whole. Most requests have none that can.
+/// Whether this is a field of conditional or range requests. Most requests have none.
 pub(super) fn is_relevant(name: &str) -> bool {
     let candidates: &[&str] = match name.len() {
         5 => &["Range"],
@@ -44,49 +44,48 @@ pub(super) fn is_relevant(name: &str) -> bool {
     candidates.iter().any(|candidate| candidate.eq_ignore_ascii_case(name))
 }
 
-/// What a GET or HEAD with these header fields is answered with. The order is that of section
-/// 13.2.2. Dates that are none, and ranges that are malformed, are ignored.
+/// Evaluates the header fields of a GET or HEAD, in the order of section 13.2.2. Malformed dates and
+/// ranges are ignored.
 pub(super) fn evaluate<'h>(
     method: Method<'_>,
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,
     file: Validators<'_>,
 ) -> Outcome {
-    let asked = Asked::collect(headers, file.etag);
-    if asked.has_changed(file) {
+    let conditions = Conditions::collect(headers, file.etag);
+    if conditions.has_changed(file) {
         return Outcome::PreconditionFailed;
     }
-    match (asked.if_none_match, asked.if_modified_since) {
+    match (conditions.if_none_match, conditions.if_modified_since) {
         (Some(true), _) => return Outcome::NotModified,
         (None, Some(date)) if file.modified <= date => return Outcome::NotModified,
         _ => {}
     }
-    match asked.range {
-        Some(range) if method == Method::Get && if_range(asked.if_range, file) => {
+    match conditions.range {
+        Some(range) if method == Method::Get && if_range(conditions.if_range, file) => {
             part(range, file.len)
         }
         _ => Outcome::Whole,
     }
 }
 
-/// Whether a file may be replaced by a PUT with these header fields.
+/// Whether a PUT with these header fields may replace a file.
 pub(super) fn permit_replacing<'h>(
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,
     file: Validators<'_>,
 ) -> bool {
-    let asked = Asked::collect(headers, file.etag);
-    !asked.has_changed(file) && asked.if_none_match != Some(true)
+    let conditions = Conditions::collect(headers, file.etag);
+    !conditions.has_changed(file) && conditions.if_none_match != Some(true)
 }
 
-/// Whether a file may be made by a PUT with these header fields.
+/// Whether a PUT with these header fields may create a file.
 pub(super) fn permit_new<'h>(headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> bool {
-    Asked::collect(headers, "").if_match.is_none()
+    Conditions::collect(headers, "").if_match.is_none()
 }
 
-/// The header fields that matter here. Those that are lists may come in several lines; of the
-/// others the first counts.
+/// The relevant header fields. Lists may be split into several fields; of others the first counts.
 #[derive(Default)]
-struct Asked<'h> {
-    /// Whether one of the tags is the file's.
+struct Conditions<'h> {
+    /// Whether one of the tags is that of the file.
     if_match: Option<bool>,
     if_none_match: Option<bool>,
     if_modified_since: Option<u64>,
@@ -95,8 +94,8 @@ struct Asked<'h> {
     range: Option<&'h [u8]>,
 }
 
-impl<'h> Asked<'h> {
-    /// Whether the file is not what the client thinks it is.
+impl<'h> Conditions<'h> {
+    /// Whether the file is not the version that the client expects.
     fn has_changed(&self, file: Validators<'_>) -> bool {
         match (self.if_match, self.if_unmodified_since) {
             (Some(matches), _) => !matches,
@@ -105,40 +104,41 @@ impl<'h> Asked<'h> {
         }
     }
 
-    fn collect(headers: impl Iterator<Item = (&'h str, &'h [u8])>, etag: &str) -> Asked<'h> {
-        let mut asked = Asked::default();
+    fn collect(headers: impl Iterator<Item = (&'h str, &'h [u8])>, etag: &str) -> Conditions<'h> {
+        let mut conditions = Conditions::default();
         for (name, value) in headers.filter(|(name, _)| is_relevant(name)) {
             let is = |candidate: &str| name.eq_ignore_ascii_case(candidate);
             if is("If-Match") {
-                let known = asked.if_match.unwrap_or(false);
-                asked.if_match = Some(known || names(value, etag, Comparison::Strong));
+                let known = conditions.if_match.unwrap_or(false);
+                conditions.if_match = Some(known || names(value, etag, Comparison::Strong));
             } else if is("If-None-Match") {
-                let known = asked.if_none_match.unwrap_or(false);
-                asked.if_none_match = Some(known || names(value, etag, Comparison::Weak));
+                let known = conditions.if_none_match.unwrap_or(false);
+                conditions.if_none_match = Some(known || names(value, etag, Comparison::Weak));
             } else if is("If-Modified-Since") {
-                asked.if_modified_since = asked.if_modified_since.or_else(|| date(value));
+                conditions.if_modified_since = conditions.if_modified_since.or_else(|| date(value));
             } else if is("If-Unmodified-Since") {
-                asked.if_unmodified_since = asked.if_unmodified_since.or_else(|| date(value));
+                conditions.if_unmodified_since =
+                    conditions.if_unmodified_since.or_else(|| date(value));
             } else if is("If-Range") {
-                asked.if_range = asked.if_range.or(Some(value));
+                conditions.if_range = conditions.if_range.or(Some(value));
             } else {
-                asked.range = asked.range.or(Some(value));
+                conditions.range = conditions.range.or(Some(value));
             }
         }
-        asked
+        conditions
     }
 }
 
 /// How entity tags are compared (section 8.8.3.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Comparison {
-    /// A weak tag equals none.
+    /// A weak tag is equal to none.
     Strong,
-    /// Only what is quoted counts.
+    /// Only the quoted parts are compared.
     Weak,
 }
 
-/// Whether a list of entity tags, or `*`, names this one. It ends where it is malformed.
+/// Whether a list of entity tags, or `*`, matches this one. A malformed list ends at its fault.
 fn names(list: &[u8], etag: &str, comparison: Comparison) -> bool {
     if list == b"*" {
         return true;
@@ -161,31 +161,30 @@ fn names(list: &[u8], etag: &str, comparison: Comparison) -> bool {
     }
 }
 
-/// Without the commas and the whitespace before the next element of a list.
+/// Removes the commas and whitespace before the next member of a list.
 fn trim_start(list: &[u8]) -> &[u8] {
     let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','));
     &list[start.unwrap_or(list.len())..]
 }
 
-/// Seconds since 1970 of a date in any of the three forms.
+/// Parses a date in any of the three formats, in seconds since 1970.
 fn date(value: &[u8]) -> Option<u64> {
     let date: SystemTime = httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()?;
     date.duration_since(UNIX_EPOCH).ok().as_ref().map(Duration::as_secs)
 }
 
-/// Whether the range still belongs to what the client has: the same tag, compared strongly, or
-/// exactly the same date.
+/// Whether `If-Range` matches: by the same tag, compared strongly, or by exactly the same date.
 fn if_range(value: Option<&[u8]>, file: Validators<'_>) -> bool {
     value.is_none_or(|value| value == file.etag.as_bytes() || date(value) == Some(file.modified))
 }
 
-/// What a `Range` asks for. Several ranges are answered with the whole, as is allowed.
+/// Evaluates `Range`. Several ranges get the whole file, which section 14.2 allows.
 fn part(range: &[u8], len: u64) -> Outcome {
     match single(range) {
         Some(Spec::From(first, _)) if first >= len => Outcome::NotSatisfiable,
         Some(Spec::From(first, last)) => Outcome::Part(first..last.saturating_add(1).min(len)),
         Some(Spec::Last(0)) => Outcome::NotSatisfiable,
-        // There is no way to write down a part of nothing.
+        // `Content-Range` cannot state a part of an empty file.
         Some(Spec::Last(_)) if len == 0 => Outcome::Whole,
         Some(Spec::Last(count)) => Outcome::Part(len.saturating_sub(count)..len),
         None => Outcome::Whole,
@@ -194,9 +193,9 @@ fn part(range: &[u8], len: u64) -> Outcome {
 
 /// One range of bytes.
 enum Spec {
-    /// From the first to the last position, which is included.
+    /// From the first to the last position, inclusive.
     From(u64, u64),
-    /// So many at the end.
+    /// This many at the end.
     Last(u64),
 }
 
@@ -218,7 +217,7 @@ fn single(range: &[u8]) -> Option<Spec> {
     }
 }
 
-/// A number of any length: one that is too large stands for the largest.
+/// Parses a number of any length. One beyond `u64` counts as `u64::MAX`.
 fn number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;

@@ -1,4 +1,4 @@
-//! A listing for programs, and who wants one.
+//! A listing as JSON, and content negotiation.
 //!
 //! ```json
 //! {"path":"/a/","cut":false,"entries":[
@@ -6,16 +6,16 @@
 //! ]}
 //! ```
 //!
-//! `href` is a reference relative to the listing, right for any name; `name` is text, in which
-//! U+FFFD stands for what is not UTF-8. `modified` is in seconds since 1970. Directories have no
-//! `size`. `cut` says that there are more entries.
+//! `href` is a reference relative to the listing and correct for any name. `name` is text, with
+//! U+FFFD for invalid UTF-8. `modified` is in seconds since 1970. Directories have no `size`. `cut`
+//! is true if there are more entries.
 
 use std::fmt::Write;
 
 use super::listing::Listing;
 use super::path::encode;
 
-/// The listing as JSON. `path` is empty for the root, or ends with a slash.
+/// The listing as JSON. `path` is decoded: empty for the root, else it ends with a slash.
 pub(super) fn json(path: &[u8], listing: &Listing) -> String {
     let mut out = String::with_capacity(64 + listing.rows.len() * 120);
     out.push_str("{\"path\":\"/");
@@ -39,7 +39,7 @@ pub(super) fn json(path: &[u8], listing: &Listing) -> String {
     out
 }
 
-/// Appends what stands between the quotes of a string.
+/// Appends the contents of a JSON string.
 fn push_text(text: &[u8], out: &mut String) {
     for character in String::from_utf8_lossy(text).chars() {
         match character {
@@ -52,10 +52,10 @@ fn push_text(text: &[u8], out: &mut String) {
     }
 }
 
-/// Whether a client that accepts these wants JSON rather than HTML. One that likes both the same
-/// gets HTML, unless it names JSON only.
+/// Whether a client with these `Accept` fields prefers JSON to HTML. At equal quality it gets HTML,
+/// unless it names JSON more specifically.
 pub(super) fn is_wanted<'a>(accept: impl Iterator<Item = &'a [u8]>) -> bool {
-    // Quality, and how closely the type was named.
+    // Quality and specificity.
     let (mut html, mut json) = ((0.0, 0), (0.0, 0));
     for list in accept.filter_map(|value| std::str::from_utf8(value).ok()) {
         for range in list.split(',') {
@@ -81,7 +81,7 @@ pub(super) fn is_wanted<'a>(accept: impl Iterator<Item = &'a [u8]>) -> bool {
     json.0 > 0.0 && json > html
 }
 
-/// The type and the quality of one range of an `Accept`; `None` if the quality is none.
+/// The type and the quality of a media range; `None` if the quality is invalid.
 fn media_range(range: &str) -> Option<(&str, f32)> {
     let mut parts = range.split(';').map(str::trim);
     let name = parts.next()?;

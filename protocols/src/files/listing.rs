@@ -1,4 +1,4 @@
-//! What is in a directory, read and put in order.
+//! Reads and sorts a directory.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use sluicegate_reactor::fs::{Dir, File, is_temporary};
 
-/// A name that can be asked for.
+/// An entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) name: Vec<u8>,
@@ -17,18 +17,18 @@ pub(super) struct Row {
     pub(super) modified: i64,
 }
 
-/// The names in a directory.
+/// The entries of a directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) rows: Vec<Row>,
-    /// There are more than were asked for.
+    /// Whether there are more entries than were asked for.
     pub(super) is_cut: bool,
 }
 
 impl Listing {
-    /// Reads a directory that was opened at `path` beneath `root`. Left out is what could not be
-    /// fetched: links that lead nowhere or outside, what is no file, hidden names, and what is
-    /// being uploaded.
+    /// Reads the directory that was opened at `path` beneath `root`. Leaves out what cannot be
+    /// requested: links that are broken or lead outside, special files, hidden names, and uploads
+    /// in progress.
     pub(super) fn read(
         root: &Dir,
         path: &[u8],
@@ -48,7 +48,7 @@ impl Listing {
             }
             full.truncate(path.len());
             full.extend_from_slice(&name);
-            // Through the root, as a link may lead out of this directory and still stay beneath it.
+            // From the root: a link may leave this directory and stay beneath the root.
             let Ok(metadata) = root.metadata(OsStr::from_bytes(&full)) else { continue };
             if metadata.is_file() || metadata.is_dir() {
                 let (is_dir, len) = (metadata.is_dir(), metadata.len);
@@ -58,13 +58,13 @@ impl Listing {
         Ok(Listing { rows, is_cut })
     }
 
-    /// Puts it in an order.
+    /// Sorts the entries.
     pub(super) fn sort(&mut self, order: Order) {
         self.rows.sort_unstable_by(|a, b| order.compare(a, b));
     }
 }
 
-/// By what a listing is sorted. Directories come first in any order.
+/// The order of a listing. Directories always come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) by: Column,
@@ -74,14 +74,14 @@ pub(super) struct Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Name,
-    /// Of files; the length of a directory says nothing.
+    /// Of files only: the length of a directory means nothing.
     Size,
     Time,
 }
 
 impl Order {
-    /// As `?sort=name|size|time` and `order=asc|desc` ask for. By name without them; what is not
-    /// understood is ignored.
+    /// The order that `?sort=name|size|time` and `order=asc|desc` ask for; by name without them.
+    /// Anything else is ignored.
     pub(super) fn from_query(query: Option<&str>) -> Order {
         let mut order = Order { by: Column::Name, descending: false };
         for pair in query.unwrap_or("").split('&') {
@@ -110,7 +110,7 @@ impl Order {
     }
 }
 
-/// Without regard to case, unless that is all they differ in.
+/// Compares ignoring case, and by case if the names are equal otherwise.
 fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
         name.iter().map(u8::to_ascii_lowercase)

@@ -1,15 +1,15 @@
-//! The page that shows what is in a directory.
+//! A listing as an HTML page.
 //!
-//! One HTML document, with nothing beside it: no script, no image, no font. Every name is escaped
-//! twice over, for the reference and for the text; the page's policy
-//! ([`CONTENT_SECURITY_POLICY`]) forbids the browser whatever might slip through.
+//! The page needs no script, image or font. Names are escaped for where they stand, in references
+//! and in text. [`CONTENT_SECURITY_POLICY`] keeps the browser from running anything that might
+//! still slip through.
 
 use std::fmt::Write;
 
 use super::listing::{Column, Listing, Order, Row};
 use super::path::encode;
 
-/// What a browser may do with the page: show it in its own style.
+/// Allows the browser to use the page's own style, and nothing else.
 pub(super) const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
@@ -31,7 +31,8 @@ a:hover,a:focus{text-decoration:underline}\
 @media(max-width:36rem){body{padding:.5rem}th,td{padding:.5rem .25rem}th+th{white-space:normal}\
 td+td{font-size:.8rem}}";
 
-/// The page for a listing in this order. `path` is empty for the root, or ends with a slash.
+/// The page for a listing in this order. `path` is decoded: empty for the root, else it ends with a
+/// slash.
 pub(super) fn html(path: &[u8], listing: &Listing, order: Order) -> String {
     let mut page = String::with_capacity(2048 + listing.rows.len() * 200);
     push_head(path, order, &mut page);
@@ -67,7 +68,7 @@ fn push_head(path: &[u8], order: Order, page: &mut String) {
     page.push('\n');
 }
 
-/// The head of a column: a link that sorts by it, the other way round if it is sorted already.
+/// The head of a column: a link that sorts by it, in reverse if it is sorted by it already.
 fn push_column(column: Column, key: &str, title: &str, order: Order, page: &mut String) {
     let (sorted, next, arrow) = match (order.by == column, order.descending) {
         (false, _) => ("none", "asc", ""),
@@ -106,7 +107,7 @@ fn push_reference(name: &[u8], page: &mut String) {
     page.extend(encoded.into_iter().map(char::from));
 }
 
-/// A name as text of an HTML page. What is not UTF-8 or not printable is shown as U+FFFD.
+/// Appends a name as HTML text. Control characters and invalid UTF-8 are shown as U+FFFD.
 fn push_text(name: &[u8], page: &mut String) {
     for character in String::from_utf8_lossy(name).chars() {
         match character {
@@ -121,7 +122,7 @@ fn push_text(name: &[u8], page: &mut String) {
     }
 }
 
-/// A length for people: three digits or so, in units of 1024.
+/// Appends a length for people, in units of 1024.
 fn push_size(len: u64, page: &mut String) {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if len < 1024 {
@@ -130,7 +131,7 @@ fn push_size(len: u64, page: &mut String) {
     }
     let mut value = len as f64 / 1024.0;
     let mut unit = 0;
-    // What would be printed as 1024.0 is one of the next unit.
+    // A value that would be printed as 1024.0 is one of the next unit.
     while value >= 1023.95 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
@@ -145,8 +146,8 @@ fn push_time(seconds: i64, page: &mut String) {
     let _ = write!(page, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}");
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Years are
-/// counted from March, so that the leap day is the last, in cycles of 400 years.
+/// The year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Years count
+/// from March, so that the leap day is the last, in cycles of 400 years.
 fn civil(days: i64) -> (i64, i64, i64) {
     const CYCLE: i64 = 146_097;
     /// Days from 0000-03-01 to 1970-01-01.

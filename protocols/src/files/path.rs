@@ -1,31 +1,31 @@
-//! From the path of a request to a name beneath the root, and back to a reference.
+//! Decodes the path of a request, and encodes references.
 //!
-//! What is decoded here cannot name anything outside, but that is tidiness: what keeps a request
-//! beneath the root is how [`Dir`](sluicegate_reactor::fs::Dir) opens.
+//! A decoded path has no segments that lead out of the root. Security does not depend on that:
+//! [`Dir`](sluicegate_reactor::fs::Dir) opens nothing outside.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use sluicegate_reactor::fs::is_temporary;
 
-/// Why a path names nothing.
+/// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// An escape that is none, or one of the NUL byte.
+pub(super) enum PathError {
+    /// It contains a malformed escape or an encoded NUL.
     Malformed,
-    /// A name that is not served, whether it exists or not.
-    Absent,
+    /// It is not served, whether it exists or not.
+    NotServed,
 }
 
-/// Decodes the path of a request, once, to a path relative to the root.
+/// Decodes the path of a request, once, into a path relative to the root.
 ///
-/// `decoded` is overwritten. It has no empty segments; if the request asks for a directory it is
-/// empty, for the root, or ends with a slash.
+/// `decoded` is overwritten. It has no empty segments. The path of a directory ends with a slash,
+/// except that the root is empty.
 ///
-/// Segments `.` and `..` are refused: clients resolve them before they ask (RFC 3986, 5.2.4). So is
-/// `%2F`, as no name contains a slash, and a name that begins with a dot unless `hidden` are
-/// served, except for `/.well-known` (RFC 8615). What is being uploaded has no name yet.
-pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(), Refused> {
+/// The segments `.` and `..` are refused, as clients resolve them (RFC 3986, section 5.2.4), and so
+/// is `%2F`, as no name contains a slash. Names that begin with a dot are refused unless `hidden` is
+/// set, except for `/.well-known` (RFC 8615). The temporary names of uploads are always refused.
+pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(), PathError> {
     decoded.clear();
     for segment in raw.as_bytes().split(|byte| *byte == b'/').filter(|s| !s.is_empty()) {
         if !decoded.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(
         decode_segment(segment, decoded)?;
         let name = &decoded[start..];
         if name.starts_with(b".") && !is_served(name, start == 0, hidden) {
-            return Err(Refused::Absent);
+            return Err(PathError::NotServed);
         }
     }
     if raw.ends_with('/') && !decoded.is_empty() {
@@ -44,7 +44,7 @@ pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// Whether a segment that begins with a dot can be asked for.
+/// Whether a segment that begins with a dot is served.
 fn is_served(name: &[u8], first: bool, hidden: bool) -> bool {
     match name {
         b"." | b".." => false,
@@ -53,14 +53,14 @@ fn is_served(name: &[u8], first: bool, hidden: bool) -> bool {
     }
 }
 
-fn decode_segment(segment: &[u8], decoded: &mut Vec<u8>) -> Result<(), Refused> {
+fn decode_segment(segment: &[u8], decoded: &mut Vec<u8>) -> Result<(), PathError> {
     let mut rest = segment;
     while let Some(at) = memchr::memchr(b'%', rest) {
         decoded.extend_from_slice(&rest[..at]);
-        let [high, low, ..] = rest[at + 1..] else { return Err(Refused::Malformed) };
+        let [high, low, ..] = rest[at + 1..] else { return Err(PathError::Malformed) };
         match (hex(high), hex(low)) {
-            (Some(0), Some(0)) | (None, _) | (_, None) => return Err(Refused::Malformed),
-            (Some(2), Some(15)) => return Err(Refused::Absent),
+            (Some(0), Some(0)) | (None, _) | (_, None) => return Err(PathError::Malformed),
+            (Some(2), Some(15)) => return Err(PathError::NotServed),
             (Some(high), Some(low)) => decoded.push(high << 4 | low),
         }
         rest = &rest[at + 3..];
@@ -73,13 +73,13 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
-/// Appends a path or a name, escaped so that it means the same in a reference, in a header field
-/// and in a quoted attribute of HTML. Slashes stay.
+/// Appends a path or a name, encoded so that it is safe in a reference, in a header field and in a
+/// quoted HTML attribute. Slashes stay.
 pub(super) fn encode(path: &[u8], out: &mut Vec<u8>) {
     encode_except(path, b"-._~!$()*+,=:@/", out);
 }
 
-/// Appends the query of a request to a reference. What is escaped already stays so.
+/// Appends the query of a request to a reference. Escapes stay as they are.
 pub(super) fn encode_query(query: &str, out: &mut Vec<u8>) {
     encode_except(query.as_bytes(), b"-._~!$()*+,=:@/?%&;'", out);
 }
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn decoded(raw: &str) -> Result<Vec<u8>, Refused> {
+    fn decoded(raw: &str) -> Result<Vec<u8>, PathError> {
         let mut out = b"left over".to_vec();
         decode(raw, false, &mut out).map(|()| out)
     }
@@ -128,29 +128,29 @@ mod tests {
     #[test]
     fn a_bad_escape_and_a_nul_are_malformed() {
         for raw in ["/%", "/%4", "/%4/1", "/%zz", "/%+1", "/a%00", "/%00/b", "/%u0041"] {
-            assert_eq!(decoded(raw), Err(Refused::Malformed), "{raw}");
+            assert_eq!(decoded(raw), Err(PathError::Malformed), "{raw}");
         }
     }
 
     #[test]
     fn nothing_leads_upwards_whether_escaped_or_not() {
         for raw in ["/..", "/../", "/a/../b", "/%2e%2e/b", "/.%2E/", "/a/./b", "/%2e", "/..%2fb"] {
-            assert_eq!(decoded(raw), Err(Refused::Absent), "{raw}");
-            assert_eq!(decode(raw, true, &mut Vec::new()), Err(Refused::Absent), "{raw}");
+            assert_eq!(decoded(raw), Err(PathError::NotServed), "{raw}");
+            assert_eq!(decode(raw, true, &mut Vec::new()), Err(PathError::NotServed), "{raw}");
         }
         assert_eq!(decoded("/%252e%252e/b").as_deref(), Ok(&b"%2e%2e/b"[..]));
     }
 
     #[test]
     fn an_escaped_slash_is_in_no_name() {
-        assert_eq!(decoded("/a%2Fb"), Err(Refused::Absent));
-        assert_eq!(decoded("/a%2fb"), Err(Refused::Absent));
+        assert_eq!(decoded("/a%2Fb"), Err(PathError::NotServed));
+        assert_eq!(decoded("/a%2fb"), Err(PathError::NotServed));
     }
 
     #[test]
     fn names_with_a_dot_in_front_are_hidden_unless_asked_for() {
         for raw in ["/.git/config", "/a/.env", "/%2eenv", "/a/.well-known/x", "/.well-known2"] {
-            assert_eq!(decoded(raw), Err(Refused::Absent), "{raw}");
+            assert_eq!(decoded(raw), Err(PathError::NotServed), "{raw}");
             assert_eq!(decode(raw, true, &mut Vec::new()), Ok(()), "{raw}");
         }
         assert_eq!(decoded("/.well-known/x").as_deref(), Ok(&b".well-known/x"[..]));

@@ -1,6 +1,6 @@
-//! What a file contains, by the end of its name.
+//! The media types of files, by their extensions.
 
-/// Appends the `Content-Type` of a file with this name.
+/// Appends the value of `Content-Type` for a file with this name.
 pub(super) fn push_content_type(name: &[u8], out: &mut Vec<u8>) {
     let guess = mime_guess::from_ext(extension(name)).first_raw();
     let guess = guess.unwrap_or("application/octet-stream");
@@ -10,7 +10,7 @@ pub(super) fn push_content_type(name: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// What follows the last dot of a path's last segment; empty if nothing precedes the dot.
+/// The extension of a path's last segment; empty if nothing precedes its dot.
 fn extension(path: &[u8]) -> &str {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     match memchr::memrchr(b'.', name) {
@@ -19,7 +19,7 @@ fn extension(path: &[u8]) -> &str {
     }
 }
 
-/// Whether it is made of characters. Files without a stated encoding are UTF-8 today.
+/// Whether a type is text, which is taken for UTF-8.
 fn is_text(content_type: &str) -> bool {
     const TEXT: [&str; 3] = ["application/javascript", "application/json", "application/xml"];
     const ENDS: [&str; 2] = ["+json", "+xml"];

@@ -1,4 +1,4 @@
-//! Files that are put: RFC 9110, section 9.3.4.
+//! Answers PUT (RFC 9110, section 9.3.4).
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -6,28 +6,34 @@ use std::os::unix::ffi::OsStrExt;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, is_out_of_descriptors};
 
+use super::cached_file::etag;
 use super::conditions::{self, Validators};
-use super::entry::etag;
-use super::path::{self, Refused};
-use super::{ALLOW, Files};
+use super::path::{self, PathError};
+use super::root::Files;
 use crate::http::{Answered, Reply, Request, Status};
 
+/// The value of `Allow` without uploads, and for directories.
+pub(super) const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
+
+/// The value of `Allow` with uploads.
+pub(super) const ALLOW_UPLOAD: &str = "GET, HEAD, OPTIONS, PUT";
+
 impl Files {
-    /// Answers a PUT, or begins to receive its body.
+    /// Answers a PUT, or starts to receive its body.
     pub(super) fn put(
         &mut self,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
         options: &CreateOptions,
     ) -> Answered {
-        // A part of a file put in the place of the whole would destroy it (section 14.5).
+        // A part must not replace the whole file (section 14.5).
         if request.header("Content-Range").is_some() {
             return reply.error(Status::BAD_REQUEST);
         }
         match path::decode(request.path(), self.options.hidden, &mut self.path) {
             Ok(()) => {}
-            Err(Refused::Malformed) => return reply.error(Status::BAD_REQUEST),
-            Err(Refused::Absent) => return reply.error(Status::FORBIDDEN),
+            Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
+            Err(PathError::NotServed) => return reply.error(Status::FORBIDDEN),
         }
         let is_directory = self.path.is_empty() || self.path.ends_with(b"/");
         let name = OsStr::from_bytes(&self.path);
@@ -55,9 +61,8 @@ impl Files {
         }
     }
 
-    /// Answers a PUT whose body was received: what a service does in
-    /// [`on_saved`](crate::http::Service::on_saved) that has left the request to
-    /// [`serve`](Files::serve).
+    /// Answers a PUT whose body was saved. A service that has passed the request to
+    /// [`serve`](Files::serve) calls this in [`on_saved`](crate::http::Service::on_saved).
     pub fn saved(
         &mut self,
         request: &Request<'_>,
@@ -77,10 +82,10 @@ impl Files {
 }
 
 fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
-    reply.header("Allow", ALLOW).error(Status::METHOD_NOT_ALLOWED)
+    reply.header("Allow", ALLOW_READ).error(Status::METHOD_NOT_ALLOWED)
 }
 
-/// Whether the conditions of a request hold for what has the name now.
+/// Whether the conditions of a request hold for the file that has the name now, if there is one.
 fn is_permitted(request: &Request<'_>, there: Option<Metadata>) -> bool {
     let Some(metadata) = there else { return conditions::permit_new(request.headers()) };
     let modified = u64::try_from(metadata.modified_seconds).unwrap_or(0);

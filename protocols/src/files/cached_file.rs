@@ -1,4 +1,4 @@
-//! A file as the cache holds it: what is the same in every answer with it, made once.
+//! A file in the cache: its contents, and the header fields that all responses with it share.
 
 use std::io;
 use std::ops::Range;
@@ -11,40 +11,40 @@ use super::conditions::{self, Outcome, Validators};
 use super::types::push_content_type;
 use crate::http::{Answered, Reply, Request, Status};
 
-/// What an open descriptor weighs in the cache, which is bounded in bytes: with the default of
-/// 16 MiB at most 64 of the process's descriptors are held, of the 256 (macOS) or 1024 it usually
-/// has. Opening costs little beside sending so long a file.
+/// The weight of an open file in the cache. With the default of 16 MiB the cache holds at most 64
+/// descriptors, of the 256 (macOS) or 1024 that a process usually has. A file that is this long
+/// costs far more to send than to open.
 const DESCRIPTOR_WEIGHT: usize = 256 << 10;
 
 /// A regular file, as it was when it was loaded.
-pub(super) struct Entry {
+pub(super) struct CachedFile {
     content: Content,
-    /// Ready-made header fields.
+    /// The formatted header fields.
     fields: Vec<u8>,
-    /// Where those begin that say which version it is.
+    /// The position of the validators in `fields`.
     validators: usize,
     etag: String,
-    /// What `Last-Modified` says.
+    /// The time in `Last-Modified`, in seconds since 1970.
     modified: u64,
     metadata: Metadata,
-    /// It was last changed in a second that had passed when it was read. Otherwise it may change
-    /// again without a change to its metadata: the clock of a file system ticks.
+    /// Whether it was read after the second of its last change. Within that second it may change
+    /// again without a change to its metadata, as the clocks of file systems are coarse.
     is_settled: bool,
-    /// When it was last compared with the disk, by the reactor's clock.
+    /// When its metadata was last checked, by the reactor's clock.
     pub(super) checked: Duration,
 }
 
-/// Where the bytes of a file are.
+/// The contents of a file.
 enum Content {
-    /// In memory, all of them read while the metadata stayed the same.
+    /// In memory, read while the metadata stayed the same.
     Memory(Bytes),
-    /// In the file, held open.
+    /// On the disk, in a file that is kept open.
     Disk(File),
 }
 
-impl Entry {
-    /// Makes an entry of a file that was just opened, by reading it if it has at most `small_body`
-    /// bytes. `now` is the reactor's clock, `date` what the answer's `Date` says.
+impl CachedFile {
+    /// Caches a file that was just opened, and reads it if it has at most `small_body` bytes. `now`
+    /// is the reactor's clock, `date` the time in the `Date` of the response.
     pub(super) fn load(
         file: File,
         metadata: Metadata,
@@ -52,7 +52,7 @@ impl Entry {
         small_body: usize,
         now: Duration,
         date: u64,
-    ) -> io::Result<Entry> {
+    ) -> io::Result<CachedFile> {
         let content = match usize::try_from(metadata.len) {
             Ok(len) if len <= small_body => read(file, &metadata, len)?,
             _ => Content::Disk(file),
@@ -68,7 +68,7 @@ impl Entry {
         let at = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(modified));
         fields.extend_from_slice(format!("Last-Modified: {at}\r\nETag: {etag}\r\n").as_bytes());
         let is_settled = changed < date;
-        Ok(Entry {
+        Ok(CachedFile {
             content,
             fields,
             validators,
@@ -80,7 +80,7 @@ impl Entry {
         })
     }
 
-    /// What it adds to the weight of the cache.
+    /// Its weight in the cache.
     pub(super) fn weight(&self) -> usize {
         match &self.content {
             Content::Memory(bytes) => bytes.len(),
@@ -97,7 +97,7 @@ impl Entry {
     }
 
     fn answer_conditional(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        let Entry { fields, etag, modified, metadata, .. } = self;
+        let CachedFile { fields, etag, modified, metadata, .. } = self;
         let file = Validators { etag, modified: *modified, len: metadata.len };
         match conditions::evaluate(request.method(), request.headers(), file) {
             Outcome::Whole => self.send(0..file.len, reply.fields(fields)),
@@ -117,7 +117,7 @@ impl Entry {
         }
     }
 
-    /// Sends some of its bytes; the range is within the file.
+    /// Sends a range of its bytes, which must be within the file.
     fn send(&self, part: Range<u64>, reply: Reply<'_, '_>) -> Answered {
         match &self.content {
             Content::Memory(bytes) => {
@@ -127,8 +127,8 @@ impl Entry {
         }
     }
 
-    /// The file, if it could be in memory as a whole and is not: on the disk it was, when it was
-    /// loaded, and has been sent from there since.
+    /// The open file, if it is short enough for memory but its contents were not in the page cache
+    /// when it was loaded.
     pub(super) fn to_load(&self, small_body: usize) -> Option<&File> {
         match &self.content {
             Content::Disk(file) if self.metadata.len <= small_body as u64 => Some(file),
@@ -136,20 +136,20 @@ impl Entry {
         }
     }
 
-    /// Whether it can be used without asking the disk.
+    /// Whether it can be used without a check of the disk.
     pub(super) fn is_fresh(&self, now: Duration, valid_for: Duration) -> bool {
         now.saturating_sub(self.checked) < valid_for
     }
 
-    /// Whether this is what the disk has under the name now.
+    /// Whether this is the version that the disk has now, by its metadata.
     pub(super) fn is_current(&self, metadata: &Metadata) -> bool {
         let is_certain = self.is_settled || matches!(self.content, Content::Disk(_));
         is_certain && self.metadata == *metadata
     }
 }
 
-/// The whole of a file, if no disk has to be waited for. If it changes meanwhile it stays on the
-/// disk, as what was read may be neither the old nor the new one.
+/// Reads a whole file, unless that would wait for the disk or the file changes meanwhile: what was
+/// read may be neither the old nor the new version.
 fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
     let mut body = vec![0; len];
     let mut filled = 0;
@@ -158,7 +158,7 @@ fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // The queue has it read by a worker.
+            // Not in the page cache. The send queue lets a worker read it.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }
@@ -167,7 +167,7 @@ fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
     Ok(if is_whole { Content::Memory(body.into()) } else { Content::Disk(file) })
 }
 
-/// A strong entity tag: as far as a file system can tell, the same bytes.
+/// A strong entity tag: as far as the file system can tell, equal tags mean equal bytes.
 pub(super) fn etag(metadata: &Metadata) -> String {
     let Metadata { modified_seconds, modified_nanos, len, inode, .. } = metadata;
     format!("\"{modified_seconds:x}.{modified_nanos:x}-{len:x}-{inode:x}\"")

@@ -1,0 +1,191 @@
+//! Answers GET and HEAD, from the cache or from the disk.
+
+use std::io;
+use std::time::Duration;
+
+use sluicegate_reactor::fs::{File, Metadata, is_out_of_descriptors};
+
+use super::cached_file::CachedFile;
+use super::json;
+use super::listing::{Listing, Order};
+use super::options::FilesOptions;
+use super::page::{self, CONTENT_SECURITY_POLICY};
+use super::path::{self, PathError};
+use super::root::Files;
+use crate::http::{Answered, Method, Reply, Request, Status};
+
+/// What a path names.
+enum Found {
+    /// A regular file, and the path that its type is derived from.
+    File(File, Metadata, Vec<u8>),
+    /// A directory without an index file.
+    Directory(File),
+    /// A directory whose path does not end with a slash.
+    NeedsSlash,
+    /// Neither a file nor a directory.
+    Other,
+}
+
+impl Files {
+    /// Answers a GET or HEAD.
+    pub(super) fn get(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
+        match path::decode(request.path(), self.options.hidden, &mut self.path) {
+            Ok(()) => {}
+            Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
+            Err(PathError::NotServed) => return reply.error(Status::NOT_FOUND),
+        }
+        let now = reply.turn().now();
+        if let Some(entry) = self.cache.get(&self.path)
+            && entry.is_fresh(now, self.options.valid_for)
+        {
+            return entry.answer(request, reply);
+        }
+        let found = self.find();
+        if !matches!(found, Ok(Found::File(..))) {
+            self.cache.remove(&self.path);
+        }
+        match found {
+            Ok(Found::File(file, metadata, name)) => {
+                self.send_file((file, metadata, name), now, request, reply)
+            }
+            Ok(Found::Directory(dir)) => self.send_listing(&dir, request, reply),
+            Ok(Found::NeedsSlash) => self.redirect(request, reply),
+            Ok(Found::Other) => reply.error(Status::NOT_FOUND),
+            Err(error) => self.refuse(&error, reply),
+        }
+    }
+
+    /// Opens what the path of the request names.
+    fn find(&mut self) -> io::Result<Found> {
+        let wants_directory = self.path.is_empty() || self.path.ends_with(b"/");
+        if wants_directory {
+            for at in 0..self.options.index.len() {
+                let name = [&self.path, self.options.index[at].as_bytes()].concat();
+                match self.open(&name) {
+                    Ok((file, metadata)) if metadata.is_file() => {
+                        return Ok(Found::File(file, metadata, name));
+                    }
+                    Err(error)
+                        if error.kind() != io::ErrorKind::NotFound && !self.is_special(&name) =>
+                    {
+                        return Err(error);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let path = self.path.clone();
+        let (file, metadata) = self.open(&path)?;
+        Ok(match (metadata.is_dir(), wants_directory) {
+            (true, true) => Found::Directory(file),
+            (true, false) => Found::NeedsSlash,
+            (false, _) if metadata.is_file() => Found::File(file, metadata, path),
+            (false, _) => Found::Other,
+        })
+    }
+
+    /// Answers with a file that was just opened, or from the cache if that has the same version.
+    fn send_file(
+        &mut self,
+        (mut file, metadata, name): (File, Metadata, Vec<u8>),
+        now: Duration,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        if let Some(entry) = self.cache.get(&self.path)
+            && entry.is_current(&metadata)
+        {
+            match entry.to_load(self.options.small_body) {
+                Some(same) => file = same.clone(),
+                None => {
+                    entry.checked = now;
+                    return entry.answer(request, reply);
+                }
+            }
+        }
+        let (small_body, date) = (self.options.small_body, reply.unix_time());
+        match CachedFile::load(file, metadata, &name, small_body, now, date) {
+            Ok(entry) => {
+                let answered = entry.answer(request, reply);
+                let weight = entry.weight();
+                self.cache.insert(&self.path, entry, weight);
+                answered
+            }
+            Err(error) => self.refuse(&error, reply),
+        }
+    }
+
+    fn send_listing(&self, dir: &File, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        if !self.options.listing {
+            return reply.error(Status::FORBIDDEN);
+        }
+        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
+        let wants_json = json::is_wanted(fields.map(|(_, value)| value));
+        // No listing is made for HEAD: a receive can bring thousands of them, and a long listing
+        // takes tens of milliseconds.
+        let page = match request.method() {
+            Method::Head => None,
+            _ => match self.listing(dir, request.query(), wants_json) {
+                Ok(page) => Some(page),
+                Err(error) => return self.refuse(&error, reply),
+            },
+        };
+        let reply = reply
+            .header("X-Content-Type-Options", "nosniff")
+            .header("Cache-Control", "no-cache")
+            .header("Vary", "Accept");
+        let reply = if wants_json {
+            reply.header("Content-Type", "application/json")
+        } else {
+            reply
+                .header("Content-Type", "text/html; charset=utf-8")
+                .header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        };
+        match page {
+            Some(page) => reply.send(page),
+            None => reply.send_head(),
+        }
+    }
+
+    fn listing(&self, dir: &File, query: Option<&str>, as_json: bool) -> io::Result<String> {
+        let FilesOptions { listing_names, hidden, .. } = self.options;
+        let mut listing = Listing::read(&self.root, &self.path, dir, hidden, listing_names)?;
+        let order = Order::from_query(query);
+        listing.sort(order);
+        Ok(if as_json {
+            json::json(&self.path, &listing)
+        } else {
+            page::html(&self.path, &listing, order)
+        })
+    }
+
+    /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so it
+    /// begins with exactly one slash, names no host and cannot contain a line end.
+    fn redirect(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let mut location = b"/".to_vec();
+        path::encode(&self.path, &mut location);
+        location.push(b'/');
+        if let Some(query) = request.query() {
+            location.push(b'?');
+            path::encode_query(query, &mut location);
+        }
+        reply.header("Location", &location).error(Status::MOVED_PERMANENTLY)
+    }
+
+    fn refuse(&self, error: &io::Error, reply: Reply<'_, '_>) -> Answered {
+        let status = match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidFilename => Status::NOT_FOUND,
+            io::ErrorKind::PermissionDenied => Status::FORBIDDEN,
+            // Not logged for each request: the reactor's listeners log it too.
+            _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
+            _ if self.is_special(&self.path) => Status::NOT_FOUND,
+            _ => {
+                log::warn!("{}: {error}", self.path.escape_ascii());
+                Status::INTERNAL_SERVER_ERROR
+            }
+        };
+        reply.error(status)
+    }
+}

@@ -1,0 +1,54 @@
+//! The directory that is served, and its cache.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use sluicegate_reactor::fs::{Dir, File, Fs, Metadata, is_out_of_descriptors};
+
+use super::cache::Cache;
+use super::cached_file::CachedFile;
+use super::options::FilesOptions;
+
+/// Serves the files beneath a directory.
+pub struct Files {
+    pub(super) root: Dir,
+    pub(super) options: FilesOptions,
+    pub(super) cache: Cache<CachedFile>,
+    /// The decoded path of the current request. A field so that its allocation is reused.
+    pub(super) path: Vec<u8>,
+}
+
+impl Files {
+    /// Serves the files beneath `root`.
+    ///
+    /// # Errors
+    /// If the directory cannot be opened. The error names it.
+    pub fn new(fs: Fs, root: impl AsRef<Path>, options: FilesOptions) -> io::Result<Files> {
+        let cache = Cache::new(options.cache_files, options.cache_bytes);
+        Ok(Files { root: fs.open_dir(root)?, options, cache, path: Vec::new() })
+    }
+
+    /// Opens a file or a directory beneath the root.
+    pub(super) fn open(&mut self, path: &[u8]) -> io::Result<(File, Metadata)> {
+        let name = OsStr::from_bytes(path);
+        let file = match self.root.open(name) {
+            Err(error) if is_out_of_descriptors(&error) => {
+                // The descriptors in the cache must not keep the process from opening others.
+                self.cache.clear();
+                self.root.open(name)?
+            }
+            result => result?,
+        };
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    }
+
+    /// Whether the path is that of something that is neither file nor directory: a socket cannot
+    /// even be opened.
+    pub(super) fn is_special(&self, path: &[u8]) -> bool {
+        let metadata = self.root.metadata(OsStr::from_bytes(path));
+        metadata.is_ok_and(|m| !m.is_file() && !m.is_dir())
+    }
+}

@@ -1,0 +1,41 @@
+//! [`Files`] as a service.
+
+use std::io;
+
+use sluicegate_reactor::fs::Committed;
+
+use super::root::Files;
+use super::upload::{ALLOW_READ, ALLOW_UPLOAD};
+use crate::http::{Answered, Method, Reply, Request, Service, Status};
+
+impl Files {
+    /// Answers a request for a file.
+    pub fn serve(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let upload = self.options.upload;
+        let allow = if upload.is_some() { ALLOW_UPLOAD } else { ALLOW_READ };
+        match (request.method(), upload) {
+            (Method::Get | Method::Head, _) => self.get(request, reply),
+            (Method::Options, _) => {
+                reply.status(Status::NO_CONTENT).header("Allow", allow).send("")
+            }
+            (Method::Put, Some(options)) => self.put(request, reply, &options),
+            (Method::Other(_), _) => reply.error(Status::NOT_IMPLEMENTED),
+            _ => reply.header("Allow", allow).error(Status::METHOD_NOT_ALLOWED),
+        }
+    }
+}
+
+impl Service for Files {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        self.serve(request, reply)
+    }
+
+    fn on_saved(
+        &mut self,
+        request: &Request<'_>,
+        saved: &io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        self.saved(request, saved, reply)
+    }
+}
