@@ -44,8 +44,8 @@ pub(super) fn is_relevant(name: &str) -> bool {
     candidates.iter().any(|candidate| candidate.eq_ignore_ascii_case(name))
 }
 
-/// Evaluates the header fields of a GET or HEAD, in the order of section 13.2.2. Malformed dates and
-/// ranges are ignored.
+/// Evaluates the header fields of a GET or HEAD, in the order of section 13.2.2. Malformed dates
+/// and ranges are ignored.
 pub(super) fn evaluate<'h>(
     method: Method<'_>,
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,

@@ -159,8 +159,8 @@ impl Files {
         })
     }
 
-    /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so it
-    /// begins with exactly one slash, names no host and cannot contain a line end.
+    /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so
+    /// it begins with exactly one slash, names no host and cannot contain a line end.
     fn redirect(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let mut location = b"/".to_vec();
         path::encode(&self.path, &mut location);

@@ -19,13 +19,13 @@
 //! # What is served
 //!
 //! - GET and HEAD return regular files beneath a root directory. Symbolic links are followed while
-//!   they stay beneath it; one that leaves gets 403. Anything that is neither a file nor a directory
-//!   gets 404, without blocking.
+//!   they stay beneath it; one that leaves gets 403. Anything that is neither a file nor a
+//!   directory gets 404, without blocking.
 //! - A directory is answered with its first existing [index file](FilesOptions::index), else with a
 //!   [listing](FilesOptions::listing) if that is enabled, else with 403. Without a slash at the end
 //!   of the path it is redirected to the path with one.
-//! - A listing is a page without scripts, or JSON for clients that prefer that to HTML. `?sort=name`,
-//!   `size` or `time` and `order=asc` or `desc` sort it.
+//! - A listing is a page without scripts, or JSON for clients that prefer that to HTML.
+//!   `?sort=name`, `size` or `time` and `order=asc` or `desc` sort it.
 //! - Names that begin with a dot are neither served nor listed, unless
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` always is.
 //! - Paths are decoded once. The segments `.` and `..` and an encoded slash get 404, an encoded NUL
@@ -48,9 +48,9 @@
 //! # The cache
 //!
 //! Open files, their header fields and the contents of small files are cached. For
-//! [`valid_for`](FilesOptions::valid_for) an entry is used without a system call. After that the path
-//! is opened again, and the entry stays if inode, size and modification time have not changed; a
-//! replacement with the same three is not noticed. Errors are not cached.
+//! [`valid_for`](FilesOptions::valid_for) an entry is used without a system call. After that the
+//! path is opened again, and the entry stays if inode, size and modification time have not changed;
+//! a replacement with the same three is not noticed. Errors are not cached.
 //!
 //! The reactor itself looks up names and opens files, and so may wait for the disk; directories are
 //! rarely out of memory. It does not wait for the contents of files

@@ -34,7 +34,8 @@ pub struct FilesOptions {
     /// The most bytes in the cache. A file that is kept open counts as 256 KiB, so this bounds the
     /// number of descriptors too. Default 16 MiB.
     pub cache_bytes: usize,
-    /// How [PUT](super#uploads) creates files. With `None` it is answered with 405. Default: `None`.
+    /// How [PUT](super#uploads) creates files. With `None` it is answered with 405. Default:
+    /// `None`.
     pub upload: Option<CreateOptions>,
 }
 

@@ -23,8 +23,8 @@ pub(super) enum PathError {
 /// except that the root is empty.
 ///
 /// The segments `.` and `..` are refused, as clients resolve them (RFC 3986, section 5.2.4), and so
-/// is `%2F`, as no name contains a slash. Names that begin with a dot are refused unless `hidden` is
-/// set, except for `/.well-known` (RFC 8615). The temporary names of uploads are always refused.
+/// is `%2F`, as no name contains a slash. Names that begin with a dot are refused unless `hidden`
+/// is set, except for `/.well-known` (RFC 8615). The temporary names of uploads are always refused.
 pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(), PathError> {
     decoded.clear();
     for segment in raw.as_bytes().split(|byte| *byte == b'/').filter(|s| !s.is_empty()) {

@@ -163,7 +163,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     }
 }
 
-/// Whether a value contains CR, LF or NUL. It is searched by words: most have no control characters.
+/// Whether a value contains CR, LF or NUL. It is searched by words: most have no control
+/// characters.
 #[inline]
 fn splits_lines(value: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;

@@ -172,8 +172,8 @@ impl Splitter {
         Split::Line { len, end: at + 1 }
     }
 
-    /// Continues after [`Split::TooLong`]. Returns the position of the next line, or as an error how
-    /// many bytes can be discarded; `scanned` then counts from the first byte that is left.
+    /// Continues after [`Split::TooLong`]. Returns the position of the next line, or as an error
+    /// how many bytes can be discarded; `scanned` then counts from the first byte that is left.
     pub(super) fn skip(&self, bytes: &[u8], scanned: &mut usize) -> Result<usize, usize> {
         if let Some(at) = self.delimiter.find(bytes, *scanned) {
             *scanned = 0;

@@ -18,8 +18,8 @@ pub enum Prefix {
     U32Be,
     /// Four bytes, little-endian.
     U32Le,
-    /// LEB128 as in Protocol Buffers: seven bits per byte, the lowest first, the high bit set in all
-    /// bytes but the last. At most ten bytes; longer encodings than necessary are accepted.
+    /// LEB128 as in Protocol Buffers: seven bits per byte, the lowest first, the high bit set in
+    /// all bytes but the last. At most ten bytes; longer encodings than necessary are accepted.
     Varint,
 }
 

@@ -1,7 +1,7 @@
 //! Frames: messages of a fixed size, or with a length prefix.
 //!
-//! A [`FrameHandler`] gets one frame at a time, without its header. A [`Framing`] defines the format
-//! of frames, and sends them.
+//! A [`FrameHandler`] gets one frame at a time, without its header. A [`Framing`] defines the
+//! format of frames, and sends them.
 
 use std::ops::ControlFlow;
 
@@ -54,8 +54,8 @@ pub trait FrameHandler: Sized + 'static {
     /// A frame has arrived. `frame` does not contain its header.
     fn on_frame(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, frame: &[u8]);
 
-    /// The input is not a valid frame. The connection is closed after this call, as the start of the
-    /// next frame is not known.
+    /// The input is not a valid frame. The connection is closed after this call, as the start of
+    /// the next frame is not known.
     fn on_malformed(
         &mut self,
         cx: &mut Context<'_>,
