@@ -1,11 +1,12 @@
-//! Whatever arrives: the same end however it is delivered, no panic, and only whole answers.
+//! Any input: the result does not depend on its delivery, there is no panic, and every response is
+//! whole.
 
 use proptest::prelude::*;
 use sluicegate_reactor::testing::{State, same_at_every_split};
 
 use super::{answers, probe};
 
-/// What requests and attacks on them are made of.
+/// Pieces of requests and of attacks.
 const PIECES: &[&str] = &[
     "GET ",
     "POST ",

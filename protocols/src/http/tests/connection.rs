@@ -1,4 +1,4 @@
-//! What holds for a connection, whatever is asked on it.
+//! Order, errors and panics on a connection.
 
 use sluicegate_reactor::Bytes;
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
@@ -25,7 +25,7 @@ fn an_unfinished_request_is_not_answered() {
     ]);
 }
 
-/// Answers with bodies of every kind that the queue knows.
+/// Answers with bodies of every kind that the send queue accepts.
 struct Kinds;
 
 impl Service for Kinds {
@@ -53,7 +53,7 @@ fn bodies_of_all_kinds_keep_their_order() {
     assert_eq!(outcome.state, State::Open);
 }
 
-/// Panics when asked to.
+/// Panics on request.
 struct Fragile;
 
 impl Service for Fragile {

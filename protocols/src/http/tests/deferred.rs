@@ -1,4 +1,4 @@
-//! Answers that are made later than in the call.
+//! Deferred responses.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
-/// Lets workers answer with the path; but `/now` at once, and `/soon` before the call returns.
+/// Lets workers answer with the path. Answers `/now` at once, and `/soon` before the call returns.
 struct Slow {
     workers: Workers,
     done: Handle<(Deferred, String)>,
@@ -111,11 +111,11 @@ fn row_22_a_deferred_answer_to_head_has_no_body() {
     assert_eq!((field(head, "Content-Length"), rest), (Some("2"), &b""[..]));
 }
 
-/// Answers when it is told to, the oldest first.
+/// Answers on a message, the oldest request first.
 #[derive(Default)]
 struct Held {
     waiting: VecDeque<(Deferred, String)>,
-    /// What became of the answers.
+    /// What `Deferred::answer` has returned.
     sent: Vec<Sent>,
     log: Rc<RefCell<Vec<String>>>,
 }
@@ -141,7 +141,7 @@ impl Service for Held {
     }
 }
 
-/// Answers with the path so many times.
+/// Answers with the path, repeated this many times.
 struct Answer(usize);
 
 impl Receive<Answer> for Held {
@@ -151,7 +151,7 @@ impl Receive<Answer> for Held {
     }
 }
 
-/// Puts the answer off once more.
+/// Defers the response once more.
 struct Again;
 
 impl Receive<Again> for Held {
@@ -236,7 +236,7 @@ fn a_client_whose_time_is_over_is_told_and_the_answer_comes_too_late() {
     let timeout = HttpLimits::default().response_timeout;
     let (mut h, client) = held();
     h.feed(client, get("/a"));
-    // Putting it off again does not give it more time.
+    // Deferring again does not extend the time.
     h.advance(timeout / 2);
     h.post(Again);
     h.advance(timeout / 2 - Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Rows 1 to 4 and 8: where one request ends and the next begins.
+//! Rows 1 to 4 and 8: the length of request bodies.
 
 use super::{Closes, HttpLimits, Stays, check, check_long, probe, probe_with};
 

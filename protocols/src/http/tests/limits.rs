@@ -1,4 +1,4 @@
-//! Rows 16 to 18: sizes, times and numbers.
+//! Rows 16 to 18: limits on sizes, times and numbers.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{answers, ask, check, check_long, probe, probe_with};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// A request whose request line has so many bytes.
+/// A request whose request line has `bytes` bytes.
 fn line_of(bytes: usize) -> String {
     let target = "a".repeat(bytes - "GET / HTTP/1.1".len());
     format!("GET /{target} HTTP/1.1\r\nHost: h\r\n\r\n")
 }
 
-/// A request whose head has so many bytes, 2000 at least, in fields of about 1000.
+/// A request whose head has `bytes` bytes, at least 2000, in fields of about 1000.
 fn head_of(bytes: usize) -> String {
     let start = "GET / HTTP/1.1\r\nHost: h\r\n";
     let field = |bytes: usize| format!("A: {}\r\n", "a".repeat(bytes - 5));

@@ -13,7 +13,7 @@ use crate::http::{LogRecord, Status};
 
 type Lines = Rc<RefCell<Vec<String>>>;
 
-/// Answers with as many bytes as the path says and keeps the log.
+/// Answers with as many bytes as the path states, and keeps the log.
 struct Logged {
     lines: Lines,
 }
@@ -38,7 +38,7 @@ fn harness() -> (Harness<Http<Logged>>, Lines) {
     (Harness::new(Http::new(Logged { lines: lines.clone() })), lines)
 }
 
-/// A line without its address and date, which the simulated world chooses.
+/// A line without its address and date, which the simulation chooses.
 fn tail(line: &str) -> &str {
     line.split_once("] ").expect("a date").1
 }
@@ -257,7 +257,7 @@ fn row_38_a_body_that_a_lost_connection_did_not_take_is_logged_as_not_sent() {
     let client = h.open();
     /// The same on every Unix.
     const EPIPE: i32 = 32;
-    // Enough small answers that they are sent before the large one is queued.
+    // Enough small responses to be sent before the large one is queued.
     h.script_send(client, [Step::Errno(EPIPE)]);
     let small = "GET /2000 HTTP/1.1\r\nHost: h\r\n\r\n".repeat(4);
     h.feed(client, small + "GET /100000 HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -1,7 +1,7 @@
 //! The rules of the HTTP layer, row by row, against the whole adapter.
 //!
-//! A row's input is delivered whole, cut in two at every place, byte by byte, and to a client that
-//! takes the answers slowly; it must always end the same.
+//! The input of a row is delivered whole, split at every byte, byte by byte, and to a client that
+//! reads slowly. The result must always be the same.
 
 mod any_input;
 mod connection;
@@ -19,7 +19,7 @@ use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 
 use super::{Answered, Http, HttpLimits, LogRecord, Reply, Request, Service};
 
-/// Answers with what it was asked, as `METHOD path?query host`.
+/// Answers with the request, as `METHOD path?query host`.
 struct Probe;
 
 impl Service for Probe {
@@ -30,7 +30,7 @@ impl Service for Probe {
     }
 }
 
-/// What the log says of an answer, without what is the same for all.
+/// The log line of a response, without the parts that all share.
 fn logged(record: &LogRecord<'_>) -> String {
     let line = record.to_string();
     line.split_once("] ").expect("a date").1.trim_end_matches(" \"-\" \"-\"").to_owned()
@@ -44,7 +44,7 @@ fn probe_with(limits: HttpLimits) -> Harness<Http<Probe>> {
     Harness::new(Http::with(Probe, limits))
 }
 
-/// What the server does after its answers.
+/// What the server does after its responses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Then {
     Stays,
@@ -52,11 +52,11 @@ enum Then {
 }
 use Then::{Closes, Stays};
 
-/// A request or several, the answers, and what follows. An answer is its status, and for 200 what
-/// the [`Probe`] has said.
+/// Requests, their responses, and what follows. A response is its status, and for 200 the body of
+/// the [`Probe`].
 type Row<'a> = (&'a str, &'a [&'a str], Then);
 
-/// Checks rows, delivered in every way.
+/// Checks rows, with every delivery.
 fn check(rows: &[Row<'_>]) {
     for (input, expected, then) in rows {
         let outcome = same_at_every_split(probe, input);
@@ -68,7 +68,7 @@ fn check(rows: &[Row<'_>]) {
     }
 }
 
-/// The same for inputs too long to be cut everywhere: whole, and in pieces of two sizes.
+/// Checks inputs that are too long to be split at every byte: whole, and in pieces of two sizes.
 fn check_long(make: impl Fn() -> Harness<Http<Probe>>, rows: &[Row<'_>]) {
     for (input, expected, then) in rows {
         for size in [input.len(), 4096, 7] {
@@ -84,13 +84,13 @@ fn check_long(make: impl Fn() -> Harness<Http<Probe>>, rows: &[Row<'_>]) {
     }
 }
 
-/// An input's fate with a server of one's own, delivered whole.
+/// Delivers an input whole, and returns the responses.
 fn ask(h: &mut Harness<Http<Probe>>, client: Client, input: &str) -> Vec<String> {
     h.feed(client, input);
     answers(&h.sent(client))
 }
 
-/// The answers to requests of which none was HEAD. Each must be well-formed.
+/// Parses the responses to requests other than HEAD. Each must be well-formed.
 fn answers(mut bytes: &[u8]) -> Vec<String> {
     let mut all = Vec::new();
     while !bytes.is_empty() {
@@ -108,7 +108,7 @@ fn answers(mut bytes: &[u8]) -> Vec<String> {
     all
 }
 
-/// An answer's head, and what follows.
+/// The head of a response, and what follows.
 fn split_head(bytes: &[u8]) -> (&str, &[u8]) {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
     let head = std::str::from_utf8(&bytes[..end + 2]).expect("text");
@@ -116,7 +116,7 @@ fn split_head(bytes: &[u8]) -> (&str, &[u8]) {
     (head, &bytes[end + 4..])
 }
 
-/// The value of a field in an answer's head.
+/// The value of a field in the head of a response.
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let lines = head.lines().filter_map(|line| line.split_once(": "));
     lines.into_iter().find(|(n, _)| *n == name).map(|(_, value)| value)

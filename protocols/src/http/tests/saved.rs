@@ -1,4 +1,4 @@
-//! Services that have bodies saved.
+//! Request bodies that are saved.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,7 +17,7 @@ use crate::http::{Deferred, LogRecord};
 struct Inbox {
     dir: Dir,
     done: Handle<Deferred>,
-    /// Responses that nobody makes.
+    /// Responses that are never finished.
     kept: Vec<Deferred>,
     log: Rc<RefCell<Vec<String>>>,
 }
@@ -98,7 +98,7 @@ fn put(path: &str, body: &str) -> String {
 fn a_service_answers_as_it_likes_when_a_body_is_there() {
     let input = put("/a", "hello") + &put("/later", "hello") + &put("/b", "") + &put("/again", "x");
     let outcome = same_at_every_split(inbox, &input);
-    // A body can be asked for only once.
+    // A body can be saved only once.
     assert_eq!(answers(&outcome.sent), ["200 /a true", "200 later", "200 /b true", "500"]);
     assert_eq!(outcome.state, State::Open);
 }
@@ -154,7 +154,7 @@ fn row_17_the_rate_of_a_body_is_checked_again_and_again() {
         let mut h = inbox();
         let client = h.open();
         h.feed(client, format!("PUT /a HTTP/1.1\r\nHost: h\r\n{head}"));
-        // 500 bytes a second, in 10 seconds.
+        // More than 500 bytes a second, on average over 10 seconds.
         for _ in 0..3 {
             h.feed(client, "x".repeat(6000));
             h.advance(Duration::from_secs(10));

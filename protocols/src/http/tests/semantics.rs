@@ -1,4 +1,4 @@
-//! Rows 21 to 25, 31 and 32: what answers look like, and when the connection closes.
+//! Rows 21 to 25, 31 and 32: responses, and when the connection closes.
 
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 
@@ -7,14 +7,14 @@ use super::{
 };
 use crate::http::Status;
 
-/// The only answer to one request.
+/// The only response to one request.
 fn answer<S: Service>(service: impl Fn() -> S, request: &str) -> (String, Vec<u8>, State) {
     let outcome = same_at_every_split(|| Harness::new(Http::new(service())), request);
     let (head, body) = split_head(&outcome.sent);
     (head.to_owned(), body.to_owned(), outcome.state)
 }
 
-/// Answers as a function says.
+/// Answers with the function.
 struct With(fn(&Request<'_>, Reply<'_, '_>) -> Answered);
 
 impl Service for With {
@@ -36,7 +36,7 @@ fn row_22_head_has_the_fields_of_get_and_no_body() {
     }
 }
 
-/// Answers with so many bytes.
+/// Answers with this many bytes.
 struct Sized {
     body: usize,
 }
@@ -117,7 +117,7 @@ fn row_24_expectations() {
         )
     };
     check(&[
-        // The final answer at once, no interim one; the body may come or not.
+        // The final response at once, no interim one; the body may come or not.
         (&expect("1.1", "100-continue", 5), &["200 Post / h"], Closes),
         (&expect("1.1", "100-Continue", 5), &["200 Post / h"], Closes),
         (&expect("1.1", "100-continue", 0), &["200 Post / h"], Stays),

@@ -1,4 +1,4 @@
-//! A reactor that stops: what is idle ends, what was begun is finished.
+//! A reactor that stops closes idle connections and finishes requests.
 
 use std::time::Duration;
 

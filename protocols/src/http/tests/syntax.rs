@@ -1,4 +1,4 @@
-//! Rows 9 to 15: what a head may look like.
+//! Rows 9 to 15: the syntax of a head.
 
 use super::{Closes, Stays, check};
 
@@ -48,7 +48,7 @@ fn row_10_a_bare_line_feed_anywhere() {
         ("GET / HTTP/1.1\r\nHost: h\r\nA: b\nC: d\r\n\r\n", &["400"], Closes),
         ("\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", &["400"], Closes),
         ("GET / HTTP/1.1\r\nHost: h\r\n\r\n\nGET /b HTTP/1.1", &["200 Get / h", "400"], Closes),
-        // The search ends at the first thing wrong: a head cannot be hidden behind it.
+        // The search ends at the first fault: no head can be hidden behind it.
         ("GET / HTTP/1.1\n\nGET /evil HTTP/1.1\r\nHost: h\r\n\r\n", &["400"], Closes),
     ]);
 }
@@ -117,7 +117,7 @@ fn row_13_versions() {
         ("GET  / HTTP/1.1\r\nHost: h\r\n\r\n", &["400"], Closes),
         (" GET / HTTP/1.1\r\nHost: h\r\n\r\n", &["400"], Closes),
         ("G@T / HTTP/1.1\r\nHost: h\r\n\r\n", &["400"], Closes),
-        // The beginning of an HTTP/2 connection.
+        // The preface of an HTTP/2 connection.
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &["505"], Closes),
     ]);
 }

@@ -1,4 +1,4 @@
-//! A service can change the protocol of a connection, where its client has offered that.
+//! Upgrades to another protocol, and hand-overs to HTTP.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -132,7 +132,7 @@ fn a_change_while_the_reactor_stops_is_the_new_protocols_to_end() {
     }
 }
 
-/// Answers, and notes what has left.
+/// Answers, and notes the responses that have left.
 #[derive(Default)]
 struct Noted(Rc<RefCell<Vec<String>>>);
 
@@ -151,7 +151,7 @@ impl Service for Noted {
     }
 }
 
-/// Takes three bytes, and leaves the rest to HTTP.
+/// Takes three bytes and leaves the rest to HTTP.
 struct Preface {
     http: HandlerId<Http<Noted>>,
 }

@@ -1,8 +1,8 @@
-//! What ends a line.
+//! Delimiters.
 
 use super::*;
 
-/// Asserts what becomes of `input` with a delimiter.
+/// Asserts how `input` is split with a delimiter.
 #[track_caller]
 fn assert_lines(delimiter: &Delimiter, input: &[u8], expected: [&str; 2]) {
     let told = told(|| tell(delimiter.clone(), 100), input);

@@ -1,4 +1,4 @@
-//! How long a line may be, and how often its bytes are looked at.
+//! The maximum length of lines, and how often their bytes are searched.
 
 use sluicegate_reactor::testing::State;
 

@@ -1,4 +1,4 @@
-//! What lines promise, on a simulated kernel.
+//! The promises of lines, in a simulated kernel.
 
 use std::cell::Cell;
 
@@ -21,17 +21,17 @@ thread_local! {
     static SCANNED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Called for each search, with the number of bytes it has looked at.
+/// Called for each search with the number of bytes that it has searched.
 pub(super) fn note_scanned(bytes: usize) {
     SCANNED.set(SCANNED.get() + bytes);
 }
 
-/// Tells its client everything that it is called for, in words.
+/// Sends its client a description of every call.
 ///
-/// The words of a line can be commands: `pause` until all that was told has left, `close`, `raw`
-/// until an exclamation mark, `block N`.
+/// The words of a line can be commands: `pause` until the queue has drained, `close`, `raw` until
+/// an exclamation mark, `block N`.
 struct Teller {
-    /// Whether a line that is too long is forgiven.
+    /// Whether the connection stays open after a line that is too long.
     forgives: bool,
     /// Whether it has paused its client.
     paused: bool,
@@ -44,7 +44,7 @@ impl Teller {
         Teller { forgives: true, paused: false, calls: 0 }
     }
 
-    /// Pauses until all that was sent has left.
+    /// Pauses until the queue has drained.
     fn pause(&mut self, cx: &mut Context<'_>) {
         self.paused = true;
         cx.pause();
@@ -114,7 +114,7 @@ impl LineHandler for Teller {
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>) {
-        // A full queue that has drained is another reason to be called.
+        // It is also called when a full queue has drained.
         if std::mem::take(&mut self.paused) {
             cx.send("(resumed)");
             cx.resume();
@@ -127,7 +127,7 @@ impl LineHandler for Teller {
     }
 }
 
-/// Lines of at most `most` bytes, and a reactor that keeps no byte more than they need.
+/// Lines of at most `most` bytes, in a reactor that keeps no more bytes than they need.
 fn tell(delimiter: Delimiter, most: usize) -> Harness<Lines<Teller>> {
     let splitter = Splitter::new(delimiter, most);
     let limits = Limits { keep: splitter.keep(), ..Limits::default() };
@@ -135,7 +135,7 @@ fn tell(delimiter: Delimiter, most: usize) -> Harness<Lines<Teller>> {
     Harness::with(Lines::with(Teller::new(), splitter), &listen)
 }
 
-/// What a harness tells about an input, then about its end, which is the same at every split.
+/// What a client receives for an input, and then for its end: the same at every split.
 #[track_caller]
 fn told(make: impl Fn() -> Harness<Lines<Teller>>, input: impl AsRef<[u8]>) -> [String; 2] {
     let outcome = sluicegate_reactor::testing::same_at_every_split(make, input);

@@ -1,10 +1,10 @@
-//! Any bytes in any pieces, against a splitter that is too simple to be wrong.
+//! Any bytes in any pieces, compared with a trivial splitter.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What a teller says about an input, worked out one byte at a time.
+/// The expected output of a teller, computed one byte at a time.
 fn expected(delimiters: &[&[u8]], most: usize, input: &[u8]) -> String {
     let (mut told, mut line, mut too_long) = (String::new(), Vec::new(), false);
     for &byte in input {
@@ -26,7 +26,7 @@ fn expected(delimiters: &[&[u8]], most: usize, input: &[u8]) -> String {
     told
 }
 
-/// Whether no delimiter could still leave the line short enough.
+/// Whether the line is too long whatever follows.
 fn certainly_longer(delimiters: &[&[u8]], most: usize, line: &[u8]) -> bool {
     !delimiters.iter().any(|end| {
         (0..end.len()).any(|begun| line.ends_with(&end[..begun]) && line.len() - begun <= most)
@@ -42,7 +42,7 @@ fn delimiter() -> impl Strategy<Value = (Delimiter, Vec<Vec<u8>>)> {
     ]
 }
 
-/// Bytes of few kinds, so that delimiters are frequent, in pieces.
+/// Pieces of few different bytes, so that delimiters are frequent.
 fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let byte = prop_oneof![prop::sample::select(&b"ab"[..]), prop::sample::select(&b"ab\r\n"[..]),];
     prop::collection::vec(prop::collection::vec(byte, 0..12), 0..12)

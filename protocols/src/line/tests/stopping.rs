@@ -1,4 +1,4 @@
-//! Pausing, closing, and stopping for the sake of others.
+//! Pausing, closing, and yielding to others.
 
 use sluicegate_reactor::testing::State;
 

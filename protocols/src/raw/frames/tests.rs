@@ -7,11 +7,11 @@ use super::*;
 const PREFIXES: [Prefix; 6] =
     [Prefix::U8, Prefix::U16Be, Prefix::U16Le, Prefix::U32Be, Prefix::U32Le, Prefix::Varint];
 
-/// Says how long each frame is and what it begins with.
+/// Sends the length and the start of each frame.
 #[derive(Default)]
 struct Teller {
     frames: usize,
-    /// Pauses at frames that say so, until all that was told has left.
+    /// Pauses at frames that ask for it, until the queue has drained.
     paused: bool,
 }
 
@@ -55,13 +55,14 @@ impl FrameHandler for Teller {
     }
 }
 
-/// Frames, and a reactor that keeps little.
+/// Frames, in a reactor that keeps few bytes.
 fn tell(framing: Framing, keep: usize) -> Harness<Frames<Teller>> {
     let listen = Listen { limits: Limits { keep, ..Limits::default() }, ..Listen::default() };
     Harness::with(Frames::new(Teller::default(), framing), &listen)
 }
 
-/// What is told of an input and of its end, the same at every split, however little is kept.
+/// What a client receives for an input and for its end: the same at every split and whatever the
+/// reactor keeps.
 #[track_caller]
 fn told(framing: Framing, input: impl AsRef<[u8]>) -> [String; 2] {
     let [few, many] = [12, 1 << 16].map(|keep| {
@@ -72,7 +73,7 @@ fn told(framing: Framing, input: impl AsRef<[u8]>) -> [String; 2] {
     many
 }
 
-/// Payloads as they are sent.
+/// Payloads of every kind.
 fn encode(framing: Framing, payloads: &[&[u8]]) -> Vec<u8> {
     let mut encoded = Vec::new();
     for payload in payloads {
@@ -164,7 +165,7 @@ fn a_varint_of_more_than_64_bits_is_malformed() {
         bytes[9] = end;
         assert_eq!(framing.decode(&bytes), Err(FrameError::Varint), "{end}");
     }
-    // Longer than needed, but no larger.
+    // A longer encoding than necessary, of a valid length.
     let padded = Ok(Some(Extent { header: 3, payload: 1 }));
     assert_eq!(framing.decode(&[0x81, 0x80, 0]), padded);
 }
@@ -244,7 +245,7 @@ fn half_a_million_frames_in_one_read_keep_nobody_waiting() {
     assert_eq!(h.sent(greedy), b"(0 )".repeat(FRAMES));
 }
 
-/// Sends frames back, whole.
+/// Echoes frames.
 struct Echo(Framing);
 
 impl FrameHandler for Echo {
