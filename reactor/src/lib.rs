@@ -18,7 +18,7 @@
 //! | messages of a known length | [`Context::receive_exact`] |
 //! | input for files | [`Context::receive_file`], [`fs::Dir::create`] |
 //! | listening, and limits on who gets in | [`Listen`] |
-//! | sockets that were there before | [`Reactor::adopt`], [`Reactor::adopt_listener`], [`activation`] |
+//! | sockets that were there before | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
 //! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
 //! | where a socket is bound or connected | [`Address`] |
 //! | passing on to one connection what another receives | [`Context::relay_to`] |

@@ -1,10 +1,11 @@
 //! Connections that the reactor makes.
 //!
 //! A handler that connects gets a [`Connector`] before the reactor runs, and calls
-//! [`Turn::connect`], which returns at once with the id of the future connection. Everything else
-//! comes later: [`on_ready`](Handler::on_ready) when it is connected, or
-//! [`on_close`](Handler::on_close) with [`Reason::Unconnected`](crate::Reason::Unconnected), which
-//! gives the session back. `connect` itself calls neither.
+//! [`Turn::connect`](crate::Turn::connect), which returns at once with the id of the future
+//! connection. Everything else comes later: [`on_ready`](crate::Handler::on_ready) when it is
+//! connected, or [`on_close`](crate::Handler::on_close) with
+//! [`Reason::Unconnected`](crate::Reason::Unconnected), which gives the session back. `connect`
+//! itself calls neither.
 //!
 //! ```
 //! use sluicegate_reactor::{
@@ -102,7 +103,8 @@ impl Default for Connect {
     }
 }
 
-/// Names the options with which [`Turn::connect`] makes connections for a handler of type `H`.
+/// Names the options with which [`Turn::connect`](crate::Turn::connect) makes connections for a
+/// handler of type `H`.
 pub struct Connector<H> {
     pub(crate) index: u16,
     /// Its connections'.

@@ -32,7 +32,7 @@ macro_rules! counters {
 counters! {
 /// Counters of a reactor, or of one group of its connections, since it was made. Plain numbers,
 /// counted in passing; taken with [`Turn::ledger`](crate::Turn::ledger) or
-/// [`Reactor::ledger`](crate::Reactor::ledger).
+/// [`Turn::ledger`](crate::Turn::ledger).
 ///
 /// At the end of every turn `queued == sent + dropped +` what is still pending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Ledger {
     pub connect_failures: u64,
     /// Connections closed, in whatever way, those included that were asked for and not made.
     pub closed: u64,
-    /// Connected streams that were [adopted](crate::Reactor::adopt).
+    /// Connected streams that were [adopted](crate::Turn::adopt).
     pub adopted: u64,
     /// Accepts that failed for lack of descriptors or memory; the listener paused.
     pub accept_pauses: u64,

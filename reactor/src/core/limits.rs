@@ -37,9 +37,9 @@ pub struct Limits {
     /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). With
     /// 16, 64 pieces of 2 KiB cost 1.2 times as much as with 64, with 4 they cost 2.7 times.
     ///
-    /// A socket that has refused more is offered less: up to twice as many bytes as it took the last
-    /// time that it had room. To offer 64 pieces of 4 KiB or 8 KiB to one that takes 64 KiB at a
-    /// time costs 1.03 times as much. The default is 64.
+    /// A socket that has refused more is offered less: up to twice as many bytes as it took the
+    /// last time that it had room. To offer 64 pieces of 4 KiB or 8 KiB to one that takes 64 KiB at
+    /// a time costs 1.03 times as much. The default is 64.
     pub gather_pieces: usize,
     /// File regions up to this size are read beside what is queued before them and leave in the
     /// same call. Larger ones go by sendfile. Behind a header, 4 KiB cost 0.75 times as much read
@@ -126,7 +126,7 @@ pub struct Limits {
     /// `inbound`). With 0 or 1 each arrival wakes it.
     ///
     /// What has arrived meanwhile is not [`unread`](crate::Context::unread) yet. It is received,
-    /// and counts, before the connection is [`idle`](Limits::idle). The default is 32 KiB.
+    /// and counts, before the connection is [`idle`](crate::Limits::idle). The default is 32 KiB.
     pub receive_low_water: usize,
     /// Most batches of a file that workers have at a time, of up to 512 KiB each; then the
     /// receiving of that file waits for the disk. All connections of a reactor together have at
@@ -145,8 +145,8 @@ pub struct Limits {
     /// other bytes the network adds is not counted. The default is none.
     pub send_rate: Option<u64>,
     /// Bytes that a connection receives in a second, however it does, as with
-    /// [`send_rate`](Limits::send_rate): its peer is held back by full buffers, which take more at
-    /// first. The default is none.
+    /// [`send_rate`](crate::Limits::send_rate): its peer is held back by full buffers, which take
+    /// more at first. The default is none.
     pub receive_rate: Option<u64>,
     /// How long a closed connection waits for the peer to end its side, so that input in flight
     /// does not turn into a reset that destroys the answer. The default is 5 s.

@@ -50,7 +50,7 @@ pub(crate) use meter::{Bucket, Direction, GroupRates, Meter, Meters};
 pub(crate) use part::Part;
 pub use part::Residency;
 pub(crate) use per_address::{ClientNet, PerAddress};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Spares};
 pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
 pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
@@ -60,10 +60,6 @@ pub(crate) use target::{Place, in_order};
 pub(crate) use tick::{TICK, is_due, tick_of, ticks};
 
 use wheel::{Link, Links, Wheel};
-
-/// Most boxes of a kind that are kept for reuse. As many are in use as there are connections with
-/// something to send, or with unconsumed input, at one time.
-const SPARES: usize = 256;
 
 /// Most groups that a [`Connection`] can name.
 const MOST_GROUPS: usize = 1 << 16;
@@ -96,10 +92,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// Where file bytes pass through memory, once a file needs that.
     pub(crate) scratch: AlignedBuffer,
-    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
-    pub(crate) spare_queues: Vec<Box<Queue>>,
-    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
-    spare_specials: Vec<Box<Special>>,
+    pub(crate) spare_queues: Spares<Queue>,
+    spare_specials: Spares<Special>,
     next_generation: u32,
     /// What belongs to no connection; the rest is counted in the groups.
     pub(crate) ledger: Ledger,
@@ -154,8 +148,8 @@ impl Core {
             batches: Batches::default(),
             pool: Pool::default(),
             scratch: AlignedBuffer::default(),
-            spare_queues: Vec::new(),
-            spare_specials: Vec::new(),
+            spare_queues: Spares::default(),
+            spare_specials: Spares::default(),
             next_generation: 1,
             ledger: Ledger::default(),
             stopping: false,
@@ -321,36 +315,14 @@ impl Core {
     /// What a connection has beyond the usual; it has it from now on.
     pub(crate) fn special(&mut self, index: u32) -> Option<&mut Special> {
         let c = self.connections.0.get_mut(index as usize)?;
-        Some(c.special.get_or_insert_with(|| self.spare_specials.pop().unwrap_or_default()))
+        Some(c.special.get_or_insert_with(|| self.spare_specials.take()))
     }
 
     /// Takes that back if nothing is in it.
     pub(crate) fn recycle_special(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(special) = c.special.take_if(|special| special.is_empty()) {
-            self.keep_special(special);
-        }
-    }
-
-    fn keep_special(&mut self, special: Box<Special>) {
-        if self.spare_specials.len() < SPARES {
-            self.spare_specials.push(special);
-        }
-    }
-
-    /// An empty queue for a connection.
-    #[inline]
-    pub(crate) fn new_queue(spares: &mut Vec<Box<Queue>>, tick: u32) -> Box<Queue> {
-        let mut queue = spares.pop().unwrap_or_default();
-        queue.begin(tick);
-        queue
-    }
-
-    /// Keeps an empty queue for the next connection that needs one.
-    #[inline]
-    pub(crate) fn keep_queue(&mut self, queue: Box<Queue>) {
-        if self.spare_queues.len() < SPARES {
-            self.spare_queues.push(queue);
+            self.spare_specials.give(special);
         }
     }
 
@@ -361,11 +333,11 @@ impl Core {
         if let Some(mut queue) = queue {
             let dropped = queue.clear(&mut self.pool);
             self.groups[c.group as usize].ledger.dropped += dropped;
-            self.keep_queue(queue);
+            self.spare_queues.give(queue);
         }
         if let Some(mut special) = special {
             special.clear(&mut self.pool);
-            self.keep_special(special);
+            self.spare_specials.give(special);
         }
     }
 }

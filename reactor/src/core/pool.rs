@@ -54,6 +54,34 @@ impl Pool {
     }
 }
 
+/// Most boxes of a kind that are kept for reuse. As many are in use as there are connections with
+/// something to send, or with unconsumed input, at one time.
+const SPARES: usize = 256;
+
+/// Boxes that nobody uses, kept for the next connection that needs one.
+pub(crate) struct Spares<T>(Vec<Box<T>>);
+
+impl<T> Default for Spares<T> {
+    fn default() -> Self {
+        Spares(Vec::new())
+    }
+}
+
+impl<T: Default> Spares<T> {
+    #[inline]
+    pub(crate) fn take(&mut self) -> Box<T> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes back a box with nothing in it.
+    #[inline]
+    pub(crate) fn give(&mut self, spare: Box<T>) {
+        if self.0.len() < SPARES {
+            self.0.push(spare);
+        }
+    }
+}
+
 /// A buffer of which a part is filled.
 #[derive(Default)]
 pub(crate) struct Chunk {

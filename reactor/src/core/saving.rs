@@ -163,10 +163,8 @@ impl Saving {
     /// Whether failure or success is known already, and what is needed until it can be reported.
     pub(crate) fn decided(&self) -> Option<Need> {
         let decided = self.failed.is_some() || self.committed.is_some();
-        decided.then(|| match self.writing {
-            0 => Need::Over { whole: true },
-            _ => Need::Worker,
-        })
+        let need = if self.writing == 0 { Need::Over { whole: true } } else { Need::Worker };
+        decided.then_some(need)
     }
 
     /// What it needs next; `ended` if the peer has ended its direction.

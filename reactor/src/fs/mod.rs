@@ -1,6 +1,6 @@
 //! Files and directories, opened beneath a root directory and never outside it.
 //!
-//! [`Fs`] comes from [`Reactor::fs`](crate::Reactor::fs) or [`Turn::fs`](crate::Turn::fs), so a
+//! [`Fs`] comes from [`Turn::fs`](crate::Turn::fs) or [`Turn::fs`](crate::Turn::fs), so a
 //! handler under test works on the files of the simulated kernel. A [`File`] is a
 //! reference-counted descriptor: a file cache and ten thousand outbound queues can share one.
 //!

@@ -39,7 +39,7 @@ impl<'a> Context<'a> {
         outbound::send(&mut self.turn.core, self.index, what.into())
     }
 
-    /// Stops reading until [`resume`](Context::resume). See [`Peer::pause`].
+    /// Stops reading until [`resume`](crate::Context::resume). See [`Peer::pause`].
     pub fn pause(&mut self) {
         self.this().pause();
     }
@@ -87,13 +87,13 @@ impl<'a> Context<'a> {
     /// - One request at a time: another one before the first is answered takes its place, and what
     ///   has arrived counts for it. 0 bytes are answered, too.
     /// - While it waits [`Limits::keep`] does not apply, and each byte that arrives puts off
-    ///   [`Limits::idle`], though of few that is noticed [late](Limits::receive_low_water). Pausing
-    ///   and a full queue hold it back like other input.
+    ///   [`Limits::idle`], though of few that is noticed [late](crate::Limits::receive_low_water).
+    ///   Pausing and a full queue hold it back like other input.
     /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof)
-    ///   comes instead, for each such request. [`unread`](Context::unread) says how many bytes
-    ///   there were; who wants them asks for that many.
-    /// - A [handed over](Context::hand_over) connection takes what has arrived along as input, and
-    ///   not the request.
+    ///   comes instead, for each such request. [`unread`](crate::Context::unread) says how many
+    ///   bytes there were; who wants them asks for that many.
+    /// - A [handed over](crate::Context::hand_over) connection takes what has arrived along as
+    ///   input, and not the request.
     /// - If there is no memory for the buffer the connection is reset, with
     ///   [`Reason::Failed`](crate::Reason::Failed).
     ///
@@ -157,8 +157,8 @@ impl<'a> Context<'a> {
     /// leaves unconsumed comes first.
     ///
     /// A peer that ends its direction before all of `length` is there, resets the connection or
-    /// stalls until a deadline has passed has its file removed. A
-    /// [handed over](Context::hand_over) connection goes on receiving it, and the new handler is
+    /// stalls until a deadline has passed has its file removed. A [handed
+    /// over](crate::Context::hand_over) connection goes on receiving it, and the new handler is
     /// told.
     ///
     /// The reactor never waits for a disk. It writes files in memory itself; files on disks are
@@ -173,7 +173,7 @@ impl<'a> Context<'a> {
 
     /// Receives the next `count` bytes into a file and gives it back, in
     /// [`on_saved`](crate::Handler::on_saved), to go on with: another part, bytes of one's own, or
-    /// [`receive_file`](Context::receive_file) with `Some(0)` to commit what is there.
+    /// [`receive_file`](crate::Context::receive_file) with `Some(0)` to commit what is there.
     pub fn receive_part(&mut self, file: NewFile, count: u64) {
         let index = self.index;
         inbound::receive_file(&mut self.turn.core, index, file, Some(count), WhenWhole::GiveBack);
@@ -197,27 +197,28 @@ impl<'a> Context<'a> {
     ///
     /// When the callback has returned
     ///
-    /// 1. the present session gets [`on_close`](Handler::on_close) with [`Reason::HandedOver`], and
-    ///    nothing is called for it any more;
-    /// 2. the new handler gets [`on_ready`](Handler::on_ready);
+    /// 1. the present session gets [`on_close`](crate::Handler::on_close) with
+    ///    [`HandedOver`](crate::Reason::HandedOver), and nothing is called for it any more;
+    /// 2. the new handler gets [`on_ready`](crate::Handler::on_ready);
     /// 3. what the callback left of its input is offered to the new handler's
-    ///    [`on_data`](Handler::on_data), whether more arrives or not;
-    /// 4. if the peer has ended its direction the new handler gets [`on_eof`](Handler::on_eof),
-    ///    even if the old one has had it; and so it is with [`on_stop`](Handler::on_stop) if the
-    ///    reactor is stopping.
+    ///    [`on_data`](crate::Handler::on_data), whether more arrives or not;
+    /// 4. if the peer has ended its direction the new handler gets
+    ///    [`on_eof`](crate::Handler::on_eof), even if the old one has had it; and so it is with
+    ///    [`on_stop`](crate::Handler::on_stop) if the reactor is stopping.
     ///
     /// The connection stays what it is: its name, its [limits](crate::Limits), what is queued to be
-    /// sent, its counters, a direction that was [shut down](Context::shutdown). What the old
-    /// handler asked for ends with it: a [pause](Context::pause), a
-    /// [deadline of its own](Context::set_deadline), a [drain](Context::request_drain),
-    /// [so many bytes](Context::receive_exact), a [relay](Context::relay_to) of what it receives.
-    /// So the new one begins as it would with a connection just accepted.
+    /// sent, its counters, a direction that was [shut down](crate::Context::shutdown). What the old
+    /// handler asked for ends with it: a [pause](crate::Context::pause), a [deadline of its
+    /// own](crate::Context::set_deadline), a [drain](crate::Context::request_drain), [so many
+    /// bytes](crate::Context::receive_exact), a [relay](crate::Context::relay_to) of what it
+    /// receives. So the new one begins as it would with a connection just accepted.
     ///
     /// Nothing takes it back. If the connection is closed, aborted or lost in the same callback, or
     /// the callback panics, the new handler still gets the session, but hears only of its end, in
-    /// [`on_close`](Handler::on_close). So it does if the connection is handed on in the same
-    /// callback. In [`on_open`](Handler::on_open) the session that is returned is closed at once.
-    /// After this call [`wants_input`](Context::wants_input) is false for the rest of the callback.
+    /// [`on_close`](crate::Handler::on_close). So it does if the connection is handed on in the
+    /// same callback. In [`on_open`](crate::Handler::on_open) the session that is returned is
+    /// closed at once. After this call [`wants_input`](crate::Context::wants_input) is false for
+    /// the rest of the callback.
     ///
     /// A [`HandlerId`] of another reactor is a panic in the callback.
     ///

@@ -22,7 +22,7 @@ pub use turn::Turn;
 ///
 /// The handler itself is the state its connections share; it is never called from two places at
 /// once, so a chat room or a cache needs neither lock nor counted pointer. What belongs to one
-/// connection is its [`Session`](Handler::Session).
+/// connection is its [`Session`](crate::Handler::Session).
 ///
 /// A panic in a callback closes that connection with [`Reason::Panicked`], is logged, and the
 /// reactor goes on: a handler must tolerate that a change to its shared state was left half made.
@@ -47,10 +47,10 @@ pub trait Handler: Sized + 'static {
     /// A connection was accepted. Bytes sent here leave before any are received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
-    /// A connection that this handler did not accept is ready for use: one it
-    /// [asked for](Turn::connect) is made, or one was [handed over](Context::hand_over) to it.
-    /// Called once, before anything that the connection brings and even if reading is paused; only
-    /// a deadline of its own can come before.
+    /// A connection that this handler did not accept is ready for use: one it [asked
+    /// for](crate::Turn::connect) is made, or one was [handed over](crate::Context::hand_over) to
+    /// it. Called once, before anything that the connection brings and even if reading is paused;
+    /// only a deadline of its own can come before.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
@@ -60,11 +60,11 @@ pub trait Handler: Sized + 'static {
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
 
     /// All the bytes are there that [`Context::receive_exact`] asked for. Called once for each such
-    /// request; what comes behind them goes to [`on_data`](Handler::on_data) unless it is asked for
-    /// here.
+    /// request; what comes behind them goes to [`on_data`](crate::Handler::on_data) unless it is
+    /// asked for here.
     ///
     /// Many bytes are owned: `bytes.into_owned()` is the buffer they were received into, without a
-    /// copy, and so is what [`send`](Context::send) references. Few are borrowed.
+    /// copy, and so is what [`send`](crate::Context::send) references. Few are borrowed.
     fn on_received(
         &mut self,
         cx: &mut Context<'_>,
@@ -79,7 +79,7 @@ pub trait Handler: Sized + 'static {
     /// file is removed. By default an answer that nobody gives is made up for by closing the
     /// connection if the file could not be written.
     ///
-    /// After an error the handler has the choice: [discard](Context::discard) what is
+    /// After an error the handler has the choice: [discard](crate::Context::discard) what is
     /// [left](NotSaved::left) of the input and talk on, or answer and close.
     fn on_saved(
         &mut self,
@@ -149,10 +149,14 @@ pub trait Receive<M> {
 
 /// A message on its way to the handler that it is for, whose type is forgotten.
 pub(crate) enum Message {
-    Once(Box<dyn FnOnce(&mut dyn Any, &mut Turn)>),
+    Once(Box<OpenOnce>),
     /// Counted, so that it can cancel its timer while it runs.
-    Every(Rc<dyn Fn(&mut dyn Any, &mut Turn)>),
+    Every(Rc<Open>),
 }
+
+/// Delivers the message to its handler.
+type OpenOnce = dyn FnOnce(&mut dyn Any, &mut Turn);
+type Open = dyn Fn(&mut dyn Any, &mut Turn);
 
 /// A message and the index of the handler that it is for.
 pub(crate) struct Delivery {

@@ -114,7 +114,7 @@ impl Turn {
     /// options returns. The socket is closed then.
     ///
     /// # Panics
-    /// As [`listen`](Turn::listen).
+    /// As [`listen`](crate::Turn::listen).
     pub fn adopt_listener<H: Handler>(
         &mut self,
         socket: impl Into<OwnedFd>,
@@ -160,7 +160,7 @@ impl Turn {
 impl Turn {
     /// Serves a connected stream that was made elsewhere: a [`TcpStream`](std::net::TcpStream), a
     /// [`UnixStream`](std::os::unix::net::UnixStream), or a descriptor passed by another process.
-    /// Its handler gets [`on_ready`](Handler::on_ready) in the next turn.
+    /// Its handler gets [`on_ready`](crate::Handler::on_ready) in the next turn.
     ///
     /// It is made non-blocking and close-on-exec, and does not delay (`TCP_NODELAY`). Others may
     /// have it open as well; then they see that it is non-blocking, and the peer sees the end of
@@ -227,12 +227,12 @@ impl Turn {
     /// What is sent to it by that name from now on is queued, and leaves first when the connection
     /// is made. [`close`](crate::Peer::close) lets it be made if something was sent, to deliver
     /// that; else, as [`abort`](crate::Peer::abort) always does, it gives the attempt up. In every
-    /// case [`on_close`](Handler::on_close) gives the session back, once.
+    /// case [`on_close`](crate::Handler::on_close) gives the session back, once.
     ///
     /// The addresses of a name are looked up by another thread, and tried one after the other, in
     /// the order of RFC 8305, until one answers. If none does, the reason is that of the last.
     /// Connections to loopback addresses are not paced, nor are [those that are
-    /// accepted](crate::Reactor::listen) there.
+    /// accepted](crate::Turn::listen) there.
     ///
     /// A reactor that has stopped connects no more: what is asked for in an `on_close` with
     /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session dropped.

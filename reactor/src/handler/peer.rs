@@ -15,7 +15,8 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// Whether the connection is open, or [in the making](Turn::connect): not closing, not gone.
+    /// Whether the connection is open, or [in the making](crate::Turn::connect): not closing, not
+    /// gone.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.connection()
@@ -68,9 +69,9 @@ impl Peer<'_> {
         self.each(Core::request_drain);
     }
 
-    /// Sets the connection's own deadline, so long from [`Turn::now`]; `None` clears it, and so
-    /// does [`close`](Peer::close). It is absolute: no traffic moves it. When it has passed
-    /// [`on_timeout`](crate::Handler::on_timeout) is called with
+    /// Sets the connection's own deadline, so long from [`Turn::now`](crate::Turn::now); `None`
+    /// clears it, and so does [`close`](crate::Peer::close). It is absolute: no traffic moves it.
+    /// When it has passed [`on_timeout`](crate::Handler::on_timeout) is called with
     /// [`Timeout::Own`](crate::Timeout::Own). The resolution is about 17 ms, and it never comes
     /// early, except that 208 days are the longest.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
@@ -103,29 +104,30 @@ impl Peer<'_> {
     /// a proxy each of two connections relays to the other.
     ///
     /// - The destination may still be [in the making](crate::Turn::connect). What is
-    ///   [sent](Peer::send) to it otherwise, before or meanwhile, leaves in the order of the calls.
+    ///   [sent](crate::Peer::send) to it otherwise, before or meanwhile, leaves in the order of the
+    ///   calls.
     /// - A destination that takes no more stops the receiving, and nothing is read ahead beyond one
     ///   buffer. That the source's own queue is full does not: the two directions do not wait for
     ///   each other.
-    /// - The end of the input is passed on: the destination is [shut down](Peer::shutdown) once all
-    ///   was sent, and the relay is over. `on_eof` is not called. When both directions of a
-    ///   connection have ended it closes with [`Reason::Finished`], as ever.
-    /// - If the source is closed by its handler the destination is [closed](Peer::close) after it,
-    ///   and if the destination is closed the source is. If one of them is over in any other way,
-    ///   such as a reset or a deadline, the other is reset, with
+    /// - The end of the input is passed on: the destination is [shut down](crate::Peer::shutdown)
+    ///   once all was sent, and the relay is over. `on_eof` is not called. When both directions of
+    ///   a connection have ended it closes with [`Finished`](crate::Reason::Finished), as ever.
+    /// - If the source is closed by its handler the destination is [closed](crate::Peer::close)
+    ///   after it, and if the destination is closed the source is. If one of them is over in any
+    ///   other way, such as a reset or a deadline, the other is reset, with
     ///   [`Reason::RelayLost`](crate::Reason::RelayLost): an end is passed on, never made up. But a
     ///   connection that its handler has closed already, or that has received everything and the
     ///   end, is closed, and so is a source whose destination could not be
     ///   [connected](crate::Turn::connect). What had arrived before a reset goes to the
     ///   destination's socket before it, at the pace of the destination.
-    /// - [`pause`](Peer::pause) on the source holds the relay; on the destination it does not
-    ///   matter. A destination that its handler has closed or shut down takes no more, so the
+    /// - [`pause`](crate::Peer::pause) on the source holds the relay; on the destination it does
+    ///   not matter. A destination that its handler has closed or shut down takes no more, so the
     ///   source waits for its end.
     /// - Deadlines are those of each connection. What leaves the destination counts as activity of
     ///   the source.
     /// - Another call changes the destination. A destination has one source: the earlier one's
     ///   input goes to its handler again. So it does if the source is
-    ///   [handed over](Context::hand_over).
+    ///   [handed over](crate::Context::hand_over).
     ///
     /// To relay to itself is to echo. If the destination is gone, or is closing, the source is
     /// closed.
@@ -136,7 +138,7 @@ impl Peer<'_> {
     }
 
     /// Sets how many bytes the connection sends in a second from now on, instead of
-    /// [`Limits::send_rate`]; `None` is no limit. That of its listener
+    /// [`Limits::send_rate`](crate::Limits::send_rate); `None` is no limit. That of its listener
     /// ([`Listen::send_rate`](crate::Listen::send_rate)) holds as well.
     pub fn set_send_rate(&mut self, rate: Option<u64>) {
         if let Some(index) = self.index {
@@ -145,8 +147,8 @@ impl Peer<'_> {
     }
 
     /// Sets how many bytes the connection receives in a second from now on, instead of
-    /// [`Limits::receive_rate`]; `None` is no limit. That of its listener
-    /// ([`Listen::receive_rate`](crate::Listen::receive_rate)) holds as well.
+    /// [`Limits::receive_rate`](crate::Limits::receive_rate); `None` is no limit. That of its
+    /// listener ([`Listen::receive_rate`](crate::Listen::receive_rate)) holds as well.
     pub fn set_receive_rate(&mut self, rate: Option<u64>) {
         if let Some(index) = self.index {
             rates::set(self.core, index, Direction::Receive, rate);

@@ -129,7 +129,7 @@ impl Turn {
 ///
 /// Setting and cancelling take constant time, whatever the number of timers; those that are due
 /// together are sorted. Their number has no limit, since no peer sets one: a handler that sets a
-/// timer for each of its connections cancels it in [`on_close`](Handler::on_close). For what
+/// timer for each of its connections cancels it in [`on_close`](crate::Handler::on_close). For what
 /// belongs to one connection [a deadline of its own](crate::Context::set_deadline) is simpler, and
 /// costs nothing. A timer costs one allocation when it is set, of the size of its message, and 64
 /// bytes.

@@ -16,7 +16,7 @@ use crate::core::{Core, Exact, Flags, LowWater, Quantum, Strategy};
 /// has to be copied.
 const AFTER_DIRECT: usize = 4 << 10;
 
-/// A request for more bytes than [`Limits::receive_exact`] allows.
+/// A request for more bytes than [`Limits::receive_exact`](crate::Limits::receive_exact) allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
     /// How many bytes were asked for.

@@ -21,7 +21,7 @@ use crate::sys;
 pub struct Inherited {
     /// Its name (`FileDescriptorName=` of `systemd.socket(5)`), `unknown` if there are no names.
     pub name: String,
-    /// The socket, for [`Reactor::adopt_listener`](crate::Reactor::adopt_listener).
+    /// The socket, for [`Turn::adopt_listener`](crate::Turn::adopt_listener).
     pub socket: OwnedFd,
 }
 

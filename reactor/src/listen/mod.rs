@@ -18,7 +18,7 @@ pub(crate) mod listener;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Most connections that wait in the kernel to be accepted (`listen(2)`): 4096. The system may
-    /// cap it. Has no effect on [adopted](crate::Reactor::adopt_listener) listeners.
+    /// cap it. Has no effect on [adopted](crate::Turn::adopt_listener) listeners.
     pub backlog: u32,
     /// Most connections accepted in one turn: 64. The next turn accepts more.
     pub accept_budget: u32,
@@ -40,7 +40,7 @@ pub struct Listen {
     /// reached. The default is no limit.
     pub accept_rate: Option<u32>,
     /// Most connections accepted at once after a pause, if there is an
-    /// [`accept_rate`](Listen::accept_rate): 256.
+    /// [`accept_rate`](crate::Listen::accept_rate): 256.
     pub accept_burst: u32,
     /// The permissions of a Unix socket's file, whatever the umask: users who may write to it may
     /// connect. The default is the server's own user alone. Some old systems ignore them

@@ -58,8 +58,8 @@ pub(crate) use wire::SCRATCH;
 /// Something to send: what [`Context::send`](crate::Context::send) takes.
 ///
 /// There is a `From` for each: slices, strings, byte arrays and references to `Vec<u8>` and
-/// `String` are borrowed; `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken without
-/// copying (`Bytes::from_static` for what never changes); a [`Region`] stays in its file.
+/// `String` are borrowed; `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken
+/// without copying (`Bytes::from_static` for what never changes); a [`Region`] stays in its file.
 #[derive(Debug)]
 pub enum Outgoing<'a> {
     /// Borrowed bytes: copied if they cannot leave at once.

@@ -137,7 +137,11 @@ pub(crate) fn append(
 ) {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return };
     let (tick, spares) = (core.tick, &mut core.spare_queues);
-    let queue = c.outbound.get_or_insert_with(|| Core::new_queue(spares, tick));
+    let queue = c.outbound.get_or_insert_with(|| {
+        let mut queue = spares.take();
+        queue.begin(tick);
+        queue
+    });
     push(&mut core.groups[c.group as usize].ledger, queue, &mut core.pool);
     let blocked = !c.ready.any(Ready::WRITE);
     core.schedule(index);
@@ -190,7 +194,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         Flushed::Budget => {}
         Flushed::Empty => {
             if let Some(queue) = c.outbound.take() {
-                core.keep_queue(queue);
+                core.spare_queues.give(queue);
             }
         }
         Flushed::Blocked => {

@@ -150,18 +150,19 @@ impl Server {
         Server { options: *options, stopper, workers, reader: None, entries: Vec::new() }
     }
 
-    /// Listens on an address or name: see [`Reactor::listen`]. A port that was chosen is the same
-    /// for all threads.
+    /// Listens on an address or name: see [`Turn::listen`](crate::Turn::listen). A port that was
+    /// chosen is the same for all threads.
     ///
     /// An address at which somebody else listens is an error, even if that is another server of the
     /// same user with several threads.
     ///
-    /// [`max_connections`](Listen::max_connections), [`accept_rate`](Listen::accept_rate),
-    /// [`send_rate`](Listen::send_rate) and [`receive_rate`](Listen::receive_rate) are divided
-    /// between the threads; [`max_per_address`](Listen::max_per_address) holds for each of them.
+    /// [`max_connections`](crate::Listen::max_connections),
+    /// [`accept_rate`](crate::Listen::accept_rate), [`send_rate`](crate::Listen::send_rate) and
+    /// [`receive_rate`](crate::Listen::receive_rate) are divided between the threads;
+    /// [`max_per_address`](crate::Listen::max_per_address) holds for each of them.
     ///
     /// # Errors
-    /// As [`Reactor::listen`].
+    /// As [`Turn::listen`](crate::Turn::listen).
     pub fn listen(
         &mut self,
         at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -181,10 +182,11 @@ impl Server {
         self.add(sockets, listen)
     }
 
-    /// Accepts from a socket that listens already: see [`Reactor::adopt_listener`].
+    /// Accepts from a socket that listens already: see
+    /// [`Turn::adopt_listener`](crate::Turn::adopt_listener).
     ///
     /// # Errors
-    /// As [`Reactor::adopt_listener`].
+    /// As [`Turn::adopt_listener`](crate::Turn::adopt_listener).
     pub fn adopt_listener(
         &mut self,
         socket: impl Into<OwnedFd>,
@@ -216,7 +218,7 @@ impl Server {
         self.stopper.stop_on_signals()
     }
 
-    /// Runs the server until it is asked to stop and has [drained](Reactor::set_drain).
+    /// Runs the server until it is asked to stop and has [drained](crate::Reactor::set_drain).
     ///
     /// `make` is called once in each thread with a [`Shard`], the thread's reactor. It registers
     /// the thread's handlers, and [serves](Shard::serve) every listener. The first thread is the

@@ -15,8 +15,8 @@
 //! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
 //! against the simulated kernel. Errno values that mean one of these on some system only are mapped
 //! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
-//! delivers `SIGPIPE` or `SIGXFSZ`, whatever the process does with them: sends carry a flag, and the
-//! calls that take none block the signals in the thread that makes them.
+//! delivers `SIGPIPE` or `SIGXFSZ`, whatever the process does with them: sends carry a flag, and
+//! the calls that take none block the signals in the thread that makes them.
 //!
 //! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
 //! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep

@@ -19,7 +19,7 @@ impl<H: Handler> Harness<H> {
     }
 
     /// Connects as the program around a reactor does: see
-    /// [`Reactor::connect`](crate::Reactor::connect).
+    /// [`Turn::connect`](crate::Turn::connect).
     pub fn connect<O: Handler>(
         &mut self,
         connector: Connector<O>,

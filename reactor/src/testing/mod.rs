@@ -139,7 +139,7 @@
 //! A [`Server`](crate::Server): its threads and signals are the operating system's. What its
 //! threads do are reactors, and a scenario adds some of them, with the mailboxes that
 //! [`Server::run_with`](crate::Server::run_with) would give them, and [stops](Sim::stop) them.
-//! Neither are sockets that were [adopted](crate::Reactor::adopt_listener) or
+//! Neither are sockets that were [adopted](crate::Turn::adopt_listener) or
 //! [inherited](crate::activation), which are an error there, and name servers: names have the
 //! addresses that [`Harness::set_name`] gives them, and none in a simulation.
 

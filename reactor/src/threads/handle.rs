@@ -20,7 +20,7 @@
 //! }
 //!
 //! impl Receive<u32> for Jobs {
-//!     fn on_message(&mut self, cx: &mut Turn<'_>, job: u32) {
+//!     fn on_message(&mut self, cx: &mut Turn, job: u32) {
 //!         self.done += job;
 //!         if job == 3 {
 //!             cx.stop();
@@ -90,7 +90,7 @@ impl Default for MailboxLimits {
 /// #     }
 /// # }
 /// # impl Receive<u32> for Counter {
-/// #     fn on_message(&mut self, cx: &mut Turn<'_>, message: u32) {
+/// #     fn on_message(&mut self, cx: &mut Turn, message: u32) {
 /// #         self.0 += message;
 /// #         cx.stop();
 /// #     }

@@ -42,7 +42,8 @@ impl Stopper {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// Asks to stop. The connections get time to end, see [`Reactor::set_drain`].
+    /// Asks to stop. The connections get time to end, see
+    /// [`Reactor::set_drain`](crate::Reactor::set_drain).
     ///
     /// # Errors
     /// What waking a thread says; the others are woken all the same.

@@ -44,7 +44,8 @@ impl Metered<'_> {
         self.buckets().for_each(|bucket| bucket.give_back(left));
     }
 
-    /// How many of `wanted` bytes may move now; none if it waits, or has had its piece in this turn.
+    /// How many of `wanted` bytes may move now; none if it waits, or has had its piece in this
+    /// turn.
     fn ask(&mut self, wanted: u64, now: u64, turn: u64) -> u64 {
         // With a rate in the other direction only, this one has no pieces.
         let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {

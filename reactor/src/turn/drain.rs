@@ -11,7 +11,7 @@
 //! 4. goes on turning until no connection is left. All callbacks come as before, deadlines and
 //!    lingering closes included, and messages are delivered. Connections that begin meanwhile get
 //!    no `on_stop`: whoever made them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
-//! 5. when the [time for it](Reactor::set_drain) is over, closes what is left with
+//! 5. when the [time for it](crate::Reactor::set_drain) is over, closes what is left with
 //!    [`Reason::Stopped`] and logs how many sessions that cut.
 
 use std::io;
@@ -63,7 +63,7 @@ impl Reactor {
         self.drain.stage == Stage::Over
     }
 
-    /// A handle with which any thread can end [`run`](Reactor::run).
+    /// A handle with which any thread can end [`run`](crate::Reactor::run).
     ///
     /// # Panics
     /// In a test harness, whose reactor nobody else could stop.

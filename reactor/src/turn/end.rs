@@ -152,7 +152,7 @@ fn leave(core: &mut Core, index: u32) -> Option<Fd> {
     let c = core.get_mut(index).filter(|c| c.phase != Phase::Gone)?;
     c.phase = Phase::Gone;
     let socket = c.socket;
-    let Some((_, group)) = core.pair(index) else { return None };
+    let (_, group) = core.pair(index)?;
     group.ledger.closed += 1;
     group.leave(index);
     if group.shared {

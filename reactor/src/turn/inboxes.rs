@@ -173,7 +173,7 @@ impl Inboxes {
 impl Reactor {
     /// Delivers the messages of a mailbox to a handler.
     ///
-    /// If the reactor has [run](Reactor::run) and stopped, the mailbox is dropped.
+    /// If the reactor has [run](crate::Reactor::run) and stopped, the mailbox is dropped.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -196,7 +196,7 @@ impl Reactor {
     /// handle post to the same mailbox, which keeps the order of messages.
     ///
     /// # Panics
-    /// As [`attach`](Reactor::attach).
+    /// As [`attach`](crate::Reactor::attach).
     #[must_use]
     pub fn handle<H: Handler + Receive<M>, M: Send + 'static>(
         &mut self,

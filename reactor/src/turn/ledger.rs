@@ -5,7 +5,7 @@ use crate::handler::Turn;
 use crate::threads::snapshot::{AttachedReader, LedgerReader, SnapshotRequest};
 
 impl Reactor {
-    /// A handle with which other threads can read this reactor's [`Ledger`].
+    /// A handle with which other threads can read this reactor's [`Ledger`](crate::Ledger).
     ///
     /// ```
     /// # use sluicegate_reactor::Reactor;

@@ -184,7 +184,7 @@ impl Reactor {
         self.add_handler(None)
     }
 
-    /// Puts a handler in the place that was [reserved](Reactor::reserve) for it.
+    /// Puts a handler in the place that was [reserved](crate::Reactor::reserve) for it.
     ///
     /// # Panics
     /// If the place has a handler already, and with an id of another reactor that has more handlers
@@ -277,15 +277,15 @@ impl Reactor {
 
     /// Turns until it was [asked to stop](Stopper) and has done so: no more is accepted, each
     /// session is told with [`on_stop`](crate::Handler::on_stop), and when [its
-    /// time](Reactor::set_drain) is over, what is left is closed at once: what is queued is cut,
-    /// and input that nobody has read turns into a reset. It stays stopped: what shall run again is
-    /// made anew.
+    /// time](crate::Reactor::set_drain) is over, what is left is closed at once: what is queued is
+    /// cut, and input that nobody has read turns into a reset. It stays stopped: what shall run
+    /// again is made anew.
     ///
     /// # Errors
     /// What waiting for events says; nothing that a peer does.
     ///
     /// # Panics
-    /// If a place was [reserved](Reactor::reserve) and has no handler.
+    /// If a place was [reserved](crate::Reactor::reserve) and has no handler.
     pub fn run(&mut self) -> io::Result<()> {
         while !self.has_stopped() {
             self.turn(None).inspect_err(|_| self.close_all())?;
@@ -294,13 +294,13 @@ impl Reactor {
     }
 
     /// One turn, which waits for events no longer than `limit`. A loop of one's own ends when the
-    /// reactor [has stopped](Reactor::has_stopped); a further turn does nothing.
+    /// reactor [has stopped](crate::Reactor::has_stopped); a further turn does nothing.
     ///
     /// # Errors
     /// What waiting for events says.
     ///
     /// # Panics
-    /// If a place was [reserved](Reactor::reserve) and has no handler.
+    /// If a place was [reserved](crate::Reactor::reserve) and has no handler.
     pub fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.handlers.assert_installed();
         if self.has_stopped() {
