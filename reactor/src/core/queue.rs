@@ -15,6 +15,9 @@ use crate::sys::Fd;
 /// What one connection has yet to send. Boxed, pooled, and only there while it is not empty.
 #[derive(Default)]
 pub(crate) struct Queue {
+    /// Joined bytes that come before everything else. Most callbacks send a little onto an empty
+    /// queue: it comes here, and leaves from here in one call. The buffer stays with the queue.
+    first: Chunk,
     segments: VecDeque<Segment>,
     memory: usize,
     file: u64,
@@ -28,6 +31,9 @@ pub(crate) struct Queue {
     /// A worker reads what comes next; nothing is sent meanwhile.
     pub(crate) waits_for_disk: bool,
 }
+
+/// Size of the first buffer of a queue, which stays with it.
+const FIRST: usize = 4 << 10;
 
 /// A part of a queue that leaves in one way.
 pub(crate) enum Segment {
@@ -77,22 +83,38 @@ impl Queue {
         self.segments.push_back(Segment::Pipe { pipe, left });
     }
 
-    /// How many bytes fit into the buffer at its end.
+    /// How many bytes fit into the buffer at its end, if there is something in it.
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         match self.segments.back() {
             Some(Segment::Joined(tail)) => tail.room(),
+            None if self.first.len() > 0 => self.first.room(),
             _ => 0,
         }
     }
 
     /// Copies bytes to the buffer at the end, and to new ones if that is full.
     #[inline]
-    pub(crate) fn join(&mut self, mut bytes: &[u8], pool: &mut Pool) {
+    pub(crate) fn join(&mut self, bytes: &[u8], pool: &mut Pool) {
         let before = self.memory;
         self.memory += bytes.len();
-        if let Some(Segment::Joined(tail)) = self.segments.back_mut() {
-            bytes = tail.fill(bytes);
+        let rest = match self.segments.back_mut() {
+            Some(Segment::Joined(tail)) => tail.fill(bytes),
+            Some(_) => bytes,
+            None => {
+                if self.first.size() == 0 {
+                    self.first = pool.take(FIRST);
+                }
+                self.first.fill(bytes)
+            }
+        };
+        if !rest.is_empty() {
+            self.join_rest(rest, before, pool);
         }
+    }
+
+    #[inline(never)]
+    fn join_rest(&mut self, mut bytes: &[u8], before: usize, pool: &mut Pool) {
         while !bytes.is_empty() {
             // A queue that is already building gets larger buffers, so that it needs fewer.
             let mut tail = pool.take(bytes.len().max(before));
@@ -104,19 +126,36 @@ impl Queue {
     /// Whether it has reached a mark.
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.memory >= limits.send_high
-            || self.segments.len() >= limits.send_segments
+            || self.count() >= limits.send_segments
             || self.files as usize >= limits.send_files
     }
 
     /// Whether it has fallen far enough below all marks to be filled again.
     pub(crate) fn is_low(&self, limits: &Limits) -> bool {
         self.memory <= limits.send_low
-            && self.segments.len() <= limits.send_segments / 2
+            && self.count() <= limits.send_segments / 2
             && self.files as usize <= limits.send_files / 2
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.first.len() == 0 && self.segments.is_empty()
+    }
+
+    /// How many segments there are.
+    fn count(&self) -> usize {
+        self.segments.len() + usize::from(self.first.len() > 0)
+    }
+
+    /// The joined bytes that come first.
+    pub(crate) fn joined_first(&self) -> &[u8] {
+        self.first.bytes()
+    }
+
+    /// All of it, if that is one piece of joined bytes.
+    #[inline]
+    pub(crate) fn as_one_piece(&self) -> Option<&[u8]> {
+        self.segments.is_empty().then(|| self.first.bytes()).filter(|bytes| !bytes.is_empty())
     }
 
     /// Bytes in memory.
@@ -147,29 +186,26 @@ impl Queue {
         }
     }
 
-    /// The segments, the next to be sent first.
+    /// The segments behind the [first](Queue::joined_first), in order.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter()
     }
 
-    /// The first `pieces` pieces of memory, as far as they are in the first `most` bytes.
-    pub(crate) fn pieces<'a>(&'a self, pieces: usize, mut most: usize, into: &mut [IoSlice<'a>]) {
-        for (segment, slot) in self.segments.iter().take(pieces).zip(into) {
-            let piece = segment.memory();
+    /// The first pieces of memory, as far as they are in the first `most` bytes, one for each slot
+    /// in `into`.
+    pub(crate) fn pieces<'a>(&'a self, mut most: usize, into: &mut [IoSlice<'a>]) {
+        let first = Some(self.first.bytes()).filter(|bytes| !bytes.is_empty());
+        let pieces = first.into_iter().chain(self.segments.iter().map(Segment::memory));
+        for (piece, slot) in pieces.zip(into) {
             let piece = &piece[..piece.len().min(most)];
             most -= piece.len();
             *slot = IoSlice::new(piece);
         }
     }
 
-    /// The first piece of memory.
-    pub(crate) fn first(&self) -> &[u8] {
-        self.segments.front().map_or(&[], Segment::memory)
-    }
-
-    /// The part of a file behind the first `pieces` segments.
+    /// The part of a file behind the first `pieces` pieces of memory.
     pub(crate) fn part(&mut self, pieces: usize) -> Option<&mut Part> {
-        match self.segments.get_mut(pieces) {
+        match self.segments.get_mut(pieces - usize::from(self.first.len() > 0)) {
             Some(Segment::File(part)) => Some(part),
             _ => None,
         }
@@ -184,7 +220,18 @@ impl Queue {
     }
 
     /// Removes `count` sent bytes from the front. Buffers go back to the pool.
-    pub(crate) fn advance(&mut self, mut count: usize, pool: &mut Pool) {
+    #[inline]
+    pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
+        let joined = count.min(self.first.len());
+        self.first.advance(joined);
+        self.memory -= joined;
+        if count > joined {
+            self.advance_segments(count - joined, pool);
+        }
+    }
+
+    #[inline(never)]
+    fn advance_segments(&mut self, mut count: usize, pool: &mut Pool) {
         while count > 0 {
             let Some(segment) = self.segments.front_mut() else {
                 debug_assert!(false, "{count} bytes sent that were not queued");
@@ -211,6 +258,7 @@ impl Queue {
     /// Drops everything and returns how many bytes it was.
     pub(crate) fn clear(&mut self, pool: &mut Pool) -> u64 {
         let dropped = self.pending();
+        self.first.advance(self.first.len());
         for segment in self.segments.drain(..) {
             match segment {
                 Segment::Joined(chunk) => pool.give(chunk),

@@ -35,7 +35,7 @@ pub(crate) use low_water::{look_below, lower};
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
 pub(crate) use relay::{end_relays, is_fed, relay_to};
-pub(crate) use stream::{Piece, keep_rest, next_piece, put_back, take_kept};
+pub(crate) use stream::{Piece, keep_rest, next_piece, put_back, receive_stream, take_kept};
 
 /// What one step of receiving brought, for the turn to deliver.
 pub(crate) enum Arrival {
@@ -100,6 +100,7 @@ pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
 }
 
 /// One `recv` of at most `most` bytes to the front of `buffer`. Says how many it brought, if any.
+#[inline]
 fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Option<usize> {
     let c = core.connections.0.get_mut(index as usize)?;
     let asked = buffer.len().min(c.receivable(most));
@@ -109,7 +110,7 @@ fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Optio
 
 /// Accounts for a receive of up to `asked` bytes: the only place that does. Says how many it
 /// brought, if any.
-#[inline]
+#[inline(always)]
 fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
     let c = core.connections.0.get_mut(index as usize)?;
     let ledger = &mut core.groups[c.group as usize].ledger;

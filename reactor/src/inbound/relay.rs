@@ -167,7 +167,7 @@ fn pass_kept(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special.filter(|special| special.kept.len() > 0) else { return };
     let chunk = special.kept.take();
-    outbound::append(core, to, |ledger, queue, _| {
+    let _ = outbound::append(core, to, |ledger, queue, _| {
         ledger.queued += chunk.len() as u64;
         ledger.relayed += chunk.len() as u64;
         queue.push_chunk(chunk);
@@ -215,7 +215,7 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
     };
     quantum.use_bytes(count);
     learn(core, index, count);
-    outbound::append(core, to, |ledger, queue, _| {
+    let _ = outbound::append(core, to, |ledger, queue, _| {
         ledger.queued += count as u64;
         ledger.relayed += count as u64;
         queue.push_pipe(pipe, count);

@@ -36,6 +36,19 @@ pub(super) fn step(
     }
 }
 
+/// One receive of a connection that has nothing special.
+#[inline]
+pub(crate) fn receive_stream(
+    core: &mut Core,
+    buffer: &mut [u8],
+    index: u32,
+    quantum: &mut Quantum,
+) -> Option<usize> {
+    let count = receive(core, index, buffer, usize::MAX)?;
+    quantum.use_bytes(count);
+    Some(count)
+}
+
 /// One receive of up to `most` bytes: into the shared buffer, behind what was kept if that is
 /// little, or else behind it in its own buffer.
 pub(super) fn receive_shared(

@@ -73,7 +73,9 @@ impl Front {
     pub(crate) fn of(queue: &Queue, limits: &Limits) -> Front {
         let most = limits.gather_pieces.clamp(1, MAX_PIECES);
         let enough = queue.enough();
-        let mut front = Front::default();
+        let joined = queue.joined_first().len();
+        let pieces = usize::from(joined > 0);
+        let mut front = Front { pieces, memory: joined, ..Front::default() };
         for segment in queue.segments() {
             match segment {
                 Segment::File(part) => {

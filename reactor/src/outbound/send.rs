@@ -11,21 +11,20 @@ use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
 
 /// Accepts what a handler sends. A full queue stops the connection's own input.
+#[inline]
 pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     let sent = pass(core, index, what);
-    let Some((c, group)) = core.pair(index) else { return sent };
-    match &c.outbound {
-        Some(queue) if sent == Sent::Accepted && queue.is_full(&group.limits) => {
-            group.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
-            c.flags.set(Flags::FULL);
-            Sent::Full
-        }
-        _ => sent,
+    if sent == Sent::Full
+        && let Some((c, group)) = core.pair(index)
+    {
+        group.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+        c.flags.set(Flags::FULL);
     }
+    sent
 }
 
 /// The same for what a relay has received, which stops the relay's source instead.
-pub(crate) fn pass(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
+pub(crate) fn pass(core: &mut Core, index: u32, mut what: Outgoing<'_>) -> Sent {
     let Some((c, group)) = core.pair(index) else { return Sent::Gone };
     if !c.accepts_output() {
         return Sent::Gone;
@@ -39,7 +38,6 @@ pub(crate) fn pass(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     };
     group.ledger.queued += offer.len;
     let placement = place(&offer, &group.limits);
-    let mut what = what;
     if placement == Placement::Nowhere {
         return Sent::Accepted;
     }
@@ -55,8 +53,7 @@ pub(crate) fn pass(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     }
     append(core, index, |ledger, queue, pool| {
         ledger.joined += push(queue, what, placement, pool) as u64;
-    });
-    Sent::Accepted
+    })
 }
 
 /// Sends a slice to a connection with nothing queued, unless a rate says when. Says how much of it
@@ -128,27 +125,32 @@ pub(super) fn push(
     len
 }
 
-/// Adds to the queue of a connection, which exists from now on.
+/// Adds to the queue of a connection, which exists from now on. Says whether it is full.
 #[inline]
 pub(crate) fn append(
     core: &mut Core,
     index: u32,
     push: impl FnOnce(&mut Ledger, &mut Queue, &mut Pool),
-) {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+) -> Sent {
+    let Some(c) = core.connections.0.get_mut(index as usize) else { return Sent::Gone };
     let (tick, spares) = (core.tick, &mut core.spare_queues);
     let queue = c.outbound.get_or_insert_with(|| {
         let mut queue = spares.take();
         queue.begin(tick);
         queue
     });
-    push(&mut core.groups[c.group as usize].ledger, queue, &mut core.pool);
+    let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
+    push(ledger, queue, &mut core.pool);
+    let sent = if queue.is_full(limits) { Sent::Full } else { Sent::Accepted };
     let blocked = !c.ready.any(Ready::WRITE);
-    core.schedule(index);
+    if !c.flags.has(Flags::SCHEDULED) {
+        core.schedule(index);
+    }
     if blocked {
         // No flush will find out: the time that a write may stall begins here.
         deadlines::arm(core, index);
     }
+    sent
 }
 
 /// Sends what is queued, within the quantum and the rate of the connection. What follows from an

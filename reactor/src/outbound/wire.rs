@@ -14,6 +14,9 @@ mod tests;
 /// with 256 KiB (bench `outbound`; Linux 6.18, loopback).
 pub(crate) const SCRATCH: usize = 64 << 10;
 
+/// Pieces for which a call prepares a short list: a header and its body, and some more.
+const FEW: usize = 4;
+
 /// How a flush ended.
 #[derive(Debug)]
 pub(crate) enum Flushed {
@@ -58,18 +61,21 @@ impl Wire<'_> {
         let before = *sent;
         // To plan for nothing would cost as much again as to plan for what there is.
         while !queue.is_empty() {
-            let front = Front::of(queue, self.limits);
-            let action = plan(&front, self.limits);
-            match action {
-                Action::Rest => return Flushed::Empty,
-                Action::Warm { bytes } => return Flushed::Cold(bytes),
-                _ => {}
-            }
-            if self.is_over(quantum) {
-                return Flushed::Budget;
-            }
-            let action = if self.most == usize::MAX { action } else { self.cap(&front, action) };
-            match self.act(queue, &front, action) {
+            let result = match queue.as_one_piece() {
+                // What most queues are needs no plan.
+                Some(piece) if self.most == usize::MAX && !quantum.is_used_up() => {
+                    quantum.calls -= 1;
+                    let piece = [IoSlice::new(piece)];
+                    transmit(self.kernel, self.socket, &piece, More::No, self.ledger)
+                        .inspect(|count| self.ledger.send_bytes += *count as u64)
+                        .map(Some)
+                }
+                _ => match self.next_action(queue, quantum) {
+                    Ok((front, action)) => self.act(queue, &front, action),
+                    Err(flushed) => return flushed,
+                },
+            };
+            match result {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
@@ -85,6 +91,26 @@ impl Wire<'_> {
             }
         }
         Flushed::Empty
+    }
+
+    /// What to do next, unless the flush ends here.
+    fn next_action(
+        &mut self,
+        queue: &Queue,
+        quantum: &mut Quantum,
+    ) -> Result<(Front, Action), Flushed> {
+        let front = Front::of(queue, self.limits);
+        let action = plan(&front, self.limits);
+        match action {
+            Action::Rest => return Err(Flushed::Empty),
+            Action::Warm { bytes } => return Err(Flushed::Cold(bytes)),
+            _ => {}
+        }
+        if self.is_over(quantum) {
+            return Err(Flushed::Budget);
+        }
+        let action = if self.most == usize::MAX { action } else { self.cap(&front, action) };
+        Ok((front, action))
     }
 
     /// Whether no other call may follow, which otherwise counts now.
@@ -147,14 +173,15 @@ impl Wire<'_> {
         let (count, asked) = match action {
             Action::Rest | Action::Warm { .. } => return Ok(None),
             Action::Memory { region_follows } => {
-                return self.send_memory(queue, front, region_follows).map(Some);
+                let more = if region_follows { More::Yes } else { More::No };
+                return self.send_pieces(queue, front, 0, more).map(Some);
             }
             Action::Read { bytes, nowait } => {
                 let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
                 if read == 0 {
                     return Ok(Some(0));
                 }
-                return self.send_with_read(queue, front, read).map(Some);
+                return self.send_pieces(queue, front, read, More::No).map(Some);
             }
             Action::Probe { bytes } => {
                 self.probe(part(queue, front.pieces)?, bytes);
@@ -188,27 +215,39 @@ impl Wire<'_> {
         }
     }
 
-    fn send_memory(&mut self, queue: &Queue, front: &Front, more: bool) -> io::Result<usize> {
-        // A header held back by MSG_MORE leaves with the sendfile that follows: in the next call,
-        // or first thing in the next turn. If that call fails the connection ends, which pushes it
-        // out too; if it is refused for lack of room, the full buffer does.
-        let more = if more { More::Yes } else { More::No };
-        if front.pieces == 1 {
-            let first = queue.first();
-            return self.transmit(&[IoSlice::new(&first[..first.len().min(self.most)])], more);
+    /// Sends the pieces of memory at the front, and `read` bytes of the scratch buffer behind them,
+    /// in one call. What the socket refuses of those is read again later: the offset is the truth,
+    /// a copy is never kept.
+    ///
+    /// A header held back by `MSG_MORE` leaves with the sendfile that follows: in the next call, or
+    /// first thing in the next turn. If that call fails the connection ends, which pushes it out
+    /// too; if it is refused for lack of room, the full buffer does.
+    fn send_pieces(
+        &mut self,
+        queue: &Queue,
+        front: &Front,
+        read: usize,
+        more: More,
+    ) -> io::Result<usize> {
+        let count = front.pieces + usize::from(read > 0);
+        let (mut few, mut many);
+        let pieces = if count <= FEW {
+            few = [IoSlice::new(&[]); FEW];
+            &mut few[..count]
+        } else {
+            many = [IoSlice::new(&[]); MAX_PIECES];
+            &mut many[..count]
+        };
+        queue.pieces(self.most, &mut pieces[..front.pieces]);
+        if read > 0 {
+            pieces[front.pieces] = IoSlice::new(&self.scratch[..read]);
         }
-        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        queue.pieces(front.pieces, self.most, &mut pieces);
-        self.transmit(&pieces[..front.pieces], more)
-    }
-
-    fn transmit(&mut self, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
-        let count = transmit(self.kernel, self.socket, pieces, more, self.ledger)?;
-        match pieces.len() {
-            1 => self.ledger.send_bytes += count as u64,
-            _ => self.ledger.gather_bytes += count as u64,
+        let sent = transmit(self.kernel, self.socket, pieces, more, self.ledger)?;
+        match count {
+            1 => self.ledger.send_bytes += sent as u64,
+            _ => self.ledger.gather_bytes += sent as u64,
         }
-        Ok(count)
+        Ok(sent)
     }
 
     /// Reads from the region into the scratch buffer; `None` if that would wait for a disk.
@@ -249,22 +288,6 @@ impl Wire<'_> {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Sends what was read behind the memory before it. What the socket refuses is read again
-    /// later: the offset is the truth, a copy is never kept.
-    fn send_with_read(&mut self, queue: &Queue, front: &Front, read: usize) -> io::Result<usize> {
-        let body = &self.scratch[..read];
-        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-        queue.pieces(front.pieces, self.most, &mut pieces);
-        pieces[front.pieces] = IoSlice::new(body);
-        let pieces = &pieces[..=front.pieces];
-        let count = transmit(self.kernel, self.socket, pieces, More::No, self.ledger)?;
-        match pieces.len() {
-            1 => self.ledger.send_bytes += count as u64,
-            _ => self.ledger.gather_bytes += count as u64,
-        }
-        Ok(count)
     }
 
     /// Looks whether the next bytes of a region are in memory, at their end, and at their beginning

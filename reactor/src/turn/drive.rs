@@ -12,6 +12,9 @@ use crate::connect::attempt;
 enum Due {
     Ready,
     Drain,
+    /// A receive of a stream, and nothing else.
+    Receive,
+    /// A step of whatever the input is for.
     Input,
     Nothing,
 }
@@ -20,14 +23,18 @@ impl Reactor {
     /// Does what a connection has to do, within its quantum.
     pub(super) fn drive(&mut self, index: u32) {
         let Some((mut input, mut output)) = self.begin(index) else { return };
-        while !output.is_used_up() && self.step(index, &mut input) {
-            outbound::flush(&mut self.turn.core, index, &mut output);
+        loop {
+            // As for most connections after one step.
             if let Some(c) = self.turn.core.get_mut(index)
                 && c.is_at_rest()
                 && !input.metered
             {
                 return c.flags.clear(Flags::SCHEDULED);
             }
+            if output.is_used_up() || !self.step(index, &mut input) {
+                break;
+            }
+            outbound::flush(&mut self.turn.core, index, &mut output);
         }
         self.finish(index, &input, &mut output);
     }
@@ -40,32 +47,41 @@ impl Reactor {
         c.flags.set(Flags::SCHEDULED);
         c.flags.clear(Flags::YIELDED);
         let group = &core.groups[c.group as usize];
-        let mut input = Quantum::to_receive(&group.limits);
+        let (mut input, output) =
+            (Quantum::to_receive(&group.limits), Quantum::to_send(&group.limits));
         input.metered = group.is_rated(c);
-        let output = Quantum::to_send(&group.limits);
-        if c.phase == Phase::Connecting || c.outbound.is_some() || !c.has_session() {
-            let mut before = Quantum::to_send(&group.limits);
-            self.begin_uncommon(index, &mut before);
+        let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
+        if c.phase == Phase::Connecting || !c.has_session() {
+            self.begin_connecting(index);
+        }
+        if let Some(mut before) = queued {
+            outbound::flush(&mut self.turn.core, index, &mut before);
         }
         Some((input, output))
     }
 
     #[inline(never)]
-    fn begin_uncommon(&mut self, index: u32, before: &mut Quantum) {
+    fn begin_connecting(&mut self, index: u32) {
         self.store_session(index);
         let turn = &mut self.turn;
         if turn.core.get(index).is_some_and(|c| c.phase == Phase::Connecting) {
             attempt::advance(&mut turn.core, &mut turn.connecting, index);
         }
-        outbound::flush(&mut turn.core, index, before);
     }
 
     /// One callback, if one is due. Says whether there may be another.
+    #[inline(always)]
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
         match self.next_due(index, input) {
             Due::Nothing => return false,
             Due::Ready => drop(self.call(index, |h, turn, slot| h.ready(turn, index, slot))),
             Due::Drain => drop(self.call(index, |h, turn, slot| h.drain(turn, index, slot))),
+            Due::Receive => {
+                let (core, buffer) = (&mut self.turn.core, &mut self.receive);
+                if let Some(count) = inbound::receive_stream(core, buffer, index, input) {
+                    self.deliver_bytes(index, count);
+                }
+            }
             Due::Input => {
                 let arrival = inbound::step(&mut self.turn.core, &mut self.receive, index, input);
                 return self.deliver(index, arrival);
@@ -85,7 +101,7 @@ impl Reactor {
         }
         input.calls -= 1;
         c.flags.clear(Flags::WROTE_THROUGH);
-        Due::Input
+        if c.special.is_none() { Due::Receive } else { Due::Input }
     }
 
     #[inline(never)]
