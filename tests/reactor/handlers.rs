@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{
-    Connect, Context, Handler, Input, Limits, Listen, Reactor, Receive, Turn,
+    Connect, Context, Handler, Input, Limits, Listen, Reactor, Receive, Sessions,
 };
 
 use crate::probe::{Call, Probe, log};
@@ -24,7 +24,7 @@ impl Handler for Word {
 }
 
 impl Receive<()> for Word {
-    fn on_message(&mut self, _: &mut Turn, (): ()) {}
+    fn on_message(&mut self, _: &mut Sessions<'_>, (): ()) {}
 }
 
 #[test]

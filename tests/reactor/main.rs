@@ -33,6 +33,7 @@ mod readiness;
 mod receive_file;
 mod reconnecting;
 mod relay;
+mod sessions;
 mod staged;
 mod stopping;
 mod timers;

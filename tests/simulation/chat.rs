@@ -30,10 +30,10 @@ fn serve(sim: &mut Sim, limits: &Limits) {
     let (handles, mailboxes): (Vec<_>, Vec<_>) =
         ADDRESSES.map(|_| mailbox::<Said>()).into_iter().unzip();
     for (thread, mailbox) in mailboxes.into_iter().enumerate() {
-        let others = vec![handles[1 - thread].clone()];
+        let threads = handles.clone();
         let listen = Listen { limits: limits.clone(), ..Listen::default() };
         sim.reactor(|reactor| {
-            let chat = reactor.register(Watched::new(Lines::new(Chat::new(thread, others))));
+            let chat = reactor.register(Watched::new(Lines::new(Chat::new(thread, threads))));
             reactor.attach(mailbox, chat);
             reactor.listen(ADDRESSES[thread], &listen, chat).expect("the address is free");
         });

@@ -302,14 +302,11 @@ impl<H: Handler> Harness<H> {
     ///
     /// ```
     /// # use sluicegate_reactor::testing::Harness;
-    /// # use sluicegate_reactor::{ConnId, Context, Handler, Input, Receive, Turn};
-    /// # #[derive(Default)]
-    /// # struct Chat(Vec<ConnId>);
+    /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
+    /// # struct Chat;
     /// # impl Handler for Chat {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, cx: &mut Context<'_>) {
-    /// #         self.0.push(cx.id());
-    /// #     }
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
     /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
     /// #         input.take();
     /// #     }
@@ -317,21 +314,19 @@ impl<H: Handler> Harness<H> {
     /// struct Announce(&'static str);
     ///
     /// impl Receive<Announce> for Chat {
-    ///     fn on_message(&mut self, cx: &mut Turn, Announce(text): Announce) {
-    ///         for &member in &self.0 {
-    ///             cx.peer(member).send(text);
-    ///         }
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_>, Announce(text): Announce) {
+    ///         cx.for_each(|cx, _| _ = cx.send(text));
     ///     }
     /// }
     ///
-    /// let mut h = Harness::new(Chat::default());
+    /// let mut h = Harness::new(Chat);
     /// let client = h.open();
     /// h.post(Announce("maintenance at noon"));
     /// assert_eq!(h.sent(client), b"maintenance at noon");
     /// ```
     pub fn post<M: Send + 'static>(&mut self, message: M)
     where
-        H: Receive<M>,
+        H: Receive<M, H::Session>,
     {
         let posted = self.reactor.handle(self.handler).post(message);
         assert!(posted.is_ok(), "the reactor was stopped");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Handle, Limits, Listen, Receive, Turn, mailbox};
+use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sessions, mailbox};
 
 use super::{Answered, Http, Reply, Request, Service, answers, logged};
 use crate::http::{Deferred, LogRecord};
@@ -61,7 +61,7 @@ impl Service for Inbox {
 }
 
 impl Receive<Deferred> for Inbox {
-    fn on_message(&mut self, cx: &mut Turn, deferred: Deferred) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, deferred: Deferred) {
         deferred.answer(cx, |reply| reply.send("later"));
     }
 }
