@@ -42,6 +42,12 @@ pub use turn::Turn;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Handler` of connections",
+    label = "not a `Handler`",
+    note = "wrap a `LineHandler` in `Lines::new(..)`, a `FrameHandler` in `Frames::new(..)` and a \
+            `Service` in `Http::new(..)`, or implement `Handler` for `{Self}`"
+)]
 pub trait Handler: Sized + 'static {
     /// What is kept for each connection.
     type Session: 'static;

@@ -16,6 +16,12 @@ use crate::core::{ConnId, HandlerId};
 /// connections: see [`Sessions`]. Handlers without a session leave it out.
 ///
 /// See [`handle`](crate::handle) for an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not receive such messages",
+    label = "`Receive<{M}, {S}>` is missing",
+    note = "implement `Receive<{M}, {S}>` for `{Self}`: the first type is that of the message, the \
+            second is the `Session` of the handler"
+)]
 pub trait Receive<M, S = ()> {
     /// A message has come. No connection is current; `cx` reaches all of them.
     ///
