@@ -24,6 +24,7 @@ mod ledger;
 mod logged;
 mod messages;
 mod names;
+mod opening;
 mod panics;
 mod pausing;
 mod probe;
