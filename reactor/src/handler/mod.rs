@@ -26,6 +26,9 @@ pub use turn::Turn;
 /// connection is its [`Session`](crate::Handler::Session). Callbacks of a connection get its session,
 /// [messages and timers](crate::Receive) reach those of all connections.
 ///
+/// A connection on which nothing moves for 75 seconds is closed. If clients may be silent while they
+/// wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
+///
 /// A panic in a callback closes that connection with [`Reason::Panicked`], is logged, and the
 /// reactor goes on: a handler must tolerate that a change to its shared state was left half made.
 ///

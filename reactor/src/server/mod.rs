@@ -240,7 +240,8 @@ impl Server {
     ///
     /// ```
     /// use sluicegate_reactor::{
-    ///     Context, Handle, Handler, Input, Listen, Receive, Server, ServerOptions, Sessions, mailbox,
+    ///     Context, Handle, Handler, Input, Limits, Listen, Receive, Sent, Server, ServerOptions,
+    ///     Sessions, mailbox,
     /// };
     ///
     /// /// Sends what one connection says to the connections of all threads.
@@ -263,14 +264,21 @@ impl Server {
     ///
     /// impl Receive<String> for Chat {
     ///     fn on_message(&mut self, cx: &mut Sessions<'_>, said: String) {
-    ///         cx.for_each(|cx, _| _ = cx.send(&*said));
+    ///         cx.for_each(|cx, _| {
+    ///             if cx.send(&*said) == Sent::Full {
+    ///                 // It does not read, and its queue would grow without end.
+    ///                 cx.abort();
+    ///             }
+    ///         });
     ///     }
     /// }
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let threads = 2;
     /// let mut server = Server::new(&ServerOptions { threads, ..ServerOptions::default() });
-    /// let listener = server.listen("127.0.0.1:0", &Listen::default())?;
+    /// // A client may be silent for as long as it wants to.
+    /// let limits = Limits { idle: None, ..Limits::default() };
+    /// let listener = server.listen("127.0.0.1:0", &Listen { limits, ..Listen::default() })?;
     /// let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
     /// # server.stopper().stop()?;
     /// server.run_with(mailboxes, |shard, mailbox| {
