@@ -34,7 +34,7 @@ fn lobby(members: usize) -> (Room, Vec<Client>) {
 }
 
 fn heard(h: &mut Room, client: Client) -> String {
-    let heard = String::from_utf8(h.sent(client)).expect("text");
+    let heard = String::from_utf8(h.sent(client).into()).expect("text");
     heard.strip_prefix(HELP).unwrap_or(&heard).to_owned()
 }
 

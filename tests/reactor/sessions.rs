@@ -100,11 +100,11 @@ fn counters<const N: usize>(
 fn a_message_for_a_connection_comes_with_its_session() {
     let (mut h, clients, [_, second]) = counters([3, 5]);
     h.post(Double(second));
-    assert_eq!(h.sent(clients[0]), b"");
-    assert_eq!(h.sent(clients[1]), b"10 ");
+    assert_eq!(h.sent(clients[0]), "");
+    assert_eq!(h.sent(clients[1]), "10 ");
     h.feed(clients[1], b"y");
     h.post(Double(second));
-    assert_eq!(h.sent(clients[1]), b"22 ", "the session is the one that callbacks get");
+    assert_eq!(h.sent(clients[1]), "22 ", "the session is the one that callbacks get");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_timer_for_a_connection_comes_with_its_session() {
     let timer = h.reactor().every(second, counter, Double(id));
     h.reactor().after(second * 3, counter, Double(id));
     h.advance(second * 9 / 2);
-    assert_eq!(h.sent(client), b"6 12 24 48 96 ");
+    assert_eq!(h.sent(client), "6 12 24 48 96 ");
     h.reactor().cancel_timer(timer);
 }
 
@@ -128,7 +128,7 @@ fn a_message_for_a_connection_that_is_over_reaches_no_other() {
     take_log(&mut h);
     h.post(Double(id));
     assert_eq!(take_log(&mut h), ["nobody"]);
-    assert_eq!(h.sent(successor), b"");
+    assert_eq!(h.sent(successor), "");
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn a_timer_that_hands_over_and_panics_has_handed_over() {
     let counter = h.handler_id();
     h.reactor().after(Duration::from_secs(1), counter, Late(echo));
     h.advance(Duration::from_secs(2));
-    assert_eq!(h.sent(client), b"late");
+    assert_eq!(h.sent(client), "late");
     assert_eq!(h.ledger().panics, 1);
 }
 
@@ -264,7 +264,7 @@ fn a_panic_over_a_message_leaves_the_sessions_in_place() {
         panic!("as the test wants it");
     });
     h.post(Double(id));
-    assert_eq!(h.sent(client), b"8 ");
+    assert_eq!(h.sent(client), "8 ");
 }
 
 #[test]
@@ -334,14 +334,14 @@ fn adapters_show_their_applications_own_sessions() {
     let client = lines.open();
     lines.feed(client, b"a line\nhalf");
     lines.post(());
-    assert_eq!(lines.sent(client), b"each a line a line");
+    assert_eq!(lines.sent(client), "each a line a line");
     lines.feed(client, b" of one\n");
     lines.post(());
-    assert_eq!(lines.sent(client), b"each half of one half of one");
+    assert_eq!(lines.sent(client), "each half of one half of one");
 
     let mut frames = Harness::new(Frames::new(Nested::default(), FRAMING));
     let client = frames.open();
     frames.feed(client, b"\x05frame");
     frames.post(());
-    assert_eq!(frames.sent(client), b"each frame frame");
+    assert_eq!(frames.sent(client), "each frame frame");
 }

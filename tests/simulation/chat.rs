@@ -154,7 +154,7 @@ fn who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard() {
         let ears: Vec<_> = all.map(Ear::of).collect();
         sim.run();
         missed.set(missed.get() + ears.iter().map(|ear| ear.borrow().gaps).sum::<usize>());
-        let received = String::from_utf8(elsewhere.received()).expect("characters");
+        let received = String::from_utf8(elsewhere.received().into()).expect("characters");
         let hears_itself = received.contains(": secret\n") || received.contains(MISSED);
         assert!(hears_itself || elsewhere.is_spoilt(), "{elsewhere:?}: {received}");
     });

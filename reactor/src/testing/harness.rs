@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::Received;
 use super::checks::{self, NothingOpen};
 use crate::core::{HandlerId, Ledger};
 use crate::handler::{Handler, Receive};
@@ -114,7 +115,7 @@ impl<H: Handler> Harness<H> {
     /// );
     /// let client = h.open();
     /// h.feed(client, b"hello.txt");
-    /// assert_eq!(h.sent(client), b"hello");
+    /// assert_eq!(h.sent(client), "hello");
     /// ```
     #[must_use]
     pub fn build(
@@ -216,24 +217,24 @@ impl<H: Handler> Harness<H> {
     ///
     /// # Panics
     /// If the server sends without end; [`take`](Harness::take) looks at one part of that.
-    pub fn sent(&mut self, client: Client) -> Vec<u8> {
+    pub fn sent(&mut self, client: Client) -> Received {
         let mut all = Vec::new();
         for _ in 0..MOST_TURNS {
             let part = self.take(client);
             if part.is_empty() {
-                return all;
+                return Received(all);
             }
-            all.extend(part);
+            all.extend(part.0);
         }
         panic!("the server sends without end");
     }
 
     /// Takes what has arrived from the server, once, which makes room for as much again. What it
     /// then sends is there for the next call.
-    pub fn take(&mut self, client: Client) -> Vec<u8> {
+    pub fn take(&mut self, client: Client) -> Received {
         let bytes = self.client(client).take();
         self.run();
-        bytes
+        Received(bytes)
     }
 
     /// How many bytes have arrived from the server and were not taken.
@@ -322,7 +323,7 @@ impl<H: Handler> Harness<H> {
     /// let mut h = Harness::new(Chat);
     /// let client = h.open();
     /// h.post(Announce("maintenance at noon"));
-    /// assert_eq!(h.sent(client), b"maintenance at noon");
+    /// assert_eq!(h.sent(client), "maintenance at noon");
     /// ```
     pub fn post<M: Send + 'static>(&mut self, message: M)
     where
@@ -359,7 +360,7 @@ impl<H: Handler> Harness<H> {
     ///     h.feed(client, b"hello");
     ///     h.finish(client);
     /// });
-    /// assert_eq!(h.sent(client), b"hello");
+    /// assert_eq!(h.sent(client), "hello");
     /// assert_eq!(h.state(client), State::Closed);
     /// ```
     pub fn at_once<R>(&mut self, actions: impl FnOnce(&mut Harness<H>) -> R) -> R {

@@ -21,7 +21,7 @@
 //! let mut h = Harness::new(Echo);
 //! let client = h.open();
 //! h.feed(client, b"hello");
-//! assert_eq!(h.sent(client), b"hello");
+//! assert_eq!(h.sent(client), "hello");
 //! h.finish(client);
 //! assert_eq!(h.state(client), State::Closed);
 //! ```
@@ -148,10 +148,12 @@ mod connecting;
 mod disk;
 mod harness;
 mod kernel;
+mod received;
 pub mod simulation;
 mod splits;
 
 pub use crate::sys::sim::{Calls, Faults, Files, OpenDescriptors, Remote, State, Step};
 pub use harness::{Client, Harness};
+pub use received::Received;
 pub use simulation::{Sim, Simulation};
 pub use splits::{Outcome, same_at_every_split};

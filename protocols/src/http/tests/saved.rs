@@ -192,7 +192,7 @@ fn row_17_a_client_whose_body_is_not_read_is_not_blamed_for_its_rate() {
     // The 100 fills the queue, so the first chunk is not read.
     h.feed(client, "5\r\nhel");
     h.advance(Duration::from_secs(25));
-    assert_eq!(h.sent(client), b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(h.sent(client), "HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(h.state(client), State::Open);
     h.advance(Duration::from_millis(20_100));
     assert_eq!(answers(&h.sent(client)), ["408"]);
