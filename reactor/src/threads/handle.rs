@@ -2,7 +2,9 @@
 //!
 //! A handler has no lock and need not be [`Send`]. Another thread that wants something from it
 //! posts a message to its reactor, which calls [`on_message`](crate::Receive::on_message) in its
-//! own thread. A handler can receive messages of several types, each through its own mailboxes.
+//! own thread. A handler can receive messages of several types, each through its own mailboxes. A
+//! message for one connection carries its [`ConnId`](crate::ConnId), by which the handler gets
+//! [its session](crate::Sessions::get).
 //!
 //! ```
 //! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Sessions, Turn};
