@@ -23,11 +23,11 @@ pub use turn::Turn;
 ///
 /// The handler itself is the state its connections share; it is never called from two places at
 /// once, so a chat room or a cache needs neither lock nor counted pointer. What belongs to one
-/// connection is its [`Session`](crate::Handler::Session). Callbacks of a connection get its session,
-/// [messages and timers](crate::Receive) reach those of all connections.
+/// connection is its [`Session`](crate::Handler::Session). Callbacks of a connection get its
+/// session, [messages and timers](crate::Receive) reach those of all connections.
 ///
-/// A connection on which nothing moves for 75 seconds is closed. If clients may be silent while they
-/// wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
+/// A connection on which nothing moves for 75 seconds is closed. If clients may be silent while
+/// they wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
 ///
 /// A panic in a callback closes that connection with [`Reason::Panicked`], is logged, and the
 /// reactor goes on: a handler must tolerate that a change to its shared state was left half made.

@@ -38,7 +38,9 @@ pub trait Receive<M, S = ()> {
 /// ```
 /// use std::time::Duration;
 ///
-/// use sluicegate_reactor::{ConnId, Context, Handler, HandlerId, Input, Reactor, Receive, Sessions};
+/// use sluicegate_reactor::{
+///     ConnId, Context, Handler, HandlerId, Input, Reactor, Receive, Sessions,
+/// };
 ///
 /// /// Answers a line one second after it came.
 /// struct Slow {

@@ -144,7 +144,7 @@ impl Turn {
 /// ```
 /// use std::time::Duration;
 ///
-/// use sluicegate_reactor::{Context, Handler, HandlerId, Input, Reactor, Receive, Sessions, TimerId};
+/// use sluicegate_reactor::{Context, Handler, Input, Reactor, Receive, Sessions, TimerId};
 ///
 /// struct Clock {
 ///     ticking: Option<TimerId>,
