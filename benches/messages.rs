@@ -19,7 +19,7 @@ use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use sluicegate_reactor::{
-    Context, Handle, Handler, Input, Mailbox, PostError, Reactor, Receive, Turn, mailbox,
+    Context, Handle, Handler, Input, Mailbox, PostError, Reactor, Receive, Sessions, mailbox,
 };
 
 /// How many messages are posted before a turn.
@@ -53,7 +53,7 @@ impl Handler for Each {
 }
 
 impl Receive<u64> for Each {
-    fn on_message(&mut self, _: &mut Turn, message: u64) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, message: u64) {
         (self.0)(message);
     }
 }

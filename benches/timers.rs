@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use criterion::{
     BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
-use sluicegate_reactor::{Context, Handler, HandlerId, Input, Reactor, Receive, TimerId, Turn};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Reactor, Receive, Sessions, TimerId};
 
 const STANDING: u64 = 100_000;
 const DUE: u64 = 10_000;
@@ -46,7 +46,7 @@ impl Handler for Counter {
 }
 
 impl Receive<u64> for Counter {
-    fn on_message(&mut self, _: &mut Turn, count: u64) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, count: u64) {
         self.0 += count;
     }
 }

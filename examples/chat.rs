@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,15 +19,15 @@ mod together;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const HELP: &str = "* /nick NAME, /join ROOM; anything else goes to your room\n";
 
-/// The members of one thread.
+/// What the members of one thread share.
 pub(crate) struct Chat {
-    members: BTreeMap<ConnId, Member>,
     /// The next guest's number. Threads use different numbers, so that no two guests share one.
     next: usize,
-    others: Vec<Handle<Said>>,
+    /// Where messages go: to all threads, this one included.
+    threads: Vec<Handle<Said>>,
 }
 
-struct Member {
+pub(crate) struct Member {
     /// Ends with the guest's number, so that nobody can pass for another member.
     name: String,
     room: String,
@@ -40,74 +39,72 @@ struct Member {
 pub(crate) type Said = (Bytes, Bytes);
 
 impl Chat {
-    pub(crate) fn new(thread: usize, others: Vec<Handle<Said>>) -> Chat {
-        Chat { members: BTreeMap::new(), next: thread + 1, others }
+    pub(crate) fn new(thread: usize, threads: Vec<Handle<Said>>) -> Chat {
+        Chat { next: thread + 1, threads }
     }
 
-    fn say(&mut self, cx: &mut Turn, room: &str, text: String) {
-        let said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
-        for thread in &self.others {
+    fn say(&self, room: &str, text: String) {
+        let said: Said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
+        for thread in &self.threads {
             thread.post(said.clone()).unwrap_or_else(|error| log::debug!("message lost: {error}"));
         }
-        self.on_message(cx, said);
     }
 }
 
-impl Receive<Said> for Chat {
-    fn on_message(&mut self, cx: &mut Turn, (room, text): Said) {
-        for (id, member) in self.members.iter_mut().filter(|(_, it)| it.room.as_bytes() == room) {
-            if !member.slow && cx.peer(*id).send(text.clone()) == Sent::Full {
+impl Receive<Said, Member> for Chat {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Member>, (room, text): Said) {
+        cx.for_each(|cx, member| {
+            let hears = member.room.as_bytes() == room && !member.slow;
+            if hears && cx.send(text.clone()) == Sent::Full {
                 member.slow = true;
-                cx.peer(*id).set_deadline(Some(PATIENCE));
+                cx.set_deadline(Some(PATIENCE));
             }
-        }
+        });
     }
 }
 
 impl LineHandler for Chat {
-    type Session = ();
+    type Session = Member;
 
-    fn on_open(&mut self, cx: &mut Context<'_>) {
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Member {
         let name = format!("guest#{}", self.next);
-        self.next += 1 + self.others.len();
-        self.members.insert(cx.id(), Member { name, room: "lobby".into(), slow: false });
+        self.next += self.threads.len();
         cx.send(HELP);
+        Member { name, room: "lobby".into(), slow: false }
     }
 
-    fn on_line(&mut self, cx: &mut Context<'_>, _: &mut (), line: &[u8]) -> Next {
+    fn on_line(&mut self, cx: &mut Context<'_>, me: &mut Member, line: &[u8]) -> Next {
         // Control characters could move the cursors of terminals.
         let line = String::from_utf8_lossy(line).replace(char::is_control, "");
         let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        let Some(me) = self.members.get_mut(&cx.id()) else { return Next::Line };
-        let (name, room) = (me.name.clone(), me.room.clone());
+        let name = &me.name;
         match command {
             "/nick" | "/join" if rest.is_empty() => _ = cx.send(HELP),
             "/nick" => {
-                me.name = rest.to_owned() + &name[name.rfind('#').unwrap_or(0)..];
-                let renamed = format!("* {name} is now {}\n", me.name);
-                self.say(cx, &room, renamed);
+                let new = rest.to_owned() + &name[name.rfind('#').unwrap_or(0)..];
+                self.say(&me.room, format!("* {name} is now {new}\n"));
+                me.name = new;
             }
             "/join" => {
+                self.say(&me.room, format!("* {name} left for {rest}\n"));
+                self.say(rest, format!("* {name} joined\n"));
                 me.room = rest.into();
-                self.say(cx, &room, format!("* {name} left for {rest}\n"));
-                self.say(cx, rest, format!("* {name} joined\n"));
             }
-            _ => self.say(cx, &room, format!("{name}: {line}\n")),
+            _ => self.say(&me.room, format!("{name}: {line}\n")),
         }
         Next::Line
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>, _: &mut ()) {
-        if let Some(me) = self.members.get_mut(&cx.id()).filter(|me| me.slow) {
-            me.slow = false;
+    fn on_drain(&mut self, cx: &mut Context<'_>, me: &mut Member) {
+        if std::mem::take(&mut me.slow) {
             cx.set_deadline(None);
             cx.send("* you missed some messages\n");
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: (), _: Reason) {
-        if let Some(me) = self.members.remove(&id).filter(|_| !cx.is_stopping()) {
-            self.say(cx, &me.room, format!("* {} left\n", me.name));
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, me: Member, _: Reason) {
+        if !cx.is_stopping() {
+            self.say(&me.room, format!("* {} left\n", me.name));
         }
     }
 }
@@ -123,7 +120,7 @@ pub(crate) fn main() -> ExitCode {
     // Members may be silent. A member that is gone is noticed at the next message to it.
     let limits = Limits { idle: None, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
-    let make = |thread, others| Lines::new(Chat::new(thread, others));
+    let make = |thread, threads| Lines::new(Chat::new(thread, threads));
     common::main(|Options { server }: Options| {
         together::run(&server, &listen, |at| format!("chat on {at}"), make)
     })

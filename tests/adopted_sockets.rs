@@ -194,3 +194,49 @@ fn a_shared_listener_that_was_closed_here_goes_on_elsewhere() {
     let _peer = TcpStream::connect(address).expect("a connection");
     shared.accept().expect("a connection that nobody else has taken");
 }
+
+/// Adopts the streams that it is given, one for each receive.
+struct Adopter {
+    own: HandlerId<Adopter>,
+    streams: Vec<UnixStream>,
+    log: Vec<&'static str>,
+}
+
+impl Handler for Adopter {
+    type Session = &'static str;
+
+    fn on_open(&mut self, _: &mut Context<'_>) -> &'static str {
+        "accepted"
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, name: &mut &'static str) {
+        self.log.push(*name);
+        cx.send(*name);
+    }
+
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut &'static str, input: &mut Input<'_>) {
+        input.take();
+        self.log.push("adopts");
+        let stream = self.streams.pop().expect("a stream");
+        cx.adopt(stream, self.own, &Limits::default(), "from a callback").expect("a stream");
+        self.log.push("has adopted");
+    }
+}
+
+#[test]
+fn a_stream_adopted_by_a_callback_is_ready_after_it() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let (ours, mut first) = UnixStream::pair().expect("two sockets");
+    let (stream, mut second) = UnixStream::pair().expect("two sockets");
+    let own = reactor.reserve();
+    reactor.install(own, Adopter { own, streams: vec![stream], log: Vec::new() });
+    reactor.adopt(ours, own, &Limits::default(), "first").expect("a stream");
+    first.write_all(b"x").expect("room");
+    while reactor.handler(own).log.len() < 4 {
+        reactor.turn(None).expect("a turn");
+    }
+    assert_eq!(reactor.handler(own).log, ["first", "adopts", "has adopted", "from a callback"]);
+    let mut received = [0; 15];
+    second.read_exact(&mut received).expect("what it sends when it is ready");
+    assert_eq!(&received, b"from a callback");
+}

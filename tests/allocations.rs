@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use allocation_counter::measure;
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
-use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Turn};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Sessions};
 use tempfile::TempDir;
 
 struct Echo;
@@ -170,7 +170,7 @@ impl Handler for Sum {
 }
 
 impl Receive<[u64; 8]> for Sum {
-    fn on_message(&mut self, _: &mut Turn, message: [u64; 8]) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, message: [u64; 8]) {
         self.0 += message.iter().sum::<u64>();
     }
 }
@@ -274,7 +274,7 @@ impl Handler for Alarms {
 }
 
 impl Receive<u64> for Alarms {
-    fn on_message(&mut self, _: &mut Turn, count: u64) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, count: u64) {
         self.0 += count;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use allocation_counter::measure;
 use sluicegate_reactor::testing::{Client, Harness};
-use sluicegate_reactor::{Bytes, ConnId, Context, Handler, Input, Receive, Sent, Turn};
+use sluicegate_reactor::{Bytes, Context, Handler, Input, Receive, Sent, Sessions};
 
 const CONNECTIONS: usize = 10_000;
 const BLOCK: usize = 64 << 10;
@@ -27,15 +27,12 @@ impl Drop for Block {
 }
 
 /// Sends what it is told to all.
-#[derive(Default)]
-struct Crowd(Vec<ConnId>);
+struct Crowd;
 
 impl Handler for Crowd {
     type Session = ();
 
-    fn on_open(&mut self, cx: &mut Context<'_>) {
-        self.0.push(cx.id());
-    }
+    fn on_open(&mut self, _: &mut Context<'_>) {}
 
     fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
         input.take();
@@ -43,16 +40,14 @@ impl Handler for Crowd {
 }
 
 impl Receive<Bytes> for Crowd {
-    fn on_message(&mut self, cx: &mut Turn, block: Bytes) {
-        for &id in &self.0 {
-            assert_ne!(cx.peer(id).send(block.clone()), Sent::Gone);
-        }
+    fn on_message(&mut self, cx: &mut Sessions<'_>, block: Bytes) {
+        cx.for_each(|cx, ()| assert_ne!(cx.send(block.clone()), Sent::Gone));
     }
 }
 
 #[test]
 fn a_block_that_waits_for_ten_thousand_connections_exists_once() {
-    let mut h = Harness::new(Crowd::default());
+    let mut h = Harness::new(Crowd);
     let mut clients: Vec<Client> = Vec::new();
     // As many at a time as a backlog holds: after each turn a harness looks at every connection.
     for _ in 0..CONNECTIONS / 100 {

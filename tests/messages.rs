@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use sluicegate_reactor::{
-    Context, Handle, Handler, Input, MailboxLimits, PostError, Reactor, Receive, Turn, mailbox,
+    Context, Handle, Handler, Input, MailboxLimits, PostError, Reactor, Receive, Sessions, mailbox,
     mailbox_with,
 };
 
@@ -41,7 +41,7 @@ impl Handler for Order {
 }
 
 impl Receive<Numbered> for Order {
-    fn on_message(&mut self, cx: &mut Turn, Numbered { sender, number }: Numbered) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Numbered { sender, number }: Numbered) {
         self.wrong += usize::from(number != self.next[sender]);
         self.next[sender] = number + 1;
         self.received += 1;
@@ -113,7 +113,7 @@ impl Handler for Player {
 }
 
 impl Receive<u32> for Player {
-    fn on_message(&mut self, cx: &mut Turn, number: u32) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, number: u32) {
         (self.answer)(number + 1);
         if number >= ROUNDS {
             cx.stop();
@@ -181,7 +181,7 @@ impl Handler for Tired {
 }
 
 impl Receive<Arc<()>> for Tired {
-    fn on_message(&mut self, cx: &mut Turn, _: Arc<()>) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Arc<()>) {
         self.0 = self.0.saturating_sub(1);
         if self.0 == 0 {
             cx.stop();

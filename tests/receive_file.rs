@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
-use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor, Receive, Turn};
+use sluicegate_reactor::{Context, Handler, Input, Listen, Reactor, Receive, Sessions};
 use tempfile::TempDir;
 
 /// Anything that takes longer than this never happens.
@@ -39,7 +39,7 @@ impl Handler for Upload {
 }
 
 impl Receive<Stop> for Upload {
-    fn on_message(&mut self, cx: &mut Turn, _: Stop) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Stop) {
         cx.stop();
     }
 }

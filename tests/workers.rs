@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::workers::{RunError, Workers, WorkersLimits};
 use sluicegate_reactor::{
-    Context, Handle, Handler, Input, MailboxLimits, Reactor, Receive, Turn, mailbox_with,
+    Context, Handle, Handler, Input, MailboxLimits, Reactor, Receive, Sessions, mailbox_with,
 };
 
 /// Longer than anything here takes. Only a test that fails waits for it.
@@ -27,7 +27,7 @@ impl<M: 'static> Handler for Results<M> {
 }
 
 impl<M: 'static> Receive<M> for Results<M> {
-    fn on_message(&mut self, cx: &mut Turn, message: M) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, message: M) {
         self.all.push(message);
         if self.all.len() == self.expected {
             cx.stop();

@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput};
 use rustix::time::{ClockId, clock_gettime};
 use sluicegate_reactor::fs::{CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Context, Handler, Input, Limits, Reactor, Receive, Turn};
+use sluicegate_reactor::{Context, Handler, Input, Limits, Reactor, Receive, Sessions};
 
 use crate::bare::{Bare, By};
 use crate::common::Server;
@@ -109,7 +109,7 @@ impl Handler for Jobs {
 }
 
 impl Receive<Done> for Jobs {
-    fn on_message(&mut self, _: &mut Turn, Done: Done) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, Done: Done) {
         self.0 += 1;
     }
 }

@@ -5,8 +5,8 @@ use sluicegate_reactor::{Address, Handle, Handler, Listen, Receive, mailbox};
 use super::common::{Failure, Server};
 
 /// Listens, prints the address, and serves until SIGINT or SIGTERM. `make` creates the handler of
-/// each thread from its number and the handles of all others.
-pub(crate) fn run<H: Handler + Receive<M>, M: Send + 'static>(
+/// each thread from its number and the handles of all threads.
+pub(crate) fn run<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
     server: &Server,
     listen: &Listen,
     describe: impl FnOnce(&Address) -> String,
@@ -14,9 +14,7 @@ pub(crate) fn run<H: Handler + Receive<M>, M: Send + 'static>(
 ) -> Result<(), Failure> {
     let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..server.threads).map(|_| mailbox()).unzip();
     server.run_with(mailboxes, listen, describe, |shard, mailbox| {
-        let mut others = handles.clone();
-        others.remove(shard.index());
-        let handler = make(shard.index(), others);
+        let handler = make(shard.index(), handles.clone());
         let handler = shard.register(handler);
         shard.attach(mailbox, handler);
         Ok(handler)

@@ -30,6 +30,7 @@
 //! | rates in bytes per second | [`Limits::send_rate`], [`Listen::send_rate`], [`Peer::set_send_rate`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
+//! | sessions, when a message or a timer comes | [`Sessions`] |
 //! | threads for what would block | [`workers`] |
 //! | what was done, in numbers | [`Ledger`], [`LedgerReader`] |
 //!
@@ -61,7 +62,7 @@ pub use crate::core::{
     ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Ledger, Limits, Reason, Sent, Target,
     Timeout,
 };
-pub use crate::handler::{Context, Handler, Input, Peer, Receive, Turn};
+pub use crate::handler::{Context, Handler, Input, Peer, Receive, Sessions, Turn};
 pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;

@@ -2,8 +2,8 @@ use std::process::ExitCode;
 
 use allocation_counter::{AllocationInfo, measure};
 use sluicegate_protocols::line::Lines;
-use sluicegate_reactor::Limits;
 use sluicegate_reactor::testing::{Client, Harness, State};
+use sluicegate_reactor::{Limits, Listen, mailbox};
 
 #[path = "../../examples/chat.rs"]
 mod example;
@@ -16,7 +16,16 @@ type Room = Harness<Lines<Chat>>;
 
 /// A room and so many members in its lobby.
 fn lobby(members: usize) -> (Room, Vec<Client>) {
-    let mut h = Harness::new(Lines::new(Chat::new(0, Vec::new())));
+    let mut h = Harness::build(
+        &Listen::default(),
+        |_| {},
+        |reactor| {
+            let (handle, mailbox) = mailbox();
+            let chat = reactor.register(Lines::new(Chat::new(0, vec![handle])));
+            reactor.attach(mailbox, chat);
+            chat
+        },
+    );
     let mut clients = Vec::new();
     while clients.len() < members {
         h.at_once(|h| clients.extend((clients.len()..members).take(100).map(|_| h.open())));
@@ -25,7 +34,7 @@ fn lobby(members: usize) -> (Room, Vec<Client>) {
 }
 
 fn heard(h: &mut Room, client: Client) -> String {
-    let heard = String::from_utf8(h.sent(client)).expect("text");
+    let heard = String::from_utf8(h.sent(client).into()).expect("text");
     heard.strip_prefix(HELP).unwrap_or(&heard).to_owned()
 }
 
@@ -33,10 +42,13 @@ fn heard(h: &mut Room, client: Client) -> String {
 fn a_line_is_heard_in_its_room_and_nowhere_else() {
     let (mut h, clients) = lobby(3);
     let [one, two, three] = clients[..] else { unreachable!() };
-    h.feed(one, "/nick Ada\n/nick \n/join \x1b[1mmath\r\n");
+    h.feed(one, "/nick Ada\n");
+    h.feed(one, "/nick \n/join \x1b[1mmath\r\n");
     h.feed(two, "/nick Ada\nhello\x1b[2J\n");
     h.feed(one, "anybody?\n");
-    h.feed(three, "/join [1mmath\nyes\n/join lobby\n");
+    for line in ["/join [1mmath\n", "yes\n", "/join lobby\n"] {
+        h.feed(three, line);
+    }
     let named = "* guest#1 is now Ada#1\n";
     let other = "* guest#2 is now Ada#2\n";
     let come = "* guest#3 joined\n";

@@ -45,7 +45,7 @@ fn files_are_served_in_order_and_each_answer_is_logged() {
     let log = Arc::new(Lines::default());
     let requests = "GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.0\r\n\r\n";
     let outcome = same_at_every_split(|| site(&log), requests);
-    let sent = String::from_utf8(outcome.sent).expect("text");
+    let sent = String::from_utf8(outcome.sent.into()).expect("text");
     let bodies: Vec<_> = sent.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
     assert!(bodies.len() == 2 && bodies[0].ends_with("\r\n\r\none"), "{sent}");
     assert!(bodies[1].ends_with("\r\n\r\nand two"), "{sent}");

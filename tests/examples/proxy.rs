@@ -102,7 +102,7 @@ fn an_idle_timeout_resets_a_side_whose_peer_has_not_ended_its_direction() {
     let (mut h, client, target) = impatient();
     h.feed(target, b"half an answer");
     h.advance(2 * IDLE);
-    assert_eq!(h.sent(client), b"half an answer");
+    assert_eq!(h.sent(client), "half an answer");
     assert_eq!((h.state(client), h.state(target)), (State::Reset, State::Reset));
 }
 
@@ -115,7 +115,7 @@ fn an_idle_timeout_closes_a_side_that_has_received_everything_and_the_end() {
         h.finish(from);
         assert_eq!(h.state(to), State::Shut);
         h.advance(2 * IDLE);
-        assert_eq!(h.sent(to), b"all of it");
+        assert_eq!(h.sent(to), "all of it");
         assert_ne!(h.state(to), State::Reset);
         assert_eq!(h.state(from), State::Reset);
     }
@@ -128,6 +128,6 @@ fn the_end_of_the_drain_time_resets_both_sides_of_a_relay() {
     h.feed(target, b"half an answer");
     h.stop();
     h.advance(IDLE);
-    assert_eq!(h.sent(client), b"half an answer");
+    assert_eq!(h.sent(client), "half an answer");
     assert_eq!((h.state(client), h.state(target)), (State::Reset, State::Reset));
 }

@@ -31,12 +31,12 @@ fn both_ways<H: Handler>(make: Make<H>, promise: impl Fn(Harness<H>, Client, Cli
 pub(crate) fn passes_bytes_and_ends_on<H: Handler>(make: Make<H>) {
     both_ways(make, |mut h, first, second| {
         h.feed(first, b"all I have");
-        assert_eq!(h.sent(second), b"all I have");
+        assert_eq!(h.sent(second), "all I have");
         h.finish(first);
         assert_eq!((h.state(first), h.state(second)), (State::Open, State::Shut));
         h.feed(second, b"and all of mine");
         h.finish(second);
-        assert_eq!(h.sent(first), b"and all of mine");
+        assert_eq!(h.sent(first), "and all of mine");
         assert_eq!((h.state(first), h.state(second)), (State::Closed, State::Closed));
     });
 }

@@ -170,7 +170,7 @@ fn begin_large(site: &mut Site) -> (Client, Vec<u8>) {
     site.feed(client, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
     let begun = site.take(client);
     assert!(begun.starts_with(b"HTTP/1.1 200 OK\r\n"));
-    (client, begun)
+    (client, begun.into())
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn row_24_a_client_is_told_to_continue_if_its_body_is_wanted_and_not_otherwise()
         let mut site = uploads();
         let client = site.open();
         site.feed(client, head("/a", framing));
-        assert_eq!(site.sent(client), b"HTTP/1.1 100 Continue\r\n\r\n");
+        assert_eq!(site.sent(client), "HTTP/1.1 100 Continue\r\n\r\n");
         site.feed(client, body);
         assert_eq!(statuses(&site.sent(client)), [201]);
         let outcome = same_at_every_split(uploads, head("/a", framing) + body);

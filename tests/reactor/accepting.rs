@@ -29,7 +29,7 @@ fn without_descriptors_accepting_pauses_and_goes_on_by_the_clock() {
     assert_eq!(h.ledger().accepted, 3);
     for client in clients {
         h.feed(client, b"x");
-        assert_eq!(h.sent(client), b"x");
+        assert_eq!(h.sent(client), "x");
     }
 }
 
@@ -53,7 +53,7 @@ fn a_pause_in_accepting_does_not_slow_connections() {
     h.set_descriptor_limit(2);
     h.open();
     h.feed(client, b"x");
-    assert_eq!(h.sent(client), b"x");
+    assert_eq!(h.sent(client), "x");
     assert_eq!(h.ledger().accept_pauses, 1);
 }
 
@@ -102,7 +102,7 @@ fn what_on_open_sends_leaves_before_anything_is_received() {
         call => call.by_default(cx),
     }));
     let client = h.open();
-    assert_eq!(h.sent(client), b"welcome");
+    assert_eq!(h.sent(client), "welcome");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn messages_left_at_a_full_queue_are_offered_again_when_it_drains() {
     h.set_room(client, 4);
     h.feed(client, b"123");
     assert_eq!(log(&mut h), ["0 open", "0 data 123"]);
-    assert_eq!(h.sent(client), b"111111111122222222223333333333");
+    assert_eq!(h.sent(client), "111111111122222222223333333333");
     assert_eq!(log(&mut h), ["0 drain", "0 data 23", "0 drain", "0 data 3", "0 drain"]);
 }
 
@@ -94,7 +94,7 @@ fn many_segments_fill_a_queue_whatever_their_size() {
     let client = h.open();
     let expected = ["0 open", "0 Accepted", "0 Accepted", "0 Accepted", "0 Full", "0 drain"];
     assert_eq!(log(&mut h), expected);
-    assert_eq!(h.sent(client), b"xxxx");
+    assert_eq!(h.sent(client), "xxxx");
     assert_eq!(h.calls().send_gather, 1);
 }
 
@@ -111,7 +111,7 @@ fn little_pieces_leave_in_one_call() {
     }));
     let client = h.open();
     h.feed(client, b"abc");
-    assert_eq!(h.sent(client), b"a,b,c,");
+    assert_eq!(h.sent(client), "a,b,c,");
     assert_eq!((h.calls().send, h.calls().send_gather), (1, 0));
 }
 
@@ -131,7 +131,7 @@ fn what_is_sent_to_another_connection_leaves_in_the_same_turn() {
         h.feed(clients[1], b"hello");
         h.turn();
         for client in clients {
-            assert_eq!(h.sent(client), b"hello");
+            assert_eq!(h.sent(client), "hello");
         }
     });
 }

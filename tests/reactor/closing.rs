@@ -53,7 +53,7 @@ fn late_input_does_not_destroy_the_answer() {
     h.feed(client, b"x");
     h.feed(client, b"late");
     assert_eq!(h.state(client), State::Shut, "not reset by the late input");
-    assert_eq!(h.sent(client), b"bye");
+    assert_eq!(h.sent(client), "bye");
     h.finish(client);
     assert_eq!(h.state(client), State::Closed);
 }
@@ -73,7 +73,7 @@ fn a_close_with_input_that_nobody_has_read_does_not_reset() {
         client
     });
     assert_eq!(h.state(client), State::Shut);
-    assert_eq!(h.sent(client), b"full");
+    assert_eq!(h.sent(client), "full");
     h.finish(client);
     assert_eq!(h.state(client), State::Closed);
     assert_eq!(log(&mut h), ["0 open", "0 close Closed"]);
@@ -117,7 +117,7 @@ fn an_abort_resets_and_sends_nothing_more() {
     let client = h.open();
     h.feed(client, b"x");
     assert_eq!(h.state(client), State::Reset);
-    assert_eq!(h.sent(client), b"");
+    assert_eq!(h.sent(client), "");
     assert_eq!(h.ledger().dropped, "never mind".len() as u64);
     assert_eq!(log(&mut h), ["0 open", "0 data x", "0 close Aborted"]);
 }

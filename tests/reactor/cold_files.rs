@@ -58,12 +58,12 @@ fn a_slow_disk_delays_nobody_but_who_asked_for_the_file() {
             h.hold_disk();
             h.feed(waiting, name);
             h.feed(other, "echo");
-            assert_eq!(h.sent(other), b"echo", "while the disk is at {name}");
+            assert_eq!(h.sent(other), "echo", "while the disk is at {name}");
             let hot = if name == "small" { "large" } else { "small" };
             h.feed(other, hot);
             assert!(h.sent(other) == answer(hot), "{hot}, while the disk is at {name}");
             // What is in memory does not wait either, not even on the same connection.
-            assert_eq!(h.sent(waiting), b"header:");
+            assert_eq!(h.sent(waiting), "header:");
             h.release_disk();
             assert!(h.sent(waiting) == answer(name)[7..], "{name}");
             assert_eq!(h.calls().disk_waits, 0, "the reactor has waited for {name}");
@@ -202,7 +202,7 @@ fn a_connection_that_ends_meanwhile_is_nothing_to_the_disk() {
         }
         if how != "stop" {
             h.feed(other, "echo");
-            assert_eq!(h.sent(other), b"echo", "after a {how}");
+            assert_eq!(h.sent(other), "echo", "after a {how}");
         }
     }
 }

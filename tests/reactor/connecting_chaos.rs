@@ -208,7 +208,7 @@ fn run(seed: u64) {
 
 /// Each far end has what one connection sent, from its beginning on, and nothing else.
 fn check_received(h: &mut Harness<Dialer>) {
-    let mut received: Vec<Vec<u8>> = Vec::new();
+    let mut received = Vec::new();
     for number in 0..HOSTS {
         while let Some(far) = h.try_accept(&host(number).into()) {
             received.push(h.sent(far));

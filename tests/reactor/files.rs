@@ -208,7 +208,7 @@ fn an_empty_region_is_nothing() {
         }))
     });
     let client = h.open();
-    assert_eq!(h.sent(client), b"");
+    assert_eq!(h.sent(client), "");
     assert_eq!(log(&mut h), ["0 open", "0 close Closed"]);
     assert_eq!((h.calls().send, h.calls().send_gather), (0, 0));
 }

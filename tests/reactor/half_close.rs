@@ -28,7 +28,7 @@ fn after_its_own_end_the_server_goes_on_reading() {
     assert_eq!(h.state(client), State::Shut);
     h.feed(client, b"b");
     assert_eq!(log(&mut h), ["0 open", "0 data a", "0 data b", "0 gone"]);
-    assert_eq!(h.sent(client), b"answer");
+    assert_eq!(h.sent(client), "answer");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn the_end_of_the_direction_follows_what_was_sent() {
     h.set_room(client, 2);
     h.feed(client, b"a");
     assert_eq!(h.state(client), State::Open);
-    assert_eq!(h.sent(client), b"answer");
+    assert_eq!(h.sent(client), "answer");
     assert_eq!(h.state(client), State::Shut);
 }
 
@@ -85,7 +85,7 @@ fn a_client_that_has_ended_still_gets_its_answer() {
     let mut h = Harness::new(probe);
     let client = h.open();
     h.finish(client);
-    assert_eq!(h.sent(client), b"late answer");
+    assert_eq!(h.sent(client), "late answer");
     assert_eq!(h.state(client), State::Closed);
     assert_eq!(log(&mut h), ["0 open", "0 eof", "0 drain", "0 close Finished"]);
 }

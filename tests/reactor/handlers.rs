@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{
-    Connect, Context, Handler, Input, Limits, Listen, Reactor, Receive, Turn,
+    Connect, Context, Handler, Input, Limits, Listen, Reactor, Receive, Sessions,
 };
 
 use crate::probe::{Call, Probe, log};
@@ -24,7 +24,7 @@ impl Handler for Word {
 }
 
 impl Receive<()> for Word {
-    fn on_message(&mut self, _: &mut Turn, (): ()) {}
+    fn on_message(&mut self, _: &mut Sessions<'_>, (): ()) {}
 }
 
 #[test]
@@ -47,13 +47,13 @@ fn each_listener_has_its_own_handler_and_limits() {
             h.feed(client, b"?");
         }
     });
-    assert_eq!(h.sent(echo), b"?");
-    assert_eq!(h.sent(yes), b"yes");
-    assert_eq!(h.sent(no), b"no");
-    assert_eq!(h.sent(waiting), b"", "one at a time");
+    assert_eq!(h.sent(echo), "?");
+    assert_eq!(h.sent(yes), "yes");
+    assert_eq!(h.sent(no), "no");
+    assert_eq!(h.sent(waiting), "", "one at a time");
     h.advance(std::time::Duration::from_secs(2));
     h.finish(yes);
-    assert_eq!(h.sent(waiting), b"yes");
+    assert_eq!(h.sent(waiting), "yes");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_handler_keeps_the_state_its_connections_share() {
     let client = h.open();
     h.handler().0 = "second";
     h.feed(client, b"?");
-    assert_eq!(h.sent(client), b"second");
+    assert_eq!(h.sent(client), "second");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_connection_can_send_to_one_of_another_handler() {
     let at_other = h.reactor().listen("127.0.0.1:0", &Listen::default(), other).unwrap();
     let second = h.open_at(at_other);
     h.feed(second, b"across");
-    assert_eq!(h.sent(first), b"across");
+    assert_eq!(h.sent(first), "across");
     assert_eq!(log(&mut h), ["0 open"], "the first handler was not asked");
 }
 
@@ -121,7 +121,7 @@ fn what_a_connection_says_to_others_as_it_closes_leaves_in_the_next_turn_at_the_
         h.feed(tells, b"x");
         h.turn();
         h.turn();
-        assert_eq!(h.sent(stays), b"it has gone");
+        assert_eq!(h.sent(stays), "it has gone");
     });
 }
 
@@ -141,7 +141,7 @@ fn a_listener_can_name_a_handler_that_is_installed_later() {
     );
     let client = h.open();
     h.feed(client, b"?");
-    assert_eq!(h.sent(client), b"late");
+    assert_eq!(h.sent(client), "late");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_stale_name_never_reaches_the_connection_in_its_place() {
     h.advance(std::time::Duration::from_secs(10));
     h.feed(second, b"y");
     assert_eq!(log(&mut h), ["1 data y", "1 Gone, open false"]);
-    assert_eq!(h.sent(second), b"");
+    assert_eq!(h.sent(second), "");
     assert_eq!(h.state(second), State::Open);
 }
 
@@ -99,7 +99,7 @@ fn a_connection_accepted_in_the_turn_of_a_close_is_another_one() {
             h.open()
         });
         h.feed(next, b"you");
-        assert_eq!(h.sent(next), b"you");
+        assert_eq!(h.sent(next), "you");
         assert_eq!(h.state(last), State::Closed);
         last = next;
     }

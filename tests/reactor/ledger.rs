@@ -20,7 +20,7 @@ fn calls_and_bytes_are_counted_as_the_kernel_counts_them() {
     h.script_recv(client, [Step::WouldBlock]);
     h.feed(client, b"x");
     h.finish(client);
-    assert_eq!(h.sent(client), b"x");
+    assert_eq!(h.sent(client), "x");
     let (ledger, calls) = (h.ledger().clone(), h.calls());
     let bytes = sizes.iter().sum::<usize>() as u64 + 1;
     assert_eq!((ledger.received, ledger.queued, ledger.sent), (bytes, bytes, bytes));

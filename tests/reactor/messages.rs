@@ -12,7 +12,7 @@ use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{
     ConnId, Context, Handle, Handler, Input, Mailbox, MailboxLimits, PostError, Reactor, Reason,
-    Receive, Sent, Turn, mailbox, mailbox_with,
+    Receive, Sent, Sessions, Turn, mailbox, mailbox_with,
 };
 
 /// A handler that no other thread may have: it notes its messages, and what it is called for.
@@ -62,7 +62,7 @@ impl Handler for Notes {
 
 /// A number to note. 13 is bad luck.
 impl Receive<u32> for Notes {
-    fn on_message(&mut self, _: &mut Turn, message: u32) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, message: u32) {
         self.note(message);
         assert_ne!(message, 13, "as the test wants it");
         if message == 100 {
@@ -74,7 +74,7 @@ impl Receive<u32> for Notes {
 
 /// Something to send to all connections, those that are gone included.
 impl Receive<&'static str> for Notes {
-    fn on_message(&mut self, cx: &mut Turn, message: &'static str) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, message: &'static str) {
         for &id in &self.connections {
             let sent = cx.peer(id).send(message);
             self.note(format!("{sent:?}"));
@@ -92,7 +92,7 @@ impl Drop for Counted {
 }
 
 impl Receive<Counted> for Notes {
-    fn on_message(&mut self, _: &mut Turn, _: Counted) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, _: Counted) {
         self.note("counted");
     }
 }
@@ -246,7 +246,7 @@ fn posting_to_dead_connections_is_safe() {
     let second = h.open();
     h.post("to all");
     assert_eq!(h.handler().take(), [format!("{:?}", Sent::Gone), format!("{:?}", Sent::Accepted)]);
-    assert_eq!(h.sent(second), b"to all");
+    assert_eq!(h.sent(second), "to all");
 }
 
 #[test]
@@ -330,7 +330,7 @@ impl Service for Application {
 }
 
 impl Receive<u32> for Application {
-    fn on_message(&mut self, _: &mut Turn, message: u32) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, message: u32) {
         self.0 += message;
     }
 }

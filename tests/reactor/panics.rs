@@ -32,7 +32,7 @@ fn panicking(callback: &'static str) -> Harness<Probe> {
 fn echoes(h: &mut Harness<Probe>, client: Client) {
     h.sent(client);
     h.feed(client, b"ping");
-    assert_eq!(h.sent(client), b"ping");
+    assert_eq!(h.sent(client), "ping");
 }
 
 #[test]

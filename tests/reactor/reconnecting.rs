@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Harness, Remote};
 use sluicegate_reactor::{
     Address, Backoff, ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Listen,
-    Reason, Receive, Turn,
+    Reason, Receive, Sessions, Turn,
 };
 
 const BASE: Duration = Duration::from_millis(100);
@@ -24,7 +24,7 @@ struct Link {
 struct Dial;
 
 impl Receive<Dial> for Link {
-    fn on_message(&mut self, cx: &mut Turn, _: Dial) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Dial) {
         self.attempts.push(cx.now());
         cx.connect(self.connector, server(), ());
     }

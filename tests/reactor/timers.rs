@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{
-    ConnId, Context, Handler, HandlerId, Input, Listen, Reactor, Reason, Receive, TimerId, Turn,
+    ConnId, Context, Handler, HandlerId, Input, Listen, Reactor, Reason, Receive, Sessions,
+    TimerId, Turn,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,7 +48,7 @@ impl Handler for Clock {
 }
 
 impl Receive<u32> for Clock {
-    fn on_message(&mut self, cx: &mut Turn, message: u32) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, message: u32) {
         self.came.push((message, cx.now()));
         (self.act)(cx, self.me, message);
     }
@@ -55,7 +56,7 @@ impl Receive<u32> for Clock {
 
 /// A message that somebody else can see being dropped.
 impl Receive<Rc<Cell<u32>>> for Clock {
-    fn on_message(&mut self, _: &mut Turn, message: Rc<Cell<u32>>) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, message: Rc<Cell<u32>>) {
         message.set(message.get() + 1);
     }
 }
@@ -169,7 +170,7 @@ fn callbacks_of_connections_set_timers_and_timers_reach_connections() {
         }
     }
     impl Receive<(ConnId, Vec<u8>)> for Late {
-        fn on_message(&mut self, cx: &mut Turn, (id, bytes): (ConnId, Vec<u8>)) {
+        fn on_message(&mut self, cx: &mut Sessions<'_>, (id, bytes): (ConnId, Vec<u8>)) {
             cx.peer(id).send(&bytes[..]);
         }
     }
@@ -183,9 +184,9 @@ fn callbacks_of_connections_set_timers_and_timers_reach_connections() {
     h.feed(stays, b"a second late");
     h.feed(goes, b"nobody hears this");
     h.reset(goes);
-    assert_eq!(h.sent(stays), b"");
+    assert_eq!(h.sent(stays), "");
     h.advance(SECOND + TICK);
-    assert_eq!(h.sent(stays), b"a second late");
+    assert_eq!(h.sent(stays), "a second late");
 }
 
 #[test]
@@ -319,7 +320,7 @@ fn an_id_of_another_reactor_costs_its_own_message() {
         fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
     }
     impl Receive<u32> for Other {
-        fn on_message(&mut self, _: &mut Turn, _: u32) {}
+        fn on_message(&mut self, _: &mut Sessions<'_>, _: u32) {}
     }
     let mut h = clock();
     let other = Reactor::new().unwrap().register(Other);
@@ -376,7 +377,7 @@ fn a_timer_set_between_turns_counts_from_then() {
         fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
     }
     impl Receive<()> for Stops {
-        fn on_message(&mut self, cx: &mut Turn, (): ()) {
+        fn on_message(&mut self, cx: &mut Sessions<'_>, (): ()) {
             cx.stop();
         }
     }

@@ -28,7 +28,7 @@ fn a_receive_that_stops_at_a_passed_descriptor_is_not_the_last() {
     // No edge tells of what such a receive leaves.
     h.script_recv(client, [Step::Short(3), Step::Short(1), Step::Short(2)]);
     h.feed(client, b"abcdefghi");
-    assert_eq!(h.sent(client), b"abcdefghi");
+    assert_eq!(h.sent(client), "abcdefghi");
     assert_eq!(log(&mut h), ["0 open", "0 data abc", "0 data d", "0 data ef", "0 data ghi"]);
 }
 

@@ -170,32 +170,26 @@ fn a_second_server_at_the_same_port_is_an_error_however_many_threads_they_have()
 
 #[test]
 fn handlers_of_several_threads_know_each_other_by_their_mailboxes() {
-    use sluicegate_reactor::{ConnId, Handle, Receive, Turn, mailbox};
+    use sluicegate_reactor::{Handle, Receive, Sessions, mailbox};
 
     /// What one says, all hear.
-    struct Chat {
-        here: Vec<ConnId>,
-        everywhere: Vec<Handle<u8>>,
-    }
+    struct Chat(Vec<Handle<u8>>);
 
     impl Handler for Chat {
         type Session = ();
         fn on_open(&mut self, cx: &mut Context<'_>) {
-            self.here.push(cx.id());
             cx.send("w");
         }
         fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
             for &byte in input.take() {
-                self.everywhere.iter().for_each(|thread| thread.post(byte).unwrap());
+                self.0.iter().for_each(|thread| thread.post(byte).unwrap());
             }
         }
     }
 
     impl Receive<u8> for Chat {
-        fn on_message(&mut self, cx: &mut Turn, byte: u8) {
-            for &id in &self.here {
-                cx.peer(id).send(&[byte][..]);
-            }
+        fn on_message(&mut self, cx: &mut Sessions<'_>, byte: u8) {
+            cx.for_each(|cx, ()| _ = cx.send(&[byte][..]));
         }
     }
 
@@ -207,7 +201,7 @@ fn handlers_of_several_threads_know_each_other_by_their_mailboxes() {
     let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..3).map(|_| mailbox()).unzip();
     let run = thread::spawn(move || {
         server.run_with(mailboxes, |shard, mailbox| {
-            let chat = shard.register(Chat { here: Vec::new(), everywhere: handles.clone() });
+            let chat = shard.register(Chat(handles.clone()));
             shard.attach(mailbox, chat);
             shard.serve(&listener, chat).map(drop)
         })

@@ -30,10 +30,10 @@ fn serve(sim: &mut Sim, limits: &Limits) {
     let (handles, mailboxes): (Vec<_>, Vec<_>) =
         ADDRESSES.map(|_| mailbox::<Said>()).into_iter().unzip();
     for (thread, mailbox) in mailboxes.into_iter().enumerate() {
-        let others = vec![handles[1 - thread].clone()];
+        let threads = handles.clone();
         let listen = Listen { limits: limits.clone(), ..Listen::default() };
         sim.reactor(|reactor| {
-            let chat = reactor.register(Watched::new(Lines::new(Chat::new(thread, others))));
+            let chat = reactor.register(Watched::new(Lines::new(Chat::new(thread, threads))));
             reactor.attach(mailbox, chat);
             reactor.listen(ADDRESSES[thread], &listen, chat).expect("the address is free");
         });
@@ -154,7 +154,7 @@ fn who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard() {
         let ears: Vec<_> = all.map(Ear::of).collect();
         sim.run();
         missed.set(missed.get() + ears.iter().map(|ear| ear.borrow().gaps).sum::<usize>());
-        let received = String::from_utf8(elsewhere.received()).expect("characters");
+        let received = String::from_utf8(elsewhere.received().into()).expect("characters");
         let hears_itself = received.contains(": secret\n") || received.contains(MISSED);
         assert!(hears_itself || elsewhere.is_spoilt(), "{elsewhere:?}: {received}");
     });

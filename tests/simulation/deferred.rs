@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate_protocols::http::{Answered, Deferred, Http, Reply, Request, Service};
 use sluicegate_reactor::testing::simulation::End;
 use sluicegate_reactor::testing::{Sim, Simulation};
-use sluicegate_reactor::{HandlerId, Listen, Receive, Turn};
+use sluicegate_reactor::{HandlerId, Listen, Receive, Sessions};
 
 use crate::answers::Answers;
 use crate::noise;
@@ -38,7 +38,7 @@ impl Service for Slow {
 }
 
 impl Receive<Due> for Slow {
-    fn on_message(&mut self, cx: &mut Turn, Due { deferred, len, again }: Due) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Due { deferred, len, again }: Due) {
         deferred.answer(cx, |reply| match again {
             Some(half) => reply.defer(|deferred, cx| {
                 cx.after(half, self.me, Due { deferred, len, again: None });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate_protocols::line::{LineHandler, Lines, Next};
 use sluicegate_reactor::testing::Simulation;
 use sluicegate_reactor::{
-    ConnId, Context, Handle, Handler, HandlerId, Input, Listen, Receive, Turn, mailbox,
+    ConnId, Context, Handle, Handler, HandlerId, Input, Listen, Receive, Sessions, mailbox,
 };
 
 use crate::watched::Watched;
@@ -41,7 +41,7 @@ impl LineHandler for Front {
 }
 
 impl Receive<Answer> for Front {
-    fn on_message(&mut self, cx: &mut Turn, answer: Answer) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, answer: Answer) {
         cx.peer(answer.to).send(answer.text);
     }
 }
@@ -63,14 +63,14 @@ impl Handler for Back {
 }
 
 impl Receive<Job> for Back {
-    fn on_message(&mut self, cx: &mut Turn, job: Job) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, job: Job) {
         let answer = Answer { to: job.from, text: format!("done {}\n", job.line) };
         cx.after(Duration::from_millis(500), self.me, answer);
     }
 }
 
 impl Receive<Answer> for Back {
-    fn on_message(&mut self, _: &mut Turn, answer: Answer) {
+    fn on_message(&mut self, _: &mut Sessions<'_>, answer: Answer) {
         let posted = self.answers.post(answer);
         assert!(posted.is_ok(), "the other reactor runs, and there are few answers");
     }

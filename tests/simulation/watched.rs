@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
+use sluicegate_reactor::{
+    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+};
 
 /// Calls the handler in it, and asserts that a connection has one session, a session is only called
 /// about with its own connection, and both are closed once and in the end.
@@ -117,9 +119,9 @@ impl<H: Handler> Handler for Watched<H> {
     }
 }
 
-impl<M, H: Receive<M>> Receive<M> for Watched<H> {
-    fn on_message(&mut self, cx: &mut Turn, message: M) {
-        self.inner.on_message(cx, message);
+impl<M, S, H: Receive<M, S>> Receive<M, Session<S>> for Watched<H> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session<S>>, message: M) {
+        cx.map(|session| &mut session.inner, |cx| self.inner.on_message(cx, message));
     }
 }
 

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
+use sluicegate_reactor::{
+    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+};
 
 use super::access_log::AccessLog;
 use super::chunks::Chunk;
@@ -119,9 +121,9 @@ impl<S: Service> Handler for Http<S> {
     }
 }
 
-impl<M, S: Service + Receive<M>> Receive<M> for Http<S> {
-    fn on_message(&mut self, cx: &mut Turn, message: M) {
-        self.service.on_message(cx, message);
+impl<M, S: Service + Receive<M>> Receive<M, HttpSession> for Http<S> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, HttpSession>, message: M) {
+        cx.map(|session| &mut session.own, |cx| self.service.on_message(cx, message));
     }
 }
 

@@ -36,7 +36,7 @@ impl Reply<'_, '_> {
     /// ```
     /// use sluicegate_protocols::http::{Answered, Deferred, Http, Reply, Request, Service, Status};
     /// use sluicegate_reactor::workers::Workers;
-    /// use sluicegate_reactor::{Handle, Reactor, Receive, Turn, mailbox};
+    /// use sluicegate_reactor::{Handle, Reactor, Receive, Sessions, Turn, mailbox};
     ///
     /// struct Primes {
     ///     workers: Workers,
@@ -62,7 +62,7 @@ impl Reply<'_, '_> {
     /// }
     ///
     /// impl Receive<(Deferred, usize)> for Primes {
-    ///     fn on_message(&mut self, cx: &mut Turn, (deferred, count): (Deferred, usize)) {
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_>, (deferred, count): (Deferred, usize)) {
     ///         deferred.answer(cx, |reply| reply.send(format!("{count} primes\n")));
     ///     }
     /// }

@@ -22,6 +22,8 @@ pub struct HttpSession {
     pub(super) is_closing: bool,
     /// `None` unless the service wants a log.
     pub(super) access_log: Option<Box<AccessLog>>,
+    /// The session of the service: services have none.
+    pub(super) own: (),
 }
 
 const _: () = assert!(size_of::<HttpSession>() <= 32);
@@ -83,6 +85,7 @@ impl HttpSession {
             has_deadline: false,
             is_closing: false,
             access_log: None,
+            own: (),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
+use sluicegate_reactor::{
+    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+};
 
 use super::{LineEof, LineHandler, Next, Split, Splitter};
 use crate::quantum::{self, MESSAGES_PER_TURN};
@@ -127,9 +129,9 @@ impl<H: LineHandler> Handler for Lines<H> {
     }
 }
 
-impl<M, H: Receive<M>> Receive<M> for Lines<H> {
-    fn on_message(&mut self, cx: &mut Turn, message: M) {
-        self.handler.on_message(cx, message);
+impl<M, S, H: Receive<M, S>> Receive<M, LineSession<S>> for Lines<H> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, LineSession<S>>, message: M) {
+        cx.map(|session| &mut session.own, |cx| self.handler.on_message(cx, message));
     }
 }
 

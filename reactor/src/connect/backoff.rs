@@ -26,7 +26,7 @@ use std::time::Duration;
 /// ```
 /// use sluicegate_reactor::{
 ///     Backoff, ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason,
-///     Receive, Target, Turn,
+///     Receive, Sessions, Target, Turn,
 /// };
 ///
 /// struct Link {
@@ -40,7 +40,7 @@ use std::time::Duration;
 /// struct Dial;
 ///
 /// impl Receive<Dial> for Link {
-///     fn on_message(&mut self, cx: &mut Turn, _: Dial) {
+///     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Dial) {
 ///         cx.connect(self.connector, &self.server, ());
 ///     }
 /// }

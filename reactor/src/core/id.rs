@@ -5,7 +5,8 @@ use std::io;
 use std::marker::PhantomData;
 
 /// Names a connection. A stale one is recognised: it never reaches another connection that has
-/// taken the place.
+/// taken the place. In another reactor it may name another connection, so what crosses threads with
+/// a `ConnId` goes back to the reactor that it came from.
 ///
 /// The order carries no meaning. It exists so that a `BTreeMap` can be keyed by connections, whose
 /// order of iteration is the same in every run, as a simulation (feature `testing`) requires.

@@ -133,8 +133,15 @@ pub struct Limits {
     /// most 16 such batches, so that a disk that is too slow costs 8 MiB of memory. The default is
     /// 2.
     pub file_batches: usize,
-    /// A connection on which nothing moved in either direction for this long times out. The default
-    /// is 75 s.
+    /// A connection on which nothing moved in either direction for this long times out, which
+    /// closes it unless the handler's [`on_timeout`](crate::Handler::on_timeout) does something
+    /// else. The default is 75 s.
+    ///
+    /// This suits protocols in which clients ask and the server answers. If clients may be silent
+    /// while they wait for messages, as in a chat or a feed, set it to `None`. A client that has
+    /// vanished is then noticed when something is sent to it
+    /// ([`write_stall`](crate::Limits::write_stall)), or by
+    /// [`Listen::keepalive`](crate::Listen::keepalive).
     pub idle: Option<Duration>,
     /// A connection of which the kernel took no byte for this long, though some were queued, times
     /// out. A slow reader is not an idle one: files count too. The default is 60 s.

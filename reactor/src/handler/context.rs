@@ -54,8 +54,8 @@ impl<'a> Context<'a> {
     /// offered again later.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        let core = &self.turn.core;
-        self.turn.hand_overs.is_empty() && core.get(self.index).is_some_and(|c| c.wants_input())
+        self.turn.core.get(self.index).is_some_and(|c| c.wants_input())
+            && !self.turn.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
     }
 
     /// What bounds the current connection.
@@ -271,7 +271,8 @@ impl<'a> Context<'a> {
     /// ```
     pub fn hand_over<H: Handler>(&mut self, to: HandlerId<H>, session: H::Session) {
         self.turn.assert_known(to);
-        self.turn.hand_overs.push(HandOver { to: to.index, session: Box::new(session) });
+        let session = Box::new(session);
+        self.turn.hand_overs.push(HandOver { index: self.index, to: to.index, session });
     }
 
     /// Ends the sending direction once the queue is empty. See [`Peer::shutdown`].

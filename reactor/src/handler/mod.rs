@@ -1,20 +1,21 @@
 //! What an application implements and calls.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::rc::Rc;
 
-use crate::core::{ConnId, HandlerId, Reason, Timeout};
+use crate::core::{ConnId, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
 
 mod context;
 mod opening;
 mod peer;
+mod receive;
 mod turn;
 
 pub use context::Context;
 pub use peer::Peer;
+pub(crate) use receive::{Delivery, FOREIGN, Message, Registered};
+pub use receive::{Receive, Sessions};
 pub(crate) use turn::HandOver;
 pub use turn::Turn;
 
@@ -22,7 +23,11 @@ pub use turn::Turn;
 ///
 /// The handler itself is the state its connections share; it is never called from two places at
 /// once, so a chat room or a cache needs neither lock nor counted pointer. What belongs to one
-/// connection is its [`Session`](crate::Handler::Session).
+/// connection is its [`Session`](crate::Handler::Session). Callbacks of a connection get its
+/// session, [messages and timers](crate::Receive) reach those of all connections.
+///
+/// A connection on which nothing moves for 75 seconds is closed. If clients may be silent while
+/// they wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
 ///
 /// A panic in a callback closes that connection with [`Reason::Panicked`], is logged, and the
 /// reactor goes on: a handler must tolerate that a change to its shared state was left half made.
@@ -40,6 +45,12 @@ pub use turn::Turn;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Handler` of connections",
+    label = "not a `Handler`",
+    note = "wrap a `LineHandler` in `Lines::new(..)`, a `FrameHandler` in `Frames::new(..)` and a \
+            `Service` in `Http::new(..)`, or implement `Handler` for `{Self}`"
+)]
 pub trait Handler: Sized + 'static {
     /// What is kept for each connection.
     type Session: 'static;
@@ -50,7 +61,7 @@ pub trait Handler: Sized + 'static {
     /// A connection that this handler did not accept is ready for use: one it [asked
     /// for](crate::Turn::connect) is made, or one was [handed over](crate::Context::hand_over) to
     /// it. Called once, before anything that the connection brings and even if reading is paused;
-    /// only a deadline of its own can come before.
+    /// only a deadline of its own and a [message](crate::Sessions::get) can come before.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
@@ -134,66 +145,6 @@ pub trait Handler: Sized + 'static {
         let _ = (cx, id, session, why);
     }
 }
-
-/// A handler that can be sent messages of a type, by other threads or by its own timers. It may be
-/// implemented for any number of types.
-///
-/// See [`handle`](crate::handle) for an example.
-pub trait Receive<M> {
-    /// A message has come. No connection is current: those that the message is about are reached
-    /// with [`Turn::peer`], and may be gone by now.
-    ///
-    /// A panic in here is logged and counted, and costs this message only.
-    fn on_message(&mut self, cx: &mut Turn, message: M);
-}
-
-/// A message on its way to the handler that it is for, whose type is forgotten.
-pub(crate) enum Message {
-    Once(Box<OpenOnce>),
-    /// Counted, so that it can cancel its timer while it runs.
-    Every(Rc<Open>),
-}
-
-/// Delivers the message to its handler.
-type OpenOnce = dyn FnOnce(&mut dyn Any, &mut Turn);
-type Open = dyn Fn(&mut dyn Any, &mut Turn);
-
-/// A message and the index of the handler that it is for.
-pub(crate) struct Delivery {
-    pub(crate) to: u8,
-    pub(crate) message: Message,
-}
-
-impl Delivery {
-    pub(crate) fn once<H: Handler + Receive<M>, M: 'static>(to: HandlerId<H>, message: M) -> Self {
-        let open = move |handler: &mut dyn Any, turn: &mut Turn| {
-            handler.downcast_mut::<H>().expect(FOREIGN).on_message(turn, message);
-        };
-        Delivery { to: to.index, message: Message::Once(Box::new(open)) }
-    }
-
-    pub(crate) fn every<H: Handler + Receive<M>, M: Clone + 'static>(
-        to: HandlerId<H>,
-        message: M,
-    ) -> Self {
-        let open = move |handler: &mut dyn Any, turn: &mut Turn| {
-            handler.downcast_mut::<H>().expect(FOREIGN).on_message(turn, message.clone());
-        };
-        Delivery { to: to.index, message: Message::Every(Rc::new(open)) }
-    }
-
-    /// The same message once more, if it is one of many.
-    pub(crate) fn again(&self) -> Delivery {
-        let message = match &self.message {
-            Message::Every(open) => Message::Every(open.clone()),
-            Message::Once(_) => unreachable!("a message that comes once is taken out"),
-        };
-        Delivery { to: self.to, message }
-    }
-}
-
-/// What is wrong with a [`HandlerId`] that names no such handler.
-pub(crate) const FOREIGN: &str = "HandlerId belongs to another reactor";
 
 /// Bytes that have arrived. Derefs to those not consumed yet.
 #[derive(Debug)]

@@ -31,6 +31,8 @@ pub struct Turn {
 
 /// A connection is to go on with another handler.
 pub(crate) struct HandOver {
+    /// The connection.
+    pub(crate) index: u32,
     pub(crate) to: u8,
     pub(crate) session: Box<dyn Any>,
 }
@@ -121,6 +123,9 @@ impl Turn {
 
 /// Timers. Each brings a message to a handler, in [`Receive::on_message`].
 ///
+/// A timer for one connection brings a message with its [`ConnId`], by which the handler gets
+/// [its session](crate::Sessions::get).
+///
 /// None is early. Time is looked at in ticks of about 17 ms, so one can be late by a tick, and by
 /// what the turn is doing when its time comes. Those of a turn come in the order of their times,
 /// and those of the same time in the order in which they were set. None comes in the turn that set
@@ -139,18 +144,18 @@ impl Turn {
 /// ```
 /// use std::time::Duration;
 ///
-/// use sluicegate_reactor::{Context, Handler, HandlerId, Input, Reactor, Receive, TimerId, Turn};
+/// use sluicegate_reactor::{Context, Handler, Input, Reactor, Receive, Sessions, TimerId};
 ///
 /// struct Clock {
 ///     ticking: Option<TimerId>,
 ///     ticks: u32,
 /// }
 ///
+/// #[derive(Clone)]
 /// struct Tick;
-/// struct Enough;
 ///
 /// impl Receive<Tick> for Clock {
-///     fn on_message(&mut self, cx: &mut Turn, _: Tick) {
+///     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
 ///         self.ticks += 1;
 ///         if self.ticks == 3 {
 ///             self.ticking.take().map(|ticking| cx.cancel_timer(ticking));
@@ -163,7 +168,6 @@ impl Turn {
 /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
 /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
 /// # }
-/// # impl Clone for Tick { fn clone(&self) -> Tick { Tick } }
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let mut reactor = Reactor::new()?;
@@ -179,7 +183,7 @@ impl Turn {
     /// Brings a message to a handler once, so long from [`Turn::now`].
     pub fn after<H, M>(&mut self, time: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
-        H: Handler + Receive<M>,
+        H: Handler + Receive<M, H::Session>,
         M: 'static,
     {
         let now = self.core.now;
@@ -194,7 +198,7 @@ impl Turn {
     /// left out that one comes in each tick. A panic over a message does not end it.
     pub fn every<H, M>(&mut self, period: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
-        H: Handler + Receive<M>,
+        H: Handler + Receive<M, H::Session>,
         M: Clone + 'static,
     {
         let now = self.core.now;

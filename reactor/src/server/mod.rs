@@ -240,24 +240,21 @@ impl Server {
     ///
     /// ```
     /// use sluicegate_reactor::{
-    ///     ConnId, Context, Handle, Handler, Input, Listen, Receive, Server, ServerOptions, Turn,
-    ///     mailbox,
+    ///     Context, Handle, Handler, Input, Limits, Listen, Receive, Sent, Server, ServerOptions,
+    ///     Sessions, mailbox,
     /// };
     ///
     /// /// Sends what one connection says to the connections of all threads.
     /// struct Chat {
-    ///     here: Vec<ConnId>,
-    ///     everywhere: Vec<Handle<String>>,
+    ///     threads: Vec<Handle<String>>,
     /// }
     ///
     /// impl Handler for Chat {
     ///     type Session = ();
-    ///     fn on_open(&mut self, cx: &mut Context<'_>) {
-    ///         self.here.push(cx.id());
-    ///     }
+    ///     fn on_open(&mut self, _: &mut Context<'_>) {}
     ///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
     ///         let said = String::from_utf8_lossy(input.take()).into_owned();
-    ///         for thread in &self.everywhere {
+    ///         for thread in &self.threads {
     ///             if thread.post(said.clone()).is_err() {
     ///                 cx.abort();
     ///             }
@@ -266,22 +263,26 @@ impl Server {
     /// }
     ///
     /// impl Receive<String> for Chat {
-    ///     fn on_message(&mut self, cx: &mut Turn, said: String) {
-    ///         self.here.retain(|&id| cx.peer(id).is_open());
-    ///         for &id in &self.here {
-    ///             cx.peer(id).send(&*said);
-    ///         }
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_>, said: String) {
+    ///         cx.for_each(|cx, _| {
+    ///             if cx.send(&*said) == Sent::Full {
+    ///                 // It does not read, and its queue would grow without end.
+    ///                 cx.abort();
+    ///             }
+    ///         });
     ///     }
     /// }
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let threads = 2;
     /// let mut server = Server::new(&ServerOptions { threads, ..ServerOptions::default() });
-    /// let listener = server.listen("127.0.0.1:0", &Listen::default())?;
+    /// // A client may be silent for as long as it wants to.
+    /// let limits = Limits { idle: None, ..Limits::default() };
+    /// let listener = server.listen("127.0.0.1:0", &Listen { limits, ..Listen::default() })?;
     /// let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
     /// # server.stopper().stop()?;
     /// server.run_with(mailboxes, |shard, mailbox| {
-    ///     let chat = shard.register(Chat { here: Vec::new(), everywhere: handles.clone() });
+    ///     let chat = shard.register(Chat { threads: handles.clone() });
     ///     shard.attach(mailbox, chat);
     ///     shard.serve(&listener, chat)?;
     ///     Ok(())

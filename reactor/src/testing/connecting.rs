@@ -57,7 +57,7 @@ impl<H: Handler> Harness<H> {
     /// let connector = h.connector(&Connect::default());
     /// h.connect(connector, &upstream, ());
     /// let far_end = h.accept(&upstream);
-    /// assert_eq!(h.sent(far_end), b"hello");
+    /// assert_eq!(h.sent(far_end), "hello");
     /// ```
     pub fn set_remote(&mut self, address: &Address, remote: Remote) {
         self.world.set_remote(address, remote);

@@ -44,9 +44,9 @@ impl<H: Handler> Harness<H> {
     /// h.hold_disk();
     /// h.feed(client, "send it");
     /// # #[cfg(target_os = "linux")]
-    /// assert_eq!(h.sent(client), b"");
+    /// assert_eq!(h.sent(client), "");
     /// h.release_disk();
-    /// assert_eq!(h.sent(client), b"hello");
+    /// assert_eq!(h.sent(client), "hello");
     /// ```
     pub fn hold_disk(&mut self) {
         self.world.hold_disks();

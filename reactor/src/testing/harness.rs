@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::Received;
 use super::checks::{self, NothingOpen};
 use crate::core::{HandlerId, Ledger};
 use crate::handler::{Handler, Receive};
@@ -114,7 +115,7 @@ impl<H: Handler> Harness<H> {
     /// );
     /// let client = h.open();
     /// h.feed(client, b"hello.txt");
-    /// assert_eq!(h.sent(client), b"hello");
+    /// assert_eq!(h.sent(client), "hello");
     /// ```
     #[must_use]
     pub fn build(
@@ -216,24 +217,24 @@ impl<H: Handler> Harness<H> {
     ///
     /// # Panics
     /// If the server sends without end; [`take`](Harness::take) looks at one part of that.
-    pub fn sent(&mut self, client: Client) -> Vec<u8> {
+    pub fn sent(&mut self, client: Client) -> Received {
         let mut all = Vec::new();
         for _ in 0..MOST_TURNS {
             let part = self.take(client);
             if part.is_empty() {
-                return all;
+                return Received(all);
             }
-            all.extend(part);
+            all.extend(part.0);
         }
         panic!("the server sends without end");
     }
 
     /// Takes what has arrived from the server, once, which makes room for as much again. What it
     /// then sends is there for the next call.
-    pub fn take(&mut self, client: Client) -> Vec<u8> {
+    pub fn take(&mut self, client: Client) -> Received {
         let bytes = self.client(client).take();
         self.run();
-        bytes
+        Received(bytes)
     }
 
     /// How many bytes have arrived from the server and were not taken.
@@ -302,14 +303,11 @@ impl<H: Handler> Harness<H> {
     ///
     /// ```
     /// # use sluicegate_reactor::testing::Harness;
-    /// # use sluicegate_reactor::{ConnId, Context, Handler, Input, Receive, Turn};
-    /// # #[derive(Default)]
-    /// # struct Chat(Vec<ConnId>);
+    /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
+    /// # struct Chat;
     /// # impl Handler for Chat {
     /// #     type Session = ();
-    /// #     fn on_open(&mut self, cx: &mut Context<'_>) {
-    /// #         self.0.push(cx.id());
-    /// #     }
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
     /// #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
     /// #         input.take();
     /// #     }
@@ -317,21 +315,19 @@ impl<H: Handler> Harness<H> {
     /// struct Announce(&'static str);
     ///
     /// impl Receive<Announce> for Chat {
-    ///     fn on_message(&mut self, cx: &mut Turn, Announce(text): Announce) {
-    ///         for &member in &self.0 {
-    ///             cx.peer(member).send(text);
-    ///         }
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_>, Announce(text): Announce) {
+    ///         cx.for_each(|cx, _| _ = cx.send(text));
     ///     }
     /// }
     ///
-    /// let mut h = Harness::new(Chat::default());
+    /// let mut h = Harness::new(Chat);
     /// let client = h.open();
     /// h.post(Announce("maintenance at noon"));
-    /// assert_eq!(h.sent(client), b"maintenance at noon");
+    /// assert_eq!(h.sent(client), "maintenance at noon");
     /// ```
     pub fn post<M: Send + 'static>(&mut self, message: M)
     where
-        H: Receive<M>,
+        H: Receive<M, H::Session>,
     {
         let posted = self.reactor.handle(self.handler).post(message);
         assert!(posted.is_ok(), "the reactor was stopped");
@@ -364,7 +360,7 @@ impl<H: Handler> Harness<H> {
     ///     h.feed(client, b"hello");
     ///     h.finish(client);
     /// });
-    /// assert_eq!(h.sent(client), b"hello");
+    /// assert_eq!(h.sent(client), "hello");
     /// assert_eq!(h.state(client), State::Closed);
     /// ```
     pub fn at_once<R>(&mut self, actions: impl FnOnce(&mut Harness<H>) -> R) -> R {

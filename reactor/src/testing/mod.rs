@@ -21,7 +21,7 @@
 //! let mut h = Harness::new(Echo);
 //! let client = h.open();
 //! h.feed(client, b"hello");
-//! assert_eq!(h.sent(client), b"hello");
+//! assert_eq!(h.sent(client), "hello");
 //! h.finish(client);
 //! assert_eq!(h.state(client), State::Closed);
 //! ```
@@ -71,6 +71,56 @@
 //!     });
 //!     sim.client("10.0.0.1:7").sends("hello").finishes().expects("hello");
 //!     sim.client("10.0.0.1:7").sends([7; 5000]).resets();
+//! });
+//! ```
+//!
+//! A fault may end any connection, and no client can [expect](simulation::Client::expects) what
+//! another one should have caused. Such a scenario asks the clients afterwards which of them
+//! [were hit](simulation::Client::is_spoilt):
+//!
+//! ```
+//! # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
+//! use sluicegate_reactor::testing::Simulation;
+//! use sluicegate_reactor::{Handle, Limits, Listen, mailbox};
+//!
+//! /// Sends what one client says to all of them.
+//! struct Feed {
+//!     own: Handle<Vec<u8>>,
+//! }
+//!
+//! impl Receive<Vec<u8>> for Feed {
+//!     fn on_message(&mut self, cx: &mut Sessions<'_>, said: Vec<u8>) {
+//!         cx.for_each(|cx, _| _ = cx.send(&said[..]));
+//!     }
+//! }
+//! # impl Handler for Feed {
+//! #     type Session = ();
+//! #     fn on_open(&mut self, _: &mut Context<'_>) {}
+//! #     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+//! #         self.own.post(input.take().to_vec()).unwrap();
+//! #     }
+//! # }
+//!
+//! Simulation::new().run(|sim| {
+//!     sim.reactor(|reactor| {
+//!         let (own, mailbox) = mailbox();
+//!         let feed = reactor.register(Feed { own });
+//!         reactor.attach(mailbox, feed);
+//!         // Or the subscribers would be closed in the first run below.
+//!         let limits = Limits { idle: None, ..Limits::default() };
+//!         reactor.listen("10.0.0.1:7", &Listen { limits, ..Listen::default() }, feed).unwrap();
+//!     });
+//!     let subscribers = [(); 3].map(|()| sim.client("10.0.0.1:7"));
+//!     let publisher = sim.client("10.0.0.1:7");
+//!     sim.run(); // All have subscribed.
+//!     publisher.clone().sends("news");
+//!     sim.run();
+//!     for subscriber in subscribers {
+//!         let received = subscriber.received();
+//!         assert!(b"news".starts_with(&received), "{received:?}");
+//!         let hit = subscriber.is_spoilt() || publisher.is_spoilt();
+//!         assert!(received == "news" || hit, "{subscriber:?}");
+//!     }
 //! });
 //! ```
 //!
@@ -148,10 +198,12 @@ mod connecting;
 mod disk;
 mod harness;
 mod kernel;
+mod received;
 pub mod simulation;
 mod splits;
 
 pub use crate::sys::sim::{Calls, Faults, Files, OpenDescriptors, Remote, State, Step};
 pub use harness::{Client, Harness};
+pub use received::Received;
 pub use simulation::{Sim, Simulation};
 pub use splits::{Outcome, same_at_every_split};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Received;
 use super::{Harness, State};
 use crate::handler::Handler;
 
@@ -9,19 +10,19 @@ use crate::handler::Handler;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// What the server sent when all input had arrived.
-    pub sent: Vec<u8>,
+    pub sent: Received,
     /// What it had done with its end by then.
     pub state: State,
     /// What it sent when the client had ended its direction.
-    pub sent_at_end: Vec<u8>,
+    pub sent_at_end: Received,
     /// What it had done with its end by then.
     pub state_at_end: State,
 }
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?} after \"{}\"", self.state, self.sent.escape_ascii())?;
-        write!(f, "{:?} after \"{}\"", self.state_at_end, self.sent_at_end.escape_ascii())
+        writeln!(f, "{:?} after {:?}", self.state, self.sent)?;
+        write!(f, "{:?} after {:?}", self.state_at_end, self.sent_at_end)
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A handler has no lock and need not be [`Send`]. Another thread that wants something from it
 //! posts a message to its reactor, which calls [`on_message`](crate::Receive::on_message) in its
-//! own thread. A handler can receive messages of several types, each through its own mailboxes.
+//! own thread. A handler can receive messages of several types, each through its own mailboxes. A
+//! message for one connection carries its [`ConnId`](crate::ConnId), by which the handler gets
+//! [its session](crate::Sessions::get).
 //!
 //! ```
-//! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Turn};
+//! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Sessions, Turn};
 //!
 //! struct Jobs {
 //!     done: u32,
@@ -20,7 +22,7 @@
 //! }
 //!
 //! impl Receive<u32> for Jobs {
-//!     fn on_message(&mut self, cx: &mut Turn, job: u32) {
+//!     fn on_message(&mut self, cx: &mut Sessions<'_>, job: u32) {
 //!         self.done += job;
 //!         if job == 3 {
 //!             cx.stop();
@@ -80,7 +82,7 @@ impl Default for MailboxLimits {
 /// meantime wait.
 ///
 /// ```
-/// # use sluicegate_reactor::{Context, Handler, Input, Receive, Turn};
+/// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions, Turn};
 /// # struct Counter(u32);
 /// # impl Handler for Counter {
 /// #     type Session = ();
@@ -90,7 +92,7 @@ impl Default for MailboxLimits {
 /// #     }
 /// # }
 /// # impl Receive<u32> for Counter {
-/// #     fn on_message(&mut self, cx: &mut Turn, message: u32) {
+/// #     fn on_message(&mut self, cx: &mut Sessions<'_>, message: u32) {
 /// #         self.0 += message;
 /// #         cx.stop();
 /// #     }

@@ -5,7 +5,7 @@
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input};
 //! use sluicegate_reactor::workers::Workers;
-//! use sluicegate_reactor::{Reactor, Receive, Turn};
+//! use sluicegate_reactor::{Reactor, Receive, Sessions};
 //!
 //! struct Sum(u64);
 //!
@@ -20,7 +20,7 @@
 //! # }
 //!
 //! impl Receive<Sum> for Sums {
-//!     fn on_message(&mut self, cx: &mut Turn, Sum(sum): Sum) {
+//!     fn on_message(&mut self, cx: &mut Sessions<'_>, Sum(sum): Sum) {
 //!         self.0.push(sum);
 //!         cx.stop();
 //!     }

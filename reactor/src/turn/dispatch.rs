@@ -8,7 +8,9 @@ use slab::Slab;
 
 use crate::core::{ConnId, Flags, HandlerId, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
-use crate::handler::{Context, Delivery, FOREIGN, HandOver, Handler, Input, Message, Turn};
+use crate::handler::{
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Message, Registered, Turn,
+};
 use crate::inbound;
 
 /// A handler with its sessions, its type forgotten.
@@ -27,8 +29,8 @@ pub(crate) trait Dispatch {
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
     /// Takes a session of the handler's type; `None` if it is of another.
     fn store(&mut self, session: Box<dyn Any>) -> Option<u32>;
-    /// The handler.
-    fn handler(&mut self) -> &mut dyn Any;
+    /// The [`Registered`] handler.
+    fn any(&mut self) -> &mut dyn Any;
     /// How many sessions there are.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
@@ -46,14 +48,14 @@ impl Handlers {
     /// Adds a place, with or without a handler.
     pub(super) fn add<H: Handler>(&mut self, handler: Option<H>) -> usize {
         self.empty += usize::from(handler.is_none());
-        self.places.push(handler.map(Registered::boxed));
+        self.places.push(handler.map(boxed));
         self.places.len() - 1
     }
 
     pub(super) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
         let place = self.places.get_mut(usize::from(id.index)).expect(FOREIGN);
         assert!(place.is_none(), "{id:?} has its handler already");
-        *place = Some(Registered::boxed(handler));
+        *place = Some(boxed(handler));
         self.empty -= 1;
     }
 
@@ -65,11 +67,11 @@ impl Handlers {
         }
     }
 
-    pub(super) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
+    pub(super) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut Registered<H> {
         let place = self.places.get_mut(usize::from(id.index)).expect(FOREIGN);
         let handler =
             place.as_mut().expect("HandlerId was reserved, and its handler not installed");
-        handler.handler().downcast_mut().expect(FOREIGN)
+        handler.any().downcast_mut().expect(FOREIGN)
     }
 
     /// How many sessions there are.
@@ -92,9 +94,7 @@ impl Handlers {
         if result.is_err() {
             panicked(turn, index);
         }
-        if !turn.hand_overs.is_empty() {
-            self.hand_over(turn, index);
-        }
+        self.hand_over(turn);
         result.ok()
     }
 
@@ -103,7 +103,7 @@ impl Handlers {
         turn.core.ledger.messages += 1;
         let to = usize::from(delivery.to);
         let Some(handler) = self.places.get_mut(to).and_then(Option::as_mut) else { return };
-        let handler = handler.handler();
+        let handler = handler.any();
         let result = catch_unwind(AssertUnwindSafe(|| match delivery.message {
             Message::Once(open) => open(handler, turn),
             Message::Every(open) => open(handler, turn),
@@ -114,6 +114,7 @@ impl Handlers {
                 "HandlerId({to}) panicked over a timer's message; the others are delivered"
             );
         }
+        self.hand_over(turn);
     }
 
     /// Gives a session to the handler of its connection.
@@ -125,28 +126,40 @@ impl Handlers {
         }
     }
 
-    /// Does what the callback that has just returned has asked for: the session moves in with its
-    /// new handler, the old one loses its own, and `on_ready` is owed.
-    #[cold]
-    fn hand_over(&mut self, turn: &mut Turn, index: u32) {
-        for HandOver { to, session } in std::mem::take(&mut turn.hand_overs) {
-            let Some(c) = turn.core.get(index) else { return };
-            let (id, old) = (ConnId { index, generation: c.generation }, c.slot);
-            let has_session = c.has_session();
-            let place = self.places.get_mut(usize::from(to)).and_then(Option::as_mut);
-            let Some(new) = place.and_then(|handler| handler.store(session)) else {
-                log::error!("{id:?} is handed over to HandlerId({to}): {FOREIGN}");
-                panicked(turn, index);
-                continue;
-            };
-            if has_session {
-                self.call(turn, index, |handler, turn, _| {
-                    handler.close(turn, id, old, Reason::HandedOver);
-                });
+    /// Hands over the connections for which the callback that has just returned asked for that.
+    #[inline]
+    pub(super) fn hand_over(&mut self, turn: &mut Turn) {
+        if !turn.hand_overs.is_empty() {
+            for hand_over in std::mem::take(&mut turn.hand_overs) {
+                self.hand_over_one(turn, hand_over);
             }
-            change_hands(turn, index, to, new);
         }
     }
+
+    /// The session moves in with its new handler, the old one loses its own, and `on_ready` is
+    /// owed.
+    #[cold]
+    fn hand_over_one(&mut self, turn: &mut Turn, hand_over: HandOver) {
+        let HandOver { index, to, session } = hand_over;
+        let Some(c) = turn.core.get(index) else { return };
+        let (id, old) = (ConnId { index, generation: c.generation }, c.slot);
+        let has_session = c.has_session();
+        let place = self.places.get_mut(usize::from(to)).and_then(Option::as_mut);
+        let Some(new) = place.and_then(|handler| handler.store(session)) else {
+            log::error!("{id:?} is handed over to HandlerId({to}): {FOREIGN}");
+            return panicked(turn, index);
+        };
+        if has_session {
+            self.call(turn, index, |handler, turn, _| {
+                handler.close(turn, id, old, Reason::HandedOver);
+            });
+        }
+        change_hands(turn, index, to, new);
+    }
+}
+
+fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
+    Box::new(Registered { handler, sessions: Slab::new() })
 }
 
 /// Makes a connection one of another handler's, which has everything before it.
@@ -173,17 +186,6 @@ fn panicked(turn: &mut Turn, index: u32) {
     turn.core.ledger.panics += 1;
     log::error!("{}: the handler panicked; the connection is closed", turn.core.describe(index));
     turn.core.fail(index, Reason::Panicked);
-}
-
-struct Registered<H: Handler> {
-    handler: H,
-    sessions: Slab<H::Session>,
-}
-
-impl<H: Handler> Registered<H> {
-    fn boxed(handler: H) -> Box<dyn Dispatch> {
-        Box::new(Registered { handler, sessions: Slab::new() })
-    }
 }
 
 impl<H: Handler> Dispatch for Registered<H> {
@@ -249,11 +251,11 @@ impl<H: Handler> Dispatch for Registered<H> {
     }
 
     fn store(&mut self, session: Box<dyn Any>) -> Option<u32> {
-        Some(self.sessions.insert(*session.downcast().ok()?) as u32)
+        self.insert(session)
     }
 
-    fn handler(&mut self) -> &mut dyn Any {
-        &mut self.handler
+    fn any(&mut self) -> &mut dyn Any {
+        self
     }
 
     #[cfg(feature = "testing")]

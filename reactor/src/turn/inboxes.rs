@@ -30,25 +30,27 @@ struct HandlerInbox<H, M> {
     handler: HandlerId<H>,
 }
 
-impl<H: Handler + Receive<M>, M> Inbox for HandlerInbox<H, M> {
+impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
     fn deliver(&mut self, handlers: &mut Handlers, turn: &mut Turn) -> bool {
         let Mailbox { queue, taken, per_turn } = &mut self.mailbox;
         let look = taken.is_empty();
         if look {
             queue.take(taken);
         }
-        let handler = handlers.get(self.handler);
         let mut budget = *per_turn;
         while !taken.is_empty() && budget > 0 {
+            let registered = handlers.get(self.handler);
             let all = catch_unwind(AssertUnwindSafe(|| {
                 while budget > 0
+                    && turn.hand_overs.is_empty()
                     && let Some(message) = taken.pop_front()
                 {
                     budget -= 1;
                     turn.core.ledger.messages += 1;
-                    handler.on_message(turn, message);
+                    registered.receive(self.handler, turn, message);
                 }
             }));
+            handlers.hand_over(turn);
             if all.is_err() {
                 turn.core.ledger.panics += 1;
                 let (handler, message) = (std::any::type_name::<H>(), std::any::type_name::<M>());
@@ -178,7 +180,7 @@ impl Reactor {
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
     /// number here.
-    pub fn attach<H: Handler + Receive<M>, M: Send + 'static>(
+    pub fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
         &mut self,
         mailbox: Mailbox<M>,
         handler: HandlerId<H>,
@@ -198,7 +200,7 @@ impl Reactor {
     /// # Panics
     /// As [`attach`](crate::Reactor::attach).
     #[must_use]
-    pub fn handle<H: Handler + Receive<M>, M: Send + 'static>(
+    pub fn handle<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
         &mut self,
         handler: HandlerId<H>,
     ) -> Handle<M> {

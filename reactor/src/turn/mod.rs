@@ -23,3 +23,5 @@ mod expire;
 pub(crate) mod inboxes;
 mod ledger;
 pub(crate) mod reactor;
+#[cfg(test)]
+mod tests;

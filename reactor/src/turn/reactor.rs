@@ -207,7 +207,7 @@ impl Reactor {
     /// If the [`HandlerId`] belongs to another reactor, or was reserved and its handler not
     /// installed.
     pub fn handler<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
-        self.handlers.get(id)
+        &mut self.handlers.get(id).handler
     }
 
     /// Replaces the pool of threads that waits for this reactor's disks and looks up its names: see

@@ -274,7 +274,7 @@ fn what_was_sent_before_a_close_is_delivered_first() {
     h.set_remote(&upstream(), Remote::Listens);
     assert_eq!(log(&mut h), ["7 close Closed"], "ready for nothing");
     let far = h.accept(&upstream());
-    assert_eq!(h.sent(far), b"last words");
+    assert_eq!(h.sent(far), "last words");
     assert_eq!(h.state(far), State::Shut);
     h.finish(far);
 }
@@ -289,7 +289,7 @@ fn a_shutdown_follows_when_the_connection_is_made() {
     h.set_remote(&upstream(), Remote::Listens);
     h.feed(client, b"x");
     let far = h.accept(&upstream());
-    assert_eq!((h.sent(far), h.state(far)), (b"request".to_vec(), State::Shut));
+    assert_eq!((h.sent(far), h.state(far)), ("request".into(), State::Shut));
     h.feed(far, b"answer");
     h.finish(far);
     let seen = ["0 data x", "7 ready", "7 data answer", "7 eof", "7 close Closed"];

@@ -92,7 +92,7 @@ fn an_end_and_a_reset_wake_below_the_mark() {
     });
     let client = leave_little(&mut h);
     h.finish(client);
-    assert_eq!(h.sent(client), b"20 left");
+    assert_eq!(h.sent(client), "20 left");
 
     let mut h = waiting(limits(), |cx, call| call.by_default(cx));
     let client = leave_little(&mut h);

@@ -101,7 +101,7 @@ fn the_end_of_the_stream_is_told_to_the_new_handler() {
         taken(&log),
         [&expected[..], &["b ready", "b data left", "b eof", "b close Closed"]].concat()
     );
-    assert_eq!(h.sent(client), b"(ready)LEFT");
+    assert_eq!(h.sent(client), "(ready)LEFT");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_end_that_the_old_handler_has_heard_of_long_ago_is_told_again() {
     let expected =
         ["a eof", "a timeout Own", "a close HandedOver", "b ready", "b eof", "b close Closed"];
     assert_eq!(taken(&log), expected);
-    assert_eq!(h.sent(client), b"(ready)");
+    assert_eq!(h.sent(client), "(ready)");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_direction_that_was_shut_down_stays_so() {
     let client = opened(&mut h, &log);
     h.feed(client, b"x");
     assert_eq!(taken(&log)[2..], ["b ready", "send Gone"]);
-    assert_eq!((h.sent(client), h.state(client)), (Vec::new(), State::Shut));
+    assert_eq!((h.sent(client), h.state(client)), ("".into(), State::Shut));
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn the_new_handler_begins_where_the_old_one_stopped() {
     h.feed(client, b"more");
     h.finish(client);
     assert_eq!(taken(&log), ["b data more", "b eof", "b close Closed"]);
-    assert_eq!(h.sent(client), b"hi\n(ready)THEREMORE");
+    assert_eq!(h.sent(client), "hi\n(ready)THEREMORE");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_stop_is_told_to_whoever_has_the_connection_once_it_is_ready() {
     });
     let expected = ["a data hi\\nthere", "a close HandedOver", "b ready", "b data there", "b stop"];
     assert_eq!(taken(&log), [&expected[..], &["b close Closed"]].concat());
-    assert_eq!(h.sent(client), b"hi\n(ready)THERE");
+    assert_eq!(h.sent(client), "hi\n(ready)THERE");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_callback_that_hands_over_goes_on_and_wants_no_more_input() {
     let client = opened(&mut h, &log);
     h.feed(client, b"x");
     assert_eq!(taken(&log), ["a data x", "wants true false", "a close HandedOver", "b ready"]);
-    assert_eq!(h.sent(client), b"still the old one(ready)");
+    assert_eq!(h.sent(client), "still the old one(ready)");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn what_is_left_for_the_new_handler_is_no_overrun_but_what_that_leaves_is() {
     let (mut h, log) = pair_with(limits.clone(), greeter, shouter);
     let client = opened(&mut h, &log);
     h.feed(client, b"\nmore than ten bytes");
-    assert_eq!(h.sent(client), b"\n(ready)MORE THAN TEN BYTES");
+    assert_eq!(h.sent(client), "\n(ready)MORE THAN TEN BYTES");
 
     let (mut h, log) = pair_with(limits, greeter, |_, _, _| {});
     let client = opened(&mut h, &log);
@@ -282,7 +282,7 @@ fn name_counters_queue_and_limits_stay() {
     assert_eq!(noted[1].strip_prefix("was "), noted[4].strip_prefix("is "), "{noted:?}");
     assert!(noted[4].ends_with(" 1 0 39"), "{noted:?}");
     h.set_room(client, 1000);
-    assert_eq!(h.sent(client), b"queued, and more than there is room for");
+    assert_eq!(h.sent(client), "queued, and more than there is room for");
     h.advance(11 * SECOND);
     assert_eq!(taken(&log), ["b timeout Idle", "b close TimedOut"]);
 }
@@ -378,7 +378,7 @@ fn handing_over_again_and_again_takes_turns_with_others() {
         h.feed(restless, b"go");
         h.feed(other, b"x");
         h.turn();
-        assert_eq!(h.sent(other), b"x");
+        assert_eq!(h.sent(other), "x");
         assert!(taken(&log).len() < 200, "one turn is not all of it");
     });
     assert_eq!(taken(&log).last().unwrap(), "b ready");

@@ -102,7 +102,7 @@ fn a_close_waits_until_all_was_sent_at_its_rate() {
     let mut h = with_limits(probe, limits);
     let client = h.open();
     h.advance(Duration::from_secs(1));
-    assert_eq!((h.sent(client), h.state(client)), (pattern(50_000), State::Shut));
+    assert_eq!((h.sent(client), h.state(client)), (pattern(50_000).into(), State::Shut));
     assert_eq!(log(&mut h), ["0 open", "0 close Closed"]);
 }
 

@@ -65,7 +65,7 @@ fn what_a_receive_leaves_of_its_piece_goes_back_to_those_who_share() {
     for _ in 0..30 {
         let client = h.open();
         h.feed(client, "few bytes");
-        assert_eq!(h.sent(client), b"few bytes", "at once");
+        assert_eq!(h.sent(client), "few bytes", "at once");
     }
     assert_eq!(h.ledger().recv_rate_holds, 0);
 }

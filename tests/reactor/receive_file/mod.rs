@@ -114,7 +114,7 @@ fn a_file_of_known_length_appears_with_its_last_byte() {
     h.feed(client, "a 10\nhello");
     assert_eq!(left(&mut h, "a"), (None, 1));
     h.feed(client, "world");
-    assert_eq!(h.sent(client), b"created\n");
+    assert_eq!(h.sent(client), "created\n");
     assert_eq!(content(&mut h, "a").expect("it is there"), b"helloworld");
     assert_eq!(h.files().temporary(), 0);
     assert_eq!(h.open_descriptors().files, 1, "the directory");
@@ -130,7 +130,7 @@ fn files_one_after_the_other_are_the_same_at_every_split() {
         h.feed(client, first);
         h.feed(client, second);
         h.finish(client);
-        assert_eq!(h.sent(client), b"created\ncreated\nreplaced\ncreated\n", "cut at {at}");
+        assert_eq!(h.sent(client), "created\ncreated\nreplaced\ncreated\n", "cut at {at}");
         for (name, expected) in [("a", "bye"), ("b", ""), ("c", "all the rest")] {
             let there = content(&mut h, name).expect("it was created");
             assert_eq!(there, expected.as_bytes(), "{name}, cut at {at}");
@@ -147,7 +147,7 @@ fn a_peer_that_ends_or_resets_early_leaves_no_file() {
         end(&mut h, client);
         assert_eq!(left(&mut h, "a"), (None, 0));
         assert_eq!((h.state(client) == State::Open, h.open_descriptors().files), (false, 1));
-        assert_eq!(h.sent(client), b"");
+        assert_eq!(h.sent(client), "");
     }
 }
 
@@ -160,7 +160,7 @@ fn a_full_disk_is_reported_and_the_rest_of_the_input_is_discarded() {
     h.feed(client, "world");
     h.files().set_room(2);
     h.feed(client, "b 2\nhi");
-    assert_eq!(h.sent(client), b"StorageFull\ncreated\n");
+    assert_eq!(h.sent(client), "StorageFull\ncreated\n");
     assert_eq!(left(&mut h, "a"), (None, 0));
 }
 
@@ -170,7 +170,7 @@ fn an_interrupted_or_short_write_is_continued_and_a_disk_error_is_reported() {
     let client = h.open();
     h.files().script_write([Step::Short(2), Step::Interrupted, Step::Short(1)]);
     h.feed(client, "a 5\nhello");
-    assert_eq!(h.sent(client), b"created\n");
+    assert_eq!(h.sent(client), "created\n");
     assert_eq!(content(&mut h, "a").expect("it is there"), b"hello");
     h.handler().goes_on = false;
     h.files().script_write([Step::Errno(libc::EDQUOT)]);
@@ -209,7 +209,7 @@ fn a_large_file_is_exact_however_it_is_split_and_the_bytes_after_it_are_input() 
                 h.feed(client, part);
             }
             h.feed(client, "b 2\nhi");
-            assert_eq!(h.sent(client), b"created\ncreated\n", "pieces of {piece}");
+            assert_eq!(h.sent(client), "created\ncreated\n", "pieces of {piece}");
             assert!(content(&mut h, "a").expect("it is there") == large(), "pieces of {piece}");
             assert_eq!(content(&mut h, "b").expect("it is there"), b"hi");
         });
@@ -225,7 +225,7 @@ fn a_disk_in_memory_is_written_by_splice_or_without_pipes_by_write() {
         let client = h.open();
         h.feed(client, format!("a {}\n", large().len()));
         h.feed(client, large());
-        assert_eq!(h.sent(client), b"created\n");
+        assert_eq!(h.sent(client), "created\n");
         assert!(content(&mut h, "a").expect("it is there") == large());
         let ledger = h.ledger();
         assert_eq!(ledger.saved, 1_500_000);
@@ -244,12 +244,12 @@ fn a_pipe_that_still_holds_bytes_is_not_used_for_the_next_file() {
     h.files().set_room(1_000_000);
     h.feed(client, format!("a {}\n", large().len()));
     h.feed(client, large());
-    assert_eq!(h.sent(client), b"StorageFull\n");
+    assert_eq!(h.sent(client), "StorageFull\n");
     assert_eq!(h.open_descriptors().pipes, 0);
     h.files().set_room(1 << 30);
     h.feed(client, format!("b {}\n", large().len()));
     h.feed(client, large());
-    assert_eq!(h.sent(client), b"created\n");
+    assert_eq!(h.sent(client), "created\n");
     assert!(content(&mut h, "b").expect("it is there") == large());
 }
 
@@ -273,7 +273,7 @@ fn urgent_data_does_not_stall_a_file_that_comes_by_a_pipe() {
         h.feed_urgent(client);
         h.feed(client, "12345");
     });
-    assert_eq!(h.sent(client), b"created\n");
+    assert_eq!(h.sent(client), "created\n");
     let expected = [&large()[..], b"12345"].concat();
     assert!(content(&mut h, "a").expect("it is there") == expected);
 }
@@ -302,11 +302,11 @@ fn a_failure_in_a_worker_is_reported_when_all_workers_are_done_with_the_file() {
         h.files().set_room(1_000_000);
         h.feed(client, "a 1500000\n");
         h.feed(client, large());
-        assert_eq!(h.sent(client), b"StorageFull\n");
+        assert_eq!(h.sent(client), "StorageFull\n");
         assert_eq!(left(&mut h, "a"), (None, 0));
         h.files().set_room(1_000_000);
         h.feed(client, "b 2\nhi");
-        assert_eq!(h.sent(client), b"created\n", "the rest was passed over");
+        assert_eq!(h.sent(client), "created\n", "the rest was passed over");
         assert_eq!(h.open_descriptors().files, 1, "the directory");
     });
 }
@@ -319,7 +319,7 @@ fn a_removed_directory_is_reported() {
         h.feed(client, "sub/a 10\nhello");
         h.files().remove("/up/sub");
         h.feed(client, "world");
-        assert_eq!(h.sent(client), b"NotFound\n");
+        assert_eq!(h.sent(client), "NotFound\n");
     });
 }
 
@@ -330,7 +330,7 @@ fn a_length_beyond_the_free_space_is_reported_before_the_bytes_arrive() {
     let client = h.open();
     h.feed(client, "a 2000000\n");
     h.feed(client, vec![7; 100_000]);
-    assert_eq!(h.sent(client), b"StorageFull\n");
+    assert_eq!(h.sent(client), "StorageFull\n");
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn a_file_and_its_directory_are_synced_only_on_request() {
     let mut h = uploads(CreateOptions { sync: true, ..CreateOptions::default() });
     let client = h.open();
     h.feed(client, "a 5\nhello");
-    assert_eq!((h.sent(client), h.calls().sync), (b"created\n".to_vec(), 2));
+    assert_eq!((h.sent(client), h.calls().sync), ("created\n".into(), 2));
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_file_that_cannot_be_synced_is_reported_and_the_old_one_stays() {
         h.files().script_sync([Step::Errno(libc::ENOSPC)]);
         let client = h.open();
         h.feed(client, "a 3\nnew");
-        assert_eq!(h.sent(client), b"StorageFull\n");
+        assert_eq!(h.sent(client), "StorageFull\n");
         assert_eq!(left(&mut h, "a"), (Some(b"old".to_vec()), 0));
         assert_eq!(h.open_descriptors().files, 1, "the directory");
     });
@@ -383,9 +383,9 @@ fn a_paused_connection_receives_nothing_for_its_file_until_it_resumes() {
         let client = h.open();
         h.feed(client, "pausing 10\nhello");
         h.feed(client, "world");
-        assert_eq!(h.sent(client), b"");
+        assert_eq!(h.sent(client), "");
         h.advance(Duration::from_secs(2));
-        assert_eq!(h.sent(client), b"created\n");
+        assert_eq!(h.sent(client), "created\n");
         assert_eq!(content(&mut h, "pausing").expect("it is there"), b"helloworld");
     });
 }
@@ -402,7 +402,7 @@ fn a_handler_that_takes_over_a_connection_gets_the_result_of_its_file() {
         h.advance(Duration::from_secs(2));
         h.feed(client, "world");
         h.release_disk();
-        assert_eq!(h.sent(client), b"created\n");
+        assert_eq!(h.sent(client), "created\n");
         assert_eq!(content(&mut h, "pausing").expect("it is there"), b"helloworld");
     });
 }

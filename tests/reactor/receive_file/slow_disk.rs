@@ -53,9 +53,9 @@ fn a_slow_disk_stops_receiving_and_memory_stays_bounded() {
     // Meanwhile other connections are served.
     let other = h.open();
     h.feed(other, "nothing/b 5\nhello");
-    assert_eq!(h.sent(other), b"create: NotFound\n");
+    assert_eq!(h.sent(other), "create: NotFound\n");
     h.release_disk();
-    assert_eq!(h.sent(client), b"created\n");
+    assert_eq!(h.sent(client), "created\n");
     assert_eq!(content(&mut h, "a").expect("it is there").len(), 10_000_000);
 }
 
@@ -72,7 +72,7 @@ fn many_files_on_a_slow_disk_share_a_bounded_number_of_buffers() {
     assert!(received <= 16 * (512 << 10), "{received}");
     h.release_disk();
     for (number, client) in clients.iter().enumerate() {
-        assert_eq!(h.sent(*client), b"created\n");
+        assert_eq!(h.sent(*client), "created\n");
         let there = content(&mut h, &number.to_string()).expect("it is there");
         assert!(there == vec![number as u8; 600_000]);
     }

@@ -26,10 +26,10 @@ fn each_end_is_passed_on_behind_what_was_sent() {
             h.finish(left);
         });
         assert_eq!((h.state(left), h.state(right)), (State::Open, State::Open));
-        assert_eq!([h.sent(right), h.sent(right)].concat(), b"the last words");
+        assert_eq!([&*h.sent(right), &*h.sent(right)].concat(), b"the last words");
         assert_eq!((h.state(left), h.state(right)), (State::Open, State::Shut));
         h.feed(right, b"the answer");
-        assert_eq!(h.sent(left), b"the answer");
+        assert_eq!(h.sent(left), "the answer");
         h.finish(right);
         assert_finished(&mut h, left, right);
     }
@@ -73,7 +73,7 @@ fn what_was_received_before_a_reset_of_the_source_is_passed_on_before_it() {
             h.feed(left, b"the last words");
             h.reset(left);
         });
-        assert_eq!(h.take(right), b"the last words");
+        assert_eq!(h.take(right), "the last words");
         assert_eq!(h.state(right), State::Reset);
     }
 }
@@ -120,7 +120,7 @@ fn a_close_of_the_source_closes_the_destination_behind_what_it_was_sent() {
         assert_eq!(h.state(left), State::Shut, "lingering");
         // It is closed behind what it was sent.
         assert_eq!(h.state(right), State::Open);
-        assert_eq!([h.sent(right), h.sent(right)].concat(), b"abc");
+        assert_eq!([&*h.sent(right), &*h.sent(right)].concat(), b"abc");
         assert_eq!(h.state(right), State::Shut, "lingering");
         let closes = ["1 close Closed", "2 close Closed"];
         assert_eq!(log(&mut h)[2..], closes);
@@ -182,7 +182,7 @@ fn after_the_end_was_passed_on_the_two_are_strangers() {
         let id = h.handler().notes.ids[1];
         h.reactor().peer(id).abort();
         h.feed(to, b"still here");
-        assert_eq!((h.sent(to), h.state(to)), (b"abc".to_vec(), State::Shut));
+        assert_eq!((h.sent(to), h.state(to)), ("abc".into(), State::Shut));
         assert_eq!(log(&mut h)[1..], ["1 close Aborted", "2 data still here"]);
     }
 }
@@ -197,7 +197,7 @@ fn a_stale_destination_closes_the_source_and_reaches_nobody_else() {
         h.feed(boss, b"x");
         h.feed(from, b"for nobody");
         assert_eq!(h.state(from), State::Shut, "lingering");
-        assert_eq!((h.sent(successor), h.state(successor)), (b"".to_vec(), State::Open));
+        assert_eq!((h.sent(successor), h.state(successor)), ("".into(), State::Open));
         assert_eq!(log(&mut h).last().unwrap(), "1 close Closed");
     }
 }
@@ -217,7 +217,7 @@ fn a_destination_that_is_closing_closes_the_source_and_does_not_keep_it_waiting(
         h.feed(boss, b"join");
         h.feed(from, b"too late");
         assert_eq!((h.state(from), h.state(to)), (State::Shut, State::Open));
-        assert_eq!([h.sent(to), h.sent(to)].concat(), b"abc");
+        assert_eq!([&*h.sent(to), &*h.sent(to)].concat(), b"abc");
     }
 }
 
@@ -231,9 +231,9 @@ fn a_destination_that_was_shut_down_takes_no_more_and_the_other_direction_goes_o
         assert_eq!(h.state(right), State::Shut);
         h.feed(left, b"too late");
         h.feed(right, b"in time");
-        assert_eq!((h.unread(left), h.sent(left)), (8, b"in time".to_vec()));
+        assert_eq!((h.unread(left), h.sent(left)), (8, "in time".into()));
         h.finish(right);
-        assert_eq!((h.state(right), h.sent(right)), (State::Closed, b"".to_vec()));
+        assert_eq!((h.state(right), h.sent(right)), (State::Closed, "".into()));
         assert_ne!(h.state(left), State::Open);
     }
 }
@@ -287,7 +287,7 @@ fn a_hand_over_ends_the_relay_of_what_is_received_and_not_of_what_is_sent() {
         h.advance(Duration::from_secs(2));
         h.feed(left, b"for the handler");
         h.feed(right, b"for the other");
-        assert_eq!((h.sent(right), h.sent(left)), (b"".to_vec(), b"for the other".to_vec()));
+        assert_eq!((h.sent(right), h.sent(left)), ("".into(), "for the other".into()));
         let expected = ["0 timeout Own", "0 close HandedOver", "5 ready", "5 data for the handler"];
         assert_eq!(log(&mut h)[2..], expected);
     }
@@ -303,7 +303,7 @@ fn a_relay_goes_on_while_the_reactor_stops_if_its_handler_lets_it() {
         h.feed(right, b"answer");
         assert!(!h.reactor().has_stopped());
         h.finish(right);
-        assert_eq!((h.sent(right), h.sent(left)), (b"question".to_vec(), b"answer".to_vec()));
+        assert_eq!((h.sent(right), h.sent(left)), ("question".into(), "answer".into()));
         assert!(h.reactor().has_stopped());
     }
 }

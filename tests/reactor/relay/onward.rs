@@ -68,7 +68,7 @@ fn what_one_socket_refuses_waits_and_holds_its_source_alone() {
         assert_books(&h);
         h.set_room(pairs[1][1], 100);
         for [_, right] in &pairs {
-            assert_eq!(h.sent(*right), b"little by little", "{room}");
+            assert_eq!(h.sent(*right), "little by little", "{room}");
         }
     }
 }
@@ -79,8 +79,8 @@ fn an_interrupted_or_failed_send_concerns_its_own_relay() {
     h.script_send(pairs[0][1], [Step::Interrupted, Step::Short(2)]);
     h.script_send(pairs[1][1], [Step::Short(1), Step::Errno(libc::EPIPE)]);
     h.at_once(|h| pairs.iter().for_each(|[left, _]| h.feed(*left, b"message")));
-    assert_eq!(h.sent(pairs[0][1]), b"message");
-    assert_eq!(h.sent(pairs[2][1]), b"message");
+    assert_eq!(h.sent(pairs[0][1]), "message");
+    assert_eq!(h.sent(pairs[2][1]), "message");
     assert_eq!(log(&mut h), ["3 close Reset", "2 close RelayLost"]);
     assert_eq!((h.ledger().sent, h.ledger().dropped), (15, 6));
 }
@@ -112,7 +112,7 @@ fn what_a_callback_sends_keeps_its_place_among_what_is_relayed() {
             let relayed = b"relayed ".to_vec();
             let expected = if first { [&words[..], &relayed] } else { [&relayed[..], &words] };
             assert_eq!(h.sent(pairs[0][1]), expected.concat(), "queued {queued}, first {first}");
-            assert_eq!(h.sent(pairs[1][1]), b"elsewhere");
+            assert_eq!(h.sent(pairs[1][1]), "elsewhere");
         }
     }
 }
@@ -133,7 +133,7 @@ fn a_destination_that_is_reset_in_the_same_turn_takes_its_source_along_and_nobod
         assert_eq!(log(&mut h), ["3 close Reset", "2 close RelayLost"]);
         assert_eq!(h.state(pairs[1][0]), State::Reset);
         for [_, right] in [pairs[0], pairs[2]] {
-            assert_eq!(h.sent(right), b"message");
+            assert_eq!(h.sent(right), "message");
         }
         assert_books(&h);
     }
@@ -151,7 +151,7 @@ fn ends_and_resets_of_sources_come_behind_their_last_words() {
         h.reset(pairs[1][0]);
     });
     for ([_, right], state) in pairs.iter().zip([State::Shut, State::Reset, State::Open]) {
-        assert_eq!((h.take(*right), h.state(*right)), (b"last words".to_vec(), state));
+        assert_eq!((h.take(*right), h.state(*right)), ("last words".into(), state));
     }
 }
 

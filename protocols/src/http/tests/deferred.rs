@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sent, Turn, mailbox};
+use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sent, Sessions, mailbox};
 
 use super::{
     Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
@@ -42,7 +42,7 @@ impl Service for Slow {
 }
 
 impl Receive<(Deferred, String)> for Slow {
-    fn on_message(&mut self, cx: &mut Turn, (deferred, path): (Deferred, String)) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, (deferred, path): (Deferred, String)) {
         let sent = deferred.answer(cx, |reply| reply.header("Was", "late").send(path));
         assert_ne!(sent, Sent::Gone);
     }
@@ -145,7 +145,7 @@ impl Service for Held {
 struct Answer(usize);
 
 impl Receive<Answer> for Held {
-    fn on_message(&mut self, cx: &mut Turn, Answer(times): Answer) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Answer(times): Answer) {
         let (deferred, path) = self.waiting.pop_front().expect("a request");
         self.sent.push(deferred.answer(cx, |reply| reply.send(path.repeat(times))));
     }
@@ -155,7 +155,7 @@ impl Receive<Answer> for Held {
 struct Again;
 
 impl Receive<Again> for Held {
-    fn on_message(&mut self, cx: &mut Turn, Again: Again) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Again: Again) {
         let (deferred, path) = self.waiting.pop_front().expect("a request");
         self.sent.push(deferred.answer(cx, |reply| {
             reply.defer(|deferred, _| self.waiting.push_back((deferred, path)))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Handle, Limits, Listen, Receive, Turn, mailbox};
+use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sessions, mailbox};
 
 use super::{Answered, Http, Reply, Request, Service, answers, logged};
 use crate::http::{Deferred, LogRecord};
@@ -61,7 +61,7 @@ impl Service for Inbox {
 }
 
 impl Receive<Deferred> for Inbox {
-    fn on_message(&mut self, cx: &mut Turn, deferred: Deferred) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, deferred: Deferred) {
         deferred.answer(cx, |reply| reply.send("later"));
     }
 }
@@ -192,7 +192,7 @@ fn row_17_a_client_whose_body_is_not_read_is_not_blamed_for_its_rate() {
     // The 100 fills the queue, so the first chunk is not read.
     h.feed(client, "5\r\nhel");
     h.advance(Duration::from_secs(25));
-    assert_eq!(h.sent(client), b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(h.sent(client), "HTTP/1.1 100 Continue\r\n\r\n");
     assert_eq!(h.state(client), State::Open);
     h.advance(Duration::from_millis(20_100));
     assert_eq!(answers(&h.sent(client)), ["408"]);

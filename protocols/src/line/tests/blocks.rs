@@ -146,5 +146,5 @@ fn a_reactor_that_stops_delivers_the_lines_that_are_there_and_tells_the_handler(
         h.feed(client, b"hello\nwor");
         h.stop();
     });
-    assert_eq!(h.sent(client), b"hello. Goodbye.");
+    assert_eq!(h.sent(client), "hello. Goodbye.");
 }

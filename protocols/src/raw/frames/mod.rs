@@ -5,7 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Receive, Timeout, Turn};
+use sluicegate_reactor::{
+    ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+};
 
 use crate::quantum::{self, MESSAGES_PER_TURN};
 
@@ -217,9 +219,9 @@ impl<H: FrameHandler> Handler for Frames<H> {
     }
 }
 
-impl<M, H: Receive<M>> Receive<M> for Frames<H> {
-    fn on_message(&mut self, cx: &mut Turn, message: M) {
-        self.handler.on_message(cx, message);
+impl<M, S, H: Receive<M, S>> Receive<M, FrameSession<S>> for Frames<H> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, FrameSession<S>>, message: M) {
+        cx.map(|session| &mut session.own, |cx| self.handler.on_message(cx, message));
     }
 }
 

@@ -67,7 +67,8 @@ fn tell(framing: Framing, keep: usize) -> Harness<Frames<Teller>> {
 fn told(framing: Framing, input: impl AsRef<[u8]>) -> [String; 2] {
     let [few, many] = [12, 1 << 16].map(|keep| {
         let outcome = same_at_every_split(|| tell(framing, keep), &input);
-        [outcome.sent, outcome.sent_at_end].map(|told| String::from_utf8(told).expect("text"))
+        [outcome.sent, outcome.sent_at_end]
+            .map(|told| String::from_utf8(told.into()).expect("text"))
     });
     assert_eq!(few, many);
     many
@@ -150,7 +151,7 @@ fn nothing_behind_a_malformed_frame_is_delivered() {
     let mut h = tell(Framing::prefixed(Prefix::U8, 3), 12);
     let client = h.open();
     h.feed(client, b"\x01a\x04bbbb\x01c");
-    assert_eq!(h.sent(client), b"(1 a)a frame of 4 bytes exceeds the maximum of 3");
+    assert_eq!(h.sent(client), "(1 a)a frame of 4 bytes exceeds the maximum of 3");
     assert_eq!((h.state(client), h.handler().handler().frames), (State::Shut, 1));
 }
 
@@ -206,7 +207,7 @@ fn a_frame_larger_than_what_is_kept_takes_memory_as_it_arrives() {
         h.feed(client, vec![b'y'; 1 << 20]);
     }
     h.feed(client, encode(framing, &[b"next"]));
-    assert_eq!(h.sent(client), b"(10485760 yyyyyyyy)(4 next)");
+    assert_eq!(h.sent(client), "(10485760 yyyyyyyy)(4 next)");
 }
 
 #[test]
@@ -224,7 +225,7 @@ fn a_reactor_that_stops_delivers_the_frames_that_are_there_and_tells_the_handler
         h.feed(client, b"\x01a\x05part");
         h.stop();
     });
-    assert_eq!(h.sent(client), b"(1 a)(stopping)");
+    assert_eq!(h.sent(client), "(1 a)(stopping)");
 }
 
 #[test]
@@ -239,10 +240,10 @@ fn half_a_million_frames_in_one_read_keep_nobody_waiting() {
         h.feed(modest, b"\x01x");
         h.turn();
         assert_eq!(h.handler().handler().frames, MESSAGES_PER_TURN as usize + 1);
-        assert_eq!(h.sent(modest), b"(1 x)");
+        assert_eq!(h.sent(modest), "(1 x)");
     });
     assert_eq!(h.handler().handler().frames, FRAMES + 1);
-    assert_eq!(h.sent(greedy), b"(0 )".repeat(FRAMES));
+    assert_eq!(h.sent(greedy), "(0 )".repeat(FRAMES));
 }
 
 /// Echoes frames.

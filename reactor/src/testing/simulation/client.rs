@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::sys::Address;
 use crate::sys::sim::{self, Dice, Faults, Shown, State, World};
+use crate::testing::Received;
 
 /// The pause of a slow reader between two looks.
 const SLOWLY: Duration = Duration::from_millis(300);
@@ -181,8 +182,8 @@ impl Client {
 impl Client {
     /// What has arrived so far.
     #[must_use]
-    pub fn received(&self) -> Vec<u8> {
-        self.0.borrow().received.clone()
+    pub fn received(&self) -> Received {
+        Received(self.0.borrow().received.clone())
     }
 
     /// How the connection stands.

@@ -119,8 +119,8 @@ impl Simulation {
         let test = thread::current().name().filter(|name| *name != "main").map(str::to_owned);
         let test = test.map_or_else(String::new, |name| format!(" {name} -- --exact"));
         panic!(
-            "\n{trace}\nseed {seed} fails: {failure}\nto repeat it: \
-             {ONE}={seed} cargo test --workspace --all-features{test}\n"
+            "\n{trace}\nseed {seed} fails: {failure}\nto repeat it, with the options of this run: \
+             {ONE}={seed} cargo test{test}\n"
         );
     }
 }
@@ -170,8 +170,10 @@ mod tests {
         let text = message(&*failure);
         assert!(text.contains("connects to 10.0.0.1:7, where nobody listens"), "{text}");
         assert!(text.contains(" fails: the dice are against it\n"), "{text}");
-        assert!(text.contains("SLUICEGATE_SEED="), "{text}");
-        assert!(text.contains("a_seed_that_fails_is_reported"), "{text}");
+        let name = "a_seed_that_fails_is_reported_with_its_trace_and_how_to_repeat_it";
+        let command = format!(" cargo test {}::{name} -- --exact\n", module_path!());
+        let command = command.replace("sluicegate_reactor::", "");
+        assert!(text.contains("SLUICEGATE_SEED=") && text.ends_with(&command), "{text}");
     }
 
     struct Echo;

@@ -29,7 +29,12 @@ enum Actor {
 }
 
 impl Sim {
-    /// Runs until nothing is left to happen, or for three minutes nothing but timers has.
+    /// Runs until nothing is left to happen, or nothing but timers and deadlines has happened for
+    /// three minutes.
+    ///
+    /// That is longer than [`Limits::idle`](crate::Limits::idle) by default, so a connection on
+    /// which a client keeps silent is closed before this returns. A scenario that goes on with such
+    /// connections sets the limit to `None`, or uses [`run_for`](Sim::run_for).
     ///
     /// # Panics
     /// If a promise is broken on the way.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::threads::handle::{Handle, Mailbox, MailboxLimits, PostError, mailbox_with};
 use crate::threads::workers::{Workers, WorkersLimits};
-use crate::{Context, Handler, Input, Reactor, Receive, Turn};
+use crate::{Context, Handler, Input, Reactor, Receive, Sessions};
 
 /// Longer than anything here takes. Only a test that fails waits for it.
 const NEVER: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Handler for Taker {
 }
 
 impl Receive<u32> for Taker {
-    fn on_message(&mut self, _: &mut Turn, _: u32) {}
+    fn on_message(&mut self, _: &mut Sessions<'_>, _: u32) {}
 }
 
 #[test]

@@ -1,0 +1,297 @@
+//! Messages to a handler, and the sessions that it can reach when one comes.
+
+use std::any::Any;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+use slab::Slab;
+
+use super::{Context, Handler, Turn};
+use crate::core::{ConnId, HandlerId};
+
+/// A handler that takes messages of type `M`: from other threads, from [workers](crate::workers)
+/// and from its own timers. It may be implemented for any number of types.
+///
+/// `S` is the handler's [`Session`](Handler::Session), through which a message reaches the
+/// connections: see [`Sessions`]. Handlers without a session leave it out.
+///
+/// See [`handle`](crate::handle) for an example.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not receive such messages",
+    label = "`Receive<{M}, {S}>` is missing",
+    note = "implement `Receive<{M}, {S}>` for `{Self}`: the first type is that of the message, the \
+            second is the `Session` of the handler"
+)]
+pub trait Receive<M, S = ()> {
+    /// A message has come. No connection is current; `cx` reaches all of them.
+    ///
+    /// A panic in here is logged and counted, and costs this message only.
+    fn on_message(&mut self, cx: &mut Sessions<'_, S>, message: M);
+}
+
+/// The reactor as a handler sees it when a message has come: a [`Turn`], with the sessions of all
+/// connections of this handler.
+///
+/// A message or a timer for one connection carries its [`ConnId`]. A connection that has closed in
+/// the meantime is `None`, even if another connection has taken its place.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sluicegate_reactor::{
+///     ConnId, Context, Handler, HandlerId, Input, Reactor, Receive, Sessions,
+/// };
+///
+/// /// Answers a line one second after it came.
+/// struct Slow {
+///     own: HandlerId<Slow>,
+/// }
+///
+/// impl Handler for Slow {
+///     type Session = Vec<u8>;
+///
+///     fn on_open(&mut self, _: &mut Context<'_>) -> Vec<u8> {
+///         Vec::new()
+///     }
+///
+///     fn on_data(&mut self, cx: &mut Context<'_>, line: &mut Vec<u8>, input: &mut Input<'_>) {
+///         line.extend(input.take());
+///         if line.ends_with(b"\n") {
+///             let due = Due(cx.id());
+///             cx.after(Duration::from_secs(1), self.own, due);
+///         }
+///     }
+/// }
+///
+/// struct Due(ConnId);
+///
+/// impl Receive<Due, Vec<u8>> for Slow {
+///     fn on_message(&mut self, cx: &mut Sessions<'_, Vec<u8>>, Due(id): Due) {
+///         if let Some((mut cx, line)) = cx.get(id) {
+///             cx.send(std::mem::take(line));
+///         }
+///     }
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let slow = reactor.reserve();
+/// reactor.install(slow, Slow { own: slow });
+/// # Ok(())
+/// # }
+/// ```
+///
+/// In the callbacks of a connection its own session is in use, so they do not reach the others. To
+/// reach them, a handler posts a message to itself, which comes later in the same turn: the example
+/// of [`Server::run_with`](crate::Server::run_with) does.
+pub struct Sessions<'a, S = ()> {
+    turn: &'a mut Turn,
+    /// The index of their handler.
+    handler: u8,
+    store: &'a mut dyn Store<S>,
+}
+
+impl<S> Sessions<'_, S> {
+    /// A connection of this handler and its session; `None` if it is [over](Handler::on_close) or
+    /// belongs to another handler. Takes constant time.
+    ///
+    /// A connection that has been [adopted](Turn::adopt), [asked for](Turn::connect) or
+    /// [handed over](Context::hand_over) is reached even before its
+    /// [`on_ready`](Handler::on_ready).
+    pub fn get(&mut self, id: ConnId) -> Option<(Context<'_>, &mut S)> {
+        self.turn.core.find(id)?;
+        self.at(id.index)
+    }
+
+    /// Calls `act` for each connection of this handler, with its session. The order carries no
+    /// meaning, but is the same in every run of a simulation. Takes time for all connections of the
+    /// reactor.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
+    /// # struct Chat;
+    /// # struct Member { room: String }
+    /// struct Say {
+    ///     room: String,
+    ///     text: String,
+    /// }
+    ///
+    /// impl Receive<Say, Member> for Chat {
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_, Member>, say: Say) {
+    ///         cx.for_each(|cx, member| {
+    ///             if member.room == say.room {
+    ///                 cx.send(&*say.text);
+    ///             }
+    ///         });
+    ///     }
+    /// }
+    /// ```
+    pub fn for_each(&mut self, mut act: impl FnMut(&mut Context<'_>, &mut S)) {
+        for index in 0..self.turn.core.connections.0.capacity() as u32 {
+            if let Some((mut cx, session)) = self.at(index) {
+                act(&mut cx, session);
+            }
+        }
+    }
+
+    /// Calls `act` with a part of each session in its place. This is for a handler around another
+    /// one, whose sessions contain those of the inner one.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::{Receive, Sessions};
+    /// /// Counts what the connections of another handler receive.
+    /// struct Counted<H>(H);
+    ///
+    /// struct Session<S> {
+    ///     count: u64,
+    ///     inner: S,
+    /// }
+    ///
+    /// impl<M, S, H: Receive<M, S>> Receive<M, Session<S>> for Counted<H> {
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_, Session<S>>, message: M) {
+    ///         cx.map(|session| &mut session.inner, |cx| self.0.on_message(cx, message));
+    ///     }
+    /// }
+    /// ```
+    pub fn map<T, R>(
+        &mut self,
+        part: fn(&mut S) -> &mut T,
+        act: impl FnOnce(&mut Sessions<'_, T>) -> R,
+    ) -> R {
+        let store = &mut Mapped { whole: &mut *self.store, part };
+        act(&mut Sessions { turn: self.turn, handler: self.handler, store })
+    }
+
+    fn at(&mut self, index: u32) -> Option<(Context<'_>, &mut S)> {
+        let c = self.turn.core.get_mut(index).filter(|c| c.handler == self.handler)?;
+        if !c.has_session() {
+            let session = self.turn.sessions.remove(&index)?;
+            c.slot = self.store.insert(session)?;
+        }
+        let session = self.store.get(c.slot)?;
+        Some((Context::new(self.turn, index), session))
+    }
+}
+
+impl<S> Deref for Sessions<'_, S> {
+    type Target = Turn;
+    fn deref(&self) -> &Turn {
+        self.turn
+    }
+}
+
+impl<S> DerefMut for Sessions<'_, S> {
+    fn deref_mut(&mut self) -> &mut Turn {
+        self.turn
+    }
+}
+
+/// Where sessions are, or parts of them.
+trait Store<S> {
+    fn get(&mut self, slot: u32) -> Option<&mut S>;
+    /// Takes a whole session; `None` if it is of another type.
+    fn insert(&mut self, session: Box<dyn Any>) -> Option<u32>;
+}
+
+impl<S: 'static> Store<S> for Slab<S> {
+    fn get(&mut self, slot: u32) -> Option<&mut S> {
+        self.get_mut(slot as usize)
+    }
+
+    fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
+        Some(Slab::insert(self, *session.downcast().ok()?) as u32)
+    }
+}
+
+struct Mapped<'a, S, T> {
+    whole: &'a mut dyn Store<S>,
+    part: fn(&mut S) -> &mut T,
+}
+
+impl<S, T> Store<T> for Mapped<'_, S, T> {
+    fn get(&mut self, slot: u32) -> Option<&mut T> {
+        self.whole.get(slot).map(self.part)
+    }
+
+    fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
+        self.whole.insert(session)
+    }
+}
+
+/// A handler with its sessions.
+pub(crate) struct Registered<H: Handler> {
+    pub(crate) handler: H,
+    pub(crate) sessions: Slab<H::Session>,
+}
+
+impl<H: Handler> Registered<H> {
+    /// Takes a session of the handler's type; `None` if it is of another.
+    pub(crate) fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
+        Store::insert(&mut self.sessions, session)
+    }
+
+    /// Gives the handler a message.
+    pub(crate) fn receive<M>(&mut self, id: HandlerId<H>, turn: &mut Turn, message: M)
+    where
+        H: Receive<M, H::Session>,
+    {
+        let store = &mut self.sessions;
+        self.handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+    }
+}
+
+/// A message on its way to the handler that it is for, whose type is forgotten.
+pub(crate) enum Message {
+    Once(Box<OpenOnce>),
+    /// Counted, so that it can cancel its timer while it runs.
+    Every(Rc<OpenEach>),
+}
+
+type OpenOnce = dyn FnOnce(&mut dyn Any, &mut Turn);
+type OpenEach = dyn Fn(&mut dyn Any, &mut Turn);
+
+/// A message and the index of the handler that it is for.
+pub(crate) struct Delivery {
+    pub(crate) to: u8,
+    pub(crate) message: Message,
+}
+
+impl Delivery {
+    pub(crate) fn once<H, M>(to: HandlerId<H>, message: M) -> Delivery
+    where
+        H: Handler + Receive<M, H::Session>,
+        M: 'static,
+    {
+        let open = move |registered: &mut dyn Any, turn: &mut Turn| {
+            registered_as(to, registered).receive(to, turn, message);
+        };
+        Delivery { to: to.index, message: Message::Once(Box::new(open)) }
+    }
+
+    pub(crate) fn every<H, M>(to: HandlerId<H>, message: M) -> Delivery
+    where
+        H: Handler + Receive<M, H::Session>,
+        M: Clone + 'static,
+    {
+        let open = move |registered: &mut dyn Any, turn: &mut Turn| {
+            registered_as(to, registered).receive(to, turn, message.clone());
+        };
+        Delivery { to: to.index, message: Message::Every(Rc::new(open)) }
+    }
+
+    /// The same message once more, if it is one of many.
+    pub(crate) fn again(&self) -> Delivery {
+        let message = match &self.message {
+            Message::Every(open) => Message::Every(open.clone()),
+            Message::Once(_) => unreachable!("a message that comes once is taken out"),
+        };
+        Delivery { to: self.to, message }
+    }
+}
+
+fn registered_as<H: Handler>(_: HandlerId<H>, registered: &mut dyn Any) -> &mut Registered<H> {
+    registered.downcast_mut().expect(FOREIGN)
+}
+
+/// What is wrong with a [`HandlerId`] that names no such handler.
+pub(crate) const FOREIGN: &str = "HandlerId belongs to another reactor";

@@ -1,0 +1,82 @@
+//! What a client has received, shown as text.
+
+use std::fmt;
+use std::ops::Deref;
+
+/// Bytes that a client has received from a server. Derefs to the slice.
+///
+/// It compares with byte strings, text, slices and vectors, and `{:?}` shows it as a byte string.
+/// So an assertion that fails shows what was sent, and against text also what was expected:
+///
+/// ```should_panic
+/// # use sluicegate_reactor::testing::Harness;
+/// # use sluicegate_reactor::{Context, Handler, Input};
+/// # struct Echo;
+/// # impl Handler for Echo {
+/// #     type Session = ();
+/// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+/// #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+/// #         cx.send(input.take());
+/// #     }
+/// # }
+/// let mut h = Harness::new(Echo);
+/// let client = h.open();
+/// h.feed(client, "hello\n");
+/// //  left: b"hello\n"
+/// // right: "Hello\n"
+/// assert_eq!(h.sent(client), "Hello\n");
+/// ```
+#[derive(Clone, Default, Eq, Hash)]
+pub struct Received(pub(super) Vec<u8>);
+
+impl Deref for Received {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Received {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<Received> for Vec<u8> {
+    fn from(received: Received) -> Vec<u8> {
+        received.0
+    }
+}
+
+impl From<Vec<u8>> for Received {
+    fn from(bytes: Vec<u8>) -> Received {
+        Received(bytes)
+    }
+}
+
+impl From<&str> for Received {
+    fn from(text: &str) -> Received {
+        Received(text.into())
+    }
+}
+
+impl IntoIterator for Received {
+    type Item = u8;
+    type IntoIter = std::vec::IntoIter<u8>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.escape_ascii())
+    }
+}
+
+/// With anything that is bytes: arrays, slices, vectors, text, and other `Received`.
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Received {
+    fn eq(&self, other: &T) -> bool {
+        self.0 == other.as_ref()
+    }
+}

@@ -1,0 +1,78 @@
+//! What begins between two turns counts from then, not from the turn before.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::core::{is_due, tick_of};
+use crate::time::deadlines;
+use crate::{Context, Handler, Input, Limits, Reactor};
+
+struct Silent;
+
+impl Handler for Silent {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+#[test]
+fn deadlines_that_begin_between_turns_count_from_then() {
+    const HOUR: u64 = 3600 * 1_000_000_000;
+    let mut reactor = Reactor::new().unwrap();
+    let silent = reactor.register(Silent);
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    // As if the last turn had been so long ago.
+    let go_back = |reactor: &mut Reactor| {
+        let core = &mut reactor.turn.core;
+        core.now -= HOUR.min(core.now);
+        core.tick = core.tick.wrapping_sub(tick_of(HOUR));
+    };
+    let is_over = |reactor: &Reactor, id| {
+        let core = &reactor.turn.core;
+        let c = core.find(id).expect("an adopted connection");
+        let (due, _) = deadlines::first(core, c).expect("it may not be idle for ever");
+        is_due(due, tick_of(core.kernel.monotonic()))
+    };
+    go_back(&mut reactor);
+    let id = reactor.adopt(ours, silent, &Limits::default(), ()).unwrap();
+    assert!(!is_over(&reactor, id), "idle before its first turn");
+    go_back(&mut reactor);
+    reactor.peer(id).set_deadline(Some(Duration::from_secs(60)));
+    assert!(!is_over(&reactor, id), "its own deadline has passed when it is set");
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn timers_that_are_set_between_turns_count_from_then() {
+    use crate::sys::Kernel;
+    use crate::sys::sim::World;
+    use crate::{Receive, Sessions};
+
+    struct Count(u32);
+
+    impl Handler for Count {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+    }
+
+    impl Receive<()> for Count {
+        fn on_message(&mut self, _: &mut Sessions<'_>, (): ()) {
+            self.0 += 1;
+        }
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    let world = World::new(1);
+    let mut reactor = Reactor::on(Kernel::Sim(world.clone())).unwrap();
+    let count = reactor.register(Count(0));
+    world.advance(60 * MINUTE);
+    let before = reactor.turn.now();
+    reactor.after(MINUTE, count, ());
+    assert_eq!(reactor.now() - before, 60 * MINUTE);
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(reactor.handler(count).0, 0, "it is early");
+    world.advance(MINUTE + Duration::from_millis(20));
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(reactor.handler(count).0, 1);
+}
