@@ -89,9 +89,10 @@ impl<'a> Context<'a> {
     /// - While it waits [`Limits::keep`] does not apply, and each byte that arrives puts off
     ///   [`Limits::idle`], though of few that is noticed [late](crate::Limits::receive_low_water).
     ///   Pausing and a full queue hold it back like other input.
-    /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof)
-    ///   comes instead, for each such request. [`unread`](crate::Context::unread) says how many
-    ///   bytes there were; who wants them asks for that many.
+    /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof) is
+    ///   called instead, once for each such request. [`unread`](crate::Context::unread) is the
+    ///   number of bytes that did arrive; `on_eof` can request that many. If it requests more, which
+    ///   can never come, the connection is [closed](crate::Context::close).
     /// - A [handed over](crate::Context::hand_over) connection takes what has arrived along as
     ///   input, and not the request.
     /// - If there is no memory for the buffer the connection is reset, with

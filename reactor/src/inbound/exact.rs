@@ -130,6 +130,17 @@ pub(super) fn step(
     }
 }
 
+/// After `on_eof`: closes a connection whose handler has requested bytes there that cannot come. To
+/// report the end again could go on for ever.
+pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
+    let special = core.get_mut(index).and_then(|c| c.special.as_mut());
+    let Some(special) = special else { return };
+    let kept = special.kept.len();
+    if special.exact().is_some_and(|exact| exact.expected() > kept) {
+        core.close(index);
+    }
+}
+
 /// One receive into the request's own buffer.
 fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Arrival::Nothing };

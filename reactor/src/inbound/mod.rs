@@ -28,7 +28,7 @@ mod stream;
 mod tests;
 
 pub use exact::TooLarge;
-pub(crate) use exact::{expect, note_direct};
+pub(crate) use exact::{close_if_waiting_in_vain, expect, note_direct};
 pub(crate) use file::{receive_file, stop_saving};
 pub(crate) use low_water::{look_below, lower};
 #[cfg(feature = "testing")]

@@ -145,7 +145,10 @@ impl Reactor {
             Arrival::File(saved) => {
                 self.call(index, |h, turn, slot| h.saved(turn, index, slot, saved));
             }
-            Arrival::End => drop(self.call(index, |h, turn, slot| h.eof(turn, index, slot))),
+            Arrival::End => {
+                self.call(index, |h, turn, slot| h.eof(turn, index, slot));
+                inbound::close_if_waiting_in_vain(&mut self.turn.core, index);
+            }
         }
         true
     }

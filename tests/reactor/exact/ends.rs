@@ -20,6 +20,38 @@ fn an_end_in_the_middle_is_told_instead_and_what_was_there_can_be_asked_for() {
 }
 
 #[test]
+fn a_handler_that_asks_again_at_the_end_for_what_cannot_come_is_closed() {
+    for length in [4, 6] {
+        for left in ["", "abc"] {
+            let mut h = asking(length, move |cx, call| match call {
+                Call::Eof => {
+                    cx.send("incomplete");
+                    cx.receive_exact(length).unwrap();
+                }
+                call => call.by_default(cx),
+            });
+            let client = h.open();
+            h.feed(client, left);
+            h.finish(client);
+            assert_eq!(log(&mut h), ["0 open", "0 eof", "0 close Closed"], "{length}, {left}");
+            assert_eq!((h.sent(client), h.state(client)), (b"incomplete".to_vec(), State::Closed));
+        }
+    }
+}
+
+#[test]
+fn a_request_for_nothing_at_the_end_is_answered() {
+    let mut h = asking(4, |cx, call| match call {
+        Call::Eof => cx.receive_exact(0).unwrap(),
+        Call::Received(_) => cx.close(),
+        call => call.by_default(cx),
+    });
+    let client = h.open();
+    h.finish(client);
+    assert_eq!(log(&mut h), ["0 open", "0 eof", "0 received ", "0 close Closed"]);
+}
+
+#[test]
 fn an_end_behind_the_last_byte_comes_after_it() {
     for length in [4, 6] {
         let mut h = asking(length, |cx, call| call.by_default(cx));
