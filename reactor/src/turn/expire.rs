@@ -72,7 +72,8 @@ impl Reactor {
     /// A connection that its handler has closed or aborted because time was up has timed out.
     fn name_the_reason(&mut self, index: u32) {
         if let Some(c) = self.turn.core.get_mut(index)
-            && matches!(c.phase, Phase::Closing | Phase::Failed)
+            && (matches!(c.phase, Phase::Closing | Phase::Failed)
+                || c.flags.has(Flags::CLOSE_WHEN_CONNECTED))
             && matches!(c.reason, Reason::Closed | Reason::Aborted)
         {
             c.reason = Reason::TimedOut;

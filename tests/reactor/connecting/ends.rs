@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, Remote, State};
-use sluicegate_reactor::{Address, Connect, Listen, Sent};
+use sluicegate_reactor::testing::{Harness, Remote, State, Step};
+use sluicegate_reactor::{Address, Connect, Limits, Listen, Sent};
 
 use super::{harness, passive, upstream};
 use crate::probe::{Call, Probe, log};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Two ticks, which is how late a deadline may be.
+const LATE: Duration = Duration::from_nanos(2 << 24);
 
 #[test]
 fn more_than_the_most_connections_fail() {
@@ -97,6 +101,66 @@ fn a_reactor_that_has_stopped_connects_no_more() {
     let client = h.open();
     h.feed(client, b"x");
     assert_eq!(log(&mut h), ["0 open", "0 data x", "0 stop", "0 close Stopped"]);
+}
+
+#[test]
+fn what_its_handler_closes_because_time_is_up_has_timed_out_at_every_stage() {
+    let limits = Limits { idle: Some(3 * SECOND), ..Limits::default() };
+    let (mut h, connector) = passive(&Connect { limits, ..Connect::default() });
+    h.set_remote(&upstream(), Remote::Silent);
+    let waiting = h.connect(connector, upstream(), 7);
+    h.reactor().peer(waiting).set_deadline(Some(SECOND));
+    h.advance(2 * SECOND);
+    assert_eq!(log(&mut h), ["7 timeout Own", "7 close TimedOut"]);
+
+    // With something to send it is closed behind that.
+    let waiting = h.connect(connector, upstream(), 8);
+    h.reactor().peer(waiting).send("early");
+    h.reactor().peer(waiting).set_deadline(Some(SECOND));
+    h.advance(2 * SECOND);
+    assert_eq!(log(&mut h), ["8 timeout Own"]);
+    h.set_remote(&upstream(), Remote::Listens);
+    assert_eq!(log(&mut h), ["8 close TimedOut"]);
+    let far = h.accept(&upstream());
+    assert_eq!(h.sent(far), b"early");
+
+    h.connect(connector, upstream(), 9);
+    h.advance(4 * SECOND);
+    assert_eq!(log(&mut h), ["9 ready", "9 timeout Idle", "9 close TimedOut"]);
+    let far = h.accept(&upstream());
+    assert_eq!(h.state(far), State::Shut);
+}
+
+#[test]
+fn an_established_connection_has_its_whole_time_however_long_that_took() {
+    for queued in [false, true] {
+        let limits = Limits {
+            idle: (!queued).then_some(3 * SECOND),
+            write_stall: queued.then_some(3 * SECOND),
+            ..Limits::default()
+        };
+        let connect = Connect { limits, timeout: 100 * SECOND, ..Connect::default() };
+        let (mut h, connector) = passive(&connect);
+        h.set_remote(&upstream(), Remote::Silent);
+        let id = h.connect(connector, upstream(), 7);
+        if queued {
+            h.reactor().peer(id).send("the far end takes none of this");
+        }
+        h.advance(10 * SECOND);
+        h.at_once(|h| {
+            h.set_remote(&upstream(), Remote::Listens);
+            let far = h.accept(&upstream());
+            h.script_send(far, [Step::WouldBlock]);
+            h.turn();
+            h.set_room(far, 0);
+        });
+        assert_eq!(log(&mut h), ["7 ready"]);
+        h.advance(3 * SECOND - Duration::from_nanos(1));
+        assert_eq!(log(&mut h), [""; 0], "early");
+        h.advance(LATE);
+        let which = if queued { "WriteStall" } else { "Idle" };
+        assert_eq!(log(&mut h), [&format!("7 timeout {which}"), "7 close TimedOut"]);
+    }
 }
 
 #[test]
