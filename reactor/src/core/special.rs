@@ -128,6 +128,15 @@ impl Special {
             && !self.brief
     }
 
+    /// Whether what is received waits for our disk: a worker has something of its file, or it waits
+    /// for a buffer that workers have.
+    pub(crate) fn waits_for_worker(&self) -> bool {
+        match &self.strategy {
+            Strategy::File(saving) => saving.is_with_worker() || self.blocked.has(Blocked::DISK),
+            _ => false,
+        }
+    }
+
     /// Bytes received and not consumed.
     pub(crate) fn unread(&self) -> usize {
         match &self.strategy {

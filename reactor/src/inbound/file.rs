@@ -43,15 +43,20 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
 
 /// Takes out a file that is no longer received; what follows goes to the handler.
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
+    let tick = core.tick;
     let c = core.get_mut(index)?;
     let special = c.special.as_mut()?;
+    let waited = special.waits_for_worker();
     special.saving()?;
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
     special.blocked.clear(Blocked::DISK);
     special.brief = saving.splices == Some(true);
     c.flags.set(Flags::REVISIT_INPUT);
+    if waited {
+        // Until now the peer waited for our disk.
+        c.active = tick;
+    }
     core.recycle_special(index);
-    // While a worker had something of it the connection was not idle.
     deadlines::arm(core, index);
     Some(*saving)
 }

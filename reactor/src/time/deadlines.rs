@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::core::wheel::Links;
-use crate::core::{Blocked, Connection, Core, Direction, Phase, Strategy, Timeout, is_due, ticks};
+use crate::core::{Connection, Core, Direction, Phase, Timeout, is_due, ticks};
 
 /// What is due.
 #[derive(Clone, Copy, Debug)]
@@ -52,21 +52,12 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Due)> {
         }
         _ => None,
     };
-    let idle = idle.filter(|_| !reads_disk && !waits_for_worker(c));
+    let writes_disk = special.is_some_and(|special| special.waits_for_worker());
+    let idle = idle.filter(|_| !reads_disk && !writes_disk);
     let idle = idle.map(|due| (due, Due::Timeout(Timeout::Idle)));
     let waits = [send, receive].map(|due| due.map(|due| (due, Due::Rate)));
     let by_distance = |&(tick, _): &(u32, Due)| tick.wrapping_sub(core.tick) as i32;
     [own, stall, idle].into_iter().chain(waits).flatten().min_by_key(by_distance)
-}
-
-/// Whether what a connection receives waits for our disk: a worker has something of its file, or
-/// it waits for a buffer that workers have.
-fn waits_for_worker(c: &Connection) -> bool {
-    let Some(special) = &c.special else { return false };
-    match &special.strategy {
-        Strategy::File(saving) => saving.is_with_worker() || special.blocked.has(Blocked::DISK),
-        _ => false,
-    }
 }
 
 /// Makes sure that the wheel looks at a connection no later than its first deadline.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NotSaved, Saved};
 use sluicegate_reactor::testing::{Harness, State, Step};
-use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Timeout};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Limits, Listen, Timeout};
 
 use crate::probe::pattern;
 
@@ -88,8 +88,12 @@ impl Handler for Uploads {
 }
 
 fn uploads(options: CreateOptions) -> Harness<Uploads> {
+    uploads_with(&Limits::default(), options)
+}
+
+fn uploads_with(limits: &Limits, options: CreateOptions) -> Harness<Uploads> {
     Harness::build(
-        &Listen::default(),
+        &Listen { limits: limits.clone(), ..Listen::default() },
         |files| files.make_dir("/up"),
         |reactor| {
             let dir = reactor.fs().open_dir("/up").expect("it was made");
