@@ -10,6 +10,8 @@ use crate::probe::{Call, Probe, log, pattern};
 const SMALL: usize = 10_000;
 const LARGE: usize = 3 << 20;
 const WINDOW: usize = 1 << 20;
+/// Two ticks of the wheel, which is how late a deadline may be.
+const LATE: Duration = Duration::from_nanos(2 << 24);
 /// What a broken disk says.
 const EIO: i32 = 5;
 
@@ -181,6 +183,45 @@ fn nobody_times_out_while_our_own_disk_is_slow() {
     assert_eq!(h.ledger().timeouts, 0);
     h.advance(Duration::from_secs(2));
     assert_eq!(log(&mut h).last().unwrap(), &format!("0 close {:?}", Reason::TimedOut));
+}
+
+#[test]
+fn after_a_wait_for_the_disk_a_client_that_takes_nothing_has_its_whole_time() {
+    for which in ["idle", "write stall"] {
+        let time = |of| (which == of).then_some(Duration::from_secs(5));
+        let limits =
+            Limits { idle: time("idle"), write_stall: time("write stall"), ..Limits::default() };
+        let mut h = sender(limits);
+        let client = h.open();
+        h.files().evict("/www/large", 0);
+        h.hold_disk();
+        h.feed(client, "large");
+        h.set_room(client, 0);
+        h.advance(Duration::from_secs(100));
+        h.release_disk();
+        h.advance(Duration::from_secs(5) - Duration::from_nanos(1));
+        assert_eq!((h.ledger().timeouts, h.state(client)), (0, State::Open), "{which}: early");
+        h.advance(LATE);
+        assert_eq!(h.ledger().timeouts, 1, "{which}");
+    }
+}
+
+#[test]
+fn after_a_wait_for_the_disk_a_client_that_has_everything_is_idle_in_time() {
+    let limits = Limits { idle: Some(Duration::from_secs(5)), ..Limits::default() };
+    let mut h = sender(limits);
+    let client = h.open();
+    h.set_room(client, usize::MAX);
+    h.files().evict("/www/small", 0);
+    h.hold_disk();
+    h.feed(client, "small");
+    h.advance(Duration::from_secs(100));
+    h.release_disk();
+    assert_eq!(h.arrived(client), answer("small").len());
+    h.advance(Duration::from_secs(5) - Duration::from_nanos(1));
+    assert_eq!(h.ledger().timeouts, 0, "early");
+    h.advance(LATE);
+    assert_eq!((h.ledger().timeouts, h.state(client)), (1, State::Shut));
 }
 
 #[test]

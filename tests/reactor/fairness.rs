@@ -78,6 +78,35 @@ fn a_long_answer_does_not_starve_another_connection() {
 }
 
 #[test]
+fn a_huge_borrowed_answer_does_not_starve_another_connection() {
+    const QUANTUM: usize = 10_000;
+    let limits = Limits { send_quantum: QUANTUM, ..Limits::default() };
+    let probe = Probe::new(|cx, call, notes| match call {
+        Call::Data(input) if notes.current == 0 => {
+            input.take();
+            cx.send(&pattern(5_000_000)[..]);
+            assert_eq!(cx.sent(), QUANTUM as u64, "written through");
+        }
+        Call::Data(input) => drop(cx.send(input.take())),
+        call => call.by_default(cx),
+    });
+    let mut h = with_limits(probe, limits);
+    let (greedy, modest) = (h.open(), h.open());
+    h.set_room(greedy, usize::MAX);
+    // As long as the client takes it, little by little.
+    h.script_send(greedy, vec![Step::Short(1000); 1000]);
+    h.at_once(|h| {
+        h.feed(greedy, b"all");
+        h.feed(modest, b"x");
+        h.turn();
+        assert_eq!(h.sent(modest), b"x");
+        assert!(h.arrived(greedy) <= 3 * QUANTUM, "{} bytes in one turn", h.arrived(greedy));
+    });
+    assert!(h.sent(greedy) == pattern(5_000_000));
+    assert_eq!(h.ledger().panics, 0);
+}
+
+#[test]
 fn a_long_answer_does_not_keep_its_own_connection_from_being_heard() {
     let limits = Limits { send_quantum: 10_000, ..Limits::default() };
     let probe = Probe::new(|cx, call, _| match call {

@@ -12,6 +12,7 @@ mod connecting;
 mod connecting_chaos;
 mod deadlines;
 mod draining;
+mod due_together;
 mod exact;
 mod fairness;
 mod files;

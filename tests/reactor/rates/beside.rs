@@ -38,6 +38,36 @@ fn whoever_waits_for_its_rate_is_neither_idle_nor_stalled() {
 }
 
 #[test]
+fn after_a_wait_for_its_rate_a_client_that_takes_nothing_has_its_whole_time() {
+    let half = Duration::from_millis(500);
+    for which in ["idle", "write stall"] {
+        let time = |of| (which == of).then_some(half);
+        let limits = Limits {
+            idle: time("idle"),
+            write_stall: time("write stall"),
+            // A thousand bytes at a time, for each of which it waits a second.
+            send_rate: Some(1000),
+            ..Limits::default()
+        };
+        let listen = Listen { limits, ..Listen::default() };
+        let (mut h, clients) = downloads(&listen, 1, 10_000);
+        h.set_room(clients[0], 0);
+        let held = h.ledger().send_would_block;
+        let mut waited = Duration::ZERO;
+        while h.ledger().send_would_block == held {
+            h.advance(TICK);
+            waited += TICK;
+        }
+        assert!(waited > half, "it has waited for {waited:?} only");
+        assert_eq!(h.ledger().timeouts, 0, "{which}: at the end of the wait");
+        h.advance(half - TICK);
+        assert_eq!(h.ledger().timeouts, 0, "{which}: early");
+        h.advance(3 * TICK);
+        assert_eq!(h.ledger().timeouts, 1, "{which}");
+    }
+}
+
+#[test]
 fn a_rate_in_one_direction_costs_the_other_no_turns() {
     /// In how many turns so much is received, and sent in answer a little at a time.
     fn turns(rates: Limits) -> (u64, u64) {
