@@ -103,6 +103,22 @@ fn an_adopted_stream_has_its_session_and_limits() {
 }
 
 #[test]
+fn an_adopted_stream_on_which_nothing_happens_is_idle() {
+    let (mut reactor, notes) = reactor();
+    let (ours, _peer) = UnixStream::pair().expect("two sockets");
+    let limits = Limits { idle: Some(Duration::from_millis(20)), ..Limits::default() };
+    reactor.adopt(ours, notes, &limits, "quiet").expect("an adopted stream");
+    // If it is not, this ends after ten seconds.
+    for _ in 0..1000 {
+        if reactor.handler(notes).0.len() == 2 {
+            break;
+        }
+        reactor.turn(Some(Duration::from_millis(10))).expect("a turn");
+    }
+    assert_eq!(reactor.handler(notes).0, ["quiet ready", "quiet close TimedOut"]);
+}
+
+#[test]
 fn a_listener_made_elsewhere_is_accepted_from() {
     let (mut reactor, notes) = reactor();
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a listener");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::{Harness, State};
-use sluicegate_reactor::{FileTransfer, Limits, Listen};
+use sluicegate_reactor::{FileTransfer, Limits, Listen, Timeout};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};
 
@@ -118,6 +118,29 @@ fn an_idle_connection_times_out_and_an_active_one_does_not() {
     assert!(log(&mut h).is_empty());
     h.advance(SECOND + LATE);
     assert_eq!(log(&mut h), ["1 timeout Idle", "1 close TimedOut"]);
+}
+
+#[test]
+fn a_connection_that_only_sends_is_not_idle() {
+    // Written through at once, and from the queue.
+    for (write_first, direct) in [(0, 30), (1024, 0)] {
+        let probe = Probe::new(|cx, call, _| match call {
+            Call::Open => cx.set_deadline(Some(SECOND)),
+            Call::Timeout(Timeout::Own) if cx.sent() < 30 => {
+                cx.send(b"x");
+                cx.set_deadline(Some(SECOND));
+            }
+            Call::Timeout(Timeout::Own) => {}
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, Limits { write_first, ..limits(Some(10), None) });
+        h.open();
+        h.advance(39 * SECOND);
+        assert!(log(&mut h)[1..].iter().all(|line| line == "0 timeout Own"));
+        assert_eq!((h.ledger().sent, h.ledger().write_through), (30, direct));
+        h.advance(3 * SECOND);
+        assert_eq!(log(&mut h), ["0 timeout Idle", "0 close TimedOut"]);
+    }
 }
 
 #[test]

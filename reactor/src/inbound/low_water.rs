@@ -47,16 +47,14 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     }
 }
 
-/// Before a connection counts as idle since a tick that is past: says whether bytes may be there
-/// that are below the mark. They are received next, and if there are none it is idle a tick later.
-pub(crate) fn look_below(core: &mut Core, index: u32, due: u32) -> bool {
-    let tick = core.tick;
+/// Before a connection counts as idle: says whether bytes may be there that are below the mark. They
+/// are received in this turn, and if there are none it is idle at the next tick.
+pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
     let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
     let exact = c.special.as_mut().and_then(|special| special.exact());
     if exact.is_none_or(|exact| exact.low_water != LowWater::On) {
         return false;
     }
-    c.active = c.active.wrapping_add(tick.wrapping_sub(due) + 1);
     lower(core, index, LowWater::Never);
     core.schedule(index);
     true

@@ -70,15 +70,15 @@ pub(crate) fn arm(core: &mut Core, index: u32) {
     }
 }
 
-/// The deadline of a connection that has passed, and when; if none has, it is armed again.
-pub(crate) fn passed(core: &mut Core, index: u32) -> Option<(u32, Due)> {
+/// The deadline of a connection that has passed; if none has, it is armed again.
+pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Due> {
     let alive = core.get(index).filter(|c| c.phase != Phase::Gone)?;
-    let (due, which) = first(core, alive)?;
-    if !is_due(due, core.tick) {
+    let (tick, due) = first(core, alive)?;
+    if !is_due(tick, core.tick) {
         arm(core, index);
         return None;
     }
-    Some((due, which))
+    Some(due)
 }
 
 /// Counts a deadline that has passed. The clock it belongs to starts again.

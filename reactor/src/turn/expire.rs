@@ -33,10 +33,10 @@ impl Reactor {
 
     fn expire(&mut self, index: u32) {
         let core = &mut self.turn.core;
-        let Some((due, which)) = deadlines::passed(core, index) else { return };
-        match which {
+        let Some(due) = deadlines::passed(core, index) else { return };
+        match due {
             Due::Rate => core.due_rates.push(index),
-            Due::Timeout(Timeout::Idle) if inbound::look_below(core, index, due) => {
+            Due::Timeout(Timeout::Idle) if inbound::look_below(core, index) => {
                 deadlines::arm(core, index);
             }
             Due::Timeout(which) => {

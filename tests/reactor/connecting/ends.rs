@@ -132,6 +132,22 @@ fn what_its_handler_closes_because_time_is_up_has_timed_out_at_every_stage() {
 }
 
 #[test]
+fn a_deadline_of_an_attempt_that_was_closed_does_not_come() {
+    let (mut h, connector) = passive(&Connect::default());
+    h.set_remote(&upstream(), Remote::Silent);
+    let id = h.connect(connector, upstream(), 7);
+    h.reactor().peer(id).set_deadline(Some(SECOND));
+    h.reactor().peer(id).send("early");
+    h.reactor().peer(id).close();
+    h.advance(2 * SECOND);
+    assert_eq!((log(&mut h), h.ledger().timeouts), (vec![], 0));
+    h.set_remote(&upstream(), Remote::Listens);
+    assert_eq!(log(&mut h), ["7 close Closed"]);
+    let far = h.accept(&upstream());
+    assert_eq!(h.sent(far), b"early");
+}
+
+#[test]
 fn an_established_connection_has_its_whole_time_however_long_that_took() {
     for queued in [false, true] {
         let limits = Limits {
