@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sluicegate_reactor::testing::Harness;
-use sluicegate_reactor::{Context, Handler, HandlerId, Input, Limits, Receive, TimerId, Turn};
+use sluicegate_reactor::{Context, Handler, HandlerId, Input, Limits, Receive, Sessions, TimerId};
 
 use crate::probe::{Call, Probe, log, with_limits};
 
@@ -31,7 +31,7 @@ impl Handler for Clock {
 }
 
 impl Receive<u32> for Clock {
-    fn on_message(&mut self, cx: &mut Turn, message: u32) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, message: u32) {
         self.came.push((message, cx.now()));
         if let Some((when, id)) = self.cancels
             && when == message

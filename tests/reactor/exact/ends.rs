@@ -34,7 +34,7 @@ fn a_handler_that_asks_again_at_the_end_for_what_cannot_come_is_closed() {
             h.feed(client, left);
             h.finish(client);
             assert_eq!(log(&mut h), ["0 open", "0 eof", "0 close Closed"], "{length}, {left}");
-            assert_eq!((h.sent(client), h.state(client)), (b"incomplete".to_vec(), State::Closed));
+            assert_eq!((h.sent(client), h.state(client)), ("incomplete".into(), State::Closed));
         }
     }
 }
