@@ -49,7 +49,7 @@ impl Reactor {
     /// A deadline has passed.
     fn time_out(&mut self, index: u32, which: Timeout) {
         let turn = &mut self.turn;
-        let Some(c) = turn.core.get(index) else { return };
+        let Some(c) = turn.core.get_mut(index) else { return };
         match c.phase {
             Phase::Connecting if which != Timeout::Own => {
                 attempt::timed_out(&mut turn.core, &mut turn.connecting, index);
@@ -58,6 +58,7 @@ impl Reactor {
             // have passed meanwhile runs again.
             Phase::Open if c.flags.has(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Open => {
+                c.flags.clear(Flags::WROTE_THROUGH);
                 self.call(index, |handler, turn, slot| handler.timeout(turn, index, slot, which));
                 self.name_the_reason(index);
                 self.turn.core.schedule(index);
