@@ -22,7 +22,7 @@ impl<'a> Context<'a> {
         Context { turn, index }
     }
 
-    /// The current connection's name.
+    /// The current connection's id.
     #[must_use]
     pub fn id(&self) -> ConnId {
         let generation = self.turn.core.get(self.index).map_or(0, |c| c.generation);
@@ -44,65 +44,66 @@ impl<'a> Context<'a> {
         self.this().pause();
     }
 
-    /// Reads again; input that was left is offered again. See [`Peer::resume`].
+    /// Reads again and offers unconsumed input again. See [`Peer::resume`].
     pub fn resume(&mut self) {
         self.this().resume();
     }
 
-    /// Whether input is wanted right now: not paused, the queue not full, not closing, not handed
-    /// over. A loop over messages in one input should stop when this turns false; the rest is
-    /// offered again later.
+    /// Whether the connection wants input now: it is not paused, its queue is not full, and it is
+    /// neither closing nor handed over. A loop over the messages of one input should stop when this
+    /// turns false; the rest is offered again later.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.turn.core.get(self.index).is_some_and(|c| c.wants_input())
             && !self.turn.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
     }
 
-    /// What bounds the current connection.
+    /// The current connection's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         let group = self.turn.core.get(self.index).map_or(0, |c| c.group);
         self.turn.core.limits(group)
     }
 
-    /// Ends this connection's part of the turn: what the callback leaves unconsumed is offered
-    /// again in the next turn, after others had theirs, whether more arrives or not. It is for
-    /// handlers that find more work in one input than they should do at a time; what is left
-    /// because of it is no overrun, and what was sent leaves now.
+    /// Ends this connection's part of the turn. The input that the callback leaves unconsumed is
+    /// offered again in the next turn, after the other connections had theirs, even if nothing more
+    /// arrives. Call it when one input holds more work than should be done at a time. The input
+    /// left this way is not judged by [`Limits::keep`], and queued output leaves now.
     pub fn yield_now(&mut self) {
         let index = self.index;
         self.turn.core.yield_now(index);
     }
 
     /// Asks for the next `count` bytes in one piece: [`on_received`](crate::Handler::on_received)
-    /// gets them when all are there. What this callback leaves unconsumed comes first.
+    /// gets them once all have arrived. They begin with the input that this callback leaves
+    /// unconsumed.
     ///
-    /// It is for messages whose length is known before they come, of any size. Those of up to
-    /// [`Limits::receive_direct`] bytes are lent from the buffer that everything is received into;
-    /// longer ones have a buffer of their own, which grows with what arrives (a peer that announces
-    /// much and sends little costs 1 MiB of address space, and memory for what it sends) and which
-    /// the handler may keep. A handler that only ever asks for the next piece, in `on_open` and in
+    /// Use it for messages of any size whose length is known in advance. Up to
+    /// [`Limits::receive_direct`] bytes are lent from the shared receive buffer. A longer message
+    /// gets its own buffer, which the handler may keep. That buffer grows with what arrives: a peer
+    /// that announces a long message and sends little costs 1 MiB of address space, and memory only
+    /// for what it sends. A handler that always asks for the next piece, in `on_open` and in
     /// `on_received`, needs no `on_data`.
     ///
-    /// - One request at a time: another one before the first is answered takes its place, and what
-    ///   has arrived counts for it. 0 bytes are answered, too.
-    /// - While it waits [`Limits::keep`] does not apply, and each byte that arrives puts off
-    ///   [`Limits::idle`], though of few that is noticed [late](crate::Limits::receive_low_water).
-    ///   Pausing and a full queue hold it back like other input.
-    /// - If the peer ends its direction before all is there, [`on_eof`](crate::Handler::on_eof) is
-    ///   called instead, once for each such request. [`unread`](crate::Context::unread) is the
-    ///   number of bytes that did arrive; `on_eof` can request that many. If it requests more, which
-    ///   can never come, the connection is [closed](crate::Context::close).
-    /// - A [handed over](crate::Context::hand_over) connection takes what has arrived along as
-    ///   input, and not the request.
-    /// - If there is no memory for the buffer the connection is reset, with
+    /// - A connection has one request at a time. A new request replaces the pending one and
+    ///   includes the bytes that have arrived for it. A request for 0 bytes is answered, too.
+    /// - While a request is pending, [`Limits::keep`] does not apply, and each byte that arrives
+    ///   restarts [`Limits::idle`], though small amounts are noticed
+    ///   [late](crate::Limits::receive_low_water). A pause and a full queue stop reading as usual.
+    /// - If the peer ends its direction early, [`on_eof`](crate::Handler::on_eof) is called
+    ///   instead, once for each such request. [`unread`](crate::Context::unread) is the number of
+    ///   bytes that did arrive; `on_eof` can request that many. If it requests more, which can
+    ///   never come, the connection is [closed](crate::Context::close).
+    /// - When the connection is [handed over](crate::Context::hand_over), the bytes that have
+    ///   arrived become input of the new handler, and the request is dropped.
+    /// - If the buffer cannot be allocated, the connection is reset with
     ///   [`Reason::Failed`](crate::Reason::Failed).
     ///
     /// ```
     /// use std::borrow::Cow;
     /// use sluicegate_reactor::{Context, Handler, Input};
     ///
-    /// /// Sends back messages that have their length in front, in four bytes.
+    /// /// Echoes messages that follow their length in four bytes.
     /// struct Echo;
     ///
     /// enum Next {
@@ -147,81 +148,82 @@ impl<'a> Context<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`TooLarge`] if `count` is over [`Limits::receive_exact`]. Nothing is changed by that: what
-    /// comes next goes to [`on_data`](crate::Handler::on_data), or to the request before.
+    /// [`TooLarge`] if `count` is over [`Limits::receive_exact`]. Nothing changes then: the next
+    /// bytes go to [`on_data`](crate::Handler::on_data), or to the pending request.
     pub fn receive_exact(&mut self, count: usize) -> Result<(), TooLarge> {
         inbound::expect(&mut self.turn.core, self.index, count)
     }
 
-    /// Receives the next `length` bytes into a file, or all until the peer ends its direction, and
-    /// [commits](NewFile::commit) it, for [`on_saved`](crate::Handler::on_saved). What the callback
-    /// leaves unconsumed comes first.
+    /// Receives the next `length` bytes into a file, or with `None` everything until the peer ends
+    /// its direction. Then [commits](NewFile::commit) the file and calls
+    /// [`on_saved`](crate::Handler::on_saved). The file begins with the input that the callback
+    /// leaves unconsumed.
     ///
-    /// A peer that ends its direction before all of `length` is there, resets the connection or
-    /// stalls until a deadline has passed has its file removed. A [handed
-    /// over](crate::Context::hand_over) connection goes on receiving it, and the new handler is
-    /// told.
+    /// The file is removed if the peer ends its direction early, resets the connection, or stalls
+    /// until a deadline passes. If the connection is [handed over](crate::Context::hand_over),
+    /// receiving goes on and the new handler gets the result.
     ///
-    /// The reactor never waits for a disk. It writes files in memory itself; files on disks are
-    /// written, synced and committed by [workers](crate::workers), for which a busy pool lets them
-    /// wait. While [`Limits::file_batches`](crate::Limits::file_batches) of a file are with the
-    /// workers, nothing more is received for it. Each write counts as activity, as input does. If
-    /// no worker thread can be started, the file fails.
+    /// The reactor never waits for a disk. It writes to files in memory itself.
+    /// [Workers](crate::workers) write, sync and commit files on disks; when the pool is busy,
+    /// their jobs wait. While [`Limits::file_batches`](crate::Limits::file_batches) batches of a
+    /// file are with the workers, the connection receives nothing more for it. Each write counts as
+    /// activity, as input does. If no worker thread can be started, the file fails.
     pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
         let index = self.index;
         inbound::receive_file(&mut self.turn.core, index, file, length, WhenWhole::Commit);
     }
 
-    /// Receives the next `count` bytes into a file and gives it back, in
-    /// [`on_saved`](crate::Handler::on_saved), to go on with: another part, bytes of one's own, or
-    /// [`receive_file`](crate::Context::receive_file) with `Some(0)` to commit what is there.
+    /// Receives the next `count` bytes into a file and returns the file through
+    /// [`on_saved`](crate::Handler::on_saved). The handler can then receive another part, write
+    /// bytes itself, or commit the file by [`receive_file`](crate::Context::receive_file) with
+    /// `Some(0)`.
     pub fn receive_part(&mut self, file: NewFile, count: u64) {
         let index = self.index;
         inbound::receive_file(&mut self.turn.core, index, file, Some(count), WhenWhole::GiveBack);
     }
 
-    /// Receives the next `count` bytes, or all until the peer ends its direction, and drops them.
-    /// What the callback leaves unconsumed comes first; what comes behind goes to
+    /// Receives and drops the next `count` bytes, or everything until the peer ends its direction,
+    /// beginning with the input that the callback leaves unconsumed. Later bytes go to
     /// [`on_data`](crate::Handler::on_data).
     pub fn discard(&mut self, count: u64) {
         let index = self.index;
         inbound::discard(&mut self.turn.core, index, count);
     }
 
-    /// Passes on to another connection what this one receives. See [`Peer::relay_to`].
+    /// Passes the input of this connection on to another one. See [`Peer::relay_to`].
     pub fn relay_to(&mut self, peer: ConnId) {
         self.this().relay_to(peer);
     }
 
-    /// Gives the connection to another handler, with a session for it: after a greeting, an upgrade
-    /// or a login something else is spoken.
+    /// Hands the connection over to another handler, with a session for it. Protocols use it to
+    /// switch after a greeting, an upgrade or a login.
     ///
-    /// When the callback has returned
+    /// When the callback has returned:
     ///
-    /// 1. the present session gets [`on_close`](crate::Handler::on_close) with
-    ///    [`HandedOver`](crate::Reason::HandedOver), and nothing is called for it any more;
-    /// 2. the new handler gets [`on_ready`](crate::Handler::on_ready);
-    /// 3. what the callback left of its input is offered to the new handler's
-    ///    [`on_data`](crate::Handler::on_data), whether more arrives or not;
-    /// 4. if the peer has ended its direction the new handler gets
-    ///    [`on_eof`](crate::Handler::on_eof), even if the old one has had it; and so it is with
-    ///    [`on_stop`](crate::Handler::on_stop) if the reactor is stopping.
+    /// 1. The old session gets [`on_close`](crate::Handler::on_close) with
+    ///    [`HandedOver`](crate::Reason::HandedOver), its last callback.
+    /// 2. The new handler gets [`on_ready`](crate::Handler::on_ready).
+    /// 3. The input that the callback left unconsumed is offered to the new handler's
+    ///    [`on_data`](crate::Handler::on_data), even if nothing more arrives.
+    /// 4. If the peer has ended its direction, the new handler gets
+    ///    [`on_eof`](crate::Handler::on_eof), even if the old one already had it. If the reactor is
+    ///    stopping, it gets [`on_stop`](crate::Handler::on_stop), too.
     ///
-    /// The connection stays what it is: its name, its [limits](crate::Limits), what is queued to be
-    /// sent, its counters, a direction that was [shut down](crate::Context::shutdown). What the old
-    /// handler asked for ends with it: a [pause](crate::Context::pause), a [deadline of its
-    /// own](crate::Context::set_deadline), a [drain](crate::Context::request_drain), [so many
-    /// bytes](crate::Context::receive_exact), a [relay](crate::Context::relay_to) of what it
-    /// receives. So the new one begins as it would with a connection just accepted.
+    /// The connection keeps its id, its [limits](crate::Limits), its queue, its counters, and the
+    /// [shutdown](crate::Context::shutdown) of a direction. The requests of the old handler end: a
+    /// [pause](crate::Context::pause), its [own deadline](crate::Context::set_deadline), a
+    /// [drain](crate::Context::request_drain), a pending
+    /// [`receive_exact`](crate::Context::receive_exact), and a [relay](crate::Context::relay_to) of
+    /// the input. The new handler therefore starts as it would with a connection just accepted.
     ///
-    /// Nothing takes it back. If the connection is closed, aborted or lost in the same callback, or
-    /// the callback panics, the new handler still gets the session, but hears only of its end, in
-    /// [`on_close`](crate::Handler::on_close). So it does if the connection is handed on in the
-    /// same callback. In [`on_open`](crate::Handler::on_open) the session that is returned is
-    /// closed at once. After this call [`wants_input`](crate::Context::wants_input) is false for
-    /// the rest of the callback.
+    /// A hand-over cannot be undone. If the connection is closed, aborted or lost in the same
+    /// callback, if the callback panics, or if it hands the connection over again, the new handler
+    /// still gets the session, but only to end it in [`on_close`](crate::Handler::on_close). A
+    /// session returned by an [`on_open`](crate::Handler::on_open) that hands over is closed at
+    /// once. After this call [`wants_input`](crate::Context::wants_input) is false for the rest of
+    /// the callback.
     ///
-    /// A [`HandlerId`] of another reactor is a panic in the callback.
+    /// With a [`HandlerId`] of another reactor, the callback panics.
     ///
     /// Costs one allocation.
     ///
@@ -306,13 +308,13 @@ impl<'a> Context<'a> {
         self.this().set_receive_rate(rate);
     }
 
-    /// Asks for one [`on_drain`](crate::Handler::on_drain) when all was sent. See
+    /// Asks for one [`on_drain`](crate::Handler::on_drain) when everything is sent. See
     /// [`Peer::request_drain`].
     pub fn request_drain(&mut self) {
         self.this().request_drain();
     }
 
-    /// Bytes sent that the kernel has not taken yet.
+    /// Bytes queued that the kernel has not taken yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.turn.core.get(self.index).map_or(0, |c| c.pending())
@@ -336,10 +338,10 @@ impl<'a> Context<'a> {
         self.turn.core.get(self.index).map_or(0, |c| c.sent)
     }
 
-    /// The address of the other end; that of a Unix socket's client rarely has a name.
+    /// The address of the other end. The client of a Unix socket rarely has a name.
     ///
     /// # Errors
-    /// What `getpeername(2)` says, such as `NotConnected` after a reset.
+    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn peer_address(&self) -> io::Result<Address> {
         self.turn.core.kernel.peer_address(self.turn.core.socket(self.index)?)
     }
@@ -347,7 +349,7 @@ impl<'a> Context<'a> {
     /// The address of this end.
     ///
     /// # Errors
-    /// What `getsockname(2)` says.
+    /// The error of `getsockname(2)`.
     pub fn local_address(&self) -> io::Result<Address> {
         self.turn.core.kernel.local_address(self.turn.core.socket(self.index)?)
     }

@@ -21,16 +21,17 @@ pub use turn::Turn;
 
 /// A protocol: one value per reactor, with a session for each connection.
 ///
-/// The handler itself is the state its connections share; it is never called from two places at
-/// once, so a chat room or a cache needs neither lock nor counted pointer. What belongs to one
-/// connection is its [`Session`](crate::Handler::Session). Callbacks of a connection get its
-/// session, [messages and timers](crate::Receive) reach those of all connections.
+/// The handler itself is the state that its connections share. It is never called from two places
+/// at once, so a chat room or a cache needs neither a lock nor a reference count. The state of one
+/// connection is its [`Session`](crate::Handler::Session). The callbacks of a connection get its
+/// session; [messages and timers](crate::Receive) reach the sessions of all connections.
 ///
-/// A connection on which nothing moves for 75 seconds is closed. If clients may be silent while
-/// they wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
+/// A connection without traffic is closed after 75 seconds. If clients may be silent while they
+/// wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
 ///
-/// A panic in a callback closes that connection with [`Reason::Panicked`], is logged, and the
-/// reactor goes on: a handler must tolerate that a change to its shared state was left half made.
+/// A panic in a callback is logged and closes that connection with [`Reason::Panicked`]. The
+/// reactor goes on, so a handler must tolerate that a change to its shared state was left half
+/// made.
 ///
 /// ```
 /// use sluicegate_reactor::{Context, Handler, Input};
@@ -52,30 +53,32 @@ pub use turn::Turn;
             `Service` in `Http::new(..)`, or implement `Handler` for `{Self}`"
 )]
 pub trait Handler: Sized + 'static {
-    /// What is kept for each connection.
+    /// The state of one connection.
     type Session: 'static;
 
     /// A connection was accepted. Bytes sent here leave before any are received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
-    /// A connection that this handler did not accept is ready for use: one it [asked
-    /// for](crate::Turn::connect) is made, or one was [handed over](crate::Context::hand_over) to
-    /// it. Called once, before anything that the connection brings and even if reading is paused;
-    /// only a deadline of its own and a [message](crate::Sessions::get) can come before.
+    /// A connection that this handler did not accept is ready for use: it was
+    /// [connected](crate::Turn::connect), [adopted](crate::Turn::adopt), or [handed
+    /// over](crate::Context::hand_over) to this handler. Called once, even if reading is paused,
+    /// before any other event of the connection. Only the timeout of its own deadline and a
+    /// [message](crate::Sessions::get) can come earlier.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
 
-    /// Bytes have arrived, or the connection reads again after a pause or a full queue and input
-    /// was left. What is not consumed is offered again together with what arrives next.
+    /// Bytes have arrived, or the connection reads again after a pause or a full queue and
+    /// unconsumed input is left. The bytes that a callback does not consume are offered again,
+    /// together with the next ones.
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
 
-    /// All the bytes are there that [`Context::receive_exact`] asked for. Called once for each such
-    /// request; what comes behind them goes to [`on_data`](crate::Handler::on_data) unless it is
-    /// asked for here.
+    /// All the bytes that [`Context::receive_exact`] asked for have arrived. Called once for each
+    /// request. Later bytes go to [`on_data`](crate::Handler::on_data), unless this callback asks
+    /// for them.
     ///
-    /// Many bytes are owned: `bytes.into_owned()` is the buffer they were received into, without a
-    /// copy, and so is what [`send`](crate::Context::send) references. Few are borrowed.
+    /// A long message is owned: `bytes.into_owned()` returns the buffer that it was received into,
+    /// without a copy, and [`send`](crate::Context::send) references it. A short one is borrowed.
     fn on_received(
         &mut self,
         cx: &mut Context<'_>,
@@ -85,13 +88,13 @@ pub trait Handler: Sized + 'static {
         let _ = (cx, session, bytes);
     }
 
-    /// What [`Context::receive_file`] or [`Context::receive_part`] has asked for is there, or the
-    /// file could not be written. Called once for each, unless the connection ends before: then the
-    /// file is removed. By default an answer that nobody gives is made up for by closing the
-    /// connection if the file could not be written.
+    /// The file of [`Context::receive_file`] or [`Context::receive_part`] is complete, or could not
+    /// be written. Called once for each, unless the connection ends first; then the file is
+    /// removed. By default the connection is closed if the file could not be written, so that no
+    /// client waits for an answer.
     ///
-    /// After an error the handler has the choice: [discard](crate::Context::discard) what is
-    /// [left](NotSaved::left) of the input and talk on, or answer and close.
+    /// After an error the handler can [discard](crate::Context::discard) the [rest](NotSaved::left)
+    /// of the input and go on, or answer and close.
     fn on_saved(
         &mut self,
         cx: &mut Context<'_>,
@@ -104,22 +107,23 @@ pub trait Handler: Sized + 'static {
         }
     }
 
-    /// A queue that was full has fallen to [`Limits::send_low`](crate::Limits::send_low), or one
-    /// for which [`Context::request_drain`] was called is empty.
+    /// A full queue has drained to [`Limits::send_low`](crate::Limits::send_low), or a queue is
+    /// empty after [`Context::request_drain`].
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
 
-    /// The peer has ended its direction; [`Context::unread`] bytes of it were never consumed.
-    /// Answers can still be sent. By default the connection is closed once its queue is empty.
+    /// The peer has ended its direction; [`Context::unread`] bytes of its input were never
+    /// consumed. Answers can still be sent. By default the connection is closed once its queue is
+    /// empty.
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
         cx.close();
     }
 
-    /// A deadline has passed. By default a stalled writer is aborted and others are closed. A
-    /// handler that does neither gives the connection the same time again, except for its own
-    /// deadline, which it may set anew.
+    /// A deadline has passed. By default a stalled writer is aborted, and any other connection is
+    /// closed. If a handler does neither, the deadline starts again, except the connection's own
+    /// one, which the handler may set again.
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
         let _ = session;
         match which {
@@ -128,18 +132,18 @@ pub trait Handler: Sized + 'static {
         }
     }
 
-    /// The reactor is stopping: called once for each session that there is then, after what had
-    /// arrived by then was delivered, within one turn's quantum. By default the connection is
-    /// closed once all was sent. A handler that has not finished may go on, receiving and sending
-    /// as before, and close later; what is open when
-    /// [the time is over](crate::Reactor::set_drain) is closed with [`Reason::Stopped`].
+    /// The reactor is stopping. Called once for each session that exists then, after the input that
+    /// had already arrived was delivered, within one turn's quantum. By default the connection is
+    /// closed once its queue is empty. A handler that has not finished may go on receiving and
+    /// sending, and close later. Connections that are still open when the [grace
+    /// period](crate::Reactor::set_drain) ends are closed with [`Reason::Stopped`].
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
         cx.close();
     }
 
-    /// The connection is over: called once for each session, and nothing is called after it.
-    /// `cx` can still reach others. For [`Reason::Closed`] and [`Reason::Finished`] the kernel has
+    /// The connection is over. Called once for each session, as its last callback. `cx` can still
+    /// reach other connections. With [`Reason::Closed`] and [`Reason::Finished`] the kernel has
     /// taken every byte that was sent.
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
@@ -157,7 +161,7 @@ impl<'a> Input<'a> {
         Input { bytes }
     }
 
-    /// All bytes not consumed yet, consumed.
+    /// Consumes and returns all remaining bytes.
     pub fn take(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.bytes)
     }
@@ -171,7 +175,7 @@ impl<'a> Input<'a> {
     /// Consumes the first `count` bytes.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If fewer bytes are left.
     pub fn consume(&mut self, count: usize) {
         self.bytes = &self.bytes[count..];
     }

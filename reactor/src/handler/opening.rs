@@ -1,4 +1,4 @@
-//! How connections begin: listening, taking over sockets, connecting.
+//! How connections begin: listening, adopting sockets, connecting.
 
 use std::error::Error;
 use std::io;
@@ -11,26 +11,27 @@ use crate::listen::listener::Origin;
 use crate::listen::{self, Listen, ListenerId, first_bound};
 use crate::sys::{Address, Fd};
 
-/// Listening. From a callback it begins in the same turn, and no handler is called from inside.
+/// Listening. A listener added in a callback begins in the same turn; no handler is called from
+/// inside these methods.
 impl Turn {
     /// Listens on an address or name: anything that is or parses as a [`Target`], such as
     /// `"127.0.0.1:80"`, `"[fe80::1%eth0]:80"`, `"unix:/run/name.sock"`, `("localhost", 80)` or an
-    /// [`Address`]. Port 0 is any free port. Of several addresses of a name the first that can be
-    /// bound is taken; to look the name up may take seconds.
+    /// [`Address`]. With port 0 the kernel chooses a free port. If a name has several addresses,
+    /// the first that can be bound is taken. Looking a name up may block for seconds.
     ///
     /// # Unix sockets
     ///
-    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. A socket that is in
-    /// its place is replaced if nobody listens there, as after a crash; to find out, the reactor
-    /// tries to connect to it. The file is removed when the listener is closed, if it is still the
-    /// same. While the listener is open, the file `path.lock` beside it is locked (`flock(2)`) and
-    /// holds the number of the process; so of several servers that start at once one gets the
-    /// address and the others an error. Only users who are trusted not to replace these files
-    /// should be able to write to the directory.
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If nobody listens at
+    /// an existing socket, as after a crash, it is replaced; the reactor tries to connect to it to
+    /// find out. The file is removed when the listener closes, unless another file has taken its
+    /// place. While the listener is open, the file `path.lock` beside it is locked (`flock(2)`) and
+    /// holds the process id. If several servers start at once, one gets the address and the others
+    /// an error. Only users who are trusted not to replace these files should be able to write to
+    /// the directory.
     ///
-    /// A client cannot tell whether a Unix socket was closed or reset: one that was
-    /// [aborted](crate::Context::abort) sees the end of the stream, unless the server has left some
-    /// of its input unread.
+    /// The client of a Unix socket cannot tell whether its connection was closed or reset. If it is
+    /// [aborted](crate::Context::abort), it sees the end of the stream, unless the server has left
+    /// some of its input unread.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -54,11 +55,11 @@ impl Turn {
     /// ```
     ///
     /// # Errors
-    /// What parsing the target, looking it up, `bind(2)`, `listen(2)` and setting the socket's
-    /// options return, with the target or address in the text. For a Unix socket
+    /// The error of parsing the target, looking it up, `bind(2)`, `listen(2)` or setting the
+    /// socket's options, with the target or address in the text. For a Unix socket
     /// `ErrorKind::AddrInUse` if another process listens at the path, and
-    /// `ErrorKind::AlreadyExists` if there is a file that is not a socket. An error also if the
-    /// reactor was stopped, which has closed its listeners.
+    /// `ErrorKind::AlreadyExists` if a file there is not a socket. Also an error if the reactor has
+    /// stopped, since its listeners are closed.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -83,12 +84,12 @@ impl Turn {
 
     /// Accepts from a listening socket that was opened elsewhere: a
     /// [`TcpListener`](std::net::TcpListener), a
-    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was
-    /// [there at the start](crate::activation).
+    /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was [passed at
+    /// start](crate::activation).
     ///
-    /// It becomes non-blocking and close-on-exec, and gets the options in `listen`. Other processes
-    /// that have it open see the change too, except for close-on-exec. The file of a Unix socket
-    /// stays when the listener is closed.
+    /// The socket becomes non-blocking and close-on-exec, and gets the options in `listen`. Other
+    /// processes that have it open see the change too, except for close-on-exec. The file of a Unix
+    /// socket stays when the listener closes.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -110,8 +111,8 @@ impl Turn {
     /// ```
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if it is not a listening stream socket, and what setting its
-    /// options returns. The socket is closed then.
+    /// `ErrorKind::InvalidInput` if the socket is not a listening stream socket, otherwise the
+    /// error of setting its options. The socket is closed on error.
     ///
     /// # Panics
     /// As [`listen`](crate::Turn::listen).
@@ -125,8 +126,8 @@ impl Turn {
         self.add_listener(socket, Origin::Adopted, listen, handler)
     }
 
-    /// Stops listening. What waits in the backlog is reset by the kernel; connections that were
-    /// accepted go on. Says whether it was listening.
+    /// Stops listening, and returns whether the listener was open. The kernel resets the
+    /// connections that wait in the backlog; accepted ones go on.
     pub fn close_listener(&mut self, listener: ListenerId) -> bool {
         let place = self.listeners.get_mut(usize::from(listener.index));
         let listener = place.and_then(Option::take);
@@ -135,8 +136,8 @@ impl Turn {
         was_open
     }
 
-    /// The address a listener is bound to, with the port that was chosen; `None` once it is closed,
-    /// as all are when the reactor stops.
+    /// The address a listener is bound to, with the port that was chosen. `None` once it is closed;
+    /// all listeners close when the reactor stops.
     #[must_use]
     pub fn listener_address(&self, listener: ListenerId) -> Option<&Address> {
         let listener = self.listeners.get(usize::from(listener.index))?.as_ref()?;
@@ -158,13 +159,13 @@ impl Turn {
 
 /// Connected sockets.
 impl Turn {
-    /// Serves a connected stream that was made elsewhere: a [`TcpStream`](std::net::TcpStream), a
+    /// Serves a connected stream that was opened elsewhere: a [`TcpStream`](std::net::TcpStream), a
     /// [`UnixStream`](std::os::unix::net::UnixStream), or a descriptor passed by another process.
     /// Its handler gets [`on_ready`](crate::Handler::on_ready) in the next turn.
     ///
-    /// It is made non-blocking and close-on-exec, and does not delay (`TCP_NODELAY`). Others may
-    /// have it open as well; then they see that it is non-blocking, and the peer sees the end of
-    /// the connection, but neither the close nor a reset, before they have closed it too.
+    /// The stream becomes non-blocking and close-on-exec, and gets `TCP_NODELAY`. If other
+    /// processes have it open as well, they see that it is non-blocking. The peer then sees the end
+    /// of the connection, but neither the close nor a reset until they close it, too.
     ///
     /// ```
     /// use std::io::Read;
@@ -201,8 +202,8 @@ impl Turn {
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if it is not a stream socket, `ErrorKind::NotConnected` if it is
-    /// not connected, and what setting its options and registering it says. The stream is closed
-    /// then, and the session is dropped.
+    /// not connected, otherwise the error of setting its options or registering it. On error the
+    /// stream is closed and the session dropped.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -222,23 +223,24 @@ impl Turn {
         Ok(id)
     }
 
-    /// Asks for a connection and returns its name at once.
+    /// Asks for a connection and returns its id at once.
     ///
-    /// What is sent to it by that name from now on is queued, and leaves first when the connection
-    /// is made. [`close`](crate::Peer::close) lets it be made if something was sent, to deliver
-    /// that; else, as [`abort`](crate::Peer::abort) always does, it gives the attempt up. In every
-    /// case [`on_close`](crate::Handler::on_close) gives the session back, once.
+    /// Output sent to that id is queued and leaves as soon as the connection is made. If something
+    /// is queued, [`close`](crate::Peer::close) waits for the connection and delivers it; otherwise
+    /// it gives the attempt up, as [`abort`](crate::Peer::abort) always does. In every case
+    /// [`on_close`](crate::Handler::on_close) returns the session, once.
     ///
-    /// The addresses of a name are looked up by another thread, and tried one after the other, in
-    /// the order of RFC 8305, until one answers. If none does, the reason is that of the last.
-    /// Connections to loopback addresses are not paced, nor are [those that are
-    /// accepted](crate::Turn::listen) there.
+    /// Another thread looks up the addresses of a name. They are tried one after the other, in the
+    /// order of RFC 8305, until one answers. If none does, the reason is that of the last one.
+    /// Connections to loopback addresses are not paced, nor are connections that are
+    /// [accepted](crate::Turn::listen) there.
     ///
-    /// A reactor that has stopped connects no more: what is asked for in an `on_close` with
-    /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session dropped.
+    /// A stopped reactor does not connect. A connection asked for in an `on_close` with
+    /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session is
+    /// dropped.
     ///
     /// # Panics
-    /// With a connector of another reactor.
+    /// If the connector belongs to another reactor.
     pub fn connect<H: Handler>(
         &mut self,
         connector: Connector<H>,

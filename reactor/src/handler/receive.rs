@@ -9,31 +9,32 @@ use slab::Slab;
 use super::{Context, Handler, Turn};
 use crate::core::{ConnId, HandlerId};
 
-/// A handler that takes messages of type `M`: from other threads, from [workers](crate::workers)
-/// and from its own timers. It may be implemented for any number of types.
+/// A handler that takes messages of type `M` from other threads, from [workers](crate::workers) and
+/// from its own timers. It may be implemented for any number of types.
 ///
 /// `S` is the handler's [`Session`](Handler::Session), through which a message reaches the
 /// connections: see [`Sessions`]. Handlers without a session leave it out.
 ///
 /// See [`handle`](crate::handle) for an example.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not receive such messages",
+    message = "`{Self}` does not receive messages of type `{M}`",
     label = "`Receive<{M}, {S}>` is missing",
     note = "implement `Receive<{M}, {S}>` for `{Self}`: the first type is that of the message, the \
             second is the `Session` of the handler"
 )]
 pub trait Receive<M, S = ()> {
-    /// A message has come. No connection is current; `cx` reaches all of them.
+    /// A message has arrived. No connection is current; `cx` reaches all of them.
     ///
-    /// A panic in here is logged and counted, and costs this message only.
+    /// A panic here is logged and counted, and loses only this message.
     fn on_message(&mut self, cx: &mut Sessions<'_, S>, message: M);
 }
 
-/// The reactor as a handler sees it when a message has come: a [`Turn`], with the sessions of all
-/// connections of this handler.
+/// The reactor as a handler sees it when a message has arrived: a [`Turn`], with the sessions of
+/// all connections of this handler.
 ///
-/// A message or a timer for one connection carries its [`ConnId`]. A connection that has closed in
-/// the meantime is `None`, even if another connection has taken its place.
+/// A message or a timer for one connection carries its [`ConnId`]. If the connection has closed in
+/// the meantime, [`get`](Sessions::get) returns `None`, even if another connection has taken its
+/// place.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,9 +82,9 @@ pub trait Receive<M, S = ()> {
 /// # }
 /// ```
 ///
-/// In the callbacks of a connection its own session is in use, so they do not reach the others. To
-/// reach them, a handler posts a message to itself, which comes later in the same turn: the example
-/// of [`Server::run_with`](crate::Server::run_with) does.
+/// In a callback of a connection its own session is in use, so the callback cannot reach the other
+/// sessions. To reach them, a handler posts a message to itself, which arrives later in the same
+/// turn: see the example of [`Server::run_with`](crate::Server::run_with).
 pub struct Sessions<'a, S = ()> {
     turn: &'a mut Turn,
     /// The index of their handler.
@@ -92,20 +93,19 @@ pub struct Sessions<'a, S = ()> {
 }
 
 impl<S> Sessions<'_, S> {
-    /// A connection of this handler and its session; `None` if it is [over](Handler::on_close) or
-    /// belongs to another handler. Takes constant time.
+    /// Returns a connection of this handler and its session, or `None` if it is
+    /// [over](Handler::on_close) or belongs to another handler. Takes constant time.
     ///
-    /// A connection that has been [adopted](Turn::adopt), [asked for](Turn::connect) or
-    /// [handed over](Context::hand_over) is reached even before its
-    /// [`on_ready`](Handler::on_ready).
+    /// A connection that has been [adopted](Turn::adopt), [asked for](Turn::connect) or [handed
+    /// over](Context::hand_over) can be reached even before its [`on_ready`](Handler::on_ready).
     pub fn get(&mut self, id: ConnId) -> Option<(Context<'_>, &mut S)> {
         self.turn.core.find(id)?;
         self.at(id.index)
     }
 
-    /// Calls `act` for each connection of this handler, with its session. The order carries no
-    /// meaning, but is the same in every run of a simulation. Takes time for all connections of the
-    /// reactor.
+    /// Calls `act` for each connection of this handler, with its session. The order is unspecified,
+    /// but the same in every run of a simulation. Takes time proportional to the number of
+    /// connections of the reactor.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
@@ -134,8 +134,8 @@ impl<S> Sessions<'_, S> {
         }
     }
 
-    /// Calls `act` with a part of each session in its place. This is for a handler around another
-    /// one, whose sessions contain those of the inner one.
+    /// Calls `act` with a part of each session in place of the whole. A handler that wraps another
+    /// one, and whose sessions contain the inner ones, uses it to forward messages.
     ///
     /// ```
     /// # use sluicegate_reactor::{Receive, Sessions};
@@ -186,10 +186,10 @@ impl<S> DerefMut for Sessions<'_, S> {
     }
 }
 
-/// Where sessions are, or parts of them.
+/// Where sessions, or parts of them, are stored.
 trait Store<S> {
     fn get(&mut self, slot: u32) -> Option<&mut S>;
-    /// Takes a whole session; `None` if it is of another type.
+    /// Stores a whole session; `None` if it has another type.
     fn insert(&mut self, session: Box<dyn Any>) -> Option<u32>;
 }
 
@@ -225,7 +225,7 @@ pub(crate) struct Registered<H: Handler> {
 }
 
 impl<H: Handler> Registered<H> {
-    /// Takes a session of the handler's type; `None` if it is of another.
+    /// Stores a session of the handler's type; `None` if it has another type.
     pub(crate) fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
         Store::insert(&mut self.sessions, session)
     }
@@ -240,17 +240,17 @@ impl<H: Handler> Registered<H> {
     }
 }
 
-/// A message on its way to the handler that it is for, whose type is forgotten.
+/// A message on its way to its handler, with its type erased.
 pub(crate) enum Message {
     Once(Box<OpenOnce>),
-    /// Counted, so that it can cancel its timer while it runs.
+    /// Reference counted, so that the message can cancel its timer while it runs.
     Every(Rc<OpenEach>),
 }
 
 type OpenOnce = dyn FnOnce(&mut dyn Any, &mut Turn);
 type OpenEach = dyn Fn(&mut dyn Any, &mut Turn);
 
-/// A message and the index of the handler that it is for.
+/// A message and the index of its handler.
 pub(crate) struct Delivery {
     pub(crate) to: u8,
     pub(crate) message: Message,
@@ -279,11 +279,11 @@ impl Delivery {
         Delivery { to: to.index, message: Message::Every(Rc::new(open)) }
     }
 
-    /// The same message once more, if it is one of many.
+    /// A copy of a message that is delivered repeatedly.
     pub(crate) fn again(&self) -> Delivery {
         let message = match &self.message {
             Message::Every(open) => Message::Every(open.clone()),
-            Message::Once(_) => unreachable!("a message that comes once is taken out"),
+            Message::Once(_) => unreachable!("a one-time message is taken out, not copied"),
         };
         Delivery { to: self.to, message }
     }
@@ -293,5 +293,5 @@ fn registered_as<H: Handler>(_: HandlerId<H>, registered: &mut dyn Any) -> &mut 
     registered.downcast_mut().expect(FOREIGN)
 }
 
-/// What is wrong with a [`HandlerId`] that names no such handler.
+/// The panic text for a [`HandlerId`] that names no handler of its type.
 pub(crate) const FOREIGN: &str = "HandlerId belongs to another reactor";

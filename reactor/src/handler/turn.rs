@@ -19,17 +19,17 @@ pub struct Turn {
     pub(crate) core: Core,
     pub(crate) timers: Timers<Delivery>,
     pub(crate) connecting: Connecting,
-    /// By index; a closed listener leaves its place empty.
+    /// By index. A closed listener leaves its place empty.
     pub(crate) listeners: Vec<Option<Listener>>,
     /// The types of the handlers, by index.
     pub(crate) handlers: Vec<TypeId>,
-    /// Sessions that are not with their handler yet, by the index of their connection.
+    /// Sessions that have not reached their handler yet, by the index of their connection.
     pub(crate) sessions: HashMap<u32, Box<dyn Any>>,
-    /// What the running callback asked for. Empty between callbacks.
+    /// The hand-overs that the running callback asked for. Empty between callbacks.
     pub(crate) hand_overs: Vec<HandOver>,
 }
 
-/// A connection is to go on with another handler.
+/// A connection that goes on with another handler.
 pub(crate) struct HandOver {
     /// The connection.
     pub(crate) index: u32,
@@ -56,7 +56,7 @@ impl Turn {
         Duration::from_nanos(self.core.now)
     }
 
-    /// Seconds since 1970, for what is shown to people. May jump when the clock is set.
+    /// Seconds since 1970, to show to people. It may jump when the clock is set.
     #[must_use]
     pub fn unix_time(&self) -> u64 {
         self.core.kernel.realtime()
@@ -80,14 +80,14 @@ impl Turn {
         self.core.total()
     }
 
-    /// The part of it that the connections of one listener or connector have done. The rest was
-    /// done by adopted connections, or belongs to none: turns, events, messages, panics.
+    /// The part of the ledger that belongs to the connections of one listener or connector. The
+    /// rest belongs to adopted connections, or to none: turns, events, messages, panics.
     #[must_use]
     pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
         self.core.groups[usize::from(group.into().0)].ledger.clone()
     }
 
-    /// How many connections there are, lingering ones included.
+    /// The number of connections, lingering ones included.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.core.connections.0.len()
@@ -99,19 +99,19 @@ impl Turn {
         Peer { core: &mut self.core, index }
     }
 
-    /// Asks the reactor to stop, and with it the other threads of its server. It begins in the next
-    /// turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
+    /// Asks the reactor, and with it the other threads of its server, to stop. Stopping begins in
+    /// the next turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
     pub fn stop(&mut self) {
         self.core.stopping = true;
     }
 
-    /// Whether the reactor was asked to stop, so that nothing long should begin.
+    /// Whether the reactor was asked to stop; a handler then starts nothing long.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.stopping
     }
 
-    /// Whether an id may be one of this reactor: it has a handler of that type in that place.
+    /// Whether an id may belong to this reactor: its place holds a handler of that type.
     pub(crate) fn knows<H: Handler>(&self, id: HandlerId<H>) -> bool {
         self.handlers.get(usize::from(id.index)) == Some(&TypeId::of::<H>())
     }
@@ -123,23 +123,22 @@ impl Turn {
 
 /// Timers. Each brings a message to a handler, in [`Receive::on_message`].
 ///
-/// A timer for one connection brings a message with its [`ConnId`], by which the handler gets
-/// [its session](crate::Sessions::get).
+/// A timer for one connection brings a message with its [`ConnId`], by which the handler gets [its
+/// session](crate::Sessions::get).
 ///
-/// None is early. Time is looked at in ticks of about 17 ms, so one can be late by a tick, and by
-/// what the turn is doing when its time comes. Those of a turn come in the order of their times,
-/// and those of the same time in the order in which they were set. None comes in the turn that set
-/// it, however short its time. They go on while the reactor drains; when it has stopped their
-/// messages are dropped.
+/// Timers are never early. The clock is read in ticks of about 17 ms, so a timer can be late by a
+/// tick, and by the work that the turn does first. Timers that are due in one turn run in the order
+/// of their times, and those of the same time in the order in which they were set. No timer runs in
+/// the turn that set it, however short its time. Timers go on while the reactor drains; once it has
+/// stopped, their messages are dropped.
 ///
-/// Setting and cancelling take constant time, whatever the number of timers; those that are due
-/// together are sorted. Their number has no limit, since no peer sets one: a handler that sets a
-/// timer for each of its connections cancels it in [`on_close`](crate::Handler::on_close). For what
-/// belongs to one connection [a deadline of its own](crate::Context::set_deadline) is simpler, and
-/// costs nothing. A timer costs one allocation when it is set, of the size of its message, and 64
-/// bytes.
+/// Setting and cancelling take constant time, whatever the number of timers; timers that are due
+/// together are sorted. Their number has no limit, since no peer sets one. A handler that sets a
+/// timer for each connection should cancel it in [`on_close`](crate::Handler::on_close). For the
+/// time limit of one connection, [its own deadline](crate::Context::set_deadline) is simpler and
+/// costs nothing. A timer costs 64 bytes and one allocation of the size of its message.
 ///
-/// An id of another reactor's handler is noticed when the time comes, and counts as a panic.
+/// The id of another reactor's handler is noticed when the timer is due, and counts as a panic.
 ///
 /// ```
 /// use std::time::Duration;
@@ -180,7 +179,7 @@ impl Turn {
 /// # }
 /// ```
 impl Turn {
-    /// Brings a message to a handler once, so long from [`Turn::now`].
+    /// Brings a message to a handler once, after `time` from [`Turn::now`].
     pub fn after<H, M>(&mut self, time: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
         H: Handler + Receive<M, H::Session>,
@@ -190,12 +189,12 @@ impl Turn {
         self.timers.once(now, time, Delivery::once(to, message))
     }
 
-    /// Brings a copy of a message to a handler again and again, the first one after `period` from
-    /// [`Turn::now`]. It does not drift: each comes a multiple of the period after the beginning.
+    /// Brings a copy of a message to a handler repeatedly, first after `period` from [`Turn::now`].
+    /// It does not drift: each copy is due at a multiple of the period after the start.
     ///
-    /// Those that could not come in time because the reactor was busy are left out, so after a
-    /// stall there is one, not all that were missed. Of a period shorter than a tick so many are
-    /// left out that one comes in each tick. A panic over a message does not end it.
+    /// Copies that a busy reactor missed are skipped: after a stall there is one, not all that were
+    /// missed. With a period shorter than a tick, one copy comes in each tick. A panic over a
+    /// message does not end the timer.
     pub fn every<H, M>(&mut self, period: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
         H: Handler + Receive<M, H::Session>,
@@ -205,8 +204,8 @@ impl Turn {
         self.timers.every(now, period, Delivery::every(to, message))
     }
 
-    /// Ends a timer, also from within what it brings: its message comes no more, even if its time
-    /// has passed. Says whether it was still set.
+    /// Cancels a timer, even from within its own message. Its message does not come any more, even
+    /// if its time has passed. Returns whether the timer was still set.
     pub fn cancel_timer(&mut self, id: TimerId) -> bool {
         self.timers.cancel(id)
     }
