@@ -1,4 +1,4 @@
-//! Giving a handler what was received, in the pieces that it asks for.
+//! Passes received bytes to a handler, in the pieces that it asks for.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use super::reactor::Reactor;
 use crate::handler::{Input, Turn};
 use crate::inbound::{self, Piece};
 
-/// Most callbacks for the bytes of one receive. The rest waits for the next turn: a receive can
-/// bring half a million messages.
+/// Most callbacks for the bytes of one receive, which can hold half a million messages. The rest
+/// waits for the next turn.
 const MOST_PIECES: u32 = 1024;
 
 impl Reactor {
-    /// Delivers `count` bytes of the shared buffer and keeps what the handler leaves.
+    /// Delivers `count` bytes of the shared buffer and keeps what the handler leaves unconsumed.
     #[inline]
     pub(super) fn deliver_bytes(&mut self, index: u32, count: usize) {
         let consumed = deliver(&mut self.handlers, &mut self.turn, index, &self.receive[..count]);
@@ -22,22 +22,22 @@ impl Reactor {
         }
     }
 
-    /// Offers what was kept again, as a whole.
+    /// Offers all kept bytes again.
     pub(super) fn deliver_kept(&mut self, index: u32) {
         let Some(kept) = inbound::take_kept(&mut self.turn.core, index) else { return };
         let consumed = deliver(&mut self.handlers, &mut self.turn, index, kept.bytes());
         inbound::put_back(&mut self.turn.core, index, kept, consumed);
     }
 
-    /// Delivers a message that has a buffer of its own.
+    /// Delivers a message that has its own buffer.
     pub(super) fn deliver_message(&mut self, index: u32, message: Vec<u8>) {
         self.call(index, |h, turn, slot| h.received(turn, index, slot, Cow::Owned(message)));
         inbound::note_direct(&mut self.turn.core, index);
     }
 }
 
-/// Calls a handler for bytes that have arrived, again as long as it says what is next. Says how
-/// many it has consumed.
+/// Calls a handler with the bytes that have arrived, repeatedly while it consumes them. Returns how
+/// many it consumed.
 #[inline]
 fn deliver(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -> usize {
     let mut rest = bytes;

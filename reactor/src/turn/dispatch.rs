@@ -1,4 +1,4 @@
-//! From a connection to its handler and session: the one virtual call of an event.
+//! Finds the handler and session of a connection, and makes the one virtual call of an event.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use crate::handler::{
 };
 use crate::inbound;
 
-/// A handler with its sessions, its type forgotten.
+/// A handler with its sessions, with its type erased.
 pub(crate) trait Dispatch {
     /// Calls `on_open` and gives the connection its session.
     fn open(&mut self, turn: &mut Turn, index: u32);
@@ -25,22 +25,22 @@ pub(crate) trait Dispatch {
     fn eof(&mut self, turn: &mut Turn, index: u32, slot: u32);
     fn timeout(&mut self, turn: &mut Turn, index: u32, slot: u32, which: Timeout);
     fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32);
-    /// Takes the session out and calls `on_close`.
+    /// Removes the session and calls `on_close`.
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
-    /// Takes a session of the handler's type; `None` if it is of another.
+    /// Stores a session of the handler's type; `None` if it has another type.
     fn store(&mut self, session: Box<dyn Any>) -> Option<u32>;
     /// The [`Registered`] handler.
     fn any(&mut self) -> &mut dyn Any;
-    /// How many sessions there are.
+    /// The number of sessions.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
 }
 
-/// The handlers of a reactor. A place is empty from its reservation until its handler is installed.
+/// The handlers of a reactor. A reserved place is empty until its handler is installed.
 #[derive(Default)]
 pub(crate) struct Handlers {
     places: Vec<Option<Box<dyn Dispatch>>>,
-    /// How many places are empty.
+    /// The number of empty places.
     empty: usize,
 }
 
@@ -59,7 +59,7 @@ impl Handlers {
         self.empty -= 1;
     }
 
-    /// Asserts that nothing can meet an empty place.
+    /// Panics if a place is still empty, so that no event can meet one.
     pub(super) fn assert_installed(&self) {
         if self.empty > 0 {
             let empty = self.places.iter().position(Option::is_none).unwrap_or_default();
@@ -74,13 +74,13 @@ impl Handlers {
         handler.any().downcast_mut().expect(FOREIGN)
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     #[cfg(feature = "testing")]
     pub(crate) fn sessions(&self) -> usize {
         self.places.iter().flatten().map(|handler| handler.sessions()).sum()
     }
 
-    /// Calls a connection's handler. A panic costs the connection, not the turn.
+    /// Calls a connection's handler. A panic closes the connection; the turn goes on.
     #[inline]
     pub(super) fn call<R>(
         &mut self,
@@ -98,7 +98,7 @@ impl Handlers {
         result.ok()
     }
 
-    /// Opens a message in front of its handler. A panic costs the message, not the turn.
+    /// Opens a timer's message for its handler. A panic loses the message; the turn goes on.
     pub(super) fn open(&mut self, turn: &mut Turn, delivery: Delivery) {
         turn.core.ledger.messages += 1;
         let to = usize::from(delivery.to);
@@ -110,9 +110,7 @@ impl Handlers {
         }));
         if result.is_err() {
             turn.core.ledger.panics += 1;
-            log::error!(
-                "HandlerId({to}) panicked over a timer's message; the others are delivered"
-            );
+            log::error!("HandlerId({to}) panicked over a timer's message; the message is lost");
         }
         self.hand_over(turn);
     }
@@ -126,7 +124,7 @@ impl Handlers {
         }
     }
 
-    /// Hands over the connections for which the callback that has just returned asked for that.
+    /// Carries out the hand-overs that the callback which just returned has asked for.
     #[inline]
     pub(super) fn hand_over(&mut self, turn: &mut Turn) {
         if !turn.hand_overs.is_empty() {
@@ -136,8 +134,7 @@ impl Handlers {
         }
     }
 
-    /// The session moves in with its new handler, the old one loses its own, and `on_ready` is
-    /// owed.
+    /// Stores the new session, closes the old one, and marks the connection as owing `on_ready`.
     #[cold]
     fn hand_over_one(&mut self, turn: &mut Turn, hand_over: HandOver) {
         let HandOver { index, to, session } = hand_over;
@@ -146,7 +143,7 @@ impl Handlers {
         let has_session = c.has_session();
         let place = self.places.get_mut(usize::from(to)).and_then(Option::as_mut);
         let Some(new) = place.and_then(|handler| handler.store(session)) else {
-            log::error!("{id:?} is handed over to HandlerId({to}): {FOREIGN}");
+            log::error!("hand {id:?} over to HandlerId({to}): {FOREIGN}");
             return panicked(turn, index);
         };
         if has_session {
@@ -162,7 +159,7 @@ fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
     Box::new(Registered { handler, sessions: Slab::new() })
 }
 
-/// Makes a connection one of another handler's, which has everything before it.
+/// Moves a connection to another handler, which starts as with a new connection.
 fn change_hands(turn: &mut Turn, index: u32, handler: u8, slot: u32) {
     let core = &mut turn.core;
     inbound::stop_for_hand_over(core, index);
@@ -180,7 +177,7 @@ fn change_hands(turn: &mut Turn, index: u32, handler: u8, slot: u32) {
     core.schedule(index);
 }
 
-/// Notes that a connection's handler has panicked.
+/// Records that a connection's handler has panicked.
 #[cold]
 fn panicked(turn: &mut Turn, index: u32) {
     turn.core.ledger.panics += 1;

@@ -1,18 +1,18 @@
-//! The end of a reactor: in order while there is time for it, then at once.
+//! Stopping a reactor: gracefully within a grace period, then at once.
 //!
-//! Once asked to stop, by a handler, a [`Stopper`] or a signal, a reactor
+//! Once a handler, a [`Stopper`] or a signal asks it to stop, a reactor
 //!
-//! 1. accepts what its listeners' queues hold, within their limits, and closes them: a connection
-//!    that was accepted is served, one that is still in the queue would be reset;
-//! 2. receives once more on every connection, so that a request which has arrived before is not
-//!    taken for one that came too late;
-//! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) for every session that there is, once;
-//!    one that is being [connected](crate::Turn::connect) hears of it when it is ready;
-//! 4. goes on turning until no connection is left. All callbacks come as before, deadlines and
-//!    lingering closes included, and messages are delivered. Connections that begin meanwhile get
-//!    no `on_stop`: whoever made them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
-//! 5. when the [time for it](crate::Reactor::set_drain) is over, closes what is left with
-//!    [`Reason::Stopped`] and logs how many sessions that cut.
+//! 1. accepts the connections in the backlogs of its listeners, within their limits, and closes the
+//!    listeners: the kernel would reset the connections left in a backlog;
+//! 2. receives once more on every connection, so that a request that has already arrived does not
+//!    count as late;
+//! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) once for every session; a connection that
+//!    is still being [made](crate::Turn::connect) gets it once it is ready;
+//! 4. goes on turning until no connection is left. All callbacks go on, deadlines, lingering closes
+//!    and messages included. Connections that begin now get no `on_stop`; the handler that makes
+//!    them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
+//! 5. when the [grace period](crate::Reactor::set_drain) ends, closes the remaining connections
+//!    with [`Reason::Stopped`] and logs how many it cut off.
 
 use std::io;
 use std::time::Duration;
@@ -23,11 +23,11 @@ use crate::core::{Flags, Phase, Reason};
 use crate::sys::Ready;
 use crate::threads::stopper::Stopper;
 
-/// How long connections may take to end if nobody says otherwise: long enough for the answers that
-/// are on their way, and shorter than what service managers wait before they kill (systemd: 90 s).
+/// The default grace period: long enough for responses in flight, and shorter than the time after
+/// which service managers kill a process (systemd: 90 s).
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How far the end of a reactor has come.
+/// How far stopping has come.
 pub(crate) struct Drain {
     time: Duration,
     stage: Stage,
@@ -50,14 +50,14 @@ impl Drain {
 }
 
 impl Reactor {
-    /// How long connections may take to end once the reactor was asked to stop; 30 seconds if
-    /// nothing else is said. With zero all of them are closed at once. A drain that has begun keeps
-    /// its time.
+    /// Sets the grace period: how long connections may take to end once the reactor was asked to
+    /// stop. The default is 30 seconds. With zero all connections close at once. A change during a
+    /// drain has no effect on it.
     pub fn set_drain(&mut self, time: Duration) {
         self.drain.time = time;
     }
 
-    /// Whether it has stopped: nothing is open, and another turn does nothing.
+    /// Whether the reactor has stopped. Nothing is open then, and another turn does nothing.
     #[must_use]
     pub fn has_stopped(&self) -> bool {
         self.drain.stage == Stage::Over
@@ -66,17 +66,18 @@ impl Reactor {
     /// A handle with which any thread can end [`run`](crate::Reactor::run).
     ///
     /// # Panics
-    /// In a test harness, whose reactor nobody else could stop.
+    /// In a test harness, whose test stops the reactor.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
-        self.stopper.clone().expect("a reactor in a harness is stopped by its test")
+        self.stopper.clone().expect("in a harness, the test stops the reactor")
     }
 
-    /// Makes SIGINT and SIGTERM stop this reactor. One that comes while it is stopping, or has
-    /// stopped, ends the process at once, whatever else runs in it. Asking again changes nothing.
+    /// Makes SIGINT and SIGTERM stop this reactor. A second signal, while it is stopping or after
+    /// it has stopped, ends the process at once, whatever else runs in it. Further calls change
+    /// nothing.
     ///
     /// # Errors
-    /// What installing the signal handlers says (`sigaction(2)`).
+    /// The error of installing the signal handlers (`sigaction(2)`).
     ///
     /// # Panics
     /// In a test harness.
@@ -84,7 +85,7 @@ impl Reactor {
         self.stopper().stop_on_signals()
     }
 
-    /// How long the next wait may last as far as the end is concerned.
+    /// How long the next wait may last before the drain begins or ends.
     pub(crate) fn until_drained(&self) -> Option<Duration> {
         match self.drain.stage {
             Stage::Running => self.turn.core.stopping.then_some(Duration::ZERO),
@@ -95,12 +96,12 @@ impl Reactor {
         }
     }
 
-    /// Takes up what a [`Stopper`] has asked.
+    /// Notes the request of a [`Stopper`].
     pub(crate) fn note_stop(&mut self) {
         self.turn.core.stopping |= self.stopper.as_ref().is_some_and(Stopper::is_asked);
     }
 
-    /// Begins to drain, once, if it was asked to.
+    /// Begins to drain, once, if the reactor was asked to stop.
     pub(crate) fn begin_drain(&mut self) {
         if !self.turn.core.stopping || self.drain.stage != Stage::Running {
             return;
@@ -108,8 +109,8 @@ impl Reactor {
         let time = u64::try_from(self.drain.time.as_nanos()).unwrap_or(u64::MAX);
         self.drain.stage = Stage::Draining { until: self.turn.core.now.saturating_add(time) };
         if let Some(stopper) = &self.stopper {
-            // A handler may have asked; then signals and the other threads do not know yet. Nobody
-            // hears that a thread cannot be woken; there is no reason known why it could not.
+            // If a handler asked, the signals and the other threads do not know yet. An error to
+            // wake a thread has no one to go to, and no known cause.
             let _ = stopper.stop();
         }
         self.accept_rest();
@@ -121,7 +122,7 @@ impl Reactor {
                 c.flags.set(Flags::OWES_STOP);
             }
             if c.is_open() {
-                // What has arrived shall be seen before, though its event may not be here yet.
+                // Receives first what has already arrived, even if its event is not here yet.
                 c.ready = c.ready.and(Ready::READ);
                 sessions.push(index as u32);
             }
@@ -132,7 +133,7 @@ impl Reactor {
         self.work = sessions;
     }
 
-    /// Ends the drain when nothing is left, or its time is over.
+    /// Ends the drain when no connection is left or the grace period is over.
     pub(crate) fn end_drain(&mut self) {
         let Stage::Draining { until } = self.drain.stage else { return };
         if self.turn.connections() == 0 || self.turn.core.now >= until {
@@ -150,7 +151,8 @@ impl Reactor {
         let open: Vec<u32> =
             self.turn.core.connections.0.iter().map(|(index, _)| index as u32).collect();
         let mut cut = 0;
-        // All of them before the first callback: what one sends to another now would only be cut.
+        // Fails all connections before the first callback: output that a callback sends to another
+        // connection now would be cut off.
         for &index in &open {
             let alive = |phase| phase < Phase::Ended;
             cut += u32::from(self.turn.core.get(index).is_some_and(|c| alive(c.phase)));
@@ -167,7 +169,7 @@ impl Reactor {
         self.turn.core.jobs.clear();
         self.leave_last_snapshot();
         if cut > 0 {
-            log::warn!("stopped; {cut} connections were cut off");
+            log::warn!("stopped; cut off {cut} connections that were still open");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One connection's part of a turn: send, call what is owed, receive, and end what is over.
+//! One connection's part of a turn: send, make the callbacks it is owed, receive, and end it if it
+//! is over.
 
 use crate::core::{Connection, Direction, Flags, Phase, Quantum};
 use crate::inbound::{self, Arrival};
@@ -12,19 +13,19 @@ use crate::connect::attempt;
 enum Due {
     Ready,
     Drain,
-    /// A receive of a stream, and nothing else.
+    /// A receive of a stream.
     Receive,
-    /// A step of whatever the input is for.
+    /// A step of the connection's receive strategy.
     Input,
     Nothing,
 }
 
 impl Reactor {
-    /// Does what a connection has to do, within its quantum.
+    /// Does the work of a connection, within its quantum.
     pub(super) fn drive(&mut self, index: u32) {
         let Some((mut input, mut output)) = self.begin(index) else { return };
         loop {
-            // As for most connections after one step.
+            // Most connections are at rest after one step.
             if let Some(c) = self.turn.core.get_mut(index)
                 && c.is_at_rest()
                 && !input.metered
@@ -39,7 +40,7 @@ impl Reactor {
         self.finish(index, &input, &mut output);
     }
 
-    /// What a connection may receive and send in this turn. What it has queued leaves first.
+    /// Flushes the queue and returns how much the connection may receive and send in this turn.
     #[inline]
     fn begin(&mut self, index: u32) -> Option<(Quantum, Quantum)> {
         let core = &mut self.turn.core;
@@ -69,7 +70,7 @@ impl Reactor {
         }
     }
 
-    /// One callback, if one is due. Says whether there may be another.
+    /// Makes one callback, if one is due. Returns whether there may be another.
     #[inline(always)]
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
         match self.next_due(index, input) {
@@ -90,7 +91,7 @@ impl Reactor {
         true
     }
 
-    /// What is due. For most connections with an event that is a receive, and one look shows it.
+    /// What is due next. For most connections with an event it is a receive, which takes one look.
     #[inline]
     fn next_due(&mut self, index: u32, input: &mut Quantum) -> Due {
         let core = &mut self.turn.core;
@@ -134,7 +135,7 @@ impl Reactor {
         }
     }
 
-    /// Hands over what a strategy brought. Says whether there may be another step.
+    /// Delivers what a receive strategy returned. Returns whether there may be another step.
     fn deliver(&mut self, index: u32, arrival: Arrival) -> bool {
         match arrival {
             Arrival::Nothing => return false,
@@ -153,7 +154,7 @@ impl Reactor {
         true
     }
 
-    /// Ends a connection's part of the turn. What is left to do waits for the next one.
+    /// Ends a connection's part of the turn, and schedules its remaining work for the next one.
     fn finish(&mut self, index: u32, input: &Quantum, output: &mut Quantum) {
         if self.turn.core.draining && self.tell_of_stop(index) {
             outbound::flush(&mut self.turn.core, index, output);
@@ -173,8 +174,9 @@ impl Reactor {
         }
     }
 
-    /// Calls `on_stop` if that is owed. It is the last callback of a turn, so that what had arrived
-    /// was delivered; but it comes in that turn, whatever else there is to do.
+    /// Calls `on_stop` if the connection is owed it. It is the last callback of the turn, so that
+    /// input which had arrived is delivered first; but it comes in that turn, whatever else is left
+    /// to do.
     fn tell_of_stop(&mut self, index: u32) -> bool {
         let Some(c) = self.turn.core.get_mut(index) else { return false };
         let is_ready = c.is_open() && !c.flags.has(Flags::OWES_READY);

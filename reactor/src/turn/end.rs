@@ -1,4 +1,4 @@
-//! The end of a connection: shutting down, telling the session, lingering, closing.
+//! The end of a connection: shutting down, ending its session, lingering, closing.
 
 use std::io::ErrorKind;
 
@@ -13,7 +13,7 @@ use crate::time::{deadlines, rates};
 const LINGER_CALLS: u32 = 4;
 
 impl Reactor {
-    /// Does what follows from the phase.
+    /// Takes the next step of ending, according to the phase.
     pub(super) fn settle(&mut self, index: u32) {
         let core = &mut self.turn.core;
         let Some(c) = core.get_mut(index) else { return };
@@ -39,7 +39,8 @@ impl Reactor {
         }
     }
 
-    /// Ends a session, then the connection: at once, or after the peer had time to end its side.
+    /// Ends the session, then closes the socket: at once, or after giving the peer time to end its
+    /// side.
     fn end(&mut self, index: u32) {
         let turn = &mut self.turn;
         let core = &mut turn.core;
@@ -63,15 +64,15 @@ impl Reactor {
             }
             (_, Reason::Reset) => close_socket(core, index),
             (_, Reason::Stopped) if !cut => close_socket(core, index),
-            // What the peer got is not all that was promised, and must not look like it.
+            // The peer has not received everything, so the end must not look orderly.
             _ => reset_socket(core, index),
         }
     }
 
-    /// Tells the session that its connection is over.
+    /// Calls `on_close` and drops the session.
     fn end_session(&mut self, index: u32) {
         if self.turn.core.get(index).is_some_and(|c| !c.has_session()) {
-            // It may have been given up in the turn that asked for it.
+            // The connection may have ended in the turn that asked for it.
             self.store_session(index);
         }
         let Some(c) = self.turn.core.get(index).filter(|c| c.has_session()) else { return };
@@ -105,14 +106,14 @@ impl Reactor {
                     c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The end, an error, or more than the limit.
+                // The end of the input, an error, or too much input.
                 Ok(_) | Err(_) => close_socket(core, index),
             }
         }
     }
 }
 
-/// Sends the end of our direction, once.
+/// Shuts down the sending direction, once.
 fn shut(core: &mut Core, index: u32) {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return };
     if !c.flags.has(Flags::SHUT_WR_DONE) {
@@ -146,7 +147,7 @@ fn reset_socket(core: &mut Core, index: u32) {
     }
 }
 
-/// Takes a connection out of the books; its place is freed at the end of the turn.
+/// Removes a connection from the reactor's records. Its place is freed at the end of the turn.
 fn leave(core: &mut Core, index: u32) -> Option<Fd> {
     core.drop_buffers(index);
     let c = core.get_mut(index).filter(|c| c.phase != Phase::Gone)?;

@@ -1,4 +1,4 @@
-//! Deadlines and timers whose time has come.
+//! Runs the deadlines and timers that are due.
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
@@ -8,18 +8,17 @@ use crate::inbound;
 use crate::time::deadlines::{self, Due};
 use crate::time::rates;
 
-/// Most deadlines, and most timers, that a turn runs. The rest runs in the next, in order: what is
-/// due together must not stop everything else.
+/// Most deadlines, and most timers, that one turn runs, so that many due at once do not delay
+/// everything else. The rest runs in the next turn, in order.
 const BUDGET: usize = 1024;
 
 impl Reactor {
-    /// Whether deadlines or timers are due that a turn had no time for.
+    /// Whether deadlines or timers are due that the last turn had no time for.
     pub(super) fn is_behind(&self) -> bool {
         !self.expired.is_empty() || self.turn.timers.is_behind()
     }
 
-    /// Runs the deadlines that have passed. All of them are collected first: what one does may
-    /// move another.
+    /// Runs the deadlines that have passed. Collects all of them first, since one may move another.
     pub(super) fn run_deadlines(&mut self) {
         let core = &mut self.turn.core;
         core.wheel.advance(&mut core.connections, core.tick, &mut self.collected);
@@ -54,8 +53,8 @@ impl Reactor {
             Phase::Connecting if which != Timeout::Own => {
                 attempt::timed_out(&mut turn.core, &mut turn.connecting, index);
             }
-            // It has used up its quantum, and hears first that it is ready. A deadline that can
-            // have passed meanwhile runs again.
+            // The connection has used up its quantum and gets `on_ready` first. A deadline that may
+            // pass before it has been started again.
             Phase::Open if c.flags.has(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Open => {
                 c.flags.clear(Flags::WROTE_THROUGH);
@@ -65,12 +64,12 @@ impl Reactor {
             }
             Phase::Closing if c.outbound.is_some() => turn.core.fail(index, Reason::TimedOut),
             Phase::Lingering => super::end::close_socket(&mut turn.core, index),
-            // Closed a moment ago, with nothing to send: its end is next.
+            // Closed a moment ago with an empty queue: it ends next.
             Phase::Closing | Phase::Ended | Phase::Failed | Phase::Gone => {}
         }
     }
 
-    /// A connection that its handler has closed or aborted because time was up has timed out.
+    /// Gives a connection that its handler closed or aborted on a timeout the reason `TimedOut`.
     fn name_the_reason(&mut self, index: u32) {
         if let Some(c) = self.turn.core.get_mut(index)
             && (matches!(c.phase, Phase::Closing | Phase::Failed)
@@ -79,13 +78,13 @@ impl Reactor {
         {
             c.reason = Reason::TimedOut;
             if inbound::is_fed(&self.turn.core, index) {
-                // What it has received of another connection must not pass for the whole.
+                // A truncated relay must not look complete.
                 self.turn.core.fail(index, Reason::TimedOut);
             }
         }
     }
 
-    /// Delivers the messages of timers that are due. One may cancel another.
+    /// Delivers the messages of due timers. One of them may cancel another.
     pub(super) fn run_timers(&mut self) {
         let now = self.turn.core.now;
         self.turn.timers.collect(now);

@@ -1,4 +1,4 @@
-//! The mailboxes that are attached to a reactor, and the delivery of their messages.
+//! The mailboxes attached to a reactor, and the delivery of their messages.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::threads::sync::Arc;
 
 /// A mailbox and its receiver, with their types erased.
 trait Inbox {
-    /// Delivers messages, within the mailbox's budget. Returns whether there may be more.
+    /// Delivers messages, within the mailbox's budget. Returns whether more may be left.
     fn deliver(&mut self, handlers: &mut Handlers, turn: &mut Turn) -> bool;
     /// Whether there is neither a message nor a handle that could post one.
     fn is_over(&self) -> bool;
@@ -54,10 +54,10 @@ impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
             if all.is_err() {
                 turn.core.ledger.panics += 1;
                 let (handler, message) = (std::any::type_name::<H>(), std::any::type_name::<M>());
-                log::error!("{handler}: on_message({message}) panicked; delivery goes on");
+                log::error!("{handler}: on_message({message}) panicked; the message is lost");
             }
         }
-        // A queue that was not looked at may hold messages whose ring was answered before.
+        // The queue was not checked, and the doorbell was already answered for messages in it.
         !look || !taken.is_empty()
     }
 
@@ -92,22 +92,23 @@ impl<M> Inbox for OwnInbox<M> {
 pub(crate) struct Inboxes {
     bell: Arc<Doorbell>,
     inboxes: Vec<Box<dyn Inbox>>,
-    /// Whether another thread may ring. Only then are waits announced to the doorbell.
+    /// Whether another thread may ring. Only then does the reactor announce its waits to the
+    /// doorbell.
     expected: bool,
-    /// Whether the last turn has left messages.
+    /// Whether the last turn left messages undelivered.
     owed: bool,
     closed: bool,
 }
 
 impl Inboxes {
-    /// The inboxes of a reactor with this waker. A reactor in a simulation has no waker, and no
-    /// thread posts while it waits.
+    /// Creates the inboxes of a reactor with this waker. A reactor in a simulation has no waker,
+    /// since no thread posts while it waits.
     pub(crate) fn new(waker: Option<Waker>) -> Inboxes {
         let bell = Doorbell::new(move || {
             if let Some(waker) = &waker
                 && let Err(error) = waker.wake()
             {
-                log::error!("wake a reactor for a message: {error}");
+                log::error!("cannot wake the reactor for a message: {error}");
             }
         });
         Inboxes {
@@ -119,14 +120,14 @@ impl Inboxes {
         }
     }
 
-    /// A handle to a new mailbox whose messages are for the reactor itself.
+    /// Returns a handle to a new mailbox whose messages are for the reactor itself.
     pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Turn, M)) -> Handle<M> {
         let (handle, mailbox) = mailbox();
         self.attach_own(mailbox, act);
         handle
     }
 
-    /// The doorbell, for what else other threads leave for the reactor.
+    /// The doorbell, for everything else that other threads leave for the reactor.
     pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
         self.expected = true;
         &self.bell
@@ -149,8 +150,7 @@ impl Inboxes {
         self.owed || self.bell.is_rung()
     }
 
-    /// Announces a wait, and returns how long it may be. A message that is posted from now on ends
-    /// it.
+    /// Announces a wait, and returns how long it may last. A message posted from now on ends it.
     pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Option<Duration> {
         let waits = timeout != Some(Duration::ZERO) && self.expected;
         if waits && !self.bell.sleep() { Some(Duration::ZERO) } else { timeout }
@@ -163,7 +163,7 @@ impl Inboxes {
         }
     }
 
-    /// Drops all mailboxes, and refuses messages from now on.
+    /// Drops all mailboxes and refuses further messages.
     pub(crate) fn close(&mut self) {
         self.closed = true;
         self.owed = false;
@@ -175,7 +175,7 @@ impl Inboxes {
 impl Reactor {
     /// Delivers the messages of a mailbox to a handler.
     ///
-    /// If the reactor has [run](crate::Reactor::run) and stopped, the mailbox is dropped.
+    /// If the reactor has already [stopped](crate::Reactor::has_stopped), the mailbox is dropped.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -194,8 +194,8 @@ impl Reactor {
         self.inboxes.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
     }
 
-    /// Creates a mailbox with default limits for a handler, and returns its handle. Clones of the
-    /// handle post to the same mailbox, which keeps the order of messages.
+    /// Creates a mailbox with default limits for a handler, and returns its handle. All clones of
+    /// the handle post to this mailbox, which keeps their messages in order.
     ///
     /// # Panics
     /// As [`attach`](crate::Reactor::attach).

@@ -31,7 +31,7 @@ impl Reactor {
         reader
     }
 
-    /// Answers the requests of a reader, as its `index`th reactor.
+    /// Answers the requests of a reader, as the reactor with this index.
     pub(crate) fn attach_reader(&mut self, reader: &LedgerReader, index: usize) {
         let attached = AttachedReader::new(reader, index);
         if let Some(mailbox) = attached.take_mailbox() {
@@ -44,7 +44,7 @@ impl Reactor {
         }
     }
 
-    /// Leaves the last snapshot to whoever reads it.
+    /// Leaves a last snapshot for the readers.
     pub(super) fn leave_last_snapshot(&self) {
         if let Some(attached) = &self.reader {
             attached.leave(&self.turn.core);

@@ -1,17 +1,20 @@
-//! The loop. One turn has a fixed order of phases:
+//! The event loop. The phases of a turn have a fixed order:
 //!
-//! 1. **wait** for events, not at all while anything is owed;
-//! 2. **note** what the events say, in the connections; call nothing;
-//! 3. **accept**, within each listener's budget, and open what was accepted; in the turn that
-//!    begins to [drain](crate::Reactor::set_drain), accept the rest and close the listeners;
-//! 4. **drive** each connection with something to do, within its quantum;
-//! 5. run the **deadlines** and the **timers** whose time has come, within a budget;
-//! 6. deliver the **messages** that were posted, within each mailbox's budget;
-//! 7. **settle** what those phases left owed: closes, drains, queues that others filled;
+//! 1. **wait** for events, without blocking while any work is owed;
+//! 2. **note** the events in their connections; call no handler;
+//! 3. **accept** within each listener's budget, and open the accepted connections; in the turn that
+//!    begins to [drain](crate::Reactor::set_drain), accept the rest of the backlog and close the
+//!    listeners;
+//! 4. **drive** each connection that has work, within its quantum;
+//! 5. run the **deadlines** and **timers** that are due, within a budget;
+//! 6. deliver **messages**, within each mailbox's budget;
+//! 7. **settle** the work that those phases caused: closes, drains, queues filled by other
+//!    connections;
 //! 8. **free** the places of connections that are gone.
 //!
-//! A handler is called in phases 3 to 7 only, one at a time, and never from inside a call it makes.
-//! A place is not used again before the turn is over, so no event of the turn can reach a
+//! Handlers are called in phases 3 to 7 only, one at a time, and never from inside a call they
+//! make. A place is not used again before the turn ends, so no event of the turn can reach the
+//! connection that takes it over.
 //! successor.
 
 mod deliver;

@@ -22,14 +22,14 @@ use crate::threads::snapshot::AttachedReader;
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::Workers;
 
-/// Size of the buffer that all connections of a reactor receive into. A smaller one makes messages
-/// of a megabyte dearer.
+/// Size of the receive buffer that all connections of a reactor share. With a smaller one, messages
+/// of a megabyte cost more.
 const RECEIVE_BUFFER: usize = 512 << 10;
 
-/// Most events taken in one wait. It bounds how long a turn is.
+/// Most events taken in one wait, which bounds the length of a turn.
 const EVENTS: usize = 1024;
 
-/// Most handlers of a reactor: what a connection can name.
+/// Most handlers of a reactor: a connection stores the index in a byte.
 const MOST_HANDLERS: usize = 1 << 8;
 
 const WAKER_TOKEN: u64 = u64::MAX;
@@ -62,22 +62,22 @@ pub struct Reactor {
     pub(crate) inboxes: Inboxes,
     /// The threads that wait for disks and look up names.
     workers: Workers,
-    /// Where the results of disk jobs go, once there was one.
+    /// Where the results of disk jobs go, once there has been one.
     job_results: Option<Handle<Then>>,
     pub(crate) receive: AlignedBuffer,
-    /// The worklist under way, and connections just opened; kept for its memory.
+    /// The worklist in progress, or connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
-    /// What the wheel has just collected; kept for its memory.
+    /// Connections just collected from the wheel; kept for its memory.
     pub(crate) collected: Vec<u32>,
-    /// Connections with a deadline that has passed, the earliest first.
+    /// Connections whose deadline has passed, the earliest first.
     pub(crate) expired: VecDeque<u32>,
-    /// None in a simulated kernel, which has one thread.
+    /// `None` in the simulated kernel, which has one thread.
     pub(crate) stopper: Option<Stopper>,
     pub(crate) drain: Drain,
     pub(crate) reader: Option<AttachedReader>,
 }
 
-/// Between turns a reactor is a [`Turn`]: one can listen, connect, set timers, reach connections.
+/// Between turns a reactor is a [`Turn`]: it can listen, connect, set timers and reach connections.
 impl Deref for Reactor {
     type Target = Turn;
     fn deref(&self) -> &Turn {
@@ -85,7 +85,7 @@ impl Deref for Reactor {
     }
 }
 
-/// Reads the clock: what is begun between two turns counts from now.
+/// Reads the clock: deadlines and timers set between two turns count from now.
 impl DerefMut for Reactor {
     fn deref_mut(&mut self) -> &mut Turn {
         self.turn.core.read_clock();
@@ -94,10 +94,10 @@ impl DerefMut for Reactor {
 }
 
 impl Reactor {
-    /// A reactor on the operating system's kernel.
+    /// Creates a reactor on the operating system's kernel.
     ///
     /// # Errors
-    /// What creating the event queue and its waker reports.
+    /// The error of creating the event queue or its waker.
     pub fn new() -> io::Result<Reactor> {
         Reactor::on(Kernel::Os)
     }
@@ -106,7 +106,7 @@ impl Reactor {
         Reactor::stopped_by(kernel, &Stopper::new(1), 0)
     }
 
-    /// The `index`th of the reactors that a stopper stops.
+    /// Creates the reactor with this index among those that a stopper stops.
     pub(crate) fn stopped_by(
         kernel: Kernel,
         stopper: &Stopper,
@@ -145,11 +145,11 @@ impl Reactor {
         self.add_handler(Some(handler))
     }
 
-    /// Reserves a place for a handler that others have to name before it exists, such as two that
-    /// name each other.
+    /// Reserves a place for a handler that others must name before it exists, such as two handlers
+    /// that name each other.
     ///
-    /// The id can be used like any other, but a reactor with a place that is still empty panics
-    /// instead of turning: no connection or message ever meets one.
+    /// The id can be used like any other. A reactor with an empty place panics instead of turning,
+    /// so no connection or message ever meets one.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, HandlerId, Input};
@@ -187,8 +187,8 @@ impl Reactor {
     /// Puts a handler in the place that was [reserved](crate::Reactor::reserve) for it.
     ///
     /// # Panics
-    /// If the place has a handler already, and with an id of another reactor that has more handlers
-    /// than this one.
+    /// If the place already has a handler, or if the [`HandlerId`] belongs to another reactor and
+    /// names no place here.
     pub fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
         self.turn.assert_known(id);
         self.handlers.install(id, handler);
@@ -204,23 +204,22 @@ impl Reactor {
     /// A registered handler.
     ///
     /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, or was reserved and its handler not
-    /// installed.
+    /// If the [`HandlerId`] belongs to another reactor, or is reserved and has no handler yet.
     pub fn handler<H: Handler>(&mut self, id: HandlerId<H>) -> &mut H {
         &mut self.handlers.get(id).handler
     }
 
     /// Replaces the pool of threads that waits for this reactor's disks and looks up its names: see
-    /// [`workers`](crate::workers). Disk jobs that wait in the previous pool still run. Unless a
-    /// clone keeps that pool, lookups that wait there are dropped, and their connections time out.
+    /// [`workers`](crate::workers). Disk jobs queued in the previous pool still run. Lookups queued
+    /// there are dropped, and their connections time out, unless a clone keeps that pool alive.
     pub fn set_workers(&mut self, workers: &Workers) {
         self.workers = workers.clone();
         self.turn.connecting.set_workers(workers);
     }
 
-    /// Lets a handler connect to others.
+    /// Creates a connector, with which a handler connects to others.
     ///
-    /// A handler that is to know its own connector can be made with both:
+    /// To give a handler its own connector, reserve its place first:
     ///
     /// ```
     /// # use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Reactor};
@@ -242,7 +241,7 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// With 65,536 listeners and connectors in one reactor there is no room for another.
+    /// If the reactor already has 65,536 listeners and connectors.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -275,14 +274,14 @@ impl Reactor {
         Ok(Connector { index, group, handler })
     }
 
-    /// Turns until it was [asked to stop](Stopper) and has done so: no more is accepted, each
-    /// session is told with [`on_stop`](crate::Handler::on_stop), and when [its
-    /// time](crate::Reactor::set_drain) is over, what is left is closed at once: what is queued is
-    /// cut, and input that nobody has read turns into a reset. It stays stopped: what shall run
-    /// again is made anew.
+    /// Turns until the reactor has stopped, after a [`Stopper`], a signal or a handler asked it to.
+    /// It then accepts no more connections and tells each session by
+    /// [`on_stop`](crate::Handler::on_stop). When the [grace period](crate::Reactor::set_drain)
+    /// ends, the remaining connections are closed: queued output is cut off, and unread input
+    /// causes a reset. To run again, create a new reactor.
     ///
     /// # Errors
-    /// What waiting for events says; nothing that a peer does.
+    /// The error of waiting for events; never an error caused by a peer.
     ///
     /// # Panics
     /// If a place was [reserved](crate::Reactor::reserve) and has no handler.
@@ -293,11 +292,11 @@ impl Reactor {
         Ok(())
     }
 
-    /// One turn, which waits for events no longer than `limit`. A loop of one's own ends when the
-    /// reactor [has stopped](crate::Reactor::has_stopped); a further turn does nothing.
+    /// Runs one turn, which waits for events no longer than `limit`. A custom loop ends when the
+    /// reactor [has stopped](crate::Reactor::has_stopped); further turns do nothing.
     ///
     /// # Errors
-    /// What waiting for events says.
+    /// The error of waiting for events.
     ///
     /// # Panics
     /// If a place was [reserved](crate::Reactor::reserve) and has no handler.
@@ -327,7 +326,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Leaves disk jobs to workers.
+    /// Submits disk jobs to the workers.
     fn submit_jobs(&mut self) {
         if !self.turn.core.jobs.is_empty() {
             let inboxes = &mut self.inboxes;
@@ -338,7 +337,7 @@ impl Reactor {
         }
     }
 
-    /// How long phase 1 may wait.
+    /// How long the wait of phase 1 may last.
     pub(crate) fn timeout(&self, limit: Option<Duration>) -> Option<Duration> {
         if self.is_owed() {
             return Some(Duration::ZERO);
@@ -366,7 +365,8 @@ impl Reactor {
             if event.token == WAKER_TOKEN {
                 self.note_stop();
             } else if event.token & LISTENER_BIT != 0 {
-                // One that was closed may be open elsewhere, and its events go on (`epoll(7)`).
+                // A closed listener may be open in another process, and its events go on
+                // (`epoll(7)`).
                 let place = self.turn.listeners.get_mut((event.token & 0xffff) as usize);
                 if let Some(Some(listener)) = place {
                     listener.note(event.ready);
@@ -385,7 +385,7 @@ impl Reactor {
         });
     }
 
-    /// Accepts all that waits, as far as the limits allow.
+    /// Accepts the rest of the backlog, within the limits.
     pub(super) fn accept_rest(&mut self) {
         self.accept_with(Listener::accept_rest);
     }
@@ -423,14 +423,14 @@ impl Reactor {
         self.handlers.call(&mut self.turn, index, callback)
     }
 
-    /// Gives a session that came with a connection to its handler.
+    /// Stores a session that came with its connection.
     pub(super) fn store_session(&mut self, index: u32) {
         if let Some(session) = self.turn.sessions.remove(&index) {
             self.handlers.store(&mut self.turn, index, session);
         }
     }
 
-    /// Drives every connection on the worklist once. What they schedule meanwhile waits for the
+    /// Drives every connection on the worklist once. Connections scheduled meanwhile wait for the
     /// next round, so a round is bounded.
     fn drive_owed(&mut self) {
         let next = std::mem::take(&mut self.work);
