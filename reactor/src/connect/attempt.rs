@@ -1,9 +1,9 @@
-//! Connections in the making: from the name or address that was asked for to an open connection.
+//! Connecting: from the requested name or address to an open connection.
 //!
-//! A connection has its place from the start, so that others can name it, and is
-//! [`Phase::Connecting`] until it is established. What only such a one needs stands beside it, in
-//! an [`Attempt`]. Nothing here happens inside [`Turn::connect`](crate::Turn::connect): the first
-//! call on a socket is made when the connection is driven.
+//! A connection has its place from the start, so that it can be named, and is [`Phase::Connecting`]
+//! until it is established. An [`Attempt`] beside it holds the state it needs until then. Nothing
+//! here runs inside [`Turn::connect`](crate::Turn::connect): the first system call on a socket is
+//! made when the connection is driven.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ use crate::time::deadlines;
 /// Least nanoseconds between two log lines about a shortage.
 const LOG_EVERY: u64 = 1_000_000_000;
 
-/// What a connector was made with.
+/// The options of a connector.
 pub(crate) struct Settings {
     pub(crate) group: u16,
     pub(crate) handler: u8,
@@ -42,26 +42,26 @@ struct Attempt {
     connector: u16,
     target: Target,
     stage: Stage,
-    /// The tick at which all of it is given up.
+    /// The tick at which the whole attempt is given up.
     deadline: u32,
 }
 
 enum Stage {
-    /// Nothing was done yet.
+    /// Nothing has been done yet.
     Begun,
-    /// Nothing will be: there were as many connections as there may be.
+    /// It will not be tried: the connector already has as many connections as its limit allows.
     TooMany,
-    /// The addresses of the name are being looked up.
+    /// Waiting for the addresses of the name.
     Resolving,
-    /// One address is being tried; these are left.
+    /// Trying one address; these are left.
     Trying(std::vec::IntoIter<Address>),
 }
 
-/// The connections in the making of a reactor, and its connectors.
+/// The connections being made by a reactor, and its connectors.
 #[derive(Default)]
 pub(crate) struct Connecting {
     connectors: Vec<Settings>,
-    /// There once there is a connector.
+    /// Present once there is a connector.
     resolver: Option<Resolver>,
     /// By the index of the connection.
     attempts: HashMap<u32, Attempt>,
@@ -71,11 +71,11 @@ pub(crate) struct Connecting {
 impl Connecting {
     pub(crate) fn add(&mut self, settings: Settings) -> u16 {
         self.connectors.push(settings);
-        // There are no more of them than groups.
+        // There are no more connectors than groups.
         (self.connectors.len() - 1) as u16
     }
 
-    /// Whether there is such a connector.
+    /// Whether this reactor has the connector.
     pub(crate) fn knows(&self, connector: u16) -> bool {
         usize::from(connector) < self.connectors.len()
     }
@@ -96,7 +96,7 @@ impl Connecting {
     }
 }
 
-/// Gives a connection its place. It is begun when it is driven.
+/// Gives a connection its place. The attempt begins when the connection is driven.
 pub(crate) fn start(
     core: &mut Core,
     connecting: &mut Connecting,
@@ -129,7 +129,7 @@ fn set_attempt_deadline(core: &mut Core, index: u32, tick: u32) {
     }
 }
 
-/// Forgets an attempt whose connection is over.
+/// Drops the attempt of a connection that is over.
 pub(crate) fn abandon(core: &mut Core, connecting: &mut Connecting, index: u32) {
     if connecting.attempts.remove(&index).is_some() {
         drop_socket(core, index);
@@ -146,7 +146,7 @@ fn drop_socket(core: &mut Core, index: u32) {
     }
 }
 
-/// Moves a connection in the making forward.
+/// Takes the next step of connecting.
 pub(crate) fn advance(core: &mut Core, connecting: &mut Connecting, index: u32) {
     let Some(attempt) = connecting.attempts.get(&index) else { return };
     match attempt.stage {
@@ -180,7 +180,7 @@ fn begin(core: &mut Core, connecting: &mut Connecting, index: u32) {
     }
 }
 
-/// A name was looked up, for which the connection may not have waited.
+/// A lookup has been answered. The connection may no longer be waiting for it.
 pub(crate) fn resolved(
     core: &mut Core,
     connecting: &mut Connecting,
@@ -204,7 +204,7 @@ fn try_these(core: &mut Core, connecting: &mut Connecting, index: u32, addresses
     try_next(core, connecting, index, ErrorKind::NotFound);
 }
 
-/// Whether the socket is connected. Without news it may or may not be.
+/// Whether the socket is connected: `false` until an event tells how the attempt ended.
 fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(false) };
     if !c.ready.any(Ready::WRITE.and(Ready::HANGUP)) {
@@ -212,14 +212,13 @@ fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
     }
     core.kernel.take_error(c.socket)?;
     match core.kernel.peer_address(c.socket) {
-        // An event that means nothing.
+        // A spurious event.
         Err(error) if error.kind() == ErrorKind::NotConnected && !c.ready.any(Ready::HANGUP) => {
             c.ready = Ready::default();
             Ok(false)
         }
-        // To connect to a port of this machine where nobody listens, the kernel may choose just
-        // that port, and by the rules of TCP the socket is then connected to itself (RFC 9293,
-        // simultaneous open).
+        // When nobody listens at a local port, the kernel may choose that very port for this end.
+        // By the rules of TCP the socket is then connected to itself (RFC 9293, simultaneous open).
         Ok(peer) if !peer.is_unix() && core.kernel.local_address(c.socket)? == peer => {
             Err(ErrorKind::ConnectionRefused.into())
         }
@@ -246,7 +245,7 @@ fn connected(core: &mut Core, connecting: &mut Connecting, index: u32) {
     deadlines::arm(core, index);
 }
 
-/// Goes on after an attempt that failed: to the next address, unless this machine is at its end.
+/// Goes on after a failed attempt: to the next address, unless this machine is out of resources.
 fn attempt_failed(core: &mut Core, connecting: &mut Connecting, index: u32, error: io::Error) {
     drop_socket(core, index);
     if let Some(attempt) = connecting.attempts.get(&index) {
@@ -263,7 +262,7 @@ fn attempt_failed(core: &mut Core, connecting: &mut Connecting, index: u32, erro
     try_next(core, connecting, index, error.kind());
 }
 
-/// Tries the next address, or ends with why the last one failed.
+/// Tries the next address, or fails with the error of the last one.
 fn try_next(core: &mut Core, connecting: &mut Connecting, index: u32, why: ErrorKind) {
     let next = match connecting.attempts.get_mut(&index).map(|attempt| &mut attempt.stage) {
         Some(Stage::Trying(left)) => left.next(),
@@ -272,7 +271,7 @@ fn try_next(core: &mut Core, connecting: &mut Connecting, index: u32, why: Error
     match next.map(|address| try_address(core, connecting, index, &address)) {
         None => not_connected(core, index, why),
         Some(Ok(())) => {}
-        // As many times at most as there are addresses.
+        // Each call takes one address off the list, so the recursion ends.
         Some(Err(error)) => attempt_failed(core, connecting, index, error),
     }
 }
@@ -303,8 +302,9 @@ fn register(
     let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(()) };
     let settings = connecting.settings(attempt.connector);
-    // After the call: a socket that is not being connected is writable and hung up, epoll(7). The
-    // token is that of the socket before, of which no event can come any more.
+    // Registered after the call, since a socket that is not connecting is reported as writable and
+    // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come
+    // any more.
     core.selector.add_stream(socket, token(index, c.generation))?;
     c.socket = socket;
     if address.is_unix() {
@@ -318,7 +318,7 @@ fn register(
     Ok(())
 }
 
-/// The time of an address, or of all of it, is over.
+/// The time for one address, or for the whole attempt, is over.
 pub(crate) fn timed_out(core: &mut Core, connecting: &mut Connecting, index: u32) {
     let Some(attempt) = connecting.attempts.get(&index) else { return };
     if is_due(attempt.deadline, core.tick) {

@@ -1,13 +1,13 @@
-//! How long to wait before something that has failed is tried again.
+//! How long to wait before a failed attempt is repeated.
 
 use std::time::Duration;
 
 /// The delays between attempts: random, and longer on average the more attempts have failed.
 ///
-/// Each delay is drawn evenly from nothing up to a limit, which doubles with every failure until it
-/// is at the cap. ("Full jitter": clients that have lost the same server do not come back
-/// together.) It knows neither clock nor randomness; its owner waits, and [resets](Backoff::reset)
-/// it after a success.
+/// Each delay is uniformly random between zero and a limit, which doubles with every failure up to
+/// a cap. This is "full jitter": clients that lose the same server at once do not all come back at
+/// once. A `Backoff` reads no clock and no random numbers. Its owner waits, and
+/// [resets](Backoff::reset) it after a success.
 ///
 /// ```
 /// use sluicegate_reactor::Backoff;
@@ -36,7 +36,7 @@ use std::time::Duration;
 ///     backoff: Backoff,
 /// }
 ///
-/// /// It is time to connect.
+/// It is time to connect.
 /// struct Dial;
 ///
 /// impl Receive<Dial> for Link {
@@ -79,25 +79,25 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The limit of the first delay, and that of all.
+    /// A backoff whose first delay is at most `base`, and whose delays are at most `cap`.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Backoff {
         Backoff { base, cap, failures: 0 }
     }
 
-    /// How long to wait after another failure. `random` is 64 random bits, as
-    /// [`Turn::random`](crate::Turn::random) gives them.
+    /// Counts a failure and returns how long to wait. `random` is 64 random bits, such as those of
+    /// [`Turn::random`](crate::Turn::random).
     pub fn next(&mut self, random: u64) -> Duration {
         let doubled =
             1_u32.checked_shl(self.failures).and_then(|times| self.base.checked_mul(times));
         let limit = doubled.map_or(self.cap, |limit| limit.min(self.cap));
         self.failures = self.failures.saturating_add(1);
-        // The high half of the product is even between 0 and the limit.
+        // The high half of the product is uniform between 0 and the limit.
         let nanos = (limit.as_nanos() * u128::from(random >> 32)) >> 32;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// An attempt has succeeded: the next delay is one after a first failure again.
+    /// Counts a success: the next delay is again one after a first failure.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
@@ -116,7 +116,7 @@ mod tests {
 
     const MILLI: Duration = Duration::from_millis(1);
 
-    /// All but the longest possible delay, in milliseconds.
+    /// The longest possible delay, in milliseconds.
     fn longest(backoff: &mut Backoff) -> u128 {
         (backoff.next(u64::MAX) + Duration::from_micros(1)).as_millis()
     }

@@ -1,11 +1,10 @@
 //! Connections that the reactor makes.
 //!
-//! A handler that connects gets a [`Connector`] before the reactor runs, and calls
-//! [`Turn::connect`](crate::Turn::connect), which returns at once with the id of the future
-//! connection. Everything else comes later: [`on_ready`](crate::Handler::on_ready) when it is
-//! connected, or [`on_close`](crate::Handler::on_close) with
-//! [`Reason::Unconnected`](crate::Reason::Unconnected), which gives the session back. `connect`
-//! itself calls neither.
+//! A handler that connects gets a [`Connector`] before the reactor runs. It calls
+//! [`Turn::connect`](crate::Turn::connect), which returns the id of the future connection at once
+//! and calls no handler. Later the handler gets [`on_ready`](crate::Handler::on_ready) when the
+//! connection is made, or [`on_close`](crate::Handler::on_close) with
+//! [`Reason::Unconnected`](crate::Reason::Unconnected) and the session when it cannot be made.
 //!
 //! ```
 //! use sluicegate_reactor::{
@@ -72,16 +71,16 @@ use crate::sys::Keepalive;
 pub struct Connect {
     /// Most time until a connection is made, the lookup of a name and all attempts included: 10 s.
     pub timeout: Duration,
-    /// Most time for one address while there is another to try: 2 s. That lets a lost first packet
-    /// be sent again once, after 1 s (RFC 6298).
+    /// Most time for one address while there is another to try: 2 s. This allows one retransmission
+    /// of a lost first packet, after 1 s (RFC 6298).
     pub attempt_timeout: Duration,
-    /// Most connections, unfinished and lingering ones included: 10,000. One more fails with
+    /// Most connections, unfinished and lingering ones included: 10,000. Further ones fail with
     /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
     /// As [`Listen::unsent`](crate::Listen::unsent).
     pub unsent: Option<u32>,
-    /// As [`Listen::congestion`](crate::Listen::congestion). A name that the system refuses fails
-    /// each attempt, with [`Reason::Unconnected`](crate::Reason::Unconnected).
+    /// As [`Listen::congestion`](crate::Listen::congestion). With a name that the system refuses,
+    /// each attempt fails with [`Reason::Unconnected`](crate::Reason::Unconnected).
     pub congestion: Option<String>,
     /// As [`Listen::keepalive`](crate::Listen::keepalive).
     pub keepalive: Option<Keepalive>,
@@ -107,7 +106,7 @@ impl Default for Connect {
 /// handler of type `H`.
 pub struct Connector<H> {
     pub(crate) index: u16,
-    /// Its connections'.
+    /// The group of its connections.
     pub(crate) group: u16,
     pub(crate) handler: HandlerId<H>,
 }

@@ -1,4 +1,4 @@
-//! The addresses of names: looked up by other threads, since `getaddrinfo(3)` may take seconds.
+//! Looks up the addresses of names on other threads, since `getaddrinfo(3)` may take seconds.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use crate::sys::{Address, Kernel, look_up};
 use crate::threads::handle::Handle;
 use crate::threads::workers::{Kind, Workers};
 
-/// What became of the name that a connection is to be made to.
+/// The result of looking up the name for a connection.
 pub(crate) struct Answer {
     pub(crate) id: ConnId,
     result: io::Result<Vec<SocketAddr>>,
@@ -28,15 +28,16 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
-    /// One whose answers go to `reply`.
+    /// A resolver whose answers go to `reply`.
     pub(crate) fn new(reply: Handle<Answer>, workers: Workers) -> Resolver {
         Resolver { reply, workers }
     }
 
-    /// Looks up the name that a connection is to be made to. The answer comes as a message.
+    /// Looks up the name of a target for a connection. The answer comes as a message.
     ///
     /// # Errors
-    /// `QuotaExceeded` if the lookup was refused: too many wait, or no thread can be started.
+    /// `QuotaExceeded` if the lookup was refused: too many are waiting, or no thread can be
+    /// started.
     pub(crate) fn look_up(
         &self,
         kernel: &Kernel,
@@ -57,7 +58,7 @@ impl Resolver {
             Kernel::Sim(world) => {
                 let reply = self.reply.clone();
                 world.look_up(name, port, move |result| {
-                    // The reactor may have stopped by then.
+                    // The reactor may have stopped meanwhile.
                     let _ = reply.post(Answer { id, result });
                 });
                 Ok(())

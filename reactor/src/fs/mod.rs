@@ -1,8 +1,8 @@
 //! Files and directories, opened beneath a root directory and never outside it.
 //!
-//! [`Fs`] comes from [`Turn::fs`](crate::Turn::fs) or [`Turn::fs`](crate::Turn::fs), so a
-//! handler under test works on the files of the simulated kernel. A [`File`] is a
-//! reference-counted descriptor: a file cache and ten thousand outbound queues can share one.
+//! [`Turn::fs`](crate::Turn::fs) returns the [`Fs`] of the reactor's kernel, so a handler under
+//! test works on the files of the simulated kernel. A [`File`] is a reference-counted descriptor: a
+//! file cache and ten thousand outbound queues can share one.
 //!
 //! A [`NewFile`] is written under a temporary name. It gets its final name when it is complete, or
 //! is removed.
@@ -122,8 +122,8 @@ enum Residency {
     Reported,
     /// All: the file system is in memory.
     Full,
-    /// The kernel does not report it. A worker has read the bytes from `from` to `to`, the first of
-    /// them at the monotonic time `since`, in nanoseconds.
+    /// The kernel does not report it. A worker has read the bytes from `from` to `to`, beginning at
+    /// the monotonic time `since`, in nanoseconds.
     Hidden { from: u64, to: u64, since: u64 },
 }
 
@@ -266,7 +266,7 @@ impl Descriptor {
         Descriptor { fd, closes: matches!(kernel, Kernel::Os) }
     }
 
-    /// Ends the owner's use of it.
+    /// Ends the owner's use of the descriptor.
     fn release(&self, kernel: &Kernel) {
         if !self.closes {
             kernel.close(self.fd);

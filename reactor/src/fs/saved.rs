@@ -1,4 +1,4 @@
-//! The answer to a request to receive a file.
+//! The result of receiving a file.
 
 use std::error::Error;
 use std::fmt;
@@ -6,24 +6,24 @@ use std::io;
 
 use super::{Committed, NewFile};
 
-/// What became of bytes that were to be received into a file.
+/// How receiving bytes into a file succeeded.
 #[derive(Debug)]
 pub enum Saved {
-    /// All of them arrived, and the file has its name.
+    /// All of them arrived, and the file was committed.
     Committed(Committed),
-    /// All of them arrived, and the file goes on: the answer to
+    /// All of them arrived, and the file is given back: the result of
     /// [`receive_part`](crate::Context::receive_part).
     Part(NewFile),
 }
 
-/// Why a file was not received. It was removed.
+/// Why a file was not received. The file was removed.
 #[derive(Debug)]
 pub struct NotSaved {
-    /// What writing, syncing or renaming reports: `StorageFull`, `QuotaExceeded`, `NotFound` for a
-    /// directory that was removed, and the like.
+    /// The error of writing, syncing or renaming, such as `StorageFull`, `QuotaExceeded`, or
+    /// `NotFound` for a directory that was removed.
     pub error: io::Error,
-    /// How many of the expected bytes were not received yet; `None` if they go on until the peer
-    /// ends its direction. They are still to come: a handler that wants to go on
+    /// How many of the expected bytes have not been received yet; `None` if they go on until the
+    /// peer ends its direction. They are still to come: to go on, a handler
     /// [discards](crate::Context::discard) them.
     pub left: Option<u64>,
 }

@@ -1,14 +1,14 @@
-//! Sockets that a service manager has opened before it started the process: `sd_listen_fds(3)`.
+//! Sockets that a service manager opened before it started the process (`sd_listen_fds(3)`).
 //!
-//! systemd, and whoever speaks the same way, can listen for a server. The server then needs no
-//! rights to the port, connections wait while it is restarted, and it may be started by the first
-//! one.
+//! systemd, or any program with the same protocol, can listen on behalf of a server. The server
+//! then needs no permission for the port, connections wait while it restarts, and the first
+//! connection can start it.
 //!
-//! The sockets are said in the environment: `LISTEN_PID` is the process they are meant for,
-//! `LISTEN_FDS` is their number, from descriptor 3 on, `LISTEN_FDNAMES` their names. The variables
-//! are left as they are, since changing the environment is unsound while there are threads
-//! ([`std::env::set_var`]). Children inherit them, but not the sockets, and `LISTEN_PID` is not
-//! theirs.
+//! Environment variables describe the sockets: `LISTEN_PID` is the process they are for,
+//! `LISTEN_FDS` is their number, from descriptor 3 on, and `LISTEN_FDNAMES` holds their names. The
+//! variables stay set, since changing the environment is unsound while other threads run
+//! ([`std::env::set_var`]). Child processes inherit them, but not the sockets, and `LISTEN_PID`
+//! does not match a child.
 
 use std::env;
 use std::io;
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 
 use crate::sys;
 
-/// A socket that was there when the process started.
+/// A socket that was open when the process started.
 #[derive(Debug)]
 pub struct Inherited {
     /// Its name (`FileDescriptorName=` of `systemd.socket(5)`), `unknown` if there are no names.
@@ -25,9 +25,9 @@ pub struct Inherited {
     pub socket: OwnedFd,
 }
 
-/// Takes the sockets that are meant for this process; none if it was started without.
+/// Takes the sockets that are for this process. There are none if it was started without them.
 ///
-/// Call it once, at the start. They are made close-on-exec.
+/// Call it once, at the start. The sockets become close-on-exec.
 ///
 /// ```no_run
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -50,7 +50,7 @@ pub struct Inherited {
 /// ```
 ///
 /// # Errors
-/// If the variables are not what `sd_listen_fds(3)` says, if a descriptor is not open, and when the
+/// If the variables do not follow `sd_listen_fds(3)`, if a descriptor is not open, or if the
 /// sockets were taken before.
 pub fn listeners() -> io::Result<Vec<Inherited>> {
     let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
@@ -68,7 +68,7 @@ pub fn listeners() -> io::Result<Vec<Inherited>> {
     Ok(pairs.map(|(name, socket)| Inherited { name, socket }).collect())
 }
 
-/// The names of the sockets that are meant for a process, at most 65,535.
+/// The names of the sockets that are for this process, at most 65,535.
 fn meant_for(
     own: u32,
     pid: Option<&str>,
@@ -85,7 +85,7 @@ fn meant_for(
     let Some(names) = names else { return Ok(vec!["unknown".to_string(); count.into()]) };
     let names: Vec<String> = names.split(':').map(str::to_string).collect();
     if count > 0 && names.len() != usize::from(count) {
-        return Err(wrong("LISTEN_FDNAMES has not as many names as LISTEN_FDS says"));
+        return Err(wrong("LISTEN_FDNAMES and LISTEN_FDS give different numbers of sockets"));
     }
     Ok(if count > 0 { names } else { Vec::new() })
 }

@@ -9,12 +9,12 @@ use crate::sys::{Address, Fd, Ready, SocketFile};
 use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::time::deadlines;
 
-/// Tokens of listeners have this bit. In those of connections it belongs to the index, which counts
-/// open descriptors and never gets that high.
+/// Marks the tokens of listeners. In the token of a connection this bit belongs to the index, which
+/// counts open descriptors and never gets so high.
 pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 
-/// How long a listener rests when descriptors or memory have run out. No edge announces that they
-/// are back, so it tries again by the clock.
+/// How long a listener pauses when descriptors or memory run out. No event announces that they are
+/// available again, so it retries after this time.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Nanoseconds.
@@ -24,7 +24,7 @@ const SECOND: u64 = 1_000_000_000;
 pub(crate) enum Source {
     /// A listening socket.
     Socket(Fd, Origin),
-    /// Another reactor, which accepts them.
+    /// Another reactor, which accepts the connections.
     Distributed(SocketReceiver),
 }
 
@@ -48,20 +48,20 @@ pub(crate) struct Listener {
 
 /// Where a listening socket comes from.
 pub(crate) enum Origin {
-    /// Made here, with the file of a Unix socket that has one.
+    /// Opened here; a Unix socket has a file.
     Made(Option<SocketFile>),
-    /// Adopted: others may have it open, and its events would go on for them.
+    /// Adopted. Other processes may have it open, so its events go on after it is closed.
     Adopted,
 }
 
-/// What became of an attempt to accept.
+/// The result of an attempt to accept.
 enum Accepted {
     Socket(Fd),
-    /// That one was lost, there may be others.
+    /// This connection was lost; there may be others.
     Lost(io::Error),
-    /// No more for now; an edge follows.
+    /// None for now. An edge follows.
     Empty,
-    /// No descriptor or memory for it.
+    /// No descriptor or no memory is left for it.
     Exhausted(io::Error),
 }
 
@@ -90,13 +90,13 @@ impl Listener {
         }
     }
 
-    /// Distributes the sockets that it accepts.
+    /// Distributes the sockets that this listener accepts.
     pub(crate) fn distribute_by(&mut self, distributor: Distributor) {
         self.distributor = Some(distributor);
     }
 
-    /// Whether accepting may get something now, and if not, when: the nanoseconds until then, or
-    /// `None` if an event or a close announces it.
+    /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close
+    /// announces it.
     pub(crate) fn wait(&self, core: &Core) -> Option<u64> {
         let at = self.retry_at.max(self.rate.as_ref().map_or(0, |rate| rate.ready_at(1)));
         (self.ready && !self.is_full(core)).then(|| at.saturating_sub(core.now))
@@ -106,7 +106,7 @@ impl Listener {
         core.groups[self.group as usize].open >= self.max_connections
     }
 
-    /// Accepts within the budget. New connections are handed to `opened`.
+    /// Accepts within the budget, and adds new connections to `opened`.
     pub(crate) fn accept(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         let mut lost = 0;
         for _ in 0..self.accept_budget {
@@ -118,8 +118,8 @@ impl Listener {
                 Accepted::Socket(socket) => self.take_up(socket, core, opened),
                 Accepted::Lost(error) => {
                     lost += 1;
-                    // Nothing else in a whole turn: more likely a sandbox that forbids the call
-                    // (EPERM, seccomp(2)) than so many connections.
+                    // When every call in a whole turn fails like this, the likely cause is a
+                    // sandbox that forbids it (EPERM, `seccomp(2)`), not so many lost connections.
                     if lost == self.accept_budget {
                         self.pause(core, "accept", &error);
                     }
@@ -130,8 +130,8 @@ impl Listener {
         }
     }
 
-    /// Accepts what the queue holds, because closing the listener resets it. What comes after
-    /// as many connections as the queue could hold has come too late.
+    /// Accepts the backlog, because closing the listener resets it. Accepts at most as many
+    /// connections as the backlog can hold; later ones came too late.
     pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         self.ready = true;
         let most = match &mut self.source {
@@ -152,11 +152,11 @@ impl Listener {
         }
     }
 
-    /// Gives a new connection to another reactor.
+    /// Passes a new connection to another reactor.
     fn pass(&mut self, socket: Fd, core: &Core) {
         self.count(core);
         if self.distributor.as_mut().is_some_and(|distributor| !distributor.send(socket)) {
-            // Nobody has room: they have as many as they may, or do not keep up.
+            // No reactor has room: each has reached its limit, or does not keep up.
             self.retry_at = core.now + PAUSE.as_nanos() as u64;
         }
     }
@@ -174,7 +174,7 @@ impl Listener {
         {
             group.ledger.refused_per_address += 1;
             group.ledger.closed += 1;
-            // A close in order would leave the server with the state of it (TIME_WAIT).
+            // An orderly close would leave the state of the connection with the server (TIME_WAIT).
             return core.kernel.reset(socket);
         }
         let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
@@ -189,7 +189,7 @@ impl Listener {
                 let full = self.is_full(core);
                 core.groups[self.group as usize].ledger.full_pauses += u64::from(full);
             }
-            // No memory for it, or max_user_watches reached, epoll(7).
+            // Out of memory, or `max_user_watches` is reached (`epoll(7)`).
             Err(error) => {
                 core.kernel.close(socket);
                 core.groups[self.group as usize].ledger.closed += 1;
@@ -198,15 +198,15 @@ impl Listener {
         }
     }
 
-    /// Who counts as its client, if that matters. A connection that was reset already has no
-    /// address any more, and is not counted.
+    /// The client to count it for, if clients are limited. A connection that is already reset has
+    /// no address any more and is not counted.
     fn client_of(&self, socket: Fd, core: &Core) -> Option<ClientNet> {
         core.groups[self.group as usize].per_address.as_ref()?;
         let address = core.kernel.peer_address(socket).ok()?;
         address.ip().map(ClientNet::of)
     }
 
-    /// Rests for a while, and says why once a second.
+    /// Pauses accepting, and logs the cause at most once a second.
     fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
         core.groups[self.group as usize].ledger.accept_pauses += 1;
         self.retry_at = core.now + PAUSE.as_nanos() as u64;
@@ -232,14 +232,14 @@ impl Listener {
             Err(error) => match error.kind() {
                 WouldBlock => Accepted::Empty,
                 ConnectionAborted | Interrupted => Accepted::Lost(error),
-                // Shortages of descriptors and memory. What is unknown is treated like one: a pause
-                // is harmless, a spin is not.
+                // A shortage of descriptors or memory. An unknown error is treated as one: a pause
+                // is harmless, a busy loop is not.
                 _ => Accepted::Exhausted(error),
             },
         }
     }
 
-    /// Ends listening. What waits in the backlog is reset by the kernel.
+    /// Stops listening. The kernel resets the connections in the backlog.
     pub(crate) fn close(self, core: &mut Core) {
         let Source::Socket(socket, origin) = self.source else { return };
         match origin {
@@ -250,7 +250,7 @@ impl Listener {
         core.kernel.close(socket);
     }
 
-    /// Notes that another reactor may have left something.
+    /// Notes that another reactor may have passed connections.
     pub(crate) fn rung(&mut self) {
         self.ready |= matches!(self.source, Source::Distributed(_));
     }

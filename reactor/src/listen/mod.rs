@@ -56,11 +56,11 @@ pub struct Listen {
     /// choice to the system. An unprivileged process may choose among
     /// `net.ipv4.tcp_allowed_congestion_control`. Has no effect on Unix sockets.
     pub congestion: Option<String>,
-    /// Probes of idle connections, to notice peers that have vanished. `None`: no probes, and
-    /// [`Limits`] alone ends idle connections. Has no effect on Unix sockets.
+    /// Probes of idle connections, to notice peers that have vanished. With `None` there are no
+    /// probes, and only [`Limits`] end idle connections. Has no effect on Unix sockets.
     pub keepalive: Option<Keepalive>,
-    /// Most bytes that all connections together send in a second. Connections that have something
-    /// to send take turns. [`Limits::send_rate`] holds for each of them as well.
+    /// Most bytes that all connections together send in a second. Connections with queued output
+    /// take turns. [`Limits::send_rate`] applies to each of them as well.
     pub send_rate: Option<u64>,
     /// Most bytes that all connections together receive in a second.
     pub receive_rate: Option<u64>,
@@ -99,11 +99,11 @@ impl Listen {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId {
     pub(crate) index: u16,
-    /// Its connections'.
+    /// The group of its connections.
     pub(crate) group: u16,
 }
 
-/// Tries the addresses of a target, until one can be bound.
+/// Tries the addresses of a target until one can be bound.
 pub(crate) fn first_bound<T>(
     at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
     bind: impl FnMut(&Address) -> io::Result<T>,
@@ -122,13 +122,12 @@ pub(crate) fn first_bound<T>(
             .collect(),
     };
     first_of(&addresses, bind).unwrap_or_else(|| {
-        let text = format!("listen on {target}: the name has no address");
+        let text = format!("listen on {target}: the name has no addresses");
         Err(io::Error::new(io::ErrorKind::NotFound, text))
     })
 }
 
-/// The result of the first address that can be bound, or that of the last one. `None`: there are
-/// none.
+/// Returns the first success, or the error of the last address; `None` if there are no addresses.
 fn first_of<T>(
     addresses: &[Address],
     mut bind: impl FnMut(&Address) -> io::Result<T>,
@@ -149,7 +148,7 @@ impl From<ListenerId> for GroupId {
     }
 }
 
-/// Adds a listener for a socket, which is closed if that fails.
+/// Adds a listener for a socket, and closes the socket on error.
 pub(crate) fn add(
     core: &mut Core,
     listeners: &mut Vec<Option<Listener>>,
@@ -173,7 +172,7 @@ pub(crate) fn add(
     }
 }
 
-/// Registers a listening socket. Says which address it has.
+/// Registers a listening socket and returns its address.
 fn watch(core: &mut Core, index: usize, socket: Fd) -> io::Result<Address> {
     if core.draining || core.ended {
         return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
@@ -205,7 +204,7 @@ pub(crate) fn push(
     Ok(ListenerId { index, group })
 }
 
-/// Takes over a connected socket that was made elsewhere. Its session follows.
+/// Takes over a connected socket that was opened elsewhere. Its session follows.
 pub(crate) fn adopt(
     core: &mut Core,
     socket: Fd,
@@ -222,7 +221,7 @@ pub(crate) fn adopt(
     Ok(id)
 }
 
-/// The group of adopted connections with these limits. A program has few different ones.
+/// The group of adopted connections with these limits. A program has few different limits.
 fn adopted_group(core: &mut Core, limits: &Limits) -> io::Result<u16> {
     let same = |group: &Group| group.shared && group.limits == *limits;
     match core.groups.iter().position(same) {

@@ -1,6 +1,6 @@
 //! One server on several threads, with a reactor on each.
 //!
-//! Each thread has its own reactor and its own handlers, which no other thread sees. So handlers
+//! Each thread has its own reactor and its own handlers, which no other thread sees, so handlers
 //! need be neither [`Send`] nor [`Sync`]. A connection belongs to one thread from accept to close.
 //!
 //! # What threads share
@@ -117,7 +117,7 @@ pub struct Server {
     options: ServerOptions,
     stopper: Stopper,
     workers: Workers,
-    /// Created when it is asked for.
+    /// Created on first use.
     reader: Option<LedgerReader>,
     entries: Vec<Entry>,
 }

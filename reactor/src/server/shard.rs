@@ -17,12 +17,12 @@ use crate::turn::reactor::Reactor;
 pub(super) struct Entry {
     pub(super) address: Address,
     pub(super) listen: Listen,
-    /// Where each thread gets its connections from, until the thread takes that.
+    /// Where each thread gets its connections from, until the thread takes it.
     pub(super) places: Vec<Mutex<Option<Place>>>,
 }
 
 impl Entry {
-    /// Takes the place of a thread. There is one for each.
+    /// Takes what a thread gets its connections from. Each thread has one.
     pub(super) fn take(&self, thread: usize) -> Option<Place> {
         self.places[thread].lock().unwrap_or_else(PoisonError::into_inner).take()
     }
