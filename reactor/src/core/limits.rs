@@ -53,9 +53,10 @@ pub struct Limits {
     pub warm_window: usize,
     /// A [relay](crate::Context::relay_to) that has received this many bytes in large pieces, one
     /// after the other, switches to `splice(2)` through a pipe until the pieces become small again.
-    /// A [file](crate::Context::receive_file) in memory is spliced while at least this many bytes
-    /// of it are still to come. 0 splices from the start, `usize::MAX` never. It has no effect on
-    /// systems without splice. The default is 128 KiB.
+    /// A [file](crate::Context::receive_file) in memory is spliced if at least this many bytes of
+    /// it are still to come or, where its length is unknown, have arrived. 0 splices from the
+    /// start, `usize::MAX` never. It has no effect on systems without splice. The default is 128
+    /// KiB.
     pub splice_after: usize,
     /// A piece that a relay receives is large from this many bytes on. For smaller ones, memory is
     /// cheaper than a pipe. The default is 20 KiB.
