@@ -1,9 +1,9 @@
-//! What workers write to files that are being received.
+//! Batches: received bytes that workers write to files.
 //!
-//! A batch is a buffer full of received bytes that a worker writes at its place in the file while
-//! the reactor receives the next one. The shared receive buffer is itself given away, and another
-//! takes its place: no byte is copied. Only small pieces are copied, into a buffer of that file, so
-//! that a slow peer does not cost a job for each.
+//! A batch is a buffer full of received bytes that a worker writes to the file while the reactor
+//! receives the next one. The shared receive buffer itself is handed to the worker and replaced by
+//! another, so no byte is copied. Only small pieces are copied, into a buffer that belongs to the
+//! file, so that a slow peer does not cost a job for each of its pieces.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,40 +15,40 @@ use super::pipe::Pipe;
 use crate::fs::{Committed, Part};
 use crate::sys::{AlignedBuffer, Kernel};
 
-/// Most large buffers that are with workers at a time, so that a disk that is too slow for its
-/// peers costs 8 MiB of memory, however many there are.
+/// Most large buffers that workers hold at a time. A disk that is slower than its peers costs at
+/// most 8 MiB of memory, however many peers there are.
 pub(crate) const MOST_BATCHES: usize = 16;
 
-/// Most buffers that are kept while nobody uses them.
+/// Most unused buffers that are kept.
 pub(crate) const SPARE_BATCHES: usize = 4;
 
-/// Size of the pipe to files in memory.
+/// Size of the pipe to files in memory. Smaller ones make uploads dearer (benches/README.md).
 const PIPE: usize = 1 << 20;
 
-/// What files that are being received share.
+/// What all files that are being received share.
 #[derive(Default)]
 pub(crate) struct Batches {
     pub(crate) spare: Vec<AlignedBuffer>,
-    /// How many buffers are with workers.
+    /// How many buffers workers hold.
     pub(crate) lent: usize,
-    /// Connections that wait for a buffer, the longest wait first; each once for a file.
+    /// Connections that wait for a buffer, the longest wait first; each at most once per file.
     pub(crate) waiting: VecDeque<ConnId>,
-    /// The way to files in memory. It is empty between two steps, so one is enough.
+    /// The pipe to files in memory. It is empty between two steps, so one is enough.
     pipe: Option<Pipe>,
 }
 
 impl Batches {
-    /// Whether a buffer can be given away now.
+    /// Whether a buffer can be lent now.
     pub(crate) fn has_one(&self) -> bool {
         self.lent < MOST_BATCHES
     }
 
-    /// Whether no buffer is with a worker, so that none will come back.
+    /// Whether workers hold no buffer, so that none will come back.
     pub(crate) fn is_idle(&self) -> bool {
         self.lent == 0
     }
 
-    /// Gives away a full buffer and puts another in its place.
+    /// Lends a full buffer and puts an empty one in its place.
     pub(crate) fn lend(&mut self, full: &mut AlignedBuffer) -> AlignedBuffer {
         self.lent += 1;
         let empty = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(full.len()));
@@ -67,7 +67,7 @@ impl Batches {
         self.pipe.take().map_or_else(|| Pipe::open(kernel, PIPE), Ok)
     }
 
-    /// Takes the pipe back with `left` bytes in it. One that is not empty is never used again.
+    /// Takes the pipe back with `left` bytes in it. A pipe that is not empty is closed.
     pub(crate) fn give_pipe(&mut self, pipe: Pipe, left: usize) {
         self.pipe = (left == 0).then_some(pipe);
     }
@@ -79,15 +79,15 @@ pub(crate) struct Batch {
     pub(crate) offset: u64,
     /// Bytes of disk space to allocate first.
     pub(crate) reserve: u64,
-    /// What came in small pieces.
+    /// Bytes that came in small pieces.
     pub(crate) head: Vec<u8>,
-    /// What came behind it, a part of a buffer.
+    /// Bytes that came after them: a part of a buffer.
     pub(crate) body: Option<Body>,
-    /// Whether that completes the file, which is to be committed.
+    /// Whether this batch completes the file, which is then committed.
     pub(crate) last: bool,
 }
 
-/// A buffer and where in it the bytes are.
+/// A buffer, and the range of it that holds the bytes.
 pub(crate) type Body = (AlignedBuffer, Range<usize>);
 
 impl Batch {
@@ -95,7 +95,7 @@ impl Batch {
         (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
     }
 
-    /// Writes it, and waits for the disk: for workers.
+    /// Writes the batch and waits for the disk, so only workers call it.
     pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
         let mut offset = self.offset;
         self.part.reserve(kernel, offset, self.reserve)?;

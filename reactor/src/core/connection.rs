@@ -1,4 +1,4 @@
-//! One connection: what is kept for it, and what follows from that.
+//! The record of one connection, and the conditions that follow from it.
 
 use super::flags::Flags;
 use super::id::Reason;
@@ -10,28 +10,29 @@ use super::special::{Special, Strategy};
 use super::wheel::Link;
 use crate::sys::{Fd, Ready};
 
-/// What a reactor keeps for a connection. An idle connection owns nothing beyond this and its
-/// session, so its size is the memory of an idle server.
+/// The record of a connection. An idle connection owns nothing but this and its session, so this
+/// size determines the memory of an idle server.
 pub(crate) struct Connection {
-    /// The socket; `NO_FD` while a name is being looked up for it.
+    /// The socket; `NO_FD` while the name of its target is being looked up.
     pub(crate) socket: Fd,
-    /// Tells this connection from earlier ones in the same place.
+    /// Distinguishes this connection from earlier ones in the same slot of the slab.
     pub(crate) generation: u32,
-    /// Where its session is in its handler, or [`NO_SESSION`].
+    /// Index of its session in its handler, or [`NO_SESSION`].
     pub(crate) slot: u32,
-    /// Which listener's or connector's limits and counters apply.
+    /// Index of its group, whose limits and counters apply.
     pub(crate) group: u16,
     pub(crate) flags: Flags,
-    /// Readiness that was reported and not used up yet.
+    /// Readiness that was reported and has not been used up.
     pub(crate) ready: Ready,
     pub(crate) phase: Phase,
     /// Why it is ending, once it is.
     pub(crate) reason: Reason,
     /// Index of its handler.
     pub(crate) handler: u8,
-    /// Its place in the timing wheel: one entry, at its first deadline or before.
+    /// Its entry in the timing wheel, at its first deadline or before.
     pub(crate) link: Link,
-    /// The tick at which bytes last moved. Receiving only writes this; the wheel looks at it later.
+    /// The tick at which bytes last moved. Receiving only writes this; it is read when the wheel's
+    /// entry expires.
     pub(crate) active: u32,
     /// The handler's own deadline as a tick, or 0.
     pub(crate) deadline: u32,
@@ -39,20 +40,20 @@ pub(crate) struct Connection {
     pub(crate) received: u64,
     /// Bytes that the kernel has taken.
     pub(crate) sent: u64,
-    /// What waits to be sent, if anything does.
+    /// The queue of bytes to send, if it is not empty.
     pub(crate) outbound: Option<Box<Queue>>,
-    /// What few connections have: unconsumed input, another way of receiving, a rate.
+    /// State that few connections have: unconsumed input, another receive strategy, a rate.
     pub(crate) special: Option<Box<Special>>,
 }
 
-/// In `slot`: there is no session.
+/// The value of `slot` without a session.
 pub(crate) const NO_SESSION: u32 = u32::MAX;
 
 const _: () = assert!(size_of::<Connection>() <= 72);
-// The slab's own tag finds room in an unused value of `phase`.
+// The slab's tag uses a value that `phase` leaves unused.
 const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>());
 
-/// How far a connection's life has gone. It only moves down this list.
+/// The phase of a connection's life. It only moves down this list.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Phase {
     /// Being established. Bytes to send are accepted.
@@ -61,13 +62,13 @@ pub(crate) enum Phase {
     Open,
     /// Closed by its handler; the queue is being sent.
     Closing,
-    /// Everything was sent; the session is about to be told.
+    /// Everything was sent; `on_close` is about to be called.
     Ended,
-    /// Over without order: what is queued is dropped, and the peer sees a reset.
+    /// Aborted or failed: what is queued is dropped, and the peer sees a reset.
     Failed,
     /// The session is gone; waiting for the peer to end its direction.
     Lingering,
-    /// The descriptor is closed; the place is freed at the end of the turn.
+    /// The descriptor is closed; the slot is freed at the end of the turn.
     Gone,
 }
 
@@ -79,7 +80,7 @@ impl Connection {
             slot: NO_SESSION,
             group,
             flags: Flags::default(),
-            // A new socket has room. Its first event says whether there is something to read.
+            // A new socket has room. Its first event tells whether there is something to read.
             ready: Ready::WRITE,
             phase: Phase::Open,
             reason: Reason::Closed,
@@ -107,13 +108,13 @@ impl Connection {
         self.phase <= Phase::Open && !self.flags.has(Flags::OUTPUT_CLOSED)
     }
 
-    /// Whether one direction or both are ending, or have ended.
+    /// Whether the output or the whole connection is ending, or has ended.
     pub(crate) fn is_ending(&self) -> bool {
         self.phase > Phase::Open || self.flags.has(Flags::OUTPUT_CLOSED)
     }
 
-    /// Whether input is to be delivered: open, not paused or blocked, and room for what it may
-    /// cause.
+    /// Whether input may be delivered: the connection is open, neither paused nor blocked, and has
+    /// room for the output that the input may cause.
     pub(crate) fn wants_input(&self) -> bool {
         self.is_open()
             && match &self.special {
@@ -124,8 +125,8 @@ impl Connection {
             }
     }
 
-    /// Whether the next step is a receive and nothing else, as it is for most connections with an
-    /// event. If the answer is no, a closer look may show the same.
+    /// Whether the next step is a receive and nothing else, as for most connections with an event.
+    /// This is a quick check: `false` may also mean that it could not tell.
     #[inline]
     pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
         self.phase == Phase::Open
@@ -135,8 +136,8 @@ impl Connection {
             && self.special.as_ref().is_none_or(|special| special.just_receives(limits))
     }
 
-    /// Whether nothing is due or ending, as for most connections after one receive and one answer.
-    /// If the answer is no, a closer look may show the same.
+    /// Whether nothing is due or ending, as for most connections after one receive and one
+    /// response. This is a quick check: `false` may also mean that it could not tell.
     #[inline]
     pub(crate) fn is_at_rest(&self) -> bool {
         self.phase == Phase::Open
@@ -179,13 +180,14 @@ impl Connection {
             && !self.waits_for_rate(Direction::Send)
     }
 
-    /// Whether `on_drain` is due: a full queue has fallen, or an empty one was waited for.
+    /// Whether `on_drain` is due: a full queue has fallen to its low mark, or the handler asked to
+    /// be told when the queue is empty.
     pub(crate) fn owes_drain(&self) -> bool {
         let emptied = self.outbound.is_none() && self.flags.has(Flags::DRAIN_REQUESTED);
         self.is_open() && (emptied || self.flags.has(Flags::OWES_DRAIN))
     }
 
-    /// Notes that `on_drain` is being called.
+    /// Records that `on_drain` is being called.
     pub(crate) fn drained(&mut self) {
         self.flags.clear(Flags::OWES_DRAIN);
         if self.outbound.is_none() {
@@ -193,7 +195,7 @@ impl Connection {
         }
     }
 
-    /// Whether driving it again would achieve something although no event comes.
+    /// Whether there is something to do although no event comes.
     pub(crate) fn is_owed(&self) -> bool {
         let input = Flags::REVISIT_INPUT.and(Flags::OWES_EOF);
         match self.phase {
@@ -211,11 +213,12 @@ impl Connection {
         }
     }
 
-    /// Whether a receive of fewer bytes than asked for means that the socket is empty. With an end
-    /// of stream or an error behind the bytes, or urgent data between them, it does not, and no
-    /// further edge would come (`tcp(7)`; on Linux 6.1 a receive stops at the urgent mark). A
-    /// receive from a Unix socket stops wherever a descriptor was passed (`unix(7)`), which no
-    /// event announces: only `EAGAIN` means that it is empty.
+    /// Whether a receive of fewer bytes than asked for means that the socket is empty.
+    ///
+    /// It does not if an end of stream or an error follows the bytes, or urgent data is among them:
+    /// no further edge would come (`tcp(7)`; on Linux 6.1 a receive stops at the urgent mark). Nor
+    /// does it on a Unix socket, where a receive stops wherever a descriptor was passed (`unix(7)`)
+    /// and no event announces the rest. There only `EAGAIN` means that the socket is empty.
     pub(crate) fn short_means_empty(&self) -> bool {
         !self.flags.has(Flags::UNIX)
             && !self.ready.any(Ready::READ_END.and(Ready::HANGUP).and(Ready::URGENT))
@@ -231,12 +234,12 @@ impl Connection {
         self.special.as_ref().map_or(0, |special| special.unread())
     }
 
-    /// Whether its input does not go to `on_data` as it comes.
+    /// Whether its input goes elsewhere than to `on_data`.
     pub(crate) fn has_strategy(&self) -> bool {
         self.special.as_ref().is_some_and(|special| !matches!(special.strategy, Strategy::Stream))
     }
 
-    /// Whether a rate stops a direction until more is allowed.
+    /// Whether a direction waits for its rate.
     pub(crate) fn waits_for_rate(&self, way: Direction) -> bool {
         let meters = self.special.as_ref().and_then(|special| special.meters.as_ref());
         meters.is_some_and(|meters| meters.of(way).is_waiting())
@@ -247,7 +250,7 @@ impl Connection {
         self.special.as_ref().map_or(room, |special| special.receivable(room))
     }
 
-    /// Bytes moved in a direction.
+    /// Bytes that have moved in a direction.
     pub(crate) fn moved(&self, way: Direction) -> u64 {
         match way {
             Direction::Send => self.sent,

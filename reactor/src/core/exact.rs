@@ -1,4 +1,4 @@
-//! A request for a known number of bytes, and the buffer that long ones have to themselves.
+//! A request for a known number of bytes, and the buffer of a long one.
 
 use std::collections::TryReserveError;
 
@@ -8,29 +8,31 @@ use super::limits::Limits;
 #[cfg(test)]
 mod tests;
 
-/// First capacity of a buffer, if at least that much is expected: it grows with what arrives, not
-/// with what a peer announces. What is not filled yet is address space, not memory.
+/// First capacity of a buffer, if at least that much is expected. The buffer grows with what
+/// arrives, not with what a peer announces. What is not filled yet is address space, not memory.
 const FIRST: usize = 1 << 20;
 
-/// Factor by which a full buffer grows. A large one grows in place (`mremap(2)`); a smaller factor
-/// copies middling ones more often.
+/// Factor by which a full buffer grows. A large buffer grows in place (`mremap(2)`); with a smaller
+/// factor, buffers of middle size are copied more often (benches/README.md).
 const GROWTH: usize = 16;
 
-/// Whether the kernel waits for many bytes before it reports a stream as readable (`SO_RCVLOWAT`).
+/// Whether the kernel waits for many bytes before it reports a stream as readable
+/// (`SO_RCVLOWAT`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LowWater {
     Off,
     On,
-    /// Not again in this request: the kernel has no such option, or the sender is too slow for it.
+    /// Off, and not to be turned on again during this request: the kernel lacks the option, or the
+    /// sender is too slow for it.
     Never,
 }
 
-/// Bytes that are expected, and those of them that are in a buffer of their own.
+/// A request for a number of bytes, and the separate buffer with what has arrived of a long one.
 pub(crate) struct Exact {
     expected: usize,
-    /// While there is something in it nothing is kept.
+    /// While this holds bytes, nothing is kept.
     buffer: Vec<u8>,
-    /// Whether it was requested when the message before had a buffer of its own.
+    /// Whether the message before this one had a separate buffer.
     pub(crate) after_direct: bool,
     pub(crate) low_water: LowWater,
 }
@@ -40,7 +42,7 @@ impl Exact {
         Exact { expected, buffer: Vec::new(), after_direct: false, low_water: LowWater::Off }
     }
 
-    /// How many bytes are to come in one piece.
+    /// How many bytes were requested.
     pub(crate) fn expected(&self) -> usize {
         self.expected
     }
@@ -55,14 +57,14 @@ impl Exact {
         self.buffer.len()
     }
 
-    /// Whether the bytes belong in a buffer of their own, given how many are kept by now.
+    /// Whether the bytes belong in a separate buffer, given that `kept` bytes are kept by now.
     pub(crate) fn is_direct(&self, kept: usize, limits: &Limits) -> bool {
         self.expected > limits.receive_direct
             || !self.buffer.is_empty()
             || !Kept::would_be_small(kept)
     }
 
-    /// Whether the next receive brings as much as there is, to lend it from there.
+    /// Whether the next receive may fill the shared buffer, from which the bytes are then lent.
     pub(crate) fn is_lent(&self, limits: &Limits) -> bool {
         !self.is_direct(0, limits) && !self.after_direct
     }
@@ -75,8 +77,8 @@ impl Exact {
         Ok(())
     }
 
-    /// Makes room for `count` bytes, and for at least one. A full buffer grows by [`GROWTH`], up to
-    /// the size that was requested.
+    /// Makes room for `count` bytes, and for at least one. A full buffer grows by the factor
+    /// [`GROWTH`], up to the size that was requested.
     pub(crate) fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
         let (len, room) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
         if room == 0 || room < count {
@@ -92,7 +94,7 @@ impl Exact {
         (&mut self.buffer, room)
     }
 
-    /// The buffer, taken out.
+    /// Takes the buffer out.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)
     }

@@ -1,4 +1,4 @@
-//! The conditions of a connection that are one bit each.
+//! The conditions of a connection that take one bit each.
 
 /// A set of conditions.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -17,13 +17,13 @@ impl Flags {
     pub(crate) const SHUT_WR_DONE: Flags = Flags(1 << 4);
     /// On a worklist, or being driven.
     pub(crate) const SCHEDULED: Flags = Flags(1 << 5);
-    /// `on_drain` was requested for when the queue is empty.
+    /// The handler requested `on_drain` for when the queue is empty.
     pub(crate) const DRAIN_REQUESTED: Flags = Flags(1 << 6);
     /// Bytes were written through since the last callback began.
     pub(crate) const WROTE_THROUGH: Flags = Flags(1 << 7);
     /// A Unix socket: see [`Connection::short_means_empty`](super::Connection::short_means_empty).
     pub(crate) const UNIX: Flags = Flags(1 << 8);
-    /// The callback that is running wants no more input in this turn.
+    /// The running callback wants no more input in this turn.
     pub(crate) const YIELDED: Flags = Flags(1 << 9);
     /// Input that is already here must be looked at again, although no event announces it.
     pub(crate) const REVISIT_INPUT: Flags = Flags(1 << 10);
@@ -36,10 +36,10 @@ impl Flags {
     /// Owed: `on_stop`.
     pub(crate) const OWES_STOP: Flags = Flags(1 << 14);
 
-    /// Closed by its handler while connecting: it closes once what was queued is sent.
+    /// Closed by its handler while connecting: once connected, it sends what was queued and closes.
     pub(crate) const CLOSE_WHEN_CONNECTED: Flags = Flags(1 << 15);
 
-    /// With any of these a callback may be owed, or a direction is ending.
+    /// Flags with which a callback may be owed, or a direction is ending.
     pub(crate) const RESTLESS: Flags = Flags::OUTPUT_CLOSED
         .and(Flags::DRAIN_REQUESTED)
         .and(Flags::REVISIT_INPUT)
@@ -48,7 +48,7 @@ impl Flags {
         .and(Flags::OWES_EOF)
         .and(Flags::OWES_STOP);
 
-    /// With any of these the next step is something else than a receive.
+    /// Flags with which the next step is not a receive.
     pub(crate) const NOT_RECEIVING: Flags = Flags::PAUSED
         .and(Flags::FULL)
         .and(Flags::INPUT_ENDED)
@@ -59,7 +59,7 @@ impl Flags {
         .and(Flags::OWES_DRAIN)
         .and(Flags::OWES_EOF);
 
-    /// Both together.
+    /// The union of both.
     pub(crate) const fn and(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
     }

@@ -1,4 +1,4 @@
-//! What connections of one listener or connector share: limits, rates, counters.
+//! What the connections of one listener or connector share: limits, rates and counters.
 
 use super::Connection;
 use super::ledger::Ledger;
@@ -7,18 +7,19 @@ use super::meter::GroupRates;
 use super::per_address::PerAddress;
 use crate::sys::Address;
 
-/// The connections of one listener or connector, or those adopted with the same limits.
+/// The group of the connections of one listener or connector, or of those adopted with the same
+/// limits.
 pub(crate) struct Group {
     pub(crate) limits: Limits,
     pub(crate) open: u32,
-    /// Whether other processes may have the sockets open as well.
+    /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
-    /// What its connections may move in a second, if that is limited.
+    /// How many bytes its connections may move in a second, if that is limited.
     pub(crate) rates: Option<Box<GroupRates>>,
-    /// What its connections have done.
+    /// The counters of its connections.
     pub(crate) ledger: Ledger,
-    /// Where they were accepted, if they were.
+    /// The address of the listener that accepted them, if one did.
     pub(crate) address: Option<Address>,
 }
 
@@ -41,7 +42,7 @@ impl Group {
         self.rates.is_some() || c.special.as_ref().is_some_and(|special| special.meters.is_some())
     }
 
-    /// A connection has closed.
+    /// Removes a connection that has closed.
     pub(crate) fn leave(&mut self, index: u32) {
         self.open -= 1;
         if let Some(per_address) = &mut self.per_address {

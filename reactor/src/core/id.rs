@@ -1,15 +1,15 @@
-//! Names of connections and handlers, and the words that both sides of a callback use.
+//! Ids of connections and handlers, and the vocabulary that both sides of a callback share.
 
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-/// Names a connection. A stale one is recognised: it never reaches another connection that has
-/// taken the place. In another reactor it may name another connection, so what crosses threads with
-/// a `ConnId` goes back to the reactor that it came from.
+/// Names a connection of one reactor. A stale id is recognised: it never reaches a later connection
+/// in the same slot. In another reactor the same id may name another connection, so send an id only
+/// back to the reactor that it came from.
 ///
-/// The order carries no meaning. It exists so that a `BTreeMap` can be keyed by connections, whose
-/// order of iteration is the same in every run, as a simulation (feature `testing`) requires.
+/// The order has no meaning. It lets a `BTreeMap` be keyed by connections. Its order of iteration
+/// is the same in every run, as a simulation (feature `testing`) requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(crate) index: u32,
@@ -53,11 +53,11 @@ impl<H> fmt::Debug for HandlerId<H> {
 pub enum Sent {
     /// Taken, and there is room for more.
     Accepted,
-    /// Taken, but the queue is now full: its connection stops reading until
-    /// [`on_drain`](crate::Handler::on_drain). A producer that can wait should wait for that.
+    /// Taken, but the queue is now full: the connection stops reading until
+    /// [`on_drain`](crate::Handler::on_drain). A producer that can wait should wait for that call.
     Full,
     /// Not taken: the connection is closing or gone, or its output was shut down. If the connection
-    /// failed in this very call, a part may have been sent.
+    /// failed during this call, a part may have been sent.
     Gone,
 }
 
@@ -72,21 +72,21 @@ pub enum Timeout {
     Own,
 }
 
-/// Why a connection is over.
+/// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Both directions have ended, each by its own side.
+    /// Each side ended its direction.
     Finished,
-    /// The handler closed it, and its queue was sent.
+    /// The handler closed the connection, and its queue was sent.
     Closed,
-    /// The handler aborted it.
+    /// The handler aborted the connection.
     Aborted,
-    /// The peer reset it, or disappeared while data was queued.
+    /// The peer reset the connection, or disappeared while data was queued.
     Reset,
     /// The socket or a file failed in another way, or memory ran out; the log names the error.
     Failed,
-    /// A file turned out shorter than the region that was promised.
+    /// A file turned out shorter than the region being sent.
     Truncated,
     /// The handler left [`Limits::keep`](crate::Limits::keep) bytes or more unconsumed.
     Overrun,
@@ -96,18 +96,21 @@ pub enum Reason {
     TimedOut,
     /// A callback panicked.
     Panicked,
-    /// The reactor stopped, and the grace period was over.
+    /// The reactor stopped, and the grace period has passed.
     Stopped,
-    /// The connection [to or from which it relayed](crate::Context::relay_to) failed.
+    /// The connection at the other end of its [relay](crate::Context::relay_to) failed.
     RelayLost,
-    /// The handler [handed it over](crate::Context::hand_over): it goes on with another session.
+    /// The handler [handed the connection over](crate::Context::hand_over): it goes on with another
+    /// session.
     HandedOver,
-    /// A [requested](crate::Turn::connect) connection was not established. `ConnectionRefused`,
-    /// `TimedOut`, `HostUnreachable`, `AddrNotAvailable` (no free port) and the like come from the
-    /// kernel; `TimedOut` also means that [`Connect::timeout`](crate::Connect::timeout) passed;
-    /// `WouldBlock` is a Unix socket whose backlog is full (Linux); `NotFound` is a Unix socket
-    /// that does not exist or a name without an address; `QuotaExceeded` means that the process ran
-    /// out of descriptors, that too many lookups were in flight, or that
+    /// A [requested](crate::Turn::connect) connection was not established.
+    ///
+    /// Most kinds come from the kernel: `ConnectionRefused`, `TimedOut`, `HostUnreachable`,
+    /// `AddrNotAvailable` (no free port) and the like. `TimedOut` also means that
+    /// [`Connect::timeout`](crate::Connect::timeout) passed. `WouldBlock` means that the backlog of
+    /// a Unix socket is full (Linux). `NotFound` means that a Unix socket does not exist or that a
+    /// name has no address. `QuotaExceeded` means that the process ran out of descriptors, that too
+    /// many lookups were in flight, or that
     /// [`Connect::max_connections`](crate::Connect::max_connections) was reached.
     Unconnected(io::ErrorKind),
 }

@@ -5,9 +5,9 @@ use std::io;
 use super::Core;
 use crate::sys::Kernel;
 
-/// Work for another thread, or the error that there is none. It returns what is to be done in the
-/// reactor's thread afterwards.
+/// Work for another thread. It receives an error if no thread could be started, and returns what
+/// the reactor's thread does afterwards.
 pub(crate) type Job = Box<dyn FnOnce(io::Result<&Kernel>) -> Then + Send>;
 
-/// What is to be done in the reactor's thread when a job is done.
+/// What the reactor's thread does after a job.
 pub(crate) type Then = Box<dyn FnOnce(&mut Core) + Send>;

@@ -1,27 +1,23 @@
-//! What was received and not consumed.
+//! Input that was received and not consumed.
 
 use super::pool::{Chunk, Pool};
 
-/// Least room for a receive behind kept bytes; with less, a larger buffer is taken. To move 15 KiB
-/// there first costs 1.15 times as much as to receive behind them, if that has room for all that
-/// has arrived, and 0.9 times if it fills up and the rest needs the larger buffer all the same
-/// (bench `inbound`; Linux 6.18, loopback).
+/// Least room for a receive behind kept bytes. With less, the bytes move to a larger buffer first,
+/// which costs less than a receive that does not fit (benches/README.md).
 const LEAST_ROOM: usize = 1 << 10;
 
-/// Most kept bytes that are moved for a receive. If what follows so many and one more is received
-/// behind them, a message of 8 KiB costs as much and one of 60 KiB, which outgrows the
-/// buffer, 1.13 times (bench `inbound`; Linux 6.18, loopback).
+/// Most kept bytes that are moved to the shared buffer for a receive. For more, the copy costs more
+/// than the small receives that it avoids (benches/README.md).
 const SMALL: usize = 4 << 10;
 
-/// Bytes that a handler has left. They are only there while it waits for more of them: an idle
-/// connection has none.
+/// Bytes that a handler has left unconsumed, until more arrive. An idle connection has none.
 #[derive(Default)]
 pub(crate) struct Kept {
     chunk: Chunk,
 }
 
 impl Kept {
-    /// Keeps a copy of `bytes`, which stand in the shared buffer.
+    /// Keeps a copy of `bytes`, which are in the shared buffer.
     pub(crate) fn store(&mut self, bytes: &[u8], pool: &mut Pool) {
         self.chunk = pool.take_whole(bytes.len() + LEAST_ROOM);
         self.chunk.fill(bytes);
@@ -31,14 +27,14 @@ impl Kept {
         self.chunk.len()
     }
 
-    /// Whether it is better moved to the front of the shared buffer than received behind: its own
-    /// buffer is as small, and a stream of messages that are cut at random would be received in
-    /// pieces of that size for ever.
+    /// Whether the bytes should move to the front of the shared buffer before the next receive.
+    /// Their own buffer is small too: receiving into it, a stream of messages that are cut at
+    /// random would arrive in pieces of that size forever.
     pub(crate) fn is_small(&self) -> bool {
         Kept::would_be_small(self.len())
     }
 
-    /// Whether so many bytes would be.
+    /// Whether `len` kept bytes would be small.
     pub(crate) fn would_be_small(len: usize) -> bool {
         len <= SMALL
     }
@@ -47,12 +43,12 @@ impl Kept {
         self.chunk.bytes()
     }
 
-    /// Forgets the first `count` bytes. What is left of a large buffer moves to a smaller one, so
+    /// Removes the first `count` bytes. What is left in a large buffer moves to a smaller one, so
     /// that half a message does not hold the memory of the thousand before it.
     pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.chunk.advance(count);
         let needed = self.len() + LEAST_ROOM;
-        // So much smaller that all moves of a buffer's bytes together are fewer than its bytes.
+        // By a factor of 8, so that all moves out of a buffer together copy less than its size.
         if self.len() > 0 && needed <= self.chunk.size() / 8 {
             self.replace(needed, pool);
         }
@@ -65,19 +61,19 @@ impl Kept {
         pool.give(std::mem::replace(&mut self.chunk, other));
     }
 
-    /// Makes room for what follows. A full buffer is replaced by one at least twice as large, so
-    /// that each byte is moved a bounded number of times however small the pieces are that arrive.
+    /// Makes room for a receive. A full buffer is replaced by one at least twice as large, so that
+    /// each byte is moved a bounded number of times, however small the arriving pieces are.
     pub(crate) fn make_room(&mut self, pool: &mut Pool) {
         if self.chunk.room() < LEAST_ROOM && self.chunk.has_gap() {
             self.chunk.compact();
         }
         if self.chunk.room() < LEAST_ROOM {
-            // Sizes of buffers double at least.
+            // The next size is at least twice as large.
             self.replace(self.chunk.len() + LEAST_ROOM, pool);
         }
     }
 
-    /// Where to receive what follows.
+    /// The room to receive into.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         self.chunk.spare()
     }
@@ -86,12 +82,12 @@ impl Kept {
         self.chunk.filled(count);
     }
 
-    /// Gives away what is left, in its buffer.
+    /// Takes the buffer out, with what is left in it.
     pub(crate) fn take(&mut self) -> Chunk {
         std::mem::take(&mut self.chunk)
     }
 
-    /// Forgets what is left and gives the buffer back.
+    /// Drops what is left and returns the buffer to the pool.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         pool.give(std::mem::take(&mut self.chunk));
     }

@@ -1,13 +1,13 @@
 //! What a reactor has done, in numbers.
 //!
-//! Everything is counted once, where it happens: what a connection does in its group, which is that
-//! of its listener or connector; what belongs to no connection by the reactor. So a counter costs
-//! an addition, and a sum is made when somebody asks for it.
+//! Everything is counted once, where it happens. What a connection does is counted in its group,
+//! which is that of its listener or connector; the rest is counted by the reactor. So a counter
+//! costs one addition, and a sum is computed only when it is read.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Makes the struct of the counters, and what goes over all of them.
+/// Defines the struct of the counters, and the methods that go over all of them.
 macro_rules! counters {
     ($(#[$of:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $counter:ident: u64,)* }) => {
         $(#[$of])*
@@ -20,8 +20,8 @@ macro_rules! counters {
         }
 
         impl $name {
-            /// All counters with their names, in the order of their declaration: for whoever passes
-            /// them on to a system that collects such numbers.
+            /// All counters with their names, in the order of their declaration, to export them to
+            /// a metrics system.
             pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($counter), self.$counter),)*].into_iter()
             }
@@ -30,11 +30,11 @@ macro_rules! counters {
 }
 
 counters! {
-/// Counters of a reactor, or of one group of its connections, since it was made. Plain numbers,
-/// counted in passing; taken with [`Turn::ledger`](crate::Turn::ledger) or
-/// [`Turn::ledger`](crate::Turn::ledger).
+/// Counters of a reactor, or of one group of its connections, since it was created.
+/// [`Turn::ledger`](crate::Turn::ledger) and [`Turn::ledger_of`](crate::Turn::ledger_of) return
+/// them.
 ///
-/// At the end of every turn `queued == sent + dropped +` what is still pending.
+/// At the end of every turn `queued == sent + dropped +` the [pending](Ledger::pending) bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -42,124 +42,130 @@ pub struct Ledger {
     pub turns: u64,
     /// Readiness events.
     pub events: u64,
-    /// Events for a connection that was gone.
+    /// Events for connections that no longer existed.
     pub stale_events: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections asked for by handlers.
+    /// Connections that handlers requested.
     pub connects: u64,
-    /// Those of them that were not made, for another reason than that their handler gave them up.
+    /// Requested connections that were not established, except those that the handler gave up.
     pub connect_failures: u64,
-    /// Connections closed, in whatever way, those included that were asked for and not made.
+    /// Connections closed for any reason, including requested ones that were not established.
     pub closed: u64,
     /// Connected streams that were [adopted](crate::Turn::adopt).
     pub adopted: u64,
-    /// Accepts that failed for lack of descriptors or memory; the listener paused.
+    /// Accepts that failed for lack of descriptors or memory, after which the listener paused.
     pub accept_pauses: u64,
-    /// Accepts after which a listener had [`Listen::max_connections`](crate::Listen) and paused.
+    /// Times that a listener reached [`Listen::max_connections`](crate::Listen) and paused.
     pub full_pauses: u64,
-    /// Accepts after which a listener had reached [`Listen::accept_rate`](crate::Listen) and
-    /// paused.
+    /// Times that a listener reached [`Listen::accept_rate`](crate::Listen) and paused.
     pub rate_pauses: u64,
-    /// Connections reset at once: their client had [`Listen::max_per_address`](crate::Listen). They
-    /// count as accepted and closed, too.
+    /// Connections reset at once because their client had reached
+    /// [`Listen::max_per_address`](crate::Listen). They also count as accepted and closed.
     pub refused_per_address: u64,
     /// Bytes received.
     pub received: u64,
-    /// Calls that receive.
+    /// Calls that receive: `recv`, and `splice` from a socket.
     pub recv_calls: u64,
-    /// Those of them that found nothing.
+    /// Receive calls that found nothing.
     pub recv_would_block: u64,
-    /// Times that a connection had received its [quantum](crate::Limits::receive_quantum), or had
-    /// been called so often, and left the rest for the next turn.
+    /// Times that a connection reached its [quantum](crate::Limits::receive_quantum) of bytes or
+    /// calls and left the rest for the next turn.
     pub recv_budget_stops: u64,
-    /// Times that a connection waited until it may [receive more](crate::Limits::receive_rate).
+    /// Times that a connection waited for its [rate](crate::Limits::receive_rate) before it
+    /// received more.
     pub recv_rate_holds: u64,
     /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn, or had
-    /// been given enough pieces of one receive.
+    /// been called for enough pieces of one receive.
     pub yields: u64,
-    /// Bytes copied because a handler had left them.
+    /// Bytes copied because a handler left them unconsumed.
     pub kept: u64,
-    /// Connections that left more unconsumed than [`Limits::keep`](crate::Limits::keep).
+    /// Connections whose handler left [`Limits::keep`](crate::Limits::keep) bytes or more
+    /// unconsumed.
     pub overruns: u64,
     /// Requests of [`Context::receive_exact`](crate::Context::receive_exact) that were answered.
     pub exact_receives: u64,
-    /// `recv` calls, of those above, straight into the buffer of such a request.
+    /// Receive calls straight into the buffer of such a request. They also count as
+    /// [`recv_calls`](Ledger::recv_calls).
     pub direct_receives: u64,
-    /// Bytes, of those received, that these brought.
+    /// Bytes received by those calls. They also count as [`received`](Ledger::received).
     pub direct_bytes: u64,
-    /// Times that such a request let the kernel wake it for
-    /// [many bytes only](crate::Limits::receive_low_water).
+    /// Times that such a request told the kernel to wake it only for
+    /// [many bytes](crate::Limits::receive_low_water).
     pub low_waters: u64,
-    /// Bytes received for files, by [`receive_file`](crate::Context::receive_file) and
-    /// [`receive_part`](crate::Context::receive_part); those are not counted that had been kept.
+    /// Bytes received for files by [`receive_file`](crate::Context::receive_file) and
+    /// [`receive_part`](crate::Context::receive_part). Bytes that had been kept before are not
+    /// counted.
     pub saved: u64,
-    /// Bytes, of those, that went by pipes.
+    /// Bytes of [`saved`](Ledger::saved) that went through pipes.
     pub saved_by_splice: u64,
-    /// Bytes that handlers gave to `send`.
+    /// Bytes that handlers passed to `send`.
     pub queued: u64,
     /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),
     /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes),
     /// [`sendfile_bytes`](Ledger::sendfile_bytes) and [`splice_bytes`](Ledger::splice_bytes).
     pub sent: u64,
-    /// Bytes given up because a connection failed or was aborted.
+    /// Bytes dropped because a connection failed or was aborted.
     pub dropped: u64,
-    /// Bytes copied into queues: little pieces, and what the socket refused of borrowed ones.
+    /// Bytes copied into queues: small pieces, and what the socket refused of borrowed ones.
     pub joined: u64,
-    /// Bytes that left directly from the caller's slice.
+    /// Bytes sent directly from the caller's slice.
     pub write_through: u64,
-    /// Calls with one piece of memory, those from the caller's slice included.
+    /// Calls that send one piece of memory, including those from the caller's slice.
     pub send_calls: u64,
-    /// Bytes that left from a queue in such calls.
+    /// Bytes that such calls sent from a queue.
     pub send_bytes: u64,
-    /// Calls with several pieces of memory.
+    /// Calls that send several pieces of memory.
     pub gather_calls: u64,
-    /// Bytes that left in them.
+    /// Bytes that such calls sent.
     pub gather_bytes: u64,
     /// Reads of file regions into memory.
     pub file_reads: u64,
-    /// Bytes read so. What the socket refuses of them is read again.
+    /// Bytes that they read. What the socket refuses of them is read again.
     pub file_read_bytes: u64,
     /// `sendfile` calls.
     pub sendfile_calls: u64,
-    /// Bytes that went by `sendfile`.
+    /// Bytes sent by `sendfile`.
     pub sendfile_bytes: u64,
-    /// `splice` calls that sent from a pipe. Those that receive are among the
+    /// `splice` calls that sent from a pipe. Calls that receive into one count as
     /// [`recv_calls`](Ledger::recv_calls).
     pub splice_calls: u64,
-    /// Bytes that went so.
+    /// Bytes that they sent.
     pub splice_bytes: u64,
-    /// Fallback: times that a relay or a file of bulk found no pipe, for want of descriptors or
-    /// because of the user's quota, and went on through memory.
+    /// Fallback: times that a relay or a file went on through memory because no pipe could be
+    /// opened, for lack of descriptors or because of the user's quota.
     pub no_pipe: u64,
-    /// Fallback: reads of regions that would have gone by `sendfile` if the system had one.
+    /// Fallback: reads of regions that would have gone by `sendfile` if the system had it.
     pub no_sendfile: u64,
-    /// Looks whether a region is in memory, besides its reads.
+    /// Checks whether a region is in memory, not counting its reads.
     pub probes: u64,
-    /// Times that a worker read what a region had not in memory, and its queue waited for that.
+    /// Times that a worker read the part of a region that was not in memory, while its queue
+    /// waited.
     pub cold_reads: u64,
-    /// Those of them for which the file system did not say what is in memory.
+    /// Reads by workers for which the file system did not say what is in memory.
     pub cold_untold: u64,
-    /// Fallback: times that it was read in place, as there was no descriptor for a worker.
+    /// Fallback: times that such a part was read in place, because there was no descriptor for a
+    /// worker.
     pub cold_waits: u64,
-    /// Sends of which the kernel took a part.
+    /// Sends of which the kernel took only a part.
     pub short_writes: u64,
-    /// Sends refused because no room was left.
+    /// Sends that the kernel refused for lack of room.
     pub send_would_block: u64,
-    /// Times that a connection had sent its [quantum](crate::Limits::send_quantum) and left the
-    /// rest for the next turn.
+    /// Times that a connection reached its [quantum](crate::Limits::send_quantum) of bytes or calls
+    /// and left the rest for the next turn.
     pub send_budget_stops: u64,
-    /// Bytes received from one connection for another, by [`relay_to`](crate::Context::relay_to):
-    /// a part of what the other has [`queued`](Ledger::queued).
+    /// Bytes received from one connection for another by
+    /// [`relay_to`](crate::Context::relay_to). They also count as [`queued`](Ledger::queued) of the
+    /// destination.
     pub relayed: u64,
-    /// Times that a connection waited until it may [send more](crate::Limits::send_rate).
+    /// Times that a connection waited for its [rate](crate::Limits::send_rate) before it sent more.
     pub send_rate_holds: u64,
     /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit
     /// of its size.
     pub full_queues: u64,
-    /// Deadlines that were reached.
+    /// Deadlines that passed.
     pub timeouts: u64,
-    /// Messages that were handled, those of timers among them.
+    /// Messages handled, including those of timers.
     pub messages: u64,
     /// Callbacks that panicked.
     pub panics: u64,
@@ -167,20 +173,20 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// How many connections there are, lingering ones and those in the making included.
+    /// The number of connections, including those that linger or are being established.
     #[must_use]
     pub fn open(&self) -> u64 {
         (self.accepted + self.adopted + self.connects).saturating_sub(self.closed)
     }
 
-    /// Bytes that handlers gave to `send` and the kernel has not taken yet.
+    /// Bytes that handlers passed to `send` and the kernel has not taken yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.queued.saturating_sub(self.sent + self.dropped)
     }
 }
 
-/// One line for people and `grep`: `open` and `pending`, then each counter that is not 0 by its
+/// One line for people and `grep`: `open` and `pending`, then each counter that is not 0 with its
 /// name, in the order of [`counters`](Ledger::counters).
 ///
 /// ```
@@ -199,6 +205,6 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Names connections that are counted together: those of a listener or of a connector.
+/// Names a group of connections that are counted together: those of a listener or a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupId(pub(crate) u16);

@@ -1,31 +1,31 @@
-//! Token buckets, and what connections have reserved from them: the data behind
+//! Token buckets, and the reservations that connections hold on them: the data behind
 //! [rates](crate::time::rates).
 
 use super::limits::Limits;
 use super::tick::TICK;
 
-/// Nanoseconds.
+/// In nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
-/// How long unused bytes stay available: a waiting connection goes on at the next tick, and the
-/// turn may be late.
+/// How long unused bytes stay available, in nanoseconds. A waiting connection goes on at the next
+/// tick, and the turn may be late.
 const BURST: u64 = 4 * TICK;
 
-/// Fewest bytes that are worth a turn, unless they take more than a second to come. Smaller pieces
-/// take as long each.
+/// Fewest bytes that are worth a turn, unless they take more than a second to become available. A
+/// smaller piece costs as much (benches/README.md).
 const LEAST_PIECE: u64 = 4 << 10;
 
 /// Most bytes of a piece, so that connections that share a rate take turns.
 const MOST_PIECE: u64 = 256 << 10;
 
-/// Lets a number of units through in a second, and more at once after a rest: the generic cell rate
-/// algorithm of ITU-T I.371, a token bucket that is one number.
+/// A token bucket that is one number: the generic cell rate algorithm of ITU-T I.371. It lets a
+/// number of units through per second, and a burst after a rest.
 pub(crate) struct Bucket {
-    /// Units in a second.
+    /// Units per second.
     rate: u64,
-    /// How far `next` may be ahead of the clock (nanoseconds).
+    /// How far `next` may be ahead of the clock, in nanoseconds.
     ahead: u64,
-    /// When the next unit would be due if they came evenly.
+    /// When the next unit would be due if units came evenly.
     next: u64,
 }
 
@@ -44,13 +44,13 @@ impl Bucket {
         bucket
     }
 
-    /// How many bytes move at a time: what comes in a tick, within bounds.
+    /// How many bytes move at a time: what becomes available in a tick, within bounds.
     pub(crate) fn piece(&self) -> u64 {
         let in_a_tick = u128::from(self.rate) * u128::from(TICK) / u128::from(SECOND);
         (in_a_tick as u64).clamp(LEAST_PIECE.min(self.rate), MOST_PIECE)
     }
 
-    /// How long `units` take to come, in nanoseconds.
+    /// How long `units` take to become available, in nanoseconds.
     fn time(&self, units: u64) -> u64 {
         let time = (u128::from(units) * u128::from(SECOND)).div_ceil(u128::from(self.rate));
         u64::try_from(time).unwrap_or(u64::MAX)
@@ -69,7 +69,7 @@ impl Bucket {
         self.next = self.next.saturating_sub(self.time(units));
     }
 
-    /// Starts with what `other` has left, at most. A debt made at another rate is forgiven.
+    /// Starts with at most what `other` has left. A debt made at another rate is forgiven.
     pub(crate) fn inherit(&mut self, other: Option<&Bucket>, now: u64) {
         self.next = other.map_or(0, |other| other.next).min(now + self.ahead);
     }
@@ -89,8 +89,8 @@ pub(crate) struct GroupRates {
 }
 
 impl GroupRates {
-    /// The rates in `limits`, of each connection, and those of all connections together. `None` if
-    /// there is none.
+    /// The rates of each connection, from `limits`, and those of all connections together. `None`
+    /// if there is no rate.
     pub(crate) fn new(limits: &Limits, together: [Option<u64>; 2]) -> Option<Box<GroupRates>> {
         let each = [limits.send_rate, limits.receive_rate];
         let any = each.iter().chain(&together).any(Option::is_some);
@@ -99,7 +99,7 @@ impl GroupRates {
     }
 }
 
-/// A connection's side of the rates that apply to it, by direction.
+/// The meters of a connection, by direction.
 pub(crate) struct Meters([Meter; 2]);
 
 impl Meters {
@@ -126,15 +126,15 @@ impl Meters {
 }
 
 pub(crate) struct Meter {
-    /// Its own rate, if it has one.
+    /// The connection's own bucket, if it has a rate of its own.
     pub(crate) own: Option<Bucket>,
-    /// Bytes that were taken from the buckets and have not moved.
+    /// Bytes that were taken from the buckets and have not moved yet.
     pub(crate) left: u64,
-    /// They can move from this time on (nanoseconds); until then the connection waits.
+    /// When those bytes may move, in nanoseconds; the connection waits until then.
     pub(crate) ready: Option<u64>,
-    /// The turn in which it last got bytes.
+    /// The turn in which the connection last received a piece.
     pub(crate) turn: u64,
-    /// How many bytes had moved when that was last noted.
+    /// How many bytes had moved when the meter was last settled.
     pub(crate) noted: u64,
 }
 

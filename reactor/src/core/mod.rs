@@ -1,7 +1,7 @@
-//! The data that all rooms work on: the connections, what they share, and the worklists.
+//! The data that all other modules work on: the connections, what they share, and the worklists.
 //!
-//! Nothing here calls a handler or moves a byte. What has to happen next is left as a bit in the
-//! connection and an entry on a worklist, for the [turn](crate::turn) to settle.
+//! Nothing here calls a handler or moves a byte. What has to happen next is recorded as a bit in
+//! the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
 
 use std::io;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub(crate) use tick::{TICK, is_due, tick_of, ticks};
 
 use wheel::{Link, Links, Wheel};
 
-/// Most groups that a [`Connection`] can name.
+/// Most groups of a reactor: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
 pub(crate) struct Core {
@@ -71,50 +71,50 @@ pub(crate) struct Core {
     pub(crate) groups: Vec<Group>,
     /// The deadlines of connections.
     pub(crate) wheel: Wheel,
-    /// Monotonic nanoseconds, read once a turn.
+    /// The monotonic clock in nanoseconds, read once per turn.
     pub(crate) now: u64,
-    /// The same in ticks.
+    /// `now` in ticks.
     pub(crate) tick: u32,
-    /// Connections with something to do in this turn, each at most once.
+    /// The worklist of this turn: connections with something to do, each at most once.
     pub(crate) owed: Vec<u32>,
-    /// Connections that have used up their quantum, for the next turn.
+    /// Connections that have used up their quantum and continue in the next turn.
     pub(crate) later: Vec<u32>,
     /// Connections whose wait for their rate is over.
     pub(crate) due_rates: Vec<u32>,
-    /// Connections that are over: their places are freed at the end of the turn.
+    /// Closed connections, whose slots are freed at the end of the turn.
     pub(crate) gone: Vec<u32>,
-    /// Work for other threads that has not been handed to them.
+    /// Work for other threads that has not been handed over yet.
     pub(crate) jobs: Vec<Job>,
-    /// Queues that wait for a disk.
+    /// Reads of files for queues that wait for a disk.
     pub(crate) cold: ColdReads,
-    /// Buffers on their way to files.
+    /// Buffers whose bytes workers write to files.
     pub(crate) batches: Batches,
     pub(crate) pool: Pool,
-    /// Where file bytes pass through memory, once a file needs that.
+    /// The buffer for file bytes that pass through memory; allocated when first needed.
     pub(crate) scratch: AlignedBuffer,
     pub(crate) spare_queues: Spares<Queue>,
     spare_specials: Spares<Special>,
     next_generation: u32,
-    /// What belongs to no connection; the rest is counted in the groups.
+    /// Counts what belongs to no connection; the rest is counted in the groups.
     pub(crate) ledger: Ledger,
     /// Whether the reactor was asked to stop.
     pub(crate) stopping: bool,
-    /// Whether `on_stop` was owed to every session there was.
+    /// Whether every session there was has been marked for `on_stop`.
     pub(crate) draining: bool,
-    /// Whether it has stopped: nothing begins any more.
+    /// Whether the reactor has stopped: it accepts and connects no more.
     pub(crate) ended: bool,
 }
 
 /// Reads of files that are not in memory, see [`outbound`](crate::outbound#cold-files).
 #[derive(Default)]
 pub(crate) struct ColdReads {
-    /// How many are with workers.
+    /// How many reads workers are doing.
     pub(crate) running: usize,
-    /// Connections to read for, and how many bytes.
+    /// The connections to read for next, each with the number of bytes.
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
 }
 
-/// The connections by index. A type of its own so that the wheel can be given the links in it.
+/// The connections by index. A separate type, so that the wheel can borrow their links.
 pub(crate) struct Connections(pub(crate) Slab<Connection>);
 
 impl Links for Connections {
@@ -123,7 +123,7 @@ impl Links for Connections {
     }
 }
 
-/// The token of a connection's registration.
+/// The token with which a connection is registered at the selector.
 pub(crate) fn token(index: u32, generation: u32) -> u64 {
     u64::from(generation) << 32 | u64::from(index)
 }
@@ -164,7 +164,7 @@ impl Core {
         self.tick = tick_of(self.now);
     }
 
-    /// How long until a tick begins.
+    /// The time until a tick begins.
     pub(crate) fn until(&self, tick: u32) -> Duration {
         let ahead = tick.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
         Duration::from_nanos((u64::from(ahead) * TICK).saturating_sub(self.now % TICK))
@@ -188,12 +188,12 @@ impl Core {
         Some((c, group))
     }
 
-    /// The connection of that name, unless it is gone.
+    /// The connection that `id` names, unless it has ended.
     pub(crate) fn find(&self, id: ConnId) -> Option<&Connection> {
         self.get(id.index).filter(|c| c.generation == id.generation && c.phase < Phase::Lingering)
     }
 
-    /// The name of the connection at an index.
+    /// The id of the connection at an index.
     pub(crate) fn id(&self, index: u32) -> Option<ConnId> {
         Some(ConnId { index, generation: self.get(index)?.generation })
     }
@@ -212,7 +212,7 @@ impl Core {
         self.pair(index).map(|(_, group)| &mut group.ledger)
     }
 
-    /// What was counted in all groups and outside of them.
+    /// The sum of the counters of all groups and of the reactor.
     pub(crate) fn total(&self) -> Ledger {
         let mut total = self.ledger.clone();
         self.groups.iter().for_each(|group| total += &group.ledger);
@@ -222,14 +222,14 @@ impl Core {
     /// Adds a group of connections.
     ///
     /// # Errors
-    /// With 65,536 groups there is no room for another.
+    /// `ErrorKind::QuotaExceeded` if there are 65,536 groups already.
     pub(crate) fn add_group(&mut self, group: Group) -> io::Result<u16> {
         self.has_room_for_group()?;
         self.groups.push(group);
         Ok((self.groups.len() - 1) as u16)
     }
 
-    /// Whether another group can be added.
+    /// Returns an error if no other group can be added.
     pub(crate) fn has_room_for_group(&self) -> io::Result<()> {
         if self.groups.len() < MOST_GROUPS {
             return Ok(());
@@ -238,8 +238,7 @@ impl Core {
         Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
     }
 
-    /// Takes a connected socket: registers it and gives it a place. Its deadlines are not armed
-    /// yet.
+    /// Registers a connected socket and gives it a slot. Does not arm its deadlines.
     pub(crate) fn adopt(
         &mut self,
         socket: Fd,
@@ -256,7 +255,7 @@ impl Core {
         Ok(id)
     }
 
-    /// Gives a connection a place and a name.
+    /// Gives a connection a slot and an id.
     pub(crate) fn insert(&mut self, socket: Fd, group: u16, handler: u8) -> ConnId {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
@@ -277,7 +276,7 @@ impl Core {
         }
     }
 
-    /// Notes what an event says.
+    /// Records the readiness that an event reports.
     #[inline]
     pub(crate) fn note_event(&mut self, token: u64, ready: Ready) {
         self.ledger.events += 1;
@@ -291,8 +290,8 @@ impl Core {
         }
     }
 
-    /// Does a job in another thread, and then `then` with its result in the reactor's. If no thread
-    /// can be started the job gets that error instead of the kernel.
+    /// Runs `job` in another thread, and then `then` with its result in the reactor's thread. If no
+    /// thread can be started, the job receives that error instead of the kernel.
     pub(crate) fn push_job<T: Send + 'static>(
         &mut self,
         job: impl FnOnce(io::Result<&Kernel>) -> T + Send + 'static,
@@ -300,8 +299,8 @@ impl Core {
     ) {
         #[cfg(feature = "testing")]
         if let Kernel::Sim(_) = &self.kernel {
-            // Descriptors of the simulated kernel do not outlive their owners, as those that a
-            // worker holds do. It is done at once, and the answer comes later.
+            // In the simulated kernel a worker cannot keep a descriptor open after its owner is
+            // gone. So the job runs now, and only its result is delivered later.
             let result = job(Ok(&self.kernel));
             self.jobs.push(Box::new(move |_| Box::new(move |core| then(core, result))));
             return;
@@ -312,13 +311,13 @@ impl Core {
         }));
     }
 
-    /// What a connection has beyond the usual; it has it from now on.
+    /// The [`Special`] state of a connection, created if it has none.
     pub(crate) fn special(&mut self, index: u32) -> Option<&mut Special> {
         let c = self.connections.0.get_mut(index as usize)?;
         Some(c.special.get_or_insert_with(|| self.spare_specials.take()))
     }
 
-    /// Takes that back if nothing is in it.
+    /// Recycles the [`Special`] state of a connection if it is empty.
     pub(crate) fn recycle_special(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         if let Some(special) = c.special.take_if(|special| special.is_empty()) {
@@ -326,7 +325,7 @@ impl Core {
         }
     }
 
-    /// Drops what waits to be sent and what was kept; buffers go back to the pool.
+    /// Drops the queued output and the kept input. Buffers go back to the pool.
     pub(crate) fn drop_buffers(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let (special, queue) = (c.special.take(), c.outbound.take());
@@ -342,7 +341,7 @@ impl Core {
     }
 }
 
-/// What anybody may ask of a connection: it is noted, and done when no handler is running.
+/// Requests to a connection. They are recorded here, and carried out when no handler is running.
 impl Core {
     pub(crate) fn pause(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
@@ -356,7 +355,7 @@ impl Core {
         }
     }
 
-    /// Looks at input again that is already here.
+    /// Makes the turn look again at input that has already arrived.
     pub(crate) fn revisit_input(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
             c.flags.set(Flags::REVISIT_INPUT);
@@ -377,7 +376,7 @@ impl Core {
         }
     }
 
-    /// Ends the output once the queue is empty.
+    /// Ends the output direction once the queue is empty.
     pub(crate) fn shutdown(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
             c.flags.set(Flags::OUTPUT_CLOSED);
@@ -385,8 +384,8 @@ impl Core {
         }
     }
 
-    /// Closes once the queue is empty. A connection that is being established is given up, unless
-    /// something waits to be sent.
+    /// Closes a connection once its queue is empty. One that is being established is given up,
+    /// unless bytes are queued for it.
     pub(crate) fn close(&mut self, index: u32) {
         let Some(c) = self.get_mut(index) else { return };
         match c.phase {
@@ -407,7 +406,7 @@ impl Core {
         self.fail(index, Reason::Aborted);
     }
 
-    /// Ends a connection at once, without sending what is queued. The session is told later.
+    /// Ends a connection at once, without sending what is queued. `on_close` is called later.
     pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
         if let Some(c) = self.get_mut(index)
             && c.phase < Phase::Ended
@@ -417,7 +416,7 @@ impl Core {
         }
     }
 
-    /// The same for what a call on the socket reported.
+    /// Ends a connection because a call on its socket failed with `error`.
     #[cold]
     pub(crate) fn fail_with(&mut self, index: u32, error: &io::Error) {
         use io::ErrorKind::{
@@ -426,7 +425,8 @@ impl Core {
         };
         let name = self.describe(index);
         match error.kind() {
-            // The unreachable ones are what ICMP has said by the time Linux gives up sending again.
+            // Linux reports the unreachable ones, which it learned by ICMP, when it gives up
+            // retransmitting.
             ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut
             | HostUnreachable | NetworkUnreachable | NetworkDown => {
                 log::debug!("{name}: connection lost: {error}");
@@ -439,7 +439,7 @@ impl Core {
         }
     }
 
-    /// A connection in the log: its name, and its peer if the socket still knows it.
+    /// Text that names a connection in the log: its id, and its peer if the socket still knows it.
     pub(crate) fn describe(&self, index: u32) -> String {
         let Some(id) = self.id(index) else { return "a connection that is gone".to_owned() };
         match self.socket(index).and_then(|socket| self.kernel.peer_address(socket)) {
@@ -465,7 +465,7 @@ mod tests {
         }
     }
 
-    /// The kernel goes on reporting a closed socket that a child process has inherited.
+    /// The kernel goes on reporting events of a closed socket that a child process has inherited.
     #[test]
     fn an_event_of_an_earlier_connection_does_not_reach_the_one_in_its_place() {
         let mut h = Harness::new(Silent);

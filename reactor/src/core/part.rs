@@ -1,28 +1,28 @@
-//! A region of a file that waits to be sent, and what is known of where its bytes are.
+//! A region of a file that waits to be sent, and what is known of its bytes being in memory.
 
 use crate::fs::{File, Region};
 
 /// What is known of a region's next bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Residency {
-    /// Nothing: nobody has looked.
+    /// Nothing: they have not been checked.
     #[default]
     Unknown,
     /// This many of them are in memory, or were just read by a worker.
     Resident(u64),
-    /// They are on a disk, or may be.
+    /// They are on a disk, or may be there.
     Cold,
 }
 
-/// A region of a file, of which some may be sent. Its offset is the truth: what a socket refuses is
-/// read again.
+/// The rest of a region that is being sent. Its offset counts only bytes that the socket has taken:
+/// what a socket refuses is read again.
 pub(crate) struct Part {
     pub(crate) file: File,
     pub(crate) offset: u64,
     left: u64,
-    /// Up to where the file is known to be in memory.
+    /// The offset up to which the file is known to be in memory.
     resident_to: u64,
-    /// A worker has to read what comes next: some of the next window is not.
+    /// Whether a worker has to read the next window, because part of it is not in memory.
     cold: bool,
 }
 
@@ -37,7 +37,7 @@ impl Part {
         self.file.is(&region.file) && self.offset.checked_add(self.left) == Some(region.offset)
     }
 
-    /// Adds a region that follows.
+    /// Adds a region that follows this one.
     pub(crate) fn extend(&mut self, region: &Region) {
         self.left += region.len;
     }
@@ -56,24 +56,24 @@ impl Part {
         }
     }
 
-    /// Whether what precedes the offset was known to be in memory.
+    /// Whether the bytes before the offset were known to be in memory.
     pub(crate) fn continues(&self) -> bool {
         self.resident_to >= self.offset && self.resident_to > 0
     }
 
-    /// The next bytes are in memory.
+    /// Records that the next bytes are in memory.
     pub(crate) fn is_resident(&mut self, bytes: usize) {
         self.resident_to = self.offset.saturating_add(bytes as u64);
         self.cold = false;
     }
 
-    /// The next bytes are not, or may not be.
+    /// Records that the next bytes are not in memory, or may not be.
     pub(crate) fn is_cold(&mut self) {
         self.cold = true;
     }
 
-    /// The kernel does not say. What a worker has read a moment ago through the same descriptor is
-    /// taken to be in memory.
+    /// Records that the kernel does not say. Bytes that a worker has read a moment ago through the
+    /// same descriptor are assumed to be in memory.
     pub(crate) fn is_hidden(&mut self, bytes: usize) {
         if self.file.was_warmed(self.offset, bytes as u64) {
             self.is_resident(bytes);
@@ -82,13 +82,13 @@ impl Part {
         }
     }
 
-    /// A worker has read the next bytes.
+    /// Records that a worker has read the next bytes.
     pub(crate) fn warmed(&mut self, bytes: usize) {
         self.is_resident(bytes);
         self.file.note_warmed(self.offset, bytes as u64);
     }
 
-    /// Removes up to `count` bytes; says how many it took and how many are left.
+    /// Removes up to `count` bytes. Returns how many it removed and how many are left.
     pub(crate) fn advance(&mut self, count: usize) -> (usize, u64) {
         let taken = usize::try_from(self.left).unwrap_or(usize::MAX).min(count);
         self.offset += taken as u64;

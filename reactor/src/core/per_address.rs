@@ -1,17 +1,17 @@
-//! Counting the connections of each client.
+//! Counts the connections of each client.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What counts as one client: an IPv4 address, or the network of an IPv6 address, within which a
-/// subscriber picks what addresses it likes (RFC 4291, section 2.5.4: 64 bits).
+/// What counts as one client: an IPv4 address, or the 64-bit network of an IPv6 address (RFC 4291,
+/// section 2.5.4), since a subscriber can use any address in its network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ClientNet(IpAddr);
 
 impl ClientNet {
     pub(crate) fn of(address: IpAddr) -> ClientNet {
-        // One that came through a socket of both families counts as what it is.
+        // An IPv4 client of a dual-stack socket counts as IPv4.
         ClientNet(match address.to_canonical() {
             IpAddr::V6(address) => {
                 IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
@@ -21,12 +21,12 @@ impl ClientNet {
     }
 }
 
-/// How many connections each client has, of those of one listener. Its hashes are keyed at random,
-/// so that clients cannot choose addresses that collide.
+/// How many connections of one listener each client has. The hashes are keyed at random, so that
+/// clients cannot choose addresses that collide.
 pub(crate) struct PerAddress {
     most: u32,
     open: HashMap<ClientNet, u32>,
-    /// Whose a connection is: when it closes its socket may not know any more.
+    /// The client of each connection: when it closes, its socket may not know the peer any more.
     clients: HashMap<u32, ClientNet>,
 }
 
@@ -45,7 +45,7 @@ impl PerAddress {
         self.clients.insert(index, client);
     }
 
-    /// A connection has closed.
+    /// Removes a connection that has closed.
     pub(crate) fn leave(&mut self, index: u32) {
         let Some(client) = self.clients.remove(&index) else { return };
         if let Entry::Occupied(mut open) = self.open.entry(client) {

@@ -1,21 +1,17 @@
-//! Pipes that relays borrow while there is something in them.
+//! Pipes that relays borrow while they hold bytes.
 
 use std::io;
 
 use crate::sys::{Fd, Kernel};
 
-/// The size that is asked for. To relay bulk for four clients that are processes of their own costs
-/// a bare loop 1.15 times as much with 256 KiB, 1.9 times with the 64 KiB of a new pipe and 0.93
-/// times with 1 MiB, of which the user's quota has room for half as many. Where one thread is all
-/// clients, one or four, sizes differ by no more than runs do: 0.8 to 1.15 times (bench `inbound`;
-/// Linux 6.18, loopback).
+/// The requested size. Smaller pipes make bulk dearer; with larger ones the user's quota has room
+/// for fewer (benches/README.md).
 const SIZE: usize = 512 << 10;
 
-/// Most pipes of a reactor, empty or not: readers that stall pin no more than 128 MiB and 512
-/// descriptors in them.
+/// Most pipes of a reactor, empty or not. Stalled readers pin at most 128 MiB and 512 descriptors.
 const MOST: usize = 256;
 
-/// Most pipes kept while nobody uses them.
+/// Most unused pipes that are kept.
 const SPARE: usize = 16;
 
 /// A pipe, closed when it is dropped.
@@ -23,12 +19,12 @@ pub(crate) struct Pipe {
     kernel: Kernel,
     pub(crate) read: Fd,
     pub(crate) write: Fd,
-    /// How many bytes it takes at most; less if they are in little pieces.
+    /// How many bytes fit at most; fewer if they come in small pieces.
     pub(crate) size: usize,
 }
 
 impl Pipe {
-    /// A pipe of about so many bytes, or of as many as there are.
+    /// Opens a pipe of about `bytes` bytes, or of as many as the kernel grants.
     pub(crate) fn open(kernel: &Kernel, bytes: usize) -> io::Result<Pipe> {
         let (read, write, size) = kernel.open_pipe(bytes)?;
         Ok(Pipe { kernel: kernel.clone(), read, write, size })
@@ -45,14 +41,14 @@ impl Drop for Pipe {
 /// The pipes of a reactor.
 #[derive(Default)]
 pub(crate) struct Pipes {
-    /// Empty ones.
+    /// Empty pipes.
     free: Vec<Pipe>,
-    /// How many there are, those in use included.
+    /// How many pipes are open, including those in use.
     open: usize,
 }
 
 impl Pipes {
-    /// An empty pipe.
+    /// Takes an empty pipe.
     pub(crate) fn take(&mut self, kernel: &Kernel) -> io::Result<Pipe> {
         if let Some(pipe) = self.free.pop() {
             return Ok(pipe);
@@ -65,8 +61,8 @@ impl Pipes {
         Ok(pipe)
     }
 
-    /// Takes a pipe back with `left` bytes in it. One that is not empty is never used again: the
-    /// next relay would pass on what belongs to another.
+    /// Takes a pipe back with `left` bytes in it. A pipe that is not empty is closed: the next
+    /// relay would pass on bytes that belong to another.
     pub(crate) fn give(&mut self, pipe: Pipe, left: usize) {
         if left == 0 && self.free.len() < SPARE {
             self.free.push(pipe);

@@ -1,4 +1,4 @@
-//! Buffers that come and go with the traffic, kept for the next connection that needs one.
+//! Buffers that are used for a short time, kept for the next connection that needs one.
 
 use super::pipe::Pipes;
 use crate::sys::AlignedBuffer;
@@ -6,9 +6,9 @@ use crate::sys::AlignedBuffer;
 #[cfg(test)]
 mod tests;
 
-/// Sizes of pooled buffers, and how many of each are kept while nobody uses them: at most 1.4 MiB
-/// together. A burst that needs more allocates and frees it again, which costs many times as much:
-/// a new buffer is cleared (benches/README.md).
+/// Sizes of pooled buffers, and how many unused ones of each size are kept: at most 1.4 MiB in all.
+/// A burst that needs more allocates and frees them again. That costs many times as much, since a
+/// new buffer is cleared (benches/README.md).
 const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 12)];
 
 /// Free buffers by size class, most recently used first: those are still in the cache.
@@ -19,8 +19,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A buffer for `len` bytes: of the smallest class that holds them, of the largest class if
-    /// none does.
+    /// Takes a buffer for `len` bytes, from the smallest class that holds them. If none does, the
+    /// buffer is of the largest class.
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Chunk {
         let class = CLASSES.iter().position(|&(size, _)| len <= size).unwrap_or(CLASSES.len() - 1);
@@ -28,7 +28,7 @@ impl Pool {
         Chunk { buffer, start: 0, end: 0 }
     }
 
-    /// One buffer for all of `len` bytes, even if no class is as large.
+    /// Takes one buffer that holds all of `len` bytes, even if no class is as large.
     pub(crate) fn take_whole(&mut self, len: usize) -> Chunk {
         if len <= CLASSES[CLASSES.len() - 1].0 {
             return self.take(len);
@@ -47,18 +47,18 @@ impl Pool {
         }
     }
 
-    /// How many bytes are kept while nobody uses them.
+    /// The size of all unused buffers together.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
         self.free.iter().flatten().map(|buffer| buffer.len()).sum()
     }
 }
 
-/// Most boxes of a kind that are kept for reuse. As many are in use as there are connections with
-/// something to send, or with unconsumed input, at one time.
+/// Most unused boxes of a type that are kept. A connection has one only while it has something to
+/// send, or unconsumed input.
 const SPARES: usize = 256;
 
-/// Boxes that nobody uses, kept for the next connection that needs one.
+/// Unused boxes, kept for the next connection that needs one.
 pub(crate) struct Spares<T>(Vec<Box<T>>);
 
 impl<T> Default for Spares<T> {
@@ -73,7 +73,7 @@ impl<T: Default> Spares<T> {
         self.0.pop().unwrap_or_default()
     }
 
-    /// Takes back a box with nothing in it.
+    /// Takes back a box whose content is empty.
     #[inline]
     pub(crate) fn give(&mut self, spare: Box<T>) {
         if self.0.len() < SPARES {
@@ -82,7 +82,7 @@ impl<T: Default> Spares<T> {
     }
 }
 
-/// A buffer of which a part is filled.
+/// A buffer that is partly filled.
 #[derive(Default)]
 pub(crate) struct Chunk {
     buffer: AlignedBuffer,
@@ -102,12 +102,12 @@ impl Chunk {
         self.end - self.start
     }
 
-    /// How many bytes the buffer holds at most.
+    /// The size of the buffer.
     pub(crate) fn size(&self) -> usize {
         self.buffer.len()
     }
 
-    /// How many bytes fit behind them.
+    /// How many bytes fit behind the filled part.
     pub(crate) fn room(&self) -> usize {
         self.buffer.len() - self.end
     }
@@ -120,12 +120,12 @@ impl Chunk {
         rest
     }
 
-    /// The part behind the filled one, to receive into; then [`filled`](Chunk::filled).
+    /// The part behind the filled one, to receive into; call [`filled`](Chunk::filled) afterwards.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..]
     }
 
-    /// `count` bytes were put into the spare part.
+    /// Records that `count` bytes were written to the spare part.
     pub(crate) fn filled(&mut self, count: usize) {
         debug_assert!(count <= self.room());
         self.end += count;

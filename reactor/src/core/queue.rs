@@ -1,4 +1,4 @@
-//! The list of segments that wait to be sent.
+//! The queue of segments that wait to be sent.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -12,30 +12,32 @@ use super::pool::{Chunk, Pool};
 use crate::fs::Region;
 use crate::sys::Fd;
 
-/// What one connection has yet to send. Boxed, pooled, and only there while it is not empty.
+/// What one connection has yet to send. Boxed and pooled; a connection has one only while it is not
+/// empty.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// Joined bytes that come before everything else. Most callbacks send a little onto an empty
-    /// queue: it comes here, and leaves from here in one call. The buffer stays with the queue.
+    /// Joined bytes that come before all segments. Most callbacks send a few bytes to an empty
+    /// queue: they are copied to this buffer and leave in one call. The buffer stays with the
+    /// queue.
     first: Chunk,
     segments: VecDeque<Segment>,
     memory: usize,
     file: u64,
     piped: usize,
     files: u32,
-    /// How many bytes the socket took the last time that it had room, or more since; 0 if it has
-    /// not refused any.
+    /// How many bytes the socket took the last time it had room, or more since; 0 if it has not
+    /// refused any.
     last_taken: u32,
-    /// The tick at which the kernel last took a byte, or at which the first one was queued.
+    /// The tick at which the kernel last took a byte, or at which the first byte was queued.
     pub(crate) progress: u32,
-    /// A worker reads what comes next; nothing is sent meanwhile.
+    /// Whether a worker is reading what comes next. Nothing is sent until it has.
     pub(crate) waits_for_disk: bool,
 }
 
-/// Size of the first buffer of a queue, which stays with it.
+/// Size of a queue's first buffer.
 const FIRST: usize = 4 << 10;
 
-/// A part of a queue that leaves in one way.
+/// A part of a queue that leaves by one method.
 pub(crate) enum Segment {
     Joined(Chunk),
     Shared(Bytes),
@@ -44,15 +46,16 @@ pub(crate) enum Segment {
 }
 
 impl Queue {
-    /// Begins anew at this tick, for a connection that has nothing queued.
+    /// Resets an empty queue for another connection, at this tick.
     pub(crate) fn begin(&mut self, tick: u32) {
         debug_assert!(self.is_empty());
         (self.progress, self.last_taken) = (tick, 0);
     }
 
     /// Adds a region of a file to the end. Regions that follow each other in one file become one.
-    /// Two `Bytes` that are neighbours in one buffer stay two: nothing says that they are of one
-    /// buffer, and a slice across two buffers is undefined behaviour whatever their addresses.
+    ///
+    /// Two `Bytes` at neighbouring addresses stay two: they may come from different allocations,
+    /// and a slice across two allocations is undefined behaviour.
     pub(crate) fn push_region(&mut self, region: Region) {
         self.file += region.len;
         if let Some(Segment::File(tail)) = self.segments.back_mut()
@@ -71,19 +74,20 @@ impl Queue {
         self.segments.push_back(Segment::Joined(chunk));
     }
 
-    /// Adds a reference to the end.
+    /// Adds shared bytes to the end, by reference.
     pub(crate) fn push_shared(&mut self, bytes: Bytes) {
         self.memory += bytes.len();
         self.segments.push_back(Segment::Shared(bytes));
     }
 
-    /// Adds what is in a pipe to the end.
+    /// Adds a pipe with `left` bytes in it to the end.
     pub(crate) fn push_pipe(&mut self, pipe: Pipe, left: usize) {
         self.piped += left;
         self.segments.push_back(Segment::Pipe { pipe, left });
     }
 
-    /// How many bytes fit into the buffer at its end, if there is something in it.
+    /// How many bytes fit into the buffer at the end of the queue; 0 if there is no buffer or it is
+    /// empty.
     #[inline]
     pub(crate) fn room(&self) -> usize {
         match self.segments.back() {
@@ -93,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// Copies bytes to the buffer at the end, and to new ones if that is full.
+    /// Copies bytes to the buffer at the end, and to new buffers once it is full.
     #[inline]
     pub(crate) fn join(&mut self, bytes: &[u8], pool: &mut Pool) {
         let before = self.memory;
@@ -116,21 +120,21 @@ impl Queue {
     #[inline(never)]
     fn join_rest(&mut self, mut bytes: &[u8], before: usize, pool: &mut Pool) {
         while !bytes.is_empty() {
-            // A queue that is already building gets larger buffers, so that it needs fewer.
+            // A queue that is growing gets larger buffers, so that it needs fewer.
             let mut tail = pool.take(bytes.len().max(before));
             bytes = tail.fill(bytes);
             self.segments.push_back(Segment::Joined(tail));
         }
     }
 
-    /// Whether it has reached a mark.
+    /// Whether the queue has reached one of its high marks.
     pub(crate) fn is_full(&self, limits: &Limits) -> bool {
         self.memory >= limits.send_high
             || self.count() >= limits.send_segments
             || self.files as usize >= limits.send_files
     }
 
-    /// Whether it has fallen far enough below all marks to be filled again.
+    /// Whether the queue has fallen to all of its low marks, so that it may be filled again.
     pub(crate) fn is_low(&self, limits: &Limits) -> bool {
         self.memory <= limits.send_low
             && self.count() <= limits.send_segments / 2
@@ -142,7 +146,7 @@ impl Queue {
         self.first.len() == 0 && self.segments.is_empty()
     }
 
-    /// How many segments there are.
+    /// The number of segments, including the joined bytes that come first.
     fn count(&self) -> usize {
         self.segments.len() + usize::from(self.first.len() > 0)
     }
@@ -152,7 +156,7 @@ impl Queue {
         self.first.bytes()
     }
 
-    /// All of it, if that is one piece of joined bytes.
+    /// The whole queue, if it is one piece of joined bytes.
     #[inline]
     pub(crate) fn as_one_piece(&self) -> Option<&[u8]> {
         self.segments.is_empty().then(|| self.first.bytes()).filter(|bytes| !bytes.is_empty())
@@ -163,13 +167,13 @@ impl Queue {
         self.memory
     }
 
-    /// All bytes, those still in files and pipes included.
+    /// All queued bytes, including those in files and pipes.
     pub(crate) fn pending(&self) -> u64 {
         self.memory as u64 + self.file + self.piped as u64
     }
 
-    /// Notes how many bytes the socket has taken since it had room again, and whether it has
-    /// refused more.
+    /// Records how many bytes the socket has taken since it last became writable, and whether it
+    /// has refused more.
     pub(crate) fn note_taken(&mut self, taken: u64, refused: bool) {
         let taken = u32::try_from(taken).unwrap_or(u32::MAX);
         if taken > 0 && (refused || (self.last_taken > 0 && taken > self.last_taken)) {
@@ -177,8 +181,8 @@ impl Queue {
         }
     }
 
-    /// With so many bytes in a call another piece would hardly be taken: twice what the socket took
-    /// the last time, as it may have more room now.
+    /// The number of bytes in a call after which another piece would hardly be taken: twice what
+    /// the socket took the last time, since it may have more room now.
     pub(crate) fn enough(&self) -> usize {
         match self.last_taken {
             0 => usize::MAX,
@@ -191,8 +195,8 @@ impl Queue {
         self.segments.iter()
     }
 
-    /// The first pieces of memory, as far as they are in the first `most` bytes, one for each slot
-    /// in `into`.
+    /// Fills `into` with the first pieces of memory, one per slot, as far as they lie within the
+    /// first `most` bytes.
     pub(crate) fn pieces<'a>(&'a self, mut most: usize, into: &mut [IoSlice<'a>]) {
         let first = Some(self.first.bytes()).filter(|bytes| !bytes.is_empty());
         let pieces = first.into_iter().chain(self.segments.iter().map(Segment::memory));
@@ -203,7 +207,7 @@ impl Queue {
         }
     }
 
-    /// The part of a file behind the first `pieces` pieces of memory.
+    /// The file region behind the first `pieces` pieces of memory.
     pub(crate) fn part(&mut self, pieces: usize) -> Option<&mut Part> {
         match self.segments.get_mut(pieces - usize::from(self.first.len() > 0)) {
             Some(Segment::File(part)) => Some(part),
@@ -211,7 +215,7 @@ impl Queue {
         }
     }
 
-    /// The end to read from of the pipe that comes first.
+    /// The read end of the pipe at the front.
     pub(crate) fn pipe(&self) -> Option<Fd> {
         match self.segments.front() {
             Some(Segment::Pipe { pipe, .. }) => Some(pipe.read),
@@ -255,7 +259,7 @@ impl Queue {
         }
     }
 
-    /// Drops everything and returns how many bytes it was.
+    /// Drops everything and returns how many bytes that was.
     pub(crate) fn clear(&mut self, pool: &mut Pool) -> u64 {
         let dropped = self.pending();
         self.first.advance(self.first.len());
@@ -281,7 +285,7 @@ impl Segment {
         }
     }
 
-    /// Removes up to `count` bytes; says how many it took and how many are left.
+    /// Removes up to `count` bytes. Returns how many it removed and how many are left.
     fn advance(&mut self, count: usize) -> (usize, u64) {
         match self {
             Segment::Joined(chunk) => {

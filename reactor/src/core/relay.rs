@@ -1,14 +1,14 @@
-//! What a source knows of its relay, and when the bytes go through a pipe.
+//! The state that a relay's source keeps, and when the bytes go through a pipe.
 
 use super::id::ConnId;
 use super::limits::Limits;
 use crate::sys;
 
-/// Splices in a row that brought little, after which a relay goes back to copying: about as many as
-/// cost together what it costs to earn the pipe again.
+/// Small splices in a row after which a relay goes back to copying. Together they cost about as
+/// much as switching to a pipe again (benches/README.md).
 const SMALL_SPLICES: u8 = 16;
 
-/// From one connection to another.
+/// A relay from one connection to another.
 pub(crate) struct Relay {
     pub(crate) to: ConnId,
     way: Way,
@@ -16,9 +16,9 @@ pub(crate) struct Relay {
 
 /// How the bytes move.
 enum Way {
-    /// Through memory; `large` bytes came in large pieces, one after the other.
+    /// Through memory; the last `large` bytes came in large pieces, one after the other.
     Copy { large: usize },
-    /// Through a pipe; `small` small pieces came, one after the other.
+    /// Through a pipe; the last `small` pieces were small.
     Splice { small: u8 },
 }
 
@@ -29,7 +29,7 @@ impl Relay {
         relay
     }
 
-    /// Learns from a receive how to do the next.
+    /// Decides from the size of a receive how the next one is done.
     pub(crate) fn received(&mut self, count: usize, limits: &Limits) {
         match &mut self.way {
             Way::Copy { large } if count < limits.splice_least => *large = 0,

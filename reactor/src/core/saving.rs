@@ -8,50 +8,51 @@ use super::limits::Limits;
 use crate::fs::{Committed, NewFile, NotSaved, Part, Saved};
 use crate::sys::Fd;
 
-/// What follows when all bytes are there.
+/// What happens when all bytes have arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenWhole {
     Commit,
     GiveBack,
 }
 
-/// Bytes up to which small pieces are copied together before a worker writes them: a job costs more
-/// than such a copy.
+/// Small pieces are copied together up to this many bytes before a worker writes them. A job costs
+/// more than such a copy (benches/README.md).
 pub(crate) const GATHER: usize = 64 << 10;
 
 /// What a file needs next.
 #[derive(Clone, Copy)]
 pub(crate) enum Need {
-    /// A worker to write what was gathered; `last` if that completes the file.
+    /// A worker that writes what was gathered; `last` if that completes the file.
     Batch { last: bool },
-    /// The end of a batch that a worker has.
+    /// The end of a batch that a worker is writing.
     Worker,
     /// More bytes.
     Input,
-    /// Nothing: it is complete, it failed, or (not `whole`) it can never be complete.
+    /// Nothing: it is complete or has failed, or it can never be complete (`whole` is false).
     Over { whole: bool },
 }
 
+/// The state of a file that is being received.
 pub(crate) struct Saving {
     file: NewFile,
-    /// Bytes still to be received; `None` if all until the end.
+    /// Bytes still to be received; `None` for everything until the end of the stream.
     left: Option<u64>,
     when_whole: WhenWhole,
     /// Bytes of disk space to allocate before the first write.
     reserve: u64,
-    /// Received, and not with a worker yet.
+    /// Received bytes that no worker has yet.
     gathered: Vec<u8>,
     /// Where in the file the next batch goes.
     offset: u64,
-    /// How many batches are with workers.
+    /// How many batches workers are writing.
     writing: usize,
-    /// Whether its connection is in the list of those that wait for a buffer.
+    /// Whether its connection is in the list of connections that wait for a buffer.
     pub(crate) waits_for_buffer: bool,
-    /// Whether the batch that commits is with a worker, or was.
+    /// Whether the batch that commits the file was given to a worker.
     closing: bool,
     failed: Option<io::Error>,
     committed: Option<Committed>,
-    /// Whether it comes through a pipe, once that is decided: then all of it does.
+    /// Whether the file is received through a pipe, once that is decided for all that follows.
     pub(crate) splices: Option<bool>,
 }
 
@@ -73,17 +74,18 @@ impl Saving {
         }
     }
 
-    /// Whether the reactor writes it itself, without waiting for a disk.
+    /// Whether the file is in memory, so that the reactor writes it without waiting for a disk.
     pub(crate) fn is_in_memory(&self) -> bool {
         self.file.part().is_in_memory()
     }
 
-    /// How many of `bytes` belong to it.
+    /// How many of `bytes` bytes belong to the file.
     pub(crate) fn share(&self, bytes: usize) -> usize {
         self.left.map_or(bytes, |left| left.min(bytes as u64) as usize)
     }
 
-    /// Whether its length makes a pipe worthwhile. Of an unknown length, what has come says.
+    /// Whether the file is long enough for a pipe. If its length is unknown, what has arrived
+    /// decides.
     pub(crate) fn wants_splice(&mut self, least: u64) -> bool {
         if self.splices.is_none() && self.left.unwrap_or(self.file.len()) >= least {
             self.splices = Some(true);
@@ -91,7 +93,7 @@ impl Saving {
         self.splices == Some(true)
     }
 
-    /// Takes bytes: writes them, or gathers them for a worker.
+    /// Takes bytes, and writes them or gathers them for a worker.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.note_received(bytes.len());
         if !self.is_in_memory() {
@@ -103,7 +105,7 @@ impl Saving {
         self.failed = reserved.and_then(|()| self.file.append(bytes)).err();
     }
 
-    /// Takes `count` bytes from a pipe; says how many it left there.
+    /// Takes `count` bytes from a pipe. Returns how many it left there.
     pub(crate) fn take_from(&mut self, pipe: Fd, count: usize) -> usize {
         self.note_received(count);
         let mut left = count;
@@ -111,7 +113,7 @@ impl Saving {
         left
     }
 
-    /// Takes a whole buffer, as the next batch.
+    /// Takes a whole buffer as the next batch.
     pub(crate) fn take_buffer(&mut self, body: Body) -> Batch {
         self.note_received(body.1.len());
         self.batch(Some(body), false)
@@ -121,12 +123,12 @@ impl Saving {
         self.left = self.left.map(|left| left - count as u64);
     }
 
-    /// Whether `part` is the file that this writes.
+    /// Whether `part` is the file being received.
     pub(crate) fn is_of(&self, part: &Arc<Part>) -> bool {
         Arc::ptr_eq(self.file.part(), part)
     }
 
-    /// A worker has finished a batch of `len` bytes.
+    /// Records that a worker has finished a batch of `len` bytes.
     pub(crate) fn batch_done(&mut self, len: u64, result: io::Result<Option<Committed>>) {
         self.writing -= 1;
         match result {
@@ -140,7 +142,7 @@ impl Saving {
         }
     }
 
-    /// The next batch: what was gathered, and `body` behind it.
+    /// Makes the next batch: what was gathered, followed by `body`.
     pub(crate) fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
         let head = std::mem::take(&mut self.gathered);
         let offset = self.offset;
@@ -155,19 +157,19 @@ impl Saving {
         self.failed.is_some()
     }
 
-    /// Whether a worker has something of it: the time that takes is not the peer's.
+    /// Whether a worker is writing a part of it. The peer is not to blame for that time.
     pub(crate) fn is_with_worker(&self) -> bool {
         self.writing > 0
     }
 
-    /// Whether failure or success is known already, and what is needed until it can be reported.
+    /// If the outcome is known, what is needed before it can be reported.
     pub(crate) fn decided(&self) -> Option<Need> {
         let decided = self.failed.is_some() || self.committed.is_some();
         let need = if self.writing == 0 { Need::Over { whole: true } } else { Need::Worker };
         decided.then_some(need)
     }
 
-    /// What it needs next; `ended` if the peer has ended its direction.
+    /// What the file needs next; `ended` says whether the peer has ended its direction.
     pub(crate) fn need(&self, ended: bool, limits: &Limits) -> Need {
         let whole = self.left.map_or(ended, |left| left == 0);
         if self.failed.is_some() || ended && !whole {
@@ -177,7 +179,7 @@ impl Saving {
             return if whole { Need::Over { whole } } else { Need::Input };
         }
         let full = self.closing || self.writing >= limits.file_batches.max(1);
-        // The file gets its name only after everything in it was written.
+        // The file gets its name only after all of it was written.
         if full || whole && self.writing > 0 {
             return Need::Worker;
         }
@@ -190,7 +192,7 @@ impl Saving {
         }
     }
 
-    /// What became of it, when all is written or something has failed.
+    /// The outcome, once everything is written or something has failed.
     pub(crate) fn outcome(mut self) -> Result<Saved, NotSaved> {
         let result = match (self.failed.take(), self.committed, self.when_whole) {
             (Some(error), ..) => Err(error),
@@ -204,7 +206,7 @@ impl Saving {
         result.map_err(|error| NotSaved { error, left: self.left })
     }
 
-    /// The file, and how much of it was written.
+    /// The file, and its length so far.
     pub(crate) fn part(&self) -> (Arc<Part>, u64) {
         (self.file.part().clone(), self.file.len())
     }

@@ -1,4 +1,4 @@
-//! What few connections have, and only for a time: an idle connection has none of it.
+//! State that few connections have, and only for a time. An idle connection has none of it.
 
 use super::exact::Exact;
 use super::flags::Flags;
@@ -10,29 +10,30 @@ use super::pool::Pool;
 use super::relay::Relay;
 use super::saving::Saving;
 
-/// Boxed, pooled, and there only while there is something in it.
+/// The rarely needed state of a connection. Boxed and pooled; a connection has it only while it is
+/// not empty.
 #[derive(Default)]
 pub(crate) struct Special {
     /// Input that was received and not consumed.
     pub(crate) kept: Kept,
-    /// Where the next bytes go.
+    /// Where the next received bytes go.
     pub(crate) strategy: Strategy,
     /// What receiving waits for besides the socket.
     pub(crate) blocked: Blocked,
-    /// The connection that relays to this one.
+    /// The connection that relays to this one, if any.
     pub(crate) feeder: Option<ConnId>,
-    /// What its rates allow, if there are any.
+    /// The meters of its rates, if it has any.
     pub(crate) meters: Option<Box<Meters>>,
-    /// The last input was long and bypassed the process. A message head probably comes next, and
-    /// more long input behind it: the next receive asks for little.
+    /// Whether the next receive asks for few bytes. The last input was long and bypassed the
+    /// process: a message head probably comes next, and behind it more long input.
     pub(crate) brief: bool,
-    /// While connecting: the tick at which the attempt under way is given up.
+    /// While connecting: the tick at which the current attempt times out.
     pub(crate) attempt_until: u32,
     /// While lingering: how many bytes may still be discarded.
     pub(crate) linger_left: u32,
 }
 
-/// Where the next bytes go.
+/// Where the next received bytes go.
 #[derive(Default)]
 pub(crate) enum Strategy {
     /// To the handler, as they come.
@@ -40,7 +41,7 @@ pub(crate) enum Strategy {
     Stream,
     /// To the handler, in one piece of a known length.
     Exact(Exact),
-    /// To another connection, until the end.
+    /// To another connection, until the end of the stream.
     Relay(Relay),
     /// To a file.
     File(Box<Saving>),
@@ -49,8 +50,8 @@ pub(crate) enum Strategy {
 }
 
 impl Strategy {
-    /// The conditions that stop receiving. A full queue of the connection's own does not if the
-    /// input goes to another connection or to a file, and so cannot make the queue longer.
+    /// The flags that stop receiving. The connection's own full queue does not stop input that goes
+    /// to another connection or to a file, since that cannot make the queue longer.
     pub(crate) fn stopped_by(&self) -> Flags {
         match self {
             Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => Flags::PAUSED,
@@ -59,8 +60,8 @@ impl Strategy {
     }
 }
 
-/// What receiving waits for besides the socket, a set: receiving goes on when it is empty. Whoever
-/// clears the last reason puts the connection on the worklist.
+/// The set of reasons, besides the socket, for which receiving waits. It goes on when the set is
+/// empty: the code that clears the last reason puts the connection on the worklist.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Blocked(u8);
 
@@ -68,7 +69,7 @@ impl Blocked {
     /// The destination of its relay has something queued.
     pub(crate) const DESTINATION: Blocked = Blocked(1);
 
-    /// Workers have not written what they have of a file.
+    /// Workers have not yet written enough of a file, or have all buffers.
     pub(crate) const DISK: Blocked = Blocked(2);
 
     pub(crate) fn is_empty(self) -> bool {
@@ -87,7 +88,7 @@ impl Blocked {
         self.0 &= !other.0;
     }
 
-    /// Clears a reason and says whether it was there.
+    /// Clears a reason and returns whether it was set.
     pub(crate) fn take(&mut self, other: Blocked) -> bool {
         let had = self.has(other);
         self.clear(other);
@@ -96,7 +97,7 @@ impl Blocked {
 }
 
 impl Special {
-    /// Whether nothing is in it.
+    /// Whether all of it is in its default state.
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.len() == 0
             && matches!(self.strategy, Strategy::Stream)
@@ -106,14 +107,14 @@ impl Special {
             && !self.brief
     }
 
-    /// Whether nothing is due because of it while nothing arrives and no callback is owed.
+    /// Whether nothing here requires action while nothing arrives and no callback is owed.
     pub(crate) fn is_at_rest(&self) -> bool {
         let waits =
             matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));
         waits && self.meters.is_none()
     }
 
-    /// Whether the next receive needs no closer look: it fills the shared buffer.
+    /// Whether the next receive is an ordinary one into the shared buffer.
     #[inline]
     pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
         let shared = match &self.strategy {
@@ -145,7 +146,7 @@ impl Special {
         }
     }
 
-    /// How many of `room` bytes its rate lets one receive bring.
+    /// How many of `room` bytes the rate lets one receive bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
         match self.meters.as_ref().map(|meters| meters.of(Direction::Receive)) {
             Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
@@ -174,7 +175,7 @@ impl Special {
         }
     }
 
-    /// Forgets all of it; buffers go back to the pool.
+    /// Drops all of it. Buffers go back to the pool.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         self.kept.clear(pool);
         *self = Special::default();

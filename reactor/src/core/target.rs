@@ -1,4 +1,4 @@
-//! What can be connected to or listened on.
+//! Targets: addresses and names to connect to or to listen on.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use crate::sys::Address;
 
 /// What to connect to or listen on: an [`Address`], or the name of a host and a port.
 ///
-/// Text is parsed as an [`Address`], else as `name:port`. A host that is an IP address is not
+/// Text is parsed as an [`Address`], or else as `name:port`. A host that is an IP address is not
 /// looked up.
 ///
 /// ```
@@ -98,7 +98,7 @@ impl From<(&str, u16)> for Target {
         }
         match Address::with_zone(host, port) {
             Some(Ok(address)) => address.into(),
-            // A zone that is not there is reported by the lookup.
+            // The lookup reports a zone that does not exist.
             _ => Target(Place::Name(host.into(), port)),
         }
     }
@@ -114,9 +114,9 @@ impl FromStr for Target {
     type Err = io::Error;
 
     /// # Errors
-    /// `ErrorKind::InvalidInput` if the text is no target, `ErrorKind::NotFound` if there is no
-    /// network interface with the name of its zone, and what [`Address::from_path`] and
-    /// [`Address::from_abstract_name`] return. The error has the text in it.
+    /// `ErrorKind::InvalidInput` if the text is not a target, `ErrorKind::NotFound` if there is no
+    /// network interface with the name of its zone, and the errors of [`Address::from_path`] and
+    /// [`Address::from_abstract_name`]. The error contains the text.
     fn from_str(text: &str) -> io::Result<Target> {
         if let Some(address) = Address::parse(text) {
             return address.map(Target::from);
@@ -156,11 +156,12 @@ impl TryFrom<String> for Target {
     }
 }
 
-/// Most addresses of a name that are tried.
+/// Most addresses that are tried for one name.
 const MOST_ADDRESSES: usize = 16;
 
-/// The order in which to try the addresses of a name (RFC 8305, section 4): the families alternate,
-/// beginning with that of the first address, and each keeps the resolver's order.
+/// Sorts the addresses of a name into the order in which to try them (RFC 8305, section 4). The
+/// families alternate, beginning with that of the first address, and each keeps the resolver's
+/// order.
 pub(crate) fn in_order(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Address> {
     let all: Vec<SocketAddr> = addresses.into_iter().collect();
     let first = all.first().is_some_and(SocketAddr::is_ipv6);

@@ -1,4 +1,4 @@
-//! The unit of deadlines: ticks of 2^24 ns, about 17 ms, which wrap around.
+//! Ticks, the unit of deadlines: 2^24 ns, about 17 ms. They wrap around.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ pub(crate) fn tick_of(nanos: u64) -> u32 {
     (nanos >> TICK_SHIFT) as u32
 }
 
-/// Ticks in a duration, rounded up: a deadline may be late by a tick, never early.
+/// Ticks in a duration, rounded up: a deadline may be a tick late, but never early.
 pub(crate) fn ticks(duration: Duration) -> u32 {
     let nanos = duration.as_nanos() + (1 << TICK_SHIFT) - 1;
     u32::try_from(nanos >> TICK_SHIFT).unwrap_or(u32::MAX).min(u32::MAX / 4)
 }
 
-/// Whether `tick` has come at `now`.
+/// Whether `tick` has been reached at `now`.
 pub(crate) fn is_due(tick: u32, now: u32) -> bool {
     now.wrapping_sub(tick) as i32 >= 0
 }

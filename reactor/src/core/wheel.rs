@@ -1,23 +1,23 @@
-//! Deadlines: a hierarchical timing wheel whose lists run through the owner's nodes.
+//! Deadlines in a hierarchical timing wheel, whose lists are linked through the owner's nodes.
 //!
 //! Scheduling, moving and cancelling take constant time; expiry takes constant time per deadline,
-//! amortised. Empty time costs nothing, however much of it passes. The wheel allocates nothing: a
-//! deadline's [`Link`] is a field of the node it belongs to, and nodes are named by their index in
-//! whatever implements [`Links`].
+//! amortised. Time without deadlines costs nothing, however much of it passes. The wheel allocates
+//! nothing: a deadline's [`Link`] is a field of its node, and nodes are named by their index in the
+//! owner's store, which implements [`Links`].
 //!
 //! The wheel knows neither clocks nor callbacks. Time is a `u32` count of ticks that wraps around;
-//! the owner chooses a tick's length and runs what has expired. For a deadline never to fire early
-//! the owner rounds the present *down* to ticks and deadlines *up*.
+//! the owner chooses the length of a tick and acts on expired deadlines. To make sure that no
+//! deadline expires early, the owner rounds the current time *down* to ticks and deadlines *up*.
 //!
 //! # How it works
 //!
-//! A slot of level 0 is one tick wide, and a slot of each level above is as wide as the 64 slots of
-//! the level below. A deadline is placed by its distance: near ones on level 0, which is exact, and
-//! far ones on a level whose slots are at most as wide as the distance. When the present reaches
-//! the first tick of a slot, its deadlines are placed anew by the distance that is left.
+//! A slot of level 0 is one tick wide, and a slot of each higher level is as wide as the 64 slots
+//! of the level below. A deadline is placed by its distance: a near one on level 0, which is exact,
+//! and a far one on a level whose slots are at most as wide as the distance. When the current tick
+//! reaches the first tick of a slot, its deadlines are placed again by their remaining distance.
 //!
-//! Putting a deadline off, as every activity of a connection does, writes only the new tick: the
-//! node stays where it is and is placed anew when its slot is reached.
+//! Postponing a deadline, as every activity of a connection does, writes only the new tick: the
+//! node stays where it is and is placed again when its slot is reached.
 //!
 //! # Example
 //!
@@ -45,10 +45,10 @@ use std::mem;
 #[cfg(test)]
 mod tests;
 
-/// The farthest a deadline can lie ahead, in ticks; a farther one is brought in to this distance,
-/// for the owner to schedule again when it expires.
+/// The greatest distance of a deadline from the current tick, in ticks. A more distant one is moved
+/// to this distance; the owner schedules it again when it expires.
 ///
-/// It is what the levels span, a quarter of the range of ticks. With ticks of 2^24 ns it is 208
+/// It is what the levels span: a quarter of the range of ticks. With ticks of 2^24 ns it is 208
 /// days.
 pub const MAX_DELAY: u32 = (1 << (BITS * LEVELS as u32)) - 1;
 
@@ -57,15 +57,15 @@ const BITS: u32 = 6;
 const SLOTS: usize = 1 << BITS;
 const LEVELS: usize = 5;
 
-/// In `next` and in a head: the list ends here. In `prev`: not in any list.
+/// In `next` and in a head: the end of the list. In `prev`: not in any list.
 const NIL: u32 = u32::MAX;
-/// In `prev`: the first of its list. The bits below say which: level, then slot.
+/// In `prev`: the first node of a list. The lower bits say which list: level, then slot.
 const FIRST: u32 = 1 << 31;
 
 /// A node's place in the wheel: 12 bytes embedded in the node.
 ///
-/// A link belongs to one wheel. Its node keeps its index while the link is in the wheel, so
-/// [`Wheel::cancel`] comes before freeing the node.
+/// A link belongs to one wheel. Its node must keep its index while the link is in the wheel: call
+/// [`Wheel::cancel`] before freeing the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     prev: u32,
@@ -98,12 +98,12 @@ pub trait Links {
     ///
     /// # Panics
     ///
-    /// May panic if there is no such node. The wheel asks only for indices it was given and that
-    /// have a deadline scheduled.
+    /// May panic if there is no such node. The wheel asks only for the index that a call passes to
+    /// it, and for nodes that have a deadline scheduled.
     fn link(&mut self, index: u32) -> &mut Link;
 }
 
-/// Bare links, for nodes that have nothing else in them.
+/// Bare links, for nodes without other fields.
 impl Links for Vec<Link> {
     fn link(&mut self, index: u32) -> &mut Link {
         &mut self[index as usize]
@@ -119,13 +119,13 @@ pub struct Wheel {
     heads: [[u32; SLOTS]; LEVELS],
     /// One bit for each slot whose list is not empty.
     occupied: [u64; LEVELS],
-    /// The present. Every scheduled deadline is after it, by [`MAX_DELAY`] at most.
+    /// The current tick. Every scheduled deadline is after it, by [`MAX_DELAY`] at most.
     now: u32,
     len: usize,
 }
 
 impl Wheel {
-    /// A wheel without deadlines at the present tick `now`.
+    /// Creates a wheel without deadlines, whose current tick is `now`.
     pub fn new(now: u32) -> Wheel {
         Wheel { heads: [[NIL; SLOTS]; LEVELS], occupied: [0; LEVELS], now, len: 0 }
     }
@@ -142,10 +142,10 @@ impl Wheel {
 
     /// Sets the deadline of the node at `index` to the tick `due`, whether it had one or not.
     ///
-    /// The present is the tick of the last [`advance`](Wheel::advance). A `due` that is not after
-    /// it means the next tick, so a deadline never expires in the turn that set it. A `due` more
-    /// than [`MAX_DELAY`] ahead is brought in to that distance, and one 2^31 ticks or more ahead
-    /// cannot be told from the past: limit a delay before adding it to the present.
+    /// The current tick is that of the last [`advance`](Wheel::advance). A `due` that is not after
+    /// it is moved to the next tick, so a deadline never expires in the turn that set it. A `due`
+    /// more than [`MAX_DELAY`] ahead is moved to that distance. One that is 2^31 ticks or more
+    /// ahead cannot be told from the past, so limit a delay before adding it to the current tick.
     ///
     /// # Panics
     ///
@@ -164,7 +164,7 @@ impl Wheel {
         self.len += 1;
     }
 
-    /// Takes back the deadline of the node at `index`; does nothing if it has none.
+    /// Cancels the deadline of the node at `index`; does nothing if it has none.
     pub fn cancel(&mut self, links: &mut impl Links, index: u32) {
         let Link { prev, next, .. } = mem::take(links.link(index));
         if prev == NIL {
@@ -186,16 +186,16 @@ impl Wheel {
         }
     }
 
-    /// Moves the present to the tick `now` and appends to `expired` the index of each node whose
+    /// Advances the current tick to `now` and appends to `expired` the index of each node whose
     /// deadline is not after it, in the order of their ticks (in any order within a tick).
     ///
-    /// The deadlines are no longer scheduled when this returns, and nothing has been run: what the
-    /// owner then does for one node may set, cancel or free another further down the list, so it
-    /// looks again at each before acting on it.
+    /// The expired deadlines are no longer scheduled when this returns. The wheel runs nothing: the
+    /// owner goes through the list. What it does for one node may set, cancel or free another
+    /// further down, so it has to check each node before acting on it.
     ///
-    /// A `now` before the present is ignored while deadlines are scheduled. So is one that is more
-    /// than 2^31 ticks after it, which cannot be told from the past; an owner that calls this at
-    /// [`next`](Wheel::next) is never near that.
+    /// A `now` before the current tick is ignored while deadlines are scheduled. So is one that is
+    /// more than 2^31 ticks after it, which cannot be told from the past. An owner that calls this
+    /// at [`next`](Wheel::next) never comes near that.
     pub fn advance(&mut self, links: &mut impl Links, now: u32, expired: &mut Vec<u32>) {
         if now == self.now || (is_after(self.now, now) && !self.is_empty()) {
             return;
@@ -204,7 +204,8 @@ impl Wheel {
             && !is_after(tick, now)
         {
             self.now = tick;
-            // On each level that has a slot beginning here. A place found anew is never in one.
+            // Each level on which a slot begins at this tick. A deadline that is placed again never
+            // lands in one of these slots.
             for level in (0..LEVELS).take_while(|&level| tick % width(level) == 0) {
                 self.settle(links, level, expired);
             }
@@ -212,31 +213,31 @@ impl Wheel {
         self.now = now;
     }
 
-    /// A tick at which to call [`advance`](Wheel::advance) again; `None` if no deadline is
+    /// The tick at which to call [`advance`](Wheel::advance) again; `None` if no deadline is
     /// scheduled.
     ///
-    /// It is after the present and never after the earliest deadline, but may be before it: nothing
-    /// may expire at that tick, and the next answer is then closer. A deadline causes at most five
-    /// such calls each time it is set.
+    /// It is after the current tick and never after the earliest deadline, but may be before it.
+    /// Then nothing expires at that tick, and the next value is closer. A deadline causes at most
+    /// five such calls each time it is set.
     pub fn next(&self) -> Option<u32> {
         let ahead = (0..LEVELS).filter_map(|level| self.ahead(level)).min()?;
         Some(self.now.wrapping_add(ahead))
     }
 
-    /// The distance from the present to the first tick of the next occupied slot of `level`.
+    /// The distance from the current tick to the first tick of the next occupied slot of `level`.
     fn ahead(&self, level: usize) -> Option<u32> {
         let occupied = self.occupied[level];
         if occupied == 0 {
             return None;
         }
-        // The present's own slot comes last: what is in it is due when the level has gone round.
+        // The current slot comes last: its deadlines are due when the level has gone round.
         let following = (self.now / width(level)).wrapping_add(1);
         let slots = 1 + occupied.rotate_right(following).trailing_zeros();
         Some(slots * width(level) - self.now % width(level))
     }
 
-    /// Empties the slot of `level` that begins at the present: what is due has expired, the rest is
-    /// placed anew.
+    /// Empties the slot of `level` that begins at the current tick. Deadlines that are due expire;
+    /// the others are placed again.
     fn settle(&mut self, links: &mut impl Links, level: usize, expired: &mut Vec<u32>) {
         let slot = slot(level, self.now);
         self.occupied[level] &= !(1 << slot);
@@ -253,7 +254,7 @@ impl Wheel {
         }
     }
 
-    /// Places the unlinked node at `index`, whose deadline is after the present.
+    /// Places the unlinked node at `index`, whose deadline is after the current tick.
     fn insert(&mut self, links: &mut impl Links, index: u32, due: u32) {
         let level = (due.wrapping_sub(self.now).ilog2() / BITS) as usize;
         let slot = slot(level, due);
