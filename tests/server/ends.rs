@@ -10,10 +10,19 @@ use sluicegate_reactor::{Context, Handler, Input, Listen, Spread};
 
 use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, has_ended, threads};
 
-/// How many descriptors this process has open.
-#[cfg(target_os = "linux")]
+/// Counts the descriptors that this process has open.
+#[cfg(all(target_os = "linux", not(sluicegate_libkqueue)))]
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Counts the sockets that this process has open. The other descriptors of a queue belong to
+/// libkqueue, whose own thread closes them some time after the queue.
+#[cfg(sluicegate_libkqueue)]
+fn descriptors() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = open.filter_map(|descriptor| std::fs::read_link(descriptor.unwrap().path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
 /// A server whose second thread waits for a signal, and then calls `then`.

@@ -16,6 +16,11 @@
 //!
 //! And its `kevent` takes locks, so that a signal handler must not call it: the waker is a pair of
 //! sockets as where there is no `EVFILT_USER`.
+//!
+//! One difference remains. A kernel frees a queue when its descriptor is closed. libkqueue is told
+//! of that by a signal (`F_SETSIG`), and its `libkqueue_mon` thread then closes the epoll instance
+//! and the other end of the pipe behind the queue. A test that counts descriptors may still find
+//! those two.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
