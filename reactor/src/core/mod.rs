@@ -27,6 +27,7 @@ mod pipe;
 mod pool;
 mod queue;
 mod relay;
+mod requests;
 mod saving;
 mod special;
 mod target;
@@ -337,114 +338,6 @@ impl Core {
         if let Some(mut special) = special {
             special.clear(&mut self.pool);
             self.spare_specials.give(special);
-        }
-    }
-}
-
-/// Requests to a connection. They are recorded here, and carried out when no handler is running.
-impl Core {
-    pub(crate) fn pause(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::PAUSED);
-        }
-    }
-
-    pub(crate) fn resume(&mut self, index: u32) {
-        if self.get_mut(index).is_some_and(|c| c.flags.take(Flags::PAUSED)) {
-            self.revisit_input(index);
-        }
-    }
-
-    /// Makes the turn look again at input that has already arrived.
-    pub(crate) fn revisit_input(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::REVISIT_INPUT);
-            self.schedule(index);
-        }
-    }
-
-    pub(crate) fn yield_now(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::YIELDED.and(Flags::REVISIT_INPUT));
-        }
-    }
-
-    pub(crate) fn request_drain(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::DRAIN_REQUESTED);
-            self.schedule(index);
-        }
-    }
-
-    /// Ends the output direction once the queue is empty.
-    pub(crate) fn shutdown(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::OUTPUT_CLOSED);
-            self.schedule(index);
-        }
-    }
-
-    /// Closes a connection once its queue is empty. One that is being established is given up,
-    /// unless bytes are queued for it.
-    pub(crate) fn close(&mut self, index: u32) {
-        let Some(c) = self.get_mut(index) else { return };
-        match c.phase {
-            Phase::Connecting if c.outbound.is_some() => {
-                (c.reason, c.deadline) = (Reason::Closed, 0);
-                c.flags.set(Flags::OUTPUT_CLOSED.and(Flags::CLOSE_WHEN_CONNECTED));
-            }
-            Phase::Connecting => self.fail(index, Reason::Closed),
-            Phase::Open => {
-                (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
-                self.schedule(index);
-            }
-            _ => {}
-        }
-    }
-
-    pub(crate) fn abort(&mut self, index: u32) {
-        self.fail(index, Reason::Aborted);
-    }
-
-    /// Ends a connection at once, without sending what is queued. `on_close` is called later.
-    pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
-        if let Some(c) = self.get_mut(index)
-            && c.phase < Phase::Ended
-        {
-            (c.phase, c.reason) = (Phase::Failed, reason);
-            self.schedule(index);
-        }
-    }
-
-    /// Ends a connection because a call on its socket failed with `error`.
-    #[cold]
-    pub(crate) fn fail_with(&mut self, index: u32, error: &io::Error) {
-        use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
-            NetworkUnreachable, NotConnected, TimedOut,
-        };
-        let name = self.describe(index);
-        match error.kind() {
-            // Linux reports the unreachable ones, which it learned by ICMP, when it gives up
-            // retransmitting.
-            ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut
-            | HostUnreachable | NetworkUnreachable | NetworkDown => {
-                log::debug!("{name}: connection lost: {error}");
-                self.fail(index, Reason::Reset);
-            }
-            _ => {
-                log::warn!("{name}: connection failed: {error}");
-                self.fail(index, Reason::Failed);
-            }
-        }
-    }
-
-    /// Text that names a connection in the log: its id, and its peer if the socket still knows it.
-    pub(crate) fn describe(&self, index: u32) -> String {
-        let Some(id) = self.id(index) else { return "a connection that is gone".to_owned() };
-        match self.socket(index).and_then(|socket| self.kernel.peer_address(socket)) {
-            Ok(peer) => format!("{id:?} with {peer}"),
-            Err(_) => format!("{id:?}"),
         }
     }
 }

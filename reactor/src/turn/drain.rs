@@ -18,36 +18,11 @@ use std::io;
 use std::time::Duration;
 
 use super::end::close_socket;
+use super::grace::Stage;
 use super::reactor::Reactor;
 use crate::core::{Flags, Phase, Reason};
 use crate::sys::Ready;
 use crate::threads::stopper::Stopper;
-
-/// The default grace period: long enough for responses in flight, and shorter than the time after
-/// which service managers kill a process (systemd: 90 s).
-const DRAIN: Duration = Duration::from_secs(30);
-
-/// How far stopping has come.
-pub(crate) struct Drain {
-    time: Duration,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Running,
-    /// Until this time at most (nanoseconds).
-    Draining {
-        until: u64,
-    },
-    Over,
-}
-
-impl Drain {
-    pub(crate) fn new() -> Drain {
-        Drain { time: DRAIN, stage: Stage::Running }
-    }
-}
 
 impl Reactor {
     /// Sets the grace period: how long connections may take to end once the reactor was asked to

@@ -1,17 +1,12 @@
 //! The mailboxes attached to a reactor, and the delivery of their messages.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::dispatch::Handlers;
-use super::reactor::Reactor;
 use crate::core::HandlerId;
 use crate::handler::{Handler, Receive, Turn};
-use crate::listen::listener::{Listener, Source};
-use crate::listen::{self, Listen, ListenerId};
-use crate::sys::{Address, Waker};
-use crate::threads::distribute::{Distributor, SocketReceiver};
+use crate::sys::Waker;
 use crate::threads::doorbell::Doorbell;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 use crate::threads::sync::Arc;
@@ -145,6 +140,34 @@ impl Inboxes {
         }
     }
 
+    /// Attaches a mailbox whose messages go to a handler.
+    pub(super) fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
+        &mut self,
+        mailbox: Mailbox<M>,
+        handler: HandlerId<H>,
+    ) {
+        if !self.closed {
+            self.inboxes.retain(|inbox| !inbox.is_over());
+            mailbox.queue.attach(self.bell());
+            self.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
+        }
+    }
+
+    /// Whether the doorbell was rung since this was last asked.
+    pub(super) fn answer(&self) -> bool {
+        self.bell.answer()
+    }
+
+    /// Delivers messages, within the budget of each mailbox.
+    pub(super) fn deliver(&mut self, rung: bool, handlers: &mut Handlers, turn: &mut Turn) {
+        if rung || self.owed {
+            self.owed = false;
+            for inbox in &mut self.inboxes {
+                self.owed |= inbox.deliver(handlers, turn);
+            }
+        }
+    }
+
     /// Whether there are messages to deliver.
     pub(crate) fn is_owed(&self) -> bool {
         self.owed || self.bell.is_rung()
@@ -168,82 +191,6 @@ impl Inboxes {
         self.closed = true;
         self.owed = false;
         self.inboxes.clear();
-    }
-}
-
-/// Messages from other threads: see [the module](crate::handle).
-impl Reactor {
-    /// Delivers the messages of a mailbox to a handler.
-    ///
-    /// If the reactor has already [stopped](crate::Reactor::has_stopped), the mailbox is dropped.
-    ///
-    /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
-    /// number here.
-    pub fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
-        &mut self,
-        mailbox: Mailbox<M>,
-        handler: HandlerId<H>,
-    ) {
-        self.turn.assert_known(handler);
-        if self.inboxes.closed {
-            return;
-        }
-        self.inboxes.inboxes.retain(|inbox| !inbox.is_over());
-        mailbox.queue.attach(self.inboxes.bell());
-        self.inboxes.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
-    }
-
-    /// Creates a mailbox with default limits for a handler, and returns its handle. All clones of
-    /// the handle post to this mailbox, which keeps their messages in order.
-    ///
-    /// # Panics
-    /// As [`attach`](crate::Reactor::attach).
-    #[must_use]
-    pub fn handle<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
-        &mut self,
-        handler: HandlerId<H>,
-    ) -> Handle<M> {
-        let (handle, mailbox) = mailbox();
-        self.attach(mailbox, handler);
-        handle
-    }
-
-    /// Adds a listener for the sockets that another reactor accepts at an address.
-    pub(crate) fn add_receiver<H: Handler>(
-        &mut self,
-        receiver: SocketReceiver,
-        address: Address,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        self.turn.assert_known(handler);
-        receiver.attach(self.inboxes.bell());
-        let Turn { core, listeners, .. } = &mut self.turn;
-        let source = Source::Distributed(receiver);
-        listen::push(core, listeners, source, address, listen, handler.index)
-    }
-
-    /// Distributes the sockets that a listener accepts.
-    pub(crate) fn distribute_by(&mut self, listener: ListenerId, distributor: Distributor) {
-        if let Some(Some(listener)) = self.turn.listeners.get_mut(usize::from(listener.index)) {
-            listener.distribute_by(distributor);
-        }
-    }
-
-    /// Delivers messages, within the budget of each mailbox.
-    pub(crate) fn deliver_messages(&mut self) {
-        let Inboxes { bell, inboxes, owed, .. } = &mut self.inboxes;
-        let rung = bell.answer();
-        if rung {
-            self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
-        }
-        if rung || *owed {
-            *owed = false;
-            for inbox in inboxes {
-                *owed |= inbox.deliver(&mut self.handlers, &mut self.turn);
-            }
-        }
     }
 }
 

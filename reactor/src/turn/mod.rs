@@ -15,7 +15,6 @@
 //! Handlers are called in phases 3 to 7 only, one at a time, and never from inside a call they
 //! make. A place is not used again before the turn ends, so no event of the turn can reach the
 //! connection that takes it over.
-//! successor.
 
 mod deliver;
 pub(crate) mod dispatch;
@@ -23,8 +22,10 @@ pub(crate) mod drain;
 mod drive;
 mod end;
 mod expire;
+mod grace;
 pub(crate) mod inboxes;
 mod ledger;
+mod messages;
 pub(crate) mod reactor;
 #[cfg(test)]
 mod tests;

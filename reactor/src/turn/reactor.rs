@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::dispatch::{Dispatch, Handlers};
-use super::drain::Drain;
+use super::grace::Drain;
 use super::inboxes::Inboxes;
 use crate::connect::attempt::{self, Settings};
 use crate::connect::resolver::{Answer, Resolver};

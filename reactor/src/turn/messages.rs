@@ -1,0 +1,76 @@
+//! Messages from other threads, and sockets that another thread has accepted.
+
+use std::io;
+
+use super::reactor::Reactor;
+use crate::core::HandlerId;
+use crate::handler::{Handler, Receive, Turn};
+use crate::listen::listener::{Listener, Source};
+use crate::listen::{self, Listen, ListenerId};
+use crate::sys::Address;
+use crate::threads::distribute::{Distributor, SocketReceiver};
+use crate::threads::handle::{Handle, Mailbox, mailbox};
+/// Messages from other threads: see [the module](crate::handle).
+impl Reactor {
+    /// Delivers the messages of a mailbox to a handler.
+    ///
+    /// If the reactor has already [stopped](crate::Reactor::has_stopped), the mailbox is dropped.
+    ///
+    /// # Panics
+    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
+    /// number here.
+    pub fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
+        &mut self,
+        mailbox: Mailbox<M>,
+        handler: HandlerId<H>,
+    ) {
+        self.turn.assert_known(handler);
+        self.inboxes.attach(mailbox, handler);
+    }
+
+    /// Creates a mailbox with default limits for a handler, and returns its handle. All clones of
+    /// the handle post to this mailbox, which keeps their messages in order.
+    ///
+    /// # Panics
+    /// As [`attach`](crate::Reactor::attach).
+    #[must_use]
+    pub fn handle<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
+        &mut self,
+        handler: HandlerId<H>,
+    ) -> Handle<M> {
+        let (handle, mailbox) = mailbox();
+        self.attach(mailbox, handler);
+        handle
+    }
+
+    /// Adds a listener for the sockets that another reactor accepts at an address.
+    pub(crate) fn add_receiver<H: Handler>(
+        &mut self,
+        receiver: SocketReceiver,
+        address: Address,
+        listen: &Listen,
+        handler: HandlerId<H>,
+    ) -> io::Result<ListenerId> {
+        self.turn.assert_known(handler);
+        receiver.attach(self.inboxes.bell());
+        let Turn { core, listeners, .. } = &mut self.turn;
+        let source = Source::Distributed(receiver);
+        listen::push(core, listeners, source, address, listen, handler.index)
+    }
+
+    /// Distributes the sockets that a listener accepts.
+    pub(crate) fn distribute_by(&mut self, listener: ListenerId, distributor: Distributor) {
+        if let Some(Some(listener)) = self.turn.listeners.get_mut(usize::from(listener.index)) {
+            listener.distribute_by(distributor);
+        }
+    }
+
+    /// Delivers messages, within the budget of each mailbox.
+    pub(super) fn deliver_messages(&mut self) {
+        let rung = self.inboxes.answer();
+        if rung {
+            self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
+        }
+        self.inboxes.deliver(rung, &mut self.handlers, &mut self.turn);
+    }
+}
