@@ -12,8 +12,8 @@ use sluicegate_protocols::line::{LineHandler, Lines, Next};
 use sluicegate_reactor::*;
 
 mod common;
-#[path = "common/together.rs"]
-mod together;
+#[path = "common/messaging.rs"]
+mod messaging;
 
 /// How long a member may read nothing before it is disconnected. Meanwhile it misses messages.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -122,6 +122,6 @@ pub(crate) fn main() -> ExitCode {
     let listen = Listen { limits, ..Listen::default() };
     let make = |thread, threads| Lines::new(Chat::new(thread, threads));
     common::main(|Options { server }: Options| {
-        together::run(&server, &listen, |at| format!("chat on {at}"), make)
+        messaging::run(&server, &listen, |at| format!("chat on {at}"), make)
     })
 }

@@ -11,9 +11,9 @@ use clap::Parser;
 use sluicegate_protocols::raw::{Context, Handler, Input};
 use sluicegate_reactor::{Listen, Reactor};
 
-#[path = "common/apart.rs"]
-mod apart;
 mod common;
+#[path = "common/independent.rs"]
+mod independent;
 
 pub(crate) struct Echo;
 
@@ -37,6 +37,6 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|Options { server }: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Echo));
-        apart::run(&server, &Listen::default(), |at| format!("echo on {at}"), make)
+        independent::run(&server, &Listen::default(), |at| format!("echo on {at}"), make)
     })
 }

@@ -11,9 +11,9 @@ use clap::Parser;
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_reactor::{Listen, Reactor};
 
-#[path = "common/apart.rs"]
-mod apart;
 mod common;
+#[path = "common/independent.rs"]
+mod independent;
 
 pub(crate) struct Hello;
 
@@ -33,6 +33,11 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
-        apart::run(&options.server, &Listen::default(), |at| format!("hello on http://{at}/"), make)
+        independent::run(
+            &options.server,
+            &Listen::default(),
+            |at| format!("hello on http://{at}/"),
+            make,
+        )
     })
 }

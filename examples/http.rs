@@ -18,9 +18,9 @@ use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};
 
 #[path = "common/access_log.rs"]
 pub(crate) mod access_log;
-#[path = "common/apart.rs"]
-mod apart;
 mod common;
+#[path = "common/independent.rs"]
+mod independent;
 
 use access_log::{AccessLog, Lines};
 
@@ -99,7 +99,7 @@ pub(crate) fn main() -> ExitCode {
             return Err(format!("{}: {error}", root.display()).into());
         }
         let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
-        apart::run(&options.server, &listen, describe, |reactor| {
+        independent::run(&options.server, &listen, describe, |reactor| {
             let files = Files::new(reactor.fs(), &options.root, serve.clone())?;
             let log = log.as_ref().map(|log| log.lines.clone());
             Ok(reactor.register(Http::new(Site { files, log })))

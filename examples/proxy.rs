@@ -14,9 +14,9 @@ use clap::Parser;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::{Connect, Limits, Listen, Reactor, Target};
 
-#[path = "common/apart.rs"]
-mod apart;
 mod common;
+#[path = "common/independent.rs"]
+mod independent;
 
 /// Passes every connection on to one target.
 #[derive(Parser)]
@@ -43,6 +43,6 @@ pub(crate) fn main() -> ExitCode {
         let listen = Listen { limits, ..Listen::default() };
         let make = |reactor: &mut Reactor| Relay::register(reactor, &options.to, &connect);
         let describe = |at: &_| format!("proxy from {at} to {}", options.to);
-        apart::run(&options.server, &listen, describe, make)
+        independent::run(&options.server, &listen, describe, make)
     })
 }

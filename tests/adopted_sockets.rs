@@ -91,7 +91,7 @@ fn an_adopted_stream_has_its_session_and_limits() {
     let address = listener.local_addr().expect("its address");
     let mut peer = TcpStream::connect(address).expect("a connection");
     let (ours, _) = listener.accept().expect("its other end");
-    let limits = Limits { keep: 1, ..Limits::default() };
+    let limits = Limits { max_unread: 1, ..Limits::default() };
     reactor.adopt(ours, notes, &limits, "tcp").expect("an adopted stream");
     assert_eq!(turn_until(&mut reactor, notes, 1), ["tcp ready"]);
     peer.write_all(b"hello").expect("room");

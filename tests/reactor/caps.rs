@@ -117,7 +117,7 @@ fn a_rate_does_not_slow_connections() {
 
 #[test]
 fn each_limit_that_was_reached_is_counted() {
-    let limits = Limits { send_high: 100, send_low: 50, keep: 10, ..Limits::default() };
+    let limits = Limits { send_high: 100, send_low: 50, max_unread: 10, ..Limits::default() };
     let listen = Listen { max_connections: 2, limits, ..Listen::default() };
     let probe = Probe::new(|cx, call, _| match call {
         // Nothing is consumed, and for the first byte it answers a lot.

@@ -244,7 +244,7 @@ fn limits(dice: &Dice) -> Limits {
     Limits {
         send_high: 1 + dice.size(),
         send_low: dice.size(),
-        keep: 1 + dice.size(),
+        max_unread: 1 + dice.size(),
         receive_quantum: 1 + dice.size(),
         send_quantum: 1 + dice.size(),
         quantum_calls: 1 + dice.below(20) as u32,

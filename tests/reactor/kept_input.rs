@@ -44,7 +44,7 @@ fn long_input_keeps_its_order_while_it_is_kept_and_consumed_in_parts() {
 
 #[test]
 fn a_message_longer_than_any_receive_is_kept_until_it_is_whole() {
-    let mut h = with_limits(lines(), Limits { keep: 4 << 20, ..Limits::default() });
+    let mut h = with_limits(lines(), Limits { max_unread: 4 << 20, ..Limits::default() });
     let client = h.open();
     let mut line = pattern(2 << 20);
     line.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = 0);
@@ -97,7 +97,7 @@ fn bytes_left_at_the_end_of_the_stream_are_counted() {
 
 #[test]
 fn leaving_as_much_as_the_limit_is_an_overrun() {
-    let mut h = with_limits(lines(), Limits { keep: 10, ..Limits::default() });
+    let mut h = with_limits(lines(), Limits { max_unread: 10, ..Limits::default() });
     let (good, bad) = (h.open(), h.open());
     h.feed(good, b"123456789");
     h.feed(good, b"\n");
@@ -120,7 +120,7 @@ fn input_left_because_of_a_pause_is_no_overrun() {
         Call::Timeout(_) => cx.resume(),
         call => call.by_default(cx),
     });
-    let mut h = with_limits(probe, Limits { keep: 10, ..Limits::default() });
+    let mut h = with_limits(probe, Limits { max_unread: 10, ..Limits::default() });
     let client = h.open();
     h.feed(client, b"more than ten");
     h.advance(std::time::Duration::from_secs(2));

@@ -51,7 +51,7 @@ fn what_arrives_after_a_yield_comes_behind_what_it_left() {
 
 #[test]
 fn input_left_because_of_a_yield_is_no_overrun() {
-    let mut h = with_limits(one_at_a_time(), Limits { keep: 3, ..Limits::default() });
+    let mut h = with_limits(one_at_a_time(), Limits { max_unread: 3, ..Limits::default() });
     let client = h.open();
     h.feed(client, b"abcdefgh");
     assert_eq!(h.sent(client), "abcdefgh");
@@ -66,7 +66,7 @@ fn a_yield_forgives_only_what_its_own_callback_left() {
         Call::Data(_) => {}
         call => call.by_default(cx),
     });
-    let mut h = with_limits(probe, Limits { keep: 3, ..Limits::default() });
+    let mut h = with_limits(probe, Limits { max_unread: 3, ..Limits::default() });
     let client = h.open();
     h.feed(client, b"abcdefgh");
     let expected = ["0 open", "0 data abcdefgh", "0 data abcdefgh", "0 close Overrun"];

@@ -15,7 +15,7 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// use sluicegate_protocols::http::HttpLimits;
 ///
 /// let limits = HttpLimits { requests: Some(1000), ..HttpLimits::default() };
-/// assert!(limits.head < sluicegate_reactor::Limits::default().keep);
+/// assert!(limits.head < sluicegate_reactor::Limits::default().max_unread);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {

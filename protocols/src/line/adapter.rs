@@ -12,7 +12,7 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// Makes a [`LineHandler`] a [`Handler`].
 ///
 /// The reactor keeps the start of an incomplete line, so
-/// [`Limits::keep`](sluicegate_reactor::Limits::keep) must be at least [`Splitter::keep`]. The
+/// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least [`Splitter::keep`]. The
 /// defaults fit: lines of 8 KiB, and 64 KiB kept. Blocks are not kept, whatever their size, and raw
 /// bytes only if the handler does not consume them.
 ///

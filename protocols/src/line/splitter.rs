@@ -134,7 +134,7 @@ impl Splitter {
         self.max_len
     }
 
-    /// The least [`Limits::keep`](sluicegate_reactor::Limits::keep) for these lines: the reactor
+    /// The least [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) for these lines: the reactor
     /// keeps the start of a line until its end arrives.
     ///
     /// ```
@@ -142,8 +142,8 @@ impl Splitter {
     /// use sluicegate_reactor::Limits;
     ///
     /// let splitter = Splitter::new(Delimiter::newline(), 1 << 20);
-    /// let limits = Limits { keep: splitter.keep(), ..Limits::default() };
-    /// assert!(limits.keep > 1 << 20);
+    /// let limits = Limits { max_unread: splitter.keep(), ..Limits::default() };
+    /// assert!(limits.max_unread > 1 << 20);
     /// ```
     #[must_use]
     pub fn keep(&self) -> usize {

@@ -2,8 +2,8 @@
 
 use std::collections::TryReserveError;
 
-use super::kept::Kept;
 use super::limits::Limits;
+use super::unread::Unread;
 
 #[cfg(test)]
 mod tests;
@@ -61,7 +61,7 @@ impl Exact {
     pub(crate) fn is_direct(&self, kept: usize, limits: &Limits) -> bool {
         self.expected > limits.receive_direct
             || !self.buffer.is_empty()
-            || !Kept::would_be_small(kept)
+            || !Unread::would_be_small(kept)
     }
 
     /// Whether the next receive may fill the shared buffer, from which the bytes are then lent.

@@ -88,7 +88,7 @@ pub enum Reason {
     Failed,
     /// A file turned out shorter than the region being sent.
     Truncated,
-    /// The handler left [`Limits::keep`](crate::Limits::keep) bytes or more unconsumed.
+    /// The handler left [`Limits::max_unread`](crate::Limits::max_unread) bytes or more unconsumed.
     Overrun,
     /// A deadline passed: the handler closed or aborted the connection in
     /// [`on_timeout`](crate::Handler::on_timeout), as it does by default, or the queue of a closing

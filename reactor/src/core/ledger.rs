@@ -80,7 +80,7 @@ pub struct Ledger {
     pub yields: u64,
     /// Bytes copied because a handler left them unconsumed.
     pub kept: u64,
-    /// Connections whose handler left [`Limits::keep`](crate::Limits::keep) bytes or more
+    /// Connections whose handler left [`Limits::max_unread`](crate::Limits::max_unread) bytes or more
     /// unconsumed.
     pub overruns: u64,
     /// Requests of [`Context::receive_exact`](crate::Context::receive_exact) that were answered.

@@ -84,7 +84,7 @@ pub struct Limits {
     pub send_files: usize,
     /// A connection whose handler leaves this many bytes unconsumed while it waits for more is
     /// reset with [`Reason::Overrun`](crate::Reason::Overrun). The default is 64 KiB.
-    pub keep: usize,
+    pub max_unread: usize,
     /// Most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can request. The
     /// default is 16 MiB.
     pub receive_exact: usize,
@@ -158,7 +158,7 @@ impl Default for Limits {
             send_low: 32 << 10,
             send_segments: 256,
             send_files: 4,
-            keep: 64 << 10,
+            max_unread: 64 << 10,
             receive_exact: 16 << 20,
             receive_direct: 64 << 10,
             receive_low_water: 32 << 10,

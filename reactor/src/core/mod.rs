@@ -17,7 +17,6 @@ mod flags;
 mod group;
 mod id;
 mod job;
-mod kept;
 mod ledger;
 mod limits;
 mod meter;
@@ -32,6 +31,7 @@ mod saving;
 mod special;
 mod target;
 mod tick;
+mod unread;
 pub mod wheel;
 
 pub(crate) use batch::{Batch, Batches};
@@ -43,7 +43,6 @@ pub(crate) use flags::Flags;
 pub(crate) use group::Group;
 pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
 pub(crate) use job::{Job, Then};
-pub(crate) use kept::Kept;
 pub use ledger::{GroupId, Ledger};
 pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, FileTransfer, Limits};
@@ -59,6 +58,7 @@ pub(crate) use special::{Blocked, Special, Strategy};
 pub use target::Target;
 pub(crate) use target::{Place, in_order};
 pub(crate) use tick::{TICK, is_due, tick_of, ticks};
+pub(crate) use unread::Unread;
 
 use wheel::{Link, Links, Wheel};
 

@@ -3,19 +3,19 @@
 use super::exact::Exact;
 use super::flags::Flags;
 use super::id::ConnId;
-use super::kept::Kept;
 use super::limits::Limits;
 use super::meter::{Direction, Meters};
 use super::pool::Pool;
 use super::relay::Relay;
 use super::saving::Saving;
+use super::unread::Unread;
 
 /// The rarely needed state of a connection. Boxed and pooled; a connection has it only while it is
 /// not empty.
 #[derive(Default)]
 pub(crate) struct Special {
     /// Input that was received and not consumed.
-    pub(crate) kept: Kept,
+    pub(crate) unread: Unread,
     /// Where the next received bytes go.
     pub(crate) strategy: Strategy,
     /// What receiving waits for besides the socket.
@@ -99,7 +99,7 @@ impl Blocked {
 impl Special {
     /// Whether all of it is in its default state.
     pub(crate) fn is_empty(&self) -> bool {
-        self.kept.len() == 0
+        self.unread.len() == 0
             && matches!(self.strategy, Strategy::Stream)
             && self.blocked.is_empty()
             && self.feeder.is_none()
@@ -123,7 +123,7 @@ impl Special {
             Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
         };
         shared
-            && self.kept.len() == 0
+            && self.unread.len() == 0
             && self.blocked.is_empty()
             && self.meters.is_none()
             && !self.brief
@@ -141,8 +141,8 @@ impl Special {
     /// Bytes received and not consumed.
     pub(crate) fn unread(&self) -> usize {
         match &self.strategy {
-            Strategy::Exact(exact) => self.kept.len() + exact.unread(),
-            _ => self.kept.len(),
+            Strategy::Exact(exact) => self.unread.len() + exact.unread(),
+            _ => self.unread.len(),
         }
     }
 
@@ -177,7 +177,7 @@ impl Special {
 
     /// Drops all of it. Buffers go back to the pool.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        self.kept.clear(pool);
+        self.unread.clear(pool);
         *self = Special::default();
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Context<'a> {
     /// Ends this connection's part of the turn. The input that the callback leaves unconsumed is
     /// offered again in the next turn, after the other connections had theirs, even if nothing more
     /// arrives. Call it when one input holds more work than should be done at a time. The input
-    /// left this way is not judged by [`Limits::keep`], and queued output leaves now.
+    /// left this way is not judged by [`Limits::max_unread`], and queued output leaves now.
     pub fn yield_now(&mut self) {
         let index = self.index;
         self.turn.core.yield_now(index);
@@ -87,7 +87,7 @@ impl<'a> Context<'a> {
     ///
     /// - A connection has one request at a time. A new request replaces the pending one and
     ///   includes the bytes that have arrived for it. A request for 0 bytes is answered, too.
-    /// - While a request is pending, [`Limits::keep`] does not apply, and each byte that arrives
+    /// - While a request is pending, [`Limits::max_unread`] does not apply, and each byte that arrives
     ///   restarts [`Limits::idle`], though small amounts are noticed
     ///   [late](crate::Limits::receive_low_water). A pause and a full queue stop reading as usual.
     /// - If the peer ends its direction early, [`on_eof`](crate::Handler::on_eof) is called

@@ -14,8 +14,8 @@ pub(super) fn step(
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Discard(left) = &mut special.strategy else { return Arrival::Nothing };
     if c.flags.take(Flags::REVISIT_INPUT) {
-        let count = (*left).min(special.kept.len() as u64);
-        special.kept.consume(count as usize, &mut core.pool);
+        let count = (*left).min(special.unread.len() as u64);
+        special.unread.consume(count as usize, &mut core.pool);
         *left -= count;
     }
     if *left == 0 || c.flags.has(Flags::OWES_EOF) {

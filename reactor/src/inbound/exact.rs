@@ -72,7 +72,7 @@ pub(super) fn stop(core: &mut Core, index: u32) {
     {
         let arrived = exact.take();
         if !arrived.is_empty() {
-            special.kept.store(&arrived, &mut core.pool);
+            special.unread.store(&arrived, &mut core.pool);
         }
         special.strategy = Strategy::Stream;
     }
@@ -110,10 +110,10 @@ pub(super) fn step(
     c.flags.clear(Flags::REVISIT_INPUT);
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
-    let kept = special.kept.len();
+    let kept = special.unread.len();
     let Some(exact) = special.exact() else { return Arrival::Nothing };
     if exact.expected() <= kept {
-        Arrival::Kept
+        Arrival::Unread
     } else if c.flags.has(Flags::INPUT_ENDED) {
         // The end came before all was there. What there is is kept.
         c.flags.clear(Flags::OWES_EOF);
@@ -135,7 +135,7 @@ pub(super) fn step(
 pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special else { return };
-    let kept = special.kept.len();
+    let kept = special.unread.len();
     if special.exact().is_some_and(|exact| exact.expected() > kept) {
         core.close(index);
     }
@@ -148,11 +148,11 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     let most = c.receivable(usize::MAX);
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Exact(exact) = &mut special.strategy else { return Arrival::Nothing };
-    if let Err(error) = exact.fill(special.kept.bytes()).and_then(|()| exact.reserve(0)) {
+    if let Err(error) = exact.fill(special.unread.bytes()).and_then(|()| exact.reserve(0)) {
         fail_for_memory(core, index, &error);
         return Arrival::Nothing;
     }
-    special.kept.clear(&mut core.pool);
+    special.unread.clear(&mut core.pool);
     let (buffer, room) = exact.spare();
     let asked = room.min(most);
     let result = core.kernel.recv_append(c.socket, buffer, asked);

@@ -76,9 +76,9 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
         return Some(need);
     }
     if c.flags.take(Flags::REVISIT_INPUT) {
-        let count = saving.share(special.kept.len());
-        saving.take(&special.kept.bytes()[..count]);
-        special.kept.consume(count, &mut core.pool);
+        let count = saving.share(special.unread.len());
+        saving.take(&special.unread.bytes()[..count]);
+        special.unread.consume(count, &mut core.pool);
     }
     Some(saving.need(c.flags.has(Flags::OWES_EOF), limits))
 }

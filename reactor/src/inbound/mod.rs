@@ -35,14 +35,14 @@ pub(crate) use low_water::{look_below, lower};
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
 pub(crate) use relay::{end_relays, is_fed, relay_to};
-pub(crate) use stream::{Piece, keep_rest, next_piece, put_back, receive_stream, take_kept};
+pub(crate) use stream::{Piece, next_piece, put_back, receive_stream, store_rest, take_unread};
 
 /// What one step of receiving brought, for the turn to deliver.
 pub(crate) enum Arrival {
     /// This many bytes, in the shared buffer.
     Bytes(usize),
     /// What was kept can be delivered now.
-    Kept,
+    Unread,
     /// A message in a buffer of its own.
     Message(Vec<u8>),
     /// The answer to a request to receive a file.

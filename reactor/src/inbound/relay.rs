@@ -42,7 +42,8 @@ pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
     if core.find(to).is_none_or(|c| c.phase > Phase::Open) {
         return;
     }
-    if let Some(earlier) = feeder(core, to.index) {
+    let earlier = feeder(core, to.index).filter(|earlier| core.find(*earlier).is_some());
+    if let Some(earlier) = earlier {
         stop_relaying(core, earlier.index);
         core.revisit_input(earlier.index);
     }
@@ -152,7 +153,7 @@ pub(super) fn step(
     };
     let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
     if c.flags.take(Flags::REVISIT_INPUT) {
-        pass_kept(core, index, to);
+        pass_unread(core, index, to);
     } else if c.flags.take(Flags::OWES_EOF) {
         stop_relaying(core, index);
         core.shutdown(to);
@@ -163,10 +164,10 @@ pub(super) fn step(
 }
 
 /// Passes on what was kept before the relay began.
-fn pass_kept(core: &mut Core, index: u32, to: u32) {
+fn pass_unread(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
-    let Some(special) = special.filter(|special| special.kept.len() > 0) else { return };
-    let chunk = special.kept.take();
+    let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };
+    let chunk = special.unread.take();
     let _ = outbound::append(core, to, |ledger, queue, _| {
         ledger.queued += chunk.len() as u64;
         ledger.relayed += chunk.len() as u64;
@@ -245,7 +246,9 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
         stop_relaying(core, index);
         end_with(core, to.index, in_order);
     }
-    if let Some(source) = feeder(core, index) {
+    // The source may be gone, and another connection have its place.
+    let source = feeder(core, index).filter(|source| core.find(*source).is_some());
+    if let Some(source) = source {
         end_with(core, source.index, in_order);
     }
 }

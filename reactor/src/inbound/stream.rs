@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Arrival, exact, file, receive, room_for_answers};
-use crate::core::{Core, Flags, Group, Kept, Quantum, Reason, Strategy};
+use crate::core::{Core, Flags, Group, Quantum, Reason, Strategy, Unread};
 use crate::sys::AlignedBuffer;
 
 /// Size of a receive that should bring a message head and little of what follows it: what follows
@@ -26,7 +26,7 @@ pub(super) fn step(
 ) -> Arrival {
     let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
     if c.flags.take(Flags::REVISIT_INPUT) {
-        Arrival::Kept
+        Arrival::Unread
     } else if c.flags.take(Flags::OWES_EOF) {
         Arrival::End
     } else if c.can_receive() {
@@ -49,7 +49,7 @@ pub(crate) fn receive_stream(
     Some(count)
 }
 
-/// One receive of up to `most` bytes: into the shared buffer, behind what was kept if that is
+/// One receive of up to `most` bytes: into the shared buffer, behind what was unread if that is
 /// little, or else behind it in its own buffer.
 pub(super) fn receive_shared(
     core: &mut Core,
@@ -66,10 +66,10 @@ pub(super) fn receive_shared(
         if special.brief {
             most = most.min(BRIEF);
         }
-        front = special.kept.len();
-        if front > 0 && !special.kept.is_small() {
-            let kept = std::mem::take(&mut special.kept);
-            return receive_behind(core, index, kept, most, quantum);
+        front = special.unread.len();
+        if front > 0 && !special.unread.is_small() {
+            let unread = std::mem::take(&mut special.unread);
+            return receive_behind(core, index, unread, most, quantum);
         }
     }
     let Some(count) = receive(core, index, &mut buffer[front..], most) else {
@@ -79,32 +79,32 @@ pub(super) fn receive_shared(
     let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special {
         special.brief = false;
-        buffer[..front].copy_from_slice(special.kept.bytes());
-        special.kept.clear(&mut core.pool);
+        buffer[..front].copy_from_slice(special.unread.bytes());
+        special.unread.clear(&mut core.pool);
         core.recycle_special(index);
     }
     Arrival::Bytes(front + count)
 }
 
-/// One receive behind kept bytes, in their buffer.
+/// One receive behind unread bytes, in their buffer.
 #[inline(never)]
 fn receive_behind(
     core: &mut Core,
     index: u32,
-    mut kept: Kept,
+    mut unread: Unread,
     most: usize,
     quantum: &mut Quantum,
 ) -> Arrival {
-    kept.make_room(&mut core.pool);
-    let received = receive(core, index, kept.spare(), most);
-    kept.received(received.unwrap_or(0));
+    unread.make_room(&mut core.pool);
+    let received = receive(core, index, unread.spare(), most);
+    unread.received(received.unwrap_or(0));
     if let Some(special) = core.special(index) {
-        special.kept = kept;
+        special.unread = unread;
         special.brief &= received.is_none();
     }
     let Some(count) = received else { return Arrival::Progress };
     quantum.use_bytes(count);
-    Arrival::Kept
+    Arrival::Unread
 }
 
 /// Which piece of `available` bytes the handler wants now, if any.
@@ -118,7 +118,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
         None | Some(Strategy::Stream) => None,
         // While bytes are delivered it has none in a buffer of its own.
         Some(Strategy::Exact(exact)) => Some(exact.expected()),
-        // They take what is kept.
+        // They take what is unread.
         Some(Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_)) => return None,
     };
     c.flags.clear(Flags::REVISIT_INPUT);
@@ -134,7 +134,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
 
 /// Keeps what nobody has consumed of the shared buffer, or puts it where it is expected.
 #[inline(never)]
-pub(crate) fn keep_rest(
+pub(crate) fn store_rest(
     core: &mut Core,
     buffer: &mut AlignedBuffer,
     index: u32,
@@ -147,42 +147,42 @@ pub(crate) fn keep_rest(
         return core.recycle_special(index);
     }
     if !exact::begin(core, index, rest) {
-        let mut kept = Kept::default();
-        kept.store(rest, &mut core.pool);
+        let mut unread = Unread::default();
+        unread.store(rest, &mut core.pool);
         if let Some(ledger) = core.ledger_of(index) {
             ledger.kept += rest.len() as u64;
         }
-        keep(core, index, kept);
+        keep(core, index, unread);
     }
 }
 
-/// Takes out what was kept, to offer it as a whole.
-pub(crate) fn take_kept(core: &mut Core, index: u32) -> Option<Kept> {
+/// Takes out what was unread, to offer it as a whole.
+pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Unread> {
     let special = core.get_mut(index)?.special.as_mut()?;
-    Some(std::mem::take(&mut special.kept))
+    Some(std::mem::take(&mut special.unread))
 }
 
 /// Puts back what the handler has left of it after consuming `count` bytes.
-pub(crate) fn put_back(core: &mut Core, index: u32, mut kept: Kept, count: usize) {
-    kept.consume(count, &mut core.pool);
-    if kept.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
-        keep(core, index, kept);
+pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Unread, count: usize) {
+    unread.consume(count, &mut core.pool);
+    if unread.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
+        keep(core, index, unread);
     } else {
-        kept.clear(&mut core.pool);
+        unread.clear(&mut core.pool);
         core.recycle_special(index);
     }
 }
 
 /// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun, unless
 /// it is left for the next turn, for another handler or for what it said it expects.
-fn keep(core: &mut Core, index: u32, kept: Kept) {
-    let len = kept.len();
+fn keep(core: &mut Core, index: u32, unread: Unread) {
+    let len = unread.len();
     if let Some(special) = core.special(index) {
-        special.kept = kept;
+        special.unread = unread;
     }
     let Some((c, Group { limits, ledger, .. })) = core.pair(index) else { return };
     let is_judged = !c.flags.has(Flags::YIELDED.and(Flags::OWES_READY)) && !c.has_strategy();
-    if len >= limits.keep && c.wants_input() && is_judged {
+    if len >= limits.max_unread && c.wants_input() && is_judged {
         ledger.overruns += 1;
         core.fail(index, Reason::Overrun);
     }

@@ -5,7 +5,8 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::wire::{Flushed, Wire, transmit};
 use super::{Offer, Outgoing, Placement, place};
 use crate::core::{
-    Blocked, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue, Reason, Sent,
+    Blocked, ConnId, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue,
+    Reason, Sent,
 };
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
@@ -211,19 +212,20 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         Flushed::Failed(error) => core.fail_with(index, &error),
     }
     if let Some(source) = feeder {
-        wake_feeder(core, index, source.index);
+        wake_feeder(core, index, source);
     }
 }
 
 /// The destination of a relay has sent something: its source is not idle, and may go on when
 /// everything was sent.
-fn wake_feeder(core: &mut Core, index: u32, source: u32) {
+fn wake_feeder(core: &mut Core, index: u32, source: ConnId) {
     let emptied = core.get(index).is_some_and(|c| c.outbound.is_none());
     let tick = core.tick;
-    let Some(c) = core.get_mut(source) else { return };
+    let c = core.get_mut(source.index).filter(|c| c.generation == source.generation);
+    let Some(c) = c else { return };
     c.active = tick;
     let special = c.special.as_mut().filter(|_| emptied);
     if special.is_some_and(|special| special.blocked.take(Blocked::DESTINATION)) {
-        core.schedule(source);
+        core.schedule(source.index);
     }
 }

@@ -18,13 +18,13 @@ impl Reactor {
         let consumed = deliver(&mut self.handlers, &mut self.turn, index, &self.receive[..count]);
         let core = &mut self.turn.core;
         if consumed < count || core.get(index).is_some_and(|c| c.special.is_some()) {
-            inbound::keep_rest(core, &mut self.receive, index, consumed..count);
+            inbound::store_rest(core, &mut self.receive, index, consumed..count);
         }
     }
 
     /// Offers all kept bytes again.
-    pub(super) fn deliver_kept(&mut self, index: u32) {
-        let Some(kept) = inbound::take_kept(&mut self.turn.core, index) else { return };
+    pub(super) fn deliver_unread(&mut self, index: u32) {
+        let Some(kept) = inbound::take_unread(&mut self.turn.core, index) else { return };
         let consumed = deliver(&mut self.handlers, &mut self.turn, index, kept.bytes());
         inbound::put_back(&mut self.turn.core, index, kept, consumed);
     }

@@ -134,7 +134,7 @@ impl Reactor {
             self.turn.core.fail(index, Reason::Stopped);
         }
         for index in open {
-            self.drive(index);
+            self.run_connection(index);
             close_socket(&mut self.turn.core, index);
         }
         self.free();

@@ -5,7 +5,7 @@
 //! 3. **accept** within each listener's budget, and open the accepted connections; in the turn that
 //!    begins to [drain](crate::Reactor::set_drain), accept the rest of the backlog and close the
 //!    listeners;
-//! 4. **drive** each connection that has work, within its quantum;
+//! 4. **run** each connection that has work, within its quantum;
 //! 5. run the **deadlines** and **timers** that are due, within a budget;
 //! 6. deliver **messages**, within each mailbox's budget;
 //! 7. **settle** the work that those phases caused: closes, drains, queues filled by other
@@ -19,7 +19,6 @@
 mod deliver;
 pub(crate) mod dispatch;
 pub(crate) mod drain;
-mod drive;
 mod end;
 mod expire;
 mod grace;
@@ -27,5 +26,6 @@ pub(crate) mod inboxes;
 mod ledger;
 mod messages;
 pub(crate) mod reactor;
+mod step;
 #[cfg(test)]
 mod tests;

@@ -315,11 +315,11 @@ impl Reactor {
         self.note(events);
         self.accept();
         self.begin_drain();
-        self.drive_owed();
+        self.run_owed();
         self.run_deadlines();
         self.run_timers();
         self.deliver_messages();
-        self.drive_owed();
+        self.run_owed();
         self.submit_jobs();
         self.free();
         self.end_drain();
@@ -432,11 +432,11 @@ impl Reactor {
 
     /// Drives every connection on the worklist once. Connections scheduled meanwhile wait for the
     /// next round, so a round is bounded.
-    fn drive_owed(&mut self) {
+    fn run_owed(&mut self) {
         let next = std::mem::take(&mut self.work);
         let mut work = std::mem::replace(&mut self.turn.core.owed, next);
         for &index in &work {
-            self.drive(index);
+            self.run_connection(index);
         }
         work.clear();
         self.work = work;

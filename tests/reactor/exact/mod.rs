@@ -163,7 +163,7 @@ fn no_bytes_are_answered_without_input_and_do_not_keep_others_waiting() {
 #[test]
 fn what_a_request_waits_for_is_no_overrun() {
     for receive_direct in [4, 1 << 20] {
-        let limits = Limits { keep: 2, receive_direct, ..Limits::default() };
+        let limits = Limits { max_unread: 2, receive_direct, ..Limits::default() };
         let probe = Probe::new(|cx, call, _| match call {
             Call::Open => cx.receive_exact(100).unwrap(),
             call => call.by_default(cx),

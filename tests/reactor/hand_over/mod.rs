@@ -242,7 +242,7 @@ fn the_callback_that_hands_over_goes_on_and_wants_no_more_input() {
 
 #[test]
 fn what_is_left_for_the_new_handler_is_no_overrun_but_what_that_leaves_is() {
-    let limits = Limits { keep: 10, ..Limits::default() };
+    let limits = Limits { max_unread: 10, ..Limits::default() };
     let (mut h, log) = pair_with(limits.clone(), greeter, shouter);
     let client = opened(&mut h, &log);
     h.feed(client, b"\nmore than ten bytes");

@@ -4,6 +4,7 @@
 mod ends;
 mod onward;
 mod pipes;
+mod successor;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -53,7 +53,7 @@ fn row_16_a_head_up_to_the_limit() {
     let endless = head_of(40_000);
     check_long(probe, &[(&endless[..(32 << 10) + 1], &["431"], Closes)]);
     check_long(probe, &[(&endless[..32 << 10], &[], Stays)]);
-    assert!(HttpLimits::default().head < Limits::default().keep);
+    assert!(HttpLimits::default().head < Limits::default().max_unread);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_line_of_the_maximum_is_never_too_much_to_keep() {
     for (delimiter, end) in delimiters() {
         let splitter = Splitter::new(delimiter.clone(), 5);
         for (keep, state) in [(splitter.keep(), State::Open), (5, State::Reset)] {
-            let limits = Limits { keep, ..Limits::default() };
+            let limits = Limits { max_unread: keep, ..Limits::default() };
             let listen = Listen { limits, ..Listen::default() };
             let mut h = Harness::with(Lines::with(Teller::new(), splitter.clone()), &listen);
             let client = h.open();
@@ -118,7 +118,7 @@ fn a_line_of_the_maximum_is_never_too_much_to_keep() {
 
 #[test]
 fn a_line_as_long_as_the_default_limits_can_keep_passes() {
-    let most = Limits::default().keep - 2;
+    let most = Limits::default().max_unread - 2;
     let mut h = Harness::new(Lines::with(Teller::new(), Splitter::new(Delimiter::crlf(), most)));
     let client = h.open();
     for _ in 0..most {

@@ -130,7 +130,7 @@ impl LineHandler for Teller {
 /// Lines of at most `most` bytes, in a reactor that keeps no more bytes than they need.
 fn tell(delimiter: Delimiter, most: usize) -> Harness<Lines<Teller>> {
     let splitter = Splitter::new(delimiter, most);
-    let limits = Limits { keep: splitter.keep(), ..Limits::default() };
+    let limits = Limits { max_unread: splitter.keep(), ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
     Harness::with(Lines::with(Teller::new(), splitter), &listen)
 }

@@ -58,7 +58,7 @@ proptest! {
         pieces in pieces(),
     ) {
         let splitter = Splitter::new(delimiter, most);
-        let limits = Limits { keep: splitter.keep(), ..Limits::default() };
+        let limits = Limits { max_unread: splitter.keep(), ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
         let lines = Lines::with(Teller::new(), splitter).per_turn(per_turn);
         let mut h = Harness::with(lines, &listen);

@@ -113,7 +113,7 @@ pub enum FrameEof {
 /// Makes a [`FrameHandler`] a [`Handler`].
 ///
 /// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
-/// incomplete frame up to [`Limits::keep`](sluicegate_reactor::Limits::keep) bytes; longer frames
+/// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes; longer frames
 /// are collected in a buffer that grows with the bytes that arrive, never with the announced
 /// length. At most 1,024 frames of a connection are delivered in one turn.
 #[derive(Clone, Debug)]
@@ -258,7 +258,7 @@ impl<H: FrameHandler> Frames<H> {
             self.handler.on_frame(cx, &mut session.own, frame);
             return ControlFlow::Continue(());
         }
-        if end > cx.limits().keep {
+        if end > cx.limits().max_unread {
             let mut partial = Box::new(Partial { bytes: Vec::new(), len: extent.payload });
             partial.fill(&bytes[extent.header..]);
             input.take();

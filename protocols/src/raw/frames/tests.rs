@@ -57,7 +57,8 @@ impl FrameHandler for Teller {
 
 /// Frames, in a reactor that keeps few bytes.
 fn tell(framing: Framing, keep: usize) -> Harness<Frames<Teller>> {
-    let listen = Listen { limits: Limits { keep, ..Limits::default() }, ..Listen::default() };
+    let listen =
+        Listen { limits: Limits { max_unread: keep, ..Limits::default() }, ..Listen::default() };
     Harness::with(Frames::new(Teller::default(), framing), &listen)
 }
 
@@ -301,7 +302,7 @@ proptest! {
         let framing = Framing::prefixed(prefix, 200);
         let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
         let input = encode(framing, &payloads);
-        let listen = Listen { limits: Limits { keep, ..Limits::default() }, ..Listen::default() };
+        let listen = Listen { limits: Limits { max_unread: keep, ..Limits::default() }, ..Listen::default() };
         let mut h = Harness::with(Frames::new(Echo(framing), framing), &listen);
         let client = h.open();
         let (mut rest, mut sizes) = (&input[..], pieces.iter().cycle());

@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     #[default]
     Off,
     /// The last ones are kept.
-    Kept,
+    Unread,
     /// They are written to standard error as well.
     Live,
 }
@@ -153,7 +153,7 @@ mod tests {
     fn a_trace_keeps_its_last_lines_and_marks_faults() {
         let world = World::new(1);
         world.note("nobody listens");
-        world.set_trace(Mode::Kept);
+        world.set_trace(Mode::Unread);
         world.set_actor("client 1");
         for number in 0..=LINES {
             world.note(number);

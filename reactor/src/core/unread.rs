@@ -12,11 +12,11 @@ const SMALL: usize = 4 << 10;
 
 /// Bytes that a handler has left unconsumed, until more arrive. An idle connection has none.
 #[derive(Default)]
-pub(crate) struct Kept {
+pub(crate) struct Unread {
     chunk: Chunk,
 }
 
-impl Kept {
+impl Unread {
     /// Keeps a copy of `bytes`, which are in the shared buffer.
     pub(crate) fn store(&mut self, bytes: &[u8], pool: &mut Pool) {
         self.chunk = pool.take_whole(bytes.len() + LEAST_ROOM);
@@ -31,7 +31,7 @@ impl Kept {
     /// Their own buffer is small too: receiving into it, a stream of messages that are cut at
     /// random would arrive in pieces of that size forever.
     pub(crate) fn is_small(&self) -> bool {
-        Kept::would_be_small(self.len())
+        Unread::would_be_small(self.len())
     }
 
     /// Whether `len` kept bytes would be small.
@@ -97,7 +97,7 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn room<'a>(kept: &'a mut Kept, pool: &mut Pool) -> &'a mut [u8] {
+    fn room<'a>(kept: &'a mut Unread, pool: &mut Pool) -> &'a mut [u8] {
         kept.make_room(pool);
         kept.spare()
     }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_little_rest_does_not_hold_a_large_buffer() {
         let mut pool = Pool::default();
-        let (mut kept, bytes) = (Kept::default(), pattern(500_000));
+        let (mut kept, bytes) = (Unread::default(), pattern(500_000));
         kept.store(&bytes, &mut pool);
         for end in (0..=499_990).step_by(10) {
             assert_eq!(kept.bytes()[..10], bytes[end..end + 10], "at {end}");
@@ -125,7 +125,7 @@ mod tests {
         for (len, size) in
             [(1, 4 << 10), (3 << 10, 4 << 10), (3073, 16 << 10), (63 << 10, 64 << 10)]
         {
-            let (mut pool, mut kept) = (Pool::default(), Kept::default());
+            let (mut pool, mut kept) = (Pool::default(), Unread::default());
             kept.store(&pattern(len), &mut pool);
             assert_eq!(kept.chunk.size(), size, "for {len}");
             assert_eq!(room(&mut kept, &mut pool).len(), size - len);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_left_stays_in_its_place_until_its_buffer_is_much_too_large() {
-        let (mut pool, mut kept) = (Pool::default(), Kept::default());
+        let (mut pool, mut kept) = (Pool::default(), Unread::default());
         kept.store(&pattern(60_000), &mut pool);
         let place = kept.bytes().as_ptr() as usize;
         let least = (8 << 10) - LEAST_ROOM;
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn room_is_made_by_moving_and_if_that_fails_by_growing() {
-        let (mut pool, mut kept) = (Pool::default(), Kept::default());
+        let (mut pool, mut kept) = (Pool::default(), Unread::default());
         kept.store(&pattern(60_000), &mut pool);
         let place = kept.bytes().as_ptr() as usize;
         kept.consume(600, &mut pool);

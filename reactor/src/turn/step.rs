@@ -22,7 +22,7 @@ enum Due {
 
 impl Reactor {
     /// Does the work of a connection, within its quantum.
-    pub(super) fn drive(&mut self, index: u32) {
+    pub(super) fn run_connection(&mut self, index: u32) {
         let Some((mut input, mut output)) = self.begin(index) else { return };
         loop {
             // Most connections are at rest after one step.
@@ -141,7 +141,7 @@ impl Reactor {
             Arrival::Nothing => return false,
             Arrival::Progress => {}
             Arrival::Bytes(count) => self.deliver_bytes(index, count),
-            Arrival::Kept => self.deliver_kept(index),
+            Arrival::Unread => self.deliver_unread(index),
             Arrival::Message(message) => self.deliver_message(index, message),
             Arrival::File(saved) => {
                 self.call(index, |h, turn, slot| h.saved(turn, index, slot, saved));
