@@ -2,8 +2,8 @@
 //! wheel.
 //!
 //! Moving bytes only writes a tick to the connection. When the wheel's entry expires, it is moved
-//! to the connection's first deadline, if none has passed. If several have passed, each is handled
-//! at its own tick, the earliest first.
+//! to the connection's first deadline, if none has passed. If several have passed, the earliest is
+//! handled first, and each at a tick of its own.
 
 use std::time::Duration;
 
