@@ -4,8 +4,8 @@
 //! Clients put something at the sockets; measured is the CPU time in which the reactor takes it and
 //! does what is asked for, turn by turn; putting it there and taking away what comes back is not.
 //! Where much moves the clients have a thread of their own.
-//! The documentation of a constant quotes the ratio of the two sides: the median of several runs on
-//! one core (`taskset -c 1 cargo bench ...`), each of them short, so that the sides take turns.
+//! `benches/README.md` lists the ratios of the two sides: the medians of several short runs on one
+//! core (`taskset -c 1 cargo bench ...`), so that the sides take turns.
 //!
 //! A size that nobody can choose, such as that of a buffer or a pipe, is shown by the bare calls in
 //! a loop that does nothing else.

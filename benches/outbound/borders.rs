@@ -1,5 +1,5 @@
 //! Both sides of each border of [`Limits`]: what it chooses, and what it would choose if it were
-//! elsewhere. The documentation of a limit quotes what came out.
+//! elsewhere. `benches/README.md` lists the ratios.
 
 use std::fs;
 use std::net::TcpListener;

@@ -11,9 +11,9 @@
 //! Where there is a choice the groups show both sides of it: joined or referenced, read beside the
 //! header or by sendfile, sendfile or copy.
 //!
-//! [`borders`] has both sides of each limit that decides. Its documentation quotes their ratio: the
-//! median of several runs on one core (`taskset -c 1 cargo bench ...`), each of them short, so that
-//! the sides take turns.
+//! [`borders`] has both sides of each limit that decides. `benches/README.md` lists their ratios:
+//! the medians of several short runs on one core (`taskset -c 1 cargo bench ...`), so that the
+//! sides take turns.
 //!
 //! `plan` is the decision alone, for a few fronts of a queue.
 

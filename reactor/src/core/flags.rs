@@ -77,7 +77,7 @@ impl Flags {
         self.0 &= !other.0;
     }
 
-    /// Clears a flag and says whether it was set.
+    /// Clears a flag and returns whether it was set.
     pub(crate) fn take(&mut self, other: Flags) -> bool {
         let had = self.has(other);
         self.clear(other);

@@ -1,5 +1,5 @@
-//! What handlers and other rooms may ask of a connection: it is noted here, and done by the turn
-//! when no handler is running.
+//! Requests of handlers and other rooms to a connection. They are recorded here; the turn carries
+//! them out when no handler is running.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Receiving what nobody wants.
+//! Receiving bytes to skip them.
 
 use super::{Arrival, receive};
 use crate::core::{Core, Flags, Quantum, Strategy};
@@ -34,7 +34,7 @@ pub(super) fn step(
             && let Some(Strategy::Discard(left)) = c.special.as_mut().map(|s| &mut s.strategy)
         {
             *left -= count as u64;
-            // The next step notices the last of them, whatever the socket says.
+            // So that a next step sees that all are skipped, even if the socket has no more input.
             c.flags.set(Flags::REVISIT_INPUT);
         }
     }

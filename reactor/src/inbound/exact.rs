@@ -1,8 +1,8 @@
 //! Receiving a known number of bytes.
 //!
-//! Few bytes arrive with others in the shared buffer, and are lent to the handler from there:
-//! several messages of one receive cost one call and no copy. Many go straight into a buffer of
-//! their own, in which they stay.
+//! A short message arrives with others in the shared buffer and is lent to the handler from there:
+//! several messages cost one receive and no copy. A long one goes straight into a separate buffer
+//! and stays in it.
 
 use std::collections::TryReserveError;
 use std::error::Error;
@@ -12,16 +12,16 @@ use super::stream::receive_shared;
 use super::{Arrival, low_water, note, set_strategy};
 use crate::core::{Core, Exact, Flags, LowWater, Quantum, Strategy};
 
-/// How much a receive for few bytes asks for after many: what it brings of the next large message
-/// has to be copied.
+/// How many bytes a receive for a short message asks for after a long one. Whatever it brings of
+/// the next long message has to be copied (benches/README.md).
 const AFTER_DIRECT: usize = 4 << 10;
 
 /// A request for more bytes than [`Limits::receive_exact`](crate::Limits::receive_exact) allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge {
-    /// How many bytes were asked for.
+    /// How many bytes were requested.
     pub count: usize,
-    /// How many may be.
+    /// The limit.
     pub limit: usize,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for TooLarge {
 
 impl Error for TooLarge {}
 
-/// Makes a request. One that follows another, message after message, only writes it down.
+/// Makes a request. The quick path is for a request that follows another, message after message.
 pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), TooLarge> {
     let Some((c, group)) = core.pair(index) else { return Ok(()) };
     let limit = group.limits.receive_exact;
@@ -54,7 +54,7 @@ pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), To
     Ok(())
 }
 
-/// A request is being answered from bytes that are lent.
+/// Ends a request that is being answered from the shared buffer or from kept bytes.
 pub(super) fn answered(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
     group.ledger.exact_receives += 1;
@@ -63,7 +63,7 @@ pub(super) fn answered(core: &mut Core, index: u32) {
     }
 }
 
-/// Gives a request up. What has arrived for it is input like any other.
+/// Gives a request up. Its bytes that have arrived become ordinary input.
 pub(super) fn stop(core: &mut Core, index: u32) {
     low_water::lower(core, index, LowWater::Off);
     let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
@@ -78,7 +78,8 @@ pub(super) fn stop(core: &mut Core, index: u32) {
     }
 }
 
-/// Puts what is left of a receive where it will stay, if it is the beginning of a long message.
+/// Moves the rest of a receive to the separate buffer of a request, if it is the beginning of a
+/// long message. Returns whether it did.
 pub(super) fn begin(core: &mut Core, index: u32, rest: &[u8]) -> bool {
     let Some((c, group)) = core.pair(index) else { return false };
     match c.special.as_mut().and_then(|special| special.exact()) {
@@ -93,8 +94,8 @@ pub(super) fn begin(core: &mut Core, index: u32, rest: &[u8]) -> bool {
     }
 }
 
-/// A peer may have announced how much comes: lack of memory for it costs this connection, not the
-/// process.
+/// Ends a connection for lack of memory. A peer may have announced the length, so this must not end
+/// the process.
 #[cold]
 fn fail_for_memory(core: &mut Core, index: u32, error: &TryReserveError) {
     core.fail_with(index, &io::Error::new(io::ErrorKind::OutOfMemory, error.to_string()));
@@ -115,7 +116,7 @@ pub(super) fn step(
     if exact.expected() <= kept {
         Arrival::Unread
     } else if c.flags.has(Flags::INPUT_ENDED) {
-        // The end came before all was there. What there is is kept.
+        // The stream ended before all bytes had arrived. Those that have are kept.
         c.flags.clear(Flags::OWES_EOF);
         stop(core, index);
         core.recycle_special(index);
@@ -130,8 +131,8 @@ pub(super) fn step(
     }
 }
 
-/// After `on_eof`: closes a connection whose handler has requested bytes there that cannot come. To
-/// report the end again could go on for ever.
+/// Called after `on_eof`. Closes a connection whose handler has requested bytes in that callback,
+/// since they can never come. Reporting the end again could go on forever.
 pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special else { return };
@@ -141,7 +142,7 @@ pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     }
 }
 
-/// One receive into the request's own buffer.
+/// Receives once into the request's separate buffer.
 fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Arrival::Nothing };
     let ledger = &mut core.groups[c.group as usize].ledger;
@@ -166,7 +167,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     if is_whole { take_whole(core, index) } else { Arrival::Progress }
 }
 
-/// Takes out the buffer that is full.
+/// Takes out the full buffer.
 fn take_whole(core: &mut Core, index: u32) -> Arrival {
     let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
     group.ledger.exact_receives += 1;
@@ -177,7 +178,7 @@ fn take_whole(core: &mut Core, index: u32) -> Arrival {
     Arrival::Message(exact.take())
 }
 
-/// After a message that had a buffer of its own was delivered: notes it in the next request.
+/// Called after a message from a separate buffer was delivered: notes that in the next request.
 pub(crate) fn note_direct(core: &mut Core, index: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     match special.and_then(|special| special.exact()) {

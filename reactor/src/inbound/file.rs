@@ -1,4 +1,4 @@
-//! Receiving into a file, without ever having the whole of it in memory.
+//! Receiving into a file, without ever holding all of it in memory.
 
 use std::io;
 use std::ops::Range;
@@ -14,11 +14,11 @@ use crate::time::deadlines;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-/// Files of this length and more are closed by a worker if they are given up: whoever closes a file
-/// without a name waits until its pages are free.
+/// Files of this length or more are closed by a worker if they are given up, since closing a file
+/// without a name blocks until its pages are free (benches/README.md).
 const LARGE: u64 = 1 << 20;
 
-/// Receives `left` bytes into a file, or all until the end.
+/// Receives `left` bytes into a file, or everything until the end of the stream.
 pub(crate) fn receive_file(
     core: &mut Core,
     index: u32,
@@ -30,7 +30,7 @@ pub(crate) fn receive_file(
     set_strategy(core, index, Strategy::File(Box::new(saving)));
 }
 
-/// Gives a file up that is being received, if there is one, and removes it.
+/// Gives up and removes the file that is being received, if there is one.
 pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     if let Some(saving) = end(core, index) {
         let (part, len) = saving.part();
@@ -41,7 +41,7 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     }
 }
 
-/// Takes out a file that is no longer received; what follows goes to the handler.
+/// Takes out the file. What arrives from now on goes to the handler.
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let tick = core.tick;
     let c = core.get_mut(index)?;
@@ -53,7 +53,7 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
     special.brief = saving.splices == Some(true);
     c.flags.set(Flags::REVISIT_INPUT);
     if waited {
-        // Until now the peer waited for our disk.
+        // Until now the peer waited for the disk.
         c.active = tick;
     }
     core.recycle_special(index);
@@ -66,7 +66,7 @@ fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
     core.get_mut(index)?.special.as_mut()?.saving()
 }
 
-/// Takes what was kept, and looks what is to be done.
+/// Takes the kept bytes, and decides what the file needs next.
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     let c = core.connections.0.get_mut(index as usize)?;
     let limits = &core.groups[c.group as usize].limits;
@@ -83,7 +83,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     Some(saving.need(c.flags.has(Flags::OWES_EOF), limits))
 }
 
-/// Waits for a worker.
+/// Makes the connection wait for a worker.
 fn wait_for_disk(core: &mut Core, index: u32) -> Arrival {
     if let Some(special) = core.special(index) {
         special.blocked.set(Blocked::DISK);
@@ -142,7 +142,7 @@ fn receive_more(
     Arrival::Progress
 }
 
-/// Receives through the shared buffer. Says how many bytes came.
+/// Receives through the shared buffer. Returns how many bytes arrived.
 fn receive_buffer(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> usize {
     let Some(saving) = saving(core, index) else { return 0 };
     let most = saving.share(usize::MAX);
@@ -151,8 +151,8 @@ fn receive_buffer(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> us
     count
 }
 
-/// Takes bytes of the shared buffer that belong to a file: writes them, copies them if they are
-/// few, or gives the buffer to a worker.
+/// Takes bytes of the shared buffer that belong to a file. Writes them if the file is in memory.
+/// Otherwise it copies few bytes, and lends the buffer to a worker for many.
 fn take(core: &mut Core, buffer: &mut AlignedBuffer, index: u32, part: Range<usize>) {
     let count = part.len();
     let may_lend = core.batches.has_one();
@@ -167,8 +167,8 @@ fn take(core: &mut Core, buffer: &mut AlignedBuffer, index: u32, part: Range<usi
     note_saved(core, index, count);
 }
 
-/// Takes what a handler has left in the shared buffer if it is for a file, so that it need not be
-/// kept. Says how much that was.
+/// Takes the bytes of a file that a handler has left in the shared buffer, so that they need not be
+/// kept. Returns how many it took.
 pub(super) fn take_rest(
     core: &mut Core,
     buffer: &mut AlignedBuffer,
@@ -178,7 +178,7 @@ pub(super) fn take_rest(
     let Some(saving) = saving(core, index) else { return 0 };
     let count = saving.share(rest.len());
     if count < rest.len() && count > GATHER && !saving.is_in_memory() {
-        // What follows is still needed here: the buffer cannot be given away.
+        // Bytes behind them are still needed here, so the buffer cannot be lent.
         saving.take(&buffer[rest.start..rest.start + count]);
         note_saved(core, index, count);
     } else {
@@ -187,15 +187,15 @@ pub(super) fn take_rest(
     count
 }
 
-/// Counts bytes received for a file. The next step notices when it is complete, whatever the socket
-/// says.
+/// Counts bytes received for a file, and makes another step follow, which sees whether the file is
+/// complete even if the socket has no more input.
 fn note_saved(core: &mut Core, index: u32, count: usize) {
     let Some((c, group)) = core.pair(index) else { return };
     c.flags.set(Flags::REVISIT_INPUT);
     group.ledger.saved += count as u64;
 }
 
-/// Whether what a file receives next goes through a pipe: many bytes, none of them urgent.
+/// Whether a file's next bytes go through a pipe: many bytes, and no urgent data among them.
 fn is_spliced(core: &mut Core, index: u32) -> bool {
     let Some((c, group)) = core.pair(index) else { return false };
     if !HAS_SPLICE || c.ready.any(Ready::URGENT) {
@@ -206,12 +206,12 @@ fn is_spliced(core: &mut Core, index: u32) -> bool {
     saving.is_some_and(|saving| saving.wants_splice(least))
 }
 
-/// Receives through a pipe: what came is written from the pages in which it came.
+/// Receives through a pipe, so that the file is written from the pages that the bytes arrived in.
 fn splice(core: &mut Core, index: u32) -> usize {
     let pipe = match core.batches.take_pipe(&core.kernel) {
         Ok(pipe) => pipe,
         Err(error) => {
-            log::debug!("no pipe for a file: {error}");
+            log::debug!("{}: no pipe for a file: {error}", core.describe(index));
             if let Some((c, group)) = core.pair(index) {
                 group.ledger.no_pipe += 1;
                 let saving = c.special.as_mut().and_then(|special| special.saving());
@@ -224,7 +224,7 @@ fn splice(core: &mut Core, index: u32) -> usize {
     let (socket, most) = (c.socket, c.receivable(pipe.size));
     let room = saving(core, index).map_or(0, |saving| saving.share(most));
     let result = core.kernel.splice(socket, pipe.write, room);
-    // Fewer bytes than fit need not be all there are: their pieces may have filled the pipe.
+    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
     let asked = *result.as_ref().unwrap_or(&0);
     let count = note(core, index, asked, result).unwrap_or(0);
     let left = saving(core, index).map_or(count, |saving| saving.take_from(pipe.read, count));
@@ -238,7 +238,7 @@ fn splice(core: &mut Core, index: u32) -> usize {
     count
 }
 
-/// Leaves a batch of a connection's file to a worker.
+/// Hands a batch of a connection's file to a worker.
 fn leave_to_worker(core: &mut Core, index: u32, batch: Batch) {
     let Some(id) = core.id(index) else { return };
     core.push_job(
@@ -264,7 +264,7 @@ fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Opti
     let Some(special) = &mut c.special else { return };
     match special.saving() {
         Some(saving) if saving.is_of(&batch.part) => saving.batch_done(len, result),
-        // It was given up.
+        // The file was given up.
         _ => return,
     }
     special.blocked.clear(Blocked::DISK);
@@ -273,19 +273,19 @@ fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Opti
     core.revisit_input(id.index);
 }
 
-/// Whether a buffer can be given away; if not, the connection is told when one can.
+/// Whether a buffer can be lent. If not, the connection is woken when one can.
 fn has_buffer_for(core: &mut Core, index: u32) -> bool {
     if core.batches.has_one() {
         return true;
     }
     let Some(id) = core.id(index) else { return false };
     if core.batches.waiting.len() > 2 * core.connections.0.len() {
-        // At least half of them are gone.
+        // At least half of these connections are gone.
         let mut waiting = std::mem::take(&mut core.batches.waiting);
         waiting.retain(|&id| core.find(id).is_some());
         core.batches.waiting = waiting;
     }
-    // One that was woken by its own batch has kept its place.
+    // A connection that was woken by its own batch has kept its place in the list.
     if let Some(saving) = saving(core, index)
         && !std::mem::replace(&mut saving.waits_for_buffer, true)
     {
@@ -294,9 +294,9 @@ fn has_buffer_for(core: &mut Core, index: u32) -> bool {
     false
 }
 
-/// Lets some of those go on that wait for a buffer: one more than came back, since one that waited
-/// may not need it any more, and all of them when no other will come back. Waking all of them each
-/// time would cost a slow disk with thousands of peers more than it can write.
+/// Wakes connections that wait for a buffer: two for the one that came back, since the first may
+/// not need it any more, and all of them if no other buffer will come back. Waking all of them each
+/// time would cost more than writing, with a slow disk and thousands of peers.
 fn wake_waiting(core: &mut Core) {
     let mut count = if core.batches.is_idle() { usize::MAX } else { 2 };
     while count > 0

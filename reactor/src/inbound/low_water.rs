@@ -1,13 +1,13 @@
-//! Waking for many bytes only, while a request for many waits for a sender that does not keep up.
+//! Raises the kernel's low-water mark while a request for many bytes waits for a slow sender.
 //!
-//! The kernel's mark (`SO_RCVLOWAT`) is up only during a request that has run dry with much still
-//! missing. Without it an event for every segment would bring a receive for every segment.
+//! The mark (`SO_RCVLOWAT`) is up only while a request finds no more input and still misses many
+//! bytes. Without it, every segment would cause an event and a receive.
 
 use crate::core::{Core, Flags, LowWater, Strategy};
 use crate::sys::Ready;
 
-/// After a receive: raises the mark if nothing more is there and it is worth the two calls, lowers
-/// it before less is missing than it waits for.
+/// Called after a receive. Raises the mark if the socket is empty and enough bytes are missing to
+/// be worth two calls. Lowers it before fewer bytes are missing than the mark.
 pub(super) fn adjust(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
     let mark = group.limits.receive_low_water;
@@ -25,7 +25,7 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
 
 fn raise(core: &mut Core, index: u32, bytes: usize) {
     let Some(socket) = core.get(index).map(|c| c.socket) else { return };
-    // Without it there are more events, and that is all.
+    // If it fails there are more events, and nothing else is different.
     let is_up = core.kernel.set_receive_mark(socket, bytes).is_ok();
     let Some((c, group)) = core.pair(index) else { return };
     group.ledger.low_waters += u64::from(is_up);
@@ -34,7 +34,7 @@ fn raise(core: &mut Core, index: u32, bytes: usize) {
     }
 }
 
-/// Lowers the mark if it is up. Bytes below it may be there and have made no event.
+/// Lowers the mark if it is up. Bytes below the mark may have arrived without an event.
 pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return };
     match c.special.as_mut().and_then(|special| special.exact()) {
@@ -47,8 +47,8 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     }
 }
 
-/// Before a connection counts as idle: says whether bytes may be there that are below the mark. They
-/// are received in this turn, and if there are none it is idle at the next tick.
+/// Called before a connection counts as idle. Returns whether bytes below the mark may have arrived.
+/// They are received in this turn; if there are none, the connection is idle at the next tick.
 pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
     let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
     let exact = c.special.as_mut().and_then(|special| special.exact());

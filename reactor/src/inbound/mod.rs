@@ -1,15 +1,15 @@
-//! How a connection receives: what the handler said it expects decides where its bytes go.
+//! How a connection receives: what its handler expects decides where the bytes go.
 //!
 //! | what is expected | where it goes |
 //! |---|---|
-//! | a stream (the default) | one buffer of the reactor, lent to the handler; what it leaves is kept |
-//! | a known number of bytes | [few](exact): the same buffer, lent once all are there |
-//! | | [many](exact): one buffer of their own, which grows as they arrive |
+//! | a stream (the default) | the shared buffer, lent to the handler; what the handler leaves is kept |
+//! | a known number of bytes | [few](exact): the shared buffer, lent once all have arrived |
+//! | | [many](exact): a separate buffer, which grows as they arrive |
 //! | bytes for another connection | [that connection](relay), in the same turn |
-//! | a file, of a known length or until the end | [the file](file), through buffers that all files share |
-//! | bytes that nobody wants | [nowhere](discard) |
+//! | a file, of a known length or until the end of the stream | [the file](file), through buffers that all files share |
+//! | bytes to skip | [nowhere](discard) |
 //!
-//! A strategy receives once and says what is to be delivered; the [turn](crate::turn) calls the
+//! Each strategy receives once and returns what arrived. The [turn](crate::turn) delivers it to the
 //! handler.
 
 use std::io::{self, ErrorKind};
@@ -37,25 +37,25 @@ use relay::stop_relaying;
 pub(crate) use relay::{end_relays, is_fed, relay_to};
 pub(crate) use stream::{Piece, next_piece, put_back, receive_stream, store_rest, take_unread};
 
-/// What one step of receiving brought, for the turn to deliver.
+/// What one step of receiving brought. The turn delivers it.
 pub(crate) enum Arrival {
     /// This many bytes, in the shared buffer.
     Bytes(usize),
     /// What was kept can be delivered now.
     Unread,
-    /// A message in a buffer of its own.
+    /// A message in a separate buffer.
     Message(Vec<u8>),
-    /// The answer to a request to receive a file.
+    /// The outcome of receiving a file.
     File(Result<Saved, NotSaved>),
     /// The end of the stream.
     End,
-    /// Nothing to deliver, but there may be another step.
+    /// Nothing to deliver, but another step may follow.
     Progress,
-    /// Nothing, and nothing to do now.
+    /// Nothing to deliver, and nothing more to do now.
     Nothing,
 }
 
-/// One step of a connection that wants input.
+/// Takes one step for a connection that wants input.
 pub(crate) fn step(
     core: &mut Core,
     buffer: &mut AlignedBuffer,
@@ -72,7 +72,7 @@ pub(crate) fn step(
     }
 }
 
-/// Says where a connection's next bytes go, those first that were kept.
+/// Sets where a connection's next bytes go, beginning with those that were kept.
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     stop_strategy(core, index);
     if let Some(special) = core.special(index) {
@@ -81,14 +81,15 @@ pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     }
 }
 
-/// Ends whatever a connection was receiving: its input goes to its handler.
+/// Ends whatever a connection was receiving, so that its input goes to its handler.
 fn stop_strategy(core: &mut Core, index: u32) {
     stop_relaying(core, index);
     exact::stop(core, index);
     stop_saving(core, index);
 }
 
-/// The same before a connection goes on with another handler, which goes on receiving a file.
+/// Ends a relay or a request before a connection goes to another handler. A file that is being
+/// received goes on.
 pub(crate) fn stop_for_hand_over(core: &mut Core, index: u32) {
     stop_relaying(core, index);
     exact::stop(core, index);
@@ -99,7 +100,8 @@ pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
     set_strategy(core, index, Strategy::Discard(count));
 }
 
-/// One `recv` of at most `most` bytes to the front of `buffer`. Says how many it brought, if any.
+/// Makes one `recv` of at most `most` bytes to the front of `buffer`. Returns how many bytes it
+/// brought, if any.
 #[inline]
 fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Option<usize> {
     let c = core.connections.0.get_mut(index as usize)?;
@@ -108,7 +110,7 @@ fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Optio
     note(core, index, asked, result)
 }
 
-/// Accounts for a receive of up to `asked` bytes: the only place that does. Says how many it
+/// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it
 /// brought, if any.
 #[inline(always)]
 fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
@@ -127,7 +129,7 @@ fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) ->
     }
 }
 
-/// A receive brought nothing: the end, or an error.
+/// Records why a receive brought nothing: the end of the stream, or an error.
 #[inline(never)]
 fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
     let Some((c, group)) = core.pair(index) else { return };
@@ -142,8 +144,8 @@ fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
     }
 }
 
-/// How many bytes the marks let one receive bring: with an empty queue the whole buffer, so that at
-/// worst one receive more than the mark is queued.
+/// How many bytes one receive may bring, given the queued bytes and the high mark. With an empty
+/// queue it is the whole buffer, so an echo queues at most one receive more than the mark.
 fn room_for_answers(pending: usize, limits: &Limits) -> usize {
     if pending == 0 { usize::MAX } else { limits.send_high.saturating_sub(pending).max(1) }
 }

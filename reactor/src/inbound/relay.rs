@@ -1,15 +1,15 @@
-//! Passing what one connection receives on to another.
+//! Relays: what one connection receives is sent to another.
 //!
-//! A relay is one direction: from its *source*, which has [`Strategy::Relay`], to its
-//! *destination*, which knows its feeder. What was received is sent to the destination like
-//! anything else: little is joined to its queue, which leaves when the other relays of the turn
-//! have received; more goes to its socket at once. While the queue is not empty the source is
-//! [blocked](Blocked). So a relay holds what one receive brought while it waits, and nothing
-//! otherwise.
+//! A relay has one direction: from its *source*, which has [`Strategy::Relay`], to its
+//! *destination*, which knows the source as its feeder. Bytes are sent to the destination like any
+//! others: a small piece is joined to its queue, which leaves after the other relays of the turn
+//! have received; a larger one goes to its socket at once. While the queue is not empty the source
+//! is [blocked](Blocked). So a relay holds at most what one receive brought, and nothing while it
+//! does not wait.
 //!
-//! After a while of bulk the bytes go through a pipe, without entering the process. A splice from a
-//! socket says `EAGAIN` for an empty socket and for a full pipe alike, so only an empty pipe is
-//! received into.
+//! Bulk soon goes through a pipe, without entering the process. A splice from a socket returns
+//! `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an empty
+//! pipe.
 
 use std::io;
 
@@ -20,20 +20,20 @@ use crate::core::{
 use crate::outbound::{self, Outgoing};
 use crate::sys::Ready;
 
-/// Most bytes of one receive through memory: what a slow destination holds of its source.
+/// Most bytes of one receive through memory. A slow destination pins as much of its source's input.
 const RECEIVE: usize = 64 << 10;
 
-/// Whether a destination accepts something now.
+/// Whether a destination accepts bytes now.
 enum Room {
-    /// This one does.
+    /// The destination at this index does.
     Now(u32),
-    /// It will, or will end.
+    /// It will later, or it will end.
     Later,
-    /// There is none.
+    /// There is no destination any more.
     Gone,
 }
 
-/// Passes the input of a connection on to another, from now on until its end.
+/// Relays the input of a connection to another, from now on until the end of the stream.
 pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
     let Some(c) = core.get(index).filter(|c| c.phase <= Phase::Open) else { return };
     let me = ConnId { index, generation: c.generation };
@@ -52,12 +52,12 @@ pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
     }
 }
 
-/// The connection that relays to one.
+/// The connection that relays to the one at `index`.
 fn feeder(core: &Core, index: u32) -> Option<ConnId> {
     core.get(index)?.special.as_ref()?.feeder
 }
 
-/// The connection that one relays to, unless that is gone.
+/// The connection that the one at `index` relays to, unless it is gone.
 fn destination(core: &Core, index: u32) -> Option<(ConnId, &Connection)> {
     let me = core.id(index)?;
     let Strategy::Relay(relay) = &core.get(index)?.special.as_ref()?.strategy else { return None };
@@ -65,7 +65,7 @@ fn destination(core: &Core, index: u32) -> Option<(ConnId, &Connection)> {
     core.find(relay.to).filter(fed).map(|c| (relay.to, c))
 }
 
-/// Ends a source's relay, if there is one: its input goes to the handler.
+/// Ends a source's relay, if there is one, so that its input goes to the handler.
 pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
     if let Some((to, _)) = destination(core, index) {
         forget_source(core, to.index);
@@ -79,7 +79,7 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
     }
 }
 
-/// Others than the source fill a destination's queue from now on.
+/// Detaches a destination from its source. From now on its own full queue stops its input.
 fn forget_source(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
     if c.outbound.as_ref().is_some_and(|queue| queue.is_full(&group.limits)) {
@@ -91,12 +91,12 @@ fn forget_source(core: &mut Core, index: u32) {
     core.recycle_special(index);
 }
 
-/// Whether a destination accepts something now.
+/// Whether a destination accepts bytes now.
 fn takes(to: &Connection) -> bool {
     to.outbound.is_none() && to.accepts_output()
 }
 
-/// Whether a source is blocked although its destination accepts something now.
+/// Whether a source is blocked although its destination accepts bytes now.
 #[cfg(feature = "testing")]
 pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
     let Some(special) = c.special.as_deref() else { return false };
@@ -106,8 +106,8 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
         && core.find(relay.to).is_none_or(takes)
 }
 
-/// Whether the destination of a source accepts something now. What it has queued leaves before, as
-/// far as it can.
+/// Whether the destination of a source accepts bytes now. If it has queued bytes, they are flushed
+/// first.
 fn room(core: &mut Core, index: u32) -> Room {
     let Some((ConnId { index: to, .. }, c)) = destination(core, index) else { return Room::Gone };
     if takes(c) {
@@ -117,7 +117,7 @@ fn room(core: &mut Core, index: u32) -> Room {
     if core.get(to).is_some_and(takes) { Room::Now(to) } else { Room::Later }
 }
 
-/// Sends what a destination has queued, as far as its quantum goes.
+/// Sends what a destination has queued, within its quantum.
 #[inline(never)]
 fn flush(core: &mut Core, index: u32) {
     let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
@@ -163,7 +163,7 @@ pub(super) fn step(
     Arrival::Progress
 }
 
-/// Passes on what was kept before the relay began.
+/// Sends on the bytes that were kept before the relay began.
 fn pass_unread(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };
@@ -175,7 +175,7 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
     });
 }
 
-/// Receives once from a source and sends that to its destination.
+/// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
     let Some(c) = core.get_mut(index) else { return };
     let Some(relay) = c.special.as_mut().and_then(|special| special.relay()) else { return };
@@ -189,7 +189,7 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
     let Some((c, group)) = core.pair(to) else { return };
     group.ledger.relayed += count as u64;
     c.flags.clear(Flags::WROTE_THROUGH);
-    // The source is stopped by what the queue holds, not by this answer.
+    // What the queue holds stops the source, so the answer does not matter.
     let _ = outbound::pass(core, to, Outgoing::Slice(&buffer[..count]));
 }
 
@@ -209,7 +209,7 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
         Err(error) => return do_without_pipe(core, index, &error),
     };
     let result = core.kernel.splice(socket, pipe.write, pipe.size.min(most));
-    // Fewer bytes than fit need not be all there are: their pieces may have filled the pipe.
+    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
     let asked = *result.as_ref().unwrap_or(&0);
     let Some(count) = note(core, index, asked, result) else {
         return core.pool.pipes.give(pipe, 0);
@@ -225,7 +225,7 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
 }
 
 fn do_without_pipe(core: &mut Core, index: u32, error: &io::Error) {
-    log::debug!("no pipe for a relay: {error}");
+    log::debug!("{}: no pipe for a relay: {error}", core.describe(index));
     let Some((c, group)) = core.pair(index) else { return };
     group.ledger.no_pipe += 1;
     if let Some(relay) = c.special.as_mut().and_then(|special| special.relay()) {
@@ -233,14 +233,14 @@ fn do_without_pipe(core: &mut Core, index: u32, error: &io::Error) {
     }
 }
 
-/// A connection is over: tells those whose input or output it was. An end is only passed on, never
-/// made up: what a relay had to deliver may have been a part.
+/// Ends the connections that relay from or to one that is over. An orderly end is passed on only
+/// where there was one: otherwise the relay may have delivered only a part.
 pub(crate) fn end_relays(core: &mut Core, index: u32) {
     let Some(c) = core.get(index).filter(|c| c.special.is_some()) else { return };
-    // An attempt that was given up, or failed, has passed nothing on.
+    // An attempt to connect that was given up, or failed, has relayed nothing.
     let unconnected = matches!(c.reason, Reason::Closed | Reason::Unconnected(_));
     let in_order = c.phase == Phase::Ended && c.reason != Reason::TimedOut || unconnected;
-    // A destination that is over at the same time stays fed, and so is cut off.
+    // A destination that is over at the same time keeps its feeder, and so is reset.
     let to = destination(core, index).filter(|(_, c)| c.phase < Phase::Ended);
     if let Some((to, _)) = to {
         stop_relaying(core, index);
@@ -253,8 +253,8 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
     }
 }
 
-/// Ends a connection because another has ended to or from which it relayed. One that its handler
-/// has closed, or that has received everything and the end, ends in order whatever happened.
+/// Ends a connection because the other end of its relay has ended. A connection that its handler
+/// has closed, or whose peer has been sent everything and the end, ends in order in any case.
 fn end_with(core: &mut Core, index: u32, in_order: bool) {
     let Some(c) = core.get(index) else { return };
     let is_complete = c.outbound.is_none() && c.flags.has(Flags::OUTPUT_CLOSED);
@@ -265,7 +265,7 @@ fn end_with(core: &mut Core, index: u32, in_order: bool) {
     }
 }
 
-/// Whether another connection still relays to one, which has not received its end.
+/// Whether another connection still relays to the one at `index`, so that its end has not come.
 pub(crate) fn is_fed(core: &Core, index: u32) -> bool {
     feeder(core, index).is_some()
 }

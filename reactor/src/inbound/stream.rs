@@ -1,4 +1,4 @@
-//! Input that goes to the handler as it comes, and what the handler leaves of it.
+//! Input that goes to the handler as it arrives, and the rest that the handler leaves.
 
 use std::ops::Range;
 
@@ -6,11 +6,11 @@ use super::{Arrival, exact, file, receive, room_for_answers};
 use crate::core::{Core, Flags, Group, Quantum, Reason, Strategy, Unread};
 use crate::sys::AlignedBuffer;
 
-/// Size of a receive that should bring a message head and little of what follows it: what follows
-/// most likely bypasses the process, as before, and need not be copied.
+/// Size of a receive that should bring a message head and little more. What follows the head will
+/// probably bypass the process, as before, and then need not be copied.
 const BRIEF: usize = 4 << 10;
 
-/// What is next of bytes that have arrived.
+/// The next piece of the bytes that have arrived.
 pub(crate) enum Piece {
     /// All of them, for `on_data`.
     Stream,
@@ -36,7 +36,7 @@ pub(super) fn step(
     }
 }
 
-/// One receive of a connection that has nothing special.
+/// Receives once for a connection without [`Special`](crate::core::Special) needs.
 #[inline]
 pub(crate) fn receive_stream(
     core: &mut Core,
@@ -49,8 +49,8 @@ pub(crate) fn receive_stream(
     Some(count)
 }
 
-/// One receive of up to `most` bytes: into the shared buffer, behind what was unread if that is
-/// little, or else behind it in its own buffer.
+/// Receives up to `most` bytes. If few bytes were kept, they move to the front of the shared buffer
+/// and the receive goes behind them. Otherwise it goes behind them in their own buffer.
 pub(super) fn receive_shared(
     core: &mut Core,
     buffer: &mut [u8],
@@ -86,7 +86,7 @@ pub(super) fn receive_shared(
     Arrival::Bytes(front + count)
 }
 
-/// One receive behind unread bytes, in their buffer.
+/// Receives once behind kept bytes, into their buffer.
 #[inline(never)]
 fn receive_behind(
     core: &mut Core,
@@ -107,7 +107,7 @@ fn receive_behind(
     Arrival::Unread
 }
 
-/// Which piece of `available` bytes the handler wants now, if any.
+/// The piece of `available` bytes that the handler wants now, if any.
 #[inline]
 pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Option<Piece> {
     let c = core.get_mut(index)?;
@@ -116,9 +116,9 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
     }
     let exact = match c.special.as_ref().map(|special| &special.strategy) {
         None | Some(Strategy::Stream) => None,
-        // While bytes are delivered it has none in a buffer of its own.
+        // While bytes are delivered from elsewhere, the separate buffer is empty.
         Some(Strategy::Exact(exact)) => Some(exact.expected()),
-        // They take what is unread.
+        // These take their bytes from what is kept.
         Some(Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_)) => return None,
     };
     c.flags.clear(Flags::REVISIT_INPUT);
@@ -132,7 +132,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
     }
 }
 
-/// Keeps what nobody has consumed of the shared buffer, or puts it where it is expected.
+/// Keeps the unconsumed rest of the shared buffer, or moves it to where it is expected.
 #[inline(never)]
 pub(crate) fn store_rest(
     core: &mut Core,
@@ -156,13 +156,13 @@ pub(crate) fn store_rest(
     }
 }
 
-/// Takes out what was unread, to offer it as a whole.
+/// Takes out the kept bytes, to offer all of them to the handler.
 pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Unread> {
     let special = core.get_mut(index)?.special.as_mut()?;
     Some(std::mem::take(&mut special.unread))
 }
 
-/// Puts back what the handler has left of it after consuming `count` bytes.
+/// Puts back the kept bytes after the handler has consumed `count` of them.
 pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Unread, count: usize) {
     unread.consume(count, &mut core.pool);
     if unread.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
@@ -173,8 +173,8 @@ pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Unread, count: u
     }
 }
 
-/// Keeps what a handler has left. The limit or more, while it waits for more, is an overrun, unless
-/// it is left for the next turn, for another handler or for what it said it expects.
+/// Keeps what a handler has left. If that reaches the limit while the handler waits for more, it is
+/// an overrun, unless it was left for the next turn, for another handler or for another strategy.
 fn keep(core: &mut Core, index: u32, unread: Unread) {
     let len = unread.len();
     if let Some(special) = core.special(index) {

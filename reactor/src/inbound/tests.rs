@@ -1,12 +1,12 @@
-//! What a connection owns for what it receives, and when it is given back.
+//! What a connection owns while it receives, and when it gives that back.
 
 use std::borrow::Cow;
 
 use crate::testing::Harness;
 use crate::{Context, Handler, Input};
 
-/// Keeps what is no whole line; a line says what is done with the bytes behind it. The first that
-/// says so it takes in the next turn.
+/// A handler that leaves incomplete lines. A line says what happens to the bytes behind it. The
+/// first line `later` is taken in the next turn.
 struct Lines(bool);
 
 impl Handler for Lines {

@@ -1,4 +1,4 @@
-//! Regions that are not in memory: a worker reads them while their queue waits.
+//! Cold regions: workers read what is not in memory, while the queue waits.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use crate::time::deadlines;
 #[cfg(all(test, feature = "testing", target_os = "linux"))]
 mod tests;
 
-/// Most windows that are read at a time. More would wait for the same disk, and be in the way of
-/// other jobs.
+/// Most windows that are read at a time. More would only wait for the same disk and delay other
+/// jobs.
 const MOST_READS: usize = 32;
 
 /// Makes a queue wait until the next `bytes` of the region at its front are in memory.
@@ -19,8 +19,8 @@ pub(super) fn wait_for_disk(core: &mut Core, index: u32, bytes: usize) {
         queue.waits_for_disk = true;
     }
     if core.cold.waiting.len() > 2 * core.connections.0.len() {
-        // At least half of them are gone: a disk that hangs serves none, and connections come and
-        // go.
+        // At least half of these connections are gone. A disk that hangs serves none, while
+        // connections come and go.
         let mut waiting = std::mem::take(&mut core.cold.waiting);
         waiting.retain(|&(id, _)| core.find(id).is_some());
         core.cold.waiting = waiting;
@@ -34,8 +34,8 @@ fn start_reads(core: &mut Core) {
         && let Some((id, bytes)) = core.cold.waiting.pop_front()
     {
         if let Err(error) = start_read(core, id, bytes) {
-            // To go on may wait for the disk; not to go on waits for ever.
-            log::warn!("a file is read in place: no descriptor for a worker: {error}");
+            // Going on may block on the disk; not going on would wait forever.
+            log::warn!("{id:?}: no descriptor for a worker, so the file is read in place: {error}");
             if let Some(ledger) = core.ledger_of(id.index) {
                 ledger.cold_waits += 1;
             }
@@ -60,14 +60,14 @@ fn start_read(core: &mut Core, id: ConnId, bytes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A worker has tried to read a window, or there is none.
+/// A worker has tried to read a window, or no worker could be started.
 fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<()>>) {
     core.cold.running -= 1;
     match read {
         Ok(Ok(())) => resume(core, id, bytes),
         Ok(Err(error)) => {
-            // The call that sends these bytes meets it too, and ends the connection.
-            log::debug!("{}: read ahead: {error}", core.describe(id.index));
+            // The call that sends these bytes will fail in the same way and end the connection.
+            log::debug!("{}: cannot read a file ahead: {error}", core.describe(id.index));
             resume(core, id, bytes);
         }
         // The reactor must not wait for the disk itself.
@@ -77,8 +77,8 @@ fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<(
     start_reads(core);
 }
 
-/// A window was read, for a connection that may be gone. The clocks of its queue, which stood
-/// still, run from now on.
+/// A window was read for a connection, which may be gone by now. Its idle and write-stall deadlines
+/// start again.
 fn resume(core: &mut Core, id: ConnId, bytes: usize) {
     let tick = core.tick;
     let Some(part) = waiting_part(core, id) else { return };
@@ -93,7 +93,7 @@ fn resume(core: &mut Core, id: ConnId, bytes: usize) {
     core.schedule(id.index);
 }
 
-/// The region at the front of a queue that waits.
+/// The region at the front of a connection's queue, if the queue waits for a disk.
 fn waiting_part(core: &mut Core, id: ConnId) -> Option<&mut Part> {
     let c = core.get_mut(id.index).filter(|c| c.generation == id.generation)?;
     c.outbound.as_mut().filter(|queue| queue.waits_for_disk)?.part(0)

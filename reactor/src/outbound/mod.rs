@@ -1,39 +1,41 @@
-//! What a connection has yet to send, and the cheapest way to send it.
+//! The outbound queue of a connection, and the cheapest way to send each part of it.
 //!
-//! The queue is a list of segments of four kinds: bytes joined in a buffer of its own, shared bytes
-//! that are referenced, regions of files, and what a relay has in a pipe. [`place`] decides what
-//! becomes of something to send, [`plan`] looks at the front of the queue and says what to do; both
-//! are pure functions of sizes and [`Limits`](crate::Limits). The wire does it.
+//! The queue is a list of segments of four kinds: bytes joined in a buffer of the queue, shared
+//! bytes that are referenced, regions of files, and bytes that a relay has in a pipe. [`place`]
+//! decides where something to send goes. [`plan`] looks at the front of the queue and decides the
+//! next system call. Both are pure functions of sizes and [`Limits`](crate::Limits). The wire
+//! carries the decision out.
 //!
 //! | what is sent | how it leaves |
 //! |---|---|
-//! | little pieces | joined in one buffer, one `send` |
-//! | borrowed, longer than `write_through`, or the first of its callback and longer than `write_first`, nothing queued | `send` at once, only the rest is kept |
-//! | shared, longer than `join`, and than `join_in_room` or the room behind what is queued | referenced, gathered with its neighbours in one `sendmsg` |
-//! | a region up to `small_file` | read beside what precedes it, one `sendmsg` |
+//! | small pieces | joined in one buffer, one `send` |
+//! | a borrowed slice longer than `write_through`, or than `write_first` if it is the first of its callback; nothing is queued | `send` at once; only what the socket refuses is copied |
+//! | shared bytes longer than `join`, and longer than `join_in_room` or the room at the queue's end | referenced, gathered with their neighbours in one `sendmsg` |
+//! | a region up to `small_file` | read into memory, one `sendmsg` with what precedes it |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
-//! | a region that is not in memory | the same, after a worker has read it |
-//! | what another connection [relays](crate::Context::relay_to), if it is little | `send` behind the receives of the turn's other relays |
-//! | more of it | `send` at once, in the buffer into which it was received |
-//! | the same in bulk | `splice` from the pipe into which it was received (Linux) |
+//! | a region that is not in memory | the same, after a worker has read it from the disk |
+//! | a small piece that another connection [relays](crate::Context::relay_to) | `send` after the turn's other relays have received |
+//! | a larger relayed piece | `send` at once, from the buffer that received it |
+//! | bulk that is relayed | `splice` from the pipe that received it (Linux) |
 //!
-//! Files are never mapped into memory: one that is truncated meanwhile would end the process with
-//! `SIGBUS`.
+//! Files are never mapped into memory: a file that is truncated while it is sent would end the
+//! process with `SIGBUS`.
 //!
 //! # Cold files
 //!
-//! Reading and sending a file waits for the disk if its pages are not in memory, in spite of
-//! `O_NONBLOCK`, and with it would wait every connection of the reactor. So a region that is read
-//! is read with `RWF_NOWAIT` (`preadv2(2)`), and of one that goes by sendfile a byte is read that
-//! way at its beginning and at the end of each [`warm_window`](crate::Limits::warm_window). If that
-//! is refused a [worker](crate::workers) reads the window, and the connection's queue is held until
-//! it has; input goes on. What a worker has read is not looked at again, so each window is waited
-//! for once at most. The time counts neither as idle nor as a stalled write: it is not the peer's.
+//! Reading or sending a file blocks on the disk if its pages are not in memory, in spite of
+//! `O_NONBLOCK`, and every connection of the reactor would wait with it. So a region that is read
+//! is read with `RWF_NOWAIT` (`preadv2(2)`). Of a region that goes by sendfile one byte is read
+//! that way at its beginning, and one at the end of each
+//! [`warm_window`](crate::Limits::warm_window). If the kernel refuses, a [worker](crate::workers)
+//! reads the window. The connection's queue waits until it has; input goes on. What a worker has
+//! read is not checked again, so each window is waited for at most once. That time counts neither
+//! as idle nor as a stalled write, since the peer is not to blame for it.
 //!
-//! Pages in the middle of a window can be missing nevertheless, and memory can be taken away
-//! between the look and the call. File systems that have no `RWF_NOWAIT` say nothing; see
-//! [`ColdFiles`](crate::ColdFiles). On other systems than Linux what is read is read in place;
-//! FreeBSD's sendfile reads behind the call.
+//! A send can block nevertheless: pages in the middle of a window may be missing, or leave memory
+//! between the check and the call. For file systems without `RWF_NOWAIT` see
+//! [`ColdFiles`](crate::ColdFiles). On systems other than Linux, regions are read in place;
+//! FreeBSD's sendfile reads in the background.
 
 use std::borrow::Cow;
 
@@ -55,23 +57,24 @@ pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
 pub(crate) use send::{append, flush, pass, send};
 pub(crate) use wire::SCRATCH;
 
-/// Something to send: what [`Context::send`](crate::Context::send) takes.
+/// Something to send: the argument of [`Context::send`](crate::Context::send).
 ///
-/// There is a `From` for each: slices, strings, byte arrays and references to `Vec<u8>` and
-/// `String` are borrowed; `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken
-/// without copying (`Bytes::from_static` for what never changes); a [`Region`] stays in its file.
+/// It converts from many types. Slices, strings, byte arrays, `&Vec<u8>` and `&String` are
+/// borrowed. `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken without copying;
+/// use `Bytes::from_static` for constants. A [`Region`] stays in its file.
 #[derive(Debug)]
 pub enum Outgoing<'a> {
     /// Borrowed bytes: copied if they cannot leave at once.
     Slice(&'a [u8]),
     /// Shared bytes: referenced while they wait.
     Shared(Bytes),
-    /// Part of a file: never in the process's memory if the system can do that.
+    /// Part of a file: sent without passing through the process's memory, if the system can do
+    /// that.
     Region(Region),
 }
 
 impl Outgoing<'_> {
-    /// What kind of thing it is.
+    /// The kind of what is sent.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -81,7 +84,7 @@ impl Outgoing<'_> {
         }
     }
 
-    /// How many bytes it is.
+    /// The number of bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         match self {

@@ -1,5 +1,5 @@
-//! The decisions: where something to send goes, and what the front of a queue makes the wire do
-//! next. Pure functions of sizes and [`Limits`], here and nowhere else.
+//! The decisions: where something to send goes, and what the wire does next with the front of a
+//! queue. They are pure functions of sizes and [`Limits`].
 
 use crate::core::{ColdFiles, FileTransfer, Limits, Queue, Residency, Segment};
 use crate::sys;
@@ -7,10 +7,10 @@ use crate::sys;
 #[cfg(test)]
 mod tests;
 
-/// Most pieces of one gathered send: what is set aside for them on the stack.
+/// Most pieces of one gathered send. Their list is on the stack.
 pub const MAX_PIECES: usize = 64;
 
-/// What kind of thing is to be sent.
+/// The kind of what is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Borrowed bytes.
@@ -22,19 +22,19 @@ pub enum Kind {
     Region,
 }
 
-/// Something to send, and the connection it is for.
+/// Something to send, and the state of the connection it is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// How many bytes it is.
+    /// Its number of bytes.
     pub len: u64,
     /// Whether nothing is queued and the socket may have room.
     pub idle: bool,
-    /// Whether something was written through since the running callback began.
+    /// Whether something was sent at once since the running callback began.
     pub wrote: bool,
-    /// How many bytes fit into the buffer at the queue's end; 0 if there is none. Only shared bytes
-    /// ask for it.
+    /// How many bytes fit into the buffer at the queue's end; 0 if there is none. It matters only
+    /// for shared bytes.
     pub room: usize,
 }
 
@@ -43,7 +43,7 @@ pub struct Offer {
 pub enum Placement {
     /// Nowhere: it is empty.
     Nowhere,
-    /// To the socket, at once; what that refuses is joined.
+    /// To the socket at once; what it refuses is joined.
     WriteThrough,
     /// A copy goes to the buffer at the queue's end.
     Join,
@@ -51,13 +51,13 @@ pub enum Placement {
     Reference,
 }
 
-/// What the front of a queue looks like.
+/// The front of a queue, in sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Front {
-    /// How many pieces of memory come first, as far as they are offered in one call: at most
+    /// How many pieces of memory come first and are offered in one call: at most
     /// [`Limits::gather_pieces`].
     pub pieces: usize,
-    /// How many bytes they are.
+    /// The number of bytes in those pieces.
     pub memory: usize,
     /// Bytes left of the file region directly behind those pieces; 0 if there is none.
     pub file_left: u64,
@@ -68,7 +68,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// What the front of a queue looks like.
+    /// Looks at the front of a queue.
     #[inline]
     pub(crate) fn of(queue: &Queue, limits: &Limits) -> Front {
         let most = limits.gather_pieces.clamp(1, MAX_PIECES);
@@ -109,38 +109,38 @@ pub enum Action {
         /// partial segment (`MSG_MORE`): header and file then share segments.
         region_follows: bool,
     },
-    /// Read so many bytes of the region and send them behind the pieces of memory in one call.
+    /// Read bytes of the region and send them behind the pieces of memory, in one call.
     Read {
         /// Bytes to read.
         bytes: usize,
-        /// Whether what is not in memory is to be left there (`RWF_NOWAIT`), which tells whether it
-        /// is.
+        /// Whether to read only what is in memory (`RWF_NOWAIT`), since that is not known yet.
         nowait: bool,
     },
-    /// Look whether so many bytes of the region are in memory.
+    /// Check whether the next bytes of the region are in memory.
     Probe {
-        /// Bytes to look at.
+        /// Bytes to check.
         bytes: usize,
     },
-    /// Have a worker read so many bytes of the region, so that they are in memory, and go on then.
+    /// Have a worker read the next bytes of the region into memory, and continue afterwards.
     Warm {
         /// Bytes to read.
         bytes: usize,
     },
-    /// Move so many bytes of the region by sendfile.
+    /// Move bytes of the region by sendfile.
     Sendfile {
         /// Bytes to move.
         bytes: usize,
     },
-    /// Move so many bytes out of a pipe by splice: what a [relay](crate::Context::relay_to) has
-    /// received there.
+    /// Move bytes from a pipe by splice: those that a [relay](crate::Context::relay_to) has
+    /// received into it.
     Splice {
         /// Bytes to move.
         bytes: usize,
     },
 }
 
-/// Decides where something to send goes. A pure function: it can be asked without sending anything.
+/// Decides where something to send goes. This is a pure function: it can be called without sending
+/// anything.
 ///
 /// ```
 /// use sluicegate_reactor::Limits;
@@ -155,7 +155,7 @@ pub enum Action {
 #[must_use]
 #[inline]
 pub fn place(offer: &Offer, limits: &Limits) -> Placement {
-    // What does not fit into a `usize` is only ever a region.
+    // Only a region can be too long for a `usize`.
     let len = offer.len as usize;
     match offer.kind {
         _ if offer.len == 0 => Placement::Nowhere,
@@ -170,7 +170,7 @@ pub fn place(offer: &Offer, limits: &Limits) -> Placement {
     }
 }
 
-/// Chooses the next action. A pure function: it can be asked about any queue without having one.
+/// Chooses the next action. This is a pure function: it can be called without a queue.
 ///
 /// ```
 /// use sluicegate_reactor::Limits;
@@ -199,12 +199,12 @@ pub fn plan(front: &Front, limits: &Limits) -> Action {
 fn of_region(front: &Front, limits: &Limits) -> Action {
     let alone = Action::Memory { region_follows: false };
     let left = front.file_left;
-    // How many bytes can be had without waiting for a disk; `None` if nobody has looked.
+    // How many bytes can be sent without waiting for a disk; `None` if that is not known.
     let resident = match front.residency {
         _ if !sys::HAS_NOWAIT || limits.cold_files == ColdFiles::Wait => Some(left),
         Residency::Resident(bytes) => Some(bytes),
         Residency::Unknown => None,
-        // What is in memory does not wait for the disk.
+        // The pieces of memory do not wait for the disk.
         Residency::Cold if front.pieces > 0 => return alone,
         Residency::Cold => return Action::Warm { bytes: at_most(left, limits.warm_window) },
     };
@@ -217,8 +217,8 @@ fn of_region(front: &Front, limits: &Limits) -> Action {
         let bytes = at_most(in_memory, super::SCRATCH);
         return Action::Read { bytes, nowait: resident.is_none() };
     }
-    // A call for what is left of a window would be a short one, and cost as much as a look and a
-    // long one. What a look or a worker has found is always enough to go on.
+    // A short call for the rest of a window would cost as much as a check and a long call. The
+    // window that a check or a worker has covered is always enough to go on.
     let enough = at_most(left, limits.sendfile_chunk.min(limits.warm_window / 2));
     if resident.is_none_or(|bytes| bytes < enough as u64) {
         return Action::Probe { bytes: at_most(left, limits.warm_window) };
@@ -229,7 +229,7 @@ fn of_region(front: &Front, limits: &Limits) -> Action {
     Action::Sendfile { bytes: at_most(in_memory, limits.sendfile_chunk) }
 }
 
-/// The smaller of a file's bytes and a size in memory, which counts as 1 if it is 0.
+/// The smaller of the bytes left of a file and a size in memory. The size counts as at least 1.
 fn at_most(left: u64, most: usize) -> usize {
     usize::try_from(left).unwrap_or(usize::MAX).min(most.max(1))
 }

@@ -1,4 +1,4 @@
-//! The queue beside a list of its bytes, and tables of what is joined and when it is full.
+//! The queue compared with a list of its bytes; tables of what is joined and when a queue is full.
 
 use std::io::IoSlice;
 
@@ -44,7 +44,7 @@ fn gathered(queue: &Queue, limits: &Limits) -> Vec<u8> {
 #[test]
 fn shared_bytes_are_copied_if_they_are_few_or_fit_behind_a_few_more() {
     let limits = Limits { join: 10, join_in_room: 2000, ..Limits::default() };
-    // Behind so many bytes in a buffer of 4 KiB, so many shared ones: the pieces that makes.
+    // Bytes already in a buffer of 4 KiB, shared bytes sent behind them, resulting pieces.
     for (before, len, pieces) in [
         (0, 10, 1),
         (0, 11, 1),
@@ -80,8 +80,8 @@ fn shared_bytes_that_are_many_are_referenced() {
 fn a_socket_that_took_little_is_offered_twice_as_much() {
     let (limits, mut pool) =
         (Limits { join: 0, join_in_room: 0, ..Limits::default() }, Pool::default());
-    // What it has taken since it has room, and whether it refused more: the bytes offered then, of
-    // ten pieces of 100 and a region.
+    // What the socket has taken since it had room, whether it refused more, and the bytes offered
+    // next, of ten pieces of 100 and a region.
     let all = (1000, 7);
     for (notes, offered) in [
         (&[][..], all),
@@ -125,7 +125,7 @@ fn a_queue_that_grows_needs_few_buffers() {
     for _ in 0..152 {
         push(&mut queue, Outgoing::Slice(&[b'x'; 1 << 10]), &limits, &mut pool);
     }
-    // Of 4, 4, 16 and twice 64 KiB.
+    // Buffers of 4, 4, 16, 64 and 64 KiB.
     assert_eq!(Front::of(&queue, &limits).pieces, 5);
     assert_eq!(queue.memory(), 152 << 10);
 }
@@ -142,7 +142,7 @@ fn a_queue_is_full_at_any_of_its_marks_and_low_below_all() {
         ..Limits::default()
     };
     let file = file();
-    // Memory in so many pieces, regions: full, low.
+    // Bytes of memory, pieces, regions; whether the queue is full, and whether it is low.
     for (memory, pieces, regions, full, low) in [
         (0, 0, 0, false, true),
         (300, 1, 0, false, true),
@@ -211,7 +211,7 @@ enum Op {
         offset: u64,
         len: u64,
     },
-    /// From where the last region ended.
+    /// A region that begins where the last one ended.
     More {
         len: u64,
     },
@@ -237,15 +237,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A queued byte: of memory, or of a region, with its offset and how many are left from there.
+/// A queued byte: of memory, or of a region, with its offset and how many bytes are left from
+/// there.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Byte {
     Memory(u8),
     File { offset: u64, left: u64 },
 }
 
-/// Adds the bytes of a region. One that begins where the last byte of the list ends makes one
-/// region with it.
+/// Adds the bytes of a region. A region that begins where the list ends extends the last one.
 fn add_region(list: &mut Vec<Byte>, start: u64, count: u64) {
     if let Some(&Byte::File { offset, .. }) = list.last()
         && offset + 1 == start
@@ -260,7 +260,7 @@ fn add_region(list: &mut Vec<Byte>, start: u64, count: u64) {
     list.extend((0..count).map(|at| Byte::File { offset: start + at, left: count - at }));
 }
 
-/// What the front of the list has to look like; see [`Front`](super::Front).
+/// Checks the front of the queue against the front of the list; see [`Front`](super::Front).
 fn agrees(queue: &mut Queue, list: &[Byte], limits: &Limits) -> Result<(), TestCaseError> {
     let memory = |byte: &Byte| match byte {
         Byte::Memory(byte) => Some(*byte),

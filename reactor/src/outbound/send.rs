@@ -1,4 +1,4 @@
-//! What becomes of what handlers send, and when queues leave.
+//! Accepts what handlers send, and flushes the queues.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -11,7 +11,7 @@ use crate::core::{
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
 
-/// Accepts what a handler sends. A full queue stops the connection's own input.
+/// Accepts what a handler sends. A full queue stops the input of its connection.
 #[inline]
 pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     let sent = pass(core, index, what);
@@ -24,7 +24,7 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     sent
 }
 
-/// The same for what a relay has received, which stops the relay's source instead.
+/// Accepts what a relay has received. A queue that is not empty stops the relay's source instead.
 pub(crate) fn pass(core: &mut Core, index: u32, mut what: Outgoing<'_>) -> Sent {
     let Some((c, group)) = core.pair(index) else { return Sent::Gone };
     if !c.accepts_output() {
@@ -57,9 +57,9 @@ pub(crate) fn pass(core: &mut Core, index: u32, mut what: Outgoing<'_>) -> Sent 
     })
 }
 
-/// Sends a slice to a connection with nothing queued, unless a rate says when. Says how much of it
-/// the socket took. No more than the send quantum is tried, so that others have their turn; of a
-/// slice that failed, everything is accounted for.
+/// Sends a slice at once on a connection with nothing queued and no rate. Returns how many bytes
+/// the socket took. It tries at most the send quantum, so that other connections have their turn.
+/// If the socket fails, the rest of the slice is counted as dropped.
 #[inline(never)]
 fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(0) };
@@ -88,7 +88,7 @@ fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize>
     Ok(written)
 }
 
-/// Notes that a call sent nothing. It is an error if the socket has failed.
+/// Records that a call sent nothing. Returns the error if the socket has failed.
 #[cold]
 fn note_refusal(c: &mut Connection, ledger: &mut Ledger, error: io::Error) -> io::Result<()> {
     match error.kind() {
@@ -102,7 +102,7 @@ fn note_refusal(c: &mut Connection, ledger: &mut Ledger, error: io::Error) -> io
     }
 }
 
-/// Adds to the end of a queue, as [`place`] has said. Says how many bytes were copied.
+/// Adds to the end of a queue, as [`place`] decided. Returns how many bytes were copied.
 #[inline]
 pub(super) fn push(
     queue: &mut Queue,
@@ -126,7 +126,7 @@ pub(super) fn push(
     len
 }
 
-/// Adds to the queue of a connection, which exists from now on. Says whether it is full.
+/// Adds to the queue of a connection, creating it if there is none. Returns whether it is full.
 #[inline]
 pub(crate) fn append(
     core: &mut Core,
@@ -148,14 +148,13 @@ pub(crate) fn append(
         core.schedule(index);
     }
     if blocked {
-        // No flush will find out: the time that a write may stall begins here.
+        // No flush will find that out, so the write-stall deadline starts here.
         deadlines::arm(core, index);
     }
     sent
 }
 
-/// Sends what is queued, within the quantum and the rate of the connection. What follows from an
-/// empty queue is noted as owed.
+/// Sends what is queued, within the quantum and the rate of the connection.
 #[inline]
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
     let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
@@ -216,8 +215,8 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     }
 }
 
-/// The destination of a relay has sent something: its source is not idle, and may go on when
-/// everything was sent.
+/// Tells the source of a relay that its destination has sent something. The source is not idle, and
+/// may go on once the queue is empty.
 fn wake_feeder(core: &mut Core, index: u32, source: ConnId) {
     let emptied = core.get(index).is_some_and(|c| c.outbound.is_none());
     let tick = core.tick;

@@ -1,4 +1,4 @@
-//! What can be sent, and how long it is.
+//! What can be sent, and its length.
 
 use bytes::Bytes;
 

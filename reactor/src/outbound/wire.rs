@@ -1,4 +1,4 @@
-//! Carries out what [`plan`](super::plan) says, against a socket.
+//! The wire: carries out on a socket what [`plan`](super::plan) decides.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -9,24 +9,23 @@ use crate::sys::{self, AlignedBuffer, Fd, Kernel, More};
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-/// Size of the buffer that file bytes pass through where sendfile is not used. To send 1 MiB costs
-/// the bare calls 1.8 times as much with 16 KiB, 1.25 times with 32 KiB, 0.97 with 128 KiB and 0.93
-/// with 256 KiB (bench `outbound`; Linux 6.18, loopback).
+/// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
+/// little (benches/README.md).
 pub(crate) const SCRATCH: usize = 64 << 10;
 
-/// Pieces for which a call prepares a short list: a header and its body, and some more.
+/// Up to this many pieces, a call uses a short list: enough for a header and its body.
 const FEW: usize = 4;
 
 /// How a flush ended.
 #[derive(Debug)]
 pub(crate) enum Flushed {
-    /// Everything is with the kernel.
+    /// The kernel has taken everything.
     Empty,
-    /// The socket has no room; an edge follows when it has.
+    /// The socket has no room. An event follows when it has.
     Blocked,
-    /// The quantum is used up; go on in the next turn.
+    /// The quantum is used up. The flush continues in the next turn.
     Budget,
-    /// The next bytes are in a file and not in memory: so many are to be read by a worker.
+    /// The next bytes of a file are not in memory: a worker has to read this many.
     Cold(usize),
     /// A region is longer than its file.
     Truncated,
@@ -34,7 +33,7 @@ pub(crate) enum Flushed {
     Failed(io::Error),
 }
 
-/// What a flush works with.
+/// Everything that a flush works with.
 pub(crate) struct Wire<'a> {
     pub(crate) kernel: &'a Kernel,
     pub(crate) socket: Fd,
@@ -42,16 +41,16 @@ pub(crate) struct Wire<'a> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) scratch: &'a mut AlignedBuffer,
     pub(crate) ledger: &'a mut Ledger,
-    /// Most bytes of it all.
+    /// Most bytes to send in the whole flush.
     pub(crate) most: usize,
 }
 
 impl Wire<'_> {
     /// Sends from the queue until it is empty, the socket is full or the quantum is used up. Adds
-    /// what the kernel took to `sent` and takes it from the quantum.
+    /// the bytes that the kernel took to `sent` and deducts them from the quantum.
     ///
-    /// A short count does not end it: sendfile may stop early while there is room, and only a
-    /// refusal promises an edge.
+    /// A short count does not end the flush: sendfile may stop early while there is room, and only
+    /// after `EAGAIN` is an event certain to follow.
     pub(crate) fn flush(
         &mut self,
         queue: &mut Queue,
@@ -59,10 +58,10 @@ impl Wire<'_> {
         quantum: &mut Quantum,
     ) -> Flushed {
         let before = *sent;
-        // To plan for nothing would cost as much again as to plan for what there is.
+        // Checked here, since planning for an empty queue costs as much as any plan.
         while !queue.is_empty() {
             let result = match queue.as_one_piece() {
-                // What most queues are needs no plan.
+                // Most queues are one piece, which needs no plan.
                 Some(piece) if self.most == usize::MAX && !quantum.is_used_up() => {
                     quantum.calls -= 1;
                     let piece = [IoSlice::new(piece)];
@@ -93,7 +92,7 @@ impl Wire<'_> {
         Flushed::Empty
     }
 
-    /// What to do next, unless the flush ends here.
+    /// The next action, unless the flush ends here.
     fn next_action(
         &mut self,
         queue: &Queue,
@@ -113,7 +112,7 @@ impl Wire<'_> {
         Ok((front, action))
     }
 
-    /// Whether no other call may follow, which otherwise counts now.
+    /// Whether the flush may make no other call. If it may, that call is counted.
     fn is_over(&mut self, quantum: &mut Quantum) -> bool {
         if quantum.is_used_up() {
             self.ledger.send_budget_stops += 1;
@@ -123,7 +122,7 @@ impl Wire<'_> {
         self.most == 0
     }
 
-    /// Takes account of what the kernel took.
+    /// Accounts for the bytes that the kernel took.
     fn took(&mut self, count: usize, queue: &mut Queue, sent: &mut u64, quantum: &mut Quantum) {
         queue.advance(count, self.pool);
         *sent += count as u64;
@@ -132,7 +131,7 @@ impl Wire<'_> {
         self.ledger.sent += count as u64;
     }
 
-    /// How a call that sent nothing ends the flush, if it does.
+    /// How the flush ends after a call that sent nothing, if it ends.
     #[inline(never)]
     fn refused(&mut self, error: io::Error) -> Option<Flushed> {
         match error.kind() {
@@ -145,7 +144,7 @@ impl Wire<'_> {
         }
     }
 
-    /// The same action, or the first part of it, with no more bytes than may be sent.
+    /// Limits an action to the bytes that may be sent.
     fn cap(&self, front: &Front, action: Action) -> Action {
         let most = self.most;
         match action {
@@ -162,8 +161,8 @@ impl Wire<'_> {
         }
     }
 
-    /// One action; how many bytes the kernel took, or `None` if it was not asked to take any and
-    /// something else is known of the region now. 0 means a region without bytes behind it.
+    /// Carries out one action. Returns how many bytes the kernel took; 0 means that the file ended
+    /// before the region. `None` means that nothing was sent, but more is known about the region.
     fn act(
         &mut self,
         queue: &mut Queue,
@@ -216,12 +215,12 @@ impl Wire<'_> {
     }
 
     /// Sends the pieces of memory at the front, and `read` bytes of the scratch buffer behind them,
-    /// in one call. What the socket refuses of those is read again later: the offset is the truth,
-    /// a copy is never kept.
+    /// in one call. What the socket refuses of the scratch buffer is read again later: no copy is
+    /// kept.
     ///
-    /// A header held back by `MSG_MORE` leaves with the sendfile that follows: in the next call, or
-    /// first thing in the next turn. If that call fails the connection ends, which pushes it out
-    /// too; if it is refused for lack of room, the full buffer does.
+    /// A header held back by `MSG_MORE` leaves with the sendfile that follows, in the next call or
+    /// at the start of the next turn. If that call fails, the connection ends, which pushes the
+    /// header out too. If it is refused for lack of room, the full socket buffer does.
     fn send_pieces(
         &mut self,
         queue: &Queue,
@@ -250,7 +249,7 @@ impl Wire<'_> {
         Ok(sent)
     }
 
-    /// Reads from the region into the scratch buffer; `None` if that would wait for a disk.
+    /// Reads from the region into the scratch buffer. `None` if that would block on a disk.
     fn read(
         &mut self,
         queue: &mut Queue,
@@ -290,8 +289,9 @@ impl Wire<'_> {
         }
     }
 
-    /// Looks whether the next bytes of a region are in memory, at their end, and at their beginning
-    /// unless they follow what was: pages leave memory, and come there, in either order.
+    /// Checks whether the next bytes of a region are in memory, by their last byte and, unless the
+    /// bytes before them were in memory, by their first. Both are needed: pages enter and leave
+    /// memory in any order.
     fn probe(&mut self, part: &mut Part, bytes: usize) {
         let file = part.file.fd();
         let mut look = |at: u64| {
@@ -310,7 +310,8 @@ impl Wire<'_> {
         }
     }
 
-    /// Notes what follows from that the next bytes of a region could not be read without waiting.
+    /// Records what an error says about the next bytes of a region, which could not be read without
+    /// blocking.
     fn judge(&self, part: &mut Part, bytes: usize, error: &io::Error) {
         match error.kind() {
             ErrorKind::WouldBlock => part.is_cold(),
@@ -319,13 +320,13 @@ impl Wire<'_> {
                 part.is_resident(bytes);
             }
             ErrorKind::Unsupported => part.is_hidden(bytes),
-            // The call that needs these bytes will say it again.
+            // The call that needs these bytes will fail in the same way.
             _ => part.is_resident(bytes),
         }
     }
 }
 
-/// Sends pieces of memory in one call, and counts it: the only place that does.
+/// Sends pieces of memory in one call, and counts the call. Nothing else does.
 #[inline]
 pub(super) fn transmit(
     kernel: &Kernel,

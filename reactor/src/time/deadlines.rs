@@ -1,20 +1,21 @@
-//! Deadlines of connections: idle, write-stall and their own, all behind one entry in the wheel.
+//! Deadlines of connections: idle, write stall and the handler's own, behind one entry in the
+//! wheel.
 //!
-//! Moving bytes only writes a tick into the connection. The wheel's entry is looked at when its
-//! time comes, and moved then to the first deadline there is. Of several that pass together each
-//! has its own tick, the earliest first.
+//! Moving bytes only writes a tick to the connection. When the wheel's entry expires, it is moved
+//! to the connection's first deadline, if none has passed. If several have passed, the earliest is
+//! handled first, and each at a tick of its own.
 
 use std::time::Duration;
 
 use crate::core::wheel::Links;
 use crate::core::{Connection, Core, Direction, Phase, Timeout, is_due, ticks};
 
-/// What is due.
+/// What is due at a tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Due {
-    /// A deadline, of which the handler is told.
+    /// A deadline: the handler's `on_timeout` is called.
     Timeout(Timeout),
-    /// The wait for a [rate](super::rates) is over.
+    /// The end of a wait for a [rate](super::rates).
     Rate,
 }
 
@@ -22,7 +23,7 @@ pub(crate) enum Due {
 pub(crate) fn set_own(core: &mut Core, index: u32, after: Option<Duration>) {
     let tick = core.tick;
     if let Some(c) = core.get_mut(index) {
-        // One more tick, since the present one is partly over; 0 stands for none.
+        // One more tick, since the current one is partly over; 0 means none.
         c.deadline = after.map_or(0, |after| tick.wrapping_add(ticks(after) + 1).max(1));
         if after.is_some() {
             arm(core, index);
@@ -30,7 +31,7 @@ pub(crate) fn set_own(core: &mut Core, index: u32, after: Option<Duration>) {
     }
 }
 
-/// The first deadline of a connection: when, and which.
+/// The first deadline of a connection: its tick, and which it is.
 pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Due)> {
     let limits = core.limits(c.group);
     let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
@@ -39,7 +40,7 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Due)> {
     let wait = |way| meters.and_then(|meters| meters.of(way).due());
     let (send, receive) = (wait(Direction::Send), wait(Direction::Receive));
     let own = (c.deadline != 0).then_some((c.deadline, Due::Timeout(Timeout::Own)));
-    // Neither our own disk nor a rate is the peer's fault.
+    // The peer is to blame neither for a slow disk nor for a rate.
     let reads_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
     let stall = c.outbound.as_ref().zip(limits.write_stall);
     let stall = stall.filter(|_| c.phase != Phase::Connecting && !reads_disk && send.is_none());
@@ -60,7 +61,7 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Due)> {
     [own, stall, idle].into_iter().chain(waits).flatten().min_by_key(by_distance)
 }
 
-/// Makes sure that the wheel looks at a connection no later than its first deadline.
+/// Makes sure that a connection's entry in the wheel expires no later than its first deadline.
 pub(crate) fn arm(core: &mut Core, index: u32) {
     let alive = core.get(index).filter(|c| c.phase != Phase::Gone);
     let Some((due, _)) = alive.and_then(|c| first(core, c)) else { return };
@@ -70,7 +71,7 @@ pub(crate) fn arm(core: &mut Core, index: u32) {
     }
 }
 
-/// The deadline of a connection that has passed; if none has, it is armed again.
+/// The deadline of a connection that has passed. If none has, the entry is armed again.
 pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Due> {
     let alive = core.get(index).filter(|c| c.phase != Phase::Gone)?;
     let (tick, due) = first(core, alive)?;
@@ -81,7 +82,7 @@ pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Due> {
     Some(due)
 }
 
-/// Counts a deadline that has passed. The clock it belongs to starts again.
+/// Counts a deadline that has passed, and starts its time again.
 pub(crate) fn restart(core: &mut Core, index: u32, which: Timeout) {
     let tick = core.tick;
     let Some((c, group)) = core.pair(index) else { return };

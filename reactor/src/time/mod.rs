@@ -1,4 +1,4 @@
-//! When things happen: the timing wheel, deadlines of connections, timers, and rates.
+//! Time: deadlines of connections, timers, and rates.
 
 pub(crate) mod deadlines;
 pub(crate) mod rates;

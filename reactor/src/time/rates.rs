@@ -1,13 +1,15 @@
-//! Rates: how many bytes a connection, or all of a listener together, may move in a second.
+//! Rates: how many bytes a connection, or all connections of a listener together, may move per
+//! second.
 //!
-//! Before bytes move they are taken from a [bucket](Bucket). One that has not enough gives a
+//! Before bytes move they are taken from a [bucket](Bucket). A bucket without enough bytes gives a
 //! *reservation*: the bytes are taken in advance, and the connection waits until they are due. So
-//! connections that share a bucket go in the order in which they came to it, each for one piece,
-//! and none wakes in vain. A connection gets one piece in a turn; what a piece leaves goes back.
+//! connections that share a bucket proceed in the order in which they asked, one piece each, and
+//! none wakes in vain. A connection gets one piece per turn; the unused rest of a piece goes back
+//! to the bucket.
 //!
-//! While a connection waits its socket's buffers hold the peer back, and neither its idle nor its
-//! write-stall deadline passes: they count from the end of the wait, which is the connection's
-//! [entry in the wheel](super::deadlines).
+//! While a connection waits, its full socket buffers hold the peer back, and its idle and
+//! write-stall deadlines do not pass: they count from the end of the wait. The end of the wait is
+//! the connection's [entry in the wheel](super::deadlines).
 
 use super::deadlines;
 use crate::core::{
@@ -17,7 +19,7 @@ use crate::core::{
 #[cfg(test)]
 mod tests;
 
-/// A meter, and the bucket that its connection shares with others.
+/// A meter, and the bucket that its connection shares with others, if there is one.
 struct Metered<'a> {
     meter: &'a mut Meter,
     shared: Option<&'a mut Bucket>,
@@ -28,7 +30,7 @@ impl Metered<'_> {
         [self.meter.own.as_mut(), self.shared.as_deref_mut()].into_iter().flatten()
     }
 
-    /// Takes account of what has moved. More than was there to move is taken now.
+    /// Accounts for what has moved. Bytes beyond those that were taken in advance are taken now.
     fn settle(&mut self, moved: u64, now: u64) {
         let count = moved - std::mem::replace(&mut self.meter.noted, moved);
         let more = count.saturating_sub(self.meter.left);
@@ -38,16 +40,16 @@ impl Metered<'_> {
         }
     }
 
-    /// Gives back what was not needed.
+    /// Gives back bytes that were not needed.
     fn give_back(&mut self) {
         let left = std::mem::take(&mut self.meter.left);
         self.buckets().for_each(|bucket| bucket.give_back(left));
     }
 
-    /// How many of `wanted` bytes may move now; none if it waits, or has had its piece in this
-    /// turn.
+    /// How many of `wanted` bytes may move now. It is 0 if the connection waits, or has had its
+    /// piece in this turn.
     fn ask(&mut self, wanted: u64, now: u64, turn: u64) -> u64 {
-        // With a rate in the other direction only, this one has no pieces.
+        // No bucket: only the other direction has a rate.
         let Some(piece) = self.buckets().map(|bucket| bucket.piece()).min() else {
             return u64::MAX;
         };
@@ -71,7 +73,7 @@ impl Metered<'_> {
     }
 }
 
-/// A meter of a connection, if it has one, with account taken of what has moved.
+/// The settled meter of a connection in one direction, if it has one.
 fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
     let c = core.connections.0.get_mut(index as usize)?;
     let moved = c.moved(way);
@@ -93,8 +95,8 @@ fn ensure_meters(core: &mut Core, index: u32) {
     }
 }
 
-/// How many of `wanted` bytes a connection may move now. If none, it waits, or goes on in the next
-/// turn.
+/// How many of `wanted` bytes a connection may move now. If it is 0, the connection waits, or goes
+/// on in the next turn.
 pub(crate) fn allow(core: &mut Core, index: u32, way: Direction, wanted: u64) -> usize {
     ensure_meters(core, index);
     let (now, turn) = (core.now, core.ledger.turns);
@@ -113,7 +115,7 @@ pub(crate) fn allow(core: &mut Core, index: u32, way: Direction, wanted: u64) ->
     usize::try_from(allowed).unwrap_or(usize::MAX)
 }
 
-/// Before a receive: makes the connection wait, or limits what the receive
+/// Called before a receive. Makes the connection wait, or limits what the receive
 /// [may bring](Connection::receivable).
 pub(crate) fn meter_input(core: &mut Core, index: u32, quantum: &mut Quantum) {
     if core.get(index).is_some_and(Connection::can_receive)
@@ -124,7 +126,7 @@ pub(crate) fn meter_input(core: &mut Core, index: u32, quantum: &mut Quantum) {
     }
 }
 
-/// Notes what has moved, and that no more will for now.
+/// Accounts for what has moved, and gives back the rest of the piece.
 pub(crate) fn settle(core: &mut Core, index: u32, way: Direction) {
     if let Some(mut metered) = metered(core, index, way)
         && !metered.meter.is_waiting()
@@ -133,7 +135,7 @@ pub(crate) fn settle(core: &mut Core, index: u32, way: Direction) {
     }
 }
 
-/// A connection is over: what it had reserved is for others.
+/// Gives back what a connection that is over had reserved.
 pub(crate) fn release(core: &mut Core, index: u32) {
     for way in [Direction::Send, Direction::Receive] {
         if let Some(mut metered) = metered(core, index, way) {
@@ -142,8 +144,8 @@ pub(crate) fn release(core: &mut Core, index: u32) {
     }
 }
 
-/// Lets connections go on whose time has come, in its order: what there is beyond their pieces is
-/// for the first of them, which is another one each time.
+/// Ends the waits that are over, in the order of their times. Bytes that are left go to the first
+/// of these connections, which is a different one each time.
 pub(crate) fn end_due_waits(core: &mut Core) {
     let mut due = std::mem::take(&mut core.due_rates);
     due.sort_by_key(|index| {
@@ -154,7 +156,7 @@ pub(crate) fn end_due_waits(core: &mut Core) {
     core.due_rates = due;
 }
 
-/// Ends the waits of a connection whose time has come.
+/// Ends those waits of a connection that are over.
 fn end_waits(core: &mut Core, index: u32) {
     let tick = core.tick;
     let Some(c) = core.get_mut(index) else { return };
@@ -191,7 +193,7 @@ pub(crate) fn set(core: &mut Core, index: u32, way: Direction, rate: Option<u64>
     if let Some(own) = &mut meter.own {
         own.inherit(used.as_ref(), now);
     }
-    // A wait ends now.
+    // A wait under the old rate ends now.
     meter.ready = meter.ready.map(|_| now - now % TICK);
     end_waits(core, index);
 }

@@ -1,7 +1,7 @@
-//! Timers of the reactor: messages that come later, beside the deadlines of connections.
+//! Timers of the reactor, which deliver messages later.
 //!
-//! They lie in a timing wheel of their own, whose links are in the timers. What the wheel rounds to
-//! ticks is put in exact order when it is due. What a timer brings is not this room's concern.
+//! They have a separate timing wheel, whose links are in the timers. The wheel rounds to ticks; due
+//! timers are sorted by their exact times. This module does not know what the messages are.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,7 +14,7 @@ use slab::Slab;
 use crate::core::wheel::{Link, Links, MAX_DELAY, Wheel};
 use crate::core::{TICK, tick_of};
 
-/// Names a timer. A stale one is recognised: it never reaches another timer.
+/// Names a timer. A stale id is recognised: it never reaches another timer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimerId {
     index: u32,
@@ -30,14 +30,14 @@ impl fmt::Debug for TimerId {
 struct Timer<M> {
     link: Link,
     number: u64,
-    /// Not before this time, in nanoseconds.
+    /// The time before which it does not fire, in nanoseconds.
     at: u64,
-    /// In nanoseconds, if it repeats.
+    /// The period in nanoseconds, if it repeats.
     period: Option<NonZeroU64>,
     message: M,
 }
 
-/// A timer whose time has come, in the order in which they are delivered.
+/// A timer that is due. The order is that of delivery.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: u64,
@@ -45,19 +45,20 @@ struct Due {
     index: u32,
 }
 
-/// The timers of a reactor, which bring messages of type `M`.
+/// The timers of a reactor, which deliver messages of type `M`.
 pub(crate) struct Timers<M> {
     wheel: Wheel,
     set: Set<M>,
-    /// For each timer its own, in the order in which they are set; 2^64 are never used up.
+    /// The number of the next timer. Each gets its own, in the order in which they are set; 2^64
+    /// are never used up.
     next_number: u64,
-    /// Empty between turns; kept for its memory.
+    /// Empty between turns; kept to reuse its memory.
     expired: Vec<u32>,
-    /// Timers whose time has come, in order.
+    /// Timers that are due, in order.
     due: VecDeque<Due>,
 }
 
-/// The timers by index. A type of its own so that the wheel can be given the links in it.
+/// The timers by index. A separate type, so that the wheel can borrow their links.
 struct Set<M>(Slab<Timer<M>>);
 
 impl<M> Links for Set<M> {
@@ -77,12 +78,12 @@ impl<M> Timers<M> {
         }
     }
 
-    /// The next tick at which to look; `None` if no timer is set.
+    /// The next tick at which to call [`collect`](Timers::collect); `None` if no timer is set.
     pub(crate) fn next(&self) -> Option<u32> {
         self.wheel.next()
     }
 
-    /// Whether timers are due that a turn had no time for.
+    /// Whether timers are due that a turn has not delivered yet.
     pub(crate) fn is_behind(&self) -> bool {
         !self.due.is_empty()
     }
@@ -97,7 +98,7 @@ impl<M> Timers<M> {
         self.insert(now.saturating_add(nanos(after)), now, None, message)
     }
 
-    /// Sets a timer that fires in every `period`.
+    /// Sets a timer that fires once in every `period`.
     pub(crate) fn every(&mut self, now: u64, period: Duration, message: M) -> TimerId {
         let period = NonZeroU64::new(nanos(period)).unwrap_or(NonZeroU64::MIN);
         self.insert(now.saturating_add(period.get()), now, Some(period), message)
@@ -112,14 +113,14 @@ impl<M> Timers<M> {
         TimerId { index, number }
     }
 
-    /// Never for the present tick, a part of which is over.
+    /// Schedules a timer, at the next tick or later, since the current one is partly over.
     fn schedule(&mut self, index: u32, at: u64, now: u64) {
         let ahead = at.div_ceil(TICK).saturating_sub(now / TICK);
         let ahead = ahead.clamp(1, MAX_DELAY.into()) as u32;
         self.wheel.schedule(&mut self.set, index, tick_of(now).wrapping_add(ahead));
     }
 
-    /// Ends a timer. Says whether it was still set.
+    /// Cancels a timer. Returns whether it was still set.
     pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
         let timer = self.set.0.get(id.index as usize);
         let is_set = timer.is_some_and(|timer| timer.number == id.number);
@@ -130,8 +131,8 @@ impl<M> Timers<M> {
         is_set
     }
 
-    /// Puts the timers whose time has come in order, behind those that are due already. They stay
-    /// set until they fire.
+    /// Appends the timers that have become due to the list of due timers, in order. They stay set
+    /// until they fire.
     pub(crate) fn collect(&mut self, now: u64) {
         let mut expired = mem::take(&mut self.expired);
         self.wheel.advance(&mut self.set, tick_of(now), &mut expired);
@@ -139,7 +140,7 @@ impl<M> Timers<M> {
         for index in expired.drain(..) {
             let Timer { at, number, .. } = self.set.0[index as usize];
             if at > now {
-                // Farther away than the wheel reaches.
+                // The timer was farther away than the wheel reaches.
                 self.schedule(index, at, now);
             } else {
                 self.due.push_back(Due { at, number, index });
@@ -149,12 +150,12 @@ impl<M> Timers<M> {
         self.due.make_contiguous()[first..].sort_unstable();
     }
 
-    /// The message of the next timer that is due, if one is. A timer that repeats is set again and
-    /// gives what `again` makes of its message.
+    /// Takes the message of the next due timer, if there is one. A timer that repeats is set again,
+    /// and delivers what `again` makes of its message.
     pub(crate) fn fire(&mut self, now: u64, again: impl Fn(&M) -> M) -> Option<M> {
         loop {
             let Due { at, number, index } = self.due.pop_front()?;
-            // It may have been cancelled, and another may have its place.
+            // It may have been cancelled, and another timer may have its slot.
             let timer = self.set.0.get_mut(index as usize);
             let Some(timer) = timer.filter(|timer| timer.number == number) else { continue };
             let Some(period) = timer.period else {

@@ -1,4 +1,4 @@
-//! How a buffer grows.
+//! How the buffer of a request grows.
 
 use super::*;
 

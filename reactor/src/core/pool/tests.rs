@@ -1,4 +1,4 @@
-//! Which buffer is taken, how many are kept, and a buffer beside a list.
+//! Which buffer is taken and how many are kept; a buffer compared with a list.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::{Chunk, Pool};
 
 const KIB: usize = 1 << 10;
 
-/// Most memory that a pool keeps while nobody uses it.
+/// Most unused memory that a pool keeps.
 const MOST_KEPT: usize = 1280 * KIB;
 
 #[test]

@@ -1,4 +1,4 @@
-//! The wheel beside a sorted set, and tables of its boundaries.
+//! The wheel compared with a sorted set; tables of its boundaries.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,8 @@ const BOUNDARIES: [u32; 24] = [
     MAX_DELAY,
 ];
 
-/// Presents from which the distances above cross no boundary, one, or many, and the wrap of `u32`.
+/// Current ticks from which the distances above cross no boundary, one, or many, and the wrap of
+/// `u32`.
 const STARTS: [u32; 13] = [
     0,
     1,
@@ -245,7 +246,7 @@ fn a_long_jump_visits_each_deadline_a_bounded_number_of_times() {
     }
     links.visits = 0;
     assert_eq!(advance(&mut wheel, &mut links, MAX_DELAY).len(), nodes);
-    // On each level: out of the list, into the next one, and in front of its first.
+    // On each level: out of a list, into the next one, and in front of its first node.
     assert!(links.visits <= nodes * LEVELS * 3, "{} visits", links.visits);
 }
 
@@ -289,7 +290,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A wheel, and what it should hold in ticks that do not wrap.
+/// A wheel, and its expected deadlines in ticks that do not wrap.
 struct Model {
     wheel: Wheel,
     links: Vec<Link>,
@@ -301,7 +302,7 @@ struct Model {
 impl Model {
     fn new(start: u32) -> Model {
         let (wheel, links) = wheel_and_links(start, NODES as usize);
-        // High enough that a deadline in the past does not fall below zero.
+        // High enough that a deadline in the past stays above zero.
         let now = (1 << 32) + u64::from(start);
         Model { wheel, links, now, due: [None; NODES as usize], sorted: BTreeSet::new() }
     }

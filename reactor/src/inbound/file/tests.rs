@@ -1,4 +1,4 @@
-//! When buffers are given away, and how many.
+//! When buffers are lent, and how many.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::fs::{CreateOptions, Dir, NotSaved, Saved};
 use crate::testing::{Client, Harness, State};
 use crate::{Context, Handler, Input, Listen};
 
-/// A byte says that a megabyte follows, for a file.
+/// A handler for which a byte announces a megabyte for a file.
 struct Uploads(Dir);
 
 impl Handler for Uploads {
@@ -28,7 +28,7 @@ impl Handler for Uploads {
     }
 }
 
-/// With a disk that does nothing for now.
+/// A harness with a disk that does nothing for now.
 fn uploads() -> Harness<Uploads> {
     let mut h = Harness::build(
         &Listen::default(),
@@ -87,7 +87,7 @@ fn connections_that_end_while_the_disk_hangs_are_forgotten() {
     for _ in 0..50 {
         let clients: Vec<Client> = (0..MOST_BATCHES + 4).map(|_| h.open()).collect();
         clients.iter().for_each(|client| h.feed(*client, &input));
-        // The disk is no fault of the clients: however long it takes, they are not idle.
+        // However long the disk takes, the clients do not count as idle.
         h.advance(Duration::from_secs(1000));
         assert!(clients.iter().all(|client| h.state(*client) == State::Open));
         let core = &mut h.reactor().turn.core;

@@ -1,4 +1,4 @@
-//! Who waits for a disk, and for how long that is remembered.
+//! Which connections wait for a disk, and for how long that is remembered.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::fs::File;
 use crate::testing::{Client, Harness, State};
 use crate::{Context, Handler, Input, Listen};
 
-/// Answers with a file.
+/// A handler that answers with a file.
 struct Sends(File);
 
 impl Handler for Sends {
@@ -22,7 +22,7 @@ impl Handler for Sends {
     }
 }
 
-/// With a file on a disk that hangs.
+/// A harness with a file on a disk that hangs.
 fn harness() -> Harness<Sends> {
     let mut h = Harness::build(
         &Listen::default(),

@@ -1,4 +1,4 @@
-//! The decisions at both sides of each of their limits, and in words.
+//! The decisions on both sides of each limit.
 
 use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
 use crate::core::{ColdFiles, FileTransfer, Limits};
@@ -11,7 +11,7 @@ fn limits(files: FileTransfer) -> Limits {
     Limits { small_file: 100, sendfile_chunk: 1000, warm_window: 1500, files, ..Limits::default() }
 }
 
-/// What `pieces` of memory and then `left` bytes of a file in memory look like.
+/// The front of a queue with `pieces` of memory, then `left` bytes of a file that is in memory.
 fn front(pieces: usize, left: u64) -> Front {
     let residency = Residency::Resident(u64::MAX);
     Front { pieces, memory: 10 * pieces, file_left: left, residency, pipe: 0 }
@@ -124,12 +124,12 @@ fn what_may_not_be_in_memory_is_looked_at_first_and_waited_for_by_a_worker() {
         (1, 100, Resident(60), read(60)),
         (1, 100, Cold, MEMORY),
         (0, 100, Cold, Action::Warm { bytes: 100 }),
-        // Behind a header, too: one that is held back must not wait for a disk.
+        // Behind a header, too: a header that is held back must not wait for a disk.
         (1, 5000, Unknown, Action::Probe { bytes: 1500 }),
         (0, 1499, Unknown, Action::Probe { bytes: 1499 }),
         (1, 5000, Resident(1500), HEADER),
         (0, 5000, Resident(1500), Action::Sendfile { bytes: 1000 }),
-        // Short calls are for the end.
+        // Only the last call is short.
         (0, 5000, Resident(750), Action::Sendfile { bytes: 750 }),
         (0, 5000, Resident(749), Action::Probe { bytes: 1500 }),
         (0, 300, Resident(300), Action::Sendfile { bytes: 300 }),

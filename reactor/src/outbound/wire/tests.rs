@@ -1,4 +1,4 @@
-//! How much is offered to a socket that takes little.
+//! How many bytes are offered to a socket that takes few.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::core::Limits;
 use crate::testing::Harness;
 use crate::{Context, Handler, Input, Listen};
 
-/// Sends 40 pieces of 100 bytes for any input.
+/// A handler that sends 40 pieces of 100 bytes for any input.
 struct Pieces;
 
 impl Handler for Pieces {
@@ -28,7 +28,7 @@ fn harness() -> Harness<Pieces> {
     Harness::with(Pieces, &Listen { limits, ..Listen::default() })
 }
 
-/// Bytes in memory that the next call for its only connection would offer.
+/// The bytes of memory that the next call for the only connection would offer.
 fn offers(h: &mut Harness<Pieces>) -> usize {
     let core = &h.reactor().turn.core;
     let (_, c) = core.connections.0.iter().next().unwrap();
@@ -44,17 +44,17 @@ fn what_is_offered_is_some_more_than_the_socket_took_the_last_time() {
     h.feed(client, b"x");
     // What is left of the third piece, and five more.
     assert_eq!(offers(&mut h), 550);
-    // It is full, and says so once more.
+    // The socket is full and refuses again.
     h.wake(client);
     assert_eq!(offers(&mut h), 550);
     h.set_room(client, 280);
     h.run();
-    // Of 30 bytes that it took another 20 are left of a piece.
+    // The socket took 30 bytes; 20 more are left of a piece.
     assert_eq!(offers(&mut h), 120);
     let before = h.calls();
     h.set_room(client, usize::MAX);
     h.run();
-    // 120, and twice as much as was taken since: 300, 900 and the rest.
+    // 120, then twice what was taken each time: 300, 900 and the rest.
     assert_eq!(h.calls().send_gather - before.send_gather, 4);
     assert_eq!(h.sent(client).len(), 4000);
 }
@@ -66,7 +66,7 @@ fn what_another_queue_learned_is_forgotten() {
     h.set_room(client, 100);
     h.feed(client, b"x");
     assert_eq!(offers(&mut h), 200);
-    // It takes as much at a time to the end.
+    // The socket takes as many bytes at a time until the end.
     assert_eq!(h.sent(client).len(), 4000);
     h.set_room(client, usize::MAX);
     let before = h.calls();

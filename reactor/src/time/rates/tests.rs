@@ -1,4 +1,4 @@
-//! What buckets and meters say, in numbers.
+//! Buckets and meters, in numbers.
 
 use super::*;
 
