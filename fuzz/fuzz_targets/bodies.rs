@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
-use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::testing::{Harness, Received, State};
 
 /// Most bytes of a body.
 const BODY: u64 = 300;
@@ -45,7 +45,7 @@ impl Service for Inbox {
 /// How an exchange went: the answers, the server's end and the files.
 #[derive(PartialEq, Eq, Debug)]
 struct Outcome {
-    sent: Vec<u8>,
+    sent: Received,
     state: State,
     files: Vec<Option<Vec<u8>>>,
 }

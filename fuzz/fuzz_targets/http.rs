@@ -7,7 +7,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sluicegate_protocols::http::{Answered, Http, HttpLimits, Method, Reply, Request, Service};
-use sluicegate_reactor::testing::{Client, Harness, State};
+use sluicegate_reactor::testing::{Client, Harness, Received, State};
 use sluicegate_reactor::{Limits, Listen};
 
 /// The field in which the answer to a HEAD says so: it has a length and no body.
@@ -29,9 +29,9 @@ impl Service for Mirror {
 /// How an exchange went: the answers and the server's end, before the client's end and behind it.
 #[derive(PartialEq, Eq, Debug)]
 struct Outcome {
-    sent: Vec<u8>,
+    sent: Received,
     state: State,
-    sent_at_end: Vec<u8>,
+    sent_at_end: Received,
     state_at_end: State,
 }
 
@@ -76,7 +76,7 @@ fn exchange(bytes: &[u8], piece: usize, room: usize) -> Outcome {
     Outcome { sent, state, sent_at_end, state_at_end }
 }
 
-fn take(h: &mut Harness<Http<Mirror>>, client: Client) -> (Vec<u8>, State) {
+fn take(h: &mut Harness<Http<Mirror>>, client: Client) -> (Received, State) {
     (h.sent(client), h.state(client))
 }
 

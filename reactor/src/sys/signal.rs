@@ -34,6 +34,10 @@ pub(crate) fn on_termination(
 /// The signals stay pending, and the calls return `EPIPE` and `EFBIG`.
 pub(super) fn block_io_signals() {
     thread_local! {
+        #[allow(
+            clippy::missing_const_for_thread_local,
+            reason = "clippy 1.96 overlooks the const on OpenBSD"
+        )]
         static BLOCKED: Cell<bool> = const { Cell::new(false) };
     }
     if !BLOCKED.replace(true) {

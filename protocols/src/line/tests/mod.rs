@@ -16,7 +16,7 @@ mod stopping;
 thread_local! {
     #[allow(
         clippy::missing_const_for_thread_local,
-        reason = "clippy 1.96 overlooks the const on FreeBSD"
+        reason = "clippy 1.96 overlooks the const on OpenBSD"
     )]
     static SCANNED: Cell<usize> = const { Cell::new(0) };
 }
