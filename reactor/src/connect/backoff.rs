@@ -36,7 +36,7 @@ use std::time::Duration;
 ///     backoff: Backoff,
 /// }
 ///
-/// It is time to connect.
+/// /// It is time to connect.
 /// struct Dial;
 ///
 /// impl Receive<Dial> for Link {
