@@ -1,45 +1,59 @@
 //! A minimal, hand-rolled, edge-triggered reactor for servers that speak their own protocol.
 //!
-//! One idea runs through it: **the kind and size of the data decides how it moves**. Little pieces
-//! are joined and leave in one call; blocks are referenced, never copied; files go from the page
-//! cache to the socket; what a reader does not take stays where it is.
+//! **The kind and size of the data decides how it moves.** Small pieces are joined and leave in one
+//! call; blocks are referenced, never copied; files go from the page cache to the socket; and input
+//! that a handler does not take stays where it is.
+//!
+//! A reactor is one thread. It calls a handler for one thing at a time, so state that connections
+//! share is just the handler's fields. There is no async runtime, and no lock or allocation per
+//! event.
 //!
 //! ```text
-//! kernel -> selector -> connection -> receive -> Input -> Handler
-//!                                                            |
-//! kernel <- wire <- plan <- outbound queue <- Context::send(kind)
+//! turn:     wait, note events, accept, drive connections, run deadlines and timers,
+//!           deliver messages, settle, free
+//!
+//! drive:    kernel -> sys -> inbound -> Input -> Handler
+//!                                                   |
+//!           kernel <- sys <- outbound <- Context::send
 //! ```
 //!
 //! | to find | look at |
 //! |---|---|
-//! | the loop and the order of its phases | [`Reactor`] |
-//! | what to implement, and what can be called | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
-//! | what decides how data leaves | [`outbound`], [`Limits`] |
-//! | messages of a known length | [`Context::receive_exact`] |
-//! | input for files | [`Context::receive_file`], [`fs::Dir::create`] |
-//! | listening, and limits on who gets in | [`Listen`] |
-//! | sockets that were there before | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
+//! | the loop and its phases | [`Reactor`], [`Reactor::turn`] |
+//! | what to implement, and what to call | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
+//! | listening, and limits on clients | [`Listen`] |
+//! | sockets that were opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
 //! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
-//! | where a socket is bound or connected | [`Address`] |
-//! | passing on to one connection what another receives | [`Context::relay_to`] |
-//! | handlers that know each other, and pass connections on | [`Reactor::reserve`], [`Context::hand_over`] |
+//! | the address of a socket | [`Address`] |
+//! | how data leaves | [`outbound`], [`Limits`] |
+//! | receiving messages of a known length | [`Context::receive_exact`] |
+//! | receiving into files | [`Context::receive_file`], [`fs::Dir::create`] |
+//! | relaying one connection's input to another | [`Context::relay_to`] |
+//! | handlers that name each other, and hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
-//! | several threads, a reactor each | [`server`], [`Server`] |
-//! | stopping in order | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
 //! | rates in bytes per second | [`Limits::send_rate`], [`Listen::send_rate`], [`Peer::set_send_rate`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
-//! | sessions, when a message or a timer comes | [`Sessions`] |
-//! | threads for what would block | [`workers`] |
-//! | what was done, in numbers | [`Ledger`], [`LedgerReader`] |
+//! | the sessions that a message or a timer reaches | [`Sessions`] |
+//! | threads for blocking work | [`workers`] |
+//! | several threads with a reactor each | [`server`], [`Server`] |
+//! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
+//! | counters | [`Ledger`], [`LedgerReader`] |
 //!
-//! A reactor is one thread. It calls a handler for one thing at a time, so state shared by
-//! connections is just the handler's fields. There is no async runtime, no lock and no allocation
-//! per event.
+//! With the feature `testing`, `testing::Harness` runs a handler without sockets or threads, and
+//! `testing::Simulation` runs reactors and clients while calls fail and data is late.
 //!
-//! With the feature `testing`, `testing::Harness` runs a handler without sockets and threads, and
-//! `testing::Simulation` in a world in which everything goes wrong that can.
+//! # The source
+//!
+//! Each folder is a room with one subject, and imports only rooms to its right:
+//!
+//! ```text
+//! server -> turn -> handler -> { listen connect threads inbound outbound time } -> core -> fs -> sys
+//! ```
+//!
+//! Only `turn` calls handlers, `core` holds the data that all rooms work on, and only `sys` makes
+//! system calls. README.md follows an echo, a file and a relayed chunk through the rooms.
 
 pub mod connect;
 mod core;

@@ -114,7 +114,7 @@ fn run(faults: Faults, complete: bool) {
             all.insert(path, (client, sizes));
         }
         sim.run();
-        assert_eq!(sim.files().temporary(), 0, "files without a name are left");
+        assert_eq!(sim.files().temporary(), 0, "temporary files are left");
         for (path, (client, sizes)) in all {
             check(sim, &path, &client, &sizes);
             let answered = statuses(&client.received()).len() == sizes.len();

@@ -84,7 +84,7 @@ impl Address {
         })
     }
 
-    /// Parses text that has the form of an address. `None`: it has another one.
+    /// Parses text that has the form of an address; `None` if it has another form.
     pub(crate) fn parse(text: &str) -> Option<io::Result<Address>> {
         if let Some(name) = text.strip_prefix("unix:") {
             return Some(match name.strip_prefix('@') {
@@ -103,7 +103,7 @@ impl Address {
         }))
     }
 
-    /// The address of an IPv6 host with a zone, such as `fe80::1%eth0`. `None`: it is no such host.
+    /// The address of an IPv6 host with a zone, such as `fe80::1%eth0`; `None` for any other host.
     pub(crate) fn with_zone(host: &str, port: u16) -> Option<io::Result<Address>> {
         let (ip, zone) = host.split_once('%')?;
         let ip: Ipv6Addr = ip.parse().ok()?;
@@ -161,8 +161,9 @@ impl FromStr for Address {
     type Err = io::Error;
 
     /// # Errors
-    /// `ErrorKind::InvalidInput` if the text is no address, and for a path as
-    /// [`from_path`](Address::from_path) says; `ErrorKind::NotFound` if there is no network
+    /// `ErrorKind::InvalidInput` if the text is not an address or the path is invalid (see
+    /// [`from_path`](Address::from_path)), and `ErrorKind::NotFound` if no network interface has
+    /// the name. The error contains the text.
     /// interface of the name. The error has the text in it.
     fn from_str(text: &str) -> io::Result<Address> {
         Address::parse(text).unwrap_or_else(|| {
@@ -208,7 +209,7 @@ fn write_name(f: &mut fmt::Formatter<'_>, name: &[u8]) -> fmt::Result {
     Ok(())
 }
 
-/// Unix addresses without a name are equal, although they may belong to different sockets.
+/// Unix addresses without a name are equal, even if they belong to different sockets.
 impl PartialEq for Address {
     fn eq(&self, other: &Address) -> bool {
         self.ip_and_port() == other.ip_and_port()

@@ -49,7 +49,7 @@ fn is_listener(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
-/// Without the option (`SO_ACCEPTCONN`) the first accept finds out.
+/// Where this option (`SO_ACCEPTCONN`) is missing, the first accept finds out.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn is_listener(_: &Socket) -> io::Result<bool> {
     Ok(true)
@@ -66,7 +66,7 @@ fn unsuitable(text: &str) -> io::Error {
 pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
-        let text = "the descriptors that the process was started with were taken before";
+        let text = "the descriptors passed at start were already taken";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     let numbers = FIRST_INHERITED..FIRST_INHERITED + Fd::from(count);
@@ -76,11 +76,11 @@ pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
             |error| io::Error::new(error.kind(), format!("descriptor {number}: {error}")),
         )?;
     }
-    // SAFETY: the descriptors are open, and were so before this process could open others: whoever
-    // started it left it these numbers. Only one caller gets them, once.
+    // SAFETY: the descriptors are open, and were open before this process could open others: its
+    // parent left it these numbers. Only one caller gets them, once.
     let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
     Ok(numbers.map(own).collect())
 }
 
-/// The first one behind input, output and errors, `sd_listen_fds(3)`.
+/// The first descriptor after input, output and errors (`sd_listen_fds(3)`).
 const FIRST_INHERITED: Fd = 3;

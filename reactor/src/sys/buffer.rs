@@ -1,25 +1,25 @@
-//! Memory that the kernel copies much into or out of.
+//! Memory that the kernel copies large amounts into or out of.
 
 use std::ops::{Deref, DerefMut};
 
 const CACHE_LINE: usize = 64;
 
-/// The pages of sockets are of this size or a multiple of it.
+/// The pages of sockets have this size or a multiple of it.
 const PAGE: usize = 4096;
 
-/// The least length from which on a buffer begins with a page.
+/// The least length of a buffer that begins at a page.
 const LARGE: usize = 4 * PAGE;
 
 /// A buffer of a fixed length, zero at first.
 ///
-/// One of 16 KiB or more begins with a page. The kernel copies with `rep movsb`, which on some
+/// A buffer of 16 KiB or more begins at a page. The kernel copies with `rep movsb`, which on some
 /// processors is several times slower if the destination is a few bytes ahead of the source modulo
-/// the page; and an allocator puts a large allocation a few bytes behind a page (glibc: 16). See
-/// `benches/README.md`. A smaller one begins with a cache line: if all of them began with a page,
-/// their first bytes would compete for the same lines of the cache.
+/// the page size, and allocators place large allocations a few bytes behind a page (glibc: 16). See
+/// `benches/README.md`. A smaller buffer begins at a cache line: if all of them began at a page,
+/// their first bytes would compete for the same cache lines.
 ///
-/// The memory comes as `calloc(3)` gives it, so pages of a large buffer that were never used take
-/// none. An allocation with an alignment would be cleared by hand.
+/// The memory comes from `calloc(3)`, so untouched pages of a large buffer take no memory. An
+/// aligned allocation would be cleared byte by byte.
 #[derive(Default)]
 pub(crate) struct AlignedBuffer {
     memory: Box<[u8]>,
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_buffer_has_its_length_is_zero_and_begins_where_it_should() {
         for (len, alignment) in [(1, 64), (4 << 10, 64), (16 << 10, 4096), (512 << 10, 4096)] {
-            // Several, as one may begin there by chance.
+            // Several buffers, since one may begin there by chance.
             let buffers: Vec<_> = (0..10).map(|_| AlignedBuffer::new(len)).collect();
             for mut buffer in buffers {
                 assert_eq!(buffer.len(), len);

@@ -1,4 +1,4 @@
-//! Starting a connection and asking for its outcome.
+//! Starting a connection, and reading its outcome.
 
 use std::ffi::OsStr;
 use std::io;
@@ -27,13 +27,13 @@ pub(super) fn start_connect(address: &Address, options: &TcpOptions<'_>) -> io::
     }
 }
 
-/// Whether the connection is being made although the call has failed. A signal does not stop it
-/// either (POSIX, `connect(2)`); a second call would only fail with `EALREADY`.
+/// Whether the connection is still being made although the call has failed. A signal does not stop
+/// it either (POSIX `connect(2)`); a second call would only fail with `EALREADY`.
 fn goes_on(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
 }
 
-/// A non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
+/// Opens a non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
 #[cfg(not(target_vendor = "apple"))]
 fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
     Socket::new(domain, Type::STREAM.nonblocking(), protocol)
@@ -101,11 +101,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_an_error_of_the_socket_once() {
-        // Bound and not listening: nobody else gets the port meanwhile.
+        // Bound but not listening, so nobody else gets the port meanwhile.
         let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         taken.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         let to = taken.local_addr().unwrap().as_socket().unwrap();
-        // The BSDs may say it in the call itself.
+        // The BSDs may return the error from the call itself.
         let error = start(&to.into()).and_then(|socket| {
             let (ready, error) = outcome(socket);
             assert!(ready.any(Ready::WRITE));
@@ -126,7 +126,7 @@ mod tests {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn a_full_backlog_of_a_unix_socket_is_an_error_of_the_call() {
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-        // An empty name asks for an abstract one of the kernel's choice, unix(7).
+        // An empty name asks the kernel to choose an abstract one (`unix(7)`).
         listener.bind(&SockAddr::unix("").unwrap()).unwrap();
         listener.listen(0).unwrap();
         let name = listener.local_addr().unwrap();

@@ -1,12 +1,13 @@
-//! Binding the calling thread to a core.
+//! Pinning the calling thread to a core.
 
 use std::io;
 
-/// Binds the calling thread to one of the cores that it may run on: the `nth`, counted around.
+/// Pins the calling thread to one of the cores that it may run on: the one at index `nth`, modulo
+/// their number.
 ///
 /// # Errors
-/// `ErrorKind::Unsupported` where there is no such call: OpenBSD has none, macOS takes hints at
-/// most and NetBSD leaves it to the superuser.
+/// `ErrorKind::Unsupported` on systems without such a call: OpenBSD has none, macOS takes hints
+/// only, and NetBSD allows it only to the superuser.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 pub(crate) fn pin_to_core(nth: usize) -> io::Result<()> {
     let mut mask = allowed()?;
@@ -23,7 +24,7 @@ pub(crate) fn pin_to_core(_: usize) -> io::Result<()> {
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 use mask::{Mask, allowed, set};
 
-/// Clears all bits but the `nth` of those that are set.
+/// Clears all set bits except the one at index `nth`.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn keep_nth(mask: &mut Mask, nth: usize) {
     let mut seen = 0;
@@ -43,7 +44,8 @@ mod mask {
 
     use super::super::unix::check;
 
-    /// As many cores as the type of the C library has. With more the kernel says `EINVAL`.
+    /// The number of cores in the C library's type. On machines with more, the kernel returns
+    /// `EINVAL`.
     pub(super) type Mask = [usize; size_of::<libc::cpu_set_t>() / size_of::<usize>()];
 
     pub(super) fn allowed() -> io::Result<Mask> {

@@ -32,13 +32,13 @@ pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
     let (offset, len) = (file_offset(offset)?, file_offset(len)?);
     // SAFETY: numbers go in, no memory is touched.
     match check(unsafe { libc::fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len) }) {
-        // The file system allocates space when it is written to.
+        // The file system allocates the space when it is written to.
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
         other => other.map(drop),
     }
 }
 
-/// The other systems have at best `posix_fallocate(3)`, which also changes the length of the file.
+/// Other systems have at best `posix_fallocate(3)`, which also changes the length of the file.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn preallocate(_: Fd, _: u64, _: u64) -> io::Result<()> {
     Ok(())
@@ -76,8 +76,8 @@ pub(super) fn has_name(dir: Fd, name: &OsStr) -> io::Result<bool> {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
-    /// tmpfs and ramfs, from `linux/magic.h`. The type of `f_type` depends on the architecture, and
-    /// has at least 32 bits on each.
+    /// tmpfs and ramfs, from `linux/magic.h`. The type of `f_type` depends on the architecture and
+    /// has at least 32 bits.
     const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
     // SAFETY: a `statfs` consists of integers, for which zero is valid.
@@ -93,7 +93,7 @@ pub(super) fn is_in_memory(_: Fd) -> io::Result<bool> {
     Ok(false)
 }
 
-/// A file name for the kernel. A path would lead out of the directory.
+/// Converts a file name for the kernel. A path would lead out of the directory.
 fn c_name(name: &OsStr) -> io::Result<CString> {
     debug_assert!(!name.as_bytes().contains(&b'/'));
     Ok(CString::new(name.as_bytes())?)

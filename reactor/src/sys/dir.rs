@@ -58,7 +58,7 @@ fn relative(path: &OsStr) -> io::Result<CString> {
     Ok(if path.is_empty() { c".".into() } else { CString::new(path.as_bytes())? })
 }
 
-/// Maps `ELOOP`, too many symbolic links or a magic one, to a kind of error that has a stable name.
+/// Maps `ELOOP` (too many symbolic links, or a magic one) to a stable kind of error.
 fn refused_link(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ELOOP) => io::Error::new(io::ErrorKind::PermissionDenied, error),

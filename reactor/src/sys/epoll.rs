@@ -1,6 +1,6 @@
-//! The readiness queue of Linux: `epoll(7)`, edge-triggered, and an `eventfd(2)` to wake it.
+//! The readiness queue of Linux: `epoll(7)`, edge-triggered, with an `eventfd(2)` to wake it.
 //!
-//! Twin of `kqueue.rs`.
+//! Its twin is `kqueue.rs`.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -36,12 +36,12 @@ impl Selector {
         self.add(socket, EPOLLIN, token)
     }
 
-    /// Without it the registration would last as long as any descriptor of the same description,
-    /// and its events name a token of the past (`epoll(7)`, question 6).
+    /// Without this call the registration would last as long as any descriptor of the same
+    /// description, and its events would carry a stale token (`epoll(7)`, question 6).
     pub(super) fn remove(&self, socket: Fd) {
         let epoll = self.epoll.as_raw_fd();
         // SAFETY: a null pointer is allowed for this operation; no memory is touched. It fails only
-        // if the socket is not registered, which is what was wanted.
+        // if the socket is not registered, which is the desired result.
         unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, socket, ptr::null_mut()) };
     }
 
@@ -82,16 +82,16 @@ impl Selector {
     }
 }
 
-/// Rounded up, so that a deadline is over when the wait is: rounded down, the loop would spin
-/// through the last millisecond. What does not fit is cut to 24 days.
+/// Rounds up, so that a deadline has passed when the wait ends: rounded down, the loop would spin
+/// through the last millisecond. Longer waits are cut to 24 days.
 fn whole_milliseconds(timeout: Duration) -> c_int {
     let rest = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
     let milliseconds = timeout.as_secs().saturating_mul(1000).saturating_add(rest);
     c_int::try_from(milliseconds).unwrap_or(c_int::MAX)
 }
 
-/// `EPOLLHUP` and `EPOLLERR` cannot be masked and say nothing about what is still there to read, so
-/// they count as readiness in both directions: the next call reports what is wrong.
+/// `EPOLLHUP` and `EPOLLERR` cannot be masked and do not tell what is still there to read, so they
+/// count as readiness in both directions: the next call reports the error.
 #[inline]
 fn translate(events: u32) -> Ready {
     let mut ready = Ready::default();
@@ -109,8 +109,7 @@ fn translate(events: u32) -> Ready {
     ready
 }
 
-/// An `eventfd(2)`. Every write to it is an edge, so that nobody needs to read it until its counter
-/// is full.
+/// An `eventfd(2)`. Every write to it causes an edge, so it is only read when its counter is full.
 pub(crate) struct Waker {
     counter: OwnedFd,
 }
@@ -118,8 +117,8 @@ pub(crate) struct Waker {
 impl Waker {
     pub(super) fn wake(&self) -> io::Result<()> {
         match self.write(1) {
-            // The counter is at its end, 2^64 - 2. Another thread may read it at the same time,
-            // which leaves nothing to read here and as much room to write.
+            // The counter is full, at 2^64 - 2. Another thread may read it at the same time; then
+            // there is nothing to read here, and room to write.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.empty();
                 self.write(1)

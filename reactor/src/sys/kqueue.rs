@@ -1,7 +1,7 @@
 //! The readiness queue of the BSDs and macOS: `kqueue(2)` with `EV_CLEAR`, which is edge-triggered.
 //!
-//! Twin of `epoll.rs`. Reading and writing are two filters of a descriptor, so that one change may
-//! come as two events.
+//! Its twin is `epoll.rs`. Reading and writing are two filters of a descriptor, so one change may
+//! cause two events.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -31,16 +31,16 @@ mod waker;
 
 pub(crate) use waker::Waker;
 
-// A token travels in the pointer that is the user's.
+// The token travels in the user data pointer.
 const _: () = assert!(size_of::<*mut libc::c_void>() == size_of::<u64>());
 
-/// The kernels refuse more than 100,000,000 s with `EINVAL` (itimerfix of xnu, NetBSD and OpenBSD).
+/// Kernels refuse more than 100,000,000 s with `EINVAL` (itimerfix of xnu, NetBSD and OpenBSD).
 #[cfg(not(sluicegate_libkqueue))]
 const LONGEST_WAIT: Duration = Duration::from_secs(100_000_000);
 #[cfg(sluicegate_libkqueue)]
 const LONGEST_WAIT: Duration = system::LONGEST_WAIT;
 
-/// The types of the filter and of the flags, which are wider on NetBSD.
+/// The types of the filter and the flags, which are wider on NetBSD.
 #[cfg(not(target_os = "netbsd"))]
 mod width {
     pub(super) type Filter = i16;
@@ -71,8 +71,8 @@ impl Selector {
         apply(
             &self.queue,
             &mut [
-                // In this order for libkqueue 2.7.0, which keeps no `EPOLLRDHUP` of a filter for
-                // reading that was there first. To a kernel it is all the same.
+                // This order is for libkqueue 2.7.0, which loses `EPOLLRDHUP` of a read filter that
+                // was added first. Kernels accept any order.
                 change(socket as usize, system::EVFILT_WRITE, add, 0, token),
                 change(socket as usize, system::EVFILT_READ, add, 0, token),
             ],
@@ -84,11 +84,11 @@ impl Selector {
         apply(&self.queue, &mut [change(socket as usize, system::EVFILT_READ, add, 0, token)])
     }
 
-    /// A registration belongs to the number here and ends when it is closed, `kqueue(2)`. Nothing
-    /// depends on that where it is ended before.
+    /// A registration belongs to the number here and ends when the descriptor is closed
+    /// (`kqueue(2)`). Nothing depends on removing it earlier.
     pub(super) fn remove(&self, socket: Fd) {
         let delete = system::EV_DELETE | system::EV_RECEIPT;
-        // A filter that is not there is an error (`ENOENT`), and what was wanted.
+        // A missing filter is an error (`ENOENT`), and the desired result.
         let _ = apply(
             &self.queue,
             &mut [
@@ -134,14 +134,14 @@ fn open_queue() -> io::Result<OwnedFd> {
     let queue = check(unsafe { system::kqueue() })?;
     // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
     let queue = unsafe { OwnedFd::from_raw_fd(queue) };
-    // The flag of the call for it (`kqueue1`, `kqueuex`) is not everywhere. No child inherits a
-    // kqueue, but this process may itself turn into another program.
+    // Not every system has the flag of the call (`kqueue1`, `kqueuex`). A child does not inherit a
+    // kqueue, but this process may execute another program.
     // SAFETY: three numbers go in, no memory is touched.
     check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
     Ok(queue)
 }
 
-/// One entry of a changelist. By fields, as some systems have more of them.
+/// Creates an entry of a changelist. Sets the fields one by one, as some systems have more of them.
 fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -> system::kevent {
     // SAFETY: a `kevent` is numbers and a pointer, for which zero is a value.
     let mut change: system::kevent = unsafe { std::mem::zeroed() };
@@ -153,8 +153,8 @@ fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -
     change
 }
 
-/// Makes the changes, which carry `EV_RECEIPT`: the kernel then answers each in its place and keeps
-/// the pending events for [`Selector::wait`].
+/// Makes the changes, which carry `EV_RECEIPT`: the kernel then answers each of them in its place,
+/// and keeps the pending events for [`Selector::wait`].
 fn apply(queue: &OwnedFd, changes: &mut [system::kevent]) -> io::Result<()> {
     let queue = queue.as_raw_fd();
     let count = changes.len() as c_int;
@@ -164,15 +164,15 @@ fn apply(queue: &OwnedFd, changes: &mut [system::kevent]) -> io::Result<()> {
     let result =
         check(unsafe { system::kevent(queue, list, count as _, list, count as _, ptr::null()) });
     match result {
-        // The changes are made before the kernel waits, which is what was interrupted.
+        // The kernel makes the changes before it waits, and only the wait was interrupted.
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
         other => other?,
     };
     for answer in changes.iter().filter(|answer| answer.flags & system::EV_ERROR != 0) {
         match answer.data as i32 {
-            // No error is the receipt.
+            // An error of 0 is the receipt.
             0 => {}
-            // The other end is gone already. The next send says so.
+            // The other end is already gone. The next send reports that.
             libc::EPIPE => {}
             error => return Err(io::Error::from_raw_os_error(error)),
         }
@@ -185,12 +185,13 @@ fn timespec(timeout: Duration) -> libc::timespec {
     libc::timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos() as _ }
 }
 
-/// `EV_EOF` may come with data that is still to be read, and in the filter for writing it follows
-/// from one's own shutdown. Only an error of the socket, in `fflags`, ends both directions.
+/// `EV_EOF` may come while data is left to read, and on the write filter it follows from our own
+/// shutdown. Only an error of the socket, in `fflags`, ends both directions.
 ///
-/// All of these kernels stop a receive at urgent data, as Linux does, and none of them says so to a
-/// filter for reading (xnu does to one that asks with `NOTE_OOB`, but then in place of the end;
-/// OpenBSD and DragonFly have a filter of its own, `EVFILT_EXCEPT`). Any data may be urgent, or a
+/// All of these kernels stop a receive at urgent data, as Linux does, but none of them reports that
+/// on a read filter. (xnu does with `NOTE_OOB`, but then not the end; OpenBSD and DragonFly have a
+/// separate filter, `EVFILT_EXCEPT`.) So any data may be urgent; otherwise a short receive would be
+/// taken for the last one.
 /// short receive would be taken for the last one.
 #[inline]
 fn translate(filter: Filter, flags: Flags, fflags: u32) -> Ready {

@@ -1,7 +1,7 @@
-//! A file that is locked by the process that listens on a Unix socket.
+//! A lock file, held by the process that listens on a Unix socket.
 //!
-//! The lock (`flock(2)`) ends with the process, whatever ends it; the file may stay. It holds the
-//! number of the process, so that another one can say who keeps it out.
+//! The lock (`flock(2)`) ends with the process, however that ends; the file may stay. It contains
+//! the process id, so that another server can report who holds the address.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What tells a file from all others: its device and inode.
+/// Identifies a file: its device and inode.
 #[derive(PartialEq, Eq)]
 pub(super) struct FileId(u64, u64);
 
@@ -26,18 +26,18 @@ impl FileId {
 /// How often a lock file is opened: its last holder may remove it before it is locked here.
 const ATTEMPTS: u32 = 8;
 
-/// A lock of the address of a Unix socket. Its file is removed when it is dropped.
+/// The lock of a Unix socket's address. Its file is removed on drop.
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
 }
 
 impl Lock {
-    /// Locks the address `socket`. Where files cannot be locked nobody is kept out.
+    /// Locks the address `socket`. Where files cannot be locked, every server gets the lock.
     ///
     /// # Errors
-    /// `AddrInUse` with the holder's number if another process has locked it. `AlreadyExists` if
-    /// the lock file is something else. What opening it says.
+    /// `AddrInUse` with the holder's process id if another process holds the lock, `AlreadyExists`
+    /// if the lock file is not a lock file, otherwise the error of opening it.
     pub(super) fn take(socket: &Path) -> io::Result<Lock> {
         let mut path = OsString::from(socket);
         path.push(".lock");
@@ -48,10 +48,13 @@ impl Lock {
                 return Ok(lock);
             }
         }
-        Err(io::Error::new(io::ErrorKind::AddrInUse, "other servers start and stop there"))
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "other servers keep locking and removing the lock file",
+        ))
     }
 
-    /// Locks an open lock file. `None`: its last holder has removed it meanwhile.
+    /// Locks an open lock file; `None` if its last holder has removed it meanwhile.
     fn of(file: File, path: &Path) -> io::Result<Option<Lock>> {
         match file.try_lock() {
             Ok(()) => {}
@@ -70,7 +73,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if is_at(&self.file, &self.path) {
-            // One that is left is in nobody's way.
+            // A leftover lock file is harmless.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -79,8 +82,8 @@ impl Drop for Lock {
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    // Others may read who holds it. In a directory that others can write to, a link must not lead
-    // elsewhere, and a FIFO must not block the reader.
+    // Other users may read who holds the lock. In a directory that others can write to, a link must
+    // not lead elsewhere, and a FIFO must not block the reader.
     options.mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
@@ -94,11 +97,11 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((open, FileId::at(path)), (Ok(open), Ok(there)) if open == there)
 }
 
-/// Writes the number of this process into a lock file, which has been empty or held another one.
+/// Writes the id of this process into a lock file, which is empty or contains another id.
 fn sign(mut file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > 0 && holder(file).is_none() {
-        let text = "there is a file of that name, and it is not a server's lock";
+        let text = "a file of that name exists and is not a lock file";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     file.set_len(0)?;
@@ -106,7 +109,7 @@ fn sign(mut file: &File) -> io::Result<()> {
     file.write_all(format!("{}\n", std::process::id()).as_bytes())
 }
 
-/// The number of the process that has signed a lock file.
+/// The process id in a lock file.
 fn holder(file: &File) -> Option<u32> {
     let mut text = String::new();
     file.take(16).read_to_string(&mut text).ok()?;

@@ -3,15 +3,15 @@
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// Asks the system for the addresses of a name, and waits for the answer: `getaddrinfo(3)` may
-/// take seconds. `NotFound` if there are none.
+/// Asks the system for the addresses of a name, and waits for the answer: `getaddrinfo(3)` may take
+/// seconds. `NotFound` if the name has none.
 pub(crate) fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     (name, port).to_socket_addrs().map(Iterator::collect).map_err(|error| {
         let kind = match error.kind() {
             // The text cannot be a name.
             ErrorKind::InvalidInput => ErrorKind::InvalidInput,
             kind if error.raw_os_error().is_some() => kind,
-            // `std` has no kinds for the errors of getaddrinfo(3).
+            // `std` has no kinds for the errors of `getaddrinfo(3)`.
             _ => ErrorKind::NotFound,
         };
         io::Error::new(kind, error)

@@ -1,4 +1,4 @@
-//! The values in which file systems are described, the same for every kernel.
+//! The types that describe files, the same for every kernel.
 
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

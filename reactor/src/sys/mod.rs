@@ -1,62 +1,62 @@
-//! Everything that touches the operating system, behind one flat contract.
+//! The only room that touches the operating system, behind one flat contract.
 //!
-//! This is the only place with `unsafe`, with `libc`, and with `cfg(target_os)`. What is above sees
-//! two types: [`Kernel`], the calls that keep no state of their own, and [`Selector`], the
-//! readiness queue. Both are a choice between the operating system and, with the feature `testing`,
-//! a [simulated one](sim); without the feature the choice is a type with one value and costs
-//! nothing.
+//! Only here are `unsafe`, `libc` and `cfg(target_os)`. The rooms above see two types: [`Kernel`],
+//! the calls without state, and [`Selector`], the readiness queue. Each of them chooses between the
+//! operating system and, with the feature `testing`, a [simulated one](sim). Without the feature
+//! each is a type with a single variant, so the choice costs nothing.
 //!
 //! # The contract
 //!
-//! *Descriptors* are plain numbers ([`Fd`]); who opens one closes it. Every descriptor made here is
-//! close-on-exec, and every socket is non-blocking with `TCP_NODELAY` where that applies.
+//! *Descriptors* are plain numbers ([`Fd`]); whoever opens one closes it. Every descriptor opened
+//! here is close-on-exec, and every socket is non-blocking, with `TCP_NODELAY` where that applies.
 //!
-//! *Calls* make one system call and say what it said. They do not retry: an `EINTR` is reported as
-//! `ErrorKind::Interrupted`, "nothing now" as `ErrorKind::WouldBlock`, so that the same paths run
-//! against the simulated kernel. Errno values that mean one of these on some system only are mapped
+//! *Calls* make one system call and return its result. They do not retry: `EINTR` is
+//! `ErrorKind::Interrupted`, and "nothing now" is `ErrorKind::WouldBlock`, so that the same paths
+//! run on the simulated kernel. An errno that means one of these on some system only is translated
 //! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
 //! delivers `SIGPIPE` or `SIGXFSZ`, whatever the process does with them: sends carry a flag, and
-//! the calls that take none block the signals in the thread that makes them.
+//! the calls without one block the signals in the calling thread.
 //!
-//! *Readiness* is edge-triggered. A stream is registered once, for everything, and the registration
-//! ends when the descriptor is closed: nothing here duplicates a socket or forks, which would keep
-//! an epoll registration alive beyond that (`epoll(7)`, question 6). For a socket that came from
-//! elsewhere nobody knows, so [`Selector::remove`] goes before its close. An event says what *may*
-//! have changed since the last one; merged and spurious events are allowed, lost ones are not.
-//! After [`Kernel::recv`] or a send reported `WouldBlock`, an edge follows when that changes; after
-//! a short receive on TCP, too, unless an event has said [`Ready::READ_END`], [`Ready::HANGUP`] or
-//! [`Ready::URGENT`] since the last `WouldBlock`. No edge is promised after anything else; in
-//! particular not after a short send.
+//! *Readiness* is edge-triggered. A stream is registered once, for all events, and the registration
+//! ends when the descriptor is closed: no code here duplicates a socket or forks, which would keep
+//! an epoll registration alive (`epoll(7)`, question 6). A socket that was opened elsewhere may be
+//! open in another process too, so [`Selector::remove`] comes before its close. An event says what
+//! *may* have changed since the last one; merged and spurious events are allowed, lost ones are
+//! not. After [`Kernel::recv`] or a send returned `WouldBlock`, an edge follows when that changes.
+//! After a short receive on TCP it does as well, unless an event has reported [`Ready::READ_END`],
+//! [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`. No edge is promised after
+//! anything else, in particular not after a short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading one may block on a disk
-//! in spite of every flag: `O_NONBLOCK` has no meaning for regular files. [`Kernel::read_nowait`]
-//! does not, where it is supported.
+//! in spite of every flag: `O_NONBLOCK` has no effect on regular files. [`Kernel::read_nowait`]
+//! does not block, where it is supported.
 //!
-//! *Time* is monotonic nanoseconds, and seconds since 1970 for what is shown to people.
+//! *Time* is monotonic nanoseconds, and seconds since 1970 to show to people.
 //!
 //! # The backends
 //!
-//! `epoll.rs` is Linux, `kqueue.rs` the BSDs and macOS; both keep the contract, which
-//! `selector_tests.rs` asks of whichever is built. Where they differ, what is above must bear both:
+//! `epoll.rs` is for Linux, `kqueue.rs` for the BSDs and macOS. Both keep the contract, which
+//! `selector_tests.rs` checks for the backend that is built. The rooms above must work with either
+//! side of these differences:
 //!
 //! | | epoll | kqueue |
 //! |---|---|---|
-//! | one change of a stream | one event with all that is so now | up to two, one for each direction |
+//! | one change of a stream | one event with the whole state | up to two, one for each direction |
 //! | [`Ready::URGENT`] | urgent data | any data: the filter does not tell, so every receive goes on to `WouldBlock` |
 //! | [`Ready::HANGUP`] | both directions have ended, or an error | an error, which the event names; without one only [`Ready::READ_END`] |
-//! | one's own shutdown | nothing | [`Ready::WRITE`] (`EV_EOF` of that filter), which says no more than that |
-//! | a registration is of | the description, so [`Selector::remove`] matters | the number, and ends with it |
-//! | registering a stream | one entry | two, each with a receipt; `EPIPE` is none of an error |
+//! | our own shutdown | nothing | [`Ready::WRITE`] (`EV_EOF` of that filter), which means no more than that |
+//! | a registration belongs to | the description, so [`Selector::remove`] matters | the number, and ends with it |
+//! | registering a stream | one entry | two, each with a receipt; `EPIPE` does not count as an error |
 //! | a wait | milliseconds, rounded up, at most 24 days | nanoseconds, at most three years |
 //! | the waker | `eventfd(2)` | `EVFILT_USER`, or a socket pair where that is missing |
-//! | close-on-exec of the queue | with the call | a call later |
+//! | close-on-exec of the queue | set by the call that opens it | set by a second call |
 //!
-//! What is not the selector goes by the system: `MSG_MORE`, `SO_RCVLOWAT`, `accept4`,
-//! `sendfile`, `openat2`.
+//! Outside of the selector, the systems differ in `MSG_MORE`, `SO_RCVLOWAT`, `accept4`, `sendfile`
+//! and `openat2`.
 //!
-//! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for the sake
-//! of the tests (CONTRIBUTING.md). That library is not a kernel; `kqueue/libkqueue.rs` names what
-//! it gets wrong and makes up for it.
+//! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for tests
+//! (CONTRIBUTING.md). That library is not a kernel; `kqueue/libkqueue.rs` names its differences and
+//! makes up for them.
 
 use std::ffi::OsStr;
 use std::io::{self, IoSlice};
@@ -113,10 +113,10 @@ pub(crate) use socket_file::SocketFile;
 /// A descriptor: a number of the operating system or of the simulated kernel.
 pub(crate) type Fd = i32;
 
-/// No descriptor.
+/// The value that stands for no descriptor.
 pub(crate) const NO_FD: Fd = -1;
 
-/// What an event says about a descriptor, and what a connection remembers of it.
+/// What an event says about a descriptor, and what a connection remembers of its events.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Ready(pub(crate) u8);
 
@@ -132,17 +132,17 @@ impl Ready {
     /// Urgent data is in the stream (`EPOLLPRI`).
     pub(crate) const URGENT: Ready = Ready(16);
 
-    /// Whether any of `other` is set.
+    /// Whether any bit of `other` is set.
     pub(crate) const fn any(self, other: Ready) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Both together.
+    /// The bits of both.
     pub(crate) const fn and(self, other: Ready) -> Ready {
         Ready(self.0 | other.0)
     }
 
-    /// `self` without `other`.
+    /// The bits of `self` without those of `other`.
     pub(crate) const fn without(self, other: Ready) -> Ready {
         Ready(self.0 & !other.0)
     }
@@ -156,7 +156,7 @@ impl std::fmt::Debug for Ready {
     }
 }
 
-/// One event: whose it is, and what it says.
+/// An event: the token of its descriptor, and its readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) token: u64,
@@ -166,13 +166,13 @@ pub(crate) struct Event {
 /// Whether more data follows at once, so that the kernel may hold back a partial segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum More {
-    /// This is all for now.
+    /// No more data follows.
     No,
-    /// Another send follows directly (`MSG_MORE`).
+    /// Another send follows at once (`MSG_MORE`).
     Yes,
 }
 
-/// The calls that keep no state: sockets, files, clock.
+/// The calls without state: sockets, files, clocks.
 #[derive(Clone)]
 pub(crate) enum Kernel {
     /// The operating system.
@@ -182,7 +182,7 @@ pub(crate) enum Kernel {
     Sim(sim::World),
 }
 
-/// Sends a call to the operating system's function or to the simulated kernel's method.
+/// Forwards a call to the operating system's function or to the simulated kernel's method.
 macro_rules! kernel_calls {
     ($(
         $(#[$doc:meta])*
@@ -205,115 +205,115 @@ macro_rules! kernel_calls {
 }
 
 kernel_calls! {
-    /// A listening TCP socket: `SO_REUSEADDR`, bound, with this backlog. What it accepts has its
-    /// options.
+    /// Opens a listening TCP socket with `SO_REUSEADDR` and this backlog. Accepted sockets inherit
+    /// its options.
     unix::listen(address: SocketAddr, backlog: u32, options: &TcpOptions<'_>) -> io::Result<Fd>;
-    /// A listening Unix socket, and its file if the address is a path; the file has these
-    /// permissions. A socket's file that is in the way is replaced if nobody listens there.
+    /// Opens a listening Unix socket, and its file, with these permissions, if the address is a
+    /// path. An existing socket file is replaced if nobody listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)
         -> io::Result<(Fd, Option<SocketFile>)>;
-    /// Prepares a listening socket that was opened elsewhere: it becomes like one of ours.
-    /// `InvalidInput` if it is no stream socket, or does not listen.
+    /// Prepares a listening socket that was opened elsewhere to behave like one opened here.
+    /// `InvalidInput` if it is not a stream socket or does not listen.
     adopt::adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd>;
-    /// Prepares a connected socket that was opened elsewhere. `InvalidInput` if it is no stream
+    /// Prepares a connected socket that was opened elsewhere. `InvalidInput` if it is not a stream
     /// socket.
     adopt::adopt_stream(socket: OwnedFd) -> io::Result<Fd>;
-    /// The next connection of a listener: non-blocking, close-on-exec, no delay. What concerns only
-    /// the connection that would have been accepted is `ErrorKind::ConnectionAborted`.
+    /// Accepts a connection: non-blocking, close-on-exec, without delay. An error that concerns
+    /// only this connection is `ErrorKind::ConnectionAborted`.
     unix::accept(listener: Fd) -> io::Result<Fd>;
-    /// A stream that is being connected to an address; once it is registered an edge with
-    /// [`Ready::WRITE`] or [`Ready::HANGUP`] says that this is over, at once if it is already. An
-    /// error is one of the call itself: an address that cannot be reached, no descriptor or port
-    /// left, a Unix socket that is not there or whose backlog is full (`WouldBlock` on Linux), an
-    /// option that the system refuses. Unix sockets have none of the options.
+    /// Starts to connect a stream to an address. Once it is registered, an edge with
+    /// [`Ready::WRITE`] or [`Ready::HANGUP`] reports the end of the attempt, immediately if it has
+    /// already ended. An error is one of the call itself: an address that cannot be reached, no
+    /// descriptor or port left, a Unix socket that does not exist or whose backlog is full
+    /// (`WouldBlock` on Linux), or an option that the system refuses. The options do not apply to
+    /// Unix sockets.
     connect::start_connect(address: &Address, options: &TcpOptions<'_>) -> io::Result<Fd>;
-    /// The error of a socket that no other call has reported yet (`SO_ERROR`).
+    /// Takes the error of a socket that no other call has reported yet (`SO_ERROR`).
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
     sockname::local_address(socket: Fd) -> io::Result<Address>;
     /// The address of the other end.
     sockname::peer_address(socket: Fd) -> io::Result<Address>;
-    /// Closes a descriptor. A socket with unread input resets the connection.
+    /// Closes a descriptor. Closing a socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).
     unix::reset(socket: Fd) -> ();
-    /// Ends the sending direction.
+    /// Ends the sending direction (`shutdown(2)`).
     unix::shutdown_write(socket: Fd) -> io::Result<()>;
-    /// Lets a TCP stream be [`Ready::READ`] only while so many bytes are there, or its end or an
-    /// error is (`SO_RCVLOWAT`; the kernel may take less). A receive brings what there is anyway.
-    /// Raising the mark loses no edge; lowering it makes none. `Unsupported` elsewhere than on
-    /// Linux.
+    /// Makes a TCP stream [`Ready::READ`] only once this many bytes have arrived, or its end or an
+    /// error (`SO_RCVLOWAT`; the kernel may reduce the mark). A receive still returns all that has
+    /// arrived. Raising the mark loses no edge; lowering it causes none. `Unsupported` on systems
+    /// other than Linux.
     unix::set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()>;
     /// Receives into `buffer`; 0 is the end of the stream (`buffer` is never empty).
     unix::recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize>;
-    /// Receives up to `most` bytes, which is not 0, into what `buffer` has left of its capacity,
-    /// and appends them.
+    /// Receives up to `most` bytes, which is not 0, into the spare capacity of `buffer`, and
+    /// appends them.
     unix::recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize>;
     /// Sends one slice.
     unix::send(socket: Fd, data: &[u8], more: More) -> io::Result<usize>;
     /// Sends several slices in one call.
     unix::send_gather(socket: Fd, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize>;
-    /// Sends from a file without going through the process. 0 means that the file ends before
+    /// Sends from a file without copying into the process. 0 means that the file ends before
     /// `offset`. Only where [`HAS_SENDFILE`].
     sendfile::sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
-    /// A pipe of about `bytes`, or of as much less as the user's quota leaves: its end to read
-    /// from, its end to write to, its size. Only where [`HAS_SPLICE`].
+    /// Opens a pipe of about `bytes`, or less if the user's quota does not allow more. Returns its
+    /// read end, its write end and its size. Only where [`HAS_SPLICE`].
     pipe::open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)>;
-    /// Moves bytes from a socket to a pipe or from a pipe to a socket. From a socket 0 is the end
-    /// of the stream; it stops for good at urgent data, which only a receive gets past. Into a pipe
-    /// that is not empty `WouldBlock` may mean that the pipe is full, so nobody does that. Only
-    /// where [`HAS_SPLICE`].
+    /// Moves bytes from a socket to a pipe or from a pipe to a socket. From a socket, 0 is the end
+    /// of the stream; urgent data stops a splice for good, and only a receive gets past it. Into a
+    /// pipe that is not empty, `WouldBlock` may mean that the pipe is full, so callers only splice
+    /// into empty pipes. Only where [`HAS_SPLICE`].
     pipe::splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize>;
-    /// Moves bytes that are in a pipe to a file, at an offset. Only where [`HAS_SPLICE`].
+    /// Moves bytes from a pipe to a file, at an offset. Only where [`HAS_SPLICE`].
     pipe::splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
     /// Reads from a file at an offset; 0 is its end.
     unix::read_at(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// The same, of what is in memory only, and `WouldBlock` if the first byte is not.
-    /// `Unsupported` where the system or the file system does not say it; only where
-    /// [`HAS_NOWAIT`].
+    /// Reads only bytes that are in memory; `WouldBlock` if the first byte is not. `Unsupported`
+    /// where the system or the file system does not report that; only where [`HAS_NOWAIT`].
     residency::read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Brings a part of a file to memory. Waits for the disk: for workers.
+    /// Loads a part of a file into memory. Waits for the disk, so workers call it.
     residency::warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()>;
-    /// Another descriptor of an open file, for a worker.
+    /// Duplicates the descriptor of an open file, for a worker.
     residency::duplicate(file: Fd) -> io::Result<Shared>;
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
     dir::open_dir(path: &Path) -> io::Result<Fd>;
-    /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links are
-    /// followed while they stay beneath `dir`; a path that leaves it, and one with too many links,
-    /// is refused with `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is
-    /// `dir` itself.
+    /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links that stay
+    /// beneath `dir` are followed. A path that leaves it, or has too many links, is refused with
+    /// `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
-    /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to make,
+    /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to create,
     /// rename and remove names in it. It need not be readable, and cannot be read or synced.
     dir::open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
-    /// Makes a file in a directory and opens it for writing; `AlreadyExists` if the name is taken.
-    /// The names of this and the next calls are no paths.
+    /// Creates a file in a directory and opens it for writing; `AlreadyExists` if the name is
+    /// taken. This call and the next ones take names, not paths.
     create::create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd>;
-    /// Gives a file of a directory another name in it, in the place of what had that name.
+    /// Renames a file within a directory, and replaces a file with the new name.
     create::rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()>;
-    /// Takes the name of a file out of a directory.
+    /// Removes the name of a file from a directory.
     create::unlink(dir: Fd, name: &OsStr) -> io::Result<()>;
-    /// Whether something has that name in a directory.
+    /// Whether a directory has an entry with this name.
     create::has_name(dir: Fd, name: &OsStr) -> io::Result<bool>;
     /// Writes to a file at an offset.
     create::write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>;
-    /// Takes the room for `len` bytes at an offset from the disk, without changing the length of
-    /// the file. Does nothing where that cannot be done.
+    /// Allocates `len` bytes at an offset on the disk, without changing the length of the file.
+    /// Does nothing where that is not possible.
     create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
-    /// Waits until what was written to a file or changed in a directory is on the disk. A directory
-    /// must be opened for reading ([`Kernel::open_beneath`]): on Linux, `fsync(2)` of an `O_PATH`
-    /// descriptor fails with `EBADF`.
+    /// Waits until everything written to a file or changed in a directory is on the disk. A
+    /// directory must be opened for reading ([`Kernel::open_beneath`]): on Linux, `fsync(2)` of an
+    /// `O_PATH` descriptor fails with `EBADF`.
     create::sync(file: Fd) -> io::Result<()>;
     /// Whether a file is on a file system in memory, so that nothing waits for a disk.
     create::is_in_memory(file: Fd) -> io::Result<bool>;
-    /// What is known of an open file.
+    /// The attributes of an open file.
     dir::metadata(file: Fd) -> io::Result<Metadata>;
-    /// What is known of a name in a directory (`.` and `..` excluded), symbolic links followed
-    /// while they stay beneath `dir`.
+    /// The attributes of an entry of a directory (`.` and `..` excluded). Symbolic links that stay
+    /// beneath `dir` are followed.
     dir::metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata>;
-    /// The names in a directory, without `.` and `..`, in no order, at most `limit` of them.
+    /// The names in a directory, without `.` and `..`, in no particular order, at most `limit` of
+    /// them.
     dir::read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>>;
-    /// Nanoseconds of a clock that never goes back.
+    /// Nanoseconds of a monotonic clock.
     unix::monotonic() -> u64;
     /// Seconds since 1970.
     unix::realtime() -> u64;
@@ -330,12 +330,12 @@ pub(crate) const HAS_SPLICE: bool = pipe::AVAILABLE;
 /// Whether [`Kernel::read_nowait`] exists on this system.
 pub(crate) const HAS_NOWAIT: bool = residency::AVAILABLE;
 
-/// Whether an error is a shortage of descriptors.
+/// Whether an error means that descriptors have run out.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// Whether an error is a shortage of what this process or machine has: descriptors, memory,
+/// Whether an error means that this process or machine has run out of descriptors, memory or
 /// registrations (`max_user_watches` of `epoll(7)`).
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let of_memory = [libc::ENOMEM, libc::ENOBUFS, libc::ENOSPC];
@@ -343,7 +343,7 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     is_out_of_descriptors(error) || errno.is_some_and(|errno| of_memory.contains(&errno))
 }
 
-/// Wakes a [`Selector`] from other threads. Several calls may make one event.
+/// Wakes a [`Selector`] from other threads. Several calls may cause a single event.
 #[derive(Clone)]
 pub(crate) struct Waker(Arc<selector::Waker>);
 
@@ -359,13 +359,13 @@ impl Waker {
 pub(crate) enum Selector {
     /// epoll or kqueue.
     Os(selector::Selector),
-    /// Events of the simulated kernel.
+    /// The event queue of the simulated kernel.
     #[cfg(feature = "testing")]
     Sim(sim::Selector),
 }
 
 impl Selector {
-    /// A selector of `kernel` that hands out at most `capacity` events a wait.
+    /// Creates a selector of `kernel` that returns at most `capacity` events from a wait.
     pub(crate) fn new(kernel: &Kernel, capacity: usize) -> io::Result<Selector> {
         match kernel {
             Kernel::Os => selector::Selector::new(capacity).map(Selector::Os),
@@ -392,8 +392,8 @@ impl Selector {
         }
     }
 
-    /// Ends the registration of a socket whose description others have open too (`dup(2)`, or
-    /// inherited or passed by another process): closing this descriptor would not end it.
+    /// Ends the registration of a socket whose description others have open too (`dup(2)`, or a
+    /// socket inherited or passed by another process): closing this descriptor would not end it.
     pub(crate) fn remove(&mut self, socket: Fd) {
         match self {
             Selector::Os(os) => os.remove(socket),
@@ -412,8 +412,9 @@ impl Selector {
         }
     }
 
-    /// Waits until there are events or the time is over (rounded up to what the kernel can;
-    /// `None` is for ever). Returns how many there are. `EINTR` is no events.
+    /// Waits until there are events or the timeout has passed (rounded up to the kernel's
+    /// resolution; `None` waits without limit), and returns the number of events. `EINTR` is
+    /// returned as no events.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         match self {
             Selector::Os(os) => os.wait(timeout),
@@ -422,7 +423,7 @@ impl Selector {
         }
     }
 
-    /// The `index`th event of the last wait.
+    /// The event at this index of the last wait.
     #[inline]
     pub(crate) fn event(&self, index: usize) -> Event {
         match self {

@@ -7,12 +7,12 @@ use socket2::Socket;
 #[cfg(not(target_os = "openbsd"))]
 use socket2::TcpKeepalive;
 
-/// Probes for a peer that has vanished without a word (`SO_KEEPALIVE`, `tcp(7)`).
+/// Probes for a peer that has vanished silently (`SO_KEEPALIVE`, `tcp(7)`).
 ///
-/// The kernel probes an idle connection and ends it when no probe is answered. So it notices a peer
-/// whose machine or network is gone, where nothing is sent and no
-/// [deadline](crate::Limits) would end the connection. By default a connection is probed after a
-/// minute and ended two minutes after the peer's last sign of life.
+/// The kernel probes an idle connection, and ends it when no probe is answered. This detects a peer
+/// whose machine or network is gone where nothing is sent and no [deadline](crate::Limits) would
+/// end the connection. By default a connection is probed after a minute, and ended two minutes
+/// after the peer's last sign of life.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Keepalive {
     pub idle: Duration,
     /// Time between two probes: 10 s. Rounded up to whole seconds; Linux takes 1 s to 32,767 s.
     pub interval: Duration,
-    /// Probes without an answer that end the connection: 6. Linux takes 1 to 127.
+    /// Unanswered probes that end the connection: 6. Linux takes 1 to 127.
     pub count: u32,
 }
 
@@ -43,8 +43,7 @@ impl Default for Keepalive {
 /// The options of a TCP socket. Accepted sockets inherit those of their listener.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct TcpOptions<'a> {
-    /// Most bytes that wait in the kernel unsent (`TCP_NOTSENT_LOWAT`, Linux only; no effect
-    /// elsewhere).
+    /// Most unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`, Linux only; no effect elsewhere).
     pub(crate) unsent: Option<u32>,
     /// The congestion control (`TCP_CONGESTION`, Linux and FreeBSD).
     pub(crate) congestion: Option<&'a str>,
@@ -53,8 +52,8 @@ pub(crate) struct TcpOptions<'a> {
 }
 
 impl TcpOptions<'_> {
-    /// Sets the options of a socket that is not connected yet: a congestion control that paces
-    /// goes on to do so even if another one replaces it later (`sk_pacing_status`; Linux 6.18).
+    /// Sets the options of a socket before it is connected: a congestion control that paces keeps
+    /// pacing even if another one replaces it later (`sk_pacing_status`; Linux 6.18).
     pub(super) fn apply(&self, socket: &Socket) -> io::Result<()> {
         if let Some(bytes) = self.unsent {
             limit_unsent(socket, bytes).map_err(|error| about("unsent", &error))?;
@@ -71,7 +70,7 @@ impl TcpOptions<'_> {
     }
 }
 
-/// An error with the option that it concerns.
+/// An error with the option it concerns.
 fn about(option: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{option}: {error}"))
 }
@@ -89,15 +88,17 @@ fn limit_unsent(_: &Socket, _: u32) -> io::Result<()> {
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
     socket.set_tcp_congestion(name.as_bytes()).map_err(|error| match error.kind() {
-        // "No such file or directory" otherwise.
-        kind @ io::ErrorKind::NotFound => io::Error::new(kind, "the system has none of that name"),
+        // The system's text would be "No such file or directory".
+        kind @ io::ErrorKind::NotFound => {
+            io::Error::new(kind, "the system has no congestion control of that name")
+        }
         _ => error,
     })
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 fn set_congestion(_: &Socket, _: &str) -> io::Result<()> {
-    let text = "this system has no congestion control for each socket";
+    let text = "this system cannot set the congestion control of a socket";
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
@@ -112,9 +113,9 @@ fn set_keepalive(socket: &Socket, keepalive: &Keepalive) -> io::Result<()> {
     socket.set_tcp_keepalive(&times)
 }
 
-/// OpenBSD has `SO_KEEPALIVE`, but its times are the system's (`sysctl(2)`).
+/// OpenBSD has `SO_KEEPALIVE`, but its times are system-wide (`sysctl(2)`).
 #[cfg(target_os = "openbsd")]
 fn set_keepalive(_: &Socket, _: &Keepalive) -> io::Result<()> {
-    let text = "this system sets the times for all sockets together";
+    let text = "this system has one set of keepalive times for all sockets";
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }

@@ -1,5 +1,5 @@
-//! From socket to socket without going through the process: by a pipe, whose buffers refer to the
-//! pages that the one has received until the other has sent them (Linux).
+//! Moving bytes between sockets without copying them into the process: through a pipe, whose
+//! buffers refer to the received pages until the other socket has sent them (Linux).
 
 use std::io;
 
@@ -8,8 +8,8 @@ use super::Fd;
 /// Whether [`splice`] works here.
 pub(super) const AVAILABLE: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// Least size that is asked for: two pages are what a new pipe gets when the user's quota is used
-/// up (`/proc/sys/fs/pipe-user-pages-soft`), and not worth a call.
+/// The least size to ask for. A new pipe has two pages once the user's quota is used up
+/// (`/proc/sys/fs/pipe-user-pages-soft`), too few to be worth a call.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const LEAST: usize = 64 << 10;
 
@@ -22,8 +22,8 @@ pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
     let [read, write] = ends;
     let mut wanted = bytes;
-    // More than the quota is EPERM, so that a smaller one may do; fcntl(2). What it came to is
-    // asked for, since the kernel rounds it up.
+    // Beyond the quota the call fails with `EPERM`, and a smaller size may succeed (`fcntl(2)`).
+    // The kernel rounds the size up, so it is read back.
     while wanted >= LEAST && set_size(write, wanted).is_err() {
         wanted /= 2;
     }
@@ -61,7 +61,7 @@ pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
     })
 }
 
-/// Unlike a write it may move fewer bytes than there are: at the end of a page that was there.
+/// Unlike a write, it may move fewer bytes than there are: it stops at the end of a page.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_pipe_is_as_large_as_it_says_and_neither_blocks_nor_is_inherited() {
         let (read, write, size) = open_pipe(128 << 10).unwrap();
-        // A quota that is used up leaves less.
+        // A used-up quota leaves less.
         assert!((64 << 10..=128 << 10).contains(&size), "{size}");
         for fd in [read, write] {
             // SAFETY: the descriptor is open; no memory is touched.

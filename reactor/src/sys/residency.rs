@@ -19,8 +19,8 @@ pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Resul
     // the buffer it points to, which is borrowed exclusively for the call.
     let read = unsafe { libc::preadv2(file, &raw const vector, 1, offset, libc::RWF_NOWAIT) };
     unix::check_size(read).map_err(|error| match error.raw_os_error() {
-        // The file system does not support the flag, the kernel (before 4.14) does not know it, or
-        // a sandbox forbids the call.
+        // The file system does not support the flag, the kernel is older than 4.14, or a sandbox
+        // forbids the call.
         Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL) => io::ErrorKind::Unsupported.into(),
         _ => error,
     })
@@ -44,8 +44,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// A descriptor of the simulated kernel. It is not a duplicate and is not closed: there, jobs
-    /// finish before the file can be closed.
+    /// A descriptor of the simulated kernel. It is not a duplicate and is not closed: there, a job
+    /// finishes before the file can be closed.
     #[cfg(feature = "testing")]
     pub(super) fn simulated(fd: Fd) -> Shared {
         Shared { fd, closes: false }

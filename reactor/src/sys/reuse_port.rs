@@ -1,4 +1,4 @@
-//! Several sockets that listen at one address. The kernel divides the connections between them.
+//! Several sockets that listen at one address, between which the kernel divides connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +11,13 @@ use super::TcpOptions;
 use super::unix::bind_listener;
 use super::unix::{named, open_listener};
 
-/// Whether the kernel divides connections evenly between sockets at one address. On macOS, NetBSD
-/// and OpenBSD, which have `SO_REUSEPORT` too, one of the sockets gets them all.
+/// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
+/// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
 pub(crate) const DIVIDES: bool =
     cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
 
-/// Opens `count` sockets that listen at one address. The first one is bound alone, to keep others
-/// out: a second server of the same user, started by mistake, would silently get half of the
+/// Opens `count` sockets that listen at one address. The first one is bound alone, to exclude
+/// others: a second server of the same user, started by mistake, would silently get half of the
 /// connections (`socket(7)`).
 pub(crate) fn listen_shared(
     address: SocketAddr,
@@ -30,10 +30,10 @@ pub(crate) fn listen_shared(
     Ok(sockets.into_iter().map(OwnedFd::from).collect())
 }
 
-/// Linux looks at the option of both sockets when the second one is bound
-/// (`inet_csk_bind_conflict`), and takes the first into the group then, although it listens already
-/// (`reuseport_add_sock`). So the first one has the address alone until it listens. Afterwards only
-/// a process of the same user that sets the option on purpose can share it.
+/// Linux checks the option of both sockets when the second one is bound (`inet_csk_bind_conflict`),
+/// and adds the first to the group then, although it already listens (`reuseport_add_sock`). So the
+/// first one has the address alone until it listens. Afterwards only a process of the same user
+/// that sets the option on purpose can share it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn open_all(
     address: SocketAddr,
@@ -54,9 +54,9 @@ fn open_all(
     Ok(all)
 }
 
-/// FreeBSD puts a socket into its group when it is bound, and looks at the option then
+/// FreeBSD adds a socket to its group when it is bound, and checks the option then
 /// (`in_pcbinslbgrouphash`). So a first socket finds out whether the address is free, chooses the
-/// port, and is closed again. For a moment somebody else can take the address.
+/// port, and is closed again. For a moment another process can take the address.
 #[cfg(target_os = "freebsd")]
 fn open_all(
     address: SocketAddr,
@@ -75,7 +75,8 @@ fn open_all(
         .collect()
 }
 
-/// Where the kernel divides nothing there is one socket, and its connections are passed on.
+/// Where the kernel does not divide connections there is one socket, and its connections are passed
+/// on.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn open_all(
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! What the contract of `sys` says about readiness, asked of this system's selector.
+//! Tests the readiness contract of `sys` with this system's selector.
 
 use std::cmp::Ordering;
 use std::io::{ErrorKind, Read, Write};
@@ -15,7 +15,7 @@ use super::Selector;
 const STREAM: u64 = 0xdead_beef_0000_0001;
 const WAKER: u64 = u64::MAX;
 
-/// Waits until the events of `token` have said all of `wanted`.
+/// Waits until the events of `token` have reported all of `wanted`.
 fn wait_for(selector: &mut Selector, token: u64, wanted: Ready) -> Ready {
     let mut seen = Ready::default();
     while wanted.without(seen) != Ready::default() {
@@ -28,7 +28,7 @@ fn wait_for(selector: &mut Selector, token: u64, wanted: Ready) -> Ready {
     seen
 }
 
-/// What there is without waiting.
+/// The events that are there without waiting.
 fn events_now(selector: &mut Selector) -> Vec<Event> {
     let count = selector.wait(Some(Duration::ZERO)).unwrap();
     (0..count).map(|index| selector.event(index)).collect()
@@ -45,7 +45,7 @@ fn a_change_is_reported_once_and_the_next_one_again() {
     wait_for(&mut selector, STREAM, Ready::READ);
     assert_eq!(events_now(&mut selector), []);
 
-    // The first byte is still unread: the second is a change all the same.
+    // The first byte is still unread; the second is a change nevertheless.
     peer.write_all(b"b").unwrap();
     wait_for(&mut selector, STREAM, Ready::READ);
     unix::close(ours);
@@ -69,7 +69,7 @@ fn fewer_bytes_than_the_mark_are_no_event_and_the_end_is() {
     peer.write_all(&[7]).unwrap();
     wait_for(&mut selector, STREAM, Ready::READ);
 
-    // A receive brings what there is, whatever the mark.
+    // A receive returns all that has arrived, whatever the mark.
     assert_eq!(unix::recv(ours, &mut [0; 60]).unwrap(), 60);
     assert_eq!(unix::recv(ours, &mut [0; 60]).unwrap(), 40);
     peer.write_all(&[7; 10]).unwrap();
@@ -209,8 +209,8 @@ fn a_number_that_is_used_again_is_another_descriptor() {
     panic!("the number was never free");
 }
 
-/// A duplicate of a descriptor that has this number, if it can be had: the lowest one that is free
-/// is given out each time.
+/// Duplicates a descriptor until the duplicate has this number, if that is free: the kernel gives
+/// out the lowest free number each time.
 fn duplicate_as(fd: Fd, number: Fd) -> Option<Fd> {
     let mut lower = Vec::new();
     loop {

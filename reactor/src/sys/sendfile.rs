@@ -1,8 +1,8 @@
-//! From a file to a socket without going through the process, where the system can do that without
-//! blocking on the socket.
+//! Sending a file without copying it into the process, on systems that can do so without blocking
+//! on the socket.
 //!
 //! macOS has the call, but it may wait for room in spite of `O_NONBLOCK`; NetBSD and OpenBSD have
-//! none. There, what is above reads and sends.
+//! none. On these systems the rooms above read and send.
 
 use std::io;
 
@@ -24,8 +24,8 @@ pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::R
     check_size(unsafe { libc::sendfile(socket, file, &raw mut offset, bytes) })
 }
 
-/// With `SF_NODISKIO` it would answer `EBUSY` for pages that are not in memory. Without it FreeBSD
-/// reads them behind the call (since 11.0), so that the flag has nothing to save.
+/// With `SF_NODISKIO` the call would return `EBUSY` for pages that are not in memory. Without it
+/// FreeBSD reads them after the call (since 11.0), so the flag would gain nothing.
 #[cfg(target_os = "freebsd")]
 pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
     use std::ptr;
@@ -34,7 +34,7 @@ pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::R
     use super::unix::{check, file_offset};
 
     block_io_signals();
-    // A count of 0 means the rest of the file to FreeBSD.
+    // FreeBSD takes a count of 0 for the rest of the file.
     debug_assert!(bytes > 0);
     let offset = file_offset(offset)?;
     let mut sent: libc::off_t = 0;
@@ -43,8 +43,9 @@ pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::R
     let result = check(unsafe {
         libc::sendfile(file, socket, offset, bytes, ptr::null_mut(), &raw mut sent, 0)
     });
-    // FreeBSD sendfile(2) reports what it sent in `sent` even if it then failed with EAGAIN or
-    // EINTR. Bytes that are out come first; an error that lasts is said again by the next call.
+    // FreeBSD reports the bytes it sent in `sent` even if the call then fails with `EAGAIN` or
+    // `EINTR` (`sendfile(2)`). The sent bytes are returned; a lasting error comes back from the
+    // next call.
     match (result, usize::try_from(sent).unwrap_or(0)) {
         (Err(error), 0) => Err(error),
         (_, sent) => Ok(sent),

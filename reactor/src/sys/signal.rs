@@ -1,4 +1,4 @@
-//! Signals: those that ask a program to end, and those that I/O raises.
+//! The signals that ask a program to end, and those that I/O raises.
 
 use std::cell::Cell;
 use std::io;
@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 ///
 /// No thread waits for signals, because a second thread slows the first one down: Linux then counts
 /// the references to each descriptor it uses (`fdget`), and glibc checks for cancellation. Together
-/// that is 2% of a 64-byte echo.
+/// they cost 2% of a 64-byte echo.
 pub(crate) fn on_termination(
     asked: Arc<AtomicBool>,
     action: impl Fn() + Clone + Send + Sync + 'static,
@@ -28,10 +28,10 @@ pub(crate) fn on_termination(
 }
 
 /// Blocks `SIGPIPE` and `SIGXFSZ` in this thread, for good. `sendfile(2)` and `splice(2)` raise the
-/// first in the thread that calls them when the peer is gone, and take no flag against that as
-/// `send(2)` does; a write beyond the file size limit of the process raises the second
-/// (`setrlimit(2)`). Neither may end the process, or reach a handler that the program has for it.
-/// The signals stay pending, and the calls return `EPIPE` and `EFBIG`.
+/// first in the calling thread when the peer is gone, and have no flag against that like the one of
+/// `send(2)`. A write beyond the file size limit of the process (`setrlimit(2)`) raises the second.
+/// Neither may end the process or reach a signal handler of the program. The signals stay pending,
+/// and the calls return `EPIPE` and `EFBIG`.
 pub(super) fn block_io_signals() {
     thread_local! {
         #[allow(
@@ -54,7 +54,7 @@ fn block(signals: &[libc::c_int]) {
         // SAFETY: the set was initialized above.
         unsafe { libc::sigaddset(set.as_mut_ptr(), *signal) };
     }
-    // SAFETY: the set is initialized; a null pointer says that the former one is not wanted. It can
-    // only fail for an unknown first argument.
+    // SAFETY: the set is initialized; a null pointer means that the previous set is not wanted. The
+    // call fails only for an unknown first argument.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
 }

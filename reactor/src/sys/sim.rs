@@ -1,17 +1,17 @@
 //! A simulated kernel: what the contract of [`sys`](super) promises, and nothing more.
 //!
-//! A [`World`] is one machine held in memory: its descriptors, sockets, files and clock. It is the
-//! kernel of the reactors in it, and the world around them for their test: [`Client`] is the far
-//! end of a stream, [`World::files`] the disk, [`World::advance`] the passing of time. Nothing
+//! A [`World`] is one machine in memory: its descriptors, sockets, files and clock. It is the
+//! kernel of the reactors in it, and the environment that their test controls: [`Client`] is the
+//! far end of a stream, [`World::files`] the disk, and [`World::advance`] lets time pass. Nothing
 //! happens by itself, so a run with the same seed repeats exactly.
 //!
-//! Where a real kernel gives more than the contract says, this one does not: an edge comes when it
-//! was promised and is missing otherwise, a closed number is given to the next descriptor at once,
-//! a directory is not sorted. Where kernels differ it does what Linux does. Failures are scripted,
-//! one [`Step`] a call.
+//! Where a real kernel gives more than the contract, this one does not: an edge comes only when it
+//! was promised, the number of a closed descriptor is reused immediately, a directory is not
+//! sorted. Where kernels differ, it does what Linux does. Tests script failures, one [`Step`] per
+//! call.
 //!
-//! A call on a descriptor that is not open panics, and is remembered in [`World::misuse`] in case
-//! the panic is caught: it is a defect of the reactor, and tests are there to find it.
+//! A call on a descriptor that is not open panics. [`World::misuse`] remembers it in case the panic
+//! is caught, since it is a bug in the reactor.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
@@ -68,35 +68,36 @@ use socket::{Listener, Stream};
 use table::{Object, Table, Watch};
 use trace::{Said, Trace};
 
-/// What the monotonic clock says at first, in nanoseconds; not zero, which is too easily right.
+/// The first reading of the monotonic clock, in nanoseconds. It is not zero, with which wrong code
+/// may pass.
 const CLOCK_START: u64 = 1_000_000_000;
-/// What [`World::realtime`] says at first: Sun, 06 Nov 1994 08:49:37 GMT, known from RFC 9110.
+/// The first reading of [`World::realtime`]: Sun, 06 Nov 1994 08:49:37 GMT, known from RFC 9110.
 const REALTIME_START: u64 = 784_111_777;
-/// The first port for a listener that asks for port 0.
+/// The port of the first listener that asks for port 0.
 const FIRST_PORT: u16 = 40_000;
 
-/// A simulated machine; clones are the same one.
+/// A simulated machine. Clones are the same machine.
 #[derive(Clone)]
 pub(crate) struct World(Rc<RefCell<Machine>>);
 
 struct Machine {
     table: Table,
-    /// All streams there ever were; a client keeps its view of one that the server has closed.
+    /// All streams so far. A client keeps its view of a stream that the server has closed.
     streams: Vec<Stream>,
-    /// All pipes there ever were.
+    /// All pipes so far.
     pipes: Vec<Pipe>,
     pipe_size: usize,
     files: Files,
-    /// What can be connected to outside of the machine.
+    /// The remotes outside of the machine.
     hosts: Vec<Host>,
     names: BTreeMap<String, Name>,
-    /// What the next calls say that start a connection.
+    /// The results of the next calls that start a connection.
     connects: Script,
-    /// For each selector the descriptors with an edge that was not handed out, oldest first.
+    /// For each selector, the descriptors with an edge that was not returned yet, oldest first.
     edges: Vec<VecDeque<Fd>>,
     /// Nanoseconds since the start.
     elapsed: u64,
-    /// Seconds by which the clock on the wall is wrong.
+    /// How many seconds the wall clock is off.
     wall: i64,
     random: Dice,
     next_port: u16,
@@ -108,9 +109,9 @@ struct Machine {
     trace: Trace,
 }
 
-/// The world as a test sees it.
+/// The methods for tests.
 impl World {
-    /// An empty machine: no sockets, a disk with nothing but `/`.
+    /// An empty machine: no sockets, and a disk with nothing but `/`.
     pub(crate) fn new(seed: u64) -> World {
         World(Rc::new(RefCell::new(Machine {
             table: Table::new(),
@@ -134,7 +135,7 @@ impl World {
         })))
     }
 
-    /// Lets things go wrong from now on, as the dice of this seed say.
+    /// Makes faults happen from now on, drawn by the dice of this seed.
     pub(crate) fn set_faults(&self, faults: Faults, seed: u64) {
         self.0.borrow_mut().chaos = Some(Box::new(Chaos::new(faults, seed)));
     }
@@ -149,23 +150,24 @@ impl World {
         self.0.borrow_mut().advance(time);
     }
 
-    /// The disk. The world can do nothing else until the answer is dropped.
+    /// The disk. The world cannot do anything else while the result is held.
     pub(crate) fn files(&self) -> RefMut<'_, Files> {
         RefMut::map(self.0.borrow_mut(), |state| &mut state.files)
     }
 
-    /// The most descriptors that can be open at once; more fail with `EMFILE`. No limit at first.
+    /// Sets the most descriptors that can be open at once; further ones fail with `EMFILE`. No
+    /// limit at first.
     pub(crate) fn set_descriptor_limit(&self, limit: usize) {
         self.0.borrow_mut().table.limit = limit;
     }
 
-    /// The most descriptors that can be registered at once; more fail with `ENOSPC`. No limit at
-    /// first.
+    /// Sets the most descriptors that can be registered at once; further ones fail with `ENOSPC`.
+    /// No limit at first.
     pub(crate) fn set_watch_limit(&self, limit: usize) {
         self.0.borrow_mut().table.watch_limit = limit;
     }
 
-    /// Queues what the next calls of accept say on the listener that `address` reaches.
+    /// Queues the results of the next accepts on the listener that `address` reaches.
     ///
     /// # Panics
     /// If nothing listens there.
@@ -175,36 +177,37 @@ impl World {
         listener.script.extend(steps);
     }
 
-    /// How many descriptors are open, by kind.
+    /// The number of open descriptors, by kind.
     pub(crate) fn open_descriptors(&self) -> OpenDescriptors {
         self.0.borrow().table.count()
     }
 
-    /// How often each kind of call was made until now.
+    /// How often each kind of call has been made.
     pub(crate) fn calls(&self) -> Calls {
         self.0.borrow().calls
     }
 
-    /// Whether the next wait of a selector will hand out edges.
+    /// Whether the next wait of a selector will return edges.
     pub(crate) fn has_edges(&self) -> bool {
         let selectors = self.0.borrow().edges.len();
         (0..selectors).any(|selector| self.has_edges_for(selector))
     }
 
-    /// The same for the selector that was made as the `selector`th, counted from 0.
+    /// The same for the selector with this index, counted from 0 in the order of creation.
     pub(crate) fn has_edges_for(&self, selector: usize) -> bool {
         let state = self.0.borrow();
         let extra = state.chaos.as_ref().is_some_and(|chaos| chaos.has_events_for(selector));
         extra || !state.edges[selector].is_empty()
     }
 
-    /// What is so now on a stream, whether there was an edge for it or not, and whether its last
-    /// send promised more that did not come: a real kernel holds the end of it back for 200 ms.
+    /// The present state of a stream, whether or not there was an edge for it, and whether its last
+    /// send promised more data that did not come: a real kernel holds back the end of that send for
+    /// 200 ms.
     pub(crate) fn stream_status(&self, socket: Fd) -> (Ready, bool) {
         self.with_socket(socket, |stream, _| (stream.ready(), stream.is_held()))
     }
 
-    /// The first call on a descriptor that was not open or not of the right kind, if there was one.
+    /// The first call on a descriptor that was not open or of the wrong kind, if there was one.
     pub(crate) fn misuse(&self) -> Option<String> {
         self.0.borrow().misuse.clone()
     }
@@ -227,7 +230,7 @@ impl World {
         self.0.borrow_mut().random.next()
     }
 
-    /// A readiness queue that hands out at most `capacity` events a wait.
+    /// Creates a readiness queue that returns at most `capacity` events from a wait.
     pub(crate) fn selector(&self, capacity: usize) -> Selector {
         let mut state = self.0.borrow_mut();
         state.edges.push(VecDeque::new());
@@ -238,7 +241,7 @@ impl World {
 impl Machine {
     fn advance(&mut self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        // Half of the range, 292 years, is for ever; the clock must not reach its end.
+        // Half of the range, 292 years, stands for no limit; the clock must not reach its end.
         self.elapsed = self.elapsed.saturating_add(nanos).min(u64::MAX / 2);
     }
 
@@ -254,7 +257,7 @@ impl Machine {
     fn close(&mut self, fd: Fd, end: fn(&mut Stream)) {
         self.calls.close += 1;
         let Some((object, watch)) = self.table.remove(fd) else { self.misused(fd, "open") };
-        // The registration ends with the descriptor, and what was not handed out ends with it.
+        // The registration and its undelivered edges end with the descriptor.
         if let Some(watch) = watch {
             self.edges[watch.selector].retain(|&pending| pending != fd);
             if let Object::Stream(stream) = &object {
@@ -277,7 +280,7 @@ impl Machine {
         }
     }
 
-    /// Makes an edge of a descriptor.
+    /// Makes an edge for a descriptor.
     fn edge(&mut self, fd: Fd) {
         let late = self.lateness();
         match self.table.watch(fd) {
@@ -288,7 +291,7 @@ impl Machine {
         }
     }
 
-    /// Queues an edge of a descriptor unless it has one queued already.
+    /// Queues an edge for a descriptor unless one is already queued.
     fn edge_now(&mut self, fd: Fd) {
         if let Some(watch) = self.table.watch(fd)
             && !self.edges[watch.selector].contains(&fd)
@@ -297,7 +300,7 @@ impl Machine {
         }
     }
 
-    /// Does what follows from a change of a stream.
+    /// Handles the consequences of a change of a stream.
     fn settle(&mut self, stream: usize) {
         self.queue_edge(stream);
         if let Some(other) = self.streams[stream].pair {
@@ -305,7 +308,7 @@ impl Machine {
         }
     }
 
-    /// Queues the edge that the last change of a stream made, if it made one.
+    /// Queues the edge of a stream's last change, if it caused one.
     fn queue_edge(&mut self, stream: usize) {
         let stream = &mut self.streams[stream];
         if std::mem::take(&mut stream.edge)
@@ -315,8 +318,8 @@ impl Machine {
         }
     }
 
-    /// The event of a registered descriptor. Like epoll it says all that is so now, not what was so
-    /// when the edge arose; `None` if that is nothing any more.
+    /// The event of a registered descriptor. Like epoll, it has the present state and not that of
+    /// the time of the edge. `None` if nothing is ready any more.
     fn event(&mut self, fd: Fd) -> Option<Event> {
         let token = self.table.watch(fd)?.token;
         let ready = match self.table.object(fd)? {
@@ -334,7 +337,7 @@ impl Machine {
             Some(false) => return Err(io::Error::from_raw_os_error(libc::EEXIST)),
             None => self.misused(fd, "open"),
         }
-        // What is ready already makes the first edge.
+        // A descriptor that is already ready causes the first edge.
         if self.event(fd).is_some() {
             self.edge(fd);
         }

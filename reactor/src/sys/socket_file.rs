@@ -1,11 +1,11 @@
-//! Listening on Unix sockets, and the files in which those with a path appear.
+//! Listening on Unix sockets, and the files of those with a path.
 //!
 //! The file of a socket outlives its process: after a crash it is in the way of the next server. It
-//! is removed if nobody listens there, which `connect(2)` reports as `ECONNREFUSED`. A server that
-//! has bound its socket and does not listen yet looks the same, and two servers may find the same
-//! stale file. So whoever listens at a path holds a lock (`flock(2)`) on the file `path.lock`
-//! beside it, from before it looks at the path until it has removed its socket. The lock ends with
-//! the process. Taking it never waits: who holds it listens there, or is about to.
+//! is removed if nobody listens there, which `connect(2)` reports as `ECONNREFUSED`. But a server
+//! that has bound its socket and does not listen yet looks the same, and two servers may find the
+//! same stale file. So a server that listens at a path holds a lock (`flock(2)`) on the file
+//! `path.lock` beside it, from before it looks at the path until it has removed its socket. The
+//! lock ends with the process. Taking it never waits: its holder listens there, or is about to.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -22,17 +22,17 @@ use super::address::abstract_name;
 use super::lock_file::{FileId, Lock};
 use super::{Address, Fd};
 
-/// The file of a listening Unix socket, and the lock beside it.
+/// The file of a listening Unix socket, and its lock.
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// Tells the file from one that has taken its place: the numbers are not given to another file
-    /// while the socket is open (`unix_bind` of Linux, `uipc_bindat` of the BSDs keep the inode).
+    /// Tells the file from one that has taken its place: no other file gets these numbers while the
+    /// socket is open (`unix_bind` of Linux and `uipc_bindat` of the BSDs keep the inode).
     id: FileId,
     _lock: Lock,
 }
 
 impl SocketFile {
-    /// Removes the file if it is still that of the socket, which must still be open.
+    /// Removes the file if it still belongs to the socket, which must still be open.
     pub(crate) fn remove(self) {
         let removed = FileId::at(&self.path)
             .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
@@ -81,15 +81,15 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
         other => other?,
     }
     let ready = FileId::at(path).and_then(|id| {
-        // Whatever the umask made of the permissions until now, nobody has connected: the socket
-        // does not listen yet.
+        // The umask may have changed the permissions until now, but nobody could connect: the
+        // socket does not listen yet.
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         Ok((listen(socket, backlog)?, id))
     });
     match ready {
         Ok((fd, id)) => Ok((fd, SocketFile { path: path.into(), id, _lock: lock })),
         Err(error) => {
-            // It was made here, and nobody else will remove it.
+            // It was created here, and nobody else will remove it.
             let _ = fs::remove_file(path);
             Err(error)
         }
@@ -107,13 +107,13 @@ fn listen(socket: Socket, backlog: u32) -> io::Result<Fd> {
     Ok(socket.into_raw_fd())
 }
 
-/// Removes the socket of a process that is gone. Anything else is left alone and is an error.
+/// Removes the socket of a process that is gone. Anything else stays and is an error.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        let text = "there is a file of that name, and it is not a socket";
+        let text = "a file of that name exists and is not a socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
-    // The socket does not block: the backlog of a live server may be full.
+    // The connect must not block: the backlog of a live server may be full.
     match new_socket()?.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
@@ -134,7 +134,7 @@ mod tests {
     use super::super::unix::close;
     use super::*;
 
-    /// Where a socket can be in a new directory.
+    /// A path for a socket in a new directory.
     fn place() -> (TempDir, PathBuf, UnixSocketAddr) {
         let directory = tempdir().unwrap();
         let path = directory.path().join("s");
@@ -186,7 +186,7 @@ mod tests {
     fn a_server_whose_backlog_is_full_is_not_taken_for_dead() {
         let (_directory, path, address) = place();
         let (alive, file) = listen_unix(&address, 0o600, 0).unwrap();
-        // It has room for one at least, and nobody accepts.
+        // The backlog has room for at least one connection, and nobody accepts.
         let wanted = SockAddr::unix(&path).unwrap();
         let mut waiting = Vec::new();
         loop {
@@ -207,7 +207,7 @@ mod tests {
     fn a_socket_that_has_taken_the_place_is_not_removed() {
         let (_directory, path, address) = place();
         let (fd, file) = listen_on(&address);
-        // As if somebody had tidied up.
+        // As if somebody had cleaned up.
         fs::remove_file(&path).unwrap();
         fs::remove_file(path.with_extension("lock")).unwrap();
         let (successor, its_file) = listen_on(&address);

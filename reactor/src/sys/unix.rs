@@ -31,18 +31,18 @@ const MORE: c_int = libc::MSG_MORE;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const MORE: c_int = 0;
 
-/// The last error of this thread, translated to its meaning on all systems.
+/// The last error of this thread, with errno values that only some systems have translated.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn last_error() -> io::Error {
     io::Error::last_os_error()
 }
 
-/// The last error of this thread, translated to its meaning on all systems.
+/// The last error of this thread, with errno values that only some systems have translated.
 #[cfg(target_vendor = "apple")]
 pub(super) fn last_error() -> io::Error {
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
-        // xnu has no mbufs at the moment and wakes the writer when it has some.
+        // xnu is out of mbufs, and wakes the writer when it has some.
         Some(libc::ENOBUFS) => io::Error::from_raw_os_error(libc::EAGAIN),
         // A send that races with the teardown of the connection.
         Some(libc::EPROTOTYPE) => io::Error::from_raw_os_error(libc::ECONNRESET),
@@ -82,7 +82,7 @@ pub(super) fn named(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("listen on {address}: {error}"))
 }
 
-/// A listening socket that does not share its address.
+/// Opens a listening socket that does not share its address.
 pub(super) fn open_listener(
     address: SocketAddr,
     backlog: u32,
@@ -91,7 +91,7 @@ pub(super) fn open_listener(
     bind_listener(address, backlog, options, |_| Ok(()))
 }
 
-/// A listening socket. `prepare` is called with it before it is bound.
+/// Opens a listening socket. `prepare` is called with it before it is bound.
 pub(super) fn bind_listener(
     address: SocketAddr,
     backlog: u32,
@@ -101,10 +101,10 @@ pub(super) fn bind_listener(
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    // A restarted server need not wait until the connections of the former one leave TIME_WAIT.
+    // A restarted server need not wait until the connections of its predecessor leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     // Accepted sockets inherit this and the other options on every supported system, which saves
-    // calls for each connection (Linux inet_csk_clone_lock; the BSDs copy TF_NODELAY).
+    // calls for each connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
     socket.set_tcp_nodelay(true)?;
     options.apply(&socket)?;
     prepare(&socket)?;
@@ -116,7 +116,7 @@ pub(super) fn bind_listener(
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: null pointers say that the address is not wanted; nothing else is touched.
+    // SAFETY: null pointers mean that the address is not wanted; nothing else is touched.
     check(unsafe { libc::accept4(listener, ptr::null_mut(), ptr::null_mut(), flags) })
         .map_err(accept_error)
 }
@@ -126,14 +126,14 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
 pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
     use std::os::fd::FromRawFd;
 
-    // SAFETY: null pointers say that the address is not wanted; nothing else is touched.
+    // SAFETY: null pointers mean that the address is not wanted; nothing else is touched.
     let fd = check(unsafe { libc::accept(listener, ptr::null_mut(), ptr::null_mut()) })
         .map_err(accept_error)?;
     // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
     let socket = unsafe { Socket::from_raw_fd(fd) };
     socket.set_cloexec(true)?;
     match socket.set_nosigpipe(true) {
-        // The peer has reset the connection. The next receive reports that.
+        // The peer has already reset the connection. The next receive reports that.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
         other => other?,
     }
@@ -141,7 +141,7 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
 }
 
 /// Linux returns pending errors of the new connection from `accept`, and `EPERM` if a firewall
-/// forbids it, accept(2). They do not concern the listener.
+/// forbids it (`accept(2)`). They do not concern the listener.
 fn accept_error(error: io::Error) -> io::Error {
     let of_the_connection = [
         libc::EPROTO,
@@ -165,8 +165,8 @@ fn accept_error(error: io::Error) -> io::Error {
 }
 
 /// The result is ignored, as nothing can be done about an error. In particular, `EINTR` must not
-/// cause a second close: the descriptor is free already (Linux close(2); the BSDs do the same), and
-/// another thread may have opened a file with its number.
+/// cause a second close: the descriptor is already free (`close(2)` of Linux; the BSDs do the
+/// same), and another thread may have opened a file with its number.
 pub(super) fn close(fd: Fd) {
     #[cfg(sluicegate_libkqueue)]
     super::selector::closing(fd);
@@ -175,7 +175,7 @@ pub(super) fn close(fd: Fd) {
 }
 
 pub(super) fn reset(socket: Fd) {
-    // If this fails the connection is gone, and there is nothing to reset.
+    // If this fails, the connection is gone and there is nothing to reset.
     let _ = SockRef::from(&borrow(&socket)).set_linger(Some(Duration::ZERO));
     close(socket);
 }
@@ -183,7 +183,7 @@ pub(super) fn reset(socket: Fd) {
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
 pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-    // SAFETY: the kernel reads one `c_int` from a local, whose size is said.
+    // SAFETY: the kernel reads one `c_int` from a local, with its size.
     check(unsafe {
         libc::setsockopt(
             socket,
@@ -196,7 +196,7 @@ pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     .map(drop)
 }
 
-/// The other systems have the option without what makes it safe: Linux reports bytes below the mark
+/// Other systems have the option, but not what makes it safe: Linux reports bytes below the mark
 /// when the window is about to close or memory is short (`tcp_epollin_ready`).
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
 pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
@@ -237,7 +237,7 @@ pub(super) fn recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::
     }
     let count = received?;
     let len = buffer.len() + count;
-    // SAFETY: the kernel has just written `count` bytes behind those there were, within the
+    // SAFETY: the kernel has just written `count` bytes behind the existing ones, within the
     // capacity.
     unsafe { buffer.set_len(len) };
     Ok(count)
@@ -288,8 +288,8 @@ pub(super) fn monotonic() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Seconds need no better precision than the kernel's last tick, which is the cheapest clock of
-/// Linux and FreeBSD.
+/// For seconds, the kernel's last tick is precise enough; it is the cheapest clock of Linux and
+/// FreeBSD.
 #[inline]
 pub(super) fn realtime() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -298,14 +298,14 @@ pub(super) fn realtime() -> u64 {
     const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_FAST;
     #[cfg(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME;
-    // Before 1970 there were no such clocks.
+    // A clock set before 1970 counts as 1970.
     u64::try_from(clock(CLOCK).tv_sec).unwrap_or(0)
 }
 
 fn clock(id: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes one `timespec` to `now`. It cannot fail: the clocks asked for exist
-    // on every version of these systems that can run this program.
+    // SAFETY: the kernel writes one `timespec` to `now`. The call cannot fail: every version of
+    // these systems that can run this program has these clocks.
     unsafe { libc::clock_gettime(id, &raw mut now) };
     now
 }

@@ -1,4 +1,4 @@
-//! What has to be true of a reactor whatever its handlers do.
+//! The invariants of a reactor, whatever its handlers do.
 
 use crate::core::{Connection, Direction, Flags, Ledger, Phase, Queue, is_due};
 use crate::inbound;
@@ -7,7 +7,7 @@ use crate::sys::{NO_FD, Ready};
 use crate::time::deadlines;
 use crate::turn::reactor::Reactor;
 
-/// After every turn.
+/// Checked after every turn.
 pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     if let Some(misuse) = world.misuse() {
         panic!("the reactor misused a descriptor: {misuse}");
@@ -22,7 +22,7 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     let Ledger { write_through, send_bytes, gather_bytes, sendfile_bytes, splice_bytes, .. } =
         ledger;
     let ways = write_through + send_bytes + gather_bytes + sendfile_bytes + splice_bytes;
-    assert_eq!(ledger.sent, ways, "what was sent, and the ways that it went: {ledger:?}");
+    assert_eq!(ledger.sent, ways, "sent = the sum of the ways to send: {ledger:?}");
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");
@@ -33,28 +33,28 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         let most = limits.max_unread.max(limits.receive_exact) + reactor.receive.len();
         assert!(c.unread() <= most, "a connection keeps {} bytes of input", c.unread());
         let limits = reactor.turn.core.limits(c.group);
-        // With marks the wrong way round a queue can be both.
+        // If the water marks are the wrong way round, a queue can be both.
         let full = |queue: &Queue| queue.is_full(limits) && !queue.is_low(limits);
         let fills = c.outbound.as_ref().is_some_and(|queue| full(queue));
-        // What relays to it waits until it is empty.
+        // Its feeder waits until the queue is empty.
         let fed = c.special.as_ref().is_some_and(|special| special.feeder.is_some());
         let stops = fed || c.flags.has(Flags::FULL);
-        assert!(!fills || stops, "a full queue does not stop what fills it");
+        assert!(!fills || stops, "a full queue does not stop the input that fills it");
     }
     let scheduled = connections(reactor).filter(|c| c.link.is_linked()).count();
     assert_eq!(reactor.turn.core.wheel.len(), scheduled, "each deadline has a connection");
     check_ends(reactor, world);
 }
 
-/// After every turn of one of the reactors of a world: each socket has a connection.
+/// Checked after every turn of one of the reactors of a world: each socket belongs to a connection.
 pub(super) fn sockets<'a>(reactors: impl Iterator<Item = &'a Reactor>, world: &World) {
     let have_one = |reactor| connections(reactor).filter(|c| c.socket != NO_FD).count();
     let known: usize = reactors.map(have_one).sum();
-    assert_eq!(world.open_descriptors().streams, known, "sockets are open that nobody knows");
+    assert_eq!(world.open_descriptors().streams, known, "a socket is open without a connection");
 }
 
-/// That an end was noted only where there is one: what an event says never reaches another
-/// connection than its own. (That there may be data or room an event may always say.)
+/// Checks that an end is noted only where there is one: an event never reaches another connection
+/// than its own. (An event may always say that there is data or room.)
 fn check_ends(reactor: &Reactor, world: &World) {
     for c in connections(reactor).filter(|c| c.socket != NO_FD) {
         let (ready, _) = world.stream_status(c.socket);
@@ -68,7 +68,7 @@ fn check_ends(reactor: &Reactor, world: &World) {
     }
 }
 
-/// When the reactor would sleep: what is possible was done.
+/// Checked when the reactor would sleep: everything that could be done has been done.
 pub(super) fn at_rest(reactor: &Reactor, world: &World) {
     for c in connections(reactor).filter(|c| c.socket != NO_FD) {
         let (ready, held) = world.stream_status(c.socket);
@@ -82,11 +82,11 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
         );
         assert!(
             phase != Phase::Connecting || ready == Ready::default(),
-            "a connection sleeps and does not see what became of it: {ready:?}, noted {noted:?}"
+            "a connection sleeps and misses the end of its connect: {ready:?}, noted {noted:?}"
         );
         assert!(
             !inbound::is_blocked_in_vain(&reactor.turn.core, c),
-            "a relay sleeps though its destination takes"
+            "a relay sleeps although its destination has room"
         );
         let sends = c.outbound.is_some();
         let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
@@ -97,19 +97,19 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
         );
         assert!(
             sends || !held,
-            "the end of what was sent is held back, MSG_MORE without more: {phase:?}"
+            "the last bytes sent are held back, MSG_MORE without more: {phase:?}"
         );
         if let Some((due, which)) = deadlines::first(&reactor.turn.core, c) {
-            // Of several that have passed one is told of in each tick.
+            // Of several deadlines that have passed, one is reported in each tick.
             let tick = reactor.turn.core.tick;
             let latest = if is_due(due, tick) { tick.wrapping_add(1) } else { due };
             let watched = c.link.due().is_some_and(|at| is_due(at, latest));
-            assert!(watched, "nothing watches a deadline: {phase:?}, {which:?}");
+            assert!(watched, "a deadline is not in the wheel: {phase:?}, {which:?}");
         }
     }
 }
 
-/// When everything was closed.
+/// Checked when everything was closed.
 pub(super) fn at_end(reactor: &Reactor, world: &World) {
     after_turn(reactor, world);
     assert_eq!(connections(reactor).count(), 0, "connections are left");
@@ -118,14 +118,14 @@ pub(super) fn at_end(reactor: &Reactor, world: &World) {
     assert_eq!(reactor.turn.timers.next(), None, "timers are left");
 }
 
-/// Checks, when it is dropped after its reactor, that nothing is open any more.
+/// Dropped after its reactor; checks then that nothing is open any more.
 pub(super) struct NothingOpen(pub(super) World);
 
 impl Drop for NothingOpen {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             assert_eq!(self.0.open_descriptors(), OpenDescriptors::default(), "still open");
-            assert_eq!(self.0.files().temporary(), 0, "files without a name are left");
+            assert_eq!(self.0.files().temporary(), 0, "temporary files are left");
         }
     }
 }

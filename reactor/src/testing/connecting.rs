@@ -1,4 +1,4 @@
-//! What a reactor connects to.
+//! Remotes and names, for reactors that connect.
 
 use std::net::IpAddr;
 
@@ -12,14 +12,13 @@ use crate::sys::sim::{Remote, Step};
 
 /// Connections that the reactor makes.
 impl<H: Handler> Harness<H> {
-    /// A [`Connector`] of the handler that gets the clients.
+    /// A [`Connector`] for the handler that gets the clients.
     pub fn connector(&mut self, connect: &Connect) -> Connector<H> {
         let handler = self.handler_id();
-        self.reactor.connector(handler, connect).expect("room for a connector")
+        self.reactor.connector(handler, connect).expect("a reactor has room for a connector")
     }
 
-    /// Connects as the program around a reactor does: see
-    /// [`Turn::connect`](crate::Turn::connect).
+    /// Connects as the program around a reactor does: see [`Turn::connect`](crate::Turn::connect).
     pub fn connect<O: Handler>(
         &mut self,
         connector: Connector<O>,
@@ -31,9 +30,9 @@ impl<H: Handler> Harness<H> {
         id
     }
 
-    /// Says what connections that the reactor makes to an address come to from now on, and what
-    /// those come to that wait for an answer ([`Remote::Silent`]). Where nothing was said, and the
-    /// reactor itself does not listen, they are refused.
+    /// Sets how the remote at an address answers from now on, also to connections that already wait
+    /// ([`Remote::Silent`]). Without a remote, and if the reactor does not listen there,
+    /// connections are refused.
     ///
     /// ```
     /// # use sluicegate_reactor::{Connect, Context, Handler, Input, Reason};
@@ -65,8 +64,8 @@ impl<H: Handler> Harness<H> {
     }
 
     /// The far end of the oldest connection that the reactor has made to an address and that was
-    /// not asked for before: a [`Client`] like any other, only that the reactor has connected to
-    /// it.
+    /// not taken before. It is a [`Client`] like any other, except that the reactor has connected
+    /// to it.
     ///
     /// # Panics
     /// If there is none.
@@ -74,14 +73,14 @@ impl<H: Handler> Harness<H> {
         self.try_accept(address).unwrap_or_else(|| panic!("nobody has connected to {address}"))
     }
 
-    /// The same, if there is one.
+    /// The same, or `None` if there is none.
     pub fn try_accept(&mut self, address: &Address) -> Option<Client> {
         let client = self.world.accept_remote(address)?;
         Some(self.add_client(client))
     }
 
-    /// Says what the addresses of a name are, in the order of the resolver; without one it is not
-    /// found, as one is that nobody has set.
+    /// Sets the addresses of a name, in the order of the resolver. A name that is not set, or that
+    /// is set without addresses, is not found.
     ///
     /// ```
     /// # use sluicegate_reactor::{Connect, Context, Handler, Input};
@@ -108,12 +107,12 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// Lets questions for a name wait for [`set_name`](Harness::set_name).
+    /// Makes lookups of a name wait for [`set_name`](Harness::set_name).
     pub fn hold_name(&mut self, name: &str) {
         self.world.hold_name(name);
     }
 
-    /// Says how the next calls go that start a connection, one step a call.
+    /// Queues the results of the next calls that start a connection, one step per call.
     pub fn script_connect(&mut self, steps: impl IntoIterator<Item = Step>) {
         self.world.script_connect(steps);
     }

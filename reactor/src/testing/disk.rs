@@ -1,4 +1,4 @@
-//! The disk of a harness, in the hands of its test.
+//! The disk of a harness.
 
 use std::ops::DerefMut;
 
@@ -6,15 +6,15 @@ use super::Harness;
 use crate::handler::Handler;
 use crate::sys::sim::Files;
 
-/// What the disk does.
+/// Controls the disk.
 impl<H: Handler> Harness<H> {
-    /// The disk. The harness can do nothing else while the answer is held.
+    /// The disk. The harness cannot run while the result is held.
     #[must_use]
     pub fn files(&mut self) -> impl DerefMut<Target = Files> {
         self.world.files()
     }
 
-    /// Lets the disk take its time from now on: no worker that waits for it is done before
+    /// Holds the disk: no worker that waits for it finishes before
     /// [`release_disk`](Harness::release_disk).
     ///
     /// ```
@@ -52,7 +52,7 @@ impl<H: Handler> Harness<H> {
         self.world.hold_disks();
     }
 
-    /// Ends that; what workers were asked for meanwhile is done.
+    /// Releases the disk, and finishes what workers have asked for meanwhile.
     pub fn release_disk(&mut self) {
         self.world.release_disks();
         self.run();

@@ -1,4 +1,4 @@
-//! A reactor with everything around it in the hands of a test.
+//! A reactor with everything around it under the control of a test.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,14 +13,14 @@ use crate::sys::sim::{self, Files, State, World};
 use crate::sys::{Address, Kernel};
 use crate::turn::reactor::Reactor;
 
-/// Where a harness listens for [`Harness::open`].
+/// The address at which a harness listens for [`Harness::open`].
 pub(super) const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
 
-/// What randomness starts from.
+/// The seed of the random numbers.
 const SEED: u64 = 1;
 
-/// Most turns that one action can cause, and most times that [`Harness::sent`] makes room. More is
-/// taken for a loop without end.
+/// Most turns that one action can cause, and most times that [`Harness::sent`] makes room. More
+/// counts as an endless loop.
 const MOST_TURNS: u32 = 100_000;
 
 /// A client of a [`Harness`]: the far end of one connection.
@@ -29,12 +29,12 @@ pub struct Client(usize);
 
 /// A reactor on a simulated kernel, with clients, a disk and a clock that the test controls.
 ///
-/// What a client does takes effect at once: the reactor turns until it would sleep. To let several
-/// things happen before it wakes, do them in [`at_once`](Harness::at_once).
+/// What a client does takes effect immediately: the reactor turns until it would sleep. To let
+/// several things happen before it wakes, do them in [`at_once`](Harness::at_once).
 ///
-/// When a harness is dropped it closes everything, as [`Reactor::run`] does at the end of a drain,
-/// and then nothing may be left: no session, no connection, no open file. A
-/// [`File`](crate::fs::File) that a test holds itself has to be dropped before.
+/// When a harness is dropped, it closes everything, as [`Reactor::run`] does at the end of a drain.
+/// Then nothing may be left: no session, no connection, no open file. If a test holds a
+/// [`File`](crate::fs::File) itself, it must drop that first.
 ///
 /// # Panics
 /// All calls that run the reactor panic if it breaks a promise or does not come to rest. A panic in
@@ -45,20 +45,20 @@ pub struct Harness<H: Handler> {
     listener: ListenerId,
     clients: Vec<sim::Client>,
     pub(super) world: World,
-    /// In [`at_once`](Harness::at_once), so actions do not run the reactor.
+    /// Whether [`at_once`](Harness::at_once) is running, so that actions do not run the reactor.
     held: bool,
     /// Dropped after the reactor.
     _nothing_open: NothingOpen,
 }
 
 impl<H: Handler> Harness<H> {
-    /// A harness for one handler, with the limits that a server has if it does not choose others.
+    /// A harness for one handler, with default limits.
     #[must_use]
     pub fn new(handler: H) -> Harness<H> {
         Harness::with(handler, &Listen::default())
     }
 
-    /// A harness for one handler that listens like this.
+    /// A harness for one handler, with these options of its listener.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -87,8 +87,8 @@ impl<H: Handler> Harness<H> {
         Harness::build(listen, |_| {}, |reactor| reactor.register(handler))
     }
 
-    /// A harness for what needs more than a handler: `files` puts files on the disk, then `make`
-    /// registers handlers and says which one gets the clients.
+    /// A harness with files and several handlers: `files` puts files on the disk, then `make`
+    /// registers handlers and returns the one that gets the clients.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input, fs::Dir};
@@ -127,7 +127,8 @@ impl<H: Handler> Harness<H> {
         files(&mut world.files());
         let mut reactor = Reactor::on(Kernel::Sim(world.clone())).expect("a simulated reactor");
         let handler = make(&mut reactor);
-        let listener = reactor.listen(ADDRESS, listen, handler).expect("port 80 is the harness's");
+        let listener =
+            reactor.listen(ADDRESS, listen, handler).expect("port 80 is free in a new world");
         Harness {
             reactor,
             handler,
@@ -140,12 +141,12 @@ impl<H: Handler> Harness<H> {
     }
 }
 
-/// What clients do.
+/// The actions of clients.
 impl<H: Handler> Harness<H> {
     /// Connects a client.
     ///
     /// # Panics
-    /// If the backlog is full or the reactor was stopped.
+    /// If the backlog is full or the reactor has stopped.
     pub fn open(&mut self) -> Client {
         self.open_at(self.listener)
     }
@@ -166,7 +167,7 @@ impl<H: Handler> Harness<H> {
         client
     }
 
-    /// Connects a client that has this address.
+    /// Connects a client from this address.
     ///
     /// # Panics
     /// As [`open`](Harness::open).
@@ -175,8 +176,8 @@ impl<H: Handler> Harness<H> {
         self.add_and_run(client)
     }
 
-    /// Sends bytes to the server. There is always room for them; what a server that has closed can
-    /// no longer receive is dropped.
+    /// Sends bytes to the server. There is always room for them. If the server has closed its end,
+    /// bytes that it can no longer receive are dropped.
     ///
     /// # Panics
     /// If the client has ended its direction.
@@ -185,7 +186,7 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// Sends one byte of urgent data (`MSG_OOB`), which a receive leaves out and stops in front of.
+    /// Sends one byte of urgent data (`MSG_OOB`). A receive stops before it and leaves it out.
     ///
     /// # Panics
     /// If the client has ended its direction.
@@ -206,17 +207,17 @@ impl<H: Handler> Harness<H> {
     /// Resets the connection (RST).
     ///
     /// # Panics
-    /// If the client has reset it before.
+    /// If the client has already reset it.
     pub fn reset(&mut self, client: Client) {
         self.client(client).reset();
         self.run();
     }
 
-    /// Takes all that the server has sent and not been asked for before, and what it goes on to
-    /// send when there is room again.
+    /// Takes everything that the server has sent since the last call, including what it sends once
+    /// there is room again.
     ///
     /// # Panics
-    /// If the server sends without end; [`take`](Harness::take) looks at one part of that.
+    /// If the server sends endlessly; use [`take`](Harness::take) to see a part of that.
     pub fn sent(&mut self, client: Client) -> Received {
         let mut all = Vec::new();
         for _ in 0..MOST_TURNS {
@@ -229,34 +230,34 @@ impl<H: Handler> Harness<H> {
         panic!("the server sends without end");
     }
 
-    /// Takes what has arrived from the server, once, which makes room for as much again. What it
-    /// then sends is there for the next call.
+    /// Takes the bytes that have arrived from the server, once, which makes room for as many more.
+    /// What the server then sends is there for the next call.
     pub fn take(&mut self, client: Client) -> Received {
         let bytes = self.client(client).take();
         self.run();
         Received(bytes)
     }
 
-    /// How many bytes have arrived from the server and were not taken.
+    /// The number of bytes that have arrived from the server and were not taken.
     #[must_use]
     pub fn arrived(&self, client: Client) -> usize {
         self.client(client).untaken()
     }
 
-    /// How many bytes of a client the server has not received.
+    /// The number of a client's bytes that the server has not received.
     #[must_use]
     pub fn unread(&self, client: Client) -> usize {
         self.client(client).unread()
     }
 
     /// What the server has done with its end of the connection. A server that closes in order is
-    /// [`Shut`](State::Shut) until the client has [finished](Harness::finish) too.
+    /// [`Shut`](State::Shut) until the client has [finished](Harness::finish), too.
     #[must_use]
     pub fn state(&self, client: Client) -> State {
         self.client(client).state()
     }
 
-    /// The address of a client, as its server sees it.
+    /// The address of a client, as the server sees it.
     #[must_use]
     pub fn address(&self, client: Client) -> Address {
         self.client(client).address()
@@ -279,13 +280,13 @@ impl<H: Handler> Harness<H> {
         self.reactor.handler(self.handler)
     }
 
-    /// The name of the handler that gets the clients.
+    /// The id of the handler that gets the clients.
     #[must_use]
     pub fn handler_id(&self) -> HandlerId<H> {
         self.handler
     }
 
-    /// The reactor: for other handlers, for handles, and for listening elsewhere.
+    /// The reactor: to register other handlers, get handles, or listen elsewhere.
     pub fn reactor(&mut self) -> &mut Reactor {
         &mut self.reactor
     }
@@ -296,10 +297,10 @@ impl<H: Handler> Harness<H> {
         self.reactor.ledger()
     }
 
-    /// Posts a message to the handler that gets the clients, through a mailbox of its own.
+    /// Posts a message to the handler that gets the clients, through its own mailbox.
     ///
     /// # Panics
-    /// If the reactor was stopped.
+    /// If the reactor has stopped.
     ///
     /// ```
     /// # use sluicegate_reactor::testing::Harness;
@@ -335,7 +336,7 @@ impl<H: Handler> Harness<H> {
     }
 
     /// Asks the reactor to stop, as [`Turn::stop`](crate::Turn::stop) does: see
-    /// [`Reactor::set_drain`]. With [`advance`](Harness::advance) its time passes.
+    /// [`Reactor::set_drain`]. The grace period passes with [`advance`](Harness::advance).
     pub fn stop(&mut self) {
         self.reactor.turn.core.stopping = true;
         self.run();
@@ -371,15 +372,15 @@ impl<H: Handler> Harness<H> {
         result
     }
 
-    /// One turn of the reactor. For tests of what happens in which turn; everything else runs it by
-    /// itself.
+    /// Runs one turn of the reactor, for tests of what happens in which turn. Everything else runs
+    /// the reactor by itself.
     pub fn turn(&mut self) {
         self.reactor.turn(Some(Duration::ZERO)).expect("a simulated wait does not fail");
         checks::after_turn(&self.reactor, &self.world);
         checks::sockets([&self.reactor].into_iter(), &self.world);
     }
 
-    /// Lets time pass. Each deadline and timer on the way is run when it is due.
+    /// Lets time pass. Each deadline and timer on the way runs when it is due.
     pub fn advance(&mut self, time: Duration) {
         let mut left = time;
         self.run();
@@ -392,8 +393,7 @@ impl<H: Handler> Harness<H> {
         self.stall(left);
     }
 
-    /// Lets time pass at one stroke, as when a callback takes so long: what becomes due meanwhile
-    /// is late.
+    /// Lets time pass at once, as in a long callback: what becomes due meanwhile is late.
     pub fn stall(&mut self, time: Duration) {
         self.run();
         self.world.advance(time);
@@ -401,8 +401,8 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// Turns until the reactor would sleep. Only what the harness does not see needs it, such as a
-    /// message posted with a [`Handle`](crate::Handle) that the test has.
+    /// Turns until the reactor would sleep. Only actions that the harness does not see need it,
+    /// such as a message posted with a [`Handle`](crate::Handle) of the test.
     pub fn run(&mut self) {
         if self.held {
             return;

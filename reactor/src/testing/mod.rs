@@ -1,8 +1,8 @@
-//! Running handlers without sockets, files, threads or time that passes by itself.
+//! Running handlers without sockets, files, threads or real time.
 //!
-//! A [`Harness`] is a reactor on a simulated kernel: the same loop, the same queues, the same
-//! deadlines, with clients, a disk and a clock in the hands of the test. Nothing happens by itself,
-//! so a test always does the same.
+//! A [`Harness`] is a reactor on a simulated kernel: the same loop, queues and deadlines, with
+//! clients, a disk and a clock that the test controls. Nothing happens by itself, so a test always
+//! does the same.
 //!
 //! ```
 //! use sluicegate_reactor::testing::{Harness, State};
@@ -27,29 +27,29 @@
 //! ```
 //!
 //! Every action of a client runs the reactor until it would sleep. After each turn the harness
-//! checks what has to be true whatever a handler does: each byte queued was sent, was dropped or
-//! waits; no closed descriptor is used; no readiness is forgotten. A test of a handler is so a test
+//! checks what must hold whatever a handler does: each queued byte was sent, was dropped or waits;
+//! no closed descriptor is used; no readiness is forgotten. A test of a handler is therefore a test
 //! of the reactor as well.
 //!
-//! What a peer does in one piece, the network may deliver in many: [`same_at_every_split`] shows
-//! that a protocol does not mind. A test lets time pass with [`Harness::advance`], says what single
-//! calls of the kernel do with [`Harness::script_recv`] and its neighbours, puts files on the disk
-//! with [`Harness::files`], and plays the far end of what the handler connects to with
+//! The network may deliver in many pieces what a peer sends in one: [`same_at_every_split`] shows
+//! that a protocol does not depend on that. A test lets time pass with [`Harness::advance`], sets
+//! the results of single calls with [`Harness::script_recv`] and its neighbours, puts files on the
+//! disk with [`Harness::files`], and controls what the handler connects to with
 //! [`Harness::set_remote`].
 //!
-//! All of this is behind the feature `testing`, for the tests of a crate alone:
+//! All of this requires the feature `testing`, which is for the tests of a crate only:
 //!
 //! ```toml
 //! [dev-dependencies]
 //! sluicegate-reactor = { version = "0.1", features = ["testing"] }
 //! ```
 //!
-//! # When everything goes wrong
+//! # Simulations
 //!
-//! A harness does what its test says. What nobody has thought of a [`Simulation`] finds: it runs a
-//! scenario in a world of reactors and clients for hundreds of seeds, and each of them lets other
-//! calls fail ([`Faults`]), cuts and delays bytes differently, and chooses who acts next. A
-//! scenario does not say what happens, but what must come of it. The same handler:
+//! A harness does what its test says. A [`Simulation`] finds what nobody has thought of: it runs a
+//! scenario in a world of reactors and clients for hundreds of seeds. Each seed lets other calls
+//! fail ([`Faults`]), cuts and delays bytes differently, and chooses who acts next. A scenario does
+//! not say what happens, but what the result must be. The same handler:
 //!
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input};
@@ -75,7 +75,7 @@
 //! ```
 //!
 //! A fault may end any connection, and no client can [expect](simulation::Client::expects) what
-//! another one should have caused. Such a scenario asks the clients afterwards which of them
+//! another one should have caused. A scenario with such clients asks them afterwards which of them
 //! [were hit](simulation::Client::is_spoilt):
 //!
 //! ```
@@ -124,25 +124,25 @@
 //! });
 //! ```
 //!
-//! The [module](simulation) lists what is checked after each turn without being asked for. Beyond
-//! that a scenario can look at [what arrives](simulation::Client::hears) at a client as it does,
-//! and at all of it when the world has [run](Sim::run), do things [later](Sim::after), and add
-//! reactors that connect to each other or share [mailboxes](crate::mailbox).
+//! The [module](simulation) lists what is checked after each turn in any case. A scenario can also
+//! look at [what arrives](simulation::Client::hears) at a client while it arrives, and at all of it
+//! once the world has [run](Sim::run), do things [later](Sim::after), and add reactors that connect
+//! to each other or share [mailboxes](crate::mailbox).
 //!
 //! # Running seeds
 //!
 //! | command | what it does |
 //! |---|---|
-//! | `cargo test` | runs the seeds 0 to 199 of each scenario; 0 has no faults |
-//! | `SLUICEGATE_SEEDS=100000 cargo test --release` | runs so many |
-//! | `SLUICEGATE_SEED=17 cargo test NAME` | runs this one, and writes its trace to standard error |
+//! | `cargo test` | runs the seeds 0 to 199 of each scenario; seed 0 has no faults |
+//! | `SLUICEGATE_SEEDS=100000 cargo test --release` | runs 100,000 seeds |
+//! | `SLUICEGATE_SEED=17 cargo test NAME` | runs seed 17 only, and writes its trace to standard error |
 //!
-//! A seed that fails is run again at once, and the panic ends with the last 200 lines of its trace,
-//! what was wrong, and the command that repeats it.
+//! A seed that fails is run again immediately. The panic ends with the last 200 lines of its trace,
+//! the failure, and the command that repeats it.
 //!
 //! # How to read a trace
 //!
-//! A line has the virtual time in seconds, who acts, and what happens:
+//! A line has the virtual time in seconds, the actor, and what happens:
 //!
 //! ```text
 //!    0.003177  client 1   connects to 10.0.0.1:7 from 127.0.0.1:32768
@@ -154,44 +154,44 @@
 //!    0.003214  reactor 0  recv(4, 524288) = 2 "he"   <- fault
 //! ```
 //!
-//! - Reactors count from 0 in the order in which the scenario adds them, clients from 1; `scenario`
-//!   is what [`Sim::after`] does.
-//! - A reactor's line is a call of the kernel, as `strace` would show it: its descriptors and
-//!   sizes, what it has returned, and the first bytes that were moved. `wait` shows the descriptor
-//!   and the readiness of each event; one that came too late for its connection is of `closed`. A
-//!   wait without events has no line.
-//! - `> ` is what arrives from a client, `< ` what arrives at one. Between the two ends there is
-//!   time on the way: a client's bytes show when the reactor could receive them.
-//! - `<- fault` marks what the dice have made go wrong: the errors and the short counts that a
-//!   kernel may always give. `gets no time for` is a reactor that the system does not run.
+//! - Reactors count from 0 in the order in which the scenario adds them, clients from 1. `scenario`
+//!   is an action of [`Sim::after`].
+//! - A reactor's line is a system call as `strace` would show it: descriptors and sizes, the
+//!   result, and the first bytes that were moved. `wait` shows the descriptor and the readiness of
+//!   each event; an event that came too late for its connection belongs to `closed`. A wait without
+//!   events has no line.
+//! - `> ` shows bytes that arrive from a client, `< ` bytes that arrive at one. Bytes spend time on
+//!   the way: the line of a client's bytes is at the time at which the reactor could receive them.
+//! - `<- fault` marks the errors and short counts that the seed caused; a real kernel may return
+//!   them at any time. `gets no time for` is a reactor that the system does not schedule.
 //!
-//! Most often the connection is best followed by its port to its descriptor, and from there
-//! backwards from the last line, until the first one after which things are not as they should be.
+//! It is usually best to follow the connection from its port to its descriptor, and then backwards
+//! from the last line, to the first line after which something is wrong.
 //!
 //! # What breaks a replay
 //!
-//! The same seed does the same only if all that decides comes from it. A handler must
+//! The same seed does the same only if everything that matters depends on it. A handler must
 //!
 //! - take the time and random numbers from [`Turn`](crate::Turn), never from `std::time` or a
 //!   generator that seeds itself;
-//! - not depend on the order of a `HashMap` or `HashSet` of the standard library, which is another
-//!   one in each map, nor on addresses of memory; a `BTreeMap` of [`ConnId`](crate::ConnId)s is
-//!   always in the same order;
+//! - not depend on the order of a `HashMap` or `HashSet` of the standard library, which differs in
+//!   each map, nor on memory addresses; a `BTreeMap` of [`ConnId`](crate::ConnId)s always has the
+//!   same order;
 //! - keep nothing in statics or thread-locals from one run to the next;
-//! - not start threads, nor wait for what others do: a simulation has one thread. What
-//!   [`workers`](crate::workers) would do, a test posts itself ([`Sim::after`]);
+//! - not start threads or wait for other threads: a simulation has one thread. A test posts the
+//!   results of [`workers`](crate::workers) itself ([`Sim::after`]);
 //! - open files through [`fs`](crate::fs), not through `std::fs`.
 //!
-//! A seed that fails and does not fail again says so: then one of these is the reason.
+//! If a seed fails but does not fail again, the panic says so; then one of these is the reason.
 //!
 //! # What is not simulated
 //!
-//! A [`Server`](crate::Server): its threads and signals are the operating system's. What its
-//! threads do are reactors, and a scenario adds some of them, with the mailboxes that
-//! [`Server::run_with`](crate::Server::run_with) would give them, and [stops](Sim::stop) them.
-//! Neither are sockets that were [adopted](crate::Turn::adopt_listener) or
-//! [inherited](crate::activation), which are an error there, and name servers: names have the
-//! addresses that [`Harness::set_name`] gives them, and none in a simulation.
+//! A [`Server`](crate::Server), whose threads and signals belong to the operating system. A
+//! scenario can instead add several reactors, with the mailboxes that
+//! [`Server::run_with`](crate::Server::run_with) would give them, and [stop](Sim::stop) them.
+//! Sockets that were [adopted](crate::Turn::adopt_listener) or [inherited](crate::activation) are
+//! an error. There are no name servers: names have the addresses that [`Harness::set_name`] sets,
+//! and none in a simulation.
 
 mod checks;
 mod connecting;

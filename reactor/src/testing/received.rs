@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 /// Bytes that a client has received from a server. Derefs to the slice.
 ///
-/// It compares with byte strings, text, slices and vectors, and `{:?}` shows it as a byte string.
-/// So an assertion that fails shows what was sent, and against text also what was expected:
+/// It compares with byte strings, text, slices and vectors, and `{:?}` shows it as a byte string. A
+/// failed assertion therefore shows what was sent, and against text also what was expected:
 ///
 /// ```should_panic
 /// # use sluicegate_reactor::testing::Harness;
@@ -74,7 +74,7 @@ impl fmt::Debug for Received {
     }
 }
 
-/// With anything that is bytes: arrays, slices, vectors, text, and other `Received`.
+/// Compares with everything that is bytes: arrays, slices, vectors, text, and other `Received`.
 impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Received {
     fn eq(&self, other: &T) -> bool {
         self.0 == other.as_ref()

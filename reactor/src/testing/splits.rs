@@ -6,16 +6,16 @@ use super::Received;
 use super::{Harness, State};
 use crate::handler::Handler;
 
-/// How one exchange went, as its client saw it.
+/// The course of one exchange, as its client saw it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the server sent when all input had arrived.
+    /// What the server had sent when all input had arrived.
     pub sent: Received,
-    /// What it had done with its end by then.
+    /// What the server had done with its end by then.
     pub state: State,
-    /// What it sent when the client had ended its direction.
+    /// What the server sent after the client had ended its direction.
     pub sent_at_end: Received,
-    /// What it had done with its end by then.
+    /// What the server had done with its end by then.
     pub state_at_end: State,
 }
 
@@ -26,11 +26,11 @@ impl fmt::Debug for Outcome {
     }
 }
 
-/// Gives `input` to a new harness, then the client's end, in every way in which the network could
-/// deliver it: whole, cut in two at every place, and byte by byte; and once with a client that
-/// takes the answer in small pieces. Returns how it went, which was always the same.
+/// Gives a new harness `input` and then the client's end, in every way in which the network could
+/// deliver them: whole, cut in two at every place, and byte by byte; and once with a client that
+/// takes the answer in small pieces. Returns the outcome, which must be the same each time.
 ///
-/// The number of bytes handled is the square of the input's length: inputs up to some thousand
+/// The number of bytes handled is the square of the input's length: inputs of up to some thousand
 /// bytes are fine.
 ///
 /// ```
@@ -58,7 +58,7 @@ impl fmt::Debug for Outcome {
 /// ```
 ///
 /// # Panics
-/// If one way ends differently from the first, with both outcomes.
+/// If the outcomes of two ways differ. The text has both outcomes.
 pub fn same_at_every_split<H: Handler>(
     make: impl Fn() -> Harness<H>,
     input: impl AsRef<[u8]>,

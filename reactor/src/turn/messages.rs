@@ -10,6 +10,7 @@ use crate::listen::{self, Listen, ListenerId};
 use crate::sys::Address;
 use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::threads::handle::{Handle, Mailbox, mailbox};
+
 /// Messages from other threads: see [the module](crate::handle).
 impl Reactor {
     /// Delivers the messages of a mailbox to a handler.

@@ -1,4 +1,4 @@
-//! What begins between two turns counts from then, not from the turn before.
+//! Deadlines and timers set between two turns count from then, not from the turn before.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn deadlines_that_begin_between_turns_count_from_then() {
     let mut reactor = Reactor::new().unwrap();
     let silent = reactor.register(Silent);
     let (ours, _theirs) = UnixStream::pair().unwrap();
-    // As if the last turn had been so long ago.
+    // As if the last turn had been an hour ago.
     let go_back = |reactor: &mut Reactor| {
         let core = &mut reactor.turn.core;
         core.now -= HOUR.min(core.now);

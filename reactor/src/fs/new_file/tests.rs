@@ -1,4 +1,4 @@
-//! The calls that make a file, and what is left when one of them fails.
+//! The system calls that create a file, and what is left when one of them fails.
 
 use std::io::ErrorKind;
 

@@ -30,7 +30,8 @@ pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     }
 }
 
-/// `None` if the call is missing or forbidden, or has failed with `EAGAIN` too often.
+/// Resolves the path; `None` if the call is missing or forbidden, or failed with `EAGAIN` too
+/// often.
 fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
     // SAFETY: all zeroes is a valid `open_how`, by openat2(2).
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
@@ -53,8 +54,8 @@ fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
             Ok(fd) => return Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => {}
-                // Sandboxes that do not know the call forbid it (seccomp(2) filters of containers).
-                // If the file itself is forbidden, the walk fails likewise.
+                // Sandboxes that do not know the call forbid it (`seccomp(2)` filters of
+                // containers). If the file itself is forbidden, the walk fails in the same way.
                 Some(libc::ENOSYS | libc::EPERM) => return Ok(None),
                 Some(libc::EXDEV) => return Err(outside()),
                 _ => return Err(error),

@@ -1,26 +1,26 @@
-//! libkqueue, which builds `kqueue(2)` on Linux out of `epoll(7)`: the names that `libc` has on the
-//! BSDs, so that the backend of those systems can be run and tested here.
+//! libkqueue, which implements `kqueue(2)` on Linux with `epoll(7)`. This file has the names that
+//! `libc` has on the BSDs, so that the kqueue backend can be built and tested on Linux.
 //!
-//! What a kernel does and libkqueue does not (2.7.0) is made up for in this file, so that nobody
-//! else need know of it:
+//! It also makes up for the differences between a kernel and libkqueue 2.7.0, so that no other file
+//! needs to know them:
 //!
-//! - A kernel forgets a descriptor that is closed. libkqueue does not hear of it, takes the next
-//!   descriptor of that number for the old one, and reports nothing of it: [`closing`].
-//! - A kernel leaves the error of a socket where it is and shows it in `fflags`. libkqueue takes it
-//!   with `SO_ERROR`, so that the next receive finds a clean end, and who asks for it himself that
-//!   a failed connect has succeeded: [`error_taken`].
-//! - A kernel keeps what does not fit in the list of events for the next call. libkqueue takes as
-//!   many events from epoll as the list is long, makes up to two of each, and drops the rest,
-//!   which with `EV_CLEAR` do not come again: [`kevent`] then repeats everything that may have been
+//! - A kernel forgets a descriptor that is closed. libkqueue does not notice the close, takes the
+//!   next descriptor with that number for the old one, and reports nothing about it: [`closing`].
+//! - A kernel leaves the error of a socket in place and shows it in `fflags`. libkqueue takes it
+//!   with `SO_ERROR`. The next receive would then find a clean end, and a failed connect would seem
+//!   to have succeeded: [`error_taken`].
+//! - A kernel keeps the events that do not fit in the list for the next call. libkqueue takes as
+//!   many events from epoll as the list has entries, makes up to two of each, and drops the rest,
+//!   which with `EV_CLEAR` do not come again: [`kevent`] repeats everything that may have been
 //!   dropped.
 //!
-//! And its `kevent` takes locks, so that a signal handler must not call it: the waker is a pair of
-//! sockets as where there is no `EVFILT_USER`.
+//! `kevent` of libkqueue takes locks, so a signal handler must not call it. The waker is therefore
+//! a socket pair, as on systems without `EVFILT_USER`.
 //!
-//! One difference remains. A kernel frees a queue when its descriptor is closed. libkqueue is told
-//! of that by a signal (`F_SETSIG`), and its `libkqueue_mon` thread then closes the epoll instance
-//! and the other end of the pipe behind the queue. A test that counts descriptors may still find
-//! those two.
+//! One difference remains. A kernel frees a queue when its descriptor is closed. libkqueue learns
+//! of the close by a signal (`F_SETSIG`), and its thread `libkqueue_mon` then closes the epoll
+//! instance and the other end of the pipe behind the queue. A test that counts descriptors may still
+//! find these two.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -54,28 +54,28 @@ pub(super) const EV_RECEIPT: u16 = 0x0040;
 pub(super) const EV_ERROR: u16 = 0x4000;
 pub(super) const EV_EOF: u16 = 0x8000;
 
-/// libkqueue writes no more events in one call (`MAX_KEVENT`).
+/// The most events that libkqueue writes in one call (`MAX_KEVENT`).
 const MOST_EVENTS: usize = 512;
 
-/// libkqueue counts a wait in milliseconds in an `int`, and one that overflows may last for ever.
+/// libkqueue counts a wait in milliseconds in an `int`; one that overflows may never end.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(i32::MAX as u64 / 1000);
 
 /// One filter of one descriptor in one queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    // First, so that what is known of a descriptor stands together.
+    // First, so that the filters of one descriptor are adjacent.
     ident: usize,
     filter: i16,
     queue: c_int,
 }
 
-/// What libkqueue does not keep, for all queues of the process.
+/// The state that libkqueue does not keep, for all queues of the process.
 struct Books {
-    /// The user's data of every filter.
+    /// The user data of every filter.
     registered: BTreeMap<Key, usize>,
     /// The errors that libkqueue has taken from sockets.
     errors: BTreeMap<usize, i32>,
-    /// Filters that may have an event which was dropped. They are reported in place of waiting.
+    /// Filters that may have a dropped event. They are reported instead of waiting.
     doubted: VecDeque<Key>,
 }
 
@@ -92,7 +92,7 @@ fn books() -> MutexGuard<'static, Books> {
 mod library {
     use libc::{c_int, timespec};
 
-    // The build names the library: pkg-config says where it is.
+    // The build names the library: pkg-config finds it.
     unsafe extern "C" {
         pub(super) fn kqueue() -> c_int;
         pub(super) fn kevent(
@@ -106,12 +106,12 @@ mod library {
     }
 }
 
-/// A new queue. What is known of a closed one of the same number is forgotten.
+/// Opens a queue, and forgets the state of a closed queue with the same number.
 ///
 /// # Safety
-/// None is asked for: it has the signature of the function that it stands in for.
+/// Always safe: it has the signature of the function that it replaces.
 pub(super) unsafe fn kqueue() -> c_int {
-    // SAFETY: no memory is touched that is not the library's.
+    // SAFETY: only the library's own memory is touched.
     let queue = unsafe { library::kqueue() };
     let mut books = books();
     books.registered.retain(|key, _| key.queue != queue);
@@ -119,11 +119,11 @@ pub(super) unsafe fn kqueue() -> c_int {
     queue
 }
 
-/// Makes changes, or waits for events, as the backend does one at a time.
+/// Makes changes or waits for events; the backend does one at a time.
 ///
 /// # Safety
 /// `changes` points to `change_count` entries, `events` to room for `event_count`, and `timeout` to
-/// a time or nowhere. Both lists may be the same.
+/// a time or is null. Both lists may be the same.
 pub(super) unsafe fn kevent(
     queue: c_int,
     changes: *const kevent,
@@ -133,20 +133,21 @@ pub(super) unsafe fn kevent(
     timeout: *const timespec,
 ) -> c_int {
     if change_count > 0 {
-        // SAFETY: the caller says so.
+        // SAFETY: the caller guarantees it.
         note_changes(queue, unsafe { slice::from_raw_parts(changes, change_count as usize) });
-        // SAFETY: the caller says of each pointer and count what the library asks for.
+        // SAFETY: the caller guarantees what the library requires of each pointer and count.
         return unsafe {
             library::kevent(queue, changes, change_count, events, event_count, timeout)
         };
     }
-    // SAFETY: the caller says so. The room was initialized when it was made, in `Selector::new`.
+    // SAFETY: the caller guarantees it. The list was initialized when it was created, in
+    // `Selector::new`.
     let room = unsafe { slice::from_raw_parts_mut(events, event_count as usize) };
     let repeated = books().repeat(queue, room);
     if repeated > 0 {
         return repeated as c_int;
     }
-    // SAFETY: there are no changes to read, and the caller says the rest.
+    // SAFETY: there are no changes to read, and the caller guarantees the rest.
     let count = unsafe { library::kevent(queue, ptr::null(), 0, events, event_count, timeout) };
     if let Ok(count) = usize::try_from(count) {
         books().note_events(queue, &room[..count], count >= room.len().min(MOST_EVENTS));
@@ -154,7 +155,7 @@ pub(super) unsafe fn kevent(
     count
 }
 
-/// Remembers whose descriptors are in a queue.
+/// Records which descriptors are in a queue.
 fn note_changes(queue: c_int, changes: &[kevent]) {
     let mut books = books();
     for change in changes {
@@ -168,7 +169,7 @@ fn note_changes(queue: c_int, changes: &[kevent]) {
 }
 
 impl Books {
-    /// Reports what may have been dropped from a list that was full.
+    /// Reports the events that may have been dropped when the list was full.
     fn repeat(&mut self, queue: c_int, room: &mut [kevent]) -> usize {
         let mut count = 0;
         while count < room.len()
@@ -185,7 +186,7 @@ impl Books {
         count
     }
 
-    /// Keeps the errors in what was reported, and doubts everything if the list was full.
+    /// Keeps the reported errors, and suspects every filter if the list was full.
     fn note_events(&mut self, queue: c_int, events: &[kevent], full: bool) {
         for event in events {
             if event.flags & EV_EOF != 0 && event.fflags != 0 {
@@ -198,8 +199,8 @@ impl Books {
     }
 }
 
-/// To be called before a descriptor is closed: takes it out of the queues it is in. Afterwards is
-/// too late, for the library asks epoll about the number, which may by then be another's.
+/// Removes a descriptor from its queues; to be called before it is closed. Afterwards is too late:
+/// the library asks epoll about the number, which may then belong to another descriptor.
 pub(in crate::sys) fn closing(fd: Fd) {
     let ident = fd as usize;
     let mut books = books();
@@ -216,12 +217,12 @@ fn delete(Key { ident, filter, queue }: Key) {
     let flags = EV_DELETE | EV_RECEIPT;
     let mut change = kevent { ident, filter, flags, fflags: 0, data: 0, udata: ptr::null_mut() };
     let list = &raw mut change;
-    // That there is no such filter is no error here: the queue may have been closed before.
+    // A missing filter is no error here: the queue may already be closed.
     // SAFETY: the library reads one entry, a local, and writes its answer to the same place.
     unsafe { library::kevent(queue, list, 1, list, 1, ptr::null()) };
 }
 
-/// The error of a socket that the library has taken, once: for whoever the kernel would have told.
+/// Returns the error of a socket that the library has taken, once, as the kernel would have.
 pub(in crate::sys) fn error_taken(socket: Fd) -> Option<io::Error> {
     books().errors.remove(&(socket as usize)).map(io::Error::from_raw_os_error)
 }

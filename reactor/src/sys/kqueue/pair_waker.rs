@@ -1,5 +1,5 @@
-//! A socket pair, where `EVFILT_USER` is missing (OpenBSD, NetBSD before 10) or of no use
-//! (libkqueue).
+//! A socket pair, for systems where `EVFILT_USER` is missing (OpenBSD, NetBSD before 10) or cannot
+//! be used (libkqueue).
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::{apply, change, system};
 
-/// Every byte written is an edge of the other end, so that nobody needs to read them until the
-/// socket is full.
+/// Every byte written causes an edge at the other end, so they are only read when the socket is
+/// full.
 pub(crate) struct Waker {
-    /// A file to the standard library, whose `write(2)` no trace or filter takes for a send on a
-    /// connection.
+    /// A file to the standard library, whose `write(2)` a trace or filter does not take for a send
+    /// on a connection.
     sender: File,
     receiver: UnixStream,
 }
@@ -31,7 +31,7 @@ impl Waker {
 
     pub(in crate::sys) fn wake(&self) -> io::Result<()> {
         match self.write() {
-            // Full. Another thread may read at the same time, which leaves as much room to write.
+            // Full. Another thread may read at the same time, which also leaves room to write.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let _ = (&self.receiver).read(&mut [0; 4096]);
                 self.write()

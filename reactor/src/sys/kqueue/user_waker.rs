@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::{apply, change};
 
-/// The number of the one event of this kind.
+/// The number of the only event of this kind.
 const IDENT: usize = 0;
 
-/// Triggers the event. It has a hold on the queue, which may outlive its selector.
+/// Triggers the event. It keeps the queue open, which may outlive its selector.
 pub(crate) struct Waker {
     queue: Arc<OwnedFd>,
     token: u64,
@@ -23,7 +23,7 @@ impl Waker {
     }
 
     pub(in crate::sys) fn wake(&self) -> io::Result<()> {
-        // It was added by `new`: a trigger that also adds would lose the one before it.
+        // `new` added the event: a trigger that also adds it would lose the previous one.
         self.change(0, libc::NOTE_TRIGGER)
     }
 

@@ -1,4 +1,4 @@
-//! Counting the calls.
+//! Counting system calls.
 
 /// How often the reactor made each kind of system call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,43 +10,43 @@ pub struct Calls {
     pub connect: u64,
     /// Looking a name up.
     pub look_up: u64,
-    /// Closing a descriptor of any kind, in order or with a reset.
+    /// Closing a descriptor of any kind, orderly or with a reset.
     pub close: u64,
     /// Ending the sending direction of a connection.
     pub shutdown: u64,
     /// Receiving.
     pub recv: u64,
-    /// Saying how many bytes have to be there for an event (`SO_RCVLOWAT`).
+    /// Setting how many bytes must have arrived for an event (`SO_RCVLOWAT`).
     pub receive_mark: u64,
-    /// Sending one piece of memory.
+    /// Sending one slice of memory.
     pub send: u64,
-    /// Sending several pieces of memory.
+    /// Sending several slices of memory.
     pub send_gather: u64,
-    /// Of both of these, how many said that more follows at once (`MSG_MORE`).
+    /// How many of these two promised more data (`MSG_MORE`).
     pub send_more: u64,
     /// Sending from a file.
     pub sendfile: u64,
-    /// Moving bytes into a pipe or out of one.
+    /// Moving bytes into or out of a pipe.
     pub splice: u64,
     /// Opening a file or directory.
     pub open: u64,
-    /// Asking for what is known of a file.
+    /// Reading the attributes of a file.
     pub metadata: u64,
     /// Reading from a file.
     pub read_at: u64,
-    /// Reading from a file what is in memory (`RWF_NOWAIT`).
+    /// Reading only bytes of a file that are in memory (`RWF_NOWAIT`).
     pub read_nowait: u64,
-    /// Bringing a part of a file to memory, for which a worker waits.
+    /// Loading a part of a file into memory, for which a worker waits.
     pub warm: u64,
-    /// Of reading and sending from a file, how many had to wait for the disk.
+    /// How many reads of a file, and sends from one, had to wait for the disk.
     pub disk_waits: u64,
-    /// Making a file.
+    /// Creating a file.
     pub create: u64,
     /// Writing to a file.
     pub write_at: u64,
-    /// Waiting until what was written is on the disk.
+    /// Waiting until written data is on the disk.
     pub sync: u64,
-    /// Giving a file another name.
+    /// Renaming a file.
     pub rename: u64,
     /// Removing a file.
     pub unlink: u64,

@@ -1,4 +1,4 @@
-//! The far end of a stream, in the hands of a test.
+//! The far end of a stream, under the control of a test.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,13 +9,14 @@ use super::Address;
 use super::{Fd, Object};
 use super::{State, Step, Stream, World};
 
-/// Where the local end of a [`World::stream`] is said to be.
+/// The address of the local end of a [`World::stream`].
 #[cfg(test)]
 const NO_LISTENER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-/// Clients count their ports up from here (the ephemeral ones of Linux) and start over at the end.
+/// Clients count their ports up from here (the first ephemeral port of Linux) and start over at the
+/// end.
 const CLIENT_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
-/// The client of one stream. It stays usable when the server has closed its descriptor.
+/// The client of one stream. It stays usable after the server has closed its descriptor.
 #[derive(Clone)]
 pub(crate) struct Client {
     world: World,
@@ -23,7 +24,7 @@ pub(crate) struct Client {
 }
 
 impl World {
-    /// Connects to a listener: the stream waits in its backlog, and may be used already.
+    /// Connects to a listener. The stream waits in the listener's backlog, and can already be used.
     ///
     /// # Errors
     /// `ConnectionRefused` if nothing listens there or the backlog is full.
@@ -49,12 +50,12 @@ impl World {
         Ok(Client::new(self, stream))
     }
 
-    /// Whether a client that connects to an address would find a listener there.
+    /// Whether a client that connects to an address would find a listener.
     pub(crate) fn listens_at(&self, address: &Address) -> bool {
         self.0.borrow_mut().table.listener_at(address).is_some()
     }
 
-    /// A stream that was never in a backlog, and its descriptor.
+    /// Creates a stream that was never in a backlog, and its descriptor.
     ///
     /// # Errors
     /// `EMFILE` at the descriptor limit.
@@ -83,7 +84,8 @@ impl Client {
         Client { world: world.clone(), stream }
     }
 
-    /// Sends; there is always room. What a server that has closed can no longer receive is dropped.
+    /// Sends bytes; there is always room. If the server has closed its end, bytes that it can no
+    /// longer receive are dropped.
     ///
     /// # Panics
     /// After [`finish`](Client::finish) or [`reset`](Client::reset).
@@ -91,7 +93,7 @@ impl Client {
         self.change(|stream| stream.client_send(bytes));
     }
 
-    /// Sends one urgent byte. A receive stops in front of where it was and never returns it.
+    /// Sends one urgent byte. A receive stops before it and never returns it.
     ///
     /// # Panics
     /// As [`send`](Client::send).
@@ -110,17 +112,17 @@ impl Client {
     /// Resets the connection (RST).
     ///
     /// # Panics
-    /// If it was reset by the client.
+    /// If the client has already reset it.
     pub(crate) fn reset(&self) {
         self.change(Stream::client_reset);
     }
 
-    /// Takes everything that the server has sent since the last time.
+    /// Takes everything that the server has sent since the last call.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.change(Stream::client_take)
     }
 
-    /// Takes up to `most` bytes of that.
+    /// Takes up to `most` of these bytes.
     pub(crate) fn take_some(&self, most: usize) -> Vec<u8> {
         self.change(|stream| stream.client_take_some(most.min(stream.untaken())))
     }
@@ -130,23 +132,23 @@ impl Client {
         self.change(|stream| stream.spoilt)
     }
 
-    /// The server's machine answers what comes for a socket that it has closed with a reset.
+    /// The server's machine answers data for a closed socket with a reset.
     pub(crate) fn is_answered_by_reset(&self) {
         self.change(Stream::reset);
     }
 
-    /// How many bytes the server can send before the client takes some: 256 KiB at first,
-    /// `usize::MAX` for no bound.
+    /// Sets how many bytes the server can send before the client takes some: 256 KiB at first,
+    /// `usize::MAX` for no limit.
     pub(crate) fn set_send_capacity(&self, bytes: usize) {
         self.change(|stream| stream.set_capacity(bytes));
     }
 
-    /// Queues what the next receives on the server's descriptor say.
+    /// Queues the results of the next receives on the server's descriptor.
     pub(crate) fn script_recv(&self, steps: impl IntoIterator<Item = Step>) {
         self.change(|stream| stream.recvs.extend(steps));
     }
 
-    /// Queues what the next sends on it say, by whatever call.
+    /// Queues the results of the next sends on it, whichever call they use.
     pub(crate) fn script_send(&self, steps: impl IntoIterator<Item = Step>) {
         self.change(|stream| stream.sends.extend(steps));
     }
@@ -161,17 +163,17 @@ impl Client {
         self.change(|stream| stream.state())
     }
 
-    /// The client's address, the peer's for the server.
+    /// The address of the client, which is the server's peer.
     pub(crate) fn address(&self) -> Address {
         self.change(|stream| stream.client_address())
     }
 
-    /// How many bytes the server has not received.
+    /// The number of bytes that the server has not received.
     pub(crate) fn unread(&self) -> usize {
         self.change(|stream| stream.unread())
     }
 
-    /// How many bytes the client has not taken.
+    /// The number of bytes that the client has not taken.
     pub(crate) fn untaken(&self) -> usize {
         self.change(|stream| stream.untaken())
     }

@@ -1,4 +1,4 @@
-//! Numbers that repeat with their seed.
+//! Random numbers that repeat with their seed.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// Less than `limit`; 0 if that is 0.
+    /// A number less than `limit`; 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         ((u128::from(self.next()) * limit as u128) >> 64) as usize
     }
 
-    /// Whether something happens that has this probability.
+    /// True with this probability.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what a float can tell apart.
+        // A float distinguishes 53 bits.
         probability > 0.0 && ((self.next() >> 11) as f64) < probability * (1u64 << 53) as f64
     }
 
-    /// From 1 to `most`: often few, sometimes nearly all.
+    /// A number from 1 to `most`: often small, sometimes nearly `most`.
     pub(crate) fn part_of(&mut self, most: usize) -> usize {
         let most = match self.below(3) {
             0 => most.min(8),
@@ -39,7 +39,7 @@ impl Dice {
         1 + self.below(most)
     }
 
-    /// Nanoseconds, up to `most`.
+    /// A time of up to `most`, in nanoseconds.
     pub(crate) fn time(&mut self, most: Duration) -> u64 {
         self.below(usize::try_from(most.as_nanos()).unwrap_or(usize::MAX)) as u64
     }

@@ -1,4 +1,4 @@
-//! What goes wrong keeps the contract.
+//! Faults keep the contract.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -10,8 +10,8 @@ use crate::sys::TcpOptions;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-/// A world in which these things always go wrong, and a registered stream whose first edge was
-/// handed out. Its token is 7.
+/// A world in which these faults always happen, and a registered stream whose first edge was
+/// returned. Its token is 7.
 fn world(faults: Faults) -> (World, Fd, Client, Selector) {
     let world = World::new(1);
     let (fd, client) = world.stream().unwrap();

@@ -35,7 +35,7 @@ const PATH_MAX: usize = 4096;
 /// # Panics
 /// If a path does not lead to the kind of file that a call needs: that is a mistake in the test.
 pub struct Files {
-    /// The node of inode `n` is at `n - 1`.
+    /// The node with inode number `n` is at index `n - 1`.
     nodes: Vec<Node>,
     pub(super) writing: Writing,
     /// Whether the file system does not report which bytes are in memory.

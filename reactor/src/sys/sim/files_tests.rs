@@ -1,4 +1,4 @@
-//! The disk of the simulated kernel, where it can be beside a real one.
+//! Compares the disk of the simulated kernel with a real one, where that is possible.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -26,7 +26,7 @@ const LINKS: [(&str, &str); 8] = [
     ("www", "srv"),
 ];
 
-/// A disk to look for ways out of `/srv`.
+/// A disk with attempts to leave `/srv`.
 fn disk() -> World {
     let world = World::new(1);
     for (path, content) in FILES {

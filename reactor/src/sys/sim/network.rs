@@ -1,4 +1,4 @@
-//! What is on its way in a machine with faults: it arrives in virtual time.
+//! Data and events on their way in a machine with faults: they arrive in virtual time.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,32 @@ use super::{Event, Fd, Inode, Machine, World};
 pub(super) enum Coming {
     /// An edge of a descriptor, if it is still registered with this token.
     Edge(Fd, u64),
-    /// An event of a descriptor that may be closed by then, for a selector.
+    /// An event for a selector, of a descriptor that may be closed by then.
     Event(usize, Event),
-    /// What one end of a connection within the machine has done reaches the other.
+    /// What one end of a connection within the machine has done reaches the other end.
     Carry { from: usize, to: usize },
-    /// A stream reaches what it connects to.
+    /// A stream reaches its destination.
     Arrival { stream: usize },
-    /// A disk has done what it was asked for.
+    /// A disk has finished a request.
     Disk(Box<dyn FnOnce()>),
 }
 
-/// What a disk does when it is no longer held.
+/// What a disk does when it is released.
 enum Held {
-    /// Brings a part of a file to memory.
+    /// Loads a part of a file into memory.
     Read { file: Inode, offset: u64, bytes: usize },
-    /// Says that it has done what it was asked for.
+    /// Reports that a request has finished.
     Done(Box<dyn FnOnce()>),
 }
 
-/// What is on its way, by when it arrives. What was sent off first arrives first if both are due.
+/// Everything on its way, by its time of arrival. What was sent first arrives first if both are
+/// due.
 #[derive(Default)]
 pub(super) struct Network {
     coming: BTreeMap<(u64, u64), Coming>,
-    /// What a disk was asked for while it is held.
+    /// The requests to a held disk.
     held: Option<Vec<Held>>,
-    /// Somebody has waited for it meanwhile, which is for ever.
+    /// A caller has waited for a held disk, which never ends.
     pub(super) waits_in_vain: bool,
     sent_off: u64,
 }
@@ -47,7 +48,7 @@ impl Network {
         self.held.is_some()
     }
 
-    /// Puts off a read if disks are held; whether they are.
+    /// Postpones a read if disks are held. Returns whether they are.
     pub(super) fn hold(&mut self, file: Inode, offset: u64, bytes: usize) -> bool {
         let Some(held) = &mut self.held else { return false };
         held.push(Held::Read { file, offset, bytes });
@@ -56,12 +57,12 @@ impl Network {
 }
 
 impl World {
-    /// When the next thing that is on its way arrives, in nanoseconds since the start.
+    /// When the next thing on its way arrives, in nanoseconds since the start.
     pub(crate) fn next_arrival(&self) -> Option<u64> {
         self.0.borrow().network.coming.keys().next().map(|(at, _)| *at)
     }
 
-    /// Lets arrive what is due.
+    /// Lets everything that is due arrive.
     pub(crate) fn run_network(&self) {
         let state = &mut *self.0.borrow_mut();
         while let Some(first) = state.network.coming.first_entry()
@@ -74,7 +75,7 @@ impl World {
 }
 
 impl World {
-    /// Says that a disk is done: at once, or later.
+    /// Reports that a disk has finished, at once or later.
     pub(crate) fn after_disk(&self, done: impl FnOnce() + 'static) {
         let state = &mut *self.0.borrow_mut();
         if let Some(held) = &mut state.network.held {
@@ -88,17 +89,17 @@ impl World {
 }
 
 impl World {
-    /// Lets disks be done with nothing until they are released.
+    /// Makes disks finish nothing until they are released.
     pub(crate) fn hold_disks(&self) {
         self.0.borrow_mut().network.held.get_or_insert_default();
     }
 
-    /// Whether somebody has waited for a disk that was held, not as a job.
+    /// Whether a caller other than a worker's job has waited for a held disk.
     pub(crate) fn waits_in_vain(&self) -> bool {
         self.0.borrow().network.waits_in_vain
     }
 
-    /// Lets disks be done, with what they were asked for meanwhile first.
+    /// Lets disks finish again, beginning with the requests made meanwhile.
     pub(crate) fn release_disks(&self) {
         let held = self.0.borrow_mut().network.held.take();
         for what in held.into_iter().flatten() {
@@ -126,20 +127,21 @@ impl Machine {
                 self.reach(stream);
                 self.settle(stream);
             }
-            // It was given up meanwhile.
+            // The attempt was given up meanwhile.
             Coming::Arrival { .. } => {}
             Coming::Disk(done) => done(),
         }
     }
 
-    /// Lets the two ends of a connection within the machine know of each other, at once or later.
+    /// Makes the two ends of a connection within the machine see each other's changes, at once or
+    /// later.
     pub(super) fn carry_both(&mut self, stream: usize, other: usize) {
         for (from, to) in [(stream, other), (other, stream)] {
             self.send_over(from, to);
         }
     }
 
-    /// Lets one end know of the other.
+    /// Makes one end see the changes of the other.
     pub(super) fn send_over(&mut self, from: usize, to: usize) {
         match self.delay() {
             0 => self.carry(from, to),

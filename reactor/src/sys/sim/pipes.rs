@@ -1,4 +1,4 @@
-//! Pipes of a simulated kernel, and what goes through them.
+//! The pipes of a simulated kernel, and the bytes in them.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -6,9 +6,9 @@ use std::io::{self, IoSlice};
 use super::trace::Said;
 use super::{Fd, Machine, More, Object, World};
 
-/// Size of a page: a pipe has a slot for each page of its size.
+/// The size of a page. A pipe has a slot for each page of its size.
 const PAGE: usize = 4096;
-/// Most bytes that take one slot: those of an Ethernet segment, as TCP does not join them.
+/// Most bytes in one slot: the payload of an Ethernet segment, as TCP does not join segments.
 const SLOT: usize = 1448;
 
 /// The bytes in a pipe, slot by slot.
@@ -17,7 +17,7 @@ pub(super) struct Pipe {
     most: usize,
 }
 
-/// Which end a descriptor stands for.
+/// Which end a descriptor is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Read,
@@ -26,8 +26,8 @@ pub(super) enum End {
 
 /// Pipes: the calls of [`Kernel`](super::Kernel), each documented there.
 impl World {
-    /// The largest size of new pipes; with less than a page none can be had. What is asked for at
-    /// first.
+    /// Sets the largest size of new pipes; below a page there are none. At first a pipe has the
+    /// size that is asked for.
     pub(crate) fn set_pipe_size(&self, bytes: usize) {
         self.0.borrow_mut().pipe_size = bytes;
     }
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// # Panics
-    /// If it is into a pipe that is not empty.
+    /// If the destination is a pipe that is not empty.
     pub(crate) fn splice(&self, from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
         let state = &mut *self.0.borrow_mut();
         state.calls.splice += 1;
@@ -56,7 +56,7 @@ impl World {
     }
 }
 
-/// From a pipe to a file.
+/// Moves bytes from a pipe to a file.
 impl World {
     pub(crate) fn splice_to_file(
         &self,
@@ -103,7 +103,7 @@ impl Machine {
         }
     }
 
-    /// Like a receive, only that it does not get past an urgent byte.
+    /// Like a receive, except that it does not get past an urgent byte.
     fn splice_in(&mut self, socket: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
         let (pipe, stream) = (self.pipe(to, End::Write), self.stream_index(socket));
         if !self.pipes[pipe].slots.is_empty() {

@@ -1,4 +1,4 @@
-//! What a reactor connects to: hosts in the hands of a test, and listeners of the same world.
+//! What a reactor connects to: remotes that a test controls, and listeners of the same world.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,24 +10,24 @@ use super::trace::Said;
 use super::{Address, Fd, Machine, Object, Step, Stream, World};
 use crate::sys::TcpOptions;
 
-/// What a connection to an address comes to.
+/// How connections to an address end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
-    /// It is established at once.
+    /// They are established at once.
     Listens,
-    /// Nothing answers: it stays in the making until the remote turns into another one.
+    /// Nothing answers: they stay unfinished until the remote changes.
     Silent,
-    /// It fails after the call has returned, with this number of `errno`: `ECONNREFUSED`,
-    /// `EHOSTUNREACH`, `ETIMEDOUT`.
+    /// They fail after the call has returned, with this `errno`: `ECONNREFUSED`, `EHOSTUNREACH` or
+    /// `ETIMEDOUT`.
     Fails(i32),
-    /// The kernel chooses the very address for the near end, so that the connection meets itself.
+    /// The kernel chooses the same address for the near end, so that the connection meets itself.
     Itself,
 }
 
-/// What is known of a name.
+/// The state of a name.
 pub(super) enum Name {
     Is(Vec<IpAddr>),
-    /// Nobody says it yet to those who have asked, for this port.
+    /// It has no answer yet for these lookups, each with its port.
     Held(Vec<(u16, OnAnswer)>),
 }
 
@@ -35,7 +35,7 @@ type OnAnswer = Box<dyn FnOnce(io::Result<Vec<SocketAddr>>)>;
 
 fn found(addresses: &[IpAddr], port: u16) -> io::Result<Vec<SocketAddr>> {
     if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
     }
     Ok(addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect())
 }
@@ -46,12 +46,12 @@ pub(super) struct Host {
     remote: Remote,
     /// Streams that wait for an answer, oldest first.
     waiting: Vec<usize>,
-    /// Streams that the test has not accepted yet, oldest first.
+    /// Streams that the test has not taken yet, oldest first.
     accepted: VecDeque<usize>,
 }
 
 impl World {
-    /// Says what connections to an address come to from now on, those included that wait.
+    /// Sets how connections to an address end from now on, including those that wait.
     pub(crate) fn set_remote(&self, address: &Address, remote: Remote) {
         let state = &mut *self.0.borrow_mut();
         let at = state.hosts.iter().position(|host| host.address == *address);
@@ -71,19 +71,19 @@ impl World {
         }
     }
 
-    /// The far end of the oldest connection that was made to an address and not asked for before.
+    /// The far end of the oldest connection that was made to an address and not taken before.
     pub(crate) fn accept_remote(&self, address: &Address) -> Option<Client> {
         let state = &mut *self.0.borrow_mut();
         let host = state.hosts.iter_mut().find(|host| host.address == *address)?;
         Some(Client::new(self, host.accepted.pop_front()?))
     }
 
-    /// Queues what the next calls that start a connection say.
+    /// Queues the results of the next calls that start a connection.
     pub(crate) fn script_connect(&self, steps: impl IntoIterator<Item = Step>) {
         self.0.borrow_mut().connects.extend(steps);
     }
 
-    /// Says what the addresses of a name are, and answers those who wait for them.
+    /// Sets the addresses of a name, and answers the lookups that wait for it.
     pub(crate) fn set_name(&self, name: &str, addresses: Vec<IpAddr>) {
         let name = self.0.borrow_mut().names.insert(name.to_owned(), Name::Is(addresses.clone()));
         if let Some(Name::Held(waiting)) = name {
@@ -93,12 +93,13 @@ impl World {
         }
     }
 
-    /// Leaves questions for a name without an answer, until [`World::set_name`].
+    /// Leaves lookups of a name without an answer, until [`World::set_name`].
     pub(crate) fn hold_name(&self, name: &str) {
         self.0.borrow_mut().names.insert(name.to_owned(), Name::Held(Vec::new()));
     }
 
-    /// Answers at once, from inside, or when the name is set. A name nobody has set has no address.
+    /// Answers at once, from inside, or when the name is set. A name that was never set has no
+    /// addresses.
     pub(crate) fn look_up(
         &self,
         name: &str,
@@ -151,7 +152,7 @@ impl Machine {
         Ok(fd)
     }
 
-    /// A stream comes to where it connects to. Whoever calls this settles it.
+    /// A stream reaches its destination. The caller settles it.
     pub(super) fn reach(&mut self, stream: usize) {
         if self.streams[stream].spoilt {
             return self.streams[stream].refuse(libc::ECONNREFUSED);
@@ -163,7 +164,7 @@ impl Machine {
         }
     }
 
-    /// Tells a stream what its host says.
+    /// Applies the answer of its remote to a stream.
     fn arrive(&mut self, stream: usize, host: usize) {
         let (host, near) = (&mut self.hosts[host], &mut self.streams[stream]);
         match host.remote {
@@ -180,7 +181,7 @@ impl Machine {
         }
     }
 
-    /// Connects a stream to a listener of this machine, if there is one with room for it.
+    /// Connects a stream to a listener of this machine, if one has room for it.
     fn arrive_here(&mut self, near: usize, address: &Address) {
         let far = self.streams.len();
         let listener = self.table.listener_at(address).filter(|(_, l)| !l.is_full());
@@ -195,7 +196,7 @@ impl Machine {
         self.edge(fd);
     }
 
-    /// Carries what one end of a connection within the machine has done to the other.
+    /// Carries the changes of one end of a connection within the machine to the other.
     pub(super) fn carry(&mut self, from: usize, to: usize) {
         let count = self.streams[to].inbox_room().min(self.streams[from].untaken());
         let bytes = self.streams[from].client_take_some(count);
@@ -232,7 +233,7 @@ mod tests {
         (near, world.accept(listener).unwrap())
     }
 
-    /// Lets everything arrive that is on its way.
+    /// Lets everything on its way arrive.
     fn wait(world: &World) {
         while let Some(next) = world.next_arrival() {
             world.advance(Duration::from_nanos(next - world.elapsed()));

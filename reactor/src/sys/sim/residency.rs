@@ -17,7 +17,7 @@ const PAGE: u64 = 4096;
 #[derive(Default)]
 pub(super) struct Cold(BTreeSet<u64>);
 
-/// How a test controls it.
+/// How a test controls which bytes are in memory.
 impl Files {
     /// Evicts the content of a file from memory, from `offset` on, so that it must be read from the
     /// disk. New files are in memory.
@@ -55,7 +55,7 @@ impl Node {
         }
     }
 
-    /// Loads bytes into memory. Returns whether any were not there.
+    /// Loads bytes into memory. Returns whether any were missing.
     fn touch(&mut self, offset: u64, bytes: usize) -> bool {
         let before = self.cold.0.len();
         // Most files have no cold pages.
@@ -112,7 +112,7 @@ impl World {
 }
 
 impl Machine {
-    /// Loads bytes of a file into memory. Returns whether any were not there.
+    /// Loads bytes of a file into memory. Returns whether any were missing.
     pub(super) fn bring_in(&mut self, inode: Inode, offset: u64, bytes: usize) -> bool {
         self.files.node_mut(inode).touch(offset, bytes)
     }

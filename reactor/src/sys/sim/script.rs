@@ -1,27 +1,28 @@
-//! What the next calls say that would otherwise have gone well.
+//! The scripted results of the next calls, which would otherwise succeed.
 
 use std::collections::VecDeque;
 use std::io;
 
-/// What one call does.
+/// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// As if nothing were scripted.
     Normal,
-    /// Moves at most this many bytes, which is at least one. What a receive leaves counts as
-    /// arriving right after it, with an edge: only so can TCP give a short count with bytes left.
-    /// On a Unix socket there is no edge: a receive stops where a descriptor was passed. A short
-    /// send makes no edge either.
+    /// Moves at most this many bytes, at least one. The bytes that a receive leaves count as
+    /// arriving right after it, with an edge: TCP can return a short count with bytes left only in
+    /// this case. On a Unix socket there is no edge: a receive stops where a descriptor was passed.
+    /// A short send causes no edge either.
     Short(usize),
     /// Fails with `EINTR`.
     Interrupted,
     /// Fails with `EAGAIN` although there was something to do. On sockets an edge follows.
     WouldBlock,
-    /// Fails with this number of `errno`.
+    /// Fails with this `errno`.
     Errno(i32),
 }
 
-/// The steps of one kind of call on one object, used up one a call; empty is [`Step::Normal`].
+/// The steps of one kind of call on one object, one per call. Without steps left, a call is
+/// [`Step::Normal`].
 #[derive(Default)]
 pub(super) struct Script(VecDeque<Step>);
 
@@ -35,7 +36,7 @@ impl Script {
         self.0.is_empty()
     }
 
-    /// The most bytes that this call can move, or how it fails. Sets `edge` if one follows.
+    /// The most bytes that this call can move, or its error. Sets `edge` if an edge follows.
     pub(super) fn next(&mut self, edge: &mut bool) -> io::Result<usize> {
         match self.0.pop_front().unwrap_or(Step::Normal) {
             Step::Normal => Ok(usize::MAX),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::{Event, Fd, Watch, World};
 
-/// Hands out the edges of the descriptors registered with it, oldest first.
+/// Returns the edges of the descriptors registered with it, oldest first.
 pub(crate) struct Selector {
     world: World,
     /// Its index in the world.
     index: usize,
     capacity: usize,
-    /// What the last wait handed out. Closing a descriptor does not take it back, as little as the
-    /// kernel could.
+    /// The events of the last wait. As with a real kernel, closing a descriptor does not take them
+    /// back.
     events: Vec<Event>,
 }
 
@@ -37,7 +37,7 @@ impl Selector {
         self.world.0.borrow_mut().unregister(socket);
     }
 
-    /// Never sleeps: without events the clock moves on by `timeout`, if there is one.
+    /// Never sleeps: without events, the clock advances by `timeout`, if there is one.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         self.events.clear();
         let mut state = self.world.0.borrow_mut();

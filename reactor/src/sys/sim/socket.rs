@@ -1,29 +1,29 @@
-//! Sockets: one TCP or Unix stream with both of its directions, and the listener before it.
+//! Sockets: a TCP or Unix stream with both of its directions, and listeners.
 //!
 //! A stream is a state machine. Every method that changes it sets [`Stream::edge`] if the kernel
-//! would wake a selector; who called the method queues the edge.
+//! would wake a selector; the caller queues the edge.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
 
 use super::{Address, Fd, More, Ready, Script};
 
-/// How many bytes a stream takes before its client takes some, unless told otherwise.
+/// How many bytes a stream holds before its client takes some, unless a test changes it.
 const DEFAULT_SEND_CAPACITY: usize = 256 * 1024;
 /// The most slices in one call (`IOV_MAX` of Linux); more fail with `EMSGSIZE`.
 const IOV_MAX: usize = 1024;
 
-/// What the server's end has done so far, as its client will see it.
+/// What the server's end has done so far, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Open in both directions.
     Open,
     /// The server has ended its direction and still receives.
     Shut,
-    /// Closed in order: all it had sent arrives, then the end.
+    /// Closed in order: everything it had sent arrives, then the end.
     Closed,
-    /// Reset, or closed with unread input, which is the same. What was sent may be lost on a real
-    /// network; here the client can still take it.
+    /// Reset, or closed with unread input, which has the same effect. On a real network the bytes
+    /// sent before may be lost; here the client can still take them.
     Reset,
 }
 
@@ -36,38 +36,38 @@ enum ClientSide {
 }
 
 pub(super) struct Stream {
-    /// The server's descriptor: none before it is accepted and after it is closed.
+    /// The server's descriptor, from its accept to its close.
     pub(super) fd: Option<Fd>,
     pub(super) local: Address,
     pub(super) peer: Address,
     /// Sent by the client, not yet received.
     inbox: VecDeque<u8>,
-    /// How many bytes have to be there for an event (`SO_RCVLOWAT`).
+    /// How many bytes must have arrived for an event (`SO_RCVLOWAT`).
     receive_mark: usize,
-    /// Where in `inbox` an urgent byte was; like TCP it knows of the last one only.
+    /// The position of an urgent byte in `inbox`. Like TCP, it knows the last one only.
     urgent: Option<usize>,
     /// Sent by the server, not yet taken by the client.
     outbox: Vec<u8>,
     capacity: usize,
-    /// A send found no room, so room makes an edge until one has said so.
+    /// A send found no room, so the next room causes an edge.
     refused: bool,
-    /// The last send promised more at once (`MSG_MORE`).
+    /// The last send promised more data (`MSG_MORE`).
     held: bool,
     client: ClientSide,
     server: State,
-    /// The server's end has asked for the connection and not got it yet.
+    /// The server's end has asked for the connection, which is not established yet.
     connecting: bool,
-    /// The machine itself has asked for it.
+    /// The machine itself has asked for the connection.
     pub(super) outgoing: bool,
-    /// A fault has ended it that no reactor survives.
+    /// A fault has ended the connection that no reactor survives.
     pub(super) spoilt: bool,
-    /// The other stream, if the client's end is one of the same machine.
+    /// The other stream, if the client's end belongs to the same machine.
     pub(super) pair: Option<usize>,
     /// An error that the next call reports, once (`SO_ERROR`).
     error: Option<i32>,
     pub(super) recvs: Script,
     pub(super) sends: Script,
-    /// The last change was one that wakes a selector.
+    /// Whether the last change wakes a selector.
     pub(super) edge: bool,
 }
 
@@ -97,19 +97,19 @@ impl Stream {
         }
     }
 
-    /// One that the machine itself asks for.
+    /// A stream that the machine itself asks for.
     pub(super) fn connecting(local: Address, peer: Address) -> Stream {
         Stream { connecting: true, outgoing: true, ..Stream::new(local, peer) }
     }
 
-    /// Everything that is so now (`tcp_poll` of Linux, as the selector translates it).
+    /// The present state (`tcp_poll` of Linux, as the selector translates it).
     pub(super) fn ready(&self) -> Ready {
         if self.connecting {
             return Ready::default();
         }
         let ended = self.client != ClientSide::Open;
         let urgent = self.urgent.is_some();
-        // What can only fail is ready too.
+        // A call that can only fail is ready, too.
         let over = self.is_over();
         [
             (Ready::READ, ended || urgent || self.has_reached_mark()),
@@ -123,8 +123,8 @@ impl Stream {
         .fold(Ready::default(), |all, (bit, _)| all.and(bit))
     }
 
-    /// What an event says, which is then known. An event may mean nothing; the one of a connection
-    /// in the making that is being watched is always such.
+    /// The readiness in an event, which is then known. An event may mean nothing: the event of an
+    /// unfinished connection that is being watched always does.
     pub(super) fn report(&mut self) -> Ready {
         if self.connecting {
             return Ready::WRITE;
@@ -134,8 +134,8 @@ impl Stream {
         ready
     }
 
-    /// Whether the bytes that are there make an event. More than half of what there is room for is
-    /// not waited for, `tcp_set_rcvlowat` of Linux.
+    /// Whether the bytes in `inbox` cause an event. A mark above half of the receive buffer is
+    /// reduced (`tcp_set_rcvlowat` of Linux).
     fn has_reached_mark(&self) -> bool {
         self.inbox.len() >= self.receive_mark.min(self.capacity / 2).max(1)
     }
@@ -149,7 +149,7 @@ impl Stream {
         }
     }
 
-    /// Whether the client has reset it, or it was refused.
+    /// Whether the client has reset the stream, or the connection was refused.
     pub(super) fn is_reset(&self) -> bool {
         self.client == ClientSide::Reset
     }
@@ -182,16 +182,16 @@ impl Stream {
         self.urgent == Some(0)
     }
 
-    /// Makes no edge, even if bytes are there that are enough now: Linux before 4.18 does not.
+    /// Causes no edge, even if enough bytes are there now: Linux before 4.18 does not.
     pub(super) fn set_receive_mark(&mut self, bytes: usize) {
         self.receive_mark = bytes;
     }
 
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        assert!(!buffer.is_empty(), "a receive into nothing cannot be told from the end");
+        assert!(!buffer.is_empty(), "a receive into an empty buffer looks like the end");
         assert!(!self.connecting, "a receive before the connection is made");
         let limit = self.recvs.next(&mut self.edge)?;
-        // An urgent byte is skipped, and a receive that has something stops in front of it.
+        // A receive skips an urgent byte. If it already has other bytes, it stops before it.
         if self.urgent == Some(0) {
             self.urgent = None;
         }
@@ -206,8 +206,8 @@ impl Stream {
         match self.client {
             ClientSide::Open => Err(io::ErrorKind::WouldBlock.into()),
             ClientSide::Finished => Ok(0),
-            // What arrived before a reset could be read. Then comes the error, once, but not after
-            // an end in order.
+            // Bytes that arrived before a reset can be read. Then the error is reported once,
+            // except after an orderly end.
             ClientSide::Reset => match self.error.take_if(|code| *code == libc::ECONNRESET) {
                 Some(code) => Err(io::Error::from_raw_os_error(code)),
                 None => Ok(0),
@@ -248,7 +248,7 @@ impl Stream {
         self.check_connected()?;
         self.server = State::Shut;
         self.held = false;
-        // shutdown(2) wakes whoever polls, its caller too.
+        // `shutdown(2)` wakes all who poll, its caller included.
         self.edge = true;
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Stream {
         assert!(self.client == ClientSide::Open, "the client has ended its direction");
     }
 
-    /// Whether the server could still receive what the client does.
+    /// Whether the server could still receive what the client sends.
     fn server_receives(&self) -> bool {
         matches!(self.server, State::Open | State::Shut)
     }
@@ -314,8 +314,8 @@ impl Stream {
         bytes
     }
 
-    /// The client is the other end of a connection within the machine, and has sent these bytes;
-    /// `end` is what it has done behind `all` of them. Says whether the bytes find a closed socket.
+    /// Takes the bytes of a client that is the other end of a connection within the machine; `end`
+    /// is what it has done after `all` of its bytes. Returns whether the bytes met a closed socket.
     pub(super) fn client_becomes(&mut self, bytes: &[u8], end: State, all: bool) -> bool {
         let too_late = self.server == State::Closed && !bytes.is_empty();
         if self.client == ClientSide::Open {
@@ -331,18 +331,18 @@ impl Stream {
         too_late
     }
 
-    /// The connection that was asked for is there.
+    /// The connection is established.
     pub(super) fn establish(&mut self) {
         (self.connecting, self.edge) = (false, true);
     }
 
-    /// It will not be there.
+    /// The connection has failed.
     pub(super) fn refuse(&mut self, errno: i32) {
         (self.connecting, self.edge) = (false, true);
         (self.client, self.error) = (ClientSide::Reset, Some(errno));
     }
 
-    /// How much more of the other end's the machine holds.
+    /// How many more bytes from the other end the machine can hold.
     pub(super) fn inbox_room(&self) -> usize {
         self.capacity.saturating_sub(self.inbox.len())
     }
@@ -395,7 +395,7 @@ impl Listener {
         self.backlog.len() >= self.limit
     }
 
-    /// Whether a client that connects to `address` comes here.
+    /// Whether a client that connects to `address` reaches this listener.
     pub(super) fn is_reached_by(&self, address: &Address) -> bool {
         let every_ip = self.address.ip().is_some_and(|ip| ip.is_unspecified());
         self.address == *address || every_ip && self.address.port() == address.port()

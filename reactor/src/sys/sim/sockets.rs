@@ -25,7 +25,7 @@ impl World {
         state.listen(address.into(), backlog)
     }
 
-    /// Without a file: sockets are in no directory of the simulated disk.
+    /// Without a file: sockets are not in the directories of the simulated disk.
     pub(crate) fn listen_unix(
         &self,
         address: &UnixSocketAddr,
@@ -37,7 +37,7 @@ impl World {
         Ok((fd, None))
     }
 
-    /// Sockets of the operating system have no place in the simulated one.
+    /// Sockets of the operating system cannot be used in the simulated kernel.
     pub(crate) fn adopt_listener(&self, _: OwnedFd, _: &TcpOptions<'_>) -> io::Result<Fd> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -171,7 +171,7 @@ impl World {
         sent
     }
 
-    /// Runs a call on the stream of a descriptor, and queues the edge if it made one.
+    /// Makes a call on the stream of a descriptor, and queues the edge if it caused one.
     pub(super) fn with_socket<R>(
         &self,
         fd: Fd,
@@ -196,7 +196,7 @@ impl Machine {
             self.edge(listener);
         }
         step?;
-        // accept4(2) takes a number before it looks for a connection.
+        // `accept4(2)` allocates a number before it looks for a connection.
         self.table.check_limit()?;
         let next = self.listener(listener).backlog.pop_front();
         let stream = next.ok_or(io::ErrorKind::WouldBlock)?;

@@ -1,4 +1,4 @@
-//! The descriptors of a simulated machine: numbers, what they stand for, who watches them.
+//! The descriptors of a simulated machine: their numbers, objects and registrations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -6,10 +6,10 @@ use std::io;
 use super::pipes::End;
 use super::{Address, Fd, Inode, Listener};
 
-/// The lowest number: 0, 1 and 2 are taken, as in every process.
+/// The lowest number. 0, 1 and 2 are taken, as in every process.
 const FIRST: Fd = 3;
 
-/// How many descriptors are open.
+/// The number of open descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenDescriptors {
     /// Listening sockets.
@@ -76,7 +76,8 @@ impl Table {
 
     pub(super) fn insert(&mut self, object: Object) -> io::Result<Fd> {
         self.check_limit()?;
-        // The lowest free number, as in Unix: a late event or a kept number meets a stranger.
+        // The lowest free number, as on Unix: a late event or a stale number meets another
+        // descriptor.
         let fd = self.free.pop_first().unwrap_or_else(|| {
             self.next += 1;
             self.next - 1
@@ -105,7 +106,7 @@ impl Table {
         open.find(|(_, (_, watch))| watch.is_some_and(|w| w.token == token)).map(|(fd, _)| *fd)
     }
 
-    /// Registers a descriptor; `false` if it was, `None` if it is not open.
+    /// Registers a descriptor. `false` if it is already registered, `None` if it is not open.
     pub(super) fn register(&mut self, fd: Fd, new: Watch) -> Option<bool> {
         let (_, watch) = self.open.get_mut(&fd)?;
         let first = watch.is_none();
@@ -113,13 +114,13 @@ impl Table {
         Some(first)
     }
 
-    /// Ends a registration, if there is one, and says with whom it was.
+    /// Ends a registration, if there is one, and returns its selector.
     pub(super) fn unregister(&mut self, fd: Fd) -> Option<Watch> {
         self.open.get_mut(&fd).and_then(|(_, watch)| watch.take())
     }
 
     /// # Panics
-    /// If it is not a listener.
+    /// If the descriptor is not a listener.
     pub(super) fn listener(&mut self, fd: Fd) -> &mut Listener {
         match self.open.get_mut(&fd) {
             Some((Object::Listener(listener), _)) => listener,
@@ -127,7 +128,7 @@ impl Table {
         }
     }
 
-    /// The listener that a client comes to which connects to `address`.
+    /// The listener that a client reaches when it connects to `address`.
     pub(super) fn listener_at(&mut self, address: &Address) -> Option<(Fd, &mut Listener)> {
         self.open.iter_mut().find_map(|(fd, (object, _))| match object {
             Object::Listener(listener) if listener.is_reached_by(address) => Some((*fd, listener)),

@@ -17,7 +17,7 @@ fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 80))
 }
 
-/// A registered stream whose first edge was handed out. Its token is 7.
+/// A registered stream whose first edge was returned. Its token is 7.
 fn stream() -> (World, Fd, Client, Selector) {
     let world = World::new(1);
     let (fd, client) = world.stream().unwrap();

@@ -8,10 +8,10 @@ use super::{Event, Machine, World};
 
 /// Most lines kept.
 const LINES: usize = 200;
-/// Most bytes shown of what a call has moved.
+/// Most bytes shown of the data that a call has moved.
 const SHOWN: usize = 24;
 
-/// Lines like those of strace(1): when, who, what, and `<- fault` where the dice had a hand in it.
+/// Lines like those of `strace(1)`: when, who, what, and `<- fault` for faults of the dice.
 #[derive(Default)]
 pub(super) struct Trace {
     mode: Mode,
@@ -20,20 +20,20 @@ pub(super) struct Trace {
     lines: VecDeque<String>,
 }
 
-/// What becomes of the lines.
+/// Where the lines go.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Mode {
-    /// There are none.
+    /// Nowhere.
     #[default]
     Off,
-    /// The last ones are kept.
+    /// The last lines are kept.
     Unread,
-    /// They are written to standard error as well.
+    /// The last lines are kept, and all lines are written to standard error.
     Live,
 }
 
 impl Trace {
-    /// The call that is being made goes wrong.
+    /// Marks the call being made as faulty.
     pub(super) fn mark(&mut self) {
         self.fault = true;
     }
@@ -49,7 +49,7 @@ impl World {
         self.0.borrow().trace.lines.iter().map(String::as_str).collect()
     }
 
-    /// Says who acts from now on.
+    /// Sets who acts from now on.
     pub(crate) fn set_actor(&self, who: impl fmt::Display) {
         let state = &mut *self.0.borrow_mut();
         if state.trace.mode != Mode::Off {
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// Notes what happens.
+    /// Notes an event.
     pub(crate) fn note(&self, what: impl fmt::Display) {
         self.0.borrow_mut().note(what);
     }
@@ -74,7 +74,7 @@ impl Machine {
         let fault = if fault { "   <- fault" } else { "" };
         let line = format!("{seconds:>4}.{micros:06}  {:<10} {what}{fault}\n", trace.who);
         if trace.mode == Mode::Live {
-            // Not to be captured by a test, and nothing is lost if nobody reads it.
+            // Not captured by a test. An error is ignored, since nobody may be reading.
             let _ = io::stderr().write_all(line.as_bytes());
         }
         if trace.lines.len() == LINES {
@@ -85,7 +85,7 @@ impl Machine {
 }
 
 impl Machine {
-    /// Notes what a wait hands out, by descriptor.
+    /// Notes the events that a wait returns, by descriptor.
     pub(super) fn note_events(&mut self, events: &[Event]) {
         if self.trace.mode == Mode::Off || events.is_empty() {
             return;
@@ -110,7 +110,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// What a call has said, as strace(1) would write it.
+/// The result of a call, as `strace(1)` would show it.
 pub(crate) struct Said<'a, T>(pub(crate) &'a io::Result<T>);
 
 impl<T: fmt::Display> fmt::Display for Said<'_, T> {

@@ -1,4 +1,4 @@
-//! The calls against this system's own kernel; `sendfile` with them, as it needs the same sockets.
+//! Tests the calls on this system's kernel, `sendfile` included, as it needs the same sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ fn listener() -> (Fd, SocketAddr) {
     (listener, local_address(listener).unwrap().ip_and_port().unwrap())
 }
 
-/// The next connection of a listener, which may not have heard of it yet.
+/// The next connection of a listener, which may not have arrived yet.
 fn accept_soon(listener: Fd) -> Fd {
     loop {
         match accept(listener) {
@@ -26,7 +26,7 @@ fn accept_soon(listener: Fd) -> Fd {
     }
 }
 
-/// Two ends of a connection: ours, as the reactor has it, and the peer's, which blocks.
+/// The two ends of a connection: ours, as the reactor has it, and the peer's, which blocks.
 pub(in crate::sys) fn connection() -> (Fd, TcpStream) {
     let (listener, address) = listener();
     let peer = TcpStream::connect(address).unwrap();
@@ -45,7 +45,7 @@ fn status_flags(fd: Fd) -> c_int {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap()
 }
 
-/// What every TCP socket that is made here has to be.
+/// The properties of every TCP socket that is opened here.
 pub(in crate::sys) fn is_set_up_as_promised(socket: Fd) {
     assert!(SockRef::from(&borrow(&socket)).tcp_nodelay().unwrap());
     assert_ne!(descriptor_flags(socket) & libc::FD_CLOEXEC, 0);
@@ -162,7 +162,7 @@ fn a_file_is_read_and_sent_from_an_offset_up_to_its_end() {
 fn a_send_to_nobody_is_an_error() {
     let (ours, peer) = connection();
     drop(peer);
-    // The first may still go out, and be answered with a reset.
+    // The first send may still succeed, and be answered with a reset.
     let error = loop {
         match send(ours, &[7; 65_536], More::No) {
             Err(error) if error.kind() != ErrorKind::WouldBlock => break error,
@@ -207,7 +207,7 @@ fn an_error_of_the_new_connection_is_none_of_the_listener() {
     ] {
         assert_eq!(accept_error(io::Error::from_raw_os_error(errno)).kind(), expected);
     }
-    // Those above tell by the number that there are no descriptors left.
+    // The others recognize a shortage of descriptors by the error number.
     let error = accept_error(io::Error::from_raw_os_error(libc::EMFILE));
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
 }

@@ -10,37 +10,37 @@ use crate::sys::Address;
 use crate::sys::sim::{self, Dice, Faults, Shown, State, World};
 use crate::testing::Received;
 
-/// The pause of a slow reader between two looks.
+/// The pause of a slow reader between two reads.
 const SLOWLY: Duration = Duration::from_millis(300);
-/// The most bytes it takes then.
+/// The most bytes it then takes.
 const LITTLE: usize = 500;
-/// After what time a client tries again that met a full backlog.
+/// How long a client waits before it tries again after it has met a full backlog.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A client of a [`Sim`](super::Sim): what it does is said before, and happens when the dice let
-/// it.
+/// A client of a [`Sim`](super::Sim). A scenario says in advance what it does; the seed decides
+/// when.
 ///
 /// It connects, does its acts in the order of the calls below, and reads what arrives meanwhile.
-/// What it sends is cut into pieces at random. When the server has ended its direction and the acts
-/// are done, the client ends its own.
+/// What it sends is cut into random pieces. When the server has ended its direction and the acts
+/// are done, the client ends its own direction.
 ///
-/// Clones are the same client, so one can be kept to be asked how it went, and told to do more
+/// Clones are the same client, so a scenario can keep one to ask for its result, or to add acts
 /// later.
 #[derive(Clone)]
 pub struct Client(Rc<RefCell<Inner>>);
 
-/// How the connection of a [`Client`] stands.
+/// The state of a [`Client`]'s connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is not made yet.
+    /// Not made yet.
     Waiting,
-    /// Nobody listens there.
+    /// Nobody listens at its address.
     Refused,
-    /// It is open.
+    /// Open.
     Open,
     /// The server has ended its direction in order, and everything it had sent was received.
     Finished,
-    /// It was reset, by either side.
+    /// Reset, by either side.
     Reset,
 }
 
@@ -48,7 +48,7 @@ type Listener = Box<dyn FnMut(&[u8])>;
 
 enum Act {
     Send(Vec<u8>),
-    /// Until so many bytes were received.
+    /// Until this many bytes were received.
     Await(usize),
     Wait(Duration),
     Finish,
@@ -74,23 +74,23 @@ struct Inner {
     listener: Option<Listener>,
     may_be_cut: bool,
     slow: bool,
-    /// Reads no more after so many bytes.
+    /// Reads no more after this many bytes.
     reads_at_most: usize,
-    /// It has ended its direction.
+    /// The client has ended its direction.
     finished: bool,
-    /// It has reset the connection.
+    /// The client has reset the connection.
     has_reset: bool,
-    /// When it does the next act (nanoseconds since the start, as all times here).
+    /// When it does the next act (nanoseconds since the start, like all times here).
     acts_at: u64,
-    /// When it looks at what has arrived.
+    /// When it reads next.
     looks_at: Option<u64>,
-    /// What has not arrived at the server, and when it does.
+    /// Bytes that have not arrived at the server, and when they do.
     on_the_way: VecDeque<(u64, Piece)>,
-    /// Bytes the server has sent in all when the client looked last, and what state it was in.
+    /// How many bytes the server had sent when the client last looked, and in which state it was.
     seen: (usize, State),
 }
 
-/// What it does.
+/// The acts of a client.
 impl Client {
     pub(super) fn new(number: usize, to: Address, starts_at: u64) -> Client {
         Client(Rc::new(RefCell::new(Inner {
@@ -128,17 +128,17 @@ impl Client {
         self.act(Act::Send(bytes.as_ref().to_vec()))
     }
 
-    /// Waits for this time. As the first act it connects later.
+    /// Waits for this time. As the first act, it delays the connect.
     pub fn waits(self, time: Duration) -> Client {
         self.act(Act::Wait(time))
     }
 
-    /// Waits until it has received so many bytes in all, or the server has ended its direction.
+    /// Waits until it has received this many bytes in all, or the server has ended its direction.
     pub fn awaits(self, bytes: usize) -> Client {
         self.act(Act::Await(bytes))
     }
 
-    /// Ends its direction (FIN), and goes on to read.
+    /// Ends its direction (FIN), and goes on reading.
     pub fn finishes(self) -> Client {
         self.act(Act::Finish)
     }
@@ -148,37 +148,38 @@ impl Client {
         self.act(Act::Reset)
     }
 
-    /// Takes some hundred bytes at a time, and not three times a second.
+    /// Reads slowly: some hundred bytes at a time, at most three times a second.
     pub fn reads_slowly(self) -> Client {
         self.with(|client| client.slow = true)
     }
 
-    /// Takes no more after so many bytes.
+    /// Reads no more after this many bytes.
     pub fn reads_at_most(self, bytes: usize) -> Client {
         self.with(|client| client.reads_at_most = bytes)
     }
 
-    /// Says what it has to receive: these bytes and no others, in this order, checked whenever some
-    /// arrive; and all of them by the end, unless a fault has ended the connection that none
-    /// survives, or the client has [reset](Client::resets) it.
+    /// Sets what it must receive: exactly these bytes, in this order. They are checked as they
+    /// arrive. All of them must arrive by the end, unless a fault has ended the connection that
+    /// none survives, or the client has [reset](Client::resets) it.
     pub fn expects(self, bytes: impl AsRef<[u8]>) -> Client {
         self.with(|client| client.expected = Some(bytes.as_ref().to_vec()))
     }
 
-    /// Is shown what arrives, piece by piece: for assertions that are more than
-    /// [`expects`](Client::expects) can say, and that should fail where the trace has come to.
+    /// Calls `listener` with what arrives, piece by piece: for assertions beyond
+    /// [`expects`](Client::expects), and for those that should fail at the point that the trace has
+    /// reached.
     pub fn hears(self, listener: impl FnMut(&[u8]) + 'static) -> Client {
         self.with(|client| client.listener = Some(Box::new(listener)))
     }
 
-    /// Does not mind if the server ends the connection before all that was expected has arrived, or
+    /// Accepts that the server ends the connection before everything expected has arrived, or
     /// cannot be reached.
     pub fn may_be_cut(self) -> Client {
         self.with(|client| client.may_be_cut = true)
     }
 }
 
-/// How it went.
+/// The results of a client.
 impl Client {
     /// What has arrived so far.
     #[must_use]
@@ -186,7 +187,7 @@ impl Client {
         Received(self.0.borrow().received.clone())
     }
 
-    /// How the connection stands.
+    /// The state of the connection.
     #[must_use]
     pub fn end(&self) -> End {
         self.0.borrow().end
@@ -208,9 +209,9 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What the simulation asks of it.
+/// What the simulation asks of a client.
 impl Client {
-    /// When there is something to do for it, if ever.
+    /// When it has something to do, if ever.
     pub(super) fn due(&self, now: u64) -> Option<u64> {
         self.0.borrow().due(now)
     }
@@ -222,12 +223,12 @@ impl Client {
         client.step(world, faults, dice);
     }
 
-    /// Sees to it that it looks when there is something new.
+    /// Makes it read when something has arrived.
     pub(super) fn notice(&self, now: u64, faults: &Faults, dice: &mut Dice) {
         self.0.borrow_mut().notice(now, faults, dice);
     }
 
-    /// Asserts at the end that it has got what it had to get.
+    /// Asserts at the end that it has received what it must.
     pub(super) fn check(&self) {
         self.0.borrow().check();
     }
@@ -255,7 +256,7 @@ impl Inner {
         let now = world.elapsed();
         let arrival = self.on_the_way.front().map(|(at, _)| *at).filter(|at| *at <= now);
         let look = self.looks_at.filter(|at| *at <= now);
-        // What was due first, so that a long stall does not put off one of them.
+        // The thing that was due first, so that a long stall does not postpone one of them.
         if let Some(at) = look
             && arrival.is_none_or(|arrival| at <= arrival)
         {
@@ -304,7 +305,7 @@ impl Inner {
         }
     }
 
-    /// Sends off a part of the bytes, and keeps the rest for the next time.
+    /// Sends a part of the bytes, and keeps the rest for the next time.
     fn send(&mut self, mut bytes: Vec<u8>, now: u64, faults: &Faults, dice: &mut Dice) {
         if self.finished || bytes.is_empty() {
             return;
@@ -363,7 +364,7 @@ impl Inner {
         }
     }
 
-    /// Sees to it that it looks when there is something new.
+    /// Makes it read when something has arrived.
     fn notice(&mut self, now: u64, faults: &Faults, dice: &mut Dice) {
         let Some(far_end) = &self.far_end else { return };
         let there = (far_end.untaken(), far_end.state());
@@ -378,7 +379,7 @@ impl Inner {
         self.looks_at = None;
         let Some(far_end) = self.far_end.clone().filter(|_| self.end == End::Open) else { return };
         let reset = far_end.state() == State::Reset;
-        // A reset overtakes what is on its way, or not.
+        // A reset may overtake what is on its way.
         let lost = reset && dice.below(2) == 0;
         let wanted = self.reads_at_most.saturating_sub(self.received.len());
         let most = if self.slow { 1 + dice.below(LITTLE) } else { usize::MAX };
@@ -400,12 +401,12 @@ impl Inner {
             world.note("< end");
             self.end = End::Finished;
         }
-        // What is left of what it wants is something new.
+        // The rest of what it wants counts as new.
         let stops = wanted == 0;
         self.seen = if stops { (left, far_end.state()) } else { (0, far_end.state()) };
     }
 
-    /// Asserts that what has arrived behind `from` is what has to.
+    /// Asserts that the bytes from `from` on are the expected ones.
     fn compare(&self, from: usize) {
         let Some(expected) = &self.expected else { return };
         let (new, wanted) = (&self.received[from..], &expected[from..]);

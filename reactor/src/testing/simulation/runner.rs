@@ -1,4 +1,4 @@
-//! Running a scenario for many seeds, and one of them again with a trace.
+//! Running a scenario for many seeds, and a failed seed again with a trace.
 
 use std::any::Any;
 use std::env;
@@ -8,18 +8,18 @@ use std::thread;
 use super::world::Sim;
 use crate::sys::sim::{Faults, Mode, World};
 
-/// The number of seeds if nobody says otherwise.
+/// The default number of seeds.
 const SEEDS: u64 = 200;
-/// Says how many seeds are run.
+/// The variable that sets how many seeds are run.
 const COUNT: &str = "SLUICEGATE_SEEDS";
-/// Says which one seed is run.
+/// The variable that selects a single seed.
 const ONE: &str = "SLUICEGATE_SEED";
 
 /// Runs a scenario once for each of many seeds.
 ///
-/// The same seed does the same, so one that has failed is run again with a trace: each call of the
-/// kernel and each act of a client, with its virtual time. Its last lines are part of the panic,
-/// and so is the command that repeats the run.
+/// The same seed does the same, so a failed seed is run again with a trace: each system call and
+/// each act of a client, with its virtual time. The panic contains the last lines of the trace and
+/// the command that repeats the run.
 ///
 /// ```
 /// use sluicegate_reactor::testing::Simulation;
@@ -45,10 +45,10 @@ const ONE: &str = "SLUICEGATE_SEED";
 /// });
 /// ```
 ///
-/// | variable of the environment | what it does |
+/// | environment variable | what it does |
 /// |---|---|
-/// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 200 |
-/// | `SLUICEGATE_SEED=17` | runs this one alone, and writes its trace to standard error |
+/// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 0 to 199 |
+/// | `SLUICEGATE_SEED=17` | runs seed 17 only, and writes its trace to standard error |
 #[derive(Clone, Debug)]
 pub struct Simulation {
     faults: Faults,
@@ -67,18 +67,18 @@ impl Simulation {
         Simulation { faults: Faults::default() }
     }
 
-    /// Lets these things go wrong, so often.
+    /// Sets which faults happen, and how often.
     #[must_use]
     pub fn faults(self, faults: Faults) -> Simulation {
         Simulation { faults }
     }
 
-    /// Runs a scenario for each seed. It must do the same for the same seed: see
-    /// [what breaks that](crate::testing#what-breaks-a-replay).
+    /// Runs a scenario for each seed. It must do the same for the same seed: see [what breaks a
+    /// replay](crate::testing#what-breaks-a-replay).
     ///
     /// # Panics
-    /// If a run fails, with its last events and how to repeat it; and if one of the variables of
-    /// the environment is not a number.
+    /// If a run fails, with its last events and the command that repeats it. Also if one of the
+    /// environment variables is not a number.
     pub fn run(&self, scenario: impl Fn(&mut Sim)) {
         if let Some(seed) = number(ONE) {
             return self.run_seed(seed, Mode::Live, &scenario).1.unwrap_or_else(|failure| {
@@ -92,7 +92,7 @@ impl Simulation {
         }
     }
 
-    /// The trace of one run, as far as it is kept, and what it came to.
+    /// The trace of one run, as far as it is kept, and its result.
     fn run_seed(
         &self,
         seed: u64,
@@ -109,12 +109,12 @@ impl Simulation {
         (world.last_lines(), result)
     }
 
-    /// Fails with what is to be known of a seed.
+    /// Fails with everything known about a seed.
     fn report(&self, seed: u64, scenario: &impl Fn(&mut Sim)) -> ! {
         let (trace, result) = self.run_seed(seed, Mode::Unread, scenario);
         let failure = match &result {
             Err(failure) => message(&**failure),
-            Ok(()) => "not when it was repeated: something in it does not come from its seed",
+            Ok(()) => "but not when it was repeated: something does not depend on the seed alone",
         };
         let test = thread::current().name().filter(|name| *name != "main").map(str::to_owned);
         let test = test.map_or_else(String::new, |name| format!(" {name} -- --exact"));
@@ -130,7 +130,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable}={value} is not a number")))
 }
 
-/// What a panic has said.
+/// The message of a panic.
 fn message(failure: &(dyn Any + Send)) -> &str {
     let text = failure.downcast_ref::<&str>().copied();
     text.or_else(|| failure.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::{Context, Handler, Input, Listen};
 
-    /// A scenario of nothing that says what it was dealt.
+    /// An empty scenario that returns its faults.
     fn dealt(seed: u64) -> usize {
         let dealt = std::cell::Cell::new(0);
         let (_, result) = Simulation::new().run_seed(seed, Mode::Off, &|sim: &mut Sim| {

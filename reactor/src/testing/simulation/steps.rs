@@ -1,4 +1,4 @@
-//! One run: what happens in it.
+//! What happens in one run.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use crate::core::{Connection, Phase};
 use crate::testing::checks;
 use crate::turn::reactor::Reactor;
 
-/// The most virtual time between two things that happen (a reactor's turn, a client's act).
+/// The most virtual time between two steps (a reactor's turn or a client's act).
 const MOMENT: Duration = Duration::from_micros(30);
 
-/// For how long the simulation goes on with nothing but timers, after which it calls that rest:
-/// longer than every deadline there is by default.
+/// How long the simulation goes on with nothing but timers before it counts as being at rest:
+/// longer than every default deadline.
 const REST: Duration = Duration::from_secs(180);
 
-/// The most things that happen in one run. More is taken for a loop without end.
+/// The most steps in one run. More count as an endless loop.
 const MOST_STEPS: u32 = 300_000;
 
-/// The most turns in which a connection may get nowhere though it could: in each of them a call is
-/// made for it, and may fail by a fault.
+/// The most turns in which a connection may make no progress although it could: in each of them a
+/// call is made for it, and a fault may let it fail.
 const PATIENCE: u32 = 64;
 
 /// Who can act now.
@@ -32,8 +32,8 @@ impl Sim {
     /// Runs until nothing is left to happen, or nothing but timers and deadlines has happened for
     /// three minutes.
     ///
-    /// That is longer than [`Limits::idle`](crate::Limits::idle) by default, so a connection on
-    /// which a client keeps silent is closed before this returns. A scenario that goes on with such
+    /// That is longer than the default of [`Limits::idle`](crate::Limits::idle), so a connection
+    /// whose client is silent is closed before this returns. A scenario that goes on with such
     /// connections sets the limit to `None`, or uses [`run_for`](Sim::run_for).
     ///
     /// # Panics
@@ -51,7 +51,8 @@ impl Sim {
         self.run_until(|_| end);
     }
 
-    /// Runs until what happens next is later than `until` says, given when all came to rest.
+    /// Runs until the next step is later than `until` returns for the time at which all came to
+    /// rest.
     fn run_until(&mut self, until: impl Fn(u64) -> u64) {
         self.has_run = true;
         let mut rest_from = self.world.elapsed();
@@ -75,7 +76,7 @@ impl Sim {
                 _ => return,
             }
         }
-        panic!("the world never comes to rest");
+        panic!("the simulation never comes to rest");
     }
 
     /// Who has something to do now.
@@ -106,7 +107,7 @@ impl Sim {
         if self.world.has_edges_for(index) || reactor.is_owed() {
             return Some(from);
         }
-        // Its timeout counts from when it has last looked at the clock.
+        // Its timeout counts from when it last read the clock.
         let ago = self.world.monotonic() - reactor.turn.core.now;
         let left = u64::try_from(reactor.timeout(None)?.as_nanos()).unwrap_or(u64::MAX);
         Some(now.saturating_add(left.saturating_sub(ago)).max(from))
@@ -120,7 +121,7 @@ impl Sim {
         reactors.chain(clients).chain(plans).chain(self.world.next_arrival()).min()
     }
 
-    /// Lets one of them act. Says whether that was a turn of a reactor for its timers alone.
+    /// Lets one actor act. Returns whether that was a reactor's turn for its timers alone.
     fn act(&mut self, actor: &Actor) -> bool {
         match *actor {
             Actor::Reactor(index) if self.stall(index) => return true,
@@ -138,7 +139,7 @@ impl Sim {
         false
     }
 
-    /// Takes its time from a reactor, if the dice say so.
+    /// Takes time from a reactor, if the dice say so.
     fn stall(&mut self, index: usize) -> bool {
         let stalls = self.dice.chance(self.faults.stall);
         if stalls {
@@ -162,7 +163,10 @@ impl Sim {
         assert_eq!(reactor.ledger().panics, 0, "a handler has panicked");
         assert!(!self.world.waits_in_vain(), "a reactor waits for a disk that is held");
         let queued = most_queued(reactor);
-        assert!(queued <= self.most_queued, "a connection has {queued} bytes of memory queued");
+        assert!(
+            queued <= self.most_queued,
+            "a connection has {queued} bytes of memory queued, more than the limit"
+        );
         self.progress[index].after_turn(reactor);
         let sleeps = !self.world.has_edges_for(index) && !reactor.is_owed();
         if sleeps && self.world.next_arrival().is_none() && !reactor.has_stopped() {
@@ -180,11 +184,11 @@ fn most_queued(reactor: &Reactor) -> usize {
     queued.max().unwrap_or(0)
 }
 
-/// How long each connection of a reactor has got nowhere, by its place.
+/// How long each connection of a reactor has made no progress, by its place.
 #[derive(Default)]
 pub(super) struct Progress(Vec<(Standing, u32)>);
 
-/// What changes when a connection gets on.
+/// What changes when a connection makes progress.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct Standing {
     generation: u32,
@@ -200,7 +204,7 @@ impl Standing {
 }
 
 impl Progress {
-    /// Asserts that no connection waits for ever while it could receive or send.
+    /// Asserts that no connection waits forever although it could receive or send.
     fn after_turn(&mut self, reactor: &Reactor) {
         for (index, c) in &reactor.turn.core.connections.0 {
             if self.0.len() <= index {

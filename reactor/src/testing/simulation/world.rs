@@ -1,4 +1,4 @@
-//! One run: what is in it.
+//! What one run consists of.
 
 use std::net::ToSocketAddrs;
 use std::ops::DerefMut;
@@ -13,16 +13,16 @@ use crate::turn::reactor::Reactor;
 
 /// One run of a scenario: a world of files, reactors and clients, in virtual time.
 ///
-/// When a scenario has put everything in place it may [run](Sim::run) the world and look at what
-/// came of it, or just return: what is left to run is run then, all reactors are asked to stop, and
-/// when they have, everything is checked once more.
+/// When a scenario has set everything up, it may [run](Sim::run) the world and look at the result,
+/// or just return. Then the world runs to its end, all reactors are asked to stop, and once they
+/// have stopped everything is checked once more.
 pub struct Sim {
     pub(super) reactors: Vec<Reactor>,
     pub(super) clients: Vec<Client>,
     /// What the scenario does later, and when.
     pub(super) plans: Vec<(u64, Plan)>,
     pub(super) progress: Vec<Progress>,
-    /// Until when each reactor gets no time.
+    /// Until when each reactor is stalled.
     pub(super) stalls: Vec<u64>,
     pub(super) world: World,
     pub(super) faults: Faults,
@@ -57,7 +57,7 @@ impl Sim {
         }
     }
 
-    /// Adds a reactor. `make` registers its handlers and listens, and what it returns is returned.
+    /// Adds a reactor. `make` registers its handlers and listens. Returns the result of `make`.
     pub fn reactor<R>(&mut self, make: impl FnOnce(&mut Reactor) -> R) -> R {
         let kernel = Kernel::Sim(self.world.clone());
         let mut reactor = Reactor::on(kernel).expect("a simulated reactor");
@@ -69,22 +69,23 @@ impl Sim {
         made
     }
 
-    /// The reactors, in the order in which they were added: for their handlers, handles, ledgers.
+    /// The reactors, in the order in which they were added: to reach their handlers, handles and
+    /// ledgers.
     #[must_use]
     pub fn reactors(&mut self) -> &mut [Reactor] {
         &mut self.reactors
     }
 
-    /// Adds a client of what listens there. It connects at some time soon.
+    /// Adds a client, which connects to the listener at this address some time soon.
     ///
     /// # Panics
-    /// If that is no address of IP.
+    /// If that is not an IP address and port.
     pub fn client(&mut self, of: impl ToSocketAddrs) -> Client {
         let address = of.to_socket_addrs().ok().and_then(|mut found| found.next());
         self.client_at(&address.expect("an address and a port").into())
     }
 
-    /// The same at an address of any kind.
+    /// The same for an address of any kind.
     pub fn client_at(&mut self, address: &Address) -> Client {
         let soon = self.dice.time(self.faults.delay);
         let starts_at = self.world.elapsed() + soon;
@@ -93,36 +94,37 @@ impl Sim {
         client
     }
 
-    /// Does something later, as measured from now: changes a file, stops, posts a message.
+    /// Does something later, after this time from now, such as changing a file, stopping, or
+    /// posting a message.
     pub fn after(&mut self, time: Duration, act: impl FnOnce(&mut Sim) + 'static) {
         let at = self.world.elapsed() + time.as_nanos() as u64;
         self.plans.push((at, Box::new(act)));
     }
 
-    /// The disk. The simulation can do nothing else while the answer is held.
+    /// The disk. The simulation cannot run while the result is held.
     #[must_use]
     pub fn files(&mut self) -> impl DerefMut<Target = Files> {
         self.world.files()
     }
 
-    /// Lets the disk take its time from now on: no worker that waits for it is done, and what one
-    /// reads does not come to memory, before [`release_disk`](Sim::release_disk). A reactor that
-    /// waits for the disk itself fails the run, as it would do nothing else meanwhile.
+    /// Holds the disk: no worker that waits for it finishes, and nothing that one reads is loaded
+    /// into memory, before [`release_disk`](Sim::release_disk). A reactor that waits for the disk
+    /// itself fails the run, since it would do nothing else meanwhile.
     pub fn hold_disk(&mut self) {
         self.world.hold_disks();
     }
 
-    /// Ends that; what workers were asked for meanwhile is done.
+    /// Releases the disk, and finishes what workers have asked for meanwhile.
     pub fn release_disk(&mut self) {
         self.world.release_disks();
     }
 
-    /// Says what connections come to that reactors make to an address outside of this world.
+    /// Sets how connections from reactors to an address outside of this world end.
     pub fn set_remote(&mut self, address: &Address, remote: Remote) {
         self.world.set_remote(address, remote);
     }
 
-    /// A number below `limit` that the seed decides, for scenarios that are not always the same.
+    /// A number below `limit` that the seed decides, for scenarios that vary.
     ///
     /// # Panics
     /// If the limit is 0.
@@ -150,13 +152,13 @@ impl Sim {
         &self.faults
     }
 
-    /// Says how many bytes of memory any one connection may have queued at the end of a turn: its
-    /// [`send_high`](crate::Limits::send_high), and what one callback sends at most.
+    /// Sets how many bytes of memory any connection may have queued at the end of a turn: its
+    /// [`send_high`](crate::Limits::send_high), plus the most that one callback sends.
     pub fn limit_queues(&mut self, bytes: usize) {
         self.most_queued = bytes;
     }
 
-    /// What is done when the scenario has returned.
+    /// What happens when the scenario has returned.
     pub(super) fn end(mut self) {
         if !self.has_run {
             self.run();
