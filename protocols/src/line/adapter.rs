@@ -12,9 +12,9 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// Makes a [`LineHandler`] a [`Handler`].
 ///
 /// The reactor keeps the start of an incomplete line, so
-/// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least [`Splitter::keep`]. The
-/// defaults fit: lines of 8 KiB, and 64 KiB kept. Blocks are not kept, whatever their size, and raw
-/// bytes only if the handler does not consume them.
+/// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least
+/// [`Splitter::keep`]. The defaults fit: lines of 8 KiB, and 64 KiB kept. Blocks are not kept,
+/// whatever their size, and raw bytes only if the handler does not consume them.
 ///
 /// At most [`per_turn`](Lines::per_turn) lines of a connection are delivered in one turn, so that a
 /// client that sends very many does not hold up the others.

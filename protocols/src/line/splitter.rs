@@ -134,8 +134,8 @@ impl Splitter {
         self.max_len
     }
 
-    /// The least [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) for these lines: the reactor
-    /// keeps the start of a line until its end arrives.
+    /// The least [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) for these lines:
+    /// the reactor keeps the start of a line until its end arrives.
     ///
     /// ```
     /// use sluicegate_protocols::line::{Delimiter, Splitter};

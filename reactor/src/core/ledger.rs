@@ -80,8 +80,8 @@ pub struct Ledger {
     pub yields: u64,
     /// Bytes copied because a handler left them unconsumed.
     pub kept: u64,
-    /// Connections whose handler left [`Limits::max_unread`](crate::Limits::max_unread) bytes or more
-    /// unconsumed.
+    /// Connections whose handler left [`Limits::max_unread`](crate::Limits::max_unread) bytes or
+    /// more unconsumed.
     pub overruns: u64,
     /// Requests of [`Context::receive_exact`](crate::Context::receive_exact) that were answered.
     pub exact_receives: u64,

@@ -129,8 +129,8 @@ impl Special {
             && !self.brief
     }
 
-    /// Whether the input waits for the disk: a worker is writing a part of its file, or workers hold
-    /// all buffers.
+    /// Whether the input waits for the disk: a worker is writing a part of its file, or workers
+    /// hold all buffers.
     pub(crate) fn waits_for_worker(&self) -> bool {
         match &self.strategy {
             Strategy::File(saving) => saving.is_with_worker() || self.blocked.has(Blocked::DISK),

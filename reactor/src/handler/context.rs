@@ -87,8 +87,8 @@ impl<'a> Context<'a> {
     ///
     /// - A connection has one request at a time. A new request replaces the pending one and
     ///   includes the bytes that have arrived for it. A request for 0 bytes is answered, too.
-    /// - While a request is pending, [`Limits::max_unread`] does not apply, and each byte that arrives
-    ///   restarts [`Limits::idle`], though small amounts are noticed
+    /// - While a request is pending, [`Limits::max_unread`] does not apply, and each byte that
+    ///   arrives restarts [`Limits::idle`], though small amounts are noticed
     ///   [late](crate::Limits::receive_low_water). A pause and a full queue stop reading as usual.
     /// - If the peer ends its direction early, [`on_eof`](crate::Handler::on_eof) is called
     ///   instead, once for each such request. [`unread`](crate::Context::unread) is the number of

@@ -54,7 +54,7 @@ pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), To
     Ok(())
 }
 
-/// Ends a request that is being answered from the shared buffer or from kept bytes.
+/// Ends a request that is being answered from the shared buffer or from unread bytes.
 pub(super) fn answered(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
     group.ledger.exact_receives += 1;
@@ -111,19 +111,19 @@ pub(super) fn step(
     c.flags.clear(Flags::REVISIT_INPUT);
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
-    let kept = special.unread.len();
+    let unread = special.unread.len();
     let Some(exact) = special.exact() else { return Arrival::Nothing };
-    if exact.expected() <= kept {
+    if exact.expected() <= unread {
         Arrival::Unread
     } else if c.flags.has(Flags::INPUT_ENDED) {
-        // The stream ended before all bytes had arrived. Those that have are kept.
+        // The stream ended before all bytes had arrived. Those that have arrived stay unread.
         c.flags.clear(Flags::OWES_EOF);
         stop(core, index);
         core.recycle_special(index);
         Arrival::End
     } else if !can_receive {
         Arrival::Nothing
-    } else if exact.is_direct(kept, &group.limits) {
+    } else if exact.is_direct(unread, &group.limits) {
         receive_direct(core, index, quantum)
     } else {
         let most = if exact.after_direct { AFTER_DIRECT } else { usize::MAX };
@@ -136,8 +136,8 @@ pub(super) fn step(
 pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special else { return };
-    let kept = special.unread.len();
-    if special.exact().is_some_and(|exact| exact.expected() > kept) {
+    let unread = special.unread.len();
+    if special.exact().is_some_and(|exact| exact.expected() > unread) {
         core.close(index);
     }
 }

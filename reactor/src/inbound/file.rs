@@ -66,7 +66,7 @@ fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
     core.get_mut(index)?.special.as_mut()?.saving()
 }
 
-/// Takes the kept bytes, and decides what the file needs next.
+/// Takes the unread bytes, and decides what the file needs next.
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     let c = core.connections.0.get_mut(index as usize)?;
     let limits = &core.groups[c.group as usize].limits;

@@ -47,8 +47,9 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     }
 }
 
-/// Called before a connection counts as idle. Returns whether bytes below the mark may have arrived.
-/// They are received in this turn; if there are none, the connection is idle at the next tick.
+/// Called before a connection counts as idle. Returns whether bytes below the mark may have
+/// arrived. They are received in this turn; if there are none, the connection is idle at the next
+/// tick.
 pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
     let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
     let exact = c.special.as_mut().and_then(|special| special.exact());

@@ -2,7 +2,7 @@
 //!
 //! | what is expected | where it goes |
 //! |---|---|
-//! | a stream (the default) | the shared buffer, lent to the handler; what the handler leaves is kept |
+//! | a stream (the default) | the shared buffer, lent to the handler; what the handler leaves stays unread |
 //! | a known number of bytes | [few](exact): the shared buffer, lent once all have arrived |
 //! | | [many](exact): a separate buffer, which grows as they arrive |
 //! | bytes for another connection | [that connection](relay), in the same turn |
@@ -41,7 +41,7 @@ pub(crate) use stream::{Piece, next_piece, put_back, receive_stream, store_rest,
 pub(crate) enum Arrival {
     /// This many bytes, in the shared buffer.
     Bytes(usize),
-    /// What was kept can be delivered now.
+    /// What is unread can be delivered now.
     Unread,
     /// A message in a separate buffer.
     Message(Vec<u8>),
@@ -72,7 +72,7 @@ pub(crate) fn step(
     }
 }
 
-/// Sets where a connection's next bytes go, beginning with those that were kept.
+/// Sets where a connection's next bytes go, beginning with the unread ones.
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     stop_strategy(core, index);
     if let Some(special) = core.special(index) {

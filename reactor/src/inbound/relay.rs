@@ -163,7 +163,7 @@ pub(super) fn step(
     Arrival::Progress
 }
 
-/// Sends on the bytes that were kept before the relay began.
+/// Sends on the bytes that were unread when the relay began.
 fn pass_unread(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };

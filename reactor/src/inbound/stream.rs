@@ -49,8 +49,8 @@ pub(crate) fn receive_stream(
     Some(count)
 }
 
-/// Receives up to `most` bytes. If few bytes were kept, they move to the front of the shared buffer
-/// and the receive goes behind them. Otherwise it goes behind them in their own buffer.
+/// Receives up to `most` bytes. If few bytes are unread, they move to the front of the shared
+/// buffer and the receive goes behind them. Otherwise it goes behind them in their own buffer.
 pub(super) fn receive_shared(
     core: &mut Core,
     buffer: &mut [u8],
@@ -86,7 +86,7 @@ pub(super) fn receive_shared(
     Arrival::Bytes(front + count)
 }
 
-/// Receives once behind kept bytes, into their buffer.
+/// Receives once behind unread bytes, into their buffer.
 #[inline(never)]
 fn receive_behind(
     core: &mut Core,
@@ -118,7 +118,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
         None | Some(Strategy::Stream) => None,
         // While bytes are delivered from elsewhere, the separate buffer is empty.
         Some(Strategy::Exact(exact)) => Some(exact.expected()),
-        // These take their bytes from what is kept.
+        // These take their bytes from what is unread.
         Some(Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_)) => return None,
     };
     c.flags.clear(Flags::REVISIT_INPUT);
@@ -156,13 +156,13 @@ pub(crate) fn store_rest(
     }
 }
 
-/// Takes out the kept bytes, to offer all of them to the handler.
+/// Takes out the unread bytes, to offer all of them to the handler.
 pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Unread> {
     let special = core.get_mut(index)?.special.as_mut()?;
     Some(std::mem::take(&mut special.unread))
 }
 
-/// Puts back the kept bytes after the handler has consumed `count` of them.
+/// Puts back the unread bytes after the handler has consumed `count` of them.
 pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Unread, count: usize) {
     unread.consume(count, &mut core.pool);
     if unread.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {

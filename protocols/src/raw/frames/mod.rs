@@ -113,9 +113,9 @@ pub enum FrameEof {
 /// Makes a [`FrameHandler`] a [`Handler`].
 ///
 /// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
-/// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes; longer frames
-/// are collected in a buffer that grows with the bytes that arrive, never with the announced
-/// length. At most 1,024 frames of a connection are delivered in one turn.
+/// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes;
+/// longer frames are collected in a buffer that grows with the bytes that arrive, never with the
+/// announced length. At most 1,024 frames of a connection are delivered in one turn.
 #[derive(Clone, Debug)]
 pub struct Frames<H> {
     handler: H,

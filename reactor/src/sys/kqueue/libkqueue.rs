@@ -19,8 +19,8 @@
 //!
 //! One difference remains. A kernel frees a queue when its descriptor is closed. libkqueue learns
 //! of the close by a signal (`F_SETSIG`), and its thread `libkqueue_mon` then closes the epoll
-//! instance and the other end of the pipe behind the queue. A test that counts descriptors may still
-//! find these two.
+//! instance and the other end of the pipe behind the queue. A test that counts descriptors may
+//! still find these two.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
