@@ -67,18 +67,6 @@ pub(crate) fn write_through(criterion: &mut Criterion) {
     }
 }
 
-/// Few bytes staged, or, as so few could fill it, queued.
-pub(crate) fn few(criterion: &mut Criterion) {
-    let staged = Limits { write_first: usize::MAX, write_through: usize::MAX, ..default() };
-    let queued = Limits { send_high: 4 << 10, send_low: 2 << 10, ..staged.clone() };
-    for len in [64, 1 << 10, 3 << 10] {
-        let mut group = Group::new(criterion, &format!("few/{len} B"), len);
-        for (name, limits) in [("staged", &staged), ("queued", &queued)] {
-            group.reactor(name, Answer::Slices(vec![b'.'; len], 1), limits.clone());
-        }
-    }
-}
-
 /// `gather_pieces`: many pieces in one call or in several.
 pub(crate) fn gather(criterion: &mut Criterion) {
     let mut group = Group::new(criterion, "gather_pieces/64 x 2 KiB", 64 * (2 << 10));

@@ -333,7 +333,6 @@ criterion_group!(
     borders::join,
     borders::join_in_room,
     borders::write_through,
-    borders::few,
     borders::gather,
     borders::offered,
     borders::small_file,

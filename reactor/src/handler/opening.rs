@@ -232,8 +232,6 @@ impl Turn {
     ///
     /// Another thread looks up the addresses of a name. They are tried one after the other, in the
     /// order of RFC 8305, until one answers. If none does, the reason is that of the last one.
-    /// Connections to loopback addresses are not paced, nor are connections that are
-    /// [accepted](crate::Turn::listen) there.
     ///
     /// A stopped reactor does not connect. A connection asked for in an `on_close` with
     /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session is
