@@ -15,6 +15,7 @@ mod draining;
 mod due_together;
 mod exact;
 mod fairness;
+mod few_bytes;
 mod files;
 mod half_close;
 mod hand_over;
@@ -36,7 +37,7 @@ mod receive_file;
 mod reconnecting;
 mod relay;
 mod sessions;
-mod staged;
+
 mod stopping;
 mod timers;
 mod unix_sockets;
