@@ -1,4 +1,4 @@
-//! Responses in flight that are to be logged when they have left.
+//! Responses in flight, which are logged once they are sent.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -20,7 +20,7 @@ use super::status::Status;
 /// What follows a response, as far as the request decides it.
 #[derive(Clone, Copy)]
 struct Aftermath {
-    /// How many bytes of the request body are to be skipped.
+    /// How many bytes of the request body are still skipped.
     skip: u64,
     /// Whether the connection closes.
     close: bool,
@@ -132,7 +132,7 @@ impl<S: Service> Http<S> {
         Aftermath { skip, close }
     }
 
-    /// What follows the response to a request whose body was to be saved.
+    /// What follows the response to a request whose body goes to a file.
     #[cold]
     fn aftermath_of_body(
         &self,

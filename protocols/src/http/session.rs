@@ -42,7 +42,7 @@ pub(super) enum State {
 
 /// A deferred response. Boxed, as few connections wait for one.
 pub(super) struct AwaitedResponse {
-    /// How many bytes of the request body are to be skipped.
+    /// How many bytes of the request body are still skipped.
     left: u64,
     pub(super) pending: Arc<PendingResponse>,
 }
@@ -58,7 +58,7 @@ impl State {
         if left == 0 { State::next_head() } else { State::SkippingBody { left } }
     }
 
-    /// How many bytes are to be skipped of a body that nobody reads.
+    /// How many bytes of a body that nobody reads are still skipped.
     pub(super) fn unread_body(&mut self) -> Option<&mut u64> {
         match self {
             State::SkippingBody { left } => Some(left),

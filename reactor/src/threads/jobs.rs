@@ -7,9 +7,8 @@ use super::workers::{Kind, Workers};
 use crate::core::{Core, Job, Then};
 use crate::sys::Kernel;
 
-/// Leaves the jobs of a reactor to workers, up to the last. What is to be done afterwards is posted
-/// to `reply`. If there is no thread and none can be started, a job gets that error instead of the
-/// kernel.
+/// Gives all waiting jobs of a reactor to workers. Each result is posted to `reply`. If there is no
+/// thread and none can be started, a job gets that error instead of the kernel.
 pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
     for job in std::mem::take(&mut core.jobs) {
         match &core.kernel {

@@ -12,7 +12,7 @@ use crate::core::{Core, Ledger};
 use crate::sys::Address;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
-/// What a reactor has done so far, or all reactors of a server together.
+/// What a reactor, or all reactors of a server together, have done so far.
 ///
 /// It is printed as one line for the total and, if there are several listeners, one line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +64,8 @@ fn snapshot(core: &Core) -> Snapshot {
     snapshot
 }
 
-/// Reads what a reactor has done so far, or all reactors of a server together, from any thread but
-/// theirs. Clones read the same reactors.
+/// Reads what a reactor, or all reactors of a server together, have done so far. Any thread but
+/// theirs can use it. Clones read the same reactors.
 ///
 /// ```
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -127,7 +127,7 @@ struct Inner {
 }
 
 impl LedgerReader {
-    /// A reader of as many reactors, which may not exist yet.
+    /// A reader of the ledgers of `reactors` reactors, which may not exist yet.
     pub(crate) fn new(reactors: usize) -> LedgerReader {
         let ledger = |_| {
             let (requests, mailbox) = mailbox();
@@ -252,7 +252,7 @@ impl AttachedReader {
         mailbox.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Leaves the last snapshot to whoever reads it.
+    /// Leaves the last snapshot for its readers.
     pub(crate) fn leave(&self, core: &Core) {
         let snapshot = snapshot(core);
         self.reader.0[self.index].slot.update(|inner| {

@@ -6,21 +6,21 @@ use std::sync::{Arc, OnceLock};
 
 use crate::sys::{self, Waker};
 
-/// Asks a reactor to stop, or all reactors of a server: from any thread, and as often as one likes.
+/// Asks a reactor, or all reactors of a server, to stop. Any thread may ask, any number of times.
 #[derive(Clone)]
 pub struct Stopper(Arc<StopRequest>);
 
-/// What threads share to stop together. Only stopping writes to it.
+/// Shared by the threads that stop together. It is written only when they stop.
 struct StopRequest {
-    /// By itself, since the signal handlers keep it.
+    /// In an `Arc` of its own, because the signal handlers keep it.
     asked: Arc<AtomicBool>,
     on_signals: AtomicBool,
-    /// One for each reactor, there as soon as the reactor is.
+    /// The waker of each reactor, set when the reactor is created.
     wakers: Box<[OnceLock<Waker>]>,
 }
 
 impl Stopper {
-    /// For so many reactors, which are yet to be made.
+    /// A stopper of reactors that are created later.
     pub(crate) fn new(reactors: usize) -> Stopper {
         Stopper(Arc::new(StopRequest {
             asked: Arc::default(),
@@ -46,7 +46,7 @@ impl Stopper {
     /// [`Reactor::set_drain`](crate::Reactor::set_drain).
     ///
     /// # Errors
-    /// What waking a thread says; the others are woken all the same.
+    /// The first error from waking a thread. The other threads are woken all the same.
     pub fn stop(&self) -> io::Result<()> {
         self.0.asked.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -55,7 +55,7 @@ impl Stopper {
     }
 
     pub(crate) fn stop_on_signals(&self) -> io::Result<()> {
-        // Arranged twice, the first signal would be taken for the second.
+        // If this were done twice, the first signal would count as the second.
         if self.0.on_signals.swap(true, Ordering::Relaxed) {
             return Ok(());
         }

@@ -20,7 +20,7 @@ fn up() -> (World, Dir) {
 fn replace(world: &World, dir: &Dir) -> (io::Result<Committed>, Vec<String>) {
     let mut file = dir.create("a", &SYNC).unwrap();
     file.append(b"new").unwrap();
-    world.set_trace(Mode::Unread);
+    world.set_trace(Mode::Kept);
     let committed = file.commit();
     let call = |line: &str| {
         let call = line.split_whitespace().nth(1).expect("a call after the time");

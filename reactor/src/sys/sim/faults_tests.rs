@@ -137,7 +137,7 @@ fn a_slow_disk_takes_time_and_the_clock_on_the_wall_jumps() {
 fn a_sync_fails_like_a_write() {
     let (world, ..) = world(Faults { write: 1.0, ..Faults::none() });
     let root = world.open_dir("/".as_ref()).unwrap();
-    world.set_trace(Mode::Unread);
+    world.set_trace(Mode::Kept);
     let errno = world.sync(root).unwrap_err().raw_os_error().unwrap();
     assert!([libc::ENOSPC, libc::EDQUOT, libc::EIO].contains(&errno), "{errno}");
     let trace = world.last_lines();

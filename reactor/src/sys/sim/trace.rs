@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     #[default]
     Off,
     /// The last lines are kept.
-    Unread,
+    Kept,
     /// The last lines are kept, and all lines are written to standard error.
     Live,
 }
@@ -153,7 +153,7 @@ mod tests {
     fn a_trace_keeps_its_last_lines_and_marks_faults() {
         let world = World::new(1);
         world.note("nobody listens");
-        world.set_trace(Mode::Unread);
+        world.set_trace(Mode::Kept);
         world.set_actor("client 1");
         for number in 0..=LINES {
             world.note(number);
