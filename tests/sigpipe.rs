@@ -111,6 +111,10 @@ fn a_sendfile_raises_no_sigpipe() {
 }
 
 #[test]
+#[cfg_attr(
+    sluicegate_libkqueue,
+    ignore = "the kqueue backend takes any data for urgent, which no splice gets past"
+)]
 fn a_splice_raises_no_sigpipe() {
     assert!(!signalled());
     let relay = thread::spawn(|| {
