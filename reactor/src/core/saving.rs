@@ -79,6 +79,11 @@ impl Saving {
         self.file.part().is_in_memory()
     }
 
+    /// Whether the file needs more than `bytes` bytes. One that ends with the stream does not.
+    pub(crate) fn expects_more_than(&self, bytes: usize) -> bool {
+        self.left.is_some_and(|left| left > bytes as u64)
+    }
+
     /// How many of `bytes` bytes belong to the file.
     pub(crate) fn share(&self, bytes: usize) -> usize {
         self.left.map_or(bytes, |left| left.min(bytes as u64) as usize)

@@ -160,7 +160,8 @@ impl<'a> Context<'a> {
     /// leaves unconsumed.
     ///
     /// The file is removed if the peer ends its direction early, resets the connection, or stalls
-    /// until a deadline passes. If the connection is [handed over](crate::Context::hand_over),
+    /// until a deadline passes. A file requested in [`on_eof`](crate::Handler::on_eof) consists of
+    /// unread bytes; if it needs more, which can never arrive, the connection is closed. If the connection is [handed over](crate::Context::hand_over),
     /// receiving goes on and the new handler gets the result.
     ///
     /// The reactor never waits for a disk. It writes to files in memory itself.

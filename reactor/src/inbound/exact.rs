@@ -131,17 +131,6 @@ pub(super) fn step(
     }
 }
 
-/// Called after `on_eof`. Closes a connection whose handler has requested bytes in that callback,
-/// since they can never come. Reporting the end again could go on forever.
-pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
-    let special = core.get_mut(index).and_then(|c| c.special.as_mut());
-    let Some(special) = special else { return };
-    let unread = special.unread.len();
-    if special.exact().is_some_and(|exact| exact.expected() > unread) {
-        core.close(index);
-    }
-}
-
 /// Receives once into the request's separate buffer.
 fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Arrival::Nothing };

@@ -80,7 +80,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
         saving.take(&special.unread.bytes()[..count]);
         special.unread.consume(count, &mut core.pool);
     }
-    Some(saving.need(c.flags.has(Flags::OWES_EOF), limits))
+    Some(saving.need(c.flags.has(Flags::INPUT_ENDED), limits))
 }
 
 /// Makes the connection wait for a worker.
@@ -110,8 +110,11 @@ pub(super) fn step(
         Some(Need::Over { whole }) => {
             let failed = saving(core, index).is_some_and(|saving| saving.has_failed());
             if !whole && !failed {
-                // It will never be complete; `on_eof` comes next.
+                // It will never be complete. `on_eof` comes next, again if it was called before.
                 stop_saving(core, index);
+                if let Some(c) = core.get_mut(index) {
+                    c.flags.set(Flags::OWES_EOF);
+                }
                 return Arrival::Progress;
             }
             end(core, index).map_or(Arrival::Nothing, |saving| Arrival::File(saving.outcome()))

@@ -28,7 +28,7 @@ mod stream;
 mod tests;
 
 pub use exact::TooLarge;
-pub(crate) use exact::{close_if_waiting_in_vain, expect, note_direct};
+pub(crate) use exact::{expect, note_direct};
 pub(crate) use file::{receive_file, stop_saving};
 pub(crate) use low_water::{look_below, lower};
 #[cfg(feature = "testing")]
@@ -93,6 +93,22 @@ fn stop_strategy(core: &mut Core, index: u32) {
 pub(crate) fn stop_for_hand_over(core: &mut Core, index: u32) {
     stop_relaying(core, index);
     exact::stop(core, index);
+}
+
+/// Called after `on_eof`. Closes a connection whose handler has requested bytes in that callback,
+/// since they can never come. Reporting the end again could go on forever.
+pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
+    let special = core.get(index).and_then(|c| c.special.as_ref());
+    let Some(special) = special else { return };
+    let unread = special.unread.len();
+    let in_vain = match &special.strategy {
+        Strategy::Exact(exact) => exact.expected() > unread,
+        Strategy::File(saving) => saving.expects_more_than(unread),
+        Strategy::Stream | Strategy::Relay(_) | Strategy::Discard(_) => false,
+    };
+    if in_vain {
+        core.close(index);
+    }
 }
 
 /// Skips the next `count` bytes.

@@ -39,6 +39,12 @@ pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
     let me = ConnId { index, generation: c.generation };
     let relay = Relay::new(to, core.limits(c.group));
     set_strategy(core, index, Strategy::Relay(relay));
+    if let Some(c) = core.get_mut(index)
+        && c.flags.has(Flags::INPUT_ENDED)
+    {
+        // The handler may know of the end, but the destination does not.
+        c.flags.set(Flags::OWES_EOF);
+    }
     if core.find(to).is_none_or(|c| c.phase > Phase::Open) {
         return;
     }

@@ -6,7 +6,7 @@ use sluicegate_reactor::testing::{Client, Harness, Remote, State};
 use sluicegate_reactor::{Connect, Limits, Listen, Reactor};
 
 use super::{join_last, joined, on_data, proxy, upstream, ways};
-use crate::probe::{Call, Probe, log, pattern};
+use crate::probe::{Call, Probe, log, pattern, with_limits};
 
 /// Asserts that both connections have ended in order.
 fn assert_finished(h: &mut Harness<Probe>, left: Client, right: Client) {
@@ -32,6 +32,29 @@ fn each_end_is_passed_on_behind_what_was_sent() {
         assert_eq!(h.sent(left), "the answer");
         h.finish(right);
         assert_finished(&mut h, left, right);
+    }
+}
+
+#[test]
+fn an_end_that_came_before_the_relay_is_passed_on() {
+    for limits in ways() {
+        let probe = Probe::new(|cx, call, notes| match call {
+            Call::Data(input) if input.bytes() == b"now" => {
+                input.take();
+                let me = cx.id();
+                cx.peer(notes.ids[0]).relay_to(me);
+            }
+            // The words wait, and the connection stays open.
+            Call::Data(_) | Call::Eof => {}
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, limits);
+        let (from, to) = (h.open(), h.open());
+        h.feed(from, b"words");
+        h.finish(from);
+        h.feed(to, b"now");
+        assert_eq!(h.sent(to), "words");
+        assert_eq!(h.state(to), State::Shut);
     }
 }
 
