@@ -91,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         let upload = options.upload.then(CreateOptions::default);
         let serve = FilesOptions { index, listing, upload, ..FilesOptions::default() };
         let log = options.access_log.then(AccessLog::new).transpose()?;
+        let lines = log.as_ref().map(|log| Arc::clone(&log.lines));
         let files = if options.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
         let limits = Limits { files, send_rate: options.rate, ..Limits::default() };
         let listen = Listen { limits, ..Listen::default() };
@@ -101,8 +102,7 @@ pub(crate) fn main() -> ExitCode {
         let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
         independent::run(&options.server, &listen, describe, |reactor| {
             let files = Files::new(reactor.fs(), &options.root, serve.clone())?;
-            let log = log.as_ref().map(|log| log.lines.clone());
-            Ok(reactor.register(Http::new(Site { files, log })))
+            Ok(reactor.register(Http::new(Site { files, log: lines.clone() })))
         })
     })
 }

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::os::fd::AsFd;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Most bytes of lines that wait to be printed. Further lines are lost.
@@ -15,6 +16,9 @@ pub(crate) const MOST: usize = 8 << 20;
 
 /// Least time between two warnings, and between two attempts to write after an error.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the end of the process waits for the last lines to be written.
+const LAST: Duration = Duration::from_secs(1);
 
 /// The lines that wait to be printed.
 #[derive(Default)]
@@ -142,7 +146,8 @@ impl Warnings {
 /// An access log on standard output.
 pub(crate) struct AccessLog {
     pub(crate) lines: Arc<Lines>,
-    writer: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl AccessLog {
@@ -153,17 +158,22 @@ impl AccessLog {
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let waiting = Arc::clone(&lines);
         // This thread also logs the warnings: their reader may be as slow as that of the lines.
-        let write = move || waiting.write_to(out, PAUSE, |text| log::warn!("{text}"));
-        let writer = thread::Builder::new().name("access log".into()).spawn(write)?;
-        Ok(AccessLog { lines, writer: Some(writer) })
+        let (end, ended) = mpsc::channel();
+        let write = move || {
+            waiting.write_to(out, PAUSE, |text| log::warn!("{text}"));
+            drop::<mpsc::Sender<()>>(end);
+        };
+        thread::Builder::new().name("access log".into()).spawn(write)?;
+        Ok(AccessLog { lines, ended })
     }
 }
 
 impl Drop for AccessLog {
     fn drop(&mut self) {
         self.lines.end();
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
+        // The thread cannot be stopped while it waits for a reader that does not read.
+        if self.ended.recv_timeout(LAST) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("access log: the reader is stalled; the last lines are lost");
         }
     }
 }

@@ -156,3 +156,32 @@ fn an_access_log_of_several_threads_has_whole_lines() {
     }
     assert_eq!(log.lines().count(), 1 + 8 * REQUESTS);
 }
+
+#[test]
+fn an_access_log_that_nobody_reads_does_not_keep_the_server() {
+    use std::io::{BufRead, BufReader};
+
+    use crate::process::Process;
+
+    /// Their lines are longer than what the pipe holds.
+    const REQUESTS: usize = 2_000;
+    let dir = tempdir().expect("a new directory");
+    put(dir.path());
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut http = example("http");
+    let http = http.arg(dir.path()).args(["--access-log", "--port", "0"]);
+    let mut process = Process::spawn(http.stdout(writer));
+    let mut first = String::new();
+    let mut reader = BufReader::new(reader);
+    reader.read_line(&mut first).expect("a line");
+    let address = crate::process::address_in(&first).expect("where it listens");
+    let stream = std::net::TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    let mut client = Client::over(stream);
+    for _ in 0..REQUESTS {
+        assert_eq!(client.get("/small").0.status, 200);
+    }
+    drop(client);
+    process.signal("TERM");
+    assert_eq!(process.wait(), Some(0));
+}

@@ -8,8 +8,8 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// The limits on requests and connections.
 ///
 /// The reactor's [`Limits`](sluicegate_reactor::Limits) apply too: they bound idle connections,
-/// slow readers and the lingering close. Their `keep` must be larger than `head`, as it is by
-/// default; otherwise a long head ends the connection without a response.
+/// slow readers and the lingering close. Their `max_unread` must be larger than `head`, as it
+/// is by default; otherwise a long head ends the connection without a response.
 ///
 /// ```
 /// use sluicegate_protocols::http::HttpLimits;

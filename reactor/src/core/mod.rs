@@ -113,6 +113,8 @@ pub(crate) struct ColdReads {
     pub(crate) running: usize,
     /// The connections to read for next, each with the number of bytes.
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
+    /// When a read in place was last logged, in nanoseconds.
+    pub(crate) logged_at: Option<u64>,
 }
 
 /// The connections by index. A separate type, so that the wheel can borrow their links.
