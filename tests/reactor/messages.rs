@@ -307,7 +307,7 @@ fn a_mailbox_that_is_dropped_refuses_messages() {
     drop(mailbox);
     assert_eq!(dropped.load(Ordering::Relaxed), 1);
     let error = handle.post(Counted(dropped.clone())).unwrap_err();
-    assert_eq!(error.to_string(), "mailbox is closed");
+    assert_eq!(error.to_string(), "the reactor has stopped, or the mailbox was dropped");
     drop(error.into_inner());
     assert_eq!(dropped.load(Ordering::Relaxed), 2);
 }

@@ -83,8 +83,10 @@ impl<'a> Context<'a> {
     /// gets its own buffer, which the handler may keep. That buffer grows with what arrives: a peer
     /// that announces a long message and sends little costs 1 MiB of address space, and memory only
     /// for what it sends. A handler that always asks for the next piece, in `on_open` and in
-    /// `on_received`, needs no `on_data`.
+    /// `on_received`, is never called with `on_data`.
     ///
+    /// - A length that the peer sent can be over [`Limits::receive_exact`], which is 16 MiB by
+    ///   default: answer and close then. If the error is ignored, the next bytes go to `on_data`.
     /// - A connection has one request at a time. A new request replaces the pending one and
     ///   includes the bytes that have arrived for it. A request for 0 bytes is answered, too.
     /// - While a request is pending, [`Limits::max_unread`] does not apply, and each byte that
@@ -161,8 +163,9 @@ impl<'a> Context<'a> {
     ///
     /// The file is removed if the peer ends its direction early, resets the connection, or stalls
     /// until a deadline passes. A file requested in [`on_eof`](crate::Handler::on_eof) consists of
-    /// unread bytes; if it needs more, which can never arrive, the connection is closed. If the connection is [handed over](crate::Context::hand_over),
-    /// receiving goes on and the new handler gets the result.
+    /// unread bytes; if it needs more, which can never arrive, the connection is closed. If the
+    /// connection is [handed over](crate::Context::hand_over), receiving goes on and the new
+    /// handler gets the result.
     ///
     /// The reactor never waits for a disk. It writes to files in memory itself.
     /// [Workers](crate::workers) write, sync and commit files on disks; when the pool is busy,

@@ -16,7 +16,8 @@ use crate::sys::{Address, Fd};
 impl Turn {
     /// Listens on an address or name: anything that is or parses as a [`Target`], such as
     /// `"127.0.0.1:80"`, `"[fe80::1%eth0]:80"`, `"unix:/run/name.sock"`, `("localhost", 80)` or an
-    /// [`Address`]. With port 0 the kernel chooses a free port. If a name has several addresses,
+    /// [`Address`]. With port 0 the kernel chooses a free port, which
+    /// [`listener_address`](Turn::listener_address) returns. If a name has several addresses,
     /// the first that can be bound is taken. Looking a name up may block for seconds.
     ///
     /// # Unix sockets

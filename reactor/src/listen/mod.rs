@@ -95,7 +95,8 @@ impl Listen {
     }
 }
 
-/// Names a listener of a reactor.
+/// Names a listener of a reactor. [`Turn::listener_address`](crate::Turn::listener_address) returns
+/// its address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId {
     pub(crate) index: u16,

@@ -3,8 +3,9 @@
 //! A handler has no lock and need not be [`Send`]. Another thread that wants something from it
 //! posts a message to its reactor, which calls [`on_message`](crate::Receive::on_message) in its
 //! own thread. A handler can receive messages of several types, each through its own mailboxes. A
-//! message for one connection carries its [`ConnId`](crate::ConnId), by which the handler gets
-//! [its session](crate::Sessions::get).
+//! message for one connection carries its [`ConnId`](crate::ConnId), which a callback knows as
+//! [`Context::id`](crate::Context::id). With it the handler gets the connection and
+//! [its session](crate::Sessions::get), or only [sends](crate::Turn::peer) something.
 //!
 //! ```
 //! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Sessions, Turn};
@@ -199,7 +200,7 @@ impl<M> fmt::Display for PostError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PostError::Full(_) => "mailbox is full",
-            PostError::Stopped(_) => "mailbox is closed",
+            PostError::Stopped(_) => "the reactor has stopped, or the mailbox was dropped",
         })
     }
 }
