@@ -256,3 +256,44 @@ fn a_stream_adopted_by_a_callback_is_ready_after_it() {
     second.read_exact(&mut received).expect("what it sends when it is ready");
     assert_eq!(&received, b"from a callback");
 }
+
+/// Adopts a stream when a connection ends.
+struct Successor {
+    own: HandlerId<Successor>,
+    stream: Option<UnixStream>,
+}
+
+impl Handler for Successor {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+
+    fn on_close(&mut self, turn: &mut Turn, _: ConnId, (): (), _: Reason) {
+        let stream = self.stream.take().expect("a stream");
+        assert!(turn.adopt(stream, self.own, &Limits::default(), ()).is_err());
+    }
+}
+
+#[test]
+fn a_reactor_that_has_stopped_adopts_nothing() {
+    for drops in [false, true] {
+        let mut reactor = Reactor::new().expect("a reactor");
+        let (ours, _theirs) = UnixStream::pair().expect("two sockets");
+        let (stream, mut peer) = UnixStream::pair().expect("two sockets");
+        let own = reactor.reserve();
+        reactor.install(own, Successor { own, stream: Some(stream) });
+        reactor.adopt(ours, own, &Limits::default(), ()).expect("a stream");
+        let stopped = if drops {
+            drop(reactor);
+            None
+        } else {
+            reactor.set_drain(Duration::ZERO);
+            reactor.stop();
+            reactor.run().expect("no error");
+            assert_eq!(reactor.connections(), 0);
+            Some(reactor)
+        };
+        assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
+        drop(stopped);
+    }
+}

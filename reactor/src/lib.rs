@@ -9,10 +9,10 @@
 //! event.
 //!
 //! ```text
-//! turn:     wait, note events, accept, drive connections, run deadlines and timers,
+//! turn:     wait, note events, accept, run connections, run deadlines and timers,
 //!           deliver messages, settle, free
 //!
-//! drive:    kernel -> sys -> inbound -> Input -> Handler
+//! data:     kernel -> sys -> inbound -> Input -> Handler
 //!                                                   |
 //!           kernel <- sys <- outbound <- Context::send
 //! ```

@@ -1,7 +1,7 @@
 //! A handler that yields goes on in the next turn with what it has left.
 
-use sluicegate_reactor::Limits;
 use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::{ConnId, Context, Handler, Input, Limits, Receive, Sessions};
 
 use crate::probe::{Call, Probe, log, with_limits};
 
@@ -106,4 +106,39 @@ fn a_handler_that_yields_and_pauses_is_not_called_before_the_resume() {
     assert_eq!(log(&mut h), ["0 open", "1 open", "0 data abc"]);
     h.feed(other, b"x");
     assert_eq!(log(&mut h), ["1 data x", "0 data abc"]);
+}
+
+/// Counts how often its input is offered.
+#[derive(Default)]
+struct Offers {
+    id: Option<ConnId>,
+    count: u32,
+}
+
+impl Handler for Offers {
+    type Session = ();
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        self.id = Some(cx.id());
+    }
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {
+        self.count += 1;
+    }
+}
+
+impl Receive<ConnId> for Offers {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, id: ConnId) {
+        let (mut cx, ()) = cx.get(id).expect("it is open");
+        cx.yield_now();
+    }
+}
+
+#[test]
+fn a_message_can_make_its_connection_look_at_its_input_again() {
+    let mut h = Harness::new(Offers::default());
+    let client = h.open();
+    h.feed(client, b"abc");
+    assert_eq!(h.handler().count, 1);
+    let id = h.handler().id.expect("it was opened");
+    h.post(id);
+    assert_eq!(h.handler().count, 2);
 }

@@ -3,7 +3,7 @@
 //! A connection has its place from the start, so that it can be named, and is [`Phase::Connecting`]
 //! until it is established. An [`Attempt`] beside it holds the state it needs until then. Nothing
 //! here runs inside [`Turn::connect`](crate::Turn::connect): the first system call on a socket is
-//! made when the connection is driven.
+//! made when the connection runs.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -96,7 +96,7 @@ impl Connecting {
     }
 }
 
-/// Gives a connection its place. The attempt begins when the connection is driven.
+/// Gives a connection its place. The attempt begins when the connection runs.
 pub(crate) fn start(
     core: &mut Core,
     connecting: &mut Connecting,

@@ -15,7 +15,7 @@ impl Flags {
     pub(crate) const OUTPUT_CLOSED: Flags = Flags(1 << 3);
     /// `SHUT_WR` was called.
     pub(crate) const SHUT_WR_DONE: Flags = Flags(1 << 4);
-    /// On a worklist, or being driven.
+    /// On a worklist, or running.
     pub(crate) const SCHEDULED: Flags = Flags(1 << 5);
     /// The handler requested `on_drain` for when the queue is empty.
     pub(crate) const DRAIN_REQUESTED: Flags = Flags(1 << 6);

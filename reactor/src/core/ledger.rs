@@ -94,7 +94,7 @@ pub struct Ledger {
     /// [many bytes](crate::Limits::receive_low_water).
     pub low_waters: u64,
     /// Bytes received for files by [`receive_file`](crate::Context::receive_file) and
-    /// [`receive_part`](crate::Context::receive_part). Bytes that had been kept before are not
+    /// [`receive_part`](crate::Context::receive_part). Bytes that were unread before are not
     /// counted.
     pub saved: u64,
     /// Bytes of [`saved`](Ledger::saved) that went through pipes.

@@ -1,6 +1,6 @@
 //! The data that all other modules work on: the connections, what they share, and the worklists.
 //!
-//! Nothing here calls a handler or moves a byte. What has to happen next is recorded as a bit in
+//! Nothing here calls a handler or touches a socket's bytes; `saving` and `batch` write files. What has to happen next is recorded as a bit in
 //! the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
 
 use std::io;
@@ -328,7 +328,7 @@ impl Core {
         }
     }
 
-    /// Drops the queued output and the kept input. Buffers go back to the pool.
+    /// Drops the queued output and the unread input. Buffers go back to the pool.
     pub(crate) fn drop_buffers(&mut self, index: u32) {
         let Some(c) = self.connections.0.get_mut(index as usize) else { return };
         let (special, queue) = (c.special.take(), c.outbound.take());

@@ -29,6 +29,7 @@ impl Core {
     pub(crate) fn yield_now(&mut self, index: u32) {
         if let Some(c) = self.get_mut(index) {
             c.flags.set(Flags::YIELDED.and(Flags::REVISIT_INPUT));
+            self.schedule(index);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::pool::{Chunk, Pool};
 
-/// Least room for a receive behind kept bytes. With less, the bytes move to a larger buffer first,
+/// Least room for a receive behind unread bytes. With less, the bytes move to a larger buffer first,
 /// which costs less than a receive that does not fit (benches/README.md).
 const LEAST_ROOM: usize = 1 << 10;
 
-/// Most kept bytes that are moved to the shared buffer for a receive. For more, the copy costs more
+/// Most unread bytes that are moved to the shared buffer for a receive. For more, the copy costs more
 /// than the small receives that it avoids (benches/README.md).
 const SMALL: usize = 4 << 10;
 
@@ -34,7 +34,7 @@ impl Unread {
         Unread::would_be_small(self.len())
     }
 
-    /// Whether `len` kept bytes would be small.
+    /// Whether `len` unread bytes would be small.
     pub(crate) fn would_be_small(len: usize) -> bool {
         len <= SMALL
     }

@@ -162,7 +162,7 @@ impl Turn {
 impl Turn {
     /// Serves a connected stream that was opened elsewhere: a [`TcpStream`](std::net::TcpStream), a
     /// [`UnixStream`](std::os::unix::net::UnixStream), or a descriptor passed by another process.
-    /// Its handler gets [`on_ready`](crate::Handler::on_ready) in the next turn.
+    /// Its handler soon gets [`on_ready`](crate::Handler::on_ready), never from inside this call.
     ///
     /// The stream becomes non-blocking and close-on-exec, and gets `TCP_NODELAY`. If other
     /// processes have it open as well, they see that it is non-blocking. The peer then sees the end
@@ -203,8 +203,8 @@ impl Turn {
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if it is not a stream socket, `ErrorKind::NotConnected` if it is
-    /// not connected, otherwise the error of setting its options or registering it. On error the
-    /// stream is closed and the session dropped.
+    /// not connected, otherwise the error of setting its options or registering it. A reactor that
+    /// has stopped adopts nothing. On error the stream is closed and the session dropped.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that

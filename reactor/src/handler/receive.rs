@@ -104,8 +104,8 @@ impl<S> Sessions<'_, S> {
     }
 
     /// Calls `act` for each connection of this handler, with its session. The order is unspecified,
-    /// but the same in every run of a simulation. Takes time proportional to the number of
-    /// connections of the reactor.
+    /// but the same in every run of a simulation. Takes time proportional to the largest number of
+    /// connections that the reactor has had.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};

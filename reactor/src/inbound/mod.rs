@@ -83,8 +83,7 @@ pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
 
 /// Ends whatever a connection was receiving, so that its input goes to its handler.
 fn stop_strategy(core: &mut Core, index: u32) {
-    stop_relaying(core, index);
-    exact::stop(core, index);
+    stop_for_hand_over(core, index);
     stop_saving(core, index);
 }
 

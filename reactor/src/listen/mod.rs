@@ -212,6 +212,9 @@ pub(crate) fn adopt(
     handler: u8,
     limits: &Limits,
 ) -> io::Result<ConnId> {
+    if core.ended {
+        return Err(io::Error::other("the reactor has stopped"));
+    }
     let peer = core.kernel.peer_address(socket)?;
     let unix = if peer.is_unix() { Flags::UNIX } else { Flags::default() };
     let group = adopted_group(core, limits)?;

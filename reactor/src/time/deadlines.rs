@@ -3,7 +3,7 @@
 //!
 //! Moving bytes only writes a tick to the connection. When the wheel's entry expires, it is moved
 //! to the connection's first deadline, if none has passed. If several have passed, the earliest is
-//! handled first, and each at a tick of its own.
+//! handled first, each at a separate tick.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::inbound::{self, Piece};
 const MOST_PIECES: u32 = 1024;
 
 impl Reactor {
-    /// Delivers `count` bytes of the shared buffer and keeps what the handler leaves unconsumed.
+    /// Delivers `count` bytes of the shared buffer and keeps what the handler leaves.
     #[inline]
     pub(super) fn deliver_bytes(&mut self, index: u32, count: usize) {
         let consumed = deliver(&mut self.handlers, &mut self.turn, index, &self.receive[..count]);
@@ -22,11 +22,11 @@ impl Reactor {
         }
     }
 
-    /// Offers all kept bytes again.
+    /// Offers all unread bytes again.
     pub(super) fn deliver_unread(&mut self, index: u32) {
-        let Some(kept) = inbound::take_unread(&mut self.turn.core, index) else { return };
-        let consumed = deliver(&mut self.handlers, &mut self.turn, index, kept.bytes());
-        inbound::put_back(&mut self.turn.core, index, kept, consumed);
+        let Some(unread) = inbound::take_unread(&mut self.turn.core, index) else { return };
+        let consumed = deliver(&mut self.handlers, &mut self.turn, index, unread.bytes());
+        inbound::put_back(&mut self.turn.core, index, unread, consumed);
     }
 
     /// Delivers a message that has its own buffer.

@@ -9,7 +9,7 @@ use crate::time::rates;
 use super::reactor::Reactor;
 use crate::connect::attempt;
 
-/// The callback that is due next, or the receive that leads to one.
+/// The next step: a callback, or a receive that can lead to one.
 enum Due {
     Ready,
     Drain,
@@ -70,7 +70,7 @@ impl Reactor {
         }
     }
 
-    /// Makes one callback, if one is due. Returns whether there may be another.
+    /// Takes one step, if one is due. Returns whether there may be another.
     #[inline(always)]
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
         match self.next_due(index, input) {
