@@ -44,12 +44,16 @@ impl Unread {
     }
 
     /// Removes the first `count` bytes. What is left in a large buffer moves to a smaller one, so
-    /// that half a message does not hold the memory of the thousand before it.
+    /// that half a message does not hold the memory of the thousand before it. An empty buffer
+    /// returns to the pool.
     pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
         self.chunk.advance(count);
+        if self.len() == 0 {
+            return self.clear(pool);
+        }
         let needed = self.len() + LEAST_ROOM;
         // By a factor of 8, so that all moves out of a buffer together copy less than its size.
-        if self.len() > 0 && needed <= self.chunk.size() / 8 {
+        if needed <= self.chunk.size() / 8 {
             self.replace(needed, pool);
         }
     }
@@ -145,8 +149,7 @@ mod tests {
         assert_eq!(kept.bytes(), &pattern(60_000)[60_000 - least..]);
         assert_eq!(pool.kept(), 64 << 10, "the large one can be used again");
         kept.consume(least, &mut pool);
-        assert_eq!((kept.len(), kept.chunk.size()), (0, 16 << 10), "nothing is there to move");
-        kept.clear(&mut pool);
+        assert_eq!((kept.len(), kept.chunk.size()), (0, 0), "an empty one has no buffer");
         assert_eq!(pool.kept(), (64 << 10) + (16 << 10));
     }
 
