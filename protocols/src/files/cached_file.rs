@@ -11,9 +11,9 @@ use super::conditions::{self, Outcome, Validators};
 use super::types::push_content_type;
 use crate::http::{Answered, Reply, Request, Status};
 
-/// The weight of an open file in the cache. With the default of 16 MiB the cache holds at most 64
-/// descriptors, of the 256 (macOS) or 1024 that a process usually has. A file that is this long
-/// costs far more to send than to open.
+/// The weight of an open file in the cache. With the default of 16 MiB each thread's cache holds at
+/// most 64 descriptors, of the 256 (macOS) or 1024 that a process usually has. A file that is this
+/// long costs far more to send than to open.
 const DESCRIPTOR_WEIGHT: usize = 256 << 10;
 
 /// A regular file, as it was when it was loaded.
