@@ -29,11 +29,11 @@ mod common;
 mod cpu;
 mod exact;
 mod file;
-mod onward;
 #[path = "../common/pair.rs"]
 mod pair;
 mod relay;
 mod stream;
+mod together;
 
 use client::moved;
 
@@ -184,7 +184,7 @@ criterion_group!(
     relay::small_splices,
     relay::receive_quantum,
     relay::chunk,
-    onward::onward,
+    together::together,
     file::splice_after,
     file::brief,
     file::gather,

@@ -1,11 +1,10 @@
 //! Relays: what one connection receives is sent to another.
 //!
 //! A relay has one direction: from its *source*, which has [`Strategy::Relay`], to its
-//! *destination*, which knows the source as its feeder. Bytes are sent to the destination like any
-//! others: a small piece is joined to its queue, which leaves after the other relays of the turn
-//! have received; a larger one goes to its socket at once. While the queue is not empty the source
-//! is [blocked](Blocked). So a relay holds at most what one receive brought, and nothing while it
-//! does not wait.
+//! *destination*, which knows the source as its feeder. Bytes are sent to the destination at once,
+//! and what the socket refuses is joined to its queue. While the queue is not empty the source is
+//! [blocked](Blocked). So a relay holds at most what one receive brought, and nothing while it does
+//! not wait.
 //!
 //! Bulk soon goes through a pipe, without entering the process. A splice from a socket returns
 //! `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an empty
@@ -17,7 +16,7 @@ use super::{Arrival, note, receive, set_strategy};
 use crate::core::{
     Blocked, ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy,
 };
-use crate::outbound::{self, Outgoing};
+use crate::outbound;
 use crate::sys::Ready;
 
 /// Most bytes of one receive through memory. A slow destination pins as much of its source's input.
@@ -192,11 +191,7 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
     let Some(count) = receive(core, index, buffer, RECEIVE) else { return };
     quantum.use_bytes(count);
     learn(core, index, count);
-    let Some((c, group)) = core.pair(to) else { return };
-    group.ledger.relayed += count as u64;
-    c.flags.clear(Flags::WROTE_THROUGH);
-    // What the queue holds stops the source, so the answer does not matter.
-    let _ = outbound::pass(core, to, Outgoing::Slice(&buffer[..count]));
+    outbound::pass(core, to, &buffer[..count]);
 }
 
 fn learn(core: &mut Core, index: u32, count: usize) {

@@ -14,8 +14,7 @@
 //! | a region up to `small_file` | read into memory, one `sendmsg` with what precedes it |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it from the disk |
-//! | a small piece that another connection [relays](crate::Context::relay_to) | `send` after the turn's other relays have received |
-//! | a larger relayed piece | `send` at once, from the buffer that received it |
+//! | what another connection [relays](crate::Context::relay_to) | `send` at once, from the buffer that received it |
 //! | bulk that is relayed | `splice` from the pipe that received it (Linux) |
 //!
 //! Files are never mapped into memory: a file that is truncated while it is sent would end the

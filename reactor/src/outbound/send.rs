@@ -14,18 +14,6 @@ use crate::time::{deadlines, rates};
 /// Accepts what a handler sends. A full queue stops the input of its connection.
 #[inline]
 pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
-    let sent = pass(core, index, what);
-    if sent == Sent::Full
-        && let Some((c, group)) = core.pair(index)
-    {
-        group.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
-        c.flags.set(Flags::FULL);
-    }
-    sent
-}
-
-/// Accepts what a relay has received. A queue that is not empty stops the relay's source instead.
-pub(crate) fn pass(core: &mut Core, index: u32, mut what: Outgoing<'_>) -> Sent {
     let Some((c, group)) = core.pair(index) else { return Sent::Gone };
     if !c.accepts_output() {
         return Sent::Gone;
@@ -38,34 +26,56 @@ pub(crate) fn pass(core: &mut Core, index: u32, mut what: Outgoing<'_>) -> Sent 
         room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
     };
     group.ledger.queued += offer.len;
-    let placement = place(&offer, &group.limits);
-    if placement == Placement::Nowhere {
-        return Sent::Accepted;
+    let sent = match (place(&offer, &group.limits), what) {
+        (Placement::Nowhere, _) => Sent::Accepted,
+        (Placement::WriteThrough, Outgoing::Slice(slice)) => {
+            c.flags.set(Flags::WROTE_THROUGH);
+            write_or_join(core, index, slice)
+        }
+        (placement, what) => append(core, index, |ledger, queue, pool| {
+            ledger.joined += push(queue, what, placement, pool) as u64;
+        }),
+    };
+    if sent == Sent::Full
+        && let Some((c, group)) = core.pair(index)
+    {
+        group.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+        c.flags.set(Flags::FULL);
     }
-    if let (Placement::WriteThrough, Outgoing::Slice(slice)) = (placement, &mut what) {
-        match write_through(core, index, slice) {
-            Ok(sent) if sent == slice.len() => return Sent::Accepted,
-            Ok(sent) => *slice = &slice[sent..],
-            Err(error) => {
-                core.fail_with(index, &error);
-                return Sent::Gone;
-            }
+    sent
+}
+
+/// Sends what a relay has received to its destination, which has nothing queued. What the socket
+/// refuses stops the relay's source and not the input of the destination.
+pub(crate) fn pass(core: &mut Core, index: u32, bytes: &[u8]) {
+    let Some((_, group)) = core.pair(index) else { return };
+    group.ledger.queued += bytes.len() as u64;
+    group.ledger.relayed += bytes.len() as u64;
+    let _ = write_or_join(core, index, bytes);
+}
+
+/// Sends a slice at once, and joins to the queue what the socket refuses.
+fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
+    match write_through(core, index, slice) {
+        Ok(sent) if sent == slice.len() => Sent::Accepted,
+        Ok(sent) => append(core, index, |ledger, queue, pool| {
+            queue.join(&slice[sent..], pool);
+            ledger.joined += (slice.len() - sent) as u64;
+        }),
+        Err(error) => {
+            core.fail_with(index, &error);
+            Sent::Gone
         }
     }
-    append(core, index, |ledger, queue, pool| {
-        ledger.joined += push(queue, what, placement, pool) as u64;
-    })
 }
 
 /// Sends a slice at once on a connection with nothing queued and no rate. Returns how many bytes
 /// the socket took. It tries at most the send quantum, so that other connections have their turn.
 /// If the socket fails, the rest of the slice is counted as dropped.
-#[inline(never)]
 fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
     let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(0) };
     let (kernel, group) = (&core.kernel, &mut core.groups[c.group as usize]);
-    c.flags.set(Flags::WROTE_THROUGH);
-    if group.is_rated(c) {
+    if !c.is_open() || group.is_rated(c) {
         return Ok(0);
     }
     let most = slice.len().min(group.limits.send_quantum.max(1));
@@ -157,17 +167,17 @@ pub(crate) fn append(
 /// Sends what is queued, within the quantum and the rate of the connection.
 #[inline]
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
-    if core.groups[c.group as usize].is_rated(c) {
-        flush_at_rate(core, index, quantum);
-    } else {
-        flush_up_to(core, index, quantum, usize::MAX);
+    if core.get(index).is_some_and(|c| c.outbound.is_some()) {
+        flush_queue(core, index, quantum);
     }
 }
 
-#[inline(never)]
-fn flush_at_rate(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    let pending = core.get(index).map_or(0, Connection::pending);
+fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
+    let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
+    if !core.groups[c.group as usize].is_rated(c) {
+        return flush_up_to(core, index, quantum, usize::MAX);
+    }
+    let pending = c.pending();
     let most = rates::allow(core, index, Direction::Send, pending);
     if most > 0 {
         flush_up_to(core, index, quantum, most);

@@ -2,7 +2,7 @@
 //! it.
 
 mod ends;
-mod onward;
+mod many;
 mod pipes;
 mod successor;
 

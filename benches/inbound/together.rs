@@ -79,9 +79,9 @@ fn exchange(clients: &[(TcpStream, TcpStream)], bytes: &[u8], times: u64) {
 }
 
 /// Pieces of some size for as many others.
-pub(crate) fn onward(criterion: &mut Criterion) {
+pub(crate) fn together(criterion: &mut Criterion) {
     for len in [64, 1 << 10, 4 << 10, 8 << 10, 16 << 10] {
-        let mut group = group(criterion, &format!("onward/{COUNT} x {}", size(len)));
+        let mut group = group(criterion, &format!("together/{COUNT} x {}", size(len)));
         group.throughput(Throughput::Elements(COUNT as u64));
         for (name, together) in [("one by one", false), ("together", true)] {
             let (clients, sockets): (Vec<_>, Vec<_>) = (0..COUNT)

@@ -1,4 +1,4 @@
-//! Many relays that receive little in the same turn: they all receive, and then they all send.
+//! Many relays that receive little in the same turn: each passes on what is its own.
 
 use sluicegate_reactor::Limits;
 use sluicegate_reactor::testing::{Client, Harness, State, Step};
@@ -87,7 +87,7 @@ fn an_interrupted_or_failed_send_concerns_its_own_relay() {
 
 #[test]
 fn what_a_callback_sends_keeps_its_place_among_what_is_relayed() {
-    // Long ones go to the socket at once, others by way of the queue.
+    // Long ones go to the socket at once, others through the queue.
     for words in [b"meddled ".to_vec(), pattern(10_000)] {
         for (queued, first) in [(false, false), (false, true), (true, false), (true, true)] {
             let (mut h, pairs) = pairs(meddler(2, words.clone()), 2);
