@@ -175,9 +175,11 @@ impl Queue {
     /// Records how many bytes the socket has taken since it last became writable, and whether it
     /// has refused more.
     pub(crate) fn note_taken(&mut self, taken: u64, refused: bool) {
-        let taken = u32::try_from(taken).unwrap_or(u32::MAX);
-        if taken > 0 && (refused || (self.last_taken > 0 && taken > self.last_taken)) {
-            self.last_taken = taken;
+        if refused || self.last_taken > 0 {
+            let taken = u32::try_from(taken).unwrap_or(u32::MAX);
+            if taken > 0 && (refused || taken > self.last_taken) {
+                self.last_taken = taken;
+            }
         }
     }
 

@@ -58,8 +58,7 @@ impl Wire<'_> {
         quantum: &mut Quantum,
     ) -> Flushed {
         let before = *sent;
-        // Checked here, since planning for an empty queue costs as much as any plan.
-        while !queue.is_empty() {
+        loop {
             let result = match queue.as_one_piece() {
                 // Most queues are one piece, which needs no plan.
                 Some(piece) if self.most == usize::MAX && !quantum.is_used_up() => {
@@ -69,6 +68,8 @@ impl Wire<'_> {
                         .inspect(|count| self.ledger.send_bytes += *count as u64)
                         .map(Some)
                 }
+                // Planning for an empty queue would cost as much as any plan.
+                None if queue.is_empty() => return Flushed::Empty,
                 _ => match self.next_action(queue, quantum) {
                     Ok((front, action)) => self.act(queue, &front, action),
                     Err(flushed) => return flushed,
@@ -89,7 +90,6 @@ impl Wire<'_> {
                 }
             }
         }
-        Flushed::Empty
     }
 
     /// The next action, unless the flush ends here.

@@ -23,6 +23,7 @@ const LARGE: usize = 4 * PAGE;
 #[derive(Default)]
 pub(crate) struct AlignedBuffer {
     memory: Box<[u8]>,
+    /// Where the buffer begins in `memory`. At least `len` bytes follow.
     start: usize,
     len: usize,
 }
@@ -42,14 +43,19 @@ impl Deref for AlignedBuffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
+        let range = self.start..self.start + self.len;
+        // SAFETY: `new` made `memory` of `len` bytes and at least as many as `start`, and nothing
+        // changes the three. By default all are 0.
+        unsafe { self.memory.get_unchecked(range) }
     }
 }
 
 impl DerefMut for AlignedBuffer {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
+        let range = self.start..self.start + self.len;
+        // SAFETY: as in `deref`.
+        unsafe { self.memory.get_unchecked_mut(range) }
     }
 }
 

@@ -94,7 +94,9 @@ impl Handlers {
         if result.is_err() {
             panicked(turn, index);
         }
-        self.hand_over(turn);
+        if !turn.hand_overs.is_empty() {
+            self.hand_over(turn);
+        }
         result.ok()
     }
 
@@ -125,17 +127,14 @@ impl Handlers {
     }
 
     /// Carries out the hand-overs that the callback which just returned has asked for.
-    #[inline]
+    #[cold]
     pub(super) fn hand_over(&mut self, turn: &mut Turn) {
-        if !turn.hand_overs.is_empty() {
-            for hand_over in std::mem::take(&mut turn.hand_overs) {
-                self.hand_over_one(turn, hand_over);
-            }
+        for hand_over in std::mem::take(&mut turn.hand_overs) {
+            self.hand_over_one(turn, hand_over);
         }
     }
 
     /// Stores the new session, closes the old one, and marks the connection as owing `on_ready`.
-    #[cold]
     fn hand_over_one(&mut self, turn: &mut Turn, hand_over: HandOver) {
         let HandOver { index, to, session } = hand_over;
         let Some(c) = turn.core.get(index) else { return };

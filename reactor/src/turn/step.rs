@@ -24,7 +24,8 @@ impl Reactor {
     /// Does the work of a connection, within its quantum.
     pub(super) fn run_connection(&mut self, index: u32) {
         let Some((mut input, mut output)) = self.begin(index) else { return };
-        loop {
+        while !output.is_used_up() && self.step(index, &mut input) {
+            outbound::flush(&mut self.turn.core, index, &mut output);
             // Most connections are at rest after one step.
             if let Some(c) = self.turn.core.get_mut(index)
                 && c.is_at_rest()
@@ -32,10 +33,6 @@ impl Reactor {
             {
                 return c.flags.clear(Flags::SCHEDULED);
             }
-            if output.is_used_up() || !self.step(index, &mut input) {
-                break;
-            }
-            outbound::flush(&mut self.turn.core, index, &mut output);
         }
         self.finish(index, &input, &mut output);
     }
