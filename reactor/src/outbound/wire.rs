@@ -13,9 +13,6 @@ mod tests;
 /// little (benches/README.md).
 pub(crate) const SCRATCH: usize = 64 << 10;
 
-/// Up to this many pieces, a call uses a short list: enough for a header and its body.
-const FEW: usize = 4;
-
 /// How a flush ended.
 #[derive(Debug)]
 pub(crate) enum Flushed {
@@ -229,14 +226,8 @@ impl Wire<'_> {
         more: More,
     ) -> io::Result<usize> {
         let count = front.pieces + usize::from(read > 0);
-        let (mut few, mut many);
-        let pieces = if count <= FEW {
-            few = [IoSlice::new(&[]); FEW];
-            &mut few[..count]
-        } else {
-            many = [IoSlice::new(&[]); MAX_PIECES];
-            &mut many[..count]
-        };
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let pieces = &mut pieces[..count];
         queue.pieces(self.most, &mut pieces[..front.pieces]);
         if read > 0 {
             pieces[front.pieces] = IoSlice::new(&self.scratch[..read]);
