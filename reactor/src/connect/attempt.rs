@@ -147,6 +147,7 @@ fn drop_socket(core: &mut Core, index: u32) {
 }
 
 /// Takes the next step of connecting.
+#[inline(never)]
 pub(crate) fn advance(core: &mut Core, connecting: &mut Connecting, index: u32) {
     let Some(attempt) = connecting.attempts.get(&index) else { return };
     match attempt.stage {

@@ -99,10 +99,6 @@ impl Connection {
         self.phase == Phase::Open
     }
 
-    pub(crate) fn has_session(&self) -> bool {
-        self.slot != NO_SESSION
-    }
-
     /// Whether `send` accepts bytes.
     pub(crate) fn accepts_output(&self) -> bool {
         self.phase <= Phase::Open && !self.flags.has(Flags::OUTPUT_CLOSED)

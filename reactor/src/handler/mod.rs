@@ -14,7 +14,7 @@ mod turn;
 
 pub use context::Context;
 pub use peer::Peer;
-pub(crate) use receive::{Delivery, FOREIGN, Message, Registered};
+pub(crate) use receive::{Delivery, FOREIGN, Registered, store};
 pub use receive::{Receive, Sessions};
 pub(crate) use turn::HandOver;
 pub use turn::Turn;

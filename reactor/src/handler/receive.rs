@@ -7,7 +7,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::{Context, Handler, Turn};
-use crate::core::{ConnId, HandlerId};
+use crate::core::{ConnId, HandlerId, NO_SESSION};
 
 /// A handler that takes messages of type `M` from other threads, from [workers](crate::workers) and
 /// from its own timers. It may be implemented for any number of types.
@@ -163,12 +163,8 @@ impl<S> Sessions<'_, S> {
     }
 
     fn at(&mut self, index: u32) -> Option<(Context<'_>, &mut S)> {
-        let c = self.turn.core.get_mut(index).filter(|c| c.handler == self.handler)?;
-        if !c.has_session() {
-            let session = self.turn.sessions.remove(&index)?;
-            c.slot = self.store.insert(session)?;
-        }
-        let session = self.store.get(c.slot)?;
+        self.turn.core.get(index).filter(|c| c.handler == self.handler)?;
+        let session = self.store.get(self.turn, index)?;
         Some((Context::new(self.turn, index), session))
     }
 }
@@ -186,20 +182,17 @@ impl<S> DerefMut for Sessions<'_, S> {
     }
 }
 
-/// Where sessions, or parts of them, are stored.
+/// The sessions of a handler, or a part of each.
 trait Store<S> {
-    fn get(&mut self, slot: u32) -> Option<&mut S>;
-    /// Stores a whole session; `None` if it has another type.
-    fn insert(&mut self, session: Box<dyn Any>) -> Option<u32>;
+    fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut S>;
 }
 
 impl<S: 'static> Store<S> for Slab<S> {
-    fn get(&mut self, slot: u32) -> Option<&mut S> {
-        self.get_mut(slot as usize)
-    }
-
-    fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
-        Some(Slab::insert(self, *session.downcast().ok()?) as u32)
+    fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut S> {
+        match turn.core.get(index)?.slot {
+            NO_SESSION => store(self, turn, index),
+            slot => self.get_mut(slot as usize),
+        }
     }
 }
 
@@ -209,13 +202,22 @@ struct Mapped<'a, S, T> {
 }
 
 impl<S, T> Store<T> for Mapped<'_, S, T> {
-    fn get(&mut self, slot: u32) -> Option<&mut T> {
-        self.whole.get(slot).map(self.part)
+    fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut T> {
+        self.whole.get(turn, index).map(self.part)
     }
+}
 
-    fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
-        self.whole.insert(session)
-    }
+/// Stores the session that came with a connection, when it is first needed.
+#[cold]
+pub(crate) fn store<'a, S: 'static>(
+    sessions: &'a mut Slab<S>,
+    turn: &mut Turn,
+    index: u32,
+) -> Option<&'a mut S> {
+    let session = turn.take_session(index)?;
+    let entry = sessions.vacant_entry();
+    turn.core.get_mut(index)?.slot = entry.key() as u32;
+    Some(entry.insert(session))
 }
 
 /// A handler with its sessions.
@@ -225,11 +227,6 @@ pub(crate) struct Registered<H: Handler> {
 }
 
 impl<H: Handler> Registered<H> {
-    /// Stores a session of the handler's type; `None` if it has another type.
-    pub(crate) fn insert(&mut self, session: Box<dyn Any>) -> Option<u32> {
-        Store::insert(&mut self.sessions, session)
-    }
-
     /// Gives the handler a message.
     pub(crate) fn receive<M>(&mut self, id: HandlerId<H>, turn: &mut Turn, message: M)
     where
@@ -240,57 +237,30 @@ impl<H: Handler> Registered<H> {
     }
 }
 
-/// A message on its way to its handler, with its type erased.
-pub(crate) enum Message {
-    Once(Box<OpenOnce>),
-    /// Reference counted, so that the message can cancel its timer while it runs.
-    Every(Rc<OpenEach>),
-}
+type Open = dyn Fn(&mut dyn Any, &mut Turn);
 
-type OpenOnce = dyn FnOnce(&mut dyn Any, &mut Turn);
-type OpenEach = dyn Fn(&mut dyn Any, &mut Turn);
-
-/// A message and the index of its handler.
+/// What a timer delivers to a handler: a message, with its type erased.
+#[derive(Clone)]
 pub(crate) struct Delivery {
+    /// The index of the handler.
     pub(crate) to: u8,
-    pub(crate) message: Message,
+    pub(crate) open: Rc<Open>,
 }
 
 impl Delivery {
-    pub(crate) fn once<H, M>(to: HandlerId<H>, message: M) -> Delivery
+    /// Delivers what `message` returns.
+    pub(crate) fn new<H, M>(to: HandlerId<H>, message: impl Fn() -> Option<M> + 'static) -> Delivery
     where
         H: Handler + Receive<M, H::Session>,
-        M: 'static,
     {
         let open = move |registered: &mut dyn Any, turn: &mut Turn| {
-            registered_as(to, registered).receive(to, turn, message);
+            let registered: &mut Registered<H> = registered.downcast_mut().expect(FOREIGN);
+            if let Some(message) = message() {
+                registered.receive(to, turn, message);
+            }
         };
-        Delivery { to: to.index, message: Message::Once(Box::new(open)) }
+        Delivery { to: to.index, open: Rc::new(open) }
     }
-
-    pub(crate) fn every<H, M>(to: HandlerId<H>, message: M) -> Delivery
-    where
-        H: Handler + Receive<M, H::Session>,
-        M: Clone + 'static,
-    {
-        let open = move |registered: &mut dyn Any, turn: &mut Turn| {
-            registered_as(to, registered).receive(to, turn, message.clone());
-        };
-        Delivery { to: to.index, message: Message::Every(Rc::new(open)) }
-    }
-
-    /// A copy of a message that is delivered repeatedly.
-    pub(crate) fn again(&self) -> Delivery {
-        let message = match &self.message {
-            Message::Every(open) => Message::Every(open.clone()),
-            Message::Once(_) => unreachable!("a one-time message is taken out, not copied"),
-        };
-        Delivery { to: self.to, message }
-    }
-}
-
-fn registered_as<H: Handler>(_: HandlerId<H>, registered: &mut dyn Any) -> &mut Registered<H> {
-    registered.downcast_mut().expect(FOREIGN)
 }
 
 /// The panic text for a [`HandlerId`] that names no handler of its type.

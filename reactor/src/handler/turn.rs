@@ -1,6 +1,7 @@
 //! The reactor as a handler sees it when no connection is current.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -111,6 +112,11 @@ impl Turn {
         self.core.stopping
     }
 
+    /// The session that came with a connection, unless it has been stored.
+    pub(crate) fn take_session<S: 'static>(&mut self, index: u32) -> Option<S> {
+        Some(*self.sessions.remove(&index)?.downcast().ok()?)
+    }
+
     /// Whether an id may belong to this reactor: its place holds a handler of that type.
     pub(crate) fn knows<H: Handler>(&self, id: HandlerId<H>) -> bool {
         self.handlers.get(usize::from(id.index)) == Some(&TypeId::of::<H>())
@@ -185,8 +191,8 @@ impl Turn {
         H: Handler + Receive<M, H::Session>,
         M: 'static,
     {
-        let now = self.core.now;
-        self.timers.once(now, time, Delivery::once(to, message))
+        let message = Cell::new(Some(message));
+        self.timers.once(self.core.now, time, Delivery::new(to, move || message.take()))
     }
 
     /// Brings a copy of a message to a handler repeatedly, first after `period` from [`Turn::now`].
@@ -200,8 +206,7 @@ impl Turn {
         H: Handler + Receive<M, H::Session>,
         M: Clone + 'static,
     {
-        let now = self.core.now;
-        self.timers.every(now, period, Delivery::every(to, message))
+        self.timers.every(self.core.now, period, Delivery::new(to, move || Some(message.clone())))
     }
 
     /// Cancels a timer, even from within its own message. Its message does not come any more, even

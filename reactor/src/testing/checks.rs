@@ -1,6 +1,6 @@
 //! The invariants of a reactor, whatever its handlers do.
 
-use crate::core::{Connection, Direction, Flags, Ledger, Phase, Queue, is_due};
+use crate::core::{Connection, Direction, Flags, Ledger, NO_SESSION, Phase, Queue, is_due};
 use crate::inbound;
 use crate::sys::sim::{OpenDescriptors, World};
 use crate::sys::{NO_FD, Ready};
@@ -26,7 +26,7 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");
-    let with_session = connections(reactor).filter(|c| c.has_session()).count();
+    let with_session = connections(reactor).filter(|c| c.slot != NO_SESSION).count();
     assert_eq!(reactor.handlers.sessions(), with_session, "each session has one connection");
     for c in connections(reactor) {
         let limits = reactor.turn.core.limits(c.group);

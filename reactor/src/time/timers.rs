@@ -67,7 +67,7 @@ impl<M> Links for Set<M> {
     }
 }
 
-impl<M> Timers<M> {
+impl<M: Clone> Timers<M> {
     pub(crate) fn new(tick: u32) -> Timers<M> {
         Timers {
             wheel: Wheel::new(tick),
@@ -150,9 +150,8 @@ impl<M> Timers<M> {
         self.due.make_contiguous()[first..].sort_unstable();
     }
 
-    /// Takes the message of the next due timer, if there is one. A timer that repeats is set again,
-    /// and delivers what `again` makes of its message.
-    pub(crate) fn fire(&mut self, now: u64, again: impl Fn(&M) -> M) -> Option<M> {
+    /// The message of the next due timer, if there is one. A timer that repeats is set again.
+    pub(crate) fn fire(&mut self, now: u64) -> Option<M> {
         loop {
             let Due { at, number, index } = self.due.pop_front()?;
             // It may have been cancelled, and another timer may have its slot.
@@ -163,7 +162,7 @@ impl<M> Timers<M> {
             };
             let missed = (now - at) / period;
             timer.at = at.saturating_add(period.get().saturating_mul(missed + 1));
-            let (next, message) = (timer.at, again(&timer.message));
+            let (next, message) = (timer.at, timer.message.clone());
             self.schedule(index, next, now);
             return Some(message);
         }

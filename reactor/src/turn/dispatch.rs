@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
 
-use crate::core::{ConnId, Flags, HandlerId, Reason, Timeout};
+use crate::core::{ConnId, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
-    Context, Delivery, FOREIGN, HandOver, Handler, Input, Message, Registered, Turn,
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, store,
 };
 use crate::inbound;
 
@@ -27,8 +27,6 @@ pub(crate) trait Dispatch {
     fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32);
     /// Removes the session and calls `on_close`.
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
-    /// Stores a session of the handler's type; `None` if it has another type.
-    fn store(&mut self, session: Box<dyn Any>) -> Option<u32>;
     /// The [`Registered`] handler.
     fn any(&mut self) -> &mut dyn Any;
     /// The number of sessions.
@@ -82,75 +80,51 @@ impl Handlers {
 
     /// Calls a connection's handler. A panic closes the connection; the turn goes on.
     #[inline]
-    pub(super) fn call<R>(
+    pub(super) fn call(
         &mut self,
         turn: &mut Turn,
         index: u32,
-        callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32) -> R,
-    ) -> Option<R> {
-        let c = turn.core.get(index)?;
-        let (handler, slot) = (self.places[c.handler as usize].as_deref_mut()?, c.slot);
-        let result = catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *turn, slot)));
-        if result.is_err() {
+        callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32),
+    ) {
+        let Some(c) = turn.core.get(index) else { return };
+        let slot = c.slot;
+        let Some(handler) = self.places[c.handler as usize].as_deref_mut() else { return };
+        if catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *turn, slot))).is_err() {
             panicked(turn, index);
         }
         if !turn.hand_overs.is_empty() {
             self.hand_over(turn);
         }
-        result.ok()
     }
 
-    /// Opens a timer's message for its handler. A panic loses the message; the turn goes on.
-    pub(super) fn open(&mut self, turn: &mut Turn, delivery: Delivery) {
+    /// Ends the session of a connection, if it has one.
+    pub(super) fn close(&mut self, turn: &mut Turn, index: u32, why: Reason) {
+        let Some(id) = turn.core.id(index) else { return };
+        self.call(turn, index, |handler, turn, slot| handler.close(turn, id, slot, why));
+        if let Some(c) = turn.core.get_mut(index) {
+            c.slot = NO_SESSION;
+        }
+    }
+
+    /// Delivers a timer's message. A panic loses the message; the turn goes on.
+    pub(super) fn deliver(&mut self, turn: &mut Turn, Delivery { to, open }: Delivery) {
         turn.core.ledger.messages += 1;
-        let to = usize::from(delivery.to);
-        let Some(handler) = self.places.get_mut(to).and_then(Option::as_mut) else { return };
-        let handler = handler.any();
-        let result = catch_unwind(AssertUnwindSafe(|| match delivery.message {
-            Message::Once(open) => open(handler, turn),
-            Message::Every(open) => open(handler, turn),
-        }));
-        if result.is_err() {
+        let Some(Some(handler)) = self.places.get_mut(usize::from(to)) else { return };
+        if catch_unwind(AssertUnwindSafe(|| open(handler.any(), turn))).is_err() {
             turn.core.ledger.panics += 1;
             log::error!("HandlerId({to}) panicked over a timer's message; the message is lost");
         }
         self.hand_over(turn);
     }
 
-    /// Gives a session to the handler of its connection.
-    pub(super) fn store(&mut self, turn: &mut Turn, index: u32, session: Box<dyn Any>) {
-        let Some(c) = turn.core.get_mut(index) else { return };
-        let place = self.places[usize::from(c.handler)].as_mut();
-        if let Some(slot) = place.and_then(|handler| handler.store(session)) {
-            c.slot = slot;
-        }
-    }
-
     /// Carries out the hand-overs that the callback which just returned has asked for.
     #[cold]
     pub(super) fn hand_over(&mut self, turn: &mut Turn) {
-        for hand_over in std::mem::take(&mut turn.hand_overs) {
-            self.hand_over_one(turn, hand_over);
+        for HandOver { index, to, session } in std::mem::take(&mut turn.hand_overs) {
+            self.close(turn, index, Reason::HandedOver);
+            turn.sessions.insert(index, session);
+            change_hands(&mut turn.core, index, to);
         }
-    }
-
-    /// Stores the new session, closes the old one, and marks the connection as owing `on_ready`.
-    fn hand_over_one(&mut self, turn: &mut Turn, hand_over: HandOver) {
-        let HandOver { index, to, session } = hand_over;
-        let Some(c) = turn.core.get(index) else { return };
-        let (id, old) = (ConnId { index, generation: c.generation }, c.slot);
-        let has_session = c.has_session();
-        let place = self.places.get_mut(usize::from(to)).and_then(Option::as_mut);
-        let Some(new) = place.and_then(|handler| handler.store(session)) else {
-            log::error!("hand {id:?} over to HandlerId({to}): {FOREIGN}");
-            return panicked(turn, index);
-        };
-        if has_session {
-            self.call(turn, index, |handler, turn, _| {
-                handler.close(turn, id, old, Reason::HandedOver);
-            });
-        }
-        change_hands(turn, index, to, new);
     }
 }
 
@@ -159,12 +133,11 @@ fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
 }
 
 /// Moves a connection to another handler, which starts as with a new connection.
-fn change_hands(turn: &mut Turn, index: u32, handler: u8, slot: u32) {
-    let core = &mut turn.core;
+fn change_hands(core: &mut Core, index: u32, handler: u8) {
     inbound::stop_for_hand_over(core, index);
     let draining = core.draining;
     let Some(c) = core.get_mut(index) else { return };
-    (c.handler, c.slot, c.deadline) = (handler, slot, 0);
+    (c.handler, c.deadline) = (handler, 0);
     c.flags.clear(Flags::PAUSED.and(Flags::OWES_DRAIN).and(Flags::DRAIN_REQUESTED));
     c.flags.set(Flags::OWES_READY.and(Flags::REVISIT_INPUT));
     if c.flags.has(Flags::INPUT_ENDED) {
@@ -184,6 +157,26 @@ fn panicked(turn: &mut Turn, index: u32) {
     turn.core.fail(index, Reason::Panicked);
 }
 
+impl<H: Handler> Registered<H> {
+    /// Makes a callback that takes the session of a connection.
+    #[inline]
+    fn with(
+        &mut self,
+        turn: &mut Turn,
+        index: u32,
+        slot: u32,
+        callback: impl FnOnce(&mut H, &mut Context<'_>, &mut H::Session),
+    ) {
+        let session = match self.sessions.get_mut(slot as usize) {
+            None => store(&mut self.sessions, turn, index),
+            session => session,
+        };
+        if let Some(session) = session {
+            callback(&mut self.handler, &mut Context::new(turn, index), session);
+        }
+    }
+}
+
 impl<H: Handler> Dispatch for Registered<H> {
     fn open(&mut self, turn: &mut Turn, index: u32) {
         let session = self.handler.on_open(&mut Context::new(turn, index));
@@ -193,61 +186,45 @@ impl<H: Handler> Dispatch for Registered<H> {
     }
 
     fn ready(&mut self, turn: &mut Turn, index: u32, slot: u32) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_ready(&mut Context::new(turn, index), session);
-        }
+        self.with(turn, index, slot, H::on_ready);
     }
 
     fn data(&mut self, turn: &mut Turn, index: u32, slot: u32, input: &mut Input<'_>) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_data(&mut Context::new(turn, index), session, input);
-        }
+        self.with(turn, index, slot, |handler, cx, session| handler.on_data(cx, session, input));
     }
 
     fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Cow<'_, [u8]>) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_received(&mut Context::new(turn, index), session, bytes);
-        }
+        self.with(turn, index, slot, |handler, cx, s| handler.on_received(cx, s, bytes));
     }
 
     fn saved(&mut self, turn: &mut Turn, index: u32, slot: u32, saved: Result<Saved, NotSaved>) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_saved(&mut Context::new(turn, index), session, saved);
-        }
+        self.with(turn, index, slot, |handler, cx, session| handler.on_saved(cx, session, saved));
     }
 
     fn drain(&mut self, turn: &mut Turn, index: u32, slot: u32) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_drain(&mut Context::new(turn, index), session);
-        }
+        self.with(turn, index, slot, H::on_drain);
     }
 
     fn eof(&mut self, turn: &mut Turn, index: u32, slot: u32) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_eof(&mut Context::new(turn, index), session);
-        }
+        self.with(turn, index, slot, H::on_eof);
     }
 
     fn timeout(&mut self, turn: &mut Turn, index: u32, slot: u32, which: Timeout) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_timeout(&mut Context::new(turn, index), session, which);
-        }
+        self.with(turn, index, slot, |handler, cx, s| handler.on_timeout(cx, s, which));
     }
 
     fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32) {
-        if let Some(session) = self.sessions.get_mut(slot as usize) {
-            self.handler.on_stop(&mut Context::new(turn, index), session);
-        }
+        self.with(turn, index, slot, H::on_stop);
     }
 
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason) {
-        if let Some(session) = self.sessions.try_remove(slot as usize) {
+        let session = match slot {
+            NO_SESSION => turn.take_session(id.index),
+            slot => self.sessions.try_remove(slot as usize),
+        };
+        if let Some(session) = session {
             self.handler.on_close(turn, id, session, why);
         }
-    }
-
-    fn store(&mut self, session: Box<dyn Any>) -> Option<u32> {
-        self.insert(session)
     }
 
     fn any(&mut self) -> &mut dyn Any {

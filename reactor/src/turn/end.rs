@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
-use crate::core::{ConnId, Core, Flags, LowWater, NO_SESSION, Phase, Reason};
+use crate::core::{Core, Flags, LowWater, Phase, Reason};
 use crate::inbound;
 use crate::sys::{Fd, NO_FD, Ready};
 use crate::time::{deadlines, rates};
@@ -52,7 +52,8 @@ impl Reactor {
         inbound::stop_saving(core, index);
         inbound::lower(core, index, LowWater::Off);
         core.drop_buffers(index);
-        self.end_session(index);
+        let Some(why) = core.get(index).map(|c| c.reason) else { return };
+        self.handlers.close(turn, index, why);
         let core = &mut self.turn.core;
         let Some(c) = core.get_mut(index) else { return };
         match (c.phase, c.reason) {
@@ -66,20 +67,6 @@ impl Reactor {
             (_, Reason::Stopped) if !cut => close_socket(core, index),
             // The peer has not received everything, so the end must not look orderly.
             _ => reset_socket(core, index),
-        }
-    }
-
-    /// Calls `on_close` and drops the session.
-    fn end_session(&mut self, index: u32) {
-        if self.turn.core.get(index).is_some_and(|c| !c.has_session()) {
-            // The connection may have ended in the turn that asked for it.
-            self.store_session(index);
-        }
-        let Some(c) = self.turn.core.get(index).filter(|c| c.has_session()) else { return };
-        let (id, slot, why) = (ConnId { index, generation: c.generation }, c.slot, c.reason);
-        self.call(index, |h, turn, _| h.close(turn, id, slot, why));
-        if let Some(c) = self.turn.core.get_mut(index) {
-            c.slot = NO_SESSION;
         }
     }
 

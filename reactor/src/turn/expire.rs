@@ -3,7 +3,6 @@
 use super::reactor::Reactor;
 use crate::connect::attempt;
 use crate::core::{Flags, Phase, Reason, Timeout};
-use crate::handler::Delivery;
 use crate::inbound;
 use crate::time::deadlines::{self, Due};
 use crate::time::rates;
@@ -89,8 +88,8 @@ impl Reactor {
         let now = self.turn.core.now;
         self.turn.timers.collect(now);
         for _ in 0..BUDGET {
-            let Some(delivery) = self.turn.timers.fire(now, Delivery::again) else { break };
-            self.handlers.open(&mut self.turn, delivery);
+            let Some(delivery) = self.turn.timers.fire(now) else { break };
+            self.handlers.deliver(&mut self.turn, delivery);
         }
     }
 }

@@ -415,19 +415,12 @@ impl Reactor {
 
     /// Calls a connection's handler.
     #[inline]
-    pub(super) fn call<R>(
+    pub(super) fn call(
         &mut self,
         index: u32,
-        callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32) -> R,
-    ) -> Option<R> {
-        self.handlers.call(&mut self.turn, index, callback)
-    }
-
-    /// Stores a session that came with its connection.
-    pub(super) fn store_session(&mut self, index: u32) {
-        if let Some(session) = self.turn.sessions.remove(&index) {
-            self.handlers.store(&mut self.turn, index, session);
-        }
+        callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32),
+    ) {
+        self.handlers.call(&mut self.turn, index, callback);
     }
 
     /// Drives every connection on the worklist once. Connections scheduled meanwhile wait for the

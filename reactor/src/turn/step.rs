@@ -49,8 +49,8 @@ impl Reactor {
             (Quantum::to_receive(&group.limits), Quantum::to_send(&group.limits));
         input.metered = group.is_rated(c);
         let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
-        if c.phase == Phase::Connecting || !c.has_session() {
-            self.begin_connecting(index);
+        if c.phase == Phase::Connecting {
+            attempt::advance(core, &mut self.turn.connecting, index);
         }
         if let Some(mut before) = queued {
             outbound::flush(&mut self.turn.core, index, &mut before);
@@ -58,22 +58,13 @@ impl Reactor {
         Some((input, output))
     }
 
-    #[inline(never)]
-    fn begin_connecting(&mut self, index: u32) {
-        self.store_session(index);
-        let turn = &mut self.turn;
-        if turn.core.get(index).is_some_and(|c| c.phase == Phase::Connecting) {
-            attempt::advance(&mut turn.core, &mut turn.connecting, index);
-        }
-    }
-
     /// Takes one step, if one is due. Returns whether there may be another.
     #[inline(always)]
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
         match self.next_due(index, input) {
             Due::Nothing => return false,
-            Due::Ready => drop(self.call(index, |h, turn, slot| h.ready(turn, index, slot))),
-            Due::Drain => drop(self.call(index, |h, turn, slot| h.drain(turn, index, slot))),
+            Due::Ready => self.call(index, |h, turn, slot| h.ready(turn, index, slot)),
+            Due::Drain => self.call(index, |h, turn, slot| h.drain(turn, index, slot)),
             Due::Receive => {
                 let (core, buffer) = (&mut self.turn.core, &mut self.receive);
                 if let Some(count) = inbound::receive_stream(core, buffer, index, input) {
