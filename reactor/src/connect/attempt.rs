@@ -103,7 +103,7 @@ pub(crate) fn start(
     connector: u16,
     target: Target,
 ) -> ConnId {
-    if core.ended {
+    if core.has_stopped() {
         return ConnId { index: u32::MAX, generation: 0 };
     }
     let settings = connecting.settings(connector);

@@ -57,7 +57,7 @@ pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
 pub(crate) use special::{Blocked, Special, Strategy};
 pub use target::Target;
 pub(crate) use target::{Place, in_order};
-pub(crate) use tick::{TICK, is_due, tick_of, ticks};
+pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
 pub(crate) use unread::Unread;
 
 use wheel::{Link, Links, Wheel};
@@ -98,12 +98,22 @@ pub(crate) struct Core {
     next_generation: u32,
     /// Counts what belongs to no connection; the rest is counted in the groups.
     pub(crate) ledger: Ledger,
-    /// Whether the reactor was asked to stop.
-    pub(crate) stopping: bool,
-    /// Whether every session there was has been marked for `on_stop`.
-    pub(crate) draining: bool,
-    /// Whether the reactor has stopped: it accepts and connects no more.
-    pub(crate) ended: bool,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// How far a reactor has come on its way to stop.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lifecycle {
+    Running,
+    /// It was asked to stop.
+    Asked,
+    /// Its listeners are closed, and every session is owed `on_stop`. Connections may take until
+    /// this time to end, in nanoseconds.
+    Draining {
+        until: u64,
+    },
+    /// It accepts and connects no more.
+    Stopped,
 }
 
 /// Reads of files that are not in memory, see [`outbound`](crate::outbound#cold-files).
@@ -155,9 +165,7 @@ impl Core {
             spare_specials: Spares::default(),
             next_generation: 1,
             ledger: Ledger::default(),
-            stopping: false,
-            draining: false,
-            ended: false,
+            lifecycle: Lifecycle::Running,
         }
     }
 
@@ -165,6 +173,15 @@ impl Core {
     pub(crate) fn read_clock(&mut self) {
         self.now = self.kernel.monotonic();
         self.tick = tick_of(self.now);
+    }
+
+    /// Whether the reactor drains, or has stopped.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lifecycle > Lifecycle::Asked
+    }
+
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.lifecycle == Lifecycle::Stopped
     }
 
     /// The time until a tick begins.

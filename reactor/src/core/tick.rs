@@ -14,6 +14,11 @@ pub(crate) fn tick_of(nanos: u64) -> u32 {
     (nanos >> TICK_SHIFT) as u32
 }
 
+/// A duration in nanoseconds.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Ticks in a duration, rounded up: a deadline may be a tick late, but never early.
 pub(crate) fn ticks(duration: Duration) -> u32 {
     let nanos = duration.as_nanos() + (1 << TICK_SHIFT) - 1;

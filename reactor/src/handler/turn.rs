@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Delivery, FOREIGN, Handler, Peer, Receive};
 use crate::connect::attempt::Connecting;
-use crate::core::{ConnId, Core, GroupId, HandlerId, Ledger};
+use crate::core::{ConnId, Core, GroupId, HandlerId, Ledger, Lifecycle};
 use crate::fs::Fs;
 use crate::listen::listener::Listener;
 use crate::time::timers::{TimerId, Timers};
@@ -103,13 +103,13 @@ impl Turn {
     /// Asks the reactor, and with it the other threads of its server, to stop. Stopping begins in
     /// the next turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
     pub fn stop(&mut self) {
-        self.core.stopping = true;
+        self.core.lifecycle = self.core.lifecycle.max(Lifecycle::Asked);
     }
 
     /// Whether the reactor was asked to stop; a handler then starts nothing long.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.core.stopping
+        self.core.lifecycle != Lifecycle::Running
     }
 
     /// The session that came with a connection, unless it has been stored.

@@ -175,7 +175,7 @@ pub(crate) fn add(
 
 /// Registers a listening socket and returns its address.
 fn watch(core: &mut Core, index: usize, socket: Fd) -> io::Result<Address> {
-    if core.draining || core.ended {
+    if core.is_draining() {
         return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
     }
     core.has_room_for_group()?;
@@ -212,7 +212,7 @@ pub(crate) fn adopt(
     handler: u8,
     limits: &Limits,
 ) -> io::Result<ConnId> {
-    if core.ended {
+    if core.has_stopped() {
         return Err(io::Error::other("the reactor has stopped"));
     }
     let peer = core.kernel.peer_address(socket)?;

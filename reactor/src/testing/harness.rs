@@ -338,7 +338,7 @@ impl<H: Handler> Harness<H> {
     /// Asks the reactor to stop, as [`Turn::stop`](crate::Turn::stop) does: see
     /// [`Reactor::set_drain`]. The grace period passes with [`advance`](Harness::advance).
     pub fn stop(&mut self) {
-        self.reactor.turn.core.stopping = true;
+        self.reactor.turn.stop();
         self.run();
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::core::wheel::{Link, Links, MAX_DELAY, Wheel};
-use crate::core::{TICK, tick_of};
+use crate::core::{TICK, nanos, tick_of};
 
 /// Names a timer. A stale id is recognised: it never reaches another timer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -167,8 +167,4 @@ impl<M: Clone> Timers<M> {
             return Some(message);
         }
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -135,7 +135,7 @@ fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
 /// Moves a connection to another handler, which starts as with a new connection.
 fn change_hands(core: &mut Core, index: u32, handler: u8) {
     inbound::stop_for_hand_over(core, index);
-    let draining = core.draining;
+    let draining = core.is_draining();
     let Some(c) = core.get_mut(index) else { return };
     (c.handler, c.deadline) = (handler, 0);
     c.flags.clear(Flags::PAUSED.and(Flags::OWES_DRAIN).and(Flags::DRAIN_REQUESTED));

@@ -18,24 +18,27 @@ use std::io;
 use std::time::Duration;
 
 use super::end::close_socket;
-use super::grace::Stage;
 use super::reactor::Reactor;
-use crate::core::{Flags, Phase, Reason};
+use crate::core::{Flags, Lifecycle, Phase, Reason, nanos};
 use crate::sys::Ready;
 use crate::threads::stopper::Stopper;
+
+/// The default grace period: long enough for responses in flight, and shorter than the time after
+/// which service managers kill a process (systemd: 90 s).
+pub(super) const GRACE: Duration = Duration::from_secs(30);
 
 impl Reactor {
     /// Sets the grace period: how long connections may take to end once the reactor was asked to
     /// stop. The default is 30 seconds. With zero all connections close at once. A change during a
     /// drain has no effect on it.
     pub fn set_drain(&mut self, time: Duration) {
-        self.drain.time = time;
+        self.grace = time;
     }
 
     /// Whether the reactor has stopped. Nothing is open then, and another turn does nothing.
     #[must_use]
     pub fn has_stopped(&self) -> bool {
-        self.drain.stage == Stage::Over
+        self.turn.core.has_stopped()
     }
 
     /// A handle with which any thread can end [`run`](crate::Reactor::run).
@@ -62,27 +65,27 @@ impl Reactor {
 
     /// How long the next wait may last before the drain begins or ends.
     pub(crate) fn until_drained(&self) -> Option<Duration> {
-        match self.drain.stage {
-            Stage::Running => self.turn.core.stopping.then_some(Duration::ZERO),
-            Stage::Draining { until } => {
+        match self.turn.core.lifecycle {
+            Lifecycle::Asked => Some(Duration::ZERO),
+            Lifecycle::Draining { until } => {
                 Some(Duration::from_nanos(until.saturating_sub(self.turn.core.now)))
             }
-            Stage::Over => None,
+            Lifecycle::Running | Lifecycle::Stopped => None,
         }
     }
 
     /// Notes the request of a [`Stopper`].
     pub(crate) fn note_stop(&mut self) {
-        self.turn.core.stopping |= self.stopper.as_ref().is_some_and(Stopper::is_asked);
+        if self.stopper.as_ref().is_some_and(Stopper::is_asked) {
+            self.turn.stop();
+        }
     }
 
     /// Begins to drain, once, if the reactor was asked to stop.
     pub(crate) fn begin_drain(&mut self) {
-        if !self.turn.core.stopping || self.drain.stage != Stage::Running {
+        if self.turn.core.lifecycle != Lifecycle::Asked {
             return;
         }
-        let time = u64::try_from(self.drain.time.as_nanos()).unwrap_or(u64::MAX);
-        self.drain.stage = Stage::Draining { until: self.turn.core.now.saturating_add(time) };
         if let Some(stopper) = &self.stopper {
             // If a handler asked, the signals and the other threads do not know yet. An error to
             // wake a thread has no one to go to, and no known cause.
@@ -90,7 +93,8 @@ impl Reactor {
         }
         self.accept_rest();
         self.close_listeners();
-        self.turn.core.draining = true;
+        let until = self.turn.core.now.saturating_add(nanos(self.grace));
+        self.turn.core.lifecycle = Lifecycle::Draining { until };
         let mut sessions = std::mem::take(&mut self.work);
         for (index, c) in &mut self.turn.core.connections.0 {
             if c.phase <= Phase::Open {
@@ -110,7 +114,7 @@ impl Reactor {
 
     /// Ends the drain when no connection is left or the grace period is over.
     pub(crate) fn end_drain(&mut self) {
-        let Stage::Draining { until } = self.drain.stage else { return };
+        let Lifecycle::Draining { until } = self.turn.core.lifecycle else { return };
         if self.turn.connections() == 0 || self.turn.core.now >= until {
             self.close_all();
         }
@@ -118,9 +122,7 @@ impl Reactor {
 
     /// Ends everything at once: mailboxes, listeners, connections, sessions, timers.
     pub(crate) fn close_all(&mut self) {
-        self.turn.core.stopping = true;
-        self.drain.stage = Stage::Over;
-        self.turn.core.ended = true;
+        self.turn.core.lifecycle = Lifecycle::Stopped;
         self.inboxes.close();
         self.close_listeners();
         let open: Vec<u32> =

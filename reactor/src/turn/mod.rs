@@ -21,7 +21,6 @@ pub(crate) mod dispatch;
 pub(crate) mod drain;
 mod end;
 mod expire;
-mod grace;
 pub(crate) mod inboxes;
 mod ledger;
 mod messages;

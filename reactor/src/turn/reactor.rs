@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::dispatch::{Dispatch, Handlers};
-use super::grace::Drain;
+use super::drain::GRACE;
 use super::inboxes::Inboxes;
 use crate::connect::attempt::{self, Settings};
 use crate::connect::resolver::{Answer, Resolver};
@@ -73,7 +73,8 @@ pub struct Reactor {
     pub(crate) expired: VecDeque<u32>,
     /// `None` in the simulated kernel, which has one thread.
     pub(crate) stopper: Option<Stopper>,
-    pub(crate) drain: Drain,
+    /// How long connections may take to end once the reactor was asked to stop.
+    pub(super) grace: Duration,
     pub(crate) reader: Option<AttachedReader>,
 }
 
@@ -130,7 +131,7 @@ impl Reactor {
             collected: Vec::new(),
             expired: VecDeque::new(),
             stopper,
-            drain: Drain::new(),
+            grace: GRACE,
             reader: None,
         };
         reactor.note_stop();

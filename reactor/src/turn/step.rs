@@ -144,7 +144,7 @@ impl Reactor {
 
     /// Ends a connection's part of the turn, and schedules its remaining work for the next one.
     fn finish(&mut self, index: u32, input: &Quantum, output: &mut Quantum) {
-        if self.turn.core.draining && self.tell_of_stop(index) {
+        if self.turn.core.is_draining() && self.tell_of_stop(index) {
             outbound::flush(&mut self.turn.core, index, output);
         }
         if input.metered {

@@ -136,7 +136,7 @@ impl Sim {
     /// Asks all reactors to stop, as [`Turn::stop`](crate::Turn::stop) does.
     pub fn stop(&mut self) {
         for reactor in &mut self.reactors {
-            reactor.turn.core.stopping = true;
+            reactor.turn.stop();
         }
     }
 
