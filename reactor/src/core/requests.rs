@@ -14,38 +14,20 @@ impl Core {
 
     pub(crate) fn resume(&mut self, index: u32) {
         if self.get_mut(index).is_some_and(|c| c.flags.take(Flags::PAUSED)) {
-            self.revisit_input(index);
+            self.request(index, Flags::REVISIT_INPUT);
         }
     }
 
-    /// Makes the turn look again at input that has already arrived.
-    pub(crate) fn revisit_input(&mut self, index: u32) {
+    /// Records that something is requested of a connection, or owed to it.
+    pub(crate) fn request(&mut self, index: u32, flags: Flags) {
         if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::REVISIT_INPUT);
+            c.flags.set(flags);
             self.schedule(index);
         }
     }
 
     pub(crate) fn yield_now(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::YIELDED.and(Flags::REVISIT_INPUT));
-            self.schedule(index);
-        }
-    }
-
-    pub(crate) fn request_drain(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::DRAIN_REQUESTED);
-            self.schedule(index);
-        }
-    }
-
-    /// Ends the output direction once the queue is empty.
-    pub(crate) fn shutdown(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::OUTPUT_CLOSED);
-            self.schedule(index);
-        }
+        self.request(index, Flags::YIELDED.and(Flags::REVISIT_INPUT));
     }
 
     /// Closes a connection once its queue is empty. One that is being established is given up,
@@ -64,10 +46,6 @@ impl Core {
             }
             _ => {}
         }
-    }
-
-    pub(crate) fn abort(&mut self, index: u32) {
-        self.fail(index, Reason::Aborted);
     }
 
     /// Ends a connection at once, without sending what is queued. `on_close` is called later.

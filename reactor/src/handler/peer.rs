@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Sent};
+use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Reason, Sent};
 use crate::inbound;
 use crate::outbound::{self, Outgoing};
 use crate::time::{deadlines, rates};
@@ -36,37 +36,37 @@ impl Peer<'_> {
     /// Stops reading. Received input that is not consumed is kept; the kernel's full buffers hold
     /// the peer back. A reset by the peer is noticed when reading or writing goes on.
     pub fn pause(&mut self) {
-        self.each(Core::pause);
+        self.with(Core::pause);
     }
 
     /// Reads again. Unconsumed input is offered again soon, but never from inside this call.
     pub fn resume(&mut self) {
-        self.each(Core::resume);
+        self.with(Core::resume);
     }
 
     /// Ends the sending direction once the queue is empty (`SHUT_WR`); reading goes on. Nothing
     /// more can be sent. The connection closes when the peer has ended its direction, too.
     pub fn shutdown(&mut self) {
-        self.each(Core::shutdown);
+        self.with(|core, index| core.request(index, Flags::OUTPUT_CLOSED));
     }
 
     /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within
     /// limits, until the peer has ended its direction, so that late input cannot destroy the
     /// answer.
     pub fn close(&mut self) {
-        self.each(Core::close);
+        self.with(Core::close);
     }
 
     /// Resets the connection and drops its queue.
     pub fn abort(&mut self) {
-        self.each(Core::abort);
+        self.with(|core, index| core.fail(index, Reason::Aborted));
     }
 
     /// Asks for one [`on_drain`](crate::Handler::on_drain) once the kernel has taken everything
     /// that is in the queue by then. Use it to produce the next part, to note that an answer has
     /// left, or to let another connection's session learn what was done to it.
     pub fn request_drain(&mut self) {
-        self.each(Core::request_drain);
+        self.with(|core, index| core.request(index, Flags::DRAIN_REQUESTED));
     }
 
     /// Sets the connection's own deadline to `after` from [`Turn::now`](crate::Turn::now). `None`
@@ -75,9 +75,7 @@ impl Peer<'_> {
     /// [`Timeout::Own`](crate::Timeout::Own), up to about 17 ms late and never early. Times over
     /// 208 days are cut to 208 days.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
-        if let Some(index) = self.index {
-            deadlines::set_own(self.core, index, after);
-        }
+        self.with(|core, index| deadlines::set_own(core, index, after));
     }
 
     /// Bytes received so far.
@@ -131,34 +129,28 @@ impl Peer<'_> {
     /// A connection that relays to itself echoes. If the destination is gone or closing, the source
     /// is closed.
     pub fn relay_to(&mut self, peer: ConnId) {
-        if let Some(index) = self.index {
-            inbound::relay_to(self.core, index, peer);
-        }
+        self.with(|core, index| inbound::relay_to(core, index, peer));
     }
 
     /// Sets how many bytes a second the connection sends from now on, in place of
     /// [`Limits::send_rate`](crate::Limits::send_rate); `None` removes the limit. The listener's
     /// rate ([`Listen::send_rate`](crate::Listen::send_rate)) applies as well.
     pub fn set_send_rate(&mut self, rate: Option<u64>) {
-        if let Some(index) = self.index {
-            rates::set(self.core, index, Direction::Send, rate);
-        }
+        self.with(|core, index| rates::set(core, index, Direction::Send, rate));
     }
 
     /// Sets how many bytes a second the connection receives from now on, in place of
     /// [`Limits::receive_rate`](crate::Limits::receive_rate); `None` removes the limit. The
     /// listener's rate ([`Listen::receive_rate`](crate::Listen::receive_rate)) applies as well.
     pub fn set_receive_rate(&mut self, rate: Option<u64>) {
-        if let Some(index) = self.index {
-            rates::set(self.core, index, Direction::Receive, rate);
-        }
+        self.with(|core, index| rates::set(core, index, Direction::Receive, rate));
     }
 
     fn connection(&self) -> Option<&Connection> {
         self.core.get(self.index?)
     }
 
-    fn each(&mut self, act: fn(&mut Core, u32)) {
+    fn with(&mut self, act: impl FnOnce(&mut Core, u32)) {
         if let Some(index) = self.index {
             act(self.core, index);
         }

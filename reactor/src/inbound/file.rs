@@ -273,7 +273,7 @@ fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Opti
     special.blocked.clear(Blocked::DISK);
     c.active = tick;
     deadlines::arm(core, id.index);
-    core.revisit_input(id.index);
+    core.request(id.index, Flags::REVISIT_INPUT);
 }
 
 /// Whether a buffer can be lent. If not, the connection is woken when one can.

@@ -77,7 +77,7 @@ pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     stop_strategy(core, index);
     if let Some(special) = core.special(index) {
         special.strategy = strategy;
-        core.revisit_input(index);
+        core.request(index, Flags::REVISIT_INPUT);
     }
 }
 

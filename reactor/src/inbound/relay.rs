@@ -50,7 +50,7 @@ pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
     let earlier = feeder(core, to.index).filter(|earlier| core.find(*earlier).is_some());
     if let Some(earlier) = earlier {
         stop_relaying(core, earlier.index);
-        core.revisit_input(earlier.index);
+        core.request(earlier.index, Flags::REVISIT_INPUT);
     }
     if let Some(special) = core.special(to.index) {
         special.feeder = Some(me);
@@ -161,7 +161,7 @@ pub(super) fn step(
         pass_unread(core, index, to);
     } else if c.flags.take(Flags::OWES_EOF) {
         stop_relaying(core, index);
-        core.shutdown(to);
+        core.request(to, Flags::OUTPUT_CLOSED);
     } else {
         receive_for(core, buffer, index, to, quantum);
     }

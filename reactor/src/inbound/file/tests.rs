@@ -6,7 +6,7 @@ use super::*;
 use crate::core::{MOST_BATCHES, SPARE_BATCHES};
 use crate::fs::{CreateOptions, Dir, NotSaved, Saved};
 use crate::testing::{Client, Harness, State};
-use crate::{Context, Handler, Input, Listen};
+use crate::{Context, Handler, Input, Listen, Reason};
 
 /// A handler for which a byte announces a megabyte for a file.
 struct Uploads(Dir);
@@ -92,7 +92,7 @@ fn connections_that_end_while_the_disk_hangs_are_forgotten() {
         assert!(clients.iter().all(|client| h.state(*client) == State::Open));
         let core = &mut h.reactor().turn.core;
         let open: Vec<u32> = core.connections.0.iter().map(|(index, _)| index as u32).collect();
-        open.iter().for_each(|index| core.abort(*index));
+        open.iter().for_each(|index| core.fail(*index, Reason::Aborted));
         h.advance(Duration::ZERO);
         assert!(clients.iter().all(|client| h.state(*client) != State::Open));
     }
