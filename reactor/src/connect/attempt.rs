@@ -207,7 +207,7 @@ fn try_these(core: &mut Core, connecting: &mut Connecting, index: u32, addresses
 
 /// Whether the socket is connected: `false` until an event tells how the attempt ended.
 fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(false) };
+    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(false) };
     if !c.ready.any(Ready::WRITE.and(Ready::HANGUP)) {
         return Ok(false);
     }
@@ -301,7 +301,7 @@ fn register(
     address: &Address,
 ) -> io::Result<()> {
     let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(()) };
+    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(()) };
     let settings = connecting.settings(attempt.connector);
     // Registered after the call, since a socket that is not connecting is reported as writable and
     // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come

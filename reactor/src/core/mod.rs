@@ -68,7 +68,7 @@ const MOST_GROUPS: usize = 1 << 16;
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
     pub(crate) selector: Selector,
-    pub(crate) connections: Connections,
+    pub(crate) connections: Slab<Connection>,
     pub(crate) groups: Vec<Group>,
     /// The deadlines of connections.
     pub(crate) wheel: Wheel,
@@ -127,12 +127,9 @@ pub(crate) struct ColdReads {
     pub(crate) logged_at: Option<u64>,
 }
 
-/// The connections by index. A separate type, so that the wheel can borrow their links.
-pub(crate) struct Connections(pub(crate) Slab<Connection>);
-
-impl Links for Connections {
+impl Links for Slab<Connection> {
     fn link(&mut self, index: u32) -> &mut Link {
-        &mut self.0[index as usize].link
+        &mut self[index as usize].link
     }
 }
 
@@ -147,7 +144,7 @@ impl Core {
         Core {
             kernel,
             selector,
-            connections: Connections(Slab::new()),
+            connections: Slab::new(),
             groups: Vec::new(),
             wheel: Wheel::new(tick_of(now)),
             now,
@@ -192,18 +189,18 @@ impl Core {
 
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Connection> {
-        self.connections.0.get(index as usize)
+        self.connections.get(index as usize)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Connection> {
-        self.connections.0.get_mut(index as usize)
+        self.connections.get_mut(index as usize)
     }
 
     /// A connection and its group.
     #[inline]
     pub(crate) fn pair(&mut self, index: u32) -> Option<(&mut Connection, &mut Group)> {
-        let c = self.connections.0.get_mut(index as usize)?;
+        let c = self.connections.get_mut(index as usize)?;
         let group = &mut self.groups[c.group as usize];
         Some((c, group))
     }
@@ -266,7 +263,7 @@ impl Core {
         handler: u8,
         flags: Flags,
     ) -> io::Result<ConnId> {
-        let index = self.connections.0.vacant_key() as u32;
+        let index = self.connections.vacant_key() as u32;
         self.selector.add_stream(socket, token(index, self.next_generation))?;
         let id = self.insert(socket, group, handler);
         if let Some(c) = self.get_mut(index) {
@@ -280,7 +277,7 @@ impl Core {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         let connection = Connection::new(socket, generation, group, handler, self.tick);
-        let index = self.connections.0.insert(connection) as u32;
+        let index = self.connections.insert(connection) as u32;
         self.groups[group as usize].open += 1;
         ConnId { index, generation }
     }
@@ -288,7 +285,7 @@ impl Core {
     /// Puts a connection on the worklist of this turn, once.
     #[inline]
     pub(crate) fn schedule(&mut self, index: u32) {
-        if let Some(c) = self.connections.0.get_mut(index as usize)
+        if let Some(c) = self.connections.get_mut(index as usize)
             && !c.flags.has(Flags::SCHEDULED)
         {
             c.flags.set(Flags::SCHEDULED);
@@ -333,13 +330,13 @@ impl Core {
 
     /// The [`Special`] state of a connection, created if it has none.
     pub(crate) fn special(&mut self, index: u32) -> Option<&mut Special> {
-        let c = self.connections.0.get_mut(index as usize)?;
+        let c = self.connections.get_mut(index as usize)?;
         Some(c.special.get_or_insert_with(|| self.spare_specials.take()))
     }
 
     /// Recycles the [`Special`] state of a connection if it is empty.
     pub(crate) fn recycle_special(&mut self, index: u32) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let Some(c) = self.connections.get_mut(index as usize) else { return };
         if let Some(special) = c.special.take_if(|special| special.is_empty()) {
             self.spare_specials.give(special);
         }
@@ -347,7 +344,7 @@ impl Core {
 
     /// Drops the queued output and the unread input. Buffers go back to the pool.
     pub(crate) fn drop_buffers(&mut self, index: u32) {
-        let Some(c) = self.connections.0.get_mut(index as usize) else { return };
+        let Some(c) = self.connections.get_mut(index as usize) else { return };
         let (special, queue) = (c.special.take(), c.outbound.take());
         if let Some(mut queue) = queue {
             let dropped = queue.clear(&mut self.pool);
@@ -383,8 +380,7 @@ mod tests {
         let mut h = Harness::new(Silent);
         let first = h.open();
         let place = |h: &mut Harness<Silent>| {
-            let (index, c) =
-                h.reactor().turn.core.connections.0.iter().next().expect("a connection");
+            let (index, c) = h.reactor().turn.core.connections.iter().next().expect("a connection");
             (index as u32, c.generation)
         };
         let (index, stale) = place(&mut h);

@@ -127,7 +127,7 @@ impl<S> Sessions<'_, S> {
     /// }
     /// ```
     pub fn for_each(&mut self, mut act: impl FnMut(&mut Context<'_>, &mut S)) {
-        for index in 0..self.turn.core.connections.0.capacity() as u32 {
+        for index in 0..self.turn.core.connections.capacity() as u32 {
             if let Some((mut cx, session)) = self.at(index) {
                 act(&mut cx, session);
             }

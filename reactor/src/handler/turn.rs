@@ -91,7 +91,7 @@ impl Turn {
     /// The number of connections, lingering ones included.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.core.connections.0.len()
+        self.core.connections.len()
     }
 
     /// Any connection of this reactor, whichever handler it belongs to.

@@ -9,7 +9,7 @@ pub(super) fn step(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return Arrival::Nothing };
+    let Some(c) = core.connections.get_mut(index as usize) else { return Arrival::Nothing };
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Discard(left) = &mut special.strategy else { return Arrival::Nothing };

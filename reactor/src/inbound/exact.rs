@@ -66,7 +66,7 @@ pub(super) fn answered(core: &mut Core, index: u32) {
 /// Gives a request up. Its bytes that have arrived become ordinary input.
 pub(super) fn stop(core: &mut Core, index: u32) {
     low_water::lower(core, index, LowWater::Off);
-    let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
+    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special
         && let Some(exact) = special.exact()
     {
@@ -133,7 +133,7 @@ pub(super) fn step(
 
 /// Receives once into the request's separate buffer.
 fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return Arrival::Nothing };
+    let Some(c) = core.connections.get_mut(index as usize) else { return Arrival::Nothing };
     let ledger = &mut core.groups[c.group as usize].ledger;
     let most = c.receivable(usize::MAX);
     let Some(special) = &mut c.special else { return Arrival::Nothing };

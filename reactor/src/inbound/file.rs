@@ -68,7 +68,7 @@ fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
 
 /// Takes the unread bytes, and decides what the file needs next.
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
-    let c = core.connections.0.get_mut(index as usize)?;
+    let c = core.connections.get_mut(index as usize)?;
     let limits = &core.groups[c.group as usize].limits;
     let special = c.special.as_mut()?;
     let Strategy::File(saving) = &mut special.strategy else { return None };
@@ -159,7 +159,7 @@ fn receive_buffer(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> us
 fn take(core: &mut Core, buffer: &mut AlignedBuffer, index: u32, part: Range<usize>) {
     let count = part.len();
     let may_lend = core.batches.has_one();
-    let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
+    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     let Some(saving) = special.and_then(|special| special.saving()) else { return };
     if !saving.is_in_memory() && may_lend && count > GATHER {
         let batch = saving.take_buffer((core.batches.lend(buffer), part));
@@ -282,7 +282,7 @@ fn has_buffer_for(core: &mut Core, index: u32) -> bool {
         return true;
     }
     let Some(id) = core.id(index) else { return false };
-    if core.batches.waiting.len() > 2 * core.connections.0.len() {
+    if core.batches.waiting.len() > 2 * core.connections.len() {
         // At least half of these connections are gone.
         let mut waiting = std::mem::take(&mut core.batches.waiting);
         waiting.retain(|&id| core.find(id).is_some());

@@ -36,7 +36,7 @@ fn raise(core: &mut Core, index: u32, bytes: usize) {
 
 /// Lowers the mark if it is up. Bytes below the mark may have arrived without an event.
 pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
     match c.special.as_mut().and_then(|special| special.exact()) {
         Some(exact) if exact.low_water == LowWater::On => exact.low_water = now,
         _ => return,

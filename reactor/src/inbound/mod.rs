@@ -119,7 +119,7 @@ pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
 /// brought, if any.
 #[inline]
 fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Option<usize> {
-    let c = core.connections.0.get_mut(index as usize)?;
+    let c = core.connections.get_mut(index as usize)?;
     let asked = buffer.len().min(c.receivable(most));
     let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
     note(core, index, asked, result)
@@ -129,7 +129,7 @@ fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Optio
 /// brought, if any.
 #[inline(always)]
 fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
-    let c = core.connections.0.get_mut(index as usize)?;
+    let c = core.connections.get_mut(index as usize)?;
     let ledger = &mut core.groups[c.group as usize].ledger;
     ledger.recv_calls += 1;
     match result {

@@ -76,7 +76,7 @@ pub(super) fn receive_shared(
         return Arrival::Progress;
     };
     quantum.use_bytes(count);
-    let special = core.connections.0.get_mut(index as usize).and_then(|c| c.special.as_mut());
+    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special {
         special.brief = false;
         buffer[..front].copy_from_slice(special.unread.bytes());

@@ -36,7 +36,7 @@ fn a_connection_that_waits_for_nothing_owns_nothing() {
     let mut h = Harness::new(Lines(false));
     let client = h.open();
     let owns = |h: &mut Harness<Lines>| {
-        let (_, c) = h.reactor().turn.core.connections.0.iter().next().expect("a connection");
+        let (_, c) = h.reactor().turn.core.connections.iter().next().expect("a connection");
         c.special.is_some()
     };
     for (first, then) in [("li", "ne\n"), ("discard\n", "12345"), ("exactly\n", "12345")] {

@@ -21,7 +21,7 @@ pub(super) fn wait_for_disk(core: &mut Core, index: u32, bytes: usize) {
     if let Some(queue) = core.get_mut(index).and_then(|c| c.outbound.as_mut()) {
         queue.waits_for_disk = true;
     }
-    if core.cold.waiting.len() > 2 * core.connections.0.len() {
+    if core.cold.waiting.len() > 2 * core.connections.len() {
         // At least half of these connections are gone. A disk that hangs serves none, while
         // connections come and go.
         let mut waiting = std::mem::take(&mut core.cold.waiting);

@@ -73,7 +73,7 @@ fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
 /// the socket took. It tries at most the send quantum, so that other connections have their turn.
 /// If the socket fails, the rest of the slice is counted as dropped.
 fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return Ok(0) };
+    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(0) };
     let (kernel, group) = (&core.kernel, &mut core.groups[c.group as usize]);
     if !c.is_open() || group.is_rated(c) {
         return Ok(0);
@@ -143,7 +143,7 @@ pub(crate) fn append(
     index: u32,
     push: impl FnOnce(&mut Ledger, &mut Queue, &mut Pool),
 ) -> Sent {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return Sent::Gone };
+    let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
     let (tick, spares) = (core.tick, &mut core.spare_queues);
     let queue = c.outbound.get_or_insert_with(|| {
         let mut queue = spares.take();
@@ -187,7 +187,7 @@ fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
 
 /// Sends up to `most` bytes of what is queued.
 fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
     let Some(queue) = c.outbound.as_mut() else { return };
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
     let before = c.sent;

@@ -131,5 +131,5 @@ impl Drop for NothingOpen {
 }
 
 fn connections(reactor: &Reactor) -> impl Iterator<Item = &Connection> {
-    reactor.turn.core.connections.0.iter().map(|(_, connection)| connection)
+    reactor.turn.core.connections.iter().map(|(_, connection)| connection)
 }

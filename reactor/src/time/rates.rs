@@ -75,7 +75,7 @@ impl Metered<'_> {
 
 /// The settled meter of a connection in one direction, if it has one.
 fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
-    let c = core.connections.0.get_mut(index as usize)?;
+    let c = core.connections.get_mut(index as usize)?;
     let moved = c.moved(way);
     let meter = c.special.as_mut()?.meters.as_mut()?.of_mut(way);
     let rates = core.groups[c.group as usize].rates.as_mut();

@@ -48,7 +48,7 @@ struct Due {
 /// The timers of a reactor, which deliver messages of type `M`.
 pub(crate) struct Timers<M> {
     wheel: Wheel,
-    set: Set<M>,
+    set: Slab<Timer<M>>,
     /// The number of the next timer. Each gets its own, in the order in which they are set; 2^64
     /// are never used up.
     next_number: u64,
@@ -58,12 +58,9 @@ pub(crate) struct Timers<M> {
     due: VecDeque<Due>,
 }
 
-/// The timers by index. A separate type, so that the wheel can borrow their links.
-struct Set<M>(Slab<Timer<M>>);
-
-impl<M> Links for Set<M> {
+impl<M> Links for Slab<Timer<M>> {
     fn link(&mut self, index: u32) -> &mut Link {
-        &mut self.0[index as usize].link
+        &mut self[index as usize].link
     }
 }
 
@@ -71,7 +68,7 @@ impl<M: Clone> Timers<M> {
     pub(crate) fn new(tick: u32) -> Timers<M> {
         Timers {
             wheel: Wheel::new(tick),
-            set: Set(Slab::new()),
+            set: Slab::new(),
             next_number: 0,
             expired: Vec::new(),
             due: VecDeque::new(),
@@ -108,7 +105,7 @@ impl<M: Clone> Timers<M> {
         let number = self.next_number;
         self.next_number += 1;
         let timer = Timer { link: Link::default(), number, at, period, message };
-        let index = self.set.0.insert(timer) as u32;
+        let index = self.set.insert(timer) as u32;
         self.schedule(index, at, now);
         TimerId { index, number }
     }
@@ -122,11 +119,11 @@ impl<M: Clone> Timers<M> {
 
     /// Cancels a timer. Returns whether it was still set.
     pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
-        let timer = self.set.0.get(id.index as usize);
+        let timer = self.set.get(id.index as usize);
         let is_set = timer.is_some_and(|timer| timer.number == id.number);
         if is_set {
             self.wheel.cancel(&mut self.set, id.index);
-            self.set.0.remove(id.index as usize);
+            self.set.remove(id.index as usize);
         }
         is_set
     }
@@ -138,7 +135,7 @@ impl<M: Clone> Timers<M> {
         self.wheel.advance(&mut self.set, tick_of(now), &mut expired);
         let first = self.due.len();
         for index in expired.drain(..) {
-            let Timer { at, number, .. } = self.set.0[index as usize];
+            let Timer { at, number, .. } = self.set[index as usize];
             if at > now {
                 // The timer was farther away than the wheel reaches.
                 self.schedule(index, at, now);
@@ -155,10 +152,10 @@ impl<M: Clone> Timers<M> {
         loop {
             let Due { at, number, index } = self.due.pop_front()?;
             // It may have been cancelled, and another timer may have its slot.
-            let timer = self.set.0.get_mut(index as usize);
+            let timer = self.set.get_mut(index as usize);
             let Some(timer) = timer.filter(|timer| timer.number == number) else { continue };
             let Some(period) = timer.period else {
-                return Some(self.set.0.remove(index as usize).message);
+                return Some(self.set.remove(index as usize).message);
             };
             let missed = (now - at) / period;
             timer.at = at.saturating_add(period.get().saturating_mul(missed + 1));

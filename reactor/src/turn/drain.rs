@@ -96,7 +96,7 @@ impl Reactor {
         let until = self.turn.core.now.saturating_add(nanos(self.grace));
         self.turn.core.lifecycle = Lifecycle::Draining { until };
         let mut sessions = std::mem::take(&mut self.work);
-        for (index, c) in &mut self.turn.core.connections.0 {
+        for (index, c) in &mut self.turn.core.connections {
             if c.phase <= Phase::Open {
                 c.flags.set(Flags::OWES_STOP);
             }
@@ -126,7 +126,7 @@ impl Reactor {
         self.inboxes.close();
         self.close_listeners();
         let open: Vec<u32> =
-            self.turn.core.connections.0.iter().map(|(index, _)| index as u32).collect();
+            self.turn.core.connections.iter().map(|(index, _)| index as u32).collect();
         let mut cut = 0;
         // Fails all connections before the first callback: output that a callback sends to another
         // connection now would be cut off.

@@ -74,7 +74,7 @@ impl Reactor {
     fn linger(&mut self, index: u32) {
         let core = &mut self.turn.core;
         for _ in 0..LINGER_CALLS {
-            let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+            let Some(c) = core.connections.get_mut(index as usize) else { return };
             if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
                 return;
             }
@@ -102,7 +102,7 @@ impl Reactor {
 
 /// Shuts down the sending direction, once.
 fn shut(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
     if !c.flags.has(Flags::SHUT_WR_DONE) {
         c.flags.set(Flags::SHUT_WR_DONE);
         if let Err(error) = core.kernel.shutdown_write(c.socket) {

@@ -438,7 +438,7 @@ impl Reactor {
 
     pub(super) fn free(&mut self) {
         while let Some(index) = self.turn.core.gone.pop() {
-            self.turn.core.connections.0.remove(index as usize);
+            self.turn.core.connections.remove(index as usize);
         }
     }
 }

@@ -41,7 +41,7 @@ impl Reactor {
     #[inline]
     fn begin(&mut self, index: u32) -> Option<(Quantum, Quantum)> {
         let core = &mut self.turn.core;
-        let c = core.connections.0.get_mut(index as usize).filter(|c| c.phase != Phase::Gone)?;
+        let c = core.connections.get_mut(index as usize).filter(|c| c.phase != Phase::Gone)?;
         c.flags.set(Flags::SCHEDULED);
         c.flags.clear(Flags::YIELDED);
         let group = &core.groups[c.group as usize];
@@ -83,7 +83,7 @@ impl Reactor {
     #[inline]
     fn next_due(&mut self, index: u32, input: &mut Quantum) -> Due {
         let core = &mut self.turn.core;
-        let Some(c) = core.connections.0.get_mut(index as usize) else { return Due::Nothing };
+        let Some(c) = core.connections.get_mut(index as usize) else { return Due::Nothing };
         let limits = &core.groups[c.group as usize].limits;
         if input.metered || input.is_used_up() || !c.just_receives(limits) {
             return self.look_closer(index, input);
@@ -154,7 +154,7 @@ impl Reactor {
             self.settle(index);
         }
         let core = &mut self.turn.core;
-        let Some(c) = core.connections.0.get_mut(index as usize) else { return };
+        let Some(c) = core.connections.get_mut(index as usize) else { return };
         c.flags.clear(Flags::SCHEDULED);
         if c.is_owed() {
             c.flags.set(Flags::SCHEDULED);

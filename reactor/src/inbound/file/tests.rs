@@ -91,7 +91,7 @@ fn connections_that_end_while_the_disk_hangs_are_forgotten() {
         h.advance(Duration::from_secs(1000));
         assert!(clients.iter().all(|client| h.state(*client) == State::Open));
         let core = &mut h.reactor().turn.core;
-        let open: Vec<u32> = core.connections.0.iter().map(|(index, _)| index as u32).collect();
+        let open: Vec<u32> = core.connections.iter().map(|(index, _)| index as u32).collect();
         open.iter().for_each(|index| core.fail(*index, Reason::Aborted));
         h.advance(Duration::ZERO);
         assert!(clients.iter().all(|client| h.state(*client) != State::Open));

@@ -43,8 +43,8 @@ fn a_read_for_which_no_thread_can_be_started_ends_its_connection_and_goes_on_to_
     let clients: Vec<Client> = (0..=MOST_READS).map(|_| h.open()).collect();
     clients.iter().for_each(|client| h.feed(*client, "send it"));
     let core = &mut h.reactor().turn.core;
-    let (first, _) = core.connections.0.iter().next().unwrap();
-    let generation = core.connections.0[first].generation;
+    let (first, _) = core.connections.iter().next().unwrap();
+    let generation = core.connections[first].generation;
     let refused = io::Error::other("start a worker thread: as the test wants it");
     done(core, ConnId { index: first as u32, generation }, 1, Err(refused));
     assert_eq!((core.cold.running, core.cold.waiting.len()), (MOST_READS, 0));

@@ -31,7 +31,7 @@ fn harness() -> Harness<Pieces> {
 /// The bytes of memory that the next call for the only connection would offer.
 fn offers(h: &mut Harness<Pieces>) -> usize {
     let core = &h.reactor().turn.core;
-    let (_, c) = core.connections.0.iter().next().unwrap();
+    let (_, c) = core.connections.iter().next().unwrap();
     let limits = &core.groups[c.group as usize].limits;
     Front::of(c.outbound.as_ref().unwrap(), limits).memory
 }

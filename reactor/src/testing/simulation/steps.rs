@@ -179,7 +179,7 @@ impl Sim {
 
 /// The most bytes of memory that one connection has queued.
 fn most_queued(reactor: &Reactor) -> usize {
-    let connections = reactor.turn.core.connections.0.iter();
+    let connections = reactor.turn.core.connections.iter();
     let queued = connections.filter_map(|(_, c)| Some(c.outbound.as_ref()?.memory()));
     queued.max().unwrap_or(0)
 }
@@ -206,7 +206,7 @@ impl Standing {
 impl Progress {
     /// Asserts that no connection waits forever although it could receive or send.
     fn after_turn(&mut self, reactor: &Reactor) {
-        for (index, c) in &reactor.turn.core.connections.0 {
+        for (index, c) in &reactor.turn.core.connections {
             if self.0.len() <= index {
                 self.0.resize_with(index + 1, Default::default);
             }
