@@ -4,7 +4,7 @@ use super::flags::Flags;
 use super::id::Reason;
 use super::ledger::Ledger;
 use super::limits::Limits;
-use super::meter::Direction;
+use super::meter::{Direction, Meters};
 use super::queue::Queue;
 use super::special::{Special, Strategy};
 use super::wheel::Link;
@@ -235,22 +235,18 @@ impl Connection {
         self.special.as_ref().is_some_and(|special| !matches!(special.strategy, Strategy::Stream))
     }
 
+    /// The meters of its rates, if it has any.
+    pub(crate) fn meters(&self) -> Option<&Meters> {
+        self.special.as_ref()?.meters.as_deref()
+    }
+
     /// Whether a direction waits for its rate.
     pub(crate) fn waits_for_rate(&self, way: Direction) -> bool {
-        let meters = self.special.as_ref().and_then(|special| special.meters.as_ref());
-        meters.is_some_and(|meters| meters.of(way).is_waiting())
+        self.meters().is_some_and(|meters| meters[way as usize].is_waiting())
     }
 
     /// How many of `room` bytes one receive may bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
         self.special.as_ref().map_or(room, |special| special.receivable(room))
-    }
-
-    /// Bytes that have moved in a direction.
-    pub(crate) fn moved(&self, way: Direction) -> u64 {
-        match way {
-            Direction::Send => self.sent,
-            Direction::Receive => self.received,
-        }
     }
 }

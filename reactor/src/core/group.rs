@@ -3,7 +3,7 @@
 use super::Connection;
 use super::ledger::Ledger;
 use super::limits::Limits;
-use super::meter::GroupRates;
+use super::meter::{Bucket, SharedBuckets};
 use super::per_address::PerAddress;
 use crate::sys::Address;
 
@@ -15,8 +15,8 @@ pub(crate) struct Group {
     /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
-    /// How many bytes its connections may move in a second, if that is limited.
-    pub(crate) rates: Option<Box<GroupRates>>,
+    /// What limits all connections together. `None` if no rate applies, not even to each of them.
+    pub(crate) buckets: Option<Box<SharedBuckets>>,
     /// The counters of its connections.
     pub(crate) ledger: Ledger,
     /// The address of the listener that accepted them, if one did.
@@ -24,9 +24,12 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(limits: Limits) -> Group {
+    /// A group without connections, which may together send and receive `rates` bytes a second.
+    pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
+        let each = [limits.send_rate, limits.receive_rate];
+        let is_rated = each.iter().chain(&rates).any(Option::is_some);
         Group {
-            rates: GroupRates::new(&limits, [None, None]),
+            buckets: is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes)))),
             limits,
             open: 0,
             shared: false,
@@ -39,7 +42,7 @@ impl Group {
     /// Whether a connection of the group is subject to a rate.
     #[inline]
     pub(crate) fn is_rated(&self, c: &Connection) -> bool {
-        self.rates.is_some() || c.special.as_ref().is_some_and(|special| special.meters.is_some())
+        self.buckets.is_some() || c.special.as_ref().is_some_and(|special| special.meters.is_some())
     }
 
     /// Removes a connection that has closed.

@@ -1,7 +1,6 @@
 //! Token buckets, and the reservations that connections hold on them: the data behind
 //! [rates](crate::time::rates).
 
-use super::limits::Limits;
 use super::tick::TICK;
 
 /// In nanoseconds.
@@ -82,48 +81,11 @@ pub(crate) enum Direction {
     Receive,
 }
 
-/// The rates of a group, by direction.
-pub(crate) struct GroupRates {
-    pub(crate) each: [Option<u64>; 2],
-    pub(crate) together: [Option<Bucket>; 2],
-}
+/// The buckets of the connections of a group together, by [`Direction`].
+pub(crate) type SharedBuckets = [Option<Bucket>; 2];
 
-impl GroupRates {
-    /// The rates of each connection, from `limits`, and those of all connections together. `None`
-    /// if there is no rate.
-    pub(crate) fn new(limits: &Limits, together: [Option<u64>; 2]) -> Option<Box<GroupRates>> {
-        let each = [limits.send_rate, limits.receive_rate];
-        let any = each.iter().chain(&together).any(Option::is_some);
-        let together = together.map(|rate| rate.map(Bucket::of_bytes));
-        any.then(|| Box::new(GroupRates { each, together }))
-    }
-}
-
-/// The meters of a connection, by direction.
-pub(crate) struct Meters([Meter; 2]);
-
-impl Meters {
-    pub(crate) fn new(meters: [Meter; 2]) -> Meters {
-        Meters(meters)
-    }
-
-    pub(crate) fn of(&self, way: Direction) -> &Meter {
-        &self.0[way as usize]
-    }
-
-    pub(crate) fn of_mut(&mut self, way: Direction) -> &mut Meter {
-        &mut self.0[way as usize]
-    }
-
-    pub(crate) fn both(&mut self) -> &mut [Meter; 2] {
-        &mut self.0
-    }
-
-    /// When the earlier of the two waits is over.
-    pub(crate) fn first_ready(&self) -> Option<u64> {
-        self.0.iter().filter_map(|meter| meter.ready).min()
-    }
-}
+/// The meters of a connection, by [`Direction`].
+pub(crate) type Meters = [Meter; 2];
 
 pub(crate) struct Meter {
     /// The connection's own bucket, if it has a rate of its own.

@@ -46,7 +46,7 @@ pub(crate) use job::{Job, Then};
 pub use ledger::{GroupId, Ledger};
 pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, FileTransfer, Limits};
-pub(crate) use meter::{Bucket, Direction, GroupRates, Meter, Meters};
+pub(crate) use meter::{Bucket, Direction, Meter};
 pub(crate) use part::Part;
 pub use part::Residency;
 pub(crate) use per_address::{ClientNet, PerAddress};

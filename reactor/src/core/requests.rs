@@ -18,7 +18,7 @@ impl Core {
         }
     }
 
-    /// Records that something is requested of a connection, or owed to it.
+    /// Sets flags that the turn acts on.
     pub(crate) fn request(&mut self, index: u32, flags: Flags) {
         if let Some(c) = self.get_mut(index) {
             c.flags.set(flags);

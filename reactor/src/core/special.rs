@@ -148,7 +148,7 @@ impl Special {
 
     /// How many of `room` bytes the rate lets one receive bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
-        match self.meters.as_ref().map(|meters| meters.of(Direction::Receive)) {
+        match self.meters.as_ref().map(|meters| &meters[Direction::Receive as usize]) {
             Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
             _ => room,
         }

@@ -207,7 +207,7 @@ impl Wheel {
             // Each level on which a slot begins at this tick. A deadline that is placed again never
             // lands in one of these slots.
             for level in (0..LEVELS).take_while(|&level| tick % width(level) == 0) {
-                self.settle(links, level, expired);
+                self.cascade(links, level, expired);
             }
         }
         self.now = now;
@@ -238,7 +238,7 @@ impl Wheel {
 
     /// Empties the slot of `level` that begins at the current tick. Deadlines that are due expire;
     /// the others are placed again.
-    fn settle(&mut self, links: &mut impl Links, level: usize, expired: &mut Vec<u32>) {
+    fn cascade(&mut self, links: &mut impl Links, level: usize, expired: &mut Vec<u32>) {
         let slot = slot(level, self.now);
         self.occupied[level] &= !(1 << slot);
         let mut index = mem::replace(&mut self.heads[level][slot], NIL);

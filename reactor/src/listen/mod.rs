@@ -3,9 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::core::{
-    ConnId, Core, Flags, Group, GroupId, GroupRates, Limits, PerAddress, Place, Target,
-};
+use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, PerAddress, Place, Target};
 use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::time::deadlines;
 
@@ -195,9 +193,8 @@ pub(crate) fn push(
 ) -> io::Result<ListenerId> {
     let group = core.add_group(Group {
         per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
-        rates: GroupRates::new(&listen.limits, [listen.send_rate, listen.receive_rate]),
         address: Some(address.clone()),
-        ..Group::new(listen.limits.clone())
+        ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])
     })?;
     // There are no more listeners than groups.
     let index = listeners.len() as u16;
@@ -230,7 +227,7 @@ fn adopted_group(core: &mut Core, limits: &Limits) -> io::Result<u16> {
     let same = |group: &Group| group.shared && group.limits == *limits;
     match core.groups.iter().position(same) {
         Some(index) => Ok(index as u16),
-        None => core.add_group(Group { shared: true, ..Group::new(limits.clone()) }),
+        None => core.add_group(Group { shared: true, ..Group::new(limits.clone(), [None, None]) }),
     }
 }
 

@@ -181,7 +181,7 @@ fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
     let most = rates::allow(core, index, Direction::Send, pending);
     if most > 0 {
         flush_up_to(core, index, quantum, most);
-        rates::settle(core, index, Direction::Send);
+        rates::give_back(core, index, Direction::Send);
     }
 }
 

@@ -8,15 +8,15 @@
 use std::time::Duration;
 
 use crate::core::wheel::Links;
-use crate::core::{Connection, Core, Direction, Phase, Timeout, is_due, ticks};
+use crate::core::{Connection, Core, Meter, Phase, Timeout, is_due, ticks};
 
-/// What is due at a tick.
+/// What happens at a tick.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Due {
-    /// A deadline: the handler's `on_timeout` is called.
+pub(crate) enum Deadline {
+    /// The handler's `on_timeout` is called.
     Timeout(Timeout),
     /// The end of a wait for a [rate](super::rates).
-    Rate,
+    RateWait,
 }
 
 /// Sets or clears the handler's own deadline.
@@ -32,20 +32,19 @@ pub(crate) fn set_own(core: &mut Core, index: u32, after: Option<Duration>) {
 }
 
 /// The first deadline of a connection: its tick, and which it is.
-pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Due)> {
+pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     let limits = core.limits(c.group);
     let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
     let special = c.special.as_ref();
-    let meters = special.and_then(|special| special.meters.as_ref());
-    let wait = |way| meters.and_then(|meters| meters.of(way).due());
-    let (send, receive) = (wait(Direction::Send), wait(Direction::Receive));
-    let own = (c.deadline != 0).then_some((c.deadline, Due::Timeout(Timeout::Own)));
+    let [send, receive] =
+        c.meters().map_or([None, None], |meters| meters.each_ref().map(Meter::due));
+    let own = (c.deadline != 0).then_some((c.deadline, Deadline::Timeout(Timeout::Own)));
     // The peer is to blame neither for a slow disk nor for a rate.
     let reads_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
     let stall = c.outbound.as_ref().zip(limits.write_stall);
     let stall = stall.filter(|_| c.phase != Phase::Connecting && !reads_disk && send.is_none());
-    let stall =
-        stall.map(|(queue, time)| (after(queue.progress, time), Due::Timeout(Timeout::WriteStall)));
+    let stall = stall
+        .map(|(queue, time)| (after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall)));
     let idle = match c.phase {
         Phase::Connecting => special.map(|special| special.attempt_until),
         Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
@@ -55,9 +54,9 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Due)> {
     };
     let writes_disk = special.is_some_and(|special| special.waits_for_worker());
     let idle = idle.filter(|_| !reads_disk && !writes_disk);
-    let idle = idle.map(|due| (due, Due::Timeout(Timeout::Idle)));
-    let waits = [send, receive].map(|due| due.map(|due| (due, Due::Rate)));
-    let by_distance = |&(tick, _): &(u32, Due)| tick.wrapping_sub(core.tick) as i32;
+    let idle = idle.map(|due| (due, Deadline::Timeout(Timeout::Idle)));
+    let waits = [send, receive].map(|due| due.map(|due| (due, Deadline::RateWait)));
+    let by_distance = |&(tick, _): &(u32, Deadline)| tick.wrapping_sub(core.tick) as i32;
     [own, stall, idle].into_iter().chain(waits).flatten().min_by_key(by_distance)
 }
 
@@ -72,7 +71,7 @@ pub(crate) fn arm(core: &mut Core, index: u32) {
 }
 
 /// The deadline of a connection that has passed. If none has, the entry is armed again.
-pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Due> {
+pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
     let alive = core.get(index).filter(|c| c.phase != Phase::Gone)?;
     let (tick, due) = first(core, alive)?;
     if !is_due(tick, core.tick) {

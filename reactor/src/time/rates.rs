@@ -12,9 +12,7 @@
 //! the connection's [entry in the wheel](super::deadlines).
 
 use super::deadlines;
-use crate::core::{
-    Bucket, Connection, Core, Direction, Meter, Meters, Phase, Quantum, TICK, is_due,
-};
+use crate::core::{Bucket, Connection, Core, Direction, Meter, Phase, Quantum, TICK, is_due};
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +29,7 @@ impl Metered<'_> {
     }
 
     /// Accounts for what has moved. Bytes beyond those that were taken in advance are taken now.
-    fn settle(&mut self, moved: u64, now: u64) {
+    fn account(&mut self, moved: u64, now: u64) {
         let count = moved - std::mem::replace(&mut self.meter.noted, moved);
         let more = count.saturating_sub(self.meter.left);
         self.meter.left -= count - more;
@@ -73,25 +71,26 @@ impl Metered<'_> {
     }
 }
 
-/// The settled meter of a connection in one direction, if it has one.
+/// The meter of a connection in one direction, if it has one. What has moved is accounted for.
 fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
     let c = core.connections.get_mut(index as usize)?;
-    let moved = c.moved(way);
-    let meter = c.special.as_mut()?.meters.as_mut()?.of_mut(way);
-    let rates = core.groups[c.group as usize].rates.as_mut();
-    let shared = rates.and_then(|rates| rates.together[way as usize].as_mut());
+    let moved = [c.sent, c.received][way as usize];
+    let meter = &mut c.special.as_mut()?.meters.as_mut()?[way as usize];
+    let buckets = core.groups[c.group as usize].buckets.as_mut();
+    let shared = buckets.and_then(|buckets| buckets[way as usize].as_mut());
     let mut metered = Metered { meter, shared };
-    metered.settle(moved, core.now);
+    metered.account(moved, core.now);
     Some(metered)
 }
 
 /// Gives a connection its meters if it has none.
 fn ensure_meters(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
-    let [send, receive] = group.rates.as_ref().map_or([None, None], |rates| rates.each);
-    let meters = [Meter::new(send, c.sent), Meter::new(receive, c.received)];
+    let limits = &group.limits;
+    let meters =
+        [Meter::new(limits.send_rate, c.sent), Meter::new(limits.receive_rate, c.received)];
     if let Some(special) = core.special(index) {
-        special.meters.get_or_insert_with(|| Box::new(Meters::new(meters)));
+        special.meters.get_or_insert_with(|| Box::new(meters));
     }
 }
 
@@ -126,8 +125,8 @@ pub(crate) fn meter_input(core: &mut Core, index: u32, quantum: &mut Quantum) {
     }
 }
 
-/// Accounts for what has moved, and gives back the rest of the piece.
-pub(crate) fn settle(core: &mut Core, index: u32, way: Direction) {
+/// Ends a connection's part of a turn: gives back the rest of the piece.
+pub(crate) fn give_back(core: &mut Core, index: u32, way: Direction) {
     if let Some(mut metered) = metered(core, index, way)
         && !metered.meter.is_waiting()
     {
@@ -149,8 +148,8 @@ pub(crate) fn release(core: &mut Core, index: u32) {
 pub(crate) fn end_due_waits(core: &mut Core) {
     let mut due = std::mem::take(&mut core.due_rates);
     due.sort_by_key(|index| {
-        let special = core.get(*index).and_then(|c| c.special.as_ref());
-        special.and_then(|special| special.meters.as_ref()).and_then(|meters| meters.first_ready())
+        let meters = core.get(*index).and_then(Connection::meters);
+        meters.and_then(|meters| meters.iter().filter_map(|meter| meter.ready).min())
     });
     due.drain(..).for_each(|index| end_waits(core, index));
     core.due_rates = due;
@@ -164,7 +163,7 @@ fn end_waits(core: &mut Core, index: u32) {
         return;
     };
     let mut ended = false;
-    for meter in meters.both() {
+    for meter in meters.iter_mut() {
         if meter.due().is_some_and(|due| is_due(due, tick)) {
             (meter.ready, ended) = (None, true);
         }

@@ -4,7 +4,7 @@ use super::reactor::Reactor;
 use crate::connect::attempt;
 use crate::core::{Flags, Phase, Reason, Timeout};
 use crate::inbound;
-use crate::time::deadlines::{self, Due};
+use crate::time::deadlines::{self, Deadline};
 use crate::time::rates;
 
 /// Most deadlines, and most timers, that one turn runs, so that many due at once do not delay
@@ -33,11 +33,11 @@ impl Reactor {
         let core = &mut self.turn.core;
         let Some(due) = deadlines::passed(core, index) else { return };
         match due {
-            Due::Rate => core.due_rates.push(index),
-            Due::Timeout(Timeout::Idle) if inbound::look_below(core, index) => {
+            Deadline::RateWait => core.due_rates.push(index),
+            Deadline::Timeout(Timeout::Idle) if inbound::look_below(core, index) => {
                 deadlines::arm(core, index);
             }
-            Due::Timeout(which) => {
+            Deadline::Timeout(which) => {
                 deadlines::restart(core, index, which);
                 self.time_out(index, which);
             }

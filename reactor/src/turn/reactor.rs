@@ -253,7 +253,7 @@ impl Reactor {
         connect: &Connect,
     ) -> io::Result<Connector<H>> {
         self.turn.assert_known(handler);
-        let group = self.turn.core.add_group(Group::new(connect.limits.clone()))?;
+        let group = self.turn.core.add_group(Group::new(connect.limits.clone(), [None, None]))?;
         let index = self.turn.connecting.add(Settings {
             group,
             handler: handler.index,

@@ -148,7 +148,7 @@ impl Reactor {
             outbound::flush(&mut self.turn.core, index, output);
         }
         if input.metered {
-            rates::settle(&mut self.turn.core, index, Direction::Receive);
+            rates::give_back(&mut self.turn.core, index, Direction::Receive);
         }
         if self.turn.core.get(index).is_some_and(Connection::is_ending) {
             self.settle(index);

@@ -34,7 +34,7 @@ fn more_than_was_there_to_move_is_taken_from_all_buckets() {
     let mut meter = Meter::new(Some(1000), 0);
     let mut metered = Metered { meter: &mut meter, shared: Some(&mut shared) };
     assert_eq!(metered.ask(400, SECOND, 1), 400);
-    metered.settle(500, SECOND);
+    metered.account(500, SECOND);
     assert_eq!((meter.left, meter.noted), (0, 500));
     let own = meter.own.expect("it has a rate of its own");
     // Each has 500 left of its 1000.
@@ -49,11 +49,11 @@ fn one_piece_a_turn_and_nothing_while_it_is_held() {
     let mut metered = Metered { meter: &mut meter, shared: None };
     assert_eq!(metered.ask(600, SECOND, 1), 600);
     assert_eq!(metered.ask(600, SECOND, 1), 600, "what has not moved may still");
-    metered.settle(600, SECOND);
+    metered.account(600, SECOND);
     assert_eq!(metered.ask(1, SECOND, 1), 0, "it has had its piece");
     assert_eq!(metered.meter.ready, None);
     assert_eq!(metered.ask(400, SECOND, 2), 400);
-    metered.settle(1000, SECOND);
+    metered.account(1000, SECOND);
     assert_eq!(metered.ask(100, SECOND, 3), 0, "the bucket is empty");
     assert_eq!(metered.meter.ready, Some(SECOND + 100 * MS));
     assert_eq!(metered.ask(100, SECOND, 4), 0, "it is held, though it has a reservation");
@@ -64,7 +64,7 @@ fn what_is_due_this_very_moment_needs_no_hold() {
     let mut meter = Meter::new(Some(1000), 0);
     let mut metered = Metered { meter: &mut meter, shared: None };
     assert_eq!(metered.ask(1000, SECOND, 1), 1000);
-    metered.settle(1000, SECOND);
+    metered.account(1000, SECOND);
     assert_eq!(metered.ask(500, SECOND + 500 * MS, 2), 500);
     assert_eq!(metered.meter.ready, None);
 }
