@@ -14,7 +14,7 @@ use crate::handler::{
 use crate::inbound;
 
 /// A handler with its sessions, with its type erased.
-pub(crate) trait Dispatch {
+pub(crate) trait Dispatch: Any {
     /// Calls `on_open` and gives the connection its session.
     fn open(&mut self, turn: &mut Turn, index: u32);
     fn ready(&mut self, turn: &mut Turn, index: u32, slot: u32);
@@ -27,8 +27,6 @@ pub(crate) trait Dispatch {
     fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32);
     /// Removes the session and calls `on_close`.
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
-    /// The [`Registered`] handler.
-    fn any(&mut self) -> &mut dyn Any;
     /// The number of sessions.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
@@ -36,46 +34,39 @@ pub(crate) trait Dispatch {
 
 /// The handlers of a reactor. A reserved place is empty until its handler is installed.
 #[derive(Default)]
-pub(crate) struct Handlers {
-    places: Vec<Option<Box<dyn Dispatch>>>,
-    /// The number of empty places.
-    empty: usize,
-}
+pub(crate) struct Handlers(Vec<Option<Box<dyn Dispatch>>>);
 
 impl Handlers {
     /// Adds a place, with or without a handler.
     pub(super) fn add<H: Handler>(&mut self, handler: Option<H>) -> usize {
-        self.empty += usize::from(handler.is_none());
-        self.places.push(handler.map(boxed));
-        self.places.len() - 1
+        self.0.push(handler.map(boxed));
+        self.0.len() - 1
     }
 
     pub(super) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
-        let place = self.places.get_mut(usize::from(id.index)).expect(FOREIGN);
+        let place = self.0.get_mut(usize::from(id.index)).expect(FOREIGN);
         assert!(place.is_none(), "{id:?} has its handler already");
         *place = Some(boxed(handler));
-        self.empty -= 1;
     }
 
     /// Panics if a place is still empty, so that no event can meet one.
     pub(super) fn assert_installed(&self) {
-        if self.empty > 0 {
-            let empty = self.places.iter().position(Option::is_none).unwrap_or_default();
+        if let Some(empty) = self.0.iter().position(Option::is_none) {
             panic!("HandlerId({empty}) was reserved and its handler never installed");
         }
     }
 
     pub(super) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut Registered<H> {
-        let place = self.places.get_mut(usize::from(id.index)).expect(FOREIGN);
-        let handler =
-            place.as_mut().expect("HandlerId was reserved, and its handler not installed");
-        handler.any().downcast_mut().expect(FOREIGN)
+        let place = self.0.get_mut(usize::from(id.index)).expect(FOREIGN);
+        let handler = place.as_deref_mut();
+        let handler = handler.expect("HandlerId was reserved, and its handler not installed");
+        (handler as &mut dyn Any).downcast_mut().expect(FOREIGN)
     }
 
     /// The number of sessions.
     #[cfg(feature = "testing")]
     pub(crate) fn sessions(&self) -> usize {
-        self.places.iter().flatten().map(|handler| handler.sessions()).sum()
+        self.0.iter().flatten().map(|handler| handler.sessions()).sum()
     }
 
     /// Calls a connection's handler. A panic closes the connection; the turn goes on.
@@ -88,7 +79,7 @@ impl Handlers {
     ) {
         let Some(c) = turn.core.get(index) else { return };
         let slot = c.slot;
-        let Some(handler) = self.places[c.handler as usize].as_deref_mut() else { return };
+        let Some(handler) = self.0[c.handler as usize].as_deref_mut() else { return };
         if catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *turn, slot))).is_err() {
             panicked(turn, index);
         }
@@ -109,8 +100,8 @@ impl Handlers {
     /// Delivers a timer's message. A panic loses the message; the turn goes on.
     pub(super) fn deliver(&mut self, turn: &mut Turn, Delivery { to, open }: Delivery) {
         turn.core.ledger.messages += 1;
-        let Some(Some(handler)) = self.places.get_mut(usize::from(to)) else { return };
-        if catch_unwind(AssertUnwindSafe(|| open(handler.any(), turn))).is_err() {
+        let Some(Some(handler)) = self.0.get_mut(usize::from(to)) else { return };
+        if catch_unwind(AssertUnwindSafe(|| open(&mut **handler, turn))).is_err() {
             turn.core.ledger.panics += 1;
             log::error!("HandlerId({to}) panicked over a timer's message; the message is lost");
         }
@@ -225,10 +216,6 @@ impl<H: Handler> Dispatch for Registered<H> {
         if let Some(session) = session {
             self.handler.on_close(turn, id, session, why);
         }
-    }
-
-    fn any(&mut self) -> &mut dyn Any {
-        self
     }
 
     #[cfg(feature = "testing")]
