@@ -7,11 +7,11 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::time::Duration;
 
+use super::Connect;
 use super::resolver::Resolver;
 use crate::core::{ConnId, Core, Flags, Phase, Place, Reason, Target, is_due, ticks, token};
-use crate::sys::{self, Address, Fd, Keepalive, NO_FD, Ready, TcpOptions};
+use crate::sys::{self, Address, Fd, NO_FD, Ready};
 use crate::threads::workers::Workers;
 use crate::time::deadlines;
 
@@ -22,19 +22,7 @@ const LOG_EVERY: u64 = 1_000_000_000;
 pub(crate) struct Settings {
     pub(crate) group: u16,
     pub(crate) handler: u8,
-    pub(crate) timeout: Duration,
-    pub(crate) attempt_timeout: Duration,
-    pub(crate) max_connections: u32,
-    pub(crate) unsent: Option<u32>,
-    pub(crate) congestion: Option<String>,
-    pub(crate) keepalive: Option<Keepalive>,
-}
-
-impl Settings {
-    fn options(&self) -> TcpOptions<'_> {
-        let congestion = self.congestion.as_deref();
-        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
-    }
+    pub(crate) connect: Connect,
 }
 
 /// A connection that is not established yet.
@@ -107,10 +95,10 @@ pub(crate) fn start(
         return ConnId { index: u32::MAX, generation: 0 };
     }
     let settings = connecting.settings(connector);
-    let deadline = core.tick.wrapping_add(ticks(settings.timeout) + 1);
+    let deadline = core.tick.wrapping_add(ticks(settings.connect.timeout) + 1);
     let (group, handler) = (settings.group, settings.handler);
     let connections = &mut core.groups[usize::from(group)];
-    let room = connections.open < settings.max_connections;
+    let room = connections.open < settings.connect.max_connections;
     connections.ledger.connects += 1;
     let id = core.insert(NO_FD, group, handler);
     if let Some(c) = core.get_mut(id.index) {
@@ -284,7 +272,7 @@ fn try_address(
     address: &Address,
 ) -> io::Result<()> {
     let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
-    let options = connecting.settings(attempt.connector).options();
+    let options = connecting.settings(attempt.connector).connect.options();
     let socket = core.kernel.start_connect(address, &options)?;
     let registered = register(core, connecting, index, socket, address);
     if registered.is_err() {
@@ -312,7 +300,7 @@ fn register(
         c.flags.set(Flags::UNIX);
     }
     let last = matches!(&attempt.stage, Stage::Trying(left) if left.as_slice().is_empty());
-    let soon = core.tick.wrapping_add(ticks(settings.attempt_timeout) + 1);
+    let soon = core.tick.wrapping_add(ticks(settings.connect.attempt_timeout) + 1);
     let until = if last || is_due(attempt.deadline, soon) { attempt.deadline } else { soon };
     set_attempt_deadline(core, index, until);
     deadlines::arm(core, index);

@@ -64,7 +64,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::{GroupId, HandlerId, Limits};
-use crate::sys::Keepalive;
+use crate::sys::{Keepalive, TcpOptions};
 
 /// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,13 @@ pub struct Connect {
     pub keepalive: Option<Keepalive>,
     /// The limits of each connection.
     pub limits: Limits,
+}
+
+impl Connect {
+    fn options(&self) -> TcpOptions<'_> {
+        let congestion = self.congestion.as_deref();
+        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
+    }
 }
 
 impl Default for Connect {

@@ -254,16 +254,8 @@ impl Reactor {
     ) -> io::Result<Connector<H>> {
         self.turn.assert_known(handler);
         let group = self.turn.core.add_group(Group::new(connect.limits.clone(), [None, None]))?;
-        let index = self.turn.connecting.add(Settings {
-            group,
-            handler: handler.index,
-            timeout: connect.timeout,
-            attempt_timeout: connect.attempt_timeout,
-            max_connections: connect.max_connections,
-            unsent: connect.unsent,
-            congestion: connect.congestion.clone(),
-            keepalive: connect.keepalive,
-        });
+        let settings = Settings { group, handler: handler.index, connect: connect.clone() };
+        let index = self.turn.connecting.add(settings);
         let (inboxes, workers) = (&mut self.inboxes, &self.workers);
         let take_answer = |turn: &mut Turn, answer: Answer| {
             let id = answer.id;
