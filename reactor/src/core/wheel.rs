@@ -196,7 +196,7 @@ impl Wheel {
     /// A `now` before the current tick is ignored while deadlines are scheduled. So is one that is
     /// more than 2^31 ticks after it, which cannot be told from the past. An owner that calls this
     /// at [`next`](Wheel::next) never comes near that.
-    pub fn advance(&mut self, links: &mut impl Links, now: u32, expired: &mut Vec<u32>) {
+    pub fn advance(&mut self, links: &mut impl Links, now: u32, expired: &mut impl Extend<u32>) {
         if now == self.now || (is_after(self.now, now) && !self.is_empty()) {
             return;
         }
@@ -238,14 +238,14 @@ impl Wheel {
 
     /// Empties the slot of `level` that begins at the current tick. Deadlines that are due expire;
     /// the others are placed again.
-    fn cascade(&mut self, links: &mut impl Links, level: usize, expired: &mut Vec<u32>) {
+    fn cascade(&mut self, links: &mut impl Links, level: usize, expired: &mut impl Extend<u32>) {
         let slot = slot(level, self.now);
         self.occupied[level] &= !(1 << slot);
         let mut index = mem::replace(&mut self.heads[level][slot], NIL);
         while index != NIL {
             let link = mem::take(links.link(index));
             if link.due == self.now {
-                expired.push(index);
+                expired.extend([index]);
                 self.len -= 1;
             } else {
                 self.insert(links, index, link.due);

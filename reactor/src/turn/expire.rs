@@ -20,8 +20,7 @@ impl Reactor {
     /// Runs the deadlines that have passed. Collects all of them first, since one may move another.
     pub(super) fn run_deadlines(&mut self) {
         let core = &mut self.turn.core;
-        core.wheel.advance(&mut core.connections, core.tick, &mut self.collected);
-        self.expired.extend(self.collected.drain(..));
+        core.wheel.advance(&mut core.connections, core.tick, &mut self.expired);
         for _ in 0..BUDGET {
             let Some(index) = self.expired.pop_front() else { break };
             self.expire(index);

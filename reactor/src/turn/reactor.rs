@@ -67,8 +67,6 @@ pub struct Reactor {
     pub(crate) receive: AlignedBuffer,
     /// The worklist in progress, or connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
-    /// Connections just collected from the wheel; kept for its memory.
-    pub(crate) collected: Vec<u32>,
     /// Connections whose deadline has passed, the earliest first.
     pub(crate) expired: VecDeque<u32>,
     /// `None` in the simulated kernel, which has one thread.
@@ -128,7 +126,6 @@ impl Reactor {
             job_results: None,
             receive: AlignedBuffer::new(RECEIVE_BUFFER),
             work: Vec::new(),
-            collected: Vec::new(),
             expired: VecDeque::new(),
             stopper,
             grace: GRACE,
