@@ -99,14 +99,9 @@ impl Connection {
         self.phase == Phase::Open
     }
 
-    /// Whether `send` accepts bytes.
+    /// Whether `send` accepts bytes. Otherwise the output or the whole connection is ending.
     pub(crate) fn accepts_output(&self) -> bool {
         self.phase <= Phase::Open && !self.flags.has(Flags::OUTPUT_CLOSED)
-    }
-
-    /// Whether the output or the whole connection is ending, or has ended.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.phase > Phase::Open || self.flags.has(Flags::OUTPUT_CLOSED)
     }
 
     /// Whether input may be delivered: the connection is open, neither paused nor blocked, and has

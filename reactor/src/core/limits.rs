@@ -183,19 +183,15 @@ pub(crate) struct Quantum {
 
 impl Quantum {
     pub(crate) fn to_receive(limits: &Limits) -> Quantum {
-        Quantum {
-            calls: limits.quantum_calls.max(1),
-            bytes: limits.receive_quantum.max(1),
-            metered: false,
-        }
+        Quantum::new(limits, limits.receive_quantum)
     }
 
     pub(crate) fn to_send(limits: &Limits) -> Quantum {
-        Quantum {
-            calls: limits.quantum_calls.max(1),
-            bytes: limits.send_quantum.max(1),
-            metered: false,
-        }
+        Quantum::new(limits, limits.send_quantum)
+    }
+
+    fn new(limits: &Limits, bytes: usize) -> Quantum {
+        Quantum { calls: limits.quantum_calls.max(1), bytes: bytes.max(1), metered: false }
     }
 
     pub(crate) fn use_bytes(&mut self, count: usize) {

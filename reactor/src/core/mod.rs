@@ -197,6 +197,11 @@ impl Core {
         self.connections.get_mut(index as usize)
     }
 
+    /// The indexes of all connections.
+    pub(crate) fn indexes(&self) -> Vec<u32> {
+        self.connections.iter().map(|(index, _)| index as u32).collect()
+    }
+
     /// A connection and its group.
     #[inline]
     pub(crate) fn pair(&mut self, index: u32) -> Option<(&mut Connection, &mut Group)> {

@@ -59,13 +59,8 @@ impl Pool {
 const SPARES: usize = 256;
 
 /// Unused boxes, kept for the next connection that needs one.
+#[derive(Default)]
 pub(crate) struct Spares<T>(Vec<Box<T>>);
-
-impl<T> Default for Spares<T> {
-    fn default() -> Self {
-        Spares(Vec::new())
-    }
-}
 
 impl<T: Default> Spares<T> {
     #[inline]

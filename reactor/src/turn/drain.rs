@@ -95,21 +95,17 @@ impl Reactor {
         self.close_listeners();
         let until = self.turn.core.now.saturating_add(nanos(self.grace));
         self.turn.core.lifecycle = Lifecycle::Draining { until };
-        let mut sessions = std::mem::take(&mut self.work);
-        for (index, c) in &mut self.turn.core.connections {
-            if c.phase <= Phase::Open {
-                c.flags.set(Flags::OWES_STOP);
-            }
+        for index in self.turn.core.indexes() {
+            let Some(c) = self.turn.core.get_mut(index).filter(|c| c.phase <= Phase::Open) else {
+                continue;
+            };
+            c.flags.set(Flags::OWES_STOP);
             if c.is_open() {
                 // Receives first what has already arrived, even if its event is not here yet.
                 c.ready = c.ready.and(Ready::READ);
-                sessions.push(index as u32);
+                self.turn.core.schedule(index);
             }
         }
-        for index in sessions.drain(..) {
-            self.turn.core.schedule(index);
-        }
-        self.work = sessions;
     }
 
     /// Ends the drain when no connection is left or the grace period is over.
@@ -125,16 +121,11 @@ impl Reactor {
         self.turn.core.lifecycle = Lifecycle::Stopped;
         self.inboxes.close();
         self.close_listeners();
-        let open: Vec<u32> =
-            self.turn.core.connections.iter().map(|(index, _)| index as u32).collect();
-        let mut cut = 0;
+        let open = self.turn.core.indexes();
+        let cut = self.turn.core.connections.iter().filter(|(_, c)| c.phase < Phase::Ended).count();
         // Fails all connections before the first callback: output that a callback sends to another
         // connection now would be cut off.
-        for &index in &open {
-            let alive = |phase| phase < Phase::Ended;
-            cut += u32::from(self.turn.core.get(index).is_some_and(|c| alive(c.phase)));
-            self.turn.core.fail(index, Reason::Stopped);
-        }
+        open.iter().for_each(|index| self.turn.core.fail(*index, Reason::Stopped));
         for index in open {
             self.run_connection(index);
             close_socket(&mut self.turn.core, index);

@@ -1,7 +1,7 @@
 //! One connection's part of a turn: send, make the callbacks it is owed, receive, and end it if it
 //! is over.
 
-use crate::core::{Connection, Direction, Flags, Phase, Quantum};
+use crate::core::{Direction, Flags, Phase, Quantum};
 use crate::inbound::{self, Arrival};
 use crate::outbound;
 use crate::time::rates;
@@ -150,7 +150,7 @@ impl Reactor {
         if input.metered {
             rates::give_back(&mut self.turn.core, index, Direction::Receive);
         }
-        if self.turn.core.get(index).is_some_and(Connection::is_ending) {
+        if self.turn.core.get(index).is_some_and(|c| !c.accepts_output()) {
             self.settle(index);
         }
         let core = &mut self.turn.core;
