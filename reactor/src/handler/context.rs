@@ -29,7 +29,7 @@ impl<'a> Context<'a> {
         ConnId { index: self.index, generation }
     }
 
-    /// The current connection, as a [`Peer`].
+    /// The current connection, as a [`Peer`], for what is rarely asked of it.
     pub fn this(&mut self) -> Peer<'_> {
         Peer { core: &mut self.turn.core, index: Some(self.index) }
     }
@@ -70,8 +70,7 @@ impl<'a> Context<'a> {
     /// arrives. Call it when one input holds more work than should be done at a time. The input
     /// left this way is not judged by [`Limits::max_unread`], and queued output leaves now.
     pub fn yield_now(&mut self) {
-        let index = self.index;
-        self.turn.core.yield_now(index);
+        self.turn.core.yield_now(self.index);
     }
 
     /// Asks for the next `count` bytes in one piece: [`on_received`](crate::Handler::on_received)
@@ -173,8 +172,7 @@ impl<'a> Context<'a> {
     /// file are with the workers, the connection receives nothing more for it. Each write counts as
     /// activity, as input does. If no worker thread can be started, the file fails.
     pub fn receive_file(&mut self, file: NewFile, length: Option<u64>) {
-        let index = self.index;
-        inbound::receive_file(&mut self.turn.core, index, file, length, WhenWhole::Commit);
+        inbound::receive_file(&mut self.turn.core, self.index, file, length, WhenWhole::Commit);
     }
 
     /// Receives the next `count` bytes into a file and returns the file through
@@ -182,16 +180,15 @@ impl<'a> Context<'a> {
     /// bytes itself, or commit the file by [`receive_file`](crate::Context::receive_file) with
     /// `Some(0)`.
     pub fn receive_part(&mut self, file: NewFile, count: u64) {
-        let index = self.index;
-        inbound::receive_file(&mut self.turn.core, index, file, Some(count), WhenWhole::GiveBack);
+        let core = &mut self.turn.core;
+        inbound::receive_file(core, self.index, file, Some(count), WhenWhole::GiveBack);
     }
 
     /// Receives and drops the next `count` bytes, or everything until the peer ends its direction,
     /// beginning with the input that the callback leaves unconsumed. Later bytes go to
     /// [`on_data`](crate::Handler::on_data).
     pub fn discard(&mut self, count: u64) {
-        let index = self.index;
-        inbound::discard(&mut self.turn.core, index, count);
+        inbound::discard(&mut self.turn.core, self.index, count);
     }
 
     /// Passes the input of this connection on to another one. See [`Peer::relay_to`].
@@ -226,8 +223,6 @@ impl<'a> Context<'a> {
     /// session returned by an [`on_open`](crate::Handler::on_open) that hands over is closed at
     /// once. After this call [`wants_input`](crate::Context::wants_input) is false for the rest of
     /// the callback.
-    ///
-    /// With a [`HandlerId`] of another reactor, the callback panics.
     ///
     /// Costs one allocation.
     ///
@@ -276,6 +271,10 @@ impl<'a> Context<'a> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
+    /// number here.
     pub fn hand_over<H: Handler>(&mut self, to: HandlerId<H>, session: H::Session) {
         self.turn.assert_known(to);
         let session = Box::new(session);
@@ -300,16 +299,6 @@ impl<'a> Context<'a> {
     /// Sets or clears the connection's own deadline. See [`Peer::set_deadline`].
     pub fn set_deadline(&mut self, after: Option<Duration>) {
         self.this().set_deadline(after);
-    }
-
-    /// Sets or clears the current connection's rate of sending. See [`Peer::set_send_rate`].
-    pub fn set_send_rate(&mut self, rate: Option<u64>) {
-        self.this().set_send_rate(rate);
-    }
-
-    /// Sets or clears the current connection's rate of receiving. See [`Peer::set_receive_rate`].
-    pub fn set_receive_rate(&mut self, rate: Option<u64>) {
-        self.this().set_receive_rate(rate);
     }
 
     /// Asks for one [`on_drain`](crate::Handler::on_drain) when everything is sent. See
