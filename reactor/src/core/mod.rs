@@ -76,7 +76,8 @@ pub(crate) struct Core {
     pub(crate) now: u64,
     /// `now` in ticks.
     pub(crate) tick: u32,
-    /// The worklist of this turn: connections with something to do, each at most once.
+    /// The worklist of this turn: connections with something to do. The flag `SCHEDULED` keeps each
+    /// from being added again until it has run.
     pub(crate) owed: Vec<u32>,
     /// Connections that have used up their quantum and continue in the next turn.
     pub(crate) later: Vec<u32>,

@@ -37,14 +37,6 @@ struct Timer<M> {
     message: M,
 }
 
-/// A timer that is due. The order is that of delivery.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: u64,
-    number: u64,
-    index: u32,
-}
-
 /// The timers of a reactor, which deliver messages of type `M`.
 pub(crate) struct Timers<M> {
     wheel: Wheel,
@@ -54,8 +46,8 @@ pub(crate) struct Timers<M> {
     next_number: u64,
     /// Empty between turns; kept to reuse its memory.
     expired: Vec<u32>,
-    /// Timers that are due, in order.
-    due: VecDeque<Due>,
+    /// Timers that are due, in order: the time, the number and the index of each.
+    due: VecDeque<(u64, u64, u32)>,
 }
 
 impl<M> Links for Slab<Timer<M>> {
@@ -140,7 +132,7 @@ impl<M: Clone> Timers<M> {
                 // The timer was farther away than the wheel reaches.
                 self.schedule(index, at, now);
             } else {
-                self.due.push_back(Due { at, number, index });
+                self.due.push_back((at, number, index));
             }
         }
         self.expired = expired;
@@ -150,7 +142,7 @@ impl<M: Clone> Timers<M> {
     /// The message of the next due timer, if there is one. A timer that repeats is set again.
     pub(crate) fn fire(&mut self, now: u64) -> Option<M> {
         loop {
-            let Due { at, number, index } = self.due.pop_front()?;
+            let (at, number, index) = self.due.pop_front()?;
             // It may have been cancelled, and another timer may have its slot.
             let timer = self.set.get_mut(index as usize);
             let Some(timer) = timer.filter(|timer| timer.number == number) else { continue };
