@@ -16,7 +16,6 @@ mod exact;
 mod flags;
 mod group;
 mod id;
-mod job;
 mod ledger;
 mod limits;
 mod meter;
@@ -42,7 +41,6 @@ pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;
 pub(crate) use group::Group;
 pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
-pub(crate) use job::{Job, Then};
 pub use ledger::{GroupId, Ledger};
 pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, FileTransfer, Limits};
@@ -133,6 +131,13 @@ impl Links for Slab<Connection> {
         &mut self[index as usize].link
     }
 }
+
+/// Work for another thread. It receives an error if no thread could be started, and returns what
+/// the reactor's thread does afterwards.
+pub(crate) type Job = Box<dyn FnOnce(io::Result<&Kernel>) -> Then + Send>;
+
+/// What the reactor's thread does after a job.
+pub(crate) type Then = Box<dyn FnOnce(&mut Core) + Send>;
 
 /// The token with which a connection is registered at the selector.
 pub(crate) fn token(index: u32, generation: u32) -> u64 {

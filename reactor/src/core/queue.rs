@@ -22,8 +22,8 @@ pub(crate) struct Queue {
     first: Chunk,
     segments: VecDeque<Segment>,
     memory: usize,
-    file: u64,
-    piped: usize,
+    /// Bytes in files and pipes.
+    elsewhere: u64,
     files: u32,
     /// How many bytes the socket took the last time it had room, or more since; 0 if it has not
     /// refused any.
@@ -57,7 +57,7 @@ impl Queue {
     /// Two `Bytes` at neighbouring addresses stay two: they may come from different allocations,
     /// and a slice across two allocations is undefined behaviour.
     pub(crate) fn push_region(&mut self, region: Region) {
-        self.file += region.len;
+        self.elsewhere += region.len;
         if let Some(Segment::File(tail)) = self.segments.back_mut()
             && tail.is_followed_by(&region)
         {
@@ -82,7 +82,7 @@ impl Queue {
 
     /// Adds a pipe with `left` bytes in it to the end.
     pub(crate) fn push_pipe(&mut self, pipe: Pipe, left: usize) {
-        self.piped += left;
+        self.elsewhere += left as u64;
         self.segments.push_back(Segment::Pipe { pipe, left });
     }
 
@@ -169,7 +169,7 @@ impl Queue {
 
     /// All queued bytes, including those in files and pipes.
     pub(crate) fn pending(&self) -> u64 {
-        self.memory as u64 + self.file + self.piped as u64
+        self.memory as u64 + self.elsewhere
     }
 
     /// Records how many bytes the socket has taken since it last became writable, and whether it
@@ -245,8 +245,7 @@ impl Queue {
             };
             let (taken, left) = segment.advance(count);
             match segment {
-                Segment::File(_) => self.file -= taken as u64,
-                Segment::Pipe { .. } => self.piped -= taken,
+                Segment::File(_) | Segment::Pipe { .. } => self.elsewhere -= taken as u64,
                 _ => self.memory -= taken,
             }
             count -= taken;
@@ -272,7 +271,7 @@ impl Queue {
                 Segment::Shared(_) | Segment::File(_) => {}
             }
         }
-        (self.memory, self.file, self.files, self.piped) = (0, 0, 0, 0);
+        (self.memory, self.elsewhere, self.files) = (0, 0, 0);
         self.waits_for_disk = false;
         dropped
     }

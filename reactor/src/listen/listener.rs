@@ -98,8 +98,10 @@ impl Listener {
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close
     /// announces it.
     pub(crate) fn wait(&self, core: &Core) -> Option<u64> {
-        let at = self.retry_at.max(self.rate.as_ref().map_or(0, |rate| rate.ready_at(1)));
-        (self.ready && !self.is_full(core)).then(|| at.saturating_sub(core.now))
+        (self.ready && !self.is_full(core)).then(|| {
+            let at = self.retry_at.max(self.rate.as_ref().map_or(0, |rate| rate.ready_at(1)));
+            at.saturating_sub(core.now)
+        })
     }
 
     fn is_full(&self, core: &Core) -> bool {

@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::end::close_socket;
 use super::reactor::Reactor;
 use crate::core::{Flags, Lifecycle, Phase, Reason, nanos};
+use crate::listen::listener::Listener;
 use crate::sys::Ready;
 use crate::threads::stopper::Stopper;
 
@@ -91,7 +92,7 @@ impl Reactor {
             // wake a thread has no one to go to, and no known cause.
             let _ = stopper.stop();
         }
-        self.accept_rest();
+        self.accept(Listener::accept_rest);
         self.close_listeners();
         let until = self.turn.core.now.saturating_add(nanos(self.grace));
         self.turn.core.lifecycle = Lifecycle::Draining { until };

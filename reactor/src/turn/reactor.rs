@@ -303,7 +303,7 @@ impl Reactor {
         let core = &mut self.turn.core;
         core.owed.append(&mut core.later);
         self.note(events);
-        self.accept();
+        self.accept(Listener::accept);
         self.begin_drain();
         self.run_owed();
         self.run_deadlines();
@@ -367,26 +367,15 @@ impl Reactor {
         }
     }
 
-    fn accept(&mut self) {
-        self.accept_with(|listener, core, opened| {
-            if listener.ready {
-                listener.accept(core, opened);
-            }
-        });
-    }
-
-    /// Accepts the rest of the backlog, within the limits.
-    pub(super) fn accept_rest(&mut self) {
-        self.accept_with(Listener::accept_rest);
-    }
-
-    fn accept_with(&mut self, accept: impl Fn(&mut Listener, &mut Core, &mut Vec<u32>)) {
+    /// Accepts on all listeners, and opens the connections.
+    pub(super) fn accept(&mut self, accept: fn(&mut Listener, &mut Core, &mut Vec<u32>)) {
         let mut opened = std::mem::take(&mut self.work);
         for listener in self.turn.listeners.iter_mut().flatten() {
             accept(listener, &mut self.turn.core, &mut opened);
         }
         for index in opened.drain(..) {
-            self.open(index);
+            self.call(index, |handler, turn, _| handler.open(turn, index));
+            self.turn.core.schedule(index);
         }
         self.work = opened;
     }
@@ -395,12 +384,6 @@ impl Reactor {
         for listener in &mut self.turn.listeners {
             listener.take().into_iter().for_each(|listener| listener.close(&mut self.turn.core));
         }
-    }
-
-    /// Calls `on_open` for a new connection.
-    pub(crate) fn open(&mut self, index: u32) {
-        self.call(index, |handler, turn, _| handler.open(turn, index));
-        self.turn.core.schedule(index);
     }
 
     /// Calls a connection's handler.
