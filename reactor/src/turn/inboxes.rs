@@ -92,7 +92,6 @@ pub(crate) struct Inboxes {
     expected: bool,
     /// Whether the last turn left messages undelivered.
     owed: bool,
-    closed: bool,
 }
 
 impl Inboxes {
@@ -106,13 +105,7 @@ impl Inboxes {
                 log::error!("cannot wake the reactor for a message: {error}");
             }
         });
-        Inboxes {
-            bell: Arc::new(bell),
-            inboxes: Vec::new(),
-            expected: false,
-            owed: false,
-            closed: false,
-        }
+        Inboxes { bell: Arc::new(bell), inboxes: Vec::new(), expected: false, owed: false }
     }
 
     /// Returns a handle to a new mailbox whose messages are for the reactor itself.
@@ -134,10 +127,8 @@ impl Inboxes {
         mailbox: Mailbox<M>,
         act: fn(&mut Turn, M),
     ) {
-        if !self.closed {
-            mailbox.queue.attach(self.bell());
-            self.inboxes.push(Box::new(OwnInbox { mailbox, act }));
-        }
+        mailbox.queue.attach(self.bell());
+        self.inboxes.push(Box::new(OwnInbox { mailbox, act }));
     }
 
     /// Attaches a mailbox whose messages go to a handler.
@@ -146,11 +137,9 @@ impl Inboxes {
         mailbox: Mailbox<M>,
         handler: HandlerId<H>,
     ) {
-        if !self.closed {
-            self.inboxes.retain(|inbox| !inbox.is_over());
-            mailbox.queue.attach(self.bell());
-            self.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
-        }
+        self.inboxes.retain(|inbox| !inbox.is_over());
+        mailbox.queue.attach(self.bell());
+        self.inboxes.push(Box::new(HandlerInbox { mailbox, handler }));
     }
 
     /// Whether the doorbell was rung since this was last asked.
@@ -186,9 +175,8 @@ impl Inboxes {
         }
     }
 
-    /// Drops all mailboxes and refuses further messages.
+    /// Drops all mailboxes.
     pub(crate) fn close(&mut self) {
-        self.closed = true;
         self.owed = false;
         self.inboxes.clear();
     }

@@ -34,7 +34,9 @@ impl Reactor {
     /// Answers the requests of a reader, as the reactor with this index.
     pub(crate) fn attach_reader(&mut self, reader: &LedgerReader, index: usize) {
         let attached = AttachedReader::new(reader, index);
-        if let Some(mailbox) = attached.take_mailbox() {
+        if let Some(mailbox) = attached.take_mailbox()
+            && !self.has_stopped()
+        {
             let answer = |turn: &mut Turn, request: SnapshotRequest| request.answer(&turn.core);
             self.inboxes.attach_own(mailbox, answer);
         }

@@ -26,7 +26,9 @@ impl Reactor {
         handler: HandlerId<H>,
     ) {
         self.turn.assert_known(handler);
-        self.inboxes.attach(mailbox, handler);
+        if !self.has_stopped() {
+            self.inboxes.attach(mailbox, handler);
+        }
     }
 
     /// Creates a mailbox with default limits for a handler, and returns its handle. All clones of
