@@ -137,12 +137,9 @@ impl Chunk {
 
     /// Moves the filled part to the front of the buffer, so that all room is behind it.
     pub(crate) fn compact(&mut self) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
-    }
-
-    /// Whether compacting would make room.
-    pub(crate) fn has_gap(&self) -> bool {
-        self.start > 0
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
     }
 }

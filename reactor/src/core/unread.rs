@@ -68,7 +68,7 @@ impl Unread {
     /// Makes room for a receive. A full buffer is replaced by one at least twice as large, so that
     /// each byte is moved a bounded number of times, however small the arriving pieces are.
     pub(crate) fn make_room(&mut self, pool: &mut Pool) {
-        if self.chunk.room() < LEAST_ROOM && self.chunk.has_gap() {
+        if self.chunk.room() < LEAST_ROOM {
             self.chunk.compact();
         }
         if self.chunk.room() < LEAST_ROOM {

@@ -105,7 +105,6 @@ proptest! {
             prop_assert_eq!(chunk.bytes(), &list[..]);
             prop_assert_eq!(chunk.len(), list.len());
             prop_assert_eq!(chunk.room(), 4 * KIB - gap - list.len());
-            prop_assert_eq!(chunk.has_gap(), gap > 0);
         }
     }
 }
