@@ -196,7 +196,7 @@ fn try_these(core: &mut Core, connecting: &mut Connecting, index: u32, addresses
 /// Whether the socket is connected: `false` until an event tells how the attempt ended.
 fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
     let Some(c) = core.connections.get_mut(index as usize) else { return Ok(false) };
-    if !c.ready.any(Ready::WRITE.and(Ready::HANGUP)) {
+    if !c.ready.any(Ready::WRITE.union(Ready::HANGUP)) {
         return Ok(false);
     }
     core.kernel.take_error(c.socket)?;
@@ -220,7 +220,7 @@ fn connected(core: &mut Core, connecting: &mut Connecting, index: u32) {
     let tick = core.tick;
     let Some(c) = core.get_mut(index) else { return };
     c.active = tick;
-    c.ready = c.ready.and(Ready::WRITE);
+    c.ready = c.ready.union(Ready::WRITE);
     if let Some(queue) = &mut c.outbound {
         queue.progress = tick;
     }

@@ -101,7 +101,7 @@ impl Connection {
 
     /// Whether `send` accepts bytes. Otherwise the output or the whole connection is ending.
     pub(crate) fn accepts_output(&self) -> bool {
-        self.phase <= Phase::Open && !self.flags.has(Flags::OUTPUT_CLOSED)
+        self.phase <= Phase::Open && !self.flags.any(Flags::OUTPUT_CLOSED)
     }
 
     /// Whether input may be delivered: the connection is open, neither paused nor blocked, and has
@@ -109,9 +109,9 @@ impl Connection {
     pub(crate) fn wants_input(&self) -> bool {
         self.is_open()
             && match &self.special {
-                None => !self.flags.has(Flags::PAUSED.and(Flags::FULL)),
+                None => !self.flags.any(Flags::PAUSED.union(Flags::FULL)),
                 Some(special) => {
-                    !self.flags.has(special.strategy.stopped_by()) && special.blocked.is_empty()
+                    !self.flags.any(special.strategy.stopped_by()) && special.blocked.is_empty()
                 }
             }
     }
@@ -122,7 +122,7 @@ impl Connection {
     pub(crate) fn just_receives(&self, limits: &Limits) -> bool {
         self.phase == Phase::Open
             && self.ready.any(Ready::READ)
-            && !self.flags.has(Flags::NOT_RECEIVING)
+            && !self.flags.any(Flags::NOT_RECEIVING)
             && self.outbound.is_none()
             && self.special.as_ref().is_none_or(|special| special.just_receives(limits))
     }
@@ -134,7 +134,7 @@ impl Connection {
         self.phase == Phase::Open
             && self.outbound.is_none()
             && !self.ready.any(Ready::READ)
-            && !self.flags.has(Flags::RESTLESS)
+            && !self.flags.any(Flags::RESTLESS)
             && self.special.as_ref().is_none_or(|special| special.is_at_rest())
     }
 
@@ -159,7 +159,7 @@ impl Connection {
     pub(crate) fn can_receive(&self) -> bool {
         self.wants_input()
             && self.ready.any(Ready::READ)
-            && !self.flags.has(Flags::INPUT_ENDED)
+            && !self.flags.any(Flags::INPUT_ENDED)
             && !self.waits_for_rate(Direction::Receive)
     }
 
@@ -174,8 +174,8 @@ impl Connection {
     /// Whether `on_drain` is due: a full queue has fallen to its low mark, or the handler asked to
     /// be told when the queue is empty.
     pub(crate) fn owes_drain(&self) -> bool {
-        let emptied = self.outbound.is_none() && self.flags.has(Flags::DRAIN_REQUESTED);
-        self.is_open() && (emptied || self.flags.has(Flags::OWES_DRAIN))
+        let emptied = self.outbound.is_none() && self.flags.any(Flags::DRAIN_REQUESTED);
+        self.is_open() && (emptied || self.flags.any(Flags::OWES_DRAIN))
     }
 
     /// Records that `on_drain` is being called.
@@ -188,14 +188,14 @@ impl Connection {
 
     /// Whether there is something to do although no event comes.
     pub(crate) fn is_owed(&self) -> bool {
-        let input = Flags::REVISIT_INPUT.and(Flags::OWES_EOF);
+        let input = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
         match self.phase {
             Phase::Open => {
-                self.flags.has(Flags::OWES_READY)
+                self.flags.any(Flags::OWES_READY)
                     || self.can_send()
                     || self.can_receive()
                     || self.owes_drain()
-                    || self.wants_input() && self.flags.has(input)
+                    || self.wants_input() && self.flags.any(input)
             }
             Phase::Closing => self.can_send() || self.outbound.is_none(),
             Phase::Ended | Phase::Failed => true,
@@ -211,8 +211,8 @@ impl Connection {
     /// does it on a Unix socket, where a receive stops wherever a descriptor was passed (`unix(7)`)
     /// and no event announces the rest. There only `EAGAIN` means that the socket is empty.
     pub(crate) fn short_means_empty(&self) -> bool {
-        !self.flags.has(Flags::UNIX)
-            && !self.ready.any(Ready::READ_END.and(Ready::HANGUP).and(Ready::URGENT))
+        !self.flags.any(Flags::UNIX)
+            && !self.ready.any(Ready::READ_END.union(Ready::HANGUP).union(Ready::URGENT))
     }
 
     /// Bytes accepted by `send` that the kernel has not taken.

@@ -41,31 +41,31 @@ impl Flags {
 
     /// Flags with which a callback may be owed, or a direction is ending.
     pub(crate) const RESTLESS: Flags = Flags::OUTPUT_CLOSED
-        .and(Flags::DRAIN_REQUESTED)
-        .and(Flags::REVISIT_INPUT)
-        .and(Flags::OWES_READY)
-        .and(Flags::OWES_DRAIN)
-        .and(Flags::OWES_EOF)
-        .and(Flags::OWES_STOP);
+        .union(Flags::DRAIN_REQUESTED)
+        .union(Flags::REVISIT_INPUT)
+        .union(Flags::OWES_READY)
+        .union(Flags::OWES_DRAIN)
+        .union(Flags::OWES_EOF)
+        .union(Flags::OWES_STOP);
 
     /// Flags with which the next step is not a receive.
     pub(crate) const NOT_RECEIVING: Flags = Flags::PAUSED
-        .and(Flags::FULL)
-        .and(Flags::INPUT_ENDED)
-        .and(Flags::YIELDED)
-        .and(Flags::DRAIN_REQUESTED)
-        .and(Flags::REVISIT_INPUT)
-        .and(Flags::OWES_READY)
-        .and(Flags::OWES_DRAIN)
-        .and(Flags::OWES_EOF);
+        .union(Flags::FULL)
+        .union(Flags::INPUT_ENDED)
+        .union(Flags::YIELDED)
+        .union(Flags::DRAIN_REQUESTED)
+        .union(Flags::REVISIT_INPUT)
+        .union(Flags::OWES_READY)
+        .union(Flags::OWES_DRAIN)
+        .union(Flags::OWES_EOF);
 
     /// The union of both.
-    pub(crate) const fn and(self, other: Flags) -> Flags {
+    pub(crate) const fn union(self, other: Flags) -> Flags {
         Flags(self.0 | other.0)
     }
 
     /// Whether any of `other` is set.
-    pub(crate) fn has(self, other: Flags) -> bool {
+    pub(crate) fn any(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -79,7 +79,7 @@ impl Flags {
 
     /// Clears a flag and returns whether it was set.
     pub(crate) fn take(&mut self, other: Flags) -> bool {
-        let had = self.has(other);
+        let had = self.any(other);
         self.clear(other);
         had
     }

@@ -297,7 +297,7 @@ impl Core {
     #[inline]
     pub(crate) fn schedule(&mut self, index: u32) {
         if let Some(c) = self.connections.get_mut(index as usize)
-            && !c.flags.has(Flags::SCHEDULED)
+            && !c.flags.any(Flags::SCHEDULED)
         {
             c.flags.set(Flags::SCHEDULED);
             self.owed.push(index);
@@ -311,7 +311,7 @@ impl Core {
         let (index, generation) = (token as u32, (token >> 32) as u32);
         match self.get_mut(index) {
             Some(c) if c.generation == generation && c.phase != Phase::Gone => {
-                c.ready = c.ready.and(ready);
+                c.ready = c.ready.union(ready);
                 self.schedule(index);
             }
             _ => self.ledger.stale_events += 1,

@@ -27,7 +27,7 @@ impl Core {
     }
 
     pub(crate) fn yield_now(&mut self, index: u32) {
-        self.request(index, Flags::YIELDED.and(Flags::REVISIT_INPUT));
+        self.request(index, Flags::YIELDED.union(Flags::REVISIT_INPUT));
     }
 
     /// Closes a connection once its queue is empty. One that is being established is given up,
@@ -37,7 +37,7 @@ impl Core {
         match c.phase {
             Phase::Connecting if c.outbound.is_some() => {
                 (c.reason, c.deadline) = (Reason::Closed, 0);
-                c.flags.set(Flags::OUTPUT_CLOSED.and(Flags::CLOSE_WHEN_CONNECTED));
+                c.flags.set(Flags::OUTPUT_CLOSED.union(Flags::CLOSE_WHEN_CONNECTED));
             }
             Phase::Connecting => self.fail(index, Reason::Closed),
             Phase::Open => {

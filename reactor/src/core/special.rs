@@ -55,7 +55,7 @@ impl Strategy {
     pub(crate) fn stopped_by(&self) -> Flags {
         match self {
             Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_) => Flags::PAUSED,
-            Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.and(Flags::FULL),
+            Strategy::Stream | Strategy::Exact(_) => Flags::PAUSED.union(Flags::FULL),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Blocked {
         self.0 == 0
     }
 
-    pub(crate) fn has(self, other: Blocked) -> bool {
+    pub(crate) fn any(self, other: Blocked) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -90,7 +90,7 @@ impl Blocked {
 
     /// Clears a reason and returns whether it was set.
     pub(crate) fn take(&mut self, other: Blocked) -> bool {
-        let had = self.has(other);
+        let had = self.any(other);
         self.clear(other);
         had
     }
@@ -133,7 +133,7 @@ impl Special {
     /// hold all buffers.
     pub(crate) fn waits_for_worker(&self) -> bool {
         match &self.strategy {
-            Strategy::File(saving) => saving.is_with_worker() || self.blocked.has(Blocked::DISK),
+            Strategy::File(saving) => saving.is_with_worker() || self.blocked.any(Blocked::DISK),
             _ => false,
         }
     }

@@ -20,7 +20,7 @@ impl Peer<'_> {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.connection()
-            .is_some_and(|c| c.phase <= Phase::Open && !c.flags.has(Flags::CLOSE_WHEN_CONNECTED))
+            .is_some_and(|c| c.phase <= Phase::Open && !c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
     }
 
     /// Sends bytes or a region of a file, after everything sent before. The current connection's

@@ -18,7 +18,7 @@ pub(super) fn step(
         special.unread.consume(count as usize, &mut core.pool);
         *left -= count;
     }
-    if *left == 0 || c.flags.has(Flags::OWES_EOF) {
+    if *left == 0 || c.flags.any(Flags::OWES_EOF) {
         special.strategy = Strategy::Stream;
         c.flags.set(Flags::REVISIT_INPUT);
         core.recycle_special(index);

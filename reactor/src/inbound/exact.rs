@@ -44,7 +44,7 @@ pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), To
     let strategy = Strategy::Exact(Exact::new(count));
     match &mut c.special {
         Some(special)
-            if matches!(special.strategy, Strategy::Stream) && c.flags.has(Flags::SCHEDULED) =>
+            if matches!(special.strategy, Strategy::Stream) && c.flags.any(Flags::SCHEDULED) =>
         {
             special.strategy = strategy;
             c.flags.set(Flags::REVISIT_INPUT);
@@ -115,7 +115,7 @@ pub(super) fn step(
     let Some(exact) = special.exact() else { return Arrival::Nothing };
     if exact.expected() <= unread {
         Arrival::Unread
-    } else if c.flags.has(Flags::INPUT_ENDED) {
+    } else if c.flags.any(Flags::INPUT_ENDED) {
         // The stream ended before all bytes had arrived. Those that have arrived stay unread.
         c.flags.clear(Flags::OWES_EOF);
         stop(core, index);

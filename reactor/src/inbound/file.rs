@@ -80,7 +80,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
         saving.take(&special.unread.bytes()[..count]);
         special.unread.consume(count, &mut core.pool);
     }
-    Some(saving.need(c.flags.has(Flags::INPUT_ENDED), limits))
+    Some(saving.need(c.flags.any(Flags::INPUT_ENDED), limits))
 }
 
 /// Makes the connection wait for a worker.

@@ -11,7 +11,7 @@ use crate::sys::Ready;
 pub(super) fn adjust(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
     let mark = group.limits.receive_low_water;
-    let may_be_up = mark > 1 && !c.flags.has(Flags::UNIX);
+    let may_be_up = mark > 1 && !c.flags.any(Flags::UNIX);
     let is_dry = !c.ready.any(Ready::READ);
     let Some(special) = &mut c.special else { return };
     let Strategy::Exact(exact) = &mut special.strategy else { return };
@@ -41,7 +41,7 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
         Some(exact) if exact.low_water == LowWater::On => exact.low_water = now,
         _ => return,
     }
-    c.ready = c.ready.and(Ready::READ);
+    c.ready = c.ready.union(Ready::READ);
     if let Err(error) = core.kernel.set_receive_mark(c.socket, 1) {
         core.fail_with(index, &error);
     }

@@ -149,10 +149,10 @@ fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) ->
 fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
     let Some((c, group)) = core.pair(index) else { return };
     match error {
-        None => c.flags.set(Flags::INPUT_ENDED.and(Flags::OWES_EOF)),
+        None => c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF)),
         Some(error) if error.kind() == ErrorKind::WouldBlock => {
             group.ledger.recv_would_block += 1;
-            c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+            c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
         }
         Some(error) if error.kind() == ErrorKind::Interrupted => {}
         Some(error) => core.fail_with(index, &error),

@@ -39,7 +39,7 @@ pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
     let relay = Relay::new(to, core.limits(c.group));
     set_strategy(core, index, Strategy::Relay(relay));
     if let Some(c) = core.get_mut(index)
-        && c.flags.has(Flags::INPUT_ENDED)
+        && c.flags.any(Flags::INPUT_ENDED)
     {
         // The handler may know of the end, but the destination does not.
         c.flags.set(Flags::OWES_EOF);
@@ -107,7 +107,7 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
     let Some(special) = c.special.as_deref() else { return false };
     let Strategy::Relay(relay) = &special.strategy else { return false };
     c.is_open()
-        && special.blocked.has(Blocked::DESTINATION)
+        && special.blocked.any(Blocked::DESTINATION)
         && core.find(relay.to).is_none_or(takes)
 }
 
@@ -139,8 +139,8 @@ pub(super) fn step(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let owed = Flags::REVISIT_INPUT.and(Flags::OWES_EOF);
-    if !core.get(index).is_some_and(|c| c.can_receive() || c.flags.has(owed)) {
+    let owed = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
+    if !core.get(index).is_some_and(|c| c.can_receive() || c.flags.any(owed)) {
         return Arrival::Nothing;
     }
     let to = match room(core, index) {
@@ -258,7 +258,7 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
 /// has closed, or whose peer has been sent everything and the end, ends in order in any case.
 fn end_with(core: &mut Core, index: u32, in_order: bool) {
     let Some(c) = core.get(index) else { return };
-    let is_complete = c.outbound.is_none() && c.flags.has(Flags::OUTPUT_CLOSED);
+    let is_complete = c.outbound.is_none() && c.flags.any(Flags::OUTPUT_CLOSED);
     if in_order || is_complete || c.phase == Phase::Closing {
         core.close(index);
     } else {

@@ -111,7 +111,7 @@ fn receive_behind(
 #[inline]
 pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Option<Piece> {
     let c = core.get_mut(index)?;
-    if !c.wants_input() || c.flags.has(Flags::YIELDED.and(Flags::OWES_READY)) {
+    if !c.wants_input() || c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) {
         return None;
     }
     let exact = match c.special.as_ref().map(|special| &special.strategy) {
@@ -181,7 +181,7 @@ fn keep(core: &mut Core, index: u32, unread: Unread) {
         special.unread = unread;
     }
     let Some((c, Group { limits, ledger, .. })) = core.pair(index) else { return };
-    let is_judged = !c.flags.has(Flags::YIELDED.and(Flags::OWES_READY)) && !c.has_strategy();
+    let is_judged = !c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) && !c.has_strategy();
     if len >= limits.max_unread && c.wants_input() && is_judged {
         ledger.overruns += 1;
         core.fail(index, Reason::Overrun);

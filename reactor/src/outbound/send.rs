@@ -22,7 +22,7 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
         kind: what.kind(),
         len: what.len(),
         idle: c.outbound.is_none() && c.is_open() && c.ready.any(Ready::WRITE),
-        wrote: c.flags.has(Flags::WROTE_THROUGH),
+        wrote: c.flags.any(Flags::WROTE_THROUGH),
         room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
     };
     group.ledger.queued += offer.len;
@@ -39,7 +39,7 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     if sent == Sent::Full
         && let Some((c, group)) = core.pair(index)
     {
-        group.ledger.full_queues += u64::from(!c.flags.has(Flags::FULL));
+        group.ledger.full_queues += u64::from(!c.flags.any(Flags::FULL));
         c.flags.set(Flags::FULL);
     }
     sent
@@ -154,7 +154,7 @@ pub(crate) fn append(
     push(ledger, queue, &mut core.pool);
     let sent = if queue.is_full(limits) { Sent::Full } else { Sent::Accepted };
     let blocked = !c.ready.any(Ready::WRITE);
-    if !c.flags.has(Flags::SCHEDULED) {
+    if !c.flags.any(Flags::SCHEDULED) {
         core.schedule(index);
     }
     if blocked {
@@ -197,9 +197,9 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     if c.sent > before {
         (c.active, queue.progress) = (core.tick, core.tick);
     }
-    if c.flags.has(Flags::FULL) && queue.is_low(limits) {
+    if c.flags.any(Flags::FULL) && queue.is_low(limits) {
         c.flags.clear(Flags::FULL);
-        c.flags.set(Flags::OWES_DRAIN.and(Flags::REVISIT_INPUT));
+        c.flags.set(Flags::OWES_DRAIN.union(Flags::REVISIT_INPUT));
     }
     let feeder = c.special.as_ref().filter(|_| c.sent > before).and_then(|special| special.feeder);
     match flushed {

@@ -98,12 +98,12 @@ fn translate(events: u32) -> Ready {
     for (bits, meaning) in [
         (EPOLLIN, Ready::READ),
         (EPOLLOUT, Ready::WRITE),
-        (EPOLLRDHUP, Ready::READ.and(Ready::READ_END)),
-        (EPOLLPRI, Ready::READ.and(Ready::URGENT)),
-        (EPOLLHUP | EPOLLERR, Ready::READ.and(Ready::WRITE).and(Ready::HANGUP)),
+        (EPOLLRDHUP, Ready::READ.union(Ready::READ_END)),
+        (EPOLLPRI, Ready::READ.union(Ready::URGENT)),
+        (EPOLLHUP | EPOLLERR, Ready::READ.union(Ready::WRITE).union(Ready::HANGUP)),
     ] {
         if events & bits as u32 != 0 {
-            ready = ready.and(meaning);
+            ready = ready.union(meaning);
         }
     }
     ready
@@ -164,14 +164,14 @@ mod tests {
 
     #[test]
     fn an_end_of_both_directions_is_a_hangup_and_only_urgent_data_is_urgent() {
-        let both = Ready::READ.and(Ready::WRITE);
+        let both = Ready::READ.union(Ready::WRITE);
         for (events, expected) in [
             (EPOLLIN, Ready::READ),
             (EPOLLIN | EPOLLOUT, both),
-            (EPOLLIN | EPOLLPRI, Ready::READ.and(Ready::URGENT)),
-            (EPOLLIN | EPOLLRDHUP, Ready::READ.and(Ready::READ_END)),
-            (EPOLLHUP, both.and(Ready::HANGUP)),
-            (EPOLLERR, both.and(Ready::HANGUP)),
+            (EPOLLIN | EPOLLPRI, Ready::READ.union(Ready::URGENT)),
+            (EPOLLIN | EPOLLRDHUP, Ready::READ.union(Ready::READ_END)),
+            (EPOLLHUP, both.union(Ready::HANGUP)),
+            (EPOLLERR, both.union(Ready::HANGUP)),
         ] {
             assert_eq!(translate(events as u32), expected);
         }

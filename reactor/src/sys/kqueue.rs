@@ -198,12 +198,12 @@ fn translate(filter: Filter, flags: Flags, fflags: u32) -> Ready {
     let end = flags & system::EV_EOF != 0;
     let mut ready = match filter {
         system::EVFILT_WRITE => Ready::WRITE,
-        system::EVFILT_READ if end => Ready::READ.and(Ready::READ_END),
-        system::EVFILT_READ => Ready::READ.and(Ready::URGENT),
+        system::EVFILT_READ if end => Ready::READ.union(Ready::READ_END),
+        system::EVFILT_READ => Ready::READ.union(Ready::URGENT),
         _ => return Ready::READ,
     };
     if end && fflags != 0 {
-        ready = ready.and(Ready::READ).and(Ready::WRITE).and(Ready::HANGUP);
+        ready = ready.union(Ready::READ).union(Ready::WRITE).union(Ready::HANGUP);
     }
     ready
 }
@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn an_end_is_a_hangup_only_with_an_error_and_any_data_may_be_urgent() {
-        let all = Ready::READ.and(Ready::WRITE).and(Ready::HANGUP);
+        let all = Ready::READ.union(Ready::WRITE).union(Ready::HANGUP);
         for (filter, flags, fflags, expected) in [
-            (system::EVFILT_READ, 0, 0, Ready::READ.and(Ready::URGENT)),
-            (system::EVFILT_READ, system::EV_EOF, 0, Ready::READ.and(Ready::READ_END)),
-            (system::EVFILT_READ, system::EV_EOF, 54, all.and(Ready::READ_END)),
+            (system::EVFILT_READ, 0, 0, Ready::READ.union(Ready::URGENT)),
+            (system::EVFILT_READ, system::EV_EOF, 0, Ready::READ.union(Ready::READ_END)),
+            (system::EVFILT_READ, system::EV_EOF, 54, all.union(Ready::READ_END)),
             (system::EVFILT_WRITE, 0, 0, Ready::WRITE),
             (system::EVFILT_WRITE, system::EV_EOF, 0, Ready::WRITE),
             (system::EVFILT_WRITE, system::EV_EOF, 54, all),

@@ -138,7 +138,7 @@ impl Ready {
     }
 
     /// The bits of both.
-    pub(crate) const fn and(self, other: Ready) -> Ready {
+    pub(crate) const fn union(self, other: Ready) -> Ready {
         Ready(self.0 | other.0)
     }
 

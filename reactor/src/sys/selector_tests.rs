@@ -22,7 +22,7 @@ fn wait_for(selector: &mut Selector, token: u64, wanted: Ready) -> Ready {
         let count = selector.wait(None).unwrap();
         for event in (0..count).map(|index| selector.event(index)) {
             assert_eq!(event.token, token);
-            seen = seen.and(event.ready);
+            seen = seen.union(event.ready);
         }
     }
     seen
@@ -75,7 +75,7 @@ fn fewer_bytes_than_the_mark_are_no_event_and_the_end_is() {
     peer.write_all(&[7; 10]).unwrap();
     assert!(!readable(&mut selector));
     drop(peer);
-    wait_for(&mut selector, STREAM, Ready::READ.and(Ready::READ_END));
+    wait_for(&mut selector, STREAM, Ready::READ.union(Ready::READ_END));
     unix::close(ours);
 }
 
@@ -111,7 +111,7 @@ fn data_and_fin_in_one_edge_carry_the_end_of_reading() {
     drop(peer);
     let mut selector = Selector::new(8).unwrap();
     selector.add_stream(ours, STREAM).unwrap();
-    let seen = wait_for(&mut selector, STREAM, Ready::READ.and(Ready::READ_END));
+    let seen = wait_for(&mut selector, STREAM, Ready::READ.union(Ready::READ_END));
     assert!(!seen.any(Ready::HANGUP));
 
     let mut buffer = [0; 32];
@@ -129,7 +129,7 @@ fn a_reset_is_a_hangup_and_readiness_in_both_directions() {
 
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
-    wait_for(&mut selector, STREAM, Ready::HANGUP.and(Ready::READ).and(Ready::WRITE));
+    wait_for(&mut selector, STREAM, Ready::HANGUP.union(Ready::READ).union(Ready::WRITE));
     let error = unix::recv(ours, &mut [0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     unix::close(ours);
@@ -143,7 +143,7 @@ fn ones_own_shutdown_is_not_a_hangup() {
     unix::shutdown_write(ours).unwrap();
     peer.write_all(b"go on").unwrap();
     let seen = wait_for(&mut selector, STREAM, Ready::READ);
-    assert!(!seen.any(Ready::HANGUP.and(Ready::READ_END)));
+    assert!(!seen.any(Ready::HANGUP.union(Ready::READ_END)));
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
     unix::close(ours);
 }
@@ -155,7 +155,7 @@ fn urgent_data_is_told_with_the_data() {
     selector.add_stream(ours, STREAM).unwrap();
     peer.write_all(b"before").unwrap();
     socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
-    wait_for(&mut selector, STREAM, Ready::URGENT.and(Ready::READ));
+    wait_for(&mut selector, STREAM, Ready::URGENT.union(Ready::READ));
     unix::close(ours);
 }
 
@@ -264,7 +264,7 @@ fn no_more_events_come_than_there_is_capacity_for_and_the_rest_comes_later() {
         assert!(count <= 2);
         for event in (0..count).map(|index| selector.event(index)) {
             let ready = &mut seen[event.token as usize];
-            *ready = ready.and(event.ready);
+            *ready = ready.union(event.ready);
         }
     }
     for (ours, _) in connections {

@@ -38,7 +38,7 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         let fills = c.outbound.as_ref().is_some_and(|queue| full(queue));
         // Its feeder waits until the queue is empty.
         let fed = c.special.as_ref().is_some_and(|special| special.feeder.is_some());
-        let stops = fed || c.flags.has(Flags::FULL);
+        let stops = fed || c.flags.any(Flags::FULL);
         assert!(!fills || stops, "a full queue does not stop the input that fills it");
     }
     let scheduled = connections(reactor).filter(|c| c.link.is_linked()).count();
@@ -74,7 +74,7 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
         let (ready, held) = world.stream_status(c.socket);
         let (phase, noted) = (c.phase, c.ready);
         let open = c.wants_input()
-            && !c.flags.has(Flags::INPUT_ENDED)
+            && !c.flags.any(Flags::INPUT_ENDED)
             && !c.waits_for_rate(Direction::Receive);
         assert!(
             !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),

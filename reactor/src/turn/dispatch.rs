@@ -129,9 +129,9 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
     let draining = core.is_draining();
     let Some(c) = core.get_mut(index) else { return };
     (c.handler, c.deadline) = (handler, 0);
-    c.flags.clear(Flags::PAUSED.and(Flags::OWES_DRAIN).and(Flags::DRAIN_REQUESTED));
-    c.flags.set(Flags::OWES_READY.and(Flags::REVISIT_INPUT));
-    if c.flags.has(Flags::INPUT_ENDED) {
+    c.flags.clear(Flags::PAUSED.union(Flags::OWES_DRAIN).union(Flags::DRAIN_REQUESTED));
+    c.flags.set(Flags::OWES_READY.union(Flags::REVISIT_INPUT));
+    if c.flags.any(Flags::INPUT_ENDED) {
         c.flags.set(Flags::OWES_EOF);
     }
     if draining {

@@ -103,7 +103,7 @@ impl Reactor {
             c.flags.set(Flags::OWES_STOP);
             if c.is_open() {
                 // Receives first what has already arrived, even if its event is not here yet.
-                c.ready = c.ready.and(Ready::READ);
+                c.ready = c.ready.union(Ready::READ);
                 self.turn.core.schedule(index);
             }
         }

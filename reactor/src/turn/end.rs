@@ -19,12 +19,12 @@ impl Reactor {
         let Some(c) = core.get_mut(index) else { return };
         let flushed = c.outbound.is_none();
         match c.phase {
-            Phase::Open if flushed && c.flags.has(Flags::OUTPUT_CLOSED) => {
+            Phase::Open if flushed && c.flags.any(Flags::OUTPUT_CLOSED) => {
                 shut(core, index);
                 if let Some(c) = core.get_mut(index)
                     && c.is_open()
-                    && c.flags.has(Flags::INPUT_ENDED)
-                    && !c.flags.has(Flags::OWES_EOF)
+                    && c.flags.any(Flags::INPUT_ENDED)
+                    && !c.flags.any(Flags::OWES_EOF)
                 {
                     (c.phase, c.reason) = (Phase::Ended, Reason::Finished);
                 }
@@ -58,7 +58,7 @@ impl Reactor {
         let Some(c) = core.get_mut(index) else { return };
         match (c.phase, c.reason) {
             _ if c.socket == NO_FD => close_socket(core, index),
-            (Phase::Ended, _) if c.flags.has(Flags::INPUT_ENDED) => close_socket(core, index),
+            (Phase::Ended, _) if c.flags.any(Flags::INPUT_ENDED) => close_socket(core, index),
             (Phase::Ended, _) => {
                 start_lingering(core, index);
                 self.linger(index);
@@ -90,7 +90,7 @@ impl Reactor {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ledger.recv_would_block += 1;
-                    c.ready = c.ready.without(Ready::READ.and(Ready::URGENT));
+                    c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // The end of the input, an error, or too much input.
@@ -103,7 +103,7 @@ impl Reactor {
 /// Shuts down the sending direction, once.
 fn shut(core: &mut Core, index: u32) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
-    if !c.flags.has(Flags::SHUT_WR_DONE) {
+    if !c.flags.any(Flags::SHUT_WR_DONE) {
         c.flags.set(Flags::SHUT_WR_DONE);
         if let Err(error) = core.kernel.shutdown_write(c.socket) {
             core.fail_with(index, &error);

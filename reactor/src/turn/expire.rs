@@ -53,7 +53,7 @@ impl Reactor {
             }
             // The connection has used up its quantum and gets `on_ready` first. A deadline that may
             // pass before it has been started again.
-            Phase::Open if c.flags.has(Flags::OWES_READY) => {}
+            Phase::Open if c.flags.any(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Open => {
                 c.flags.clear(Flags::WROTE_THROUGH);
                 self.call(index, |handler, turn, slot| handler.timeout(turn, index, slot, which));
@@ -71,7 +71,7 @@ impl Reactor {
     fn name_the_reason(&mut self, index: u32) {
         if let Some(c) = self.turn.core.get_mut(index)
             && (matches!(c.phase, Phase::Closing | Phase::Failed)
-                || c.flags.has(Flags::CLOSE_WHEN_CONNECTED))
+                || c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
             && matches!(c.reason, Reason::Closed | Reason::Aborted)
         {
             c.reason = Reason::TimedOut;

@@ -102,9 +102,9 @@ impl Reactor {
         if !c.is_open() {
             return Due::Nothing;
         }
-        if input.is_used_up() || c.flags.has(Flags::YIELDED) {
+        if input.is_used_up() || c.flags.any(Flags::YIELDED) {
             let ledger = &mut group.ledger;
-            let yielded = c.flags.has(Flags::YIELDED);
+            let yielded = c.flags.any(Flags::YIELDED);
             *if yielded { &mut ledger.yields } else { &mut ledger.recv_budget_stops } +=
                 u64::from(c.is_owed());
             return Due::Nothing;
@@ -167,7 +167,7 @@ impl Reactor {
     /// to do.
     fn tell_of_stop(&mut self, index: u32) -> bool {
         let Some(c) = self.turn.core.get_mut(index) else { return false };
-        let is_ready = c.is_open() && !c.flags.has(Flags::OWES_READY);
+        let is_ready = c.is_open() && !c.flags.any(Flags::OWES_READY);
         let tell = is_ready && c.flags.take(Flags::OWES_STOP);
         if tell {
             c.flags.clear(Flags::WROTE_THROUGH);

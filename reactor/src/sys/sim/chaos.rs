@@ -208,7 +208,7 @@ impl Machine {
         if let Some(chaos) = &mut self.chaos
             && chaos.dice.chance(chaos.faults.stale)
         {
-            let ready = Ready::READ.and(Ready::WRITE).and(Ready::READ_END).and(Ready::HANGUP);
+            let ready = Ready::READ.union(Ready::WRITE).union(Ready::READ_END).union(Ready::HANGUP);
             let event = Event { token: watch.token, ready };
             let at = self.elapsed + chaos.dice.time(STALE);
             self.network.send_off(at, Coming::Event(watch.selector, event));
@@ -302,12 +302,12 @@ fn by_filter(stream: &Stream, ready: Ready) -> [Ready; 2] {
         // kqueue does not report urgent data. This does, because `splice` relies on it, which no
         // system with kqueue has.
         let urgent = if ready.any(Ready::URGENT) { Ready::URGENT } else { Ready::default() };
-        Ready::READ.and(Ready::READ_END).and(error).and(urgent)
+        Ready::READ.union(Ready::READ_END).union(error).union(urgent)
     } else if ready.any(Ready::READ) {
-        Ready::READ.and(Ready::URGENT)
+        Ready::READ.union(Ready::URGENT)
     } else {
         Ready::default()
     };
-    let write = if ready.any(Ready::WRITE) { Ready::WRITE.and(error) } else { Ready::default() };
+    let write = if ready.any(Ready::WRITE) { Ready::WRITE.union(error) } else { Ready::default() };
     [read, write]
 }

@@ -33,9 +33,9 @@ fn an_edge_follows_what_would_block_without_a_reason() {
     client.send(b"abc");
     events(&mut selector);
     assert_eq!(kind(world.recv(fd, &mut [0; 8])), ErrorKind::WouldBlock);
-    assert_eq!(events(&mut selector), [(7, Ready::READ.and(Ready::WRITE))]);
+    assert_eq!(events(&mut selector), [(7, Ready::READ.union(Ready::WRITE))]);
     assert_eq!(kind(world.send(fd, b"x", More::No)), ErrorKind::WouldBlock);
-    assert_eq!(events(&mut selector), [(7, Ready::READ.and(Ready::WRITE))]);
+    assert_eq!(events(&mut selector), [(7, Ready::READ.union(Ready::WRITE))]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_late_edge_comes_when_it_is_due() {
     assert_eq!(events(&mut selector), []);
     world.advance(Duration::from_nanos(1));
     world.run_network();
-    assert_eq!(events(&mut selector), [(7, Ready::READ.and(Ready::WRITE))]);
+    assert_eq!(events(&mut selector), [(7, Ready::READ.union(Ready::WRITE))]);
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn in_the_manner_of_kqueue_each_direction_has_an_event_and_only_an_error_is_a_ha
         seen.into_iter().map(|(_, ready)| ready).collect::<Vec<_>>()
     };
     client.send(b"abc");
-    assert_eq!(all(&mut selector), [Ready::READ.and(Ready::URGENT), Ready::WRITE]);
+    assert_eq!(all(&mut selector), [Ready::READ.union(Ready::URGENT), Ready::WRITE]);
     client.finish();
-    assert_eq!(all(&mut selector), [Ready::READ.and(Ready::READ_END), Ready::WRITE]);
+    assert_eq!(all(&mut selector), [Ready::READ.union(Ready::READ_END), Ready::WRITE]);
     client.reset();
     for ready in all(&mut selector) {
         assert!(ready.any(Ready::READ) && ready.any(Ready::WRITE) && ready.any(Ready::HANGUP));

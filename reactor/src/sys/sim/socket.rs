@@ -120,7 +120,7 @@ impl Stream {
         ]
         .into_iter()
         .filter(|(_, so)| *so)
-        .fold(Ready::default(), |all, (bit, _)| all.and(bit))
+        .fold(Ready::default(), |all, (bit, _)| all.union(bit))
     }
 
     /// The readiness in an event, which is then known. An event may mean nothing: the event of an

@@ -11,7 +11,7 @@ use super::*;
 use crate::sys::TcpOptions;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
-const READ_WRITE: Ready = Ready::READ.and(Ready::WRITE);
+const READ_WRITE: Ready = Ready::READ.union(Ready::WRITE);
 
 fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 80))
@@ -131,7 +131,7 @@ fn data_and_end_that_come_together_are_one_event() {
     client.send(b"ab");
     client.send(b"c");
     client.finish();
-    assert_eq!(events(&mut selector), [(7, READ_WRITE.and(Ready::READ_END))]);
+    assert_eq!(events(&mut selector), [(7, READ_WRITE.union(Ready::READ_END))]);
     assert_eq!(events(&mut selector), []);
     assert_eq!(recv(&world, fd, 2).unwrap(), b"ab");
     assert_eq!(recv(&world, fd, 10).unwrap(), b"c");
@@ -180,7 +180,7 @@ fn a_reset_is_reported_once_after_the_bytes_before_it() {
     let (world, fd, client, mut selector) = stream();
     client.send(b"ab");
     client.reset();
-    let all = READ_WRITE.and(Ready::READ_END).and(Ready::HANGUP);
+    let all = READ_WRITE.union(Ready::READ_END).union(Ready::HANGUP);
     assert_eq!(events(&mut selector), [(7, all)]);
     assert_eq!(kind(world.peer_address(fd)), ErrorKind::NotConnected);
     assert_eq!(recv(&world, fd, 10).unwrap(), b"ab");
@@ -204,7 +204,7 @@ fn a_receive_stops_at_an_urgent_byte_without_another_edge() {
     client.send(b"ab");
     client.send_urgent();
     client.send(b"cd");
-    assert_eq!(events(&mut selector), [(7, READ_WRITE.and(Ready::URGENT))]);
+    assert_eq!(events(&mut selector), [(7, READ_WRITE.union(Ready::URGENT))]);
     assert_eq!(recv(&world, fd, 10).unwrap(), b"ab");
     assert_eq!(events(&mut selector), []);
     assert_eq!(recv(&world, fd, 10).unwrap(), b"cd");
@@ -331,7 +331,7 @@ fn after_its_own_end_the_server_still_receives() {
     assert_eq!(kind(world.send(fd, b"x", More::No)), ErrorKind::BrokenPipe);
     client.send(b"a");
     client.finish();
-    let all = READ_WRITE.and(Ready::READ_END).and(Ready::HANGUP);
+    let all = READ_WRITE.union(Ready::READ_END).union(Ready::HANGUP);
     assert_eq!(events(&mut selector), [(7, all)]);
     assert_eq!(recv(&world, fd, 10).unwrap(), b"a");
     assert_eq!(recv(&world, fd, 10).unwrap(), b"");
