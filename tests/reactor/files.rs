@@ -53,7 +53,7 @@ fn a_small_file_leaves_beside_its_header_in_one_call() {
 }
 
 #[test]
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn a_large_file_goes_by_sendfile_behind_a_header_that_waits_for_it() {
     // The harness checks that nothing sent with MSG_MORE is left without more.
     let limits = Limits { sendfile_chunk: LARGE / 4, ..Limits::default() };

@@ -164,7 +164,6 @@ impl FromStr for Address {
     /// `ErrorKind::InvalidInput` if the text is not an address or the path is invalid (see
     /// [`from_path`](Address::from_path)), and `ErrorKind::NotFound` if no network interface has
     /// the name. The error contains the text.
-    /// interface of the name. The error has the text in it.
     fn from_str(text: &str) -> io::Result<Address> {
         Address::parse(text).unwrap_or_else(|| {
             let shown = text.escape_debug();
@@ -277,36 +276,30 @@ const MAX_UNIX_PATH: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
 
 /// The address of an abstract name.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn abstract_address(name: &[u8]) -> io::Result<UnixSocketAddr> {
-    #[cfg(target_os = "android")]
-    use std::os::android::net::SocketAddrExt;
-    #[cfg(target_os = "linux")]
     use std::os::linux::net::SocketAddrExt;
 
     UnixSocketAddr::from_abstract_name(name)
 }
 
 /// The address of an abstract name.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 fn abstract_address(_: &[u8]) -> io::Result<UnixSocketAddr> {
     let text = "Unix sockets have abstract names on Linux only";
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
 /// The abstract name of an address that has one.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 pub(super) fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
-    #[cfg(target_os = "android")]
-    use std::os::android::net::SocketAddrExt;
-    #[cfg(target_os = "linux")]
     use std::os::linux::net::SocketAddrExt;
 
     address.as_abstract_name()
 }
 
 /// The abstract name of an address that has one.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
     None
 }
@@ -361,8 +354,7 @@ mod tests {
     }
 
     /// The loopback interface.
-    const LOOPBACK: &str =
-        if cfg!(any(target_os = "linux", target_os = "android")) { "lo" } else { "lo0" };
+    const LOOPBACK: &str = if cfg!(target_os = "linux") { "lo" } else { "lo0" };
 
     #[test]
     fn text_is_parsed_as_it_is_displayed() {
@@ -400,7 +392,7 @@ mod tests {
     #[test]
     fn an_abstract_name_is_a_name_on_linux_only() {
         let address = Address::from_abstract_name("name\0\n");
-        if cfg!(any(target_os = "linux", target_os = "android")) {
+        if cfg!(target_os = "linux") {
             let address = address.unwrap();
             assert_eq!(address.abstract_name(), Some(&b"name\0\n"[..]));
             assert_eq!(address.to_string(), "unix:@name\\u{0}\\n");

@@ -44,13 +44,13 @@ fn prepare(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn is_listener(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
 /// Where this option (`SO_ACCEPTCONN`) is missing, the first accept finds out.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 fn is_listener(_: &Socket) -> io::Result<bool> {
     Ok(true)
 }

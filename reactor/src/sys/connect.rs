@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     fn a_full_backlog_of_a_unix_socket_is_an_error_of_the_call() {
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         // An empty name asks the kernel to choose an abstract one (`unix(7)`).

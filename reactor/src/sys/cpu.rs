@@ -8,7 +8,7 @@ use std::io;
 /// # Errors
 /// `ErrorKind::Unsupported` on systems without such a call: OpenBSD has none, macOS takes hints
 /// only, and NetBSD allows it only to the superuser.
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 pub(crate) fn pin_to_core(nth: usize) -> io::Result<()> {
     let mut mask = allowed()?;
     let count: u32 = mask.iter().map(|word| word.count_ones()).sum();
@@ -16,16 +16,16 @@ pub(crate) fn pin_to_core(nth: usize) -> io::Result<()> {
     set(&mask)
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 pub(crate) fn pin_to_core(_: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 use mask::{Mask, allowed, set};
 
 /// Clears all set bits except the one at index `nth`.
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn keep_nth(mask: &mut Mask, nth: usize) {
     let mut seen = 0;
     for word in mask {
@@ -38,7 +38,7 @@ fn keep_nth(mask: &mut Mask, nth: usize) {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 mod mask {
     use std::io;
 
@@ -88,7 +88,7 @@ mod mask {
     }
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[cfg(all(test, any(target_os = "linux", target_os = "freebsd")))]
 mod tests {
     use super::*;
 

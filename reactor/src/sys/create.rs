@@ -26,7 +26,7 @@ pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>
     check_size(unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset) })
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
     super::signal::block_io_signals();
     let (offset, len) = (file_offset(offset)?, file_offset(len)?);
@@ -39,7 +39,7 @@ pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
 }
 
 /// Other systems have at best `posix_fallocate(3)`, which also changes the length of the file.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn preallocate(_: Fd, _: u64, _: u64) -> io::Result<()> {
     Ok(())
 }
@@ -74,7 +74,7 @@ pub(super) fn has_name(dir: Fd, name: &OsStr) -> io::Result<bool> {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
     /// tmpfs and ramfs, from `linux/magic.h`. The type of `f_type` depends on the architecture and
     /// has at least 32 bits.
@@ -88,7 +88,7 @@ pub(super) fn is_in_memory(file: Fd) -> io::Result<bool> {
 }
 
 /// Assumes a disk where the system cannot tell.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn is_in_memory(_: Fd) -> io::Result<bool> {
     Ok(false)
 }

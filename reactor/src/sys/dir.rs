@@ -15,14 +15,14 @@ use libc::c_int;
 use super::unix::{check, last_error};
 use super::{Entry, Fd, FileKind, Metadata};
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 #[path = "dir/openat2.rs"]
 mod beneath;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 #[path = "dir/walk.rs"]
 mod beneath;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 mod walk;
 
 #[cfg(test)]
@@ -186,14 +186,11 @@ fn clear_errno() {
     #[cfg(target_os = "linux")]
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
-    #[cfg(any(target_os = "android", target_os = "netbsd", target_os = "openbsd"))]
+    #[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
     let errno = unsafe { libc::__errno() };
     // SAFETY: as above.
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
     let errno = unsafe { libc::__error() };
-    // SAFETY: as above.
-    #[cfg(target_os = "dragonfly")]
-    let errno = unsafe { libc::__errno_location() };
     // SAFETY: the address is valid as long as the thread lives.
     unsafe { *errno = 0 };
 }

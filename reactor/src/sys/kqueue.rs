@@ -22,7 +22,7 @@ mod system;
 #[cfg(sluicegate_libkqueue)]
 pub(super) use system::{closing, error_taken};
 
-#[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "dragonfly"))]
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
 #[path = "kqueue/user_waker.rs"]
 mod waker;
 #[cfg(any(target_os = "netbsd", target_os = "openbsd", sluicegate_libkqueue))]
@@ -189,10 +189,9 @@ fn timespec(timeout: Duration) -> libc::timespec {
 /// shutdown. Only an error of the socket, in `fflags`, ends both directions.
 ///
 /// All of these kernels stop a receive at urgent data, as Linux does, but none of them reports that
-/// on a read filter. (xnu does with `NOTE_OOB`, but then not the end; OpenBSD and DragonFly have a
-/// separate filter, `EVFILT_EXCEPT`.) So any data may be urgent; otherwise a short receive would be
-/// taken for the last one.
-/// short receive would be taken for the last one.
+/// on a read filter. (xnu does with `NOTE_OOB`, but then not the end; OpenBSD has a separate filter,
+/// `EVFILT_EXCEPT`.) So any data may be urgent; otherwise a short receive would be taken for the
+/// last one.
 #[inline]
 fn translate(filter: Filter, flags: Flags, fflags: u32) -> Ready {
     let end = flags & system::EV_EOF != 0;

@@ -87,10 +87,10 @@ mod socket_file;
 mod sockname;
 mod unix;
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
+#[cfg(all(target_os = "linux", not(sluicegate_libkqueue)))]
 #[path = "epoll.rs"]
 mod selector;
-#[cfg(any(not(any(target_os = "linux", target_os = "android")), sluicegate_libkqueue))]
+#[cfg(any(not(target_os = "linux"), sluicegate_libkqueue))]
 #[path = "kqueue.rs"]
 mod selector;
 

@@ -6,14 +6,14 @@ use std::io;
 use super::Fd;
 
 /// Whether [`splice`] works here.
-pub(super) const AVAILABLE: bool = cfg!(any(target_os = "linux", target_os = "android"));
+pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
 
 /// The least size to ask for. A new pipe has two pages once the user's quota is used up
 /// (`/proc/sys/fs/pipe-user-pages-soft`), too few to be worth a call.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const LEAST: usize = 64 << 10;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
     use super::unix::check;
 
@@ -39,14 +39,14 @@ pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn set_size(pipe: Fd, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     // SAFETY: numbers go in, no memory is touched.
     super::unix::check(unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, bytes) }).map(drop)
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
     use std::ptr;
@@ -62,7 +62,7 @@ pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
 }
 
 /// Unlike a write, it may move fewer bytes than there are: it stops at the end of a page.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
     use std::ptr;
@@ -76,22 +76,22 @@ pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> i
     })
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn open_pipe(_: usize) -> io::Result<(Fd, Fd, usize)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn splice(_: Fd, _: Fd, _: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn splice_to_file(_: Fd, _: Fd, _: u64, _: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
     use std::os::fd::AsRawFd;

@@ -7,14 +7,13 @@ use std::os::fd::OwnedFd;
 use socket2::Socket;
 
 use super::TcpOptions;
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 use super::unix::bind_listener;
 use super::unix::{named, open_listener};
 
 /// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
 /// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
-pub(crate) const DIVIDES: bool =
-    cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
+pub(crate) const DIVIDES: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
 /// Opens `count` sockets that listen at one address. The first one is bound alone, to exclude
 /// others: a second server of the same user, started by mistake, would silently get half of the
@@ -34,7 +33,7 @@ pub(crate) fn listen_shared(
 /// and adds the first to the group then, although it already listens (`reuseport_add_sock`). So the
 /// first one has the address alone until it listens. Afterwards only a process of the same user
 /// that sets the option on purpose can share it.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn open_all(
     address: SocketAddr,
     backlog: u32,
@@ -77,7 +76,7 @@ fn open_all(
 
 /// Where the kernel does not divide connections there is one socket, and its connections are passed
 /// on.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 fn open_all(
     address: SocketAddr,
     backlog: u32,
@@ -89,7 +88,7 @@ fn open_all(
 }
 
 /// The address with the chosen port.
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 fn bound_to(socket: &Socket) -> io::Result<SocketAddr> {
     let address = socket.local_addr()?.as_socket();
     address.ok_or_else(|| io::ErrorKind::Unsupported.into())

@@ -9,10 +9,9 @@ use std::io;
 use super::Fd;
 
 /// Whether [`sendfile`] works here.
-pub(super) const AVAILABLE: bool =
-    cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd"));
+pub(super) const AVAILABLE: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
     use super::signal::block_io_signals;
@@ -52,7 +51,7 @@ pub(super) fn sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::R
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 pub(super) fn sendfile(_: Fd, _: Fd, _: u64, _: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -288,7 +288,7 @@ mod tests {
         assert!(error.to_string().starts_with("listen on unix:/no/such/directory/s: "), "{error}");
     }
 
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     #[test]
     fn an_abstract_name_needs_no_file_and_is_free_when_its_socket_is_closed() {
         let name = format!("sluicegate-{}", std::process::id());

@@ -26,9 +26,9 @@ const NO_SIGNAL: c_int = 0;
 
 /// Only Linux has a flag of the call. The option of the BSDs (`TCP_NOPUSH`) stays set on the
 /// socket, and two more calls to set and clear it cost more than a second segment.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const MORE: c_int = libc::MSG_MORE;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 const MORE: c_int = 0;
 
 /// The last error of this thread, with errno values that only some systems have translated.
@@ -152,7 +152,7 @@ fn accept_error(error: io::Error) -> io::Error {
         libc::ENETUNREACH,
         libc::EHOSTDOWN,
         libc::EHOSTUNREACH,
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         libc::ENONET,
         libc::EPERM,
     ];
@@ -180,7 +180,7 @@ pub(super) fn reset(socket: Fd) {
     close(socket);
 }
 
-#[cfg(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue)))]
+#[cfg(all(target_os = "linux", not(sluicegate_libkqueue)))]
 pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
     // SAFETY: the kernel reads one `c_int` from a local, with its size.
@@ -198,7 +198,7 @@ pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
 
 /// Other systems have the option, but not what makes it safe: Linux reports bytes below the mark
 /// when the window is about to close or memory is short (`tcp_epollin_ready`).
-#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(sluicegate_libkqueue))))]
+#[cfg(not(all(target_os = "linux", not(sluicegate_libkqueue))))]
 pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -292,9 +292,9 @@ pub(super) fn monotonic() -> u64 {
 /// FreeBSD.
 #[inline]
 pub(super) fn realtime() -> u64 {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_COARSE;
-    #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
+    #[cfg(target_os = "freebsd")]
     const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_FAST;
     #[cfg(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME;
@@ -320,7 +320,7 @@ pub(super) fn random() -> u64 {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most `bits.len()` bytes to `bits`.
     check_size(unsafe {
@@ -328,7 +328,7 @@ fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
     })
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
     // SAFETY: `getentropy` writes `bits.len()` bytes to `bits`, or none.
     check(unsafe { libc::getentropy(bits.as_mut_ptr().cast(), bits.len()) }).map(|_| bits.len())

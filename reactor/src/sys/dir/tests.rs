@@ -13,7 +13,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::super::unix::{check, read_at};
 use super::super::{Fd, FileKind, Metadata};
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 use super::walk;
 use super::{beneath, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative};
 
@@ -73,10 +73,10 @@ type Open = fn(Fd, &std::ffi::CStr) -> io::Result<OwnedFd>;
 type Stat = fn(Fd, &std::ffi::CStr) -> io::Result<Metadata>;
 
 /// The ways to resolve a path on this system.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const WAYS: [(&str, Open, Stat); 2] =
     [("openat2", beneath::open, beneath::metadata), ("walk", walk::open, walk::metadata)];
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(target_os = "linux"))]
 const WAYS: [(&str, Open, Stat); 1] = [("walk", beneath::open, beneath::metadata)];
 
 fn kind_of<T>(result: io::Result<T>) -> Result<T, ErrorKind> {

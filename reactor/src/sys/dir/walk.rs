@@ -19,12 +19,12 @@ use super::{READ, empty_stat, from_stat, open_at, outside};
 const MAX_LINKS: usize = 40;
 
 /// Opens a directory on the path, which must be searchable but need not be readable.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 pub(super) const SEARCH: c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 #[cfg(any(target_os = "freebsd", target_os = "netbsd", target_vendor = "apple"))]
 pub(super) const SEARCH: c_int = libc::O_SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-/// OpenBSD and DragonFly have no `O_SEARCH`.
-#[cfg(any(target_os = "openbsd", target_os = "dragonfly"))]
+/// OpenBSD has no `O_SEARCH`.
+#[cfg(target_os = "openbsd")]
 pub(super) const SEARCH: c_int = super::DIRECTORY;
 
 pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
