@@ -2,15 +2,17 @@
 //!
 //! Its twin is `kqueue.rs`.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, c_int};
 
-use super::unix::{check, check_size};
-use super::{Event, Fd, Ready};
+use super::unix::check;
+use super::{Event, Fd, Ready, Waker};
 
 /// An epoll instance and the events of its last wait.
 pub(crate) struct Selector {
@@ -49,9 +51,9 @@ impl Selector {
         // SAFETY: two numbers go in, no memory is touched.
         let counter = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
         // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-        let counter = unsafe { OwnedFd::from_raw_fd(counter) };
+        let counter = Arc::new(unsafe { File::from_raw_fd(counter) });
         self.add(counter.as_raw_fd(), EPOLLIN, token)?;
-        Ok(Waker { counter })
+        Ok(Waker { sender: counter.clone(), receiver: counter })
     }
 
     fn add(&self, fd: Fd, interest: c_int, token: u64) -> io::Result<()> {
@@ -66,13 +68,8 @@ impl Selector {
         let timeout = timeout.map_or(-1, whole_milliseconds);
         let epoll = self.epoll.as_raw_fd();
         // SAFETY: the kernel writes at most `capacity` events, which is no more than `events` has.
-        let count =
-            check(unsafe { libc::epoll_wait(epoll, self.events.as_mut_ptr(), capacity, timeout) });
-        match count {
-            Ok(count) => Ok(count as usize),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
-        }
+        check(unsafe { libc::epoll_wait(epoll, self.events.as_mut_ptr(), capacity, timeout) })
+            .map(|count| count as usize)
     }
 
     #[inline]
@@ -109,39 +106,6 @@ fn translate(events: u32) -> Ready {
     ready
 }
 
-/// An `eventfd(2)`. Every write to it causes an edge, so it is only read when its counter is full.
-pub(crate) struct Waker {
-    counter: OwnedFd,
-}
-
-impl Waker {
-    pub(super) fn wake(&self) -> io::Result<()> {
-        match self.write(1) {
-            // The counter is full, at 2^64 - 2. Another thread may read it at the same time; then
-            // there is nothing to read here, and room to write.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.empty();
-                self.write(1)
-            }
-            other => other,
-        }
-    }
-
-    fn write(&self, add: u64) -> io::Result<()> {
-        let fd = self.counter.as_raw_fd();
-        // SAFETY: the kernel reads the eight bytes of `add`.
-        check_size(unsafe { libc::write(fd, ptr::from_ref(&add).cast(), size_of::<u64>()) })
-            .map(drop)
-    }
-
-    fn empty(&self) {
-        let mut count = 0_u64;
-        let fd = self.counter.as_raw_fd();
-        // SAFETY: the kernel writes the eight bytes of `count`.
-        unsafe { libc::read(fd, ptr::from_mut(&mut count).cast(), size_of::<u64>()) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,19 +139,6 @@ mod tests {
         ] {
             assert_eq!(translate(events as u32), expected);
         }
-    }
-
-    #[test]
-    fn a_waker_whose_counter_is_full_still_wakes() {
-        let mut selector = Selector::new(4).unwrap();
-        let waker = selector.add_waker(7).unwrap();
-        waker.write(u64::MAX - 1).unwrap();
-        assert_eq!(selector.wait(None).unwrap(), 1);
-        assert_eq!(waker.write(1).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-
-        waker.wake().unwrap();
-        assert_eq!(selector.wait(None).unwrap(), 1);
-        assert_eq!(selector.event(0), Event { token: 7, ready: Ready::READ });
     }
 }
 

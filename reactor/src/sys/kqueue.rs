@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use libc::c_int;
 
 use super::unix::check;
-use super::{Event, Fd, Ready};
+use super::{Event, Fd, Ready, Waker};
 
 #[cfg(not(sluicegate_libkqueue))]
 use libc as system;
@@ -22,84 +23,105 @@ mod system;
 #[cfg(sluicegate_libkqueue)]
 pub(super) use system::{closing, error_taken};
 
-#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-#[path = "kqueue/user_waker.rs"]
-mod waker;
-#[cfg(any(target_os = "netbsd", target_os = "openbsd", sluicegate_libkqueue))]
-#[path = "kqueue/pair_waker.rs"]
-mod waker;
-
-pub(crate) use waker::Waker;
-
 // The token travels in the user data pointer.
 const _: () = assert!(size_of::<*mut libc::c_void>() == size_of::<u64>());
 
-/// Kernels refuse more than 100,000,000 s with `EINVAL` (itimerfix of xnu, NetBSD and OpenBSD).
-#[cfg(not(sluicegate_libkqueue))]
-const LONGEST_WAIT: Duration = Duration::from_secs(100_000_000);
-#[cfg(sluicegate_libkqueue)]
-const LONGEST_WAIT: Duration = system::LONGEST_WAIT;
+/// Kernels refuse more than 100,000,000 s with `EINVAL` (`itimerfix` of xnu, NetBSD and OpenBSD), and
+/// libkqueue counts milliseconds in an `int`.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 86_400);
 
 /// The types of the filter and the flags, which are wider on NetBSD.
 #[cfg(not(target_os = "netbsd"))]
-mod width {
-    pub(super) type Filter = i16;
-    pub(super) type Flags = u16;
-}
+type Filter = i16;
+#[cfg(not(target_os = "netbsd"))]
+type Flags = u16;
 #[cfg(target_os = "netbsd")]
-mod width {
-    pub(super) type Filter = u32;
-    pub(super) type Flags = u32;
-}
-use width::{Filter, Flags};
+type Filter = u32;
+#[cfg(target_os = "netbsd")]
+type Flags = u32;
 
 /// A kqueue and the events of its last wait.
 pub(crate) struct Selector {
-    queue: Arc<OwnedFd>,
+    queue: OwnedFd,
     events: Box<[system::kevent]>,
 }
 
 impl Selector {
     pub(super) fn new(capacity: usize) -> io::Result<Selector> {
-        let queue = open_queue()?;
-        let events = vec![change(0, 0, 0, 0, 0); capacity].into();
-        Ok(Selector { queue: Arc::new(queue), events })
+        // SAFETY: no memory is touched.
+        let queue = check(unsafe { system::kqueue() })?;
+        // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
+        let queue = unsafe { OwnedFd::from_raw_fd(queue) };
+        // Not every system has the flag of the call (`kqueue1`, `kqueuex`). A child does not
+        // inherit a kqueue, but this process may execute another program.
+        // SAFETY: three numbers go in, no memory is touched.
+        check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        Ok(Selector { queue, events: vec![entry(0, 0, 0, 0); capacity].into() })
     }
 
     pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
-        let add = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
-        apply(
-            &self.queue,
-            &mut [
-                // This order is for libkqueue 2.7.0, which loses `EPOLLRDHUP` of a read filter that
-                // was added first. Kernels accept any order.
-                change(socket as usize, system::EVFILT_WRITE, add, 0, token),
-                change(socket as usize, system::EVFILT_READ, add, 0, token),
-            ],
-        )
+        // This order is for libkqueue 2.7.0, which loses `EPOLLRDHUP` of a read filter that was
+        // added first. Kernels accept any order.
+        self.add(socket, [system::EVFILT_WRITE, system::EVFILT_READ], token)
     }
 
     pub(super) fn add_listener(&self, socket: Fd, token: u64) -> io::Result<()> {
-        let add = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
-        apply(&self.queue, &mut [change(socket as usize, system::EVFILT_READ, add, 0, token)])
+        self.add(socket, [system::EVFILT_READ], token)
     }
 
     /// A registration belongs to the number here and ends when the descriptor is closed
     /// (`kqueue(2)`). Nothing depends on removing it earlier.
     pub(super) fn remove(&self, socket: Fd) {
-        let delete = system::EV_DELETE | system::EV_RECEIPT;
+        let filters = [system::EVFILT_READ, system::EVFILT_WRITE];
         // A missing filter is an error (`ENOENT`), and the desired result.
-        let _ = apply(
-            &self.queue,
-            &mut [
-                change(socket as usize, system::EVFILT_READ, delete, 0, 0),
-                change(socket as usize, system::EVFILT_WRITE, delete, 0, 0),
-            ],
-        );
+        let _ = self.change(socket, filters, system::EV_DELETE, 0);
     }
 
+    /// `EVFILT_USER` would need no descriptors, but OpenBSD and NetBSD before 10 do not have it,
+    /// and `kevent` of libkqueue takes locks, so a signal handler must not call it.
     pub(super) fn add_waker(&self, token: u64) -> io::Result<Waker> {
-        Waker::new(&self.queue, token)
+        let (sender, receiver) = UnixStream::pair()?;
+        sender.set_nonblocking(true)?;
+        receiver.set_nonblocking(true)?;
+        self.add(receiver.as_raw_fd(), [system::EVFILT_READ], token)?;
+        let file = |end: UnixStream| Arc::new(OwnedFd::from(end).into());
+        Ok(Waker { sender: file(sender), receiver: file(receiver) })
+    }
+
+    fn add<const N: usize>(&self, fd: Fd, filters: [Filter; N], token: u64) -> io::Result<()> {
+        self.change(fd, filters, system::EV_ADD | system::EV_CLEAR, token)
+    }
+
+    /// Changes filters of a descriptor. With `EV_RECEIPT`, the kernel answers each change in its
+    /// place, and keeps the pending events for [`wait`](Selector::wait).
+    fn change<const N: usize>(
+        &self,
+        fd: Fd,
+        filters: [Filter; N],
+        flags: Flags,
+        token: u64,
+    ) -> io::Result<()> {
+        let mut list = filters.map(|filter| entry(fd, filter, flags | system::EV_RECEIPT, token));
+        let (queue, entries) = (self.queue.as_raw_fd(), list.as_mut_ptr());
+        // SAFETY: the kernel reads `N` entries of the list and writes at most as many to it. It has
+        // read an entry before it writes the answer to it, kqueue(2).
+        let result =
+            check(unsafe { system::kevent(queue, entries, N as _, entries, N as _, ptr::null()) });
+        match result {
+            // The kernel makes the changes before it waits, and only the wait was interrupted.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        };
+        for answer in list.iter().filter(|answer| answer.flags & system::EV_ERROR != 0) {
+            match answer.data as i32 {
+                // An error of 0 is the receipt.
+                0 => {}
+                // The other end is already gone. The next send reports that.
+                libc::EPIPE => {}
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
@@ -112,11 +134,7 @@ impl Selector {
         let count = check(unsafe {
             system::kevent(queue, ptr::null(), 0, self.events.as_mut_ptr(), capacity as _, timeout)
         });
-        match count {
-            Ok(count) => Ok(count as usize),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            Err(error) => Err(error),
-        }
+        count.map(|count| count as usize)
     }
 
     #[inline]
@@ -129,55 +147,15 @@ impl Selector {
     }
 }
 
-fn open_queue() -> io::Result<OwnedFd> {
-    // SAFETY: no memory is touched.
-    let queue = check(unsafe { system::kqueue() })?;
-    // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-    let queue = unsafe { OwnedFd::from_raw_fd(queue) };
-    // Not every system has the flag of the call (`kqueue1`, `kqueuex`). A child does not inherit a
-    // kqueue, but this process may execute another program.
-    // SAFETY: three numbers go in, no memory is touched.
-    check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
-    Ok(queue)
-}
-
-/// Creates an entry of a changelist. Sets the fields one by one, as some systems have more of them.
-fn change(ident: usize, filter: Filter, flags: Flags, fflags: u32, token: u64) -> system::kevent {
+/// An entry of a list of changes. Some systems have more fields than these.
+fn entry(fd: Fd, filter: Filter, flags: Flags, token: u64) -> system::kevent {
     // SAFETY: a `kevent` is numbers and a pointer, for which zero is a value.
-    let mut change: system::kevent = unsafe { std::mem::zeroed() };
-    change.ident = ident;
-    change.filter = filter;
-    change.flags = flags;
-    change.fflags = fflags;
-    change.udata = ptr::without_provenance_mut(token as usize);
-    change
-}
-
-/// Makes the changes, which carry `EV_RECEIPT`: the kernel then answers each of them in its place,
-/// and keeps the pending events for [`Selector::wait`].
-fn apply(queue: &OwnedFd, changes: &mut [system::kevent]) -> io::Result<()> {
-    let queue = queue.as_raw_fd();
-    let count = changes.len() as c_int;
-    let list = changes.as_mut_ptr();
-    // SAFETY: the kernel reads `count` entries of the list and writes at most as many to it. It has
-    // read an entry before it writes the answer to it, kqueue(2).
-    let result =
-        check(unsafe { system::kevent(queue, list, count as _, list, count as _, ptr::null()) });
-    match result {
-        // The kernel makes the changes before it waits, and only the wait was interrupted.
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-        other => other?,
-    };
-    for answer in changes.iter().filter(|answer| answer.flags & system::EV_ERROR != 0) {
-        match answer.data as i32 {
-            // An error of 0 is the receipt.
-            0 => {}
-            // The other end is already gone. The next send reports that.
-            libc::EPIPE => {}
-            error => return Err(io::Error::from_raw_os_error(error)),
-        }
-    }
-    Ok(())
+    let mut entry: system::kevent = unsafe { std::mem::zeroed() };
+    entry.ident = fd as usize;
+    entry.filter = filter;
+    entry.flags = flags;
+    entry.udata = ptr::without_provenance_mut(token as usize);
+    entry
 }
 
 fn timespec(timeout: Duration) -> libc::timespec {

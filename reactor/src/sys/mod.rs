@@ -47,8 +47,8 @@
 //! | our own shutdown | nothing | [`Ready::WRITE`] (`EV_EOF` of that filter), which means no more than that |
 //! | a registration belongs to | the description, so [`Selector::remove`] matters | the number, and ends with it |
 //! | registering a stream | one entry | two, each with a receipt; `EPIPE` does not count as an error |
-//! | a wait | milliseconds, rounded up, at most 24 days | nanoseconds, at most three years |
-//! | the waker | `eventfd(2)` | `EVFILT_USER`, or a socket pair where that is missing |
+//! | a wait | milliseconds, rounded up | nanoseconds |
+//! | the waker watches | an `eventfd(2)` | a socket pair |
 //! | close-on-exec of the queue | set by the call that opens it | set by a second call |
 //!
 //! Outside of the selector, the systems differ in `MSG_MORE`, `SO_RCVLOWAT`, `accept4`, `sendfile`
@@ -64,7 +64,6 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 mod address;
@@ -86,6 +85,7 @@ mod signal;
 mod socket_file;
 mod sockname;
 mod unix;
+mod waker;
 
 #[cfg(all(target_os = "linux", not(sluicegate_libkqueue)))]
 #[path = "epoll.rs"]
@@ -109,6 +109,7 @@ pub(crate) use residency::Shared;
 pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
+pub(crate) use waker::Waker;
 
 /// A descriptor: a number of the operating system or of the simulated kernel.
 pub(crate) type Fd = i32;
@@ -343,18 +344,6 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     is_out_of_descriptors(error) || errno.is_some_and(|errno| of_memory.contains(&errno))
 }
 
-/// Wakes a [`Selector`] from other threads. Several calls may cause a single event.
-#[derive(Clone)]
-pub(crate) struct Waker(Arc<selector::Waker>);
-
-impl Waker {
-    /// Makes the selector's current or next wait return with an event of the waker's token. May be
-    /// called from a signal handler.
-    pub(crate) fn wake(&self) -> io::Result<()> {
-        self.0.wake()
-    }
-}
-
 /// The readiness queue.
 pub(crate) enum Selector {
     /// epoll or kqueue.
@@ -406,7 +395,7 @@ impl Selector {
     /// kernel, which has one thread.
     pub(crate) fn add_waker(&mut self, token: u64) -> io::Result<Option<Waker>> {
         match self {
-            Selector::Os(os) => os.add_waker(token).map(|waker| Some(Waker(Arc::new(waker)))),
+            Selector::Os(os) => os.add_waker(token).map(Some),
             #[cfg(feature = "testing")]
             Selector::Sim(_) => Ok(None),
         }
@@ -417,7 +406,10 @@ impl Selector {
     /// returned as no events.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         match self {
-            Selector::Os(os) => os.wait(timeout),
+            Selector::Os(os) => match os.wait(timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                other => other,
+            },
             #[cfg(feature = "testing")]
             Selector::Sim(sim) => sim.wait(timeout),
         }

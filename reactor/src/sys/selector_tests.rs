@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -241,7 +240,7 @@ fn many_wakes_make_one_event() {
 #[test]
 fn a_wake_from_another_thread_ends_a_wait() {
     let mut selector = Selector::new(8).unwrap();
-    let waker = Arc::new(selector.add_waker(WAKER).unwrap());
+    let waker = selector.add_waker(WAKER).unwrap();
     let thread = thread::spawn({
         let waker = waker.clone();
         move || waker.wake().unwrap()

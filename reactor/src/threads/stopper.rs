@@ -61,8 +61,8 @@ impl Stopper {
         }
         let stopper = self.clone();
         let stop = move || {
-            // Nothing can be reported from inside a signal handler; an eventfd or event filter that
-            // exists does not refuse.
+            // Nothing can be reported from inside a signal handler, and a waker that exists does not
+            // refuse.
             let _ = stopper.stop();
         };
         sys::on_termination(self.0.asked.clone(), stop)

@@ -14,9 +14,6 @@
 //!   which with `EV_CLEAR` do not come again: [`kevent`] repeats everything that may have been
 //!   dropped.
 //!
-//! `kevent` of libkqueue takes locks, so a signal handler must not call it. The waker is therefore
-//! a socket pair, as on systems without `EVFILT_USER`.
-//!
 //! One difference remains. A kernel frees a queue when its descriptor is closed. libkqueue learns
 //! of the close by a signal (`F_SETSIG`), and its thread `libkqueue_mon` then closes the epoll
 //! instance and the other end of the pipe behind the queue. A test that counts descriptors may
@@ -25,7 +22,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use std::{ptr, slice};
 
 use libc::{c_int, c_void, timespec};
@@ -56,9 +52,6 @@ pub(super) const EV_EOF: u16 = 0x8000;
 
 /// The most events that libkqueue writes in one call (`MAX_KEVENT`).
 const MOST_EVENTS: usize = 512;
-
-/// libkqueue counts a wait in milliseconds in an `int`; one that overflows may never end.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(i32::MAX as u64 / 1000);
 
 /// One filter of one descriptor in one queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
