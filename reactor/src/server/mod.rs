@@ -24,7 +24,7 @@ use std::any::Any;
 use std::error::Error;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -171,7 +171,7 @@ impl Server {
         let count = if self.divides() { self.options.threads } else { 1 };
         let sockets = first_bound(at, |address| match address {
             Address::Ip(address) => {
-                let bound = |socket: OwnedFd| Bound::new(socket.into_raw_fd(), Origin::Made(None));
+                let bound = |socket| Bound::new(socket, Origin::Made(None));
                 sys::listen_shared(*address, listen.backlog, &listen.options(), count)
                     .map(|sockets| sockets.into_iter().map(bound).collect())
             }

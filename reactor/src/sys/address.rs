@@ -1,6 +1,6 @@
 //! Where a socket is bound or connected: an IP address with a port, or a Unix address.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::io;
@@ -9,6 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::Path;
 use std::str::FromStr;
+
+use socket2::SockAddr;
+
+use super::about;
 
 /// The address of a socket.
 ///
@@ -49,26 +53,16 @@ impl Address {
     /// Linux, 103 elsewhere), or contains a NUL byte. The text names the path.
     pub fn from_path(path: impl AsRef<Path>) -> io::Result<Address> {
         let path = path.as_ref();
-        if path.as_os_str().is_empty() {
-            let text = "unix: the path is empty";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        let longest = MAX_UNIX_PATH;
-        match UnixSocketAddr::from_pathname(path) {
-            Ok(address) => Ok(Address::Unix(address)),
-            Err(error) => {
-                let length = path.as_os_str().len();
-                let shown = path.display();
-                let text = if length > longest {
-                    format!(
-                        "{shown}: {length} bytes, but a Unix socket's path has at most {longest}"
-                    )
-                } else {
-                    format!("{shown}: {error}")
-                };
-                Err(io::Error::new(error.kind(), text))
+        let (shown, length, longest) = (path.display(), path.as_os_str().len(), MAX_UNIX_PATH);
+        let text = match UnixSocketAddr::from_pathname(path) {
+            Ok(_) if length == 0 => "unix: the path is empty".into(),
+            Ok(address) => return Ok(Address::Unix(address)),
+            Err(_) if length > longest => {
+                format!("{shown}: {length} bytes, but a Unix socket's path has at most {longest}")
             }
-        }
+            Err(error) => format!("{shown}: {error}"),
+        };
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
     }
 
     /// The Unix address of an abstract name (`unix(7)`). Such a name is in no directory and needs
@@ -78,10 +72,10 @@ impl Address {
     /// `ErrorKind::InvalidInput` if the name is longer than 107 bytes, `ErrorKind::Unsupported` on
     /// other systems.
     pub fn from_abstract_name(name: impl AsRef<[u8]>) -> io::Result<Address> {
-        abstract_address(name.as_ref()).map(Address::Unix).map_err(|error| {
-            let text = format!("abstract name @{}: {error}", name.as_ref().escape_ascii());
-            io::Error::new(error.kind(), text)
-        })
+        let name = name.as_ref();
+        abstract_address(name)
+            .map(Address::Unix)
+            .map_err(about(format_args!("abstract name @{}", name.escape_ascii())))
     }
 
     /// Parses text that has the form of an address; `None` if it has another form.
@@ -97,10 +91,7 @@ impl Address {
         }
         let (host, port) = text.strip_prefix('[')?.rsplit_once("]:")?;
         let port = port.parse().ok()?;
-        let address = Address::with_zone(host, port)?;
-        Some(address.map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", text.escape_debug()))
-        }))
+        Some(Address::with_zone(host, port)?.map_err(about(text.escape_debug())))
     }
 
     /// The address of an IPv6 host with a zone, such as `fe80::1%eth0`; `None` for any other host.
@@ -147,6 +138,14 @@ impl Address {
         match self {
             Address::Ip(_) => None,
             Address::Unix(address) => abstract_name(address),
+        }
+    }
+
+    /// The address as the kernel takes it.
+    pub(super) fn to_system(&self) -> io::Result<SockAddr> {
+        match self {
+            Address::Ip(address) => Ok((*address).into()),
+            Address::Unix(address) => unix_to_system(address),
         }
     }
 
@@ -271,6 +270,15 @@ fn interface_number(name: &str) -> io::Result<u32> {
     }
 }
 
+/// The address of a Unix socket as the kernel takes it.
+pub(super) fn unix_to_system(address: &UnixSocketAddr) -> io::Result<SockAddr> {
+    match abstract_name(address) {
+        // A leading zero byte marks an abstract name, unix(7).
+        Some(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat())),
+        None => SockAddr::unix(address.as_pathname().unwrap_or(Path::new(""))),
+    }
+}
+
 /// Most bytes in the path of a Unix socket. `sun_path` has one more, for the terminating zero.
 const MAX_UNIX_PATH: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
@@ -292,7 +300,7 @@ fn abstract_address(_: &[u8]) -> io::Result<UnixSocketAddr> {
 
 /// The abstract name of an address that has one.
 #[cfg(target_os = "linux")]
-pub(super) fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
+fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
     use std::os::linux::net::SocketAddrExt;
 
     address.as_abstract_name()
@@ -300,7 +308,7 @@ pub(super) fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
 
 /// The abstract name of an address that has one.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
+fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
     None
 }
 
@@ -319,7 +327,7 @@ mod tests {
         ] {
             assert_eq!(Address::from_path(path).unwrap().to_string(), shown);
         }
-        let path = std::ffi::OsStr::from_bytes(b"/x\xff");
+        let path = OsStr::from_bytes(b"/x\xff");
         assert_eq!(Address::from_path(path).unwrap().to_string(), "unix:/x\\xff");
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use socket2::{Socket, Type};
 
 use super::unix::check;
-use super::{Fd, TcpOptions};
+use super::{Fd, TcpOptions, about};
 
 pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd> {
     let socket = prepare(socket, options)?;
@@ -72,9 +72,8 @@ pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
     let numbers = FIRST_INHERITED..FIRST_INHERITED + Fd::from(count);
     for number in numbers.clone() {
         // SAFETY: two numbers go in, no memory is touched.
-        check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }).map_err(
-            |error| io::Error::new(error.kind(), format!("descriptor {number}: {error}")),
-        )?;
+        check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })
+            .map_err(about(format_args!("descriptor {number}")))?;
     }
     // SAFETY: the descriptors are open, and were open before this process could open others: its
     // parent left it these numbers. Only one caller gets them, once.

@@ -1,27 +1,24 @@
 //! Starting a connection, and reading its outcome.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::IntoRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockRef};
 
-use super::unix::borrow;
+use super::unix::{borrow, stream_socket};
 use super::{Address, Fd, TcpOptions};
 
 pub(super) fn start_connect(address: &Address, options: &TcpOptions<'_>) -> io::Result<Fd> {
     let socket = match address {
         Address::Ip(address) => {
-            let socket = open(Domain::for_address(*address), Some(Protocol::TCP))?;
+            let socket = stream_socket(Domain::for_address(*address))?;
             socket.set_tcp_nodelay(true)?;
             options.apply(&socket)?;
             socket
         }
-        Address::Unix(_) => open(Domain::UNIX, None)?,
+        Address::Unix(_) => stream_socket(Domain::UNIX)?,
     };
-    match socket.connect(&to_system(address)?) {
+    match socket.connect(&address.to_system()?) {
         Err(error) if !goes_on(&error) => Err(error),
         _ => Ok(socket.into_raw_fd()),
     }
@@ -31,31 +28,6 @@ pub(super) fn start_connect(address: &Address, options: &TcpOptions<'_>) -> io::
 /// it either (POSIX `connect(2)`); a second call would only fail with `EALREADY`.
 fn goes_on(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR))
-}
-
-/// Opens a non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
-#[cfg(not(target_vendor = "apple"))]
-fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
-}
-
-/// Apple's `socket(2)` has no flags.
-#[cfg(target_vendor = "apple")]
-fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-fn to_system(address: &Address) -> io::Result<SockAddr> {
-    if let Some(name) = address.abstract_name() {
-        // A leading zero byte marks an abstract name, unix(7).
-        return SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat()));
-    }
-    match address {
-        Address::Ip(address) => Ok((*address).into()),
-        Address::Unix(_) => SockAddr::unix(address.path().unwrap_or(Path::new(""))),
-    }
 }
 
 pub(super) fn take_error(socket: Fd) -> io::Result<()> {
@@ -69,6 +41,8 @@ pub(super) fn take_error(socket: Fd) -> io::Result<()> {
 mod tests {
     use std::io::ErrorKind;
     use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+    use socket2::{Socket, Type};
 
     use super::super::unix::{close, tests::is_set_up_as_promised};
     use super::super::{Kernel, Ready, Selector, sockname};
@@ -127,7 +101,7 @@ mod tests {
     fn a_full_backlog_of_a_unix_socket_is_an_error_of_the_call() {
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         // An empty name asks the kernel to choose an abstract one (`unix(7)`).
-        listener.bind(&SockAddr::unix("").unwrap()).unwrap();
+        listener.bind(&socket2::SockAddr::unix("").unwrap()).unwrap();
         listener.listen(0).unwrap();
         let name = listener.local_addr().unwrap();
         let to = Address::from_abstract_name(name.as_abstract_namespace().unwrap()).unwrap();

@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use libc::c_int;
 
 use super::unix::{check, last_error};
-use super::{Entry, Fd, FileKind, Metadata};
+use super::{Entry, Fd, FileKind, Metadata, about};
 
 #[cfg(target_os = "linux")]
 #[path = "dir/openat2.rs"]
@@ -36,9 +36,8 @@ const DIRECTORY: c_int = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
 
 pub(super) fn open_dir(path: &Path) -> io::Result<Fd> {
     let open = || open_at(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?, DIRECTORY);
-    open().map(IntoRawFd::into_raw_fd).map_err(|error| {
-        io::Error::new(error.kind(), format!("open directory {}: {error}", path.display()))
-    })
+    let what = format_args!("open directory {}", path.display());
+    open().map(IntoRawFd::into_raw_fd).map_err(about(what))
 }
 
 pub(super) fn open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {

@@ -9,18 +9,17 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::about;
+
 /// Identifies a file: its device and inode.
-#[derive(PartialEq, Eq)]
-pub(super) struct FileId(u64, u64);
+pub(super) type FileId = (u64, u64);
 
-impl FileId {
-    fn of(metadata: &fs::Metadata) -> FileId {
-        FileId(metadata.dev(), metadata.ino())
-    }
+fn id_of(metadata: &fs::Metadata) -> FileId {
+    (metadata.dev(), metadata.ino())
+}
 
-    pub(super) fn at(path: &Path) -> io::Result<FileId> {
-        fs::symlink_metadata(path).map(|metadata| FileId::of(&metadata))
-    }
+pub(super) fn id_at(path: &Path) -> io::Result<FileId> {
+    fs::symlink_metadata(path).map(|metadata| id_of(&metadata))
 }
 
 /// How often a lock file is opened: its last holder may remove it before it is locked here.
@@ -43,7 +42,7 @@ impl Lock {
         path.push(".lock");
         let path = PathBuf::from(path);
         for _ in 0..ATTEMPTS {
-            let file = open(&path).map_err(|error| named(&path, &error))?;
+            let file = open(&path).map_err(about(path.display()))?;
             if let Some(lock) = Lock::of(file, &path)? {
                 return Ok(lock);
             }
@@ -60,12 +59,12 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(path, &file)),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(named(path, &error)),
+            Err(TryLockError::Error(error)) => return Err(about(path.display())(error)),
         }
         if !is_at(&file, path) {
             return Ok(None);
         }
-        sign(&file).map_err(|error| named(path, &error))?;
+        sign(&file).map_err(about(path.display()))?;
         Ok(Some(Lock { path: path.into(), file }))
     }
 }
@@ -87,14 +86,10 @@ fn open(path: &Path) -> io::Result<File> {
     options.mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
-fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
 /// Whether an open file is still the one at its path.
 fn is_at(file: &File, path: &Path) -> bool {
-    let open = file.metadata().map(|metadata| FileId::of(&metadata));
-    matches!((open, FileId::at(path)), (Ok(open), Ok(there)) if open == there)
+    let open = file.metadata().map(|metadata| id_of(&metadata));
+    matches!((open, id_at(path)), (Ok(open), Ok(there)) if open == there)
 }
 
 /// Writes the id of this process into a lock file, which is empty or contains another id.
@@ -117,11 +112,8 @@ fn holder(file: &File) -> Option<u32> {
 }
 
 fn held(path: &Path, file: &File) -> io::Error {
-    let path = path.display();
-    let text = match holder(file) {
-        Some(process) => format!("process {process} listens there: it has locked {path}"),
-        None => format!("another process listens there: it has locked {path}"),
-    };
+    let holder = holder(file).map_or("another process".into(), |id| format!("process {id}"));
+    let text = format!("{holder} listens there: it has locked {}", path.display());
     io::Error::new(io::ErrorKind::AddrInUse, text)
 }
 

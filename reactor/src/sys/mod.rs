@@ -59,6 +59,7 @@
 //! makes up for them.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -73,13 +74,13 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod listen;
 mod lock_file;
 mod lookup;
 mod metadata;
 mod options;
 mod pipe;
 mod residency;
-mod reuse_port;
 mod sendfile;
 mod signal;
 mod socket_file;
@@ -101,12 +102,12 @@ pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
+pub(crate) use listen::{DIVIDES, listen_shared};
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata};
 pub use options::Keepalive;
 pub(crate) use options::TcpOptions;
 pub(crate) use residency::Shared;
-pub(crate) use reuse_port::{DIVIDES, listen_shared};
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
 pub(crate) use waker::Waker;
@@ -208,7 +209,7 @@ macro_rules! kernel_calls {
 kernel_calls! {
     /// Opens a listening TCP socket with `SO_REUSEADDR` and this backlog. Accepted sockets inherit
     /// its options.
-    unix::listen(address: SocketAddr, backlog: u32, options: &TcpOptions<'_>) -> io::Result<Fd>;
+    listen::listen(address: SocketAddr, backlog: u32, options: &TcpOptions<'_>) -> io::Result<Fd>;
     /// Opens a listening Unix socket, and its file, with these permissions, if the address is a
     /// path. An existing socket file is replaced if nobody listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)
@@ -330,6 +331,11 @@ pub(crate) const HAS_SPLICE: bool = pipe::AVAILABLE;
 
 /// Whether [`Kernel::read_nowait`] exists on this system.
 pub(crate) const HAS_NOWAIT: bool = residency::AVAILABLE;
+
+/// For `map_err`: the error with what it concerns, as `what: error`.
+pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
 
 /// Whether an error means that descriptors have run out.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {

@@ -7,6 +7,8 @@ use socket2::Socket;
 #[cfg(not(target_os = "openbsd"))]
 use socket2::TcpKeepalive;
 
+use super::about;
+
 /// Probes for a peer that has vanished silently (`SO_KEEPALIVE`, `tcp(7)`).
 ///
 /// The kernel probes an idle connection, and ends it when no probe is answered. This detects a peer
@@ -44,6 +46,7 @@ impl Default for Keepalive {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct TcpOptions<'a> {
     /// Most unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`, Linux only; no effect elsewhere).
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no effect elsewhere"))]
     pub(crate) unsent: Option<u32>,
     /// The congestion control (`TCP_CONGESTION`, Linux and FreeBSD).
     pub(crate) congestion: Option<&'a str>,
@@ -55,34 +58,19 @@ impl TcpOptions<'_> {
     /// Sets the options of a socket before it is connected: a congestion control that paces keeps
     /// pacing even if another one replaces it later (`sk_pacing_status`; Linux 6.18).
     pub(super) fn apply(&self, socket: &Socket) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
         if let Some(bytes) = self.unsent {
-            limit_unsent(socket, bytes).map_err(|error| about("unsent", &error))?;
+            socket.set_tcp_notsent_lowat(bytes).map_err(about("unsent"))?;
         }
         if let Some(name) = self.congestion {
-            set_congestion(socket, name)
-                .map_err(|error| about(&format!("congestion {}", name.escape_debug()), &error))?;
+            let what = format_args!("congestion {}", name.escape_debug());
+            set_congestion(socket, name).map_err(about(what))?;
         }
         if let Some(keepalive) = &self.keepalive {
-            set_keepalive(socket, keepalive)
-                .map_err(|error| about(&format!("{keepalive:?}"), &error))?;
+            set_keepalive(socket, keepalive).map_err(about(format_args!("{keepalive:?}")))?;
         }
         Ok(())
     }
-}
-
-/// An error with the option it concerns.
-fn about(option: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{option}: {error}"))
-}
-
-#[cfg(target_os = "linux")]
-fn limit_unsent(socket: &Socket, bytes: u32) -> io::Result<()> {
-    socket.set_tcp_notsent_lowat(bytes)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn limit_unsent(_: &Socket, _: u32) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]

@@ -10,17 +10,16 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::IntoRawFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::{Path, PathBuf};
 
-use libc::c_int;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket};
 
-use super::address::abstract_name;
-use super::lock_file::{FileId, Lock};
-use super::{Address, Fd};
+use super::address::unix_to_system;
+use super::lock_file::{FileId, Lock, id_at};
+use super::unix::stream_socket;
+use super::{Address, Fd, about};
 
 /// The file of a listening Unix socket, and its lock.
 pub(crate) struct SocketFile {
@@ -34,7 +33,7 @@ pub(crate) struct SocketFile {
 impl SocketFile {
     /// Removes the file if it still belongs to the socket, which must still be open.
     pub(crate) fn remove(self) {
-        let removed = FileId::at(&self.path)
+        let removed = id_at(&self.path)
             .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -54,24 +53,22 @@ pub(super) fn listen_unix(
         Some(path) => listen_at_path(path, mode, backlog).map(|(fd, file)| (fd, Some(file))),
         None => listen_without_file(address, backlog).map(|fd| (fd, None)),
     };
-    opened.map_err(|error| {
-        let address = Address::Unix(address.clone());
-        io::Error::new(error.kind(), format!("listen on {address}: {error}"))
-    })
+    opened.map_err(about(format_args!("listen on {}", Address::Unix(address.clone()))))
 }
 
 fn listen_without_file(address: &UnixSocketAddr, backlog: u32) -> io::Result<Fd> {
-    let no_name = || io::Error::new(io::ErrorKind::InvalidInput, "an address without a name");
-    // A leading zero byte marks an abstract name, unix(7).
-    let name = [b"\0", abstract_name(address).ok_or_else(no_name)?].concat();
-    let socket = new_socket()?;
-    socket.bind(&SockAddr::unix(std::ffi::OsStr::from_bytes(&name))?)?;
-    listen(socket, backlog)
+    if address.is_unnamed() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an address without a name"));
+    }
+    let socket = stream_socket(Domain::UNIX)?;
+    socket.bind(&unix_to_system(address)?)?;
+    start(&socket, backlog)?;
+    Ok(socket.into_raw_fd())
 }
 
 fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, SocketFile)> {
     let lock = Lock::take(path)?;
-    let socket = new_socket()?;
+    let socket = stream_socket(Domain::UNIX)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -80,31 +77,20 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
         }
         other => other?,
     }
-    let ready = FileId::at(path).and_then(|id| {
-        // The umask may have changed the permissions until now, but nobody could connect: the
-        // socket does not listen yet.
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
-        Ok((listen(socket, backlog)?, id))
-    });
-    match ready {
-        Ok((fd, id)) => Ok((fd, SocketFile { path: path.into(), id, _lock: lock })),
-        Err(error) => {
-            // It was created here, and nobody else will remove it.
-            let _ = fs::remove_file(path);
-            Err(error)
-        }
+    let file = SocketFile { path: path.into(), id: id_at(path)?, _lock: lock };
+    // The umask may have changed the permissions until now, but nobody could connect: the socket
+    // does not listen yet.
+    let ready = fs::set_permissions(path, Permissions::from_mode(mode))
+        .and_then(|()| start(&socket, backlog));
+    if let Err(error) = ready {
+        file.remove();
+        return Err(error);
     }
+    Ok((socket.into_raw_fd(), file))
 }
 
-fn new_socket() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-fn listen(socket: Socket, backlog: u32) -> io::Result<Fd> {
-    socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
-    Ok(socket.into_raw_fd())
+fn start(socket: &Socket, backlog: u32) -> io::Result<()> {
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))
 }
 
 /// Removes the socket of a process that is gone. Anything else stays and is an error.
@@ -114,7 +100,7 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     // The connect must not block: the backlog of a live server may be full.
-    match new_socket()?.connect(address) {
+    match stream_socket(Domain::UNIX)?.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
         _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
@@ -190,7 +176,7 @@ mod tests {
         let wanted = SockAddr::unix(&path).unwrap();
         let mut waiting = Vec::new();
         loop {
-            let socket = new_socket().unwrap();
+            let socket = stream_socket(Domain::UNIX).unwrap();
             let full = socket.connect(&wanted).is_err();
             waiting.push(socket);
             if full {

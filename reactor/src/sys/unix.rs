@@ -5,15 +5,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
 use std::mem;
-use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::time::Duration;
 
 use libc::{c_int, ssize_t};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use super::{Fd, More, TcpOptions};
+use super::{Fd, More};
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -67,50 +66,17 @@ pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(*fd) }
 }
 
-pub(super) fn listen(
-    address: SocketAddr,
-    backlog: u32,
-    options: &TcpOptions<'_>,
-) -> io::Result<Fd> {
-    open_listener(address, backlog, options)
-        .map(IntoRawFd::into_raw_fd)
-        .map_err(|error| named(address, &error))
-}
-
-/// An error of listening, with the address.
-pub(super) fn named(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("listen on {address}: {error}"))
-}
-
-/// Opens a listening socket that does not share its address.
-pub(super) fn open_listener(
-    address: SocketAddr,
-    backlog: u32,
-    options: &TcpOptions<'_>,
-) -> io::Result<Socket> {
-    bind_listener(address, backlog, options, |_| Ok(()))
-}
-
-/// Opens a listening socket. `prepare` is called with it before it is bound.
-pub(super) fn bind_listener(
-    address: SocketAddr,
-    backlog: u32,
-    options: &TcpOptions<'_>,
-    prepare: impl FnOnce(&Socket) -> io::Result<()>,
-) -> io::Result<Socket> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    // A restarted server need not wait until the connections of its predecessor leave TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    // Accepted sockets inherit this and the other options on every supported system, which saves
-    // calls for each connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
-    socket.set_tcp_nodelay(true)?;
-    options.apply(&socket)?;
-    prepare(&socket)?;
-    socket.bind(&SockAddr::from(address))?;
-    socket.listen(c_int::try_from(backlog).unwrap_or(c_int::MAX))?;
-    Ok(socket)
+/// Opens a non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
+pub(super) fn stream_socket(domain: Domain) -> io::Result<Socket> {
+    #[cfg(not(target_vendor = "apple"))]
+    return Socket::new(domain, Type::STREAM.nonblocking(), None);
+    // Apple's `socket(2)` has no flags.
+    #[cfg(target_vendor = "apple")]
+    {
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
 }
 
 #[cfg(not(target_vendor = "apple"))]
@@ -124,7 +90,7 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
 /// Apple has no `accept4(2)`: `O_NONBLOCK` comes from the listener, close-on-exec does not.
 #[cfg(target_vendor = "apple")]
 pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
-    use std::os::fd::FromRawFd;
+    use std::os::fd::{FromRawFd, IntoRawFd};
 
     // SAFETY: null pointers mean that the address is not wanted; nothing else is touched.
     let fd = check(unsafe { libc::accept(listener, ptr::null_mut(), ptr::null_mut()) })

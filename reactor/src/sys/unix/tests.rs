@@ -1,10 +1,12 @@
 //! Tests the calls on this system's kernel, `sendfile` included, as it needs the same sockets.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::super::TcpOptions;
+use super::super::listen::listen;
 use super::super::sendfile;
 use super::super::sockname::{local_address, peer_address};
 use super::*;

@@ -1,0 +1,100 @@
+//! Listening TCP sockets: one at an address, or several between which the kernel divides the
+//! connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+
+use socket2::{Domain, SockAddr, Socket};
+
+use super::unix::stream_socket;
+use super::{Fd, TcpOptions, about};
+
+/// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
+/// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
+pub(crate) const DIVIDES: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
+
+pub(super) fn listen(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+) -> io::Result<Fd> {
+    listen_shared(address, backlog, options, 1).map(|sockets| sockets[0])
+}
+
+/// Opens `count` sockets that listen at one address; more than one only where the kernel
+/// [divides](DIVIDES). The first one is bound alone, to exclude others: a second server of the same
+/// user, started by mistake, would silently get half of the connections (`socket(7)`).
+pub(crate) fn listen_shared(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Fd>> {
+    open_all(address, backlog, options, count)
+        .map(|sockets| sockets.into_iter().map(IntoRawFd::into_raw_fd).collect())
+        .map_err(about(format_args!("listen on {address}")))
+}
+
+fn open_all(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    count: usize,
+) -> io::Result<Vec<Socket>> {
+    let first = open(address, backlog, options, |_| Ok(()))?;
+    if count == 1 {
+        return Ok(vec![first]);
+    }
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    let mut all = Vec::with_capacity(count);
+    if cfg!(target_os = "freebsd") {
+        // FreeBSD adds a socket to its group when it is bound, and checks the option then
+        // (`in_pcbinslbgrouphash`). So the first socket has found out whether the address is free,
+        // and has chosen the port. For a moment another process can take the address.
+        drop(first);
+    } else {
+        // Linux checks the option of both sockets when the second one is bound
+        // (`inet_csk_bind_conflict`), and adds the first to the group then, although it already
+        // listens (`reuseport_add_sock`). From now on, only a process of the same user that sets
+        // the option on purpose can share the address.
+        share(&first)?;
+        all.push(first);
+    }
+    while all.len() < count {
+        all.push(open(address, backlog, options, share)?);
+    }
+    Ok(all)
+}
+
+/// Lets other sockets have the address too.
+#[cfg(not(target_os = "freebsd"))]
+fn share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+/// Lets other sockets have the address too. `SO_REUSEPORT` of FreeBSD would not divide.
+#[cfg(target_os = "freebsd")]
+fn share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port_lb(true)
+}
+
+/// Opens a listening socket. `prepare` is called with it before it is bound.
+fn open(
+    address: SocketAddr,
+    backlog: u32,
+    options: &TcpOptions<'_>,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<Socket> {
+    let socket = stream_socket(Domain::for_address(address))?;
+    // A restarted server need not wait until the connections of its predecessor leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit this and the other options on every supported system, which saves
+    // calls for each connection (`inet_csk_clone_lock` of Linux; the BSDs copy `TF_NODELAY`).
+    socket.set_tcp_nodelay(true)?;
+    options.apply(&socket)?;
+    prepare(&socket)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
