@@ -63,7 +63,7 @@ impl Turn {
         self.core.kernel.realtime()
     }
 
-    /// 64 random bits.
+    /// 64 random bits, for anything but secrets.
     #[must_use]
     pub fn random(&self) -> u64 {
         self.core.kernel.random()

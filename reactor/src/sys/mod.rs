@@ -319,7 +319,7 @@ kernel_calls! {
     unix::monotonic() -> u64;
     /// Seconds since 1970.
     unix::realtime() -> u64;
-    /// 64 random bits.
+    /// 64 random bits, for anything but secrets.
     unix::random() -> u64;
 }
 

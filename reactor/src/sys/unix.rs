@@ -4,10 +4,11 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
-use std::mem;
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::BorrowedFd;
-use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{ptr, slice};
 
 use libc::{c_int, ssize_t};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -30,23 +31,22 @@ const MORE: c_int = libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
 const MORE: c_int = 0;
 
-/// The last error of this thread, with errno values that only some systems have translated.
-#[cfg(not(target_vendor = "apple"))]
+/// The last error of this thread.
 pub(super) fn last_error() -> io::Error {
-    io::Error::last_os_error()
+    translated(io::Error::last_os_error())
 }
 
-/// The last error of this thread, with errno values that only some systems have translated.
-#[cfg(target_vendor = "apple")]
-pub(super) fn last_error() -> io::Error {
-    let error = io::Error::last_os_error();
+/// Translates the errno values that only some systems have.
+fn translated(error: io::Error) -> io::Error {
+    #[cfg(target_vendor = "apple")]
     match error.raw_os_error() {
         // xnu is out of mbufs, and wakes the writer when it has some.
-        Some(libc::ENOBUFS) => io::Error::from_raw_os_error(libc::EAGAIN),
+        Some(libc::ENOBUFS) => return io::Error::from_raw_os_error(libc::EAGAIN),
         // A send that races with the teardown of the connection.
-        Some(libc::EPROTOTYPE) => io::Error::from_raw_os_error(libc::ECONNRESET),
-        _ => error,
+        Some(libc::EPROTOTYPE) => return io::Error::from_raw_os_error(libc::ECONNRESET),
+        _ => {}
     }
+    error
 }
 
 /// The result of a call that returns -1 for an error.
@@ -170,12 +170,30 @@ pub(super) fn set_receive_mark(_: Fd, _: usize) -> io::Result<()> {
 }
 
 pub(super) fn shutdown_write(socket: Fd) -> io::Result<()> {
-    // SAFETY: two numbers go in, no memory is touched.
-    check(unsafe { libc::shutdown(socket, libc::SHUT_WR) }).map(drop)
+    SockRef::from(&borrow(&socket)).shutdown(Shutdown::Write)
 }
 
 #[inline]
 pub(super) fn recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the slice is borrowed exclusively, and no uninitialized byte is written to it: only
+    // the kernel writes.
+    receive(socket, unsafe { slice::from_raw_parts_mut(start, len) })
+}
+
+pub(super) fn recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    let spare = buffer.spare_capacity_mut();
+    let most = spare.len().min(most);
+    let count = receive(socket, &mut spare[..most])?;
+    let len = buffer.len() + count;
+    // SAFETY: the kernel has just written `count` bytes behind the existing ones, within the
+    // capacity.
+    unsafe { buffer.set_len(len) };
+    Ok(count)
+}
+
+#[inline]
+fn receive(socket: Fd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
     // exclusively for the call.
     let received =
@@ -189,26 +207,6 @@ pub(super) fn recv(socket: Fd, buffer: &mut [u8]) -> io::Result<usize> {
     received
 }
 
-pub(super) fn recv_append(socket: Fd, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
-    let spare = buffer.spare_capacity_mut();
-    let most = spare.len().min(most);
-    // SAFETY: the kernel writes at most `most` bytes to the spare capacity, which is borrowed
-    // exclusively for the call.
-    let received = check_size(unsafe { libc::recv(socket, spare.as_mut_ptr().cast(), most, 0) });
-    #[cfg(sluicegate_libkqueue)]
-    if matches!(received, Ok(0))
-        && let Some(error) = super::selector::error_taken(socket)
-    {
-        return Err(error);
-    }
-    let count = received?;
-    let len = buffer.len() + count;
-    // SAFETY: the kernel has just written `count` bytes behind the existing ones, within the
-    // capacity.
-    unsafe { buffer.set_len(len) };
-    Ok(count)
-}
-
 #[inline]
 pub(super) fn send(socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
     // SAFETY: the kernel reads at most `data.len()` bytes of the slice, which is borrowed for the
@@ -218,15 +216,8 @@ pub(super) fn send(socket: Fd, data: &[u8], more: More) -> io::Result<usize> {
 
 #[inline]
 pub(super) fn send_gather(socket: Fd, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
-    // SAFETY: all zeroes is a valid `msghdr`: null pointers with lengths of zero. (It has padding
-    // with a name on some systems, so it cannot be written as a literal.)
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    // An `IoSlice` is an `iovec` by its documentation. The kernel does not write to it.
-    message.msg_iov = pieces.as_ptr().cast_mut().cast();
-    message.msg_iovlen = pieces.len() as _;
-    // SAFETY: the kernel reads `message`, the `iovec`s and what they point to; all of it is
-    // borrowed for the call.
-    check_size(unsafe { libc::sendmsg(socket, &raw const message, flags(more)) })
+    let socket = borrow(&socket);
+    SockRef::from(&socket).send_vectored_with_flags(pieces, flags(more)).map_err(translated)
 }
 
 const fn flags(more: More) -> c_int {
@@ -250,52 +241,20 @@ pub(super) fn file_offset(offset: u64) -> io::Result<libc::off_t> {
 
 #[inline]
 pub(super) fn monotonic() -> u64 {
-    let now = clock(libc::CLOCK_MONOTONIC);
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec` to `now`. The call cannot fail: every version of
+    // these systems that can run this program has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// For seconds, the kernel's last tick is precise enough; it is the cheapest clock of Linux and
-/// FreeBSD.
-#[inline]
 pub(super) fn realtime() -> u64 {
-    #[cfg(target_os = "linux")]
-    const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_COARSE;
-    #[cfg(target_os = "freebsd")]
-    const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME_FAST;
-    #[cfg(any(target_vendor = "apple", target_os = "netbsd", target_os = "openbsd"))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_REALTIME;
     // A clock set before 1970 counts as 1970.
-    u64::try_from(clock(CLOCK).tv_sec).unwrap_or(0)
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn clock(id: libc::clockid_t) -> libc::timespec {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes one `timespec` to `now`. The call cannot fail: every version of
-    // these systems that can run this program has these clocks.
-    unsafe { libc::clock_gettime(id, &raw mut now) };
-    now
-}
-
+/// The hash of nothing under a new key. The standard library asks the system for a thread's first
+/// key and derives the next ones from it, so this makes no call.
 pub(super) fn random() -> u64 {
-    let mut bits = [0; 8];
-    match fill_random(&mut bits) {
-        Ok(8) => u64::from_ne_bytes(bits),
-        // The kernel lacks the call, or its pool is not ready. The standard library always finds a
-        // way to seed a hasher.
-        _ => RandomState::new().build_hasher().finish(),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
-    // SAFETY: the kernel writes at most `bits.len()` bytes to `bits`.
-    check_size(unsafe {
-        libc::getrandom(bits.as_mut_ptr().cast(), bits.len(), libc::GRND_NONBLOCK)
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn fill_random(bits: &mut [u8; 8]) -> io::Result<usize> {
-    // SAFETY: `getentropy` writes `bits.len()` bytes to `bits`, or none.
-    check(unsafe { libc::getentropy(bits.as_mut_ptr().cast(), bits.len()) }).map(|_| bits.len())
+    RandomState::new().build_hasher().finish()
 }
