@@ -2,6 +2,19 @@
 
 use std::io;
 
+#[cfg(target_os = "linux")]
+use libc::cpu_set_t as CpuSet;
+#[cfg(target_os = "freebsd")]
+use libc::cpuset_t as CpuSet;
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+use super::unix::check;
+
+/// A bit for each core, as many as the C library's type has. On Linux machines with more, the calls
+/// fail with `EINVAL`.
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+type Mask = [usize; size_of::<CpuSet>() / size_of::<usize>()];
+
 /// Pins the calling thread to one of the cores that it may run on: the one at index `nth`, modulo
 /// their number.
 ///
@@ -10,10 +23,9 @@ use std::io;
 /// only, and NetBSD allows it only to the superuser.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
 pub(crate) fn pin_to_core(nth: usize) -> io::Result<()> {
-    let mut mask = allowed()?;
-    let count: u32 = mask.iter().map(|word| word.count_ones()).sum();
-    keep_nth(&mut mask, nth % (count as usize).max(1));
-    set(&mask)
+    let mask = one_of(&allowed()?, nth);
+    // SAFETY: the kernel reads `size_of::<Mask>()` bytes of `mask`. 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of::<Mask>(), mask.as_ptr().cast()) }).map(drop)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
@@ -21,71 +33,27 @@ pub(crate) fn pin_to_core(_: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The cores that the calling thread may run on. FreeBSD has these two calls since 13.1.
 #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-use mask::{Mask, allowed, set};
-
-/// Clears all set bits except the one at index `nth`.
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn keep_nth(mask: &mut Mask, nth: usize) {
-    let mut seen = 0;
-    for word in mask {
-        let mut kept = 0;
-        for bit in (0..usize::BITS).map(|bit| 1 << bit).filter(|bit| *word & bit != 0) {
-            kept |= if seen == nth { bit } else { 0 };
-            seen += 1;
-        }
-        *word = kept;
-    }
+fn allowed() -> io::Result<Mask> {
+    let mut mask = Mask::default();
+    // SAFETY: the kernel writes at most `size_of::<Mask>()` bytes to `mask`.
+    check(unsafe { libc::sched_getaffinity(0, size_of::<Mask>(), mask.as_mut_ptr().cast()) })?;
+    Ok(mask)
 }
 
-#[cfg(target_os = "linux")]
-mod mask {
-    use std::io;
-
-    use super::super::unix::check;
-
-    /// The number of cores in the C library's type. On machines with more, the kernel returns
-    /// `EINVAL`.
-    pub(super) type Mask = [usize; size_of::<libc::cpu_set_t>() / size_of::<usize>()];
-
-    pub(super) fn allowed() -> io::Result<Mask> {
-        let mut mask = Mask::default();
-        // SAFETY: the kernel writes at most `size_of::<Mask>()` bytes to `mask`.
-        check(unsafe { libc::sched_getaffinity(0, size_of::<Mask>(), mask.as_mut_ptr().cast()) })?;
-        Ok(mask)
+/// The mask with only the core at index `nth`, modulo the number of cores in `mask`.
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn one_of(mask: &Mask, nth: usize) -> Mask {
+    const BITS: usize = usize::BITS as usize;
+    let has = |core: &usize| mask[core / BITS] & 1 << (core % BITS) != 0;
+    let cores: Vec<usize> = (0..mask.len() * BITS).filter(has).collect();
+    let mut one = Mask::default();
+    if !cores.is_empty() {
+        let core = cores[nth % cores.len()];
+        one[core / BITS] = 1 << (core % BITS);
     }
-
-    pub(super) fn set(mask: &Mask) -> io::Result<()> {
-        // SAFETY: the kernel reads `size_of::<Mask>()` bytes of `mask`.
-        check(unsafe { libc::sched_setaffinity(0, size_of::<Mask>(), mask.as_ptr().cast()) })
-            .map(drop)
-    }
-}
-
-#[cfg(target_os = "freebsd")]
-mod mask {
-    use std::io;
-
-    use libc::{CPU_LEVEL_WHICH, CPU_WHICH_TID};
-
-    use super::super::unix::check;
-
-    pub(super) type Mask = [usize; size_of::<libc::cpuset_t>() / size_of::<usize>()];
-
-    pub(super) fn allowed() -> io::Result<Mask> {
-        let mut mask = Mask::default();
-        let (size, to) = (size_of::<Mask>(), mask.as_mut_ptr().cast());
-        // SAFETY: the kernel writes at most `size` bytes to `mask`. -1 is the calling thread.
-        check(unsafe { libc::cpuset_getaffinity(CPU_LEVEL_WHICH, CPU_WHICH_TID, -1, size, to) })?;
-        Ok(mask)
-    }
-
-    pub(super) fn set(mask: &Mask) -> io::Result<()> {
-        let (size, from) = (size_of::<Mask>(), mask.as_ptr().cast());
-        // SAFETY: the kernel reads `size` bytes of `mask`. -1 is the calling thread.
-        check(unsafe { libc::cpuset_setaffinity(CPU_LEVEL_WHICH, CPU_WHICH_TID, -1, size, from) })
-            .map(drop)
-    }
+    one
 }
 
 #[cfg(all(test, any(target_os = "linux", target_os = "freebsd")))]
@@ -112,11 +80,10 @@ mod tests {
     fn the_nth_core_is_counted_among_those_that_are_there() {
         let mut mask = Mask::default();
         (mask[0], mask[1]) = (0b1010, 0b1);
-        let kept = [0, 1, 2].map(|nth| {
-            let mut mask = mask;
-            keep_nth(&mut mask, nth);
-            (mask[0], mask[1])
+        let chosen = [0, 1, 2, 3].map(|nth| {
+            let one = one_of(&mask, nth);
+            (one[0], one[1])
         });
-        assert_eq!(kept, [(0b10, 0), (0b1000, 0), (0, 1)]);
+        assert_eq!(chosen, [(0b10, 0), (0b1000, 0), (0, 1), (0b10, 0)]);
     }
 }
