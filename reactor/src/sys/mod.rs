@@ -79,6 +79,7 @@ mod lock_file;
 mod lookup;
 mod metadata;
 mod options;
+#[cfg_attr(not(target_os = "linux"), path = "pipe/missing.rs")]
 mod pipe;
 mod residency;
 mod sendfile;

@@ -1,104 +1,76 @@
 //! Moving bytes between sockets without copying them into the process: through a pipe, whose
 //! buffers refer to the received pages until the other socket has sent them (Linux).
 
-use std::io;
+use std::{io, ptr};
 
-use super::Fd;
+use libc::c_int;
+
+use super::signal::block_io_signals;
+use super::unix::{check, check_size, close, file_offset};
+use super::{Fd, NO_FD};
 
 /// Whether [`splice`] works here.
-pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
+pub(super) const AVAILABLE: bool = true;
 
 /// The least size to ask for. A new pipe has two pages once the user's quota is used up
 /// (`/proc/sys/fs/pipe-user-pages-soft`), too few to be worth a call.
-#[cfg(target_os = "linux")]
 const LEAST: usize = 64 << 10;
 
-#[cfg(target_os = "linux")]
 pub(super) fn open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)> {
-    use super::unix::check;
-
-    let mut ends = [super::NO_FD; 2];
+    let mut ends = [NO_FD; 2];
     // SAFETY: the kernel writes two numbers to the array.
     check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
     let [read, write] = ends;
     let mut wanted = bytes;
     // Beyond the quota the call fails with `EPERM`, and a smaller size may succeed (`fcntl(2)`).
     // The kernel rounds the size up, so it is read back.
-    while wanted >= LEAST && set_size(write, wanted).is_err() {
+    while wanted >= LEAST && size(write, libc::F_SETPIPE_SZ, wanted).is_err() {
         wanted /= 2;
     }
-    // SAFETY: numbers go in, no memory is touched.
-    let size = check(unsafe { libc::fcntl(write, libc::F_GETPIPE_SZ) });
-    match size.map(|size| size as usize) {
+    match size(write, libc::F_GETPIPE_SZ, 0) {
         Ok(size) if size >= LEAST.min(bytes) => Ok((read, write, size)),
         other => {
-            super::unix::close(read);
-            super::unix::close(write);
+            close(read);
+            close(write);
             Err(other.err().unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM)))
         }
     }
 }
 
-#[cfg(target_os = "linux")]
-fn set_size(pipe: Fd, bytes: usize) -> io::Result<()> {
-    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+/// Gets or sets the size of a pipe.
+fn size(pipe: Fd, command: c_int, bytes: usize) -> io::Result<usize> {
+    let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
     // SAFETY: numbers go in, no memory is touched.
-    super::unix::check(unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, bytes) }).map(drop)
+    check(unsafe { libc::fcntl(pipe, command, bytes) }).map(|size| size as usize)
 }
 
-#[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn splice(from: Fd, to: Fd, bytes: usize) -> io::Result<usize> {
-    use std::ptr;
-
-    use super::signal::block_io_signals;
-
     block_io_signals();
     let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
     // SAFETY: null pointers say that neither is a file with an offset; the rest are numbers.
-    super::unix::check_size(unsafe {
-        libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), bytes, flags)
-    })
+    check_size(unsafe { libc::splice(from, ptr::null_mut(), to, ptr::null_mut(), bytes, flags) })
 }
 
 /// Unlike a write, it may move fewer bytes than there are: it stops at the end of a page.
-#[cfg(target_os = "linux")]
 #[inline]
 pub(super) fn splice_to_file(from: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize> {
-    use std::ptr;
-
-    super::signal::block_io_signals();
-    let mut offset = super::unix::file_offset(offset)?;
+    block_io_signals();
+    let mut offset = file_offset(offset)?;
     // SAFETY: the kernel reads and writes one offset, which is a local; a null pointer says that
     // the pipe has none; the rest are numbers.
-    super::unix::check_size(unsafe {
+    check_size(unsafe {
         libc::splice(from, ptr::null_mut(), file, &raw mut offset, bytes, libc::SPLICE_F_MOVE)
     })
 }
 
-#[cfg(not(target_os = "linux"))]
-pub(super) fn open_pipe(_: usize) -> io::Result<(Fd, Fd, usize)> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn splice(_: Fd, _: Fd, _: usize) -> io::Result<usize> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn splice_to_file(_: Fd, _: Fd, _: u64, _: usize) -> io::Result<usize> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::sys::unix;
 
     #[test]
     fn a_pipe_is_as_large_as_it_says_and_neither_blocks_nor_is_inherited() {
@@ -110,7 +82,7 @@ mod tests {
             assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFD) } & libc::FD_CLOEXEC, 0);
             // SAFETY: the descriptor is open; no memory is touched.
             assert_ne!(unsafe { libc::fcntl(fd, libc::F_GETFL) } & libc::O_NONBLOCK, 0);
-            unix::close(fd);
+            close(fd);
         }
     }
 
@@ -131,7 +103,7 @@ mod tests {
         let mut got = String::new();
         b.read_to_string(&mut got).unwrap();
         assert_eq!(got, "hello");
-        unix::close(read);
-        unix::close(write);
+        close(read);
+        close(write);
     }
 }
