@@ -15,7 +15,7 @@ const NEW: c_int =
     libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
-    super::dir::open_mode(dir, &c_name(name)?, NEW, mode).map(IntoRawFd::into_raw_fd)
+    super::dir::open_at(dir, &c_name(name)?, NEW, mode).map(IntoRawFd::into_raw_fd)
 }
 
 pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -62,13 +62,7 @@ pub(super) fn unlink(dir: Fd, name: &OsStr) -> io::Result<()> {
 }
 
 pub(super) fn has_name(dir: Fd, name: &OsStr) -> io::Result<bool> {
-    let name = c_name(name)?;
-    let mut stat = super::dir::empty_stat();
-    // SAFETY: the kernel reads the name up to its terminating zero, and writes one `stat`.
-    let found = check(unsafe {
-        libc::fstatat(dir, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW)
-    });
-    match found {
+    match super::dir::metadata_at(dir, &c_name(name)?) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         other => other.map(|_| true),
     }

@@ -4,9 +4,11 @@
 //! walked one component at a time (`walk.rs`), with the same results.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -16,14 +18,13 @@ use super::unix::{check, last_error};
 use super::{Entry, Fd, FileKind, Metadata, about};
 
 #[cfg(target_os = "linux")]
-#[path = "dir/openat2.rs"]
-mod beneath;
-#[cfg(not(target_os = "linux"))]
-#[path = "dir/walk.rs"]
-mod beneath;
+mod openat2;
+mod walk;
 
 #[cfg(target_os = "linux")]
-mod walk;
+use openat2 as beneath;
+#[cfg(not(target_os = "linux"))]
+use walk as beneath;
 
 #[cfg(test)]
 mod tests;
@@ -35,17 +36,22 @@ const READ: c_int = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O
 const DIRECTORY: c_int = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
 
 pub(super) fn open_dir(path: &Path) -> io::Result<Fd> {
-    let open = || open_at(libc::AT_FDCWD, &CString::new(path.as_os_str().as_bytes())?, DIRECTORY);
-    let what = format_args!("open directory {}", path.display());
-    open().map(IntoRawFd::into_raw_fd).map_err(about(what))
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path);
+    opened
+        .map(IntoRawFd::into_raw_fd)
+        .map_err(about(format_args!("open directory {}", path.display())))
 }
 
 pub(super) fn open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {
-    beneath::open(dir, &relative(path)?).map(IntoRawFd::into_raw_fd).map_err(refused_link)
+    open(dir, path, READ)
 }
 
 pub(super) fn open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd> {
-    beneath::open_dir(dir, &relative(path)?).map(IntoRawFd::into_raw_fd).map_err(refused_link)
+    open(dir, path, walk::SEARCH)
+}
+
+fn open(dir: Fd, path: &OsStr, flags: c_int) -> io::Result<Fd> {
+    beneath::open(dir, &relative(path)?, flags).map(IntoRawFd::into_raw_fd).map_err(refused_link)
 }
 
 pub(super) fn metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata> {
@@ -70,12 +76,8 @@ fn outside() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
 }
 
-fn open_at(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
-    open_mode(dir, path, flags, 0)
-}
-
 /// `openat(2)`, with the permissions of a file that it may create.
-pub(super) fn open_mode(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Result<OwnedFd> {
+pub(super) fn open_at(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads `path` up to its terminating zero.
     let fd = check(unsafe { libc::openat(dir, path.as_ptr(), flags, mode) })?;
     // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
@@ -83,7 +85,7 @@ pub(super) fn open_mode(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Re
 }
 
 /// A `stat` for the kernel to fill.
-pub(super) fn empty_stat() -> libc::stat {
+fn empty_stat() -> libc::stat {
     // SAFETY: a `stat` consists of integers, for which zero is valid.
     unsafe { std::mem::zeroed() }
 }
@@ -95,18 +97,21 @@ pub(super) fn metadata(file: Fd) -> io::Result<Metadata> {
     Ok(from_stat(&stat))
 }
 
+/// The attributes of a name, without following a symbolic link.
+pub(super) fn metadata_at(dir: Fd, name: &CStr) -> io::Result<Metadata> {
+    let mut stat = empty_stat();
+    // SAFETY: the kernel reads the name up to its terminating zero, and writes one `stat`.
+    check(unsafe { libc::fstatat(dir, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW) })?;
+    Ok(from_stat(&stat))
+}
+
 fn from_stat(stat: &libc::stat) -> Metadata {
     #[cfg(not(target_os = "netbsd"))]
     let nanos = stat.st_mtime_nsec;
     #[cfg(target_os = "netbsd")]
     let nanos = stat.st_mtimensec;
     Metadata {
-        kind: match stat.st_mode & libc::S_IFMT {
-            libc::S_IFREG => FileKind::File,
-            libc::S_IFDIR => FileKind::Directory,
-            libc::S_IFLNK => FileKind::Symlink,
-            _ => FileKind::Other,
-        },
+        kind: kind_of(stat.st_mode),
         len: u64::try_from(stat.st_size).unwrap_or(0),
         modified_seconds: stat.st_mtime,
         modified_nanos: nanos as u32,
@@ -114,13 +119,23 @@ fn from_stat(stat: &libc::stat) -> Metadata {
     }
 }
 
+fn kind_of(mode: libc::mode_t) -> FileKind {
+    match mode & libc::S_IFMT {
+        libc::S_IFREG => FileKind::File,
+        libc::S_IFDIR => FileKind::Directory,
+        libc::S_IFLNK => FileKind::Symlink,
+        _ => FileKind::Other,
+    }
+}
+
 pub(super) fn read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
     // The stream closes its descriptor, so it needs its own. Unlike a duplicate, a newly opened one
     // does not share the position in the directory with the original.
-    let mut stream = Stream::new(open_at(dir, c".", DIRECTORY)?)?;
+    let mut stream = Stream::new(open_at(dir, c".", DIRECTORY, 0)?)?;
     let mut entries = Vec::new();
-    while entries.len() < limit {
-        let Some(entry) = stream.next()? else { break };
+    while entries.len() < limit
+        && let Some(entry) = stream.next()?
+    {
         if entry.name != "." && entry.name != ".." {
             entries.push(entry);
         }
@@ -158,7 +173,9 @@ impl Stream {
         // SAFETY: as for the name.
         let kind = unsafe { (*entry).d_type };
         let name = OsString::from_vec(name.to_bytes().to_vec());
-        Ok(Some(Entry { name, kind: from_dirent_type(kind) }))
+        // The bits of a mode, moved: `DTTOIF` of `dirent.h`.
+        let kind = (kind != libc::DT_UNKNOWN).then(|| kind_of(libc::mode_t::from(kind) << 12));
+        Ok(Some(Entry { name, kind }))
     }
 }
 
@@ -169,27 +186,17 @@ impl Drop for Stream {
     }
 }
 
-fn from_dirent_type(kind: u8) -> Option<FileKind> {
-    match kind {
-        libc::DT_UNKNOWN => None,
-        libc::DT_REG => Some(FileKind::File),
-        libc::DT_DIR => Some(FileKind::Directory),
-        libc::DT_LNK => Some(FileKind::Symlink),
-        _ => Some(FileKind::Other),
-    }
-}
-
 /// `readdir(3)` leaves errno unchanged at the end of the directory.
 fn clear_errno() {
-    // SAFETY: returns the address of this thread's errno and touches nothing.
-    #[cfg(target_os = "linux")]
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
     #[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
-    let errno = unsafe { libc::__errno() };
-    // SAFETY: as above.
+    use libc::__errno as location;
+    #[cfg(target_os = "linux")]
+    use libc::__errno_location as location;
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-    let errno = unsafe { libc::__error() };
+    use libc::__error as location;
+
+    // SAFETY: returns the address of this thread's errno and touches nothing.
+    let errno = unsafe { location() };
     // SAFETY: the address is valid as long as the thread lives.
     unsafe { *errno = 0 };
 }

@@ -8,18 +8,14 @@ use libc::c_int;
 
 use super::super::unix::check;
 use super::super::{Fd, Metadata};
-use super::{READ, outside, walk};
+use super::{outside, walk};
 
 /// How often to try before the path is walked instead. While the kernel resolves `..`, a rename of
 /// a directory anywhere on the machine makes it fail with `EAGAIN`. The walk has no such failure.
 const TRIES: usize = 8;
 
-pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
-    openat2(dir, path, READ)?.map_or_else(|| walk::open(dir, path), Ok)
-}
-
-pub(super) fn open_dir(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
-    openat2(dir, path, walk::SEARCH)?.map_or_else(|| walk::open_dir(dir, path), Ok)
+pub(super) fn open(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+    openat2(dir, path, flags)?.map_or_else(|| walk::open(dir, path, flags), Ok)
 }
 
 /// `O_PATH` needs no permission to read the file, and has no effect on a FIFO or a device.

@@ -14,8 +14,8 @@ use tempfile::{TempDir, tempdir};
 use super::super::unix::{check, read_at};
 use super::super::{Fd, FileKind, Metadata};
 #[cfg(target_os = "linux")]
-use super::walk;
-use super::{beneath, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative};
+use super::openat2;
+use super::{READ, metadata, metadata_beneath, open_beneath, open_dir, read_dir, relative, walk};
 
 /// A temporary directory that contains the root, `root`.
 struct Place(TempDir);
@@ -74,10 +74,13 @@ type Stat = fn(Fd, &std::ffi::CStr) -> io::Result<Metadata>;
 
 /// The ways to resolve a path on this system.
 #[cfg(target_os = "linux")]
-const WAYS: [(&str, Open, Stat); 2] =
-    [("openat2", beneath::open, beneath::metadata), ("walk", walk::open, walk::metadata)];
+const WAYS: [(&str, Open, Stat); 2] = [
+    ("openat2", |dir, path| openat2::open(dir, path, READ), openat2::metadata),
+    ("walk", |dir, path| walk::open(dir, path, READ), walk::metadata),
+];
 #[cfg(not(target_os = "linux"))]
-const WAYS: [(&str, Open, Stat); 1] = [("walk", beneath::open, beneath::metadata)];
+const WAYS: [(&str, Open, Stat); 1] =
+    [("walk", |dir, path| walk::open(dir, path, READ), walk::metadata)];
 
 fn kind_of<T>(result: io::Result<T>) -> Result<T, ErrorKind> {
     result.map_err(|error| error.kind())

@@ -11,9 +11,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::c_int;
 
-use super::super::unix::{check, check_size};
+use super::super::unix::check_size;
 use super::super::{Fd, FileKind, Metadata};
-use super::{READ, empty_stat, from_stat, open_at, outside};
+use super::{metadata_at, open_at, outside};
 
 /// The limit of Linux for one path, path_resolution(7).
 const MAX_LINKS: usize = 40;
@@ -27,25 +27,14 @@ pub(super) const SEARCH: c_int = libc::O_SEARCH | libc::O_DIRECTORY | libc::O_CL
 #[cfg(target_os = "openbsd")]
 pub(super) const SEARCH: c_int = super::DIRECTORY;
 
-pub(super) fn open(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
-    resolve(dir, path, |dir, name| open_at(dir, name, READ | libc::O_NOFOLLOW))
-}
-
-pub(super) fn open_dir(dir: Fd, path: &CStr) -> io::Result<OwnedFd> {
-    resolve(dir, path, |dir, name| open_at(dir, name, SEARCH | libc::O_NOFOLLOW))
+pub(super) fn open(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+    resolve(dir, path, |dir, name| open_at(dir, name, flags | libc::O_NOFOLLOW, 0))
 }
 
 pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
-    resolve(dir, path, |dir, name| {
-        let mut stat = empty_stat();
-        // SAFETY: the kernel reads `name` up to its terminating zero.
-        check(unsafe {
-            libc::fstatat(dir, name.as_ptr(), &raw mut stat, libc::AT_SYMLINK_NOFOLLOW)
-        })?;
-        match from_stat(&stat) {
-            link if link.kind == FileKind::Symlink => Err(too_many_links()),
-            metadata => Ok(metadata),
-        }
+    resolve(dir, path, |dir, name| match metadata_at(dir, name)? {
+        link if link.kind == FileKind::Symlink => Err(too_many_links()),
+        metadata => Ok(metadata),
     })
 }
 
@@ -69,7 +58,7 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             },
-            _ => match open_at(dir, &name, SEARCH | libc::O_NOFOLLOW) {
+            _ => match open_at(dir, &name, SEARCH | libc::O_NOFOLLOW, 0) {
                 Ok(next) => {
                     below.push(next);
                     continue;
