@@ -11,7 +11,9 @@ use super::{Fd, TcpOptions, about};
 
 pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd> {
     let socket = prepare(socket, options)?;
-    if !is_listener(&socket)? {
+    // Where this option (`SO_ACCEPTCONN`) is missing, the first accept finds out.
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    if !socket.is_listener()? {
         return Err(unsuitable("the socket does not listen"));
     }
     Ok(socket.into_raw_fd())
@@ -42,17 +44,6 @@ fn prepare(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Socket> {
         options.apply(&socket)?;
     }
     Ok(socket)
-}
-
-#[cfg(any(target_os = "linux", target_os = "freebsd"))]
-fn is_listener(socket: &Socket) -> io::Result<bool> {
-    socket.is_listener()
-}
-
-/// Where this option (`SO_ACCEPTCONN`) is missing, the first accept finds out.
-#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
-fn is_listener(_: &Socket) -> io::Result<bool> {
-    Ok(true)
 }
 
 fn unsuitable(text: &str) -> io::Error {

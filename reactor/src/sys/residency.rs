@@ -4,6 +4,7 @@
 //! and FUSE do not (6.18). Other systems have nothing like it.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{Fd, Kernel, unix};
 
@@ -32,36 +33,27 @@ pub(super) fn read_nowait(_: Fd, _: &mut [u8], _: u64) -> io::Result<usize> {
 }
 
 pub(super) fn duplicate(file: Fd) -> io::Result<Shared> {
-    // SAFETY: numbers go in, no memory is touched.
-    let fd = unix::check(unsafe { libc::fcntl(file, libc::F_DUPFD_CLOEXEC, 0) })?;
-    Ok(Shared { fd, closes: true })
+    let owned = unix::borrow(&file).try_clone_to_owned()?;
+    Ok(Shared { fd: owned.as_raw_fd(), _owned: Some(owned) })
 }
 
 /// A duplicate of a file's descriptor, for another thread. Closed on drop.
 pub(crate) struct Shared {
     fd: Fd,
-    closes: bool,
+    /// `None` in the simulated kernel, which makes no duplicate: there, a job finishes before the
+    /// file can be closed.
+    _owned: Option<OwnedFd>,
 }
 
 impl Shared {
-    /// A descriptor of the simulated kernel. It is not a duplicate and is not closed: there, a job
-    /// finishes before the file can be closed.
     #[cfg(feature = "testing")]
     pub(super) fn simulated(fd: Fd) -> Shared {
-        Shared { fd, closes: false }
+        Shared { fd, _owned: None }
     }
 
     /// Loads a part of the file into memory.
     pub(crate) fn warm(&self, kernel: &Kernel, offset: u64, bytes: usize) -> io::Result<()> {
         kernel.warm(self.fd, offset, bytes)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if self.closes {
-            unix::close(self.fd);
-        }
     }
 }
 
