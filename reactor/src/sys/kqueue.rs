@@ -69,13 +69,8 @@ impl Selector {
         self.add(socket, [system::EVFILT_READ], token)
     }
 
-    /// A registration belongs to the number here and ends when the descriptor is closed
-    /// (`kqueue(2)`). Nothing depends on removing it earlier.
-    pub(super) fn remove(&self, socket: Fd) {
-        let filters = [system::EVFILT_READ, system::EVFILT_WRITE];
-        // A missing filter is an error (`ENOENT`), and the desired result.
-        let _ = self.change(socket, filters, system::EV_DELETE, 0);
-    }
+    /// Nothing: a registration belongs to the number and ends when that is closed (`kqueue(2)`).
+    pub(super) fn remove(&self, _: Fd) {}
 
     /// `EVFILT_USER` would need no descriptors, but OpenBSD and NetBSD before 10 do not have it,
     /// and `kevent` of libkqueue takes locks, so a signal handler must not call it.
@@ -88,20 +83,11 @@ impl Selector {
         Ok(Waker { sender: file(sender), receiver: file(receiver) })
     }
 
+    /// Adds filters of a descriptor, edge-triggered. With `EV_RECEIPT`, the kernel answers each
+    /// entry in its place, and keeps the pending events for [`wait`](Selector::wait).
     fn add<const N: usize>(&self, fd: Fd, filters: [Filter; N], token: u64) -> io::Result<()> {
-        self.change(fd, filters, system::EV_ADD | system::EV_CLEAR, token)
-    }
-
-    /// Changes filters of a descriptor. With `EV_RECEIPT`, the kernel answers each change in its
-    /// place, and keeps the pending events for [`wait`](Selector::wait).
-    fn change<const N: usize>(
-        &self,
-        fd: Fd,
-        filters: [Filter; N],
-        flags: Flags,
-        token: u64,
-    ) -> io::Result<()> {
-        let mut list = filters.map(|filter| entry(fd, filter, flags | system::EV_RECEIPT, token));
+        let flags = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
+        let mut list = filters.map(|filter| entry(fd, filter, flags, token));
         let (queue, entries) = (self.queue.as_raw_fd(), list.as_mut_ptr());
         // SAFETY: the kernel reads `N` entries of the list and writes at most as many to it. It has
         // read an entry before it writes the answer to it, kqueue(2).
