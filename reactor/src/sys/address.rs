@@ -4,15 +4,20 @@ use std::ffi::{CString, OsStr};
 use std::fmt::{self, Write};
 use std::hash::{Hash, Hasher};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::os::fd::FromRawFd;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::SocketAddr as UnixSocketAddr;
+use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixStream};
 use std::path::Path;
 use std::str::FromStr;
 
-use socket2::SockAddr;
+use socket2::{SockAddr, SockRef};
 
-use super::about;
+use super::unix::borrow;
+use super::{Fd, about};
 
 /// The address of a socket.
 ///
@@ -73,7 +78,11 @@ impl Address {
     /// other systems.
     pub fn from_abstract_name(name: impl AsRef<[u8]>) -> io::Result<Address> {
         let name = name.as_ref();
-        abstract_address(name)
+        #[cfg(target_os = "linux")]
+        let address = UnixSocketAddr::from_abstract_name(name);
+        #[cfg(not(target_os = "linux"))]
+        let address = Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has them"));
+        address
             .map(Address::Unix)
             .map_err(about(format_args!("abstract name @{}", name.escape_ascii())))
     }
@@ -136,16 +145,19 @@ impl Address {
     #[must_use]
     pub fn abstract_name(&self) -> Option<&[u8]> {
         match self {
-            Address::Ip(_) => None,
-            Address::Unix(address) => abstract_name(address),
+            #[cfg(target_os = "linux")]
+            Address::Unix(address) => address.as_abstract_name(),
+            _ => None,
         }
     }
 
     /// The address as the kernel takes it.
     pub(super) fn to_system(&self) -> io::Result<SockAddr> {
-        match self {
-            Address::Ip(address) => Ok((*address).into()),
-            Address::Unix(address) => unix_to_system(address),
+        match (self, self.abstract_name()) {
+            (Address::Ip(address), _) => Ok((*address).into()),
+            // A leading zero byte marks an abstract name, unix(7).
+            (_, Some(name)) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat())),
+            _ => SockAddr::unix(self.path().unwrap_or(Path::new(""))),
         }
     }
 
@@ -270,47 +282,35 @@ fn interface_number(name: &str) -> io::Result<u32> {
     }
 }
 
-/// The address of a Unix socket as the kernel takes it.
-pub(super) fn unix_to_system(address: &UnixSocketAddr) -> io::Result<SockAddr> {
-    match abstract_name(address) {
-        // A leading zero byte marks an abstract name, unix(7).
-        Some(name) => SockAddr::unix(OsStr::from_bytes(&[b"\0", name].concat())),
-        None => SockAddr::unix(address.as_pathname().unwrap_or(Path::new(""))),
+pub(super) fn local_address(socket: Fd) -> io::Result<Address> {
+    let address = SockRef::from(&borrow(&socket)).local_addr()?;
+    from_system(socket, &address, UnixStream::local_addr)
+}
+
+pub(super) fn peer_address(socket: Fd) -> io::Result<Address> {
+    let address = SockRef::from(&borrow(&socket)).peer_addr()?;
+    from_system(socket, &address, UnixStream::peer_addr)
+}
+
+/// Translates an IP address here and leaves the others to the standard library: it knows how each
+/// system reports a Unix socket without a name, and it refuses other address families.
+fn from_system(
+    socket: Fd,
+    address: &SockAddr,
+    ask: fn(&UnixStream) -> io::Result<UnixSocketAddr>,
+) -> io::Result<Address> {
+    if let Some(address) = address.as_socket() {
+        return Ok(Address::Ip(address));
     }
+    // SAFETY: by the contract of `sys`, the caller owns an open descriptor and keeps it open during
+    // the call; it is not closed here.
+    let stream = ManuallyDrop::new(unsafe { UnixStream::from_raw_fd(socket) });
+    ask(&stream).map(Address::Unix)
 }
 
 /// Most bytes in the path of a Unix socket. `sun_path` has one more, for the terminating zero.
 const MAX_UNIX_PATH: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
-
-/// The address of an abstract name.
-#[cfg(target_os = "linux")]
-fn abstract_address(name: &[u8]) -> io::Result<UnixSocketAddr> {
-    use std::os::linux::net::SocketAddrExt;
-
-    UnixSocketAddr::from_abstract_name(name)
-}
-
-/// The address of an abstract name.
-#[cfg(not(target_os = "linux"))]
-fn abstract_address(_: &[u8]) -> io::Result<UnixSocketAddr> {
-    let text = "Unix sockets have abstract names on Linux only";
-    Err(io::Error::new(io::ErrorKind::Unsupported, text))
-}
-
-/// The abstract name of an address that has one.
-#[cfg(target_os = "linux")]
-fn abstract_name(address: &UnixSocketAddr) -> Option<&[u8]> {
-    use std::os::linux::net::SocketAddrExt;
-
-    address.as_abstract_name()
-}
-
-/// The abstract name of an address that has one.
-#[cfg(not(target_os = "linux"))]
-fn abstract_name(_: &UnixSocketAddr) -> Option<&[u8]> {
-    None
-}
 
 #[cfg(test)]
 mod tests {
@@ -351,7 +351,7 @@ mod tests {
         for path in ["/a", "/b", "/a"] {
             all.insert(Address::from_path(path).unwrap());
         }
-        let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (one, other) = UnixStream::pair().unwrap();
         for unnamed in [one.local_addr().unwrap(), other.peer_addr().unwrap()] {
             let unnamed = Address::from(unnamed);
             assert_eq!((unnamed.to_string().as_str(), unnamed.path()), ("unix:", None));
@@ -395,6 +395,28 @@ mod tests {
         for bad in ["[fe80::1%lo]", "[fe80::1%lo]:x", "[127.0.0.1%lo]:80", "fe80::1%lo:80"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
+    }
+
+    /// `unix(7)` says under which condition: the path fills `sun_path`, without a zero at the end.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_path_may_be_longer_than_a_program_can_ask_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = directory.path().as_os_str().as_bytes();
+        let mut storage = socket2::SockAddrStorage::zeroed();
+        // SAFETY: a `sockaddr_un` consists of integers and fits any storage.
+        let unix = unsafe { storage.view_as::<libc::sockaddr_un>() };
+        unix.sun_family = libc::AF_UNIX as _;
+        unix.sun_path = [b'x' as _; MAX_UNIX_PATH + 1];
+        for (to, from) in unix.sun_path.iter_mut().zip([start, b"/"].concat()) {
+            *to = from as _;
+        }
+        // SAFETY: the storage has an address of this length.
+        let full = unsafe { SockAddr::new(storage, size_of::<libc::sockaddr_un>() as _) };
+        let socket = super::super::unix::stream_socket(socket2::Domain::UNIX).unwrap();
+        socket.bind(&full).unwrap();
+        let address = local_address(std::os::fd::AsRawFd::as_raw_fd(&socket)).unwrap();
+        assert_eq!(address.path().unwrap().as_os_str().len(), MAX_UNIX_PATH + 1);
     }
 
     #[test]

@@ -44,8 +44,9 @@ mod tests {
 
     use socket2::{Socket, Type};
 
+    use super::super::address::peer_address;
     use super::super::unix::{close, tests::is_set_up_as_promised};
-    use super::super::{Kernel, Ready, Selector, sockname};
+    use super::super::{Kernel, Ready, Selector};
     use super::*;
 
     fn start(address: &Address) -> io::Result<Fd> {
@@ -69,7 +70,7 @@ mod tests {
         let (ready, error) = outcome(socket);
         assert!(ready.any(Ready::WRITE));
         error.unwrap();
-        assert_eq!(sockname::peer_address(socket).unwrap(), to);
+        assert_eq!(peer_address(socket).unwrap(), to);
         close(socket);
     }
 

@@ -85,7 +85,6 @@ mod residency;
 mod sendfile;
 mod signal;
 mod socket_file;
-mod sockname;
 mod unix;
 mod waker;
 
@@ -234,9 +233,9 @@ kernel_calls! {
     /// Takes the error of a socket that no other call has reported yet (`SO_ERROR`).
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.
-    sockname::local_address(socket: Fd) -> io::Result<Address>;
+    address::local_address(socket: Fd) -> io::Result<Address>;
     /// The address of the other end.
-    sockname::peer_address(socket: Fd) -> io::Result<Address>;
+    address::peer_address(socket: Fd) -> io::Result<Address>;
     /// Closes a descriptor. Closing a socket with unread input resets the connection.
     unix::close(fd: Fd) -> ();
     /// Closes a socket with a reset (`SO_LINGER` of zero).

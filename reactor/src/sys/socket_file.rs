@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket};
 
-use super::address::unix_to_system;
 use super::lock_file::{FileId, Lock, id_at};
 use super::unix::stream_socket;
 use super::{Address, Fd, about};
@@ -49,19 +48,20 @@ pub(super) fn listen_unix(
     mode: u32,
     backlog: u32,
 ) -> io::Result<(Fd, Option<SocketFile>)> {
+    let named = Address::Unix(address.clone());
     let opened = match address.as_pathname() {
         Some(path) => listen_at_path(path, mode, backlog).map(|(fd, file)| (fd, Some(file))),
-        None => listen_without_file(address, backlog).map(|fd| (fd, None)),
+        None => listen_without_file(&named, backlog).map(|fd| (fd, None)),
     };
-    opened.map_err(about(format_args!("listen on {}", Address::Unix(address.clone()))))
+    opened.map_err(about(format_args!("listen on {named}")))
 }
 
-fn listen_without_file(address: &UnixSocketAddr, backlog: u32) -> io::Result<Fd> {
-    if address.is_unnamed() {
+fn listen_without_file(address: &Address, backlog: u32) -> io::Result<Fd> {
+    if address.abstract_name().is_none() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an address without a name"));
     }
     let socket = stream_socket(Domain::UNIX)?;
-    socket.bind(&unix_to_system(address)?)?;
+    socket.bind(&address.to_system()?)?;
     start(&socket, backlog)?;
     Ok(socket.into_raw_fd())
 }

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 
 use super::super::TcpOptions;
+use super::super::address::{local_address, peer_address};
 use super::super::listen::listen;
 use super::super::sendfile;
-use super::super::sockname::{local_address, peer_address};
 use super::*;
 
 const ANY: &str = "127.0.0.1:0";
