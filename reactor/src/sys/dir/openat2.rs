@@ -10,10 +10,6 @@ use super::super::unix::check;
 use super::super::{Fd, Metadata};
 use super::{outside, walk};
 
-/// How often to try before the path is walked instead. While the kernel resolves `..`, a rename of
-/// a directory anywhere on the machine makes it fail with `EAGAIN`. The walk has no such failure.
-const TRIES: usize = 8;
-
 pub(super) fn open(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
     openat2(dir, path, flags)?.map_or_else(|| walk::open(dir, path, flags), Ok)
 }
@@ -26,37 +22,34 @@ pub(super) fn metadata(dir: Fd, path: &CStr) -> io::Result<Metadata> {
     }
 }
 
-/// Resolves the path; `None` if the call is missing or forbidden, or failed with `EAGAIN` too
-/// often.
+/// Resolves the path; `None` if it has to be walked.
 fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
     // SAFETY: all zeroes is a valid `open_how`, by openat2(2).
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = flags as u64;
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    for _ in 0..TRIES {
-        // SAFETY: the kernel reads `path` up to its terminating zero, and `how` for its size. Not
-        // every C library has a function for this call. The result, a descriptor, fits a `c_int`.
-        let result = check(unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                dir,
-                path.as_ptr(),
-                &raw const how,
-                size_of::<libc::open_how>(),
-            )
-        } as c_int);
-        match result {
-            // SAFETY: the descriptor was opened by the call above and belongs to nobody else.
-            Ok(fd) => return Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) => {}
-                // Sandboxes that do not know the call forbid it (`seccomp(2)` filters of
-                // containers). If the file itself is forbidden, the walk fails in the same way.
-                Some(libc::ENOSYS | libc::EPERM) => return Ok(None),
-                Some(libc::EXDEV) => return Err(outside()),
-                _ => return Err(error),
-            },
-        }
+    // SAFETY: the kernel reads `path` up to its terminating zero, and `how` for its size. Not every
+    // C library has a function for this call. The result, a descriptor, fits a `c_int`.
+    let result = check(unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            dir,
+            path.as_ptr(),
+            &raw const how,
+            size_of::<libc::open_how>(),
+        )
+    } as c_int);
+    match result {
+        // SAFETY: the descriptor was opened by the call above and belongs to nobody else.
+        Ok(fd) => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
+        Err(error) => match error.raw_os_error() {
+            // A directory was renamed, anywhere on the machine, while the kernel resolved `..`.
+            Some(libc::EAGAIN) => Ok(None),
+            // Sandboxes that do not know the call forbid it (`seccomp(2)` filters of containers).
+            // If the file itself is forbidden, the walk fails in the same way.
+            Some(libc::ENOSYS | libc::EPERM) => Ok(None),
+            Some(libc::EXDEV) => Err(outside()),
+            _ => Err(error),
+        },
     }
-    Ok(None)
 }
