@@ -30,15 +30,11 @@ const _: () = assert!(size_of::<*mut libc::c_void>() == size_of::<u64>());
 /// libkqueue counts milliseconds in an `int`.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 86_400);
 
-/// The types of the filter and the flags, which are wider on NetBSD.
+/// The type of a filter, which is wider on NetBSD.
 #[cfg(not(target_os = "netbsd"))]
 type Filter = i16;
-#[cfg(not(target_os = "netbsd"))]
-type Flags = u16;
 #[cfg(target_os = "netbsd")]
 type Filter = u32;
-#[cfg(target_os = "netbsd")]
-type Flags = u32;
 
 /// A kqueue and the events of its last wait.
 pub(crate) struct Selector {
@@ -56,7 +52,7 @@ impl Selector {
         // inherit a kqueue, but this process may execute another program.
         // SAFETY: three numbers go in, no memory is touched.
         check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        Ok(Selector { queue, events: vec![entry(0, 0, 0, 0); capacity].into() })
+        Ok(Selector { queue, events: vec![empty(); capacity].into() })
     }
 
     pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
@@ -69,7 +65,7 @@ impl Selector {
         self.add(socket, [system::EVFILT_READ], token)
     }
 
-    /// Nothing: a registration belongs to the number and ends when that is closed (`kqueue(2)`).
+    /// Nothing to do: a registration belongs to the number and ends with its close (`kqueue(2)`).
     pub(super) fn remove(&self, _: Fd) {}
 
     /// `EVFILT_USER` would need no descriptors, but OpenBSD and NetBSD before 10 do not have it,
@@ -86,8 +82,14 @@ impl Selector {
     /// Adds filters of a descriptor, edge-triggered. With `EV_RECEIPT`, the kernel answers each
     /// entry in its place, and keeps the pending events for [`wait`](Selector::wait).
     fn add<const N: usize>(&self, fd: Fd, filters: [Filter; N], token: u64) -> io::Result<()> {
-        let flags = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
-        let mut list = filters.map(|filter| entry(fd, filter, flags, token));
+        let mut list = filters.map(|filter| {
+            let mut entry = empty();
+            entry.ident = fd as usize;
+            entry.filter = filter;
+            entry.flags = system::EV_ADD | system::EV_CLEAR | system::EV_RECEIPT;
+            entry.udata = ptr::without_provenance_mut(token as usize);
+            entry
+        });
         let (queue, entries) = (self.queue.as_raw_fd(), list.as_mut_ptr());
         // SAFETY: the kernel reads `N` entries of the list and writes at most as many to it. It has
         // read an entry before it writes the answer to it, kqueue(2).
@@ -126,22 +128,14 @@ impl Selector {
     #[inline]
     pub(super) fn event(&self, index: usize) -> Event {
         let event = &self.events[index];
-        Event {
-            token: event.udata.addr() as u64,
-            ready: translate(event.filter, event.flags, event.fflags),
-        }
+        Event { token: event.udata.addr() as u64, ready: translate(event) }
     }
 }
 
-/// An entry of a list of changes. Some systems have more fields than these.
-fn entry(fd: Fd, filter: Filter, flags: Flags, token: u64) -> system::kevent {
+/// An entry of a list of changes or events. Systems differ in its fields.
+fn empty() -> system::kevent {
     // SAFETY: a `kevent` is numbers and a pointer, for which zero is a value.
-    let mut entry: system::kevent = unsafe { std::mem::zeroed() };
-    entry.ident = fd as usize;
-    entry.filter = filter;
-    entry.flags = flags;
-    entry.udata = ptr::without_provenance_mut(token as usize);
-    entry
+    unsafe { std::mem::zeroed() }
 }
 
 fn timespec(timeout: Duration) -> libc::timespec {
@@ -157,15 +151,15 @@ fn timespec(timeout: Duration) -> libc::timespec {
 /// `EVFILT_EXCEPT`.) So any data may be urgent; otherwise a short receive would be taken for the
 /// last one.
 #[inline]
-fn translate(filter: Filter, flags: Flags, fflags: u32) -> Ready {
-    let end = flags & system::EV_EOF != 0;
-    let mut ready = match filter {
+fn translate(event: &system::kevent) -> Ready {
+    let end = event.flags & system::EV_EOF != 0;
+    let mut ready = match event.filter {
         system::EVFILT_WRITE => Ready::WRITE,
         system::EVFILT_READ if end => Ready::READ.union(Ready::READ_END),
         system::EVFILT_READ => Ready::READ.union(Ready::URGENT),
         _ => return Ready::READ,
     };
-    if end && fflags != 0 {
+    if end && event.fflags != 0 {
         ready = ready.union(Ready::READ).union(Ready::WRITE).union(Ready::HANGUP);
     }
     ready
@@ -199,7 +193,9 @@ mod tests {
             (system::EVFILT_WRITE, system::EV_EOF, 0, Ready::WRITE),
             (system::EVFILT_WRITE, system::EV_EOF, 54, all),
         ] {
-            assert_eq!(translate(filter, flags, fflags), expected);
+            let mut event = empty();
+            (event.filter, event.flags, event.fflags) = (filter, flags, fflags);
+            assert_eq!(translate(&event), expected);
         }
     }
 }
