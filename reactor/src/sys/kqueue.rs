@@ -26,8 +26,8 @@ pub(super) use system::{closing, error_taken};
 // The token travels in the user data pointer.
 const _: () = assert!(size_of::<*mut libc::c_void>() == size_of::<u64>());
 
-/// Kernels refuse more than 100,000,000 s with `EINVAL` (`itimerfix` of xnu, NetBSD and OpenBSD), and
-/// libkqueue counts milliseconds in an `int`.
+/// Kernels refuse more than 100,000,000 s with `EINVAL` (`itimerfix` of xnu, NetBSD and OpenBSD),
+/// and libkqueue counts milliseconds in an `int`.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 86_400);
 
 /// The type of a filter, which is wider on NetBSD.
@@ -147,9 +147,9 @@ fn timespec(timeout: Duration) -> libc::timespec {
 /// shutdown. Only an error of the socket, in `fflags`, ends both directions.
 ///
 /// All of these kernels stop a receive at urgent data, as Linux does, but none of them reports that
-/// on a read filter. (xnu does with `NOTE_OOB`, but then not the end; OpenBSD has a separate filter,
-/// `EVFILT_EXCEPT`.) So any data may be urgent; otherwise a short receive would be taken for the
-/// last one.
+/// on a read filter. (xnu does with `NOTE_OOB`, but then not the end; OpenBSD has a separate
+/// filter, `EVFILT_EXCEPT`.) So any data may be urgent; otherwise a short receive would be taken
+/// for the last one.
 #[inline]
 fn translate(event: &system::kevent) -> Ready {
     let end = event.flags & system::EV_EOF != 0;

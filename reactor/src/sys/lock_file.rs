@@ -3,7 +3,6 @@
 //! The lock (`flock(2)`) ends with the process, however that ends; the file may stay. It contains
 //! the process id, so that another server can report who holds the address.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -22,9 +21,6 @@ pub(super) fn id_at(path: &Path) -> io::Result<FileId> {
     fs::symlink_metadata(path).map(|metadata| id_of(&metadata))
 }
 
-/// How often a lock file is opened: its last holder may remove it before it is locked here.
-const ATTEMPTS: u32 = 8;
-
 /// The lock of a Unix socket's address. Its file is removed on drop.
 pub(super) struct Lock {
     path: PathBuf,
@@ -38,19 +34,14 @@ impl Lock {
     /// `AddrInUse` with the holder's process id if another process holds the lock, `AlreadyExists`
     /// if the lock file is not a lock file, otherwise the error of opening it.
     pub(super) fn take(socket: &Path) -> io::Result<Lock> {
-        let mut path = OsString::from(socket);
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        for _ in 0..ATTEMPTS {
+        let path = socket.with_added_extension("lock");
+        // Each repetition means that another server has stopped meanwhile.
+        loop {
             let file = open(&path).map_err(about(path.display()))?;
             if let Some(lock) = Lock::of(file, &path)? {
                 return Ok(lock);
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "other servers keep locking and removing the lock file",
-        ))
     }
 
     /// Locks an open lock file; `None` if its last holder has removed it meanwhile.
