@@ -10,13 +10,12 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::resolver::Resolver;
-use crate::core::{ConnId, Core, Flags, Phase, Place, Reason, Target, is_due, ticks, token};
+use crate::core::{
+    ConnId, Core, Flags, Phase, Place, Reason, Target, Throttle, is_due, ticks, token,
+};
 use crate::sys::{self, Address, Fd, Keepalive, NO_FD, Ready, TcpOptions};
 use crate::threads::workers::Workers;
 use crate::time::deadlines;
-
-/// Least nanoseconds between two log lines about a shortage.
-const LOG_EVERY: u64 = 1_000_000_000;
 
 /// The options of a connector.
 pub(crate) struct Settings {
@@ -65,7 +64,8 @@ pub(crate) struct Connecting {
     resolver: Option<Resolver>,
     /// By the index of the connection.
     attempts: HashMap<u32, Attempt>,
-    logged_at: Option<u64>,
+    /// For the log lines about shortages.
+    log: Throttle,
 }
 
 impl Connecting {
@@ -251,9 +251,7 @@ fn attempt_failed(core: &mut Core, connecting: &mut Connecting, index: u32, erro
     if let Some(attempt) = connecting.attempts.get(&index) {
         log::debug!("connect to {}: {error}", attempt.target);
         if sys::is_shortage(&error) {
-            let logged_at = &mut connecting.logged_at;
-            if logged_at.is_none_or(|at| core.now.saturating_sub(at) >= LOG_EVERY) {
-                *logged_at = Some(core.now);
+            if connecting.log.allows(core.now) {
                 log::error!("connect to {}: {error}", attempt.target);
             }
             return not_connected(core, index, ErrorKind::QuotaExceeded);

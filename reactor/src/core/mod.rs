@@ -30,6 +30,7 @@ mod requests;
 mod saving;
 mod special;
 mod target;
+mod throttle;
 mod tick;
 mod unread;
 pub mod wheel;
@@ -57,6 +58,7 @@ pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
 pub(crate) use special::{Blocked, Special, Strategy};
 pub use target::Target;
 pub(crate) use target::{Place, in_order};
+pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, tick_of, ticks};
 pub(crate) use unread::Unread;
 
@@ -113,8 +115,8 @@ pub(crate) struct ColdReads {
     pub(crate) running: usize,
     /// The connections to read for next, each with the number of bytes.
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
-    /// When a read in place was last logged, in nanoseconds.
-    pub(crate) logged_at: Option<u64>,
+    /// For the log lines about files that are read in place.
+    pub(crate) log: Throttle,
 }
 
 /// The connections by index. A separate type, so that the wheel can borrow their links.

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Listen;
-use crate::core::{Bucket, ClientNet, Core, Flags};
+use crate::core::{Bucket, ClientNet, Core, Flags, Throttle};
 use crate::sys::{Address, Fd, Ready, SocketFile};
 use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::time::deadlines;
@@ -16,9 +16,6 @@ pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 /// How long a listener pauses when descriptors or memory run out. No event announces that they are
 /// available again, so it retries after this time.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Nanoseconds.
-const SECOND: u64 = 1_000_000_000;
 
 /// Where connections come from.
 pub(crate) enum Source {
@@ -43,7 +40,7 @@ pub(crate) struct Listener {
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
     retry_at: u64,
-    logged_at: u64,
+    log: Throttle,
 }
 
 /// Where a listening socket comes from.
@@ -86,7 +83,7 @@ impl Listener {
                 .map(|rate| Bucket::new(rate.into(), listen.accept_burst.into())),
             ready: false,
             retry_at: 0,
-            logged_at: 0,
+            log: Throttle::default(),
         }
     }
 
@@ -210,8 +207,7 @@ impl Listener {
     fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
         core.groups[self.group as usize].ledger.accept_pauses += 1;
         self.retry_at = core.now + PAUSE.as_nanos() as u64;
-        if core.now.saturating_sub(self.logged_at) >= SECOND || self.logged_at == 0 {
-            self.logged_at = core.now;
+        if self.log.allows(core.now) {
             log::error!("{}: {what}: {error}; waiting", self.address);
         }
     }
