@@ -11,6 +11,7 @@ use slab::Slab;
 use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 
 mod batch;
+mod connect;
 mod connection;
 mod exact;
 mod flags;
@@ -38,6 +39,8 @@ pub mod wheel;
 pub(crate) use batch::{Batch, Batches};
 #[cfg(all(test, feature = "testing"))]
 pub(crate) use batch::{MOST_BATCHES, SPARE_BATCHES};
+pub use connect::Connect;
+pub(crate) use connect::{Attempt, Stage};
 pub(crate) use connection::{Connection, NO_SESSION, Phase};
 pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;
@@ -88,6 +91,9 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// Work for other threads that has not been handed over yet.
     pub(crate) jobs: Vec<Job>,
+    /// Connections that wait for the addresses of a name, and whose lookups have not been handed
+    /// over yet.
+    pub(crate) lookups: Vec<ConnId>,
     /// Reads of files for queues that wait for a disk.
     pub(crate) cold: ColdReads,
     /// Buffers whose bytes workers write to files.
@@ -149,6 +155,7 @@ impl Core {
             due_rates: Vec::new(),
             gone: Vec::new(),
             jobs: Vec::new(),
+            lookups: Vec::new(),
             cold: ColdReads::default(),
             batches: Batches::default(),
             pool: Pool::default(),

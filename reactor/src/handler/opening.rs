@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Handler, Turn};
-use crate::connect::{self, Connector};
+use crate::connect::{Connector, attempt};
 use crate::core::{ConnId, HandlerId, Limits, Target};
 use crate::listen::listener::Origin;
 use crate::listen::{self, Listen, ListenerId, first_bound};
@@ -246,12 +246,11 @@ impl Turn {
         target: impl Into<Target>,
         session: H::Session,
     ) -> ConnId {
-        assert!(
-            self.knows(connector.handler) && self.connecting.knows(connector.index),
-            "Connector belongs to another reactor"
-        );
-        let target = target.into();
-        let id = connect::start(&mut self.core, &mut self.connecting, connector.index, target);
+        let group = self.core.groups.get(usize::from(connector.group));
+        let known = group.is_some_and(|group| group.connect.is_some());
+        assert!(known && self.knows(connector.handler), "Connector belongs to another reactor");
+        let (group, handler) = (connector.group, connector.handler.index);
+        let id = attempt::start(&mut self.core, group, handler, target.into());
         if self.core.find(id).is_some() {
             self.sessions.insert(id.index, Box::new(session));
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Listen;
-use crate::core::{Bucket, ClientNet, Core, Flags, Throttle};
+use crate::core::{Bucket, ClientNet, Core, Flags};
 use crate::sys::{Address, Fd, Ready, SocketFile};
 use crate::threads::distribute::{Distributor, SocketReceiver};
 use crate::time::deadlines;
@@ -40,7 +40,6 @@ pub(crate) struct Listener {
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
     retry_at: u64,
-    log: Throttle,
 }
 
 /// Where a listening socket comes from.
@@ -83,7 +82,6 @@ impl Listener {
                 .map(|rate| Bucket::new(rate.into(), listen.accept_burst.into())),
             ready: false,
             retry_at: 0,
-            log: Throttle::default(),
         }
     }
 
@@ -205,9 +203,10 @@ impl Listener {
 
     /// Pauses accepting, and logs the cause at most once a second.
     fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
-        core.groups[self.group as usize].ledger.accept_pauses += 1;
+        let group = &mut core.groups[self.group as usize];
+        group.ledger.accept_pauses += 1;
         self.retry_at = core.now + PAUSE.as_nanos() as u64;
-        if self.log.allows(core.now) {
+        if group.log.allows(core.now) {
             log::error!("{}: {what}: {error}; waiting", self.address);
         }
     }

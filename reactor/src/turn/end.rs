@@ -42,9 +42,8 @@ impl Reactor {
     /// Ends the session, then closes the socket: at once, or after giving the peer time to end its
     /// side.
     fn end(&mut self, index: u32) {
-        let turn = &mut self.turn;
-        let core = &mut turn.core;
-        attempt::abandon(core, &mut turn.connecting, index);
+        let core = &mut self.turn.core;
+        attempt::abandon(core, index);
         let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
         let cut = is_unsent || inbound::is_fed(core, index);
         inbound::end_relays(core, index);

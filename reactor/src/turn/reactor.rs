@@ -9,9 +9,7 @@ use std::time::Duration;
 use super::dispatch::{Dispatch, Handlers};
 use super::grace::Drain;
 use super::inboxes::Inboxes;
-use crate::connect::attempt::{self, Settings};
-use crate::connect::resolver::{Answer, Resolver};
-use crate::connect::{Connect, Connector};
+use crate::connect::{Connect, Connector, resolver};
 use crate::core::{Core, Group, HandlerId, Then};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
@@ -62,7 +60,7 @@ pub struct Reactor {
     pub(crate) inboxes: Inboxes,
     /// The threads that wait for disks and look up names.
     workers: Workers,
-    /// Where the results of disk jobs go, once there has been one.
+    /// Where the results of disk jobs and lookups go, once there has been one.
     job_results: Option<Handle<Then>>,
     pub(crate) receive: AlignedBuffer,
     /// The worklist in progress, or connections just opened; kept for its memory.
@@ -214,7 +212,6 @@ impl Reactor {
     /// there are dropped, and their connections time out, unless a clone keeps that pool alive.
     pub fn set_workers(&mut self, workers: &Workers) {
         self.workers = workers.clone();
-        self.turn.connecting.set_workers(workers);
     }
 
     /// Creates a connector, with which a handler connects to others.
@@ -252,26 +249,11 @@ impl Reactor {
         connect: &Connect,
     ) -> io::Result<Connector<H>> {
         self.turn.assert_known(handler);
-        let group = self.turn.core.add_group(Group::new(connect.limits.clone()))?;
-        let index = self.turn.connecting.add(Settings {
-            group,
-            handler: handler.index,
-            timeout: connect.timeout,
-            attempt_timeout: connect.attempt_timeout,
-            max_connections: connect.max_connections,
-            unsent: connect.unsent,
-            congestion: connect.congestion.clone(),
-            keepalive: connect.keepalive,
-        });
-        let (inboxes, workers) = (&mut self.inboxes, &self.workers);
-        let take_answer = |turn: &mut Turn, answer: Answer| {
-            let id = answer.id;
-            attempt::resolved(&mut turn.core, &mut turn.connecting, id, answer.addresses());
-        };
-        self.turn
-            .connecting
-            .use_resolver(|| Resolver::new(inboxes.own(take_answer), workers.clone()));
-        Ok(Connector { index, group, handler })
+        let group = self.turn.core.add_group(Group {
+            connect: Some(Box::new(connect.clone())),
+            ..Group::new(connect.limits.clone())
+        })?;
+        Ok(Connector { group, handler })
     }
 
     /// Turns until the reactor has stopped, after a [`Stopper`], a signal or a handler asked it to.
@@ -326,14 +308,16 @@ impl Reactor {
         Ok(())
     }
 
-    /// Submits disk jobs to the workers.
+    /// Submits disk jobs and lookups to the workers.
     fn submit_jobs(&mut self) {
-        if !self.turn.core.jobs.is_empty() {
+        let core = &mut self.turn.core;
+        if !core.jobs.is_empty() || !core.lookups.is_empty() {
             let inboxes = &mut self.inboxes;
             let results = self
                 .job_results
                 .get_or_insert_with(|| inboxes.own(|turn, then: Then| then(&mut turn.core)));
-            jobs::submit(&mut self.turn.core, &self.workers, results);
+            jobs::submit(core, &self.workers, results);
+            resolver::submit(core, &self.workers, results);
         }
     }
 

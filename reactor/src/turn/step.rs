@@ -63,7 +63,7 @@ impl Reactor {
         self.store_session(index);
         let turn = &mut self.turn;
         if turn.core.get(index).is_some_and(|c| c.phase == Phase::Connecting) {
-            attempt::advance(&mut turn.core, &mut turn.connecting, index);
+            attempt::advance(&mut turn.core, index);
         }
     }
 
