@@ -52,6 +52,7 @@
 //! takes no lock, and shares no cache line that other threads write to.
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::Drain;
 use std::error::Error;
 use std::fmt;
 
@@ -129,7 +130,7 @@ pub fn mailbox_with<M: Send + 'static>(limits: &MailboxLimits) -> (Handle<M>, Ma
 ///
 /// A handle does not keep a reactor alive or awake. Messages are delivered even if all handles of
 /// their mailbox are dropped.
-pub struct Handle<M>(Arc<BoundedQueue<M>>);
+pub struct Handle<M>(pub(super) Arc<BoundedQueue<M>>);
 
 impl<M> Handle<M> {
     /// Posts a message. Never blocks, except for the short lock of the mailbox.
@@ -142,18 +143,6 @@ impl<M> Handle<M> {
     /// stopped or its [`Mailbox`] was dropped. Both give the message back.
     pub fn post(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post(message)
-    }
-
-    /// Posts a message, and blocks while the mailbox is full. A reactor's own thread would wait for
-    /// itself.
-    pub(crate) fn post_when_there_is_room(&self, message: M) -> Result<(), PostError<M>> {
-        self.0.post_when_there_is_room(message)
-    }
-
-    /// How many threads wait for room.
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.waiting()
     }
 }
 
@@ -215,6 +204,14 @@ pub struct Mailbox<M> {
     /// Taken from the queue, and not handled yet.
     pub(crate) taken: VecDeque<M>,
     pub(crate) per_turn: usize,
+}
+
+impl<M> Mailbox<M> {
+    /// Takes the messages that were posted so far.
+    pub(crate) fn take(&mut self) -> Drain<'_, M> {
+        self.queue.take(&mut self.taken);
+        self.taken.drain(..)
+    }
 }
 
 impl<M> Drop for Mailbox<M> {

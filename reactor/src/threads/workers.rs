@@ -179,7 +179,7 @@ impl Workers {
         // A pool that a reactor has replaced or left ends when its disk jobs are done.
         let pool_in_use = (kind == Kind::DiskJob).then(|| self.clone());
         let run = move || {
-            if let Err(PostError::Stopped(_)) = reply.post_when_there_is_room(run(job)) {
+            if let Err(PostError::Stopped(_)) = reply.0.post_when_there_is_room(run(job)) {
                 log::debug!("the result of a worker's job is dropped: its reactor has stopped");
             }
             drop(pool_in_use);

@@ -10,11 +10,10 @@ use super::dispatch::{Dispatch, Handlers};
 use super::grace::Drain;
 use super::inboxes::Inboxes;
 use crate::connect::{Connect, Connector, resolver};
-use crate::core::{Core, Group, HandlerId, Then};
+use crate::core::{Core, Group, HandlerId};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::sys::{AlignedBuffer, Kernel, Selector};
-use crate::threads::handle::Handle;
 use crate::threads::jobs;
 use crate::threads::snapshot::AttachedReader;
 use crate::threads::stopper::Stopper;
@@ -60,8 +59,6 @@ pub struct Reactor {
     pub(crate) inboxes: Inboxes,
     /// The threads that wait for disks and look up names.
     workers: Workers,
-    /// Where the results of disk jobs and lookups go, once there has been one.
-    job_results: Option<Handle<Then>>,
     pub(crate) receive: AlignedBuffer,
     /// The worklist in progress, or connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
@@ -122,7 +119,6 @@ impl Reactor {
             handlers: Handlers::default(),
             inboxes,
             workers: Workers::new(),
-            job_results: None,
             receive: AlignedBuffer::new(RECEIVE_BUFFER),
             work: Vec::new(),
             collected: Vec::new(),
@@ -312,10 +308,7 @@ impl Reactor {
     fn submit_jobs(&mut self) {
         let core = &mut self.turn.core;
         if !core.jobs.is_empty() || !core.lookups.is_empty() {
-            let inboxes = &mut self.inboxes;
-            let results = self
-                .job_results
-                .get_or_insert_with(|| inboxes.own(|turn, then: Then| then(&mut turn.core)));
+            let results = self.inboxes.results();
             jobs::submit(core, &self.workers, results);
             resolver::submit(core, &self.workers, results);
         }
