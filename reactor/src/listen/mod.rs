@@ -107,7 +107,7 @@ pub struct ListenerId {
 /// Tries the addresses of a target until one can be bound.
 pub(crate) fn first_bound<T>(
     at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-    bind: impl FnMut(&Address) -> io::Result<T>,
+    mut bind: impl FnMut(&Address) -> io::Result<T>,
 ) -> io::Result<T> {
     let target = at.try_into().map_err(|error| {
         let error = error.into();
@@ -122,25 +122,15 @@ pub(crate) fn first_bound<T>(
             .map(Address::Ip)
             .collect(),
     };
-    first_of(&addresses, bind).unwrap_or_else(|| {
-        let text = format!("listen on {target}: the name has no addresses");
-        Err(io::Error::new(io::ErrorKind::NotFound, text))
-    })
-}
-
-/// Returns the first success, or the error of the last address; `None` if there are no addresses.
-fn first_of<T>(
-    addresses: &[Address],
-    mut bind: impl FnMut(&Address) -> io::Result<T>,
-) -> Option<io::Result<T>> {
-    let mut last = None;
-    for address in addresses {
-        match bind(address) {
-            Ok(bound) => return Some(Ok(bound)),
-            Err(error) => last = Some(Err(error)),
+    let text = format!("listen on {target}: the name has no addresses");
+    let mut bound = Err(io::Error::new(io::ErrorKind::NotFound, text));
+    for address in &addresses {
+        bound = bind(address);
+        if bound.is_ok() {
+            break;
         }
     }
-    last
+    bound
 }
 
 impl From<ListenerId> for GroupId {
@@ -159,15 +149,10 @@ pub(crate) fn add(
 ) -> io::Result<ListenerId> {
     match watch(core, listeners.len(), socket) {
         Ok(address) => {
-            let id =
-                push(core, listeners, Source::Socket(socket, origin), address, listen, handler);
-            Ok(id?)
+            push(core, listeners, Source::Socket(socket, origin), address, listen, handler)
         }
         Err(error) => {
-            if let Origin::Made(Some(file)) = origin {
-                file.remove();
-            }
-            core.kernel.close(socket);
+            origin.close(socket, core);
             Err(error)
         }
     }
@@ -240,16 +225,15 @@ mod tests {
 
     #[test]
     fn the_first_address_that_can_be_bound_is_taken_and_no_other_one_is_tried() {
-        let addresses = ["/taken", "/free", "/other"].map(|path| Address::from_path(path).unwrap());
-        let mut tried = 0;
-        let mut bind = |address: &Address| {
-            tried += 1;
-            let path = address.path().unwrap().to_owned();
-            if path.ends_with("taken") { Err(io::Error::other("taken")) } else { Ok(path) }
-        };
-        assert!(first_of(&addresses, &mut bind).unwrap().unwrap().ends_with("free"));
-        assert_eq!(first_of(&addresses[..1], &mut bind).unwrap().unwrap_err().to_string(), "taken");
-        assert!(first_of(&[], &mut bind).is_none());
-        assert_eq!(tried, 3);
+        let count = look_up("localhost", 0).unwrap().len();
+        for taken in 0..=count {
+            let mut tried = 0;
+            let bound = first_bound(("localhost", 0), |_| {
+                tried += 1;
+                if tried > taken { Ok(()) } else { Err(io::Error::other("taken")) }
+            });
+            assert_eq!(tried, count.min(taken + 1));
+            assert_eq!(bound.is_ok(), taken < count);
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::IntoRawFd;
 
 use socket2::Socket;
 
-use super::TcpOptions;
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 use super::unix::bind_listener;
 use super::unix::{named, open_listener};
+use super::{Fd, TcpOptions};
 
 /// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
 /// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
@@ -24,10 +24,10 @@ pub(crate) fn listen_shared(
     backlog: u32,
     options: &TcpOptions<'_>,
     count: usize,
-) -> io::Result<Vec<OwnedFd>> {
+) -> io::Result<Vec<Fd>> {
     let sockets = open_all(address, backlog, options, count);
     let sockets = sockets.map_err(|error| named(address, &error))?;
-    Ok(sockets.into_iter().map(OwnedFd::from).collect())
+    Ok(sockets.into_iter().map(IntoRawFd::into_raw_fd).collect())
 }
 
 /// Linux checks the option of both sockets when the second one is bound (`inet_csk_bind_conflict`),

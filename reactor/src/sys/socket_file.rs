@@ -22,7 +22,7 @@ use super::address::abstract_name;
 use super::lock_file::{FileId, Lock};
 use super::{Address, Fd};
 
-/// The file of a listening Unix socket, and its lock.
+/// The file of a listening Unix socket, and its lock. Drop it before the socket is closed.
 pub(crate) struct SocketFile {
     path: PathBuf,
     /// Tells the file from one that has taken its place: no other file gets these numbers while the
@@ -31,9 +31,9 @@ pub(crate) struct SocketFile {
     _lock: Lock,
 }
 
-impl SocketFile {
-    /// Removes the file if it still belongs to the socket, which must still be open.
-    pub(crate) fn remove(self) {
+/// Removes the file if it still belongs to the socket, which must still be open.
+impl Drop for SocketFile {
+    fn drop(&mut self) {
         let removed = FileId::at(&self.path)
             .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
         match removed {
@@ -153,7 +153,7 @@ mod tests {
             let (fd, file) = listen_unix(&address, mode, 8).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
             UnixStream::connect(&path).unwrap();
-            file.unwrap().remove();
+            drop(file);
             close(fd);
             assert!(!path.exists());
         }
@@ -178,7 +178,7 @@ mod tests {
         assert!(path.exists());
         let (fd, file) = listen_on(&address);
         UnixStream::connect(&path).unwrap();
-        file.remove();
+        drop(file);
         close(fd);
     }
 
@@ -199,7 +199,7 @@ mod tests {
         }
         let error = listen_unix(&address, 0o600, 8).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
-        file.unwrap().remove();
+        drop(file);
         close(alive);
     }
 
@@ -211,11 +211,11 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::remove_file(path.with_extension("lock")).unwrap();
         let (successor, its_file) = listen_on(&address);
-        file.remove();
+        drop(file);
         assert!(path.with_extension("lock").exists());
         close(fd);
         UnixStream::connect(&path).unwrap();
-        its_file.remove();
+        drop(its_file);
         assert!(!path.exists());
         close(successor);
     }
@@ -237,7 +237,7 @@ mod tests {
             assert_eq!(started.len(), 1);
             UnixStream::connect(&path).unwrap();
             for (fd, file) in started {
-                file.unwrap().remove();
+                drop(file);
                 close(fd);
             }
         }
@@ -253,7 +253,7 @@ mod tests {
                     assert!(!listening.swap(true, Ordering::SeqCst));
                     UnixStream::connect(&path).unwrap();
                     listening.store(false, Ordering::SeqCst);
-                    file.unwrap().remove();
+                    drop(file);
                     close(fd);
                 }
             }
@@ -273,7 +273,7 @@ mod tests {
             for _ in 0..50 {
                 together.wait();
                 let (fd, file) = listen_on(&address);
-                file.remove();
+                drop(file);
                 close(fd);
             }
         };

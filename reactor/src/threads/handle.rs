@@ -212,12 +212,25 @@ impl<M> Mailbox<M> {
         self.queue.take(&mut self.taken);
         self.taken.drain(..)
     }
+
+    /// The next message. If there is none, the doorbell rings for it.
+    pub(crate) fn next(&mut self) -> Option<M> {
+        if self.taken.is_empty() {
+            self.queue.take(&mut self.taken);
+        }
+        self.taken.pop_front()
+    }
+
+    /// Refuses further messages. Returns how many are left to take.
+    pub(crate) fn close(&mut self) -> usize {
+        self.taken.extend(self.queue.close());
+        self.taken.len()
+    }
 }
 
 impl<M> Drop for Mailbox<M> {
     fn drop(&mut self) {
-        let waiting = self.queue.close();
-        let count = waiting.len() + self.taken.len();
+        let count = self.close();
         if count > 0 {
             let message = std::any::type_name::<M>();
             log::info!("mailbox of {message} is dropped with {count} messages waiting");

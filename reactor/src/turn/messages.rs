@@ -8,7 +8,7 @@ use crate::handler::{Handler, Receive, Turn};
 use crate::listen::listener::{Listener, Source};
 use crate::listen::{self, Listen, ListenerId};
 use crate::sys::Address;
-use crate::threads::distribute::{Distributor, SocketReceiver};
+use crate::threads::distribute::{Distributor, OwnedSocket};
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
 /// Messages from other threads: see [the module](crate::handle).
@@ -47,22 +47,22 @@ impl Reactor {
     /// Adds a listener for the sockets that another reactor accepts at an address.
     pub(crate) fn add_receiver<H: Handler>(
         &mut self,
-        receiver: SocketReceiver,
+        sockets: Mailbox<OwnedSocket>,
         address: Address,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         self.turn.assert_known(handler);
-        receiver.attach(self.inboxes.bell());
+        sockets.queue.attach(self.inboxes.bell());
         let Turn { core, listeners, .. } = &mut self.turn;
-        let source = Source::Distributed(receiver);
+        let source = Source::Distributed(sockets);
         listen::push(core, listeners, source, address, listen, handler.index)
     }
 
     /// Distributes the sockets that a listener accepts.
     pub(crate) fn distribute_by(&mut self, listener: ListenerId, distributor: Distributor) {
         if let Some(Some(listener)) = self.turn.listeners.get_mut(usize::from(listener.index)) {
-            listener.distribute_by(distributor);
+            listener.distributor = Some(distributor);
         }
     }
 

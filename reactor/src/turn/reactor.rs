@@ -98,11 +98,11 @@ impl Reactor {
     }
 
     pub(crate) fn on(kernel: Kernel) -> io::Result<Reactor> {
-        Reactor::stopped_by(kernel, &Stopper::new(1), 0)
+        Reactor::with_stopper(kernel, &Stopper::new(1), 0)
     }
 
     /// Creates the reactor with this index among those that a stopper stops.
-    pub(crate) fn stopped_by(
+    pub(crate) fn with_stopper(
         kernel: Kernel,
         stopper: &Stopper,
         index: usize,
