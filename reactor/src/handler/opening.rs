@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use super::{Handler, Turn};
 use crate::connect::{Connector, attempt};
 use crate::core::{ConnId, HandlerId, Limits, Target};
-use crate::listen::listener::Origin;
+use crate::listen::listener::{Origin, Source};
 use crate::listen::{self, Listen, ListenerId, first_bound};
-use crate::sys::{Address, Fd};
+use crate::sys::Address;
 
 /// Listening. A listener added in a callback begins in the same turn; no handler is called from
 /// inside these methods.
@@ -80,7 +80,7 @@ impl Turn {
                 Address::Unix(address) => kernel.listen_unix(address, listen.unix_mode, backlog),
             }
         })?;
-        self.add_listener(socket, Origin::Made(file), listen, handler)
+        self.add_listener(Source::Socket(socket, Origin::Made(file), None), listen, handler)
     }
 
     /// Accepts from a listening socket that was opened elsewhere: a
@@ -124,7 +124,7 @@ impl Turn {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let socket = self.core.kernel.adopt_listener(socket.into(), &listen.options())?;
-        self.add_listener(socket, Origin::Adopted, listen, handler)
+        self.add_listener(Source::Socket(socket, Origin::Adopted, None), listen, handler)
     }
 
     /// Stops listening, and returns whether the listener was open. The kernel resets the
@@ -145,16 +145,15 @@ impl Turn {
         Some(&listener.address)
     }
 
-    /// Takes a listening socket, or closes it.
+    /// Adds a listener for a source, or closes the source.
     pub(crate) fn add_listener<H: Handler>(
         &mut self,
-        socket: Fd,
-        origin: Origin,
+        source: Source,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         self.assert_known(handler);
-        listen::add(&mut self.core, &mut self.listeners, (socket, origin), listen, handler.index)
+        listen::add(&mut self.core, &mut self.listeners, source, listen, handler.index)
     }
 }
 

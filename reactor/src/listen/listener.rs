@@ -19,16 +19,26 @@ const PAUSE: u64 = 100_000_000;
 
 /// Where connections come from.
 pub(crate) enum Source {
-    /// A listening socket.
-    Socket(Fd, Origin),
-    /// Another reactor, which accepts the connections.
-    Distributed(Mailbox<OwnedSocket>),
+    /// A listening socket. Of a server, the distributor may pass its connections to all threads.
+    Socket(Fd, Origin, Option<Distributor>),
+    /// Another reactor, which accepts the connections at this address.
+    Distributed(Mailbox<OwnedSocket>, Address),
+}
+
+impl Source {
+    /// The kernel resets the connections in the backlog of a socket.
+    pub(super) fn close(self, core: &mut Core) {
+        let Source::Socket(socket, origin, _) = self else { return };
+        match origin {
+            Origin::Made(file) => drop(file),
+            Origin::Adopted => core.selector.remove(socket),
+        }
+        core.kernel.close(socket);
+    }
 }
 
 pub(crate) struct Listener {
     source: Source,
-    /// Distributes the accepted sockets to all reactors of a server.
-    pub(crate) distributor: Option<Distributor>,
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
@@ -48,17 +58,6 @@ pub(crate) enum Origin {
     Adopted,
 }
 
-impl Origin {
-    /// Closes the socket, and removes its file.
-    pub(super) fn close(self, socket: Fd, core: &mut Core) {
-        match self {
-            Origin::Made(file) => drop(file),
-            Origin::Adopted => core.selector.remove(socket),
-        }
-        core.kernel.close(socket);
-    }
-}
-
 impl Listener {
     pub(crate) fn new(
         source: Source,
@@ -68,7 +67,6 @@ impl Listener {
     ) -> Self {
         Listener {
             source,
-            distributor: None,
             address,
             handler,
             group,
@@ -126,7 +124,7 @@ impl Listener {
         self.ready = true;
         let most = match &mut self.source {
             Source::Socket(..) => self.options.backlog as usize,
-            Source::Distributed(receiver) => receiver.close(),
+            Source::Distributed(mailbox, _) => mailbox.close(),
         };
         for _ in 0..most.div_ceil(self.options.accept_budget as usize).max(1) {
             if self.wait(core) == Some(0) {
@@ -141,7 +139,7 @@ impl Listener {
         if let Some(rate) = &mut self.rate {
             rate.take(core.now, 1);
         }
-        if let Some(distributor) = &mut self.distributor {
+        if let Source::Socket(_, _, Some(distributor)) = &mut self.source {
             if !distributor.send(socket) {
                 // No reactor has room: each has reached its limit, or does not keep up.
                 self.retry_at = core.now + PAUSE;
@@ -202,27 +200,25 @@ impl Listener {
 
     /// The next connection. `WouldBlock` if there is none; an edge or the doorbell announces it.
     fn next_socket(&mut self, kernel: &Kernel) -> io::Result<Fd> {
-        if let Some(held) = self.distributor.as_mut().and_then(Distributor::take_held) {
-            return Ok(held);
-        }
         match &mut self.source {
-            Source::Socket(socket, _) => kernel.accept(*socket),
-            Source::Distributed(mailbox) => {
+            Source::Socket(socket, _, distributor) => {
+                let held = distributor.as_mut().and_then(Distributor::take_held);
+                held.map_or_else(|| kernel.accept(*socket), Ok)
+            }
+            Source::Distributed(mailbox, _) => {
                 mailbox.next().map(OwnedSocket::into_fd).ok_or(io::ErrorKind::WouldBlock.into())
             }
         }
     }
 
-    /// Stops listening. The kernel resets the connections in the backlog.
+    /// Stops listening.
     pub(crate) fn close(self, core: &mut Core) {
-        if let Source::Socket(socket, origin) = self.source {
-            origin.close(socket, core);
-        }
+        self.source.close(core);
     }
 
     /// Notes that another reactor may have passed connections.
     pub(crate) fn rung(&mut self) {
-        self.ready |= matches!(self.source, Source::Distributed(_));
+        self.ready |= matches!(self.source, Source::Distributed(..));
     }
 
     /// Notes an event.

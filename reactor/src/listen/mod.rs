@@ -9,7 +9,7 @@ use crate::core::{
 use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::time::deadlines;
 
-use listener::{LISTENER_BIT, Listener, Origin, Source};
+use listener::{LISTENER_BIT, Listener, Source};
 
 pub mod activation;
 pub(crate) mod listener;
@@ -139,45 +139,21 @@ impl From<ListenerId> for GroupId {
     }
 }
 
-/// Adds a listener for a socket, and closes the socket on error.
+/// Adds a listener, with a group for its connections. Closes the source on error.
 pub(crate) fn add(
     core: &mut Core,
     listeners: &mut Vec<Option<Listener>>,
-    (socket, origin): (Fd, Origin),
-    listen: &Listen,
-    handler: u8,
-) -> io::Result<ListenerId> {
-    match watch(core, listeners.len(), socket) {
-        Ok(address) => {
-            push(core, listeners, Source::Socket(socket, origin), address, listen, handler)
-        }
-        Err(error) => {
-            origin.close(socket, core);
-            Err(error)
-        }
-    }
-}
-
-/// Registers a listening socket and returns its address.
-fn watch(core: &mut Core, index: usize, socket: Fd) -> io::Result<Address> {
-    if core.draining || core.ended {
-        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
-    }
-    core.has_room_for_group()?;
-    let address = core.kernel.local_address(socket)?;
-    core.selector.add_listener(socket, LISTENER_BIT | index as u64)?;
-    Ok(address)
-}
-
-/// Adds a listener, with a group for its connections.
-pub(crate) fn push(
-    core: &mut Core,
-    listeners: &mut Vec<Option<Listener>>,
     source: Source,
-    address: Address,
     listen: &Listen,
     handler: u8,
 ) -> io::Result<ListenerId> {
+    let address = match watch(core, listeners.len(), &source) {
+        Ok(address) => address,
+        Err(error) => {
+            source.close(core);
+            return Err(error);
+        }
+    };
     let group = core.add_group(Group {
         per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
         rates: GroupRates::new(&listen.limits, [listen.send_rate, listen.receive_rate]),
@@ -188,6 +164,22 @@ pub(crate) fn push(
     let index = listeners.len() as u16;
     listeners.push(Some(Listener::new(source, address, (handler, group), listen)));
     Ok(ListenerId { index, group })
+}
+
+/// Registers a listening socket, and returns the address of the source.
+fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> {
+    if core.draining || core.ended {
+        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
+    }
+    core.has_room_for_group()?;
+    match source {
+        Source::Socket(socket, ..) => {
+            let address = core.kernel.local_address(*socket)?;
+            core.selector.add_listener(*socket, LISTENER_BIT | index as u64)?;
+            Ok(address)
+        }
+        Source::Distributed(_, address) => Ok(address.clone()),
+    }
 }
 
 /// Takes over a connected socket that was opened elsewhere. Its session follows.

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use super::ServerListener;
 use crate::core::HandlerId;
 use crate::handler::Handler;
-use crate::listen::listener::Origin;
+use crate::listen::listener::{Origin, Source};
 use crate::listen::{Listen, ListenerId};
 use crate::sys::Address;
 use crate::threads::distribute::{Distributor, OwnedSocket};
@@ -25,6 +25,12 @@ pub(super) enum Place {
 pub(super) struct Bound {
     pub(super) origin: Origin,
     pub(super) socket: OwnedSocket,
+}
+
+impl Bound {
+    fn source(self, distributor: Option<Distributor>) -> Source {
+        Source::Socket(self.socket.into_fd(), self.origin, distributor)
+    }
 }
 
 /// One thread of a [`Server`](super::Server). It derefs to the thread's [`Reactor`].
@@ -64,19 +70,15 @@ impl Shard<'_> {
         let place = self.places[listener.index].take().expect("a thread serves a listener once");
         let share = share(listen, self.threads);
         match place {
-            Place::Own(Bound { origin, socket }) => {
-                self.reactor.add_listener(socket.into_fd(), origin, &share, handler)
-            }
+            Place::Own(bound) => self.reactor.add_listener(bound.source(None), &share, handler),
             Place::Passed(sockets, first) => {
-                if let Some((Bound { origin, socket }, distributor)) = first {
+                if let Some((bound, distributor)) = first {
                     let listen = Listen {
                         max_connections: u32::MAX,
                         max_per_address: None,
                         ..listen.clone()
                     };
-                    let id =
-                        self.reactor.add_listener(socket.into_fd(), origin, &listen, handler)?;
-                    self.reactor.distribute_by(id, distributor);
+                    self.reactor.add_listener(bound.source(Some(distributor)), &listen, handler)?;
                 }
                 let listen = Listen { accept_rate: None, ..share };
                 self.reactor.add_receiver(sockets, address.clone(), &listen, handler)

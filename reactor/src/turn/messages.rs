@@ -4,11 +4,11 @@ use std::io;
 
 use super::reactor::Reactor;
 use crate::core::HandlerId;
-use crate::handler::{Handler, Receive, Turn};
+use crate::handler::{Handler, Receive};
 use crate::listen::listener::{Listener, Source};
-use crate::listen::{self, Listen, ListenerId};
+use crate::listen::{Listen, ListenerId};
 use crate::sys::Address;
-use crate::threads::distribute::{Distributor, OwnedSocket};
+use crate::threads::distribute::OwnedSocket;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
 /// Messages from other threads: see [the module](crate::handle).
@@ -52,18 +52,8 @@ impl Reactor {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        self.turn.assert_known(handler);
         sockets.queue.attach(self.inboxes.bell());
-        let Turn { core, listeners, .. } = &mut self.turn;
-        let source = Source::Distributed(sockets);
-        listen::push(core, listeners, source, address, listen, handler.index)
-    }
-
-    /// Distributes the sockets that a listener accepts.
-    pub(crate) fn distribute_by(&mut self, listener: ListenerId, distributor: Distributor) {
-        if let Some(Some(listener)) = self.turn.listeners.get_mut(usize::from(listener.index)) {
-            listener.distributor = Some(distributor);
-        }
+        self.turn.add_listener(Source::Distributed(sockets, address), listen, handler)
     }
 
     /// Delivers messages, within the budget of each mailbox.
