@@ -28,8 +28,8 @@ pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) ->
     let stage = match &target.0 {
         _ if !room => Stage::TooMany,
         Place::Address(address) => Stage::Trying(vec![address.clone()].into_iter()),
-        Place::Name(..) => {
-            core.lookups.push(id);
+        Place::Name(name, port) => {
+            core.lookups.push((id, name.clone(), *port));
             Stage::Resolving
         }
     };

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use super::attempt::resolved;
-use crate::core::{Core, Place, Then};
+use crate::core::{Core, Then};
 use crate::sys::{Kernel, look_up};
 use crate::threads::handle::Handle;
 use crate::threads::workers::{Kind, Workers};
@@ -12,12 +12,10 @@ use crate::threads::workers::{Kind, Workers};
 /// Looks up the names for all connections that wait for it. Each answer is posted to `reply`. A
 /// lookup that the workers refuse fails with `QuotaExceeded`.
 pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
-    for id in std::mem::take(&mut core.lookups) {
-        let special = core.find(id).and_then(|c| c.special.as_ref());
-        let attempt = special.and_then(|special| special.attempt.as_ref());
-        let Some(Place::Name(name, port)) = attempt.map(|attempt| attempt.target.0.clone()) else {
+    for (id, name, port) in std::mem::take(&mut core.lookups) {
+        if core.find(id).is_none() {
             continue;
-        };
+        }
         let answer = move |found: io::Result<Vec<SocketAddr>>| -> Then {
             Box::new(move |core| resolved(core, id, found))
         };

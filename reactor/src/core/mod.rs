@@ -67,7 +67,7 @@ pub(crate) use unread::Unread;
 
 use wheel::{Link, Links, Wheel};
 
-/// Most groups of a reactor: a [`Connection`] has 16 bits for its group.
+/// Most groups of a reactor, in its lifetime: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
 pub(crate) struct Core {
@@ -91,9 +91,8 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// Work for other threads that has not been handed over yet.
     pub(crate) jobs: Vec<Job>,
-    /// Connections that wait for the addresses of a name, and whose lookups have not been handed
-    /// over yet.
-    pub(crate) lookups: Vec<ConnId>,
+    /// Names and ports whose addresses connections wait for, not handed over yet either.
+    pub(crate) lookups: Vec<(ConnId, Box<str>, u16)>,
     /// Reads of files for queues that wait for a disk.
     pub(crate) cold: ColdReads,
     /// Buffers whose bytes workers write to files.
@@ -234,7 +233,7 @@ impl Core {
     /// Adds a group of connections.
     ///
     /// # Errors
-    /// `ErrorKind::QuotaExceeded` if there are 65,536 groups already.
+    /// `ErrorKind::QuotaExceeded` if there have been 65,536 groups: none is used again.
     pub(crate) fn add_group(&mut self, group: Group) -> io::Result<u16> {
         self.has_room_for_group()?;
         self.groups.push(group);
@@ -246,7 +245,8 @@ impl Core {
         if self.groups.len() < MOST_GROUPS {
             return Ok(());
         }
-        let text = "a reactor has at most 65,536 listeners, connectors and sets of limits";
+        let text = "a reactor has at most 65,536 listeners, connectors and sets of limits in its \
+                    lifetime, closed ones included";
         Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
     }
 

@@ -59,8 +59,9 @@ impl Turn {
     /// The error of parsing the target, looking it up, `bind(2)`, `listen(2)` or setting the
     /// socket's options, with the target or address in the text. For a Unix socket
     /// `ErrorKind::AddrInUse` if another process listens at the path, and
-    /// `ErrorKind::AlreadyExists` if a file there is not a socket. Also an error if the reactor has
-    /// stopped, since its listeners are closed.
+    /// `ErrorKind::AlreadyExists` if a file there is not a socket. `ErrorKind::QuotaExceeded` if the
+    /// reactor has had 65,536 listeners and connectors; closed listeners count too. Also an error if
+    /// the reactor has stopped, since its listeners are closed.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that

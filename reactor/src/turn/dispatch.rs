@@ -100,8 +100,8 @@ impl Handlers {
         result.ok()
     }
 
-    /// Opens a timer's message for its handler. A panic loses the message; the turn goes on.
-    pub(super) fn open(&mut self, turn: &mut Turn, delivery: Delivery) {
+    /// Delivers a timer's message to its handler. A panic loses the message; the turn goes on.
+    pub(super) fn deliver(&mut self, turn: &mut Turn, delivery: Delivery) {
         turn.core.ledger.messages += 1;
         let to = usize::from(delivery.to);
         let Some(handler) = self.places.get_mut(to).and_then(Option::as_mut) else { return };

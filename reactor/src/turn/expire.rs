@@ -90,7 +90,7 @@ impl Reactor {
         self.turn.timers.collect(now);
         for _ in 0..BUDGET {
             let Some(delivery) = self.turn.timers.fire(now, Delivery::again) else { break };
-            self.handlers.open(&mut self.turn, delivery);
+            self.handlers.deliver(&mut self.turn, delivery);
         }
     }
 }

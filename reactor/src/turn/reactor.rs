@@ -234,7 +234,8 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// If the reactor already has 65,536 listeners and connectors.
+    /// `ErrorKind::QuotaExceeded` if the reactor has had 65,536 listeners and connectors. Closed
+    /// listeners count too.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -373,7 +374,8 @@ impl Reactor {
             accept(listener, &mut self.turn.core, &mut opened);
         }
         for index in opened.drain(..) {
-            self.open(index);
+            self.call(index, |handler, turn, _| handler.open(turn, index));
+            self.turn.core.schedule(index);
         }
         self.work = opened;
     }
@@ -382,12 +384,6 @@ impl Reactor {
         for listener in &mut self.turn.listeners {
             listener.take().into_iter().for_each(|listener| listener.close(&mut self.turn.core));
         }
-    }
-
-    /// Calls `on_open` for a new connection.
-    pub(crate) fn open(&mut self, index: u32) {
-        self.call(index, |handler, turn, _| handler.open(turn, index));
-        self.turn.core.schedule(index);
     }
 
     /// Calls a connection's handler.
