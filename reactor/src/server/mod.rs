@@ -175,7 +175,8 @@ impl Server {
         at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         listen: &Listen,
     ) -> io::Result<ServerListener> {
-        let count = if self.divides() { self.options.threads } else { 1 };
+        let divides = sys::DIVIDES && self.options.spread == Spread::Divided;
+        let count = if divides { self.options.threads } else { 1 };
         let bound =
             |socket, file| Bound { origin: Origin::Made(file), socket: OwnedSocket(socket) };
         let sockets = first_bound(at, |address| match address {
@@ -334,11 +335,6 @@ impl Server {
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Whether the kernel divides the connections.
-    fn divides(&self) -> bool {
-        sys::DIVIDES && self.options.spread == Spread::Divided
-    }
-
     /// Adds a listener with a socket for each thread, or one socket for all.
     fn add(&mut self, mut sockets: Vec<Bound>, listen: &Listen) -> io::Result<ServerListener> {
         let address = Kernel::Os.local_address(sockets[0].socket.0)?;
@@ -374,13 +370,8 @@ impl Server {
             if let Some(reader) = &self.reader {
                 reactor.attach_reader(reader, index);
             }
-            let mut shard = Shard {
-                reactor,
-                listeners: &self.listeners,
-                places: places.into_iter().map(Some).collect(),
-                index,
-                threads: self.options.threads,
-            };
+            let places = places.into_iter().map(Some).collect();
+            let mut shard = Shard { reactor, server: self, places, index };
             make(&mut shard, part)?;
             if let Some(at) = shard.places.iter().position(Option::is_some) {
                 let text = format!("{} is not served", self.listeners[at].0);

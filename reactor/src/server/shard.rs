@@ -3,12 +3,11 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-use super::ServerListener;
+use super::{Server, ServerListener};
 use crate::core::HandlerId;
 use crate::handler::Handler;
 use crate::listen::listener::{Origin, Source};
 use crate::listen::{Listen, ListenerId};
-use crate::sys::Address;
 use crate::threads::distribute::{Distributor, OwnedSocket};
 use crate::threads::handle::Mailbox;
 use crate::turn::reactor::Reactor;
@@ -36,13 +35,10 @@ impl Bound {
 /// One thread of a [`Server`](super::Server). It derefs to the thread's [`Reactor`].
 pub struct Shard<'a> {
     pub(super) reactor: Reactor,
-    /// The listeners of the server.
-    pub(super) listeners: &'a [(Address, Listen)],
+    pub(super) server: &'a Server,
     /// Where this thread gets the connections of each listener from, until it serves it.
     pub(super) places: Vec<Option<Place>>,
     pub(super) index: usize,
-    /// How many threads the server has.
-    pub(super) threads: usize,
 }
 
 impl Shard<'_> {
@@ -66,9 +62,9 @@ impl Shard<'_> {
         listener: &ServerListener,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let (address, listen) = &self.listeners[listener.index];
+        let (address, listen) = &self.server.listeners[listener.index];
         let place = self.places[listener.index].take().expect("a thread serves a listener once");
-        let share = share(listen, self.threads);
+        let share = share(listen, self.server.options.threads);
         match place {
             Place::Own(bound) => self.reactor.add_listener(bound.source(None), &share, handler),
             Place::Passed(sockets, first) => {

@@ -169,8 +169,9 @@ impl Workers {
         }
         let idle = queue.threads - queue.running;
         if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
-            match pool.start() {
-                Ok(()) => queue.threads += 1,
+            let worker = pool.clone();
+            match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
+                Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => return Err(RunError::NoThread(job, error)),
                 Err(error) => log::warn!("start another worker thread: {error}"),
             }
@@ -322,11 +323,6 @@ impl Queue {
 }
 
 impl Pool {
-    fn start(self: &Arc<Pool>) -> io::Result<()> {
-        let pool = self.clone();
-        thread::Builder::new().name("worker".to_owned()).spawn(move || pool.work()).map(drop)
-    }
-
     /// Runs jobs until the pool ends.
     fn work(&self) {
         let mut queue = self.lock();
