@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use super::{Handler, Turn};
 use crate::connect::{Connector, attempt};
 use crate::core::{ConnId, HandlerId, Limits, Target};
-use crate::listen::listener::{Origin, Source};
+use crate::listen::listener::{Listener, Origin, Source};
 use crate::listen::{self, Listen, ListenerId, first_bound};
 use crate::sys::Address;
 
@@ -154,7 +154,12 @@ impl Turn {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         self.assert_known(handler);
-        listen::add(&mut self.core, &mut self.listeners, source, listen, handler.index)
+        let index = self.listeners.len();
+        let listener = Listener::new(&mut self.core, index, source, listen, handler.index)?;
+        // There are no more listeners than groups.
+        let id = ListenerId { index: index as u16, group: listener.group };
+        self.listeners.push(Some(listener));
+        Ok(id)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Listen;
-use crate::core::{Bucket, ClientNet, Core, Flags};
+use crate::core::{Bucket, ClientNet, Core, Flags, Group, GroupRates, PerAddress};
 use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
 use crate::threads::distribute::{Distributor, OwnedSocket};
 use crate::threads::handle::Mailbox;
@@ -58,25 +58,56 @@ pub(crate) enum Origin {
     Adopted,
 }
 
+/// Registers a listening socket, and returns the address of the source.
+fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> {
+    if core.draining || core.ended {
+        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
+    }
+    core.has_room_for_group()?;
+    match source {
+        Source::Socket(socket, ..) => {
+            let address = core.kernel.local_address(*socket)?;
+            core.selector.add_listener(*socket, LISTENER_BIT | index as u64)?;
+            Ok(address)
+        }
+        Source::Distributed(_, address) => Ok(address.clone()),
+    }
+}
+
 impl Listener {
+    /// Creates the listener with this index, and a group for its connections. Closes the source on
+    /// error.
     pub(crate) fn new(
+        core: &mut Core,
+        index: usize,
         source: Source,
-        address: Address,
-        (handler, group): (u8, u16),
         listen: &Listen,
-    ) -> Self {
-        Listener {
+        handler: u8,
+    ) -> io::Result<Listener> {
+        let address = match watch(core, index, &source) {
+            Ok(address) => address,
+            Err(error) => {
+                source.close(core);
+                return Err(error);
+            }
+        };
+        let group = core.add_group(Group {
+            per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
+            rates: GroupRates::new(&listen.limits, [listen.send_rate, listen.receive_rate]),
+            address: Some(address.clone()),
+            ..Group::new(listen.limits.clone())
+        })?;
+        let burst = listen.accept_burst.into();
+        Ok(Listener {
             source,
             address,
             handler,
             group,
             options: Listen { accept_budget: listen.accept_budget.max(1), ..listen.clone() },
-            rate: listen
-                .accept_rate
-                .map(|rate| Bucket::new(rate.into(), listen.accept_burst.into())),
+            rate: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             ready: false,
             retry_at: 0,
-        }
+        })
     }
 
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close

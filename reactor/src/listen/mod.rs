@@ -3,13 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use crate::core::{
-    ConnId, Core, Flags, Group, GroupId, GroupRates, Limits, PerAddress, Place, Target,
-};
+use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Place, Target};
 use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::time::deadlines;
-
-use listener::{LISTENER_BIT, Listener, Source};
 
 pub mod activation;
 pub(crate) mod listener;
@@ -136,49 +132,6 @@ pub(crate) fn first_bound<T>(
 impl From<ListenerId> for GroupId {
     fn from(listener: ListenerId) -> GroupId {
         GroupId(listener.group)
-    }
-}
-
-/// Adds a listener, with a group for its connections. Closes the source on error.
-pub(crate) fn add(
-    core: &mut Core,
-    listeners: &mut Vec<Option<Listener>>,
-    source: Source,
-    listen: &Listen,
-    handler: u8,
-) -> io::Result<ListenerId> {
-    let address = match watch(core, listeners.len(), &source) {
-        Ok(address) => address,
-        Err(error) => {
-            source.close(core);
-            return Err(error);
-        }
-    };
-    let group = core.add_group(Group {
-        per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
-        rates: GroupRates::new(&listen.limits, [listen.send_rate, listen.receive_rate]),
-        address: Some(address.clone()),
-        ..Group::new(listen.limits.clone())
-    })?;
-    // There are no more listeners than groups.
-    let index = listeners.len() as u16;
-    listeners.push(Some(Listener::new(source, address, (handler, group), listen)));
-    Ok(ListenerId { index, group })
-}
-
-/// Registers a listening socket, and returns the address of the source.
-fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> {
-    if core.draining || core.ended {
-        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
-    }
-    core.has_room_for_group()?;
-    match source {
-        Source::Socket(socket, ..) => {
-            let address = core.kernel.local_address(*socket)?;
-            core.selector.add_listener(*socket, LISTENER_BIT | index as u64)?;
-            Ok(address)
-        }
-        Source::Distributed(_, address) => Ok(address.clone()),
     }
 }
 
