@@ -158,9 +158,7 @@ impl Listener {
             Source::Distributed(mailbox, _) => mailbox.close(),
         };
         for _ in 0..most.div_ceil(self.options.accept_budget as usize).max(1) {
-            if self.wait(core) == Some(0) {
-                self.accept(core, opened);
-            }
+            self.accept(core, opened);
         }
     }
 

@@ -33,7 +33,7 @@ use crate::listen::listener::Origin;
 use crate::listen::{Listen, first_bound};
 use crate::sys::{self, Address, Kernel};
 use crate::threads::distribute::{OwnedSocket, distribute};
-use crate::threads::snapshot::LedgerReader;
+use crate::threads::snapshot::{AttachedReader, LedgerReader};
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::{Workers, WorkersLimits};
 use crate::turn::reactor::Reactor;
@@ -116,11 +116,17 @@ pub struct Server {
     options: ServerOptions,
     stopper: Stopper,
     workers: Workers,
-    /// Created on first use.
-    reader: Option<LedgerReader>,
     listeners: Vec<(Address, Listen)>,
-    /// What each thread takes: the place of each listener.
-    places: Vec<Vec<Place>>,
+    shares: Vec<Share>,
+}
+
+/// What a thread takes along when it starts.
+#[derive(Default)]
+struct Share {
+    /// Where it gets the connections of each listener from, until it serves the listener.
+    places: Vec<Option<Place>>,
+    /// If the server has a reader.
+    reader: Option<AttachedReader>,
 }
 
 /// An address at which a [`Server`] listens.
@@ -151,9 +157,8 @@ impl Server {
             options: *options,
             stopper,
             workers: Workers::with(&options.workers),
-            reader: None,
             listeners: Vec::new(),
-            places: (0..options.threads).map(|_| Vec::new()).collect(),
+            shares: (0..options.threads).map(|_| Share::default()).collect(),
         }
     }
 
@@ -215,7 +220,14 @@ impl Server {
     /// [runs](Server::run) and afterwards.
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
-        self.reader.get_or_insert_with(|| LedgerReader::new(self.options.threads)).clone()
+        if let Some(attached) = &self.shares[0].reader {
+            return attached.reader.clone();
+        }
+        let (reader, attached) = LedgerReader::new(self.options.threads);
+        for (share, attached) in self.shares.iter_mut().zip(attached) {
+            share.reader = Some(attached);
+        }
+        reader
     }
 
     /// Makes SIGINT and SIGTERM stop the server. A second signal ends the process at once, whatever
@@ -310,17 +322,17 @@ impl Server {
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()> + Sync,
     ) -> io::Result<()> {
         assert_eq!(parts.len(), self.options.threads, "one part for each thread");
-        let places = std::mem::take(&mut self.places);
+        let shares = std::mem::take(&mut self.shares);
         let first_error = Mutex::new(None);
         // The sockets that a thread will never serve are closed as soon as it ends or cannot start:
         // the others may take a while to end, and clients would wait for nothing.
-        let run = |index, (part, places)| {
-            if let Err(error) = self.run_shard(index, part, places, &make) {
+        let run = |index, (part, share)| {
+            if let Err(error) = self.run_shard(index, part, share, &make) {
                 self.fail(index, &error, &first_error);
             }
         };
         thread::scope(|scope| {
-            let mut threads = parts.into_iter().zip(places).enumerate();
+            let mut threads = parts.into_iter().zip(shares).enumerate();
             let first = threads.next();
             for (index, taken) in threads {
                 let builder = thread::Builder::new().name(thread_name(index));
@@ -346,7 +358,7 @@ impl Server {
             let mut first = sockets.pop().map(|socket| (socket, distributor));
             mailboxes.into_iter().map(|mailbox| Place::Passed(mailbox, first.take())).collect()
         };
-        self.places.iter_mut().zip(new).for_each(|(places, place)| places.push(place));
+        self.shares.iter_mut().zip(new).for_each(|(share, place)| share.places.push(Some(place)));
         self.listeners.push((address.clone(), listen.clone()));
         Ok(ServerListener { index: self.listeners.len() - 1, address })
     }
@@ -356,7 +368,7 @@ impl Server {
         &self,
         index: usize,
         part: P,
-        places: Vec<Place>,
+        share: Share,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.options.pin
@@ -367,11 +379,10 @@ impl Server {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
             reactor.set_workers(&self.workers);
-            if let Some(reader) = &self.reader {
-                reactor.attach_reader(reader, index);
+            if let Some(reader) = share.reader {
+                reactor.attach_reader(reader);
             }
-            let places = places.into_iter().map(Some).collect();
-            let mut shard = Shard { reactor, server: self, places, index };
+            let mut shard = Shard { reactor, server: self, places: share.places, index };
             make(&mut shard, part)?;
             if let Some(at) = shard.places.iter().position(Option::is_some) {
                 let text = format!("{} is not served", self.listeners[at].0);
@@ -394,13 +405,6 @@ impl Server {
         if let Err(error) = self.stopper.stop() {
             log::error!("{name}: wake the other threads to stop them: {error}");
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A reactor that was never created answers no reader.
-        self.reader.iter().for_each(LedgerReader::end);
     }
 }
 

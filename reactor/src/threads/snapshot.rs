@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::core::{Core, Ledger};
@@ -102,8 +102,6 @@ pub struct LedgerReader(Arc<[RemoteLedger]>);
 /// The ledger of one reactor, as other threads see it.
 struct RemoteLedger {
     requests: Handle<Request>,
-    /// The other end of `requests`, until there is a reactor that takes it.
-    mailbox: Mutex<Option<Mailbox<Request>>>,
     /// What the reactor had done when it stopped.
     last: OnceLock<Snapshot>,
 }
@@ -112,13 +110,15 @@ struct RemoteLedger {
 type Request = Sender<Snapshot>;
 
 impl LedgerReader {
-    /// A reader of the ledgers of `reactors` reactors, which may not exist yet.
-    pub(crate) fn new(reactors: usize) -> LedgerReader {
-        let ledger = |_| {
-            let (requests, mailbox) = mailbox();
-            RemoteLedger { requests, mailbox: Mutex::new(Some(mailbox)), last: OnceLock::new() }
-        };
-        LedgerReader((0..reactors).map(ledger).collect())
+    /// A reader of the ledgers of `count` reactors, and what each of them attaches.
+    pub(crate) fn new(count: usize) -> (LedgerReader, Vec<AttachedReader>) {
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox()).unzip();
+        let ledger = |requests| RemoteLedger { requests, last: OnceLock::new() };
+        let reader = LedgerReader(handles.into_iter().map(ledger).collect());
+        let attached =
+            |(index, requests)| AttachedReader { reader: reader.clone(), index, requests };
+        let attached = mailboxes.into_iter().enumerate().map(attached).collect();
+        (reader, attached)
     }
 
     /// What all its reactors have done so far. Returns `None` if a reactor has not answered within
@@ -148,11 +148,6 @@ impl LedgerReader {
         }
         Some(sum)
     }
-
-    /// Ends the wait for reactors that were never created and never will be.
-    pub(crate) fn end(&self) {
-        self.0.iter().for_each(|ledger| drop(ledger.take_mailbox()));
-    }
 }
 
 impl RemoteLedger {
@@ -162,10 +157,6 @@ impl RemoteLedger {
         let posted = self.requests.post(request);
         (!matches!(posted, Err(PostError::Full(_)))).then_some(answer)
     }
-
-    fn take_mailbox(&self) -> Option<Mailbox<Request>> {
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
 }
 
 impl fmt::Debug for LedgerReader {
@@ -174,7 +165,8 @@ impl fmt::Debug for LedgerReader {
     }
 }
 
-/// A reader of a reactor's ledger, as the reactor sees it.
+/// A reader of a reactor's ledger, as the reactor sees it. If it is dropped, the ledger is empty
+/// for all requests that have not been answered.
 pub(crate) struct AttachedReader {
     pub(crate) reader: LedgerReader,
     /// Which of the reader's ledgers is that of the reactor.
@@ -183,12 +175,6 @@ pub(crate) struct AttachedReader {
 }
 
 impl AttachedReader {
-    /// The part of the reactor with this index; `None` if it was taken before.
-    pub(crate) fn new(reader: &LedgerReader, index: usize) -> Option<AttachedReader> {
-        let requests = reader.0[index].take_mailbox()?;
-        Some(AttachedReader { reader: reader.clone(), index, requests })
-    }
-
     /// Answers all requests there are.
     pub(crate) fn answer(&mut self, core: &Core) {
         for request in self.requests.take() {

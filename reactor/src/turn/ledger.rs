@@ -25,14 +25,13 @@ impl Reactor {
         if let Some(attached) = &self.reader {
             return attached.reader.clone();
         }
-        let reader = LedgerReader::new(1);
-        self.attach_reader(&reader, 0);
+        let (reader, attached) = LedgerReader::new(1);
+        attached.into_iter().for_each(|attached| self.attach_reader(attached));
         reader
     }
 
-    /// Answers the requests of a reader, as the reactor with this index.
-    pub(crate) fn attach_reader(&mut self, reader: &LedgerReader, index: usize) {
-        let Some(mut attached) = AttachedReader::new(reader, index) else { return };
+    /// Answers the requests of a reader.
+    pub(crate) fn attach_reader(&mut self, mut attached: AttachedReader) {
         attached.requests.queue.attach(self.inboxes.bell());
         if self.has_stopped() {
             attached.end(&self.turn.core);
