@@ -51,7 +51,7 @@ fn attempt(core: &mut Core, index: u32) -> Option<&mut Attempt> {
 /// Drops the attempt of a connection that is over.
 pub(crate) fn abandon(core: &mut Core, index: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
-    if special.is_some_and(|special| special.attempt.take().is_some()) {
+    if special.and_then(|special| special.attempt.take()).is_some() {
         drop_socket(core, index);
     }
 }
@@ -182,8 +182,8 @@ fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()>
     let soon = core.tick.wrapping_add(ticks(connect.attempt_timeout) + 1);
     if let Some(attempt) = c.special.as_mut().and_then(|special| special.attempt.as_mut()) {
         let last = matches!(&attempt.stage, Stage::Trying(left) if left.as_slice().is_empty());
-        let first = if last || is_due(attempt.deadline, soon) { attempt.deadline } else { soon };
-        attempt.until = first;
+        let whole = last || is_due(attempt.deadline, soon);
+        attempt.until = if whole { attempt.deadline } else { soon };
     }
     deadlines::arm(core, index);
     Ok(())
