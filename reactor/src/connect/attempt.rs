@@ -1,125 +1,58 @@
 //! Connecting: from the requested name or address to an open connection.
 //!
 //! A connection has its place from the start, so that it can be named, and is [`Phase::Connecting`]
-//! until it is established. An [`Attempt`] beside it holds the state it needs until then. Nothing
-//! here runs inside [`Turn::connect`](crate::Turn::connect): the first system call on a socket is
-//! made when the connection runs.
+//! until it is established. Its [`Attempt`] holds the state it needs until then. Nothing here runs
+//! inside [`Turn::connect`](crate::Turn::connect) but [`start`]: the first system call on a socket
+//! is made when the connection runs.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
-use super::Connect;
-use super::resolver::Resolver;
-use crate::core::{ConnId, Core, Flags, Phase, Place, Reason, Target, is_due, ticks, token};
-use crate::sys::{self, Address, Fd, NO_FD, Ready};
-use crate::threads::workers::Workers;
+use crate::core::{
+    Attempt, ConnId, Core, Flags, Phase, Place, Reason, Stage, Target, in_order, is_due, ticks,
+    token,
+};
+use crate::sys::{self, Address, NO_FD, Ready};
 use crate::time::deadlines;
 
-/// Least nanoseconds between two log lines about a shortage.
-const LOG_EVERY: u64 = 1_000_000_000;
-
-/// The options of a connector.
-pub(crate) struct Settings {
-    pub(crate) group: u16,
-    pub(crate) handler: u8,
-    pub(crate) connect: Connect,
-}
-
-/// A connection that is not established yet.
-struct Attempt {
-    connector: u16,
-    target: Target,
-    stage: Stage,
-    /// The tick at which the whole attempt is given up.
-    deadline: u32,
-}
-
-enum Stage {
-    /// Nothing has been done yet.
-    Begun,
-    /// It will not be tried: the connector already has as many connections as its limit allows.
-    TooMany,
-    /// Waiting for the addresses of the name.
-    Resolving,
-    /// Trying one address; these are left.
-    Trying(std::vec::IntoIter<Address>),
-}
-
-/// The connections being made by a reactor, and its connectors.
-#[derive(Default)]
-pub(crate) struct Connecting {
-    connectors: Vec<Settings>,
-    /// Present once there is a connector.
-    resolver: Option<Resolver>,
-    /// By the index of the connection.
-    attempts: HashMap<u32, Attempt>,
-    logged_at: Option<u64>,
-}
-
-impl Connecting {
-    pub(crate) fn add(&mut self, settings: Settings) -> u16 {
-        self.connectors.push(settings);
-        // There are no more connectors than groups.
-        (self.connectors.len() - 1) as u16
-    }
-
-    /// Whether this reactor has the connector.
-    pub(crate) fn knows(&self, connector: u16) -> bool {
-        usize::from(connector) < self.connectors.len()
-    }
-
-    pub(crate) fn use_resolver(&mut self, make: impl FnOnce() -> Resolver) {
-        self.resolver.get_or_insert_with(make);
-    }
-
-    /// Looks names up in this pool from now on.
-    pub(crate) fn set_workers(&mut self, workers: &Workers) {
-        if let Some(resolver) = &mut self.resolver {
-            resolver.workers = workers.clone();
-        }
-    }
-
-    fn settings(&self, connector: u16) -> &Settings {
-        &self.connectors[usize::from(connector)]
-    }
-}
-
 /// Gives a connection its place. The attempt begins when the connection runs.
-pub(crate) fn start(
-    core: &mut Core,
-    connecting: &mut Connecting,
-    connector: u16,
-    target: Target,
-) -> ConnId {
-    if core.has_stopped() {
-        return ConnId { index: u32::MAX, generation: 0 };
-    }
-    let settings = connecting.settings(connector);
-    let deadline = core.tick.wrapping_add(ticks(settings.connect.timeout) + 1);
-    let (group, handler) = (settings.group, settings.handler);
+pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) -> ConnId {
+    let has_stopped = core.has_stopped();
     let connections = &mut core.groups[usize::from(group)];
-    let room = connections.open < settings.connect.max_connections;
+    let Some(connect) = connections.connect.as_ref().filter(|_| !has_stopped) else {
+        return ConnId { index: u32::MAX, generation: 0 };
+    };
+    let until = core.tick.wrapping_add(ticks(connect.timeout) + 1);
+    let room = connections.open < connect.max_connections;
     connections.ledger.connects += 1;
     let id = core.insert(NO_FD, group, handler);
+    let stage = match &target.0 {
+        _ if !room => Stage::TooMany,
+        Place::Address(address) => Stage::Trying(vec![address.clone()].into_iter()),
+        Place::Name(name, port) => {
+            core.lookups.push((id, name.clone(), *port));
+            Stage::Resolving
+        }
+    };
     if let Some(c) = core.get_mut(id.index) {
         (c.phase, c.ready) = (Phase::Connecting, Ready::default());
     }
-    set_attempt_deadline(core, id.index, deadline);
-    let stage = if room { Stage::Begun } else { Stage::TooMany };
-    connecting.attempts.insert(id.index, Attempt { connector, target, stage, deadline });
+    if let Some(special) = core.special(id.index) {
+        special.attempt = Some(Box::new(Attempt { target, stage, deadline: until, until }));
+    }
+    deadlines::arm(core, id.index);
     core.schedule(id.index);
     id
 }
 
-fn set_attempt_deadline(core: &mut Core, index: u32, tick: u32) {
-    if let Some(special) = core.special(index) {
-        special.attempt_until = tick;
-    }
+fn attempt(core: &mut Core, index: u32) -> Option<&mut Attempt> {
+    core.get_mut(index)?.special.as_mut()?.attempt.as_deref_mut()
 }
 
 /// Drops the attempt of a connection that is over.
-pub(crate) fn abandon(core: &mut Core, connecting: &mut Connecting, index: u32) {
-    if connecting.attempts.remove(&index).is_some() {
+pub(crate) fn abandon(core: &mut Core, index: u32) {
+    let special = core.get_mut(index).and_then(|c| c.special.as_mut());
+    if special.and_then(|special| special.attempt.take()).is_some() {
         drop_socket(core, index);
     }
 }
@@ -135,62 +68,31 @@ fn drop_socket(core: &mut Core, index: u32) {
 }
 
 /// Takes the next step of connecting.
-#[inline(never)]
-pub(crate) fn advance(core: &mut Core, connecting: &mut Connecting, index: u32) {
-    let Some(attempt) = connecting.attempts.get(&index) else { return };
-    match attempt.stage {
-        Stage::Begun => begin(core, connecting, index),
-        Stage::TooMany => not_connected(core, index, ErrorKind::QuotaExceeded),
-        Stage::Resolving => {}
-        Stage::Trying(_) => match is_connected(core, index) {
-            Ok(true) => connected(core, connecting, index),
+pub(crate) fn advance(core: &mut Core, index: u32) {
+    let begins = core.get(index).is_some_and(|c| c.socket == NO_FD);
+    match attempt(core, index).map(|attempt| &attempt.stage) {
+        Some(Stage::TooMany) => not_connected(core, index, ErrorKind::QuotaExceeded),
+        Some(Stage::Trying(_)) if begins => try_next(core, index, ErrorKind::NotFound),
+        Some(Stage::Trying(_)) => match is_connected(core, index) {
+            Ok(true) => connected(core, index),
             Ok(false) => {}
-            Err(error) => attempt_failed(core, connecting, index, error),
+            Err(error) => attempt_failed(core, index, error),
         },
-    }
-}
-
-fn begin(core: &mut Core, connecting: &mut Connecting, index: u32) {
-    let Some(id) = core.id(index) else { return };
-    let Some(attempt) = connecting.attempts.get_mut(&index) else { return };
-    match &attempt.target.0 {
-        Place::Address(address) => {
-            let address = address.clone();
-            try_these(core, connecting, index, vec![address]);
-        }
-        Place::Name(name, port) => {
-            let Some(resolver) = &connecting.resolver else { return };
-            attempt.stage = Stage::Resolving;
-            match resolver.look_up(&core.kernel, id, name, *port) {
-                Ok(()) => deadlines::arm(core, index),
-                Err(error) => attempt_failed(core, connecting, index, error),
-            }
-        }
+        Some(Stage::Resolving) | None => {}
     }
 }
 
 /// A lookup has been answered. The connection may no longer be waiting for it.
-pub(crate) fn resolved(
-    core: &mut Core,
-    connecting: &mut Connecting,
-    id: ConnId,
-    found: io::Result<Vec<Address>>,
-) {
+pub(super) fn resolved(core: &mut Core, id: ConnId, found: io::Result<Vec<SocketAddr>>) {
     let waits = core.find(id).is_some_and(|c| c.phase == Phase::Connecting);
-    let attempt = connecting.attempts.get(&id.index).filter(|_| waits);
-    if attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Resolving)) {
-        match found {
-            Ok(addresses) => try_these(core, connecting, id.index, addresses),
-            Err(error) => attempt_failed(core, connecting, id.index, error),
+    let Some(attempt) = attempt(core, id.index).filter(|_| waits) else { return };
+    match found {
+        Ok(addresses) => {
+            attempt.stage = Stage::Trying(in_order(addresses).into_iter());
+            try_next(core, id.index, ErrorKind::NotFound);
         }
+        Err(error) => attempt_failed(core, id.index, error),
     }
-}
-
-fn try_these(core: &mut Core, connecting: &mut Connecting, index: u32, addresses: Vec<Address>) {
-    if let Some(attempt) = connecting.attempts.get_mut(&index) {
-        attempt.stage = Stage::Trying(addresses.into_iter());
-    }
-    try_next(core, connecting, index, ErrorKind::NotFound);
 }
 
 /// Whether the socket is connected: `false` until an event tells how the attempt ended.
@@ -215,8 +117,7 @@ fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
     }
 }
 
-fn connected(core: &mut Core, connecting: &mut Connecting, index: u32) {
-    connecting.attempts.remove(&index);
+fn connected(core: &mut Core, index: u32) {
     let tick = core.tick;
     let Some(c) = core.get_mut(index) else { return };
     c.active = tick;
@@ -230,90 +131,73 @@ fn connected(core: &mut Core, connecting: &mut Connecting, index: u32) {
         c.phase = Phase::Open;
         c.flags.set(Flags::OWES_READY);
     }
+    if let Some(special) = &mut c.special {
+        special.attempt = None;
+    }
     core.recycle_special(index);
     deadlines::arm(core, index);
 }
 
 /// Goes on after a failed attempt: to the next address, unless this machine is out of resources.
-fn attempt_failed(core: &mut Core, connecting: &mut Connecting, index: u32, error: io::Error) {
+fn attempt_failed(core: &mut Core, index: u32, error: io::Error) {
     drop_socket(core, index);
-    if let Some(attempt) = connecting.attempts.get(&index) {
+    let now = core.now;
+    let Some((c, group)) = core.pair(index) else { return };
+    if let Some(attempt) = c.special.as_ref().and_then(|special| special.attempt.as_ref()) {
         log::debug!("connect to {}: {error}", attempt.target);
         if sys::is_shortage(&error) {
-            let logged_at = &mut connecting.logged_at;
-            if logged_at.is_none_or(|at| core.now.saturating_sub(at) >= LOG_EVERY) {
-                *logged_at = Some(core.now);
+            if group.log.allows(now) {
                 log::error!("connect to {}: {error}", attempt.target);
             }
             return not_connected(core, index, ErrorKind::QuotaExceeded);
         }
     }
-    try_next(core, connecting, index, error.kind());
+    try_next(core, index, error.kind());
 }
 
 /// Tries the next address, or fails with the error of the last one.
-fn try_next(core: &mut Core, connecting: &mut Connecting, index: u32, why: ErrorKind) {
-    let next = match connecting.attempts.get_mut(&index).map(|attempt| &mut attempt.stage) {
+fn try_next(core: &mut Core, index: u32, why: ErrorKind) {
+    let next = match attempt(core, index).map(|attempt| &mut attempt.stage) {
         Some(Stage::Trying(left)) => left.next(),
         _ => None,
     };
-    match next.map(|address| try_address(core, connecting, index, &address)) {
+    match next.map(|address| try_address(core, index, &address)) {
         None => not_connected(core, index, why),
         Some(Ok(())) => {}
         // Each call takes one address off the list, so the recursion ends.
-        Some(Err(error)) => attempt_failed(core, connecting, index, error),
+        Some(Err(error)) => attempt_failed(core, index, error),
     }
 }
 
-fn try_address(
-    core: &mut Core,
-    connecting: &Connecting,
-    index: u32,
-    address: &Address,
-) -> io::Result<()> {
-    let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
-    let options = connecting.settings(attempt.connector).connect.options();
-    let socket = core.kernel.start_connect(address, &options)?;
-    let registered = register(core, connecting, index, socket, address);
-    if registered.is_err() {
-        core.kernel.close(socket);
-    }
-    registered
-}
-
-fn register(
-    core: &mut Core,
-    connecting: &Connecting,
-    index: u32,
-    socket: Fd,
-    address: &Address,
-) -> io::Result<()> {
-    let Some(attempt) = connecting.attempts.get(&index) else { return Ok(()) };
+fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()> {
     let Some(c) = core.connections.get_mut(index as usize) else { return Ok(()) };
-    let settings = connecting.settings(attempt.connector);
-    // Registered after the call, since a socket that is not connecting is reported as writable and
-    // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come
-    // any more.
-    core.selector.add_stream(socket, token(index, c.generation))?;
-    c.socket = socket;
+    let Some(connect) = &core.groups[usize::from(c.group)].connect else { return Ok(()) };
+    c.socket = core.kernel.start_connect(address, &connect.options())?;
     if address.is_unix() {
         c.flags.set(Flags::UNIX);
     }
-    let last = matches!(&attempt.stage, Stage::Trying(left) if left.as_slice().is_empty());
-    let soon = core.tick.wrapping_add(ticks(settings.connect.attempt_timeout) + 1);
-    let until = if last || is_due(attempt.deadline, soon) { attempt.deadline } else { soon };
-    set_attempt_deadline(core, index, until);
+    // Registered after the call, since a socket that is not connecting is reported as writable and
+    // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come
+    // any more.
+    core.selector.add_stream(c.socket, token(index, c.generation))?;
+    let soon = core.tick.wrapping_add(ticks(connect.attempt_timeout) + 1);
+    if let Some(attempt) = c.special.as_mut().and_then(|special| special.attempt.as_mut()) {
+        let last = matches!(&attempt.stage, Stage::Trying(left) if left.as_slice().is_empty());
+        let whole = last || is_due(attempt.deadline, soon);
+        attempt.until = if whole { attempt.deadline } else { soon };
+    }
     deadlines::arm(core, index);
     Ok(())
 }
 
 /// The time for one address, or for the whole attempt, is over.
-pub(crate) fn timed_out(core: &mut Core, connecting: &mut Connecting, index: u32) {
-    let Some(attempt) = connecting.attempts.get(&index) else { return };
-    if is_due(attempt.deadline, core.tick) {
-        not_connected(core, index, ErrorKind::TimedOut);
-    } else {
-        attempt_failed(core, connecting, index, ErrorKind::TimedOut.into());
+pub(crate) fn timed_out(core: &mut Core, index: u32) {
+    let tick = core.tick;
+    match attempt(core, index) {
+        Some(attempt) if is_due(attempt.deadline, tick) => {
+            not_connected(core, index, ErrorKind::TimedOut);
+        }
+        _ => attempt_failed(core, index, ErrorKind::TimedOut.into()),
     }
 }
 

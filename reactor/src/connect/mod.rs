@@ -57,63 +57,17 @@ pub(crate) mod attempt;
 mod backoff;
 pub(crate) mod resolver;
 
-pub(crate) use attempt::start;
+pub use crate::core::Connect;
 pub use backoff::Backoff;
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::core::{GroupId, HandlerId, Limits};
-use crate::sys::{Keepalive, TcpOptions};
-
-/// The options of a connector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connect {
-    /// Most time until a connection is made, the lookup of a name and all attempts included: 10 s.
-    pub timeout: Duration,
-    /// Most time for one address while there is another to try: 2 s. This allows one retransmission
-    /// of a lost first packet, after 1 s (RFC 6298).
-    pub attempt_timeout: Duration,
-    /// Most connections, unfinished and lingering ones included: 10,000. Further ones fail with
-    /// `ErrorKind::QuotaExceeded`.
-    pub max_connections: u32,
-    /// As [`Listen::unsent`](crate::Listen::unsent).
-    pub unsent: Option<u32>,
-    /// As [`Listen::congestion`](crate::Listen::congestion). With a name that the system refuses,
-    /// each attempt fails with [`Reason::Unconnected`](crate::Reason::Unconnected).
-    pub congestion: Option<String>,
-    /// As [`Listen::keepalive`](crate::Listen::keepalive).
-    pub keepalive: Option<Keepalive>,
-    /// The limits of each connection.
-    pub limits: Limits,
-}
-
-impl Connect {
-    fn options(&self) -> TcpOptions<'_> {
-        let congestion = self.congestion.as_deref();
-        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
-    }
-}
-
-impl Default for Connect {
-    fn default() -> Connect {
-        Connect {
-            timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(2),
-            max_connections: 10_000,
-            unsent: None,
-            congestion: None,
-            keepalive: None,
-            limits: Limits::default(),
-        }
-    }
-}
+use crate::core::{GroupId, HandlerId};
 
 /// Names the options with which [`Turn::connect`](crate::Turn::connect) makes connections for a
 /// handler of type `H`.
 pub struct Connector<H> {
-    pub(crate) index: u16,
-    /// The group of its connections.
+    /// The group of its connections, which has the options.
     pub(crate) group: u16,
     pub(crate) handler: HandlerId<H>,
 }
@@ -128,7 +82,7 @@ impl<H> Copy for Connector<H> {}
 
 impl<H> fmt::Debug for Connector<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connector({}, {:?})", self.index, self.handler)
+        write!(f, "Connector({}, {:?})", self.group, self.handler)
     }
 }
 

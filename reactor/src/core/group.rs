@@ -1,16 +1,20 @@
 //! What the connections of one listener or connector share: limits, rates and counters.
 
 use super::Connection;
+use super::connect::Connect;
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::meter::{Bucket, SharedBuckets};
 use super::per_address::PerAddress;
+use super::throttle::Throttle;
 use crate::sys::Address;
 
 /// The group of the connections of one listener or connector, or of those adopted with the same
 /// limits.
 pub(crate) struct Group {
     pub(crate) limits: Limits,
+    /// The options of the connector that makes them, if one does.
+    pub(crate) connect: Option<Box<Connect>>,
     pub(crate) open: u32,
     /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
@@ -21,6 +25,8 @@ pub(crate) struct Group {
     pub(crate) ledger: Ledger,
     /// The address of the listener that accepted them, if one did.
     pub(crate) address: Option<Address>,
+    /// For the log lines about shortages.
+    pub(crate) log: Throttle,
 }
 
 impl Group {
@@ -31,11 +37,13 @@ impl Group {
         Group {
             buckets: is_rated.then(|| Box::new(rates.map(|rate| rate.map(Bucket::of_bytes)))),
             limits,
+            connect: None,
             open: 0,
             shared: false,
             per_address: None,
             ledger: Ledger::default(),
             address: None,
+            log: Throttle::default(),
         }
     }
 

@@ -1,10 +1,7 @@
 //! Token buckets, and the reservations that connections hold on them: the data behind
 //! [rates](crate::time::rates).
 
-use super::tick::TICK;
-
-/// In nanoseconds.
-const SECOND: u64 = 1_000_000_000;
+use super::tick::{SECOND, TICK};
 
 /// How long unused bytes stay available, in nanoseconds. A waiting connection goes on at the next
 /// tick, and the turn may be late.

@@ -11,6 +11,7 @@ use slab::Slab;
 use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 
 mod batch;
+mod connect;
 mod connection;
 mod exact;
 mod flags;
@@ -29,6 +30,7 @@ mod requests;
 mod saving;
 mod special;
 mod target;
+mod throttle;
 mod tick;
 mod unread;
 pub mod wheel;
@@ -36,6 +38,8 @@ pub mod wheel;
 pub(crate) use batch::{Batch, Batches};
 #[cfg(all(test, feature = "testing"))]
 pub(crate) use batch::{MOST_BATCHES, SPARE_BATCHES};
+pub use connect::Connect;
+pub(crate) use connect::{Attempt, Stage};
 pub(crate) use connection::{Connection, NO_SESSION, Phase};
 pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;
@@ -55,12 +59,13 @@ pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
 pub(crate) use special::{Blocked, Special, Strategy};
 pub use target::Target;
 pub(crate) use target::{Place, in_order};
+pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
 pub(crate) use unread::Unread;
 
 use wheel::{Link, Links, Wheel};
 
-/// Most groups of a reactor: a [`Connection`] has 16 bits for its group.
+/// Most groups of a reactor, in its lifetime: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
 pub(crate) struct Core {
@@ -85,6 +90,8 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// Work for other threads that has not been handed over yet.
     pub(crate) jobs: Vec<Job>,
+    /// Names and ports whose addresses connections wait for, not handed over yet either.
+    pub(crate) lookups: Vec<(ConnId, Box<str>, u16)>,
     /// Reads of files for queues that wait for a disk.
     pub(crate) cold: ColdReads,
     /// Buffers whose bytes workers write to files.
@@ -122,8 +129,8 @@ pub(crate) struct ColdReads {
     pub(crate) running: usize,
     /// The connections to read for next, each with the number of bytes.
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
-    /// When a read in place was last logged, in nanoseconds.
-    pub(crate) logged_at: Option<u64>,
+    /// For the log lines about files that are read in place.
+    pub(crate) log: Throttle,
 }
 
 impl Links for Slab<Connection> {
@@ -160,6 +167,7 @@ impl Core {
             due_rates: Vec::new(),
             gone: Vec::new(),
             jobs: Vec::new(),
+            lookups: Vec::new(),
             cold: ColdReads::default(),
             batches: Batches::default(),
             pool: Pool::default(),
@@ -250,7 +258,7 @@ impl Core {
     /// Adds a group of connections.
     ///
     /// # Errors
-    /// `ErrorKind::QuotaExceeded` if there are 65,536 groups already.
+    /// `ErrorKind::QuotaExceeded` if there have been 65,536 groups: none is used again.
     pub(crate) fn add_group(&mut self, group: Group) -> io::Result<u16> {
         self.has_room_for_group()?;
         self.groups.push(group);
@@ -262,7 +270,8 @@ impl Core {
         if self.groups.len() < MOST_GROUPS {
             return Ok(());
         }
-        let text = "a reactor has at most 65,536 listeners, connectors and sets of limits";
+        let text = "a reactor has at most 65,536 listeners, connectors and sets of limits in its \
+                    lifetime, closed ones included";
         Err(io::Error::new(io::ErrorKind::QuotaExceeded, text))
     }
 

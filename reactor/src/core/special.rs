@@ -1,5 +1,6 @@
 //! State that few connections have, and only for a time. An idle connection has none of it.
 
+use super::connect::Attempt;
 use super::exact::Exact;
 use super::flags::Flags;
 use super::id::ConnId;
@@ -27,8 +28,8 @@ pub(crate) struct Special {
     /// Whether the next receive asks for few bytes. The last input was long and bypassed the
     /// process: a message head probably comes next, and behind it more long input.
     pub(crate) brief: bool,
-    /// While connecting: the tick at which the current attempt times out.
-    pub(crate) attempt_until: u32,
+    /// While connecting: how far it has come.
+    pub(crate) attempt: Option<Box<Attempt>>,
     /// While lingering: how many bytes may still be discarded.
     pub(crate) linger_left: u32,
 }
@@ -104,6 +105,7 @@ impl Special {
             && self.blocked.is_empty()
             && self.feeder.is_none()
             && self.meters.is_none()
+            && self.attempt.is_none()
             && !self.brief
     }
 

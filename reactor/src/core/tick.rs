@@ -5,6 +5,9 @@ use std::time::Duration;
 #[cfg(test)]
 mod tests;
 
+/// A second in nanoseconds.
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
 const TICK_SHIFT: u32 = 24;
 /// A tick in nanoseconds.
 pub(crate) const TICK: u64 = 1 << TICK_SHIFT;

@@ -5,11 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::{Handler, Turn};
-use crate::connect::{self, Connector};
+use crate::connect::{Connector, attempt};
 use crate::core::{ConnId, HandlerId, Limits, Target};
-use crate::listen::listener::Origin;
+use crate::listen::listener::{Listener, Origin, Source};
 use crate::listen::{self, Listen, ListenerId, first_bound};
-use crate::sys::{Address, Fd};
+use crate::sys::Address;
 
 /// Listening. A listener added in a callback begins in the same turn; no handler is called from
 /// inside these methods.
@@ -59,8 +59,9 @@ impl Turn {
     /// The error of parsing the target, looking it up, `bind(2)`, `listen(2)` or setting the
     /// socket's options, with the target or address in the text. For a Unix socket
     /// `ErrorKind::AddrInUse` if another process listens at the path, and
-    /// `ErrorKind::AlreadyExists` if a file there is not a socket. Also an error if the reactor has
-    /// stopped, since its listeners are closed.
+    /// `ErrorKind::AlreadyExists` if a file there is not a socket. `ErrorKind::QuotaExceeded` if the
+    /// reactor has had 65,536 listeners and connectors; closed listeners count too. Also an error if
+    /// the reactor has stopped, since its listeners are closed.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -80,7 +81,7 @@ impl Turn {
                 Address::Unix(address) => kernel.listen_unix(address, listen.unix_mode, backlog),
             }
         })?;
-        self.add_listener(socket, Origin::Made(file), listen, handler)
+        self.add_listener(Source::Socket(socket, Origin::Made(file), None), listen, handler)
     }
 
     /// Accepts from a listening socket that was opened elsewhere: a
@@ -124,7 +125,7 @@ impl Turn {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let socket = self.core.kernel.adopt_listener(socket.into(), &listen.options())?;
-        self.add_listener(socket, Origin::Adopted, listen, handler)
+        self.add_listener(Source::Socket(socket, Origin::Adopted, None), listen, handler)
     }
 
     /// Stops listening, and returns whether the listener was open. The kernel resets the
@@ -145,16 +146,20 @@ impl Turn {
         Some(&listener.address)
     }
 
-    /// Takes a listening socket, or closes it.
+    /// Adds a listener for a source, or closes the source.
     pub(crate) fn add_listener<H: Handler>(
         &mut self,
-        socket: Fd,
-        origin: Origin,
+        source: Source,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         self.assert_known(handler);
-        listen::add(&mut self.core, &mut self.listeners, (socket, origin), listen, handler.index)
+        let index = self.listeners.len();
+        let listener = Listener::new(&mut self.core, index, source, listen, handler.index)?;
+        // There are no more listeners than groups.
+        let id = ListenerId { index: index as u16, group: listener.group };
+        self.listeners.push(Some(listener));
+        Ok(id)
     }
 }
 
@@ -246,12 +251,11 @@ impl Turn {
         target: impl Into<Target>,
         session: H::Session,
     ) -> ConnId {
-        assert!(
-            self.knows(connector.handler) && self.connecting.knows(connector.index),
-            "Connector belongs to another reactor"
-        );
-        let target = target.into();
-        let id = connect::start(&mut self.core, &mut self.connecting, connector.index, target);
+        let group = self.core.groups.get(usize::from(connector.group));
+        let known = group.is_some_and(|group| group.connect.is_some());
+        assert!(known && self.knows(connector.handler), "Connector belongs to another reactor");
+        let (group, handler) = (connector.group, connector.handler.index);
+        let id = attempt::start(&mut self.core, group, handler, target.into());
         if self.core.find(id).is_some() {
             self.sessions.insert(id.index, Box::new(session));
         }

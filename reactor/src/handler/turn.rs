@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Delivery, FOREIGN, Handler, Peer, Receive};
-use crate::connect::attempt::Connecting;
 use crate::core::{ConnId, Core, GroupId, HandlerId, Ledger, Lifecycle};
 use crate::fs::Fs;
 use crate::listen::listener::Listener;
@@ -19,7 +18,6 @@ use crate::time::timers::{TimerId, Timers};
 pub struct Turn {
     pub(crate) core: Core,
     pub(crate) timers: Timers<Delivery>,
-    pub(crate) connecting: Connecting,
     /// By index. A closed listener leaves its place empty.
     pub(crate) listeners: Vec<Option<Listener>>,
     /// The types of the handlers, by index.
@@ -43,7 +41,6 @@ impl Turn {
         Turn {
             timers: Timers::new(core.tick),
             core,
-            connecting: Connecting::default(),
             listeners: Vec::new(),
             handlers: Vec::new(),
             sessions: HashMap::new(),

@@ -1,49 +1,53 @@
 //! Accepting connections, within limits.
 
 use std::io;
-use std::time::Duration;
 
 use super::Listen;
-use crate::core::{Bucket, ClientNet, Core, Flags};
-use crate::sys::{Address, Fd, Ready, SocketFile};
-use crate::threads::distribute::{Distributor, SocketReceiver};
+use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress};
+use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
+use crate::threads::distribute::{Distributor, OwnedSocket};
+use crate::threads::handle::Mailbox;
 use crate::time::deadlines;
 
 /// Marks the tokens of listeners. In the token of a connection this bit belongs to the index, which
 /// counts open descriptors and never gets so high.
 pub(crate) const LISTENER_BIT: u64 = 1 << 31;
 
-/// How long a listener pauses when descriptors or memory run out. No event announces that they are
-/// available again, so it retries after this time.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Nanoseconds.
-const SECOND: u64 = 1_000_000_000;
+/// How long a listener pauses when descriptors or memory run out, in nanoseconds. No event announces
+/// that they are available again, so it retries after this time.
+const PAUSE: u64 = 100_000_000;
 
 /// Where connections come from.
 pub(crate) enum Source {
-    /// A listening socket.
-    Socket(Fd, Origin),
-    /// Another reactor, which accepts the connections.
-    Distributed(SocketReceiver),
+    /// A listening socket. Of a server, the distributor may pass its connections to all threads.
+    Socket(Fd, Origin, Option<Distributor>),
+    /// Another reactor, which accepts the connections at this address.
+    Distributed(Mailbox<OwnedSocket>, Address),
+}
+
+impl Source {
+    /// The kernel resets the connections in the backlog of a socket.
+    pub(super) fn close(self, core: &mut Core) {
+        let Source::Socket(socket, origin, _) = self else { return };
+        match origin {
+            Origin::Made(file) => drop(file),
+            Origin::Adopted => core.selector.remove(socket),
+        }
+        core.kernel.close(socket);
+    }
 }
 
 pub(crate) struct Listener {
     source: Source,
-    /// Distributes the accepted sockets to all reactors of a server.
-    distributor: Option<Distributor>,
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
-    backlog: u32,
-    accept_budget: u32,
-    max_connections: u32,
+    options: Listen,
     rate: Option<Bucket>,
     /// Whether there may be connections to accept.
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
     retry_at: u64,
-    logged_at: u64,
 }
 
 /// Where a listening socket comes from.
@@ -54,45 +58,55 @@ pub(crate) enum Origin {
     Adopted,
 }
 
-/// The result of an attempt to accept.
-enum Accepted {
-    Socket(Fd),
-    /// This connection was lost; there may be others.
-    Lost(io::Error),
-    /// None for now. An edge follows.
-    Empty,
-    /// No descriptor or no memory is left for it.
-    Exhausted(io::Error),
+/// Registers a listening socket, and returns the address of the source.
+fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> {
+    if core.is_draining() {
+        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
+    }
+    core.has_room_for_group()?;
+    match source {
+        Source::Socket(socket, ..) => {
+            let address = core.kernel.local_address(*socket)?;
+            core.selector.add_listener(*socket, LISTENER_BIT | index as u64)?;
+            Ok(address)
+        }
+        Source::Distributed(_, address) => Ok(address.clone()),
+    }
 }
 
 impl Listener {
+    /// Creates the listener with this index, and a group for its connections. Closes the source on
+    /// error.
     pub(crate) fn new(
+        core: &mut Core,
+        index: usize,
         source: Source,
-        address: Address,
-        (handler, group): (u8, u16),
         listen: &Listen,
-    ) -> Self {
-        Listener {
+        handler: u8,
+    ) -> io::Result<Listener> {
+        let address = match watch(core, index, &source) {
+            Ok(address) => address,
+            Err(error) => {
+                source.close(core);
+                return Err(error);
+            }
+        };
+        let group = core.add_group(Group {
+            per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
+            address: Some(address.clone()),
+            ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])
+        })?;
+        let burst = listen.accept_burst.into();
+        Ok(Listener {
             source,
-            distributor: None,
             address,
             handler,
             group,
-            backlog: listen.backlog,
-            accept_budget: listen.accept_budget.max(1),
-            max_connections: listen.max_connections,
-            rate: listen
-                .accept_rate
-                .map(|rate| Bucket::new(rate.into(), listen.accept_burst.into())),
+            options: Listen { accept_budget: listen.accept_budget.max(1), ..listen.clone() },
+            rate: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             ready: false,
             retry_at: 0,
-            logged_at: 0,
-        }
-    }
-
-    /// Distributes the sockets that this listener accepts.
-    pub(crate) fn distribute_by(&mut self, distributor: Distributor) {
-        self.distributor = Some(distributor);
+        })
     }
 
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close
@@ -105,29 +119,33 @@ impl Listener {
     }
 
     fn is_full(&self, core: &Core) -> bool {
-        core.groups[self.group as usize].open >= self.max_connections
+        core.groups[self.group as usize].open >= self.options.max_connections
     }
 
     /// Accepts within the budget, and adds new connections to `opened`.
     pub(crate) fn accept(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
+        use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
         let mut lost = 0;
-        for _ in 0..self.accept_budget {
+        for _ in 0..self.options.accept_budget {
             if self.wait(core) != Some(0) {
                 return;
             }
-            match self.accept_one(core) {
-                Accepted::Socket(socket) if self.distributor.is_some() => self.pass(socket, core),
-                Accepted::Socket(socket) => self.take_up(socket, core, opened),
-                Accepted::Lost(error) => {
-                    lost += 1;
-                    // When every call in a whole turn fails like this, the likely cause is a
-                    // sandbox that forbids it (EPERM, `seccomp(2)`), not so many lost connections.
-                    if lost == self.accept_budget {
-                        self.pause(core, "accept", &error);
+            match self.next_socket(&core.kernel) {
+                Ok(socket) => self.take_up(socket, core, opened),
+                Err(error) => match error.kind() {
+                    WouldBlock => self.ready = false,
+                    ConnectionAborted | Interrupted => {
+                        lost += 1;
+                        // When every call in a whole turn fails like this, the likely cause is a
+                        // sandbox that forbids it (EPERM, `seccomp(2)`), not lost connections.
+                        if lost == self.options.accept_budget {
+                            self.pause(core, "accept", &error);
+                        }
                     }
-                }
-                Accepted::Empty => self.ready = false,
-                Accepted::Exhausted(error) => self.pause(core, "accept", &error),
+                    // A shortage of descriptors or memory. An unknown error is treated as one: a
+                    // pause is harmless, a busy loop is not.
+                    _ => self.pause(core, "accept", &error),
+                },
             }
         }
     }
@@ -137,35 +155,27 @@ impl Listener {
     pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         self.ready = true;
         let most = match &mut self.source {
-            Source::Socket(..) => self.backlog as usize,
-            Source::Distributed(receiver) => receiver.close(),
+            Source::Socket(..) => self.options.backlog as usize,
+            Source::Distributed(mailbox, _) => mailbox.close(),
         };
-        for _ in 0..most.div_ceil(self.accept_budget as usize).max(1) {
-            if self.wait(core) == Some(0) {
-                self.accept(core, opened);
-            }
+        for _ in 0..most.div_ceil(self.options.accept_budget as usize).max(1) {
+            self.accept(core, opened);
         }
     }
 
-    /// Counts a new connection for the rate.
-    fn count(&mut self, core: &Core) {
+    /// Passes a new connection to another reactor, or gives it a place unless its client has too
+    /// many.
+    fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
         if let Some(rate) = &mut self.rate {
             rate.take(core.now, 1);
         }
-    }
-
-    /// Passes a new connection to another reactor.
-    fn pass(&mut self, socket: Fd, core: &Core) {
-        self.count(core);
-        if self.distributor.as_mut().is_some_and(|distributor| !distributor.send(socket)) {
-            // No reactor has room: each has reached its limit, or does not keep up.
-            self.retry_at = core.now + PAUSE.as_nanos() as u64;
+        if let Source::Socket(_, _, Some(distributor)) = &mut self.source {
+            if !distributor.send(socket) {
+                // No reactor has room: each has reached its limit, or does not keep up.
+                self.retry_at = core.now + PAUSE;
+            }
+            return;
         }
-    }
-
-    /// Gives a new connection a place, unless its client has too many.
-    fn take_up(&mut self, socket: Fd, core: &mut Core, opened: &mut Vec<u32>) {
-        self.count(core);
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
@@ -210,51 +220,35 @@ impl Listener {
 
     /// Pauses accepting, and logs the cause at most once a second.
     fn pause(&mut self, core: &mut Core, what: &str, error: &io::Error) {
-        core.groups[self.group as usize].ledger.accept_pauses += 1;
-        self.retry_at = core.now + PAUSE.as_nanos() as u64;
-        if core.now.saturating_sub(self.logged_at) >= SECOND || self.logged_at == 0 {
-            self.logged_at = core.now;
+        let group = &mut core.groups[self.group as usize];
+        group.ledger.accept_pauses += 1;
+        self.retry_at = core.now + PAUSE;
+        if group.log.allows(core.now) {
             log::error!("{}: {what}: {error}; waiting", self.address);
         }
     }
 
-    fn accept_one(&mut self, core: &Core) -> Accepted {
-        use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
-        if let Some(held) = self.distributor.as_mut().and_then(Distributor::take_held) {
-            return Accepted::Socket(held);
-        }
-        let socket = match &mut self.source {
-            Source::Socket(socket, _) => *socket,
-            Source::Distributed(receiver) => {
-                return receiver.next().map_or(Accepted::Empty, Accepted::Socket);
+    /// The next connection. `WouldBlock` if there is none; an edge or the doorbell announces it.
+    fn next_socket(&mut self, kernel: &Kernel) -> io::Result<Fd> {
+        match &mut self.source {
+            Source::Socket(socket, _, distributor) => {
+                let held = distributor.as_mut().and_then(Distributor::take_held);
+                held.map_or_else(|| kernel.accept(*socket), Ok)
             }
-        };
-        match core.kernel.accept(socket) {
-            Ok(socket) => Accepted::Socket(socket),
-            Err(error) => match error.kind() {
-                WouldBlock => Accepted::Empty,
-                ConnectionAborted | Interrupted => Accepted::Lost(error),
-                // A shortage of descriptors or memory. An unknown error is treated as one: a pause
-                // is harmless, a busy loop is not.
-                _ => Accepted::Exhausted(error),
-            },
+            Source::Distributed(mailbox, _) => {
+                mailbox.next().map(OwnedSocket::into_fd).ok_or(io::ErrorKind::WouldBlock.into())
+            }
         }
     }
 
-    /// Stops listening. The kernel resets the connections in the backlog.
+    /// Stops listening.
     pub(crate) fn close(self, core: &mut Core) {
-        let Source::Socket(socket, origin) = self.source else { return };
-        match origin {
-            Origin::Adopted => core.selector.remove(socket),
-            Origin::Made(Some(file)) => file.remove(),
-            Origin::Made(None) => {}
-        }
-        core.kernel.close(socket);
+        self.source.close(core);
     }
 
     /// Notes that another reactor may have passed connections.
     pub(crate) fn rung(&mut self) {
-        self.ready |= matches!(self.source, Source::Distributed(_));
+        self.ready |= matches!(self.source, Source::Distributed(..));
     }
 
     /// Notes an event.

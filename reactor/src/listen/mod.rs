@@ -3,11 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, PerAddress, Place, Target};
+use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Place, Target};
 use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
 use crate::time::deadlines;
-
-use listener::{LISTENER_BIT, Listener, Origin, Source};
 
 pub mod activation;
 pub(crate) mod listener;
@@ -105,7 +103,7 @@ pub struct ListenerId {
 /// Tries the addresses of a target until one can be bound.
 pub(crate) fn first_bound<T>(
     at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-    bind: impl FnMut(&Address) -> io::Result<T>,
+    mut bind: impl FnMut(&Address) -> io::Result<T>,
 ) -> io::Result<T> {
     let target = at.try_into().map_err(|error| {
         let error = error.into();
@@ -120,86 +118,21 @@ pub(crate) fn first_bound<T>(
             .map(Address::Ip)
             .collect(),
     };
-    first_of(&addresses, bind).unwrap_or_else(|| {
-        let text = format!("listen on {target}: the name has no addresses");
-        Err(io::Error::new(io::ErrorKind::NotFound, text))
-    })
-}
-
-/// Returns the first success, or the error of the last address; `None` if there are no addresses.
-fn first_of<T>(
-    addresses: &[Address],
-    mut bind: impl FnMut(&Address) -> io::Result<T>,
-) -> Option<io::Result<T>> {
-    let mut last = None;
-    for address in addresses {
-        match bind(address) {
-            Ok(bound) => return Some(Ok(bound)),
-            Err(error) => last = Some(Err(error)),
+    let text = format!("listen on {target}: the name has no addresses");
+    let mut bound = Err(io::Error::new(io::ErrorKind::NotFound, text));
+    for address in &addresses {
+        bound = bind(address);
+        if bound.is_ok() {
+            break;
         }
     }
-    last
+    bound
 }
 
 impl From<ListenerId> for GroupId {
     fn from(listener: ListenerId) -> GroupId {
         GroupId(listener.group)
     }
-}
-
-/// Adds a listener for a socket, and closes the socket on error.
-pub(crate) fn add(
-    core: &mut Core,
-    listeners: &mut Vec<Option<Listener>>,
-    (socket, origin): (Fd, Origin),
-    listen: &Listen,
-    handler: u8,
-) -> io::Result<ListenerId> {
-    match watch(core, listeners.len(), socket) {
-        Ok(address) => {
-            let id =
-                push(core, listeners, Source::Socket(socket, origin), address, listen, handler);
-            Ok(id?)
-        }
-        Err(error) => {
-            if let Origin::Made(Some(file)) = origin {
-                file.remove();
-            }
-            core.kernel.close(socket);
-            Err(error)
-        }
-    }
-}
-
-/// Registers a listening socket and returns its address.
-fn watch(core: &mut Core, index: usize, socket: Fd) -> io::Result<Address> {
-    if core.is_draining() {
-        return Err(io::Error::other("the reactor is stopping and has closed its listeners"));
-    }
-    core.has_room_for_group()?;
-    let address = core.kernel.local_address(socket)?;
-    core.selector.add_listener(socket, LISTENER_BIT | index as u64)?;
-    Ok(address)
-}
-
-/// Adds a listener, with a group for its connections.
-pub(crate) fn push(
-    core: &mut Core,
-    listeners: &mut Vec<Option<Listener>>,
-    source: Source,
-    address: Address,
-    listen: &Listen,
-    handler: u8,
-) -> io::Result<ListenerId> {
-    let group = core.add_group(Group {
-        per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
-        address: Some(address.clone()),
-        ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])
-    })?;
-    // There are no more listeners than groups.
-    let index = listeners.len() as u16;
-    listeners.push(Some(Listener::new(source, address, (handler, group), listen)));
-    Ok(ListenerId { index, group })
 }
 
 /// Takes over a connected socket that was opened elsewhere. Its session follows.
@@ -237,16 +170,15 @@ mod tests {
 
     #[test]
     fn the_first_address_that_can_be_bound_is_taken_and_no_other_one_is_tried() {
-        let addresses = ["/taken", "/free", "/other"].map(|path| Address::from_path(path).unwrap());
-        let mut tried = 0;
-        let mut bind = |address: &Address| {
-            tried += 1;
-            let path = address.path().unwrap().to_owned();
-            if path.ends_with("taken") { Err(io::Error::other("taken")) } else { Ok(path) }
-        };
-        assert!(first_of(&addresses, &mut bind).unwrap().unwrap().ends_with("free"));
-        assert_eq!(first_of(&addresses[..1], &mut bind).unwrap().unwrap_err().to_string(), "taken");
-        assert!(first_of(&[], &mut bind).is_none());
-        assert_eq!(tried, 3);
+        let count = look_up("localhost", 0).unwrap().len();
+        for taken in 0..=count {
+            let mut tried = 0;
+            let bound = first_bound(("localhost", 0), |_| {
+                tried += 1;
+                if tried > taken { Ok(()) } else { Err(io::Error::other("taken")) }
+            });
+            assert_eq!(tried, count.min(taken + 1));
+            assert_eq!(bound.is_ok(), taken < count);
+        }
     }
 }

@@ -12,9 +12,6 @@ mod tests;
 /// jobs.
 const MOST_READS: usize = 32;
 
-/// Least time between two warnings, in nanoseconds.
-const LOG_EVERY: u64 = 1_000_000_000;
-
 /// Makes a queue wait until the next `bytes` of the region at its front are in memory.
 pub(super) fn wait_for_disk(core: &mut Core, index: u32, bytes: usize) {
     let Some(id) = core.id(index) else { return };
@@ -38,21 +35,16 @@ fn start_reads(core: &mut Core) {
     {
         if let Err(error) = start_read(core, id, bytes) {
             // Going on may block on the disk; not going on would wait forever.
-            log_in_place(core, id, &error);
+            if core.cold.log.allows(core.now) {
+                log::warn!(
+                    "{id:?}: no descriptor for a worker; reading the file in place: {error}"
+                );
+            }
             if let Some(ledger) = core.ledger_of(id.index) {
                 ledger.cold_waits += 1;
             }
             resume(core, id, bytes);
         }
-    }
-}
-
-/// Logs at most once a second why a file is read in place: it can happen for each window of a file.
-fn log_in_place(core: &mut Core, id: ConnId, error: &io::Error) {
-    let now = core.now;
-    if core.cold.logged_at.is_none_or(|at| now.saturating_sub(at) >= LOG_EVERY) {
-        core.cold.logged_at = Some(now);
-        log::warn!("{id:?}: no descriptor for a worker, so the file is read in place: {error}");
     }
 }
 

@@ -23,7 +23,6 @@
 use std::any::Any;
 use std::error::Error;
 use std::io;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +32,8 @@ use crate::core::Target;
 use crate::listen::listener::Origin;
 use crate::listen::{Listen, first_bound};
 use crate::sys::{self, Address, Kernel};
-use crate::threads::distribute::distribute;
-use crate::threads::snapshot::LedgerReader;
+use crate::threads::distribute::{OwnedSocket, distribute};
+use crate::threads::snapshot::{AttachedReader, LedgerReader};
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::{Workers, WorkersLimits};
 use crate::turn::reactor::Reactor;
@@ -42,7 +41,7 @@ use crate::turn::reactor::Reactor;
 mod shard;
 
 pub use shard::Shard;
-use shard::{Bound, Entry, Place};
+use shard::{Bound, Place};
 
 /// How a server uses threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,9 +116,17 @@ pub struct Server {
     options: ServerOptions,
     stopper: Stopper,
     workers: Workers,
-    /// Created on first use.
-    reader: Option<LedgerReader>,
-    entries: Vec<Entry>,
+    listeners: Vec<(Address, Listen)>,
+    shares: Vec<Share>,
+}
+
+/// What a thread takes along when it starts.
+#[derive(Default)]
+struct Share {
+    /// Where it gets the connections of each listener from, until it serves the listener.
+    places: Vec<Option<Place>>,
+    /// If the server has a reader.
+    reader: Option<AttachedReader>,
 }
 
 /// An address at which a [`Server`] listens.
@@ -146,8 +153,13 @@ impl Server {
     pub fn new(options: &ServerOptions) -> Server {
         assert!(options.threads > 0, "a server has at least one thread");
         let stopper = Stopper::new(options.threads);
-        let workers = Workers::with(&options.workers);
-        Server { options: *options, stopper, workers, reader: None, entries: Vec::new() }
+        Server {
+            options: *options,
+            stopper,
+            workers: Workers::with(&options.workers),
+            listeners: Vec::new(),
+            shares: (0..options.threads).map(|_| Share::default()).collect(),
+        }
     }
 
     /// Listens on an address or name: see [`Turn::listen`](crate::Turn::listen). A port that was
@@ -168,16 +180,18 @@ impl Server {
         at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         listen: &Listen,
     ) -> io::Result<ServerListener> {
-        let count = if self.divides() { self.options.threads } else { 1 };
+        let divides = sys::DIVIDES && self.options.spread == Spread::Divided;
+        let count = if divides { self.options.threads } else { 1 };
+        let bound =
+            |socket, file| Bound { origin: Origin::Made(file), socket: OwnedSocket(socket) };
         let sockets = first_bound(at, |address| match address {
             Address::Ip(address) => {
-                let bound = |socket| Bound::new(socket, Origin::Made(None));
                 sys::listen_shared(*address, listen.backlog, &listen.options(), count)
-                    .map(|sockets| sockets.into_iter().map(bound).collect())
+                    .map(|sockets| sockets.into_iter().map(|socket| bound(socket, None)).collect())
             }
             Address::Unix(address) => Kernel::Os
                 .listen_unix(address, listen.unix_mode, listen.backlog)
-                .map(|(socket, file)| vec![Bound::new(socket, Origin::Made(file))]),
+                .map(|(socket, file)| vec![bound(socket, file)]),
         })?;
         self.add(sockets, listen)
     }
@@ -193,7 +207,7 @@ impl Server {
         listen: &Listen,
     ) -> io::Result<ServerListener> {
         let socket = Kernel::Os.adopt_listener(socket.into(), &listen.options())?;
-        self.add(vec![Bound::new(socket, Origin::Adopted)], listen)
+        self.add(vec![Bound { origin: Origin::Adopted, socket: OwnedSocket(socket) }], listen)
     }
 
     /// A handle with which any thread can stop the server.
@@ -206,7 +220,14 @@ impl Server {
     /// [runs](Server::run) and afterwards.
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
-        self.reader.get_or_insert_with(|| LedgerReader::new(self.options.threads)).clone()
+        if let Some(attached) = &self.shares[0].reader {
+            return attached.reader.clone();
+        }
+        let (reader, attached) = LedgerReader::new(self.options.threads);
+        for (share, attached) in self.shares.iter_mut().zip(attached) {
+            share.reader = Some(attached);
+        }
+        reader
     }
 
     /// Makes SIGINT and SIGTERM stop the server. A second signal ends the process at once, whatever
@@ -296,56 +317,50 @@ impl Server {
     /// # Panics
     /// If the number of parts is not the number of threads.
     pub fn run_with<P: Send>(
-        self,
+        mut self,
         parts: Vec<P>,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()> + Sync,
     ) -> io::Result<()> {
         assert_eq!(parts.len(), self.options.threads, "one part for each thread");
+        let shares = std::mem::take(&mut self.shares);
         let first_error = Mutex::new(None);
-        let run = |index, part| {
-            if let Err(error) = self.run_shard(index, part, &make) {
-                self.abandon(index..index + 1);
+        // The sockets that a thread will never serve are closed as soon as it ends or cannot start:
+        // the others may take a while to end, and clients would wait for nothing.
+        let run = |index, (part, share)| {
+            if let Err(error) = self.run_shard(index, part, share, &make) {
                 self.fail(index, &error, &first_error);
             }
         };
         thread::scope(|scope| {
-            let mut parts = parts.into_iter().enumerate();
-            let first = parts.next();
-            for (index, part) in parts {
+            let mut threads = parts.into_iter().zip(shares).enumerate();
+            let first = threads.next();
+            for (index, taken) in threads {
                 let builder = thread::Builder::new().name(thread_name(index));
-                if let Err(error) = builder.spawn_scoped(scope, move || run(index, part)) {
-                    self.abandon(index..self.options.threads);
+                if let Err(error) = builder.spawn_scoped(scope, move || run(index, taken)) {
                     self.fail(index, &error, &first_error);
                     break;
                 }
             }
-            first.into_iter().for_each(|(index, part)| run(index, part));
+            first.into_iter().for_each(|(index, taken)| run(index, taken));
         });
         let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Whether the kernel divides the connections.
-    fn divides(&self) -> bool {
-        sys::DIVIDES && self.options.spread == Spread::Divided
-    }
-
     /// Adds a listener with a socket for each thread, or one socket for all.
     fn add(&mut self, mut sockets: Vec<Bound>, listen: &Listen) -> io::Result<ServerListener> {
-        let address = sockets[0].address()?;
+        let address = Kernel::Os.local_address(sockets[0].socket.0)?;
         let threads = self.options.threads;
-        let places: Vec<_> = if sockets.len() == threads {
+        let new: Vec<_> = if sockets.len() == threads {
             sockets.into_iter().map(Place::Own).collect()
         } else {
-            let (distributor, receivers) = distribute(threads);
+            let (distributor, mailboxes) = distribute(threads);
             let mut first = sockets.pop().map(|socket| (socket, distributor));
-            let place = |receiver| Place::Passed(receiver, first.take());
-            receivers.into_iter().map(place).collect()
+            mailboxes.into_iter().map(|mailbox| Place::Passed(mailbox, first.take())).collect()
         };
-        let places = places.into_iter().map(|place| Mutex::new(Some(place))).collect();
-        let index = self.entries.len();
-        self.entries.push(Entry { address: address.clone(), listen: listen.clone(), places });
-        Ok(ServerListener { index, address })
+        self.shares.iter_mut().zip(new).for_each(|(share, place)| share.places.push(Some(place)));
+        self.listeners.push((address.clone(), listen.clone()));
+        Ok(ServerListener { index: self.listeners.len() - 1, address })
     }
 
     /// Runs one thread's reactor to its end.
@@ -353,6 +368,7 @@ impl Server {
         &self,
         index: usize,
         part: P,
+        share: Share,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()>,
     ) -> io::Result<()> {
         if self.options.pin
@@ -361,36 +377,20 @@ impl Server {
             log::warn!("{}: not pinned to a core: {error}", thread_name(index));
         }
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut reactor = Reactor::stopped_by(Kernel::Os, &self.stopper, index)?;
+            let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
             reactor.set_workers(&self.workers);
-            if let Some(reader) = &self.reader {
-                reactor.attach_reader(reader, index);
+            if let Some(reader) = share.reader {
+                reactor.attach_reader(reader);
             }
-            let mut shard = Shard { reactor, entries: &self.entries, index };
+            let mut shard = Shard { reactor, server: self, places: share.places, index };
             make(&mut shard, part)?;
-            self.check_all_served(index)?;
+            if let Some(at) = shard.places.iter().position(Option::is_some) {
+                let text = format!("{} is not served", self.listeners[at].0);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
             shard.reactor.run()
         }));
         result.unwrap_or_else(|panic| Err(io::Error::other(panic_message(&*panic))))
-    }
-
-    fn check_all_served(&self, index: usize) -> io::Result<()> {
-        let unserved = |entry: &&Entry| entry.take(index).is_some();
-        match self.entries.iter().find(unserved) {
-            None => Ok(()),
-            Some(entry) => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{} is not served", entry.address),
-            )),
-        }
-    }
-
-    /// Closes the sockets of threads that will never serve them. The other threads may take a while
-    /// to end, and clients would wait for nothing.
-    fn abandon(&self, threads: Range<usize>) {
-        for thread in threads {
-            self.entries.iter().for_each(|entry| drop(entry.take(thread)));
-        }
     }
 
     /// Stops all threads because one has failed.
@@ -405,13 +405,6 @@ impl Server {
         if let Err(error) = self.stopper.stop() {
             log::error!("{name}: wake the other threads to stop them: {error}");
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A reactor that was never created answers no reader.
-        self.reader.iter().for_each(LedgerReader::end);
     }
 }
 

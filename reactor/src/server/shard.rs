@@ -2,70 +2,42 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
 
-use super::ServerListener;
+use super::{Server, ServerListener};
 use crate::core::HandlerId;
 use crate::handler::Handler;
-use crate::listen::listener::Origin;
+use crate::listen::listener::{Origin, Source};
 use crate::listen::{Listen, ListenerId};
-use crate::sys::{Address, Fd, Kernel};
-use crate::threads::distribute::{Distributor, SocketReceiver};
+use crate::threads::distribute::{Distributor, OwnedSocket};
+use crate::threads::handle::Mailbox;
 use crate::turn::reactor::Reactor;
 
-/// A listener of the server.
-pub(super) struct Entry {
-    pub(super) address: Address,
-    pub(super) listen: Listen,
-    /// Where each thread gets its connections from, until the thread takes it.
-    pub(super) places: Vec<Mutex<Option<Place>>>,
-}
-
-impl Entry {
-    /// Takes what a thread gets its connections from. Each thread has one.
-    pub(super) fn take(&self, thread: usize) -> Option<Place> {
-        self.places[thread].lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// Where the connections for one thread come from.
+/// Where the connections of a listener come from, for one thread.
 pub(super) enum Place {
     /// Its own socket.
     Own(Bound),
     /// The first thread. That thread itself also has the socket.
-    Passed(SocketReceiver, Option<(Bound, Distributor)>),
+    Passed(Mailbox<OwnedSocket>, Option<(Bound, Distributor)>),
 }
 
-/// A listening socket that is not served yet. Closed when it is dropped.
+/// A listening socket that is not served yet. Dropping it removes its file, then closes it.
 pub(super) struct Bound {
-    socket: Option<Fd>,
-    origin: Option<Origin>,
+    pub(super) origin: Origin,
+    pub(super) socket: OwnedSocket,
 }
 
 impl Bound {
-    pub(super) fn new(socket: Fd, origin: Origin) -> Bound {
-        Bound { socket: Some(socket), origin: Some(origin) }
-    }
-
-    pub(super) fn address(&self) -> io::Result<Address> {
-        let socket = self.socket.ok_or(io::ErrorKind::NotConnected)?;
-        Kernel::Os.local_address(socket)
-    }
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        if let Some(Origin::Made(Some(file))) = self.origin.take() {
-            file.remove();
-        }
-        self.socket.take().into_iter().for_each(|socket| Kernel::Os.close(socket));
+    fn source(self, distributor: Option<Distributor>) -> Source {
+        Source::Socket(self.socket.into_fd(), self.origin, distributor)
     }
 }
 
 /// One thread of a [`Server`](super::Server). It derefs to the thread's [`Reactor`].
 pub struct Shard<'a> {
     pub(super) reactor: Reactor,
-    pub(super) entries: &'a [Entry],
+    pub(super) server: &'a Server,
+    /// Where this thread gets the connections of each listener from, until it serves it.
+    pub(super) places: Vec<Option<Place>>,
     pub(super) index: usize,
 }
 
@@ -90,37 +62,24 @@ impl Shard<'_> {
         listener: &ServerListener,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let entry = &self.entries[listener.index];
-        let place = entry.take(self.index).expect("a thread serves a listener once");
-        let share = share(&entry.listen, entry.places.len());
+        let (address, listen) = &self.server.listeners[listener.index];
+        let place = self.places[listener.index].take().expect("a thread serves a listener once");
+        let share = share(listen, self.server.options.threads);
         match place {
-            Place::Own(bound) => self.take_up(bound, &share, handler),
-            Place::Passed(receiver, first) => {
+            Place::Own(bound) => self.reactor.add_listener(bound.source(None), &share, handler),
+            Place::Passed(sockets, first) => {
                 if let Some((bound, distributor)) = first {
                     let listen = Listen {
                         max_connections: u32::MAX,
                         max_per_address: None,
-                        ..entry.listen.clone()
+                        ..listen.clone()
                     };
-                    let id = self.take_up(bound, &listen, handler)?;
-                    self.reactor.distribute_by(id, distributor);
+                    self.reactor.add_listener(bound.source(Some(distributor)), &listen, handler)?;
                 }
                 let listen = Listen { accept_rate: None, ..share };
-                let address = entry.address.clone();
-                self.reactor.add_receiver(receiver, address, &listen, handler)
+                self.reactor.add_receiver(sockets, address.clone(), &listen, handler)
             }
         }
-    }
-
-    fn take_up<H: Handler>(
-        &mut self,
-        mut bound: Bound,
-        listen: &Listen,
-        handler: HandlerId<H>,
-    ) -> io::Result<ListenerId> {
-        let parts = bound.socket.take().zip(bound.origin.take());
-        let (socket, origin) = parts.expect("a socket is taken up once");
-        self.reactor.add_listener(socket, origin, listen, handler)
     }
 }
 

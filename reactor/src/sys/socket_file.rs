@@ -20,7 +20,7 @@ use super::lock_file::{FileId, Lock, id_at};
 use super::unix::stream_socket;
 use super::{Address, Fd, about};
 
-/// The file of a listening Unix socket, and its lock.
+/// The file of a listening Unix socket, and its lock. Drop it before the socket is closed.
 pub(crate) struct SocketFile {
     path: PathBuf,
     /// Tells the file from one that has taken its place: no other file gets these numbers while the
@@ -29,9 +29,9 @@ pub(crate) struct SocketFile {
     _lock: Lock,
 }
 
-impl SocketFile {
-    /// Removes the file if it still belongs to the socket, which must still be open.
-    pub(crate) fn remove(self) {
+/// Removes the file if it still belongs to the socket, which must still be open.
+impl Drop for SocketFile {
+    fn drop(&mut self) {
         let removed = id_at(&self.path)
             .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
         match removed {
@@ -80,12 +80,8 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
     let file = SocketFile { path: path.into(), id: id_at(path)?, _lock: lock };
     // The umask may have changed the permissions until now, but nobody could connect: the socket
     // does not listen yet.
-    let ready = fs::set_permissions(path, Permissions::from_mode(mode))
-        .and_then(|()| start(&socket, backlog));
-    if let Err(error) = ready {
-        file.remove();
-        return Err(error);
-    }
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    start(&socket, backlog)?;
     Ok((socket.into_raw_fd(), file))
 }
 
@@ -139,7 +135,7 @@ mod tests {
             let (fd, file) = listen_unix(&address, mode, 8).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, mode);
             UnixStream::connect(&path).unwrap();
-            file.unwrap().remove();
+            drop(file);
             close(fd);
             assert!(!path.exists());
         }
@@ -164,7 +160,7 @@ mod tests {
         assert!(path.exists());
         let (fd, file) = listen_on(&address);
         UnixStream::connect(&path).unwrap();
-        file.remove();
+        drop(file);
         close(fd);
     }
 
@@ -185,7 +181,7 @@ mod tests {
         }
         let error = listen_unix(&address, 0o600, 8).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
-        file.unwrap().remove();
+        drop(file);
         close(alive);
     }
 
@@ -197,11 +193,11 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::remove_file(path.with_extension("lock")).unwrap();
         let (successor, its_file) = listen_on(&address);
-        file.remove();
+        drop(file);
         assert!(path.with_extension("lock").exists());
         close(fd);
         UnixStream::connect(&path).unwrap();
-        its_file.remove();
+        drop(its_file);
         assert!(!path.exists());
         close(successor);
     }
@@ -223,7 +219,7 @@ mod tests {
             assert_eq!(started.len(), 1);
             UnixStream::connect(&path).unwrap();
             for (fd, file) in started {
-                file.unwrap().remove();
+                drop(file);
                 close(fd);
             }
         }
@@ -239,7 +235,7 @@ mod tests {
                     assert!(!listening.swap(true, Ordering::SeqCst));
                     UnixStream::connect(&path).unwrap();
                     listening.store(false, Ordering::SeqCst);
-                    file.unwrap().remove();
+                    drop(file);
                     close(fd);
                 }
             }
@@ -259,7 +255,7 @@ mod tests {
             for _ in 0..50 {
                 together.wait();
                 let (fd, file) = listen_on(&address);
-                file.remove();
+                drop(file);
                 close(fd);
             }
         };

@@ -41,7 +41,8 @@ impl<T> BoundedQueue<T> {
         self.push(self.lock(), item)
     }
 
-    /// Adds an item as [`post`](Self::post) does, but waits for room.
+    /// Adds an item as [`post`](Self::post) does, but waits for room. A reactor's own thread would
+    /// wait for itself.
     pub(crate) fn post_when_there_is_room(&self, item: T) -> Result<(), PostError<T>> {
         let mut inner = self.lock();
         while inner.items.len() >= self.capacity && !inner.closed {

@@ -52,6 +52,7 @@
 //! takes no lock, and shares no cache line that other threads write to.
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::Drain;
 use std::error::Error;
 use std::fmt;
 
@@ -129,7 +130,7 @@ pub fn mailbox_with<M: Send + 'static>(limits: &MailboxLimits) -> (Handle<M>, Ma
 ///
 /// A handle does not keep a reactor alive or awake. Messages are delivered even if all handles of
 /// their mailbox are dropped.
-pub struct Handle<M>(Arc<BoundedQueue<M>>);
+pub struct Handle<M>(pub(super) Arc<BoundedQueue<M>>);
 
 impl<M> Handle<M> {
     /// Posts a message. Never blocks, except for the short lock of the mailbox.
@@ -142,18 +143,6 @@ impl<M> Handle<M> {
     /// stopped or its [`Mailbox`] was dropped. Both give the message back.
     pub fn post(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post(message)
-    }
-
-    /// Posts a message, and blocks while the mailbox is full. A reactor's own thread would wait for
-    /// itself.
-    pub(crate) fn post_when_there_is_room(&self, message: M) -> Result<(), PostError<M>> {
-        self.0.post_when_there_is_room(message)
-    }
-
-    /// How many threads wait for room.
-    #[cfg(all(test, not(loom)))]
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.waiting()
     }
 }
 
@@ -217,10 +206,31 @@ pub struct Mailbox<M> {
     pub(crate) per_turn: usize,
 }
 
+impl<M> Mailbox<M> {
+    /// Takes the messages that were posted so far.
+    pub(crate) fn take(&mut self) -> Drain<'_, M> {
+        self.queue.take(&mut self.taken);
+        self.taken.drain(..)
+    }
+
+    /// The next message. If there is none, the doorbell rings for it.
+    pub(crate) fn next(&mut self) -> Option<M> {
+        if self.taken.is_empty() {
+            self.queue.take(&mut self.taken);
+        }
+        self.taken.pop_front()
+    }
+
+    /// Refuses further messages. Returns how many are left to take.
+    pub(crate) fn close(&mut self) -> usize {
+        self.taken.extend(self.queue.close());
+        self.taken.len()
+    }
+}
+
 impl<M> Drop for Mailbox<M> {
     fn drop(&mut self) {
-        let waiting = self.queue.close();
-        let count = waiting.len() + self.taken.len();
+        let count = self.close();
         if count > 0 {
             let message = std::any::type_name::<M>();
             log::info!("mailbox of {message} is dropped with {count} messages waiting");

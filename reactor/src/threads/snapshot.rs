@@ -5,12 +5,13 @@
 //! this costs nothing.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::core::{Core, Ledger};
 use crate::sys::Address;
-use crate::threads::handle::{Handle, Mailbox, mailbox};
+use crate::threads::handle::{Handle, Mailbox, PostError, mailbox};
 
 /// What a reactor, or all reactors of a server together, have done so far.
 ///
@@ -100,44 +101,29 @@ pub struct LedgerReader(Arc<[RemoteLedger]>);
 
 /// The ledger of one reactor, as other threads see it.
 struct RemoteLedger {
-    slot: Arc<SnapshotSlot>,
-    requests: Handle<SnapshotRequest>,
-    /// The other end of `requests`, until there is a reactor that takes it.
-    mailbox: Mutex<Option<Mailbox<SnapshotRequest>>>,
+    requests: Handle<Request>,
+    /// What the reactor had done when it stopped.
+    last: OnceLock<Snapshot>,
 }
 
-/// Where a reactor leaves copies of its ledger.
-#[derive(Default)]
-struct SnapshotSlot {
-    inner: Mutex<Inner>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Inner {
-    snapshot: Snapshot,
-    /// How many snapshots were requested.
-    requested: u64,
-    /// How many of the requests the snapshot answers.
-    answered: u64,
-    /// Whether the snapshot is the last one.
-    ended: bool,
-    /// How many threads wait for an answer.
-    waiting: usize,
-}
+/// Where to send a copy of the ledger. It is dropped if the reactor will make none.
+type Request = Sender<Snapshot>;
 
 impl LedgerReader {
-    /// A reader of the ledgers of `reactors` reactors, which may not exist yet.
-    pub(crate) fn new(reactors: usize) -> LedgerReader {
-        let ledger = |_| {
-            let (requests, mailbox) = mailbox();
-            RemoteLedger { slot: Arc::default(), requests, mailbox: Mutex::new(Some(mailbox)) }
-        };
-        LedgerReader((0..reactors).map(ledger).collect())
+    /// A reader of the ledgers of `count` reactors, and what each of them attaches.
+    pub(crate) fn new(count: usize) -> (LedgerReader, Vec<AttachedReader>) {
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox()).unzip();
+        let ledger = |requests| RemoteLedger { requests, last: OnceLock::new() };
+        let reader = LedgerReader(handles.into_iter().map(ledger).collect());
+        let attached =
+            |(index, requests)| AttachedReader { reader: reader.clone(), index, requests };
+        let attached = mailboxes.into_iter().enumerate().map(attached).collect();
+        (reader, attached)
     }
 
     /// What all its reactors have done so far. Returns `None` if a reactor has not answered within
-    /// the timeout: it runs a long callback, or it does not run now.
+    /// the timeout: it runs a long callback, or it does not run now. Returns `None` at once if
+    /// 16,384 requests wait for one of the reactors.
     ///
     /// Each reactor makes its copy after this call, when it delivers messages; a sleeping reactor
     /// wakes up for it. So the copy counts everything that the caller knows to have happened, and
@@ -148,75 +134,28 @@ impl LedgerReader {
     #[must_use]
     pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);
-        let requests: Vec<u64> = self.0.iter().map(RemoteLedger::request).collect();
+        let answers: Vec<Option<_>> = self.0.iter().map(RemoteLedger::request).collect();
         let mut sum = Snapshot::default();
-        for (ledger, request) in self.0.iter().zip(requests) {
-            sum.add(&ledger.slot.wait(request, until)?);
+        for (ledger, answer) in self.0.iter().zip(answers) {
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+            match answer?.recv_timeout(left.unwrap_or(Duration::MAX)) {
+                Ok(snapshot) => sum.add(&snapshot),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    ledger.last.get().into_iter().for_each(|last| sum.add(last));
+                }
+            }
         }
         Some(sum)
-    }
-
-    /// Ends the wait for reactors that have not answered and never will.
-    pub(crate) fn end(&self) {
-        self.0.iter().for_each(|ledger| ledger.slot.update(|inner| inner.ended = true));
     }
 }
 
 impl RemoteLedger {
-    /// Requests a snapshot and returns the number of the request.
-    fn request(&self) -> u64 {
-        let mut inner = self.slot.lock();
-        inner.requested += 1;
-        let number = inner.requested;
-        drop(inner);
-        // A full mailbox holds an earlier request, whose answer will do. A reactor that takes no
-        // messages any more is about to leave its last snapshot.
-        let _ = self.requests.post(SnapshotRequest(self.slot.clone()));
-        number
-    }
-}
-
-impl SnapshotSlot {
-    /// Waits for the answer to a request, or for the last snapshot.
-    fn wait(&self, request: u64, until: Option<Instant>) -> Option<Snapshot> {
-        let mut inner = self.lock();
-        while inner.answered < request && !inner.ended {
-            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
-            let left = left.unwrap_or(Duration::MAX);
-            if left.is_zero() {
-                return None;
-            }
-            inner.waiting += 1;
-            let waited = self.changed.wait_timeout(inner, left);
-            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-            inner.waiting -= 1;
-        }
-        Some(inner.snapshot.clone())
-    }
-
-    /// Answers all requests there are.
-    fn answer(&self, snapshot: Snapshot) {
-        self.update(|inner| inner.answer(snapshot));
-    }
-
-    fn update(&self, change: impl FnOnce(&mut Inner)) {
-        let mut inner = self.lock();
-        change(&mut inner);
-        if inner.waiting > 0 {
-            self.changed.notify_all();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing that can panic runs under the lock.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn answer(&mut self, snapshot: Snapshot) {
-        self.snapshot = snapshot;
-        self.answered = self.requested;
+    /// Requests a snapshot and returns where it arrives. `None` if too many requests wait.
+    fn request(&self) -> Option<Receiver<Snapshot>> {
+        let (request, answer) = channel();
+        let posted = self.requests.post(request);
+        (!matches!(posted, Err(PostError::Full(_)))).then_some(answer)
     }
 }
 
@@ -226,61 +165,49 @@ impl fmt::Debug for LedgerReader {
     }
 }
 
-/// A request of another thread for a copy of the ledger.
-pub(crate) struct SnapshotRequest(Arc<SnapshotSlot>);
-
-impl SnapshotRequest {
-    pub(crate) fn answer(&self, core: &Core) {
-        self.0.answer(snapshot(core));
-    }
-}
-
-/// The reader of a reactor's ledger, and which of its ledgers is that of the reactor.
+/// A reader of a reactor's ledger, as the reactor sees it. If it is dropped, the ledger is empty
+/// for all requests that have not been answered.
 pub(crate) struct AttachedReader {
     pub(crate) reader: LedgerReader,
+    /// Which of the reader's ledgers is that of the reactor.
     index: usize,
+    pub(crate) requests: Mailbox<Request>,
 }
 
 impl AttachedReader {
-    pub(crate) fn new(reader: &LedgerReader, index: usize) -> AttachedReader {
-        AttachedReader { reader: reader.clone(), index }
+    /// Answers all requests there are.
+    pub(crate) fn answer(&mut self, core: &Core) {
+        for request in self.requests.take() {
+            // The thread may have given up waiting.
+            let _ = request.send(snapshot(core));
+        }
     }
 
-    /// Where the requests arrive; taken once.
-    pub(crate) fn take_mailbox(&self) -> Option<Mailbox<SnapshotRequest>> {
-        let mailbox = &self.reader.0[self.index].mailbox;
-        mailbox.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Leaves the last snapshot for its readers.
-    pub(crate) fn leave(&self, core: &Core) {
-        let snapshot = snapshot(core);
-        self.reader.0[self.index].slot.update(|inner| {
-            inner.answer(snapshot);
-            inner.ended = true;
-        });
+    /// Leaves the last snapshot, for the requests there are and for all to come.
+    pub(crate) fn end(&mut self, core: &Core) {
+        let _ = self.reader.0[self.index].last.set(snapshot(core));
+        self.requests.queue.close();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::Reactor;
-    use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
     use super::*;
+    use crate::Reactor;
 
     /// Longer than anything here takes. Only a test that fails waits for it.
     const NEVER: Duration = Duration::from_secs(60);
 
-    /// Starts a thread that asks for a snapshot, and returns once it waits.
+    /// Starts a thread that asks for a snapshot, and returns once it has.
     fn ask(reader: &LedgerReader) -> Receiver<Option<Snapshot>> {
         let (told, snapshot) = channel();
         let asker = reader.clone();
         thread::spawn(move || told.send(asker.snapshot(Duration::MAX)).unwrap());
         let start = Instant::now();
-        while reader.0.iter().all(|ledger| ledger.slot.lock().waiting == 0) {
-            assert!(start.elapsed() < NEVER, "the thread does not wait");
+        while reader.0.iter().all(|ledger| ledger.requests.0.is_empty()) {
+            assert!(start.elapsed() < NEVER, "the thread does not ask");
             thread::yield_now();
         }
         snapshot

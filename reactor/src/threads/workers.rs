@@ -121,7 +121,7 @@ impl Workers {
     }
 
     fn of(limits: WorkersLimits) -> Workers {
-        let pool = Pool { queues: Mutex::default(), changed: Condvar::new(), limits };
+        let pool = Pool { queue: Mutex::default(), changed: Condvar::new(), limits };
         Workers(Arc::new(Owner(Arc::new(pool))))
     }
 
@@ -163,15 +163,16 @@ impl Workers {
         reply: &Handle<M>,
     ) -> Result<(), RunError<J>> {
         let Owner(pool) = &*self.0;
-        let mut queues = pool.lock();
-        if kind != Kind::DiskJob && queues.of(kind).len() >= pool.limits.queue {
+        let mut queue = pool.lock();
+        if kind != Kind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
             return Err(RunError::Full(job));
         }
-        let idle = queues.threads - queues.running;
-        if idle <= queues.waiting() && queues.threads < pool.limits.threads {
-            match pool.start() {
-                Ok(()) => queues.threads += 1,
-                Err(error) if queues.threads == 0 => return Err(RunError::NoThread(job, error)),
+        let idle = queue.threads - queue.running;
+        if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
+            let worker = pool.clone();
+            match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
+                Ok(_) => queue.threads += 1,
+                Err(error) if queue.threads == 0 => return Err(RunError::NoThread(job, error)),
                 Err(error) => log::warn!("start another worker thread: {error}"),
             }
         }
@@ -179,13 +180,14 @@ impl Workers {
         // A pool that a reactor has replaced or left ends when its disk jobs are done.
         let pool_in_use = (kind == Kind::DiskJob).then(|| self.clone());
         let run = move || {
-            if let Err(PostError::Stopped(_)) = reply.post_when_there_is_room(run(job)) {
+            if let Err(PostError::Stopped(_)) = reply.0.post_when_there_is_room(run(job)) {
                 log::debug!("the result of a worker's job is dropped: its reactor has stopped");
             }
             drop(pool_in_use);
         };
-        queues.push(kind, Box::new(run));
-        drop(queues);
+        queue.jobs.push_back((kind, Box::new(run)));
+        queue.waiting_lookups += usize::from(kind == Kind::Lookup);
+        drop(queue);
         pool.changed.notify_one();
         Ok(())
     }
@@ -245,15 +247,13 @@ struct Owner(Arc<Pool>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let mut queues = self.0.lock();
-        queues.ended = true;
-        let jobs = std::mem::take(&mut queues.jobs);
-        let lookups = std::mem::take(&mut queues.lookups);
-        drop(queues);
+        let mut queue = self.0.lock();
+        queue.ended = true;
+        let jobs = std::mem::take(&mut queue.jobs);
+        drop(queue);
         self.0.changed.notify_all();
-        let count = jobs.len() + lookups.len();
-        if count > 0 {
-            log::info!("worker pool is dropped with {count} jobs waiting");
+        if !jobs.is_empty() {
+            log::info!("worker pool is dropped with {} jobs waiting", jobs.len());
         }
     }
 }
@@ -266,7 +266,7 @@ fn attempt(job: impl FnOnce()) {
 }
 
 struct Pool {
-    queues: Mutex<Queues>,
+    queue: Mutex<Queue>,
     /// Notified when a job is queued, and when the pool ends.
     changed: Condvar,
     limits: WorkersLimits,
@@ -279,23 +279,18 @@ pub(crate) enum Kind {
     Job,
     /// A reactor's files, which bound their number.
     DiskJob,
-    /// A reactor's names. They wait in a queue of their own with the same bound.
+    /// A reactor's names. As many may wait as jobs of the program. Other jobs overtake those that
+    /// may not run yet.
     Lookup,
-}
-
-struct QueuedJob {
-    /// Jobs are numbered in the order in which they are queued.
-    number: u64,
-    run: Box<dyn FnOnce() + Send>,
 }
 
 /// The jobs that wait, and what the threads do.
 #[derive(Default)]
-struct Queues {
-    jobs: VecDeque<QueuedJob>,
-    /// Apart from the other jobs, which overtake lookups that may not run yet.
-    lookups: VecDeque<QueuedJob>,
-    next_number: u64,
+struct Queue {
+    /// In the order in which they came.
+    jobs: VecDeque<(Kind, Box<dyn FnOnce() + Send>)>,
+    /// How many of them are lookups.
+    waiting_lookups: usize,
     threads: usize,
     /// How many threads run a job.
     running: usize,
@@ -304,59 +299,50 @@ struct Queues {
     ended: bool,
 }
 
-impl Queues {
-    fn of(&mut self, kind: Kind) -> &mut VecDeque<QueuedJob> {
-        if kind == Kind::Lookup { &mut self.lookups } else { &mut self.jobs }
+impl Queue {
+    /// How many jobs wait that share a bound with those of this kind.
+    fn waiting(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Lookup => self.waiting_lookups,
+            Kind::Job | Kind::DiskJob => self.jobs.len() - self.waiting_lookups,
+        }
     }
 
-    fn push(&mut self, kind: Kind, run: Box<dyn FnOnce() + Send>) {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.of(kind).push_back(QueuedJob { number, run });
-    }
-
-    fn waiting(&self) -> usize {
-        self.jobs.len() + self.lookups.len()
-    }
-
-    /// Takes the oldest job that may run now. Says whether it is a lookup.
-    fn next(&mut self, limits: &WorkersLimits) -> Option<(QueuedJob, bool)> {
-        let oldest = |queue: &VecDeque<QueuedJob>| queue.front().map_or(u64::MAX, |job| job.number);
-        let is_lookup = self.looking_up < (limits.threads / 2).max(1)
-            && oldest(&self.lookups) < oldest(&self.jobs);
-        let job = if is_lookup { self.lookups.pop_front() } else { self.jobs.pop_front() }?;
+    /// Takes the oldest job that may run now.
+    fn next(&mut self, limits: &WorkersLimits) -> Option<(Kind, Box<dyn FnOnce() + Send>)> {
+        let may_look_up = self.looking_up < (limits.threads / 2).max(1);
+        let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != Kind::Lookup)?;
+        let (kind, run) = self.jobs.remove(at)?;
         self.running += 1;
-        self.looking_up += usize::from(is_lookup);
-        Some((job, is_lookup))
+        if kind == Kind::Lookup {
+            self.waiting_lookups -= 1;
+            self.looking_up += 1;
+        }
+        Some((kind, run))
     }
 }
 
 impl Pool {
-    fn start(self: &Arc<Pool>) -> io::Result<()> {
-        let pool = self.clone();
-        thread::Builder::new().name("worker".to_owned()).spawn(move || pool.work()).map(drop)
-    }
-
     /// Runs jobs until the pool ends.
     fn work(&self) {
-        let mut queues = self.lock();
+        let mut queue = self.lock();
         loop {
-            if let Some((job, is_lookup)) = queues.next(&self.limits) {
-                drop(queues);
-                attempt(job.run);
-                queues = self.lock();
-                queues.running -= 1;
-                queues.looking_up -= usize::from(is_lookup);
-            } else if queues.ended {
+            if let Some((kind, run)) = queue.next(&self.limits) {
+                drop(queue);
+                attempt(run);
+                queue = self.lock();
+                queue.running -= 1;
+                queue.looking_up -= usize::from(kind == Kind::Lookup);
+            } else if queue.ended {
                 return;
             } else {
-                queues = self.changed.wait(queues).unwrap_or_else(PoisonError::into_inner);
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queues> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing that can panic between two changes runs under the lock.
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -136,7 +136,9 @@ impl Reactor {
         self.turn.core.later.clear();
         self.turn.timers.clear();
         self.turn.core.jobs.clear();
-        self.leave_last_snapshot();
+        if let Some(reader) = &mut self.reader {
+            reader.end(&self.turn.core);
+        }
         if cut > 0 {
             log::warn!("stopped; cut off {cut} connections that were still open");
         }

@@ -42,9 +42,8 @@ impl Reactor {
     /// Ends the session, then closes the socket: at once, or after giving the peer time to end its
     /// side.
     fn end(&mut self, index: u32) {
-        let turn = &mut self.turn;
-        let core = &mut turn.core;
-        attempt::abandon(core, &mut turn.connecting, index);
+        let core = &mut self.turn.core;
+        attempt::abandon(core, index);
         let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
         let cut = is_unsent || inbound::is_fed(core, index);
         inbound::end_relays(core, index);
@@ -53,7 +52,7 @@ impl Reactor {
         inbound::lower(core, index, LowWater::Off);
         core.drop_buffers(index);
         let Some(why) = core.get(index).map(|c| c.reason) else { return };
-        self.handlers.close(turn, index, why);
+        self.handlers.close(&mut self.turn, index, why);
         let core = &mut self.turn.core;
         let Some(c) = core.get_mut(index) else { return };
         match (c.phase, c.reason) {

@@ -49,7 +49,7 @@ impl Reactor {
         let Some(c) = turn.core.get_mut(index) else { return };
         match c.phase {
             Phase::Connecting if which != Timeout::Own => {
-                attempt::timed_out(&mut turn.core, &mut turn.connecting, index);
+                attempt::timed_out(&mut turn.core, index);
             }
             // The connection has used up its quantum and gets `on_ready` first. A deadline that may
             // pass before it has been started again.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::dispatch::Handlers;
-use crate::core::HandlerId;
+use crate::core::{HandlerId, Then};
 use crate::handler::{Handler, Receive, Turn};
 use crate::sys::Waker;
 use crate::threads::doorbell::Doorbell;
@@ -62,31 +62,12 @@ impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
     }
 }
 
-/// A mailbox whose messages are for the reactor itself.
-struct OwnInbox<M> {
-    mailbox: Mailbox<M>,
-    act: fn(&mut Turn, M),
-}
-
-impl<M> Inbox for OwnInbox<M> {
-    fn deliver(&mut self, _: &mut Handlers, turn: &mut Turn) -> bool {
-        let Mailbox { queue, taken, .. } = &mut self.mailbox;
-        queue.take(taken);
-        for message in taken.drain(..) {
-            (self.act)(turn, message);
-        }
-        false
-    }
-
-    fn is_over(&self) -> bool {
-        false
-    }
-}
-
 /// All mailboxes of a reactor.
 pub(crate) struct Inboxes {
     bell: Arc<Doorbell>,
     inboxes: Vec<Box<dyn Inbox>>,
+    /// The results of disk jobs and lookups, once there has been one.
+    results: Option<(Handle<Then>, Mailbox<Then>)>,
     /// Whether another thread may ring. Only then does the reactor announce its waits to the
     /// doorbell.
     expected: bool,
@@ -105,13 +86,23 @@ impl Inboxes {
                 log::error!("cannot wake the reactor for a message: {error}");
             }
         });
-        Inboxes { bell: Arc::new(bell), inboxes: Vec::new(), expected: false, owed: false }
+        Inboxes {
+            bell: Arc::new(bell),
+            inboxes: Vec::new(),
+            results: None,
+            expected: false,
+            owed: false,
+        }
     }
 
-    /// Returns a handle to a new mailbox whose messages are for the reactor itself.
-    pub(crate) fn own<M: Send + 'static>(&mut self, act: fn(&mut Turn, M)) -> Handle<M> {
-        let (handle, mailbox) = mailbox();
-        self.attach_own(mailbox, act);
+    /// Where workers post the results of the reactor's own jobs.
+    pub(super) fn results(&mut self) -> &Handle<Then> {
+        let bell = self.bell().clone();
+        let (handle, _) = self.results.get_or_insert_with(|| {
+            let (handle, mailbox) = mailbox();
+            mailbox.queue.attach(&bell);
+            (handle, mailbox)
+        });
         handle
     }
 
@@ -119,16 +110,6 @@ impl Inboxes {
     pub(crate) fn bell(&mut self) -> &Arc<Doorbell> {
         self.expected = true;
         &self.bell
-    }
-
-    /// Attaches a mailbox whose messages are for the reactor itself.
-    pub(crate) fn attach_own<M: Send + 'static>(
-        &mut self,
-        mailbox: Mailbox<M>,
-        act: fn(&mut Turn, M),
-    ) {
-        mailbox.queue.attach(self.bell());
-        self.inboxes.push(Box::new(OwnInbox { mailbox, act }));
     }
 
     /// Attaches a mailbox whose messages go to a handler.
@@ -151,6 +132,9 @@ impl Inboxes {
     pub(super) fn deliver(&mut self, rung: bool, handlers: &mut Handlers, turn: &mut Turn) {
         if rung || self.owed {
             self.owed = false;
+            if let Some((_, results)) = &mut self.results {
+                results.take().for_each(|then| then(&mut turn.core));
+            }
             for inbox in &mut self.inboxes {
                 self.owed |= inbox.deliver(handlers, turn);
             }
@@ -179,6 +163,7 @@ impl Inboxes {
     pub(crate) fn close(&mut self) {
         self.owed = false;
         self.inboxes.clear();
+        self.results = None;
     }
 }
 
@@ -188,12 +173,12 @@ mod tests {
     use crate::sys::{Kernel, Selector};
 
     #[test]
-    fn a_message_to_the_reactor_itself_ends_its_wait() {
+    fn the_result_of_a_job_ends_a_wait() {
         let mut selector = Selector::new(&Kernel::Os, 1).unwrap();
         let mut inboxes = Inboxes::new(selector.add_waker(1).unwrap());
-        let handle = inboxes.own(|_, ()| {});
+        let results = inboxes.results().clone();
         assert_eq!(inboxes.sleep(None), None);
-        handle.post(()).unwrap();
+        assert!(results.post(Box::new(|_| {})).is_ok());
         assert_eq!(selector.wait(Some(Duration::ZERO)).unwrap(), 1);
     }
 }

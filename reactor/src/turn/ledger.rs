@@ -1,8 +1,7 @@
 //! Copies of the ledger for other threads.
 
 use super::reactor::Reactor;
-use crate::handler::Turn;
-use crate::threads::snapshot::{AttachedReader, LedgerReader, SnapshotRequest};
+use crate::threads::snapshot::{AttachedReader, LedgerReader};
 
 impl Reactor {
     /// A handle with which other threads can read this reactor's [`Ledger`](crate::Ledger).
@@ -26,30 +25,17 @@ impl Reactor {
         if let Some(attached) = &self.reader {
             return attached.reader.clone();
         }
-        let reader = LedgerReader::new(1);
-        self.attach_reader(&reader, 0);
+        let (reader, attached) = LedgerReader::new(1);
+        attached.into_iter().for_each(|attached| self.attach_reader(attached));
         reader
     }
 
-    /// Answers the requests of a reader, as the reactor with this index.
-    pub(crate) fn attach_reader(&mut self, reader: &LedgerReader, index: usize) {
-        let attached = AttachedReader::new(reader, index);
-        if let Some(mailbox) = attached.take_mailbox()
-            && !self.has_stopped()
-        {
-            let answer = |turn: &mut Turn, request: SnapshotRequest| request.answer(&turn.core);
-            self.inboxes.attach_own(mailbox, answer);
+    /// Answers the requests of a reader.
+    pub(crate) fn attach_reader(&mut self, mut attached: AttachedReader) {
+        attached.requests.queue.attach(self.inboxes.bell());
+        if self.has_stopped() {
+            attached.end(&self.turn.core);
         }
         self.reader = Some(attached);
-        if self.has_stopped() {
-            self.leave_last_snapshot();
-        }
-    }
-
-    /// Leaves a last snapshot for the readers.
-    pub(super) fn leave_last_snapshot(&self) {
-        if let Some(attached) = &self.reader {
-            attached.leave(&self.turn.core);
-        }
     }
 }

@@ -4,11 +4,11 @@ use std::io;
 
 use super::reactor::Reactor;
 use crate::core::HandlerId;
-use crate::handler::{Handler, Receive, Turn};
+use crate::handler::{Handler, Receive};
 use crate::listen::listener::{Listener, Source};
-use crate::listen::{self, Listen, ListenerId};
+use crate::listen::{Listen, ListenerId};
 use crate::sys::Address;
-use crate::threads::distribute::{Distributor, SocketReceiver};
+use crate::threads::distribute::OwnedSocket;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
 /// Messages from other threads: see [the module](crate::handle).
@@ -49,23 +49,13 @@ impl Reactor {
     /// Adds a listener for the sockets that another reactor accepts at an address.
     pub(crate) fn add_receiver<H: Handler>(
         &mut self,
-        receiver: SocketReceiver,
+        sockets: Mailbox<OwnedSocket>,
         address: Address,
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        self.turn.assert_known(handler);
-        receiver.attach(self.inboxes.bell());
-        let Turn { core, listeners, .. } = &mut self.turn;
-        let source = Source::Distributed(receiver);
-        listen::push(core, listeners, source, address, listen, handler.index)
-    }
-
-    /// Distributes the sockets that a listener accepts.
-    pub(crate) fn distribute_by(&mut self, listener: ListenerId, distributor: Distributor) {
-        if let Some(Some(listener)) = self.turn.listeners.get_mut(usize::from(listener.index)) {
-            listener.distribute_by(distributor);
-        }
+        sockets.queue.attach(self.inboxes.bell());
+        self.turn.add_listener(Source::Distributed(sockets, address), listen, handler)
     }
 
     /// Delivers messages, within the budget of each mailbox.
@@ -75,5 +65,8 @@ impl Reactor {
             self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
         }
         self.inboxes.deliver(rung, &mut self.handlers, &mut self.turn);
+        if rung && let Some(reader) = &mut self.reader {
+            reader.answer(&self.turn.core);
+        }
     }
 }

@@ -9,14 +9,11 @@ use std::time::Duration;
 use super::dispatch::{Dispatch, Handlers};
 use super::drain::GRACE;
 use super::inboxes::Inboxes;
-use crate::connect::attempt::{self, Settings};
-use crate::connect::resolver::{Answer, Resolver};
-use crate::connect::{Connect, Connector};
-use crate::core::{Core, Group, HandlerId, Then};
+use crate::connect::{Connect, Connector, resolver};
+use crate::core::{Core, Group, HandlerId};
 use crate::handler::{Handler, Turn};
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::sys::{AlignedBuffer, Kernel, Selector};
-use crate::threads::handle::Handle;
 use crate::threads::jobs;
 use crate::threads::snapshot::AttachedReader;
 use crate::threads::stopper::Stopper;
@@ -62,8 +59,6 @@ pub struct Reactor {
     pub(crate) inboxes: Inboxes,
     /// The threads that wait for disks and look up names.
     workers: Workers,
-    /// Where the results of disk jobs go, once there has been one.
-    job_results: Option<Handle<Then>>,
     pub(crate) receive: AlignedBuffer,
     /// The worklist in progress, or connections just opened; kept for its memory.
     pub(crate) work: Vec<u32>,
@@ -102,11 +97,11 @@ impl Reactor {
     }
 
     pub(crate) fn on(kernel: Kernel) -> io::Result<Reactor> {
-        Reactor::stopped_by(kernel, &Stopper::new(1), 0)
+        Reactor::with_stopper(kernel, &Stopper::new(1), 0)
     }
 
     /// Creates the reactor with this index among those that a stopper stops.
-    pub(crate) fn stopped_by(
+    pub(crate) fn with_stopper(
         kernel: Kernel,
         stopper: &Stopper,
         index: usize,
@@ -123,7 +118,6 @@ impl Reactor {
             handlers: Handlers::default(),
             inboxes,
             workers: Workers::new(),
-            job_results: None,
             receive: AlignedBuffer::new(RECEIVE_BUFFER),
             work: Vec::new(),
             expired: VecDeque::new(),
@@ -212,7 +206,6 @@ impl Reactor {
     /// there are dropped, and their connections time out, unless a clone keeps that pool alive.
     pub fn set_workers(&mut self, workers: &Workers) {
         self.workers = workers.clone();
-        self.turn.connecting.set_workers(workers);
     }
 
     /// Creates a connector, with which a handler connects to others.
@@ -239,7 +232,8 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// If the reactor already has 65,536 listeners and connectors.
+    /// `ErrorKind::QuotaExceeded` if the reactor has had 65,536 listeners and connectors. Closed
+    /// listeners count too.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
@@ -250,18 +244,11 @@ impl Reactor {
         connect: &Connect,
     ) -> io::Result<Connector<H>> {
         self.turn.assert_known(handler);
-        let group = self.turn.core.add_group(Group::new(connect.limits.clone(), [None, None]))?;
-        let settings = Settings { group, handler: handler.index, connect: connect.clone() };
-        let index = self.turn.connecting.add(settings);
-        let (inboxes, workers) = (&mut self.inboxes, &self.workers);
-        let take_answer = |turn: &mut Turn, answer: Answer| {
-            let id = answer.id;
-            attempt::resolved(&mut turn.core, &mut turn.connecting, id, answer.addresses());
-        };
-        self.turn
-            .connecting
-            .use_resolver(|| Resolver::new(inboxes.own(take_answer), workers.clone()));
-        Ok(Connector { index, group, handler })
+        let group = self.turn.core.add_group(Group {
+            connect: Some(Box::new(connect.clone())),
+            ..Group::new(connect.limits.clone(), [None, None])
+        })?;
+        Ok(Connector { group, handler })
     }
 
     /// Turns until the reactor has stopped, after a [`Stopper`], a signal or a handler asked it to.
@@ -316,14 +303,13 @@ impl Reactor {
         Ok(())
     }
 
-    /// Submits disk jobs to the workers.
+    /// Submits disk jobs and lookups to the workers.
     fn submit_jobs(&mut self) {
-        if !self.turn.core.jobs.is_empty() {
-            let inboxes = &mut self.inboxes;
-            let results = self
-                .job_results
-                .get_or_insert_with(|| inboxes.own(|turn, then: Then| then(&mut turn.core)));
-            jobs::submit(&mut self.turn.core, &self.workers, results);
+        let core = &mut self.turn.core;
+        if !core.jobs.is_empty() || !core.lookups.is_empty() {
+            let results = self.inboxes.results();
+            jobs::submit(core, &self.workers, results);
+            resolver::submit(core, &self.workers, results);
         }
     }
 

@@ -50,7 +50,7 @@ impl Reactor {
         input.metered = group.is_rated(c);
         let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
         if c.phase == Phase::Connecting {
-            attempt::advance(core, &mut self.turn.connecting, index);
+            attempt::advance(core, index);
         }
         if let Some(mut before) = queued {
             outbound::flush(&mut self.turn.core, index, &mut before);

@@ -14,7 +14,7 @@ const NEVER: Duration = Duration::from_secs(60);
 /// Waits until a thread waits for room.
 fn wait_for_waiter(handle: &Handle<u32>) {
     let start = Instant::now();
-    while handle.waiting() == 0 {
+    while handle.0.waiting() == 0 {
         assert!(start.elapsed() < NEVER, "no thread waits for room");
         thread::yield_now();
     }
@@ -28,7 +28,7 @@ fn full() -> (Handle<u32>, Mailbox<u32>, Receiver<Posted>) {
     handle.post(1).unwrap();
     let (told, result) = channel();
     let other = handle.clone();
-    thread::spawn(move || told.send(other.post_when_there_is_room(2)).unwrap());
+    thread::spawn(move || told.send(other.0.post_when_there_is_room(2)).unwrap());
     wait_for_waiter(&handle);
     (handle, mailbox, result)
 }

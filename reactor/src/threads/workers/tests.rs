@@ -44,7 +44,7 @@ impl Bench {
         self.begun.recv_timeout(NEVER).expect("a job that begins")
     }
 
-    fn queues(&self) -> MutexGuard<'_, Queues> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.workers.0.0.lock()
     }
 }
@@ -67,8 +67,8 @@ fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
     let job = bench.submit(Kind::Job, "job");
     assert_eq!(bench.next(), "job");
     drop(job);
-    wait_until(|| bench.queues().running == 1);
-    assert_eq!(bench.queues().lookups.len(), 1, "a thread is idle, and not for a lookup");
+    wait_until(|| bench.queue().running == 1);
+    assert_eq!(bench.queue().waiting_lookups, 1, "a thread is idle, and not for a lookup");
     drop(first);
     assert_eq!(bench.next(), "second lookup");
     drop(second);
@@ -105,7 +105,7 @@ fn idle_threads_end_with_their_pool() {
     let gates = [(); 3].map(|()| bench.submit(Kind::Job, "job"));
     gates.iter().for_each(|_| assert_eq!(bench.next(), "job"));
     drop(gates);
-    wait_until(|| bench.queues().running == 0);
+    wait_until(|| bench.queue().running == 0);
     // No thread holds the lock, so all wait.
     let pool = Arc::downgrade(&bench.workers.0.0);
     drop(bench.workers);
@@ -178,14 +178,19 @@ fn a_disk_job_is_done_even_if_its_pool_is_replaced() {
 
 #[test]
 fn disk_jobs_and_lookups_go_to_the_same_pool() {
-    let workers = Workers::with(&WorkersLimits { threads: 1, queue: 1 });
-    let mut reactor = reactor_with(&workers);
+    let bench = Bench::new(1);
+    let mut reactor = reactor_with(&bench.workers);
+    let first = bench.submit(Kind::Job, "first");
+    bench.next();
     let caller = reactor.register(Caller);
     let connector = reactor.connector(caller, &Connect::default()).unwrap();
     reactor.connect(connector, ("localhost", 1), ());
     let job = name_thread(&mut reactor.turn.core);
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    let waiting: Vec<Kind> = bench.queue().jobs.iter().map(|(kind, _)| *kind).collect();
+    assert!(waiting == [Kind::DiskJob, Kind::Lookup]);
+    drop(first);
     assert_eq!(thread_of(&job, &mut reactor).as_deref(), Some("worker"));
-    assert_eq!(workers.0.0.lock().next_number, 2);
 }
 
 struct Caller;
