@@ -22,7 +22,7 @@ use crate::sys::{self, Fd, Kernel};
 mod new_file;
 mod saved;
 
-pub use crate::sys::{Entry, FileKind, Metadata};
+pub use crate::sys::{Entry, FileKind, Metadata, is_out_of_descriptors};
 pub(crate) use new_file::Part;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub use saved::{NotSaved, Saved};
@@ -306,18 +306,4 @@ impl Region {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
-}
-
-/// Whether an error means that the process or the system has run out of descriptors (`EMFILE`,
-/// `ENFILE`). [`io::ErrorKind`] has no kind for it. Closing descriptors may help.
-///
-/// ```
-/// use std::io;
-/// use sluicegate_reactor::fs::is_out_of_descriptors;
-///
-/// assert!(!is_out_of_descriptors(&io::ErrorKind::NotFound.into()));
-/// ```
-#[must_use]
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    sys::is_out_of_descriptors(error)
 }

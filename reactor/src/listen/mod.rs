@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Place, Target};
-use crate::sys::{Address, Fd, Keepalive, TcpOptions, look_up};
+use crate::sys::{Address, Fd, Keepalive, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
 pub mod activation;
@@ -113,7 +113,7 @@ pub(crate) fn first_bound<T>(
     let addresses = match &target.0 {
         Place::Address(address) => vec![address.clone()],
         Place::Name(name, port) => look_up(name, *port)
-            .map_err(|error| io::Error::new(error.kind(), format!("listen on {target}: {error}")))?
+            .map_err(about(format_args!("listen on {target}")))?
             .into_iter()
             .map(Address::Ip)
             .collect(),

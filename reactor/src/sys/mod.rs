@@ -337,8 +337,17 @@ pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// Whether an error means that descriptors have run out.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+/// Whether an error means that the process or the system has run out of descriptors (`EMFILE`,
+/// `ENFILE`). [`io::ErrorKind`] has no kind for it. Closing descriptors may help.
+///
+/// ```
+/// use std::io;
+/// use sluicegate_reactor::fs::is_out_of_descriptors;
+///
+/// assert!(!is_out_of_descriptors(&io::ErrorKind::NotFound.into()));
+/// ```
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
