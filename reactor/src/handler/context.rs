@@ -29,7 +29,7 @@ impl<'a> Context<'a> {
         ConnId { index: self.index, generation }
     }
 
-    /// The current connection, as a [`Peer`], for what is rarely asked of it.
+    /// The current connection, as a [`Peer`].
     pub fn this(&mut self) -> Peer<'_> {
         Peer { core: &mut self.turn.core, index: Some(self.index) }
     }
