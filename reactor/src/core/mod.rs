@@ -3,6 +3,7 @@
 //! Nothing here calls a handler or touches a socket's bytes; `saving` and `batch` write files. What has to happen next is recorded as a bit in
 //! the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub(crate) struct Core {
     pub(crate) now: u64,
     /// `now` in ticks.
     pub(crate) tick: u32,
+    /// Seconds since 1970, if they were asked for since the clock was last read.
+    unix_time: Cell<Option<u64>>,
     /// The worklist of this turn: connections with something to do. The flag `SCHEDULED` keeps each
     /// from being added again until it has run.
     pub(crate) owed: Vec<u32>,
@@ -162,6 +165,7 @@ impl Core {
             wheel: Wheel::new(tick_of(now)),
             now,
             tick: tick_of(now),
+            unix_time: Cell::new(None),
             owed: Vec::new(),
             later: Vec::new(),
             due_rates: Vec::new(),
@@ -184,6 +188,16 @@ impl Core {
     pub(crate) fn read_clock(&mut self) {
         self.now = self.kernel.monotonic();
         self.tick = tick_of(self.now);
+        self.unix_time.set(None);
+    }
+
+    /// Seconds since 1970. The kernel is asked at most once a turn: each response has a date.
+    pub(crate) fn unix_time(&self) -> u64 {
+        self.unix_time.get().unwrap_or_else(|| {
+            let seconds = self.kernel.realtime();
+            self.unix_time.set(Some(seconds));
+            seconds
+        })
     }
 
     /// Whether the reactor drains, or has stopped.

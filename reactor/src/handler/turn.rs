@@ -54,10 +54,10 @@ impl Turn {
         Duration::from_nanos(self.core.now)
     }
 
-    /// Seconds since 1970, to show to people. It may jump when the clock is set.
+    /// Seconds since 1970 as of this turn, to show to people. It may jump when the clock is set.
     #[must_use]
     pub fn unix_time(&self) -> u64 {
-        self.core.kernel.realtime()
+        self.core.unix_time()
     }
 
     /// 64 random bits, for anything but secrets.
