@@ -16,6 +16,7 @@ mod logged;
 mod paths;
 mod sending;
 mod uploads;
+mod validators;
 
 /// Long before the clock of the harness starts, which is in 1994.
 const OLD: i64 = 100_000_000;

@@ -43,20 +43,6 @@ fn requests_behind_one_another_are_answered_in_order_however_they_arrive() {
 }
 
 #[test]
-fn row_21_a_file_of_the_future_was_not_modified_after_the_answer() {
-    let mut site = site(|disk| disk.put_file("/www/a", b"a", START + 1000));
-    let answer = get(&mut site, "/a");
-    assert_eq!(answer.field("Last-Modified"), answer.field("Date"));
-}
-
-#[test]
-fn a_file_of_before_1970_is_served_with_a_date() {
-    let mut site = site(|disk| disk.put_file("/www/a", b"a", -1));
-    let modified = get(&mut site, "/a");
-    assert_eq!(modified.field("Last-Modified"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
-}
-
-#[test]
 fn row_22_head_has_the_fields_of_get_and_no_body() {
     let put = |disk: &mut Disk| {
         disk.put_file("/www/small", b"small", OLD);

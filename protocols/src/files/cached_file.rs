@@ -2,13 +2,14 @@
 
 use std::io;
 use std::ops::Range;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use sluicegate_reactor::Bytes;
 use sluicegate_reactor::fs::{File, Metadata};
 
-use super::conditions::{self, Outcome, Validators};
+use super::conditions::{self, Outcome};
 use super::types::push_content_type;
+use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
 /// The weight of an open file in the cache. With the default of 16 MiB each thread's cache holds at
@@ -24,11 +25,11 @@ pub(super) struct CachedFile {
     /// The position of the validators in `fields`.
     validators: usize,
     etag: String,
-    /// The time in `Last-Modified`, in seconds since 1970.
-    modified: u64,
+    modified: Modified,
     metadata: Metadata,
     /// Whether it was read after the second of its last change. Within that second it may change
-    /// again without a change to its metadata, as the clocks of file systems are coarse.
+    /// again without a change to its metadata, as the clocks of file systems are coarse; and its
+    /// date is not sent before the second is over.
     is_settled: bool,
     /// When its metadata was last checked, by the reactor's clock.
     pub(super) checked: Duration,
@@ -57,17 +58,16 @@ impl CachedFile {
             Ok(len) if len <= small_body => read(file, &metadata, len)?,
             _ => Content::Disk(file),
         };
-        let changed = u64::try_from(metadata.modified_seconds).unwrap_or(0);
-        let modified = changed.min(date);
+        let modified = Modified::new(&metadata, date);
         let etag = etag(&metadata);
         let mut fields = b"Content-Type: ".to_vec();
         push_content_type(name, &mut fields);
         fields.extend_from_slice(b"\r\nX-Content-Type-Options: nosniff\r\n");
         fields.extend_from_slice(b"Accept-Ranges: bytes\r\n");
         let validators = fields.len();
-        let at = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(modified));
-        fields.extend_from_slice(format!("Last-Modified: {at}\r\nETag: {etag}\r\n").as_bytes());
-        let is_settled = changed < date;
+        fields.extend_from_slice(modified.field().as_bytes());
+        fields.extend_from_slice(format!("ETag: {etag}\r\n").as_bytes());
+        let is_settled = !matches!(modified, Modified::Recently(_));
         Ok(CachedFile {
             content,
             fields,
@@ -143,8 +143,7 @@ impl CachedFile {
 
     /// Whether this is the version that the disk has now, by its metadata.
     pub(super) fn is_current(&self, metadata: &Metadata) -> bool {
-        let is_certain = self.is_settled || matches!(self.content, Content::Disk(_));
-        is_certain && self.metadata == *metadata
+        self.is_settled && self.metadata == *metadata
     }
 }
 
@@ -165,10 +164,4 @@ fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
     }
     let is_whole = filled == len && file.metadata()? == *metadata;
     Ok(if is_whole { Content::Memory(body.into()) } else { Content::Disk(file) })
-}
-
-/// A strong entity tag: as far as the file system can tell, equal tags mean equal bytes.
-pub(super) fn etag(metadata: &Metadata) -> String {
-    let Metadata { modified_seconds, modified_nanos, len, inode, .. } = metadata;
-    format!("\"{modified_seconds:x}.{modified_nanos:x}-{len:x}-{inode:x}\"")
 }

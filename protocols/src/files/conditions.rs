@@ -3,18 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::validators::Validators;
 use crate::http::Method;
-
-/// The version of a file that conditions are compared with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Validators<'a> {
-    /// The strong entity tag with its quotes.
-    pub(super) etag: &'a str,
-    /// The time in `Last-Modified`, in seconds since 1970.
-    pub(super) modified: u64,
-    /// The length of the whole file.
-    pub(super) len: u64,
-}
 
 /// The response to a conditional or range request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +47,9 @@ pub(super) fn evaluate<'h>(
     }
     match (conditions.if_none_match, conditions.if_modified_since) {
         (Some(true), _) => return Outcome::NotModified,
-        (None, Some(date)) if file.modified <= date => return Outcome::NotModified,
+        (None, Some(date)) if file.modified.is_unchanged_since(date) => {
+            return Outcome::NotModified;
+        }
         _ => {}
     }
     match conditions.range {
@@ -99,7 +91,7 @@ impl<'h> Conditions<'h> {
     fn has_changed(&self, file: Validators<'_>) -> bool {
         match (self.if_match, self.if_unmodified_since) {
             (Some(matches), _) => !matches,
-            (None, Some(date)) => file.modified > date,
+            (None, Some(date)) => file.modified.is_after(date),
             (None, None) => false,
         }
     }
@@ -173,9 +165,12 @@ fn date(value: &[u8]) -> Option<u64> {
     date.duration_since(UNIX_EPOCH).ok().as_ref().map(Duration::as_secs)
 }
 
-/// Whether `If-Range` matches: by the same tag, compared strongly, or by exactly the same date.
+/// Whether `If-Range` matches: by the same tag, compared strongly, or by exactly the same date
+/// (section 13.1.5).
 fn if_range(value: Option<&[u8]>, file: Validators<'_>) -> bool {
-    value.is_none_or(|value| value == file.etag.as_bytes() || date(value) == Some(file.modified))
+    value.is_none_or(|value| {
+        value == file.etag.as_bytes() || date(value).is_some_and(|date| file.modified.is_at(date))
+    })
 }
 
 /// Evaluates `Range`. Several ranges get the whole file, which section 14.2 allows.
@@ -227,11 +222,11 @@ fn number(digits: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::validators::Modified;
     use super::*;
 
     const ETAG: &str = "\"a,b\"";
-    /// Sun, 06 Nov 1994 08:49:37 GMT
-    const MODIFIED: u64 = 784_111_777;
+    const MODIFIED: Modified = Modified::At(784_111_777);
     const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";

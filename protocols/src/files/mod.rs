@@ -32,6 +32,10 @@
 //!   and a malformed escape get 400. Only listings use the query.
 //! - Conditional requests and ranges are supported. A request for several ranges gets the whole
 //!   file.
+//! - `Last-Modified` is sent only for a file that was modified before the second of the response's
+//!   `Date`: until that second is over, the file may change again and keep its date. A file without
+//!   `Last-Modified` is not compared with `If-Modified-Since`, nor with a date in `If-Range`. Files
+//!   dated 1970-01-01 00:00:00 or earlier have no date.
 //!
 //! # Uploads
 //!
@@ -70,6 +74,7 @@ mod root;
 mod service;
 mod types;
 mod upload;
+mod validators;
 
 pub use options::FilesOptions;
 pub use root::Files;

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, is_out_of_descriptors};
 
-use super::cached_file::etag;
-use super::conditions::{self, Validators};
+use super::conditions;
 use super::path::{self, PathError};
 use super::root::Files;
+use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
 /// The value of `Allow` without uploads, and for directories.
@@ -45,7 +45,7 @@ impl Files {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return reply.saved(&Err(error)),
         };
-        if !is_permitted(request, there) {
+        if !is_permitted(request, there, reply.unix_time()) {
             return reply.error(Status::PRECONDITION_FAILED);
         }
         let created = match self.root.create(name, options) {
@@ -86,9 +86,9 @@ fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
 }
 
 /// Whether the conditions of a request hold for the file that has the name now, if there is one.
-fn is_permitted(request: &Request<'_>, there: Option<Metadata>) -> bool {
+fn is_permitted(request: &Request<'_>, there: Option<Metadata>, date: u64) -> bool {
     let Some(metadata) = there else { return conditions::permit_new(request.headers()) };
-    let modified = u64::try_from(metadata.modified_seconds).unwrap_or(0);
+    let modified = Modified::new(&metadata, date);
     let etag = etag(&metadata);
     let file = Validators { etag: &etag, modified, len: metadata.len };
     conditions::permit_replacing(request.headers(), file)
