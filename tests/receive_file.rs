@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -144,5 +145,25 @@ fn a_synced_file_is_there_when_commit_returns() {
             }
         }
         assert_eq!(names(&place.path().join("sub")), ["a"]);
+    }
+}
+
+#[test]
+fn a_file_replaces_what_its_name_leads_to_and_a_link_that_leads_nowhere_is_nothing() {
+    for (target, expected) in [
+        ("there", Committed::Replaced),
+        (".", Committed::Replaced),
+        ("nowhere", Committed::Created),
+        ("there/nowhere", Committed::Created),
+        ("link", Committed::Created),
+    ] {
+        let place = TempDir::new().unwrap();
+        fs::write(place.path().join("there"), "there").unwrap();
+        symlink(target, place.path().join("link")).unwrap();
+        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        let file = dir.create("link", &CreateOptions::default()).unwrap();
+        assert_eq!(file.commit().unwrap(), expected, "{target}");
+        assert_eq!(fs::read(place.path().join("link")).unwrap(), b"", "{target}");
+        assert_eq!(fs::read(place.path().join("there")).unwrap(), b"there");
     }
 }

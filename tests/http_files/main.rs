@@ -11,6 +11,7 @@ use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
 mod cache;
 mod directories;
+mod links;
 #[path = "../reactor/logged.rs"]
 mod logged;
 mod paths;

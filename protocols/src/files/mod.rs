@@ -43,7 +43,7 @@
 //! file appears under its path when all of it has arrived; an upload that fails leaves nothing
 //! behind. Directories are not created: without its directory a file gets 409. Names that are not
 //! served get 403, and so does anything that is neither a file nor a directory. A symbolic link is
-//! replaced, not followed. `If-Match`, `If-None-Match` and `If-Unmodified-Since` are supported;
+//! replaced, not followed; one that leads nowhere counts as no file. `If-Match`, `If-None-Match` and `If-Unmodified-Since` are supported;
 //! `Content-Range` gets 400. A full disk gets 507. The size is limited by
 //! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!

@@ -42,7 +42,13 @@ impl Files {
             Ok(metadata) if metadata.is_dir() => return not_for_directories(reply),
             Ok(metadata) if metadata.is_file() => Some(metadata),
             Ok(_) => return reply.error(Status::FORBIDDEN),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            // Nothing can be read there, whatever has the name. A link may lead into a file, as if
+            // that were a directory.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                None
+            }
             Err(error) => return reply.saved(&Err(error)),
         };
         if !is_permitted(request, there, reply.unix_time()) {

@@ -86,7 +86,7 @@ pub(crate) struct Part {
 /// The effect of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// There was no file of that name.
+    /// There was no file of that name, or only a symbolic link that led nowhere.
     Created,
     /// The old file of that name was replaced. Whoever has it open can still read it.
     Replaced,
@@ -339,7 +339,7 @@ impl Part {
         if self.options.sync {
             sync(kernel, self.file.fd)?;
         }
-        let replaced = kernel.has_name(self.dir.fd, &self.name)?;
+        let replaced = kernel.exists(self.dir.fd, &self.name)?;
         kernel.rename(self.dir.fd, &self.temporary, &self.name)?;
         if self.options.sync {
             sync(kernel, self.dir.fd)?;

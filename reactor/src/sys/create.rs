@@ -61,10 +61,15 @@ pub(super) fn unlink(dir: Fd, name: &OsStr) -> io::Result<()> {
     check(unsafe { libc::unlinkat(dir, name.as_ptr(), 0) }).map(drop)
 }
 
-pub(super) fn has_name(dir: Fd, name: &OsStr) -> io::Result<bool> {
-    match super::dir::metadata_at(dir, &c_name(name)?) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        other => other.map(|_| true),
+pub(super) fn exists(dir: Fd, name: &OsStr) -> io::Result<bool> {
+    let name = c_name(name)?;
+    // SAFETY: the kernel reads the name up to its terminating zero.
+    match check(unsafe { libc::faccessat(dir, name.as_ptr(), libc::F_OK, 0) }) {
+        Ok(_) => Ok(true),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Ok(false),
+            _ => Err(error),
+        },
     }
 }
 

@@ -294,8 +294,8 @@ kernel_calls! {
     create::rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()>;
     /// Removes the name of a file from a directory.
     create::unlink(dir: Fd, name: &OsStr) -> io::Result<()>;
-    /// Whether a directory has an entry with this name.
-    create::has_name(dir: Fd, name: &OsStr) -> io::Result<bool>;
+    /// Whether a name in a directory leads to a file: a symbolic link that leads nowhere does not.
+    create::exists(dir: Fd, name: &OsStr) -> io::Result<bool>;
     /// Writes to a file at an offset.
     create::write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Allocates `len` bytes at an offset on the disk, without changing the length of the file.

@@ -203,12 +203,12 @@ impl World {
         state.files.unlink(dir, name)
     }
 
-    pub(crate) fn has_name(&self, dir: Fd, name: &OsStr) -> io::Result<bool> {
+    pub(crate) fn exists(&self, dir: Fd, name: &OsStr) -> io::Result<bool> {
         let state = &mut *self.0.borrow_mut();
         state.calls.metadata += 1;
         let dir = state.inode(dir);
         state.files.check_dir(dir)?;
-        Ok(state.files.names_mut(dir).contains_key(name))
+        Ok(state.files.walk(dir, name, Scope::Anywhere).is_ok())
     }
 
     pub(crate) fn write_at(&self, file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(world.write_at(file, b"hello ", 0).unwrap(), 6);
         assert_eq!(world.files().content("/srv/a"), Some(&b"old"[..]));
         assert_eq!(world.files().temporary(), 1);
-        assert!(world.has_name(dir, name("a")).unwrap());
+        assert!(world.exists(dir, name("a")).unwrap());
         world.rename(dir, name(".a"), name("a")).unwrap();
         assert_eq!(world.files().content("/srv/a"), Some(&b"hello world"[..]));
         assert_eq!(world.files().content("/srv/.a"), None);
