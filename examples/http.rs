@@ -101,7 +101,7 @@ pub(crate) fn main() -> ExitCode {
         }
         let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
         independent::run(&options.server, &listen, describe, |reactor| {
-            let files = Files::new(reactor.fs(), &options.root, serve.clone())?;
+            let files = Files::new(reactor, &options.root, serve.clone())?;
             Ok(reactor.register(Http::new(Site { files, log: lines.clone() })))
         })
     })

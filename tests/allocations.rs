@@ -236,7 +236,7 @@ impl Directory {
     fn requests(&self, file: usize) -> Requests {
         let pair = Pair::new(|reactor| {
             let options = FilesOptions { valid_for: Duration::MAX, ..FilesOptions::default() };
-            let files = Files::new(reactor.fs(), self.0.path(), options).expect("a directory");
+            let files = Files::new(reactor, self.0.path(), options).expect("a directory");
             reactor.register(Http::new(files))
         });
         Requests::new(pair, "/file", file)

@@ -34,7 +34,7 @@ impl Server {
         let thread = thread::spawn(move || {
             let mut reactor = Reactor::new().expect("a reactor");
             let options = FilesOptions { valid_for: Duration::ZERO, ..FilesOptions::default() };
-            let files = Files::new(reactor.fs(), root, options).expect("the root");
+            let files = Files::new(&mut reactor, root, options).expect("the root");
             let site = reactor.register(Http::new(files));
             let limits = Limits { files: transfer, ..Limits::default() };
             let listen = Listen { limits, ..Listen::default() };
@@ -209,6 +209,27 @@ fn a_name_that_is_not_utf_8_is_listed_and_served() {
 }
 
 #[test]
+fn every_name_of_a_long_directory_is_on_a_page() {
+    const COUNT: usize = 2500;
+    let put = |root: &Path| {
+        for i in 0..COUNT {
+            fs::write(root.join(format!("{i:04}")), "").expect("a file");
+        }
+    };
+    each_transfer(put, |server, _| {
+        let mut all = Vec::new();
+        for page in 1..=3 {
+            let (status, page) = server.get(&format!("/?page={page}"));
+            assert_eq!(status, 200);
+            let page = String::from_utf8(page).expect("a page of characters");
+            let names = page.split("<bdi>").skip(2).filter_map(|part| part.split('<').next());
+            all.extend(names.map(str::to_owned));
+        }
+        assert!(all.into_iter().eq((0..COUNT).map(|i| format!("{i:04}"))));
+    });
+}
+
+#[test]
 fn a_file_replaced_by_a_rename_is_never_mixed_with_the_old_one() {
     const LEN: usize = 200_000;
     let put = |root: &Path| fs::write(root.join("file"), vec![b'a'; LEN]).expect("a file");
@@ -223,8 +244,8 @@ fn a_file_replaced_by_a_rename_is_never_mixed_with_the_old_one() {
 
 #[test]
 fn a_root_that_is_missing_is_named_in_the_error() {
-    let reactor = Reactor::new().expect("a reactor");
-    let error = Files::new(reactor.fs(), "/no/such/directory", FilesOptions::default())
+    let mut reactor = Reactor::new().expect("a reactor");
+    let error = Files::new(&mut reactor, "/no/such/directory", FilesOptions::default())
         .err()
         .expect("an error");
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);

@@ -26,7 +26,7 @@ fn site(log: &Arc<Lines>) -> Harness<Http<Site>> {
             files.put_file("/www/b", b"and two", 0);
         },
         |reactor| {
-            let files = Files::new(reactor.fs(), "/www", FilesOptions::default());
+            let files = Files::new(reactor, "/www", FilesOptions::default());
             let files = files.expect("the root is there");
             reactor.register(Http::new(Site { files, log: Some(log.clone()) }))
         },

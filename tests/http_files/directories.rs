@@ -48,7 +48,7 @@ fn row_35_a_listing_is_json_for_those_who_accept_that() {
     assert_eq!(answer.field("Content-Type"), Some("application/json"));
     assert_eq!(answer.field("Vary"), Some("Accept"));
     let expected = concat!(
-        "{\"path\":\"/dir/\",\"cut\":false,\"entries\":[\n",
+        "{\"path\":\"/dir/\",\"page\":1,\"pages\":1,\"cut\":false,\"entries\":[\n",
         "{\"name\":\"sub\",\"href\":\"./sub/\",\"type\":\"directory\",\"modified\":0},\n",
         "{\"name\":\"a\",\"href\":\"./a\",\"type\":\"file\",\"size\":5,\"modified\":100000000}\n",
         "]}\n"

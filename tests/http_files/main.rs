@@ -12,6 +12,7 @@ use sluicegate_reactor::{FileTransfer, Limits, Listen};
 mod cache;
 mod directories;
 mod links;
+mod listings;
 #[path = "../reactor/logged.rs"]
 mod logged;
 mod paths;
@@ -38,7 +39,7 @@ fn site_with(transfer: FileTransfer, options: FilesOptions, put: impl FnOnce(&mu
         put(disk);
     };
     Harness::build(&listen, disk, |reactor| {
-        let files = Files::new(reactor.fs(), "/www", options).expect("the root is there");
+        let files = Files::new(reactor, "/www", options).expect("the root is there");
         reactor.register(Http::new(files))
     })
 }

@@ -20,7 +20,7 @@ fn uploads_with(limits: HttpLimits, options: FilesOptions) -> Site {
         disk.put_symlink("/www/out", "../secret");
     };
     Harness::build(&Listen::default(), disk, |reactor| {
-        let files = Files::new(reactor.fs(), "/www", options).expect("the root is there");
+        let files = Files::new(reactor, "/www", options).expect("the root is there");
         reactor.register(Http::with(files, limits))
     })
 }

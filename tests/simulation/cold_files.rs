@@ -29,7 +29,7 @@ fn serve(sim: &mut Sim) {
     let warm_window = [8192, 20_000, 1 << 20][sim.below(3)];
     let limits = Limits { files, warm_window, ..Limits::default() };
     sim.reactor(|reactor| {
-        let files = Files::new(reactor.fs(), "/www", FilesOptions::default());
+        let files = Files::new(reactor, "/www", FilesOptions::default());
         let files = files.expect("the root is there");
         let http = reactor.register(Watched::new(Http::new(Site { files, log: None })));
         reactor.listen(ADDRESS, &Listen { limits, ..Listen::default() }, http).expect("free");

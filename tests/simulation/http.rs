@@ -32,7 +32,7 @@ fn serve(sim: &mut Sim) {
     let files = [FileTransfer::Sendfile, FileTransfer::Copy][sim.below(2)];
     let limits = Limits { files, ..Limits::default() };
     sim.reactor(|reactor| {
-        let files = Files::new(reactor.fs(), "/www", FilesOptions::default());
+        let files = Files::new(reactor, "/www", FilesOptions::default());
         let http = reactor.register(Watched::new(Http::new(Site {
             files: files.expect("the root is there"),
             log: None,

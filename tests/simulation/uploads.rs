@@ -21,7 +21,7 @@ fn serve(sim: &mut Sim) {
     let options = CreateOptions { preallocate: sim.below(2) == 0, ..CreateOptions::default() };
     let options = FilesOptions { upload: Some(options), ..FilesOptions::default() };
     sim.reactor(|reactor| {
-        let files = Files::new(reactor.fs(), "/www", options).expect("the root is there");
+        let files = Files::new(reactor, "/www", options).expect("the root is there");
         let http = reactor.register(Watched::new(Http::new(files)));
         reactor.listen(ADDRESS, &Listen::default(), http).expect("the address is free");
     });

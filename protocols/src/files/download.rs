@@ -3,15 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use sluicegate_reactor::fs::{File, Metadata, is_out_of_descriptors};
+use sluicegate_reactor::fs::{File, Metadata};
 
 use super::cached_file::CachedFile;
 use super::json;
-use super::listing::{Listing, Order};
-use super::options::FilesOptions;
-use super::page::{self, CONTENT_SECURITY_POLICY};
+use super::lister::{Format, Wanted, status_of};
 use super::path::{self, PathError};
 use super::root::Files;
+use super::view::View;
 use crate::http::{Answered, Method, Reply, Request, Status};
 
 /// What a path names.
@@ -19,7 +18,7 @@ enum Found {
     /// A regular file, and the path that its type is derived from.
     File(File, Metadata, Vec<u8>),
     /// A directory without an index file.
-    Directory(File),
+    Directory,
     /// A directory whose path does not end with a slash.
     NeedsSlash,
     /// Neither a file nor a directory.
@@ -48,7 +47,7 @@ impl Files {
             Ok(Found::File(file, metadata, name)) => {
                 self.send_file((file, metadata, name), now, request, reply)
             }
-            Ok(Found::Directory(dir)) => self.send_listing(&dir, request, reply),
+            Ok(Found::Directory) => self.send_listing(request, reply),
             Ok(Found::NeedsSlash) => self.redirect(request, reply),
             Ok(Found::Other) => reply.error(Status::NOT_FOUND),
             Err(error) => self.refuse(&error, reply),
@@ -77,7 +76,7 @@ impl Files {
         let path = self.path.clone();
         let (file, metadata) = self.open(&path)?;
         Ok(match (metadata.is_dir(), wants_directory) {
-            (true, true) => Found::Directory(file),
+            (true, true) => Found::Directory,
             (true, false) => Found::NeedsSlash,
             (false, _) if metadata.is_file() => Found::File(file, metadata, path),
             (false, _) => Found::Other,
@@ -115,48 +114,22 @@ impl Files {
         }
     }
 
-    fn send_listing(&self, dir: &File, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    fn send_listing(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         if !self.options.listing {
             return reply.error(Status::FORBIDDEN);
         }
         let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
         let wants_json = json::is_wanted(fields.map(|(_, value)| value));
-        // No listing is made for HEAD: a receive can bring thousands of them, and a long listing
-        // takes tens of milliseconds.
-        let page = match request.method() {
-            Method::Head => None,
-            _ => match self.listing(dir, request.query(), wants_json) {
-                Ok(page) => Some(page),
-                Err(error) => return self.refuse(&error, reply),
-            },
-        };
-        let reply = reply
-            .header("X-Content-Type-Options", "nosniff")
-            .header("Cache-Control", "no-cache")
-            .header("Vary", "Accept");
-        let reply = if wants_json {
-            reply.header("Content-Type", "application/json")
-        } else {
-            reply
-                .header("Content-Type", "text/html; charset=utf-8")
-                .header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        };
-        match page {
-            Some(page) => reply.send(page),
-            None => reply.send_head(),
+        let format = if wants_json { Format::Json } else { Format::Html };
+        // No listing is made for HEAD, which need not state the length.
+        if request.method() == Method::Head {
+            return format.add_fields(reply).send_head();
         }
-    }
-
-    fn listing(&self, dir: &File, query: Option<&str>, as_json: bool) -> io::Result<String> {
-        let FilesOptions { listing_names, hidden, .. } = self.options;
-        let mut listing = Listing::read(&self.root, &self.path, dir, hidden, listing_names)?;
-        let order = Order::from_query(query);
-        listing.sort(order);
-        Ok(if as_json {
-            json::json(&self.path, &listing)
-        } else {
-            page::html(&self.path, &listing, order)
-        })
+        if self.listings.is_full() {
+            return reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE);
+        }
+        let (path, view) = (self.path.clone(), View::from_query(request.query()));
+        reply.defer(|deferred, _| self.listings.make(Wanted { path, view, format, deferred }))
     }
 
     /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so
@@ -173,15 +146,10 @@ impl Files {
     }
 
     fn refuse(&self, error: &io::Error, reply: Reply<'_, '_>) -> Answered {
-        let status = match error.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::InvalidFilename => Status::NOT_FOUND,
-            io::ErrorKind::PermissionDenied => Status::FORBIDDEN,
-            // Not logged for each request: the reactor's listeners log it too.
-            _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
-            _ if self.is_special(&self.path) => Status::NOT_FOUND,
-            _ => {
+        let status = match status_of(error) {
+            Some(status) => status,
+            None if self.is_special(&self.path) => Status::NOT_FOUND,
+            None => {
                 log::warn!("{}: {error}", self.path.escape_ascii());
                 Status::INTERNAL_SERVER_ERROR
             }

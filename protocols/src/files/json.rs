@@ -1,14 +1,15 @@
 //! A listing as JSON, and content negotiation.
 //!
 //! ```json
-//! {"path":"/a/","cut":false,"entries":[
+//! {"path":"/a/","page":1,"pages":1,"cut":false,"entries":[
 //! {"name":"b","href":"./b","type":"file","size":5,"modified":784111777}
 //! ]}
 //! ```
 //!
 //! `href` is a reference relative to the listing and correct for any name. `name` is text, with
-//! U+FFFD for invalid UTF-8. `modified` is in seconds since 1970. Directories have no `size`. `cut`
-//! is true if there are more entries.
+//! U+FFFD for invalid UTF-8. `modified` is in seconds since 1970. Directories have no `size`.
+//! `pages` is the number of pages, which `?page=` asks for. `cut` is true if there are more entries
+//! than the pages have.
 
 use std::fmt::Write;
 
@@ -21,7 +22,9 @@ pub(super) fn json(path: &[u8], listing: &Listing) -> String {
     out.push_str("{\"path\":\"/");
     push_text(path, &mut out);
     // Writing to a string cannot fail.
-    let _ = write!(out, "\",\"cut\":{},\"entries\":[", listing.is_cut);
+    let Listing { view, pages, is_cut, .. } = listing;
+    let _ = write!(out, "\",\"page\":{},\"pages\":{pages},\"cut\":{is_cut}", view.page);
+    out.push_str(",\"entries\":[");
     for (index, row) in listing.rows.iter().enumerate() {
         out.push_str(if index == 0 { "\n{\"name\":\"" } else { ",\n{\"name\":\"" });
         push_text(&row.name, &mut out);
@@ -93,23 +96,27 @@ fn media_range(range: &str) -> Option<(&str, f32)> {
 #[cfg(test)]
 mod tests {
     use super::super::listing::Row;
+    use super::super::view::View;
     use super::*;
 
     #[test]
     fn a_listing_has_its_names_as_text_and_as_references() {
         let row = |name: &[u8], is_dir| Row { name: name.into(), is_dir, len: 5, modified: -1 };
         let rows = vec![row(b"sub", true), row(b"a\"\\\n:\xff", false)];
-        let listing = Listing { rows, is_cut: true };
+        let view = View { page: 2, ..View::from_query(None) };
+        let listing = Listing { rows, view, pages: 3, is_cut: true };
         let expected = concat!(
-            "{\"path\":\"/dir/\",\"cut\":true,\"entries\":[\n",
+            "{\"path\":\"/dir/\",\"page\":2,\"pages\":3,\"cut\":true,\"entries\":[\n",
             "{\"name\":\"sub\",\"href\":\"./sub/\",\"type\":\"directory\",\"modified\":-1},\n",
             "{\"name\":\"a\\\"\\\\\\u000a:\u{fffd}\",\"href\":\"./a%22%5C%0A:%FF\",",
             "\"type\":\"file\",\"size\":5,\"modified\":-1}\n",
             "]}\n"
         );
         assert_eq!(json(b"dir/", &listing), expected);
-        let empty = Listing { rows: Vec::new(), is_cut: false };
-        assert_eq!(json(b"", &empty), "{\"path\":\"/\",\"cut\":false,\"entries\":[\n]}\n");
+        let view = View::from_query(None);
+        let empty = Listing { rows: Vec::new(), view, pages: 1, is_cut: false };
+        let expected = "{\"path\":\"/\",\"page\":1,\"pages\":1,\"cut\":false,\"entries\":[\n]}\n";
+        assert_eq!(json(b"", &empty), expected);
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! Reads and sorts a directory.
+//! Reads, sorts and cuts a directory, one entry at a time.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use sluicegate_reactor::fs::{Dir, File, is_temporary};
+use sluicegate_reactor::fs::{Dir, Entry, FileKind, ReadDir, is_temporary};
+
+use super::view::{Column, Order, View};
 
 /// An entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,139 +20,175 @@ pub(super) struct Row {
     pub(super) modified: i64,
 }
 
-/// The entries of a directory.
+/// A page of the entries of a directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) rows: Vec<Row>,
-    /// Whether there are more entries than were asked for.
+    pub(super) view: View,
+    /// How many pages there are, at least one.
+    pub(super) pages: usize,
+    /// Whether there are more entries than were read.
     pub(super) is_cut: bool,
 }
 
-impl Listing {
-    /// Reads the directory that was opened at `path` beneath `root`. Leaves out what cannot be
-    /// requested: links that are broken or lead outside, special files, hidden names, and uploads
-    /// in progress.
-    pub(super) fn read(
+/// How many entries a listing has at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Entries that are read.
+    pub(super) names: usize,
+    /// Entries on a page, at least one.
+    pub(super) page: usize,
+}
+
+/// A listing that is being made.
+///
+/// Leaves out what cannot be requested: links that are broken or lead outside, special files,
+/// hidden names, and uploads in progress.
+pub(super) struct Scan {
+    root: Dir,
+    /// The path of the directory, and while an entry is examined its name.
+    path: Vec<u8>,
+    hidden: bool,
+    view: View,
+    sizes: Sizes,
+    /// The entries that were not read yet; `None` when all were.
+    entries: Option<ReadDir>,
+    /// The number of entries read.
+    read: usize,
+    /// The number of rows found.
+    found: usize,
+    /// Those found that come first in the order, up to the end of the page. Sorted as they are
+    /// found: sorting many at the end would take too long for one turn.
+    first: BTreeSet<Ranked>,
+    /// The number of rows taken out of `first` because they are on the pages before.
+    skipped: usize,
+    rows: Vec<Row>,
+    is_cut: bool,
+}
+
+impl Scan {
+    /// Starts to list the directory at `path` beneath `root`.
+    pub(super) fn start(
         root: &Dir,
-        path: &[u8],
-        dir: &File,
+        path: Vec<u8>,
         hidden: bool,
-        limit: usize,
-    ) -> io::Result<Listing> {
-        let mut entries = dir.read_dir(limit.saturating_add(1))?;
-        let is_cut = entries.len() > limit;
-        entries.truncate(limit);
-        let mut rows = Vec::with_capacity(entries.len());
-        let mut full = path.to_vec();
-        for entry in entries {
-            let name = entry.name.into_vec();
-            if name.starts_with(b".") && (!hidden || is_temporary(OsStr::from_bytes(&name))) {
-                continue;
-            }
-            full.truncate(path.len());
-            full.extend_from_slice(&name);
-            // From the root: a link may leave this directory and stay beneath the root.
-            let Ok(metadata) = root.metadata(OsStr::from_bytes(&full)) else { continue };
-            if metadata.is_file() || metadata.is_dir() {
-                let (is_dir, len) = (metadata.is_dir(), metadata.len);
-                rows.push(Row { name, is_dir, len, modified: metadata.modified_seconds });
-            }
-        }
-        Ok(Listing { rows, is_cut })
+        view: View,
+        sizes: Sizes,
+    ) -> io::Result<Scan> {
+        let entries = root.open(OsStr::from_bytes(&path))?.read_dir()?;
+        Ok(Scan {
+            root: root.clone(),
+            path,
+            hidden,
+            view,
+            sizes,
+            entries: Some(entries),
+            read: 0,
+            found: 0,
+            first: BTreeSet::new(),
+            skipped: 0,
+            rows: Vec::new(),
+            is_cut: false,
+        })
     }
 
-    /// Sorts the entries.
-    pub(super) fn sort(&mut self, order: Order) {
-        self.rows.sort_unstable_by(|a, b| order.compare(a, b));
-    }
-}
-
-/// The order of a listing. Directories always come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
-    pub(super) by: Column,
-    pub(super) descending: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
-    Name,
-    /// Of files only: the length of a directory means nothing.
-    Size,
-    Time,
-}
-
-impl Order {
-    /// The order that `?sort=name|size|time` and `order=asc|desc` ask for; by name without them.
-    /// Anything else is ignored.
-    pub(super) fn from_query(query: Option<&str>) -> Order {
-        let mut order = Order { by: Column::Name, descending: false };
-        for pair in query.unwrap_or("").split('&') {
-            match pair {
-                "sort=name" => order.by = Column::Name,
-                "sort=size" => order.by = Column::Size,
-                "sort=time" => order.by = Column::Time,
-                "order=asc" => order.descending = false,
-                "order=desc" => order.descending = true,
-                _ => {}
+    /// Deals with one entry: a few system calls at most. Returns whether the listing is complete.
+    pub(super) fn step(&mut self) -> io::Result<bool> {
+        let Some(entries) = &mut self.entries else { return Ok(self.take_first()) };
+        match entries.next().transpose()? {
+            Some(entry) if self.read < self.sizes.names => {
+                self.read += 1;
+                self.note(entry);
+            }
+            more => {
+                self.is_cut = more.is_some();
+                self.entries = None;
             }
         }
-        order
+        Ok(false)
     }
 
-    fn compare(self, a: &Row, b: &Row) -> Ordering {
-        let directories_first = b.is_dir.cmp(&a.is_dir);
-        let by_column = match self.by {
-            Column::Name => compare_names(&a.name, &b.name),
-            Column::Size if a.is_dir => Ordering::Equal,
-            Column::Size => a.len.cmp(&b.len),
-            Column::Time => a.modified.cmp(&b.modified),
+    /// The path of the directory and the listing. To be called when that is complete.
+    pub(super) fn finish(self) -> (Vec<u8>, Listing) {
+        let Scan { path, view, rows, is_cut, found, sizes, .. } = self;
+        let pages = found.div_ceil(sizes.page).max(1);
+        (path, Listing { rows, view, pages, is_cut })
+    }
+
+    /// Sorts an entry in, if it can be requested.
+    fn note(&mut self, entry: Entry) {
+        let name = entry.name.into_vec();
+        if name.starts_with(b".") && (!self.hidden || is_temporary(OsStr::from_bytes(&name))) {
+            return;
+        }
+        let order = self.view.order;
+        let row = match (order.by, entry.kind) {
+            (_, Some(FileKind::Other)) => return,
+            // Only the rows of the page are asked for their sizes and times.
+            (Column::Name, Some(kind @ (FileKind::File | FileKind::Directory))) => {
+                Row { name, is_dir: kind == FileKind::Directory, len: 0, modified: 0 }
+            }
+            _ => match self.examine(name) {
+                Some(row) => row,
+                None => return,
+            },
         };
-        let by_column = if self.descending { by_column.reverse() } else { by_column };
-        directories_first.then(by_column).then_with(|| compare_names(&a.name, &b.name))
-    }
-}
-
-/// Compares ignoring case, and by case if the names are equal otherwise.
-fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
-    fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
-        name.iter().map(u8::to_ascii_lowercase)
-    }
-    lower(a).cmp(lower(b)).then_with(|| a.cmp(b))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(name: &str, is_dir: bool, len: u64, modified: i64) -> Row {
-        Row { name: name.into(), is_dir, len, modified }
-    }
-
-    #[test]
-    fn a_listing_is_sorted_as_asked_with_directories_first() {
-        let rows = [
-            row("B", false, 3, 20),
-            row("a", false, 2, 30),
-            row("c", false, 1, 10),
-            row("z", true, 4096, 5),
-            row("y", true, 8192, 40),
-            row("b", false, 3, 20),
-        ];
-        let table = [
-            (None, "yzaBbc"),
-            (Some("sort=name&order=desc"), "zycbBa"),
-            (Some("sort=size"), "yzcaBb"),
-            (Some("order=desc&sort=size"), "yzBbac"),
-            (Some("sort=time"), "zycBba"),
-            (Some("sort=time&order=desc"), "yzaBbc"),
-            (Some("sort=&order=x&&sort"), "yzaBbc"),
-        ];
-        for (query, expected) in table {
-            let mut listing = Listing { rows: rows.to_vec(), is_cut: false };
-            listing.sort(Order::from_query(query));
-            let names: Vec<u8> = listing.rows.iter().flat_map(|row| row.name.clone()).collect();
-            assert_eq!(String::from_utf8_lossy(&names), expected, "{query:?}");
+        self.found += 1;
+        self.first.insert(Ranked { order, row });
+        if self.first.len() > self.view.page.saturating_mul(self.sizes.page) {
+            self.first.pop_last();
         }
     }
+
+    /// Takes the first of the sorted rows. Returns whether there was none left.
+    fn take_first(&mut self) -> bool {
+        let Some(Ranked { order, row }) = self.first.pop_first() else { return true };
+        if self.skipped < (self.view.page - 1).saturating_mul(self.sizes.page) {
+            self.skipped += 1;
+        } else if order.by == Column::Name {
+            let row = self.examine(row.name);
+            self.rows.extend(row);
+        } else {
+            self.rows.push(row);
+        }
+        false
+    }
+
+    /// The row for a name, unless it cannot be requested.
+    fn examine(&mut self, name: Vec<u8>) -> Option<Row> {
+        // From the root: a link may leave this directory and stay beneath the root.
+        let len = self.path.len();
+        self.path.extend_from_slice(&name);
+        let metadata = self.root.metadata(OsStr::from_bytes(&self.path));
+        self.path.truncate(len);
+        let metadata = metadata.ok().filter(|it| it.is_file() || it.is_dir())?;
+        let (is_dir, len) = (metadata.is_dir(), metadata.len);
+        Some(Row { name, is_dir, len, modified: metadata.modified_seconds })
+    }
 }
+
+/// A row with its place in an order.
+struct Ranked {
+    order: Order,
+    row: Row,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        self.order.compare(&self.row, &other.row)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}

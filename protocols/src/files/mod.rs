@@ -10,7 +10,7 @@
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let mut reactor = Reactor::new()?;
-//! let files = Files::new(reactor.fs(), ".", FilesOptions::default())?;
+//! let files = Files::new(&mut reactor, ".", FilesOptions::default())?;
 //! reactor.register(Http::new(files));
 //! # Ok(())
 //! # }
@@ -25,7 +25,9 @@
 //!   [listing](FilesOptions::listing) if that is enabled, else with 403. Without a slash at the end
 //!   of the path it is redirected to the path with one.
 //! - A listing is a page without scripts, or JSON for clients that prefer that to HTML.
-//!   `?sort=name`, `size` or `time` and `order=asc` or `desc` sort it.
+//!   `?sort=name`, `size` or `time` and `order=asc` or `desc` sort it, and `page=2` shows the
+//!   second [page](FilesOptions::listing_page). It is made in small steps, so that other connections
+//!   do not wait for a long one.
 //! - Names that begin with a dot are neither served nor listed, unless
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` always is.
 //! - Paths are decoded once. The segments `.` and `..` and an encoded slash get 404, an encoded NUL
@@ -66,6 +68,7 @@ mod cached_file;
 mod conditions;
 mod download;
 mod json;
+mod lister;
 mod listing;
 mod options;
 mod page;
@@ -75,6 +78,7 @@ mod service;
 mod types;
 mod upload;
 mod validators;
+mod view;
 
 pub use options::FilesOptions;
 pub use root::Files;

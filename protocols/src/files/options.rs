@@ -19,9 +19,11 @@ pub struct FilesOptions {
     pub index: Vec<String>,
     /// Whether directories without an index file are listed. Default: yes.
     pub listing: bool,
-    /// The most names in a listing; it says if there are more. Each name costs a system call of a
-    /// few microseconds, and the reactor does nothing else meanwhile. Default 10,000.
+    /// The most names of a directory that are listed; a listing says if there are more. The names
+    /// before the end of a page are in memory while it is made. Default 200,000.
     pub listing_names: usize,
+    /// The most names on a page of a listing, at least one. Default 1,000.
+    pub listing_page: usize,
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
     /// How long a cached file is served without a check of the disk. Default 1 s.
@@ -44,7 +46,8 @@ impl Default for FilesOptions {
         FilesOptions {
             index: vec!["index.html".to_owned()],
             listing: true,
-            listing_names: 10_000,
+            listing_names: 200_000,
+            listing_page: 1000,
             hidden: false,
             valid_for: Duration::from_secs(1),
             small_body: 64 << 10,

@@ -6,8 +6,9 @@
 
 use std::fmt::Write;
 
-use super::listing::{Column, Listing, Order, Row};
+use super::listing::{Listing, Row};
 use super::path::encode;
+use super::view::{Column, Order};
 
 /// Allows the browser to use the page's own style, and nothing else.
 pub(super) const CONTENT_SECURITY_POLICY: &str =
@@ -26,16 +27,16 @@ th,td{padding:.35rem .5rem;text-align:left;border-bottom:1px solid var(--line)}\
 td:first-child{overflow-wrap:anywhere}\
 th+th,td+td{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
 td+td,p{color:var(--dim)}\
+nav{display:flex;flex-wrap:wrap;gap:1rem;padding:.5rem}\
 a{color:var(--link);text-decoration:none}\
 a:hover,a:focus{text-decoration:underline}\
 @media(max-width:36rem){body{padding:.5rem}th,td{padding:.5rem .25rem}th+th{white-space:normal}\
 td+td{font-size:.8rem}}";
 
-/// The page for a listing in this order. `path` is decoded: empty for the root, else it ends with a
-/// slash.
-pub(super) fn html(path: &[u8], listing: &Listing, order: Order) -> String {
+/// The page for a listing. `path` is decoded: empty for the root, else it ends with a slash.
+pub(super) fn html(path: &[u8], listing: &Listing) -> String {
     let mut page = String::with_capacity(2048 + listing.rows.len() * 200);
-    push_head(path, order, &mut page);
+    push_head(path, listing.view.order, &mut page);
     if !path.is_empty() {
         page.push_str("<tr><td><a href=\"../\">Parent directory</a><td><td>\n");
     }
@@ -45,6 +46,9 @@ pub(super) fn html(path: &[u8], listing: &Listing, order: Order) -> String {
     page.push_str("</table>\n");
     if listing.rows.is_empty() {
         page.push_str("<p>Nothing is here.</p>\n");
+    }
+    if listing.pages > 1 {
+        push_pager(listing, &mut page);
     }
     if listing.is_cut {
         page.push_str("<p>There is more: this list was cut.</p>\n");
@@ -81,6 +85,29 @@ fn push_column(column: Column, key: &str, title: &str, order: Order, page: &mut 
         "<th scope=\"col\" aria-sort=\"{sorted}\">\
          <a href=\"?sort={key}&amp;order={next}\">{title}</a>{arrow}"
     );
+}
+
+/// The links to the other pages, in the same order.
+fn push_pager(listing: &Listing, out: &mut String) {
+    let Listing { view, pages, .. } = *listing;
+    let key = match view.order.by {
+        Column::Name => "name",
+        Column::Size => "size",
+        Column::Time => "time",
+    };
+    let order = if view.order.descending { "desc" } else { "asc" };
+    let mut links = String::new();
+    let (before, after) = (view.page.saturating_sub(1).min(pages), view.page.saturating_add(1));
+    for (title, page) in [("First", 1), ("Previous", before), ("Next", after), ("Last", pages)] {
+        if (1..=pages).contains(&page) && page != view.page {
+            // Writing to a string cannot fail.
+            let _ = write!(
+                links,
+                " <a href=\"?sort={key}&amp;order={order}&amp;page={page}\">{title}</a>"
+            );
+        }
+    }
+    let _ = writeln!(out, "<nav>Page {} of {pages}{links}</nav>", view.page);
 }
 
 fn push_row(row: &Row, page: &mut String) {
@@ -167,15 +194,19 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::view::View;
     use super::*;
 
     fn row(name: &[u8], is_dir: bool, len: u64, modified: i64) -> Row {
         Row { name: name.to_vec(), is_dir, len, modified }
     }
 
+    fn listing(rows: &[Row], query: Option<&str>) -> Listing {
+        Listing { rows: rows.to_vec(), view: View::from_query(query), pages: 1, is_cut: false }
+    }
+
     fn page(path: &[u8], rows: &[Row], query: Option<&str>) -> String {
-        let listing = Listing { rows: rows.to_vec(), is_cut: false };
-        html(path, &listing, Order::from_query(query))
+        html(path, &listing(rows, query))
     }
 
     /// The references in a page, in order, without those of its head.
@@ -229,9 +260,34 @@ mod tests {
 
     #[test]
     fn a_cut_listing_says_so() {
-        let listing = Listing { rows: vec![row(b"a", false, 1, 0)], is_cut: true };
-        assert!(html(b"", &listing, Order::from_query(None)).contains("this list was cut"));
+        let cut = Listing { is_cut: true, ..listing(&[row(b"a", false, 1, 0)], None) };
+        assert!(html(b"", &cut).contains("this list was cut"));
         assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list was cut"));
+    }
+
+    #[test]
+    fn a_page_links_to_the_others_in_the_same_order() {
+        let table = [
+            (1, 1, ""),
+            (1, 2, "Next 2, Last 2"),
+            (2, 2, "First 1, Previous 1"),
+            (3, 9, "First 1, Previous 2, Next 4, Last 9"),
+            (20, 9, "First 1, Previous 9, Last 9"),
+            (usize::MAX, 2, "First 1, Previous 2, Last 2"),
+        ];
+        for (number, pages, expected) in table {
+            let query = format!("sort=size&order=desc&page={number}");
+            let page = html(b"", &Listing { pages, ..listing(&[], Some(&query)) });
+            let links: Vec<_> = expected
+                .split_terminator(", ")
+                .filter_map(|link| link.split_once(' '))
+                .map(|(title, page)| {
+                    format!(" <a href=\"?sort=size&amp;order=desc&amp;page={page}\">{title}</a>")
+                })
+                .collect();
+            let nav = format!("<nav>Page {number} of {pages}{}</nav>", links.concat());
+            assert_eq!(page.contains(&nav), pages > 1, "{page}");
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use sluicegate_reactor::fs::{Dir, File, Fs, Metadata, is_out_of_descriptors};
+use sluicegate_reactor::Reactor;
+use sluicegate_reactor::fs::{Dir, File, Metadata, is_out_of_descriptors};
 
 use super::cache::Cache;
 use super::cached_file::CachedFile;
+use super::lister::Listings;
 use super::options::FilesOptions;
 
 /// Serves the files beneath a directory.
@@ -16,18 +18,29 @@ pub struct Files {
     pub(super) root: Dir,
     pub(super) options: FilesOptions,
     pub(super) cache: Cache<CachedFile>,
+    pub(super) listings: Listings,
     /// The decoded path of the current request. A field so that its allocation is reused.
     pub(super) path: Vec<u8>,
 }
 
 impl Files {
-    /// Serves the files beneath `root`.
+    /// Serves the files beneath `root`, in this reactor. Registers a handler there, which makes
+    /// the listings.
     ///
     /// # Errors
     /// If the directory cannot be opened. The error names it.
-    pub fn new(fs: Fs, root: impl AsRef<Path>, options: FilesOptions) -> io::Result<Files> {
+    ///
+    /// # Panics
+    /// With more than 256 handlers in the reactor.
+    pub fn new(
+        reactor: &mut Reactor,
+        root: impl AsRef<Path>,
+        options: FilesOptions,
+    ) -> io::Result<Files> {
+        let root = reactor.fs().open_dir(root)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
-        Ok(Files { root: fs.open_dir(root)?, options, cache, path: Vec::new() })
+        let listings = Listings::new(reactor, &root, &options);
+        Ok(Files { root, options, cache, listings, path: Vec::new() })
     }
 
     /// Opens a file or a directory beneath the root.

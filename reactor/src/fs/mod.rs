@@ -17,7 +17,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::sys::{self, Fd, Kernel};
+use crate::sys::{self, Entries, Fd, Kernel};
 
 mod new_file;
 mod saved;
@@ -231,12 +231,12 @@ impl File {
         self.0.kernel.read_at(self.0.fd, buffer, offset)
     }
 
-    /// Lists this directory: at most `limit` entries, unsorted, without `.` and `..`.
+    /// Lists this directory: its entries, unsorted, without `.` and `..`.
     ///
     /// # Errors
-    /// `NotADirectory` if this is not a directory; the error of `readdir(3)`.
-    pub fn read_dir(&self, limit: usize) -> io::Result<Vec<Entry>> {
-        self.0.kernel.read_dir(self.0.fd, limit)
+    /// `NotADirectory` if this is not a directory; the error of `openat(2)`.
+    pub fn read_dir(&self) -> io::Result<ReadDir> {
+        self.0.kernel.read_dir(self.0.fd).map(ReadDir)
     }
 
     /// Returns `len` bytes of this file from `offset`, to be sent with
@@ -250,6 +250,27 @@ impl File {
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("File").field(&self.0.fd).finish()
+    }
+}
+
+/// The entries of a directory: see [`File::read_dir`].
+///
+/// It reads the directory as it advances, some hundreds of entries at a time, and has a descriptor
+/// of its own open. An item is an error of `readdir(3)` where reading failed; no useful item
+/// follows it.
+pub struct ReadDir(Entries);
+
+impl Iterator for ReadDir {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<io::Result<Entry>> {
+        self.0.next()
+    }
+}
+
+impl fmt::Debug for ReadDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadDir")
     }
 }
 

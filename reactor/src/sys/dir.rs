@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use libc::c_int;
 
 use super::unix::{check, last_error};
-use super::{Entry, Fd, FileKind, Metadata, about};
+use super::{Entries, Entry, Fd, FileKind, Metadata, about};
 
 #[cfg(target_os = "linux")]
 mod openat2;
@@ -128,19 +128,14 @@ fn kind_of(mode: libc::mode_t) -> FileKind {
     }
 }
 
-pub(super) fn read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
+pub(super) fn read_dir(dir: Fd) -> io::Result<Entries> {
     // The stream closes its descriptor, so it needs its own. Unlike a duplicate, a newly opened one
     // does not share the position in the directory with the original.
-    let mut stream = Stream::new(open_at(dir, c".", DIRECTORY, 0)?)?;
-    let mut entries = Vec::new();
-    while entries.len() < limit
-        && let Some(entry) = stream.next()?
-    {
-        if entry.name != "." && entry.name != ".." {
-            entries.push(entry);
-        }
-    }
-    Ok(entries)
+    let stream = Stream::new(open_at(dir, c".", DIRECTORY, 0)?)?;
+    Ok(Box::new(stream.filter(|entry| match entry {
+        Ok(Entry { name, .. }) => name != "." && name != "..",
+        Err(_) => true,
+    })))
 }
 
 /// A `DIR` of readdir(3).
@@ -155,15 +150,19 @@ impl Stream {
         let _ = dir.into_raw_fd();
         Ok(Stream(stream))
     }
+}
 
-    fn next(&mut self) -> io::Result<Option<Entry>> {
+impl Iterator for Stream {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<io::Result<Entry>> {
         clear_errno();
         // SAFETY: the stream is open until `drop`, and `&mut self` keeps other threads away.
         let entry = unsafe { libc::readdir(self.0.as_ptr()) };
         if entry.is_null() {
             // Only errno distinguishes the end from an error, readdir(3).
             let error = last_error();
-            return if error.raw_os_error() == Some(0) { Ok(None) } else { Err(error) };
+            return (error.raw_os_error() != Some(0)).then_some(Err(error));
         }
         // SAFETY: `entry` is not null and valid until the next call. This takes only the address of
         // the field, as the entry may be shorter than the struct.
@@ -175,7 +174,7 @@ impl Stream {
         let name = OsString::from_vec(name.to_bytes().to_vec());
         // The bits of a mode, moved: `DTTOIF` of `dirent.h`.
         let kind = (kind != libc::DT_UNKNOWN).then(|| kind_of(libc::mode_t::from(kind) << 12));
-        Ok(Some(Entry { name, kind }))
+        Some(Ok(Entry { name, kind }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The types that describe files, the same for every kernel.
 
 use std::ffi::OsString;
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The type of a file.
@@ -62,3 +63,6 @@ pub struct Entry {
     /// The type of the file, if the directory records it. Some file systems do not.
     pub kind: Option<FileKind>,
 }
+
+/// The entries of an open directory. Each may be an error of reading it.
+pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>>>;

@@ -104,6 +104,7 @@ pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use listen::{DIVIDES, listen_shared};
 pub(crate) use lookup::look_up;
+pub(crate) use metadata::Entries;
 pub use metadata::{Entry, FileKind, Metadata};
 pub use options::Keepalive;
 pub(crate) use options::TcpOptions;
@@ -312,9 +313,9 @@ kernel_calls! {
     /// The attributes of an entry of a directory (`.` and `..` excluded). Symbolic links that stay
     /// beneath `dir` are followed.
     dir::metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata>;
-    /// The names in a directory, without `.` and `..`, in no particular order, at most `limit` of
-    /// them.
-    dir::read_dir(dir: Fd, limit: usize) -> io::Result<Vec<Entry>>;
+    /// The entries of a directory, without `.` and `..`, in no particular order. They are read as
+    /// the iterator advances, and the descriptor may be closed before it ends.
+    dir::read_dir(dir: Fd) -> io::Result<Entries>;
     /// Nanoseconds of a monotonic clock.
     unix::monotonic() -> u64;
     /// Seconds since 1970.

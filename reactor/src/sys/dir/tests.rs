@@ -241,14 +241,16 @@ fn metadata_is_that_of_the_file() {
 }
 
 #[test]
-fn a_directory_is_listed_up_to_the_limit_and_as_often_as_asked() {
+fn a_directory_is_listed_as_often_as_asked_and_as_far() {
     let place = Place::new();
     fs::write(place.root().join("file"), "").unwrap();
     fs::create_dir(place.root().join("sub")).unwrap();
     symlink("file", place.root().join("link")).unwrap();
     let dir = place.open();
     for _ in 0..2 {
-        let mut entries = read_dir(dir.as_raw_fd(), 10).unwrap();
+        assert!(read_dir(dir.as_raw_fd()).unwrap().next().unwrap().is_ok());
+        let entries: io::Result<Vec<_>> = read_dir(dir.as_raw_fd()).unwrap().collect();
+        let mut entries = entries.unwrap();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let names: Vec<_> = entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["file", "link", "sub"]);
@@ -258,11 +260,8 @@ fn a_directory_is_listed_up_to_the_limit_and_as_often_as_asked() {
             assert_eq!(entry.kind.unwrap_or(kind), kind);
         }
     }
-    assert_eq!(read_dir(dir.as_raw_fd(), 2).unwrap().len(), 2);
-    assert_eq!(read_dir(dir.as_raw_fd(), 0).unwrap(), []);
-
     let file = owned(open_beneath(dir.as_raw_fd(), OsStr::new("file")).unwrap());
-    assert_eq!(kind_of(read_dir(file.as_raw_fd(), 10)), Err(ErrorKind::NotADirectory));
+    assert_eq!(kind_of(read_dir(file.as_raw_fd()).map(drop)), Err(ErrorKind::NotADirectory));
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub struct Calls {
     pub rename: u64,
     /// Removing a file.
     pub unlink: u64,
-    /// Listing a directory.
+    /// Reading an entry of a directory.
     pub read_dir: u64,
     /// Waiting for events.
     pub wait: u64,

@@ -13,7 +13,7 @@ use super::new_files::Writing;
 use super::residency::Cold;
 use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
-use crate::sys::{Entry, FileKind, Metadata};
+use crate::sys::{Entries, Entry, FileKind, Metadata};
 
 /// The inode number of a file, directory or link. None is reused.
 pub(super) type Inode = u64;
@@ -310,7 +310,7 @@ impl Files {
         Ok(count)
     }
 
-    pub(super) fn read_dir(&self, inode: Inode, limit: usize) -> io::Result<Vec<Entry>> {
+    pub(super) fn read_dir(&self, inode: Inode) -> io::Result<Vec<Entry>> {
         let Content::Directory { names, .. } = &self.node(inode).content else {
             return Err(errno(libc::ENOTDIR));
         };
@@ -319,7 +319,7 @@ impl Files {
             kind: Some(self.node(*inode).content.kind()),
         };
         // In reverse, so that no caller relies on sorted names.
-        Ok(names.iter().rev().take(limit).map(entry).collect())
+        Ok(names.iter().rev().map(entry).collect())
     }
 }
 
@@ -401,10 +401,14 @@ impl World {
         read
     }
 
-    pub(crate) fn read_dir(&self, dir: Fd, limit: usize) -> io::Result<Vec<Entry>> {
+    pub(crate) fn read_dir(&self, dir: Fd) -> io::Result<Entries> {
         let state = &mut *self.0.borrow_mut();
-        state.calls.read_dir += 1;
         let inode = state.inode(dir);
-        state.files.read_dir(inode, limit)
+        let entries = state.files.read_dir(inode)?;
+        let world = self.clone();
+        Ok(Box::new(entries.into_iter().map(move |entry| {
+            world.0.borrow_mut().calls.read_dir += 1;
+            Ok(entry)
+        })))
     }
 }

@@ -1,0 +1,212 @@
+//! Makes listings, a few entries in each turn of the reactor.
+//!
+//! A long directory takes the fraction of a second to read and to sort. No connection waits for
+//! that but those whose listings it is: the responses are deferred, and a handler of its own goes
+//! on with them in turn after turn.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use sluicegate_reactor::fs::{Dir, is_out_of_descriptors};
+use sluicegate_reactor::{Context, Handle, Handler, Input, Reactor, Receive, Sessions, Turn};
+
+use super::json;
+use super::listing::{Scan, Sizes};
+use super::options::FilesOptions;
+use super::page::{self, CONTENT_SECURITY_POLICY};
+use super::view::View;
+use crate::http::{Deferred, Reply, Status};
+
+/// The most entries that one turn deals with, of all listings together: about a millisecond's work
+/// if each needs a system call or two.
+const ENTRIES_PER_TURN: usize = 256;
+
+/// The most listings that are made at the same time, in turns. Each has a descriptor open and up to
+/// [`FilesOptions::listing_names`] names in memory; others wait.
+const MOST_ACTIVE: usize = 4;
+
+/// The most listings that wait. A request for one more gets 503.
+const MOST_WAITING: usize = 1024;
+
+/// A listing that a client waits for.
+pub(super) struct Wanted {
+    /// The decoded path of the directory: empty for the root, else it ends with a slash.
+    pub(super) path: Vec<u8>,
+    pub(super) view: View,
+    pub(super) format: Format,
+    pub(super) deferred: Deferred,
+}
+
+/// How a listing is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Html,
+    Json,
+}
+
+impl Format {
+    /// Adds the header fields of a listing.
+    pub(super) fn add_fields<'a, 'cx>(self, reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
+        let reply = reply
+            .header("X-Content-Type-Options", "nosniff")
+            .header("Cache-Control", "no-cache")
+            .header("Vary", "Accept");
+        match self {
+            Format::Json => reply.header("Content-Type", "application/json"),
+            Format::Html => reply
+                .header("Content-Type", "text/html; charset=utf-8")
+                .header("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        }
+    }
+}
+
+/// The listings of a reactor, as the service of its requests sees them.
+pub(super) struct Listings {
+    queue: Rc<Queue>,
+    wake: Handle<Continue>,
+}
+
+/// What the service and the [`Lister`] share.
+#[derive(Default)]
+struct Queue {
+    waiting: RefCell<VecDeque<Wanted>>,
+    /// Whether a [`Continue`] is on its way.
+    is_awake: Cell<bool>,
+}
+
+/// Tells the [`Lister`] to go on in this turn.
+struct Continue;
+
+impl Queue {
+    fn wake(&self, wake: &Handle<Continue>) {
+        if !self.is_awake.replace(true) {
+            // It fails only if the reactor has stopped: then nobody waits any more.
+            let _ = wake.post(Continue);
+        }
+    }
+}
+
+impl Listings {
+    pub(super) fn new(reactor: &mut Reactor, root: &Dir, options: &FilesOptions) -> Listings {
+        let queue = Rc::<Queue>::default();
+        let sizes = Sizes { names: options.listing_names, page: options.listing_page.max(1) };
+        let lister = reactor.reserve();
+        let wake = reactor.handle(lister);
+        let (root, hidden) = (root.clone(), options.hidden);
+        let active = VecDeque::new();
+        let handler = Lister { root, hidden, sizes, active, queue: queue.clone(), wake };
+        let wake = handler.wake.clone();
+        reactor.install(lister, handler);
+        Listings { queue, wake }
+    }
+
+    /// Whether so many listings wait that no other may.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.waiting.borrow().len() >= MOST_WAITING
+    }
+
+    /// Makes a listing, and answers the request when it is complete.
+    pub(super) fn make(&self, wanted: Wanted) {
+        self.queue.waiting.borrow_mut().push_back(wanted);
+        self.queue.wake(&self.wake);
+    }
+}
+
+/// Makes the listings. It has no connections.
+struct Lister {
+    root: Dir,
+    hidden: bool,
+    sizes: Sizes,
+    /// The listings that are being made; the next one to go on with is the first.
+    active: VecDeque<Active>,
+    queue: Rc<Queue>,
+    wake: Handle<Continue>,
+}
+
+struct Active {
+    scan: Scan,
+    format: Format,
+    deferred: Deferred,
+}
+
+impl Handler for Lister {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {
+        cx.close();
+    }
+}
+
+impl Receive<Continue> for Lister {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Continue) {
+        // Before anything can panic: the next request then wakes the lister again.
+        self.queue.is_awake.set(false);
+        for _ in 0..ENTRIES_PER_TURN {
+            self.admit(cx);
+            let Some(active) = self.active.pop_front() else { return };
+            self.advance(cx, active);
+        }
+        self.queue.wake(&self.wake);
+    }
+}
+
+impl Lister {
+    /// Starts to make the next listing that waits, if it may.
+    fn admit(&mut self, cx: &mut Turn) {
+        if self.active.len() >= MOST_ACTIVE {
+            return;
+        }
+        let Some(wanted) = self.queue.waiting.borrow_mut().pop_front() else { return };
+        let Wanted { path, view, format, deferred } = wanted;
+        match Scan::start(&self.root, path.clone(), self.hidden, view, self.sizes) {
+            Ok(scan) => self.active.push_back(Active { scan, format, deferred }),
+            Err(error) => refuse(cx, deferred, &path, &error),
+        }
+    }
+
+    /// Deals with the next entry of a listing, and answers the request when it is complete.
+    fn advance(&mut self, cx: &mut Turn, mut active: Active) {
+        match active.scan.step() {
+            Ok(false) => self.active.push_back(active),
+            Ok(true) => {
+                let Active { scan, format, deferred } = active;
+                let (path, listing) = scan.finish();
+                let page = match format {
+                    Format::Json => json::json(&path, &listing),
+                    Format::Html => page::html(&path, &listing),
+                };
+                deferred.answer(cx, |reply| format.add_fields(reply).send(page));
+            }
+            Err(error) => {
+                let Active { scan, deferred, .. } = active;
+                refuse(cx, deferred, &scan.finish().0, &error);
+            }
+        }
+    }
+}
+
+/// Answers a request whose directory cannot be read.
+fn refuse(cx: &mut Turn, deferred: Deferred, path: &[u8], error: &io::Error) {
+    let status = status_of(error).unwrap_or_else(|| {
+        log::warn!("{}: {error}", path.escape_ascii());
+        Status::INTERNAL_SERVER_ERROR
+    });
+    deferred.answer(cx, |reply| reply.error(status));
+}
+
+/// The status that an error of opening or reading stands for, unless it is one of the server.
+pub(super) fn status_of(error: &io::Error) -> Option<Status> {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
+            Some(Status::NOT_FOUND)
+        }
+        io::ErrorKind::PermissionDenied => Some(Status::FORBIDDEN),
+        // Not logged for each request: the reactor's listeners log it too.
+        _ if is_out_of_descriptors(error) => Some(Status::SERVICE_UNAVAILABLE),
+        _ => None,
+    }
+}

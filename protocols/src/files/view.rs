@@ -1,0 +1,125 @@
+//! What a client asks to see of a directory: the order, and the page.
+
+use std::cmp::Ordering;
+
+use super::listing::Row;
+
+/// The part of a directory that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) order: Order,
+    /// The number of the page; the first is 1.
+    pub(super) page: usize,
+}
+
+impl View {
+    /// The view that `?sort=name|size|time`, `order=asc|desc` and `page=NUMBER` ask for; the first
+    /// page by name without them. Anything else is ignored.
+    pub(super) fn from_query(query: Option<&str>) -> View {
+        let mut view = View { order: Order { by: Column::Name, descending: false }, page: 1 };
+        for pair in query.unwrap_or("").split('&') {
+            match pair.split_once('=') {
+                Some(("sort", "name")) => view.order.by = Column::Name,
+                Some(("sort", "size")) => view.order.by = Column::Size,
+                Some(("sort", "time")) => view.order.by = Column::Time,
+                Some(("order", "asc")) => view.order.descending = false,
+                Some(("order", "desc")) => view.order.descending = true,
+                Some(("page", number)) => view.page = number.parse().unwrap_or(1).max(1),
+                _ => {}
+            }
+        }
+        view
+    }
+}
+
+/// The order of a listing. Directories always come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) by: Column,
+    pub(super) descending: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    Name,
+    /// Of files only: the length of a directory means nothing.
+    Size,
+    Time,
+}
+
+impl Order {
+    pub(super) fn compare(self, a: &Row, b: &Row) -> Ordering {
+        let directories_first = b.is_dir.cmp(&a.is_dir);
+        let by_column = match self.by {
+            Column::Name => compare_names(&a.name, &b.name),
+            Column::Size if a.is_dir => Ordering::Equal,
+            Column::Size => a.len.cmp(&b.len),
+            Column::Time => a.modified.cmp(&b.modified),
+        };
+        let by_column = if self.descending { by_column.reverse() } else { by_column };
+        directories_first.then(by_column).then_with(|| compare_names(&a.name, &b.name))
+    }
+}
+
+/// Compares ignoring case, and by case if the names are equal otherwise.
+fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
+    fn lower(name: &[u8]) -> impl Iterator<Item = u8> {
+        name.iter().map(u8::to_ascii_lowercase)
+    }
+    lower(a).cmp(lower(b)).then_with(|| a.cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, is_dir: bool, len: u64, modified: i64) -> Row {
+        Row { name: name.into(), is_dir, len, modified }
+    }
+
+    #[test]
+    fn rows_are_sorted_as_asked_with_directories_first() {
+        let rows = [
+            row("B", false, 3, 20),
+            row("a", false, 2, 30),
+            row("c", false, 1, 10),
+            row("z", true, 4096, 5),
+            row("y", true, 8192, 40),
+            row("b", false, 3, 20),
+        ];
+        let table = [
+            (None, "yzaBbc"),
+            (Some("sort=name&order=desc"), "zycbBa"),
+            (Some("sort=size"), "yzcaBb"),
+            (Some("order=desc&sort=size"), "yzBbac"),
+            (Some("sort=time"), "zycBba"),
+            (Some("sort=time&order=desc"), "yzaBbc"),
+            (Some("sort=&order=x&&sort"), "yzaBbc"),
+        ];
+        for (query, expected) in table {
+            let order = View::from_query(query).order;
+            let mut rows = rows.to_vec();
+            rows.sort_by(|a, b| order.compare(a, b));
+            let names: Vec<u8> = rows.iter().flat_map(|row| row.name.clone()).collect();
+            assert_eq!(String::from_utf8_lossy(&names), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_a_number_from_one_on() {
+        for (query, page) in [
+            ("page=7", 7),
+            ("sort=size&page=2&order=desc", 2),
+            ("page=1", 1),
+            ("page=0", 1),
+            ("page=-1", 1),
+            ("page=", 1),
+            ("page", 1),
+            ("page=x", 1),
+            ("page=99999999999999999999", 1),
+            ("", 1),
+        ] {
+            assert_eq!(View::from_query(Some(query)).page, page, "{query}");
+        }
+    }
+}
