@@ -126,3 +126,23 @@ fn row_44_no_date_that_was_sent_names_two_versions() {
         assert_eq!((answer.status, answer.body.len()), (206, size - 5));
     }
 }
+
+#[test]
+fn row_37_a_file_rewritten_in_place_has_another_tag_even_if_its_date_is_set_back() {
+    for size in [7, 100_000] {
+        let mut site = site(|disk| disk.put_file("/www/a", &noise(size), OLD));
+        let before = get(&mut site, "/a");
+        site.advance(LATER);
+        site.files().truncate("/www/a", 0, OLD);
+        site.files().append("/www/a", &vec![b'x'; size], OLD);
+        let after = get(&mut site, "/a");
+        assert!(after.body == vec![b'x'; size], "{size}");
+        assert_ne!(before.field("ETag"), after.field("ETag"), "{size}");
+        assert_eq!(before.field("Last-Modified"), after.field("Last-Modified"));
+        let etag = before.field("ETag").expect("an entity tag");
+        let rest = format!("Range: bytes=5-\r\nIf-Range: {etag}\r\n");
+        assert_eq!(ask(&mut site, "GET /a", &rest).status, 200, "{size}");
+        assert_eq!(ask(&mut site, "GET /a", &format!("If-None-Match: {etag}\r\n")).status, 200);
+        assert_eq!(ask(&mut site, "GET /a", &format!("If-Match: {etag}\r\n")).status, 412);
+    }
+}

@@ -55,8 +55,8 @@
 //!
 //! Open files, their header fields and the contents of small files are cached. For
 //! [`valid_for`](FilesOptions::valid_for) an entry is used without a system call. After that the
-//! path is opened again, and the entry stays if inode, size and modification time have not changed;
-//! a replacement with the same three is not noticed. Errors are not cached.
+//! path is opened again, and the entry stays if inode, size and times have not changed. Errors are
+//! not cached.
 //!
 //! The reactor itself looks up names and opens files, and so may wait for the disk; directories are
 //! rarely out of memory. It does not wait for the contents of files

@@ -72,8 +72,12 @@ impl Modified {
     }
 }
 
-/// A strong entity tag: as far as the file system can tell, equal tags mean equal bytes.
+/// A strong entity tag: as far as the file system can tell, equal tags mean equal bytes. A file that
+/// is replaced has another inode; one that is rewritten in place has another time of change, even if
+/// its modification time is set back.
 pub(super) fn etag(metadata: &Metadata) -> String {
     let Metadata { modified_seconds, modified_nanos, len, inode, .. } = metadata;
-    format!("\"{modified_seconds:x}.{modified_nanos:x}-{len:x}-{inode:x}\"")
+    let Metadata { changed_seconds, changed_nanos, .. } = metadata;
+    let modified = format_args!("{modified_seconds:x}.{modified_nanos:x}");
+    format!("\"{modified}-{changed_seconds:x}.{changed_nanos:x}-{len:x}-{inode:x}\"")
 }

@@ -107,14 +107,16 @@ pub(super) fn metadata_at(dir: Fd, name: &CStr) -> io::Result<Metadata> {
 
 fn from_stat(stat: &libc::stat) -> Metadata {
     #[cfg(not(target_os = "netbsd"))]
-    let nanos = stat.st_mtime_nsec;
+    let (modified_nanos, changed_nanos) = (stat.st_mtime_nsec, stat.st_ctime_nsec);
     #[cfg(target_os = "netbsd")]
-    let nanos = stat.st_mtimensec;
+    let (modified_nanos, changed_nanos) = (stat.st_mtimensec, stat.st_ctimensec);
     Metadata {
         kind: kind_of(stat.st_mode),
         len: u64::try_from(stat.st_size).unwrap_or(0),
         modified_seconds: stat.st_mtime,
-        modified_nanos: nanos as u32,
+        modified_nanos: modified_nanos as u32,
+        changed_seconds: stat.st_ctime,
+        changed_nanos: changed_nanos as u32,
         inode: stat.st_ino,
     }
 }

@@ -28,6 +28,11 @@ pub struct Metadata {
     pub modified_seconds: i64,
     /// The nanoseconds to add to [`modified_seconds`](Metadata::modified_seconds).
     pub modified_nanos: u32,
+    /// When the content or an attribute was last changed, in whole seconds since 1970. Unlike the
+    /// modification time, programs cannot set it.
+    pub changed_seconds: i64,
+    /// The nanoseconds to add to [`changed_seconds`](Metadata::changed_seconds).
+    pub changed_nanos: u32,
     /// The inode number, unique within the file system.
     pub inode: u64,
 }

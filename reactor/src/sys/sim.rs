@@ -152,7 +152,9 @@ impl World {
 
     /// The disk. The world cannot do anything else while the result is held.
     pub(crate) fn files(&self) -> RefMut<'_, Files> {
-        RefMut::map(self.0.borrow_mut(), |state| &mut state.files)
+        let mut state = self.0.borrow_mut();
+        state.files.now = state.wall_clock() as i64;
+        RefMut::map(state, |state| &mut state.files)
     }
 
     /// Sets the most descriptors that can be open at once; further ones fail with `EMFILE`. No
@@ -222,8 +224,7 @@ impl World {
     pub(crate) fn realtime(&self) -> u64 {
         let state = &mut *self.0.borrow_mut();
         state.wall += state.wall_clock_jump();
-        let now = REALTIME_START + Duration::from_nanos(state.elapsed).as_secs();
-        now.saturating_add_signed(state.wall)
+        state.wall_clock()
     }
 
     pub(crate) fn random(&self) -> u64 {
@@ -239,6 +240,12 @@ impl World {
 }
 
 impl Machine {
+    /// The seconds since 1970 that the wall clock shows.
+    fn wall_clock(&self) -> u64 {
+        let now = REALTIME_START + Duration::from_nanos(self.elapsed).as_secs();
+        now.saturating_add_signed(self.wall)
+    }
+
     fn advance(&mut self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         // Half of the range, 292 years, stands for no limit; the clock must not reach its end.

@@ -37,6 +37,8 @@ const PATH_MAX: usize = 4096;
 pub struct Files {
     /// The node with inode number `n` is at index `n - 1`.
     nodes: Vec<Node>,
+    /// The wall clock, in seconds since 1970. Files that a test changes are changed at this time.
+    pub(super) now: i64,
     pub(super) writing: Writing,
     /// Whether the file system does not report which bytes are in memory.
     pub(super) hides_residency: bool,
@@ -45,6 +47,7 @@ pub struct Files {
 pub(super) struct Node {
     pub(super) content: Content,
     pub(super) modified: i64,
+    pub(super) changed: i64,
     /// The results of the next reads.
     reads: Script,
     pub(super) cold: Cold,
@@ -89,8 +92,12 @@ pub(super) enum Scope {
 /// How a test changes the disk.
 impl Files {
     pub(super) fn new() -> Files {
-        let mut files =
-            Files { nodes: Vec::new(), hides_residency: false, writing: Writing::default() };
+        let mut files = Files {
+            nodes: Vec::new(),
+            now: 0,
+            hides_residency: false,
+            writing: Writing::default(),
+        };
         files.add(Content::empty_dir(ROOT), 0);
         files
     }
@@ -139,8 +146,9 @@ impl Files {
     }
 
     fn write(&mut self, path: &Path, modified: i64) -> &mut Vec<u8> {
+        let now = self.now;
         let node = self.existing(path);
-        node.modified = modified;
+        (node.modified, node.changed) = (modified, now);
         match &mut node.content {
             Content::File(bytes) => bytes,
             _ => panic!("{} is not a file", path.display()),
@@ -151,6 +159,7 @@ impl Files {
         self.nodes.push(Node {
             content,
             modified,
+            changed: self.now,
             reads: Script::default(),
             cold: Cold::default(),
         });
@@ -276,7 +285,15 @@ impl Files {
             _ => 0,
         };
         let kind = node.content.kind();
-        Metadata { kind, len, modified_seconds: node.modified, modified_nanos: 0, inode }
+        Metadata {
+            kind,
+            len,
+            modified_seconds: node.modified,
+            modified_nanos: 0,
+            changed_seconds: node.changed,
+            changed_nanos: 0,
+            inode,
+        }
     }
 
     /// The content of a file from `offset` on, empty at or beyond its end.

@@ -86,7 +86,8 @@ impl Files {
         if self.names_mut(dir).contains_key(name) {
             return Err(errno(libc::EEXIST));
         }
-        let inode = self.add(Content::File(Vec::new()), now as i64);
+        self.now = now as i64;
+        let inode = self.add(Content::File(Vec::new()), self.now);
         self.names_mut(dir).insert(name.to_owned(), inode);
         self.writing.temporary.insert(inode);
         Ok(inode)
@@ -137,7 +138,7 @@ impl Files {
         }
         self.writing.room = self.writing.room.map(|room| room - count as u64);
         let node = self.node_mut(inode);
-        node.modified = now as i64;
+        (node.modified, node.changed) = (now as i64, now as i64);
         let Content::File(content) = &mut node.content else { return Err(errno(libc::EBADF)) };
         let start = usize::try_from(offset).map_err(|_| errno(libc::EFBIG))?;
         let end = start + count;
