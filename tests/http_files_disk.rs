@@ -29,11 +29,15 @@ struct Server {
 
 impl Server {
     fn start(root: &Path, transfer: FileTransfer) -> Server {
+        Server::start_with(root, transfer, FilesOptions::default())
+    }
+
+    fn start_with(root: &Path, transfer: FileTransfer, options: FilesOptions) -> Server {
         let root = root.to_owned();
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             let mut reactor = Reactor::new().expect("a reactor");
-            let options = FilesOptions { valid_for: Duration::ZERO, ..FilesOptions::default() };
+            let options = FilesOptions { valid_for: Duration::ZERO, ..options };
             let files = Files::new(&mut reactor, root, options).expect("the root");
             let site = reactor.register(Http::new(files));
             let limits = Limits { files: transfer, ..Limits::default() };
@@ -58,13 +62,24 @@ impl Server {
         stream
     }
 
-    /// Status and body of an answer.
-    fn get(&self, path: &str) -> (u16, Vec<u8>) {
+    /// The answer to a request that is the last of its connection.
+    fn ask(&self, line: &str, fields: &str) -> Vec<u8> {
         let mut stream = self.connect();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!("{line} HTTP/1.1\r\nHost: x\r\n{fields}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("room for a request");
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).expect("an answer and its end");
+        answer
+    }
+
+    fn head(&self, path: &str, fields: &str) -> String {
+        let answer = self.ask(&format!("HEAD {path}"), fields);
+        String::from_utf8(answer).expect("a head of characters")
+    }
+
+    /// Status and body of an answer.
+    fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        let mut answer = self.ask(&format!("GET {path}"), "");
         let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("the end of a head");
         let status =
             std::str::from_utf8(&answer[9..12]).expect("digits").parse().expect("a status");
@@ -250,4 +265,43 @@ fn a_root_that_is_missing_is_named_in_the_error() {
         .expect("an error");
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     assert!(error.to_string().contains("/no/such/directory"), "{error}");
+}
+
+/// The kernel makes the contents of such files when they are read, and states a length of 0.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_states_no_length_is_read_to_its_end() {
+    let expected = fs::read("/proc/sys/kernel/ostype").expect("the name of the kernel");
+    for transfer in TRANSFERS {
+        let server = Server::start(Path::new("/proc/sys/kernel"), transfer);
+        for _ in 0..2 {
+            assert_eq!(server.get("/ostype"), (200, expected.clone()));
+        }
+        let head = server.head("/ostype", "If-None-Match: *\r\n");
+        assert!(head.starts_with("HTTP/1.1 304 "), "{head}");
+        let head = server.head("/ostype", "If-Match: \"a\"\r\n");
+        assert!(head.starts_with("HTTP/1.1 412 "), "{head}");
+        let conditions = "If-None-Match: \"\"\r\nIf-Match: *\r\n";
+        let part = server.ask("GET /ostype", "Range: bytes=0-1\r\n");
+        assert!(part.starts_with(b"HTTP/1.1 200 ") && part.ends_with(&expected));
+        let head = server.head("/ostype", conditions);
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", expected.len())), "{head}");
+        for name in ["ETag", "Last-Modified", "Accept-Ranges"] {
+            assert!(!head.contains(name), "{head}");
+        }
+        // Longer than a page: read in several pieces.
+        let server = Server::start(Path::new("/proc/self"), transfer);
+        let (status, maps) = server.get("/smaps");
+        assert!(status == 200 && maps.len() > 4096 && maps.ends_with(b"\n"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_states_no_length_and_has_too_much_is_an_error() {
+    let options = FilesOptions { unsized_body: 5, ..FilesOptions::default() };
+    let server = Server::start_with(Path::new("/proc/sys/kernel"), FileTransfer::Copy, options);
+    assert_eq!(fs::read("/proc/sys/kernel/ostype").expect("the name of the kernel").len(), 6);
+    assert_eq!(server.get("/ostype").0, 500);
 }

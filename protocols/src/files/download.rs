@@ -10,6 +10,7 @@ use super::json;
 use super::lister::{Format, Wanted, status_of};
 use super::path::{self, PathError};
 use super::root::Files;
+use super::unsized_file;
 use super::view::View;
 use crate::http::{Answered, Method, Reply, Request, Status};
 
@@ -100,6 +101,13 @@ impl Files {
                     entry.checked = now;
                     return entry.answer(request, reply);
                 }
+            }
+        }
+        if metadata.len == 0 {
+            match unsized_file::read(&file, self.options.unsized_body) {
+                Ok(content) if content.is_empty() => {}
+                Ok(content) => return unsized_file::send(content, &name, request, reply),
+                Err(error) => return self.refuse(&error, reply),
             }
         }
         let (small_body, date) = (self.options.small_body, reply.unix_time());

@@ -34,6 +34,8 @@
 //!   and a malformed escape get 400. Only listings use the query.
 //! - Conditional requests and ranges are supported. A request for several ranges gets the whole
 //!   file.
+//! - A file that states a length of 0 and still has contents, as those of `/proc` do, is read [up
+//!   to a limit](FilesOptions::unsized_body) for each request.
 //! - `Last-Modified` is sent only for a file that was modified before the second of the response's
 //!   `Date`: until that second is over, the file may change again and keep its date. A file without
 //!   `Last-Modified` is not compared with `If-Modified-Since`, nor with a date in `If-Range`. Files
@@ -76,6 +78,7 @@ mod path;
 mod root;
 mod service;
 mod types;
+mod unsized_file;
 mod upload;
 mod validators;
 mod view;

@@ -31,6 +31,10 @@ pub struct FilesOptions {
     /// The longest file in bytes that is cached in memory. Longer ones are kept open. Default
     /// 64 KiB.
     pub small_body: usize,
+    /// The most bytes of a file that states a length of 0 and still has contents, as those of
+    /// `/proc` do. Such a file is read for each request; one with more bytes gets 500. Default
+    /// 1 MiB.
+    pub unsized_body: usize,
     /// The most files in the cache. Default 1024.
     pub cache_files: usize,
     /// The most bytes in the cache. A file that is kept open counts as 256 KiB, so this bounds the
@@ -51,6 +55,7 @@ impl Default for FilesOptions {
             hidden: false,
             valid_for: Duration::from_secs(1),
             small_body: 64 << 10,
+            unsized_body: 1 << 20,
             cache_files: 1024,
             cache_bytes: 16 << 20,
             upload: None,
