@@ -45,9 +45,9 @@ fn row_45_a_put_creates_what_get_did_not_find_and_replaces_what_it_did() {
         ("/to_dir/", 200, 405, 405, 405),
         ("/outside", 403, 403, 403, 403),
         ("/outside_and_dangling", 403, 403, 403, 403),
-        ("/file/file", 404, 409, 409, 412),
-        ("/nowhere/file", 404, 409, 409, 412),
-        ("/dangling/file", 404, 409, 409, 412),
+        ("/file/file", 404, 409, 409, 409),
+        ("/nowhere/file", 404, 409, 409, 409),
+        ("/dangling/file", 404, 409, 409, 409),
     ] {
         assert_eq!(get(&mut site_with_links(), path).status, got, "{path}");
         for (condition, expected) in

@@ -146,3 +146,53 @@ fn row_37_a_file_rewritten_in_place_has_another_tag_even_if_its_date_is_set_back
         assert_eq!(ask(&mut site, "GET /a", &format!("If-Match: {etag}\r\n")).status, 412);
     }
 }
+
+#[test]
+fn row_26_every_condition_with_a_tag_is_compared_with_the_one_that_was_sent() {
+    const ALL: [u16; 4] = [200, 200, 206, 204];
+    const UNMODIFIED: [u16; 4] = [304, 304, 304, 412];
+    const FAILED: [u16; 4] = [412; 4];
+    for modified in [i64::MIN, 0, OLD, START, i64::MAX] {
+        let tag = get(&mut site_dated(modified), "/a").field("ETag").expect("a tag").to_owned();
+        for (condition, expected) in [
+            (format!("If-Match: {tag}"), ALL),
+            ("If-Match: *".to_owned(), ALL),
+            (format!("If-Match: W/{tag}"), FAILED),
+            ("If-Match: \"other\"".to_owned(), FAILED),
+            (format!("If-None-Match: {tag}"), UNMODIFIED),
+            (format!("If-None-Match: W/{tag}"), UNMODIFIED),
+            ("If-None-Match: *".to_owned(), UNMODIFIED),
+            ("If-None-Match: \"other\"".to_owned(), ALL),
+            (format!("If-Range: {tag}"), ALL),
+            (format!("If-Range: W/{tag}"), [200, 200, 200, 204]),
+            ("If-Range: \"other\"".to_owned(), [200, 200, 200, 204]),
+        ] {
+            assert_eq!(statuses(modified, &condition), expected, "{modified} {condition}");
+        }
+    }
+}
+
+#[test]
+fn row_26_a_listing_has_no_validators_and_is_there() {
+    let mut site = site(|disk| disk.put_file("/www/dir/a", b"a", OLD));
+    for (condition, status) in [
+        ("If-Match: *", 200),
+        ("If-Match: \"a\"", 412),
+        ("If-None-Match: *", 304),
+        ("If-None-Match: \"\"", 200),
+        ("If-None-Match: \"a\"", 200),
+        ("If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT", 200),
+        ("If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT", 200),
+        ("Range: bytes=0-1", 200),
+        ("Range: bytes=0-1\r\nIf-Range: \"a\"", 200),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let line = format!("{method} /dir/");
+            let answer = ask(&mut site, &line, &format!("{condition}\r\n"));
+            assert_eq!(answer.status, status, "{line} {condition}");
+        }
+    }
+    // What is answered otherwise without a condition is answered so with one.
+    assert_eq!(ask(&mut site, "GET /dir", "If-None-Match: *\r\n").status, 301);
+    assert_eq!(ask(&mut site, "GET /none", "If-Match: *\r\n").status, 404);
+}

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::validators::Validators;
-use crate::http::Method;
+use super::validators::{Modified, Validators};
+use crate::http::{Answered, Method, Reply, Request, Status};
 
 /// The response to a conditional or range request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,21 @@ pub(super) fn evaluate<'h>(
             part(range, file.len)
         }
         _ => Outcome::Whole,
+    }
+}
+
+/// Evaluates the conditions of a GET or HEAD of something that is there, but has neither validators
+/// nor ranges. Gives the reply back if they hold, and answers otherwise.
+pub(super) fn check_without_validators<'a, 'cx>(
+    request: &Request<'_>,
+    reply: Reply<'a, 'cx>,
+) -> Result<Reply<'a, 'cx>, Answered> {
+    // No tag that a client can send equals this one, but `*` stands for any.
+    let nothing = Validators { etag: "", modified: Modified::Unknown, len: 0 };
+    match evaluate(request.method(), request.headers(), nothing) {
+        Outcome::NotModified => Err(reply.status(Status::NOT_MODIFIED).send("")),
+        Outcome::PreconditionFailed => Err(reply.error(Status::PRECONDITION_FAILED)),
+        Outcome::Whole | Outcome::Part(_) | Outcome::NotSatisfiable => Ok(reply),
     }
 }
 
@@ -222,7 +237,6 @@ fn number(digits: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::validators::Modified;
     use super::*;
 
     const ETAG: &str = "\"a,b\"";

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{File, Metadata};
 
 use super::cached_file::CachedFile;
+use super::conditions;
 use super::json;
 use super::lister::{Format, Wanted, status_of};
 use super::path::{self, PathError};
@@ -126,6 +127,10 @@ impl Files {
         if !self.options.listing {
             return reply.error(Status::FORBIDDEN);
         }
+        let reply = match conditions::check_without_validators(request, reply) {
+            Ok(reply) => reply,
+            Err(answered) => return answered,
+        };
         let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
         let wants_json = json::is_wanted(fields.map(|(_, value)| value));
         let format = if wants_json { Format::Json } else { Format::Html };

@@ -8,10 +8,9 @@ use std::io;
 
 use sluicegate_reactor::fs::File;
 
-use super::conditions::{self, Outcome};
+use super::conditions;
 use super::types::push_content_type;
-use super::validators::{Modified, Validators};
-use crate::http::{Answered, Reply, Request, Status};
+use crate::http::{Answered, Reply, Request};
 
 /// Reads a file to its end. To be called for files that state a length of 0: nearly all of them are
 /// empty.
@@ -43,16 +42,12 @@ pub(super) fn send(
     request: &Request<'_>,
     reply: Reply<'_, '_>,
 ) -> Answered {
-    // No tag that a client can send equals this one; `*` stands for any.
-    let file = Validators { etag: "", modified: Modified::Unknown, len: content.len() as u64 };
-    match conditions::evaluate(request.method(), request.headers(), file) {
-        Outcome::NotModified => reply.status(Status::NOT_MODIFIED).send(""),
-        Outcome::PreconditionFailed => reply.error(Status::PRECONDITION_FAILED),
-        Outcome::Whole | Outcome::Part(_) | Outcome::NotSatisfiable => {
-            let mut fields = b"Content-Type: ".to_vec();
-            push_content_type(name, &mut fields);
-            fields.extend_from_slice(b"\r\nX-Content-Type-Options: nosniff\r\n");
-            reply.fields(&fields).send(content)
-        }
-    }
+    let reply = match conditions::check_without_validators(request, reply) {
+        Ok(reply) => reply,
+        Err(answered) => return answered,
+    };
+    let mut fields = b"Content-Type: ".to_vec();
+    push_content_type(name, &mut fields);
+    fields.extend_from_slice(b"\r\nX-Content-Type-Options: nosniff\r\n");
+    reply.fields(&fields).send(content)
 }

@@ -51,9 +51,6 @@ impl Files {
             }
             Err(error) => return reply.saved(&Err(error)),
         };
-        if !is_permitted(request, there, reply.unix_time()) {
-            return reply.error(Status::PRECONDITION_FAILED);
-        }
         let created = match self.root.create(name, options) {
             Err(error) if is_out_of_descriptors(&error) => {
                 self.cache.clear();
@@ -62,6 +59,10 @@ impl Files {
             created => created,
         };
         match created {
+            // Conditions come last (section 13.2.1): what cannot be created is no 412.
+            Ok(_) if !is_permitted(request, there, reply.unix_time()) => {
+                reply.error(Status::PRECONDITION_FAILED)
+            }
             Ok(file) => reply.save(file),
             Err(error) => reply.saved(&Err(error)),
         }
