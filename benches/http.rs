@@ -45,6 +45,8 @@ const BROWSER: &str = "GET /articles/2024/an-article?page=2 HTTP/1.1\r\n\
 struct Hello;
 
 impl Service for Hello {
+    type State = ();
+
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         reply.header("Content-Type", "text/plain").send("Hello, World!")
     }

@@ -18,6 +18,8 @@ mod independent;
 pub(crate) struct Hello;
 
 impl Service for Hello {
+    type State = ();
+
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         reply.header("Content-Type", "text/plain").send("Hello, World!")
     }

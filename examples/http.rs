@@ -60,6 +60,8 @@ pub(crate) struct Site {
 }
 
 impl Service for Site {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         self.files.serve(request, reply)
     }
@@ -67,6 +69,7 @@ impl Service for Site {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
+        (): (),
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {

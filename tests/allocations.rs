@@ -30,6 +30,8 @@ impl Handler for Echo {
 struct Hello;
 
 impl Service for Hello {
+    type State = ();
+
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         reply.header("Content-Type", "text/plain").send("Hello, World!")
     }

@@ -26,15 +26,18 @@ struct Inbox {
 }
 
 impl Service for Inbox {
+    type State = ();
+
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let file = self.dir.create(self.begun.to_string(), &CreateOptions::default());
         self.begun += 1;
-        reply.save(file.expect("a new file"))
+        reply.save(file.expect("a new file"), ())
     }
 
     fn on_saved(
         &mut self,
         _: &Request<'_>,
+        (): (),
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {

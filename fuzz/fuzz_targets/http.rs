@@ -17,6 +17,8 @@ const TO_HEAD: &str = "To-Head";
 struct Mirror;
 
 impl Service for Mirror {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let reply = match request.method() {
             Method::Head => reply.header(TO_HEAD, "1"),

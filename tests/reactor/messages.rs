@@ -324,6 +324,8 @@ impl line::LineHandler for Application {
 }
 
 impl Service for Application {
+    type State = ();
+
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         reply.send("")
     }

@@ -24,6 +24,8 @@ struct Due {
 }
 
 impl Service for Slow {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let (delay, len) = request.path()[1..].split_once('/').expect("two numbers");
         let (delay, len) = (delay.parse().expect("a number"), len.parse().expect("a number"));

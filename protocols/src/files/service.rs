@@ -26,6 +26,8 @@ impl Files {
 }
 
 impl Service for Files {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         self.serve(request, reply)
     }
@@ -33,6 +35,7 @@ impl Service for Files {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
+        (): (),
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {

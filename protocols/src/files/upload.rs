@@ -63,7 +63,7 @@ impl Files {
             Ok(_) if !is_permitted(request, there, reply.unix_time()) => {
                 reply.error(Status::PRECONDITION_FAILED)
             }
-            Ok(file) => reply.save(file),
+            Ok(file) => reply.save(file, ()),
             Err(error) => reply.saved(&Err(error)),
         }
     }

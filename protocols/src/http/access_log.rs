@@ -47,16 +47,17 @@ impl AccessLog {
 
     /// Notes a response that ends at `end`. It completes the entry of the request that waits for
     /// its response, if there is one: there is never more than one, and it is the last.
-    pub(super) fn note(
+    pub(super) fn note<V>(
         &mut self,
         head: &[u8],
         request: Option<&Request<'_>>,
-        answered: &Answered,
+        answered: &Answered<V>,
         end: u64,
         time: u64,
     ) {
-        if !self.complete(answered.status, answered.body, end) {
-            self.push(head, request, answered, end, time);
+        let Answered { status, body, .. } = *answered;
+        if !self.complete(status, body, end) {
+            self.push(head, request, (status, body), (end, time));
         }
     }
 
@@ -64,16 +65,15 @@ impl AccessLog {
         &mut self,
         head: &[u8],
         request: Option<&Request<'_>>,
-        answered: &Answered,
-        end: u64,
-        time: u64,
+        (status, body): (Status, u64),
+        (end, time): (u64, u64),
     ) {
         let line = &head[..memchr2(b'\r', b'\n', head).unwrap_or(head.len())];
         let field = |name| request.and_then(|request| request.header(name)).map(Box::from);
         let entry = Entry {
             end,
-            body: answered.body,
-            status: answered.status,
+            body,
+            status,
             time,
             request_line: line.into(),
             referer: field("referer"),
@@ -89,8 +89,7 @@ impl AccessLog {
         if self.entries.back().is_some_and(|entry| entry.end == u64::MAX) {
             return;
         }
-        let unanswered = Answered { status: Status::CLIENT_CLOSED, ..Answered::LATER };
-        self.push(head, Some(request), &unanswered, u64::MAX, time);
+        self.push(head, Some(request), (Status::CLIENT_CLOSED, 0), (u64::MAX, time));
     }
 
     /// Completes the entry of a request that waits for its response. Returns whether there was one.

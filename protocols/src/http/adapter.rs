@@ -1,5 +1,6 @@
 //! [`Http`] as a handler: it finds requests in the input and answers them in order.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
@@ -8,7 +9,8 @@ use sluicegate_reactor::{
 };
 
 use super::access_log::AccessLog;
-use super::chunks::Chunk;
+use super::body::{Progress, Received};
+use super::exchange::Arrived;
 use super::head::{self, HeadScan};
 use super::server::Http;
 use super::service::Service;
@@ -30,19 +32,24 @@ enum Step {
 }
 
 impl<S: Service> Handler for Http<S> {
-    type Session = HttpSession;
+    type Session = HttpSession<S::State>;
 
-    fn on_open(&mut self, cx: &mut Context<'_>) -> HttpSession {
+    fn on_open(&mut self, cx: &mut Context<'_>) -> HttpSession<S::State> {
         let mut session = HttpSession::new();
         self.open_access_log(cx, &mut session);
         session
     }
 
-    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut HttpSession) {
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         self.open_access_log(cx, session);
     }
 
-    fn on_data(&mut self, cx: &mut Context<'_>, session: &mut HttpSession, input: &mut Input<'_>) {
+    fn on_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        input: &mut Input<'_>,
+    ) {
         self.output.begin(cx);
         self.read_requests(cx, session, input);
         self.finish_callback(cx, session, input.is_empty());
@@ -51,23 +58,37 @@ impl<S: Service> Handler for Http<S> {
     fn on_saved(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         saved: Result<Saved, NotSaved>,
     ) {
         self.output.begin(cx);
         if let State::ReceivingBody(body) = &mut session.state
             && let Some(saved) = body.on_saved(saved)
         {
-            let head = body.take_head();
-            session.finish_body(cx);
-            self.answer(cx, session, &head, Some(&saved));
+            self.finish_body(cx, session, saved);
         }
         let nothing_left = cx.unread() == 0;
         self.finish_callback(cx, session, nothing_left);
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut HttpSession) {
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        self.output.begin(cx);
+        self.finish_body(cx, session, Received::Whole(bytes));
+        let nothing_left = cx.unread() == 0;
+        self.finish_callback(cx, session, nothing_left);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         session.finish_response(cx);
+        if session.is_streaming() {
+            let connection = cx.id();
+            self.service.on_room(cx, connection);
+        }
         let Some(access_log) = &mut session.access_log else { return };
         access_log.report(cx.sent(), &mut |record| self.service.on_sent(record));
         if !access_log.is_full() {
@@ -78,14 +99,19 @@ impl<S: Service> Handler for Http<S> {
         }
     }
 
-    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut HttpSession) {
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         match session.state {
             State::AwaitingResponse(_) => session.is_closing = true,
             _ => cx.close(),
         }
     }
 
-    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut HttpSession, which: Timeout) {
+    fn on_timeout(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        which: Timeout,
+    ) {
         match which {
             Timeout::WriteStall => cx.abort(),
             // The request has a deadline of its own.
@@ -96,7 +122,7 @@ impl<S: Service> Handler for Http<S> {
     }
 
     /// All complete requests have been answered before, unless the client does not read.
-    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut HttpSession) {
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         if cx.unread() == 0 && !session.is_waiting() {
             // The connection is idle, or its last response is in flight and leaves whole.
             cx.close();
@@ -105,7 +131,10 @@ impl<S: Service> Handler for Http<S> {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession<S::State>, why: Reason) {
+        if session.is_streaming() {
+            self.service.on_gone(cx, id);
+        }
         let Some(mut access_log) = session.access_log else { return };
         if let State::AwaitingResponse(awaited) = &session.state
             && let Some(finished) = awaited.pending.finished()
@@ -121,14 +150,14 @@ impl<S: Service> Handler for Http<S> {
     }
 }
 
-impl<M, S: Service + Receive<M>> Receive<M, HttpSession> for Http<S> {
-    fn on_message(&mut self, cx: &mut Sessions<'_, HttpSession>, message: M) {
+impl<M, S: Service + Receive<M>> Receive<M, HttpSession<S::State>> for Http<S> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, HttpSession<S::State>>, message: M) {
         cx.map(|session| &mut session.own, |cx| self.service.on_message(cx, message));
     }
 }
 
 impl<S: Service> Http<S> {
-    fn open_access_log(&self, cx: &Context<'_>, session: &mut HttpSession) {
+    fn open_access_log(&self, cx: &Context<'_>, session: &mut HttpSession<S::State>) {
         if self.service.wants_log() {
             let peer = cx.peer_address().ok().and_then(|address| address.ip_and_port());
             session.access_log = Some(Box::new(AccessLog::new(peer)));
@@ -140,7 +169,7 @@ impl<S: Service> Http<S> {
     fn finish_callback(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         nothing_left: bool,
     ) {
         self.output.flush(cx);
@@ -153,14 +182,22 @@ impl<S: Service> Http<S> {
     }
 
     /// The deadline of the current state has passed.
-    fn time_out(&mut self, cx: &mut Context<'_>, session: &mut HttpSession) {
+    fn time_out(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         match &mut session.state {
+            State::AwaitingResponse(awaited) if awaited.pending.is_streaming() => {
+                if awaited.pending.is_abandoned() {
+                    // What was sent must not look complete.
+                    cx.abort();
+                } else {
+                    cx.set_deadline(Some(self.limits.response_timeout));
+                }
+            }
             State::AwaitingResponse(_) => {
                 self.refuse_late(cx, session, b"", Status::SERVICE_UNAVAILABLE);
             }
             State::ReceivingBody(body) => {
                 if body.is_too_slow(cx, &self.limits) {
-                    let head = body.take_head();
+                    let head = body.head().to_vec();
                     self.refuse_late(cx, session, &head, Status::REQUEST_TIMEOUT);
                 } else {
                     cx.set_deadline(Some(self.limits.head_timeout));
@@ -178,7 +215,7 @@ impl<S: Service> Http<S> {
     fn read_requests(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         input: &mut Input<'_>,
     ) {
         quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| {
@@ -199,7 +236,7 @@ impl<S: Service> Http<S> {
     fn step(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         input: &mut Input<'_>,
     ) -> Step {
         if input.is_empty() {
@@ -222,7 +259,7 @@ impl<S: Service> Http<S> {
                 Ok(Some(end)) => {
                     let head = &input.bytes()[..end];
                     input.consume(end);
-                    self.answer(cx, session, head, None);
+                    self.answer(cx, session, head, Arrived::Head(input));
                 }
                 Err(status) => self.refuse(cx, session, input.bytes(), status),
             },
@@ -232,7 +269,11 @@ impl<S: Service> Http<S> {
 
     /// Skips the rest of a body that nobody reads.
     #[inline(never)]
-    fn skip_body(cx: &mut Context<'_>, session: &mut HttpSession, input: &mut Input<'_>) -> Step {
+    fn skip_body(
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        input: &mut Input<'_>,
+    ) -> Step {
         let Some(left) = session.state.unread_body() else { return Step::Rest };
         if *left == 0 {
             // The next request waits for the deferred response. It is not even received.
@@ -251,22 +292,53 @@ impl<S: Service> Http<S> {
         Step::Again
     }
 
-    /// Decodes what is between the chunks of a body that is being received.
+    /// Takes what the input has of a body for the service.
     fn step_body(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         input: &mut Input<'_>,
     ) -> Step {
         let State::ReceivingBody(body) = &mut session.state else { return Step::Rest };
-        match body.next_chunk(cx, input, &self.limits) {
-            Ok(Chunk::Incomplete) => Step::Incomplete,
-            Ok(Chunk::Data(_) | Chunk::End) => Step::Rest,
+        match body.advance(cx, input, &self.limits) {
+            Ok(Progress::Incomplete) => Step::Incomplete,
+            Ok(Progress::Elsewhere) => Step::Rest,
+            Ok(Progress::Piece(count)) => {
+                let piece = &input.bytes()[..count];
+                input.consume(count);
+                let connection = cx.id();
+                if let Err(status) = self.service.on_piece(cx, connection, body.state(), piece) {
+                    let head = body.head().to_vec();
+                    self.refuse(cx, session, &head, status);
+                    return Step::Rest;
+                }
+                if body.is_delivered() {
+                    self.finish_body(cx, session, Received::Whole(Cow::Borrowed(&[])));
+                }
+                Step::Again
+            }
+            Ok(Progress::Whole(bytes)) => {
+                self.finish_body(cx, session, Received::Whole(Cow::Owned(bytes)));
+                Step::Again
+            }
             Err(status) => {
-                let head = body.take_head();
+                let head = body.head().to_vec();
                 self.refuse(cx, session, &head, status);
                 Step::Rest
             }
+        }
+    }
+
+    /// Answers the request whose body has arrived.
+    fn finish_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        received: Received<'_>,
+    ) {
+        if let Some(body) = session.finish_body(cx) {
+            let (head, state) = body.into_parts();
+            self.answer(cx, session, &head, Arrived::Body(received, state));
         }
     }
 }

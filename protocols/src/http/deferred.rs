@@ -44,6 +44,8 @@ impl Reply<'_, '_> {
     /// }
     ///
     /// impl Service for Primes {
+    ///     type State = ();
+    ///
     ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
     ///         let Ok(below) = request.path()[1..].parse::<u32>() else {
     ///             return reply.error(Status::NOT_FOUND);
@@ -75,19 +77,14 @@ impl Reply<'_, '_> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn defer(self, then: impl FnOnce(Deferred, &mut Turn)) -> Answered {
-        let Reply { mut to, output, persistence, head_only, .. } = self;
+    pub fn defer<V>(self, then: impl FnOnce(Deferred, &mut Turn)) -> Answered<V> {
+        let Reply { mut to, output, form, .. } = self;
         // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
-        let pending = match &output.awaited {
-            // It was deferred before.
-            Some(Awaited::Response(pending)) => pending.clone(),
-            _ => Arc::new(PendingResponse::new(persistence, head_only)),
-        };
-        output.awaited = Some(Awaited::Response(pending.clone()));
+        let pending = output.await_response(form);
         let deferred = Deferred { connection: to.connection(), pending };
         then(deferred, to.turn());
-        Answered::LATER
+        Answered::later(None)
     }
 }
 
@@ -105,16 +102,19 @@ impl Deferred {
         }
         let mut output = Output::for_one(cx.unix_time());
         output.awaited = Some(Awaited::Response(pending.clone()));
-        let persistence = if cx.is_stopping() { Persistence::Close } else { pending.persistence };
+        let mut form = pending.form;
+        if cx.is_stopping() {
+            form.persistence = Persistence::Close;
+        }
         let to = Destination::Deferred(cx, connection);
-        let answered = make(Reply::new(to, &mut output, persistence, pending.head_only));
+        let answered = make(Reply::new(to, &mut output, form));
         if answered.persistence == Persistence::Undecided {
             return Sent::Accepted;
         }
         let mut peer = cx.peer(connection);
         let sent = peer.send(&output.bytes[..]);
         let end = peer.sent() + peer.pending();
-        let Answered { status, body, persistence } = answered;
+        let Answered { status, body, persistence, .. } = answered;
         pending.finish(FinishedResponse { status, body, end });
         peer.set_deadline(None);
         // The session continues when the response has left.

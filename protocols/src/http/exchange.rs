@@ -1,17 +1,17 @@
 //! One request and its response.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-use sluicegate_reactor::Context;
-use sluicegate_reactor::fs::NewFile;
+use sluicegate_reactor::{Context, Input};
 
+use super::body::{Received, RequestBody};
 use super::head;
 use super::limits::MAX_HEADERS;
 use super::output::Destination;
 use super::reply::{Answered, Reply};
 use super::request::{BodyLength, Method, Request, Version};
-use super::request_body::{RequestBody, SavedBody};
-use super::response::{Awaited, Persistence};
+use super::response::{Awaited, Form, Persistence};
 use super::server::Http;
 use super::service::Service;
 use super::session::HttpSession;
@@ -26,50 +26,122 @@ struct Aftermath {
     close: bool,
 }
 
+impl Aftermath {
+    /// The form of the response.
+    fn form(self, request: &Request<'_>) -> Form {
+        let persistence = match request.version {
+            _ if self.close => Persistence::Close,
+            Version::Http10 => Persistence::KeepAlive,
+            Version::Http11 => Persistence::Implied,
+        };
+        Form {
+            persistence,
+            head_only: request.method == Method::Head,
+            is_modern: request.version == Version::Http11,
+        }
+    }
+}
+
+/// What has arrived of a request.
+pub(super) enum Arrived<'i, 'a, V> {
+    /// Its head. The input continues behind it.
+    Head(&'i mut Input<'a>),
+    /// Its body, for which the service has set this aside.
+    Body(Received<'a>, V),
+}
+
 impl<S: Service> Http<S> {
-    /// Answers the request with this head: when the head is complete, and again when the body was
-    /// `saved`.
+    /// Answers the request with this head: when the head is complete, and again when the body that
+    /// the service asked for is here.
     ///
     /// Both cases are one function, so that the parser is inlined in one place only.
     pub(super) fn answer(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         head: &[u8],
-        saved: Option<&SavedBody>,
+        arrived: Arrived<'_, '_, S::State>,
     ) {
         let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
         let request = match head::parse(head, slots, &self.limits, &mut self.hosts) {
             Ok(request) => request,
-            Err(status) => return self.refuse_head(cx, session, head, status),
+            Err(status) => return self.refuse_head(cx, session, head, arrived, status),
         };
-        session.requests = session.requests.saturating_add(u32::from(saved.is_none()));
-        let aftermath = match saved {
-            None => self.aftermath(session, &request),
-            Some(saved) => self.aftermath_of_body(session, &request, saved),
-        };
-        let persistence = match request.version {
-            _ if aftermath.close => Persistence::Close,
-            Version::Http10 => Persistence::KeepAlive,
-            Version::Http11 => Persistence::Implied,
+        let mut aftermath = match &arrived {
+            Arrived::Head(_) => {
+                session.requests = session.requests.saturating_add(1);
+                self.aftermath(session, &request)
+            }
+            Arrived::Body(body, _) => self.aftermath_of_body(session, &request, body),
         };
         session.finish_request(aftermath.skip);
-        let head_only = request.method == Method::Head;
-        self.output.has_body = saved.is_none();
-        let to = Destination::Current(cx);
-        let reply = Reply::new(to, &mut self.output, persistence, head_only);
-        let mut answered = match saved {
-            None => self.service.call(&request, reply),
-            Some(body) => self.service.on_saved(&request, &body.saved, reply),
+        let form = aftermath.form(&request);
+        let mut answered = match arrived {
+            Arrived::Head(input) => {
+                self.output.has_body = true;
+                let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
+                let mut answered = self.service.call(&request, reply);
+                if answered.persistence == Persistence::Undecided
+                    && let Some(body) = self.take_body(&request, input)
+                    && let Some(state) = answered.state.take()
+                {
+                    aftermath = self.aftermath_of_body(session, &request, &body);
+                    session.finish_request(aftermath.skip);
+                    answered = self.deliver_body(cx, &request, aftermath, (body, state));
+                }
+                answered
+            }
+            Arrived::Body(body, state) => self.deliver_body(cx, &request, aftermath, (body, state)),
         };
         if answered.persistence == Persistence::Undecided
-            && let Err(status) = self.wait(cx, session, (head, &request), aftermath)
+            && let Err(status) =
+                self.wait(cx, session, (head, &request), (aftermath, answered.state.take()))
         {
-            let to = Destination::Current(cx);
-            answered = Reply::new(to, &mut self.output, persistence, head_only).error(status);
+            let form = aftermath.form(&request);
+            answered = Reply::new(Destination::Current(cx), &mut self.output, form).error(status);
         }
         self.finish_answer(cx, session, head, Some(&request), &answered);
+    }
+
+    /// The body of a request, if the service has asked for it in memory and all of it is in the
+    /// input; or if it is empty.
+    #[inline]
+    fn take_body<'a>(
+        &mut self,
+        request: &Request<'_>,
+        input: &mut Input<'a>,
+    ) -> Option<Received<'a>> {
+        let limit = match self.output.awaited {
+            Some(Awaited::Memory(limit)) => limit,
+            Some(Awaited::Pieces) => 0,
+            _ => return None,
+        };
+        let length = usize::try_from(request.body_length.known()?).ok()?;
+        if length > limit || length > input.len() {
+            return None;
+        }
+        self.output.awaited = None;
+        let (body, _) = input.bytes().split_at(length);
+        input.consume(length);
+        Some(Received::Whole(Cow::Borrowed(body)))
+    }
+
+    /// Lets the service answer a request whose body is here.
+    fn deliver_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+        aftermath: Aftermath,
+        (body, state): (Received<'_>, S::State),
+    ) -> Answered<S::State> {
+        self.output.has_body = false;
+        let form = aftermath.form(request);
+        let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
+        match body {
+            Received::Whole(bytes) => self.service.on_body(request, state, bytes, reply),
+            Received::Saved { saved, .. } => self.service.on_saved(request, state, &saved, reply),
+        }
     }
 
     /// Starts what an unfinished response waits for.
@@ -80,47 +152,54 @@ impl<S: Service> Http<S> {
     fn wait(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         (head, request): (&[u8], &Request<'_>),
-        aftermath: Aftermath,
+        (aftermath, state): (Aftermath, Option<S::State>),
     ) -> Result<(), Status> {
-        let awaited = self.output.awaited.take();
-        if let Some(Awaited::Response(pending)) = &awaited
-            && pending.is_abandoned()
-        {
-            return Err(Status::SERVICE_UNAVAILABLE);
-        }
-        if let Some(access_log) = &mut session.access_log {
-            access_log.note_pending(head, request, self.output.clock.second());
-        }
-        match awaited {
-            Some(Awaited::Response(pending)) => {
+        let length = request.body_length;
+        let body = match (self.output.awaited.take(), state) {
+            (Some(Awaited::Response(pending)), _) => {
+                if pending.is_abandoned() && pending.is_streaming() {
+                    // The head has left, and the rest will never come.
+                    cx.abort();
+                } else if pending.is_abandoned() {
+                    return Err(Status::SERVICE_UNAVAILABLE);
+                }
+                self.note_pending(session, head, request);
                 session.await_response(cx, aftermath.skip, pending, &self.limits);
+                return Ok(());
             }
-            Some(Awaited::Body(file)) => self.receive_body(cx, session, (head, request), file),
-            None => return Err(Status::INTERNAL_SERVER_ERROR),
+            (Some(Awaited::File(file)), Some(state)) => {
+                RequestBody::save(cx, head, length, (state, file))
+            }
+            (Some(Awaited::Memory(limit)), Some(state)) => {
+                RequestBody::read(cx, head, length, (state, limit))?
+            }
+            (Some(Awaited::Pieces), Some(state)) => RequestBody::deliver(cx, head, length, state),
+            _ => return Err(Status::INTERNAL_SERVER_ERROR),
+        };
+        if request.expects_continue && length.known() != Some(0) {
+            self.output.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+        self.note_pending(session, head, request);
+        session.receive_body(cx, body, &self.limits);
         Ok(())
     }
 
-    /// Starts to receive a request body into a file.
-    fn receive_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut HttpSession,
-        (head, request): (&[u8], &Request<'_>),
-        file: NewFile,
+    /// Notes in the access log a request that is answered later.
+    fn note_pending(
+        &self,
+        session: &mut HttpSession<S::State>,
+        head: &[u8],
+        request: &Request<'_>,
     ) {
-        let is_empty = matches!(request.body_length, BodyLength::None | BodyLength::Exact(0));
-        if request.expects_continue && !is_empty {
-            self.output.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        if let Some(access_log) = &mut session.access_log {
+            access_log.note_pending(head, request, self.output.clock.second());
         }
-        let body = RequestBody::receive(cx, head, request.body_length, file);
-        session.receive_body(cx, body, &self.limits);
     }
 
     /// What follows the response to a request whose body nobody reads.
-    fn aftermath(&self, session: &HttpSession, request: &Request<'_>) -> Aftermath {
+    fn aftermath(&self, session: &HttpSession<S::State>, request: &Request<'_>) -> Aftermath {
         let close = self.is_last(session, request);
         let (skip, close) = match request.body_length {
             BodyLength::None | BodyLength::Exact(0) => (0, close),
@@ -132,34 +211,37 @@ impl<S: Service> Http<S> {
         Aftermath { skip, close }
     }
 
-    /// What follows the response to a request whose body goes to a file.
-    #[cold]
+    /// What follows the response to a request whose body the service has got.
     fn aftermath_of_body(
         &self,
-        session: &HttpSession,
+        session: &HttpSession<S::State>,
         request: &Request<'_>,
-        body: &SavedBody,
+        body: &Received<'_>,
     ) -> Aftermath {
-        let skip = body.left.filter(|left| *left <= self.limits.drain);
+        let left = match body {
+            Received::Whole(_) => Some(0),
+            Received::Saved { left, .. } => *left,
+        };
+        let skip = left.filter(|left| *left <= self.limits.drain);
         let close = skip.is_none() || self.is_last(session, request);
         Aftermath { skip: skip.unwrap_or(0), close }
     }
 
     /// Whether a request is the last one of its connection, whatever its body.
-    fn is_last(&self, session: &HttpSession, request: &Request<'_>) -> bool {
+    fn is_last(&self, session: &HttpSession<S::State>, request: &Request<'_>) -> bool {
         let is_over_limit = self.limits.requests.is_some_and(|most| session.requests >= most);
         is_over_limit || session.is_closing || !request.keep_alive
     }
 
     /// Logs a response, and closes the connection if that was the last.
     #[inline]
-    fn finish_answer(
+    fn finish_answer<V>(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         head: &[u8],
         request: Option<&Request<'_>>,
-        answered: &Answered,
+        answered: &Answered<V>,
     ) {
         match answered.persistence {
             Persistence::Undecided => return,
@@ -186,15 +268,16 @@ impl<S: Service> Http<S> {
     fn refuse_head(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         head: &[u8],
+        arrived: Arrived<'_, '_, S::State>,
         status: Status,
     ) {
         match head::later_minor_version(head) {
             Some(digit) => {
                 let mut head = head.to_vec();
                 head[digit] = b'1';
-                self.answer(cx, session, &head, None);
+                self.answer(cx, session, &head, arrived);
             }
             None => self.refuse(cx, session, head, status),
         }
@@ -205,14 +288,20 @@ impl<S: Service> Http<S> {
     pub(super) fn refuse(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         head: &[u8],
         status: Status,
     ) {
         let head_only = head.starts_with(b"HEAD ");
-        let to = Destination::Current(cx);
-        let answered =
-            Reply::new(to, &mut self.output, Persistence::Close, head_only).error(status);
+        let form = Form { persistence: Persistence::Close, head_only, is_modern: false };
+        self.output.has_body = false;
+        let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
+        let mut answered = self.service.on_refused(status, reply);
+        if answered.persistence == Persistence::Undecided {
+            log::error!("the response to a request that is refused cannot be deferred");
+            self.output.awaited = None;
+            answered = Reply::new(Destination::Current(cx), &mut self.output, form).error(status);
+        }
         self.finish_answer(cx, session, head, None, &answered);
     }
 
@@ -221,7 +310,7 @@ impl<S: Service> Http<S> {
     pub(super) fn refuse_late(
         &mut self,
         cx: &mut Context<'_>,
-        session: &mut HttpSession,
+        session: &mut HttpSession<S::State>,
         head: &[u8],
         status: Status,
     ) {

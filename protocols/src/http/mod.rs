@@ -10,6 +10,8 @@
 //! struct Hello;
 //!
 //! impl Service for Hello {
+//!     type State = ();
+//!
 //!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
 //!         reply.header("Content-Type", "text/plain").send("Hello, World!")
 //!     }
@@ -47,13 +49,14 @@
 //! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
 //! | `exchange` | one request and its response |
 //! | `server`, `session` | the state of the handler and of a connection |
-//! | `service`, `request_body`, `access_log` | the application, bodies being saved, the log |
-//! | `reply`, `deferred`, `save`, `upgrade` | building responses |
+//! | `service`, `body`, `access_log` | the application, bodies being saved, the log |
+//! | `reply`, `deferred`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `target`, `chunks` | parsing |
 //! | `request`, `response`, `output`, `status`, `limits`, `date`, `grammar` | data |
 
 mod access_log;
 mod adapter;
+mod body;
 mod chunks;
 mod date;
 mod deferred;
@@ -66,13 +69,13 @@ mod output;
 mod record;
 mod reply;
 mod request;
-mod request_body;
 mod response;
 mod save;
 mod server;
 mod service;
 mod session;
 mod status;
+mod stream;
 mod target;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -87,4 +90,5 @@ pub use server::Http;
 pub use service::Service;
 pub use session::HttpSession;
 pub use status::Status;
+pub use stream::ResponseStream;
 pub use upgrade::Upgrade;

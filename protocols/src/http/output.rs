@@ -1,9 +1,12 @@
 //! Where responses are put together before they enter the send queue.
 
+use std::io;
+use std::sync::Arc;
+
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::date::Clock;
-use super::response::{Awaited, Persistence};
+use super::response::{Awaited, Form, PendingResponse, Persistence};
 use super::status::Status;
 
 /// Bodies in memory up to this size are copied behind their head: a short copy is cheaper than one
@@ -76,6 +79,17 @@ impl Output {
         }
     }
 
+    /// Notes that the response comes later, and returns the state to share with who sends it.
+    pub(super) fn await_response(&mut self, form: Form) -> Arc<PendingResponse> {
+        let pending = match &self.awaited {
+            // It was deferred before.
+            Some(Awaited::Response(pending)) => pending.clone(),
+            _ => Arc::new(PendingResponse::new(form)),
+        };
+        self.awaited = Some(Awaited::Response(pending.clone()));
+        pending
+    }
+
     /// Writes the status line, the header fields and the empty line.
     #[inline]
     pub(super) fn write_head(
@@ -133,6 +147,14 @@ impl<'cx> Destination<'_, 'cx> {
         match self {
             Destination::Current(cx) => cx,
             Destination::Deferred(turn, _) => turn,
+        }
+    }
+
+    /// The context of the current connection.
+    pub(super) fn current(&self) -> io::Result<&Context<'cx>> {
+        match self {
+            Destination::Current(cx) => Ok(cx),
+            Destination::Deferred(..) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 

@@ -1,29 +1,38 @@
 //! Building the response to a request.
 
-use std::io::Write;
+use std::io::{self, Write};
 
-use sluicegate_reactor::{Outgoing, Sent, Turn};
+use sluicegate_reactor::{Address, ConnId, Outgoing, Sent, Turn};
 
 use super::grammar::is_token;
 use super::output::{Destination, INLINE_BODY, Output};
-use super::response::Persistence;
+use super::response::{Form, Persistence};
 use super::status::Status;
 
-/// Proof that a request was answered, or that its response was deferred. Only finishing a [`Reply`]
-/// makes one.
+/// Proof that a request was answered, or will be. Only finishing a [`Reply`] makes one.
+///
+/// `V` is the [`State`](super::Service::State) of the service.
 #[derive(Debug)]
 #[must_use]
-pub struct Answered {
+pub struct Answered<V = ()> {
     pub(super) status: Status,
     /// Bytes of the body that were queued.
     pub(super) body: u64,
     pub(super) persistence: Persistence,
+    /// What the service sets aside until the request body is here.
+    pub(super) state: Option<V>,
 }
 
-impl Answered {
-    /// The response is not finished in the call.
-    pub(super) const LATER: Answered =
-        Answered { status: Status::OK, body: 0, persistence: Persistence::Undecided };
+impl<V> Answered<V> {
+    /// A response that is complete.
+    pub(super) fn with(status: Status, body: u64, persistence: Persistence) -> Answered<V> {
+        Answered { status, body, persistence, state: None }
+    }
+
+    /// A response that is not finished in the call.
+    pub(super) fn later(state: Option<V>) -> Answered<V> {
+        Answered { status: Status::OK, body: 0, persistence: Persistence::Undecided, state }
+    }
 }
 
 /// A response that is being built. Its status is 200 unless [`status`](Reply::status) sets another.
@@ -33,21 +42,15 @@ impl Answered {
 pub struct Reply<'a, 'cx> {
     pub(super) to: Destination<'a, 'cx>,
     pub(super) output: &'a mut Output,
-    status: Status,
-    pub(super) persistence: Persistence,
-    pub(super) head_only: bool,
+    pub(super) status: Status,
+    pub(super) form: Form,
 }
 
 impl<'a, 'cx> Reply<'a, 'cx> {
     #[inline]
-    pub(super) fn new(
-        to: Destination<'a, 'cx>,
-        output: &'a mut Output,
-        persistence: Persistence,
-        head_only: bool,
-    ) -> Self {
+    pub(super) fn new(to: Destination<'a, 'cx>, output: &'a mut Output, form: Form) -> Self {
         output.fields.clear();
-        Reply { to, output, status: Status::OK, persistence, head_only }
+        Reply { to, output, status: Status::OK, form }
     }
 
     /// Sets the status.
@@ -86,7 +89,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// Closes the connection after this response.
     pub fn close(mut self) -> Self {
-        self.persistence = Persistence::Close;
+        self.form.persistence = Persistence::Close;
         self
     }
 
@@ -95,28 +98,28 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// A response to HEAD states the length and leaves the body out. Responses with status 204, 205
     /// or 304 never have a body.
     #[inline]
-    pub fn send<'b>(self, body: impl Into<Outgoing<'b>>) -> Answered {
+    pub fn send<'b, V>(self, body: impl Into<Outgoing<'b>>) -> Answered<V> {
         self.finish(body.into())
     }
 
     /// Finishes the response to a HEAD request without stating the length of the body. RFC 9110,
     /// section 9.3.2, allows this where the body would have to be generated to know its length. To
     /// any other method this is a response with an empty body.
-    pub fn send_head(self) -> Answered {
-        let length = (!self.head_only).then_some(0);
+    pub fn send_head<V>(self) -> Answered<V> {
+        let length = (!self.form.head_only).then_some(0);
         self.finish_head(length)
     }
 
     /// Finishes the response without a body. `length` is stated if there is one.
-    pub(super) fn finish_head(self, length: Option<u64>) -> Answered {
-        let Reply { mut to, output, status, persistence, .. } = self;
+    pub(super) fn finish_head<V>(self, length: Option<u64>) -> Answered<V> {
+        let Reply { mut to, output, status, form: Form { persistence, .. } } = self;
         output.write_head(status, persistence, length);
         output.flush_batch(&mut to);
-        Answered { status, body: 0, persistence }
+        Answered::with(status, 0, persistence)
     }
 
     /// Finishes the response with a line of text that states the status.
-    pub fn error(self, status: Status) -> Answered {
+    pub fn error<V>(self, status: Status) -> Answered<V> {
         let mut page = [0; 64];
         let mut rest = &mut page[..];
         let written = writeln!(rest, "{} {}", status.code(), status.reason());
@@ -132,14 +135,37 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.to.turn()
     }
 
+    /// The connection, for messages and timers that concern it.
+    #[must_use]
+    pub fn connection(&self) -> ConnId {
+        self.to.connection()
+    }
+
+    /// The address of the client; of a proxy, if there is one in front of this server.
+    ///
+    /// # Errors
+    /// The error of `getpeername(2)`; `ErrorKind::NotConnected` once the connection is over, and in
+    /// a [deferred](Reply::defer) response, which has to take the address along.
+    pub fn peer_address(&self) -> io::Result<Address> {
+        self.to.current()?.peer_address()
+    }
+
+    /// The address that the client has connected to.
+    ///
+    /// # Errors
+    /// As [`peer_address`](Reply::peer_address).
+    pub fn local_address(&self) -> io::Result<Address> {
+        self.to.current()?.local_address()
+    }
+
     /// The time in the response's `Date`, in seconds since 1970.
     #[must_use]
     pub fn unix_time(&self) -> u64 {
         self.output.clock.second()
     }
 
-    fn finish(self, body: Outgoing<'_>) -> Answered {
-        let Reply { mut to, output, status, persistence, head_only } = self;
+    fn finish<V>(self, body: Outgoing<'_>) -> Answered<V> {
+        let Reply { mut to, output, status, form: Form { persistence, head_only, .. } } = self;
         let has_content = !status.forbids_content();
         output.write_head(status, persistence, Some(if has_content { body.len() } else { 0 }));
         let mut length = if head_only || !has_content { 0 } else { body.len() };
@@ -159,14 +185,14 @@ impl<'a, 'cx> Reply<'a, 'cx> {
             }
         }
         output.flush_batch(&mut to);
-        Answered { status, body: length, persistence }
+        Answered::with(status, length, persistence)
     }
 }
 
 /// Whether a value contains CR, LF or NUL. It is searched by words: most have no control
 /// characters.
 #[inline]
-fn splits_lines(value: &[u8]) -> bool {
+pub(super) fn splits_lines(value: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let splits = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
     // True if a byte is at most CR, and for few other words.

@@ -28,6 +28,17 @@ pub(super) enum BodyLength {
     Chunked,
 }
 
+impl BodyLength {
+    /// The number of bytes, if the head says it.
+    pub(super) fn known(self) -> Option<u64> {
+        match self {
+            BodyLength::None => Some(0),
+            BodyLength::Exact(length) => Some(length),
+            BodyLength::Chunked => None,
+        }
+    }
+}
+
 impl<'a> Request<'a> {
     /// The method.
     #[must_use]
@@ -71,6 +82,12 @@ impl<'a> Request<'a> {
     /// The header fields in the order they were received.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.headers.iter().map(|header| (header.name, header.value))
+    }
+
+    /// Whether the request has a body, be it empty: it has a `Content-Length` or is chunked.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.body_length != BodyLength::None
     }
 
     /// The value of `Content-Length`; `None` for a chunked body and without a body.

@@ -1,4 +1,4 @@
-//! Request bodies that a service saves in files.
+//! Asking for a request body: in memory, or in a file.
 
 use std::io::{self, ErrorKind};
 
@@ -10,11 +10,73 @@ use super::response::Awaited;
 use super::status::Status;
 
 impl Reply<'_, '_> {
+    /// Receives the request body into memory, if it has at most `limit` bytes. When it is here,
+    /// [`Service::on_body`](super::Service::on_body) answers the request, and gets `state` back.
+    ///
+    /// The body of a small request usually arrives with its head: it is borrowed, and the answer
+    /// comes in the same callback. A longer one goes into a buffer that grows with what arrives,
+    /// not with what the client announces. A client that sent `Expect: 100-continue` gets 100. A
+    /// request without a body has an empty one.
+    ///
+    /// A client whose body is longer than `limit`, than
+    /// [`HttpLimits::body`](super::HttpLimits::body) or than the reactor's
+    /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) gets 413, one whose body is
+    /// malformed 400, and one that is slower than
+    /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) 408.
+    ///
+    /// What was set on this reply so far is discarded. `read` works only in
+    /// [`Service::call`](super::Service::call); elsewhere the response is 500.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    ///
+    /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
+    ///
+    /// /// Answers with the body and the name of its sender.
+    /// struct Echo;
+    ///
+    /// impl Service for Echo {
+    ///     type State = String;
+    ///
+    ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<String> {
+    ///         let user = request.header("X-User").unwrap_or(b"nobody");
+    ///         reply.read(64 << 10, String::from_utf8_lossy(user).into_owned())
+    ///     }
+    ///
+    ///     fn on_body(
+    ///         &mut self,
+    ///         _: &Request<'_>,
+    ///         user: String,
+    ///         body: Cow<'_, [u8]>,
+    ///         reply: Reply<'_, '_>,
+    ///     ) -> Answered<String> {
+    ///         reply.header("X-From", user).send(body)
+    ///     }
+    /// }
+    /// ```
+    pub fn read<V>(self, limit: usize, state: V) -> Answered<V> {
+        self.ask_for(Awaited::Memory(limit), state)
+    }
+
+    /// Delivers the request body in pieces, as it arrives, to
+    /// [`Service::on_piece`](super::Service::on_piece). After the last piece
+    /// [`Service::on_body`](super::Service::on_body) answers the request; the body that it gets is
+    /// empty.
+    ///
+    /// A service that cannot take more pauses the connection by
+    /// [`Peer::pause`](sluicegate_reactor::Peer::pause). Nothing is received then, so the client
+    /// has to wait.
+    ///
+    /// Limits and errors are those of [`read`](Reply::read), without a limit of its own.
+    pub fn read_pieces<V>(self, state: V) -> Answered<V> {
+        self.ask_for(Awaited::Pieces, state)
+    }
+
     /// Receives the request body into a file, as
     /// [`Context::receive_file`](sluicegate_reactor::Context::receive_file) does: the body is never
     /// in memory as a whole, and other connections are served meanwhile. When the body is saved, or
-    /// could not be, [`Service::on_saved`](super::Service::on_saved) answers the request. A client
-    /// that sent `Expect: 100-continue` gets 100.
+    /// could not be, [`Service::on_saved`](super::Service::on_saved) answers the request, and gets
+    /// `state` back. A client that sent `Expect: 100-continue` gets 100.
     ///
     /// The connection is closed with 413 if the body is longer than
     /// [`HttpLimits::body`](super::HttpLimits::body) (a chunked one as soon as that is known), with
@@ -34,21 +96,27 @@ impl Reply<'_, '_> {
     /// struct Inbox(Dir);
     ///
     /// impl Service for Inbox {
+    ///     type State = ();
+    ///
     ///     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
     ///         match self.0.create("last", &CreateOptions::default()) {
-    ///             Ok(file) => reply.save(file),
+    ///             Ok(file) => reply.save(file, ()),
     ///             Err(_) => reply.error(Status::INTERNAL_SERVER_ERROR),
     ///         }
     ///     }
     /// }
     /// ```
-    pub fn save(self, file: NewFile) -> Answered {
+    pub fn save<V>(self, file: NewFile, state: V) -> Answered<V> {
+        self.ask_for(Awaited::File(file), state)
+    }
+
+    fn ask_for<V>(self, body: Awaited, state: V) -> Answered<V> {
         if !self.output.has_body {
-            log::error!("a request body cannot be saved: it was dealt with before");
+            log::error!("a service asked for a request body that was dealt with before");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
-        self.output.awaited = Some(Awaited::Body(file));
-        Answered::LATER
+        self.output.awaited = Some(body);
+        Answered::later(Some(state))
     }
 
     /// Finishes the response to a request whose body was to be [saved](Reply::save): 201 if a file
@@ -62,7 +130,7 @@ impl Reply<'_, '_> {
     /// - 500 otherwise.
     ///
     /// The reason for 507 and 500 is logged, at most once a second.
-    pub fn saved(self, saved: &io::Result<Committed>) -> Answered {
+    pub fn saved<V>(self, saved: &io::Result<Committed>) -> Answered<V> {
         match saved {
             Ok(Committed::Created) => self.status(Status::CREATED).send(""),
             Ok(Committed::Replaced) => self.status(Status::NO_CONTENT).send(""),

@@ -14,6 +14,7 @@ use super::target::HostCache;
 /// # use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
 /// # struct Hello;
 /// # impl Service for Hello {
+/// #     type State = ();
 /// #     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered { reply.send("") }
 /// # }
 /// use sluicegate_reactor::{Listen, Reactor};

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use sluicegate_reactor::Context;
 
 use super::access_log::AccessLog;
+use super::body::RequestBody;
 use super::head::HeadScan;
 use super::limits::HttpLimits;
-use super::request_body::RequestBody;
 use super::response::PendingResponse;
 
 /// The state of an HTTP connection.
-pub struct HttpSession {
-    pub(super) state: State,
+///
+/// `V` is the [`State`](super::Service::State) of the service.
+pub struct HttpSession<V = ()> {
+    pub(super) state: State<V>,
     /// Requests so far.
     pub(super) requests: u32,
     /// Whether the deadline of `state` is set.
@@ -29,13 +31,13 @@ pub struct HttpSession {
 const _: () = assert!(size_of::<HttpSession>() <= 32);
 
 /// What a connection receives or waits for.
-pub(super) enum State {
+pub(super) enum State<V> {
     /// It receives a head.
     Head { scan: HeadScan, blank_lines: u8 },
     /// It skips the rest of a request body that nobody reads.
     SkippingBody { left: u64 },
-    /// It receives a request body into a file.
-    ReceivingBody(Box<RequestBody>),
+    /// It receives a request body for the service.
+    ReceivingBody(Box<RequestBody<V>>),
     /// It waits for a deferred response.
     AwaitingResponse(Box<AwaitedResponse>),
 }
@@ -47,14 +49,14 @@ pub(super) struct AwaitedResponse {
     pub(super) pending: Arc<PendingResponse>,
 }
 
-impl State {
-    pub(super) fn next_head() -> State {
+impl<V> State<V> {
+    pub(super) fn next_head() -> State<V> {
         State::Head { scan: HeadScan::default(), blank_lines: 0 }
     }
 
     /// The state after a request with `left` bytes of body to skip.
     #[inline]
-    pub(super) fn after_request(left: u64) -> State {
+    pub(super) fn after_request(left: u64) -> State<V> {
         if left == 0 { State::next_head() } else { State::SkippingBody { left } }
     }
 
@@ -68,17 +70,17 @@ impl State {
     }
 }
 
-impl Default for HttpSession {
-    fn default() -> HttpSession {
+impl<V> Default for HttpSession<V> {
+    fn default() -> HttpSession<V> {
         HttpSession::new()
     }
 }
 
-impl HttpSession {
+impl<V> HttpSession<V> {
     /// The session of a connection that another handler [hands over](Context::hand_over): after a
     /// preface, or when it has recognized HTTP in the first bytes.
     #[must_use]
-    pub fn new() -> HttpSession {
+    pub fn new() -> HttpSession<V> {
         HttpSession {
             state: State::next_head(),
             requests: 0,
@@ -101,6 +103,11 @@ impl HttpSession {
         }
     }
 
+    /// Whether a streamed response is in progress.
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.is_streaming())
+    }
+
     /// Whether a request waits for its body or its response. Both have a deadline of their own.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.state, State::AwaitingResponse(_) | State::ReceivingBody(_))
@@ -111,7 +118,7 @@ impl HttpSession {
     pub(super) fn receive_body(
         &mut self,
         cx: &mut Context<'_>,
-        body: RequestBody,
+        body: RequestBody<V>,
         limits: &HttpLimits,
     ) {
         self.state = State::ReceivingBody(Box::new(body));
@@ -119,10 +126,18 @@ impl HttpSession {
         cx.set_deadline(Some(limits.head_timeout));
     }
 
-    /// Ends a request body that was received, or will not be.
-    pub(super) fn finish_body(&mut self, cx: &mut Context<'_>) {
-        self.state = State::next_head();
-        self.clear_deadline(cx);
+    /// Takes out the request body that is being received.
+    pub(super) fn finish_body(&mut self, cx: &mut Context<'_>) -> Option<RequestBody<V>> {
+        match std::mem::replace(&mut self.state, State::next_head()) {
+            State::ReceivingBody(body) => {
+                self.clear_deadline(cx);
+                Some(*body)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
     }
 
     /// Waits for a deferred response, unless it is finished already.

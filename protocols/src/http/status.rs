@@ -26,6 +26,7 @@ macro_rules! statuses {
             pub const fn reason(self) -> &'static str {
                 match self.0 {
                     101 => "Switching Protocols",
+                    103 => "Early Hints",
                     $($code => $reason,)*
                     _ => "",
                 }
@@ -37,6 +38,8 @@ macro_rules! statuses {
 impl Status {
     /// Sent by [`Reply::upgrade`](super::Reply::upgrade) only: services send final responses.
     pub(super) const SWITCHING_PROTOCOLS: Status = Status(101);
+    /// 103 Early Hints, for [`Reply::interim`](super::Reply::interim).
+    pub const EARLY_HINTS: Status = Status(103);
     /// Only in logs: the client has left.
     pub(super) const CLIENT_CLOSED: Status = Status(499);
 }

@@ -67,6 +67,8 @@ impl Reply<'_, '_> {
     /// }
     ///
     /// impl Service for Door {
+    ///     type State = ();
+    ///
     ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
     ///         match request.upgrade() {
     ///             Some(upgrade) if upgrade.offers("echo") => {
@@ -77,20 +79,20 @@ impl Reply<'_, '_> {
     ///     }
     /// }
     /// ```
-    pub fn upgrade<H: Handler>(
+    pub fn upgrade<H: Handler, V>(
         self,
         _: Upgrade<'_>,
         protocol: &str,
         to: HandlerId<H>,
         session: H::Session,
-    ) -> Answered {
+    ) -> Answered<V> {
         let mut reply = self.header("Upgrade", protocol).status(Status::SWITCHING_PROTOCOLS);
         let Destination::Current(cx) = &mut reply.to else {
             log::error!("a deferred response cannot upgrade the connection to {protocol}");
             return reply.error(Status::INTERNAL_SERVER_ERROR);
         };
         cx.hand_over(to, session);
-        reply.persistence = Persistence::Upgrade;
+        reply.form.persistence = Persistence::Upgrade;
         reply.finish_head(None)
     }
 }

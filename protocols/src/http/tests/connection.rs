@@ -29,6 +29,8 @@ fn an_unfinished_request_is_not_answered() {
 struct Kinds;
 
 impl Service for Kinds {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         assert_eq!(request.method(), Method::Get);
         match request.path() {
@@ -57,6 +59,8 @@ fn bodies_of_all_kinds_keep_their_order() {
 struct Fragile;
 
 impl Service for Fragile {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         assert_ne!(request.path(), "/panic");
         reply.header("For", request.path()).send("")

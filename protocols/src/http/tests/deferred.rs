@@ -25,6 +25,8 @@ struct Slow {
 }
 
 impl Service for Slow {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let path = request.path().to_owned();
         if path == "/now" {
@@ -121,6 +123,8 @@ struct Held {
 }
 
 impl Service for Held {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         if request.method() == Method::Options {
             return reply.send("at once");

@@ -19,6 +19,8 @@ struct Logged {
 }
 
 impl Service for Logged {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let size = request.path().trim_start_matches('/').parse().unwrap_or(0);
         reply.send(vec![b'x'; size])
@@ -161,7 +163,7 @@ fn row_38_an_answer_has_left_with_its_last_byte_and_not_before() {
     let lines = Lines::default();
     let mut service = Logged { lines: lines.clone() };
     let mut access_log = AccessLog::new(None);
-    let answered = Answered { status: Status::OK, body: 3, persistence: Persistence::Implied };
+    let answered = Answered::<()>::with(Status::OK, 3, Persistence::Implied);
     for end in [10, 20] {
         access_log.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
     }
@@ -235,6 +237,8 @@ fn a_long_input_is_answered_and_logged_to_its_end() {
 fn nothing_is_logged_for_a_service_that_does_not_want_it() {
     struct Silent(Logged);
     impl Service for Silent {
+        type State = ();
+
         fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
             self.0.call(request, reply)
         }

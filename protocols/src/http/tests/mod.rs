@@ -4,6 +4,7 @@
 //! reads slowly. The result must always be the same.
 
 mod any_input;
+mod bodies;
 mod connection;
 mod deferred;
 mod framing;
@@ -12,6 +13,7 @@ mod log;
 mod saved;
 mod semantics;
 mod stopping;
+mod streams;
 mod syntax;
 mod upgrade;
 
@@ -23,6 +25,8 @@ use super::{Answered, Http, HttpLimits, LogRecord, Reply, Request, Service};
 struct Probe;
 
 impl Service for Probe {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let query = request.query().map_or(String::new(), |query| format!("?{query}"));
         let host = request.host().unwrap_or("-");

@@ -25,11 +25,13 @@ struct Inbox {
 impl Inbox {
     fn save(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let file = self.dir.create(&request.path()[1..], &CreateOptions::default());
-        reply.save(file.expect("a new file"))
+        reply.save(file.expect("a new file"), ())
     }
 }
 
 impl Service for Inbox {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         self.save(request, reply)
     }
@@ -37,6 +39,7 @@ impl Service for Inbox {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
+        (): (),
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {

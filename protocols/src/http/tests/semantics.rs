@@ -18,6 +18,8 @@ fn answer<S: Service>(service: impl Fn() -> S, request: &str) -> (String, Vec<u8
 struct With(fn(&Request<'_>, Reply<'_, '_>) -> Answered);
 
 impl Service for With {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         (self.0)(request, reply)
     }
@@ -42,6 +44,8 @@ struct Sized {
 }
 
 impl Service for Sized {
+    type State = ();
+
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         reply.header("Content-Type", "text/plain").send(vec![b'x'; self.body])
     }

@@ -38,6 +38,8 @@ struct Door {
 }
 
 impl Service for Door {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         match request.upgrade() {
             Some(upgrade) if upgrade.offers("shout") => {
@@ -137,6 +139,8 @@ fn a_change_while_the_reactor_stops_is_the_new_protocols_to_end() {
 struct Noted(Rc<RefCell<Vec<String>>>);
 
 impl Service for Noted {
+    type State = ();
+
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         reply.send(request.path())
     }

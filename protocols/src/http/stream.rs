@@ -1,0 +1,227 @@
+//! Responses that are sent piece by piece, and whose length is not known at the start.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
+
+use super::grammar::is_token;
+use super::reply::{Answered, Reply, splits_lines};
+use super::response::{FinishedResponse, PendingResponse, Persistence};
+use super::status::Status;
+
+/// The rest of a response whose head has left: see [`Reply::stream`].
+///
+/// If it is dropped before it is [finished](ResponseStream::finish), the connection is reset within
+/// [`response_timeout`](super::HttpLimits::response_timeout): what was sent must not look complete.
+#[derive(Debug)]
+#[must_use = "a client waits for the rest of the response"]
+pub struct ResponseStream {
+    connection: ConnId,
+    pending: Arc<PendingResponse>,
+    framing: Framing,
+    persistence: Persistence,
+    status: Status,
+    /// Bytes of the body so far.
+    body: u64,
+}
+
+/// How the end of the body is told.
+#[derive(Clone, Copy, Debug)]
+enum Framing {
+    /// By the last chunk.
+    Chunked,
+    /// By the end of the connection, in HTTP/1.0.
+    UntilClose,
+    /// There is no body.
+    NoBody,
+}
+
+impl Reply<'_, '_> {
+    /// Sends the head of a response whose length is not known yet. `then` gets the
+    /// [`ResponseStream`] to keep or to send along, and the reactor. The body is sent from there,
+    /// or from any later callback: of a message, a timer, or another connection.
+    ///
+    /// The body is chunked; for an HTTP/1.0 client its end is that of the connection. Like a
+    /// [deferred](Reply::defer) response it keeps its place before the responses to pipelined
+    /// requests. The connection may be quiet for as long as the service likes: neither the idle
+    /// limit nor [`response_timeout`](super::HttpLimits::response_timeout) ends it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use sluicegate_protocols::http::{
+    ///     Answered, Http, Reply, Request, ResponseStream, Service,
+    /// };
+    /// use sluicegate_reactor::{ConnId, HandlerId, Reactor, Receive, Sent, Sessions, Turn};
+    ///
+    /// /// Sends the time to every client, each second.
+    /// struct Clock {
+    ///     subscribers: Vec<ResponseStream>,
+    /// }
+    ///
+    /// impl Service for Clock {
+    ///     type State = ();
+    ///
+    ///     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    ///         let reply = reply.header("Content-Type", "text/event-stream");
+    ///         reply.stream(|stream, _| self.subscribers.push(stream))
+    ///     }
+    ///
+    ///     fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
+    ///         self.subscribers.retain(|stream| stream.connection() != connection);
+    ///     }
+    /// }
+    ///
+    /// #[derive(Clone)]
+    /// struct Tick;
+    ///
+    /// impl Receive<Tick> for Clock {
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
+    ///         let event = format!("data: {}\n\n", cx.unix_time());
+    ///         for stream in &mut self.subscribers {
+    ///             stream.send(cx, &event);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// let http = reactor.register(Http::new(Clock { subscribers: Vec::new() }));
+    /// reactor.every(Duration::from_secs(1), http, Tick);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<V>(self, then: impl FnOnce(ResponseStream, &mut Turn)) -> Answered<V> {
+        let Reply { mut to, output, status, mut form } = self;
+        let framing = if form.head_only || status.forbids_content() {
+            Framing::NoBody
+        } else if form.is_modern {
+            output.fields.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            Framing::Chunked
+        } else {
+            form.persistence = Persistence::Close;
+            Framing::UntilClose
+        };
+        output.write_head(status, form.persistence, None);
+        output.flush_to(&mut to);
+        let pending = output.await_response(form);
+        pending.start_stream();
+        let (connection, persistence) = (to.connection(), form.persistence);
+        let stream = ResponseStream { connection, pending, framing, persistence, status, body: 0 };
+        then(stream, to.turn());
+        Answered::later(None)
+    }
+
+    /// Sends an interim response before the final one, such as 103 (Early Hints). HTTP/1.0 clients
+    /// do not know them and get none.
+    ///
+    /// ```
+    /// # use sluicegate_protocols::http::{Answered, Reply, Status};
+    /// fn page(reply: Reply<'_, '_>) -> Answered {
+    ///     let hints = [("Link", "</style.css>; rel=preload; as=style")];
+    ///     reply.interim(Status::EARLY_HINTS, &hints).send("<link rel=stylesheet href=style.css>")
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    /// If the status is not one of 102 to 199.
+    pub fn interim(self, status: Status, fields: &[(&str, &str)]) -> Self {
+        assert!((102..200).contains(&status.code()), "{} is not interim", status.code());
+        if self.form.is_modern {
+            let out = &mut self.output.bytes;
+            out.extend_from_slice(b"HTTP/1.1 ");
+            out.extend_from_slice(&status.digits());
+            out.push(b' ');
+            out.extend_from_slice(status.reason().as_bytes());
+            out.extend_from_slice(b"\r\n");
+            write_fields(out, fields);
+        }
+        self
+    }
+}
+
+impl ResponseStream {
+    /// The connection of the response.
+    #[must_use]
+    pub fn connection(&self) -> ConnId {
+        self.connection
+    }
+
+    /// Sends the next part of the body, from any callback of the reactor that received the request.
+    /// It leaves at the end of the turn.
+    ///
+    /// With [`Sent::Full`] the part was taken, but the service should wait with the next until
+    /// [`Service::on_room`](super::Service::on_room) is called. With [`Sent::Gone`] the connection
+    /// has ended; [`Service::on_gone`](super::Service::on_gone) tells that too.
+    pub fn send<'b>(&mut self, cx: &mut Turn, part: impl Into<Outgoing<'b>>) -> Sent {
+        let (part, mut peer) = (part.into(), cx.peer(self.connection));
+        if !peer.is_open() {
+            return Sent::Gone;
+        }
+        let length = part.len();
+        match self.framing {
+            Framing::NoBody => Sent::Accepted,
+            // An empty chunk would be the last.
+            _ if length == 0 => Sent::Accepted,
+            Framing::UntilClose => {
+                self.body += length;
+                peer.send(part)
+            }
+            Framing::Chunked => {
+                self.body += length;
+                let mut line = [0; 18];
+                let mut rest = &mut line[..];
+                let written = write!(rest, "{length:x}\r\n");
+                debug_assert!(written.is_ok(), "16 digits and a line end");
+                let left = rest.len();
+                peer.send(&line[..line.len() - left]);
+                peer.send(part);
+                peer.send(b"\r\n")
+            }
+        }
+    }
+
+    /// Ends the body.
+    pub fn finish(self, cx: &mut Turn) -> Sent {
+        self.finish_with(cx, &[])
+    }
+
+    /// Ends the body with trailer fields, which the head should announce in `Trailer` (RFC 9110,
+    /// section 6.6.2). An HTTP/1.0 client does not get them.
+    pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
+        let mut peer = cx.peer(self.connection);
+        if !peer.is_open() {
+            return Sent::Gone;
+        }
+        let mut sent = Sent::Accepted;
+        if let Framing::Chunked = self.framing {
+            let mut end = b"0\r\n".to_vec();
+            write_fields(&mut end, trailers);
+            sent = peer.send(end);
+        }
+        let (status, body, end) = (self.status, self.body, peer.sent() + peer.pending());
+        self.pending.finish(FinishedResponse { status, body, end });
+        peer.set_deadline(None);
+        match self.persistence {
+            Persistence::Close => peer.close(),
+            // The session continues when the response has left.
+            _ => peer.request_drain(),
+        }
+        sent
+    }
+}
+
+/// Appends header fields and an empty line. Leaves out fields that would split the message.
+fn write_fields(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
+    for (name, value) in fields {
+        if splits_lines(value.as_bytes()) || !is_token(name.as_bytes()) {
+            log::warn!("header field {name:?} left out of a response: not allowed there");
+            continue;
+        }
+        for part in [name, ": ", value, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,322 @@
+//! Responses that are sent piece by piece.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_reactor::{ConnId, Receive, Sent, Sessions, Turn};
+
+use super::{
+    Answered, Http, HttpLimits, LogRecord, Reply, Request, Service, field, logged, split_head,
+};
+use crate::http::{Deferred, ResponseStream, Status};
+
+/// Streams to `/stream`, which later callbacks continue; and at once to `/short`.
+#[derive(Default)]
+struct Streams {
+    streams: Vec<ResponseStream>,
+    deferred: Vec<Deferred>,
+    /// What was told: room and lost connections.
+    told: Vec<String>,
+    /// What sending has returned.
+    sent: Vec<Sent>,
+    log: Rc<RefCell<Vec<String>>>,
+}
+
+impl Service for Streams {
+    type State = ();
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        match request.path() {
+            "/stream" => reply.header("A", "b").stream(|stream, _| self.streams.push(stream)),
+            "/short" => reply.stream(|mut stream, cx| {
+                for part in ["one", "", "two"] {
+                    assert_eq!(stream.send(cx, part), Sent::Accepted);
+                }
+                stream.finish(cx);
+            }),
+            "/dropped" => reply.stream(|mut stream, cx| {
+                stream.send(cx, "half");
+            }),
+            "/deferred" => reply.defer(|deferred, _| self.deferred.push(deferred)),
+            "/hint" => {
+                let hints = [("Link", "</a.css>"), ("Bad", "a\r\nb")];
+                reply.interim(Status::EARLY_HINTS, &hints).send("hinted")
+            }
+            "/empty" => reply.status(Status::NO_CONTENT).stream(|mut stream, cx| {
+                stream.send(cx, "nothing");
+                stream.finish(cx);
+            }),
+            path => reply.send(path),
+        }
+    }
+
+    fn on_room(&mut self, _: &mut Turn, _: ConnId) {
+        self.told.push("room".to_owned());
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
+        self.streams.retain(|stream| stream.connection() != connection);
+        self.told.push("gone".to_owned());
+    }
+
+    fn wants_log(&self) -> bool {
+        true
+    }
+
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
+        self.log.borrow_mut().push(logged(record));
+    }
+}
+
+/// Sends this to all streams.
+struct Publish(String);
+
+impl Receive<Publish> for Streams {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Publish(part): Publish) {
+        for stream in &mut self.streams {
+            self.sent.push(stream.send(cx, &part));
+        }
+    }
+}
+
+/// Ends all streams with a trailer.
+struct End;
+
+impl Receive<End> for Streams {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, End: End) {
+        for stream in self.streams.drain(..) {
+            stream.finish_with(cx, &[("Checksum", "7"), ("bad name", "x")]);
+        }
+        for deferred in self.deferred.drain(..) {
+            deferred.answer(cx, |reply| reply.stream(|stream, _| self.streams.push(stream)));
+        }
+    }
+}
+
+fn streams() -> Harness<Http<Streams>> {
+    Harness::new(Http::new(Streams::default()))
+}
+
+fn service(h: &mut Harness<Http<Streams>>) -> &mut Streams {
+    h.handler().service()
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+fn publish(h: &mut Harness<Http<Streams>>, part: &str) {
+    h.post(Publish(part.to_owned()));
+}
+
+fn text(h: &mut Harness<Http<Streams>>, client: Client) -> String {
+    String::from_utf8(h.sent(client).to_vec()).expect("text")
+}
+
+/// The body of one response, and what follows.
+fn body_of(response: &[u8]) -> (&str, String) {
+    let (head, rest) = split_head(response);
+    (head, String::from_utf8(rest.to_vec()).expect("text"))
+}
+
+#[test]
+fn row_33_a_body_of_unknown_length_is_chunked_and_ends_an_old_connection() {
+    let outcome = same_at_every_split(streams, get("/short"));
+    let (head, body) = body_of(&outcome.sent);
+    assert_eq!(field(head, "Transfer-Encoding"), Some("chunked"));
+    assert_eq!((field(head, "Content-Length"), field(head, "Connection")), (None, None));
+    assert_eq!(body, "3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n");
+    assert_eq!(outcome.state, State::Open);
+
+    for keep_alive in ["", "Connection: keep-alive\r\n"] {
+        let request = format!("GET /short HTTP/1.0\r\n{keep_alive}\r\n");
+        let outcome = same_at_every_split(streams, &request);
+        let (head, body) = body_of(&outcome.sent);
+        assert_eq!(field(head, "Transfer-Encoding"), None);
+        assert_eq!((field(head, "Connection"), body.as_str()), (Some("close"), "onetwo"));
+        assert_ne!(outcome.state, State::Open);
+    }
+
+    let request = get("/short").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+    let outcome = same_at_every_split(streams, &request);
+    let (head, body) = body_of(&outcome.sent);
+    assert_eq!(field(head, "Connection"), Some("close"));
+    assert!(body.ends_with("0\r\n\r\n"));
+    assert_ne!(outcome.state, State::Open);
+}
+
+#[test]
+fn row_22_a_stream_without_content_has_only_a_head() {
+    let head_of = get("/short").replace("GET", "HEAD");
+    for request in [head_of, get("/empty")] {
+        let outcome = same_at_every_split(streams, &request);
+        let (head, body) = body_of(&outcome.sent);
+        assert_eq!((field(head, "Transfer-Encoding"), body.as_str()), (None, ""), "{request}");
+        assert_eq!(outcome.state, State::Open);
+    }
+}
+
+#[test]
+fn row_18_a_stream_keeps_its_place_among_other_responses() {
+    let input = get("/a") + &get("/short") + &get("/b") + &get("/short") + &get("/c");
+    let outcome = same_at_every_split(streams, &input);
+    let text = String::from_utf8(outcome.sent.to_vec()).unwrap();
+    let positions = |part: &str| text.match_indices(part).map(|(at, _)| at).collect::<Vec<_>>();
+    let order = [positions("/a"), positions("3\r\none"), positions("/b"), positions("/c")].concat();
+    let [a, first, second, b, c] = order[..] else { panic!("{text}") };
+    assert!(a < first && first < b && b < second && second < c, "{text}");
+}
+
+#[test]
+fn row_46_parts_leave_as_they_are_sent_and_the_last_with_trailers() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream") + &get("/next"));
+    let head = text(&mut h, client);
+    assert!(head.contains("A: b\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    for (part, expected) in
+        [("hello", "5\r\nhello\r\n"), ("", ""), ("0123456789abcdef", "10\r\n0123456789abcdef\r\n")]
+    {
+        publish(&mut h, part);
+        assert_eq!(text(&mut h, client), expected);
+    }
+    h.post(End);
+    let end = text(&mut h, client);
+    let (last, next) = end.split_at("0\r\nChecksum: 7\r\n\r\n".len());
+    assert_eq!(last, "0\r\nChecksum: 7\r\n\r\n");
+    assert!(next.ends_with("/next"), "{next}");
+    let log = service(&mut h).log.take();
+    assert_eq!(log, ["\"GET /stream HTTP/1.1\" 200 21", "\"GET /next HTTP/1.1\" 200 5"]);
+}
+
+#[test]
+fn one_part_to_many_clients_reaches_each_of_them() {
+    let mut h = streams();
+    let clients: Vec<Client> = (0..100).map(|_| h.open()).collect();
+    for client in &clients {
+        h.feed(*client, get("/stream"));
+        h.sent(*client);
+    }
+    publish(&mut h, "event");
+    for client in &clients {
+        assert_eq!(text(&mut h, *client), "5\r\nevent\r\n");
+    }
+}
+
+#[test]
+fn a_service_is_told_when_a_slow_client_has_room_again_and_when_one_has_gone() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    h.sent(client);
+    h.set_room(client, 0);
+    publish(&mut h, &"x".repeat(100_000));
+    assert_eq!(service(&mut h).sent, [Sent::Full]);
+    assert!(service(&mut h).told.is_empty());
+    h.set_room(client, 1_000_000);
+    assert_eq!(text(&mut h, client).len(), "186a0\r\n\r\n".len() + 100_000);
+    assert_eq!(service(&mut h).told, ["room"]);
+    publish(&mut h, "more");
+    h.reset(client);
+    assert_eq!(service(&mut h).told, ["room", "gone"]);
+    publish(&mut h, "to nobody");
+    assert_eq!(service(&mut h).sent, [Sent::Full, Sent::Accepted]);
+}
+
+#[test]
+fn a_stream_to_a_client_that_has_gone_says_so() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    let mut stream = service(&mut h).streams.pop().expect("a stream");
+    h.reset(client);
+    assert_eq!(service(&mut h).told, ["gone"]);
+    assert_eq!(stream.send(h.reactor(), "part"), Sent::Gone);
+    assert_eq!(stream.finish(h.reactor()), Sent::Gone);
+    assert_eq!(service(&mut h).told, ["gone"], "only once");
+}
+
+#[test]
+fn row_17_a_quiet_stream_is_neither_idle_nor_late() {
+    let limits = HttpLimits::default();
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    h.sent(client);
+    for _ in 0..10 {
+        h.advance(limits.response_timeout + Duration::from_secs(30));
+        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
+        publish(&mut h, "ping");
+        assert_eq!(text(&mut h, client), "4\r\nping\r\n");
+    }
+    h.post(End);
+    assert!(text(&mut h, client).ends_with("\r\n\r\n"));
+    // The limits of the next request hold again.
+    h.feed(client, "GET /");
+    h.advance(limits.head_timeout + Duration::from_millis(100));
+    assert!(text(&mut h, client).starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_stream_that_is_dropped_must_not_look_complete() {
+    for old in [false, true] {
+        let request = |path: &str| match old {
+            false => get(path),
+            true => format!("GET {path} HTTP/1.0\r\n\r\n"),
+        };
+        let mut h = streams();
+        let client = h.open();
+        h.feed(client, request("/dropped") + &request("/next"));
+        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Reset), "in the call");
+
+        let client = h.open();
+        h.feed(client, request("/stream") + &request("/next"));
+        publish(&mut h, "half");
+        service(&mut h).streams.clear();
+        h.advance(HttpLimits::default().response_timeout + Duration::from_millis(100));
+        assert!(text(&mut h, client).contains("half"));
+        assert_eq!(h.state(client), State::Reset, "later");
+    }
+}
+
+#[test]
+fn a_deferred_response_can_become_a_stream() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/deferred") + &get("/next"));
+    assert!(h.sent(client).is_empty());
+    h.post(End);
+    let head = text(&mut h, client);
+    assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+    publish(&mut h, "part");
+    assert_eq!(text(&mut h, client), "4\r\npart\r\n");
+    h.post(End);
+    let end = text(&mut h, client);
+    assert!(end.starts_with("0\r\nChecksum: 7\r\n\r\nHTTP/1.1 200"), "{end}");
+}
+
+#[test]
+fn a_server_that_stops_lets_a_stream_end_within_its_grace_period() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    h.sent(client);
+    h.stop();
+    publish(&mut h, "part");
+    assert_eq!(text(&mut h, client), "4\r\npart\r\n");
+    h.post(End);
+    assert!(text(&mut h, client).ends_with("\r\n\r\n"));
+    assert_ne!(h.state(client), State::Open);
+}
+
+#[test]
+fn an_interim_response_precedes_the_final_one_and_old_clients_get_none() {
+    let outcome = same_at_every_split(streams, get("/hint"));
+    let text = String::from_utf8(outcome.sent.to_vec()).unwrap();
+    let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n";
+    assert!(text.starts_with(hint), "{text}");
+    let outcome = same_at_every_split(streams, "GET /hint HTTP/1.0\r\n\r\n");
+    assert!(outcome.sent.starts_with(b"HTTP/1.1 200"));
+}
