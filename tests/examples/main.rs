@@ -3,6 +3,7 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::duplicate_mod, reason = "each example has what they have in common")]
 
+mod api;
 mod chat;
 mod echo;
 mod hello;

@@ -20,6 +20,24 @@
 //! let handler = Http::new(Hello);
 //! ```
 //!
+//! # Tasks
+//!
+//! | to | use |
+//! |---|---|
+//! | read a body whole | [`Reply::read`], then [`Service::on_body`] |
+//! | read a body as it arrives | [`Reply::read_pieces`], then [`Service::on_piece`] |
+//! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
+//! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
+//! | answer piece by piece, such as with server-sent events | [`Reply::stream`] |
+//! | send 103 (Early Hints) | [`Reply::interim`] |
+//! | know who asks | [`Reply::peer_address`], [`Reply::connection`] |
+//! | send error pages of your own | [`Service::on_refused`] |
+//! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
+//! | serve files | [`Files`](crate::files::Files) |
+//!
+//! Routing is a `match` on the method and the path, and a query is decoded by the crate
+//! `form_urlencoded`: see `examples/api.rs`.
+//!
 //! # What `Http` does for a service
 //!
 //! - It answers requests that break a rule of RFC 9112 with 400, 413, 414, 417, 431, 501 or 505 and
@@ -28,9 +46,9 @@
 //! - It writes `Date`, `Content-Length` and `Connection`, and leaves out the body of a response to
 //!   HEAD.
 //! - It answers CONNECT and TRACE with 501.
-//! - It receives a request body into a file if the service [asks for it](Reply::save); the body is
-//!   never in memory as a whole. Otherwise it skips a short body, and closes the connection after
-//!   the response to a long or chunked one. A body is never parsed as the next request.
+//! - It receives a request body if the service asks for it, in memory up to a limit or in a file.
+//!   Otherwise it skips a short body, and closes the connection after the response to a long or
+//!   chunked one. A body is never parsed as the next request.
 //! - It answers `Expect: 100-continue` with 100 if the service wants the body. Otherwise the client
 //!   gets the final response at once, and the connection closes if a body was announced.
 //! - It ignores `Upgrade` unless the service [accepts it](Reply::upgrade).

@@ -1,0 +1,140 @@
+//! An HTTP API: bodies in and out, a query, a slow answer, server-sent events, and uploads.
+//! `cargo run --release --example api -- --uploads /tmp`, then `curl -N localhost:8080/events`
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, missing_docs)]
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use sluicegate_protocols::http::*;
+use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
+use sluicegate_reactor::workers::Workers;
+use sluicegate_reactor::*;
+
+mod common;
+#[path = "common/independent.rs"]
+mod independent;
+
+const JSON: &str = "application/json";
+
+pub(crate) struct Api {
+    pub(crate) uploads: Dir,
+    pub(crate) workers: Workers,
+    pub(crate) done: Handle<(Deferred, u64)>,
+    pub(crate) subscribers: Vec<ResponseStream>,
+}
+
+/// What is set aside while a body arrives: the name of an upload, if it is one.
+pub(crate) type Upload = Option<String>;
+
+/// A second has passed.
+#[derive(Clone)]
+pub(crate) struct Tick;
+
+impl Service for Api {
+    type State = Upload;
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
+        match (request.method(), request.path()) {
+            (Method::Post, "/echo") if request.header("Content-Type") == Some(JSON.as_bytes()) => {
+                reply.read(1 << 20, None)
+            }
+            (Method::Post, "/echo") => reply.error(Status::UNSUPPORTED_MEDIA_TYPE),
+            (Method::Get, "/search") => {
+                let mut query = form_urlencoded::parse(request.query().unwrap_or("").as_bytes());
+                match query.find(|(name, _)| name == "q") {
+                    Some((_, words)) => reply.send(format!("nothing found for {words:?}\n")),
+                    None => reply.error(Status::BAD_REQUEST),
+                }
+            }
+            (Method::Get, "/slow") => reply.defer(|deferred, _| {
+                let job = || (deferred, (1..100_000_u64).filter(|n| n % 7 == 0).sum());
+                if let Err(error) = self.workers.run(job, &self.done) {
+                    log::warn!("/slow: {error}"); // The job is dropped, and the client gets 503.
+                }
+            }),
+            (Method::Get, "/events") => reply
+                .header("Content-Type", "text/event-stream")
+                .header("Cache-Control", "no-store")
+                .stream(|stream, _| self.subscribers.push(stream)),
+            (Method::Put, path) if let Some(name) = path.strip_prefix("/upload/") => {
+                match self.uploads.create(name, &CreateOptions::default()) {
+                    Ok(file) => reply.save(file, Some(name.to_owned())),
+                    Err(error) => reply.saved(&Err(error)),
+                }
+            }
+            _ => reply.error(Status::NOT_FOUND),
+        }
+    }
+
+    fn on_body(
+        &mut self,
+        _: &Request<'_>,
+        _: Upload,
+        body: Cow<'_, [u8]>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Upload> {
+        reply.header("Content-Type", JSON).send(body)
+    }
+
+    fn on_saved(
+        &mut self,
+        _: &Request<'_>,
+        upload: Upload,
+        saved: &io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Upload> {
+        match (saved, upload) {
+            (Ok(_), Some(name)) => reply.status(Status::CREATED).send(format!("saved {name}\n")),
+            _ => reply.saved(saved),
+        }
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
+        self.subscribers.retain(|stream| stream.connection() != connection);
+    }
+}
+
+impl Receive<(Deferred, u64)> for Api {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, (deferred, sum): (Deferred, u64)) {
+        deferred.answer(cx, |reply| reply.send(format!("{sum}\n")));
+    }
+}
+
+impl Receive<Tick> for Api {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
+        let event = Bytes::from(format!("data: {}\n\n", cx.unix_time()));
+        // One that does not read is cut off by the limit for stalled writes.
+        self.subscribers.iter_mut().for_each(|stream| _ = stream.send(cx, &event));
+    }
+}
+
+/// An HTTP API to try with curl.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+    /// Directory for uploads.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    uploads: PathBuf,
+}
+
+pub(crate) fn main() -> ExitCode {
+    common::main(|options: Options| {
+        let describe = |at: &Address| format!("API on http://{at}/");
+        independent::run(&options.server, &Listen::default(), describe, |reactor| {
+            let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);
+            let subscribers = Vec::new();
+            let api = Api { uploads, workers: Workers::new(), done, subscribers };
+            let http = reactor.register(Http::new(api));
+            reactor.attach(mailbox, http);
+            reactor.every(Duration::from_secs(1), http, Tick);
+            Ok(http)
+        })
+    })
+}
