@@ -110,9 +110,7 @@ impl Connection {
         self.is_open()
             && match &self.special {
                 None => !self.flags.any(Flags::PAUSED.union(Flags::FULL)),
-                Some(special) => {
-                    !self.flags.any(special.strategy.stopped_by()) && special.blocked.is_empty()
-                }
+                Some(special) => !self.flags.any(special.strategy.stopped_by()) && !special.blocked,
             }
     }
 

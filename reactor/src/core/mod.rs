@@ -57,7 +57,7 @@ pub(crate) use pool::{Pool, Spares};
 pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
 pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
-pub(crate) use special::{Blocked, Special, Strategy};
+pub(crate) use special::{Special, Strategy};
 pub use target::Target;
 pub(crate) use target::{Place, in_order};
 pub(crate) use throttle::Throttle;

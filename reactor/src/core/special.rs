@@ -19,8 +19,9 @@ pub(crate) struct Special {
     pub(crate) unread: Unread,
     /// Where the next received bytes go.
     pub(crate) strategy: Strategy,
-    /// What receiving waits for besides the socket.
-    pub(crate) blocked: Blocked,
+    /// Whether receiving waits for the destination of a relay, or for workers that write a file.
+    /// The code that clears this puts the connection on the worklist.
+    pub(crate) blocked: bool,
     /// The connection that relays to this one, if any.
     pub(crate) feeder: Option<ConnId>,
     /// The meters of its rates, if it has any.
@@ -61,48 +62,12 @@ impl Strategy {
     }
 }
 
-/// The set of reasons, besides the socket, for which receiving waits. It goes on when the set is
-/// empty: the code that clears the last reason puts the connection on the worklist.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Blocked(u8);
-
-impl Blocked {
-    /// The destination of its relay has something queued.
-    pub(crate) const DESTINATION: Blocked = Blocked(1);
-
-    /// Workers have not yet written enough of a file, or have all buffers.
-    pub(crate) const DISK: Blocked = Blocked(2);
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) fn any(self, other: Blocked) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(crate) fn set(&mut self, other: Blocked) {
-        self.0 |= other.0;
-    }
-
-    pub(crate) fn clear(&mut self, other: Blocked) {
-        self.0 &= !other.0;
-    }
-
-    /// Clears a reason and returns whether it was set.
-    pub(crate) fn take(&mut self, other: Blocked) -> bool {
-        let had = self.any(other);
-        self.clear(other);
-        had
-    }
-}
-
 impl Special {
     /// Whether all of it is in its default state.
     pub(crate) fn is_empty(&self) -> bool {
         self.unread.len() == 0
             && matches!(self.strategy, Strategy::Stream)
-            && self.blocked.is_empty()
+            && !self.blocked
             && self.feeder.is_none()
             && self.meters.is_none()
             && self.attempt.is_none()
@@ -124,18 +89,14 @@ impl Special {
             Strategy::Relay(relay) => !relay.splices(),
             Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
         };
-        shared
-            && self.unread.len() == 0
-            && self.blocked.is_empty()
-            && self.meters.is_none()
-            && !self.brief
+        shared && self.unread.len() == 0 && !self.blocked && self.meters.is_none() && !self.brief
     }
 
     /// Whether the input waits for the disk: a worker is writing a part of its file, or workers
     /// hold all buffers.
     pub(crate) fn waits_for_worker(&self) -> bool {
         match &self.strategy {
-            Strategy::File(saving) => saving.is_with_worker() || self.blocked.any(Blocked::DISK),
+            Strategy::File(saving) => saving.is_with_worker() || self.blocked,
             _ => false,
         }
     }

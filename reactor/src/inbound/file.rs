@@ -4,9 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use super::{Arrival, note, receive, set_strategy};
-use crate::core::{
-    Batch, Blocked, ConnId, Core, Flags, GATHER, Need, Quantum, Saving, Strategy, WhenWhole,
-};
+use crate::core::{Batch, ConnId, Core, Flags, GATHER, Need, Quantum, Saving, Strategy, WhenWhole};
 use crate::fs::{Committed, NewFile};
 use crate::sys::{AlignedBuffer, HAS_SPLICE, Ready};
 use crate::time::deadlines;
@@ -49,7 +47,7 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let waited = special.waits_for_worker();
     special.saving()?;
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
-    special.blocked.clear(Blocked::DISK);
+    special.blocked = false;
     special.brief = saving.splices == Some(true);
     c.flags.set(Flags::REVISIT_INPUT);
     if waited {
@@ -86,7 +84,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
 /// Makes the connection wait for a worker.
 fn wait_for_disk(core: &mut Core, index: u32) -> Arrival {
     if let Some(special) = core.special(index) {
-        special.blocked.set(Blocked::DISK);
+        special.blocked = true;
     }
     Arrival::Nothing
 }
@@ -270,7 +268,7 @@ fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Opti
         // The file was given up.
         _ => return,
     }
-    special.blocked.clear(Blocked::DISK);
+    special.blocked = false;
     c.active = tick;
     deadlines::arm(core, id.index);
     core.request(id.index, Flags::REVISIT_INPUT);
@@ -311,10 +309,9 @@ fn wake_waiting(core: &mut Core) {
         let Some(special) = core.get_mut(id.index).and_then(|c| c.special.as_mut()) else {
             continue;
         };
-        if let Some(saving) = special.saving() {
-            saving.waits_for_buffer = false;
-        }
-        if special.blocked.take(Blocked::DISK) {
+        let Some(saving) = special.saving() else { continue };
+        saving.waits_for_buffer = false;
+        if std::mem::take(&mut special.blocked) {
             let tick = core.tick;
             core.get_mut(id.index).into_iter().for_each(|c| c.active = tick);
             deadlines::arm(core, id.index);

@@ -3,8 +3,7 @@
 //! A relay has one direction: from its *source*, which has [`Strategy::Relay`], to its
 //! *destination*, which knows the source as its feeder. Bytes are sent to the destination at once,
 //! and what the socket refuses is joined to its queue. While the queue is not empty the source is
-//! [blocked](Blocked). So a relay holds at most what one receive brought, and nothing while it does
-//! not wait.
+//! `blocked`. So a relay holds at most what one receive brought, and nothing while it does not wait.
 //!
 //! Bulk soon goes through a pipe, without entering the process. A splice from a socket returns
 //! `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an empty
@@ -13,9 +12,7 @@
 use std::io;
 
 use super::{Arrival, note, receive, set_strategy};
-use crate::core::{
-    Blocked, ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy,
-};
+use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
 
@@ -79,7 +76,7 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
         && special.relay().is_some()
     {
         special.strategy = Strategy::Stream;
-        special.blocked.clear(Blocked::DESTINATION);
+        special.blocked = false;
         core.recycle_special(index);
     }
 }
@@ -106,9 +103,7 @@ fn takes(to: &Connection) -> bool {
 pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
     let Some(special) = c.special.as_deref() else { return false };
     let Strategy::Relay(relay) = &special.strategy else { return false };
-    c.is_open()
-        && special.blocked.any(Blocked::DESTINATION)
-        && core.find(relay.to).is_none_or(takes)
+    c.is_open() && special.blocked && core.find(relay.to).is_none_or(takes)
 }
 
 /// Whether the destination of a source accepts bytes now. If it has queued bytes, they are flushed
@@ -147,7 +142,7 @@ pub(super) fn step(
         Room::Now(to) => to,
         Room::Later => {
             if let Some(special) = core.special(index) {
-                special.blocked.set(Blocked::DESTINATION);
+                special.blocked = true;
             }
             return Arrival::Nothing;
         }

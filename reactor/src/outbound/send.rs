@@ -5,8 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::wire::{Flushed, Wire, transmit};
 use super::{Offer, Outgoing, Placement, place};
 use crate::core::{
-    Blocked, ConnId, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue,
-    Reason, Sent,
+    ConnId, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue, Reason, Sent,
 };
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
@@ -234,7 +233,7 @@ fn wake_feeder(core: &mut Core, index: u32, source: ConnId) {
     let Some(c) = c else { return };
     c.active = tick;
     let special = c.special.as_mut().filter(|_| emptied);
-    if special.is_some_and(|special| special.blocked.take(Blocked::DESTINATION)) {
+    if special.is_some_and(|special| std::mem::take(&mut special.blocked)) {
         core.schedule(source.index);
     }
 }

@@ -147,7 +147,7 @@ fn one_that_its_own_batch_wakes_in_vain_keeps_its_place() {
     assert!(before.len() >= 40);
     for id in before.iter().cycle().take(1000) {
         let core = &mut h.reactor().turn.core;
-        core.get_mut(id.index).unwrap().special.as_mut().unwrap().blocked.clear(Blocked::DISK);
+        core.get_mut(id.index).unwrap().special.as_mut().unwrap().blocked = false;
         core.schedule(id.index);
         h.turn();
     }
