@@ -113,8 +113,8 @@ impl Saving {
     /// Takes `count` bytes from a pipe. Returns how many it left there.
     pub(crate) fn take_from(&mut self, pipe: Fd, count: usize) -> usize {
         self.note_received(count);
-        let mut left = count;
-        self.failed = self.file.append_from(pipe, &mut left).err();
+        let (left, result) = self.file.append_from(pipe, count);
+        self.failed = result.err();
         left
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::{Descriptor, Dir};
@@ -11,10 +11,6 @@ use crate::sys::{Fd, Kernel};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
-
-/// How often a new temporary name is tried if the first is taken. Each has 64 random bits, so two
-/// only collide if the random numbers of the kernel do.
-const RETRIES: usize = 8;
 
 /// The longest file name in bytes that the usual file systems take (`NAME_MAX`).
 const NAME_MAX: usize = 255;
@@ -133,16 +129,9 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
     if name.len() > NAME_MAX {
         return Err(io::ErrorKind::InvalidFilename.into());
     }
-    let mut retries = 0;
-    let (file, temporary) = loop {
-        let temporary = temporary_name(name, kernel.random());
-        match kernel.create_new(dir, &temporary, options.mode) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && retries < RETRIES => {
-                retries += 1;
-            }
-            other => break (other?, temporary),
-        }
-    };
+    // With 64 random bits, a name that is taken is an error of the kernel's random numbers.
+    let temporary = temporary_name(name, kernel.random());
+    let file = kernel.create_new(dir, &temporary, options.mode)?;
     let part = Part {
         dir: Descriptor::new(kernel, dir),
         file: Descriptor::new(kernel, file),
@@ -155,25 +144,43 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
     Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: false })
 }
 
-/// Syncs a file or a directory. NFS and FUSE let signals interrupt that, fsync(2).
-fn sync(kernel: &Kernel, fd: Fd) -> io::Result<()> {
+/// Repeats a call that a signal interrupts. NFS and FUSE let signals interrupt even fsync(2).
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
-        match kernel.sync(fd) {
+        match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
     }
 }
 
+/// Moves `left` bytes by calls that get the number of bytes left and the offset. Advances `offset`
+/// by the number of bytes moved, also if a call fails.
+fn move_all(
+    mut left: usize,
+    offset: &mut u64,
+    call: impl Fn(usize, u64) -> io::Result<usize>,
+) -> io::Result<()> {
+    while left > 0 {
+        let count = retry(|| call(left, *offset))?;
+        if count == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        left -= count;
+        *offset += count as u64;
+    }
+    Ok(())
+}
+
 /// `.NAME.RANDOM.part`, with `NAME` cut off where that would be too long.
 fn temporary_name(name: &OsStr, random: u64) -> OsString {
     let end = format!(".{random:016x}.part");
-    let name = name.as_bytes();
     let room = NAME_MAX - 1 - end.len();
-    let mut temporary = vec![b'.'];
-    temporary.extend_from_slice(&name[..name.len().min(room)]);
-    temporary.extend_from_slice(end.as_bytes());
-    OsString::from_vec(temporary)
+    let name = name.as_bytes();
+    let mut temporary = OsString::from(".");
+    temporary.push(OsStr::from_bytes(&name[..name.len().min(room)]));
+    temporary.push(end);
+    temporary
 }
 
 /// Whether a name is that of a [`NewFile`] before its commit, `.NAME.RANDOM.part`. A server should
@@ -237,10 +244,14 @@ impl NewFile {
         self.committed = true;
     }
 
-    /// Moves `left` bytes from a pipe to the end of the file. On return, `left` is the number of
-    /// bytes that are still in the pipe: 0 unless it failed.
-    pub(crate) fn append_from(&mut self, pipe: Fd, left: &mut usize) -> io::Result<()> {
-        self.part.splice(&self.kernel, pipe, left, &mut self.len)
+    /// Moves `count` bytes from a pipe to the end of the file. Returns how many are still in the
+    /// pipe, which are none unless it fails.
+    pub(crate) fn append_from(&mut self, pipe: Fd, count: usize) -> (usize, io::Result<()>) {
+        let (before, file) = (self.len, self.part.file.fd);
+        let result = move_all(count, &mut self.len, |left, offset| {
+            self.kernel.splice_to_file(pipe, file, offset, left)
+        });
+        (count - (self.len - before) as usize, result)
     }
 
     /// Gives the file its final name. May block on a slow disk.
@@ -276,47 +287,10 @@ impl fmt::Debug for NewFile {
 
 impl Part {
     /// Writes all of `bytes` at `offset`, and advances `offset` by the number of bytes written.
-    pub(crate) fn write(
-        &self,
-        kernel: &Kernel,
-        mut bytes: &[u8],
-        offset: &mut u64,
-    ) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match kernel.write_at(self.file.fd, bytes, *offset) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    bytes = &bytes[count..];
-                    *offset += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Moves `left` bytes from a pipe to the file at `offset`. Reduces `left` and advances `offset`
-    /// by the number of bytes moved.
-    pub(crate) fn splice(
-        &self,
-        kernel: &Kernel,
-        pipe: Fd,
-        left: &mut usize,
-        offset: &mut u64,
-    ) -> io::Result<()> {
-        while *left > 0 {
-            match kernel.splice_to_file(pipe, self.file.fd, *offset, *left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    *left -= count;
-                    *offset += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    pub(crate) fn write(&self, kernel: &Kernel, bytes: &[u8], offset: &mut u64) -> io::Result<()> {
+        move_all(bytes.len(), offset, |left, offset| {
+            kernel.write_at(self.file.fd, &bytes[bytes.len() - left..], offset)
+        })
     }
 
     /// Whether the file is in a file system in memory.
@@ -337,12 +311,12 @@ impl Part {
     /// survives a loss of power then always names a complete file.
     pub(crate) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
-            sync(kernel, self.file.fd)?;
+            retry(|| kernel.sync(self.file.fd))?;
         }
         let replaced = kernel.exists(self.dir.fd, &self.name)?;
         kernel.rename(self.dir.fd, &self.temporary, &self.name)?;
         if self.options.sync {
-            sync(kernel, self.dir.fd)?;
+            retry(|| kernel.sync(self.dir.fd))?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
     }
