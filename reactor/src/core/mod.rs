@@ -1,7 +1,7 @@
 //! The data that all other modules work on: the connections, what they share, and the worklists.
 //!
-//! Nothing here calls a handler or touches a socket's bytes; `saving` and `batch` write files. What has to happen next is recorded as a bit in
-//! the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
+//! Nothing here calls a handler or touches a socket's bytes. What has to happen next is recorded as
+//! a bit in the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
 
 use std::cell::Cell;
 use std::io;
@@ -11,7 +11,7 @@ use slab::Slab;
 
 use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 
-mod batch;
+mod batches;
 mod connect;
 mod connection;
 mod exact;
@@ -28,7 +28,6 @@ mod pool;
 mod queue;
 mod relay;
 mod requests;
-mod saving;
 mod special;
 mod target;
 mod throttle;
@@ -36,9 +35,9 @@ mod tick;
 mod unread;
 pub mod wheel;
 
-pub(crate) use batch::{Batch, Batches};
+pub(crate) use batches::Batches;
 #[cfg(all(test, feature = "testing"))]
-pub(crate) use batch::{MOST_BATCHES, SPARE_BATCHES};
+pub(crate) use batches::{MOST_BATCHES, SPARE_BATCHES};
 pub use connect::Connect;
 pub(crate) use connect::{Attempt, Stage};
 pub(crate) use connection::{Connection, NO_SESSION, Phase};
@@ -56,7 +55,6 @@ pub(crate) use per_address::{ClientNet, PerAddress};
 pub(crate) use pool::{Pool, Spares};
 pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
-pub(crate) use saving::{GATHER, Need, Saving, WhenWhole};
 pub(crate) use special::{Special, Strategy};
 pub use target::Target;
 pub(crate) use target::{Place, in_order};

@@ -8,8 +8,8 @@ use super::limits::Limits;
 use super::meter::{Direction, Meters};
 use super::pool::Pool;
 use super::relay::Relay;
-use super::saving::Saving;
 use super::unread::Unread;
+use crate::fs::Saving;
 
 /// The rarely needed state of a connection. Boxed and pooled; a connection has it only while it is
 /// not empty.

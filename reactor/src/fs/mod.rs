@@ -21,11 +21,12 @@ use crate::sys::{self, Entries, Fd, Kernel};
 
 mod new_file;
 mod saved;
+mod saving;
 
 pub use crate::sys::{Entry, FileKind, Metadata, is_out_of_descriptors};
-pub(crate) use new_file::Part;
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub use saved::{NotSaved, Saved};
+pub(crate) use saving::{Batch, GATHER, Need, Saving, WhenWhole};
 
 /// Access to the file system of a reactor's kernel.
 ///

@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::{HandOver, Handler, Peer, Turn};
-use crate::core::{ConnId, HandlerId, Limits, Sent, WhenWhole};
-use crate::fs::NewFile;
+use crate::core::{ConnId, HandlerId, Limits, Sent};
+use crate::fs::{NewFile, WhenWhole};
 use crate::inbound::{self, TooLarge};
 use crate::outbound::{self, Outgoing};
 use crate::sys::Address;

@@ -4,8 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use super::{Arrival, note, receive, set_strategy};
-use crate::core::{Batch, ConnId, Core, Flags, GATHER, Need, Quantum, Saving, Strategy, WhenWhole};
-use crate::fs::{Committed, NewFile};
+use crate::core::{ConnId, Core, Flags, Quantum, Strategy};
+use crate::fs::{Batch, Committed, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, HAS_SPLICE, Ready};
 use crate::time::deadlines;
 
@@ -67,7 +67,7 @@ fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
 /// Takes the unread bytes, and decides what the file needs next.
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     let c = core.connections.get_mut(index as usize)?;
-    let limits = &core.groups[c.group as usize].limits;
+    let most = core.groups[c.group as usize].limits.file_batches;
     let special = c.special.as_mut()?;
     let Strategy::File(saving) = &mut special.strategy else { return None };
     if let Some(need) = saving.decided() {
@@ -78,7 +78,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
         saving.take(&special.unread.bytes()[..count]);
         special.unread.consume(count, &mut core.pool);
     }
-    Some(saving.need(c.flags.any(Flags::INPUT_ENDED), limits))
+    Some(saving.need(c.flags.any(Flags::INPUT_ENDED), most))
 }
 
 /// Makes the connection wait for a worker.

@@ -1,12 +1,17 @@
-//! A file that is being received.
+//! A file that is being received, and the batches of bytes that workers write to it.
+//!
+//! A batch is a buffer full of received bytes that a worker writes to the file while the reactor
+//! receives the next one. The shared receive buffer itself is handed to the worker and replaced by
+//! another, so no byte is copied. Only small pieces are copied, into a buffer that belongs to the
+//! file, so that a slow peer does not cost a job for each of its pieces.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::batch::{Batch, Body};
-use super::limits::Limits;
-use crate::fs::{Committed, NewFile, NotSaved, Part, Saved};
-use crate::sys::Fd;
+use super::new_file::Part;
+use super::{Committed, NewFile, NotSaved, Saved};
+use crate::sys::{AlignedBuffer, Fd, Kernel};
 
 /// What happens when all bytes have arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,8 +179,9 @@ impl Saving {
         decided.then_some(need)
     }
 
-    /// What the file needs next; `ended` says whether the peer has ended its direction.
-    pub(crate) fn need(&self, ended: bool, limits: &Limits) -> Need {
+    /// What the file needs next. `ended` says whether the peer has ended its direction, and `most`
+    /// how many batches workers may be writing.
+    pub(crate) fn need(&self, ended: bool, most: usize) -> Need {
         let whole = self.left.map_or(ended, |left| left == 0);
         if self.failed.is_some() || ended && !whole {
             return Need::Over { whole };
@@ -183,7 +189,7 @@ impl Saving {
         if self.is_in_memory() {
             return if whole { Need::Over { whole } } else { Need::Input };
         }
-        let full = self.closing || self.writing >= limits.file_batches.max(1);
+        let full = self.closing || self.writing >= most.max(1);
         // The file gets its name only after all of it was written.
         if full || whole && self.writing > 0 {
             return Need::Worker;
@@ -214,5 +220,39 @@ impl Saving {
     /// The file, and its length so far.
     pub(crate) fn part(&self) -> (Arc<Part>, u64) {
         (self.file.part().clone(), self.file.len())
+    }
+}
+
+/// A piece of a file for a worker to write.
+pub(crate) struct Batch {
+    pub(crate) part: Arc<Part>,
+    pub(crate) offset: u64,
+    /// Bytes of disk space to allocate first.
+    pub(crate) reserve: u64,
+    /// Bytes that came in small pieces.
+    pub(crate) head: Vec<u8>,
+    /// Bytes that came after them: a part of a buffer.
+    pub(crate) body: Option<Body>,
+    /// Whether this batch completes the file, which is then committed.
+    pub(crate) last: bool,
+}
+
+/// A buffer, and the range of it that holds the bytes.
+pub(crate) type Body = (AlignedBuffer, Range<usize>);
+
+impl Batch {
+    pub(crate) fn len(&self) -> u64 {
+        (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
+    }
+
+    /// Writes the batch and waits for the disk, so only workers call it.
+    pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
+        let mut offset = self.offset;
+        self.part.reserve(kernel, offset, self.reserve)?;
+        self.part.write(kernel, &self.head, &mut offset)?;
+        if let Some((buffer, part)) = &self.body {
+            self.part.write(kernel, &buffer[part.clone()], &mut offset)?;
+        }
+        if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
     }
 }

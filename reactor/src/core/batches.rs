@@ -1,18 +1,10 @@
-//! Batches: received bytes that workers write to files.
-//!
-//! A batch is a buffer full of received bytes that a worker writes to the file while the reactor
-//! receives the next one. The shared receive buffer itself is handed to the worker and replaced by
-//! another, so no byte is copied. Only small pieces are copied, into a buffer that belongs to the
-//! file, so that a slow peer does not cost a job for each of its pieces.
+//! What all files that are being received share: the buffers that workers write, and a pipe.
 
 use std::collections::VecDeque;
 use std::io;
-use std::ops::Range;
-use std::sync::Arc;
 
 use super::id::ConnId;
 use super::pipe::Pipe;
-use crate::fs::{Committed, Part};
 use crate::sys::{AlignedBuffer, Kernel};
 
 /// Most large buffers that workers hold at a time. A disk that is slower than its peers costs at
@@ -70,39 +62,5 @@ impl Batches {
     /// Takes the pipe back with `left` bytes in it. A pipe that is not empty is closed.
     pub(crate) fn give_pipe(&mut self, pipe: Pipe, left: usize) {
         self.pipe = (left == 0).then_some(pipe);
-    }
-}
-
-/// A piece of a file for a worker to write.
-pub(crate) struct Batch {
-    pub(crate) part: Arc<Part>,
-    pub(crate) offset: u64,
-    /// Bytes of disk space to allocate first.
-    pub(crate) reserve: u64,
-    /// Bytes that came in small pieces.
-    pub(crate) head: Vec<u8>,
-    /// Bytes that came after them: a part of a buffer.
-    pub(crate) body: Option<Body>,
-    /// Whether this batch completes the file, which is then committed.
-    pub(crate) last: bool,
-}
-
-/// A buffer, and the range of it that holds the bytes.
-pub(crate) type Body = (AlignedBuffer, Range<usize>);
-
-impl Batch {
-    pub(crate) fn len(&self) -> u64 {
-        (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
-    }
-
-    /// Writes the batch and waits for the disk, so only workers call it.
-    pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
-        let mut offset = self.offset;
-        self.part.reserve(kernel, offset, self.reserve)?;
-        self.part.write(kernel, &self.head, &mut offset)?;
-        if let Some((buffer, part)) = &self.body {
-            self.part.write(kernel, &buffer[part.clone()], &mut offset)?;
-        }
-        if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
     }
 }
