@@ -62,21 +62,22 @@ impl Default for CreateOptions {
 /// # }
 /// ```
 pub struct NewFile {
-    kernel: Kernel,
-    part: Arc<Part>,
+    pub(super) kernel: Kernel,
+    pub(super) part: Arc<Part>,
     /// The number of bytes written.
-    len: u64,
-    committed: bool,
+    pub(super) len: u64,
+    pub(super) committed: Option<Committed>,
 }
 
 /// The part of a [`NewFile`] that it shares with workers.
-pub(crate) struct Part {
+pub(super) struct Part {
     dir: Descriptor,
     file: Descriptor,
     temporary: OsString,
     name: OsString,
-    options: CreateOptions,
-    in_memory: bool,
+    pub(super) options: CreateOptions,
+    /// Whether the file system is in memory.
+    pub(super) in_memory: bool,
 }
 
 /// The effect of a commit.
@@ -141,7 +142,7 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
         // If the kernel cannot tell, assume a disk.
         in_memory: kernel.is_in_memory(file).unwrap_or(false),
     };
-    Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: false })
+    Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: None })
 }
 
 /// Repeats a call that a signal interrupts. NFS and FUSE let signals interrupt even fsync(2).
@@ -226,27 +227,9 @@ impl NewFile {
         self.part.write(&self.kernel, bytes, &mut self.len)
     }
 
-    pub(crate) fn part(&self) -> &Arc<Part> {
-        &self.part
-    }
-
-    pub(crate) fn kernel(&self) -> &Kernel {
-        &self.kernel
-    }
-
-    /// Records that a worker has written `count` bytes.
-    pub(crate) fn written(&mut self, count: u64) {
-        self.len += count;
-    }
-
-    /// Records that a worker has committed the file.
-    pub(crate) fn set_committed(&mut self) {
-        self.committed = true;
-    }
-
     /// Moves `count` bytes from a pipe to the end of the file. Returns how many are still in the
     /// pipe, which are none unless it fails.
-    pub(crate) fn append_from(&mut self, pipe: Fd, count: usize) -> (usize, io::Result<()>) {
+    pub(super) fn append_from(&mut self, pipe: Fd, count: usize) -> (usize, io::Result<()>) {
         let (before, file) = (self.len, self.part.file.fd);
         let result = move_all(count, &mut self.len, |left, offset| {
             self.kernel.splice_to_file(pipe, file, offset, left)
@@ -264,14 +247,14 @@ impl NewFile {
     /// name, but may not survive a loss of power.
     pub fn commit(mut self) -> io::Result<Committed> {
         let committed = self.part.commit(&self.kernel)?;
-        self.committed = true;
+        self.committed = Some(committed);
         Ok(committed)
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.committed {
+        if self.committed.is_none() {
             self.part.remove(&self.kernel);
         }
         self.part.dir.release(&self.kernel);
@@ -287,29 +270,20 @@ impl fmt::Debug for NewFile {
 
 impl Part {
     /// Writes all of `bytes` at `offset`, and advances `offset` by the number of bytes written.
-    pub(crate) fn write(&self, kernel: &Kernel, bytes: &[u8], offset: &mut u64) -> io::Result<()> {
+    pub(super) fn write(&self, kernel: &Kernel, bytes: &[u8], offset: &mut u64) -> io::Result<()> {
         move_all(bytes.len(), offset, |left, offset| {
             kernel.write_at(self.file.fd, &bytes[bytes.len() - left..], offset)
         })
     }
 
-    /// Whether the file is in a file system in memory.
-    pub(crate) fn is_in_memory(&self) -> bool {
-        self.in_memory
-    }
-
-    /// Allocates the space for `len` bytes at `offset`, if the options ask for that.
-    pub(crate) fn reserve(&self, kernel: &Kernel, offset: u64, len: u64) -> io::Result<()> {
-        // In memory, allocating means to zero pages that are about to be overwritten.
-        if !self.options.preallocate || self.in_memory || len == 0 {
-            return Ok(());
-        }
-        kernel.preallocate(self.file.fd, offset, len)
+    /// Allocates the space for `len` bytes at `offset`.
+    pub(super) fn reserve(&self, kernel: &Kernel, offset: u64, len: u64) -> io::Result<()> {
+        if len > 0 { kernel.preallocate(self.file.fd, offset, len) } else { Ok(()) }
     }
 
     /// Renames the file. The content is synced before and the directory after that: a name that
     /// survives a loss of power then always names a complete file.
-    pub(crate) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
+    pub(super) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
             retry(|| kernel.sync(self.file.fd))?;
         }

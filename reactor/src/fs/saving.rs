@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::new_file::Part;
 use super::{Committed, NewFile, NotSaved, Saved};
-use crate::sys::{AlignedBuffer, Fd, Kernel};
+use crate::sys::{AlignedBuffer, Fd, HAS_SPLICE, Kernel};
 
 /// What happens when all bytes have arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,16 +25,17 @@ pub(crate) enum WhenWhole {
 pub(crate) const GATHER: usize = 64 << 10;
 
 /// What a file needs next.
-#[derive(Clone, Copy)]
 pub(crate) enum Need {
-    /// A worker that writes what was gathered; `last` if that completes the file.
-    Batch { last: bool },
+    /// A worker that writes this.
+    Batch(Batch),
     /// The end of a batch that a worker is writing.
     Worker,
     /// More bytes.
     Input,
-    /// Nothing: it is complete or has failed, or it can never be complete (`whole` is false).
-    Over { whole: bool },
+    /// Bytes that will never come, since the peer has ended its direction.
+    MissingInput,
+    /// Nothing: it is complete or has failed.
+    Nothing,
 }
 
 /// The state of a file that is being received.
@@ -53,35 +54,45 @@ pub(crate) struct Saving {
     writing: usize,
     /// Whether its connection is in the list of connections that wait for a buffer.
     pub(crate) waits_for_buffer: bool,
-    /// Whether the batch that commits the file was given to a worker.
-    closing: bool,
     failed: Option<io::Error>,
-    committed: Option<Committed>,
-    /// Whether the file is received through a pipe, once that is decided for all that follows.
-    pub(crate) splices: Option<bool>,
+    /// From this length of the file on, the bytes go through a pipe.
+    pub(crate) splice_from: u64,
 }
 
 impl Saving {
-    pub(crate) fn new(file: NewFile, left: Option<u64>, when_whole: WhenWhole) -> Saving {
+    /// Receives `left` bytes, through a pipe if the file is in memory and they are at least
+    /// `splice_after`. If their number is unknown, the bytes that have arrived decide.
+    pub(crate) fn new(
+        file: NewFile,
+        left: Option<u64>,
+        when_whole: WhenWhole,
+        splice_after: u64,
+    ) -> Saving {
+        let in_memory = file.part.in_memory;
+        // In memory, allocating means to zero pages that are about to be overwritten.
+        let reserves = file.part.options.preallocate && !in_memory;
+        let splice_from = match left {
+            None if HAS_SPLICE && in_memory => splice_after,
+            Some(left) if HAS_SPLICE && in_memory && left >= splice_after => 0,
+            _ => u64::MAX,
+        };
         Saving {
             left,
             when_whole,
-            reserve: left.unwrap_or(0),
+            reserve: left.filter(|_| reserves).unwrap_or(0),
             gathered: Vec::new(),
-            offset: file.len(),
+            offset: file.len,
             writing: 0,
             waits_for_buffer: false,
-            closing: false,
             failed: None,
-            committed: None,
-            splices: None,
+            splice_from,
             file,
         }
     }
 
     /// Whether the file is in memory, so that the reactor writes it without waiting for a disk.
     pub(crate) fn is_in_memory(&self) -> bool {
-        self.file.part().is_in_memory()
+        self.file.part.in_memory
     }
 
     /// Whether the file needs more than `bytes` bytes. One that ends with the stream does not.
@@ -89,37 +100,36 @@ impl Saving {
         self.left.is_some_and(|left| left > bytes as u64)
     }
 
-    /// How many of `bytes` bytes belong to the file.
+    /// How many of `bytes` bytes belong to the file: none if it has failed.
     pub(crate) fn share(&self, bytes: usize) -> usize {
-        self.left.map_or(bytes, |left| left.min(bytes as u64) as usize)
+        match self.left {
+            _ if self.failed.is_some() => 0,
+            Some(left) => left.min(bytes as u64) as usize,
+            None => bytes,
+        }
     }
 
-    /// Whether the file is long enough for a pipe. If its length is unknown, what has arrived
-    /// decides.
-    pub(crate) fn wants_splice(&mut self, least: u64) -> bool {
-        if self.splices.is_none() && self.left.unwrap_or(self.file.len()) >= least {
-            self.splices = Some(true);
-        }
-        self.splices == Some(true)
+    /// Whether the next bytes go through a pipe.
+    pub(crate) fn is_spliced(&self) -> bool {
+        self.file.len >= self.splice_from
     }
 
     /// Takes bytes, and writes them or gathers them for a worker.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.note_received(bytes.len());
-        if !self.is_in_memory() {
+        if self.is_in_memory() {
+            let result = self.file.append(bytes);
+            self.note_failure(result);
+        } else {
             self.gathered.extend_from_slice(bytes);
-            return;
         }
-        let reserve = std::mem::take(&mut self.reserve);
-        let reserved = self.file.part().reserve(self.file.kernel(), self.offset, reserve);
-        self.failed = reserved.and_then(|()| self.file.append(bytes)).err();
     }
 
     /// Takes `count` bytes from a pipe. Returns how many it left there.
     pub(crate) fn take_from(&mut self, pipe: Fd, count: usize) -> usize {
         self.note_received(count);
         let (left, result) = self.file.append_from(pipe, count);
-        self.failed = result.err();
+        self.note_failure(result);
         left
     }
 
@@ -133,38 +143,38 @@ impl Saving {
         self.left = self.left.map(|left| left - count as u64);
     }
 
-    /// Whether `part` is the file being received.
-    pub(crate) fn is_of(&self, part: &Arc<Part>) -> bool {
-        Arc::ptr_eq(self.file.part(), part)
-    }
-
-    /// Records that a worker has finished a batch of `len` bytes.
-    pub(crate) fn batch_done(&mut self, len: u64, result: io::Result<Option<Committed>>) {
-        self.writing -= 1;
-        match result {
-            Ok(committed) => {
-                self.file.written(len);
-                self.committed = self.committed.or(committed);
-            }
-            Err(error) => {
-                self.failed.get_or_insert(error);
-            }
-        }
+    /// Remembers the first error.
+    fn note_failure(&mut self, result: io::Result<()>) {
+        self.failed = self.failed.take().or(result.err());
     }
 
     /// Makes the next batch: what was gathered, followed by `body`.
-    pub(crate) fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
-        let head = std::mem::take(&mut self.gathered);
-        let offset = self.offset;
-        self.offset += (head.len() + body.as_ref().map_or(0, |(_, part)| part.len())) as u64;
+    fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
+        let (head, reserve) =
+            (std::mem::take(&mut self.gathered), std::mem::take(&mut self.reserve));
+        let batch =
+            Batch { part: self.file.part.clone(), offset: self.offset, reserve, head, body, last };
+        self.offset += batch.len();
         self.writing += 1;
-        self.closing = last;
-        let reserve = std::mem::take(&mut self.reserve);
-        Batch { part: self.file.part().clone(), offset, reserve, head, body, last }
+        batch
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.is_some()
+    /// Records the end of a batch. Returns whether it was one of this file.
+    pub(crate) fn batch_done(
+        &mut self,
+        batch: &Batch,
+        result: io::Result<Option<Committed>>,
+    ) -> bool {
+        if !Arc::ptr_eq(&self.file.part, &batch.part) {
+            return false;
+        }
+        self.writing -= 1;
+        let result = result.map(|committed| {
+            self.file.len += batch.len();
+            self.file.committed = committed;
+        });
+        self.note_failure(result);
+        true
     }
 
     /// Whether a worker is writing a part of it. The peer is not to blame for that time.
@@ -172,76 +182,64 @@ impl Saving {
         self.writing > 0
     }
 
-    /// If the outcome is known, what is needed before it can be reported.
-    pub(crate) fn decided(&self) -> Option<Need> {
-        let decided = self.failed.is_some() || self.committed.is_some();
-        let need = if self.writing == 0 { Need::Over { whole: true } } else { Need::Worker };
-        decided.then_some(need)
-    }
-
     /// What the file needs next. `ended` says whether the peer has ended its direction, and `most`
     /// how many batches workers may be writing.
-    pub(crate) fn need(&self, ended: bool, most: usize) -> Need {
+    pub(crate) fn need(&mut self, ended: bool, most: usize) -> Need {
         let whole = self.left.map_or(ended, |left| left == 0);
-        if self.failed.is_some() || ended && !whole {
-            return Need::Over { whole };
+        if self.failed.is_some() || self.file.committed.is_some() {
+            return if self.writing == 0 { Need::Nothing } else { Need::Worker };
         }
-        if self.is_in_memory() {
-            return if whole { Need::Over { whole } } else { Need::Input };
+        if ended && !whole {
+            return Need::MissingInput;
         }
-        let full = self.closing || self.writing >= most.max(1);
         // The file gets its name only after all of it was written.
-        if full || whole && self.writing > 0 {
+        if self.writing >= most.max(1) || whole && self.writing > 0 {
             return Need::Worker;
         }
-        let commits = self.when_whole == WhenWhole::Commit;
-        match whole {
-            true if commits || !self.gathered.is_empty() => Need::Batch { last: commits },
-            true => Need::Over { whole },
-            false if self.gathered.len() >= GATHER => Need::Batch { last: false },
-            false => Need::Input,
+        let commits = whole && self.when_whole == WhenWhole::Commit && !self.is_in_memory();
+        let least = if whole { 1 } else { GATHER };
+        if commits || self.gathered.len() >= least {
+            return Need::Batch(self.batch(None, commits));
         }
+        if whole { Need::Nothing } else { Need::Input }
     }
 
     /// The outcome, once everything is written or something has failed.
-    pub(crate) fn outcome(mut self) -> Result<Saved, NotSaved> {
-        let result = match (self.failed.take(), self.committed, self.when_whole) {
+    pub(crate) fn outcome(self) -> Result<Saved, NotSaved> {
+        let result = match (self.failed, self.file.committed, self.when_whole) {
             (Some(error), ..) => Err(error),
-            (None, Some(committed), _) => {
-                self.file.set_committed();
-                Ok(Saved::Committed(committed))
-            }
+            (None, Some(committed), _) => Ok(Saved::Committed(committed)),
             (None, None, WhenWhole::Commit) => self.file.commit().map(Saved::Committed),
             (None, None, WhenWhole::GiveBack) => Ok(Saved::Part(self.file)),
         };
         result.map_err(|error| NotSaved { error, left: self.left })
     }
 
-    /// The file, and its length so far.
-    pub(crate) fn part(&self) -> (Arc<Part>, u64) {
-        (self.file.part().clone(), self.file.len())
+    /// Removes the file. Returns its length, and what keeps it open.
+    pub(crate) fn give_up(self) -> (u64, impl Send + 'static) {
+        (self.file.len, self.file.part.clone())
     }
 }
 
 /// A piece of a file for a worker to write.
 pub(crate) struct Batch {
-    pub(crate) part: Arc<Part>,
-    pub(crate) offset: u64,
+    part: Arc<Part>,
+    offset: u64,
     /// Bytes of disk space to allocate first.
-    pub(crate) reserve: u64,
+    reserve: u64,
     /// Bytes that came in small pieces.
-    pub(crate) head: Vec<u8>,
+    head: Vec<u8>,
     /// Bytes that came after them: a part of a buffer.
     pub(crate) body: Option<Body>,
     /// Whether this batch completes the file, which is then committed.
-    pub(crate) last: bool,
+    last: bool,
 }
 
 /// A buffer, and the range of it that holds the bytes.
 pub(crate) type Body = (AlignedBuffer, Range<usize>);
 
 impl Batch {
-    pub(crate) fn len(&self) -> u64 {
+    fn len(&self) -> u64 {
         (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
     }
 

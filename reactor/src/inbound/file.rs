@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Arrival, note, receive, set_strategy};
 use crate::core::{ConnId, Core, Flags, Quantum, Strategy};
 use crate::fs::{Batch, Committed, GATHER, Need, NewFile, Saving, WhenWhole};
-use crate::sys::{AlignedBuffer, HAS_SPLICE, Ready};
+use crate::sys::{AlignedBuffer, Ready};
 use crate::time::deadlines;
 
 #[cfg(all(test, feature = "testing"))]
@@ -24,17 +24,17 @@ pub(crate) fn receive_file(
     left: Option<u64>,
     when_whole: WhenWhole,
 ) {
-    let saving = Saving::new(file, left, when_whole);
+    let Some((_, group)) = core.pair(index) else { return };
+    let saving = Saving::new(file, left, when_whole, group.limits.splice_after as u64);
     set_strategy(core, index, Strategy::File(Box::new(saving)));
 }
 
 /// Gives up and removes the file that is being received, if there is one.
 pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     if let Some(saving) = end(core, index) {
-        let (part, len) = saving.part();
-        drop(saving);
+        let (len, file) = saving.give_up();
         if len >= LARGE {
-            core.push_job(move |_| drop(part), |_, ()| {});
+            core.push_job(move |_| drop(file), |_, ()| {});
         }
     }
 }
@@ -48,7 +48,7 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
     special.saving()?;
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
     special.blocked = false;
-    special.brief = saving.splices == Some(true);
+    special.brief = saving.is_spliced();
     c.flags.set(Flags::REVISIT_INPUT);
     if waited {
         // Until now the peer waited for the disk.
@@ -64,15 +64,18 @@ fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
     core.get_mut(index)?.special.as_mut()?.saving()
 }
 
+/// The file that a connection receives, unless the connection has ended.
+fn saving_of(core: &mut Core, id: ConnId) -> Option<&mut Saving> {
+    core.find(id)?;
+    saving(core, id.index)
+}
+
 /// Takes the unread bytes, and decides what the file needs next.
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     let c = core.connections.get_mut(index as usize)?;
     let most = core.groups[c.group as usize].limits.file_batches;
     let special = c.special.as_mut()?;
     let Strategy::File(saving) = &mut special.strategy else { return None };
-    if let Some(need) = saving.decided() {
-        return Some(need);
-    }
     if c.flags.take(Flags::REVISIT_INPUT) {
         let count = saving.share(special.unread.len());
         saving.take(&special.unread.bytes()[..count]);
@@ -89,6 +92,18 @@ fn wait_for_disk(core: &mut Core, index: u32) -> Arrival {
     Arrival::Nothing
 }
 
+/// Lets a connection go on after a worker has done something for it. Until now it was not idle.
+fn go_on(core: &mut Core, index: u32) {
+    let tick = core.tick;
+    let Some(c) = core.get_mut(index) else { return };
+    c.active = tick;
+    if let Some(special) = &mut c.special {
+        special.blocked = false;
+    }
+    deadlines::arm(core, index);
+    core.request(index, Flags::REVISIT_INPUT);
+}
+
 pub(super) fn step(
     core: &mut Core,
     buffer: &mut AlignedBuffer,
@@ -96,28 +111,24 @@ pub(super) fn step(
     quantum: &mut Quantum,
 ) -> Arrival {
     match next_need(core, index) {
+        None => Arrival::Nothing,
         Some(Need::Input) => receive_more(core, buffer, index, quantum),
-        Some(Need::Batch { last }) => {
-            if let Some(saving) = saving(core, index) {
-                let batch = saving.batch(None, last);
-                leave_to_worker(core, index, batch);
-            }
+        Some(Need::Batch(batch)) => {
+            leave_to_worker(core, index, batch);
             Arrival::Progress
         }
         Some(Need::Worker) => wait_for_disk(core, index),
-        Some(Need::Over { whole }) => {
-            let failed = saving(core, index).is_some_and(|saving| saving.has_failed());
-            if !whole && !failed {
-                // It will never be complete. `on_eof` comes next, again if it was called before.
-                stop_saving(core, index);
-                if let Some(c) = core.get_mut(index) {
-                    c.flags.set(Flags::OWES_EOF);
-                }
-                return Arrival::Progress;
+        Some(Need::MissingInput) => {
+            stop_saving(core, index);
+            if let Some(c) = core.get_mut(index) {
+                // `on_eof` comes next, again if it was called before.
+                c.flags.set(Flags::OWES_EOF);
             }
+            Arrival::Progress
+        }
+        Some(Need::Nothing) => {
             end(core, index).map_or(Arrival::Nothing, |saving| Arrival::File(saving.outcome()))
         }
-        None => Arrival::Nothing,
     }
 }
 
@@ -127,15 +138,15 @@ fn receive_more(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    if !core.get(index).is_some_and(|c| c.can_receive()) {
-        return Arrival::Nothing;
-    }
+    let Some(c) = core.get(index).filter(|c| c.can_receive()) else { return Arrival::Nothing };
+    let urgent = c.ready.any(Ready::URGENT);
     let Some(saving) = saving(core, index) else { return Arrival::Nothing };
-    let in_memory = saving.is_in_memory();
-    let count = if in_memory && is_spliced(core, index) {
+    let (in_memory, most) = (saving.is_in_memory(), saving.share(usize::MAX));
+    // A splice does not get past urgent data.
+    let count = if saving.is_spliced() && !urgent {
         splice(core, index)
     } else if in_memory || has_buffer_for(core, index) {
-        receive_buffer(core, buffer, index)
+        receive(core, index, buffer, most).map_or(0, |count| take(core, buffer, index, 0..count))
     } else {
         return wait_for_disk(core, index);
     };
@@ -143,48 +154,26 @@ fn receive_more(
     Arrival::Progress
 }
 
-/// Receives through the shared buffer. Returns how many bytes arrived.
-fn receive_buffer(core: &mut Core, buffer: &mut AlignedBuffer, index: u32) -> usize {
-    let Some(saving) = saving(core, index) else { return 0 };
-    let most = saving.share(usize::MAX);
-    let Some(count) = receive(core, index, buffer, most) else { return 0 };
-    take(core, buffer, index, 0..count);
-    count
-}
-
-/// Takes bytes of the shared buffer that belong to a file. Writes them if the file is in memory.
-/// Otherwise it copies few bytes, and lends the buffer to a worker for many.
-fn take(core: &mut Core, buffer: &mut AlignedBuffer, index: u32, part: Range<usize>) {
-    let count = part.len();
-    let may_lend = core.batches.has_one();
-    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
-    let Some(saving) = special.and_then(|special| special.saving()) else { return };
-    if !saving.is_in_memory() && may_lend && count > GATHER {
-        let batch = saving.take_buffer((core.batches.lend(buffer), part));
-        leave_to_worker(core, index, batch);
-    } else {
-        saving.take(&buffer[part]);
-    }
-    note_saved(core, index, count);
-}
-
-/// Takes the bytes of a file that a handler has left in the shared buffer, so that they need not be
-/// kept. Returns how many it took.
-pub(super) fn take_rest(
+/// Takes the bytes of a file from the front of `part` of the shared buffer. A file in memory is
+/// written at once. For another, few bytes are copied, and for many a worker gets the buffer, unless
+/// other bytes follow them. Returns how many bytes it took.
+pub(super) fn take(
     core: &mut Core,
     buffer: &mut AlignedBuffer,
     index: u32,
-    rest: Range<usize>,
+    part: Range<usize>,
 ) -> usize {
-    let Some(saving) = saving(core, index) else { return 0 };
-    let count = saving.share(rest.len());
-    if count < rest.len() && count > GATHER && !saving.is_in_memory() {
-        // Bytes behind them are still needed here, so the buffer cannot be lent.
-        saving.take(&buffer[rest.start..rest.start + count]);
-        note_saved(core, index, count);
+    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
+    let Some(saving) = special.and_then(|special| special.saving()) else { return 0 };
+    let count = saving.share(part.len());
+    let is_lent = count > GATHER && count == part.len() && core.batches.has_one();
+    if is_lent && !saving.is_in_memory() {
+        let batch = saving.take_buffer((core.batches.lend(buffer), part));
+        leave_to_worker(core, index, batch);
     } else {
-        take(core, buffer, index, rest.start..rest.start + count);
+        saving.take(&buffer[part][..count]);
     }
+    note_saved(core, index, count);
     count
 }
 
@@ -196,27 +185,17 @@ fn note_saved(core: &mut Core, index: u32, count: usize) {
     group.ledger.saved += count as u64;
 }
 
-/// Whether a file's next bytes go through a pipe: many bytes, and no urgent data among them.
-fn is_spliced(core: &mut Core, index: u32) -> bool {
-    let Some((c, group)) = core.pair(index) else { return false };
-    if !HAS_SPLICE || c.ready.any(Ready::URGENT) {
-        return false;
-    }
-    let least = group.limits.splice_after as u64;
-    let saving = c.special.as_mut().and_then(|special| special.saving());
-    saving.is_some_and(|saving| saving.wants_splice(least))
-}
-
 /// Receives through a pipe, so that the file is written from the pages that the bytes arrived in.
 fn splice(core: &mut Core, index: u32) -> usize {
     let pipe = match core.batches.take_pipe(&core.kernel) {
         Ok(pipe) => pipe,
         Err(error) => {
             log::debug!("{}: no pipe for a file: {error}", core.describe(index));
-            if let Some((c, group)) = core.pair(index) {
-                group.ledger.no_pipe += 1;
-                let saving = c.special.as_mut().and_then(|special| special.saving());
-                saving.into_iter().for_each(|saving| saving.splices = Some(false));
+            if let Some(ledger) = core.ledger_of(index) {
+                ledger.no_pipe += 1;
+            }
+            if let Some(saving) = saving(core, index) {
+                saving.splice_from = u64::MAX;
             }
             return 0;
         }
@@ -252,26 +231,15 @@ fn leave_to_worker(core: &mut Core, index: u32, batch: Batch) {
 }
 
 fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Option<Committed>>) {
-    let len = batch.len();
+    // The connection may be gone, or have given the file up.
+    let goes_on = saving_of(core, id).is_some_and(|saving| saving.batch_done(&batch, result));
     if let Some((buffer, _)) = batch.body {
         core.batches.take_back(buffer);
         wake_waiting(core);
     }
-    if core.find(id).is_none() {
-        return;
+    if goes_on {
+        go_on(core, id.index);
     }
-    let tick = core.tick;
-    let Some(c) = core.get_mut(id.index) else { return };
-    let Some(special) = &mut c.special else { return };
-    match special.saving() {
-        Some(saving) if saving.is_of(&batch.part) => saving.batch_done(len, result),
-        // The file was given up.
-        _ => return,
-    }
-    special.blocked = false;
-    c.active = tick;
-    deadlines::arm(core, id.index);
-    core.request(id.index, Flags::REVISIT_INPUT);
 }
 
 /// Whether a buffer can be lent. If not, the connection is woken when one can.
@@ -303,19 +271,9 @@ fn wake_waiting(core: &mut Core) {
     while count > 0
         && let Some(id) = core.batches.waiting.pop_front()
     {
-        if core.find(id).is_none() {
-            continue;
-        }
-        let Some(special) = core.get_mut(id.index).and_then(|c| c.special.as_mut()) else {
-            continue;
-        };
-        let Some(saving) = special.saving() else { continue };
-        saving.waits_for_buffer = false;
-        if std::mem::take(&mut special.blocked) {
-            let tick = core.tick;
-            core.get_mut(id.index).into_iter().for_each(|c| c.active = tick);
-            deadlines::arm(core, id.index);
-            core.schedule(id.index);
+        if let Some(saving) = saving_of(core, id) {
+            saving.waits_for_buffer = false;
+            go_on(core, id.index);
             count -= 1;
         }
     }

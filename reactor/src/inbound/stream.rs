@@ -140,7 +140,7 @@ pub(crate) fn store_rest(
     index: u32,
     rest: Range<usize>,
 ) {
-    let saved = file::take_rest(core, buffer, index, rest.clone());
+    let saved = file::take(core, buffer, index, rest.clone());
     let rest = &buffer[rest.start + saved..rest.end];
     let is_open = core.get(index).is_some_and(|c| c.is_open());
     if rest.is_empty() || !is_open {
