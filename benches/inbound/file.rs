@@ -66,17 +66,6 @@ pub(crate) fn splice_after(criterion: &mut Criterion) {
     }
 }
 
-/// The short receive behind a file that went through a pipe. A byte between two files, which is not
-/// measured, makes it a receive of all that there is.
-pub(crate) fn brief(criterion: &mut Criterion) {
-    let len = 8 << 20;
-    let file = Step::new(1 + len, 1);
-    let between = Step { bytes: vec![b'.'], back: 0 };
-    Group::new(criterion, "brief/file of 8 MiB", vec![file.clone()])
-        .side("brief", Upload::server(len, Limits::default()))
-        .side_of("all there is", Upload::server(len, Limits::default()), &[file, between]);
-}
-
 /// The size of the buffer, and of the pipe, for files in memory: for one client and for four.
 #[cfg(target_os = "linux")]
 pub(crate) fn pipe(criterion: &mut Criterion) {

@@ -186,7 +186,6 @@ criterion_group!(
     relay::chunk,
     together::together,
     file::splice_after,
-    file::brief,
     file::gather,
     file::close
 );

@@ -26,9 +26,6 @@ pub(crate) struct Special {
     pub(crate) feeder: Option<ConnId>,
     /// The meters of its rates, if it has any.
     pub(crate) meters: Option<Box<Meters>>,
-    /// Whether the next receive asks for few bytes. The last input was long and bypassed the
-    /// process: a message head probably comes next, and behind it more long input.
-    pub(crate) brief: bool,
     /// While connecting: how far it has come.
     pub(crate) attempt: Option<Box<Attempt>>,
     /// While lingering: how many bytes may still be discarded.
@@ -71,7 +68,6 @@ impl Special {
             && self.feeder.is_none()
             && self.meters.is_none()
             && self.attempt.is_none()
-            && !self.brief
     }
 
     /// Whether nothing here requires action while nothing arrives and no callback is owed.
@@ -89,7 +85,7 @@ impl Special {
             Strategy::Relay(relay) => !relay.splices(),
             Strategy::Stream | Strategy::File(_) | Strategy::Discard(_) => false,
         };
-        shared && self.unread.len() == 0 && !self.blocked && self.meters.is_none() && !self.brief
+        shared && self.unread.len() == 0 && !self.blocked && self.meters.is_none()
     }
 
     /// Whether the input waits for the disk: a worker is writing a part of its file, or workers

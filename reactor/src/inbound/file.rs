@@ -48,7 +48,6 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
     special.saving()?;
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
     special.blocked = false;
-    special.brief = saving.is_spliced();
     c.flags.set(Flags::REVISIT_INPUT);
     if waited {
         // Until now the peer waited for the disk.

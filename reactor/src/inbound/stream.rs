@@ -6,10 +6,6 @@ use super::{Arrival, exact, file, receive, room_for_answers};
 use crate::core::{Core, Flags, Group, Quantum, Reason, Strategy, Unread};
 use crate::sys::AlignedBuffer;
 
-/// Size of a receive that should bring a message head and little more. What follows the head will
-/// probably bypass the process, as before, and then need not be copied.
-const BRIEF: usize = 4 << 10;
-
 /// The next piece of the bytes that have arrived.
 pub(crate) enum Piece {
     /// All of them, for `on_data`.
@@ -60,12 +56,9 @@ pub(super) fn receive_shared(
 ) -> Arrival {
     let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
     let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
-    let mut most = most.min(room_for_answers(pending, &group.limits));
+    let most = most.min(room_for_answers(pending, &group.limits));
     let mut front = 0;
     if let Some(special) = &mut c.special {
-        if special.brief {
-            most = most.min(BRIEF);
-        }
         front = special.unread.len();
         if front > 0 && !special.unread.is_small() {
             let unread = std::mem::take(&mut special.unread);
@@ -78,7 +71,6 @@ pub(super) fn receive_shared(
     quantum.use_bytes(count);
     let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special {
-        special.brief = false;
         buffer[..front].copy_from_slice(special.unread.bytes());
         special.unread.clear(&mut core.pool);
         core.recycle_special(index);
@@ -100,7 +92,6 @@ fn receive_behind(
     unread.received(received.unwrap_or(0));
     if let Some(special) = core.special(index) {
         special.unread = unread;
-        special.brief &= received.is_none();
     }
     let Some(count) = received else { return Arrival::Progress };
     quantum.use_bytes(count);

@@ -284,23 +284,6 @@ fn urgent_data_does_not_stall_a_file_that_comes_by_a_pipe() {
 }
 
 #[test]
-fn the_start_of_a_second_long_file_is_not_copied() {
-    let mut h = uploads(CreateOptions::default());
-    h.files().set_in_memory();
-    let client = h.open();
-    for name in ["a", "b"] {
-        let before = h.ledger();
-        let mut upload = format!("{name} {}\n", large().len()).into_bytes();
-        upload.extend(large());
-        h.feed(client, upload);
-        assert!(content(&mut h, name).expect("it is there") == large());
-        let ledger = h.ledger();
-        let spliced = ledger.saved_by_splice - before.saved_by_splice;
-        assert_eq!(spliced > 1_490_000, name == "b", "{spliced} of the first or second file");
-    }
-}
-
-#[test]
 fn a_failure_in_a_worker_is_reported_when_all_workers_are_done_with_the_file() {
     on_both_disks(|mut h| {
         let client = h.open();
