@@ -3,7 +3,7 @@
 use std::collections::TryReserveError;
 
 use super::limits::Limits;
-use super::unread::Unread;
+use super::unread::MOVED_UNREAD;
 
 #[cfg(test)]
 mod tests;
@@ -59,9 +59,7 @@ impl Exact {
 
     /// Whether the bytes belong in a separate buffer, given that `kept` bytes are kept by now.
     pub(crate) fn is_direct(&self, kept: usize, limits: &Limits) -> bool {
-        self.expected > limits.receive_direct
-            || !self.buffer.is_empty()
-            || !Unread::would_be_small(kept)
+        self.expected > limits.receive_direct || !self.buffer.is_empty() || kept > MOVED_UNREAD
     }
 
     /// Whether the next receive may fill the shared buffer, from which the bytes are then lent.

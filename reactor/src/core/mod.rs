@@ -52,7 +52,7 @@ pub(crate) use meter::{Bucket, Direction, Meter};
 pub(crate) use part::Part;
 pub use part::Residency;
 pub(crate) use per_address::{ClientNet, PerAddress};
-pub(crate) use pool::{Pool, Spares};
+pub(crate) use pool::{Chunk, Pool, Spares};
 pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
 pub(crate) use special::{Special, Strategy};
@@ -60,7 +60,7 @@ pub use target::Target;
 pub(crate) use target::{Place, in_order};
 pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
-pub(crate) use unread::Unread;
+pub(crate) use unread::MOVED_UNREAD;
 
 use wheel::{Link, Links, Wheel};
 

@@ -137,9 +137,7 @@ impl Chunk {
 
     /// Moves the filled part to the front of the buffer, so that all room is behind it.
     pub(crate) fn compact(&mut self) {
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
     }
 }

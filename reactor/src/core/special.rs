@@ -6,9 +6,8 @@ use super::flags::Flags;
 use super::id::ConnId;
 use super::limits::Limits;
 use super::meter::{Direction, Meters};
-use super::pool::Pool;
+use super::pool::{Chunk, Pool};
 use super::relay::Relay;
-use super::unread::Unread;
 use crate::fs::Saving;
 
 /// The rarely needed state of a connection. Boxed and pooled; a connection has it only while it is
@@ -16,7 +15,7 @@ use crate::fs::Saving;
 #[derive(Default)]
 pub(crate) struct Special {
     /// Input that was received and not consumed.
-    pub(crate) unread: Unread,
+    pub(crate) unread: Chunk,
     /// Where the next received bytes go.
     pub(crate) strategy: Strategy,
     /// Whether receiving waits for the destination of a relay, or for workers that write a file.
@@ -136,7 +135,6 @@ impl Special {
 
     /// Drops all of it. Buffers go back to the pool.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        self.unread.clear(pool);
-        *self = Special::default();
+        pool.give(std::mem::take(self).unread);
     }
 }

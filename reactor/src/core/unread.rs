@@ -1,4 +1,5 @@
-//! Input that was received and not consumed.
+//! Input that was received and not consumed: bytes that a handler has left, until more arrive. They
+//! are kept in a chunk of the pool. An idle connection has none.
 
 use super::pool::{Chunk, Pool};
 
@@ -6,94 +7,50 @@ use super::pool::{Chunk, Pool};
 /// which costs less than a receive that does not fit (benches/README.md).
 const LEAST_ROOM: usize = 1 << 10;
 
-/// Most unread bytes that are moved to the shared buffer for a receive. For more, the copy costs more
-/// than the small receives that it avoids (benches/README.md).
-const SMALL: usize = 4 << 10;
+/// Most unread bytes that move to the front of the shared buffer for a receive. For more, the copy
+/// costs more than the small receives that it avoids (benches/README.md). The own buffer of few
+/// bytes is small too: receiving into it, a stream of messages that are cut at random would arrive
+/// in pieces of that size forever.
+pub(crate) const MOVED_UNREAD: usize = 4 << 10;
 
-/// Bytes that a handler has left unconsumed, until more arrive. An idle connection has none.
-#[derive(Default)]
-pub(crate) struct Unread {
-    chunk: Chunk,
-}
-
-impl Unread {
-    /// Keeps a copy of `bytes`, which are in the shared buffer.
-    pub(crate) fn store(&mut self, bytes: &[u8], pool: &mut Pool) {
-        self.chunk = pool.take_whole(bytes.len() + LEAST_ROOM);
-        self.chunk.fill(bytes);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.chunk.len()
-    }
-
-    /// Whether the bytes should move to the front of the shared buffer before the next receive.
-    /// Their own buffer is small too: receiving into it, a stream of messages that are cut at
-    /// random would arrive in pieces of that size forever.
-    pub(crate) fn is_small(&self) -> bool {
-        Unread::would_be_small(self.len())
-    }
-
-    /// Whether `len` unread bytes would be small.
-    pub(crate) fn would_be_small(len: usize) -> bool {
-        len <= SMALL
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.chunk.bytes()
+impl Chunk {
+    /// A copy of `bytes`, with room for a receive behind them.
+    pub(crate) fn keep(bytes: &[u8], pool: &mut Pool) -> Chunk {
+        let mut chunk = pool.take_whole(bytes.len() + LEAST_ROOM);
+        chunk.fill(bytes);
+        chunk
     }
 
     /// Removes the first `count` bytes. What is left in a large buffer moves to a smaller one, so
     /// that half a message does not hold the memory of the thousand before it. An empty buffer
     /// returns to the pool.
     pub(crate) fn consume(&mut self, count: usize, pool: &mut Pool) {
-        self.chunk.advance(count);
+        self.advance(count);
         if self.len() == 0 {
-            return self.clear(pool);
+            pool.give(std::mem::take(self));
+        } else if self.len() + LEAST_ROOM <= self.size() / 8 {
+            // By a factor of 8, so that all moves out of a buffer together copy less than its size.
+            self.replace(pool);
         }
-        let needed = self.len() + LEAST_ROOM;
-        // By a factor of 8, so that all moves out of a buffer together copy less than its size.
-        if needed <= self.chunk.size() / 8 {
-            self.replace(needed, pool);
-        }
-    }
-
-    /// Moves the bytes to a buffer of at least `size`.
-    fn replace(&mut self, size: usize, pool: &mut Pool) {
-        let mut other = pool.take_whole(size);
-        other.fill(self.chunk.bytes());
-        pool.give(std::mem::replace(&mut self.chunk, other));
     }
 
     /// Makes room for a receive. A full buffer is replaced by one at least twice as large, so that
     /// each byte is moved a bounded number of times, however small the arriving pieces are.
     pub(crate) fn make_room(&mut self, pool: &mut Pool) {
-        if self.chunk.room() < LEAST_ROOM {
-            self.chunk.compact();
+        if self.room() >= LEAST_ROOM {
+            return;
         }
-        if self.chunk.room() < LEAST_ROOM {
+        if self.len() + LEAST_ROOM <= self.size() {
+            self.compact();
+        } else {
             // The next size is at least twice as large.
-            self.replace(self.chunk.len() + LEAST_ROOM, pool);
+            self.replace(pool);
         }
     }
 
-    /// The room to receive into.
-    pub(crate) fn spare(&mut self) -> &mut [u8] {
-        self.chunk.spare()
-    }
-
-    pub(crate) fn received(&mut self, count: usize) {
-        self.chunk.filled(count);
-    }
-
-    /// Takes the buffer out, with what is left in it.
-    pub(crate) fn take(&mut self) -> Chunk {
-        std::mem::take(&mut self.chunk)
-    }
-
-    /// Drops what is left and returns the buffer to the pool.
-    pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        pool.give(std::mem::take(&mut self.chunk));
+    fn replace(&mut self, pool: &mut Pool) {
+        let other = Chunk::keep(self.bytes(), pool);
+        pool.give(std::mem::replace(self, other));
     }
 }
 
@@ -101,7 +58,7 @@ impl Unread {
 mod tests {
     use super::*;
 
-    fn room<'a>(kept: &'a mut Unread, pool: &mut Pool) -> &'a mut [u8] {
+    fn room<'a>(kept: &'a mut Chunk, pool: &mut Pool) -> &'a mut [u8] {
         kept.make_room(pool);
         kept.spare()
     }
@@ -113,13 +70,13 @@ mod tests {
     #[test]
     fn a_little_rest_does_not_hold_a_large_buffer() {
         let mut pool = Pool::default();
-        let (mut kept, bytes) = (Unread::default(), pattern(500_000));
-        kept.store(&bytes, &mut pool);
+        let bytes = pattern(500_000);
+        let mut kept = Chunk::keep(&bytes, &mut pool);
         for end in (0..=499_990).step_by(10) {
             assert_eq!(kept.bytes()[..10], bytes[end..end + 10], "at {end}");
             kept.consume(10, &mut pool);
             let most = (8 * (kept.len() + LEAST_ROOM)).max(4 << 10);
-            assert!(kept.chunk.size() <= most.next_power_of_two(), "{} left", kept.len());
+            assert!(kept.size() <= most.next_power_of_two(), "{} left", kept.len());
         }
         assert_eq!(kept.len(), 0);
     }
@@ -129,42 +86,42 @@ mod tests {
         for (len, size) in
             [(1, 4 << 10), (3 << 10, 4 << 10), (3073, 16 << 10), (63 << 10, 64 << 10)]
         {
-            let (mut pool, mut kept) = (Pool::default(), Unread::default());
-            kept.store(&pattern(len), &mut pool);
-            assert_eq!(kept.chunk.size(), size, "for {len}");
+            let mut pool = Pool::default();
+            let mut kept = Chunk::keep(&pattern(len), &mut pool);
+            assert_eq!(kept.size(), size, "for {len}");
             assert_eq!(room(&mut kept, &mut pool).len(), size - len);
         }
     }
 
     #[test]
     fn what_is_left_stays_in_its_place_until_its_buffer_is_much_too_large() {
-        let (mut pool, mut kept) = (Pool::default(), Unread::default());
-        kept.store(&pattern(60_000), &mut pool);
+        let mut pool = Pool::default();
+        let mut kept = Chunk::keep(&pattern(60_000), &mut pool);
         let place = kept.bytes().as_ptr() as usize;
         let least = (8 << 10) - LEAST_ROOM;
         kept.consume(60_000 - least - 1, &mut pool);
         assert_eq!(kept.bytes().as_ptr() as usize, place + 60_000 - least - 1);
         kept.consume(1, &mut pool);
-        assert_eq!((kept.len(), kept.chunk.size()), (least, 16 << 10));
+        assert_eq!((kept.len(), kept.size()), (least, 16 << 10));
         assert_eq!(kept.bytes(), &pattern(60_000)[60_000 - least..]);
         assert_eq!(pool.kept(), 64 << 10, "the large one can be used again");
         kept.consume(least, &mut pool);
-        assert_eq!((kept.len(), kept.chunk.size()), (0, 0), "an empty one has no buffer");
+        assert_eq!((kept.len(), kept.size()), (0, 0), "an empty one has no buffer");
         assert_eq!(pool.kept(), (64 << 10) + (16 << 10));
     }
 
     #[test]
     fn room_is_made_by_moving_and_if_that_fails_by_growing() {
-        let (mut pool, mut kept) = (Pool::default(), Unread::default());
-        kept.store(&pattern(60_000), &mut pool);
+        let mut pool = Pool::default();
+        let mut kept = Chunk::keep(&pattern(60_000), &mut pool);
         let place = kept.bytes().as_ptr() as usize;
         kept.consume(600, &mut pool);
         for (count, moved) in [(4512, 0), (1, 0), (1623, 600)] {
             room(&mut kept, &mut pool)[..count].fill(1);
             assert_eq!(kept.bytes().as_ptr() as usize, place + 600 - moved, "before {count} more");
-            kept.received(count);
+            kept.filled(count);
         }
-        assert_eq!((kept.len(), kept.chunk.size()), (64 << 10, 64 << 10), "full");
+        assert_eq!((kept.len(), kept.size()), (64 << 10, 64 << 10), "full");
         assert_eq!(room(&mut kept, &mut pool).len(), 64 << 10, "twice as large");
         assert_eq!(kept.bytes(), [&pattern(60_000)[600..], &[1; 6136]].concat());
     }

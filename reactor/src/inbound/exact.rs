@@ -10,7 +10,7 @@ use std::{fmt, io};
 
 use super::stream::receive_shared;
 use super::{Arrival, low_water, note, set_strategy};
-use crate::core::{Core, Exact, Flags, LowWater, Quantum, Strategy};
+use crate::core::{Chunk, Core, Exact, Flags, LowWater, Quantum, Strategy};
 
 /// How many bytes a receive for a short message asks for after a long one. Whatever it brings of
 /// the next long message has to be copied (benches/README.md).
@@ -72,7 +72,7 @@ pub(super) fn stop(core: &mut Core, index: u32) {
     {
         let arrived = exact.take();
         if !arrived.is_empty() {
-            special.unread.store(&arrived, &mut core.pool);
+            special.unread = Chunk::keep(&arrived, &mut core.pool);
         }
         special.strategy = Strategy::Stream;
     }
@@ -142,7 +142,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
         fail_for_memory(core, index, &error);
         return Arrival::Nothing;
     }
-    special.unread.clear(&mut core.pool);
+    core.pool.give(std::mem::take(&mut special.unread));
     let (buffer, room) = exact.spare();
     let asked = room.min(most);
     let result = core.kernel.recv_append(c.socket, buffer, asked);

@@ -167,7 +167,7 @@ pub(super) fn step(
 fn pass_unread(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };
-    let chunk = special.unread.take();
+    let chunk = std::mem::take(&mut special.unread);
     let _ = outbound::append(core, to, |ledger, queue, _| {
         ledger.queued += chunk.len() as u64;
         ledger.relayed += chunk.len() as u64;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Arrival, exact, file, receive, room_for_answers};
-use crate::core::{Core, Flags, Group, Quantum, Reason, Strategy, Unread};
+use crate::core::{Chunk, Core, Flags, Group, MOVED_UNREAD, Quantum, Reason, Strategy};
 use crate::sys::AlignedBuffer;
 
 /// The next piece of the bytes that have arrived.
@@ -60,7 +60,7 @@ pub(super) fn receive_shared(
     let mut front = 0;
     if let Some(special) = &mut c.special {
         front = special.unread.len();
-        if front > 0 && !special.unread.is_small() {
+        if front > MOVED_UNREAD {
             let unread = std::mem::take(&mut special.unread);
             return receive_behind(core, index, unread, most, quantum);
         }
@@ -72,7 +72,7 @@ pub(super) fn receive_shared(
     let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special {
         buffer[..front].copy_from_slice(special.unread.bytes());
-        special.unread.clear(&mut core.pool);
+        core.pool.give(std::mem::take(&mut special.unread));
         core.recycle_special(index);
     }
     Arrival::Bytes(front + count)
@@ -83,13 +83,13 @@ pub(super) fn receive_shared(
 fn receive_behind(
     core: &mut Core,
     index: u32,
-    mut unread: Unread,
+    mut unread: Chunk,
     most: usize,
     quantum: &mut Quantum,
 ) -> Arrival {
     unread.make_room(&mut core.pool);
     let received = receive(core, index, unread.spare(), most);
-    unread.received(received.unwrap_or(0));
+    unread.filled(received.unwrap_or(0));
     if let Some(special) = core.special(index) {
         special.unread = unread;
     }
@@ -138,8 +138,7 @@ pub(crate) fn store_rest(
         return core.recycle_special(index);
     }
     if !exact::begin(core, index, rest) {
-        let mut unread = Unread::default();
-        unread.store(rest, &mut core.pool);
+        let unread = Chunk::keep(rest, &mut core.pool);
         if let Some(ledger) = core.ledger_of(index) {
             ledger.kept += rest.len() as u64;
         }
@@ -148,25 +147,25 @@ pub(crate) fn store_rest(
 }
 
 /// Takes out the unread bytes, to offer all of them to the handler.
-pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Unread> {
+pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Chunk> {
     let special = core.get_mut(index)?.special.as_mut()?;
     Some(std::mem::take(&mut special.unread))
 }
 
 /// Puts back the unread bytes after the handler has consumed `count` of them.
-pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Unread, count: usize) {
+pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Chunk, count: usize) {
     unread.consume(count, &mut core.pool);
     if unread.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
         keep(core, index, unread);
     } else {
-        unread.clear(&mut core.pool);
+        core.pool.give(unread);
         core.recycle_special(index);
     }
 }
 
 /// Keeps what a handler has left. If that reaches the limit while the handler waits for more, it is
 /// an overrun, unless it was left for the next turn, for another handler or for another strategy.
-fn keep(core: &mut Core, index: u32, unread: Unread) {
+fn keep(core: &mut Core, index: u32, unread: Chunk) {
     let len = unread.len();
     if let Some(special) = core.special(index) {
         special.unread = unread;
