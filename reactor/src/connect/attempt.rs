@@ -9,8 +9,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use crate::core::{
-    Attempt, ConnId, Core, Flags, Phase, Place, Reason, Stage, Target, in_order, is_due, ticks,
-    token,
+    Attempt, ConnId, Core, Flags, Phase, Reason, Stage, Target, in_order, is_due, ticks, token,
 };
 use crate::sys::{self, Address, NO_FD, Ready};
 use crate::time::deadlines;
@@ -26,10 +25,10 @@ pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) ->
     let room = connections.open < connect.max_connections;
     connections.ledger.connects += 1;
     let id = core.insert(NO_FD, group, handler);
-    let stage = match &target.0 {
+    let stage = match &target {
         _ if !room => Stage::TooMany,
-        Place::Address(address) => Stage::Trying(vec![address.clone()].into_iter()),
-        Place::Name(name, port) => {
+        Target::Address(address) => Stage::Trying(vec![address.clone()].into_iter()),
+        Target::Name(name, port) => {
             core.lookups.push((id, name.clone(), *port));
             Stage::Resolving
         }

@@ -57,7 +57,7 @@ pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;
 pub(crate) use special::{Special, Strategy};
 pub use target::Target;
-pub(crate) use target::{Place, in_order};
+pub(crate) use target::in_order;
 pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
 pub(crate) use unread::MOVED_UNREAD;

@@ -26,32 +26,31 @@ use crate::sys::Address;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target(pub(crate) Place);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub enum Target {
+    /// An address.
     Address(Address),
+    /// The name of a host, which is looked up, and a port.
     Name(Box<str>, u16),
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Place::Address(address) => write!(f, "{address}"),
-            Place::Name(name, port) => write!(f, "{}:{port}", name.escape_debug()),
+        match self {
+            Target::Address(address) => write!(f, "{address}"),
+            Target::Name(name, port) => write!(f, "{}:{port}", name.escape_debug()),
         }
     }
 }
 
 impl From<Address> for Target {
     fn from(address: Address) -> Target {
-        Target(Place::Address(address))
+        Target::Address(address)
     }
 }
 
 impl From<&Address> for Target {
     fn from(address: &Address) -> Target {
-        Target(Place::Address(address.clone()))
+        Target::Address(address.clone())
     }
 }
 
@@ -63,13 +62,13 @@ impl From<&Target> for Target {
 
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Target {
-        Target(Place::Address(address.into()))
+        Target::Address(address.into())
     }
 }
 
 impl From<UnixSocketAddr> for Target {
     fn from(address: UnixSocketAddr) -> Target {
-        Target(Place::Address(address.into()))
+        Target::Address(address.into())
     }
 }
 
@@ -99,14 +98,8 @@ impl From<(&str, u16)> for Target {
         match Address::with_zone(host, port) {
             Some(Ok(address)) => address.into(),
             // The lookup reports a zone that does not exist.
-            _ => Target(Place::Name(host.into(), port)),
+            _ => Target::Name(host.into(), port),
         }
-    }
-}
-
-impl From<(String, u16)> for Target {
-    fn from((host, port): (String, u16)) -> Target {
-        (&*host, port).into()
     }
 }
 
@@ -163,19 +156,19 @@ const MOST_ADDRESSES: usize = 16;
 /// families alternate, beginning with that of the first address, and each keeps the resolver's
 /// order.
 pub(crate) fn in_order(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Address> {
-    let all: Vec<SocketAddr> = addresses.into_iter().collect();
-    let first = all.first().is_some_and(SocketAddr::is_ipv6);
-    let mut firsts = all.iter().filter(|address| address.is_ipv6() == first);
-    let mut others = all.iter().filter(|address| address.is_ipv6() != first);
-    let mut ordered = Vec::new();
-    loop {
-        let pair = [firsts.next(), others.next()];
-        if pair == [None, None] || ordered.len() >= MOST_ADDRESSES {
-            ordered.truncate(MOST_ADDRESSES);
-            return ordered;
-        }
-        ordered.extend(pair.into_iter().flatten().map(|address| Address::Ip(*address)));
-    }
+    let mut addresses = addresses.into_iter().peekable();
+    let first = addresses.peek().is_some_and(SocketAddr::is_ipv6);
+    let mut counts = [0; 2];
+    let mut ranked: Vec<_> = addresses
+        .map(|address| {
+            let is_other = address.is_ipv6() != first;
+            let count = &mut counts[usize::from(is_other)];
+            *count += 1;
+            ((*count, is_other), Address::Ip(address))
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, address)| address).take(MOST_ADDRESSES).collect()
 }
 
 #[cfg(test)]
@@ -195,9 +188,7 @@ mod tests {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         assert_eq!(Target::from(("fe80::1%3", 80)), "[fe80::1%3]:80".parse().unwrap());
-        assert!(
-            matches!("name:80".parse().unwrap(), Target(Place::Name(name, 80)) if &*name == "name")
-        );
+        assert_eq!("name:80".parse::<Target>().unwrap(), Target::Name("name".into(), 80));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Place, Target};
+use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Target};
 use crate::sys::{Address, Fd, Keepalive, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
@@ -110,9 +110,9 @@ pub(crate) fn first_bound<T>(
         let kind = error.downcast_ref().map_or(io::ErrorKind::InvalidInput, io::Error::kind);
         io::Error::new(kind, format!("listen on {error}"))
     })?;
-    let addresses = match &target.0 {
-        Place::Address(address) => vec![address.clone()],
-        Place::Name(name, port) => look_up(name, *port)
+    let addresses = match &target {
+        Target::Address(address) => vec![address.clone()],
+        Target::Name(name, port) => look_up(name, *port)
             .map_err(about(format_args!("listen on {target}")))?
             .into_iter()
             .map(Address::Ip)
