@@ -275,35 +275,6 @@ impl fmt::Debug for ReadDir {
     }
 }
 
-/// A descriptor that workers may still use after its owner has let go of it. A descriptor of the
-/// operating system is closed on drop, on whichever thread that happens. The simulated kernel has
-/// one thread, and there the owner closes it by [`release`](Descriptor::release).
-pub(crate) struct Descriptor {
-    fd: Fd,
-    closes: bool,
-}
-
-impl Descriptor {
-    fn new(kernel: &Kernel, fd: Fd) -> Descriptor {
-        Descriptor { fd, closes: matches!(kernel, Kernel::Os) }
-    }
-
-    /// Ends the owner's use of the descriptor.
-    fn release(&self, kernel: &Kernel) {
-        if !self.closes {
-            kernel.close(self.fd);
-        }
-    }
-}
-
-impl Drop for Descriptor {
-    fn drop(&mut self) {
-        if self.closes {
-            Kernel::Os.close(self.fd);
-        }
-    }
-}
-
 /// A range of a file that can be sent. Created by [`File::region`].
 ///
 /// If the file ends before the region does, the connection is reset

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::{Descriptor, Dir};
+use super::Dir;
 use crate::sys::{Fd, Kernel};
 
 #[cfg(all(test, feature = "testing"))]
@@ -71,8 +71,10 @@ pub struct NewFile {
 
 /// The part of a [`NewFile`] that it shares with workers.
 pub(super) struct Part {
-    dir: Descriptor,
-    file: Descriptor,
+    dir: Fd,
+    pub(super) file: Fd,
+    /// Whether the descriptors are those of a simulated kernel.
+    simulated: bool,
     temporary: OsString,
     name: OsString,
     pub(super) options: CreateOptions,
@@ -134,8 +136,9 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
     let temporary = temporary_name(name, kernel.random());
     let file = kernel.create_new(dir, &temporary, options.mode)?;
     let part = Part {
-        dir: Descriptor::new(kernel, dir),
-        file: Descriptor::new(kernel, file),
+        dir,
+        file,
+        simulated: !matches!(kernel, Kernel::Os),
         temporary,
         name: name.to_owned(),
         options: *options,
@@ -230,7 +233,7 @@ impl NewFile {
     /// Moves `count` bytes from a pipe to the end of the file. Returns how many are still in the
     /// pipe, which are none unless it fails.
     pub(super) fn append_from(&mut self, pipe: Fd, count: usize) -> (usize, io::Result<()>) {
-        let (before, file) = (self.len, self.part.file.fd);
+        let (before, file) = (self.len, self.part.file);
         let result = move_all(count, &mut self.len, |left, offset| {
             self.kernel.splice_to_file(pipe, file, offset, left)
         });
@@ -257,8 +260,19 @@ impl Drop for NewFile {
         if self.committed.is_none() {
             self.part.remove(&self.kernel);
         }
-        self.part.dir.release(&self.kernel);
-        self.part.file.release(&self.kernel);
+        if self.part.simulated {
+            self.part.close(&self.kernel);
+        }
+    }
+}
+
+impl Drop for Part {
+    /// Closes the descriptors once the owner and all workers have let go of them, on whichever
+    /// thread that happens. The simulated kernel has one thread; there the owner closes them.
+    fn drop(&mut self) {
+        if !self.simulated {
+            self.close(&Kernel::Os);
+        }
     }
 }
 
@@ -272,32 +286,32 @@ impl Part {
     /// Writes all of `bytes` at `offset`, and advances `offset` by the number of bytes written.
     pub(super) fn write(&self, kernel: &Kernel, bytes: &[u8], offset: &mut u64) -> io::Result<()> {
         move_all(bytes.len(), offset, |left, offset| {
-            kernel.write_at(self.file.fd, &bytes[bytes.len() - left..], offset)
+            kernel.write_at(self.file, &bytes[bytes.len() - left..], offset)
         })
-    }
-
-    /// Allocates the space for `len` bytes at `offset`.
-    pub(super) fn reserve(&self, kernel: &Kernel, offset: u64, len: u64) -> io::Result<()> {
-        if len > 0 { kernel.preallocate(self.file.fd, offset, len) } else { Ok(()) }
     }
 
     /// Renames the file. The content is synced before and the directory after that: a name that
     /// survives a loss of power then always names a complete file.
     pub(super) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
-            retry(|| kernel.sync(self.file.fd))?;
+            retry(|| kernel.sync(self.file))?;
         }
-        let replaced = kernel.exists(self.dir.fd, &self.name)?;
-        kernel.rename(self.dir.fd, &self.temporary, &self.name)?;
+        let replaced = kernel.exists(self.dir, &self.name)?;
+        kernel.rename(self.dir, &self.temporary, &self.name)?;
         if self.options.sync {
-            retry(|| kernel.sync(self.dir.fd))?;
+            retry(|| kernel.sync(self.dir))?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
     }
 
+    fn close(&self, kernel: &Kernel) {
+        kernel.close(self.dir);
+        kernel.close(self.file);
+    }
+
     /// Removes the temporary name.
     fn remove(&self, kernel: &Kernel) {
-        match kernel.unlink(self.dir.fd, &self.temporary) {
+        match kernel.unlink(self.dir, &self.temporary) {
             Ok(()) => {}
             // The directory was removed, or a worker has just renamed the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

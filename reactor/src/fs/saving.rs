@@ -246,7 +246,9 @@ impl Batch {
     /// Writes the batch and waits for the disk, so only workers call it.
     pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
         let mut offset = self.offset;
-        self.part.reserve(kernel, offset, self.reserve)?;
+        if self.reserve > 0 {
+            kernel.preallocate(self.part.file, offset, self.reserve)?;
+        }
         self.part.write(kernel, &self.head, &mut offset)?;
         if let Some((buffer, part)) = &self.body {
             self.part.write(kernel, &buffer[part.clone()], &mut offset)?;
