@@ -29,7 +29,8 @@ pub(crate) enum LowWater {
 
 /// A request for a number of bytes, and the separate buffer with what has arrived of a long one.
 pub(crate) struct Exact {
-    expected: usize,
+    /// How many bytes were requested.
+    pub(crate) expected: usize,
     /// While this holds bytes, nothing is kept.
     buffer: Vec<u8>,
     /// Whether the message before this one had a separate buffer.
@@ -40,11 +41,6 @@ pub(crate) struct Exact {
 impl Exact {
     pub(crate) fn new(expected: usize) -> Exact {
         Exact { expected, buffer: Vec::new(), after_direct: false, low_water: LowWater::Off }
-    }
-
-    /// How many bytes were requested.
-    pub(crate) fn expected(&self) -> usize {
-        self.expected
     }
 
     /// How many bytes are missing.
@@ -75,21 +71,22 @@ impl Exact {
         Ok(())
     }
 
-    /// Makes room for `count` bytes, and for at least one. A full buffer grows by the factor
-    /// [`GROWTH`], up to the size that was requested.
-    pub(crate) fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
-        let (len, room) = (self.buffer.len(), self.buffer.capacity() - self.buffer.len());
-        if room == 0 || room < count {
+    /// Makes room for `count` bytes. A full buffer grows by the factor [`GROWTH`], up to the size
+    /// that was requested.
+    fn reserve(&mut self, count: usize) -> Result<(), TryReserveError> {
+        let len = self.buffer.len();
+        if self.buffer.capacity() - len < count {
             let more = ((GROWTH - 1) * len).max(FIRST).max(count);
             self.buffer.try_reserve_exact(more.min(self.left()))?;
         }
         Ok(())
     }
 
-    /// The buffer to append to, and how many bytes may be appended.
-    pub(crate) fn spare(&mut self) -> (&mut Vec<u8>, usize) {
+    /// The buffer to append to, which has room, and how many bytes may be appended.
+    pub(crate) fn spare(&mut self) -> Result<(&mut Vec<u8>, usize), TryReserveError> {
+        self.reserve(1)?;
         let room = self.left().min(self.buffer.capacity() - self.buffer.len());
-        (&mut self.buffer, room)
+        Ok((&mut self.buffer, room))
     }
 
     /// Takes the buffer out.

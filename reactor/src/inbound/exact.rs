@@ -54,7 +54,7 @@ pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), To
     Ok(())
 }
 
-/// Ends a request that is being answered from the shared buffer or from unread bytes.
+/// Ends a request that is being answered.
 pub(super) fn answered(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
     group.ledger.exact_receives += 1;
@@ -84,7 +84,7 @@ pub(super) fn begin(core: &mut Core, index: u32, rest: &[u8]) -> bool {
     let Some((c, group)) = core.pair(index) else { return false };
     match c.special.as_mut().and_then(|special| special.exact()) {
         Some(exact)
-            if rest.len() < exact.expected() && exact.is_direct(rest.len(), &group.limits) =>
+            if rest.len() < exact.expected && exact.is_direct(rest.len(), &group.limits) =>
         {
             let filled = exact.fill(rest);
             filled.unwrap_or_else(|error| fail_for_memory(core, index, &error));
@@ -113,7 +113,7 @@ pub(super) fn step(
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let unread = special.unread.len();
     let Some(exact) = special.exact() else { return Arrival::Nothing };
-    if exact.expected() <= unread {
+    if exact.expected <= unread {
         Arrival::Unread
     } else if c.flags.any(Flags::INPUT_ENDED) {
         // The stream ended before all bytes had arrived. Those that have arrived stay unread.
@@ -138,33 +138,29 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     let most = c.receivable(usize::MAX);
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Exact(exact) = &mut special.strategy else { return Arrival::Nothing };
-    if let Err(error) = exact.fill(special.unread.bytes()).and_then(|()| exact.reserve(0)) {
-        fail_for_memory(core, index, &error);
-        return Arrival::Nothing;
-    }
+    let (buffer, room) = match exact.fill(special.unread.bytes()).and_then(|()| exact.spare()) {
+        Ok(spare) => spare,
+        Err(error) => {
+            fail_for_memory(core, index, &error);
+            return Arrival::Nothing;
+        }
+    };
     core.pool.give(std::mem::take(&mut special.unread));
-    let (buffer, room) = exact.spare();
     let asked = room.min(most);
     let result = core.kernel.recv_append(c.socket, buffer, asked);
     let count = result.as_ref().map_or(0, |count| *count);
-    let is_whole = exact.left() == 0;
+    let message = (exact.left() == 0).then(|| exact.take());
     ledger.direct_receives += 1;
     ledger.direct_bytes += count as u64;
     quantum.use_bytes(count);
     note(core, index, asked, result);
-    low_water::adjust(core, index);
-    if is_whole { take_whole(core, index) } else { Arrival::Progress }
-}
-
-/// Takes out the full buffer.
-fn take_whole(core: &mut Core, index: u32) -> Arrival {
-    let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
-    group.ledger.exact_receives += 1;
-    let Some(special) = &mut c.special else { return Arrival::Nothing };
-    let Strategy::Exact(mut exact) = std::mem::take(&mut special.strategy) else {
-        return Arrival::Nothing;
+    let Some(message) = message else {
+        low_water::adjust(core, index);
+        return Arrival::Progress;
     };
-    Arrival::Message(exact.take())
+    low_water::lower(core, index, LowWater::Off);
+    answered(core, index);
+    Arrival::Message(message)
 }
 
 /// Called after a message from a separate buffer was delivered: notes that in the next request.

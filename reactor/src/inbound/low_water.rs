@@ -3,34 +3,28 @@
 //! The mark (`SO_RCVLOWAT`) is up only while a request finds no more input and still misses many
 //! bytes. Without it, every segment would cause an event and a receive.
 
-use crate::core::{Core, Flags, LowWater, Strategy};
+use crate::core::{Core, Flags, Group, LowWater};
 use crate::sys::Ready;
 
 /// Called after a receive. Raises the mark if the socket is empty and enough bytes are missing to
 /// be worth two calls. Lowers it before fewer bytes are missing than the mark.
 pub(super) fn adjust(core: &mut Core, index: u32) {
-    let Some((c, group)) = core.pair(index) else { return };
-    let mark = group.limits.receive_low_water;
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
+    let mark = limits.receive_low_water;
     let may_be_up = mark > 1 && !c.flags.any(Flags::UNIX);
     let is_dry = !c.ready.any(Ready::READ);
-    let Some(special) = &mut c.special else { return };
-    let Strategy::Exact(exact) = &mut special.strategy else { return };
+    let Some(exact) = c.special.as_mut().and_then(|special| special.exact()) else { return };
     let is_worth_it = exact.left() >= mark.saturating_mul(2);
     match exact.low_water {
-        LowWater::Off if may_be_up && is_dry && is_worth_it => raise(core, index, mark),
+        LowWater::Off if may_be_up && is_dry && is_worth_it => {
+            // If it fails there are more events, and nothing else is different.
+            let is_up = core.kernel.set_receive_mark(c.socket, mark).is_ok();
+            exact.low_water = if is_up { LowWater::On } else { LowWater::Never };
+            ledger.low_waters += u64::from(is_up);
+        }
         LowWater::On if !is_worth_it => lower(core, index, LowWater::Off),
         _ => {}
-    }
-}
-
-fn raise(core: &mut Core, index: u32, bytes: usize) {
-    let Some(socket) = core.get(index).map(|c| c.socket) else { return };
-    // If it fails there are more events, and nothing else is different.
-    let is_up = core.kernel.set_receive_mark(socket, bytes).is_ok();
-    let Some((c, group)) = core.pair(index) else { return };
-    group.ledger.low_waters += u64::from(is_up);
-    if let Some(exact) = c.special.as_mut().and_then(|special| special.exact()) {
-        exact.low_water = if is_up { LowWater::On } else { LowWater::Never };
     }
 }
 

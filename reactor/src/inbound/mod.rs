@@ -101,7 +101,7 @@ pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     let Some(special) = special else { return };
     let unread = special.unread.len();
     let in_vain = match &special.strategy {
-        Strategy::Exact(exact) => exact.expected() > unread,
+        Strategy::Exact(exact) => exact.expected > unread,
         Strategy::File(saving) => saving.expects_more_than(unread),
         Strategy::Stream | Strategy::Relay(_) | Strategy::Discard(_) => false,
     };

@@ -108,7 +108,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
     let exact = match c.special.as_ref().map(|special| &special.strategy) {
         None | Some(Strategy::Stream) => None,
         // While bytes are delivered from elsewhere, the separate buffer is empty.
-        Some(Strategy::Exact(exact)) => Some(exact.expected()),
+        Some(Strategy::Exact(exact)) => Some(exact.expected),
         // These take their bytes from what is unread.
         Some(Strategy::Relay(_) | Strategy::File(_) | Strategy::Discard(_)) => return None,
     };

@@ -10,7 +10,7 @@ fn of(expected: usize) -> Exact {
 fn a_full_buffer_grows_sixteen_times_and_ends_as_large_as_what_is_expected() {
     let mut exact = of(35 << 20);
     for size in [1 << 20, 16 << 20, 35 << 20] {
-        exact.reserve(0).unwrap();
+        exact.reserve(1).unwrap();
         assert_eq!(exact.buffer.capacity(), size);
         exact.buffer.resize(size, 0);
     }
@@ -30,6 +30,6 @@ fn a_buffer_with_room_for_what_comes_stays_as_it_is() {
 #[test]
 fn a_buffer_is_no_larger_than_what_is_expected() {
     let mut exact = of(100 << 10);
-    exact.reserve(0).unwrap();
+    exact.reserve(1).unwrap();
     assert_eq!(exact.buffer.capacity(), 100 << 10);
 }
