@@ -1,13 +1,16 @@
 //! The record of one connection, and the conditions that follow from it.
 
+use super::exact::Exact;
 use super::flags::Flags;
 use super::id::Reason;
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::meter::{Direction, Meters};
 use super::queue::Queue;
+use super::relay::Relay;
 use super::special::{Special, Strategy};
 use super::wheel::Link;
+use crate::fs::Saving;
 use crate::sys::{Fd, Ready};
 
 /// The record of a connection. An idle connection owns nothing but this and its session, so this
@@ -220,7 +223,35 @@ impl Connection {
 
     /// Bytes received that no callback has consumed.
     pub(crate) fn unread(&self) -> usize {
-        self.special.as_ref().map_or(0, |special| special.unread())
+        let Some(special) = &self.special else { return 0 };
+        match &special.strategy {
+            Strategy::Exact(exact) => special.unread.len() + exact.unread(),
+            _ => special.unread.len(),
+        }
+    }
+
+    /// The request for a known number of bytes that its input answers.
+    pub(crate) fn exact(&mut self) -> Option<&mut Exact> {
+        match &mut self.special.as_mut()?.strategy {
+            Strategy::Exact(exact) => Some(exact),
+            _ => None,
+        }
+    }
+
+    /// The relay of its input.
+    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
+        match &mut self.special.as_mut()?.strategy {
+            Strategy::Relay(relay) => Some(relay),
+            _ => None,
+        }
+    }
+
+    /// The file that receives its input.
+    pub(crate) fn saving(&mut self) -> Option<&mut Saving> {
+        match &mut self.special.as_mut()?.strategy {
+            Strategy::File(saving) => Some(saving),
+            _ => None,
+        }
     }
 
     /// Whether its input goes elsewhere than to `on_data`.
@@ -238,8 +269,12 @@ impl Connection {
         self.meters().is_some_and(|meters| meters[way as usize].is_waiting())
     }
 
-    /// How many of `room` bytes one receive may bring.
+    /// How many of `room` bytes its rate lets one receive bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
-        self.special.as_ref().map_or(room, |special| special.receivable(room))
+        let meters = self.special.as_ref().and_then(|special| special.meters.as_ref());
+        match meters.map(|meters| &meters[Direction::Receive as usize]) {
+            Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
+            _ => room,
+        }
     }
 }

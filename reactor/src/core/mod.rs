@@ -384,7 +384,7 @@ impl Core {
             self.spare_queues.give(queue);
         }
         if let Some(mut special) = special {
-            special.clear(&mut self.pool);
+            self.pool.give(std::mem::take(&mut *special).unread);
             self.spare_specials.give(special);
         }
     }

@@ -5,8 +5,8 @@ use super::exact::Exact;
 use super::flags::Flags;
 use super::id::ConnId;
 use super::limits::Limits;
-use super::meter::{Direction, Meters};
-use super::pool::{Chunk, Pool};
+use super::meter::Meters;
+use super::pool::Chunk;
 use super::relay::Relay;
 use crate::fs::Saving;
 
@@ -94,47 +94,5 @@ impl Special {
             Strategy::File(saving) => saving.is_with_worker() || self.blocked,
             _ => false,
         }
-    }
-
-    /// Bytes received and not consumed.
-    pub(crate) fn unread(&self) -> usize {
-        match &self.strategy {
-            Strategy::Exact(exact) => self.unread.len() + exact.unread(),
-            _ => self.unread.len(),
-        }
-    }
-
-    /// How many of `room` bytes the rate lets one receive bring.
-    pub(crate) fn receivable(&self, room: usize) -> usize {
-        match self.meters.as_ref().map(|meters| &meters[Direction::Receive as usize]) {
-            Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
-            _ => room,
-        }
-    }
-
-    pub(crate) fn exact(&mut self) -> Option<&mut Exact> {
-        match &mut self.strategy {
-            Strategy::Exact(exact) => Some(exact),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
-        match &mut self.strategy {
-            Strategy::Relay(relay) => Some(relay),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn saving(&mut self) -> Option<&mut Saving> {
-        match &mut self.strategy {
-            Strategy::File(saving) => Some(saving),
-            _ => None,
-        }
-    }
-
-    /// Drops all of it. Buffers go back to the pool.
-    pub(crate) fn clear(&mut self, pool: &mut Pool) {
-        pool.give(std::mem::take(self).unread);
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn stop(core: &mut Core, index: u32) {
     low_water::lower(core, index, LowWater::Off);
     let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special
-        && let Some(exact) = special.exact()
+        && let Strategy::Exact(exact) = &mut special.strategy
     {
         let arrived = exact.take();
         if !arrived.is_empty() {
@@ -82,7 +82,7 @@ pub(super) fn stop(core: &mut Core, index: u32) {
 /// long message. Returns whether it did.
 pub(super) fn begin(core: &mut Core, index: u32, rest: &[u8]) -> bool {
     let Some((c, group)) = core.pair(index) else { return false };
-    match c.special.as_mut().and_then(|special| special.exact()) {
+    match c.exact() {
         Some(exact)
             if rest.len() < exact.expected && exact.is_direct(rest.len(), &group.limits) =>
         {
@@ -112,7 +112,7 @@ pub(super) fn step(
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let unread = special.unread.len();
-    let Some(exact) = special.exact() else { return Arrival::Nothing };
+    let Strategy::Exact(exact) = &mut special.strategy else { return Arrival::Nothing };
     if exact.expected <= unread {
         Arrival::Unread
     } else if c.flags.any(Flags::INPUT_ENDED) {
@@ -165,8 +165,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
 
 /// Called after a message from a separate buffer was delivered: notes that in the next request.
 pub(crate) fn note_direct(core: &mut Core, index: u32) {
-    let special = core.get_mut(index).and_then(|c| c.special.as_mut());
-    match special.and_then(|special| special.exact()) {
+    match core.get_mut(index).and_then(|c| c.exact()) {
         Some(next) => next.after_direct = true,
         None => core.recycle_special(index),
     }

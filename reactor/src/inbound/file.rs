@@ -43,9 +43,9 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let tick = core.tick;
     let c = core.get_mut(index)?;
+    c.saving()?;
     let special = c.special.as_mut()?;
     let waited = special.waits_for_worker();
-    special.saving()?;
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
     special.blocked = false;
     c.flags.set(Flags::REVISIT_INPUT);
@@ -60,7 +60,7 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
 
 /// The file that a connection receives.
 fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
-    core.get_mut(index)?.special.as_mut()?.saving()
+    core.get_mut(index)?.saving()
 }
 
 /// The file that a connection receives, unless the connection has ended.
@@ -162,8 +162,8 @@ pub(super) fn take(
     index: u32,
     part: Range<usize>,
 ) -> usize {
-    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
-    let Some(saving) = special.and_then(|special| special.saving()) else { return 0 };
+    let c = core.connections.get_mut(index as usize);
+    let Some(saving) = c.and_then(|c| c.saving()) else { return 0 };
     let count = saving.share(part.len());
     let is_lent = count > GATHER && count == part.len() && core.batches.has_one();
     if is_lent && !saving.is_in_memory() {

@@ -14,12 +14,13 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
     let mark = limits.receive_low_water;
     let may_be_up = mark > 1 && !c.flags.any(Flags::UNIX);
     let is_dry = !c.ready.any(Ready::READ);
-    let Some(exact) = c.special.as_mut().and_then(|special| special.exact()) else { return };
+    let socket = c.socket;
+    let Some(exact) = c.exact() else { return };
     let is_worth_it = exact.left() >= mark.saturating_mul(2);
     match exact.low_water {
         LowWater::Off if may_be_up && is_dry && is_worth_it => {
             // If it fails there are more events, and nothing else is different.
-            let is_up = core.kernel.set_receive_mark(c.socket, mark).is_ok();
+            let is_up = core.kernel.set_receive_mark(socket, mark).is_ok();
             exact.low_water = if is_up { LowWater::On } else { LowWater::Never };
             ledger.low_waters += u64::from(is_up);
         }
@@ -31,7 +32,7 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
 /// Lowers the mark if it is up. Bytes below the mark may have arrived without an event.
 pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
-    match c.special.as_mut().and_then(|special| special.exact()) {
+    match c.exact() {
         Some(exact) if exact.low_water == LowWater::On => exact.low_water = now,
         _ => return,
     }
@@ -46,8 +47,7 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
 /// tick.
 pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
     let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
-    let exact = c.special.as_mut().and_then(|special| special.exact());
-    if exact.is_none_or(|exact| exact.low_water != LowWater::On) {
+    if c.exact().is_none_or(|exact| exact.low_water != LowWater::On) {
         return false;
     }
     lower(core, index, LowWater::Never);

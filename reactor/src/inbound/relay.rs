@@ -73,7 +73,7 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
         forget_source(core, to.index);
     }
     if let Some(special) = core.get_mut(index).and_then(|c| c.special.as_mut())
-        && special.relay().is_some()
+        && matches!(special.strategy, Strategy::Relay(_))
     {
         special.strategy = Strategy::Stream;
         special.blocked = false;
@@ -178,7 +178,7 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
 /// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
     let Some(c) = core.get_mut(index) else { return };
-    let Some(relay) = c.special.as_mut().and_then(|special| special.relay()) else { return };
+    let Some(relay) = c.relay() else { return };
     // A splice does not get past urgent data.
     if relay.splices() && !c.ready.any(Ready::URGENT) {
         return splice(core, index, to, quantum);
@@ -191,7 +191,7 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
 
 fn learn(core: &mut Core, index: u32, count: usize) {
     let Some((c, group)) = core.pair(index) else { return };
-    if let Some(relay) = c.special.as_mut().and_then(|special| special.relay()) {
+    if let Some(relay) = c.relay() {
         relay.received(count, &group.limits);
     }
 }
@@ -224,7 +224,7 @@ fn do_without_pipe(core: &mut Core, index: u32, error: &io::Error) {
     log::debug!("{}: no pipe for a relay: {error}", core.describe(index));
     let Some((c, group)) = core.pair(index) else { return };
     group.ledger.no_pipe += 1;
-    if let Some(relay) = c.special.as_mut().and_then(|special| special.relay()) {
+    if let Some(relay) = c.relay() {
         relay.copy();
     }
 }
