@@ -1,11 +1,10 @@
 //! What all files that are being received share: the buffers that workers write, and a pipe.
 
 use std::collections::VecDeque;
-use std::io;
 
 use super::id::ConnId;
 use super::pipe::Pipe;
-use crate::sys::{AlignedBuffer, Kernel};
+use crate::sys::AlignedBuffer;
 
 /// Most large buffers that workers hold at a time. A disk that is slower than its peers costs at
 /// most 8 MiB of memory, however many peers there are.
@@ -13,9 +12,6 @@ pub(crate) const MOST_BATCHES: usize = 16;
 
 /// Most unused buffers that are kept.
 pub(crate) const SPARE_BATCHES: usize = 4;
-
-/// Size of the pipe to files in memory. Smaller ones make uploads dearer (benches/README.md).
-const PIPE: usize = 1 << 20;
 
 /// What all files that are being received share.
 #[derive(Default)]
@@ -26,18 +22,13 @@ pub(crate) struct Batches {
     /// Connections that wait for a buffer, the longest wait first; each at most once per file.
     pub(crate) waiting: VecDeque<ConnId>,
     /// The pipe to files in memory. It is empty between two steps, so one is enough.
-    pipe: Option<Pipe>,
+    pub(crate) pipe: Option<Pipe>,
 }
 
 impl Batches {
     /// Whether a buffer can be lent now.
     pub(crate) fn has_one(&self) -> bool {
         self.lent < MOST_BATCHES
-    }
-
-    /// Whether workers hold no buffer, so that none will come back.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lent == 0
     }
 
     /// Lends a full buffer and puts an empty one in its place.
@@ -52,15 +43,5 @@ impl Batches {
         if self.spare.len() < SPARE_BATCHES {
             self.spare.push(buffer);
         }
-    }
-
-    /// The empty pipe.
-    pub(crate) fn take_pipe(&mut self, kernel: &Kernel) -> io::Result<Pipe> {
-        self.pipe.take().map_or_else(|| Pipe::open(kernel, PIPE), Ok)
-    }
-
-    /// Takes the pipe back with `left` bytes in it. A pipe that is not empty is closed.
-    pub(crate) fn give_pipe(&mut self, pipe: Pipe, left: usize) {
-        self.pipe = (left == 0).then_some(pipe);
     }
 }

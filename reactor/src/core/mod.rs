@@ -52,6 +52,7 @@ pub(crate) use meter::{Bucket, Direction, Meter};
 pub(crate) use part::Part;
 pub use part::Residency;
 pub(crate) use per_address::{ClientNet, PerAddress};
+pub(crate) use pipe::Pipe;
 pub(crate) use pool::{Chunk, Pool, Spares};
 pub(crate) use queue::{Queue, Segment};
 pub(crate) use relay::Relay;

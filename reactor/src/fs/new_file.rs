@@ -311,13 +311,11 @@ impl Part {
 
     /// Removes the temporary name.
     fn remove(&self, kernel: &Kernel) {
-        match kernel.unlink(self.dir, &self.temporary) {
-            Ok(()) => {}
-            // The directory was removed, or a worker has just renamed the file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                log::warn!("remove temporary file {}: {error}", self.temporary.display());
-            }
+        // It is not found if the directory was removed, or a worker has just renamed the file.
+        if let Err(error) = kernel.unlink(self.dir, &self.temporary)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("remove temporary file {}: {error}", self.temporary.display());
         }
     }
 }

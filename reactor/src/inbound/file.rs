@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use super::{Arrival, note, receive, set_strategy};
-use crate::core::{ConnId, Core, Flags, Quantum, Strategy};
+use crate::core::{ConnId, Core, Flags, Pipe, Quantum, Strategy};
 use crate::fs::{Batch, Committed, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, Ready};
 use crate::time::deadlines;
@@ -15,6 +15,9 @@ mod tests;
 /// Files of this length or more are closed by a worker if they are given up, since closing a file
 /// without a name blocks until its pages are free (benches/README.md).
 const LARGE: u64 = 1 << 20;
+
+/// Size of the pipe to files in memory. Smaller ones make uploads dearer (benches/README.md).
+const PIPE: usize = 1 << 20;
 
 /// Receives `left` bytes into a file, or everything until the end of the stream.
 pub(crate) fn receive_file(
@@ -186,7 +189,8 @@ fn note_saved(core: &mut Core, index: u32, count: usize) {
 
 /// Receives through a pipe, so that the file is written from the pages that the bytes arrived in.
 fn splice(core: &mut Core, index: u32) -> usize {
-    let pipe = match core.batches.take_pipe(&core.kernel) {
+    let open = core.batches.pipe.take();
+    let pipe = match open.map_or_else(|| Pipe::open(&core.kernel, PIPE), Ok) {
         Ok(pipe) => pipe,
         Err(error) => {
             log::debug!("{}: no pipe for a file: {error}", core.describe(index));
@@ -207,7 +211,8 @@ fn splice(core: &mut Core, index: u32) -> usize {
     let asked = *result.as_ref().unwrap_or(&0);
     let count = note(core, index, asked, result).unwrap_or(0);
     let left = saving(core, index).map_or(count, |saving| saving.take_from(pipe.read, count));
-    core.batches.give_pipe(pipe, left);
+    // What is left in a pipe would go to the next file.
+    core.batches.pipe = (left == 0).then_some(pipe);
     if count > 0 {
         note_saved(core, index, count);
         if let Some(ledger) = core.ledger_of(index) {
@@ -266,7 +271,7 @@ fn has_buffer_for(core: &mut Core, index: u32) -> bool {
 /// not need it any more, and all of them if no other buffer will come back. Waking all of them each
 /// time would cost more than writing, with a slow disk and thousands of peers.
 fn wake_waiting(core: &mut Core) {
-    let mut count = if core.batches.is_idle() { usize::MAX } else { 2 };
+    let mut count = if core.batches.lent == 0 { usize::MAX } else { 2 };
     while count > 0
         && let Some(id) = core.batches.waiting.pop_front()
     {
