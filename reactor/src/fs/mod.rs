@@ -12,7 +12,6 @@
 
 use std::cell::Cell;
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -39,7 +38,7 @@ pub(crate) use saving::{Batch, GATHER, Need, Saving, WhenWhole};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Fs {
     kernel: Kernel,
 }
@@ -56,12 +55,6 @@ impl Fs {
     pub fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
         let fd = self.kernel.open_dir(path.as_ref())?;
         Ok(Dir { file: File::new(self.kernel.clone(), fd) })
-    }
-}
-
-impl fmt::Debug for Fs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fs")
     }
 }
 
@@ -106,9 +99,10 @@ impl From<File> for Dir {
 }
 
 /// An open file, closed when the last clone is dropped.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct File(Rc<Open>);
 
+#[derive(Debug)]
 struct Open {
     kernel: Kernel,
     fd: Fd,
@@ -116,7 +110,7 @@ struct Open {
 }
 
 /// Which bytes of a file are in memory.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Residency {
     /// The kernel reports it, or has not been asked yet.
     #[default]
@@ -248,12 +242,6 @@ impl File {
     }
 }
 
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("File").field(&self.0.fd).finish()
-    }
-}
-
 /// The entries of a directory: see [`File::read_dir`].
 ///
 /// It reads the directory as it advances, some hundreds of entries at a time, and has a descriptor
@@ -269,8 +257,8 @@ impl Iterator for ReadDir {
     }
 }
 
-impl fmt::Debug for ReadDir {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for ReadDir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ReadDir")
     }
 }

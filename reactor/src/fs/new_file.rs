@@ -1,7 +1,6 @@
 //! New files: written under a temporary name, then renamed.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -61,6 +60,7 @@ impl Default for CreateOptions {
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Debug)]
 pub struct NewFile {
     pub(super) kernel: Kernel,
     pub(super) part: Arc<Part>,
@@ -70,6 +70,7 @@ pub struct NewFile {
 }
 
 /// The part of a [`NewFile`] that it shares with workers.
+#[derive(Debug)]
 pub(super) struct Part {
     dir: Fd,
     pub(super) file: Fd,
@@ -273,12 +274,6 @@ impl Drop for Part {
         if !self.simulated {
             self.close(&Kernel::Os);
         }
-    }
-}
-
-impl fmt::Debug for NewFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewFile").field("name", &self.part.name).field("len", &self.len).finish()
     }
 }
 

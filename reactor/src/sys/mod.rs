@@ -176,7 +176,7 @@ pub(crate) enum More {
 }
 
 /// The calls without state: sockets, files, clocks.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum Kernel {
     /// The operating system.
     Os,

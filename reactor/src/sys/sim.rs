@@ -15,6 +15,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -79,6 +80,12 @@ const FIRST_PORT: u16 = 40_000;
 /// A simulated machine. Clones are the same machine.
 #[derive(Clone)]
 pub(crate) struct World(Rc<RefCell<Machine>>);
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
 
 struct Machine {
     table: Table,

@@ -39,7 +39,7 @@ fn recv(world: &World, fd: Fd, most: usize) -> io::Result<Vec<u8>> {
     Ok(buffer)
 }
 
-pub(super) fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> ErrorKind {
+pub(super) fn kind<T: fmt::Debug>(result: io::Result<T>) -> ErrorKind {
     result.unwrap_err().kind()
 }
 
