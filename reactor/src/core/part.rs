@@ -32,16 +32,6 @@ impl Part {
         Part { file, offset, left: len, resident_to, cold: false }
     }
 
-    /// Whether a region begins in the same file where this one ends.
-    pub(crate) fn is_followed_by(&self, region: &Region) -> bool {
-        self.file.is(&region.file) && self.offset.checked_add(self.left) == Some(region.offset)
-    }
-
-    /// Adds a region that follows this one.
-    pub(crate) fn extend(&mut self, region: &Region) {
-        self.left += region.len;
-    }
-
     /// Bytes left to send.
     pub(crate) fn left(&self) -> u64 {
         self.left

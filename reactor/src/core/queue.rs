@@ -52,18 +52,9 @@ impl Queue {
         (self.progress, self.last_taken) = (tick, 0);
     }
 
-    /// Adds a region of a file to the end. Regions that follow each other in one file become one.
-    ///
-    /// Two `Bytes` at neighbouring addresses stay two: they may come from different allocations,
-    /// and a slice across two allocations is undefined behaviour.
+    /// Adds a region of a file to the end.
     pub(crate) fn push_region(&mut self, region: Region) {
         self.elsewhere += region.len;
-        if let Some(Segment::File(tail)) = self.segments.back_mut()
-            && tail.is_followed_by(&region)
-        {
-            tail.extend(&region);
-            return;
-        }
         self.files += 1;
         self.segments.push_back(Segment::File(Part::new(region)));
     }

@@ -141,11 +141,6 @@ impl File {
         self.0.fd
     }
 
-    /// Whether both are handles of the same open file.
-    pub(crate) fn is(&self, other: &File) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Whether the whole file is known to be in memory.
     pub(crate) fn is_in_memory(&self) -> bool {
         matches!(self.0.residency.get(), Residency::Full)

@@ -207,21 +207,9 @@ fn all_buffers_but_the_first_return_to_the_pool_when_they_are_sent_or_dropped() 
 enum Op {
     Slice(usize),
     Shared(usize),
-    Region {
-        offset: u64,
-        len: u64,
-    },
-    /// A region that begins where the last one ended.
-    More {
-        len: u64,
-    },
-    Advance {
-        percent: usize,
-    },
-    Taken {
-        taken: u64,
-        refused: bool,
-    },
+    Region { offset: u64, len: u64 },
+    Advance { percent: usize },
+    Taken { taken: u64, refused: bool },
     Clear,
 }
 
@@ -230,7 +218,6 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (1..6000usize).prop_map(Op::Slice),
         4 => (1..6000usize).prop_map(Op::Shared),
         4 => (0..1000u64, 1..5000u64).prop_map(|(offset, len)| Op::Region { offset, len }),
-        2 => (1..5000u64).prop_map(|len| Op::More { len }),
         8 => (0..=100usize).prop_map(|percent| Op::Advance { percent }),
         2 => (0..20_000u64, any::<bool>()).prop_map(|(taken, refused)| Op::Taken { taken, refused }),
         1 => Just(Op::Clear),
@@ -243,21 +230,6 @@ fn op() -> impl Strategy<Value = Op> {
 enum Byte {
     Memory(u8),
     File { offset: u64, left: u64 },
-}
-
-/// Adds the bytes of a region. A region that begins where the list ends extends the last one.
-fn add_region(list: &mut Vec<Byte>, start: u64, count: u64) {
-    if let Some(&Byte::File { offset, .. }) = list.last()
-        && offset + 1 == start
-    {
-        for (byte, before) in list.iter_mut().rev().zip(1..) {
-            match byte {
-                Byte::File { left, .. } if *left == before => *left += count,
-                _ => break,
-            }
-        }
-    }
-    list.extend((0..count).map(|at| Byte::File { offset: start + at, left: count - at }));
 }
 
 /// Checks the front of the queue against the front of the list; see [`Front`](super::Front).
@@ -302,7 +274,7 @@ proptest! {
     fn a_queue_agrees_with_a_list(ops in prop::collection::vec(op(), 1..40)) {
         let limits = Limits { gather_pieces: 3, ..Limits::default() };
         let (mut queue, mut pool, mut list) = (Queue::default(), Pool::default(), Vec::new());
-        let (file, mut end) = (file(), 0);
+        let file = file();
         for (number, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Slice(len) => {
@@ -317,13 +289,7 @@ proptest! {
                 }
                 Op::Region { offset, len } => {
                     push(&mut queue, file.region(offset, len).into(), &limits, &mut pool);
-                    add_region(&mut list, offset, len);
-                    end = offset + len;
-                }
-                Op::More { len } => {
-                    push(&mut queue, file.region(end, len).into(), &limits, &mut pool);
-                    add_region(&mut list, end, len);
-                    end += len;
+                    list.extend((0..len).map(|at| Byte::File { offset: offset + at, left: len - at }));
                 }
                 Op::Advance { percent } => {
                     let count = list.len() * percent / 100;
