@@ -8,9 +8,8 @@ use super::pool::{Chunk, Pool};
 const LEAST_ROOM: usize = 1 << 10;
 
 /// Most unread bytes that move to the front of the shared buffer for a receive. For more, the copy
-/// costs more than the small receives that it avoids (benches/README.md). The own buffer of few
-/// bytes is small too: receiving into it, a stream of messages that are cut at random would arrive
-/// in pieces of that size forever.
+/// costs more than the small receives that it avoids (benches/README.md). Fewer bytes also have a
+/// small buffer: a receive into it brings little, and so leaves few bytes unread again.
 pub(crate) const MOVED_UNREAD: usize = 4 << 10;
 
 impl Chunk {

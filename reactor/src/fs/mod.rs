@@ -19,13 +19,12 @@ use std::rc::Rc;
 use crate::sys::{self, Entries, Fd, Kernel};
 
 mod new_file;
-mod saved;
 mod saving;
 
 pub use crate::sys::{Entry, FileKind, Metadata, is_out_of_descriptors};
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
-pub use saved::{NotSaved, Saved};
 pub(crate) use saving::{Batch, GATHER, Need, Saving, WhenWhole};
+pub use saving::{NotSaved, Saved};
 
 /// Access to the file system of a reactor's kernel.
 ///

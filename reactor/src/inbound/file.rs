@@ -94,7 +94,8 @@ fn wait_for_disk(core: &mut Core, index: u32) -> Arrival {
     Arrival::Nothing
 }
 
-/// Lets a connection go on after a worker has done something for it. Until now it was not idle.
+/// Lets a connection go on after a worker has done something for it. The wait does not count as
+/// idle time.
 fn go_on(core: &mut Core, index: u32) {
     let tick = core.tick;
     let Some(c) = core.get_mut(index) else { return };
