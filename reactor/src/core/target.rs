@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::str::FromStr;
 
 use crate::sys::Address;
@@ -42,9 +41,9 @@ impl fmt::Display for Target {
     }
 }
 
-impl From<Address> for Target {
-    fn from(address: Address) -> Target {
-        Target::Address(address)
+impl<A: Into<Address>> From<A> for Target {
+    fn from(address: A) -> Target {
+        Target::Address(address.into())
     }
 }
 
@@ -57,18 +56,6 @@ impl From<&Address> for Target {
 impl From<&Target> for Target {
     fn from(target: &Target) -> Target {
         target.clone()
-    }
-}
-
-impl From<SocketAddr> for Target {
-    fn from(address: SocketAddr) -> Target {
-        Target::Address(address.into())
-    }
-}
-
-impl From<UnixSocketAddr> for Target {
-    fn from(address: UnixSocketAddr) -> Target {
-        Target::Address(address.into())
     }
 }
 
