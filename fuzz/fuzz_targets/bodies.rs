@@ -112,11 +112,9 @@ fn read_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
     loop {
         let line = line(&mut bytes)?;
         let digits = line.bytes().take_while(u8::is_ascii_hexdigit).count();
-        let (digits, extension) = line.split_at(digits);
+        let (digits, extensions) = line.split_at(digits);
         let size = u64::from_str_radix(digits, 16).ok()?;
-        let ends =
-            extension.is_empty() || extension.trim_start_matches([' ', '\t']).starts_with(';');
-        if !ends || size > BODY - body.len() as u64 {
+        if !are_extensions(extensions) || size > BODY - body.len() as u64 {
             return None;
         }
         if size == 0 {
@@ -134,11 +132,40 @@ fn read_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
         }
         trailers += line.chars().count() + 2;
         let (name, _) = line.split_once(':')?;
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(is_token) || trailers > TRAILERS {
+        if !is_token(name) || trailers > TRAILERS {
             return None;
         }
     }
+}
+
+/// Whether this is nothing, or extensions of a chunk.
+fn are_extensions(text: &str) -> bool {
+    // A quote stands for a quoted string.
+    let (mut brief, mut chars) = (String::new(), text.chars());
+    while let Some(c) = chars.next() {
+        brief.push(c);
+        while c == '"' {
+            match chars.next() {
+                Some('"') => break,
+                Some('\\') => _ = chars.next(),
+                Some(_) => {}
+                None => return false,
+            }
+        }
+    }
+    let blank = [' ', '\t'];
+    let mut parts = brief.split(';').map(|part| part.trim_matches(blank));
+    let is_extension = |part: &str| {
+        let (name, value) = part.split_once('=').unwrap_or((part, "none"));
+        let value = value.trim_start_matches(blank);
+        is_token(name.trim_end_matches(blank)) && (value == "\"" || is_token(value))
+    };
+    !text.ends_with(blank) && parts.next() == Some("") && parts.all(is_extension)
+}
+
+fn is_token(text: &str) -> bool {
+    let is_valid = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(is_valid)
 }
 
 /// What comes before a CRLF, a character for a byte, without control characters.

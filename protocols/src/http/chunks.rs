@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::grammar::is_token;
+use super::grammar::{are_parameters, is_token};
 use super::limits::HttpLimits;
 use super::status::Status;
 
@@ -119,13 +119,12 @@ fn is_control(byte: u8) -> bool {
     byte < b' ' && byte != b'\t' || byte == 0x7f
 }
 
-/// Parses the size of a chunk. Extensions are ignored.
+/// Parses the size of a chunk. Its extensions are checked and ignored.
 fn size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
-    let (digits, rest) = line.split_at(digits);
+    let (digits, extensions) = line.split_at(digits);
     let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    let extension = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
-    (rest.is_empty() || extension == Some(&b';')).then_some(size)
+    are_parameters(extensions).then_some(size)
 }
 
 /// Whether a line of the trailer section has the syntax of a field.
@@ -257,7 +256,6 @@ mod tests {
     fn row_6_extensions_are_ignored_within_reason() {
         check(&[
             ("5;a=b;c=\"d;e\"\r\nhello\r\n0;f\r\n\r\n", Some(Ok(("hello", "")))),
-            ("5 ; a\r\nhello\r\n0\t;\r\n\r\n", Some(Ok(("hello", "")))),
             ("5;a\0\r\nhello\r\n0\r\n\r\n", Some(Err(400))),
             ("5;a=\"\r\"\r\nhello\r\n0\r\n\r\n", Some(Err(400))),
             ("5;a=\"\n\"\r\nhello\r\n0\r\n\r\n", Some(Err(400))),
@@ -268,6 +266,72 @@ mod tests {
         assert_eq!(decoded(&long(MAX_LINE), &limits), Some(Err(400)));
         let many = format!("1;{}\r\nx\r\n", "a".repeat(1000)).repeat(20) + "0\r\n\r\n";
         assert_eq!(decoded(&many, &limits), Some(Err(400)));
+    }
+
+    #[test]
+    fn row_39_an_extension_is_a_name_with_or_without_a_value() {
+        let with = |extensions: &str| format!("5{extensions}\r\nhello\r\n0{extensions}\r\n\r\n");
+        for extensions in [
+            ";a",
+            ";a=b",
+            ";a=5;b",
+            " ; a",
+            "\t;\ta \t= \tb ;c",
+            ";!#$%&'*+-.^_`|~0aZ",
+            ";a=\"\"",
+            ";a=\"b c\td\"",
+            ";a=\";=,\"",
+            ";a=\"\\\"\"",
+            ";a=\"\\\\\";b",
+            ";a=\"\\b\"",
+            ";a=\"\u{e9}\\\u{e9}\"",
+            ";a=\"b\" ; c=\"d\"",
+        ] {
+            check(&[(&with(extensions), Some(Ok(("hello", ""))))]);
+        }
+        for extensions in [
+            ";",
+            "; ",
+            ";;",
+            ";;a",
+            ";a;",
+            ";a; ",
+            ";a ",
+            ";a=b ",
+            " ",
+            " a",
+            "a=b",
+            ",a",
+            "=b",
+            ";=b",
+            ";a=",
+            ";a= ;b",
+            ";a==b",
+            ";a=b=c",
+            ";a b",
+            ";a=b c",
+            ";a,b",
+            ";bad[=x",
+            ";a=[x]",
+            ";a@b",
+            ";\"a\"",
+            ";\"a\"=b",
+            ";a=\"",
+            ";a=\"b",
+            ";a=\"b\\\"",
+            ";a=\"b\\",
+            ";a=b\"c\"",
+            ";a=\"b\"c",
+            ";a=\"b\"\"c\"",
+            ";a='b c'",
+            ";\u{e9}",
+            ";a=\u{e9}",
+            ";a=\"\\\u{7f}\"",
+        ] {
+            check(&[(&with(extensions), Some(Err(400)))]);
+            let last = format!("0{extensions}\r\n\r\n");
+            check(&[(&last, Some(Err(400)))]);
+        }
     }
 
     #[test]

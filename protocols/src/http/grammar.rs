@@ -6,6 +6,52 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[usize::from(byte)])
 }
 
+/// Splits `bytes` after the token at their start.
+pub(super) fn split_token(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(bytes.len());
+    (end > 0).then(|| bytes.split_at(end))
+}
+
+/// Whether `bytes` are parameters: names with or without a value, each after a semicolon. A value
+/// is a token or a quoted string. Whitespace may surround semicolons and equals signs.
+///
+/// This is the syntax of chunk extensions (RFC 9112, section 7.1.1). The caller has refused control
+/// characters other than tabs.
+pub(super) fn are_parameters(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match after_parameter(rest) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// What follows the parameter at the start of `bytes`.
+fn after_parameter(bytes: &[u8]) -> Option<&[u8]> {
+    let name = bytes.trim_ascii_start().strip_prefix(b";")?.trim_ascii_start();
+    let (_, rest) = split_token(name)?;
+    match rest.trim_ascii_start().strip_prefix(b"=") {
+        Some(value) => after_value(value.trim_ascii_start()),
+        None => Some(rest),
+    }
+}
+
+/// What follows the token or quoted string (RFC 9110, section 5.6.4) at the start of `bytes`.
+fn after_value(bytes: &[u8]) -> Option<&[u8]> {
+    let Some(mut rest) = bytes.strip_prefix(b"\"") else {
+        return split_token(bytes).map(|(_, rest)| rest);
+    };
+    loop {
+        match rest {
+            [b'"', after @ ..] => return Some(after),
+            [b'\\', _, after @ ..] | [_, after @ ..] => rest = after,
+            [] => return None,
+        }
+    }
+}
+
 /// The members of a comma-separated list, without the empty ones. A field value has no control
 /// characters but tabs, so this trims only optional whitespace.
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
