@@ -19,7 +19,7 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Parses a target. Fragments are refused, and forms that the method does not have.
+    /// Parses a target. Refuses invalid bytes, fragments, and forms that the method does not have.
     #[inline]
     pub(super) fn of(method: Method<'_>, whole: &'a str) -> Result<Target<'a>, Status> {
         if method != Method::Connect && whole.starts_with('/') {
@@ -54,16 +54,34 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Splits path and query. Refuses fragments.
+/// Splits path and query. Refuses fragments, percent signs that encode no byte, and all bytes
+/// outside visible ASCII, in UTF-8 or not.
 #[inline]
 fn split_query(target: &str) -> Result<(&str, Option<&str>), Status> {
-    match memchr2(b'?', b'#', target.as_bytes()) {
+    match target.bytes().position(|byte| !PLAIN[usize::from(byte)]) {
         None => Ok((target, None)),
-        Some(at) if target.as_bytes()[at] == b'#' || target[at..].contains('#') => {
-            Err(Status::BAD_REQUEST)
-        }
-        Some(at) => Ok((&target[..at], Some(&target[at + 1..]))),
+        Some(at) => split_special(target, at),
     }
+}
+
+/// Does the same for a target with a byte that is not [`PLAIN`], the first of them at `at`.
+fn split_special(target: &str, mut at: usize) -> Result<(&str, Option<&str>), Status> {
+    let mut query = None;
+    while at < target.len() {
+        at += match target.as_bytes()[at..] {
+            [b'?', ..] => {
+                query = query.or(Some(at));
+                1
+            }
+            [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => 3,
+            [byte, ..] if PLAIN[usize::from(byte)] => 1,
+            _ => return Err(Status::BAD_REQUEST),
+        };
+    }
+    Ok(match query {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    })
 }
 
 /// Whether `text` is a non-empty host with an optional port (RFC 3986, section 3.2.2). User
@@ -140,6 +158,11 @@ fn is_encoded_name(name: &[u8]) -> bool {
 
 /// The bytes of a registered name that are not encoded: `unreserved` and `sub-delims`.
 const NAME: [bool; 256] = class(b"-._~!$&'()*+,;=");
+
+/// The bytes of paths and queries that are not encoded: visible ASCII other than `#`, `%` and `?`.
+/// RFC 3986 excludes some of them, but browsers send `[`, `]` and `|` in a path, and also `\`, `^`,
+/// `` ` ``, `{` and `}` in a query.
+const PLAIN: [bool; 256] = class(b"!\"$&'()*+,-./:;<=>@[\\]^_`{|}~");
 
 #[cfg(test)]
 mod tests {
@@ -239,6 +262,49 @@ mod tests {
         }
         for target in ["/", "http://h/", "h:a"] {
             assert_eq!(path(Method::Connect, target), Err(Status::BAD_REQUEST), "{target}");
+        }
+    }
+
+    #[test]
+    fn row_40_a_target_is_visible_ascii() {
+        for byte in b'!'..=b'~' {
+            let byte = char::from(byte);
+            for (before, after) in
+                [("/a", "b"), ("/a?b", "c"), ("http://h/", ""), ("http://h/a?", "b"), ("/", "")]
+            {
+                let target = format!("{before}{byte}{after}");
+                let valid = Target::of(Method::Get, &target).is_ok();
+                assert_eq!(valid, !matches!(byte, '#' | '%'), "{target}");
+            }
+        }
+        for rest in ["\u{e9}", "a\u{20ac}b", "?\u{e9}", "?a=\u{1f600}&b", "\u{80}", "\u{ff}"] {
+            for before in ["/", "/a?b=", "http://h/", "http://h?"] {
+                let target = format!("{before}{rest}");
+                let parsed = Target::of(Method::Get, &target);
+                assert_eq!(parsed, Err(Status::BAD_REQUEST), "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn row_40_a_percent_sign_begins_an_encoded_byte() {
+        for before in ["/", "/a", "/a?", "/a?b=", "http://h/a", "http://h?", "http://h"] {
+            for encoded in ["%00", "%41", "%aF", "%Af%fA", "%25", "%25%32%35"] {
+                let target = format!("{before}{encoded}");
+                assert!(Target::of(Method::Get, &target).is_ok(), "{target}");
+                assert!(Target::of(Method::Get, &format!("{target}b")).is_ok(), "{target}b");
+            }
+            for malformed in ["%", "%4", "%%41", "%g1", "%1g", "%+1", "%4%41", "%u0041", "%41%"] {
+                for after in ["", "/", "?", "?b", "&b", "/%41"] {
+                    let target = format!("{before}{malformed}{after}");
+                    let parsed = Target::of(Method::Get, &target);
+                    assert_eq!(parsed, Err(Status::BAD_REQUEST), "{target}");
+                }
+            }
+        }
+        for target in ["%", "h%:80", "h%4:80", "h:%38"] {
+            let parsed = Target::of(Method::Connect, target);
+            assert_eq!(parsed, Err(Status::BAD_REQUEST), "{target}");
         }
     }
 

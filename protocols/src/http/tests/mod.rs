@@ -63,13 +63,18 @@ type Row<'a> = (&'a str, &'a [&'a str], Then);
 /// Checks rows, with every delivery.
 fn check(rows: &[Row<'_>]) {
     for (input, expected, then) in rows {
-        let outcome = same_at_every_split(probe, input);
-        let what = input.escape_debug();
-        assert_eq!(answers(&outcome.sent), *expected, "{what}");
-        let closed = outcome.state != State::Open;
-        assert_eq!(closed, *then == Closes, "{what}: {:?}", outcome.state);
-        assert!(outcome.sent_at_end.is_empty(), "{what}: more after the client's end");
+        check_bytes(input.as_bytes(), expected, *then);
     }
+}
+
+/// Checks a row whose input need not be text.
+fn check_bytes(input: &[u8], expected: &[&str], then: Then) {
+    let outcome = same_at_every_split(probe, input);
+    let what = input.escape_ascii();
+    assert_eq!(answers(&outcome.sent), *expected, "{what}");
+    let closed = outcome.state != State::Open;
+    assert_eq!(closed, then == Closes, "{what}: {:?}", outcome.state);
+    assert!(outcome.sent_at_end.is_empty(), "{what}: more after the client's end");
 }
 
 /// Checks inputs that are too long to be split at every byte: whole, and in pieces of two sizes.

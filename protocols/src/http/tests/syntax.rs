@@ -1,6 +1,6 @@
 //! Rows 9 to 15: the syntax of a head.
 
-use super::{Closes, Stays, check};
+use super::{Closes, Stays, check, check_bytes};
 
 #[test]
 fn row_9_malformed_header_fields() {
@@ -69,6 +69,34 @@ fn row_11_what_has_no_place_in_a_target() {
     for target in ["/a b", "/a\tb", "/a\0b", "/a\u{1}", "/a\u{7f}", "/a#b", "/#", "/a?b#c", ""] {
         let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
         check(&[(&request, &["400"], Closes)]);
+    }
+}
+
+#[test]
+fn row_40_bytes_that_a_target_may_have() {
+    let get = |target: &[u8]| [b"GET ", target, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat();
+    for target in ["/\\|{}^`\"<>[]", "/?\\|{}^`\"<>[]", "/%7c?%7C"] {
+        let answer = format!("200 Get {target} h");
+        check_bytes(&get(target.as_bytes()), &[&answer], Stays);
+    }
+    for target in [
+        &b"/\xc3\xa9"[..],
+        b"/?\xc3\xa9",
+        b"/\xe9",
+        b"/?\xe9",
+        b"/a\x80b",
+        b"/\xff",
+        b"/\xf0\x9f\x98\x80",
+        b"/%",
+        b"/%4",
+        b"/%zz",
+        b"/?%",
+        b"/?a=100%&b",
+        b"http://h/%",
+        b"http://h\xc3\xa9/",
+        b"http://h%/",
+    ] {
+        check_bytes(&get(target), &["400"], Closes);
     }
 }
 
