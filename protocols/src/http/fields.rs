@@ -2,7 +2,7 @@
 
 use httparse::Header;
 
-use super::grammar::{is_token, list};
+use super::grammar::{after_value, are_parameters, is_token, list, split_token};
 use super::limits::HttpLimits;
 use super::request::{BodyLength, Version};
 use super::status::Status;
@@ -26,19 +26,22 @@ impl<'a> Fields<'a> {
     pub(super) fn of(headers: &[Header<'a>], hosts: &mut HostCache) -> Result<Fields<'a>, Status> {
         let mut fields = Fields::default();
         for header in headers {
-            let (name, value) = (header.name, header.value);
-            match name.len() {
-                4 if name.eq_ignore_ascii_case("host") => fields.host(value, hosts)?,
-                6 if name.eq_ignore_ascii_case("expect") => fields.expect(value),
-                10 if name.eq_ignore_ascii_case("connection") => fields.connection(value),
-                14 if name.eq_ignore_ascii_case("content-length") => fields.length(value)?,
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                    fields.codings.add(value)?;
-                }
-                _ => {}
-            }
+            fields.add(header, hosts)?;
         }
         Ok(fields)
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, header: &Header<'a>, hosts: &mut HostCache) -> Result<(), Status> {
+        let (name, value) = (header.name, header.value);
+        match name.len() {
+            4 if name.eq_ignore_ascii_case("host") => self.host(value, hosts),
+            6 if name.eq_ignore_ascii_case("expect") => self.expect(value),
+            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
+            14 if name.eq_ignore_ascii_case("content-length") => self.length(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.codings.add(value),
+            _ => Ok(()),
+        }
     }
 
     /// At most one, and a valid one (RFC 9112, section 3.2).
@@ -50,24 +53,32 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn expect(&mut self, value: &[u8]) {
+    fn expect(&mut self, value: &[u8]) -> Result<(), Status> {
         for expectation in list(value) {
             let is_continue = expectation.eq_ignore_ascii_case(b"100-continue");
+            if !is_continue && !is_expectation(expectation) {
+                return Err(Status::BAD_REQUEST);
+            }
             self.expects_continue |= is_continue;
             self.expects_other |= !is_continue;
         }
+        Ok(())
     }
 
-    fn connection(&mut self, value: &[u8]) {
+    fn connection(&mut self, value: &[u8]) -> Result<(), Status> {
         // What browsers send needs no parsing.
         if value == b"keep-alive" {
             self.keep_alive = true;
-            return;
+            return Ok(());
         }
         for option in list(value) {
+            if !is_token(option) {
+                return Err(Status::BAD_REQUEST);
+            }
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
+        Ok(())
     }
 
     /// One field with one number. Repetitions are refused even if they are equal, as RFC 9110,
@@ -92,14 +103,15 @@ impl<'a> Fields<'a> {
         version: Version,
         limits: &HttpLimits,
     ) -> Result<BodyLength, Status> {
-        if self.codings.any() {
+        if self.codings.present {
             if version == Version::Http10 || self.length.is_some() {
                 return Err(Status::BAD_REQUEST);
             }
-            return if self.codings.unknown {
-                Err(Status::NOT_IMPLEMENTED)
-            } else {
-                Ok(BodyLength::Chunked)
+            return match self.codings {
+                Codings { unknown: true, .. } => Err(Status::NOT_IMPLEMENTED),
+                Codings { chunked: true, .. } => Ok(BodyLength::Chunked),
+                // A field without codings frames nothing.
+                _ => Err(Status::BAD_REQUEST),
             };
         }
         match self.length {
@@ -110,25 +122,33 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether `bytes` is a member of `Expect` (RFC 9110, section 10.1.1).
+fn is_expectation(bytes: &[u8]) -> bool {
+    match split_token(bytes) {
+        Some((_, [])) => true,
+        Some((_, [b'=', value @ ..])) => after_value(value).is_some_and(are_parameters),
+        _ => false,
+    }
+}
+
 /// The transfer codings of a message in their order. Only `chunked` is known; it must come last and
 /// only once.
 #[derive(Default)]
 struct Codings {
+    /// Whether there is a `Transfer-Encoding`, if only an empty one.
+    present: bool,
     chunked: bool,
     unknown: bool,
 }
 
 impl Codings {
-    fn any(&self) -> bool {
-        self.chunked || self.unknown
-    }
-
     fn add(&mut self, value: &[u8]) -> Result<(), Status> {
-        for coding in value.split(|&byte| byte == b',') {
-            let mut parts = coding.splitn(2, |&byte| byte == b';');
-            let name = parts.next().unwrap_or_default().trim_ascii();
+        self.present = true;
+        for coding in list(value) {
+            let (name, parameters) = split_token(coding).ok_or(Status::BAD_REQUEST)?;
             let is_chunked = name.eq_ignore_ascii_case(b"chunked");
-            if self.chunked || !is_token(name) || (is_chunked && parts.next().is_some()) {
+            if self.chunked || !are_parameters(parameters) || (is_chunked && !parameters.is_empty())
+            {
                 return Err(Status::BAD_REQUEST);
             }
             self.chunked |= is_chunked;
@@ -145,8 +165,9 @@ mod tests {
     fn length_of(fields: &[(&str, &str)], version: Version) -> Result<BodyLength, u16> {
         let headers: Vec<_> =
             fields.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
+        let limits = HttpLimits::default();
         Fields::of(&headers, &mut HostCache::default())
-            .and_then(|fields| fields.body_length(version, &HttpLimits::default()))
+            .and_then(|fields| fields.body_length(version, &limits))
             .map_err(Status::code)
     }
 
@@ -211,8 +232,6 @@ mod tests {
             (&["xchunked"], Err(501)),
             (&["foo;bar=1"], Err(501)),
             (&["chunked;bar=1"], Err(400)),
-            (&["chunked,"], Err(400)),
-            (&[",chunked"], Err(400)),
             (&[""], Err(400)),
             (&["chun ked"], Err(400)),
             (&["\u{b}chunked"], Err(400)),
@@ -222,6 +241,80 @@ mod tests {
             let fields: Vec<_> = values.iter().map(|value| ("Transfer-Encoding", *value)).collect();
             assert_eq!(length_of(&fields, Version::Http11), *expected, "{values:?}");
             assert_eq!(length_of(&fields, Version::Http10), Err(400), "{values:?} in 1.0");
+        }
+    }
+
+    #[test]
+    fn row_41_empty_members_of_transfer_encoding_are_skipped() {
+        let of = |values: &[&str]| {
+            let fields: Vec<_> = values.iter().map(|v| ("Transfer-Encoding", *v)).collect();
+            length_of(&fields, Version::Http11)
+        };
+        for values in [
+            &["chunked,"][..],
+            &[",chunked"],
+            &[", \t, chunked ,\t,"],
+            &["", "chunked"],
+            &["chunked", ","],
+        ] {
+            assert_eq!(of(values), Ok(BodyLength::Chunked), "{values:?}");
+        }
+        for values in [&[""][..], &[","], &[" ,\t, "], &["", ","], &["chunked,,chunked"]] {
+            assert_eq!(of(values), Err(400), "{values:?}");
+        }
+        assert_eq!(of(&["gzip,,chunked"]), Err(501));
+    }
+
+    #[test]
+    fn row_41_members_of_lists_have_the_syntax_of_their_field() {
+        let is_valid = |name, value: &str| {
+            let status = length_of(&[(name, value)], Version::Http11).err();
+            assert!(matches!(status, None | Some(400 | 501)), "{name}: {value}");
+            status != Some(400)
+        };
+        let token = "!#$%&'*+-.^_`|~0aZ";
+        for (name, value) in [
+            ("Connection", "close"),
+            ("Connection", "keep-alive"),
+            ("Connection", " , keep-alive ,, Upgrade,\tHTTP2-Settings,"),
+            ("Connection", token),
+            ("Connection", ""),
+            ("Connection", ","),
+            ("Transfer-Encoding", token),
+            ("Transfer-Encoding", "a;b=c"),
+            ("Transfer-Encoding", "a ; b = c;d=\"e, chunked\", gzip"),
+            ("Transfer-Encoding", "a;b=\"\\\", chunked\""),
+            ("Transfer-Encoding", "a;b=\"\\\\\", chunked"),
+            ("Expect", "100-continue"),
+            ("Expect", ",100-Continue,,"),
+            ("Expect", "a=b"),
+            ("Expect", "a=\"b,c\";d=e"),
+        ] {
+            assert!(is_valid(name, value), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("Connection", "keep alive"),
+            ("Connection", "close;a"),
+            ("Connection", "keep-alive, \"close\""),
+            ("Connection", "close, (comment)"),
+            ("Connection", "a/b"),
+            ("Connection", "=,close"),
+            ("Connection", "\u{e9}"),
+            ("Transfer-Encoding", "a b"),
+            ("Transfer-Encoding", "a;"),
+            ("Transfer-Encoding", "a;=b"),
+            ("Transfer-Encoding", "a;b=\"c"),
+            ("Transfer-Encoding", "a;b=\"c, chunked"),
+            ("Transfer-Encoding", "\"a\""),
+            ("Transfer-Encoding", "a=b"),
+            ("Expect", "100 continue"),
+            ("Expect", "a="),
+            ("Expect", "=a"),
+            ("Expect", "a=\"b"),
+            ("Expect", "\"a\""),
+            ("Expect", "a;b"),
+        ] {
+            assert!(!is_valid(name, value), "{name}: {value}");
         }
     }
 

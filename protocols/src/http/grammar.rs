@@ -39,7 +39,7 @@ fn after_parameter(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// What follows the token or quoted string (RFC 9110, section 5.6.4) at the start of `bytes`.
-fn after_value(bytes: &[u8]) -> Option<&[u8]> {
+pub(super) fn after_value(bytes: &[u8]) -> Option<&[u8]> {
     let Some(mut rest) = bytes.strip_prefix(b"\"") else {
         return split_token(bytes).map(|(_, rest)| rest);
     };
@@ -52,10 +52,18 @@ fn after_value(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The members of a comma-separated list, without the empty ones. A field value has no control
-/// characters but tabs, so this trims only optional whitespace.
+/// The members of a comma-separated list, without the empty ones (RFC 9110, section 5.6.1.2). A
+/// comma in a quoted string separates nothing. A field value has no control characters but tabs, so
+/// this trims only optional whitespace.
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let members = value.split(move |&byte| {
+        let separates = byte == b',' && !is_quoted;
+        is_quoted ^= byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && is_quoted && !is_escaped;
+        separates
+    });
+    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 /// The bytes of a token.

@@ -1,4 +1,4 @@
-//! Rows 1 to 4 and 8: the length of request bodies.
+//! Rows 1 to 4, 8 and 41: the length of request bodies, and lists.
 
 use super::{Closes, HttpLimits, Stays, check, check_long, probe, probe_with};
 
@@ -61,6 +61,37 @@ fn rows_3_and_4_transfer_codings_that_are_not_just_chunked_at_the_end() {
     }
     let request = "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n";
     check(&[(request, &["400"], Closes)]);
+}
+
+#[test]
+fn row_41_lists_have_valid_members_or_none() {
+    let with = |line: &str| format!("GET / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n");
+    for line in [
+        "Connection: ",
+        "Connection: , ,\tfoo ,,",
+        "Connection: foo\r\nConnection:",
+        "Transfer-Encoding: ,chunked",
+    ] {
+        // A chunked body that nobody reads closes the connection.
+        let then = if line.contains("chunked") { Closes } else { Stays };
+        check(&[(&with(line), &["200 Get / h"], then)]);
+    }
+    for line in ["Connection: ,close,", "Connection: ,\r\nConnection: ,, close"] {
+        check(&[(&with(line), &["200 Get / h"], Closes)]);
+    }
+    for (line, status) in [
+        ("Connection: close foo", "400"),
+        ("Connection: keep-alive, \"a\"", "400"),
+        ("Connection: keep-alive\r\nConnection: a;b", "400"),
+        ("Transfer-Encoding: ,", "400"),
+        ("Transfer-Encoding: ,\r\nContent-Length: 0", "400"),
+        ("Transfer-Encoding: a;b=\"c, chunked", "400"),
+        ("Transfer-Encoding: a;b=\"c, chunked\"", "501"),
+        ("Expect: 100-continue, a b", "400"),
+        ("Expect: ,a,", "417"),
+    ] {
+        check(&[(&with(line), &[status], Closes)]);
+    }
 }
 
 #[test]
