@@ -23,16 +23,25 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     #[inline]
-    pub(super) fn of(headers: &[Header<'a>], hosts: &mut HostCache) -> Result<Fields<'a>, Status> {
+    pub(super) fn of(
+        headers: &[Header<'a>],
+        hosts: &mut HostCache,
+        limits: &HttpLimits,
+    ) -> Result<Fields<'a>, Status> {
         let mut fields = Fields::default();
         for header in headers {
-            fields.add(header, hosts)?;
+            fields.add(header, hosts, limits)?;
         }
         Ok(fields)
     }
 
     #[inline]
-    pub(super) fn add(&mut self, header: &Header<'a>, hosts: &mut HostCache) -> Result<(), Status> {
+    pub(super) fn add(
+        &mut self,
+        header: &Header<'a>,
+        hosts: &mut HostCache,
+        limits: &HttpLimits,
+    ) -> Result<(), Status> {
         let (name, value) = (header.name, header.value);
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => self.host(value, hosts),
@@ -40,6 +49,7 @@ impl<'a> Fields<'a> {
             10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
             14 if name.eq_ignore_ascii_case("content-length") => self.length(value),
             17 if name.eq_ignore_ascii_case("transfer-encoding") => self.codings.add(value),
+            14 | 17 if limits.refuse_lookalikes && is_lookalike(name) => Err(Status::BAD_REQUEST),
             _ => Ok(()),
         }
     }
@@ -122,6 +132,11 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Whether a name is that of a field which frames the body, but for its underscore.
+fn is_lookalike(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content_length") || name.eq_ignore_ascii_case("transfer_encoding")
+}
+
 /// Whether `bytes` is a member of `Expect` (RFC 9110, section 10.1.1).
 fn is_expectation(bytes: &[u8]) -> bool {
     match split_token(bytes) {
@@ -166,7 +181,7 @@ mod tests {
         let headers: Vec<_> =
             fields.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
         let limits = HttpLimits::default();
-        Fields::of(&headers, &mut HostCache::default())
+        Fields::of(&headers, &mut HostCache::default(), &limits)
             .and_then(|fields| fields.body_length(version, &limits))
             .map_err(Status::code)
     }
@@ -315,6 +330,27 @@ mod tests {
             ("Expect", "a;b"),
         ] {
             assert!(!is_valid(name, value), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn row_42_a_name_that_imitates_the_length_of_a_body_is_refused() {
+        let of = |name: &str, limits: &HttpLimits| {
+            let headers = [Header { name, value: b"5" }];
+            let fields = Fields::of(&headers, &mut HostCache::default(), limits);
+            fields
+                .and_then(|fields| fields.body_length(Version::Http11, limits))
+                .map_err(Status::code)
+        };
+        let switched_off = HttpLimits { refuse_lookalikes: false, ..HttpLimits::default() };
+        for name in ["Content_Length", "content_length", "Transfer_Encoding", "TRANSFER_ENCODING"] {
+            assert_eq!(of(name, &HttpLimits::default()), Err(400), "{name}");
+            assert_eq!(of(name, &switched_off), Ok(BodyLength::None), "{name}");
+        }
+        for name in
+            ["Content_Lengths", "Content_Type", "ContentLength", "If_Modified_Since", "User_Agent"]
+        {
+            assert_eq!(of(name, &HttpLimits::default()), Ok(BodyLength::None), "{name}");
         }
     }
 

@@ -84,7 +84,7 @@ pub(super) fn parse<'a>(
     };
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let headers: &'a [Header<'a>] = parsed.headers;
-    let fields = Fields::of(headers, hosts)?;
+    let fields = Fields::of(headers, hosts, limits)?;
     let method = Method::from(method);
     let target = Target::of(method, target)?;
     if fields.host.is_none() && version == Version::Http11 {

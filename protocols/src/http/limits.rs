@@ -45,6 +45,10 @@ pub struct HttpLimits {
     pub response_timeout: Duration,
     /// The most requests on one connection. The last response closes it. Default: no limit.
     pub requests: Option<u32>,
+    /// Whether requests with a field `Content_Length` or `Transfer_Encoding` get 400. Programs that
+    /// map names of fields to variables, as CGI does, take them for those with a hyphen: behind
+    /// this server they would see another body than it does. Default true.
+    pub refuse_lookalikes: bool,
 }
 
 impl Default for HttpLimits {
@@ -59,6 +63,7 @@ impl Default for HttpLimits {
             body_rate: 500,
             response_timeout: Duration::from_secs(60),
             requests: None,
+            refuse_lookalikes: true,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rows 1 to 4, 8 and 41: the length of request bodies, and lists.
+//! Rows 1 to 4, 8, 41 and 42: the length of request bodies, and lists.
 
 use super::{Closes, HttpLimits, Stays, check, check_long, probe, probe_with};
 
@@ -92,6 +92,18 @@ fn row_41_lists_have_valid_members_or_none() {
     ] {
         check(&[(&with(line), &[status], Closes)]);
     }
+}
+
+#[test]
+fn row_42_an_underscore_does_not_hide_the_length_of_a_body() {
+    for line in ["Content_Length: 0", "content_length: 5", "Transfer_Encoding: chunked"] {
+        let request = format!("POST / HTTP/1.1\r\nHost: h\r\n{line}\r\n\r\n");
+        check(&[(&request, &["400"], Closes)]);
+        let limits = HttpLimits { refuse_lookalikes: false, ..HttpLimits::default() };
+        let make = || probe_with(limits.clone());
+        check_long(make, &[(&request, &["200 Post / h"], Stays)]);
+    }
+    check(&[("GET / HTTP/1.1\r\nHost: h\r\nX_Length: 5\r\n\r\n", &["200 Get / h"], Stays)]);
 }
 
 #[test]
