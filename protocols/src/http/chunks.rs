@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::grammar::{are_parameters, is_token};
+use super::grammar::{are_parameters, field, is_control};
 use super::limits::HttpLimits;
 use super::status::Status;
 
@@ -90,7 +90,7 @@ impl ChunkDecoder {
                     if self.trailers > limits.head {
                         return Err(Status::HEADER_FIELDS_TOO_LARGE);
                     }
-                    if !is_field(line) {
+                    if field(line).is_none() {
                         return Err(Status::BAD_REQUEST);
                     }
                 }
@@ -115,21 +115,12 @@ fn take_line<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Status> {
     }
 }
 
-fn is_control(byte: u8) -> bool {
-    byte < b' ' && byte != b'\t' || byte == 0x7f
-}
-
 /// Parses the size of a chunk. Its extensions are checked and ignored.
 fn size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, extensions) = line.split_at(digits);
     let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     are_parameters(extensions).then_some(size)
-}
-
-/// Whether a line of the trailer section has the syntax of a field.
-fn is_field(line: &[u8]) -> bool {
-    memchr(b':', line).is_some_and(|at| is_token(&line[..at]))
 }
 
 #[cfg(test)]

@@ -6,6 +6,18 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[usize::from(byte)])
 }
 
+/// Splits a field line, without its CRLF, into its name and its value (RFC 9112, section 5).
+pub(super) fn field(line: &[u8]) -> Option<(&str, &[u8])> {
+    let (name, rest) = split_token(line)?;
+    let value = rest.strip_prefix(b":").filter(|value| !value.iter().copied().any(is_control))?;
+    Some((str::from_utf8(name).ok()?, value.trim_ascii()))
+}
+
+/// Whether this is a control character other than a tab. No field value may have one.
+pub(super) fn is_control(byte: u8) -> bool {
+    byte < b' ' && byte != b'\t' || byte == 0x7f
+}
+
 /// Splits `bytes` after the token at their start.
 pub(super) fn split_token(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(bytes.len());
@@ -15,8 +27,8 @@ pub(super) fn split_token(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Whether `bytes` are parameters: names with or without a value, each after a semicolon. A value
 /// is a token or a quoted string. Whitespace may surround semicolons and equals signs.
 ///
-/// This is the syntax of chunk extensions (RFC 9112, section 7.1.1). The caller has refused control
-/// characters other than tabs.
+/// This is the syntax of chunk extensions (RFC 9112, section 7.1.1). The caller has refused
+/// [control characters](is_control).
 pub(super) fn are_parameters(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while !rest.is_empty() {

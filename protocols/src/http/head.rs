@@ -3,6 +3,10 @@
 //! [`find_end`] searches the end of a head and enforces size limits and line ends. It searches each
 //! byte once, however the head arrives. [`parse`] then parses the complete head and checks, in this
 //! order: syntax, version, header fields, target and host, body length, expectation, method.
+//!
+//! A head that arrives in pieces is refused as soon as one of its lines is complete and wrong. To
+//! the client it makes no difference in which pieces: if lines are wrong, the first one decides the
+//! status of a complete head too.
 
 use std::mem::MaybeUninit;
 
@@ -10,7 +14,8 @@ use httparse::Header;
 use memchr::{memchr, memchr_iter};
 
 use super::fields::Fields;
-use super::limits::HttpLimits;
+use super::grammar;
+use super::limits::{HttpLimits, MAX_HEADERS};
 use super::request::{Method, Request, Version};
 use super::status::Status;
 use super::target::{HostCache, Target};
@@ -20,29 +25,42 @@ use super::target::{HostCache, Target};
 pub(super) struct HeadScan {
     /// Bytes searched.
     at: u32,
-    /// Whether the end of the request line is among them.
-    past_line: bool,
+    /// Bytes of the complete lines among them.
+    lines: u32,
 }
 
 /// Uninitialised space for a header field.
 pub(super) type HeaderSlot<'a> = MaybeUninit<Header<'a>>;
 
 /// The length of the head at the start of `bytes`, or `None` if its end has not arrived.
+///
+/// # Errors
+/// The status that refuses the head. If lines are complete and its end is not among them, that is
+/// the status of the first one that is wrong whatever follows.
 #[inline]
 pub(super) fn find_end(
     bytes: &[u8],
     scan: &mut HeadScan,
     limits: &HttpLimits,
 ) -> Result<Option<usize>, Status> {
+    let checked = scan.lines;
+    match search(bytes, scan, limits) {
+        Ok(Some(end)) => Ok(Some(end)),
+        found if scan.lines == checked => found,
+        found => check_lines(&bytes[..scan.lines as usize], limits).and(found),
+    }
+}
+
+#[inline]
+fn search(bytes: &[u8], scan: &mut HeadScan, limits: &HttpLimits) -> Result<Option<usize>, Status> {
     // A line that leaves no room for the end of the head is too long, however it is split.
     let line = limits.request_line.min(limits.head.saturating_sub(2));
     let from = scan.at as usize;
     for at in memchr_iter(b'\n', &bytes[from..]) {
         let at = from + at;
-        if !scan.past_line && at > line + 1 {
+        if scan.lines == 0 && at > line + 1 {
             return Err(Status::URI_TOO_LONG);
         }
-        scan.past_line = true;
         if at >= limits.head {
             return Err(Status::HEADER_FIELDS_TOO_LARGE);
         }
@@ -52,8 +70,9 @@ pub(super) fn find_end(
         if at >= 2 && bytes[at - 2] == b'\n' {
             return Ok(Some(at + 1));
         }
+        scan.lines = at as u32 + 1;
     }
-    if !scan.past_line && bytes.len() > line + 1 {
+    if scan.lines == 0 && bytes.len() > line + 1 {
         return Err(Status::URI_TOO_LONG);
     }
     if bytes.len() > limits.head {
@@ -63,9 +82,57 @@ pub(super) fn find_end(
     Ok(None)
 }
 
+/// Checks complete lines from the start of a head, without its empty line. Lines that were checked
+/// before are checked again with the next one; [`HttpLimits::headers`] bounds their number.
+///
+/// # Errors
+/// The status of the first line that is wrong whatever follows.
+#[cold]
+fn check_lines(lines: &[u8], limits: &HttpLimits) -> Result<(), Status> {
+    let mut lines = lines.split_inclusive(|&byte| byte == b'\n');
+    check_request_line(lines.next().unwrap_or_default())?;
+    let (mut fields, mut hosts) = (Fields::default(), HostCache::default());
+    for (count, line) in lines.enumerate() {
+        if count >= limits.headers.min(MAX_HEADERS) {
+            return Err(Status::HEADER_FIELDS_TOO_LARGE);
+        }
+        let field = line.strip_suffix(b"\r\n").and_then(grammar::field);
+        let (name, value) = field.ok_or(Status::BAD_REQUEST)?;
+        fields.add(&Header { name, value }, &mut hosts, limits)?;
+    }
+    Ok(())
+}
+
+fn check_request_line(line: &[u8]) -> Result<(), Status> {
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse(line) {
+        Ok(_) => {}
+        Err(httparse::Error::Version) if later_minor_version(line).is_some() => {}
+        Err(httparse::Error::Version) => return Err(refused_version(line)),
+        Err(_) => return Err(Status::BAD_REQUEST),
+    }
+    match (parsed.method, parsed.path) {
+        (Some(method), Some(target)) => Target::of(Method::from(method), target).map(|_| ()),
+        _ => Err(Status::BAD_REQUEST),
+    }
+}
+
 /// Parses a complete head, up to and including its empty line.
 #[inline]
 pub(super) fn parse<'a>(
+    head: &'a [u8],
+    slots: &'a mut [HeaderSlot<'a>],
+    limits: &HttpLimits,
+    hosts: &mut HostCache,
+) -> Result<Request<'a>, Status> {
+    parse_whole(head, slots, limits, hosts).map_err(|status| {
+        let lines = head.strip_suffix(b"\r\n").unwrap_or_default();
+        check_lines(lines, limits).err().unwrap_or(status)
+    })
+}
+
+#[inline]
+fn parse_whole<'a>(
     head: &'a [u8],
     slots: &'a mut [HeaderSlot<'a>],
     limits: &HttpLimits,

@@ -45,6 +45,14 @@ const PIECES: &[&str] = &[
     ":",
     "A: b\r\n",
     "\u{ff}",
+    "%",
+    "%41",
+    "A b\r\n",
+    "A\r\n",
+    "Host: a b\r\n",
+    "Connection: a b\r\n",
+    "Content_Length: 5\r\n",
+    "Transfer-Encoding: ,\r\n",
 ];
 
 proptest! {

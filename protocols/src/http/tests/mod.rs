@@ -7,6 +7,7 @@ mod any_input;
 mod bodies;
 mod connection;
 mod deferred;
+mod early;
 mod framing;
 mod limits;
 mod log;
