@@ -1,4 +1,4 @@
-//! Rows 9 to 15: the syntax of a head.
+//! Rows 9 to 15 and 40: the syntax of a head.
 
 use super::{Closes, Stays, check, check_bytes};
 
@@ -204,5 +204,49 @@ fn row_15_forms_of_the_target() {
         ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", &["501"], Closes),
         ("CONNECT / HTTP/1.1\r\nHost: h\r\n\r\n", &["400"], Closes),
         ("CONNECT * HTTP/1.1\r\nHost: h\r\n\r\n", &["501"], Closes),
+    ]);
+}
+
+#[test]
+fn row_14_an_empty_host_names_nothing_and_an_absolute_target_wins_over_it() {
+    check(&[
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", &["200 Get / "], Stays),
+        ("GET / HTTP/1.1\r\nHost: \t\r\n\r\n", &["200 Get / "], Stays),
+        ("OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", &["200 Options * "], Stays),
+        ("GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n", &["200 Get / a"], Stays),
+        ("GET http://a HTTP/1.1\r\nHost: b\r\n\r\n", &["200 Get / a"], Stays),
+        ("GET http:///a HTTP/1.1\r\nHost: a\r\n\r\n", &["400"], Closes),
+        ("GET http://a/ HTTP/1.1\r\nHost: b c\r\n\r\n", &["400"], Closes),
+    ]);
+}
+
+/// The table in the documentation of this module's parent.
+#[test]
+fn rows_11_to_15_what_other_parsers_accept() {
+    let with = |line: &str| format!("{line}\r\nHost: h\r\n\r\n");
+    for (line, status) in [
+        ("GET /a#b HTTP/1.1", "400"),
+        ("GET http://h/a?b#c HTTP/1.1", "400"),
+        ("GET http://user:password@h/ HTTP/1.1", "400"),
+        ("GET http://user@h/ HTTP/1.1", "400"),
+        ("M-SEARCH * HTTP/1.1", "400"),
+        ("PRI * HTTP/1.1", "400"),
+        ("PRI * HTTP/2.0", "505"),
+        ("GET /", "400"),
+        ("OPTIONS / RTSP/1.0", "400"),
+        ("SOURCE / ICE/1.0", "400"),
+        ("CONNECT h:443 HTTP/1.1", "501"),
+        ("TRACE / HTTP/1.1", "501"),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: deflate, chunked", "501"),
+        ("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5", "400"),
+        ("POST / HTTP/1.1\r\nContent_Length: 5", "400"),
+    ] {
+        check(&[(&with(line), &[status], Closes)]);
+    }
+    check(&[
+        ("GET / HTTP/1.1\r\n\r\n", &["400"], Closes),
+        ("GET / HTTP/1.1\nHost: h\n\n", &["400"], Closes),
+        (&with("MKCOLA / HTTP/1.1"), &["200 Other(\"MKCOLA\") / h"], Stays),
+        ("GET / HTTP/1.0\r\n\r\nGET /evil HTTP/1.1\r\nHost: h\r\n\r\n", &["200 Get / -"], Closes),
     ]);
 }
