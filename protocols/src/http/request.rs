@@ -53,8 +53,7 @@ impl<'a> Request<'a> {
     }
 
     /// The path of the target, still percent-encoded. It begins with `/`, or is `*` for `OPTIONS
-    /// *`. An absolute target without a path has the path `/`. Non-ASCII characters that the client
-    /// should have encoded may occur.
+    /// *`. An absolute target without a path has the path `/`. It is ASCII.
     #[must_use]
     pub fn path(&self) -> &'a str {
         self.path
