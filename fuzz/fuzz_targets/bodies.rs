@@ -1,17 +1,20 @@
-//! Bodies of requests on their way into files, chunked or not, in any pieces: the file has what a
-//! naive reading of the whole input says, or is not there, and all is the same for every split.
+//! Bodies of requests on their way to a service, chunked or not, in any pieces: saved in files,
+//! whole in memory, or piece by piece. The service gets what a naive reading of the whole input
+//! says, or no body, and all is the same for every split.
 //!
-//! The first byte of an input chooses the pieces and the disk, the second the length of the body.
+//! The first byte of an input chooses the pieces, the way and the disk, the second the length of
+//! the body.
 
 #![no_main]
 
+use std::borrow::Cow;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
-use sluicegate_reactor::Listen;
+use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service, Status};
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, Received, State};
+use sluicegate_reactor::{ConnId, Listen, Turn};
 
 /// Most bytes of a body.
 const BODY: u64 = 300;
@@ -19,38 +22,83 @@ const BODY: u64 = 300;
 /// Most bytes of a trailer section.
 const TRAILERS: usize = 64;
 
-/// Saves each body in a file of its own.
-struct Inbox {
-    dir: Dir,
-    begun: usize,
+/// How the service asks for bodies.
+#[derive(Clone, Copy)]
+enum Way {
+    Save,
+    Read,
+    Pieces,
 }
 
-impl Service for Inbox {
-    type State = ();
+/// Saves each body in a file of its own, or keeps it.
+struct Inbox {
+    way: Way,
+    dir: Dir,
+    /// The bodies that have arrived in memory, by the number of their request.
+    bodies: Vec<Option<Vec<u8>>>,
+}
 
-    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        let file = self.dir.create(self.begun.to_string(), &CreateOptions::default());
-        self.begun += 1;
-        reply.save(file.expect("a new file"), ())
+/// The number of a request, and its pieces so far.
+type Body = (usize, Vec<u8>);
+
+impl Service for Inbox {
+    type State = Body;
+
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
+        let number = self.bodies.len();
+        self.bodies.push(None);
+        let state = (number, Vec::new());
+        match self.way {
+            Way::Read => reply.read(BODY as usize, state),
+            Way::Pieces => reply.read_pieces(state),
+            Way::Save => {
+                let file = self.dir.create(number.to_string(), &CreateOptions::default());
+                reply.save(file.expect("a new file"), state)
+            }
+        }
+    }
+
+    fn on_piece(
+        &mut self,
+        _: &mut Turn,
+        _: ConnId,
+        (_, bytes): &mut Body,
+        piece: &[u8],
+    ) -> Result<(), Status> {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn on_body(
+        &mut self,
+        _: &Request<'_>,
+        (number, mut bytes): Body,
+        body: Cow<'_, [u8]>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Body> {
+        bytes.extend_from_slice(&body);
+        let earlier = self.bodies[number].replace(bytes);
+        assert_eq!(earlier, None, "two bodies of one request");
+        reply.send("")
     }
 
     fn on_saved(
         &mut self,
         _: &Request<'_>,
-        (): (),
+        _: Body,
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
-    ) -> Answered {
+    ) -> Answered<Body> {
         reply.saved(saved)
     }
 }
 
-/// How an exchange went: the answers, the server's end and the files.
+/// How an exchange went: the answers, the server's end and the bodies.
 #[derive(PartialEq, Eq, Debug)]
 struct Outcome {
     sent: Received,
     state: State,
-    files: Vec<Option<Vec<u8>>>,
+    bodies: Vec<Option<Vec<u8>>>,
 }
 
 /// Pieces of bytes; the small ones cost the most turns and so are not all there.
@@ -60,22 +108,23 @@ fuzz_target!(|input: &[u8]| {
     let [choice, length, bytes @ ..] = input else { return };
     let piece = SIZES[usize::from(choice % 8)];
     let in_memory = choice & 8 > 0;
+    let way = [Way::Save, Way::Read, Way::Pieces][usize::from(choice >> 4) % 3];
     let framing = match length {
         0 => "Transfer-Encoding: chunked".to_owned(),
         length => format!("Content-Length: {length}"),
     };
     let head = format!("PUT / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n");
-    let whole = exchange(&head, bytes, usize::MAX, in_memory);
-    let split = exchange(&head, bytes, piece, in_memory);
+    let whole = exchange(&head, bytes, usize::MAX, (way, in_memory));
+    let split = exchange(&head, bytes, piece, (way, in_memory));
     assert_eq!(split, whole, "in pieces of {piece} bytes, and whole");
     let expected = match usize::from(*length) {
         0 => read_chunks(bytes),
         length => bytes.get(..length).map(<[u8]>::to_vec),
     };
-    assert_eq!(whole.files[0], expected);
+    assert_eq!(whole.bodies[0], expected);
 });
 
-fn exchange(head: &str, bytes: &[u8], piece: usize, in_memory: bool) -> Outcome {
+fn exchange(head: &str, bytes: &[u8], piece: usize, (way, in_memory): (Way, bool)) -> Outcome {
     let limits = HttpLimits { body: BODY, head: TRAILERS, ..HttpLimits::default() };
     let mut h = Harness::build(
         &Listen::default(),
@@ -87,7 +136,7 @@ fn exchange(head: &str, bytes: &[u8], piece: usize, in_memory: bool) -> Outcome 
         },
         |reactor| {
             let dir = reactor.fs().open_dir("/in").expect("it was made");
-            reactor.register(Http::with(Inbox { dir, begun: 0 }, limits))
+            reactor.register(Http::with(Inbox { way, dir, bodies: Vec::new() }, limits))
         },
     );
     let client = h.open();
@@ -98,12 +147,15 @@ fn exchange(head: &str, bytes: &[u8], piece: usize, in_memory: bool) -> Outcome 
     h.finish(client);
     let (sent, state) = (h.sent(client), h.state(client));
     assert_eq!(h.ledger().panics, 0);
-    let begun = h.handler().service().begun;
+    let mut bodies = std::mem::take(&mut h.handler().service().bodies);
     let files = h.files();
-    let content = |at| files.content(format!("/in/{at}")).map(<[u8]>::to_vec);
-    let contents = (0..begun).map(content).collect();
+    for (number, body) in bodies.iter_mut().enumerate() {
+        if let Some(content) = files.content(format!("/in/{number}")) {
+            *body = Some(content.to_vec());
+        }
+    }
     assert_eq!(files.temporary(), 0, "files without a name are left");
-    Outcome { sent, state, files: contents }
+    Outcome { sent, state, bodies }
 }
 
 /// A chunked body, if it is whole and right.
@@ -144,12 +196,14 @@ fn are_extensions(text: &str) -> bool {
     let (mut brief, mut chars) = (String::new(), text.chars());
     while let Some(c) = chars.next() {
         brief.push(c);
-        while c == '"' {
-            match chars.next() {
-                Some('"') => break,
-                Some('\\') => _ = chars.next(),
-                Some(_) => {}
-                None => return false,
+        if c == '"' {
+            loop {
+                match chars.next() {
+                    Some('"') => break,
+                    Some('\\') => _ = chars.next(),
+                    Some(_) => {}
+                    None => return false,
+                }
             }
         }
     }
