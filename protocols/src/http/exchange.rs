@@ -98,8 +98,7 @@ impl<S: Service> Http<S> {
             && let Err(status) =
                 self.wait(cx, session, (head, &request), (aftermath, answered.state.take()))
         {
-            let form = aftermath.form(&request);
-            answered = Reply::new(Destination::Current(cx), &mut self.output, form).error(status);
+            answered = self.refusal(cx, aftermath.form(&request), status);
         }
         self.finish_answer(cx, session, head, Some(&request), &answered);
     }
@@ -294,15 +293,35 @@ impl<S: Service> Http<S> {
     ) {
         let head_only = head.starts_with(b"HEAD ");
         let form = Form { persistence: Persistence::Close, head_only, is_modern: false };
+        let answered = self.refusal(cx, form, status);
+        self.finish_answer(cx, session, head, None, &answered);
+    }
+
+    /// Lets the service answer a request that is refused. Nothing is awaited then, so the response
+    /// has to be finished in the call.
+    #[cold]
+    fn refusal(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut form: Form,
+        status: Status,
+    ) -> Answered<S::State> {
         self.output.has_body = false;
         let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
-        let mut answered = self.service.on_refused(status, reply);
-        if answered.persistence == Persistence::Undecided {
-            log::error!("the response to a request that is refused cannot be deferred");
-            self.output.awaited = None;
-            answered = Reply::new(Destination::Current(cx), &mut self.output, form).error(status);
+        let answered = self.service.on_refused(status, reply);
+        let Some(Awaited::Response(pending)) = self.output.awaited.take() else {
+            return Answered::with(answered.status, answered.body, answered.persistence);
+        };
+        if let Some(finished) = pending.finished() {
+            return Answered::with(finished.status, finished.body, form.persistence);
         }
-        self.finish_answer(cx, session, head, None, &answered);
+        log::error!("the response to a request that is refused was not finished in the call");
+        form.persistence = Persistence::Close;
+        if pending.is_streaming() {
+            // What was sent must not look complete.
+            cx.abort();
+        }
+        Reply::new(Destination::Current(cx), &mut self.output, form).error(status)
     }
 
     /// Refuses a request whose deadline has passed.

@@ -78,8 +78,9 @@ pub trait Service: Sized + 'static {
     }
 
     /// Answers a request that `Http` refuses: because it breaks a rule, exceeds a limit or is late.
-    /// The connection closes behind the response. By default [`Reply::error`] answers; a service
-    /// can send a page of its own instead.
+    /// By default [`Reply::error`] answers; a service can send a page of its own instead. The
+    /// response has to be finished in the call. The connection closes behind it, unless only the
+    /// body was too long and is short enough to be skipped.
     fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
         reply.error(status)
     }

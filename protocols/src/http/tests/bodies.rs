@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
 use sluicegate_reactor::{ConnId, Limits, Listen, Turn};
 
-use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers};
+use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers, field, split_head};
 use crate::http::{Deferred, Status};
 
 /// The most bytes of a body that is read whole.
@@ -205,7 +205,10 @@ fn row_16_a_body_over_the_limit_of_its_request_is_refused_before_it_is_read() {
     for input in [&exact("/a", &long)[..200], announced, &chunked("/a", &[&long])[..200]] {
         let mut h = bodies();
         let client = h.open();
-        assert_eq!(ask(&mut h, client, input), ["413"], "{input}");
+        h.feed(client, input);
+        let sent = h.sent(client);
+        assert_eq!(answers(&sent), ["413"], "{input}");
+        assert_eq!(field(split_head(&sent).0, "X-Refused"), Some("by us"), "{input}");
         assert_ne!(h.state(client), State::Open);
     }
     // The sum of the chunks counts.

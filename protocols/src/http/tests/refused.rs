@@ -1,0 +1,91 @@
+//! Refusals that a service answers.
+
+use sluicegate_reactor::testing::{Harness, State};
+
+use super::{Answered, Http, Reply, Request, Service, answers, field, split_head};
+use crate::http::{Deferred, ResponseStream, Status};
+
+/// How the service answers what is refused.
+#[derive(Clone, Copy)]
+enum With {
+    StreamAtOnce,
+    StreamLater,
+    DeferredAtOnce,
+    DeferredLater,
+    Page,
+}
+
+struct Refusing {
+    with: With,
+    streams: Vec<ResponseStream>,
+    deferred: Vec<Deferred>,
+}
+
+impl Service for Refusing {
+    type State = ();
+
+    /// Defers all responses and forgets them.
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        reply.defer(|_, _| ())
+    }
+
+    fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
+        let reply = reply.status(status);
+        match self.with {
+            With::StreamAtOnce => reply.stream(|mut stream, cx| {
+                stream.send(cx, "no");
+                stream.finish(cx);
+            }),
+            With::StreamLater => reply.stream(|stream, _| self.streams.push(stream)),
+            With::DeferredAtOnce => reply.defer(|deferred, cx| {
+                deferred.answer(cx, |reply| reply.status(status).send("no"));
+            }),
+            With::DeferredLater => reply.defer(|deferred, _| self.deferred.push(deferred)),
+            With::Page => reply.header("X-Refused", "by us").send("no"),
+        }
+    }
+}
+
+fn refusing(with: With) -> Harness<Http<Refusing>> {
+    let (streams, deferred) = (Vec::new(), Vec::new());
+    Harness::new(Http::new(Refusing { with, streams, deferred }))
+}
+
+#[test]
+fn a_refusal_is_one_response_however_the_service_makes_it() {
+    for (with, body) in [
+        (With::StreamAtOnce, "no"),
+        (With::DeferredAtOnce, "no"),
+        (With::DeferredLater, "400 Bad Request\n"),
+    ] {
+        let mut h = refusing(with);
+        let client = h.open();
+        h.feed(client, "GET / HTTP/1.1\r\n\r\n");
+        let sent = h.sent(client);
+        let (head, rest) = split_head(&sent);
+        assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+        assert_eq!(field(head, "Connection"), Some("close"));
+        assert_eq!(rest, body.as_bytes());
+        assert_eq!(h.state(client), State::Shut);
+    }
+}
+
+#[test]
+fn a_refusal_that_is_streamed_later_must_not_look_complete() {
+    let mut h = refusing(With::StreamLater);
+    let client = h.open();
+    h.feed(client, "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(h.state(client), State::Reset);
+    let sent = String::from_utf8(h.sent(client).to_vec()).expect("text");
+    assert!(sent.matches("HTTP/1.1 ").count() <= 1, "{sent}");
+}
+
+#[test]
+fn a_response_that_nobody_can_make_any_more_is_a_refusal() {
+    let mut h = refusing(With::Page);
+    let client = h.open();
+    h.feed(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let sent = h.sent(client);
+    assert_eq!(answers(&sent), ["503"]);
+    assert_eq!(field(split_head(&sent).0, "X-Refused"), Some("by us"));
+}
