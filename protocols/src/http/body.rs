@@ -91,6 +91,7 @@ impl<V> RequestBody<V> {
                 Sink::Reactor
             }
             None => {
+                let limit = limit.min(cx.limits().receive_exact);
                 Sink::Memory { decoder: ChunkDecoder::default(), bytes: Vec::new(), limit, left: 0 }
             }
         };
@@ -227,6 +228,12 @@ fn join_chunks(
 ) -> Result<Progress, Status> {
     loop {
         let here = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+        if bytes.capacity() - bytes.len() < here {
+            // The buffer grows to twice its size, but not beyond the limit. What a client sends
+            // must not end the process.
+            let more = bytes.len().max(here).min(limit - bytes.len());
+            bytes.try_reserve_exact(more).map_err(|_| Status::SERVICE_UNAVAILABLE)?;
+        }
         bytes.extend_from_slice(&input[..here]);
         *input = &input[here..];
         *left -= here as u64;

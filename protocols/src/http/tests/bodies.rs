@@ -23,6 +23,9 @@ struct Bodies {
     pauses: bool,
     connection: Option<ConnId>,
     deferred: Vec<Deferred>,
+    /// The largest capacity of an owned body.
+    capacity: usize,
+    logs: bool,
 }
 
 /// What the service sets aside: the path, and the pieces so far.
@@ -69,6 +72,9 @@ impl Service for Bodies {
     ) -> Answered<Upload> {
         assert_eq!(request.path(), upload.path);
         self.owned.push(matches!(body, Cow::Owned(_)));
+        if let Cow::Owned(body) = &body {
+            self.capacity = self.capacity.max(body.capacity());
+        }
         upload.bytes.extend_from_slice(&body);
         match upload.path.as_str() {
             "/again" => reply.read(LIMIT, upload),
@@ -223,6 +229,17 @@ fn row_16_a_body_over_the_limit_of_its_request_is_refused_before_it_is_read() {
     assert_eq!(sum, [format!("200 /a {half}{just}")]);
 }
 
+#[test]
+fn row_16_a_chunked_body_takes_no_more_memory_than_its_limit() {
+    let mut h = bodies();
+    let client = h.open();
+    let chunk = "x".repeat(1000);
+    let sum = answers_of(&mut h, client, &chunked("/a", &vec![chunk.as_str(); LIMIT / 1000]));
+    assert_eq!(sum, [format!("200 /a {}", "x".repeat(LIMIT))]);
+    let capacity = service(&mut h).capacity;
+    assert_eq!(capacity, LIMIT);
+}
+
 fn answers_of(h: &mut Harness<Http<Bodies>>, client: Client, input: &str) -> Vec<String> {
     for piece in input.as_bytes().chunks(1000) {
         h.feed(client, piece);
@@ -234,10 +251,12 @@ fn answers_of(h: &mut Harness<Http<Bodies>>, client: Client, input: &str) -> Vec
 fn a_body_beyond_what_the_reactor_receives_in_one_piece_is_too_long() {
     let limits = Limits { receive_exact: 1000, ..Limits::default() };
     let listen = Listen { limits, ..Listen::default() };
-    let mut h = Harness::with(Http::new(Bodies::default()), &listen);
-    let client = h.open();
-    let request = exact("/a", &"x".repeat(1001));
-    assert_eq!(ask(&mut h, client, &request[..100]), ["413"]);
+    let body = "x".repeat(1001);
+    for request in [&exact("/a", &body)[..100], &chunked("/a", &[&body[..500], &body[500..]])] {
+        let mut h = Harness::with(Http::new(Bodies::default()), &listen);
+        let client = h.open();
+        assert_eq!(ask(&mut h, client, request), ["413"], "{request}");
+    }
 }
 
 #[test]
