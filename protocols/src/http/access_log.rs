@@ -18,6 +18,8 @@ pub(super) struct AccessLog {
     peer: Option<SocketAddr>,
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// Whether the connection is paused until entries have been reported.
+    pub(super) has_paused: bool,
 }
 
 struct Entry {
@@ -42,7 +44,7 @@ impl Entry {
 
 impl AccessLog {
     pub(super) fn new(peer: Option<SocketAddr>) -> AccessLog {
-        AccessLog { peer, entries: VecDeque::new(), bytes: 0 }
+        AccessLog { peer, entries: VecDeque::new(), bytes: 0, has_paused: false }
     }
 
     /// Notes a response that ends at `end`. It completes the entry of the request that waits for

@@ -91,7 +91,8 @@ impl<S: Service> Handler for Http<S> {
         }
         let Some(access_log) = &mut session.access_log else { return };
         access_log.report(cx.sent(), &mut |record| self.service.on_sent(record));
-        if !access_log.is_full() {
+        if access_log.has_paused && !access_log.is_full() {
+            access_log.has_paused = false;
             cx.resume();
         }
         if access_log.is_waiting() {
@@ -313,6 +314,8 @@ impl<S: Service> Http<S> {
                     return Step::Rest;
                 }
                 if body.is_delivered() {
+                    // A pause is for the next piece, and there is none.
+                    cx.resume();
                     self.finish_body(cx, session, Received::Whole(Cow::Borrowed(&[])));
                 }
                 Step::Again

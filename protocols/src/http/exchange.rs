@@ -253,6 +253,7 @@ impl<S: Service> Http<S> {
             let time = self.output.clock.second();
             access_log.note(head, request, answered, end, time);
             if access_log.is_full() {
+                access_log.has_paused = true;
                 cx.pause();
             }
         }
