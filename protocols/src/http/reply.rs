@@ -205,7 +205,7 @@ pub(super) fn splits_lines(value: &[u8]) -> bool {
 }
 
 /// Whether only `Http` writes this field.
-fn is_reserved(name: &str) -> bool {
+pub(super) fn is_reserved(name: &str) -> bool {
     let reserved = match name.len() {
         4 => "Date",
         10 => "Connection",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
 use super::grammar::is_token;
-use super::reply::{Answered, Reply, splits_lines};
+use super::reply::{Answered, Reply, is_reserved, splits_lines};
 use super::response::{FinishedResponse, PendingResponse, Persistence};
 use super::status::Status;
 
@@ -212,10 +212,11 @@ impl ResponseStream {
     }
 }
 
-/// Appends header fields and an empty line. Leaves out fields that would split the message.
+/// Appends header fields and an empty line. Leaves out fields that would split the message, and
+/// those that have no place in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
 fn write_fields(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
     for (name, value) in fields {
-        if splits_lines(value.as_bytes()) || !is_token(name.as_bytes()) {
+        if splits_lines(value.as_bytes()) || !is_token(name.as_bytes()) || is_reserved(name) {
             log::warn!("header field {name:?} left out of a response: not allowed there");
             continue;
         }

@@ -41,7 +41,13 @@ impl Service for Streams {
             }),
             "/deferred" => reply.defer(|deferred, _| self.deferred.push(deferred)),
             "/hint" => {
-                let hints = [("Link", "</a.css>"), ("Bad", "a\r\nb")];
+                let hints = [
+                    ("Link", "</a.css>"),
+                    ("Bad", "a\r\nb"),
+                    ("Bad\r\n", "a"),
+                    ("content-length", "9"),
+                    ("Transfer-Encoding", "chunked"),
+                ];
                 reply.interim(Status::EARLY_HINTS, &hints).send("hinted")
             }
             "/empty" => reply.status(Status::NO_CONTENT).stream(|mut stream, cx| {
@@ -87,7 +93,8 @@ struct End;
 impl Receive<End> for Streams {
     fn on_message(&mut self, cx: &mut Sessions<'_>, End: End) {
         for stream in self.streams.drain(..) {
-            stream.finish_with(cx, &[("Checksum", "7"), ("bad name", "x")]);
+            stream
+                .finish_with(cx, &[("Checksum", "7"), ("bad name", "x"), ("Content-Length", "9")]);
         }
         for deferred in self.deferred.drain(..) {
             deferred.answer(cx, |reply| reply.stream(|stream, _| self.streams.push(stream)));
