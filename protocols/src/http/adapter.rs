@@ -12,6 +12,7 @@ use super::access_log::AccessLog;
 use super::body::{Progress, Received};
 use super::exchange::Arrived;
 use super::head::{self, HeadScan};
+use super::response::StreamedResponse;
 use super::server::Http;
 use super::service::Service;
 use super::session::{HttpSession, State};
@@ -85,7 +86,8 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         session.finish_response(cx);
-        if session.is_streaming() {
+        // The access log asks for this callback too.
+        if session.stream().is_some_and(StreamedResponse::take_full) {
             let connection = cx.id();
             self.service.on_room(cx, connection);
         }
@@ -133,14 +135,14 @@ impl<S: Service> Handler for Http<S> {
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession<S::State>, why: Reason) {
-        if session.is_streaming() {
+        if session.stream().is_some() {
             self.service.on_gone(cx, id);
         }
         let Some(mut access_log) = session.access_log else { return };
         if let State::AwaitingResponse(awaited) = &session.state
-            && let Some(finished) = awaited.pending.finished()
+            && let Some((status, body, end)) = awaited.pending.queued()
         {
-            access_log.complete(finished.status, finished.body, finished.end);
+            access_log.complete(status, body, end);
         }
         // After a hand-over the queue is still sent, but this handler does not learn when.
         let sent = match why {

@@ -1,8 +1,9 @@
 //! A response: what it says about the connection, and what it may wait for.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use sluicegate_reactor::Sent;
 use sluicegate_reactor::fs::NewFile;
 
 use super::status::Status;
@@ -48,9 +49,40 @@ pub(super) struct Form {
 #[derive(Debug)]
 pub(super) struct PendingResponse {
     pub(super) form: Form,
-    /// Whether the head has left, so that the response can only go on.
-    is_streaming: AtomicBool,
+    /// Set once the head has left, so that the response can only go on.
+    stream: OnceLock<StreamedResponse>,
     finished: OnceLock<FinishedResponse>,
+}
+
+/// What is known of a response that is streamed.
+#[derive(Debug)]
+pub(super) struct StreamedResponse {
+    pub(super) status: Status,
+    /// The position behind its head, in bytes sent on the connection.
+    start: u64,
+    /// Bytes of the body that were queued.
+    body: AtomicU64,
+    /// Whether the service waits for room.
+    is_full: AtomicBool,
+}
+
+impl StreamedResponse {
+    /// Notes that a part of the body was queued, and with what result. One thread does that.
+    pub(super) fn note_part(&self, length: u64, sent: Sent) {
+        self.body.store(self.body() + length, Ordering::Relaxed);
+        if sent == Sent::Full {
+            self.is_full.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn body(&self) -> u64 {
+        self.body.load(Ordering::Relaxed)
+    }
+
+    /// Whether the service waits for room, of which it is told now.
+    pub(super) fn take_full(&self) -> bool {
+        self.is_full.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// A deferred response that is in the send queue.
@@ -65,16 +97,33 @@ pub(super) struct FinishedResponse {
 
 impl PendingResponse {
     pub(super) fn new(form: Form) -> PendingResponse {
-        PendingResponse { form, is_streaming: AtomicBool::new(false), finished: OnceLock::new() }
+        PendingResponse { form, stream: OnceLock::new(), finished: OnceLock::new() }
     }
 
-    pub(super) fn start_stream(&self) {
-        self.is_streaming.store(true, Ordering::Relaxed);
+    /// Notes that a head with this status has left, up to the position `start`.
+    pub(super) fn start_stream(&self, status: Status, start: u64) {
+        let (body, is_full) = (AtomicU64::new(0), AtomicBool::new(false));
+        let started = self.stream.set(StreamedResponse { status, start, body, is_full });
+        debug_assert!(started.is_ok(), "one response, one stream");
     }
 
-    /// Whether a stream has begun and not ended.
+    /// The stream that has begun and not ended.
+    pub(super) fn stream(&self) -> Option<&StreamedResponse> {
+        self.stream.get().filter(|_| self.finished().is_none())
+    }
+
     pub(super) fn is_streaming(&self) -> bool {
-        self.is_streaming.load(Ordering::Relaxed) && self.finished().is_none()
+        self.stream().is_some()
+    }
+
+    /// What was queued of the response: its status, the bytes of its body, and the position behind
+    /// its last byte. If a stream was cut, that position leaves out the chunk framing.
+    pub(super) fn queued(&self) -> Option<(Status, u64, u64)> {
+        if let Some(FinishedResponse { status, body, end }) = self.finished() {
+            return Some((*status, *body, *end));
+        }
+        let stream = self.stream()?;
+        Some((stream.status, stream.body(), stream.start + stream.body()))
     }
 
     pub(super) fn finished(&self) -> Option<&FinishedResponse> {

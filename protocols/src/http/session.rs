@@ -8,7 +8,7 @@ use super::access_log::AccessLog;
 use super::body::RequestBody;
 use super::head::HeadScan;
 use super::limits::HttpLimits;
-use super::response::PendingResponse;
+use super::response::{PendingResponse, StreamedResponse};
 
 /// The state of an HTTP connection.
 ///
@@ -103,9 +103,12 @@ impl<V> HttpSession<V> {
         }
     }
 
-    /// Whether a streamed response is in progress.
-    pub(super) fn is_streaming(&self) -> bool {
-        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.is_streaming())
+    /// The streamed response that is in progress.
+    pub(super) fn stream(&self) -> Option<&StreamedResponse> {
+        match &self.state {
+            State::AwaitingResponse(awaited) => awaited.pending.stream(),
+            _ => None,
+        }
     }
 
     /// Whether a request waits for its body or its response. Both have a deadline of their own.

@@ -21,9 +21,6 @@ pub struct ResponseStream {
     pending: Arc<PendingResponse>,
     framing: Framing,
     persistence: Persistence,
-    status: Status,
-    /// Bytes of the body so far.
-    body: u64,
 }
 
 /// How the end of the body is told.
@@ -103,12 +100,15 @@ impl Reply<'_, '_> {
             form.persistence = Persistence::Close;
             Framing::UntilClose
         };
-        output.write_head(status, form.persistence, None);
+        // Without a length, a client would wait for the content of 205.
+        let is_empty = matches!(framing, Framing::NoBody) && !form.head_only;
+        output.write_head(status, form.persistence, is_empty.then_some(0));
         output.flush_to(&mut to);
         let pending = output.await_response(form);
-        pending.start_stream();
         let (connection, persistence) = (to.connection(), form.persistence);
-        let stream = ResponseStream { connection, pending, framing, persistence, status, body: 0 };
+        let peer = to.turn().peer(connection);
+        pending.start_stream(status, peer.sent() + peer.pending());
+        let stream = ResponseStream { connection, pending, framing, persistence };
         then(stream, to.turn());
         Answered::later(None)
     }
@@ -160,16 +160,12 @@ impl ResponseStream {
             return Sent::Gone;
         }
         let length = part.len();
-        match self.framing {
-            Framing::NoBody => Sent::Accepted,
+        let sent = match self.framing {
+            Framing::NoBody => return Sent::Accepted,
             // An empty chunk would be the last.
-            _ if length == 0 => Sent::Accepted,
-            Framing::UntilClose => {
-                self.body += length;
-                peer.send(part)
-            }
+            _ if length == 0 => return Sent::Accepted,
+            Framing::UntilClose => peer.send(part),
             Framing::Chunked => {
-                self.body += length;
                 let mut line = [0; 18];
                 let mut rest = &mut line[..];
                 let written = write!(rest, "{length:x}\r\n");
@@ -179,7 +175,11 @@ impl ResponseStream {
                 peer.send(part);
                 peer.send(b"\r\n")
             }
+        };
+        if let Some(stream) = self.pending.stream() {
+            stream.note_part(length, sent);
         }
+        sent
     }
 
     /// Ends the body.
@@ -200,8 +200,11 @@ impl ResponseStream {
             write_fields(&mut end, trailers);
             sent = peer.send(end);
         }
-        let (status, body, end) = (self.status, self.body, peer.sent() + peer.pending());
-        self.pending.finish(FinishedResponse { status, body, end });
+        if let Some(stream) = self.pending.stream() {
+            let (status, body) = (stream.status, stream.body());
+            let end = peer.sent() + peer.pending();
+            self.pending.finish(FinishedResponse { status, body, end });
+        }
         peer.set_deadline(None);
         match self.persistence {
             Persistence::Close => peer.close(),

@@ -54,6 +54,9 @@ impl Service for Streams {
                 stream.send(cx, "nothing");
                 stream.finish(cx);
             }),
+            "/reset" => reply.status(Status::RESET_CONTENT).stream(|stream, cx| {
+                stream.finish(cx);
+            }),
             path => reply.send(path),
         }
     }
@@ -166,6 +169,15 @@ fn row_22_a_stream_without_content_has_only_a_head() {
 }
 
 #[test]
+fn row_22_a_stream_that_resets_content_says_that_it_has_none() {
+    let outcome = same_at_every_split(streams, get("/reset") + &get("/next"));
+    let (head, next) = body_of(&outcome.sent);
+    // RFC 9112, section 6.3: a client waits for the end of the connection otherwise.
+    assert_eq!(field(head, "Content-Length"), Some("0"));
+    assert!(next.starts_with("HTTP/1.1 200"), "{next}");
+}
+
+#[test]
 fn row_18_a_stream_keeps_its_place_among_other_responses() {
     let input = get("/a") + &get("/short") + &get("/b") + &get("/short") + &get("/c");
     let outcome = same_at_every_split(streams, &input);
@@ -230,6 +242,36 @@ fn a_service_is_told_when_a_slow_client_has_room_again_and_when_one_has_gone() {
     assert_eq!(service(&mut h).told, ["room", "gone"]);
     publish(&mut h, "to nobody");
     assert_eq!(service(&mut h).sent, [Sent::Full, Sent::Accepted]);
+}
+
+#[test]
+fn a_service_is_not_told_of_room_that_it_does_not_wait_for() {
+    let mut h = streams();
+    let client = h.open();
+    // The log waits until the first response has left.
+    h.feed(client, get("/a") + &get("/stream"));
+    h.sent(client);
+    publish(&mut h, "part");
+    assert!(service(&mut h).told.is_empty(), "{:?}", service(&mut h).told);
+}
+
+#[test]
+fn row_38_a_stream_that_is_cut_is_logged_with_what_has_left() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    publish(&mut h, "half");
+    h.sent(client);
+    h.reset(client);
+    assert_eq!(service(&mut h).log.take(), ["\"GET /stream HTTP/1.1\" 200 4"]);
+
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    h.sent(client);
+    h.set_room(client, 0);
+    publish(&mut h, "half");
+    h.reset(client);
+    assert_eq!(service(&mut h).log.take(), ["\"GET /stream HTTP/1.1\" 200 -"]);
 }
 
 #[test]
