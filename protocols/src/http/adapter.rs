@@ -135,7 +135,13 @@ impl<S: Service> Handler for Http<S> {
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession<S::State>, why: Reason) {
-        if session.stream().is_some() {
+        if let State::AwaitingResponse(awaited) = &session.state
+            && awaited.pending.is_streaming()
+        {
+            if !awaited.pending.form.is_modern {
+                // The end of the connection would be that of the body.
+                cx.peer(id).abort();
+            }
             self.service.on_gone(cx, id);
         }
         let Some(mut access_log) = session.access_log else { return };

@@ -48,6 +48,16 @@ impl Core {
         }
     }
 
+    pub(crate) fn abort(&mut self, index: u32) {
+        match self.get_mut(index) {
+            // Its session learns of the end of the grace period, and can still have it reset.
+            Some(c) if (c.phase, c.reason) == (Phase::Failed, Reason::Stopped) => {
+                c.reason = Reason::Aborted;
+            }
+            _ => self.fail(index, Reason::Aborted),
+        }
+    }
+
     /// Ends a connection at once, without sending what is queued. `on_close` is called later.
     pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
         if let Some(c) = self.get_mut(index)

@@ -144,7 +144,9 @@ pub trait Handler: Sized + 'static {
 
     /// The connection is over. Called once for each session, as its last callback. `cx` can still
     /// reach other connections. With [`Reason::Closed`] and [`Reason::Finished`] the kernel has
-    /// taken every byte that was sent.
+    /// taken every byte that was sent. With [`Reason::Stopped`] the peer sees an orderly end unless
+    /// something is queued; a handler for which that would look complete calls
+    /// [`Peer::abort`](crate::Peer::abort).
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }

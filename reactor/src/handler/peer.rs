@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Reason, Sent};
+use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Sent};
 use crate::inbound;
 use crate::outbound::{self, Outgoing};
 use crate::time::{deadlines, rates};
@@ -59,7 +59,7 @@ impl Peer<'_> {
 
     /// Resets the connection and drops its queue.
     pub fn abort(&mut self) {
-        self.with(|core, index| core.fail(index, Reason::Aborted));
+        self.with(Core::abort);
     }
 
     /// Asks for one [`on_drain`](crate::Handler::on_drain) once the kernel has taken everything

@@ -361,6 +361,25 @@ fn a_server_that_stops_lets_a_stream_end_within_its_grace_period() {
 }
 
 #[test]
+fn a_stream_that_a_stop_cuts_does_not_look_complete() {
+    for (request, expected) in [
+        // The last chunk is missing.
+        (get("/stream"), State::Closed),
+        ("GET /stream HTTP/1.0\r\n\r\n".to_owned(), State::Reset),
+    ] {
+        let mut h = streams();
+        let client = h.open();
+        h.feed(client, request);
+        publish(&mut h, "half");
+        assert!(text(&mut h, client).contains("half"));
+        h.stop();
+        h.advance(Duration::from_secs(60));
+        assert_eq!(h.state(client), expected);
+        assert_eq!(service(&mut h).told, ["gone"]);
+    }
+}
+
+#[test]
 fn an_interim_response_precedes_the_final_one_and_old_clients_get_none() {
     let outcome = same_at_every_split(streams, get("/hint"));
     let text = String::from_utf8(outcome.sent.to_vec()).unwrap();
