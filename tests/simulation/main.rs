@@ -12,6 +12,7 @@ mod deferred;
 mod drain;
 mod echo;
 mod exact;
+mod exchanges;
 mod hand_over;
 mod hello;
 mod http;

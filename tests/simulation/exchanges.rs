@@ -1,0 +1,481 @@
+//! Requests whose bodies a service ignores, reads whole, in pieces or into files, and responses at
+//! once, later and in parts, in any mix on one connection.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate_protocols::http::{
+    Answered, Deferred, Http, LogRecord, Reply, Request, ResponseStream, Service, Status,
+};
+use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
+use sluicegate_reactor::testing::simulation::{Client, End};
+use sluicegate_reactor::testing::{Sim, Simulation};
+use sluicegate_reactor::{ConnId, HandlerId, Listen, Receive, Sent, Sessions, Turn};
+
+use crate::watched::Watched;
+use crate::{noise, noise_at};
+
+const ADDRESS: &str = "10.0.0.1:80";
+/// The most bytes of a body that is read whole.
+const LIMIT: usize = 150_000;
+
+/// What the path of a request asks for.
+#[derive(Clone, Debug)]
+struct Plan {
+    /// `ignored`, `whole`, `pieces` or `saved`.
+    body: String,
+    /// `now`, `hint`, `later`, `stream` or `late-stream`.
+    response: String,
+    /// The length of the response.
+    len: usize,
+    /// How long a response, its next part or the next piece is put off.
+    delay: Duration,
+    /// The length of each part of a stream.
+    part: usize,
+    number: usize,
+}
+
+impl Plan {
+    fn path(&self) -> String {
+        let Plan { body, response, len, delay, part, number } = self;
+        format!("/{body}/{response}/{len}/{}/{part}/{number}", delay.as_millis())
+    }
+
+    fn parse(path: &str) -> Plan {
+        let parts: Vec<_> = path[1..].split('/').collect();
+        let [body, response, len, delay, part, number] = parts[..] else { panic!("{path}") };
+        let parse = |number: &str| number.parse::<usize>().expect("a number");
+        Plan {
+            body: body.to_owned(),
+            response: response.to_owned(),
+            len: parse(len),
+            delay: Duration::from_millis(parse(delay) as u64),
+            part: parse(part),
+            number: parse(number),
+        }
+    }
+}
+
+/// What the service has seen.
+#[derive(Default)]
+struct Seen {
+    called: BTreeSet<usize>,
+    /// Status and body of each line of the access log.
+    logged: BTreeMap<usize, (u16, u64)>,
+    streams: BTreeMap<ConnId, Streaming>,
+    /// Streams that were finished when their connection had ended.
+    too_late: BTreeSet<ConnId>,
+}
+
+struct Streaming {
+    stream: ResponseStream,
+    plan: Plan,
+    sent: usize,
+    waits: bool,
+}
+
+/// What is set aside for a body.
+struct Upload {
+    plan: Plan,
+    pieces: usize,
+    bytes: usize,
+    /// Counts the uploads.
+    _alive: Rc<()>,
+}
+
+type Me = Watched<Http<Mixed>>;
+
+struct Mixed {
+    me: HandlerId<Me>,
+    dir: Dir,
+    seen: Rc<RefCell<Seen>>,
+    alive: Rc<()>,
+}
+
+impl Mixed {
+    fn respond<V>(&mut self, plan: Plan, reply: Reply<'_, '_>) -> Answered<V> {
+        match plan.response.as_str() {
+            "now" => reply.send(noise(plan.len)),
+            "hint" => reply.interim(Status::EARLY_HINTS, &[("Link", "</a>")]).send(noise(plan.len)),
+            "later" | "late-stream" => reply.defer(|deferred, cx| {
+                cx.after(plan.delay, self.me, Due(deferred, plan));
+            }),
+            _ => reply.stream(|stream, cx| {
+                let id = stream.connection();
+                let streaming = Streaming { stream, plan, sent: 0, waits: false };
+                assert!(self.seen.borrow_mut().streams.insert(id, streaming).is_none());
+                self.advance(cx, id);
+            }),
+        }
+    }
+
+    /// Sends parts until there is no room, or the next is put off.
+    fn advance(&mut self, cx: &mut Turn, id: ConnId) {
+        let mut seen = self.seen.borrow_mut();
+        while let Some(streaming) = seen.streams.get_mut(&id) {
+            let Streaming { stream, plan, sent, waits } = streaming;
+            if *sent == plan.len {
+                let Some(Streaming { stream, .. }) = seen.streams.remove(&id) else { return };
+                if stream.finish_with(cx, &[("Checksum", "7")]) == Sent::Gone {
+                    seen.too_late.insert(id);
+                }
+                return;
+            }
+            let end = plan.len.min(*sent + plan.part);
+            let part: Vec<u8> = (*sent..end).map(noise_at).collect();
+            *sent = end;
+            match stream.send(cx, part) {
+                Sent::Gone => return,
+                Sent::Full => {
+                    *waits = true;
+                    return;
+                }
+                Sent::Accepted if plan.delay.is_zero() => {}
+                Sent::Accepted => {
+                    cx.after(plan.delay, self.me, Next(id));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Service for Mixed {
+    type State = Upload;
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
+        let plan = Plan::parse(request.path());
+        assert!(self.seen.borrow_mut().called.insert(plan.number), "called twice");
+        let upload = Upload { plan: plan.clone(), pieces: 0, bytes: 0, _alive: self.alive.clone() };
+        match plan.body.as_str() {
+            "whole" => reply.read(LIMIT, upload),
+            "pieces" => reply.read_pieces(upload),
+            "saved" => {
+                match self.dir.create(plan.number.to_string(), &CreateOptions::default()) {
+                    Ok(file) => reply.save(file, upload),
+                    // Out of descriptors.
+                    Err(_) => reply.error(Status::SERVICE_UNAVAILABLE),
+                }
+            }
+            _ => self.respond(plan, reply),
+        }
+    }
+
+    fn on_piece(
+        &mut self,
+        cx: &mut Turn,
+        id: ConnId,
+        upload: &mut Upload,
+        piece: &[u8],
+    ) -> Result<(), Status> {
+        let Upload { plan, pieces, bytes, .. } = upload;
+        assert!(!piece.is_empty());
+        assert!(piece.iter().enumerate().all(|(at, byte)| *byte == noise_at(*bytes + at)));
+        (*pieces, *bytes) = (*pieces + 1, *bytes + piece.len());
+        if !plan.delay.is_zero() && *pieces % 3 == 1 {
+            cx.peer(id).pause();
+            cx.after(plan.delay, self.me, Resume(id));
+        }
+        Ok(())
+    }
+
+    fn on_body(
+        &mut self,
+        request: &Request<'_>,
+        upload: Upload,
+        body: Cow<'_, [u8]>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Upload> {
+        assert_eq!(request.path(), upload.plan.path());
+        assert!(*body == noise(body.len()), "a body is not exact");
+        let len = request.header("X-Length").expect("a field");
+        assert_eq!((upload.bytes + body.len()).to_string().as_bytes(), len);
+        self.respond(upload.plan, reply)
+    }
+
+    fn on_saved(
+        &mut self,
+        request: &Request<'_>,
+        upload: Upload,
+        saved: &io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Upload> {
+        assert_eq!(request.path(), upload.plan.path());
+        if saved.is_ok() { self.respond(upload.plan, reply) } else { reply.saved(saved) }
+    }
+
+    fn on_room(&mut self, cx: &mut Turn, id: ConnId) {
+        let mut seen = self.seen.borrow_mut();
+        let streaming = seen.streams.get_mut(&id).expect("a stream");
+        assert!(std::mem::take(&mut streaming.waits), "room that nobody waits for");
+        drop(seen);
+        self.advance(cx, id);
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, id: ConnId) {
+        let mut seen = self.seen.borrow_mut();
+        assert!(seen.streams.remove(&id).is_some() || seen.too_late.remove(&id));
+    }
+
+    fn wants_log(&self) -> bool {
+        true
+    }
+
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
+        let line = String::from_utf8_lossy(record.request_line);
+        // A head that was cut has no path.
+        let Some(path) = line.split(' ').nth(1).filter(|_| line.contains(" HTTP/")) else { return };
+        let number = Plan::parse(path).number;
+        let what = (record.status.code(), record.body_sent);
+        let before = self.seen.borrow_mut().logged.insert(number, what);
+        assert_eq!(before, None, "{line} is logged twice");
+    }
+}
+
+/// Answers what was put off.
+struct Due(Deferred, Plan);
+impl Receive<Due> for Mixed {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Due(deferred, mut plan): Due) {
+        if plan.response == "late-stream" {
+            "stream".clone_into(&mut plan.response);
+        } else {
+            "now".clone_into(&mut plan.response);
+        }
+        deferred.answer(cx, |reply| self.respond(plan, reply));
+    }
+}
+
+/// Continues a stream.
+struct Next(ConnId);
+impl Receive<Next> for Mixed {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Next(id): Next) {
+        self.advance(cx, id);
+    }
+}
+
+/// Ends a pause.
+struct Resume(ConnId);
+impl Receive<Resume> for Mixed {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Resume(id): Resume) {
+        cx.peer(id).resume();
+    }
+}
+
+fn serve(sim: &mut Sim) -> (Rc<RefCell<Seen>>, Rc<()>) {
+    sim.files().make_dir("/in");
+    let (seen, alive) = (Rc::new(RefCell::new(Seen::default())), Rc::new(()));
+    sim.reactor(|reactor| {
+        let dir = reactor.fs().open_dir("/in").expect("the directory is there");
+        let me = reactor.reserve();
+        let mixed = Mixed { me, dir, seen: seen.clone(), alive: alive.clone() };
+        reactor.install(me, Watched::new(Http::new(mixed)));
+        reactor.listen(ADDRESS, &Listen::default(), me).expect("the address is free");
+    });
+    (seen, alive)
+}
+
+/// A request that was sent, and whether its response has no body.
+struct Asked {
+    plan: Plan,
+    is_head: bool,
+}
+
+fn one_of<'a>(sim: &mut Sim, choices: &[&'a str]) -> &'a str {
+    choices[sim.below(choices.len())]
+}
+
+/// Makes up a request. The last one of a connection may be of HTTP/1.0.
+fn request(sim: &mut Sim, number: usize, is_last: bool) -> (Vec<u8>, Asked) {
+    let body = one_of(sim, &["ignored", "whole", "pieces", "saved"]).to_owned();
+    let response = one_of(sim, &["now", "hint", "later", "stream", "late-stream"]).to_owned();
+    let plan = Plan {
+        body,
+        response,
+        len: [0, 13, 5000, 100_000][sim.below(4)],
+        delay: Duration::from_millis([0, 1, 30, 200][sim.below(4)]),
+        part: [700, 20_000, 90_000][sim.below(3)],
+        number,
+    };
+    let is_head = sim.below(8) == 0;
+    let is_old = is_last && sim.below(3) == 0;
+    let (method, version) = (["POST", "HEAD"][usize::from(is_head)], u8::from(!is_old));
+    let len = [0, 13, 3000, 30_000, LIMIT][sim.below(5)];
+    let path = plan.path();
+    let mut all = format!("{method} {path} HTTP/1.{version}\r\nHost: h\r\nX-Length: {len}\r\n");
+    if !is_old && sim.below(4) == 0 {
+        all += "Expect: 100-continue\r\n";
+    }
+    let mut all = all.into_bytes();
+    if is_old || sim.below(2) == 0 {
+        all.extend_from_slice(format!("Content-Length: {len}\r\n\r\n").as_bytes());
+        all.extend_from_slice(&noise(len));
+    } else {
+        all.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+        let longest = [1000, 7000, 65_536][sim.below(3)];
+        for chunk in noise(len).chunks(longest) {
+            all.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            all.extend_from_slice(chunk);
+            all.extend_from_slice(b"\r\n");
+        }
+        all.extend_from_slice(b"0\r\n\r\n");
+    }
+    (all, Asked { plan, is_head })
+}
+
+/// A body, as far as it has come, whether that is all of it, and what follows.
+fn body_of<'a>(head: &str, rest: &'a [u8], is_head: bool) -> (Vec<u8>, bool, &'a [u8]) {
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    if is_head {
+        return (Vec::new(), true, rest);
+    }
+    if let Some(length) = length {
+        let length: usize = length.parse().expect("a length");
+        let (body, rest) = rest.split_at(length.min(rest.len()));
+        return (body.to_vec(), body.len() == length, rest);
+    }
+    if !head.contains("\r\nTransfer-Encoding: chunked\r\n") {
+        assert!(head.contains("\r\nConnection: close\r\n"), "{head}");
+        return (rest.to_vec(), false, &[]);
+    }
+    let (mut body, mut rest) = (Vec::new(), rest);
+    while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+        let size = std::str::from_utf8(&rest[..end]).expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        if size == 0 {
+            let last = b"0\r\nChecksum: 7\r\n\r\n";
+            assert!(last.starts_with(&rest[..rest.len().min(last.len())]), "no end of the body");
+            return (body, rest.len() >= last.len(), &rest[rest.len().min(last.len())..]);
+        }
+        let chunk = &rest[end + 2..];
+        body.extend_from_slice(&chunk[..size.min(chunk.len())]);
+        if chunk.len() < size + 2 {
+            break;
+        }
+        assert_eq!(&chunk[size..size + 2], b"\r\n");
+        rest = &chunk[size + 2..];
+    }
+    (body, false, &[])
+}
+
+/// Checks what a client has received. Returns whether it is all that it could expect.
+fn check(client: &Client, all: &[Asked], is_cut: bool, seen: &Seen) -> bool {
+    let received = client.received();
+    let mut rest = &received[..];
+    for Asked { plan, is_head } in all {
+        let (head, status) = loop {
+            let Some(end) = rest.windows(4).position(|four| four == b"\r\n\r\n") else {
+                return false;
+            };
+            let head = std::str::from_utf8(&rest[..end + 2]).expect("text");
+            rest = &rest[end + 4..];
+            assert!(head.starts_with("HTTP/1.1 "), "{head}");
+            let status: u16 = head[9..12].parse().expect("a status");
+            if status >= 200 {
+                break (head, status);
+            }
+        };
+        let (body, mut is_whole, behind) = body_of(head, rest, *is_head);
+        rest = behind;
+        let expected = if *is_head { 0 } else { plan.len };
+        if status == 200 {
+            assert!(body.len() <= expected && body == noise(body.len()), "{plan:?} is not exact");
+            is_whole |= body.len() == expected && !head.contains("\r\nTransfer-Encoding");
+            assert!(!is_whole || body.len() == expected, "{plan:?} is short");
+        } else if status == 408 && is_cut {
+            return true;
+        } else {
+            let is_possible = plan.body == "saved" && matches!(status, 500 | 503 | 507);
+            assert!(is_possible, "{status} for {plan:?}");
+        }
+        let is_last = head.contains("\r\nConnection: close\r\n");
+        if !is_whole {
+            let ends_it = is_last && !head.contains("\r\nTransfer-Encoding") && !*is_head;
+            let ends_it = ends_it && !head.contains("\r\nContent-Length");
+            assert!(!ends_it || client.end() != End::Finished, "{plan:?} looks whole");
+            return false;
+        }
+        let logged = seen.logged.get(&plan.number).copied();
+        if status == 200 {
+            assert_eq!(logged, Some((status, expected as u64)), "{plan:?}");
+        }
+        assert_eq!(logged.map(|(status, _)| status), Some(status), "{plan:?}");
+        if is_last {
+            assert!(rest.is_empty(), "more behind the last response");
+            return true;
+        }
+    }
+    assert!(rest.is_empty(), "more than was asked for");
+    true
+}
+
+/// Makes up clients, and what they ask for.
+fn clients(sim: &mut Sim) -> Vec<(Client, Vec<Asked>, bool)> {
+    let count = 1 + sim.below(4);
+    let mut all = Vec::new();
+    for number in 0..count {
+        let requests = 1 + sim.below(5);
+        let (mut bytes, mut asked) = (Vec::new(), Vec::new());
+        for at in 0..requests {
+            let (request, what) = request(sim, 100 * number + at, at + 1 == requests);
+            bytes.extend(request);
+            asked.push(what);
+        }
+        let is_cut = sim.below(6) == 0;
+        if is_cut {
+            bytes.truncate(sim.below(bytes.len()));
+        }
+        let client = sim.client(ADDRESS).sends(bytes);
+        let client = match sim.below(5) {
+            0 => client.finishes(),
+            1 => client.waits(Duration::from_millis(300)).resets(),
+            2 => client.reads_slowly(),
+            _ => client,
+        };
+        all.push((client, asked, is_cut));
+    }
+    all
+}
+
+fn check_end(seen: &Seen, alive: &Rc<()>) {
+    assert!(seen.streams.is_empty(), "streams whose end nobody was told");
+    assert!(seen.too_late.is_empty());
+    assert_eq!(Rc::strong_count(alive), 2, "something that was set aside is left");
+    let logged: BTreeSet<usize> = seen.logged.keys().copied().collect();
+    assert!(seen.called.is_subset(&logged), "{:?} is not logged", &seen.called - &logged);
+}
+
+#[test]
+fn bodies_and_responses_of_all_kinds_are_exact_and_in_order() {
+    Simulation::new().run(|sim| {
+        let (seen, alive) = serve(sim);
+        let all = clients(sim);
+        sim.run();
+        let seen = seen.borrow();
+        for (client, asked, is_cut) in all {
+            let is_all = check(&client, &asked, is_cut, &seen);
+            let excused = client.is_spoilt() || client.end() == End::Reset;
+            assert!(is_all || is_cut || excused, "{client:?}");
+        }
+        check_end(&seen, &alive);
+    });
+}
+
+#[test]
+fn a_reactor_that_stops_leaves_no_response_that_only_looks_whole() {
+    Simulation::new().run(|sim| {
+        let (seen, alive) = serve(sim);
+        let all = clients(sim);
+        let when = Duration::from_micros(sim.below(1_000_000) as u64);
+        sim.after(when, Sim::stop);
+        sim.run();
+        let seen = seen.borrow();
+        for (client, asked, is_cut) in all {
+            check(&client, &asked, is_cut, &seen);
+        }
+        check_end(&seen, &alive);
+    });
+}
