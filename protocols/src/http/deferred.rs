@@ -93,11 +93,11 @@ impl Deferred {
     /// at the end of the turn. `make` may [defer](Reply::defer) it again; its deadline stays the
     /// same.
     ///
-    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, or if the
-    /// deadline has passed and the client got 503.
+    /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the deadline
+    /// has passed and the client got 503, or if the reactor is that of another thread.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         let Deferred { connection, pending } = self;
-        if !cx.peer(connection).is_open() {
+        if !pending.is_here() || !cx.peer(connection).is_open() {
             return Sent::Gone;
         }
         let mut output = Output::for_one(cx.unix_time());

@@ -65,7 +65,8 @@ impl Reply<'_, '_> {
     ///
     /// A service that cannot take more pauses the connection by
     /// [`Peer::pause`](sluicegate_reactor::Peer::pause). Nothing is received then, so the client
-    /// has to wait. Once the whole body was delivered, a pause is over.
+    /// has to wait. A pause has no deadline, so the service has to resume the connection or close
+    /// it. Once the whole body was delivered, a pause is over.
     ///
     /// Limits and errors are those of [`read`](Reply::read), without a limit of its own.
     pub fn read_pieces<V>(self, state: V) -> Answered<V> {

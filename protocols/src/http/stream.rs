@@ -76,9 +76,8 @@ impl Reply<'_, '_> {
     /// impl Receive<Tick> for Clock {
     ///     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
     ///         let event = format!("data: {}\n\n", cx.unix_time());
-    ///         for stream in &mut self.subscribers {
-    ///             stream.send(cx, &event);
-    ///         }
+    ///         // A client that is too slow is cut, or events for it would pile up.
+    ///         self.subscribers.retain_mut(|stream| stream.send(cx, &event) == Sent::Accepted);
     ///     }
     /// }
     ///
@@ -153,10 +152,11 @@ impl ResponseStream {
     ///
     /// With [`Sent::Full`] the part was taken, but the service should wait with the next until
     /// [`Service::on_room`](super::Service::on_room) is called. With [`Sent::Gone`] the connection
-    /// has ended; [`Service::on_gone`](super::Service::on_gone) tells that too.
+    /// has ended, which [`Service::on_gone`](super::Service::on_gone) tells too, or the reactor is
+    /// that of another thread.
     pub fn send<'b>(&mut self, cx: &mut Turn, part: impl Into<Outgoing<'b>>) -> Sent {
         let (part, mut peer) = (part.into(), cx.peer(self.connection));
-        if !peer.is_open() {
+        if !self.pending.is_here() || !peer.is_open() {
             return Sent::Gone;
         }
         let length = part.len();
@@ -191,7 +191,7 @@ impl ResponseStream {
     /// section 6.6.2). An HTTP/1.0 client does not get them.
     pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
         let mut peer = cx.peer(self.connection);
-        if !peer.is_open() {
+        if !self.pending.is_here() || !peer.is_open() {
             return Sent::Gone;
         }
         let mut sent = Sent::Accepted;

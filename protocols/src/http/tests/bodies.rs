@@ -60,6 +60,7 @@ impl Service for Bodies {
         if self.pauses {
             cx.peer(connection).pause();
         }
+        assert!(!upload.path.ends_with("/panics"), "on purpose");
         if piece.contains(&b'!') { Err(Status::FORBIDDEN) } else { Ok(()) }
     }
 
@@ -77,6 +78,7 @@ impl Service for Bodies {
         }
         upload.bytes.extend_from_slice(&body);
         match upload.path.as_str() {
+            "/panics/a" => panic!("on purpose"),
             "/again" => reply.read(LIMIT, upload),
             "/later" => reply.defer(|deferred, _| self.deferred.push(deferred)),
             path => {
@@ -388,6 +390,38 @@ fn row_17_a_client_is_blamed_for_its_rate_only_while_its_body_is_read() {
     }
     h.advance(Duration::from_millis(10_100));
     assert_eq!(answers(&h.sent(client)), ["408"]);
+}
+
+#[test]
+fn a_client_that_resets_while_its_body_is_paused_is_noticed_when_that_goes_on() {
+    for request in [chunked("/pieces/a", &["one", "two"]), exact("/pieces/a", "one")] {
+        let mut h = bodies();
+        service(&mut h).pauses = true;
+        let client = h.open();
+        h.feed(client, &request[..request.len() - 1]);
+        h.reset(client);
+        service(&mut h).pauses = false;
+        let id = service(&mut h).connection.expect("a piece came");
+        h.reactor().peer(id).resume();
+        h.run();
+        assert_eq!(h.ledger().closed, 1, "{request}");
+    }
+}
+
+#[test]
+fn what_a_service_that_panics_leaves_never_reaches_another_client() {
+    for path in ["/panics/a", "/pieces/panics"] {
+        for request in [exact(path, "hello"), chunked(path, &["hello"])] {
+            let mut h = bodies();
+            let (bad, other) = (h.open(), h.open());
+            let (start, end) = request.split_at(request.len() - 7);
+            h.feed(bad, exact("/ignored", "") + start);
+            h.sent(bad);
+            h.feed(bad, end);
+            assert_eq!((h.sent(bad).len(), h.state(bad)), (0, State::Reset), "{request}");
+            assert_eq!(ask(&mut h, other, &exact("/a", "other")), ["200 /a other"]);
+        }
+    }
 }
 
 #[test]

@@ -361,6 +361,33 @@ fn a_server_that_stops_lets_a_stream_end_within_its_grace_period() {
 }
 
 #[test]
+fn nothing_reaches_a_connection_of_the_same_id_in_another_reactor() {
+    let mut here = streams();
+    let client = here.open();
+    here.feed(client, get("/stream") + &get("/next"));
+    let mut stream = service(&mut here).streams.pop().expect("a stream");
+    let client = here.open();
+    here.feed(client, get("/deferred"));
+    let deferred = service(&mut here).deferred.pop().expect("a request");
+    let there = move || {
+        let mut there = streams();
+        let clients = [there.open(), there.open()];
+        let reactor = there.reactor();
+        assert_eq!(stream.send(reactor, "part"), Sent::Gone);
+        assert_eq!(stream.finish(reactor), Sent::Gone);
+        let sent = deferred.answer(reactor, |reply| reply.send("the response"));
+        assert_eq!(sent, Sent::Gone);
+        there.run();
+        for client in clients {
+            assert!(there.sent(client).is_empty());
+        }
+    };
+    std::thread::spawn(there).join().expect("no panic");
+    here.advance(HttpLimits::default().response_timeout + Duration::from_millis(100));
+    assert!(text(&mut here, client).starts_with("HTTP/1.1 503"));
+}
+
+#[test]
 fn a_stream_that_a_stop_cuts_does_not_look_complete() {
     for (request, expected) in [
         // The last chunk is missing.
