@@ -99,7 +99,8 @@ pub struct Limits {
     /// default is 32 KiB.
     ///
     /// Bytes that have arrived below the mark are not yet [`unread`](crate::Context::unread). They
-    /// are received, and count, before the connection is [`idle`](crate::Limits::idle).
+    /// are received, and count, before the connection is [`idle`](crate::Limits::idle), and before
+    /// its handler's own deadline passes.
     pub receive_low_water: usize,
     /// Most batches of a file, of up to 512 KiB each, that workers hold at a time. With more the
     /// connection stops receiving until the disk has caught up. All connections of a reactor

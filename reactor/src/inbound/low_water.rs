@@ -42,9 +42,9 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     }
 }
 
-/// Called before a connection counts as idle. Returns whether bytes below the mark may have
-/// arrived. They are received in this turn; if there are none, the connection is idle at the next
-/// tick.
+/// Called before a connection counts as idle, and before its handler's own deadline. Returns
+/// whether bytes below the mark may have arrived. They are received in this turn, and the deadline
+/// passes at the next tick, unless it has moved.
 pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
     let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
     if c.exact().is_none_or(|exact| exact.low_water != LowWater::On) {

@@ -33,7 +33,8 @@ impl Reactor {
         let Some(due) = deadlines::passed(core, index) else { return };
         match due {
             Deadline::RateWait => core.due_rates.push(index),
-            Deadline::Timeout(Timeout::Idle) if inbound::look_below(core, index) => {
+            // A handler may judge a sender by what was received until its own deadline.
+            Deadline::Timeout(Timeout::Idle | Timeout::Own) if inbound::look_below(core, index) => {
                 deadlines::arm(core, index);
             }
             Deadline::Timeout(which) => {

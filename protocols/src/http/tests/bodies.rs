@@ -302,6 +302,24 @@ fn row_17_a_body_that_is_too_slow_is_refused() {
 }
 
 #[test]
+fn row_17_a_body_that_is_fast_enough_is_not_refused_however_it_arrives() {
+    for start in [6000, 70_000] {
+        for request in [exact("/a", &"x".repeat(LIMIT)), exact("/pieces/a", &"x".repeat(LIMIT))] {
+            let mut h = bodies();
+            let client = h.open();
+            let (start, rest) = request.split_at(start);
+            h.feed(client, start);
+            for second in rest.as_bytes().chunks(600) {
+                h.advance(Duration::from_secs(1));
+                assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open), "{start:?}");
+                h.feed(client, second);
+            }
+            assert_eq!(answers(&h.sent(client)).len(), 1);
+        }
+    }
+}
+
+#[test]
 fn row_5_a_chunked_body_that_breaks_a_rule_is_refused() {
     for path in ["/a", "/pieces/a"] {
         for body in ["5\nhello\r\n0\r\n\r\n", "5\r\nhelloX", "g\r\n"] {
