@@ -292,7 +292,7 @@ impl<S: Service> Http<S> {
         head: &[u8],
         status: Status,
     ) {
-        let head_only = head.starts_with(b"HEAD ");
+        let head_only = head.starts_with(b"HEAD ") || session.awaits_head();
         let form = Form { persistence: Persistence::Close, head_only, is_modern: false };
         let answered = self.refusal(cx, form, status);
         self.finish_answer(cx, session, head, None, &answered);

@@ -111,6 +111,13 @@ fn row_22_a_deferred_answer_to_head_has_no_body() {
     let outcome = same_at_every_split(slow, "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
     let (head, rest) = split_head(&outcome.sent);
     assert_eq!((field(head, "Content-Length"), rest), (Some("2"), &b""[..]));
+
+    let (mut h, client) = held();
+    h.feed(client, "HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    h.advance(HttpLimits::default().response_timeout + Duration::from_millis(100));
+    let sent = h.sent(client);
+    let (head, rest) = split_head(&sent);
+    assert!(head.starts_with("HTTP/1.1 503 ") && rest.is_empty(), "{head}");
 }
 
 /// Answers on a message, the oldest request first.
