@@ -14,22 +14,22 @@ const LIMIT: usize = 100_000;
 
 /// Reads bodies as the first part of the path says, and answers with the path and the body.
 #[derive(Default)]
-struct Bodies {
+pub(super) struct Bodies {
     /// Whether each body was owned.
     owned: Vec<bool>,
     /// The pieces of all bodies.
-    pieces: Vec<Vec<u8>>,
+    pub(super) pieces: Vec<Vec<u8>>,
     /// Whether a connection pauses after a piece.
-    pauses: bool,
-    connection: Option<ConnId>,
+    pub(super) pauses: bool,
+    pub(super) connection: Option<ConnId>,
     deferred: Vec<Deferred>,
     /// The largest capacity of an owned body.
     capacity: usize,
-    logs: bool,
+    pub(super) logs: bool,
 }
 
 /// What the service sets aside: the path, and the pieces so far.
-struct Upload {
+pub(super) struct Upload {
     path: String,
     bytes: Vec<u8>,
 }
@@ -97,20 +97,20 @@ impl Service for Bodies {
     }
 }
 
-fn bodies() -> Harness<Http<Bodies>> {
+pub(super) fn bodies() -> Harness<Http<Bodies>> {
     Harness::new(Http::new(Bodies::default()))
 }
 
-fn service(h: &mut Harness<Http<Bodies>>) -> &mut Bodies {
+pub(super) fn service(h: &mut Harness<Http<Bodies>>) -> &mut Bodies {
     h.handler().service()
 }
 
-fn exact(path: &str, body: &str) -> String {
+pub(super) fn exact(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
-fn chunked(path: &str, chunks: &[&str]) -> String {
+pub(super) fn chunked(path: &str, chunks: &[&str]) -> String {
     let mut request =
         format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     for chunk in chunks {
@@ -121,7 +121,7 @@ fn chunked(path: &str, chunks: &[&str]) -> String {
 
 const BARE: &str = "POST /bare HTTP/1.1\r\nHost: h\r\n\r\n";
 
-fn ask(h: &mut Harness<Http<Bodies>>, client: Client, input: &str) -> Vec<String> {
+pub(super) fn ask(h: &mut Harness<Http<Bodies>>, client: Client, input: &str) -> Vec<String> {
     h.feed(client, input);
     answers(&h.sent(client))
 }
@@ -349,84 +349,6 @@ fn a_client_that_leaves_in_the_middle_of_its_body_gets_nothing() {
 }
 
 #[test]
-fn a_service_can_pause_a_body_and_refuse_it() {
-    let mut h = bodies();
-    service(&mut h).pauses = true;
-    let client = h.open();
-    let request = chunked("/pieces/a", &["one", "two", "three"]);
-    h.feed(client, &request);
-    for count in 1..=3 {
-        assert_eq!(service(&mut h).pieces.len(), count);
-        assert!(h.sent(client).is_empty());
-        let id = service(&mut h).connection.expect("a piece came");
-        h.reactor().peer(id).resume();
-        h.run();
-    }
-    assert_eq!(answers(&h.sent(client)), ["200 /pieces/a onetwothree"]);
-    for request in [chunked("/pieces/a", &["fine", "bad!"]), exact("/pieces/a", "bad!")] {
-        let mut h = bodies();
-        let client = h.open();
-        assert_eq!(ask(&mut h, client, &(request + &exact("/a", "next"))), ["403"]);
-        assert_ne!(h.state(client), State::Open);
-    }
-}
-
-#[test]
-fn a_pause_holds_until_the_service_resumes_whatever_leaves_meanwhile() {
-    let mut h = bodies();
-    (service(&mut h).pauses, service(&mut h).logs) = (true, true);
-    let client = h.open();
-    let request = exact("/ignored", "") + &chunked("/pieces/a", &["one", "two", "three"]);
-    assert_eq!(ask(&mut h, client, &request), ["200 ignored"]);
-    assert_eq!(service(&mut h).pieces.len(), 1, "the log of the first request resumes nothing");
-}
-
-#[test]
-fn a_pause_at_the_last_piece_does_not_hold_up_the_next_request() {
-    let mut h = bodies();
-    service(&mut h).pauses = true;
-    let client = h.open();
-    let answers = ask(&mut h, client, &(exact("/pieces/a", "hello") + &exact("/b", "next")));
-    assert_eq!(answers, ["200 /pieces/a hello", "200 /b next"]);
-    assert_eq!(ask(&mut h, client, &exact("/c", "more")), ["200 /c more"]);
-}
-
-#[test]
-fn row_17_a_client_is_blamed_for_its_rate_only_while_its_body_is_read() {
-    let mut h = bodies();
-    service(&mut h).pauses = true;
-    let client = h.open();
-    let request = chunked("/pieces/a", &["one", "two"]);
-    h.feed(client, &request[..request.len() - 1]);
-    for count in 1..=2 {
-        h.advance(Duration::from_secs(1000));
-        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
-        assert_eq!(service(&mut h).pieces.len(), count);
-        let id = service(&mut h).connection.expect("a piece came");
-        h.reactor().peer(id).resume();
-        h.run();
-    }
-    h.advance(Duration::from_millis(10_100));
-    assert_eq!(answers(&h.sent(client)), ["408"]);
-}
-
-#[test]
-fn a_client_that_resets_while_its_body_is_paused_is_noticed_when_that_goes_on() {
-    for request in [chunked("/pieces/a", &["one", "two"]), exact("/pieces/a", "one")] {
-        let mut h = bodies();
-        service(&mut h).pauses = true;
-        let client = h.open();
-        h.feed(client, &request[..request.len() - 1]);
-        h.reset(client);
-        service(&mut h).pauses = false;
-        let id = service(&mut h).connection.expect("a piece came");
-        h.reactor().peer(id).resume();
-        h.run();
-        assert_eq!(h.ledger().closed, 1, "{request}");
-    }
-}
-
-#[test]
 fn what_a_service_that_panics_leaves_never_reaches_another_client() {
     for path in ["/panics/a", "/pieces/panics"] {
         for request in [exact(path, "hello"), chunked(path, &["hello"])] {
@@ -440,23 +362,6 @@ fn what_a_service_that_panics_leaves_never_reaches_another_client() {
             assert_eq!(ask(&mut h, other, &exact("/a", "other")), ["200 /a other"]);
         }
     }
-}
-
-#[test]
-fn a_paused_body_and_what_follows_survive_the_end_of_the_input() {
-    let mut h = bodies();
-    service(&mut h).pauses = true;
-    let client = h.open();
-    h.feed(client, chunked("/pieces/a", &["one", "two"]) + &exact("/b", "next"));
-    h.finish(client);
-    for _ in 1..=2 {
-        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Open));
-        let id = service(&mut h).connection.expect("a piece came");
-        h.reactor().peer(id).resume();
-        h.run();
-    }
-    assert_eq!(answers(&h.sent(client)), ["200 /pieces/a onetwo", "200 /b next"]);
-    assert_ne!(h.state(client), State::Open);
 }
 
 #[test]

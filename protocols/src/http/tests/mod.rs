@@ -11,6 +11,7 @@ mod early;
 mod framing;
 mod limits;
 mod log;
+mod pauses;
 mod refused;
 mod saved;
 mod semantics;
