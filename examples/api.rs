@@ -109,8 +109,8 @@ impl Receive<(Deferred, u64)> for Api {
 impl Receive<Tick> for Api {
     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
         let event = Bytes::from(format!("data: {}\n\n", cx.unix_time()));
-        // One that does not read is cut off by the limit for stalled writes.
-        self.subscribers.iter_mut().for_each(|stream| _ = stream.send(cx, &event));
+        // A subscriber that does not keep up is cut off: it would take more and more memory.
+        self.subscribers.retain_mut(|stream| stream.send(cx, &event) == Sent::Accepted);
     }
 }
 

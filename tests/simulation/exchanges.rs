@@ -107,7 +107,7 @@ impl Mixed {
             "later" | "late-stream" => reply.defer(|deferred, cx| {
                 cx.after(plan.delay, self.me, Due(deferred, plan));
             }),
-            _ => reply.stream(|stream, cx| {
+            _ => reply.header("Trailer", "Checksum").stream(|stream, cx| {
                 let id = stream.connection();
                 let streaming = Streaming { stream, plan, sent: 0, waits: false };
                 assert!(self.seen.borrow_mut().streams.insert(id, streaming).is_none());

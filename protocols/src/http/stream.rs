@@ -26,8 +26,8 @@ pub struct ResponseStream {
 /// How the end of the body is told.
 #[derive(Clone, Copy, Debug)]
 enum Framing {
-    /// By the last chunk.
-    Chunked,
+    /// By the last chunk, behind which trailers may come if the head has announced them.
+    Chunked { has_trailers: bool },
     /// By the end of the connection, in HTTP/1.0.
     UntilClose,
     /// There is no body.
@@ -93,8 +93,11 @@ impl Reply<'_, '_> {
         let framing = if form.head_only || status.forbids_content() {
             Framing::NoBody
         } else if form.is_modern {
+            let mut lines = output.fields.split(|byte| *byte == b'\n');
+            let is_trailer = |name: &[u8]| name.eq_ignore_ascii_case(b"Trailer:");
+            let has_trailers = lines.any(|line| line.get(..8).is_some_and(is_trailer));
             output.fields.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-            Framing::Chunked
+            Framing::Chunked { has_trailers }
         } else {
             form.persistence = Persistence::Close;
             Framing::UntilClose
@@ -165,7 +168,7 @@ impl ResponseStream {
             // An empty chunk would be the last.
             _ if length == 0 => return Sent::Accepted,
             Framing::UntilClose => peer.send(part),
-            Framing::Chunked => {
+            Framing::Chunked { .. } => {
                 let mut line = [0; 18];
                 let mut rest = &mut line[..];
                 let written = write!(rest, "{length:x}\r\n");
@@ -187,17 +190,21 @@ impl ResponseStream {
         self.finish_with(cx, &[])
     }
 
-    /// Ends the body with trailer fields, which the head should announce in `Trailer` (RFC 9110,
-    /// section 6.6.2). An HTTP/1.0 client does not get them.
+    /// Ends the body with trailer fields. They are left out, and a warning is logged, unless the
+    /// head had a field [`Trailer`](Reply::header) that announces them (RFC 9110, section 6.6.2).
+    /// An HTTP/1.0 client does not get them.
     pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
         let mut peer = cx.peer(self.connection);
         if !self.pending.is_here() || !peer.is_open() {
             return Sent::Gone;
         }
         let mut sent = Sent::Accepted;
-        if let Framing::Chunked = self.framing {
+        if let Framing::Chunked { has_trailers } = self.framing {
+            if !has_trailers && !trailers.is_empty() {
+                log::warn!("trailers left out of a response: its head has no Trailer field");
+            }
             let mut end = b"0\r\n".to_vec();
-            write_fields(&mut end, trailers);
+            write_fields(&mut end, if has_trailers { trailers } else { &[] });
             sent = peer.send(end);
         }
         if let Some(stream) = self.pending.stream() {
