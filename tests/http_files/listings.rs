@@ -159,6 +159,22 @@ fn clients_that_leave_before_their_listings_are_made_hold_up_nothing() {
 }
 
 #[test]
+fn listings_whose_clients_have_left_are_not_made() {
+    let mut site = site_of(FilesOptions::default(), 10_000);
+    let clients: Vec<_> = (0..20).map(|_| site.open()).collect();
+    let mut begun = 0;
+    site.at_once(|site| {
+        clients.iter().for_each(|client| site.feed(*client, request("/many/")));
+        site.turn();
+        clients.iter().for_each(|client| site.reset(*client));
+        site.turn();
+        begun = site.ledger().messages;
+    });
+    // Each would take some forty turns.
+    assert!(site.ledger().messages <= begun + 3, "{} messages", site.ledger().messages - begun);
+}
+
+#[test]
 fn more_listings_than_may_wait_are_refused_and_the_others_are_made() {
     let mut site = site_of(FilesOptions::default(), 300);
     let clients: Vec<_> = (0..1100).map(|_| site.open()).collect();

@@ -148,7 +148,9 @@ impl Receive<Continue> for Lister {
         for _ in 0..ENTRIES_PER_TURN {
             self.admit(cx);
             let Some(active) = self.active.pop_front() else { return };
-            self.advance(cx, active);
+            if active.deferred.is_wanted(cx) {
+                self.advance(cx, active);
+            }
         }
         self.queue.wake(&self.wake);
     }
@@ -160,8 +162,11 @@ impl Lister {
         if self.active.len() >= MOST_ACTIVE {
             return;
         }
-        let Some(wanted) = self.queue.waiting.borrow_mut().pop_front() else { return };
-        let Wanted { path, view, format, deferred } = wanted;
+        let mut waiting = self.queue.waiting.borrow_mut();
+        let wanted =
+            std::iter::from_fn(|| waiting.pop_front()).find(|wanted| wanted.deferred.is_wanted(cx));
+        drop(waiting);
+        let Some(Wanted { path, view, format, deferred }) = wanted else { return };
         match Scan::start(&self.root, path.clone(), self.hidden, view, self.sizes) {
             Ok(scan) => self.active.push_back(Active { scan, format, deferred }),
             Err(error) => refuse(cx, deferred, &path, &error),

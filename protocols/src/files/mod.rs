@@ -1,7 +1,7 @@
 //! Static files, directory listings and uploads over HTTP.
 //!
 //! [`Files`] is a [`Service`](crate::http::Service). Another service can use it for a part of its
-//! requests: [`Files::serve`] answers one.
+//! requests: [`Files::serve`] answers one. See [`Answered::map`](crate::http::Answered::map).
 //!
 //! ```
 //! use sluicegate_protocols::files::{Files, FilesOptions};

@@ -104,7 +104,13 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         match session.state {
-            State::AwaitingResponse(_) => session.is_closing = true,
+            State::AwaitingResponse(_) => {
+                session.is_closing = true;
+                if session.stream().is_some() {
+                    let connection = cx.id();
+                    self.service.on_client_end(cx, connection);
+                }
+            }
             _ => cx.close(),
         }
     }
@@ -131,6 +137,10 @@ impl<S: Service> Handler for Http<S> {
             cx.close();
         } else {
             session.is_closing = true;
+            if session.stream().is_some() {
+                let connection = cx.id();
+                self.service.on_stop(cx, connection);
+            }
         }
     }
 

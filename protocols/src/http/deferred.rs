@@ -89,6 +89,12 @@ impl Reply<'_, '_> {
 }
 
 impl Deferred {
+    /// Whether the client still waits for the response. Worth asking before work that takes long.
+    #[must_use]
+    pub fn is_wanted(&self, cx: &mut Turn) -> bool {
+        self.pending.is_here() && cx.peer(self.connection).is_open()
+    }
+
     /// Answers the request, from any callback of the reactor that received it. The response leaves
     /// at the end of the turn. `make` may [defer](Reply::defer) it again; its deadline stays the
     /// same.
@@ -96,10 +102,10 @@ impl Deferred {
     /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the deadline
     /// has passed and the client got 503, or if the reactor is that of another thread.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
-        let Deferred { connection, pending } = self;
-        if !pending.is_here() || !cx.peer(connection).is_open() {
+        if !self.is_wanted(cx) {
             return Sent::Gone;
         }
+        let Deferred { connection, pending } = self;
         let mut output = Output::for_one(cx.unix_time());
         output.awaited = Some(Awaited::Response(pending.clone()));
         let mut form = pending.form;

@@ -83,7 +83,7 @@ impl<S: Service> Http<S> {
                 let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
                 let mut answered = self.service.call(&request, reply);
                 if answered.persistence == Persistence::Undecided
-                    && let Some(body) = self.take_body(&request, input)
+                    && let Some(body) = self.take_body(cx, &request, input)
                     && let Some(state) = answered.state.take()
                 {
                     aftermath = self.aftermath_of_body(session, &request, &body);
@@ -108,11 +108,12 @@ impl<S: Service> Http<S> {
     #[inline]
     fn take_body<'a>(
         &mut self,
+        cx: &Context<'_>,
         request: &Request<'_>,
         input: &mut Input<'a>,
     ) -> Option<Received<'a>> {
         let limit = match self.output.awaited {
-            Some(Awaited::Memory(limit)) => limit,
+            Some(Awaited::Memory(limit)) => limit.min(cx.limits().receive_exact),
             Some(Awaited::Pieces) => 0,
             _ => return None,
         };

@@ -36,9 +36,9 @@ pub struct HttpLimits {
     /// byte; then the connection closes. Before the first byte the reactor's idle limit applies.
     /// Default 10 s.
     pub head_timeout: Duration,
-    /// The lowest rate in bytes per second of a body that is [saved](super::Reply::save), on
-    /// average over each [`head_timeout`](HttpLimits::head_timeout). Slower ones get 408 and the
-    /// connection closes. Default 500.
+    /// The lowest rate in bytes per second of a body that the service has asked for, on average
+    /// over each [`head_timeout`](HttpLimits::head_timeout). Slower ones get 408 and the connection
+    /// closes. Default 500.
     pub body_rate: u32,
     /// The time for a [deferred](super::Reply::defer) response. When it is over the client gets 503
     /// and the connection closes. Default 60 s.

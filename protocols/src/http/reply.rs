@@ -29,6 +29,38 @@ impl<V> Answered<V> {
         Answered { status, body, persistence, state: None }
     }
 
+    /// Changes what is set aside, so that one service can answer for another:
+    ///
+    /// ```
+    /// use sluicegate_protocols::files::Files;
+    /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
+    ///
+    /// /// An API with uploads of its own, and files for everything else.
+    /// struct Site {
+    ///     files: Files,
+    /// }
+    ///
+    /// enum Upload {
+    ///     Own(String),
+    ///     OfFiles,
+    /// }
+    ///
+    /// impl Service for Site {
+    ///     type State = Upload;
+    ///
+    ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
+    ///         match request.path().strip_prefix("/notes/") {
+    ///             Some(name) => reply.read(64 << 10, Upload::Own(name.to_owned())),
+    ///             None => self.files.serve(request, reply).map(|()| Upload::OfFiles),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn map<W>(self, change: impl FnOnce(V) -> W) -> Answered<W> {
+        let Answered { status, body, persistence, state } = self;
+        Answered { status, body, persistence, state: state.map(change) }
+    }
+
     /// A response that is not finished in the call.
     pub(super) fn later(state: Option<V>) -> Answered<V> {
         Answered { status: Status::OK, body: 0, persistence: Persistence::Undecided, state }
@@ -37,7 +69,8 @@ impl<V> Answered<V> {
 
 /// A response that is being built. Its status is 200 unless [`status`](Reply::status) sets another.
 ///
-/// Nothing is sent before it is finished, with [`send`](Reply::send) or [`error`](Reply::error).
+/// The methods that return an [`Answered`] finish it. The response leaves when the callback returns,
+/// together with those to pipelined requests, or later if the method says so.
 #[must_use]
 pub struct Reply<'a, 'cx> {
     pub(super) to: Destination<'a, 'cx>,

@@ -1,4 +1,4 @@
-//! Asking for a request body: in memory, or in a file.
+//! Asking for a request body: in memory, in pieces, or in a file.
 
 use std::io::{self, ErrorKind};
 

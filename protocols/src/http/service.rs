@@ -25,7 +25,7 @@ pub trait Service: Sized + 'static {
     /// [deferred](Reply::defer), and one whose length is not known is [streamed](Reply::stream).
     ///
     /// The body of the request is not here yet. To get it, finish the reply with
-    /// [`read`](Reply::read) or [`save`](Reply::save).
+    /// [`read`](Reply::read), [`read_pieces`](Reply::read_pieces) or [`save`](Reply::save).
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Self::State>;
 
     /// The next piece of a request body that is [delivered in pieces](Reply::read_pieces) has
@@ -88,6 +88,20 @@ pub trait Service: Sized + 'static {
     /// There is room again behind a [`ResponseStream`](super::ResponseStream) on this connection
     /// whose `send` returned [`Sent::Full`](sluicegate_reactor::Sent::Full).
     fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
+        let _ = (cx, connection);
+    }
+
+    /// The client has ended its direction while a [`ResponseStream`](super::ResponseStream) on this
+    /// connection goes on. Most such clients have left; a few wait for the rest. A service whose
+    /// streams may be quiet for long should drop or finish the stream here: the end of a client
+    /// that has left shows only at the next part that is sent to it.
+    fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
+        let _ = (cx, connection);
+    }
+
+    /// The reactor is stopping while a [`ResponseStream`](super::ResponseStream) on this connection
+    /// goes on. The reactor waits for the end of the stream until its grace period is over.
+    fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }
 

@@ -72,6 +72,14 @@ impl Service for Streams {
         self.told.push("gone".to_owned());
     }
 
+    fn on_client_end(&mut self, _: &mut Turn, _: ConnId) {
+        self.told.push("end".to_owned());
+    }
+
+    fn on_stop(&mut self, _: &mut Turn, _: ConnId) {
+        self.told.push("stop".to_owned());
+    }
+
     fn wants_log(&self) -> bool {
         true
     }
@@ -416,4 +424,19 @@ fn an_interim_response_precedes_the_final_one_and_old_clients_get_none() {
     assert!(text.starts_with(hint), "{text}");
     let outcome = same_at_every_split(streams, "GET /hint HTTP/1.0\r\n\r\n");
     assert!(outcome.sent.starts_with(b"HTTP/1.1 200"));
+}
+
+#[test]
+fn a_service_is_told_when_the_client_of_a_stream_ends_its_direction_and_when_the_server_stops() {
+    let mut h = streams();
+    let client = h.open();
+    h.feed(client, get("/stream"));
+    h.finish(client);
+    assert_eq!(service(&mut h).told, ["end"]);
+    publish(&mut h, "part");
+    h.stop();
+    assert_eq!(service(&mut h).told, ["end", "stop"]);
+    h.post(End);
+    assert!(text(&mut h, client).contains("4\r\npart\r\n0\r\n"));
+    assert_eq!(service(&mut h).told, ["end", "stop"]);
 }
