@@ -32,10 +32,14 @@ impl<V> Answered<V> {
     /// Changes what is set aside, so that one service can answer for another:
     ///
     /// ```
+    /// use std::borrow::Cow;
+    /// use std::io;
+    ///
     /// use sluicegate_protocols::files::Files;
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
+    /// use sluicegate_reactor::fs::Committed;
     ///
-    /// /// An API with uploads of its own, and files for everything else.
+    /// /// Notes, and files for everything else.
     /// struct Site {
     ///     files: Files,
     /// }
@@ -53,6 +57,26 @@ impl<V> Answered<V> {
     ///             Some(name) => reply.read(64 << 10, Upload::Own(name.to_owned())),
     ///             None => self.files.serve(request, reply).map(|()| Upload::OfFiles),
     ///         }
+    ///     }
+    ///
+    ///     fn on_body(
+    ///         &mut self,
+    ///         _: &Request<'_>,
+    ///         _: Upload,
+    ///         note: Cow<'_, [u8]>,
+    ///         reply: Reply<'_, '_>,
+    ///     ) -> Answered<Upload> {
+    ///         reply.send(format!("{} bytes noted", note.len()))
+    ///     }
+    ///
+    ///     fn on_saved(
+    ///         &mut self,
+    ///         request: &Request<'_>,
+    ///         _: Upload,
+    ///         saved: &io::Result<Committed>,
+    ///         reply: Reply<'_, '_>,
+    ///     ) -> Answered<Upload> {
+    ///         self.files.saved(request, saved, reply).map(|()| Upload::OfFiles)
     ///     }
     /// }
     /// ```

@@ -412,7 +412,7 @@ fn a_stream_that_a_stop_cuts_does_not_look_complete() {
         h.stop();
         h.advance(Duration::from_secs(60));
         assert_eq!(h.state(client), expected);
-        assert_eq!(service(&mut h).told, ["gone"]);
+        assert_eq!(service(&mut h).told, ["stop", "gone"]);
     }
 }
 
