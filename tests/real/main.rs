@@ -4,6 +4,7 @@
 //! On Linux, with the variable `CI` set, a tool that is missing fails its test. Elsewhere the test
 //! says so and passes.
 
+mod api;
 mod browser;
 mod chat;
 mod client;

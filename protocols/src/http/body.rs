@@ -29,7 +29,7 @@ enum Sink {
     Reactor,
     /// Chunks into a file. The file is `None` while the reactor has it: during a chunk.
     File { decoder: ChunkDecoder, file: Option<NewFile> },
-    /// To the service in pieces. `left` counts the body, or the current chunk if there is a decoder.
+    /// To the service in pieces. `left` counts the body, or the chunk if there is a decoder.
     Pieces { decoder: Option<ChunkDecoder>, left: u64 },
     /// Chunks into memory.
     Memory { decoder: ChunkDecoder, bytes: Vec<u8>, limit: usize, left: u64 },

@@ -49,8 +49,8 @@
 //!   HEAD.
 //! - It answers CONNECT and TRACE with 501.
 //! - It receives a request body if the service asks for it: in memory up to a limit, in pieces, or
-//!   in a file. Otherwise it skips a short body, and closes the connection after the response to a long or
-//!   chunked one. A body is never parsed as the next request.
+//!   in a file. Otherwise it skips a short body, and closes the connection after the response to a
+//!   long or chunked one. A body is never parsed as the next request.
 //! - It answers `Expect: 100-continue` with 100 if the service wants the body. Otherwise the client
 //!   gets the final response at once, and the connection closes if a body was announced.
 //! - It ignores `Upgrade` unless the service [accepts it](Reply::upgrade).

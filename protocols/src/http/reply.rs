@@ -93,8 +93,8 @@ impl<V> Answered<V> {
 
 /// A response that is being built. Its status is 200 unless [`status`](Reply::status) sets another.
 ///
-/// The methods that return an [`Answered`] finish it. The response leaves when the callback returns,
-/// together with those to pipelined requests, or later if the method says so.
+/// The methods that return an [`Answered`] finish it. The response leaves when the callback
+/// returns, together with those to pipelined requests, or later if the method says so.
 #[must_use]
 pub struct Reply<'a, 'cx> {
     pub(super) to: Destination<'a, 'cx>,
