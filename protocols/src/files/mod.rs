@@ -26,14 +26,15 @@
 //!   of the path it is redirected to the path with one.
 //! - A listing is a page without scripts, or JSON for clients that prefer that to HTML.
 //!   `?sort=name`, `size` or `time` and `order=asc` or `desc` sort it, and `page=2` shows the
-//!   second [page](FilesOptions::listing_page). It is made in small steps, so that other connections
-//!   do not wait for a long one.
+//!   second [page](FilesOptions::listing_page). It is made in small steps, so that other
+//!   connections do not wait for a long one.
 //! - Names that begin with a dot are neither served nor listed, unless
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` always is.
 //! - Paths are decoded once. The segments `.` and `..` and an encoded slash get 404, an encoded NUL
 //!   and a malformed escape get 400. Only listings use the query.
 //! - Conditional requests and ranges are supported. A request for several ranges gets the whole
-//!   file.
+//!   file. The entity tag contains the inode and the time of change, so it tells any two versions
+//!   of a file apart; copies of a file on two servers have different tags.
 //! - A file that states a length of 0 and still has contents, as those of `/proc` do, is read [up
 //!   to a limit](FilesOptions::unsized_body) for each request.
 //! - `Last-Modified` is sent only for a file that was modified before the second of the response's
@@ -47,9 +48,9 @@
 //! file appears under its path when all of it has arrived; an upload that fails leaves nothing
 //! behind. Directories are not created: without its directory a file gets 409. Names that are not
 //! served get 403, and so does anything that is neither a file nor a directory. A symbolic link is
-//! replaced, not followed; one that leads nowhere counts as no file. `If-Match`, `If-None-Match` and `If-Unmodified-Since` are supported;
-//! `Content-Range` gets 400. A full disk gets 507. The size is limited by
-//! [`HttpLimits::body`](crate::http::HttpLimits::body).
+//! replaced, not followed; one that leads nowhere counts as no file. `If-Match`, `If-None-Match`
+//! and `If-Unmodified-Since` are supported; `Content-Range` gets 400. A full disk gets 507. The size
+//! is limited by [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! Clients are not authenticated: anyone who can reach the server can fill its disk.
 //!

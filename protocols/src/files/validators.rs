@@ -72,9 +72,9 @@ impl Modified {
     }
 }
 
-/// A strong entity tag: as far as the file system can tell, equal tags mean equal bytes. A file that
-/// is replaced has another inode; one that is rewritten in place has another time of change, even if
-/// its modification time is set back.
+/// A strong entity tag: as far as the file system can tell, equal tags mean equal bytes. A file
+/// that is replaced has another inode; one that is rewritten in place has another time of change,
+/// even if its modification time is set back.
 pub(super) fn etag(metadata: &Metadata) -> String {
     let Metadata { modified_seconds, modified_nanos, len, inode, .. } = metadata;
     let Metadata { changed_seconds, changed_nanos, .. } = metadata;

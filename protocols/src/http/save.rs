@@ -24,6 +24,9 @@ impl Reply<'_, '_> {
     /// malformed 400, and one that is slower than
     /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) 408.
     ///
+    /// Each connection may hold a body of `limit` bytes, so the memory of all is bounded by the
+    /// [number of connections](sluicegate_reactor::Listen::max_connections).
+    ///
     /// What was set on this reply so far is discarded. `read` works only in
     /// [`Service::call`](super::Service::call); elsewhere the response is 500.
     ///
