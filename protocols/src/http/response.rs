@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread::{self, ThreadId};
 
 use sluicegate_reactor::Sent;
 use sluicegate_reactor::fs::NewFile;
@@ -50,7 +51,7 @@ pub(super) struct Form {
 pub(super) struct PendingResponse {
     pub(super) form: Form,
     /// The thread of the reactor that has received the request.
-    thread: usize,
+    thread: ThreadId,
     /// Set once the head has left, so that the response can only go on.
     stream: OnceLock<StreamedResponse>,
     finished: OnceLock<FinishedResponse>,
@@ -99,14 +100,14 @@ pub(super) struct FinishedResponse {
 
 impl PendingResponse {
     pub(super) fn new(form: Form) -> PendingResponse {
-        let thread = this_thread();
+        let thread = thread::current().id();
         PendingResponse { form, thread, stream: OnceLock::new(), finished: OnceLock::new() }
     }
 
     /// Whether the connection can be in the reactor that is running. In a reactor of another
     /// thread, its id may name the connection of another client.
     pub(super) fn is_here(&self) -> bool {
-        let is_here = self.thread == this_thread();
+        let is_here = self.thread == thread::current().id();
         if !is_here {
             log::error!("a response is to be sent by a reactor that did not receive its request");
         }
@@ -152,11 +153,4 @@ impl PendingResponse {
     pub(super) fn is_abandoned(self: &Arc<PendingResponse>) -> bool {
         Arc::strong_count(self) == 1 && self.finished().is_none()
     }
-}
-
-/// A number that no other running thread has. A reactor stays in its thread, as handlers need not
-/// be `Send`.
-fn this_thread() -> usize {
-    thread_local!(static PLACE: u8 = const { 0 });
-    PLACE.with(|place| std::ptr::from_ref(place).addr())
 }
