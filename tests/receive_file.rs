@@ -28,8 +28,8 @@ impl Handler for Upload {
         if let Some(length) = input.first_chunk::<8>() {
             let length = u64::from_be_bytes(*length);
             input.consume(8);
-            let options = CreateOptions { preallocate: true, ..CreateOptions::default() };
-            cx.receive_file(self.0.create("a", &options).unwrap(), Some(length));
+            let file = self.0.create("a", &CreateOptions::default()).unwrap();
+            cx.receive_file(file, Some(length));
         }
     }
 

@@ -18,8 +18,8 @@ const SIZES: [usize; 5] = [0, 13, 3000, 30_000, 150_000];
 
 fn serve(sim: &mut Sim) {
     sim.files().make_dir("/www");
-    let options = CreateOptions { preallocate: sim.below(2) == 0, ..CreateOptions::default() };
-    let options = FilesOptions { upload: Some(options), ..FilesOptions::default() };
+    let options =
+        FilesOptions { upload: Some(CreateOptions::default()), ..FilesOptions::default() };
     sim.reactor(|reactor| {
         let files = Files::new(reactor, "/www", options).expect("the root is there");
         let http = reactor.register(Watched::new(Http::new(files)));

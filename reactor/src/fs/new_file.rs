@@ -24,15 +24,11 @@ pub struct CreateOptions {
     /// seconds ago may be lost when the machine loses power. The directory must be readable.
     /// Default: false.
     pub sync: bool,
-    /// Whether the space for a file of known length is allocated before it is written, if the file
-    /// system can do that. A full disk is then noticed at once, and the file has fewer fragments;
-    /// but a peer that announces a long file and sends nothing occupies the space. Default: false.
-    pub preallocate: bool,
 }
 
 impl Default for CreateOptions {
     fn default() -> CreateOptions {
-        CreateOptions { mode: 0o644, sync: false, preallocate: false }
+        CreateOptions { mode: 0o644, sync: false }
     }
 }
 

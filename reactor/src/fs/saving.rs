@@ -46,8 +46,6 @@ pub(crate) struct Saving {
     /// Bytes still to be received; `None` for everything until the end of the stream.
     left: Option<u64>,
     when_whole: WhenWhole,
-    /// Bytes of disk space to allocate before the first write.
-    reserve: u64,
     /// Received bytes that no worker has yet.
     gathered: Vec<u8>,
     /// Where in the file the next batch goes.
@@ -71,8 +69,6 @@ impl Saving {
         splice_after: u64,
     ) -> Saving {
         let in_memory = file.part.in_memory;
-        // In memory, allocating means to zero pages that are about to be overwritten.
-        let reserves = file.part.options.preallocate && !in_memory;
         let splice_from = match left {
             None if HAS_SPLICE && in_memory => splice_after,
             Some(left) if HAS_SPLICE && in_memory && left >= splice_after => 0,
@@ -81,7 +77,6 @@ impl Saving {
         Saving {
             left,
             when_whole,
-            reserve: left.filter(|_| reserves).unwrap_or(0),
             gathered: Vec::new(),
             offset: file.len,
             writing: 0,
@@ -152,10 +147,8 @@ impl Saving {
 
     /// Makes the next batch: what was gathered, followed by `body`.
     fn batch(&mut self, body: Option<Body>, last: bool) -> Batch {
-        let (head, reserve) =
-            (std::mem::take(&mut self.gathered), std::mem::take(&mut self.reserve));
-        let batch =
-            Batch { part: self.file.part.clone(), offset: self.offset, reserve, head, body, last };
+        let head = std::mem::take(&mut self.gathered);
+        let batch = Batch { part: self.file.part.clone(), offset: self.offset, head, body, last };
         self.offset += batch.len();
         self.writing += 1;
         batch
@@ -227,8 +220,6 @@ impl Saving {
 pub(crate) struct Batch {
     part: Arc<Part>,
     offset: u64,
-    /// Bytes of disk space to allocate first.
-    reserve: u64,
     /// Bytes that came in small pieces.
     head: Vec<u8>,
     /// Bytes that came after them: a part of a buffer.
@@ -248,9 +239,6 @@ impl Batch {
     /// Writes the batch and waits for the disk, so only workers call it.
     pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
         let mut offset = self.offset;
-        if self.reserve > 0 {
-            kernel.preallocate(self.part.file, offset, self.reserve)?;
-        }
         self.part.write(kernel, &self.head, &mut offset)?;
         if let Some((buffer, part)) = &self.body {
             self.part.write(kernel, &buffer[part.clone()], &mut offset)?;

@@ -26,24 +26,6 @@ pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>
     check_size(unsafe { libc::pwrite(file, bytes.as_ptr().cast(), bytes.len(), offset) })
 }
 
-#[cfg(target_os = "linux")]
-pub(super) fn preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()> {
-    super::signal::block_io_signals();
-    let (offset, len) = (file_offset(offset)?, file_offset(len)?);
-    // SAFETY: numbers go in, no memory is touched.
-    match check(unsafe { libc::fallocate(file, libc::FALLOC_FL_KEEP_SIZE, offset, len) }) {
-        // The file system allocates the space when it is written to.
-        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
-        other => other.map(drop),
-    }
-}
-
-/// Other systems have at best `posix_fallocate(3)`, which also changes the length of the file.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn preallocate(_: Fd, _: u64, _: u64) -> io::Result<()> {
-    Ok(())
-}
-
 pub(super) fn sync(file: Fd) -> io::Result<()> {
     // SAFETY: a number goes in, no memory is touched.
     check(unsafe { libc::fsync(file) }).map(drop)

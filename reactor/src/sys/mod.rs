@@ -299,9 +299,6 @@ kernel_calls! {
     create::exists(dir: Fd, name: &OsStr) -> io::Result<bool>;
     /// Writes to a file at an offset.
     create::write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize>;
-    /// Allocates `len` bytes at an offset on the disk, without changing the length of the file.
-    /// Does nothing where that is not possible.
-    create::preallocate(file: Fd, offset: u64, len: u64) -> io::Result<()>;
     /// Waits until everything written to a file or changed in a directory is on the disk. A
     /// directory must be opened for reading ([`Kernel::open_beneath`]): on Linux, `fsync(2)` of an
     /// `O_PATH` descriptor fails with `EBADF`.

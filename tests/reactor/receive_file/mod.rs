@@ -312,16 +312,6 @@ fn a_removed_directory_is_reported() {
 }
 
 #[test]
-fn a_length_beyond_the_free_space_is_reported_before_the_bytes_arrive() {
-    let mut h = uploads(CreateOptions { preallocate: true, ..CreateOptions::default() });
-    h.files().set_room(1_000_000);
-    let client = h.open();
-    h.feed(client, "a 2000000\n");
-    h.feed(client, vec![7; 100_000]);
-    assert_eq!(h.sent(client), "StorageFull\n");
-}
-
-#[test]
 fn a_file_and_its_directory_are_synced_only_on_request() {
     on_both_disks(|mut h| {
         let client = h.open();

@@ -6,7 +6,7 @@ use super::*;
 use crate::fs::Fs;
 use crate::sys::sim::{Mode, Step, World};
 
-const SYNC: CreateOptions = CreateOptions { mode: 0o644, sync: true, preallocate: false };
+const SYNC: CreateOptions = CreateOptions { mode: 0o644, sync: true };
 
 /// A directory in which `a` contains `old`.
 fn up() -> (World, Dir) {

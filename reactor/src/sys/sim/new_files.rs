@@ -146,13 +146,6 @@ impl Files {
         content[start..end].copy_from_slice(&bytes[..count]);
         Ok(count)
     }
-
-    fn preallocate(&self, len: u64) -> io::Result<()> {
-        match self.writing.room {
-            Some(room) if room < len => Err(errno(libc::ENOSPC)),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The calls for new files, each documented at [`Kernel`](super::super::Kernel).
@@ -221,12 +214,6 @@ impl World {
         let written = state.files.write_at(inode, bytes, offset, now);
         state.note(format_args!("write({file}, {} at {offset}) = {}", bytes.len(), Said(&written)));
         written
-    }
-
-    pub(crate) fn preallocate(&self, file: Fd, _offset: u64, len: u64) -> io::Result<()> {
-        let state = &mut *self.0.borrow_mut();
-        state.inode(file);
-        state.files.preallocate(len)
     }
 
     pub(crate) fn sync(&self, file: Fd) -> io::Result<()> {
@@ -306,7 +293,6 @@ mod tests {
         let dir = world.open_dir(Path::new("/srv/sub")).unwrap();
         let file = world.create_new(dir, name(".a"), 0o644).unwrap();
         world.files().set_room(4);
-        assert_eq!(world.preallocate(file, 0, 5).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(world.write_at(file, b"hello", 0).unwrap(), 4);
         let full = world.write_at(file, b"o", 4).unwrap_err();
         assert_eq!(full.kind(), io::ErrorKind::StorageFull);
