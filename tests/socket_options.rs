@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, RawPid, getpid, pidfd_getfd, pidfd_open};
 use sluicegate_reactor::{
     Address, ConnId, Connect, Context, Handler, HandlerId, Input, Keepalive, Listen, Reactor,
-    Reason, Server, ServerOptions, Turn,
+    Reason, Server, ServerOptions, TcpOptions, Turn,
 };
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -70,7 +70,8 @@ const KEEPALIVE: Keepalive =
 /// Options that no system has by default.
 fn unusual() -> Listen {
     let congestion = Some(other_than_the_systems());
-    Listen { unsent: Some(77_000), congestion, keepalive: Some(KEEPALIVE), ..Listen::default() }
+    let tcp = TcpOptions { unsent: Some(77_000), congestion, keepalive: Some(KEEPALIVE) };
+    Listen { tcp, ..Listen::default() }
 }
 
 /// A congestion control that a process may choose, and that is not the default.
@@ -154,8 +155,7 @@ fn every_socket_of_a_server_with_several_threads_has_the_options_asked_for() {
 fn a_connection_has_the_options_asked_for() {
     let _alone = alone();
     let (mut reactor, quiet) = reactor();
-    let Listen { unsent, congestion, keepalive, .. } = unusual();
-    let connect = Connect { unsent, congestion, keepalive, ..Connect::default() };
+    let connect = Connect { tcp: unusual().tcp, ..Connect::default() };
     let connector = reactor.connector(quiet, &connect).expect("room for a connector");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     reactor.connect(connector, listener.local_addr().expect("its address"), ());
@@ -185,21 +185,22 @@ fn without_a_word_the_system_chooses_the_options() {
 fn an_option_that_the_system_refuses_is_named_in_the_error() {
     let _alone = alone();
     let (mut reactor, quiet) = reactor();
-    let congestion = Some("no such one".to_owned());
-    let listen = Listen { congestion: congestion.clone(), ..Listen::default() };
+    let tcp = TcpOptions { congestion: Some("no such one".to_owned()), ..TcpOptions::default() };
+    let listen = Listen { tcp: tcp.clone(), ..Listen::default() };
     let error = reactor.listen("127.0.0.1:0", &listen, quiet).unwrap_err();
     let expected = "listen on 127.0.0.1:0: congestion no such one: the system has no congestion control of that name";
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.to_string(), expected);
 
     let keepalive = Some(Keepalive { count: 1_000, ..Keepalive::default() });
-    let listen = Listen { keepalive, ..Listen::default() };
+    let listen =
+        Listen { tcp: TcpOptions { keepalive, ..TcpOptions::default() }, ..Listen::default() };
     let error = reactor.listen("127.0.0.1:0", &listen, quiet).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("count: 1000"), "{error}");
 
     let connector = reactor
-        .connector(quiet, &Connect { congestion, ..Connect::default() })
+        .connector(quiet, &Connect { tcp, ..Connect::default() })
         .expect("room for a connector");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     reactor.connect(connector, listener.local_addr().expect("its address"), ());

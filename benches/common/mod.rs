@@ -5,7 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use sluicegate_reactor::{Handler, Limits, Listen, Reactor};
+use sluicegate_reactor::{Handler, Limits, Listen, Reactor, TcpOptions};
 use socket2::{Domain, Socket, Type};
 
 /// A reactor that is turned by hand, and the far ends of its connections.
@@ -19,7 +19,8 @@ impl Server {
     pub(crate) fn new(handler: impl Handler, limits: Limits, clients: usize) -> Server {
         let mut reactor = Reactor::new().unwrap();
         let handler = reactor.register(handler);
-        let listen = Listen { limits, congestion: unpaced(), ..Listen::default() };
+        let tcp = TcpOptions { congestion: unpaced(), ..TcpOptions::default() };
+        let listen = Listen { limits, tcp, ..Listen::default() };
         let listener = reactor.listen("127.0.0.1:0", &listen, handler).unwrap();
         let address = reactor.listener_address(listener).expect("it listens");
         let clients: Vec<_> = (0..clients).map(|_| connect(address)).collect();

@@ -81,7 +81,7 @@ pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
-pub use crate::sys::{Address, Keepalive};
+pub use crate::sys::{Address, Keepalive, TcpOptions};
 pub use crate::threads::handle::{
     Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
 };

@@ -171,7 +171,7 @@ fn try_next(core: &mut Core, index: u32, why: ErrorKind) {
 fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()> {
     let Some(c) = core.connections.get_mut(index as usize) else { return Ok(()) };
     let Some(connect) = &core.groups[usize::from(c.group)].connect else { return Ok(()) };
-    c.socket = core.kernel.start_connect(address, &connect.options())?;
+    c.socket = core.kernel.start_connect(address, &connect.tcp)?;
     if address.is_unix() {
         c.flags.set(Flags::UNIX);
     }

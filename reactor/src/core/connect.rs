@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::limits::Limits;
 use super::target::Target;
-use crate::sys::{Address, Keepalive, TcpOptions};
+use crate::sys::{Address, TcpOptions};
 
 /// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,9 @@ pub struct Connect {
     /// Most connections, unfinished and lingering ones included: 10,000. Further ones fail with
     /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
-    /// As [`Listen::unsent`](crate::Listen::unsent).
-    pub unsent: Option<u32>,
-    /// As [`Listen::congestion`](crate::Listen::congestion). With a name that the system refuses,
-    /// each attempt fails with [`Reason::Unconnected`](crate::Reason::Unconnected).
-    pub congestion: Option<String>,
-    /// As [`Listen::keepalive`](crate::Listen::keepalive).
-    pub keepalive: Option<Keepalive>,
+    /// The options of TCP sockets. If the system refuses one, each attempt fails with
+    /// [`Reason::Unconnected`](crate::Reason::Unconnected).
+    pub tcp: TcpOptions,
     /// The limits of each connection.
     pub limits: Limits,
 }
@@ -34,18 +30,9 @@ impl Default for Connect {
             timeout: Duration::from_secs(10),
             attempt_timeout: Duration::from_secs(2),
             max_connections: 10_000,
-            unsent: None,
-            congestion: None,
-            keepalive: None,
+            tcp: TcpOptions::default(),
             limits: Limits::default(),
         }
-    }
-}
-
-impl Connect {
-    pub(crate) fn options(&self) -> TcpOptions<'_> {
-        let congestion = self.congestion.as_deref();
-        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
     }
 }
 

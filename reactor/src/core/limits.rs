@@ -115,7 +115,7 @@ pub struct Limits {
     /// while they wait for messages, as in a chat or a feed, set it to `None`. A client that has
     /// vanished is then noticed when something is sent to it
     /// ([`write_stall`](crate::Limits::write_stall)), or by
-    /// [`Listen::keepalive`](crate::Listen::keepalive).
+    /// [`TcpOptions::keepalive`](crate::TcpOptions::keepalive).
     pub idle: Option<Duration>,
     /// A connection with queued bytes of which the kernel took none for this long times out. Files
     /// count as queued bytes. A peer that reads slowly does not time out. The default is 60 s.

@@ -75,9 +75,7 @@ impl Turn {
         let (socket, file) = first_bound(at, |address| {
             let (kernel, backlog) = (&self.core.kernel, listen.backlog);
             match address {
-                Address::Ip(address) => {
-                    Ok((kernel.listen(*address, backlog, &listen.options())?, None))
-                }
+                Address::Ip(address) => Ok((kernel.listen(*address, backlog, &listen.tcp)?, None)),
                 Address::Unix(address) => kernel.listen_unix(address, listen.unix_mode, backlog),
             }
         })?;
@@ -124,7 +122,7 @@ impl Turn {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let socket = self.core.kernel.adopt_listener(socket.into(), &listen.options())?;
+        let socket = self.core.kernel.adopt_listener(socket.into(), &listen.tcp)?;
         self.add_listener(Source::Socket(socket, Origin::Adopted, None), listen, handler)
     }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Target};
-use crate::sys::{Address, Fd, Keepalive, TcpOptions, about, look_up};
+use crate::sys::{Address, Fd, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
 pub mod activation;
@@ -42,19 +42,8 @@ pub struct Listen {
     /// connect. The default is the server's own user alone. Some old systems ignore them
     /// (`unix(7)`); there, the permissions of the directory count.
     pub unix_mode: u32,
-    /// Bytes that the kernel may hold for a connection beyond those on their way to the peer
-    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel, which is cheapest,
-    /// but a client that stops reading pins up to 4 MiB. See `benches/README.md`. Has no effect on
-    /// Unix sockets.
-    pub unsent: Option<u32>,
-    /// The congestion control of the connections, by its name (`TCP_CONGESTION`, `tcp(7)`): Linux
-    /// and FreeBSD; elsewhere listening fails with `ErrorKind::Unsupported`. `None` leaves the
-    /// choice to the system. An unprivileged process may choose among
-    /// `net.ipv4.tcp_allowed_congestion_control`. Has no effect on Unix sockets.
-    pub congestion: Option<String>,
-    /// Probes of idle connections, to notice peers that have vanished. With `None` there are no
-    /// probes, and only [`Limits`] end idle connections. Has no effect on Unix sockets.
-    pub keepalive: Option<Keepalive>,
+    /// The options of TCP sockets.
+    pub tcp: TcpOptions,
     /// Most bytes that all connections together send in a second. Connections with queued output
     /// take turns. [`Limits::send_rate`] applies to each of them as well.
     pub send_rate: Option<u64>,
@@ -74,20 +63,11 @@ impl Default for Listen {
             accept_rate: None,
             accept_burst: 256,
             unix_mode: 0o600,
-            unsent: None,
-            congestion: None,
-            keepalive: None,
+            tcp: TcpOptions::default(),
             send_rate: None,
             receive_rate: None,
             limits: Limits::default(),
         }
-    }
-}
-
-impl Listen {
-    pub(crate) fn options(&self) -> TcpOptions<'_> {
-        let congestion = self.congestion.as_deref();
-        TcpOptions { unsent: self.unsent, congestion, keepalive: self.keepalive }
     }
 }
 

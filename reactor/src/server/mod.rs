@@ -186,7 +186,7 @@ impl Server {
             |socket, file| Bound { origin: Origin::Made(file), socket: OwnedSocket(socket) };
         let sockets = first_bound(at, |address| match address {
             Address::Ip(address) => {
-                sys::listen_shared(*address, listen.backlog, &listen.options(), count)
+                sys::listen_shared(*address, listen.backlog, &listen.tcp, count)
                     .map(|sockets| sockets.into_iter().map(|socket| bound(socket, None)).collect())
             }
             Address::Unix(address) => Kernel::Os
@@ -206,7 +206,7 @@ impl Server {
         socket: impl Into<OwnedFd>,
         listen: &Listen,
     ) -> io::Result<ServerListener> {
-        let socket = Kernel::Os.adopt_listener(socket.into(), &listen.options())?;
+        let socket = Kernel::Os.adopt_listener(socket.into(), &listen.tcp)?;
         self.add(vec![Bound { origin: Origin::Adopted, socket: OwnedSocket(socket) }], listen)
     }
 

@@ -9,7 +9,7 @@ use socket2::{Socket, Type};
 use super::unix::check;
 use super::{Fd, TcpOptions, about};
 
-pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd> {
+pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions) -> io::Result<Fd> {
     let socket = prepare(socket, options)?;
     // Where this option (`SO_ACCEPTCONN`) is missing, the first accept finds out.
     #[cfg(any(target_os = "linux", target_os = "freebsd"))]
@@ -26,7 +26,7 @@ pub(super) fn adopt_stream(socket: OwnedFd) -> io::Result<Fd> {
     Ok(socket.into_raw_fd())
 }
 
-fn prepare(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Socket> {
+fn prepare(socket: OwnedFd, options: &TcpOptions) -> io::Result<Socket> {
     let socket = Socket::from(socket);
     match socket.r#type() {
         Ok(Type::STREAM) => {}

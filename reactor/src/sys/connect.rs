@@ -8,7 +8,7 @@ use socket2::{Domain, SockRef};
 use super::unix::{borrow, stream_socket};
 use super::{Address, Fd, TcpOptions};
 
-pub(super) fn start_connect(address: &Address, options: &TcpOptions<'_>) -> io::Result<Fd> {
+pub(super) fn start_connect(address: &Address, options: &TcpOptions) -> io::Result<Fd> {
     let socket = match address {
         Address::Ip(address) => {
             let socket = stream_socket(Domain::for_address(*address))?;

@@ -14,11 +14,7 @@ use super::{Fd, TcpOptions, about};
 /// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
 pub(crate) const DIVIDES: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
-pub(super) fn listen(
-    address: SocketAddr,
-    backlog: u32,
-    options: &TcpOptions<'_>,
-) -> io::Result<Fd> {
+pub(super) fn listen(address: SocketAddr, backlog: u32, options: &TcpOptions) -> io::Result<Fd> {
     listen_shared(address, backlog, options, 1).map(|sockets| sockets[0])
 }
 
@@ -28,7 +24,7 @@ pub(super) fn listen(
 pub(crate) fn listen_shared(
     address: SocketAddr,
     backlog: u32,
-    options: &TcpOptions<'_>,
+    options: &TcpOptions,
     count: usize,
 ) -> io::Result<Vec<Fd>> {
     open_all(address, backlog, options, count)
@@ -39,7 +35,7 @@ pub(crate) fn listen_shared(
 fn open_all(
     address: SocketAddr,
     backlog: u32,
-    options: &TcpOptions<'_>,
+    options: &TcpOptions,
     count: usize,
 ) -> io::Result<Vec<Socket>> {
     let first = open(address, backlog, options, |_| Ok(()))?;
@@ -83,7 +79,7 @@ fn share(socket: &Socket) -> io::Result<()> {
 fn open(
     address: SocketAddr,
     backlog: u32,
-    options: &TcpOptions<'_>,
+    options: &TcpOptions,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
     let socket = stream_socket(Domain::for_address(address))?;

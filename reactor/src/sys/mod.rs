@@ -106,8 +106,7 @@ pub(crate) use listen::{DIVIDES, listen_shared};
 pub(crate) use lookup::look_up;
 pub(crate) use metadata::Entries;
 pub use metadata::{Entry, FileKind, Metadata};
-pub use options::Keepalive;
-pub(crate) use options::TcpOptions;
+pub use options::{Keepalive, TcpOptions};
 pub(crate) use residency::Shared;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
@@ -210,14 +209,14 @@ macro_rules! kernel_calls {
 kernel_calls! {
     /// Opens a listening TCP socket with `SO_REUSEADDR` and this backlog. Accepted sockets inherit
     /// its options.
-    listen::listen(address: SocketAddr, backlog: u32, options: &TcpOptions<'_>) -> io::Result<Fd>;
+    listen::listen(address: SocketAddr, backlog: u32, options: &TcpOptions) -> io::Result<Fd>;
     /// Opens a listening Unix socket, and its file, with these permissions, if the address is a
     /// path. An existing socket file is replaced if nobody listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)
         -> io::Result<(Fd, Option<SocketFile>)>;
     /// Prepares a listening socket that was opened elsewhere to behave like one opened here.
     /// `InvalidInput` if it is not a stream socket or does not listen.
-    adopt::adopt_listener(socket: OwnedFd, options: &TcpOptions<'_>) -> io::Result<Fd>;
+    adopt::adopt_listener(socket: OwnedFd, options: &TcpOptions) -> io::Result<Fd>;
     /// Prepares a connected socket that was opened elsewhere. `InvalidInput` if it is not a stream
     /// socket.
     adopt::adopt_stream(socket: OwnedFd) -> io::Result<Fd>;
@@ -230,7 +229,7 @@ kernel_calls! {
     /// descriptor or port left, a Unix socket that does not exist or whose backlog is full
     /// (`WouldBlock` on Linux), or an option that the system refuses. The options do not apply to
     /// Unix sockets.
-    connect::start_connect(address: &Address, options: &TcpOptions<'_>) -> io::Result<Fd>;
+    connect::start_connect(address: &Address, options: &TcpOptions) -> io::Result<Fd>;
     /// Takes the error of a socket that no other call has reported yet (`SO_ERROR`).
     connect::take_error(socket: Fd) -> io::Result<()>;
     /// The address a socket is bound to.

@@ -18,10 +18,11 @@ use super::about;
 ///
 /// ```
 /// use std::time::Duration;
-/// use sluicegate_reactor::{Keepalive, Listen};
+/// use sluicegate_reactor::{Keepalive, Listen, TcpOptions};
 ///
 /// let keepalive = Keepalive { idle: Duration::from_secs(30), ..Keepalive::default() };
-/// let listen = Listen { keepalive: Some(keepalive), ..Listen::default() };
+/// let tcp = TcpOptions { keepalive: Some(keepalive), ..TcpOptions::default() };
+/// let listen = Listen { tcp, ..Listen::default() };
 /// # let _ = listen;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,19 +43,25 @@ impl Default for Keepalive {
     }
 }
 
-/// The options of a TCP socket. Accepted sockets inherit those of their listener.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct TcpOptions<'a> {
-    /// Most unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`, Linux only; no effect elsewhere).
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no effect elsewhere"))]
-    pub(crate) unsent: Option<u32>,
-    /// The congestion control (`TCP_CONGESTION`, Linux and FreeBSD).
-    pub(crate) congestion: Option<&'a str>,
-    /// Probes of idle connections.
-    pub(crate) keepalive: Option<Keepalive>,
+/// The options of the TCP sockets of a [listener](crate::Listen::tcp) or a
+/// [connector](crate::Connect::tcp). They have no effect on Unix sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Bytes that the kernel may hold for a connection beyond those on their way to the peer
+    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel, which is cheapest,
+    /// but a peer that stops reading pins up to 4 MiB. See `benches/README.md`.
+    pub unsent: Option<u32>,
+    /// The congestion control of the connections, by its name (`TCP_CONGESTION`, `tcp(7)`). `None`
+    /// leaves the choice to the system. On Linux an unprivileged process may choose among
+    /// `net.ipv4.tcp_allowed_congestion_control`. Systems other than Linux and FreeBSD refuse a
+    /// name with `ErrorKind::Unsupported`.
+    pub congestion: Option<String>,
+    /// Probes of idle connections, to notice peers that have vanished. With `None` there are no
+    /// probes, and only [`Limits`](crate::Limits) end idle connections.
+    pub keepalive: Option<Keepalive>,
 }
 
-impl TcpOptions<'_> {
+impl TcpOptions {
     /// Sets the options of a socket before it is connected: a congestion control that paces keeps
     /// pacing even if another one replaces it later (`sk_pacing_status`; Linux 6.18).
     pub(super) fn apply(&self, socket: &Socket) -> io::Result<()> {
@@ -62,7 +69,7 @@ impl TcpOptions<'_> {
         if let Some(bytes) = self.unsent {
             socket.set_tcp_notsent_lowat(bytes).map_err(about("unsent"))?;
         }
-        if let Some(name) = self.congestion {
+        if let Some(name) = &self.congestion {
             let what = format_args!("congestion {}", name.escape_debug());
             set_congestion(socket, name).map_err(about(what))?;
         }

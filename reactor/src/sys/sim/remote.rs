@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    pub(crate) fn start_connect(&self, address: &Address, _: &TcpOptions<'_>) -> io::Result<Fd> {
+    pub(crate) fn start_connect(&self, address: &Address, _: &TcpOptions) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         state.calls.connect += 1;
         let fault = state.fault_in_connect();

@@ -15,7 +15,7 @@ impl World {
         &self,
         mut address: SocketAddr,
         backlog: u32,
-        _options: &TcpOptions<'_>,
+        _options: &TcpOptions,
     ) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         if address.port() == 0 {
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// Sockets of the operating system cannot be used in the simulated kernel.
-    pub(crate) fn adopt_listener(&self, _: OwnedFd, _: &TcpOptions<'_>) -> io::Result<Fd> {
+    pub(crate) fn adopt_listener(&self, _: OwnedFd, _: &TcpOptions) -> io::Result<Fd> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
