@@ -178,7 +178,7 @@ fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()>
     // Registered after the call, since a socket that is not connecting is reported as writable and
     // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come
     // any more.
-    core.selector.add_stream(c.socket, token(index, c.generation))?;
+    core.selector.add(c.socket, token(index, c.generation))?;
     let soon = core.tick.wrapping_add(ticks(connect.attempt_timeout) + 1);
     if let Some(attempt) = c.special.as_mut().and_then(|special| special.attempt.as_mut()) {
         let last = matches!(&attempt.stage, Stage::Trying(left) if left.as_slice().is_empty());

@@ -297,7 +297,7 @@ impl Core {
         flags: Flags,
     ) -> io::Result<ConnId> {
         let index = self.connections.vacant_key() as u32;
-        self.selector.add_stream(socket, token(index, self.next_generation))?;
+        self.selector.add(socket, token(index, self.next_generation))?;
         let id = self.insert(socket, group, handler);
         if let Some(c) = self.get_mut(index) {
             c.flags = flags;

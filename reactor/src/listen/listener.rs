@@ -67,7 +67,7 @@ fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> 
     match source {
         Source::Socket(socket, ..) => {
             let address = core.kernel.local_address(*socket)?;
-            core.selector.add_listener(*socket, LISTENER_BIT | index as u64)?;
+            core.selector.add(*socket, LISTENER_BIT | index as u64)?;
             Ok(address)
         }
         Source::Distributed(_, address) => Ok(address.clone()),

@@ -56,7 +56,7 @@ mod tests {
     /// Waits for the first event of a new socket.
     fn outcome(socket: Fd) -> (Ready, io::Result<()>) {
         let mut selector = Selector::new(&Kernel::Os, 4).unwrap();
-        selector.add_stream(socket, 7).unwrap();
+        selector.add(socket, 7).unwrap();
         while selector.wait(None).unwrap() == 0 {}
         (selector.event(0).ready, take_error(socket))
     }

@@ -30,12 +30,9 @@ impl Selector {
         Ok(Selector { epoll, events })
     }
 
-    pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
-        self.add(socket, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI, token)
-    }
-
-    pub(super) fn add_listener(&self, socket: Fd, token: u64) -> io::Result<()> {
-        self.add(socket, EPOLLIN, token)
+    /// Of these events, a listener has only `EPOLLIN`.
+    pub(super) fn add(&self, socket: Fd, token: u64) -> io::Result<()> {
+        self.watch(socket, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI, token)
     }
 
     /// Without this call the registration would last as long as any descriptor of the same
@@ -52,11 +49,11 @@ impl Selector {
         let counter = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
         // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
         let counter = Arc::new(unsafe { File::from_raw_fd(counter) });
-        self.add(counter.as_raw_fd(), EPOLLIN, token)?;
+        self.watch(counter.as_raw_fd(), EPOLLIN, token)?;
         Ok(Waker { sender: counter.clone(), receiver: counter })
     }
 
-    fn add(&self, fd: Fd, interest: c_int, token: u64) -> io::Result<()> {
+    fn watch(&self, fd: Fd, interest: c_int, token: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: (interest | EPOLLET) as u32, u64: token };
         let epoll = self.epoll.as_raw_fd();
         // SAFETY: the kernel reads one `epoll_event`, which is a local.

@@ -55,14 +55,11 @@ impl Selector {
         Ok(Selector { queue, events: vec![empty(); capacity].into() })
     }
 
-    pub(super) fn add_stream(&self, socket: Fd, token: u64) -> io::Result<()> {
+    /// A listener never passes the write filter.
+    pub(super) fn add(&self, socket: Fd, token: u64) -> io::Result<()> {
         // This order is for libkqueue 2.7.0, which loses `EPOLLRDHUP` of a read filter that was
         // added first. Kernels accept any order.
-        self.add(socket, [system::EVFILT_WRITE, system::EVFILT_READ], token)
-    }
-
-    pub(super) fn add_listener(&self, socket: Fd, token: u64) -> io::Result<()> {
-        self.add(socket, [system::EVFILT_READ], token)
+        self.watch(socket, [system::EVFILT_WRITE, system::EVFILT_READ], token)
     }
 
     /// Nothing to do: a registration belongs to the number and ends with its close (`kqueue(2)`).
@@ -74,14 +71,14 @@ impl Selector {
         let (sender, receiver) = UnixStream::pair()?;
         sender.set_nonblocking(true)?;
         receiver.set_nonblocking(true)?;
-        self.add(receiver.as_raw_fd(), [system::EVFILT_READ], token)?;
+        self.watch(receiver.as_raw_fd(), [system::EVFILT_READ], token)?;
         let file = |end: UnixStream| Arc::new(OwnedFd::from(end).into());
         Ok(Waker { sender: file(sender), receiver: file(receiver) })
     }
 
     /// Adds filters of a descriptor, edge-triggered. With `EV_RECEIPT`, the kernel answers each
     /// entry in its place, and keeps the pending events for [`wait`](Selector::wait).
-    fn add<const N: usize>(&self, fd: Fd, filters: [Filter; N], token: u64) -> io::Result<()> {
+    fn watch<const N: usize>(&self, fd: Fd, filters: [Filter; N], token: u64) -> io::Result<()> {
         let mut list = filters.map(|filter| {
             let mut entry = empty();
             entry.ident = fd as usize;

@@ -17,7 +17,7 @@
 //! delivers `SIGPIPE` or `SIGXFSZ`, whatever the process does with them: sends carry a flag, and
 //! the calls without one block the signals in the calling thread.
 //!
-//! *Readiness* is edge-triggered. A stream is registered once, for all events, and the registration
+//! *Readiness* is edge-triggered. A socket is registered once, for all events, and the registration
 //! ends when the descriptor is closed: no code here duplicates a socket or forks, which would keep
 //! an epoll registration alive (`epoll(7)`, question 6). A socket that was opened elsewhere may be
 //! open in another process too, so [`Selector::remove`] comes before its close. An event says what
@@ -46,7 +46,7 @@
 //! | [`Ready::HANGUP`] | both directions have ended, or an error | an error, which the event names; without one only [`Ready::READ_END`] |
 //! | our own shutdown | nothing | [`Ready::WRITE`] (`EV_EOF` of that filter), which means no more than that |
 //! | a registration belongs to | the description, so [`Selector::remove`] matters | the number, and ends with it |
-//! | registering a stream | one entry | two, each with a receipt; `EPIPE` does not count as an error |
+//! | registering a socket | one entry | two, each with a receipt; `EPIPE` does not count as an error |
 //! | a wait | milliseconds, rounded up | nanoseconds |
 //! | the waker watches | an `eventfd(2)` | a socket pair |
 //! | close-on-exec of the queue | set by the call that opens it | set by a second call |
@@ -375,21 +375,12 @@ impl Selector {
         }
     }
 
-    /// Registers a stream for all events, edge-triggered.
-    pub(crate) fn add_stream(&mut self, socket: Fd, token: u64) -> io::Result<()> {
+    /// Registers a stream or a listener for all events, edge-triggered.
+    pub(crate) fn add(&mut self, socket: Fd, token: u64) -> io::Result<()> {
         match self {
-            Selector::Os(os) => os.add_stream(socket, token),
+            Selector::Os(os) => os.add(socket, token),
             #[cfg(feature = "testing")]
-            Selector::Sim(sim) => sim.add_stream(socket, token),
-        }
-    }
-
-    /// Registers a listener, edge-triggered.
-    pub(crate) fn add_listener(&mut self, socket: Fd, token: u64) -> io::Result<()> {
-        match self {
-            Selector::Os(os) => os.add_listener(socket, token),
-            #[cfg(feature = "testing")]
-            Selector::Sim(sim) => sim.add_listener(socket, token),
+            Selector::Sim(sim) => sim.add(socket, token),
         }
     }
 

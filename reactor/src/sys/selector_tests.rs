@@ -37,7 +37,7 @@ fn events_now(selector: &mut Selector) -> Vec<Event> {
 fn a_change_is_reported_once_and_the_next_one_again() {
     let (ours, mut peer) = connection();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     wait_for(&mut selector, STREAM, Ready::WRITE);
 
     peer.write_all(b"a").unwrap();
@@ -58,7 +58,7 @@ fn fewer_bytes_than_the_mark_are_no_event_and_the_end_is() {
         result => result.unwrap(),
     }
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     let readable = |selector: &mut Selector| {
         events_now(selector).into_iter().any(|event| event.ready.any(Ready::READ))
     };
@@ -82,7 +82,7 @@ fn fewer_bytes_than_the_mark_are_no_event_and_the_end_is() {
 fn room_to_write_is_an_edge_after_would_block() {
     let (ours, mut peer) = connection();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     wait_for(&mut selector, STREAM, Ready::WRITE);
 
     let mut sent = 0;
@@ -109,7 +109,7 @@ fn data_and_fin_in_one_edge_carry_the_end_of_reading() {
     peer.write_all(b"last words").unwrap();
     drop(peer);
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     let seen = wait_for(&mut selector, STREAM, Ready::READ.union(Ready::READ_END));
     assert!(!seen.any(Ready::HANGUP));
 
@@ -123,7 +123,7 @@ fn data_and_fin_in_one_edge_carry_the_end_of_reading() {
 fn a_reset_is_a_hangup_and_readiness_in_both_directions() {
     let (ours, peer) = connection();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     wait_for(&mut selector, STREAM, Ready::WRITE);
 
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
@@ -138,7 +138,7 @@ fn a_reset_is_a_hangup_and_readiness_in_both_directions() {
 fn ones_own_shutdown_is_not_a_hangup() {
     let (ours, mut peer) = connection();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     unix::shutdown_write(ours).unwrap();
     peer.write_all(b"go on").unwrap();
     let seen = wait_for(&mut selector, STREAM, Ready::READ);
@@ -151,7 +151,7 @@ fn ones_own_shutdown_is_not_a_hangup() {
 fn urgent_data_is_told_with_the_data() {
     let (ours, mut peer) = connection();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     peer.write_all(b"before").unwrap();
     socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
     wait_for(&mut selector, STREAM, Ready::URGENT.union(Ready::READ));
@@ -164,7 +164,7 @@ fn a_listener_is_ready_for_each_connection() {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_listener(listener.as_raw_fd(), 3).unwrap();
+    selector.add(listener.as_raw_fd(), 3).unwrap();
     assert_eq!(events_now(&mut selector), []);
     for _ in 0..2 {
         let _peer = TcpStream::connect(address).unwrap();
@@ -178,7 +178,7 @@ fn a_listener_is_ready_for_each_connection() {
 fn a_closed_descriptor_is_not_heard_of_again() {
     let (ours, mut peer) = connection();
     let mut selector = Selector::new(8).unwrap();
-    selector.add_stream(ours, STREAM).unwrap();
+    selector.add(ours, STREAM).unwrap();
     peer.write_all(b"unread").unwrap();
     unix::close(ours);
     assert_eq!(events_now(&mut selector), []);
@@ -191,12 +191,12 @@ fn a_number_that_is_used_again_is_another_descriptor() {
     for attempt in 0..100 {
         let (first, _first_peer) = connection();
         let (original, mut peer) = connection();
-        selector.add_stream(first, attempt).unwrap();
+        selector.add(first, attempt).unwrap();
         wait_for(&mut selector, attempt, Ready::WRITE);
         unix::close(first);
         if let Some(second) = duplicate_as(original, first) {
             unix::close(original);
-            selector.add_stream(second, STREAM).unwrap();
+            selector.add(second, STREAM).unwrap();
             wait_for(&mut selector, STREAM, Ready::WRITE);
             peer.write_all(b"a").unwrap();
             wait_for(&mut selector, STREAM, Ready::READ);
@@ -254,7 +254,7 @@ fn no_more_events_come_than_there_is_capacity_for_and_the_rest_comes_later() {
     let mut selector = Selector::new(2).unwrap();
     let connections: Vec<_> = (0..5).map(|_| connection()).collect();
     for ((ours, peer), token) in connections.iter().zip(0..) {
-        selector.add_stream(*ours, token).unwrap();
+        selector.add(*ours, token).unwrap();
         (&mut &*peer).write_all(b"a").unwrap();
     }
     let mut seen = [Ready::default(); 5];

@@ -16,7 +16,7 @@ fn world(faults: Faults) -> (World, Fd, Client, Selector) {
     let world = World::new(1);
     let (fd, client) = world.stream().unwrap();
     let mut selector = world.selector(8);
-    selector.add_stream(fd, 7).unwrap();
+    selector.add(fd, 7).unwrap();
     selector.wait(NOW).unwrap();
     world.set_faults(faults, 1);
     (world, fd, client, selector)
@@ -93,7 +93,7 @@ fn a_closed_connection_leaves_an_event_with_its_old_token() {
     assert_eq!(client.state(), State::Closed);
     let (next, _) = world.stream().unwrap();
     assert_eq!(next, fd, "the number is given to the next at once");
-    selector.add_stream(next, 8).unwrap();
+    selector.add(next, 8).unwrap();
     world.advance(Duration::from_secs(1));
     world.run_network();
     let tokens = events(&mut selector).into_iter().map(|(token, _)| token);

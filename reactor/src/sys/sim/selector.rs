@@ -21,15 +21,8 @@ impl Selector {
         Selector { world, index, capacity, events: Vec::with_capacity(capacity) }
     }
 
-    pub(crate) fn add_stream(&mut self, socket: Fd, token: u64) -> io::Result<()> {
+    pub(crate) fn add(&mut self, socket: Fd, token: u64) -> io::Result<()> {
         let mut state = self.world.0.borrow_mut();
-        state.stream_index(socket);
-        state.register(socket, Watch { selector: self.index, token })
-    }
-
-    pub(crate) fn add_listener(&mut self, socket: Fd, token: u64) -> io::Result<()> {
-        let mut state = self.world.0.borrow_mut();
-        state.listener(socket);
         state.register(socket, Watch { selector: self.index, token })
     }
 

@@ -22,7 +22,7 @@ fn stream() -> (World, Fd, Client, Selector) {
     let world = World::new(1);
     let (fd, client) = world.stream().unwrap();
     let mut selector = world.selector(8);
-    selector.add_stream(fd, 7).unwrap();
+    selector.add(fd, 7).unwrap();
     assert_eq!(events(&mut selector), [(7, Ready::WRITE)]);
     (world, fd, client, selector)
 }
@@ -48,7 +48,7 @@ fn a_client_is_accepted_once_and_then_there_is_nobody() {
     let world = World::new(1);
     let listener = world.listen(address(), 8, &TcpOptions::default()).unwrap();
     let mut selector = world.selector(8);
-    selector.add_listener(listener, 1).unwrap();
+    selector.add(listener, 1).unwrap();
     assert_eq!(events(&mut selector), []);
 
     let client = world.connect(address()).unwrap();
@@ -58,7 +58,7 @@ fn a_client_is_accepted_once_and_then_there_is_nobody() {
     assert_eq!(kind(world.accept(listener)), ErrorKind::WouldBlock);
     assert_eq!(world.local_address(fd).unwrap(), address().into());
     assert_eq!(world.peer_address(fd).unwrap(), client.address());
-    selector.add_stream(fd, 2).unwrap();
+    selector.add(fd, 2).unwrap();
     assert_eq!(events(&mut selector), [(2, READ_WRITE)]);
     assert_eq!(recv(&world, fd, 10).unwrap(), b"early");
 }
@@ -89,7 +89,7 @@ fn accept_fails_as_scripted_and_loses_no_client() {
     let world = World::new(1);
     let listener = world.listen(address(), 8, &TcpOptions::default()).unwrap();
     let mut selector = world.selector(8);
-    selector.add_listener(listener, 1).unwrap();
+    selector.add(listener, 1).unwrap();
     world.connect(address()).unwrap();
     let steps = [Step::Errno(libc::ECONNABORTED), Step::Interrupted, Step::Errno(libc::EMFILE)];
     world.script_accept(&address().into(), steps);
@@ -163,7 +163,7 @@ fn events_beyond_the_capacity_stay_in_order_for_the_next_wait() {
     let mut selector = world.selector(2);
     for token in 0..3 {
         let (fd, _) = world.stream().unwrap();
-        selector.add_stream(fd, token).unwrap();
+        selector.add(fd, token).unwrap();
     }
     assert_eq!(events(&mut selector), [(0, Ready::WRITE), (1, Ready::WRITE)]);
     assert_eq!(events(&mut selector), [(2, Ready::WRITE)]);
@@ -172,7 +172,7 @@ fn events_beyond_the_capacity_stay_in_order_for_the_next_wait() {
 #[test]
 fn a_descriptor_is_registered_once() {
     let (_world, fd, _client, mut selector) = stream();
-    assert_eq!(kind(selector.add_stream(fd, 8)), ErrorKind::AlreadyExists);
+    assert_eq!(kind(selector.add(fd, 8)), ErrorKind::AlreadyExists);
 }
 
 #[test]
