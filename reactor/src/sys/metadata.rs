@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,15 +47,6 @@ impl Metadata {
     #[must_use]
     pub fn is_dir(&self) -> bool {
         self.kind == FileKind::Directory
-    }
-
-    /// When the content was last modified.
-    #[must_use]
-    pub fn modified(&self) -> SystemTime {
-        let seconds = Duration::from_secs(self.modified_seconds.unsigned_abs());
-        let base =
-            if self.modified_seconds < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds };
-        base + Duration::from_nanos(u64::from(self.modified_nanos))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -230,13 +230,17 @@ fn metadata_is_that_of_the_file() {
     let place = Place::new();
     let path = place.root().join("file");
     fs::File::create(&path).unwrap().write_all(b"twelve bytes").unwrap();
-    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let same = fs::metadata(&path).unwrap();
     let dir = place.open();
     let file = owned(open_beneath(dir.as_raw_fd(), OsStr::new("file")).unwrap());
     let found = metadata(file.as_raw_fd()).unwrap();
     assert!(found.is_file());
     assert_eq!(found.len, 12);
-    assert_eq!(found.modified(), modified);
+    assert_eq!(found.modified_seconds, same.mtime());
+    assert_eq!(i64::from(found.modified_nanos), same.mtime_nsec());
+    assert_eq!(found.changed_seconds, same.ctime());
+    assert_eq!(i64::from(found.changed_nanos), same.ctime_nsec());
+    assert_eq!(found.inode, same.ino());
     assert_eq!(metadata_beneath(dir.as_raw_fd(), OsStr::new("file")).unwrap(), found);
 }
 
