@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use crate::core::{
-    Attempt, ConnId, Core, Flags, Phase, Reason, Stage, Target, in_order, is_due, ticks, token,
+    Attempt, ConnId, Core, Flags, Phase, Reason, Target, in_order, is_due, ticks, token,
 };
 use crate::sys::{self, Address, NO_FD, Ready};
 use crate::time::deadlines;
@@ -25,19 +25,22 @@ pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) ->
     let room = connections.open < connect.max_connections;
     connections.ledger.connects += 1;
     let id = core.insert(NO_FD, group, handler);
-    let stage = match &target {
-        _ if !room => Stage::TooMany,
-        Target::Address(address) => Stage::Trying(vec![address.clone()].into_iter()),
+    if !room {
+        not_connected(core, id.index, ErrorKind::QuotaExceeded);
+        return id;
+    }
+    let left = match &target {
+        Target::Address(address) => Some(vec![address.clone()].into_iter()),
         Target::Name(name, port) => {
             core.lookups.push((id, name.clone(), *port));
-            Stage::Resolving
+            None
         }
     };
     if let Some(c) = core.get_mut(id.index) {
         (c.phase, c.ready) = (Phase::Connecting, Ready::default());
     }
     if let Some(special) = core.special(id.index) {
-        special.attempt = Some(Box::new(Attempt { target, stage, deadline: until, until }));
+        special.attempt = Some(Box::new(Attempt { target, left, deadline: until, until }));
     }
     deadlines::arm(core, id.index);
     core.schedule(id.index);
@@ -68,16 +71,16 @@ fn drop_socket(core: &mut Core, index: u32) {
 
 /// Takes the next step of connecting.
 pub(crate) fn advance(core: &mut Core, index: u32) {
-    let begins = core.get(index).is_some_and(|c| c.socket == NO_FD);
-    match attempt(core, index).map(|attempt| &attempt.stage) {
-        Some(Stage::TooMany) => not_connected(core, index, ErrorKind::QuotaExceeded),
-        Some(Stage::Trying(_)) if begins => try_next(core, index, ErrorKind::NotFound),
-        Some(Stage::Trying(_)) => match is_connected(core, index) {
-            Ok(true) => connected(core, index),
-            Ok(false) => {}
-            Err(error) => attempt_failed(core, index, error),
-        },
-        Some(Stage::Resolving) | None => {}
+    if attempt(core, index).is_none_or(|attempt| attempt.left.is_none()) {
+        return;
+    }
+    if core.get(index).is_some_and(|c| c.socket == NO_FD) {
+        return try_next(core, index, ErrorKind::NotFound);
+    }
+    match is_connected(core, index) {
+        Ok(true) => connected(core, index),
+        Ok(false) => {}
+        Err(error) => attempt_failed(core, index, error),
     }
 }
 
@@ -87,7 +90,7 @@ pub(super) fn resolved(core: &mut Core, id: ConnId, found: io::Result<Vec<Socket
     let Some(attempt) = attempt(core, id.index).filter(|_| waits) else { return };
     match found {
         Ok(addresses) => {
-            attempt.stage = Stage::Trying(in_order(addresses).into_iter());
+            attempt.left = Some(in_order(addresses).into_iter());
             try_next(core, id.index, ErrorKind::NotFound);
         }
         Err(error) => attempt_failed(core, id.index, error),
@@ -156,10 +159,7 @@ fn attempt_failed(core: &mut Core, index: u32, error: io::Error) {
 
 /// Tries the next address, or fails with the error of the last one.
 fn try_next(core: &mut Core, index: u32, why: ErrorKind) {
-    let next = match attempt(core, index).map(|attempt| &mut attempt.stage) {
-        Some(Stage::Trying(left)) => left.next(),
-        _ => None,
-    };
+    let next = attempt(core, index).and_then(|attempt| attempt.left.as_mut()?.next());
     match next.map(|address| try_address(core, index, &address)) {
         None => not_connected(core, index, why),
         Some(Ok(())) => {}
@@ -181,7 +181,7 @@ fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()>
     core.selector.add(c.socket, token(index, c.generation))?;
     let soon = core.tick.wrapping_add(ticks(connect.attempt_timeout) + 1);
     if let Some(attempt) = c.special.as_mut().and_then(|special| special.attempt.as_mut()) {
-        let last = matches!(&attempt.stage, Stage::Trying(left) if left.as_slice().is_empty());
+        let last = attempt.left.as_ref().is_some_and(|left| left.as_slice().is_empty());
         let whole = last || is_due(attempt.deadline, soon);
         attempt.until = if whole { attempt.deadline } else { soon };
     }

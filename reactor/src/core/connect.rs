@@ -36,21 +36,13 @@ impl Default for Connect {
     }
 }
 
-/// How far a connection that is not established yet has come.
+/// What a connection has until it is established.
 pub(crate) struct Attempt {
     pub(crate) target: Target,
-    pub(crate) stage: Stage,
+    /// The addresses that are left to try; `None` while the name is looked up.
+    pub(crate) left: Option<std::vec::IntoIter<Address>>,
     /// The tick at which the whole attempt is given up.
     pub(crate) deadline: u32,
     /// The tick at which the present address is given up.
     pub(crate) until: u32,
-}
-
-pub(crate) enum Stage {
-    /// It will not be tried: the connector already has as many connections as its limit allows.
-    TooMany,
-    /// Waiting for the addresses of the name.
-    Resolving,
-    /// Trying one address, or about to; these are left.
-    Trying(std::vec::IntoIter<Address>),
 }

@@ -38,8 +38,8 @@ pub mod wheel;
 pub(crate) use batches::Batches;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) use batches::{MOST_BATCHES, SPARE_BATCHES};
+pub(crate) use connect::Attempt;
 pub use connect::Connect;
-pub(crate) use connect::{Attempt, Stage};
 pub(crate) use connection::{Connection, NO_SESSION, Phase};
 pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;
