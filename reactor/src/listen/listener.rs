@@ -1,11 +1,12 @@
 //! Accepting connections, within limits.
 
 use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::Listen;
 use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress};
 use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
-use crate::threads::distribute::{Distributor, OwnedSocket};
+use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
 use crate::time::deadlines;
 
@@ -22,7 +23,7 @@ pub(crate) enum Source {
     /// A listening socket. Of a server, the distributor may pass its connections to all threads.
     Socket(Fd, Origin, Option<Distributor>),
     /// Another reactor, which accepts the connections at this address.
-    Distributed(Mailbox<OwnedSocket>, Address),
+    Distributed(Mailbox<OwnedFd>, Address),
 }
 
 impl Source {
@@ -236,7 +237,7 @@ impl Listener {
                 held.map_or_else(|| kernel.accept(*socket), Ok)
             }
             Source::Distributed(mailbox, _) => {
-                mailbox.next().map(OwnedSocket::into_fd).ok_or(io::ErrorKind::WouldBlock.into())
+                mailbox.next().map(IntoRawFd::into_raw_fd).ok_or(io::ErrorKind::WouldBlock.into())
             }
         }
     }

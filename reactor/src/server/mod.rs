@@ -23,7 +23,7 @@
 use std::any::Any;
 use std::error::Error;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -32,7 +32,7 @@ use crate::core::Target;
 use crate::listen::listener::Origin;
 use crate::listen::{Listen, first_bound};
 use crate::sys::{self, Address, Kernel};
-use crate::threads::distribute::{OwnedSocket, distribute};
+use crate::threads::distribute::distribute;
 use crate::threads::snapshot::{AttachedReader, LedgerReader};
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::{Workers, WorkersLimits};
@@ -182,8 +182,7 @@ impl Server {
     ) -> io::Result<ServerListener> {
         let divides = sys::DIVIDES && self.options.spread == Spread::Divided;
         let count = if divides { self.options.threads } else { 1 };
-        let bound =
-            |socket, file| Bound { origin: Origin::Made(file), socket: OwnedSocket(socket) };
+        let bound = |socket, file| Bound { origin: Origin::Made(file), socket: sys::owned(socket) };
         let sockets = first_bound(at, |address| match address {
             Address::Ip(address) => {
                 sys::listen_shared(*address, listen.backlog, &listen.tcp, count)
@@ -207,7 +206,7 @@ impl Server {
         listen: &Listen,
     ) -> io::Result<ServerListener> {
         let socket = Kernel::Os.adopt_listener(socket.into(), &listen.tcp)?;
-        self.add(vec![Bound { origin: Origin::Adopted, socket: OwnedSocket(socket) }], listen)
+        self.add(vec![Bound { origin: Origin::Adopted, socket: sys::owned(socket) }], listen)
     }
 
     /// A handle with which any thread can stop the server.
@@ -349,7 +348,7 @@ impl Server {
 
     /// Adds a listener with a socket for each thread, or one socket for all.
     fn add(&mut self, mut sockets: Vec<Bound>, listen: &Listen) -> io::Result<ServerListener> {
-        let address = Kernel::Os.local_address(sockets[0].socket.0)?;
+        let address = Kernel::Os.local_address(sockets[0].socket.as_raw_fd())?;
         let threads = self.options.threads;
         let new: Vec<_> = if sockets.len() == threads {
             sockets.into_iter().map(Place::Own).collect()

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::{Server, ServerListener};
 use crate::core::HandlerId;
 use crate::handler::Handler;
 use crate::listen::listener::{Origin, Source};
 use crate::listen::{Listen, ListenerId};
-use crate::threads::distribute::{Distributor, OwnedSocket};
+use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
 use crate::turn::reactor::Reactor;
 
@@ -17,18 +18,18 @@ pub(super) enum Place {
     /// Its own socket.
     Own(Bound),
     /// The first thread. That thread itself also has the socket.
-    Passed(Mailbox<OwnedSocket>, Option<(Bound, Distributor)>),
+    Passed(Mailbox<OwnedFd>, Option<(Bound, Distributor)>),
 }
 
 /// A listening socket that is not served yet. Dropping it removes its file, then closes it.
 pub(super) struct Bound {
     pub(super) origin: Origin,
-    pub(super) socket: OwnedSocket,
+    pub(super) socket: OwnedFd,
 }
 
 impl Bound {
     fn source(self, distributor: Option<Distributor>) -> Source {
-        Source::Socket(self.socket.into_fd(), self.origin, distributor)
+        Source::Socket(self.socket.into_raw_fd(), self.origin, distributor)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Sockets that were opened elsewhere, prepared to behave like those opened here.
 
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Socket, Type};
 
-use super::unix::check;
+use super::unix::{check, owned};
 use super::{Fd, TcpOptions, about};
 
 pub(super) fn adopt_listener(socket: OwnedFd, options: &TcpOptions) -> io::Result<Fd> {
@@ -66,10 +66,9 @@ pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
         check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })
             .map_err(about(format_args!("descriptor {number}")))?;
     }
-    // SAFETY: the descriptors are open, and were open before this process could open others: its
-    // parent left it these numbers. Only one caller gets them, once.
-    let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
-    Ok(numbers.map(own).collect())
+    // The descriptors are open, and were open before this process could open others: its parent
+    // left it these numbers. Only one caller gets them, once.
+    Ok(numbers.map(owned).collect())
 }
 
 /// The first descriptor after input, output and errors (`sd_listen_fds(3)`).

@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 
 use libc::c_int;
 
-use super::unix::{check, last_error};
+use super::unix::{check, last_error, owned};
 use super::{Entries, Entry, Fd, FileKind, Metadata, about};
 
 #[cfg(target_os = "linux")]
@@ -79,9 +79,7 @@ fn outside() -> io::Error {
 /// `openat(2)`, with the permissions of a file that it may create.
 pub(super) fn open_at(dir: Fd, path: &CStr, flags: c_int, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: the kernel reads `path` up to its terminating zero.
-    let fd = check(unsafe { libc::openat(dir, path.as_ptr(), flags, mode) })?;
-    // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    check(unsafe { libc::openat(dir, path.as_ptr(), flags, mode) }).map(owned)
 }
 
 /// A `stat` for the kernel to fill.

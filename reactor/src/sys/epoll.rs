@@ -4,14 +4,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use libc::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, c_int};
 
-use super::unix::check;
+use super::unix::{check, owned};
 use super::{Event, Fd, Ready, Waker};
 
 /// An epoll instance and the events of its last wait.
@@ -23,9 +23,7 @@ pub(crate) struct Selector {
 impl Selector {
     pub(super) fn new(capacity: usize) -> io::Result<Selector> {
         // SAFETY: a number goes in, no memory is touched.
-        let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        let epoll = owned(check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?);
         let events = vec![libc::epoll_event { events: 0, u64: 0 }; capacity].into();
         Ok(Selector { epoll, events })
     }
@@ -47,8 +45,7 @@ impl Selector {
     pub(super) fn add_waker(&self, token: u64) -> io::Result<Waker> {
         // SAFETY: two numbers go in, no memory is touched.
         let counter = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
-        // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-        let counter = Arc::new(unsafe { File::from_raw_fd(counter) });
+        let counter = Arc::new(File::from(owned(counter)));
         self.watch(counter.as_raw_fd(), EPOLLIN, token)?;
         Ok(Waker { sender: counter.clone(), receiver: counter })
     }

@@ -4,7 +4,7 @@
 //! cause two events.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use libc::c_int;
 
-use super::unix::check;
+use super::unix::{check, owned};
 use super::{Event, Fd, Ready, Waker};
 
 #[cfg(not(sluicegate_libkqueue))]
@@ -45,9 +45,7 @@ pub(crate) struct Selector {
 impl Selector {
     pub(super) fn new(capacity: usize) -> io::Result<Selector> {
         // SAFETY: no memory is touched.
-        let queue = check(unsafe { system::kqueue() })?;
-        // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-        let queue = unsafe { OwnedFd::from_raw_fd(queue) };
+        let queue = owned(check(unsafe { system::kqueue() })?);
         // Not every system has the flag of the call (`kqueue1`, `kqueuex`). A child does not
         // inherit a kqueue, but this process may execute another program.
         // SAFETY: three numbers go in, no memory is touched.

@@ -110,6 +110,7 @@ pub use options::{Keepalive, TcpOptions};
 pub(crate) use residency::Shared;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
+pub(crate) use unix::owned;
 pub(crate) use waker::Waker;
 
 /// A descriptor: a number of the operating system or of the simulated kernel.

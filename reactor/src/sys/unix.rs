@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{ptr, slice};
 
@@ -66,6 +66,12 @@ pub(super) fn borrow(fd: &Fd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(*fd) }
 }
 
+/// A descriptor of the operating system that is closed on drop.
+pub(crate) fn owned(fd: Fd) -> OwnedFd {
+    // SAFETY: by the contract of `sys`, the caller owns an open descriptor. It gives it up here.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Opens a non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
 pub(super) fn stream_socket(domain: Domain) -> io::Result<Socket> {
     #[cfg(not(target_vendor = "apple"))]
@@ -90,13 +96,12 @@ pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
 /// Apple has no `accept4(2)`: `O_NONBLOCK` comes from the listener, close-on-exec does not.
 #[cfg(target_vendor = "apple")]
 pub(super) fn accept(listener: Fd) -> io::Result<Fd> {
-    use std::os::fd::{FromRawFd, IntoRawFd};
+    use std::os::fd::IntoRawFd;
 
     // SAFETY: null pointers mean that the address is not wanted; nothing else is touched.
     let fd = check(unsafe { libc::accept(listener, ptr::null_mut(), ptr::null_mut()) })
         .map_err(accept_error)?;
-    // SAFETY: the descriptor was opened by the line above and belongs to nobody else.
-    let socket = unsafe { Socket::from_raw_fd(fd) };
+    let socket = Socket::from(owned(fd));
     socket.set_cloexec(true)?;
     match socket.set_nosigpipe(true) {
         // The peer has already reset the connection. The next receive reports that.

@@ -1,29 +1,16 @@
 //! Distributes accepted sockets from the reactor that accepts them to the reactors that serve them.
 
-use crate::sys::{Fd, Kernel};
+use std::os::fd::{IntoRawFd, OwnedFd};
+
+use crate::sys::{self, Fd};
 use crate::threads::handle::{Handle, Mailbox, MailboxLimits, mailbox_with};
 
 /// Most sockets that wait for one reactor. When the queues of all reactors are full, the first
 /// reactor pauses, and connections wait in the kernel.
 const CAPACITY: usize = 1024;
 
-/// A socket on its way to the reactor that takes its descriptor. Closed when it is dropped.
-pub(crate) struct OwnedSocket(pub(crate) Fd);
-
-impl OwnedSocket {
-    pub(crate) fn into_fd(self) -> Fd {
-        std::mem::ManuallyDrop::new(self).0
-    }
-}
-
-impl Drop for OwnedSocket {
-    fn drop(&mut self) {
-        Kernel::Os.close(self.0);
-    }
-}
-
 /// A distributor, and a mailbox for each of `count` reactors.
-pub(crate) fn distribute(count: usize) -> (Distributor, Vec<Mailbox<OwnedSocket>>) {
+pub(crate) fn distribute(count: usize) -> (Distributor, Vec<Mailbox<OwnedFd>>) {
     let limits = MailboxLimits { capacity: CAPACITY, ..MailboxLimits::default() };
     let (reactors, mailboxes) = (0..count).map(|_| mailbox_with(&limits)).unzip();
     (Distributor { reactors, next: 0, held: None }, mailboxes)
@@ -31,22 +18,22 @@ pub(crate) fn distribute(count: usize) -> (Distributor, Vec<Mailbox<OwnedSocket>
 
 /// Gives one socket to each reactor in turn.
 pub(crate) struct Distributor {
-    reactors: Vec<Handle<OwnedSocket>>,
+    reactors: Vec<Handle<OwnedFd>>,
     next: usize,
     /// A socket for which no reactor had room.
-    held: Option<OwnedSocket>,
+    held: Option<OwnedFd>,
 }
 
 impl Distributor {
     /// Takes back the socket for which no reactor had room.
     pub(crate) fn take_held(&mut self) -> Option<Fd> {
-        self.held.take().map(OwnedSocket::into_fd)
+        self.held.take().map(IntoRawFd::into_raw_fd)
     }
 
     /// Gives a socket to the next reactor that has room and has not stopped. Returns false if there
     /// is none; the socket is held then.
     pub(crate) fn send(&mut self, socket: Fd) -> bool {
-        let mut socket = OwnedSocket(socket);
+        let mut socket = sys::owned(socket);
         for _ in 0..self.reactors.len() {
             let reactor = &self.reactors[self.next];
             self.next = (self.next + 1) % self.reactors.len();

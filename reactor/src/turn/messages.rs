@@ -1,6 +1,7 @@
 //! Messages from other threads, and sockets that another thread has accepted.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
 use super::reactor::Reactor;
 use crate::core::HandlerId;
@@ -8,7 +9,6 @@ use crate::handler::{Handler, Receive};
 use crate::listen::listener::{Listener, Source};
 use crate::listen::{Listen, ListenerId};
 use crate::sys::Address;
-use crate::threads::distribute::OwnedSocket;
 use crate::threads::handle::{Handle, Mailbox, mailbox};
 
 /// Messages from other threads: see [the module](crate::handle).
@@ -49,7 +49,7 @@ impl Reactor {
     /// Adds a listener for the sockets that another reactor accepts at an address.
     pub(crate) fn add_receiver<H: Handler>(
         &mut self,
-        sockets: Mailbox<OwnedSocket>,
+        sockets: Mailbox<OwnedFd>,
         address: Address,
         listen: &Listen,
         handler: HandlerId<H>,

@@ -2,11 +2,11 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use libc::c_int;
 
-use super::super::unix::check;
+use super::super::unix::{check, owned};
 use super::super::{Fd, Metadata};
 use super::{outside, walk};
 
@@ -40,8 +40,7 @@ fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
         )
     } as c_int);
     match result {
-        // SAFETY: the descriptor was opened by the call above and belongs to nobody else.
-        Ok(fd) => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
+        Ok(fd) => Ok(Some(owned(fd))),
         Err(error) => match error.raw_os_error() {
             // A directory was renamed, anywhere on the machine, while the kernel resolved `..`.
             Some(libc::EAGAIN) => Ok(None),

@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use tempfile::{TempDir, tempdir};
 
-use super::super::unix::{check, read_at};
+use super::super::unix::{check, owned, read_at};
 use super::super::{Fd, FileKind, Metadata};
 #[cfg(target_os = "linux")]
 use super::openat2;
@@ -62,11 +62,6 @@ impl Place {
     fn open(&self) -> OwnedFd {
         owned(open_dir(&self.root()).unwrap())
     }
-}
-
-fn owned(fd: Fd) -> OwnedFd {
-    // SAFETY: the callers have just opened the descriptor and do not use it any more.
-    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 type Open = fn(Fd, &std::ffi::CStr) -> io::Result<OwnedFd>;
