@@ -68,6 +68,16 @@ fn an_error_names_what_was_to_be_listened_on() {
     }
 }
 
+#[test]
+fn an_address_in_use_is_named_in_the_error() {
+    let (mut reactor, quiet) = reactor();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let error = reactor.listen(address, &Listen::default(), quiet).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert!(error.to_string().starts_with(&format!("listen on {address}: ")), "{error}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_zone_of_an_address_reaches_the_kernel() {

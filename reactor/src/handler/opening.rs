@@ -8,7 +8,7 @@ use super::{Handler, Turn};
 use crate::connect::{Connector, attempt};
 use crate::core::{ConnId, HandlerId, Limits, Target};
 use crate::listen::listener::{Listener, Origin, Source};
-use crate::listen::{self, Listen, ListenerId, first_bound};
+use crate::listen::{self, Listen, ListenerId};
 use crate::sys::Address;
 
 /// Listening. A listener added in a callback begins in the same turn; no handler is called from
@@ -72,14 +72,8 @@ impl Turn {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let (socket, file) = first_bound(at, |address| {
-            let (kernel, backlog) = (&self.core.kernel, listen.backlog);
-            match address {
-                Address::Ip(address) => Ok((kernel.listen(*address, backlog, &listen.tcp)?, None)),
-                Address::Unix(address) => kernel.listen_unix(address, listen.unix_mode, backlog),
-            }
-        })?;
-        self.add_listener(Source::Socket(socket, Origin::Made(file), None), listen, handler)
+        let (socket, origin) = listen::open(&self.core.kernel, at, listen, 1)?.remove(0);
+        self.add_listener(Source::Socket(socket, origin, None), listen, handler)
     }
 
     /// Accepts from a listening socket that was opened elsewhere: a

@@ -4,11 +4,13 @@ use std::error::Error;
 use std::io;
 
 use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Target};
-use crate::sys::{Address, Fd, TcpOptions, about, look_up};
+use crate::sys::{Address, Fd, Kernel, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
 pub mod activation;
 pub(crate) mod listener;
+
+use listener::Origin;
 
 /// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +82,28 @@ pub struct ListenerId {
     pub(crate) group: u16,
 }
 
+/// Opens the sockets of a listener: `count` of them if the kernel [divides](crate::sys::DIVIDES)
+/// connections at that address, otherwise one.
+pub(crate) fn open(
+    kernel: &Kernel,
+    at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+    listen: &Listen,
+    count: usize,
+) -> io::Result<Vec<(Fd, Origin)>> {
+    first_bound(at, |address| match address {
+        Address::Ip(address) => {
+            let sockets = kernel.listen_tcp(*address, listen.backlog, &listen.tcp, count)?;
+            Ok(sockets.into_iter().map(|socket| (socket, Origin::Made(None))).collect())
+        }
+        Address::Unix(address) => {
+            let (socket, file) = kernel.listen_unix(address, listen.unix_mode, listen.backlog)?;
+            Ok(vec![(socket, Origin::Made(file))])
+        }
+    })
+}
+
 /// Tries the addresses of a target until one can be bound.
-pub(crate) fn first_bound<T>(
+fn first_bound<T>(
     at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
     mut bind: impl FnMut(&Address) -> io::Result<T>,
 ) -> io::Result<T> {
@@ -101,7 +123,7 @@ pub(crate) fn first_bound<T>(
     let text = format!("listen on {target}: the name has no addresses");
     let mut bound = Err(io::Error::new(io::ErrorKind::NotFound, text));
     for address in &addresses {
-        bound = bind(address);
+        bound = bind(address).map_err(about(format_args!("listen on {address}")));
         if bound.is_ok() {
             break;
         }

@@ -30,7 +30,7 @@ use std::thread;
 
 use crate::core::Target;
 use crate::listen::listener::Origin;
-use crate::listen::{Listen, first_bound};
+use crate::listen::{self, Listen};
 use crate::sys::{self, Address, Kernel};
 use crate::threads::distribute::distribute;
 use crate::threads::snapshot::{AttachedReader, LedgerReader};
@@ -182,17 +182,9 @@ impl Server {
     ) -> io::Result<ServerListener> {
         let divides = sys::DIVIDES && self.options.spread == Spread::Divided;
         let count = if divides { self.options.threads } else { 1 };
-        let bound = |socket, file| Bound { origin: Origin::Made(file), socket: sys::owned(socket) };
-        let sockets = first_bound(at, |address| match address {
-            Address::Ip(address) => {
-                sys::listen_shared(*address, listen.backlog, &listen.tcp, count)
-                    .map(|sockets| sockets.into_iter().map(|socket| bound(socket, None)).collect())
-            }
-            Address::Unix(address) => Kernel::Os
-                .listen_unix(address, listen.unix_mode, listen.backlog)
-                .map(|(socket, file)| vec![bound(socket, file)]),
-        })?;
-        self.add(sockets, listen)
+        let sockets = listen::open(&Kernel::Os, at, listen, count)?.into_iter();
+        let bound = |(socket, origin)| Bound { origin, socket: sys::owned(socket) };
+        self.add(sockets.map(bound).collect(), listen)
     }
 
     /// Accepts from a socket that listens already: see

@@ -8,39 +8,23 @@ use std::os::fd::IntoRawFd;
 use socket2::{Domain, SockAddr, Socket};
 
 use super::unix::stream_socket;
-use super::{Fd, TcpOptions, about};
+use super::{Fd, TcpOptions};
 
 /// Whether the kernel divides connections evenly between sockets at one address. macOS, NetBSD and
 /// OpenBSD have `SO_REUSEPORT` too, but give all connections to one of the sockets.
 pub(crate) const DIVIDES: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
 
-pub(super) fn listen(address: SocketAddr, backlog: u32, options: &TcpOptions) -> io::Result<Fd> {
-    listen_shared(address, backlog, options, 1).map(|sockets| sockets[0])
-}
-
-/// Opens `count` sockets that listen at one address; more than one only where the kernel
-/// [divides](DIVIDES). The first one is bound alone, to exclude others: a second server of the same
-/// user, started by mistake, would silently get half of the connections (`socket(7)`).
-pub(crate) fn listen_shared(
+/// The first of several sockets is bound alone, to exclude others: a second server of the same user,
+/// started by mistake, would silently get half of the connections (`socket(7)`).
+pub(super) fn listen_tcp(
     address: SocketAddr,
     backlog: u32,
     options: &TcpOptions,
     count: usize,
 ) -> io::Result<Vec<Fd>> {
-    open_all(address, backlog, options, count)
-        .map(|sockets| sockets.into_iter().map(IntoRawFd::into_raw_fd).collect())
-        .map_err(about(format_args!("listen on {address}")))
-}
-
-fn open_all(
-    address: SocketAddr,
-    backlog: u32,
-    options: &TcpOptions,
-    count: usize,
-) -> io::Result<Vec<Socket>> {
     let first = open(address, backlog, options, |_| Ok(()))?;
     if count == 1 {
-        return Ok(vec![first]);
+        return Ok(vec![first.into_raw_fd()]);
     }
     let address = first.local_addr()?.as_socket().unwrap_or(address);
     let mut all = Vec::with_capacity(count);
@@ -60,7 +44,7 @@ fn open_all(
     while all.len() < count {
         all.push(open(address, backlog, options, share)?);
     }
-    Ok(all)
+    Ok(all.into_iter().map(IntoRawFd::into_raw_fd).collect())
 }
 
 /// Lets other sockets have the address too.

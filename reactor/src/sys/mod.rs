@@ -102,7 +102,7 @@ pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
-pub(crate) use listen::{DIVIDES, listen_shared};
+pub(crate) use listen::DIVIDES;
 pub(crate) use lookup::look_up;
 pub(crate) use metadata::Entries;
 pub use metadata::{Entry, FileKind, Metadata};
@@ -208,9 +208,11 @@ macro_rules! kernel_calls {
 }
 
 kernel_calls! {
-    /// Opens a listening TCP socket with `SO_REUSEADDR` and this backlog. Accepted sockets inherit
-    /// its options.
-    listen::listen(address: SocketAddr, backlog: u32, options: &TcpOptions) -> io::Result<Fd>;
+    /// Opens TCP sockets that listen at one address, with `SO_REUSEADDR` and this backlog. Their
+    /// number is 1 unless the kernel [divides](DIVIDES) connections between them. Accepted sockets
+    /// inherit the options.
+    listen::listen_tcp(address: SocketAddr, backlog: u32, options: &TcpOptions, count: usize)
+        -> io::Result<Vec<Fd>>;
     /// Opens a listening Unix socket, and its file, with these permissions, if the address is a
     /// path. An existing socket file is replaced if nobody listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)

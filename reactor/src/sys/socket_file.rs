@@ -18,7 +18,7 @@ use socket2::{Domain, SockAddr, Socket};
 
 use super::lock_file::{FileId, Lock, id_at};
 use super::unix::stream_socket;
-use super::{Address, Fd, about};
+use super::{Address, Fd};
 
 /// The file of a listening Unix socket, and its lock. Drop it before the socket is closed.
 pub(crate) struct SocketFile {
@@ -48,12 +48,10 @@ pub(super) fn listen_unix(
     mode: u32,
     backlog: u32,
 ) -> io::Result<(Fd, Option<SocketFile>)> {
-    let named = Address::Unix(address.clone());
-    let opened = match address.as_pathname() {
+    match address.as_pathname() {
         Some(path) => listen_at_path(path, mode, backlog).map(|(fd, file)| (fd, Some(file))),
-        None => listen_without_file(&named, backlog).map(|fd| (fd, None)),
-    };
-    opened.map_err(about(format_args!("listen on {named}")))
+        None => listen_without_file(&address.clone().into(), backlog).map(|fd| (fd, None)),
+    }
 }
 
 fn listen_without_file(address: &Address, backlog: u32) -> io::Result<Fd> {
@@ -153,7 +151,6 @@ mod tests {
         let alive = UnixListener::bind(&path).unwrap();
         let error = listen_unix(&address, 0o600, 8).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
-        assert!(error.to_string().starts_with(&format!("listen on unix:{}: ", path.display())));
         UnixStream::connect(&path).unwrap();
 
         drop(alive);
@@ -267,7 +264,7 @@ mod tests {
         let address = UnixSocketAddr::from_pathname("/no/such/directory/s").unwrap();
         let error = listen_unix(&address, 0o600, 8).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert!(error.to_string().starts_with("listen on unix:/no/such/directory/s: "), "{error}");
+        assert!(error.to_string().starts_with("/no/such/directory/s.lock: "), "{error}");
     }
 
     #[cfg(target_os = "linux")]

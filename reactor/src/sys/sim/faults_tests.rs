@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::tests::kind;
 use super::*;
-use crate::sys::TcpOptions;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
@@ -108,7 +107,7 @@ fn an_aborted_client_is_gone_and_one_met_without_a_descriptor_waits() {
         (Faults { exhausted: 1.0, ..Faults::none() }, libc::EMFILE, true),
     ] {
         let world = World::new(1);
-        let listener = world.listen(address, 8, &TcpOptions::default()).unwrap();
+        let listener = world.listen(address, 8).unwrap();
         let client = world.connect(address).unwrap();
         world.set_faults(faults, 1);
         let error = world.accept(listener).unwrap_err();

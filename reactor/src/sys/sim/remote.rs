@@ -227,7 +227,7 @@ mod tests {
     /// Both ends of a connection within the machine.
     fn ends(world: &World) -> (Fd, Fd) {
         let address = SocketAddr::from(([10, 0, 0, 1], 80));
-        let listener = world.listen(address, 1, &TcpOptions::default()).unwrap();
+        let listener = world.listen(address, 1).unwrap();
         let near = world.start_connect(&address.into(), &TcpOptions::default()).unwrap();
         wait(world);
         (near, world.accept(listener).unwrap())

@@ -11,12 +11,18 @@ use crate::sys::{SocketFile, TcpOptions};
 
 /// Sockets: the calls of [`Kernel`](super::Kernel), each documented there.
 impl World {
-    pub(crate) fn listen(
+    pub(crate) fn listen_tcp(
         &self,
-        mut address: SocketAddr,
+        address: SocketAddr,
         backlog: u32,
         _options: &TcpOptions,
-    ) -> io::Result<Fd> {
+        count: usize,
+    ) -> io::Result<Vec<Fd>> {
+        assert_eq!(count, 1, "a simulated kernel does not divide connections");
+        self.listen(address, backlog).map(|socket| vec![socket])
+    }
+
+    pub(crate) fn listen(&self, mut address: SocketAddr, backlog: u32) -> io::Result<Fd> {
         let state = &mut *self.0.borrow_mut();
         if address.port() == 0 {
             address.set_port(state.next_port);

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::sys::TcpOptions;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 const READ_WRITE: Ready = Ready::READ.union(Ready::WRITE);
@@ -46,7 +45,7 @@ pub(super) fn kind<T: fmt::Debug>(result: io::Result<T>) -> ErrorKind {
 #[test]
 fn a_client_is_accepted_once_and_then_there_is_nobody() {
     let world = World::new(1);
-    let listener = world.listen(address(), 8, &TcpOptions::default()).unwrap();
+    let listener = world.listen(address(), 8).unwrap();
     let mut selector = world.selector(8);
     selector.add(listener, 1).unwrap();
     assert_eq!(events(&mut selector), []);
@@ -67,8 +66,8 @@ fn a_client_is_accepted_once_and_then_there_is_nobody() {
 fn clients_are_refused_without_a_listener_and_at_a_full_backlog() {
     let world = World::new(1);
     assert_eq!(kind(world.connect(address()).map(|_| ())), ErrorKind::ConnectionRefused);
-    world.listen(address(), 1, &TcpOptions::default()).unwrap();
-    assert_eq!(kind(world.listen(address(), 1, &TcpOptions::default())), ErrorKind::AddrInUse);
+    world.listen(address(), 1).unwrap();
+    assert_eq!(kind(world.listen(address(), 1)), ErrorKind::AddrInUse);
     world.connect(address()).unwrap();
     assert_eq!(kind(world.connect(address()).map(|_| ())), ErrorKind::ConnectionRefused);
 }
@@ -77,8 +76,8 @@ fn clients_are_refused_without_a_listener_and_at_a_full_backlog() {
 fn listeners_on_port_zero_get_ports_of_their_own() {
     let world = World::new(1);
     let any = SocketAddr::from(([0, 0, 0, 0], 0));
-    let one = world.listen(any, 1, &TcpOptions::default()).unwrap();
-    let two = world.listen(any, 1, &TcpOptions::default()).unwrap();
+    let one = world.listen(any, 1).unwrap();
+    let two = world.listen(any, 1).unwrap();
     let one = world.local_address(one).unwrap();
     assert_ne!(one, world.local_address(two).unwrap());
     world.connect(SocketAddr::from(([127, 0, 0, 1], one.port().unwrap()))).unwrap();
@@ -87,7 +86,7 @@ fn listeners_on_port_zero_get_ports_of_their_own() {
 #[test]
 fn accept_fails_as_scripted_and_loses_no_client() {
     let world = World::new(1);
-    let listener = world.listen(address(), 8, &TcpOptions::default()).unwrap();
+    let listener = world.listen(address(), 8).unwrap();
     let mut selector = world.selector(8);
     selector.add(listener, 1).unwrap();
     world.connect(address()).unwrap();
@@ -106,7 +105,7 @@ fn accept_fails_as_scripted_and_loses_no_client() {
 #[test]
 fn at_the_descriptor_limit_a_client_stays_in_the_backlog() {
     let world = World::new(1);
-    let listener = world.listen(address(), 8, &TcpOptions::default()).unwrap();
+    let listener = world.listen(address(), 8).unwrap();
     world.connect(address()).unwrap();
     world.set_descriptor_limit(1);
     assert_eq!(world.accept(listener).unwrap_err().raw_os_error(), Some(libc::EMFILE));
@@ -118,7 +117,7 @@ fn at_the_descriptor_limit_a_client_stays_in_the_backlog() {
 #[test]
 fn closing_a_listener_resets_who_waits_in_it() {
     let world = World::new(1);
-    let listener = world.listen(address(), 8, &TcpOptions::default()).unwrap();
+    let listener = world.listen(address(), 8).unwrap();
     let client = world.connect(address()).unwrap();
     world.close(listener);
     assert_eq!(client.state(), State::Reset);
