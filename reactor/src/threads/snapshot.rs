@@ -121,6 +121,11 @@ impl LedgerReader {
         (reader, attached)
     }
 
+    /// Whether it reads a single reactor.
+    pub(crate) fn reads_one(&self) -> bool {
+        self.0.len() == 1
+    }
+
     /// What all its reactors have done so far. Returns `None` if a reactor has not answered within
     /// the timeout: it runs a long callback, or it does not run now. Returns `None` at once if
     /// 16,384 requests wait for one of the reactors.
@@ -246,5 +251,23 @@ mod tests {
         let snapshot = ask(&server.ledger_reader());
         drop(server);
         assert_eq!(snapshot.recv_timeout(NEVER), Ok(Some(Snapshot::default())));
+    }
+
+    #[test]
+    fn the_reader_of_one_thread_of_a_server_reads_only_that_thread() {
+        let options = crate::ServerOptions { threads: 2, ..crate::ServerOptions::default() };
+        let mut server = crate::Server::new(&options);
+        let all = server.ledger_reader();
+        server.stopper().stop().unwrap();
+        let own = std::sync::Mutex::new(None);
+        server
+            .run(|shard| {
+                *own.lock().unwrap() = Some(shard.ledger_reader());
+                Ok(())
+            })
+            .unwrap();
+        let own = own.into_inner().unwrap().expect("a reader");
+        let turns = |reader: &LedgerReader| reader.snapshot(NEVER).expect("an answer").total.turns;
+        assert_eq!((turns(&own), turns(&all)), (1, 2));
     }
 }

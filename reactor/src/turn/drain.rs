@@ -136,9 +136,7 @@ impl Reactor {
         self.turn.core.later.clear();
         self.turn.timers.clear();
         self.turn.core.jobs.clear();
-        if let Some(reader) = &mut self.reader {
-            reader.end(&self.turn.core);
-        }
+        self.readers.iter_mut().for_each(|reader| reader.end(&self.turn.core));
         if cut > 0 {
             log::warn!("stopped; cut off {cut} connections that were still open");
         }

@@ -22,8 +22,8 @@ impl Reactor {
     /// ```
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
-        if let Some(attached) = &self.reader {
-            return attached.reader.clone();
+        if let Some(own) = self.readers.iter().find(|attached| attached.reader.reads_one()) {
+            return own.reader.clone();
         }
         let (reader, attached) = LedgerReader::new(1);
         attached.into_iter().for_each(|attached| self.attach_reader(attached));
@@ -36,6 +36,6 @@ impl Reactor {
         if self.has_stopped() {
             attached.end(&self.turn.core);
         }
-        self.reader = Some(attached);
+        self.readers.push(attached);
     }
 }

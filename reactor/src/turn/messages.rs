@@ -65,8 +65,8 @@ impl Reactor {
             self.turn.listeners.iter_mut().flatten().for_each(Listener::rung);
         }
         self.inboxes.deliver(rung, &mut self.handlers, &mut self.turn);
-        if rung && let Some(reader) = &mut self.reader {
-            reader.answer(&self.turn.core);
+        if rung {
+            self.readers.iter_mut().for_each(|reader| reader.answer(&self.turn.core));
         }
     }
 }

@@ -68,7 +68,8 @@ pub struct Reactor {
     pub(crate) stopper: Option<Stopper>,
     /// How long connections may take to end once the reactor was asked to stop.
     pub(super) grace: Duration,
-    pub(crate) reader: Option<AttachedReader>,
+    /// At most two: of this reactor, and of all reactors of its server.
+    pub(crate) readers: Vec<AttachedReader>,
 }
 
 /// Between turns a reactor is a [`Turn`]: it can listen, connect, set timers and reach connections.
@@ -123,7 +124,7 @@ impl Reactor {
             expired: VecDeque::new(),
             stopper,
             grace: GRACE,
-            reader: None,
+            readers: Vec::new(),
         };
         reactor.note_stop();
         Ok(reactor)
