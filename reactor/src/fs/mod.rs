@@ -16,12 +16,12 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::sys::{self, Entries, Fd, Kernel};
+use crate::sys::{self, Fd, Kernel};
 
 mod new_file;
 mod saving;
 
-pub use crate::sys::{Entry, FileKind, Metadata, is_out_of_descriptors};
+pub use crate::sys::{Entry, FileKind, Metadata, ReadDir, is_out_of_descriptors};
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub(crate) use saving::{Batch, GATHER, Need, Saving, WhenWhole};
 pub use saving::{NotSaved, Saved};
@@ -225,7 +225,7 @@ impl File {
     /// # Errors
     /// `NotADirectory` if this is not a directory; the error of `openat(2)`.
     pub fn read_dir(&self) -> io::Result<ReadDir> {
-        self.0.kernel.read_dir(self.0.fd).map(ReadDir)
+        self.0.kernel.read_dir(self.0.fd)
     }
 
     /// Returns `len` bytes of this file from `offset`, to be sent with
@@ -233,27 +233,6 @@ impl File {
     #[must_use]
     pub fn region(&self, offset: u64, len: u64) -> Region {
         Region { file: self.clone(), offset, len }
-    }
-}
-
-/// The entries of a directory: see [`File::read_dir`].
-///
-/// It reads the directory as it advances, some hundreds of entries at a time, and has a descriptor
-/// of its own open. An item is an error of `readdir(3)` where reading failed; no useful item
-/// follows it.
-pub struct ReadDir(Entries);
-
-impl Iterator for ReadDir {
-    type Item = io::Result<Entry>;
-
-    fn next(&mut self) -> Option<io::Result<Entry>> {
-        self.0.next()
-    }
-}
-
-impl std::fmt::Debug for ReadDir {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ReadDir")
     }
 }
 

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use libc::c_int;
 
 use super::unix::{check, last_error, owned};
-use super::{Entries, Entry, Fd, FileKind, Metadata, about};
+use super::{Entry, Fd, FileKind, Metadata, ReadDir, about};
 
 #[cfg(target_os = "linux")]
 mod openat2;
@@ -128,7 +128,7 @@ fn kind_of(mode: libc::mode_t) -> FileKind {
     }
 }
 
-pub(super) fn read_dir(dir: Fd) -> io::Result<Entries> {
+pub(super) fn read_dir(dir: Fd) -> io::Result<ReadDir> {
     // The stream closes its descriptor, so it needs its own. Unlike a duplicate, a newly opened one
     // does not share the position in the directory with the original.
     let stream = Stream::new(open_at(dir, c".", DIRECTORY, 0)?)?;

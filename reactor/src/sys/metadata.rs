@@ -59,5 +59,9 @@ pub struct Entry {
     pub kind: Option<FileKind>,
 }
 
-/// The entries of an open directory. Each may be an error of reading it.
-pub(crate) type Entries = Box<dyn Iterator<Item = io::Result<Entry>>>;
+/// The entries of a directory: see [`File::read_dir`](crate::fs::File::read_dir).
+///
+/// It reads the directory as it advances, some hundreds of entries at a time, and has a descriptor
+/// of its own open. An item is an error of `readdir(3)` where reading failed; no useful item
+/// follows it.
+pub type ReadDir = Box<dyn Iterator<Item = io::Result<Entry>>>;

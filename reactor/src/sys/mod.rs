@@ -104,8 +104,7 @@ pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use listen::DIVIDES;
 pub(crate) use lookup::look_up;
-pub(crate) use metadata::Entries;
-pub use metadata::{Entry, FileKind, Metadata};
+pub use metadata::{Entry, FileKind, Metadata, ReadDir};
 pub use options::{Keepalive, TcpOptions};
 pub(crate) use residency::Shared;
 pub(crate) use signal::on_termination;
@@ -314,7 +313,7 @@ kernel_calls! {
     dir::metadata_beneath(dir: Fd, path: &OsStr) -> io::Result<Metadata>;
     /// The entries of a directory, without `.` and `..`, in no particular order. They are read as
     /// the iterator advances, and the descriptor may be closed before it ends.
-    dir::read_dir(dir: Fd) -> io::Result<Entries>;
+    dir::read_dir(dir: Fd) -> io::Result<ReadDir>;
     /// Nanoseconds of a monotonic clock.
     unix::monotonic() -> u64;
     /// Seconds since 1970.

@@ -13,7 +13,7 @@ use super::new_files::Writing;
 use super::residency::Cold;
 use super::trace::Said;
 use super::{Fd, Object, Script, Step, World};
-use crate::sys::{Entries, Entry, FileKind, Metadata};
+use crate::sys::{Entry, FileKind, Metadata, ReadDir};
 
 /// The inode number of a file, directory or link. None is reused.
 pub(super) type Inode = u64;
@@ -418,7 +418,7 @@ impl World {
         read
     }
 
-    pub(crate) fn read_dir(&self, dir: Fd) -> io::Result<Entries> {
+    pub(crate) fn read_dir(&self, dir: Fd) -> io::Result<ReadDir> {
         let state = &mut *self.0.borrow_mut();
         let inode = state.inode(dir);
         let entries = state.files.read_dir(inode)?;
