@@ -4,7 +4,6 @@
 //! timers are sorted by their exact times. This module does not know what the messages are.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::mem;
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -15,16 +14,10 @@ use crate::core::wheel::{Link, Links, MAX_DELAY, Wheel};
 use crate::core::{TICK, nanos, tick_of};
 
 /// Names a timer. A stale id is recognised: it never reaches another timer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     index: u32,
     number: u64,
-}
-
-impl fmt::Debug for TimerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TimerId({})", self.number)
-    }
 }
 
 struct Timer<M> {
