@@ -2,11 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::Dir;
-use crate::sys::{Fd, Kernel};
+use crate::sys::{self, Fd, Kernel};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -70,8 +71,9 @@ pub struct NewFile {
 pub(super) struct Part {
     dir: Fd,
     pub(super) file: Fd,
-    /// Whether the descriptors are those of a simulated kernel.
-    simulated: bool,
+    /// Closes both once the owner and all workers have let go of them, on whichever thread that
+    /// happens. `None` in the simulated kernel, which has one thread: there the owner closes them.
+    owned: Option<[OwnedFd; 2]>,
     temporary: OsString,
     name: OsString,
     pub(super) options: CreateOptions,
@@ -135,7 +137,7 @@ fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io
     let part = Part {
         dir,
         file,
-        simulated: !matches!(kernel, Kernel::Os),
+        owned: matches!(kernel, Kernel::Os).then(|| [dir, file].map(sys::owned)),
         temporary,
         name: name.to_owned(),
         options: *options,
@@ -257,18 +259,9 @@ impl Drop for NewFile {
         if self.committed.is_none() {
             self.part.remove(&self.kernel);
         }
-        if self.part.simulated {
-            self.part.close(&self.kernel);
-        }
-    }
-}
-
-impl Drop for Part {
-    /// Closes the descriptors once the owner and all workers have let go of them, on whichever
-    /// thread that happens. The simulated kernel has one thread; there the owner closes them.
-    fn drop(&mut self) {
-        if !self.simulated {
-            self.close(&Kernel::Os);
+        if self.part.owned.is_none() {
+            self.kernel.close(self.part.dir);
+            self.kernel.close(self.part.file);
         }
     }
 }
@@ -293,11 +286,6 @@ impl Part {
             retry(|| kernel.sync(self.dir))?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
-    }
-
-    fn close(&self, kernel: &Kernel) {
-        kernel.close(self.dir);
-        kernel.close(self.file);
     }
 
     /// Removes the temporary name.
