@@ -13,8 +13,9 @@
 //! 8. **free** the places of connections that are gone.
 //!
 //! Handlers are called in phases 3 to 7, and when the reactor stops, which ends the remaining
-//! sessions after phase 8. They are called one at a time, and never from inside a call they make. A place is not used again before the turn ends, so no event of the turn can reach the
-//! connection that takes it over.
+//! sessions after phase 8. They are called one at a time, and never from inside a call they make. A
+//! place is not used again before the turn ends, so no event of the turn can reach the connection
+//! that takes it over.
 
 mod deliver;
 pub(crate) mod dispatch;

@@ -27,7 +27,8 @@ fn more_than_the_most_connections_fail() {
     h.reset(far);
     h.at_once(|h| {
         h.connect(connector, upstream(), 14);
-        h.connect(connector, upstream(), 15);
+        let refused = h.connect(connector, upstream(), 15);
+        assert_eq!(h.reactor().peer(refused).send("lost"), Sent::Gone);
     });
     let mut seen = log(&mut h);
     seen.sort();
