@@ -1,4 +1,4 @@
-//! The options of a connector, and what a connection has until it is established.
+//! The options of a connector, and the state of a connection until it is established.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use crate::sys::{Address, Keepalive, TcpOptions};
 /// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// Most time until a connection is made, the lookup of a name and all attempts included: 10 s.
+    /// The time limit for establishing a connection, including the name lookup and all attempts: 10
+    /// s.
     pub timeout: Duration,
-    /// Most time for one address while there is another to try: 2 s. This allows one retransmission
-    /// of a lost first packet, after 1 s (RFC 6298).
+    /// The time limit for one address while there is another to try: 2 s. This allows one
+    /// retransmission of a lost first packet, after 1 s (RFC 6298).
     pub attempt_timeout: Duration,
-    /// Most connections, unfinished and lingering ones included: 10,000. Further ones fail with
+    /// The most connections, unfinished and lingering ones included: 10,000. Further ones fail with
     /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
-    /// As [`Listen::unsent`](crate::Listen::unsent).
+    /// Like [`Listen::unsent`](crate::Listen::unsent).
     pub unsent: Option<u32>,
-    /// As [`Listen::congestion`](crate::Listen::congestion). With a name that the system refuses,
+    /// Like [`Listen::congestion`](crate::Listen::congestion). With a name that the system refuses,
     /// each attempt fails with [`Reason::Unconnected`](crate::Reason::Unconnected).
     pub congestion: Option<String>,
-    /// As [`Listen::keepalive`](crate::Listen::keepalive).
+    /// Like [`Listen::keepalive`](crate::Listen::keepalive).
     pub keepalive: Option<Keepalive>,
     /// The limits of each connection.
     pub limits: Limits,

@@ -11,10 +11,10 @@ use super::about;
 
 /// Probes for a peer that has vanished silently (`SO_KEEPALIVE`, `tcp(7)`).
 ///
-/// The kernel probes an idle connection, and ends it when no probe is answered. This detects a peer
-/// whose machine or network is gone where nothing is sent and no [deadline](crate::Limits) would
-/// end the connection. By default a connection is probed after a minute, and ended two minutes
-/// after the peer's last sign of life.
+/// The kernel probes an idle connection, and ends it if no probe is answered. This detects a peer
+/// whose machine or network is gone when nothing is being sent and no [deadline](crate::Limits)
+/// would end the connection. By default a connection is probed after one idle minute, and ended two
+/// minutes after the peer was last heard from.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,12 +26,12 @@ use super::about;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Silence before the first probe: 60 s. Rounded up to whole seconds; Linux takes 1 s to
+    /// Idle time before the first probe: 60 s. Rounded up to whole seconds; Linux takes 1 s to
     /// 32,767 s.
     pub idle: Duration,
     /// Time between two probes: 10 s. Rounded up to whole seconds; Linux takes 1 s to 32,767 s.
     pub interval: Duration,
-    /// Unanswered probes that end the connection: 6. Linux takes 1 to 127.
+    /// Unanswered probes after which the connection is ended: 6. Linux takes 1 to 127.
     pub count: u32,
 }
 
@@ -78,7 +78,7 @@ fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
     socket.set_tcp_congestion(name.as_bytes()).map_err(|error| match error.kind() {
         // The system's text would be "No such file or directory".
         kind @ io::ErrorKind::NotFound => {
-            io::Error::new(kind, "the system has no congestion control of that name")
+            io::Error::new(kind, "the system has no congestion control algorithm of that name")
         }
         _ => error,
     })
