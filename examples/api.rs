@@ -1,4 +1,4 @@
-//! An HTTP API: bodies in and out, a query, a slow answer, server-sent events, and uploads.
+//! An HTTP API: bodies in and out, a query, a slow response, server-sent events, and uploads.
 //! `cargo run --release --example api -- --uploads /tmp`, then `curl -N localhost:8080/events`
 
 #![forbid(unsafe_code)]
@@ -29,7 +29,7 @@ pub(crate) struct Api {
     pub(crate) subscribers: Vec<ResponseStream>,
 }
 
-/// What is set aside while a body arrives: the name of an upload, if it is one.
+/// The state kept while a body arrives: the name of the upload, if it is one.
 pub(crate) type Upload = Option<String>;
 
 /// A second has passed.

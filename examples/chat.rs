@@ -1,5 +1,6 @@
-//! A chat with nicknames and rooms, on any number of threads, which bounds the memory of members
-//! who do not read. `cargo run --release --example chat -- --port 7000`, then `nc localhost 7000`
+//! A chat with nicknames and rooms, on any number of threads, that bounds the memory used for
+//! members who do not read. `cargo run --release --example chat -- --port 7000`, then `nc localhost
+//! 7000`
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
@@ -15,7 +16,8 @@ mod common;
 #[path = "common/messaging.rs"]
 mod messaging;
 
-/// How long a member may read nothing before it is disconnected. Meanwhile it misses messages.
+/// How long a member may read nothing before it is disconnected. In the meantime it misses
+/// messages.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const HELP: &str = "* /nick NAME, /join ROOM; anything else goes to your room\n";
 
@@ -28,10 +30,10 @@ pub(crate) struct Chat {
 }
 
 pub(crate) struct Member {
-    /// Ends with the guest's number, so that nobody can pass for another member.
+    /// Ends with the guest's number, so that no one can impersonate another member.
     name: String,
     room: String,
-    /// Its queue is full: it misses messages, and is not read from either.
+    /// Its queue is full: it misses messages, and its own input is not read either.
     slow: bool,
 }
 
@@ -109,7 +111,7 @@ impl LineHandler for Chat {
     }
 }
 
-/// Passes each line on to everybody in the same room.
+/// Sends each line to everyone in the same room.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]

@@ -32,14 +32,14 @@ struct Options {
     root: PathBuf,
     #[command(flatten)]
     server: common::Server,
-    /// File to serve for a directory; may be repeated, and the first that exists is served.
+    /// File to serve for a directory; may be repeated, and the first one that exists is served.
     #[arg(long, value_name = "NAME", default_value = "index.html")]
     index: Vec<String>,
     /// Do not list directories.
     #[arg(long)]
     no_listing: bool,
-    /// Print a line for each response, in the Combined Log Format. If it is read too slowly, lines
-    /// are lost, and a warning says how many.
+    /// Print a line for each response, in the Combined Log Format. If standard output is read too
+    /// slowly, lines are lost, and a warning says how many.
     #[arg(long)]
     access_log: bool,
     /// Copy files through a buffer instead of using sendfile.
@@ -48,7 +48,7 @@ struct Options {
     /// Limit each connection to this many bytes per second.
     #[arg(long, value_name = "BYTES")]
     rate: Option<u64>,
-    /// Let anybody create and replace files with PUT.
+    /// Allow anyone to create and replace files with PUT.
     #[arg(long)]
     upload: bool,
 }

@@ -1,8 +1,9 @@
-//! Passes every connection on to one target.
+//! Forwards every connection to one target.
 //!
 //! `cargo run --release --example proxy -- --port 7000 --to localhost:8080`
 //!
-//! If the target refuses, the client is closed. If one side resets, so is the other.
+//! If the target cannot be reached, the client's connection is closed. If one side is reset, so is
+//! the other.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
@@ -18,7 +19,7 @@ mod common;
 #[path = "common/independent.rs"]
 mod independent;
 
-/// Passes every connection on to one target.
+/// Forwards every connection to one target.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
@@ -29,7 +30,7 @@ struct Options {
     /// Seconds to wait for a connection to the target.
     #[arg(long, value_name = "SECS", default_value_t = 10)]
     connect_timeout: u64,
-    /// Seconds without any data after which a connection is cut off.
+    /// Seconds without any data after which a connection is dropped.
     #[arg(long, value_name = "SECS", default_value_t = 75)]
     idle_timeout: u64,
 }

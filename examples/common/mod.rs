@@ -29,10 +29,10 @@ pub(crate) struct Server {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(crate) threads: u16,
-    /// Seconds to let connections finish after SIGINT or SIGTERM.
+    /// Seconds that connections get to finish after SIGINT or SIGTERM.
     #[arg(long, value_name = "SECS", default_value_t = 30)]
     pub(crate) drain: u64,
-    /// Print counters at SIGUSR1 and at exit.
+    /// Print counters on SIGUSR1 and at exit.
     #[arg(long)]
     pub(crate) stats: bool,
 }
@@ -70,10 +70,11 @@ impl Server {
     }
 }
 
-/// How long to wait for the counters of a thread. One whose callback runs longer is stuck.
+/// How long to wait for the counters of a thread. A thread whose callback runs longer is considered
+/// stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Prints the counters. If nobody reads them, they are lost.
+/// Prints the counters. If standard output has no reader, they are lost.
 fn report(reader: &LedgerReader) {
     match reader.snapshot(PATIENCE) {
         Some(snapshot) => drop(writeln!(io::stdout(), "{snapshot}")),
@@ -81,7 +82,7 @@ fn report(reader: &LedgerReader) {
     }
 }
 
-/// Prints the counters at each SIGUSR1.
+/// Prints the counters on each SIGUSR1.
 fn report_on_signal(reader: LedgerReader) -> io::Result<()> {
     let mut signals = Signals::new([SIGUSR1])?;
     let report_each = move || signals.forever().for_each(|_| report(&reader));

@@ -1,17 +1,17 @@
-//! Protocols on top of [`sluicegate_reactor`]: none of them makes a system call.
+//! Protocols on top of [`sluicegate_reactor`]. None of them makes system calls.
 //!
-//! A protocol splits the bytes of a connection into requests or messages, calls the application
-//! with each of them, and encodes its responses. Each is a
+//! A protocol splits the bytes of a connection into requests or messages, calls the application for
+//! each of them, and encodes its responses. Each protocol is a
 //! [`Handler`](sluicegate_reactor::Handler) of the reactor.
 //!
 //! | module | for |
 //! |---|---|
 //! | [`files`] | serving a directory over HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests |
-//! | [`mod@line`] | lines, and blocks of known size between them |
+//! | [`mod@line`] | lines, with optional blocks of known size between them |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
-//! | [`raw`] | bytes as they come |
+//! | [`raw`] | bytes as they arrive |
 //!
 //! `files` is built on `http`; the others do not use each other.
 

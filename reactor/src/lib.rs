@@ -1,12 +1,11 @@
 //! A minimal, hand-rolled, edge-triggered reactor for servers that speak their own protocol.
 //!
-//! **The kind and size of the data decides how it moves.** Small pieces are joined and leave in one
-//! call; blocks are referenced, never copied; files go from the page cache to the socket; and input
-//! that a handler does not take stays where it is.
+//! **The kind and size of the data decide how it moves.** Small pieces are joined and sent in one
+//! call; large blocks are sent by reference, never copied; files go straight from the page cache to
+//! the socket; and input that a handler does not consume stays where it is.
 //!
-//! A reactor is one thread. It calls a handler for one thing at a time, so state that connections
-//! share is just the handler's fields. There is no async runtime, and no lock or allocation per
-//! event.
+//! A reactor is one thread. It makes one callback at a time, so state shared between connections is
+//! just a field of the handler. There is no async runtime, and no lock or allocation per event.
 //!
 //! ```text
 //! turn:     wait, note events, accept, run connections, run deadlines and timers,
@@ -22,31 +21,31 @@
 //! | the loop and its phases | [`Reactor`], [`Reactor::turn`] |
 //! | what to implement, and what to call | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | listening, and limits on clients | [`Listen`] |
-//! | sockets that were opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
-//! | connecting to others | [`connect`], [`Target`], [`Backoff`] |
+//! | sockets opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
+//! | outgoing connections | [`connect`], [`Target`], [`Backoff`] |
 //! | the address of a socket | [`Address`] |
-//! | how data leaves | [`outbound`], [`Limits`] |
+//! | how data is sent | [`outbound`], [`Limits`] |
 //! | receiving messages of a known length | [`Context::receive_exact`] |
 //! | receiving into files | [`Context::receive_file`], [`fs::Dir::create`] |
 //! | relaying one connection's input to another | [`Context::relay_to`] |
-//! | handlers that name each other, and hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
+//! | handlers that refer to each other, or hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
 //! | rates in bytes per second | [`Limits::send_rate`], [`Listen::send_rate`], [`Peer::set_send_rate`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |
 //! | messages from other threads | [`handle`], [`Receive`], [`Handle`], [`mailbox`] |
-//! | the sessions that a message or a timer reaches | [`Sessions`] |
+//! | the sessions reachable from a message or a timer | [`Sessions`] |
 //! | threads for blocking work | [`workers`] |
-//! | several threads with a reactor each | [`server`], [`Server`] |
+//! | several threads, each with its own reactor | [`server`], [`Server`] |
 //! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | counters | [`Ledger`], [`LedgerReader`] |
 //!
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets or threads, and
-//! `testing::Simulation` runs reactors and clients while calls fail and data is late.
+//! `testing::Simulation` runs reactors and clients while system calls fail and data arrives late.
 //!
 //! # The source
 //!
-//! Each folder is a room with one subject, and imports only rooms to its right:
+//! Each folder is a room with one subject, and imports only from rooms to its right:
 //!
 //! ```text
 //! server -> turn -> handler -> { listen connect threads inbound outbound time } -> core -> fs -> sys

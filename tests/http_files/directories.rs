@@ -68,7 +68,7 @@ fn a_long_listing_is_cut_and_says_so() {
         });
         let answer = get(&mut site, "/");
         assert_eq!(answer.text().matches("href=\"./").count(), 5);
-        assert_eq!(answer.text().contains("was cut"), is_cut);
+        assert_eq!(answer.text().contains("is truncated"), is_cut);
     }
 }
 

@@ -145,7 +145,7 @@ fn a_listener_can_name_a_handler_that_is_installed_later() {
 }
 
 #[test]
-#[should_panic(expected = "HandlerId(1) was reserved and its handler never installed")]
+#[should_panic(expected = "HandlerId(1) was reserved, but no handler was installed")]
 fn a_reactor_does_not_run_with_a_place_that_is_only_reserved() {
     let mut h = Harness::new(Word("installed"));
     let _never = h.reactor().reserve::<Word>();
@@ -153,7 +153,7 @@ fn a_reactor_does_not_run_with_a_place_that_is_only_reserved() {
 }
 
 #[test]
-#[should_panic(expected = "HandlerId(0) has its handler already")]
+#[should_panic(expected = "HandlerId(0) already has a handler")]
 fn a_place_takes_one_handler() {
     let mut reactor = Reactor::new().unwrap();
     let id = reactor.reserve::<Word>();
@@ -162,7 +162,7 @@ fn a_place_takes_one_handler() {
 }
 
 #[test]
-#[should_panic(expected = "was reserved, and its handler not installed")]
+#[should_panic(expected = "was reserved, but no handler was installed")]
 fn a_handler_that_is_not_installed_cannot_be_looked_at() {
     let mut reactor = Reactor::new().unwrap();
     let id = reactor.reserve::<Word>();

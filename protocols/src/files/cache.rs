@@ -1,7 +1,7 @@
-//! A cache that is bounded in number and in weight. A hit costs one hash lookup.
+//! A cache bounded by entry count and by weight. A hit costs one hash lookup.
 //!
-//! Eviction is by CLOCK (second chance): a hit sets one bit, where LRU would move a list node. The
-//! hand skips values that were used since it last passed, so eviction is O(1) amortised.
+//! Eviction uses CLOCK (second chance): a hit sets one bit, where LRU would move a list node. The
+//! hand skips values that have been used since it last passed; eviction is amortised O(1).
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -6,10 +6,10 @@
 //! ]}
 //! ```
 //!
-//! `href` is a reference relative to the listing and correct for any name. `name` is text, with
+//! `href` is a URL relative to the listing, correctly encoded for any name. `name` is text, with
 //! U+FFFD for invalid UTF-8. `modified` is in seconds since 1970. Directories have no `size`.
-//! `pages` is the number of pages, which `?page=` asks for. `cut` is true if there are more entries
-//! than the pages have.
+//! `pages` is the number of pages; `?page=` selects one. `cut` is true if there are more entries
+//! than the pages can show.
 
 use std::fmt::Write;
 

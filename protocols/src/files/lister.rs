@@ -1,8 +1,8 @@
-//! Makes listings, a few entries in each turn of the reactor.
+//! Builds directory listings, a few entries in each turn of the reactor.
 //!
-//! A long directory takes the fraction of a second to read and to sort. No connection waits for
-//! that but those whose listings it is: the responses are deferred, and a handler of its own goes
-//! on with them in turn after turn.
+//! A long directory takes a fraction of a second to read and sort. Only the connections that
+//! requested its listing wait for that: their responses are deferred, and a separate handler
+//! continues the work turn by turn.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ struct Queue {
     is_awake: Cell<bool>,
 }
 
-/// Tells the [`Lister`] to go on in this turn.
+/// Tells the [`Lister`] to continue in this turn.
 struct Continue;
 
 impl Queue {
@@ -102,7 +102,7 @@ impl Listings {
         Listings { queue, wake }
     }
 
-    /// Whether so many listings wait that no other may.
+    /// Whether the limit of waiting listings is reached.
     pub(super) fn is_full(&self) -> bool {
         self.queue.waiting.borrow().len() >= MOST_WAITING
     }

@@ -1,4 +1,4 @@
-//! What is served, and what is cached of it.
+//! Options: which files are served, and what is cached.
 
 use std::time::Duration;
 
@@ -14,33 +14,33 @@ use sluicegate_reactor::fs::CreateOptions;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesOptions {
-    /// The names of index files. A directory is answered with the first that exists in it. Default:
-    /// `index.html`.
+    /// The names of index files. A request for a directory returns the first one that exists in it.
+    /// Default: `index.html`.
     pub index: Vec<String>,
     /// Whether directories without an index file are listed. Default: yes.
     pub listing: bool,
-    /// The most names of a directory that are listed; a listing says if there are more. The names
-    /// before the end of a page are in memory while it is made. Default 200,000.
+    /// The most names of a directory that are listed; a listing says if there are more. While a
+    /// page is built, all names up to its end are in memory. Default 200,000.
     pub listing_names: usize,
     /// The most names on a page of a listing, at least one. Default 1,000.
     pub listing_page: usize,
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
-    /// How long a cached file is served without a check of the disk. Default 1 s.
+    /// How long a cached file is served without checking the disk. Default 1 s.
     pub valid_for: Duration,
-    /// The longest file in bytes that is cached in memory. Longer ones are kept open. Default
-    /// 64 KiB.
+    /// The longest file, in bytes, that is cached in memory. Of longer ones, the open descriptor is
+    /// cached. Default 64 KiB.
     pub small_body: usize,
-    /// The most bytes of a file that states a length of 0 and still has contents, as those of
-    /// `/proc` do. Such a file is read for each request; one with more bytes gets 500. Default
-    /// 1 MiB.
+    /// The most bytes of a file that reports a length of 0 but has contents, as those in `/proc`
+    /// do. Such a file is read for each request; if it is longer than this, the client gets 500.
+    /// Default 1 MiB.
     pub unsized_body: usize,
     /// The most files in the cache. Default 1024.
     pub cache_files: usize,
     /// The most bytes in the cache. A file that is kept open counts as 256 KiB, so this bounds the
     /// number of descriptors too. Default 16 MiB.
     pub cache_bytes: usize,
-    /// How [PUT](super#uploads) creates files. With `None` it is answered with 405. Default:
+    /// How [PUT](super#uploads) creates files. With `None`, PUT is answered with 405. Default:
     /// `None`.
     pub upload: Option<CreateOptions>,
 }

@@ -1,8 +1,8 @@
 //! A listing as an HTML page.
 //!
-//! The page needs no script, image or font. Names are escaped for where they stand, in references
-//! and in text. [`CONTENT_SECURITY_POLICY`] keeps the browser from running anything that might
-//! still slip through.
+//! The page needs no script, image or font. Names are escaped for their context, in links and in
+//! text. [`CONTENT_SECURITY_POLICY`] keeps the browser from running anything that might still slip
+//! through.
 
 use std::fmt::Write;
 
@@ -51,7 +51,7 @@ pub(super) fn html(path: &[u8], listing: &Listing) -> String {
         push_pager(listing, &mut page);
     }
     if listing.is_cut {
-        page.push_str("<p>There is more: this list was cut.</p>\n");
+        page.push_str("<p>There are more entries: this list is truncated.</p>\n");
     }
     page
 }
@@ -261,8 +261,8 @@ mod tests {
     #[test]
     fn a_cut_listing_says_so() {
         let cut = Listing { is_cut: true, ..listing(&[row(b"a", false, 1, 0)], None) };
-        assert!(html(b"", &cut).contains("this list was cut"));
-        assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list was cut"));
+        assert!(html(b"", &cut).contains("this list is truncated"));
+        assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list is truncated"));
     }
 
     #[test]

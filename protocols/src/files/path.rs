@@ -1,7 +1,7 @@
-//! Decodes the path of a request, and encodes references.
+//! Decodes the path of a request, and encodes links.
 //!
-//! A decoded path has no segments that lead out of the root. Security does not depend on that:
-//! [`Dir`](sluicegate_reactor::fs::Dir) opens nothing outside.
+//! A decoded path has no segments that lead outside the root. Security does not depend on that:
+//! [`Dir`](sluicegate_reactor::fs::Dir) opens nothing outside it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

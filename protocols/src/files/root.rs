@@ -24,14 +24,14 @@ pub struct Files {
 }
 
 impl Files {
-    /// Serves the files beneath `root`, in this reactor. Registers a handler there, which makes
-    /// the listings.
+    /// Serves the files beneath `root` on this reactor. This registers a handler that builds the
+    /// listings.
     ///
     /// # Errors
-    /// If the directory cannot be opened. The error names it.
+    /// If the directory cannot be opened. The message names it.
     ///
     /// # Panics
-    /// With more than 256 handlers in the reactor.
+    /// If the reactor already has 256 handlers.
     pub fn new(
         reactor: &mut Reactor,
         root: impl AsRef<Path>,

@@ -1,8 +1,8 @@
-//! Files that state a length of 0 and still have contents: Linux makes those of `/proc` when they
-//! are read (`proc(5)`).
+//! Files that report a length of 0 but still have contents: Linux generates those in `/proc` when
+//! they are read (`proc(5)`).
 //!
-//! Nothing tells the versions of such a file apart, so it is not cached, and has neither validators
-//! nor ranges.
+//! Nothing distinguishes the versions of such a file, so it is not cached, and is served without
+//! validators or ranges.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(super) fn read(file: &File, limit: usize) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
         if content.len() > limit {
-            let what = format!("it states no length and has more than {limit} bytes");
+            let what = format!("it reports a length of 0 but has more than {limit} bytes");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
         }
     }

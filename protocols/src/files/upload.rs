@@ -68,8 +68,8 @@ impl Files {
         }
     }
 
-    /// Answers a PUT whose body was saved. A service that has passed the request to
-    /// [`serve`](Files::serve) calls this in [`on_saved`](crate::http::Service::on_saved).
+    /// Answers a PUT whose body has been saved. A service that passed the request to
+    /// [`serve`](Files::serve) must call this in [`on_saved`](crate::http::Service::on_saved).
     pub fn saved(
         &mut self,
         request: &Request<'_>,

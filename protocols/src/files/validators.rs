@@ -1,5 +1,5 @@
-//! What tells the versions of a file apart: its entity tag and its modification date (RFC 9110,
-//! section 8.8).
+//! Validators, which distinguish the versions of a file: its entity tag and its modification date
+//! (RFC 9110, section 8.8).
 
 use std::time::{Duration, UNIX_EPOCH};
 

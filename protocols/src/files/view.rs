@@ -1,4 +1,4 @@
-//! What a client asks to see of a directory: the order, and the page.
+//! The view of a directory that a client requests: the order, and the page.
 
 use std::cmp::Ordering;
 

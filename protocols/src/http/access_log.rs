@@ -23,7 +23,7 @@ pub(super) struct AccessLog {
 }
 
 struct Entry {
-    /// The position behind the response's last byte, in bytes sent on the connection; `u64::MAX`
+    /// The position after the response's last byte, in bytes sent on the connection; `u64::MAX`
     /// while there is no response.
     end: u64,
     body: u64,

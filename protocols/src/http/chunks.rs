@@ -1,4 +1,4 @@
-//! Decodes what is between the chunks of a body (RFC 9112, section 7.1).
+//! Decodes the framing between the chunks of a body (RFC 9112, section 7.1).
 
 use memchr::memchr;
 

@@ -10,9 +10,10 @@ use super::response::{Awaited, FinishedResponse, PendingResponse, Persistence};
 
 /// The right to answer a request later: see [`Reply::defer`].
 ///
-/// It can be sent to another thread, but the request is answered in the reactor that received it.
-/// If it is dropped in the call that made it, the client gets 503 at once; if it is dropped later,
-/// after [`response_timeout`](super::HttpLimits::response_timeout).
+/// It can be sent to another thread, but the request must be answered on the reactor that received
+/// it. If it is dropped in the call that created it, the client gets 503 immediately; if it is
+/// dropped later, the client gets 503 after
+/// [`response_timeout`](super::HttpLimits::response_timeout).
 #[derive(Debug)]
 #[must_use = "a client waits for the response"]
 pub struct Deferred {
@@ -22,16 +23,16 @@ pub struct Deferred {
 
 impl Reply<'_, '_> {
     /// Defers the response until a worker has computed it, a timer has fired, or another connection
-    /// has delivered it. `then` gets a [`Deferred`] to keep or to send along, and the reactor. Any
-    /// later callback can answer the request with [`Deferred::answer`].
+    /// has delivered it. `then` is called with a [`Deferred`], to keep or to send elsewhere, and
+    /// the reactor. Any later callback can answer the request with [`Deferred::answer`].
     ///
     /// Until then the connection answers no other request. Pipelined requests wait, and reading
-    /// pauses when the first of them has arrived, so responses keep their order. A client that
+    /// pauses once the first of them has arrived, so responses keep their order. A client that
     /// resets the connection gets no response; one that only shut down its sending side does. After
     /// [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503. A reactor
-    /// that stops waits for the response until its drain is over.
+    /// that is stopping waits for the response until its grace period ends.
     ///
-    /// What was set on this reply so far is discarded.
+    /// The status and fields set on this reply so far are discarded.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Deferred, Http, Reply, Request, Service, Status};
@@ -89,18 +90,19 @@ impl Reply<'_, '_> {
 }
 
 impl Deferred {
-    /// Whether the client still waits for the response. Worth asking before work that takes long.
+    /// Whether the client is still waiting for the response. Check this before work that takes
+    /// long.
     #[must_use]
     pub fn is_wanted(&self, cx: &mut Turn) -> bool {
         self.pending.is_here() && cx.peer(self.connection).is_open()
     }
 
-    /// Answers the request, from any callback of the reactor that received it. The response leaves
-    /// at the end of the turn. `make` may [defer](Reply::defer) it again; its deadline stays the
+    /// Answers the request, from any callback of the reactor that received it. The response is sent
+    /// at the end of the turn. `make` may [defer](Reply::defer) it again; the deadline stays the
     /// same.
     ///
     /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the deadline
-    /// has passed and the client got 503, or if the reactor is that of another thread.
+    /// has passed and the client has got 503, or if `cx` is the reactor of another thread.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         if !self.is_wanted(cx) {
             return Sent::Gone;

@@ -299,8 +299,8 @@ impl<S: Service> Http<S> {
         self.finish_answer(cx, session, head, None, &answered);
     }
 
-    /// Lets the service answer a request that is refused. Nothing is awaited then, so the response
-    /// has to be finished in the call.
+    /// Lets the service answer a request that is refused. Such a response cannot wait for anything:
+    /// it must be finished in the call.
     #[cold]
     fn refusal(
         &mut self,
@@ -317,7 +317,7 @@ impl<S: Service> Http<S> {
         if let Some(finished) = pending.finished() {
             return Answered::with(finished.status, finished.body, form.persistence);
         }
-        log::error!("the response to a request that is refused was not finished in the call");
+        log::error!("the response to a refused request was not finished in the call");
         form.persistence = Persistence::Close;
         if pending.is_streaming() {
             // What was sent must not look complete.

@@ -1,12 +1,12 @@
 //! Parses and checks the head of a request.
 //!
-//! [`find_end`] searches the end of a head and enforces size limits and line ends. It searches each
-//! byte once, however the head arrives. [`parse`] then parses the complete head and checks, in this
-//! order: syntax, version, header fields, target and host, body length, expectation, method.
+//! [`find_end`] searches for the end of a head and checks size limits and line endings. It examines
+//! each byte once, however the head arrives. [`parse`] then parses the complete head and checks, in
+//! this order: syntax, version, header fields, target and host, body length, expectation, method.
 //!
-//! A head that arrives in pieces is refused as soon as one of its lines is complete and wrong. To
-//! the client it makes no difference in which pieces: if lines are wrong, the first one decides the
-//! status of a complete head too.
+//! A head that arrives in pieces is refused as soon as one of its lines is complete and invalid.
+//! How it is split makes no difference to the client: in a complete head, too, the first invalid
+//! line decides the status.
 
 use std::mem::MaybeUninit;
 

@@ -28,26 +28,26 @@ pub struct HttpLimits {
     pub headers: usize,
     /// The longest request body in bytes. Longer ones get 413. Default 1 GiB.
     pub body: u64,
-    /// The longest body in bytes that is skipped if the service does not read it. After a longer
-    /// one the connection closes behind the response. Default 64 KiB.
+    /// The longest body in bytes that is skipped if the service does not read it. If the body is
+    /// longer, the connection closes after the response. Default 64 KiB.
     pub drain: u64,
-    /// The time for a head, from its first byte to its last. When it is over the client gets 408
-    /// and the connection closes. A body that is being skipped has the same time, from its first
-    /// byte; then the connection closes. Before the first byte the reactor's idle limit applies.
-    /// Default 10 s.
+    /// How long a head may take, from its first byte to its last. After that the client gets 408
+    /// and the connection closes. A body that the service does not read may take as long to skip,
+    /// from its first byte, before the connection closes. Before the first byte of a head, the
+    /// reactor's idle limit applies. Default 10 s.
     pub head_timeout: Duration,
-    /// The lowest rate in bytes per second of a body that the service has asked for, on average
-    /// over each [`head_timeout`](HttpLimits::head_timeout). Slower ones get 408 and the connection
-    /// closes. Default 500.
+    /// The lowest rate, in bytes per second, of a body that the service has requested, averaged
+    /// over each [`head_timeout`](HttpLimits::head_timeout). A slower client gets 408 and the
+    /// connection closes. Default 500.
     pub body_rate: u32,
-    /// The time for a [deferred](super::Reply::defer) response. When it is over the client gets 503
-    /// and the connection closes. Default 60 s.
+    /// How long a [deferred](super::Reply::defer) response may take. After that, the client gets
+    /// 503 and the connection closes. Default 60 s.
     pub response_timeout: Duration,
     /// The most requests on one connection. The last response closes it. Default: no limit.
     pub requests: Option<u32>,
     /// Whether requests with a field `Content_Length` or `Transfer_Encoding` get 400. Programs that
-    /// map names of fields to variables, as CGI does, take them for those with a hyphen: behind
-    /// this server they would see another body than it does. Default true.
+    /// map field names to variables, as CGI does, mistake these for the fields with a hyphen.
+    /// Behind this server, they would see a different body than the server does. Default true.
     pub refuse_lookalikes: bool,
 }
 

@@ -24,46 +24,47 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | read a body whole | [`Reply::read`], then [`Service::on_body`] |
+//! | read a whole body | [`Reply::read`], then [`Service::on_body`] |
 //! | read a body as it arrives | [`Reply::read_pieces`], then [`Service::on_piece`] |
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
 //! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
-//! | answer piece by piece, such as with server-sent events | [`Reply::stream`] |
+//! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
 //! | send 103 (Early Hints) | [`Reply::interim`] |
-//! | know who asks | [`Reply::peer_address`], [`Reply::connection`] |
-//! | send error pages of your own | [`Service::on_refused`] |
+//! | identify the client | [`Reply::peer_address`], [`Reply::connection`] |
+//! | send your own error pages | [`Service::on_refused`] |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
 //! | serve files | [`Files`](crate::files::Files) |
 //!
-//! Routing is a `match` on the method and the path, and a query is decoded by the crate
-//! `form_urlencoded`: see `examples/api.rs`.
+//! For routing, `match` on the method and the path; for queries, use the crate `form_urlencoded`.
+//! See `examples/api.rs`.
 //!
 //! # What `Http` does for a service
 //!
 //! - It answers requests that break a rule of RFC 9112 with 400, 413, 414, 417, 431, 501 or 505 and
 //!   closes the connection. A head that does not arrive in time gets 408.
 //! - It accepts only CRLF as the end of a line. A bare LF or CR gets 400.
-//! - It refuses a request whose head is incomplete as soon as one of its lines is complete and
-//!   wrong. If several are, the first one decides the status.
-//! - It writes `Date`, `Content-Length` and `Connection`, and leaves out the body of a response to
-//!   HEAD.
+//! - It refuses a request as soon as a line of its head is complete and invalid, even if the head
+//!   is not complete. If several lines are invalid, the first one decides the status.
+//! - It writes `Date`, `Content-Length` and `Connection`, and omits the body of a response to HEAD.
 //! - It answers CONNECT and TRACE with 501.
-//! - It receives a request body if the service asks for it: in memory up to a limit, in pieces, or
-//!   in a file. Otherwise it skips a short body, and closes the connection after the response to a
-//!   long or chunked one. A body is never parsed as the next request.
+//! - It receives a request body if the service asks for it: into memory up to a limit, in pieces,
+//!   or into a file. Otherwise it skips a short body, and closes the connection after the response
+//!   to a long or chunked one. A body is never parsed as the next request.
 //! - It answers `Expect: 100-continue` with 100 if the service wants the body. Otherwise the client
-//!   gets the final response at once, and the connection closes if a body was announced.
+//!   gets the final response immediately, and the connection closes if a body was announced.
 //! - It ignores `Upgrade` unless the service [accepts it](Reply::upgrade).
-//! - When the reactor stops, it closes idle connections at once, and others when their responses
-//!   have left. It answers the requests that have arrived, up to the quantum of a turn. It waits
-//!   for the rest of an incomplete request, and responds to it with `Connection: close`. A client
-//!   that has not read its responses gets one more, with `Connection: close`; its further requests
-//!   are not answered. A connection after an [upgrade](Reply::upgrade) belongs to its new handler.
+//! - When the reactor stops, it closes idle connections immediately, and others once their
+//!   responses have been sent. It answers the requests that have already arrived, up to one turn's
+//!   quantum. It waits for the rest of an incomplete request, and responds to it with `Connection:
+//!   close`. A client that has not read its responses gets one more, with `Connection: close`; its
+//!   further requests are not answered. A connection after an [upgrade](Reply::upgrade) belongs to
+//!   its new handler.
 //!
-//! # What it refuses though others accept it
+//! # What it refuses although others accept it
 //!
-//! A request that two parsers read differently can pass a filter in one and reach an application in
-//! the other. `Http` therefore accepts the syntax of RFC 9112 and little else:
+//! If two parsers interpret a request differently, it can pass a filter that uses one and reach an
+//! application that uses the other. `Http` therefore accepts the syntax of RFC 9112 and little
+//! else:
 //!
 //! | request | response | reason |
 //! |---|---|---|
@@ -80,7 +81,7 @@
 //! | two equal `Content-Length` | 400 | RFC 9110, section 8.6: accepting them is optional |
 //! | `Content_Length`, `Transfer_Encoding` | 400 | see [`HttpLimits::refuse_lookalikes`] |
 //!
-//! It accepts what others refuse:
+//! It accepts some requests that others refuse:
 //!
 //! | request | reason |
 //! |---|---|
@@ -90,7 +91,7 @@
 //! | an absolute target and another `Host` | RFC 9112, section 3.2.2: the target's host counts |
 //! | more bytes after the last request | RFC 9112, section 9.6: they are not processed |
 //!
-//! Public suites were run against a service that echoes each body, and for comparison against
+//! Public test suites were run against a service that echoes each body, and for comparison against
 //! servers that answer everything with 400 or with 200:
 //!
 //! | suite | `Http` | 400 | 200 |
@@ -100,8 +101,8 @@
 //! | [llhttp], commit 01e105a, strict requests: invalid ones refused | 50 of 53 | 53 | 0 |
 //! | the same, valid ones accepted | 51 of 65 | 0 | 65 |
 //!
-//! Those of llhttp that lack a `Host` in HTTP/1.1 got one, and the invalid ones that end in
-//! their head got the end of it. The other 17 are all in the tables above.
+//! For the run, llhttp's HTTP/1.1 requests without `Host` were given one, and its invalid requests
+//! that stop within the head were completed. The 17 that differ are all in the tables above.
 //!
 //! [uNetworking/h1spec]: https://github.com/uNetworking/h1spec
 //! [dropseed/h1spec]: https://github.com/dropseed/h1spec

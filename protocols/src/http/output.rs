@@ -1,4 +1,4 @@
-//! Where responses are put together before they enter the send queue.
+//! The buffer in which responses are built before they enter the send queue.
 
 use std::io;
 use std::sync::Arc;

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use super::date::log_date;
 use super::status::Status;
 
-/// A response that has left, or was cut off, for an access log.
+/// A response that has been sent, or was cut off, for an access log.
 ///
-/// Its `Display` is a line of the Combined Log Format without the newline. Bytes that a client has
-/// sent are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII.
+/// Its `Display` is a line in the Combined Log Format, without the newline. Bytes from the client
+/// are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII.
 ///
 /// ```
 /// use sluicegate_protocols::http::{LogRecord, Status};
@@ -40,7 +40,7 @@ pub struct LogRecord<'a> {
     /// The status of the response; 499, as in nginx, if it was [deferred](super::Reply::defer) and
     /// the client left before it was ready.
     pub status: Status,
-    /// Bytes of the response body that the kernel has taken.
+    /// Bytes of the response body that the kernel has accepted.
     pub body_sent: u64,
     /// The request's `Referer`.
     pub referer: Option<&'a [u8]>,

@@ -9,7 +9,7 @@ use super::output::{Destination, INLINE_BODY, Output};
 use super::response::{Form, Persistence};
 use super::status::Status;
 
-/// Proof that a request was answered, or will be. Only finishing a [`Reply`] makes one.
+/// Proof that a request was answered, or will be. It can be created only by finishing a [`Reply`].
 ///
 /// `V` is the [`State`](super::Service::State) of the service.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl<V> Answered<V> {
         Answered { status, body, persistence, state: None }
     }
 
-    /// Changes what is set aside, so that one service can answer for another:
+    /// Converts the state, so that one service can delegate to another:
     ///
     /// ```
     /// use std::borrow::Cow;
@@ -93,7 +93,7 @@ impl<V> Answered<V> {
 
 /// A response that is being built. Its status is 200 unless [`status`](Reply::status) sets another.
 ///
-/// The methods that return an [`Answered`] finish it. The response leaves when the callback
+/// The methods that return an [`Answered`] finish it. The response is sent when the callback
 /// returns, together with those to pipelined requests, or later if the method says so.
 #[must_use]
 pub struct Reply<'a, 'cx> {
@@ -118,14 +118,14 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// Adds a header field.
     ///
-    /// Fields that would split the response are left out and logged: those whose name is not a
-    /// token or whose value contains CR, LF or NUL. So are `Connection`, `Content-Length`, `Date`
-    /// and `Transfer-Encoding`, which [`Http`](super::Http) writes itself.
+    /// Fields that could split the response are omitted and logged: those whose name is not a token
+    /// or whose value contains CR, LF or NUL. So are `Connection`, `Content-Length`, `Date` and
+    /// `Transfer-Encoding`, which [`Http`](super::Http) writes itself.
     #[inline]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         if splits_lines(value) || !is_token(name.as_bytes()) || is_reserved(name) {
-            log::warn!("header field {name:?} left out of a response: not allowed there");
+            log::warn!("header field {name:?} omitted from a response: not allowed there");
             return self;
         }
         let fields = &mut self.output.fields;
@@ -136,10 +136,10 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self
     }
 
-    /// Adds `Name: value\r\n` lines that were formatted before. They are not checked.
+    /// Adds preformatted `Name: value\r\n` lines. They are not checked.
     #[inline]
     pub fn fields(self, lines: &[u8]) -> Self {
-        debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "a line without its end");
+        debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "the last line has no CRLF");
         self.output.fields.extend_from_slice(lines);
         self
     }
@@ -152,8 +152,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// Finishes the response with a body of known length: bytes, or a region of a file.
     ///
-    /// A response to HEAD states the length and leaves the body out. Responses with status 204, 205
-    /// or 304 never have a body.
+    /// A response to HEAD states the length but omits the body. Responses with status 204, 205 or
+    /// 304 never have a body.
     #[inline]
     pub fn send<'b, V>(self, body: impl Into<Outgoing<'b>>) -> Answered<V> {
         self.finish(body.into())
@@ -180,7 +180,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         let mut page = [0; 64];
         let mut rest = &mut page[..];
         let written = writeln!(rest, "{} {}", status.code(), status.reason());
-        debug_assert!(written.is_ok(), "a reason phrase too long for its page");
+        debug_assert!(written.is_ok(), "the reason phrase is too long for its page");
         let length = 64 - rest.len();
         self.status(status)
             .fields(b"Content-Type: text/plain; charset=utf-8\r\n")
@@ -198,19 +198,19 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.to.connection()
     }
 
-    /// The address of the client; of a proxy, if there is one in front of this server.
+    /// The address of the client, or of the proxy in front of this server if there is one.
     ///
     /// # Errors
-    /// The error of `getpeername(2)`; `ErrorKind::NotConnected` once the connection is over, and in
-    /// a [deferred](Reply::defer) response, which has to take the address along.
+    /// The error of `getpeername(2)`. `ErrorKind::NotConnected` once the connection is over, and in
+    /// a [deferred](Reply::defer) response: get the address before deferring if you need it.
     pub fn peer_address(&self) -> io::Result<Address> {
         self.to.current()?.peer_address()
     }
 
-    /// The address that the client has connected to.
+    /// The address to which the client connected.
     ///
     /// # Errors
-    /// As [`peer_address`](Reply::peer_address).
+    /// The same as those of [`peer_address`](Reply::peer_address).
     pub fn local_address(&self) -> io::Result<Address> {
         self.to.current()?.local_address()
     }

@@ -59,7 +59,7 @@ impl<'a> Request<'a> {
         self.path
     }
 
-    /// The query: what follows the first `?` of the target.
+    /// The query: the part after the first `?` of the target.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.query
@@ -78,18 +78,18 @@ impl<'a> Request<'a> {
         self.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The header fields in the order they were received.
+    /// The header fields, in the order in which they were received.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.headers.iter().map(|header| (header.name, header.value))
     }
 
-    /// Whether the request has a body, be it empty: it has a `Content-Length` or is chunked.
+    /// Whether the request has a body, even an empty one: it has a `Content-Length` or is chunked.
     #[must_use]
     pub fn has_body(&self) -> bool {
         self.body_length != BodyLength::None
     }
 
-    /// The value of `Content-Length`; `None` for a chunked body and without a body.
+    /// The value of `Content-Length`. `None` if the body is chunked, or if there is none.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         match self.body_length {
@@ -104,8 +104,8 @@ impl<'a> Request<'a> {
         self.keep_alive
     }
 
-    /// The host and port that the client asks for: those of an absolute target, else `Host`. Their
-    /// syntax was checked. May be empty; `None` only in HTTP/1.0.
+    /// The host and port that the client requests: those of an absolute target, or else `Host`.
+    /// Their syntax has been checked. May be empty; `None` only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a str> {
         self.host.and_then(|host| str::from_utf8(host).ok())

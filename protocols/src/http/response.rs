@@ -1,4 +1,4 @@
-//! A response: what it says about the connection, and what it may wait for.
+//! A response: its `Connection` field, and what it may wait for.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use super::status::Status;
 pub(super) enum Persistence {
     /// Nothing: in HTTP/1.1 the connection stays open.
     Implied,
-    /// `keep-alive`, for a 1.0 client that has asked for it.
+    /// `keep-alive`, for a 1.0 client that requested it.
     KeepAlive,
     /// `close`.
     Close,
@@ -52,12 +52,12 @@ pub(super) struct PendingResponse {
     pub(super) form: Form,
     /// The thread of the reactor that has received the request.
     thread: ThreadId,
-    /// Set once the head has left, so that the response can only go on.
+    /// Set once the head has been sent, after which the response can only continue.
     stream: OnceLock<StreamedResponse>,
     finished: OnceLock<FinishedResponse>,
 }
 
-/// What is known of a response that is streamed.
+/// The state of a response that is being streamed.
 #[derive(Debug)]
 pub(super) struct StreamedResponse {
     pub(super) status: Status,
@@ -82,7 +82,7 @@ impl StreamedResponse {
         self.body.load(Ordering::Relaxed)
     }
 
-    /// Whether the service waits for room, of which it is told now.
+    /// Whether the service waits for room; it is notified now.
     pub(super) fn take_full(&self) -> bool {
         self.is_full.swap(false, Ordering::Relaxed)
     }
@@ -109,7 +109,7 @@ impl PendingResponse {
     pub(super) fn is_here(&self) -> bool {
         let is_here = self.thread == thread::current().id();
         if !is_here {
-            log::error!("a response is to be sent by a reactor that did not receive its request");
+            log::error!("a response cannot be sent by a reactor that did not get its request");
         }
         is_here
     }

@@ -10,24 +10,25 @@ use super::response::Awaited;
 use super::status::Status;
 
 impl Reply<'_, '_> {
-    /// Receives the request body into memory, if it has at most `limit` bytes. When it is here,
-    /// [`Service::on_body`](super::Service::on_body) answers the request, and gets `state` back.
+    /// Reads a request body of at most `limit` bytes into memory. Once it is complete,
+    /// [`Service::on_body`](super::Service::on_body) is called with the body and `state`, and
+    /// answers the request.
     ///
-    /// The body of a small request usually arrives with its head: it is borrowed, and the answer
-    /// comes in the same callback. A longer one goes into a buffer that grows with what arrives,
-    /// not with what the client announces. A client that sent `Expect: 100-continue` gets 100. A
-    /// request without a body has an empty one.
+    /// A small body usually arrives together with the head. It is then borrowed, and `on_body` is
+    /// called immediately. A longer body goes into a buffer that grows as data arrives, not to the
+    /// length that the client announces. A client that sent `Expect: 100-continue` gets a 100
+    /// response. If the request has no body, `on_body` gets an empty one.
     ///
     /// A client whose body is longer than `limit`, than
     /// [`HttpLimits::body`](super::HttpLimits::body) or than the reactor's
     /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) gets 413, one whose body is
-    /// malformed 400, and one that is slower than
-    /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) 408.
+    /// malformed gets 400, and one that sends more slowly than
+    /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate) gets 408.
     ///
-    /// Each connection may hold a body of `limit` bytes, so the memory of all is bounded by the
-    /// [number of connections](sluicegate_reactor::Listen::max_connections).
+    /// Each connection may hold a body of `limit` bytes, so the memory for all of them is bounded
+    /// by the [number of connections](sluicegate_reactor::Listen::max_connections).
     ///
-    /// What was set on this reply so far is discarded. `read` works only in
+    /// The status and fields set on this reply so far are discarded. `read` works only in
     /// [`Service::call`](super::Service::call); elsewhere the response is 500.
     ///
     /// ```
@@ -61,26 +62,27 @@ impl Reply<'_, '_> {
         self.ask_for(Awaited::Memory(limit), state)
     }
 
-    /// Delivers the request body in pieces, as it arrives, to
-    /// [`Service::on_piece`](super::Service::on_piece). After the last piece
-    /// [`Service::on_body`](super::Service::on_body) answers the request; the body that it gets is
-    /// empty.
+    /// Passes the request body in pieces to [`Service::on_piece`](super::Service::on_piece) as they
+    /// arrive. After the last piece, [`Service::on_body`](super::Service::on_body) is called with
+    /// an empty body, and answers the request.
     ///
-    /// A service that cannot take more pauses the connection by
-    /// [`Peer::pause`](sluicegate_reactor::Peer::pause). Nothing is received then, so the client
-    /// has to wait. A pause has no deadline, so the service has to resume the connection or close
-    /// it. Once the whole body was delivered, a pause is over.
+    /// A service that cannot keep up can call [`Peer::pause`](sluicegate_reactor::Peer::pause) on
+    /// the connection. Nothing more is received until it resumes, so the client has to wait. A
+    /// pause has no deadline, so the service must resume the connection or close it. Once the whole
+    /// body has been delivered, the pause ends.
     ///
-    /// Limits and errors are those of [`read`](Reply::read), without a limit of its own.
+    /// Limits and errors are those of [`read`](Reply::read), except that there is no `limit`
+    /// argument.
     pub fn read_pieces<V>(self, state: V) -> Answered<V> {
         self.ask_for(Awaited::Pieces, state)
     }
 
     /// Receives the request body into a file, as
-    /// [`Context::receive_file`](sluicegate_reactor::Context::receive_file) does: the body is never
-    /// in memory as a whole, and other connections are served meanwhile. When the body is saved, or
-    /// could not be, [`Service::on_saved`](super::Service::on_saved) answers the request, and gets
-    /// `state` back. A client that sent `Expect: 100-continue` gets 100.
+    /// [`Context::receive_file`](sluicegate_reactor::Context::receive_file) does: the whole body is
+    /// never in memory at once, and other connections are served in the meantime. Once the body is
+    /// saved, or saving has failed, [`Service::on_saved`](super::Service::on_saved) is called with
+    /// `state`, and answers the request. A client that sent `Expect: 100-continue` gets a 100
+    /// response.
     ///
     /// The connection is closed with 413 if the body is longer than
     /// [`HttpLimits::body`](super::HttpLimits::body) (a chunked one as soon as that is known), with
@@ -88,9 +90,8 @@ impl Reply<'_, '_> {
     /// [`HttpLimits::body_rate`](super::HttpLimits::body_rate). The file is removed unless the
     /// whole body arrives. A request without a body creates an empty file.
     ///
-    /// What was set on this reply so far is discarded. `save` works only in
-    /// [`Service::call`](super::Service::call): the body of a request that was answered otherwise
-    /// is not kept, and the response is 500.
+    /// The status and fields set on this reply so far are discarded. `save` works only in
+    /// [`Service::call`](super::Service::call); elsewhere the response is 500.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
@@ -116,15 +117,16 @@ impl Reply<'_, '_> {
 
     fn ask_for<V>(self, body: Awaited, state: V) -> Answered<V> {
         if !self.output.has_body {
-            log::error!("a service asked for a request body that was dealt with before");
+            log::error!("a service asked for a request body that has already been handled");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         self.output.awaited = Some(body);
         Answered::later(Some(state))
     }
 
-    /// Finishes the response to a request whose body was to be [saved](Reply::save): 201 if a file
-    /// was created, 204 if one was replaced. If the file could not be written, the status is
+    /// Finishes the response to a request whose body the service asked to [save](Reply::save): 201
+    /// if a file was created, 204 if one was replaced. If the file could not be written, the status
+    /// is
     ///
     /// - 507 if the disk or the quota is full or the file too large,
     /// - 409 if its directory does not exist or its name is that of a directory,

@@ -1,4 +1,4 @@
-//! The handler that makes a service an HTTP server.
+//! The handler that turns a service into an HTTP server.
 
 use super::limits::HttpLimits;
 use super::output::Output;
@@ -7,8 +7,8 @@ use super::target::HostCache;
 
 /// An HTTP/1.1 server as a handler of the reactor.
 ///
-/// It answers at most 1,024 requests of a connection in one callback; further ones wait for the
-/// next turn. A client that pipelines thousands of requests does not hold up the others.
+/// It answers at most 1,024 requests of a connection in one callback; the rest wait for the next
+/// turn, so a client that pipelines thousands of requests does not hold up the others.
 ///
 /// ```no_run
 /// # use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
@@ -34,12 +34,12 @@ pub struct Http<S: Service> {
 }
 
 impl<S: Service> Http<S> {
-    /// A server for this service, with the default limits.
+    /// Creates a server for this service, with the default limits.
     pub fn new(service: S) -> Http<S> {
         Http::with(service, HttpLimits::default())
     }
 
-    /// A server for this service with these limits.
+    /// Creates a server for this service, with these limits.
     pub fn with(service: S, limits: HttpLimits) -> Http<S> {
         Http { service, limits, output: Output::new(), hosts: HostCache::default() }
     }

@@ -1,4 +1,4 @@
-//! What an application implements.
+//! The trait that an application implements.
 
 use std::borrow::Cow;
 use std::io;
@@ -18,21 +18,22 @@ pub trait Service: Sized + 'static {
     /// but the head.
     type State: 'static;
 
-    /// Answers one request. Only finishing `reply` makes an [`Answered`].
+    /// Answers one request. An [`Answered`] can be created only by finishing `reply`.
     ///
     /// The requests of a connection come one at a time and in order. `call` must not block: a
     /// response that waits for another thread, a timer or another connection is
     /// [deferred](Reply::defer), and one whose length is not known is [streamed](Reply::stream).
     ///
-    /// The body of the request is not here yet. To get it, finish the reply with
+    /// The request body has not been read yet. To get it, finish the reply with
     /// [`read`](Reply::read), [`read_pieces`](Reply::read_pieces) or [`save`](Reply::save).
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Self::State>;
 
     /// The next piece of a request body that is [delivered in pieces](Reply::read_pieces) has
-    /// arrived. `state` is what the service set aside for this request.
+    /// arrived. `state` is what the service passed to that call.
     ///
     /// # Errors
-    /// The status with which to refuse the request. The connection closes behind the response.
+    /// Return the status with which to refuse the request. The connection closes after the
+    /// response.
     fn on_piece(
         &mut self,
         cx: &mut Turn,
@@ -44,8 +45,8 @@ pub trait Service: Sized + 'static {
         Ok(())
     }
 
-    /// Answers a request whose body was to be [read](Reply::read). `state` is what the service set
-    /// aside for this request.
+    /// Answers a request whose body the service asked to [read](Reply::read). `state` is what it
+    /// passed to that call.
     ///
     /// A body that arrived with its head is borrowed. A longer one is owned: `into_owned` returns
     /// the buffer that it was received into, without a copy.
@@ -63,9 +64,9 @@ pub trait Service: Sized + 'static {
         reply.error(Status::INTERNAL_SERVER_ERROR)
     }
 
-    /// Answers a request whose body was to be [saved](Reply::save). `state` is what the service set
-    /// aside for this request, and `saved` says whether a file was created or replaced, or why the
-    /// body could not be saved. By default [`Reply::saved`] answers.
+    /// Answers a request whose body the service asked to [save](Reply::save). `state` is what it
+    /// passed to that call, and `saved` says whether a file was created or replaced, or why the
+    /// body could not be saved. The default is [`Reply::saved`].
     fn on_saved(
         &mut self,
         request: &Request<'_>,
@@ -77,30 +78,30 @@ pub trait Service: Sized + 'static {
         reply.saved(saved)
     }
 
-    /// Answers a request that `Http` refuses: because it breaks a rule, exceeds a limit or is late.
-    /// By default [`Reply::error`] answers; a service can send a page of its own instead. The
-    /// response has to be finished in the call. The connection closes behind it, unless only the
-    /// body was too long and is short enough to be skipped.
+    /// Answers a request that `Http` refuses because it breaks a rule, exceeds a limit or is late.
+    /// The default is [`Reply::error`]; a service can send its own error page instead. The response
+    /// must be finished in the call. The connection closes after it, unless the only problem is a
+    /// body that is too long for the service but short enough to be skipped.
     fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
         reply.error(status)
     }
 
-    /// There is room again behind a [`ResponseStream`](super::ResponseStream) on this connection
-    /// whose `send` returned [`Sent::Full`](sluicegate_reactor::Sent::Full).
+    /// There is room again for a [`ResponseStream`](super::ResponseStream) on this connection whose
+    /// `send` returned [`Sent::Full`](sluicegate_reactor::Sent::Full).
     fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }
 
-    /// The client has ended its direction while a [`ResponseStream`](super::ResponseStream) on this
-    /// connection goes on. Most such clients have left; a few wait for the rest. A service whose
-    /// streams may be quiet for long should drop or finish the stream here: the end of a client
-    /// that has left shows only at the next part that is sent to it.
+    /// The client has shut down its sending side while a [`ResponseStream`](super::ResponseStream)
+    /// on this connection is in progress. Most such clients have left; a few wait for the rest. A
+    /// service whose streams may be silent for long should drop or finish the stream here:
+    /// otherwise a client that has left is noticed only when the next part is sent to it.
     fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }
 
     /// The reactor is stopping while a [`ResponseStream`](super::ResponseStream) on this connection
-    /// goes on. The reactor waits for the end of the stream until its grace period is over.
+    /// is in progress. The reactor waits for the end of the stream until its grace period ends.
     fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }
@@ -111,13 +112,13 @@ pub trait Service: Sized + 'static {
         let _ = (cx, connection);
     }
 
-    /// Whether [`on_sent`](Service::on_sent) is to be called. Asked once for each connection. The
-    /// records cost a few allocations per request.
+    /// Whether [`on_sent`](Service::on_sent) should be called. Asked once per connection. Records
+    /// cost a few allocations per request.
     fn wants_log(&self) -> bool {
         false
     }
 
-    /// A response has left: the kernel has taken its last byte, or the connection has ended before
+    /// A response is done: the kernel has accepted its last byte, or the connection ended before
     /// that. Meant for access logs; see [`wants_log`](Service::wants_log).
     fn on_sent(&mut self, record: &LogRecord<'_>) {
         let _ = record;

@@ -34,7 +34,7 @@ const _: () = assert!(size_of::<HttpSession>() <= 32);
 pub(super) enum State<V> {
     /// It receives a head.
     Head { scan: HeadScan, blank_lines: u8 },
-    /// It skips the rest of a request body that nobody reads.
+    /// It skips the rest of a request body that the service does not read.
     SkippingBody { left: u64 },
     /// It receives a request body for the service.
     ReceivingBody(Box<RequestBody<V>>),
@@ -60,7 +60,7 @@ impl<V> State<V> {
         if left == 0 { State::next_head() } else { State::SkippingBody { left } }
     }
 
-    /// How many bytes of a body that nobody reads are still skipped.
+    /// How many bytes of a body that the service does not read may still be skipped.
     pub(super) fn unread_body(&mut self) -> Option<&mut u64> {
         match self {
             State::SkippingBody { left } => Some(left),
@@ -77,8 +77,8 @@ impl<V> Default for HttpSession<V> {
 }
 
 impl<V> HttpSession<V> {
-    /// The session of a connection that another handler [hands over](Context::hand_over): after a
-    /// preface, or when it has recognized HTTP in the first bytes.
+    /// Creates the session for a connection that another handler [hands over](Context::hand_over):
+    /// after a preface, or once it has recognised HTTP in the first bytes.
     #[must_use]
     pub fn new() -> HttpSession<V> {
         HttpSession {

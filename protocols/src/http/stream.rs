@@ -10,7 +10,7 @@ use super::reply::{Answered, Reply, is_reserved, splits_lines};
 use super::response::{FinishedResponse, PendingResponse, Persistence};
 use super::status::Status;
 
-/// The rest of a response whose head has left: see [`Reply::stream`].
+/// The rest of a response whose head has been sent: see [`Reply::stream`].
 ///
 /// If it is dropped before it is [finished](ResponseStream::finish), the connection is reset within
 /// [`response_timeout`](super::HttpLimits::response_timeout): what was sent must not look complete.
@@ -23,10 +23,10 @@ pub struct ResponseStream {
     persistence: Persistence,
 }
 
-/// How the end of the body is told.
+/// How the end of the body is marked.
 #[derive(Clone, Copy, Debug)]
 enum Framing {
-    /// By the last chunk, behind which trailers may come if the head has announced them.
+    /// By the last chunk, which trailers may follow if the head has announced them.
     Chunked { has_trailers: bool },
     /// By the end of the connection, in HTTP/1.0.
     UntilClose,
@@ -35,14 +35,14 @@ enum Framing {
 }
 
 impl Reply<'_, '_> {
-    /// Sends the head of a response whose length is not known yet. `then` gets the
-    /// [`ResponseStream`] to keep or to send along, and the reactor. The body is sent from there,
-    /// or from any later callback: of a message, a timer, or another connection.
+    /// Sends the head of a response whose length is not known yet. `then` is called with a
+    /// [`ResponseStream`] and the reactor. It can send the body immediately, or keep the stream so
+    /// that a later callback sends it: for a message, a timer, or another connection.
     ///
-    /// The body is chunked; for an HTTP/1.0 client its end is that of the connection. Like a
-    /// [deferred](Reply::defer) response it keeps its place before the responses to pipelined
-    /// requests. The connection may be quiet for as long as the service likes: neither the idle
-    /// limit nor [`response_timeout`](super::HttpLimits::response_timeout) ends it.
+    /// The body is chunked; for an HTTP/1.0 client, closing the connection marks its end. Responses
+    /// to pipelined requests wait for it, as for a [deferred](Reply::defer) response. The stream
+    /// may stay silent for as long as the service likes: neither the idle limit nor
+    /// [`response_timeout`](super::HttpLimits::response_timeout) ends it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -52,7 +52,7 @@ impl Reply<'_, '_> {
     /// };
     /// use sluicegate_reactor::{ConnId, HandlerId, Reactor, Receive, Sent, Sessions, Turn};
     ///
-    /// /// Sends the time to every client, each second.
+    /// /// Sends the time to every client once a second.
     /// struct Clock {
     ///     subscribers: Vec<ResponseStream>,
     /// }
@@ -76,7 +76,7 @@ impl Reply<'_, '_> {
     /// impl Receive<Tick> for Clock {
     ///     fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
     ///         let event = format!("data: {}\n\n", cx.unix_time());
-    ///         // A client that is too slow is cut, or events for it would pile up.
+    ///         // A client that is too slow is cut off, or events for it would pile up.
     ///         self.subscribers.retain_mut(|stream| stream.send(cx, &event) == Sent::Accepted);
     ///     }
     /// }
@@ -102,7 +102,7 @@ impl Reply<'_, '_> {
             form.persistence = Persistence::Close;
             Framing::UntilClose
         };
-        // Without a length, a client would wait for the content of 205.
+        // Without a length, a client would wait for the content of a 205 response.
         let is_empty = matches!(framing, Framing::NoBody) && !form.head_only;
         output.write_head(status, form.persistence, is_empty.then_some(0));
         output.flush_to(&mut to);
@@ -116,7 +116,7 @@ impl Reply<'_, '_> {
     }
 
     /// Sends an interim response before the final one, such as 103 (Early Hints). HTTP/1.0 clients
-    /// do not know them and get none.
+    /// do not support these and get none.
     ///
     /// ```
     /// # use sluicegate_protocols::http::{Answered, Reply, Status};
@@ -151,12 +151,13 @@ impl ResponseStream {
     }
 
     /// Sends the next part of the body, from any callback of the reactor that received the request.
-    /// It leaves at the end of the turn.
+    /// The part is sent at the end of the turn.
     ///
-    /// With [`Sent::Full`] the part was taken, but the service should wait with the next until
-    /// [`Service::on_room`](super::Service::on_room) is called. With [`Sent::Gone`] the connection
-    /// has ended, which [`Service::on_gone`](super::Service::on_gone) tells too, or the reactor is
-    /// that of another thread.
+    /// [`Sent::Full`] means that the part was queued, but the service should wait until
+    /// [`Service::on_room`](super::Service::on_room) is called before it sends the next.
+    /// [`Sent::Gone`] means that the connection has ended, which
+    /// [`Service::on_gone`](super::Service::on_gone) reports too, or that `cx` is the reactor of
+    /// another thread.
     pub fn send<'b>(&mut self, cx: &mut Turn, part: impl Into<Outgoing<'b>>) -> Sent {
         let (part, mut peer) = (part.into(), cx.peer(self.connection));
         if !self.pending.is_here() || !peer.is_open() {
@@ -190,9 +191,9 @@ impl ResponseStream {
         self.finish_with(cx, &[])
     }
 
-    /// Ends the body with trailer fields. They are left out, and a warning is logged, unless the
-    /// head had a field [`Trailer`](Reply::header) that announces them (RFC 9110, section 6.6.2).
-    /// An HTTP/1.0 client does not get them.
+    /// Ends the body with trailer fields. They are omitted, and a warning is logged, unless the
+    /// head had a [`Trailer`](Reply::header) field that announces them (RFC 9110, section 6.6.2).
+    /// HTTP/1.0 clients do not get them.
     pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
         let mut peer = cx.peer(self.connection);
         if !self.pending.is_here() || !peer.is_open() {
@@ -201,7 +202,7 @@ impl ResponseStream {
         let mut sent = Sent::Accepted;
         if let Framing::Chunked { has_trailers } = self.framing {
             if !has_trailers && !trailers.is_empty() {
-                log::warn!("trailers left out of a response: its head has no Trailer field");
+                log::warn!("trailers omitted from a response: its head has no Trailer field");
             }
             let mut end = b"0\r\n".to_vec();
             write_fields(&mut end, if has_trailers { trailers } else { &[] });
@@ -222,12 +223,12 @@ impl ResponseStream {
     }
 }
 
-/// Appends header fields and an empty line. Leaves out fields that would split the message, and
-/// those that have no place in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
+/// Appends header fields and an empty line. Omits fields that could split the message, and those
+/// that are not allowed in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
 fn write_fields(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
     for (name, value) in fields {
         if splits_lines(value.as_bytes()) || !is_token(name.as_bytes()) || is_reserved(name) {
-            log::warn!("header field {name:?} left out of a response: not allowed there");
+            log::warn!("header field {name:?} omitted from a response: not allowed there");
             continue;
         }
         for part in [name, ": ", value, "\r\n"] {

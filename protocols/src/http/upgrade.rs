@@ -24,8 +24,8 @@ impl Upgrade<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// The upgrade that the client offers. `None` if it offers none, and if none is possible: in
-    /// HTTP/1.0, and for a request with a body.
+    /// The upgrade that the client offers. `None` if it offers none, or if an upgrade is not
+    /// possible: in HTTP/1.0, and for a request with a body.
     #[must_use]
     pub fn upgrade(&self) -> Option<Upgrade<'a>> {
         let bare = matches!(self.body_length, BodyLength::None | BodyLength::Exact(0));
@@ -43,11 +43,11 @@ impl<'a> Request<'a> {
 impl Reply<'_, '_> {
     /// Accepts an upgrade: responds with 101, `Upgrade` and the fields added with
     /// [`header`](Reply::header), and [hands the connection
-    /// over](sluicegate_reactor::Context::hand_over). The new handler gets all bytes after the head
-    /// of the request. The access log records the response as sent.
+    /// over](sluicegate_reactor::Context::hand_over). The new handler gets all bytes after the
+    /// request head. The access log records the response as sent.
     ///
-    /// An upgrade has to be accepted in [`Service::call`](super::Service::call). In a
-    /// [deferred](Reply::defer) response it is an error: the client gets 500.
+    /// Call this only in [`Service::call`](super::Service::call). In a [deferred](Reply::defer)
+    /// response it is an error, and the client gets 500.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};

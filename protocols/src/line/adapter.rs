@@ -9,15 +9,15 @@ use sluicegate_reactor::{
 use super::{LineEof, LineHandler, Next, Split, Splitter};
 use crate::quantum::{self, MESSAGES_PER_TURN};
 
-/// Makes a [`LineHandler`] a [`Handler`].
+/// Turns a [`LineHandler`] into a [`Handler`].
 ///
 /// The reactor keeps the start of an incomplete line, so
 /// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least
-/// [`Splitter::keep`]. The defaults fit: lines of 8 KiB, and 64 KiB kept. Blocks are not kept,
-/// whatever their size, and raw bytes only if the handler does not consume them.
+/// [`Splitter::keep`]. The defaults fit: lines of up to 8 KiB, and 64 KiB for unread input. Blocks
+/// are never kept, whatever their size, and raw bytes only if the handler does not consume them.
 ///
-/// At most [`per_turn`](Lines::per_turn) lines of a connection are delivered in one turn, so that a
-/// client that sends very many does not hold up the others.
+/// A connection delivers at most [`per_turn`](Lines::per_turn) lines in one turn, so that a busy
+/// client does not hold up the others.
 #[derive(Clone, Debug)]
 pub struct Lines<H> {
     handler: H,
@@ -26,18 +26,18 @@ pub struct Lines<H> {
 }
 
 impl<H: LineHandler> Lines<H> {
-    /// Lines of at most 8 KiB that end with `\n` or `\r\n`.
+    /// Splits the input into lines of at most 8 KiB that end with `\n` or `\r\n`.
     pub fn new(handler: H) -> Lines<H> {
         Lines::with(handler, Splitter::default())
     }
 
-    /// Lines as `splitter` defines them.
+    /// Splits the input with the given `splitter`.
     pub fn with(handler: H, splitter: Splitter) -> Lines<H> {
         Lines { handler, splitter, per_turn: MESSAGES_PER_TURN }
     }
 
-    /// Sets the most lines and blocks of a connection that are delivered in one callback. The
-    /// default is 1,024. The responses of one callback leave together.
+    /// Sets how many lines and blocks of a connection are delivered in one callback at most. The
+    /// default is 1,024. The responses of one callback are sent together.
     #[must_use]
     pub fn per_turn(self, most: u32) -> Lines<H> {
         Lines { per_turn: most.max(1), ..self }
@@ -49,7 +49,7 @@ impl<H: LineHandler> Lines<H> {
     }
 }
 
-/// The state of a connection: the handler's session, and what its input continues with.
+/// The state of a connection: the handler's session, and what the next input is.
 #[derive(Debug)]
 pub struct LineSession<S> {
     mode: Mode,
@@ -57,7 +57,7 @@ pub struct LineSession<S> {
 }
 
 impl<S> LineSession<S> {
-    /// The session of a connection whose input begins with a line.
+    /// Creates the session of a connection whose input starts with a line.
     pub fn new(own: S) -> LineSession<S> {
         LineSession { mode: Mode::LINE, own }
     }

@@ -1,11 +1,11 @@
 //! Lines, and what comes between them: blocks of a known size, and raw bytes.
 //!
 //! A [`LineHandler`] gets one line at a time, borrowed from the input and without its delimiter. It
-//! returns what comes [`Next`]: another line, a block whose size the line has announced, or raw
+//! returns what to expect [`Next`]: another line, a block whose size the line has announced, or raw
 //! bytes.
 //!
 //! The calls do not depend on how the network splits the input. Lines have a maximum length, each
-//! byte is searched once, and the responses to all lines of one receive leave together.
+//! byte is examined once, and the responses to all lines of one receive are sent together.
 
 use sluicegate_reactor::{ConnId, Context, Input, Reason, Timeout, Turn};
 
@@ -17,10 +17,10 @@ mod tests;
 pub use adapter::{LineSession, Lines};
 pub use splitter::{Delimiter, Split, Splitter};
 
-/// An application that takes lines.
+/// An application that handles lines.
 ///
-/// Delivery stops at once when a callback pauses or closes the connection, or fills its send queue.
-/// It continues with the next line when the connection reads again.
+/// Delivery stops as soon as a callback pauses or closes the connection, or fills its send queue.
+/// It continues with the next line once the connection reads again.
 ///
 /// ```
 /// use sluicegate_protocols::line::{LineHandler, Lines, Next};
@@ -92,8 +92,8 @@ pub trait LineHandler: Sized + 'static {
     }
 
     /// Raw bytes have arrived. Bytes that are not consumed are offered again together with the next
-    /// ones, or belong to what comes next if that is not [`Next::Raw`]. By default raw bytes are
-    /// discarded.
+    /// ones or, if this returns something other than [`Next::Raw`], are the start of that. By
+    /// default raw bytes are discarded.
     fn on_raw(
         &mut self,
         cx: &mut Context<'_>,
@@ -155,7 +155,7 @@ pub enum Next {
     /// A line.
     Line,
     /// A block of this many bytes, for [`LineHandler::on_block`]; then lines. An empty block is
-    /// delivered at once, even if the connection was just paused.
+    /// delivered immediately, even if the connection was just paused.
     Block(u64),
     /// Raw bytes, for [`LineHandler::on_raw`], until that returns something else.
     Raw,

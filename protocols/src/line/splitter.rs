@@ -1,8 +1,9 @@
-//! Finds the ends of lines: a pure function of the bytes and of how many were searched before.
+//! Finds the ends of lines: a pure function of the bytes and of how many have been searched
+//! already.
 
 use memchr::memchr;
 
-/// The delimiter of lines.
+/// The delimiter that ends a line.
 ///
 /// ```
 /// use sluicegate_protocols::line::{Delimiter, Split, Splitter};
@@ -35,14 +36,14 @@ impl Delimiter {
         Delimiter::new(b"\r\n")
     }
 
-    /// These bytes, at their first occurrence. The last of them is searched for, so the search is
-    /// fastest if that is rare in the lines.
+    /// Exactly these bytes. The splitter searches for the last of them, so it is fastest if that
+    /// byte is rare in the lines.
     ///
     /// # Panics
     /// If `bytes` is empty.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Delimiter {
-        let (&last, before) = bytes.split_last().expect("a delimiter has at least one byte");
+        let (&last, before) = bytes.split_last().expect("a delimiter must have at least one byte");
         Delimiter { last, before: before.into(), optional_return: false }
     }
 
@@ -105,7 +106,7 @@ pub struct Splitter {
     max_len: usize,
 }
 
-/// What is at the front of the bytes.
+/// The result of [`Splitter::split`]: what is at the front of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// A line.
@@ -122,7 +123,7 @@ pub enum Split {
 }
 
 impl Splitter {
-    /// Lines of at most `max_len` bytes without their delimiter.
+    /// Creates a splitter for lines of at most `max_len` bytes, not counting the delimiter.
     #[must_use]
     pub fn new(delimiter: Delimiter, max_len: usize) -> Splitter {
         Splitter { delimiter, max_len }
@@ -134,8 +135,8 @@ impl Splitter {
         self.max_len
     }
 
-    /// The least [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) for these lines:
-    /// the reactor keeps the start of a line until its end arrives.
+    /// The smallest [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) that works for
+    /// these lines: the reactor keeps the start of a line until its end arrives.
     ///
     /// ```
     /// use sluicegate_protocols::line::{Delimiter, Splitter};
@@ -150,9 +151,9 @@ impl Splitter {
         self.max_len.saturating_add(self.delimiter.len())
     }
 
-    /// Searches the end of the line at the front of `bytes`. `scanned` is the number of bytes that
-    /// were searched before: 0 for a new line. After [`Split::Incomplete`] pass it again, with the
-    /// same bytes and those that follow, so that each byte is searched once.
+    /// Searches for the end of the line at the front of `bytes`. `scanned` is the number of bytes
+    /// that have been searched already: 0 for a new line. After [`Split::Incomplete`], pass it
+    /// again with the same bytes and those that follow, so that each byte is searched only once.
     #[inline]
     pub fn split(&self, bytes: &[u8], scanned: &mut usize) -> Split {
         let bytes = &bytes[..bytes.len().min(self.keep())];

@@ -1,8 +1,8 @@
-//! Bytes as they come.
+//! Bytes as they arrive.
 //!
-//! A handler that takes bytes needs no adapter: it implements the reactor's [`Handler`], which this
-//! module re-exports together with the types in its signatures. On top of it [`frames`] finds
-//! messages in the bytes, and [`relay`] passes them on.
+//! A handler of plain bytes needs no adapter: it implements the reactor's [`Handler`], which this
+//! module re-exports together with the types in its signatures. On top of it, [`frames`] splits the
+//! bytes into messages, and [`relay`] forwards them.
 //!
 //! ```
 //! use sluicegate_protocols::raw::{Context, Handler, Input};

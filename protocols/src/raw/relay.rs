@@ -1,4 +1,4 @@
-//! Passing bytes on between two connections: proxies.
+//! Forwarding bytes between two connections, for proxies.
 //!
 //! [`join`] makes each of two connections relay to the other. See
 //! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) for what happens to ends, resets, pauses
@@ -37,12 +37,12 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 
 /// Connects to one target for each connection that it accepts, and joins the two.
 ///
-/// A client whose target cannot be reached is closed, and a warning is logged, at most once a
-/// second. When the reactor stops, relays go on until they have ended or the
-/// [drain time](Reactor::set_drain) is over.
+/// If the target cannot be reached, the client's connection is closed and a warning is logged, at
+/// most once a second. When the reactor stops, relays continue until they have ended or the [grace
+/// period](Reactor::set_drain) is over.
 ///
-/// An end is only passed on, never made up: after a deadline or the drain time, each side that has
-/// not received everything and the other side's end is reset.
+/// An end of stream is only forwarded, never invented: after a deadline or the grace period, a side
+/// that has not received all data and the end of the other side is reset.
 #[derive(Debug)]
 pub struct Relay {
     upstream: Connector<Relay>,
@@ -54,11 +54,11 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Registers a proxy to a target, for any number of listeners. The listener sets the limits and
-    /// deadlines of clients, and `connect` those of connections to the target.
+    /// Registers a proxy to one target, for any number of listeners. The listener sets the limits
+    /// and deadlines of clients, and `connect` those of connections to the target.
     ///
     /// # Errors
-    /// As [`Reactor::connector`].
+    /// The same as those of [`Reactor::connector`].
     pub fn register(
         reactor: &mut Reactor,
         to: impl Into<Target>,

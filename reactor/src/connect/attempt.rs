@@ -1,9 +1,9 @@
 //! Connecting: from the requested name or address to an open connection.
 //!
-//! A connection has its place from the start, so that it can be named, and is [`Phase::Connecting`]
-//! until it is established. Its [`Attempt`] holds the state it needs until then. Nothing here runs
-//! inside [`Turn::connect`](crate::Turn::connect) but [`start`]: the first system call on a socket
-//! is made when the connection runs.
+//! A connection has its slot and id from the start, and is in [`Phase::Connecting`] until it is
+//! established. Its [`Attempt`] holds the state it needs until then. Of this module, only [`start`]
+//! runs inside [`Turn::connect`](crate::Turn::connect): the first system call on a socket is made
+//! when the connection runs.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -1,13 +1,13 @@
-//! How long to wait before a failed attempt is repeated.
+//! How long to wait before retrying a failed attempt.
 
 use std::time::Duration;
 
-/// The delays between attempts: random, and longer on average the more attempts have failed.
+/// Random delays between attempts, longer on average the more attempts have failed.
 ///
 /// Each delay is uniformly random between zero and a limit, which doubles with every failure up to
-/// a cap. This is "full jitter": clients that lose the same server at once do not all come back at
-/// once. A `Backoff` reads no clock and no random numbers. Its owner waits, and
-/// [resets](Backoff::reset) it after a success.
+/// a cap. This is "full jitter": clients that lose the same server at the same time do not all
+/// reconnect at the same time. A `Backoff` reads no clock and no random numbers: its owner supplies
+/// the random number, waits, and [resets](Backoff::reset) it after a success.
 ///
 /// ```
 /// use sluicegate_reactor::Backoff;
@@ -79,13 +79,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff whose first delay is at most `base`, and whose delays are at most `cap`.
+    /// Creates a backoff whose first delay is at most `base`, and whose later delays are at most
+    /// `cap`.
     #[must_use]
     pub fn new(base: Duration, cap: Duration) -> Backoff {
         Backoff { base, cap, failures: 0 }
     }
 
-    /// Counts a failure and returns how long to wait. `random` is 64 random bits, such as those of
+    /// Records a failure and returns how long to wait. `random` is 64 random bits, such as those of
     /// [`Turn::random`](crate::Turn::random).
     pub fn next(&mut self, random: u64) -> Duration {
         let doubled =
@@ -97,7 +98,7 @@ impl Backoff {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Counts a success: the next delay is again one after a first failure.
+    /// Records a success: the next failure counts as the first one again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

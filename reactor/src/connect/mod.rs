@@ -1,10 +1,10 @@
-//! Connections that the reactor makes.
+//! Outgoing connections.
 //!
-//! A handler that connects gets a [`Connector`] before the reactor runs. It calls
-//! [`Turn::connect`](crate::Turn::connect), which returns the id of the future connection at once
-//! and calls no handler. Later the handler gets [`on_ready`](crate::Handler::on_ready) when the
-//! connection is made, or [`on_close`](crate::Handler::on_close) with
-//! [`Reason::Unconnected`](crate::Reason::Unconnected) and the session when it cannot be made.
+//! A handler that connects gets a [`Connector`] before the reactor runs. To connect, it calls
+//! [`Turn::connect`](crate::Turn::connect), which returns the id of the future connection
+//! immediately and calls no handler. Later [`on_ready`](crate::Handler::on_ready) is called once
+//! the connection is established, or [`on_close`](crate::Handler::on_close) with
+//! [`Reason::Unconnected`](crate::Reason::Unconnected) and the session if the attempt fails.
 //!
 //! ```
 //! use sluicegate_reactor::{
@@ -64,7 +64,7 @@ use std::fmt;
 
 use crate::core::{GroupId, HandlerId};
 
-/// Names the options with which [`Turn::connect`](crate::Turn::connect) makes connections for a
+/// Identifies the options that [`Turn::connect`](crate::Turn::connect) uses for connections of a
 /// handler of type `H`.
 pub struct Connector<H> {
     /// The group of its connections, which has the options.

@@ -1,4 +1,5 @@
-//! What all files that are being received share: the buffers that workers write, and a pipe.
+//! Resources shared by all files that are being received: the buffers that workers write, and a
+//! pipe.
 
 use std::collections::VecDeque;
 

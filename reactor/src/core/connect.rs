@@ -1,4 +1,4 @@
-//! The options of a connector, and what a connection has until it is established.
+//! The options of a connector, and the state of a connection until it is established.
 
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use crate::sys::{Address, TcpOptions};
 /// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// Most time until a connection is made, the lookup of a name and all attempts included: 10 s.
+    /// The time limit for establishing a connection, including the name lookup and all attempts: 10
+    /// s.
     pub timeout: Duration,
-    /// Most time for one address while there is another to try: 2 s. This allows one retransmission
-    /// of a lost first packet, after 1 s (RFC 6298).
+    /// The time limit for one address while there is another to try: 2 s. This allows one
+    /// retransmission of a lost first packet, after 1 s (RFC 6298).
     pub attempt_timeout: Duration,
-    /// Most connections, unfinished and lingering ones included: 10,000. Further ones fail with
+    /// The most connections, unfinished and lingering ones included: 10,000. Further ones fail with
     /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
     /// The options of TCP sockets. If the system refuses one, each attempt fails with

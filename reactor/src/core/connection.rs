@@ -69,7 +69,7 @@ pub(crate) enum Phase {
     Ended,
     /// Aborted or failed: what is queued is dropped, and the peer sees a reset.
     Failed,
-    /// The session is gone; waiting for the peer to end its direction.
+    /// The session is gone; waiting for the peer to shut down its sending side.
     Lingering,
     /// The descriptor is closed; the slot is freed at the end of the turn.
     Gone,

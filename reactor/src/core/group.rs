@@ -30,7 +30,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group without connections, which may together send and receive `rates` bytes a second.
+    /// A group without connections, which may together send and receive `rates` bytes per second.
     pub(crate) fn new(limits: Limits, rates: [Option<u64>; 2]) -> Group {
         let each = [limits.send_rate, limits.receive_rate];
         let is_rated = each.iter().chain(&rates).any(Option::is_some);

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 
-/// Names a connection of one reactor. A stale id is recognised: it never reaches a later connection
-/// in the same slot. In another reactor the same id may name another connection, so send an id only
-/// back to the reactor that it came from.
+/// Identifies a connection of one reactor. A stale id is recognised: it never reaches a later
+/// connection in the same slot. In another reactor the same id may identify a different connection,
+/// so use an id only with the reactor that it came from.
 ///
-/// The order has no meaning. It lets a `BTreeMap` be keyed by connections. Its order of iteration
-/// is the same in every run, as a simulation (feature `testing`) requires.
+/// The order has no meaning, but lets an id be the key of a `BTreeMap`, whose iteration order is
+/// the same in every run, as a simulation (feature `testing`) requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     pub(crate) index: u32,
@@ -22,7 +22,7 @@ impl fmt::Debug for ConnId {
     }
 }
 
-/// Names a registered handler of type `H`.
+/// Identifies a registered handler of type `H`.
 pub struct HandlerId<H> {
     pub(crate) index: u8,
     handler: PhantomData<fn() -> H>,
@@ -51,22 +51,22 @@ impl<H> fmt::Debug for HandlerId<H> {
 /// What became of bytes given to `send`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Taken, and there is room for more.
+    /// Accepted, and there is room for more.
     Accepted,
-    /// Taken, but the queue is now full: the connection stops reading until
+    /// Accepted, but the queue is now full: the connection stops reading until
     /// [`on_drain`](crate::Handler::on_drain). A producer that can wait should wait for that call.
     Full,
-    /// Not taken: the connection is closing or gone, or its output was shut down. If the connection
-    /// failed during this call, a part may have been sent.
+    /// Not accepted: the connection is closing or gone, or its output was shut down. If the
+    /// connection failed during this call, a part of the bytes may have been sent.
     Gone,
 }
 
 /// Which deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timeout {
-    /// Nothing moved for [`Limits::idle`](crate::Limits::idle).
+    /// No bytes moved for [`Limits::idle`](crate::Limits::idle).
     Idle,
-    /// The kernel took nothing for [`Limits::write_stall`](crate::Limits::write_stall).
+    /// The kernel accepted no bytes for [`Limits::write_stall`](crate::Limits::write_stall).
     WriteStall,
     /// The deadline set with [`Context::set_deadline`](crate::Context::set_deadline).
     Own,
@@ -76,7 +76,7 @@ pub enum Timeout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Each side ended its direction.
+    /// Both sides have shut down their sending sides.
     Finished,
     /// The handler closed the connection, and its queue was sent.
     Closed,
@@ -100,8 +100,8 @@ pub enum Reason {
     Stopped,
     /// The connection at the other end of its [relay](crate::Context::relay_to) failed.
     RelayLost,
-    /// The handler [handed the connection over](crate::Context::hand_over): it goes on with another
-    /// session.
+    /// The handler [handed the connection over](crate::Context::hand_over): it continues with
+    /// another session.
     HandedOver,
     /// A [requested](crate::Turn::connect) connection was not established.
     ///

@@ -1,8 +1,8 @@
-//! What a reactor has done, in numbers.
+//! Counters of what a reactor has done.
 //!
-//! Everything is counted once, where it happens. What a connection does is counted in its group,
-//! which is that of its listener or connector; the rest is counted by the reactor. So a counter
-//! costs one addition, and a sum is computed only when it is read.
+//! Everything is counted once, where it happens. Events of a connection are counted in its group,
+//! which is that of its listener or connector; the rest is counted by the reactor. So counting
+//! costs one addition, and sums are computed only when they are read.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -30,7 +30,7 @@ macro_rules! counters {
 }
 
 counters! {
-/// Counters of a reactor, or of one group of its connections, since it was created.
+/// The counters of a reactor, or of one group of its connections, since it was created.
 /// [`Turn::ledger`](crate::Turn::ledger) and [`Turn::ledger_of`](crate::Turn::ledger_of) return
 /// them.
 ///
@@ -48,7 +48,7 @@ pub struct Ledger {
     pub accepted: u64,
     /// Connections that handlers requested.
     pub connects: u64,
-    /// Requested connections that were not established, except those that the handler gave up.
+    /// Requested connections that were not established, except those that the handler cancelled.
     pub connect_failures: u64,
     /// Connections closed for any reason, including requested ones that were not established.
     pub closed: u64,
@@ -60,14 +60,14 @@ pub struct Ledger {
     pub full_pauses: u64,
     /// Times that a listener reached [`Listen::accept_rate`](crate::Listen) and paused.
     pub rate_pauses: u64,
-    /// Connections reset at once because their client had reached
+    /// Connections reset immediately because their client had reached
     /// [`Listen::max_per_address`](crate::Listen). They also count as accepted and closed.
     pub refused_per_address: u64,
     /// Bytes received.
     pub received: u64,
     /// Calls that receive: `recv`, and `splice` from a socket.
     pub recv_calls: u64,
-    /// Receive calls that found nothing.
+    /// Receive calls that found no bytes.
     pub recv_would_block: u64,
     /// Times that a connection reached its [quantum](crate::Limits::receive_quantum) of bytes or
     /// calls and left the rest for the next turn.
@@ -75,23 +75,23 @@ pub struct Ledger {
     /// Times that a connection waited for its [rate](crate::Limits::receive_rate) before it
     /// received more.
     pub recv_rate_holds: u64,
-    /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn, or had
-    /// been called for enough pieces of one receive.
+    /// Times that a handler [left the rest](crate::Context::yield_now) for the next turn, or
+    /// reached the limit of callbacks for one receive.
     pub yields: u64,
     /// Bytes copied because a handler left them unconsumed.
     pub kept: u64,
     /// Connections whose handler left [`Limits::max_unread`](crate::Limits::max_unread) bytes or
     /// more unconsumed.
     pub overruns: u64,
-    /// Requests of [`Context::receive_exact`](crate::Context::receive_exact) that were answered.
+    /// [`Context::receive_exact`](crate::Context::receive_exact) requests that were completed.
     pub exact_receives: u64,
     /// Receive calls straight into the buffer of such a request. They also count as
     /// [`recv_calls`](Ledger::recv_calls).
     pub direct_receives: u64,
     /// Bytes received by those calls. They also count as [`received`](Ledger::received).
     pub direct_bytes: u64,
-    /// Times that such a request told the kernel to wake it only for
-    /// [many bytes](crate::Limits::receive_low_water).
+    /// Times that such a request told the kernel to report only [many
+    /// bytes](crate::Limits::receive_low_water).
     pub low_waters: u64,
     /// Bytes received for files by [`receive_file`](crate::Context::receive_file) and
     /// [`receive_part`](crate::Context::receive_part). Bytes that were unread before are not
@@ -101,13 +101,14 @@ pub struct Ledger {
     pub saved_by_splice: u64,
     /// Bytes that handlers passed to `send`.
     pub queued: u64,
-    /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),
+    /// Bytes that the kernel accepted: the sum of [`write_through`](Ledger::write_through),
     /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes),
     /// [`sendfile_bytes`](Ledger::sendfile_bytes) and [`splice_bytes`](Ledger::splice_bytes).
     pub sent: u64,
     /// Bytes dropped because a connection failed or was aborted.
     pub dropped: u64,
-    /// Bytes copied into queues: small pieces, and what the socket refused of borrowed ones.
+    /// Bytes copied into queues: small pieces, and the part of borrowed pieces that the socket
+    /// refused.
     pub joined: u64,
     /// Bytes sent directly from the caller's slice.
     pub write_through: u64,
@@ -121,7 +122,7 @@ pub struct Ledger {
     pub gather_bytes: u64,
     /// Reads of file regions into memory.
     pub file_reads: u64,
-    /// Bytes that they read. What the socket refuses of them is read again.
+    /// Bytes that they read. Those that the socket refuses are read again.
     pub file_read_bytes: u64,
     /// `sendfile` calls.
     pub sendfile_calls: u64,
@@ -132,22 +133,22 @@ pub struct Ledger {
     pub splice_calls: u64,
     /// Bytes that they sent.
     pub splice_bytes: u64,
-    /// Fallback: times that a relay or a file went on through memory because no pipe could be
+    /// Fallback: times that a relay or a file continued through memory because no pipe could be
     /// opened, for lack of descriptors or because of the user's quota.
     pub no_pipe: u64,
-    /// Fallback: reads of regions that would have gone by `sendfile` if the system had it.
+    /// Fallback: reads of regions that would have been sent with `sendfile` if the system had it.
     pub no_sendfile: u64,
     /// Checks whether a region is in memory, not counting its reads.
     pub probes: u64,
     /// Times that a worker read the part of a region that was not in memory, while its queue
     /// waited.
     pub cold_reads: u64,
-    /// Reads by workers for which the file system did not say what is in memory.
+    /// Reads by workers because the file system does not report what is in memory.
     pub cold_untold: u64,
     /// Fallback: times that such a part was read in place, because there was no descriptor for a
     /// worker.
     pub cold_waits: u64,
-    /// Sends of which the kernel took only a part.
+    /// Sends of which the kernel accepted only a part.
     pub short_writes: u64,
     /// Sends that the kernel refused for lack of room.
     pub send_would_block: u64,
@@ -160,8 +161,8 @@ pub struct Ledger {
     pub relayed: u64,
     /// Times that a connection waited for its [rate](crate::Limits::send_rate) before it sent more.
     pub send_rate_holds: u64,
-    /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another limit
-    /// of its size.
+    /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another size
+    /// limit.
     pub full_queues: u64,
     /// Deadlines that passed.
     pub timeouts: u64,
@@ -179,14 +180,14 @@ impl Ledger {
         (self.accepted + self.adopted + self.connects).saturating_sub(self.closed)
     }
 
-    /// Bytes that handlers passed to `send` and the kernel has not taken yet.
+    /// Bytes that handlers passed to `send` and the kernel has not accepted yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.queued.saturating_sub(self.sent + self.dropped)
     }
 }
 
-/// One line for people and `grep`: `open` and `pending`, then each counter that is not 0 with its
+/// One line, readable and easy to `grep`: `open` and `pending`, then each nonzero counter with its
 /// name, in the order of [`counters`](Ledger::counters).
 ///
 /// ```
@@ -205,6 +206,6 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Names a group of connections that are counted together: those of a listener or a connector.
+/// Identifies a group of connections that are counted together: those of a listener or a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupId(pub(crate) u16);

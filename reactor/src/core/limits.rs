@@ -1,8 +1,8 @@
-//! Every size, count and time that the reactor decides by, as data.
+//! Every size, count and time on which the reactor bases a decision, as data.
 
 use std::time::Duration;
 
-/// The bounds of a connection, and the sizes that choose how its data moves.
+/// The limits of a connection, and the sizes that decide how its data moves.
 ///
 /// Each listener has its own value ([`Listen::limits`](crate::Listen)). The defaults suit a server
 /// on the open internet. The measurements behind them are in `benches/README.md`.
@@ -16,32 +16,32 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Shared bytes up to this size are copied to the queue's tail and leave with their neighbours.
-    /// Longer ones are referenced: copying them would cost more than another piece in the call.
-    /// The default is 1 KiB.
+    /// Shared bytes up to this size are copied to the queue's tail and sent with their neighbours.
+    /// Longer ones are referenced: copying them would cost more than another piece in the call. The
+    /// default is 1 KiB.
     pub join: usize,
     /// Shared bytes up to this size are also copied if they fit into the buffer at the queue's
     /// tail, since they then need no other buffer. The default is 4 KiB.
     pub join_in_room: usize,
-    /// Borrowed bytes longer than this are sent at once if nothing is queued, and only what the
-    /// socket refuses is copied. For shorter ones a call of their own costs more than the copy. The
+    /// Borrowed bytes longer than this are sent immediately if nothing is queued, and only what the
+    /// socket refuses is copied. For shorter ones, a separate call costs more than the copy. The
     /// default is 16 KiB.
     pub write_through: usize,
-    /// The first borrowed bytes of a callback are sent at once if they are longer than this and
-    /// nothing is queued. Most callbacks send once, and then this saves the copy. A callback that
-    /// sends again has made at most one call too many. The default is 1 KiB.
+    /// The first borrowed bytes of a callback are sent immediately if they are longer than this and
+    /// nothing is queued. Most callbacks send once, so this saves the copy. A callback that sends
+    /// again has made at most one unnecessary call. The default is 1 KiB.
     pub write_first: usize,
-    /// Most pieces of one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). The
+    /// The most pieces in one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). The
     /// default is 64.
     ///
-    /// A socket that has refused bytes is offered fewer: up to twice as many as it took the last
-    /// time it had room.
+    /// A socket that has refused bytes is offered fewer: up to twice as many as it accepted the
+    /// last time it had room.
     pub gather_pieces: usize,
-    /// File regions up to this size are read into memory and leave in the same call as what is
-    /// queued before them. Larger ones go by sendfile. The default is 16 KiB.
+    /// File regions up to this size are read into memory and sent in the same call as what is
+    /// queued before them. Larger ones are sent with sendfile. The default is 16 KiB.
     pub small_file: u64,
-    /// Most bytes of one sendfile call. Smaller calls cost more, larger ones save nothing and make
-    /// other connections wait. The default is 1 MiB.
+    /// The most bytes of one sendfile call. Smaller calls cost more, larger ones save nothing and
+    /// make other connections wait. The default is 1 MiB.
     pub sendfile_chunk: usize,
     /// How file regions move to the socket. The default is [`Sendfile`](FileTransfer::Sendfile).
     pub files: FileTransfer,
@@ -51,22 +51,23 @@ pub struct Limits {
     /// memory. It should be at least twice `sendfile_chunk`. The check takes two calls for the
     /// first window and one for each window that follows. The default is 2 MiB.
     pub warm_window: usize,
-    /// A [relay](crate::Context::relay_to) that has received this many bytes in large pieces, one
-    /// after the other, switches to `splice(2)` through a pipe until the pieces become small again.
-    /// A [file](crate::Context::receive_file) in memory is spliced if at least this many bytes of
-    /// it are still to come or, where its length is unknown, have arrived. 0 splices from the
-    /// start, `usize::MAX` never. It has no effect on systems without splice. The default is 128
-    /// KiB.
+    /// A [relay](crate::Context::relay_to) that has received this many bytes in consecutive large
+    /// pieces switches to `splice(2)` through a pipe, until the pieces become small again. A
+    /// [file](crate::Context::receive_file) on a memory file system is spliced if at least this
+    /// many of its bytes have yet to arrive or, if its length is unknown, have arrived. With 0,
+    /// splicing starts immediately; with `usize::MAX`, never. Has no effect on systems without
+    /// splice. The default is 128 KiB.
     pub splice_after: usize,
-    /// A piece that a relay receives is large from this many bytes on. For smaller ones, memory is
+    /// A piece that a relay receives counts as large from this size. For smaller ones, memory is
     /// cheaper than a pipe. The default is 20 KiB.
     pub splice_least: usize,
     /// A connection that has received this many bytes in one turn waits for the next turn before it
     /// receives more. The default is 256 KiB, which one receive into the reactor's buffer can
     /// bring.
     pub receive_quantum: usize,
-    /// A connection that has sent this many bytes in one turn waits for the next turn. Bytes queued
-    /// earlier count, and so do those that the turn's input caused. The default is 1 MiB.
+    /// A connection that has sent this many bytes in one turn waits for the next turn. This
+    /// includes bytes queued earlier and those queued in response to the turn's input. The default
+    /// is 1 MiB.
     pub send_quantum: usize,
     /// A connection that has made this many calls in one direction in one turn waits for the next
     /// turn. The default is 24.
@@ -75,7 +76,7 @@ pub struct Limits {
     /// connection stops reading. Regions of files do not count: they are read as the socket takes
     /// them. The default is 64 KiB.
     pub send_high: usize,
-    /// A full queue that has fallen to this many bytes is open again. The default is 32 KiB.
+    /// A full queue accepts more once it has drained to this many bytes. The default is 32 KiB.
     pub send_low: usize,
     /// With this many segments the queue is full, whatever their size. The default is 256.
     pub send_segments: usize,
@@ -85,53 +86,53 @@ pub struct Limits {
     /// A connection whose handler leaves this many bytes unconsumed while it waits for more is
     /// reset with [`Reason::Overrun`](crate::Reason::Overrun). The default is 64 KiB.
     pub max_unread: usize,
-    /// Most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can request. The
-    /// default is 16 MiB.
+    /// The most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can request.
+    /// The default is 16 MiB.
     pub receive_exact: usize,
-    /// Requests for more bytes than this receive into a buffer of their own, which the handler may
-    /// keep. Up to this many bytes are lent from the shared receive buffer: for short messages that
-    /// is cheaper. The default is 64 KiB.
+    /// Requests for more bytes than this receive into a separate buffer, which the handler may
+    /// keep. Up to this many bytes are lent from the shared receive buffer, which is cheaper for
+    /// short messages. The default is 64 KiB.
     pub receive_direct: usize,
-    /// The kernel wakes a request of [`receive_exact`](crate::Context::receive_exact) only when
-    /// this many bytes have arrived, or the end (`SO_RCVLOWAT`; TCP on Linux). This applies while
-    /// the request waits for its sender and at least twice this many bytes are missing. It saves a
-    /// receive for each segment of a slow sender. With 0 or 1 every arrival wakes the request. The
+    /// The kernel reports input for a pending [`receive_exact`](crate::Context::receive_exact) only
+    /// once this many bytes or the end of the stream have arrived (`SO_RCVLOWAT`; TCP on Linux).
+    /// This applies as long as the request still lacks at least twice this many bytes. It saves a
+    /// receive for each segment of a slow sender. With 0 or 1, every arrival is reported. The
     /// default is 32 KiB.
     ///
-    /// Bytes that have arrived below the mark are not yet [`unread`](crate::Context::unread). They
-    /// are received, and count, before the connection is [`idle`](crate::Limits::idle), and before
-    /// its handler's own deadline passes.
+    /// Bytes that have arrived below this mark are not counted by
+    /// [`unread`](crate::Context::unread) yet. They are received and counted before the connection
+    /// is considered [`idle`](crate::Limits::idle), and before its handler's own deadline passes.
     pub receive_low_water: usize,
-    /// Most batches of a file, of up to 512 KiB each, that workers hold at a time. With more the
-    /// connection stops receiving until the disk has caught up. All connections of a reactor
-    /// together have at most 16 such batches, so that a slow disk costs at most 8 MiB of memory.
+    /// The most batches of a received file, of up to 512 KiB each, that workers hold at a time. At
+    /// this limit the connection stops receiving until the disk has caught up. All connections of a
+    /// reactor together have at most 16 such batches, so a slow disk costs at most 8 MiB of memory.
     /// The default is 2.
     pub file_batches: usize,
-    /// A connection on which nothing moved in either direction for this long times out. That closes
-    /// it unless the handler's [`on_timeout`](crate::Handler::on_timeout) does something else. The
-    /// default is 75 s.
+    /// A connection times out if no bytes move in either direction for this long. It is then
+    /// closed, unless the handler's [`on_timeout`](crate::Handler::on_timeout) does something else.
+    /// The default is 75 s.
     ///
-    /// This suits protocols in which clients ask and the server answers. If clients may be silent
-    /// while they wait for messages, as in a chat or a feed, set it to `None`. A client that has
-    /// vanished is then noticed when something is sent to it
-    /// ([`write_stall`](crate::Limits::write_stall)), or by
+    /// This suits request-response protocols. If clients may stay silent while they wait for
+    /// messages, as in a chat or a feed, set it to `None`. A client that has vanished is then
+    /// noticed when something is sent to it ([`write_stall`](crate::Limits::write_stall)), or by
     /// [`TcpOptions::keepalive`](crate::TcpOptions::keepalive).
     pub idle: Option<Duration>,
-    /// A connection with queued bytes of which the kernel took none for this long times out. Files
-    /// count as queued bytes. A peer that reads slowly does not time out. The default is 60 s.
+    /// A connection times out if it has queued bytes and the kernel accepts none for this long.
+    /// Files count as queued bytes. A peer that reads slowly does not time out. The default is 60
+    /// s.
     pub write_stall: Option<Duration>,
-    /// Most bytes that a connection sends in a second, files included; 0 counts as 1. Unused bytes
-    /// stay available for about 70 ms, or for the time in which 4 KiB become available. A
-    /// connection that has used them up sends again at the next tick, every 17 ms; meanwhile it is
-    /// neither idle nor stalled. Bytes that the network adds are not counted. The default is no
-    /// limit.
+    /// The most bytes per second that a connection sends, files included; 0 counts as 1. Unused
+    /// bytes accumulate for about 70 ms, or for as long as 4 KiB take at this rate if that is
+    /// longer. A connection that has used them up sends again at the next tick, which comes every
+    /// 17 ms; until then it counts as neither idle nor stalled. Only payload is counted, not
+    /// protocol headers. The default is no limit.
     pub send_rate: Option<u64>,
-    /// Most bytes that a connection receives in a second, by whatever method, as with
+    /// The most bytes that a connection receives per second, by any method, as with
     /// [`send_rate`](crate::Limits::send_rate). Full socket buffers hold the peer back, so the peer
     /// can send more at first. The default is no limit.
     pub receive_rate: Option<u64>,
-    /// How long a closed connection waits for the peer to end its direction. Without the wait,
-    /// input in flight would cause a reset that destroys the response. The default is 5 s.
+    /// How long a closed connection waits for the peer to shut down its sending side. Without the
+    /// wait, input in flight would cause a reset that destroys the response. The default is 5 s.
     pub linger_time: Duration,
     /// How many bytes a closed connection discards during that wait. The default is 1 MiB.
     pub linger_bytes: u32,
@@ -207,7 +208,7 @@ impl Quantum {
 /// How regions of files move to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum FileTransfer {
-    /// `sendfile(2)` where the system has one that does not block; elsewhere as
+    /// `sendfile(2)` if the system has one that does not block; otherwise the same as
     /// [`Copy`](Self::Copy).
     #[default]
     Sendfile,
@@ -219,12 +220,12 @@ pub enum FileTransfer {
 /// [`outbound`](crate::outbound#cold-files).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ColdFiles {
-    /// A worker reads them. Some file systems do not say what is in memory: FUSE, and overlayfs,
-    /// which containers use (ext4, XFS and Btrfs do say). On those a worker reads everything that
-    /// no worker has read through the same open file in the last 10 s.
+    /// A worker reads them. Some file systems do not report what is in memory, such as FUSE and
+    /// overlayfs, which containers use (ext4, XFS and Btrfs do). On those, a worker reads
+    /// everything that no worker has read through the same open file in the last 10 s.
     #[default]
     Warm,
-    /// A worker reads them where the file system says what is in memory. On other file systems the
+    /// A worker reads them if the file system reports what is in memory. On other file systems the
     /// reactor reads in place and waits for the disk, which suits an overlay whose files are in
     /// memory.
     WarmIfTold,

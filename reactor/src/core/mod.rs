@@ -1,7 +1,7 @@
 //! The data that all other modules work on: the connections, what they share, and the worklists.
 //!
-//! Nothing here calls a handler or touches a socket's bytes. What has to happen next is recorded as
-//! a bit in the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
+//! Nothing here calls a handler or touches a socket's bytes. Work still to do is recorded as a bit
+//! in the connection and an entry on a worklist; the [turn](crate::turn) acts on them.
 
 use std::cell::Cell;
 use std::io;

@@ -58,7 +58,7 @@ impl Core {
         }
     }
 
-    /// Ends a connection at once, without sending what is queued. `on_close` is called later.
+    /// Ends a connection immediately, without sending what is queued. `on_close` is called later.
     pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
         if let Some(c) = self.get_mut(index)
             && c.phase < Phase::Ended

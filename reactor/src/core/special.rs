@@ -1,4 +1,4 @@
-//! State that few connections have, and only for a time. An idle connection has none of it.
+//! State that few connections have, and only temporarily. An idle connection has none of it.
 
 use super::connect::Attempt;
 use super::exact::Exact;

@@ -7,10 +7,10 @@ use std::str::FromStr;
 
 use crate::sys::Address;
 
-/// What to connect to or listen on: an [`Address`], or the name of a host and a port.
+/// What to connect to or listen on: an [`Address`], or a host name and a port.
 ///
-/// Text is parsed as an [`Address`], or else as `name:port`. A host that is an IP address is not
-/// looked up.
+/// Text is parsed as an [`Address`], or else as `name:port`. A host that is an IP address needs no
+/// lookup.
 ///
 /// ```
 /// use sluicegate_reactor::Target;
@@ -28,7 +28,7 @@ use crate::sys::Address;
 pub enum Target {
     /// An address.
     Address(Address),
-    /// The name of a host, which is looked up, and a port.
+    /// A host name, which is resolved, and a port.
     Name(Box<str>, u16),
 }
 
@@ -96,7 +96,7 @@ impl FromStr for Target {
     /// # Errors
     /// `ErrorKind::InvalidInput` if the text is not a target, `ErrorKind::NotFound` if there is no
     /// network interface with the name of its zone, and the errors of [`Address::from_path`] and
-    /// [`Address::from_abstract_name`]. The error contains the text.
+    /// [`Address::from_abstract_name`]. The message contains the text.
     fn from_str(text: &str) -> io::Result<Target> {
         if let Some(address) = Address::parse(text) {
             return address.map(Target::from);

@@ -1,4 +1,4 @@
-//! Log lines that one cause could repeat for every connection.
+//! Rate-limited log lines, for causes that could repeat for every connection.
 
 use super::tick::SECOND;
 

@@ -1,9 +1,9 @@
 //! Deadlines in a hierarchical timing wheel, whose lists are linked through the owner's nodes.
 //!
-//! Scheduling, moving and cancelling take constant time; expiry takes constant time per deadline,
-//! amortised. Time without deadlines costs nothing, however much of it passes. The wheel allocates
-//! nothing: a deadline's [`Link`] is a field of its node, and nodes are named by their index in the
-//! owner's store, which implements [`Links`].
+//! Scheduling, moving and cancelling take constant time; expiry takes amortised constant time per
+//! deadline. Stretches of time without deadlines cost nothing, however long. The wheel allocates
+//! nothing: a deadline's [`Link`] is a field of its node, and nodes are identified by their index
+//! in the owner's store, which implements [`Links`].
 //!
 //! The wheel knows neither clocks nor callbacks. Time is a `u32` count of ticks that wraps around;
 //! the owner chooses the length of a tick and acts on expired deadlines. To make sure that no
@@ -12,12 +12,13 @@
 //! # How it works
 //!
 //! A slot of level 0 is one tick wide, and a slot of each higher level is as wide as the 64 slots
-//! of the level below. A deadline is placed by its distance: a near one on level 0, which is exact,
-//! and a far one on a level whose slots are at most as wide as the distance. When the current tick
-//! reaches the first tick of a slot, its deadlines are placed again by their remaining distance.
+//! of the level below. The level of a deadline depends on how far away it is: a near one goes on
+//! level 0, which is exact, and a distant one on a level whose slots are no wider than the
+//! remaining time. When the current tick reaches the first tick of a slot, its deadlines are placed
+//! again by their remaining time.
 //!
-//! Postponing a deadline, as every activity of a connection does, writes only the new tick: the
-//! node stays where it is and is placed again when its slot is reached.
+//! Postponing a deadline, as all activity on a connection does, only writes the new tick: the node
+//! stays where it is and is placed again when its slot is reached.
 //!
 //! # Example
 //!
@@ -45,10 +46,10 @@ use std::mem;
 #[cfg(test)]
 mod tests;
 
-/// The greatest distance of a deadline from the current tick, in ticks. A more distant one is moved
-/// to this distance; the owner schedules it again when it expires.
+/// The longest delay of a deadline from the current tick, in ticks. A longer one is cut to this;
+/// the owner schedules the rest when it expires.
 ///
-/// It is what the levels span: a quarter of the range of ticks. With ticks of 2^24 ns it is 208
+/// This is the span of the levels: a quarter of the range of ticks. With ticks of 2^24 ns it is 208
 /// days.
 pub const MAX_DELAY: u32 = (1 << (BITS * LEVELS as u32)) - 1;
 
@@ -92,14 +93,14 @@ impl Link {
     }
 }
 
-/// The store of the nodes that a [`Wheel`] links.
+/// The store of the nodes that a [`Wheel`] links together.
 pub trait Links {
     /// The link of the node at `index`.
     ///
     /// # Panics
     ///
-    /// May panic if there is no such node. The wheel asks only for the index that a call passes to
-    /// it, and for nodes that have a deadline scheduled.
+    /// May panic if there is no such node. The wheel passes only indexes that its caller gave it,
+    /// and those of nodes whose deadline is scheduled.
     fn link(&mut self, index: u32) -> &mut Link;
 }
 
@@ -140,12 +141,12 @@ impl Wheel {
         self.len == 0
     }
 
-    /// Sets the deadline of the node at `index` to the tick `due`, whether it had one or not.
+    /// Sets the deadline of the node at `index` to the tick `due`, replacing any earlier one.
     ///
     /// The current tick is that of the last [`advance`](Wheel::advance). A `due` that is not after
     /// it is moved to the next tick, so a deadline never expires in the turn that set it. A `due`
-    /// more than [`MAX_DELAY`] ahead is moved to that distance. One that is 2^31 ticks or more
-    /// ahead cannot be told from the past, so limit a delay before adding it to the current tick.
+    /// more than [`MAX_DELAY`] ahead is moved to that distance. A tick 2^31 or more ahead cannot be
+    /// distinguished from one in the past, so cap a delay before adding it to the current tick.
     ///
     /// # Panics
     ///
@@ -189,13 +190,13 @@ impl Wheel {
     /// Advances the current tick to `now` and appends to `expired` the index of each node whose
     /// deadline is not after it, in the order of their ticks (in any order within a tick).
     ///
-    /// The expired deadlines are no longer scheduled when this returns. The wheel runs nothing: the
-    /// owner goes through the list. What it does for one node may set, cancel or free another
-    /// further down, so it has to check each node before acting on it.
+    /// The expired deadlines are no longer scheduled when this returns. The wheel runs no
+    /// callbacks: the owner goes through the list. Handling one node may schedule, cancel or free
+    /// another later in the list, so the owner must check each node before acting on it.
     ///
-    /// A `now` before the current tick is ignored while deadlines are scheduled. So is one that is
-    /// more than 2^31 ticks after it, which cannot be told from the past. An owner that calls this
-    /// at [`next`](Wheel::next) never comes near that.
+    /// A `now` before the current tick is ignored while deadlines are scheduled. So is one more
+    /// than 2^31 ticks after it, which cannot be distinguished from the past. An owner that calls
+    /// this at [`next`](Wheel::next) never comes near that.
     pub fn advance(&mut self, links: &mut impl Links, now: u32, expired: &mut impl Extend<u32>) {
         if now == self.now || (is_after(self.now, now) && !self.is_empty()) {
             return;
@@ -216,9 +217,9 @@ impl Wheel {
     /// The tick at which to call [`advance`](Wheel::advance) again; `None` if no deadline is
     /// scheduled.
     ///
-    /// It is after the current tick and never after the earliest deadline, but may be before it.
-    /// Then nothing expires at that tick, and the next value is closer. A deadline causes at most
-    /// five such calls each time it is set.
+    /// It is after the current tick and never after the earliest deadline, but may be before it. In
+    /// that case nothing expires at that tick, and the next value is closer to the deadline. Each
+    /// time a deadline is set, it causes at most five such calls.
     pub fn next(&self) -> Option<u32> {
         let ahead = (0..LEVELS).filter_map(|level| self.ahead(level)).min()?;
         Some(self.now.wrapping_add(ahead))

@@ -4,8 +4,8 @@
 //! test works on the files of the simulated kernel. A [`File`] is a reference-counted descriptor: a
 //! file cache and ten thousand outbound queues can share one.
 //!
-//! A [`NewFile`] is written under a temporary name. It gets its final name when it is complete, or
-//! is removed.
+//! A [`NewFile`] is written under a temporary name. When it is complete, it gets its final name;
+//! otherwise it is removed.
 //!
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
 //! [`Region`] does not: see [`outbound`](crate::outbound).
@@ -60,8 +60,8 @@ impl Fs {
 /// An open directory, the root of everything opened through it.
 ///
 /// Paths are relative to it and cannot leave it. Linux enforces that (`openat2(2)` with
-/// `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`); on other systems the path is walked one component at
-/// a time. Symbolic links that stay beneath the directory are followed.
+/// `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`); on other systems the reactor walks the path one
+/// component at a time. Symbolic links that stay beneath the directory are followed.
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,
@@ -71,8 +71,8 @@ impl Dir {
     /// Opens a file or a directory for reading. Never blocks on a FIFO or a device.
     ///
     /// # Errors
-    /// The error of `openat(2)`, such as `NotFound`; `PermissionDenied` also for a path that would
-    /// leave the directory.
+    /// The error of `openat(2)`, such as `NotFound`; `PermissionDenied` also if the path leads
+    /// outside the directory.
     pub fn open(&self, path: impl AsRef<OsStr>) -> io::Result<File> {
         let kernel = &self.file.0.kernel;
         let fd = kernel.open_beneath(self.file.0.fd, path.as_ref())?;
@@ -83,7 +83,7 @@ impl Dir {
     /// are followed.
     ///
     /// # Errors
-    /// Those of [`open`](Dir::open), but permission to read the file is not needed.
+    /// The same as those of [`open`](Dir::open), but permission to read the file is not needed.
     pub fn metadata(&self, path: impl AsRef<OsStr>) -> io::Result<Metadata> {
         self.file.0.kernel.metadata_beneath(self.file.0.fd, path.as_ref())
     }
@@ -181,13 +181,14 @@ impl File {
             && self.0.kernel.monotonic() - since < ASSUMED_RESIDENT
     }
 
-    /// Reads bytes that are in memory, from an offset. Like [`read_at`](File::read_at), but does
-    /// not wait for a disk on Linux; other systems have no such call.
+    /// Reads bytes at an offset if they are in memory. Like [`read_at`](File::read_at), but does
+    /// not block on the disk on Linux; other systems have no such call.
     ///
     /// # Errors
-    /// Those of [`read_at`](File::read_at). `WouldBlock` if the first byte is not in memory. Some
-    /// file systems do not report that ([`ColdFiles`](crate::ColdFiles)); there only bytes that a
-    /// worker has read in the last seconds, to [send](File::region) them, count as being in memory.
+    /// The same as those of [`read_at`](File::read_at), and `WouldBlock` if the first byte is not
+    /// in memory. Some file systems do not report this (see [`ColdFiles`](crate::ColdFiles)). On
+    /// those, only bytes that a worker has read in the last few seconds, to [send](File::region)
+    /// them, count as being in memory.
     pub fn read_resident(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let Open { kernel, fd, .. } = &*self.0;
         if sys::HAS_NOWAIT && !buffer.is_empty() {
@@ -211,8 +212,8 @@ impl File {
         self.0.kernel.metadata(self.0.fd)
     }
 
-    /// Reads from an offset into `buffer` and returns the number of bytes read: 0 at the end of the
-    /// file. A read may be short before the end as well.
+    /// Reads at an offset into `buffer` and returns the number of bytes read: 0 at the end of the
+    /// file. A read may also be short before the end.
     ///
     /// # Errors
     /// The error of `pread(2)`; `IsADirectory` for a directory.
@@ -236,11 +237,11 @@ impl File {
     }
 }
 
-/// A range of a file that can be sent. Created by [`File::region`].
+/// A range of a file to send. Created by [`File::region`].
 ///
 /// If the file ends before the region does, the connection is reset
-/// ([`Reason::Truncated`](crate::Reason::Truncated)): the peer must not take a part of the promised
-/// bytes for all of them.
+/// ([`Reason::Truncated`](crate::Reason::Truncated)): the peer must not mistake a part of the
+/// promised bytes for all of them.
 #[derive(Clone, Debug)]
 pub struct Region {
     pub(crate) file: File,

@@ -20,10 +20,9 @@ const NAME_MAX: usize = 255;
 pub struct CreateOptions {
     /// The permissions, reduced by the process's `umask(2)`. Default: `0o644`.
     pub mode: u32,
-    /// Whether committing waits for the disk (`fsync(2)`): for the content before the file gets its
-    /// name, and for the name before the commit returns. Without it, a file that was committed
-    /// seconds ago may be lost when the machine loses power. The directory must be readable.
-    /// Default: false.
+    /// Whether a commit syncs to disk (`fsync(2)`): the content before the file gets its name, and
+    /// the directory before the commit returns. Without this, a file that was committed seconds ago
+    /// may be lost in a power failure. The directory must be readable. Default: false.
     pub sync: bool,
 }
 
@@ -35,10 +34,10 @@ impl Default for CreateOptions {
 
 /// A file that is being written and does not have its final name yet.
 ///
-/// Until then it is called `.NAME.RANDOM.part`, in the same directory. [`commit`](NewFile::commit)
-/// renames it in one step: whoever opens the final name gets either the old file or the complete
-/// new one. A file that is dropped without a commit is removed; a process that is killed leaves it
-/// behind.
+/// Until it is committed, it is called `.NAME.RANDOM.part`, in the same directory.
+/// [`commit`](NewFile::commit) renames it atomically: opening the final name returns either the old
+/// file or the complete new one. A file that is dropped without a commit is removed; a process that
+/// is killed leaves it behind.
 ///
 /// ```
 /// use sluicegate_reactor::Reactor;
@@ -84,20 +83,21 @@ pub(super) struct Part {
 /// The effect of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// There was no file of that name, or only a symbolic link that led nowhere.
+    /// There was no file of that name, or only a dangling symbolic link.
     Created,
-    /// The old file of that name was replaced. Whoever has it open can still read it.
+    /// The old file of that name was replaced. It can still be read through descriptors that are
+    /// open.
     Replaced,
 }
 
 impl Dir {
-    /// Creates a file that will have this path once it is committed. It replaces the file of that
-    /// name, if there is one; a symbolic link is replaced, not followed. Links earlier in the path
-    /// are followed if they stay beneath this directory.
+    /// Creates a file that appears at this path once it is committed, and then replaces any file of
+    /// that name. A symbolic link is replaced, not followed. Links earlier in the path are followed
+    /// if they stay beneath this directory.
     ///
     /// # Errors
     /// `InvalidInput` if the path does not end in a file name; `NotFound` if the file's directory
-    /// does not exist; `PermissionDenied` also for a path that would leave this directory; the
+    /// does not exist; `PermissionDenied` if the path leads outside this directory; otherwise the
     /// error of `openat(2)`.
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
@@ -186,8 +186,8 @@ fn temporary_name(name: &OsStr, random: u64) -> OsString {
     temporary
 }
 
-/// Whether a name is that of a [`NewFile`] before its commit, `.NAME.RANDOM.part`. A server should
-/// hide such names in a directory that it creates files in.
+/// Whether this is the name of a [`NewFile`] before its commit, `.NAME.RANDOM.part`. A server
+/// should hide such names in directories in which it creates files.
 ///
 /// ```
 /// use sluicegate_reactor::fs::is_temporary;
@@ -218,7 +218,7 @@ impl NewFile {
         self.len == 0
     }
 
-    /// Writes bytes at the end. May block on a slow disk; [`Context::receive_file`] does not.
+    /// Appends bytes. May block on a slow disk; [`Context::receive_file`] does not.
     ///
     /// # Errors
     /// The error of `pwrite(2)`, such as `StorageFull` or `QuotaExceeded`. Some of the bytes may
@@ -243,10 +243,10 @@ impl NewFile {
     ///
     /// # Errors
     /// The error of `renameat(2)`, such as `NotFound` if the directory was removed, or
-    /// `IsADirectory` if a directory has the name. The new file is then removed and the old one
-    /// stays. With [`CreateOptions::sync`] also the error of `fsync(2)`. If the content cannot be
-    /// synced, the new file is removed as well; if the directory cannot, the file keeps its final
-    /// name, but may not survive a loss of power.
+    /// `IsADirectory` if the name belongs to a directory. The new file is then removed and the old
+    /// one stays. With [`CreateOptions::sync`], also the error of `fsync(2)`. If syncing the file
+    /// fails, the new file is removed too; if syncing the directory fails, the file keeps its final
+    /// name but may not survive a power failure.
     pub fn commit(mut self) -> io::Result<Committed> {
         let committed = self.part.commit(&self.kernel)?;
         self.committed = Some(committed);
@@ -294,7 +294,7 @@ impl Part {
         if let Err(error) = kernel.unlink(self.dir, &self.temporary)
             && error.kind() != io::ErrorKind::NotFound
         {
-            log::warn!("remove temporary file {}: {error}", self.temporary.display());
+            log::warn!("cannot remove temporary file {}: {error}", self.temporary.display());
         }
     }
 }

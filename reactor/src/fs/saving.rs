@@ -1,9 +1,9 @@
 //! A file that is being received, and the batches of bytes that workers write to it.
 //!
-//! A batch is a buffer full of received bytes that a worker writes to the file while the reactor
+//! A batch is a buffer of received bytes that a worker writes to the file while the reactor
 //! receives the next one. The shared receive buffer itself is handed to the worker and replaced by
 //! another, so no byte is copied. Only small pieces are copied, into a buffer that belongs to the
-//! file, so that a slow peer does not cost a job for each of its pieces.
+//! file, so that a slow peer does not cost one job per piece.
 
 use std::error::Error;
 use std::fmt;
@@ -34,7 +34,7 @@ pub(crate) enum Need {
     Worker,
     /// More bytes.
     Input,
-    /// Bytes that will never come, since the peer has ended its direction.
+    /// Bytes that will never come, since the peer has shut down its sending side.
     MissingInput,
     /// Nothing: it is complete or has failed.
     Nothing,
@@ -177,8 +177,8 @@ impl Saving {
         self.writing > 0
     }
 
-    /// What the file needs next. `ended` says whether the peer has ended its direction, and `most`
-    /// how many batches workers may be writing.
+    /// What the file needs next. `ended` says whether the peer has shut down its sending side, and
+    /// `most` how many batches workers may be writing.
     pub(crate) fn need(&mut self, ended: bool, most: usize) -> Need {
         let whole = self.left.map_or(ended, |left| left == 0);
         if self.failed.is_some() || self.file.committed.is_some() {
@@ -247,12 +247,12 @@ impl Batch {
     }
 }
 
-/// How receiving bytes into a file succeeded.
+/// The result of receiving bytes into a file.
 #[derive(Debug)]
 pub enum Saved {
     /// All of them arrived, and the file was committed.
     Committed(Committed),
-    /// All of them arrived, and the file is given back: the result of
+    /// All of them arrived, and the file is returned: the result of
     /// [`receive_part`](crate::Context::receive_part).
     Part(NewFile),
 }
@@ -263,9 +263,9 @@ pub struct NotSaved {
     /// The error of writing, syncing or renaming, such as `StorageFull`, `QuotaExceeded`, or
     /// `NotFound` for a directory that was removed.
     pub error: io::Error,
-    /// How many of the expected bytes have not been received yet; `None` if they go on until the
-    /// peer ends its direction. They are still to come: to go on, a handler
-    /// [discards](crate::Context::discard) them.
+    /// How many of the expected bytes have not been received yet; `None` if they continue until the
+    /// peer shuts down its sending side. They are still to come: to continue after them, a handler
+    /// must [discard](crate::Context::discard) them.
     pub left: Option<u64>,
 }
 

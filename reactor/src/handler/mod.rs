@@ -21,17 +21,17 @@ pub use turn::Turn;
 
 /// A protocol: one value per reactor, with a session for each connection.
 ///
-/// The handler itself is the state that its connections share. It is never called from two places
-/// at once, so a chat room or a cache needs neither a lock nor a reference count. The state of one
+/// The handler itself holds the state that its connections share. It handles one callback at a
+/// time, so a chat room or a cache needs neither a lock nor a reference count. The state of one
 /// connection is its [`Session`](crate::Handler::Session). The callbacks of a connection get its
-/// session; [messages and timers](crate::Receive) reach the sessions of all connections.
+/// session; [messages and timers](crate::Receive) can reach the sessions of all connections.
 ///
-/// A connection without traffic is closed after 75 seconds. If clients may be silent while they
+/// A connection without traffic is closed after 75 seconds. If clients may stay silent while they
 /// wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
 ///
 /// A panic in a callback is logged and closes that connection with [`Reason::Panicked`]. The
-/// reactor goes on, so a handler must tolerate that a change to its shared state was left half
-/// made.
+/// reactor continues, so a handler must tolerate a change to its shared state that was left half
+/// done.
 ///
 /// ```
 /// use sluicegate_reactor::{Context, Handler, Input};
@@ -56,26 +56,25 @@ pub trait Handler: Sized + 'static {
     /// The state of one connection.
     type Session: 'static;
 
-    /// A connection was accepted. Bytes sent here leave before any are received.
+    /// A connection was accepted. Bytes sent here are sent before any are received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
     /// A connection that this handler did not accept is ready for use: it was
     /// [connected](crate::Turn::connect), [adopted](crate::Turn::adopt), or [handed
     /// over](crate::Context::hand_over) to this handler. Called once, even if reading is paused,
-    /// before any other event of the connection. Only the timeout of its own deadline and a
-    /// [message](crate::Sessions::get) can come earlier.
+    /// before any other event of the connection. Only a timeout of its own deadline and a
+    /// [message](crate::Sessions::get) can arrive earlier.
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = (cx, session);
     }
 
-    /// Bytes have arrived, or the connection reads again after a pause or a full queue and
-    /// unconsumed input is left. The bytes that a callback does not consume are offered again,
-    /// together with the next ones.
+    /// Bytes have arrived, or the connection reads again after a pause or a full queue and has
+    /// unconsumed input. Bytes that a callback does not consume are offered again, together with
+    /// the next ones.
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
 
-    /// All the bytes that [`Context::receive_exact`] asked for have arrived. Called once for each
-    /// request. Later bytes go to [`on_data`](crate::Handler::on_data), unless this callback asks
-    /// for them.
+    /// All bytes requested with [`Context::receive_exact`] have arrived. Called once per request.
+    /// Later bytes go to [`on_data`](crate::Handler::on_data), unless this callback requests them.
     ///
     /// A long message is owned: `bytes.into_owned()` returns the buffer that it was received into,
     /// without a copy, and [`send`](crate::Context::send) references it. A short one is borrowed.
@@ -88,13 +87,13 @@ pub trait Handler: Sized + 'static {
         let _ = (cx, session, bytes);
     }
 
-    /// The file of [`Context::receive_file`] or [`Context::receive_part`] is complete, or could not
-    /// be written. Called once for each, unless the connection ends first; then the file is
-    /// removed. By default the connection is closed if the file could not be written, so that no
-    /// client waits for an answer.
+    /// The file of a [`Context::receive_file`] or [`Context::receive_part`] call is complete, or
+    /// could not be written. Called once for each such call, unless the connection ends first; the
+    /// file is then removed. By default the connection is closed if the file could not be written,
+    /// so that no client waits for a response.
     ///
     /// After an error the handler can [discard](crate::Context::discard) the [rest](NotSaved::left)
-    /// of the input and go on, or answer and close.
+    /// of the input and continue, or send a response and close the connection.
     fn on_saved(
         &mut self,
         cx: &mut Context<'_>,
@@ -113,8 +112,8 @@ pub trait Handler: Sized + 'static {
         let _ = (cx, session);
     }
 
-    /// The peer has ended its direction; [`Context::unread`] bytes of its input were never
-    /// consumed. Answers can still be sent. By default the connection is closed once its queue is
+    /// The peer has shut down its sending side; [`Context::unread`] bytes of its input were never
+    /// consumed. Responses can still be sent. By default the connection is closed once its queue is
     /// empty.
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
@@ -122,8 +121,8 @@ pub trait Handler: Sized + 'static {
     }
 
     /// A deadline has passed. By default a stalled writer is aborted, and any other connection is
-    /// closed. If a handler does neither, the deadline starts again, except the connection's own
-    /// one, which the handler may set again.
+    /// closed. If a handler does neither, the deadline restarts, except for the connection's own,
+    /// which the handler may set again.
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
         let _ = session;
         match which {
@@ -132,10 +131,10 @@ pub trait Handler: Sized + 'static {
         }
     }
 
-    /// The reactor is stopping. Called once for each session that exists then, after the input that
-    /// had already arrived was delivered, within one turn's quantum. By default the connection is
-    /// closed once its queue is empty. A handler that has not finished may go on receiving and
-    /// sending, and close later. Connections that are still open when the [grace
+    /// The reactor is stopping. Called once for each open session, after the input that had already
+    /// arrived has been delivered, up to one turn's quantum. By default the connection is closed
+    /// once its queue is empty. A handler that has not finished can keep receiving and sending, and
+    /// close the connection later. Connections still open when the [grace
     /// period](crate::Reactor::set_drain) ends are closed with [`Reason::Stopped`].
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         let _ = session;
@@ -144,9 +143,9 @@ pub trait Handler: Sized + 'static {
 
     /// The connection is over. Called once for each session, as its last callback. `cx` can still
     /// reach other connections. With [`Reason::Closed`] and [`Reason::Finished`] the kernel has
-    /// taken every byte that was sent. With [`Reason::Stopped`] the peer sees an orderly end unless
-    /// something is queued; a handler for which that would look complete calls
-    /// [`Peer::abort`](crate::Peer::abort).
+    /// accepted every byte that was sent. With [`Reason::Stopped`] the peer sees a normal end of
+    /// stream unless something is queued; a handler whose output would then look complete should
+    /// call [`Peer::abort`](crate::Peer::abort).
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }

@@ -1,4 +1,4 @@
-//! How connections begin: listening, adopting sockets, connecting.
+//! Opening connections: listening, adopting sockets, connecting.
 
 use std::error::Error;
 use std::io;
@@ -14,25 +14,25 @@ use crate::sys::Address;
 /// Listening. A listener added in a callback begins in the same turn; no handler is called from
 /// inside these methods.
 impl Turn {
-    /// Listens on an address or name: anything that is or parses as a [`Target`], such as
+    /// Listens on an address or host name: anything that is or parses as a [`Target`], such as
     /// `"127.0.0.1:80"`, `"[fe80::1%eth0]:80"`, `"unix:/run/name.sock"`, `("localhost", 80)` or an
     /// [`Address`]. With port 0 the kernel chooses a free port, which
-    /// [`listener_address`](Turn::listener_address) returns. If a name has several addresses,
-    /// the first that can be bound is taken. Looking a name up may block for seconds.
+    /// [`listener_address`](Turn::listener_address) returns. If a name has several addresses, the
+    /// first one that can be bound is used. Resolving a name may block for seconds.
     ///
     /// # Unix sockets
     ///
-    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If nobody listens at
-    /// an existing socket, as after a crash, it is replaced; the reactor tries to connect to it to
-    /// find out. The file is removed when the listener closes, unless another file has taken its
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If no process listens
+    /// on an existing socket, as after a crash, it is replaced; the reactor finds out by trying to
+    /// connect. The file is removed when the listener closes, unless another file has taken its
     /// place. While the listener is open, the file `path.lock` beside it is locked (`flock(2)`) and
-    /// holds the process id. If several servers start at once, one gets the address and the others
-    /// an error. Only users who are trusted not to replace these files should be able to write to
-    /// the directory.
+    /// contains the process id. If several servers start at the same time, one gets the address and
+    /// the others get an error. Only users who are trusted not to replace these files should be
+    /// able to write to the directory.
     ///
-    /// The client of a Unix socket cannot tell whether its connection was closed or reset. If it is
-    /// [aborted](crate::Context::abort), it sees the end of the stream, unless the server has left
-    /// some of its input unread.
+    /// The client of a Unix socket cannot tell whether its connection was closed or reset. If the
+    /// connection is [aborted](crate::Context::abort), the client sees the end of the stream,
+    /// unless the server has left some of its input unread.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -48,7 +48,7 @@ impl Turn {
     /// let mut reactor = Reactor::new()?;
     /// let echo = reactor.register(Echo);
     /// reactor.listen("0.0.0.0:7", &Listen::default(), echo)?;
-    /// // For a proxy that runs as another user of the same group.
+    /// // For a proxy that runs as a different user in the same group.
     /// let listen = Listen { unix_mode: 0o660, ..Listen::default() };
     /// reactor.listen("unix:/run/echo.sock", &listen, echo)?;
     /// reactor.run()
@@ -56,16 +56,16 @@ impl Turn {
     /// ```
     ///
     /// # Errors
-    /// The error of parsing the target, looking it up, `bind(2)`, `listen(2)` or setting the
-    /// socket's options, with the target or address in the text. For a Unix socket
+    /// The error of parsing or resolving the target, of `bind(2)`, `listen(2)` or setting socket
+    /// options, with the target or address in the message. For a Unix socket,
     /// `ErrorKind::AddrInUse` if another process listens at the path, and
-    /// `ErrorKind::AlreadyExists` if a file there is not a socket. `ErrorKind::QuotaExceeded` if the
-    /// reactor has had 65,536 listeners and connectors; closed listeners count too. Also an error if
-    /// the reactor has stopped, since its listeners are closed.
+    /// `ErrorKind::AlreadyExists` if the file there is not a socket. `ErrorKind::QuotaExceeded` if
+    /// the reactor has had 65,536 listeners and connectors, including closed ones. A reactor that
+    /// has stopped also returns an error.
     ///
     /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
-    /// number here.
+    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
+    /// handler of the same type with that number.
     pub fn listen<H: Handler>(
         &mut self,
         at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -76,14 +76,14 @@ impl Turn {
         self.add_listener(Source::Socket(socket, origin, None), listen, handler)
     }
 
-    /// Accepts from a listening socket that was opened elsewhere: a
+    /// Accepts connections from a listening socket that was opened elsewhere: a
     /// [`TcpListener`](std::net::TcpListener), a
     /// [`UnixListener`](std::os::unix::net::UnixListener), or one that was [passed at
-    /// start](crate::activation).
+    /// startup](crate::activation).
     ///
     /// The socket becomes non-blocking and close-on-exec, and gets the options in `listen`. Other
     /// processes that have it open see the change too, except for close-on-exec. The file of a Unix
-    /// socket stays when the listener closes.
+    /// socket is not removed when the listener closes.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -109,7 +109,7 @@ impl Turn {
     /// error of setting its options. The socket is closed on error.
     ///
     /// # Panics
-    /// As [`listen`](crate::Turn::listen).
+    /// In the same cases as [`listen`](crate::Turn::listen).
     pub fn adopt_listener<H: Handler>(
         &mut self,
         socket: impl Into<OwnedFd>,
@@ -121,7 +121,7 @@ impl Turn {
     }
 
     /// Stops listening, and returns whether the listener was open. The kernel resets the
-    /// connections that wait in the backlog; accepted ones go on.
+    /// connections that wait in the backlog; accepted ones continue.
     pub fn close_listener(&mut self, listener: ListenerId) -> bool {
         let place = self.listeners.get_mut(usize::from(listener.index));
         let listener = place.and_then(Option::take);
@@ -157,13 +157,15 @@ impl Turn {
 
 /// Connected sockets.
 impl Turn {
-    /// Serves a connected stream that was opened elsewhere: a [`TcpStream`](std::net::TcpStream), a
-    /// [`UnixStream`](std::os::unix::net::UnixStream), or a descriptor passed by another process.
-    /// Its handler soon gets [`on_ready`](crate::Handler::on_ready), never from inside this call.
+    /// Takes over a connected stream that was opened elsewhere: a
+    /// [`TcpStream`](std::net::TcpStream), a [`UnixStream`](std::os::unix::net::UnixStream), or a
+    /// descriptor passed by another process. The handler's [`on_ready`](crate::Handler::on_ready)
+    /// is called soon, but never from inside this call.
     ///
     /// The stream becomes non-blocking and close-on-exec, and gets `TCP_NODELAY`. If other
-    /// processes have it open as well, they see that it is non-blocking. The peer then sees the end
-    /// of the connection, but neither the close nor a reset until they close it, too.
+    /// processes have it open as well, it is non-blocking for them too. In that case the peer sees
+    /// the end of the stream when this side closes the connection, but no full close or reset until
+    /// the other processes have closed it too.
     ///
     /// ```
     /// use std::io::Read;
@@ -201,11 +203,11 @@ impl Turn {
     /// # Errors
     /// `ErrorKind::InvalidInput` if it is not a stream socket, `ErrorKind::NotConnected` if it is
     /// not connected, otherwise the error of setting its options or registering it. A reactor that
-    /// has stopped adopts nothing. On error the stream is closed and the session dropped.
+    /// has stopped returns an error. On error the stream is closed and the session dropped.
     ///
     /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
-    /// number here.
+    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
+    /// handler of the same type with that number.
     pub fn adopt<H: Handler>(
         &mut self,
         stream: impl Into<OwnedFd>,
@@ -221,19 +223,20 @@ impl Turn {
         Ok(id)
     }
 
-    /// Asks for a connection and returns its id at once.
+    /// Starts to connect, and returns the id of the connection immediately.
     ///
-    /// Output sent to that id is queued and leaves as soon as the connection is made. If something
-    /// is queued, [`close`](crate::Peer::close) waits for the connection and delivers it; otherwise
-    /// it gives the attempt up, as [`abort`](crate::Peer::abort) always does. In every case
-    /// [`on_close`](crate::Handler::on_close) returns the session, once.
+    /// Output sent to that id is queued, and is sent as soon as the connection is established. If
+    /// anything is queued, [`close`](crate::Peer::close) waits for the connection and sends the
+    /// queue; otherwise it cancels the attempt, as [`abort`](crate::Peer::abort) always does. In
+    /// every case [`on_close`](crate::Handler::on_close) is called once, with the session.
     ///
-    /// Another thread looks up the addresses of a name. They are tried one after the other, in the
-    /// order of RFC 8305, until one answers. If none does, the reason is that of the last one.
+    /// Host names are resolved on another thread. The addresses are tried one after another, in the
+    /// order of RFC 8305, until one accepts. If none does, the reason passed to `on_close` is the
+    /// one from the last address.
     ///
-    /// A stopped reactor does not connect. A connection asked for in an `on_close` with
-    /// [`Reason::Stopped`](crate::Reason::Stopped) is gone from the start, and its session is
-    /// dropped.
+    /// A stopped reactor does not connect. If `connect` is called in an `on_close` with
+    /// [`Reason::Stopped`](crate::Reason::Stopped), the returned id is already stale and the
+    /// session is dropped.
     ///
     /// # Panics
     /// If the connector belongs to another reactor.

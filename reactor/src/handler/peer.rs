@@ -15,7 +15,7 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// Whether the connection is open or [being made](crate::Turn::connect), that is, neither
+    /// Whether the connection is open or [connecting](crate::Turn::connect), that is, neither
     /// closing nor gone.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -24,8 +24,8 @@ impl Peer<'_> {
     }
 
     /// Sends bytes or a region of a file, after everything sent before. The current connection's
-    /// queue leaves right after its callback, other queues at the end of the turn. Always takes all
-    /// or nothing.
+    /// queue is sent right after its callback, other queues at the end of the turn. Always accepts
+    /// all bytes or none.
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
         match self.index {
             Some(index) => outbound::send(self.core, index, what.into()),
@@ -34,7 +34,7 @@ impl Peer<'_> {
     }
 
     /// Stops reading. Received input that is not consumed is kept; the kernel's full buffers hold
-    /// the peer back. A reset by the peer is noticed when reading or writing goes on.
+    /// the peer back. A reset by the peer is noticed when reading or writing continues.
     pub fn pause(&mut self) {
         self.with(Core::pause);
     }
@@ -44,15 +44,15 @@ impl Peer<'_> {
         self.with(Core::resume);
     }
 
-    /// Ends the sending direction once the queue is empty (`SHUT_WR`); reading goes on. Nothing
-    /// more can be sent. The connection closes when the peer has ended its direction, too.
+    /// Shuts down the sending side once the queue is empty (`SHUT_WR`); reading continues. Nothing
+    /// more can be sent. The connection closes when the peer has shut down its sending side too.
     pub fn shutdown(&mut self) {
         self.with(|core, index| core.request(index, Flags::OUTPUT_CLOSED));
     }
 
     /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within
-    /// limits, until the peer has ended its direction, so that late input cannot destroy the
-    /// answer.
+    /// limits, until the peer has shut down its sending side, so that late input cannot destroy the
+    /// response.
     pub fn close(&mut self) {
         self.with(Core::close);
     }
@@ -62,9 +62,10 @@ impl Peer<'_> {
         self.with(Core::abort);
     }
 
-    /// Asks for one [`on_drain`](crate::Handler::on_drain) once the kernel has taken everything
-    /// that is in the queue by then. Use it to produce the next part, to note that an answer has
-    /// left, or to let another connection's session learn what was done to it.
+    /// Requests one [`on_drain`](crate::Handler::on_drain) call for when the kernel has accepted
+    /// everything in the queue, including output queued in the meantime. Use it to produce the next
+    /// part, to record that a response has been sent, or to notify the session of another
+    /// connection of a change made to that connection.
     pub fn request_drain(&mut self) {
         self.with(|core, index| core.request(index, Flags::DRAIN_REQUESTED));
     }
@@ -72,8 +73,8 @@ impl Peer<'_> {
     /// Sets the connection's own deadline to `after` from [`Turn::now`](crate::Turn::now). `None`
     /// clears it, and so does [`close`](crate::Peer::close). The deadline is absolute: traffic does
     /// not move it. When it passes, [`on_timeout`](crate::Handler::on_timeout) is called with
-    /// [`Timeout::Own`](crate::Timeout::Own), up to about 17 ms late and never early. Times over
-    /// 208 days are cut to 208 days.
+    /// [`Timeout::Own`](crate::Timeout::Own), up to about 17 ms late and never early. Longer times
+    /// than 208 days are cut to 208 days.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
         self.with(|core, index| deadlines::set_own(core, index, after));
     }
@@ -84,47 +85,49 @@ impl Peer<'_> {
         self.connection().map_or(0, |c| c.received)
     }
 
-    /// Bytes that the kernel has taken so far. It also works for a closing connection: in
-    /// [`on_close`](crate::Handler::on_close) it says how much was really sent.
+    /// Bytes that the kernel has accepted so far. This also works for a closing connection: in
+    /// [`on_close`](crate::Handler::on_close) it is the number of bytes actually sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.connection().map_or(0, |c| c.sent)
     }
 
-    /// Bytes queued that the kernel has not taken yet.
+    /// Queued bytes that the kernel has not accepted yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.connection().map_or(0, |c| c.pending())
     }
 
-    /// Passes the input of this connection on to another one until it ends, without calling the
-    /// handler. It begins with the input that a callback leaves unconsumed. A relay is one
-    /// direction; in a proxy each of two connections relays to the other.
+    /// Forwards the input of this connection to another one until the input ends, without calling
+    /// the handler. The relay starts with any input that the callback leaves unconsumed, and works
+    /// in one direction; in a proxy, each of two connections relays to the other.
     ///
     /// - The destination may still be [connecting](crate::Turn::connect). Other output
-    ///   [sent](crate::Peer::send) to it, before or meanwhile, leaves in the order of the calls.
-    /// - A destination that takes no more stops the receiving; at most one buffer is read ahead.
-    ///   The source's own full queue does not: the two directions do not wait for each other.
+    ///   [sent](crate::Peer::send) to it, before or during the relay, is sent in the order of the
+    ///   calls.
+    /// - When the destination cannot take more, the source stops receiving; at most one buffer is
+    ///   read ahead. The source's own send queue may be full: the two directions do not wait for
+    ///   each other.
     /// - The end of the input is passed on: the destination is [shut down](crate::Peer::shutdown)
-    ///   once everything is sent, and the relay is over. `on_eof` is not called. When both
+    ///   once everything has been sent, which ends the relay. `on_eof` is not called. When both
     ///   directions of a connection have ended, it closes with
     ///   [`Finished`](crate::Reason::Finished), as usual.
     /// - If the handler closes the source, the destination is [closed](crate::Peer::close) after
     ///   it. If it closes the destination, the source is closed. If one of them ends in any other
     ///   way, such as a reset or a deadline, the other is reset with
     ///   [`Reason::RelayLost`](crate::Reason::RelayLost), so that a truncated stream never looks
-    ///   complete. There are two exceptions, which are closed instead: a connection that its
-    ///   handler has already closed or that has received everything including the end, and a source
-    ///   whose destination could not be [connected](crate::Turn::connect). Input that arrived
-    ///   before a reset still goes to the destination's socket, at the destination's pace.
+    ///   complete. In two cases the other connection is closed instead: if its handler has already
+    ///   closed it or it has received everything including the end, and if it is a source whose
+    ///   destination could not be [connected](crate::Turn::connect). Input that arrived before a
+    ///   reset is still sent to the destination, at the destination's pace.
     /// - [`pause`](crate::Peer::pause) on the source stops the relay; on the destination it has no
-    ///   effect. If the handler closes or shuts down the destination, it takes no more, and the
-    ///   source waits for the destination's end.
-    /// - Each connection has its own deadlines. What leaves the destination counts as activity of
+    ///   effect. If the handler closes or shuts down the destination, nothing more is forwarded,
+    ///   and the source waits until the destination has ended.
+    /// - Each connection has its own deadlines. Bytes sent to the destination count as activity on
     ///   the source.
     /// - Another call changes the destination. A destination has one source: a second relay to it
-    ///   ends the first, whose input goes to its handler again. [Handing the source
-    ///   over](crate::Context::hand_over) ends the relay in the same way.
+    ///   ends the first, and the first source's input goes to its handler again. [Handing the
+    ///   source over](crate::Context::hand_over) ends the relay in the same way.
     ///
     /// A connection that relays to itself echoes. If the destination is gone or closing, the source
     /// is closed.
@@ -132,14 +135,14 @@ impl Peer<'_> {
         self.with(|core, index| inbound::relay_to(core, index, peer));
     }
 
-    /// Sets how many bytes a second the connection sends from now on, in place of
+    /// Sets how many bytes per second the connection sends from now on, in place of
     /// [`Limits::send_rate`](crate::Limits::send_rate); `None` removes the limit. The listener's
     /// rate ([`Listen::send_rate`](crate::Listen::send_rate)) applies as well.
     pub fn set_send_rate(&mut self, rate: Option<u64>) {
         self.with(|core, index| rates::set(core, index, Direction::Send, rate));
     }
 
-    /// Sets how many bytes a second the connection receives from now on, in place of
+    /// Sets how many bytes per second the connection receives from now on, in place of
     /// [`Limits::receive_rate`](crate::Limits::receive_rate); `None` removes the limit. The
     /// listener's rate ([`Listen::receive_rate`](crate::Listen::receive_rate)) applies as well.
     pub fn set_receive_rate(&mut self, rate: Option<u64>) {

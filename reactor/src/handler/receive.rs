@@ -1,4 +1,4 @@
-//! Messages to a handler, and the sessions that it can reach when one comes.
+//! Messages to a handler, and the sessions that it can reach when one arrives.
 
 use std::any::Any;
 use std::ops::{Deref, DerefMut};
@@ -9,11 +9,11 @@ use slab::Slab;
 use super::{Context, Handler, Turn};
 use crate::core::{ConnId, HandlerId, NO_SESSION};
 
-/// A handler that takes messages of type `M` from other threads, from [workers](crate::workers) and
-/// from its own timers. It may be implemented for any number of types.
+/// A handler that receives messages of type `M` from other threads, from [workers](crate::workers)
+/// and from its own timers. It may be implemented for any number of types.
 ///
 /// `S` is the handler's [`Session`](Handler::Session), through which a message reaches the
-/// connections: see [`Sessions`]. Handlers without a session leave it out.
+/// connections: see [`Sessions`]. Handlers without a session omit it.
 ///
 /// See [`handle`](crate::handle) for an example.
 #[diagnostic::on_unimplemented(
@@ -29,8 +29,8 @@ pub trait Receive<M, S = ()> {
     fn on_message(&mut self, cx: &mut Sessions<'_, S>, message: M);
 }
 
-/// The reactor as a handler sees it when a message has arrived: a [`Turn`], with the sessions of
-/// all connections of this handler.
+/// The reactor as a handler sees it when a message arrives: a [`Turn`] together with the sessions
+/// of all connections of this handler.
 ///
 /// A message or a timer for one connection carries its [`ConnId`]. If the connection has closed in
 /// the meantime, [`get`](Sessions::get) returns `None`, even if another connection has taken its
@@ -43,7 +43,7 @@ pub trait Receive<M, S = ()> {
 ///     ConnId, Context, Handler, HandlerId, Input, Reactor, Receive, Sessions,
 /// };
 ///
-/// /// Answers a line one second after it came.
+/// /// Answers each line one second after it arrived.
 /// struct Slow {
 ///     own: HandlerId<Slow>,
 /// }
@@ -82,9 +82,9 @@ pub trait Receive<M, S = ()> {
 /// # }
 /// ```
 ///
-/// In a callback of a connection its own session is in use, so the callback cannot reach the other
-/// sessions. To reach them, a handler posts a message to itself, which arrives later in the same
-/// turn: see the example of [`Server::run_with`](crate::Server::run_with).
+/// A callback of a connection has only its own session. To reach the others, a handler can post a
+/// message to itself, which arrives later in the same turn: see the example of
+/// [`Server::run_with`](crate::Server::run_with).
 pub struct Sessions<'a, S = ()> {
     turn: &'a mut Turn,
     /// The index of their handler.
@@ -96,7 +96,7 @@ impl<S> Sessions<'_, S> {
     /// Returns a connection of this handler and its session, or `None` if it is
     /// [over](Handler::on_close) or belongs to another handler. Takes constant time.
     ///
-    /// A connection that has been [adopted](Turn::adopt), [asked for](Turn::connect) or [handed
+    /// A connection that is [adopted](Turn::adopt), [connecting](Turn::connect) or [handed
     /// over](Context::hand_over) can be reached even before its [`on_ready`](Handler::on_ready).
     pub fn get(&mut self, id: ConnId) -> Option<(Context<'_>, &mut S)> {
         self.turn.core.find(id)?;
@@ -104,8 +104,8 @@ impl<S> Sessions<'_, S> {
     }
 
     /// Calls `act` for each connection of this handler, with its session. The order is unspecified,
-    /// but the same in every run of a simulation. Takes time proportional to the largest number of
-    /// connections that the reactor has had.
+    /// but is the same in every run of a simulation. Takes time proportional to the largest number
+    /// of connections that the reactor has had.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
@@ -134,12 +134,13 @@ impl<S> Sessions<'_, S> {
         }
     }
 
-    /// Calls `act` with a part of each session in place of the whole. A handler that wraps another
-    /// one, and whose sessions contain the inner ones, uses it to forward messages.
+    /// Calls `act` with a view of these sessions in which each is replaced by a part of it. A
+    /// handler that wraps another one, and whose sessions contain the inner handler's, uses this to
+    /// forward messages.
     ///
     /// ```
     /// # use sluicegate_reactor::{Receive, Sessions};
-    /// /// Counts what the connections of another handler receive.
+    /// /// Counts the bytes that the connections of another handler receive.
     /// struct Counted<H>(H);
     ///
     /// struct Session<S> {

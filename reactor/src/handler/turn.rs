@@ -1,4 +1,4 @@
-//! The reactor as a handler sees it when no connection is current.
+//! The reactor as a handler sees it outside of a connection's callback.
 
 use std::any::{Any, TypeId};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use crate::fs::Fs;
 use crate::listen::listener::Listener;
 use crate::time::timers::{TimerId, Timers};
 
-/// The reactor as a handler sees it when no connection is current, and as its owner sees it
+/// The reactor as a handler sees it outside of a connection's callback, and as its owner sees it
 /// [between turns](crate::Reactor).
 ///
 /// Time and randomness come from here, so that a simulated run can be replayed exactly.
@@ -28,7 +28,7 @@ pub struct Turn {
     pub(crate) hand_overs: Vec<HandOver>,
 }
 
-/// A connection that goes on with another handler.
+/// A connection that continues with another handler.
 pub(crate) struct HandOver {
     /// The connection.
     pub(crate) index: u32,
@@ -54,7 +54,7 @@ impl Turn {
         Duration::from_nanos(self.core.now)
     }
 
-    /// Seconds since 1970 as of this turn, to show to people. It may jump when the clock is set.
+    /// Seconds since 1970 as of this turn, for display. It may jump when the clock is set.
     #[must_use]
     pub fn unix_time(&self) -> u64 {
         self.core.unix_time()
@@ -72,7 +72,7 @@ impl Turn {
         Fs::new(self.core.kernel.clone())
     }
 
-    /// What the reactor has done so far.
+    /// The reactor's counters so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.core.total()
@@ -103,7 +103,7 @@ impl Turn {
         self.core.lifecycle = self.core.lifecycle.max(Lifecycle::Asked);
     }
 
-    /// Whether the reactor was asked to stop; a handler then starts nothing long.
+    /// Whether the reactor was asked to stop. A handler should then start nothing that takes long.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.lifecycle != Lifecycle::Running
@@ -124,24 +124,25 @@ impl Turn {
     }
 }
 
-/// Timers. Each brings a message to a handler, in [`Receive::on_message`].
+/// Timers. Each one delivers a message to a handler, through [`Receive::on_message`].
 ///
-/// A timer for one connection brings a message with its [`ConnId`], by which the handler gets [its
-/// session](crate::Sessions::get).
+/// A timer for one connection delivers a message with its [`ConnId`], with which the handler looks
+/// up [its session](crate::Sessions::get).
 ///
 /// Timers are never early. The clock is read in ticks of about 17 ms, so a timer can be late by a
-/// tick, and by the work that the turn does first. Timers that are due in one turn run in the order
-/// of their times, and those of the same time in the order in which they were set. No timer runs in
-/// the turn that set it, however short its time. Timers go on while the reactor drains; once it has
-/// stopped, their messages are dropped.
+/// tick, plus the work that the turn does first. Timers that are due in one turn run in the order
+/// of their times, and those with the same time in the order in which they were set. No timer runs
+/// in the turn that set it, however short its delay. Timers keep running while the reactor drains;
+/// once it has stopped, their messages are dropped.
 ///
 /// Setting and cancelling take constant time, whatever the number of timers; timers that are due
-/// together are sorted. Their number has no limit, since no peer sets one. A handler that sets a
-/// timer for each connection should cancel it in [`on_close`](crate::Handler::on_close). For the
-/// time limit of one connection, [its own deadline](crate::Context::set_deadline) is simpler and
-/// costs nothing. A timer costs 64 bytes and one allocation of the size of its message.
+/// together are sorted. The number of timers is not limited, since peers cannot set any. A handler
+/// that sets a timer for each connection should cancel it in
+/// [`on_close`](crate::Handler::on_close). For the time limit of one connection, [its own
+/// deadline](crate::Context::set_deadline) is simpler and costs nothing. A timer costs 64 bytes
+/// plus one allocation of the size of its message.
 ///
-/// The id of another reactor's handler is noticed when the timer is due, and counts as a panic.
+/// A handler id of another reactor is detected when the timer is due, and counts as a panic.
 ///
 /// ```
 /// use std::time::Duration;
@@ -182,7 +183,7 @@ impl Turn {
 /// # }
 /// ```
 impl Turn {
-    /// Brings a message to a handler once, after `time` from [`Turn::now`].
+    /// Delivers a message to a handler once, `time` after [`Turn::now`].
     pub fn after<H, M>(&mut self, time: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
         H: Handler + Receive<M, H::Session>,
@@ -192,12 +193,13 @@ impl Turn {
         self.timers.once(self.core.now, time, Delivery::new(to, move || message.take()))
     }
 
-    /// Brings a copy of a message to a handler repeatedly, first after `period` from [`Turn::now`].
-    /// It does not drift: each copy is due at a multiple of the period after the start.
+    /// Delivers a copy of a message to a handler periodically, the first one `period` after
+    /// [`Turn::now`]. The timer does not drift: each copy is due at a multiple of the period after
+    /// the start.
     ///
-    /// Copies that a busy reactor missed are skipped: after a stall there is one, not all that were
-    /// missed. With a period shorter than a tick, one copy comes in each tick. A panic over a
-    /// message does not end the timer.
+    /// If a busy reactor misses several periods, it delivers one copy, not all that were missed. If
+    /// the period is shorter than a tick, one copy is delivered per tick. A panic in the handler
+    /// does not end the timer.
     pub fn every<H, M>(&mut self, period: Duration, to: HandlerId<H>, message: M) -> TimerId
     where
         H: Handler + Receive<M, H::Session>,
@@ -206,7 +208,7 @@ impl Turn {
         self.timers.every(self.core.now, period, Delivery::new(to, move || Some(message.clone())))
     }
 
-    /// Cancels a timer, even from within its own message. Its message does not come any more, even
+    /// Cancels a timer, even from within its own message. Its message is no longer delivered, even
     /// if its time has passed. Returns whether the timer was still set.
     pub fn cancel_timer(&mut self, id: TimerId) -> bool {
         self.timers.cancel(id)

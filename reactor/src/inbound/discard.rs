@@ -1,4 +1,4 @@
-//! Receiving bytes to skip them.
+//! Receiving bytes only to skip them.
 
 use super::{Arrival, receive};
 use crate::core::{Core, Flags, Quantum, Strategy};

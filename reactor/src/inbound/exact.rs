@@ -1,8 +1,8 @@
 //! Receiving a known number of bytes.
 //!
-//! A short message arrives with others in the shared buffer and is lent to the handler from there:
-//! several messages cost one receive and no copy. A long one goes straight into a separate buffer
-//! and stays in it.
+//! Short messages are received together into the shared buffer and borrowed from there by the
+//! handler: several messages cost one receive and no copy. A long message goes straight into its
+//! own buffer and stays there.
 
 use std::collections::TryReserveError;
 use std::error::Error;

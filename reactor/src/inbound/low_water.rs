@@ -1,7 +1,7 @@
-//! Raises the kernel's low-water mark while a request for many bytes waits for a slow sender.
+//! Raises the kernel's low-water mark while a request for many bytes is waiting for a slow sender.
 //!
-//! The mark (`SO_RCVLOWAT`) is up only while a request finds no more input and still misses many
-//! bytes. Without it, every segment would cause an event and a receive.
+//! The mark (`SO_RCVLOWAT`) is raised only while a request has read all available input and still
+//! lacks many bytes. Without it, every segment would cause an event and a receive.
 
 use crate::core::{Core, Flags, Group, LowWater};
 use crate::sys::Ready;

@@ -1,8 +1,8 @@
-//! How a connection receives: what its handler expects decides where the bytes go.
+//! Receive strategies: what the handler of a connection expects decides where the bytes go.
 //!
-//! | what is expected | where it goes |
+//! | expected input | where it goes |
 //! |---|---|
-//! | a stream (the default) | the shared buffer, lent to the handler; what the handler leaves stays unread |
+//! | a stream (the default) | the shared buffer, lent to the handler; what the handler does not consume is kept |
 //! | a known number of bytes | [few](exact): the shared buffer, lent once all have arrived |
 //! | | [many](exact): a separate buffer, which grows as they arrive |
 //! | bytes for another connection | [that connection](relay), in the same turn |
@@ -95,7 +95,7 @@ pub(crate) fn stop_for_hand_over(core: &mut Core, index: u32) {
 }
 
 /// Called after `on_eof`. Closes a connection whose handler has requested bytes in that callback,
-/// since they can never come. Reporting the end again could go on forever.
+/// since they can never arrive. Otherwise the end could be reported forever.
 pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     let special = core.get(index).and_then(|c| c.special.as_ref());
     let Some(special) = special else { return };

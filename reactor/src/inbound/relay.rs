@@ -1,13 +1,14 @@
-//! Relays: what one connection receives is sent to another.
+//! Relays: sending what one connection receives to another.
 //!
-//! A relay has one direction: from its *source*, which has [`Strategy::Relay`], to its
-//! *destination*, which knows the source as its feeder. Bytes are sent to the destination at once,
-//! and what the socket refuses is joined to its queue. While the queue is not empty the source is
-//! `blocked`. So a relay holds at most what one receive brought, and nothing while it does not wait.
+//! A relay works in one direction: from its *source*, which has [`Strategy::Relay`], to its
+//! *destination*, which records the source as its feeder. Bytes are sent to the destination
+//! immediately, and those that the socket refuses are appended to its queue. While the queue is not
+//! empty, the source is `blocked`. So a relay holds at most the bytes of one receive, and none
+//! unless it is waiting.
 //!
-//! Bulk soon goes through a pipe, without entering the process. A splice from a socket returns
-//! `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an empty
-//! pipe.
+//! Bulk data soon moves to a pipe, so that it never enters the process. A splice from a socket
+//! returns `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an
+//! empty pipe.
 
 use std::io;
 
@@ -16,7 +17,8 @@ use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay
 use crate::outbound;
 use crate::sys::Ready;
 
-/// Most bytes of one receive through memory. A slow destination pins as much of its source's input.
+/// The most bytes of one receive through memory. A slow destination pins as much of its source's
+/// input.
 const RECEIVE: usize = 64 << 10;
 
 /// Whether a destination accepts bytes now.

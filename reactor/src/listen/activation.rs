@@ -25,9 +25,9 @@ pub struct Inherited {
     pub socket: OwnedFd,
 }
 
-/// Takes the sockets that are for this process. There are none if it was started without them.
+/// Takes the sockets passed to this process. Returns an empty list if there are none.
 ///
-/// Call it once, at the start. The sockets become close-on-exec.
+/// Call this once, at startup. The sockets become close-on-exec.
 ///
 /// ```no_run
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -51,7 +51,7 @@ pub struct Inherited {
 ///
 /// # Errors
 /// If the variables do not follow `sd_listen_fds(3)`, if a descriptor is not open, or if the
-/// sockets were taken before.
+/// sockets have already been taken.
 pub fn listeners() -> io::Result<Vec<Inherited>> {
     let variable = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let names = meant_for(

@@ -55,7 +55,7 @@ pub(crate) struct Listener {
 pub(crate) enum Origin {
     /// Opened here; a Unix socket has a file.
     Made(Option<SocketFile>),
-    /// Adopted. Other processes may have it open, so its events go on after it is closed.
+    /// Adopted. Other processes may have it open, so its events continue after it is closed.
     Adopted,
 }
 

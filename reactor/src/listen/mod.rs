@@ -15,41 +15,41 @@ use listener::Origin;
 /// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// Most connections that wait in the kernel to be accepted (`listen(2)`): 4096. The system may
-    /// cap it. Has no effect on [adopted](crate::Turn::adopt_listener) listeners.
+    /// The most connections that wait in the kernel to be accepted (`listen(2)`): 4096. The system
+    /// may cap it. Has no effect on [adopted](crate::Turn::adopt_listener) listeners.
     pub backlog: u32,
-    /// Most connections accepted in one turn: 64. The next turn accepts more.
+    /// The most connections accepted in one turn: 64. The next turn accepts more.
     pub accept_budget: u32,
-    /// Most open connections, lingering ones included: 100,000. Further ones wait in the backlog
-    /// until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often the
-    /// limit was reached.
+    /// The most open connections, lingering ones included: 100,000. Further ones wait in the
+    /// backlog until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how
+    /// often the limit was reached.
     pub max_connections: u32,
-    /// Most open connections of one client, lingering ones included. Further ones are accepted and
-    /// reset at once, and counted in
+    /// The most open connections per client, lingering ones included. Further ones are accepted and
+    /// immediately reset, and counted in
     /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
     ///
-    /// A client is an IPv4 address or an IPv6 prefix of 64 bits, which is what one subscriber has.
-    /// Clients of Unix sockets are not counted. The default is no limit, since behind a proxy or a
-    /// carrier's NAT many clients share one address; a server that faces the internet should set
-    /// one. It costs a system call and four hash lookups for each connection.
+    /// A client is an IPv4 address or a 64-bit IPv6 prefix, which is what one subscriber typically
+    /// has. Clients of Unix sockets are not counted. The default is no limit, since many clients
+    /// behind a proxy or a carrier's NAT share one address; a server on the open internet should
+    /// set one. A limit costs a system call and four hash lookups per connection.
     pub max_per_address: Option<u32>,
-    /// Most connections accepted in a second on average; 0 counts as 1. Further ones wait in the
+    /// The most connections accepted per second on average; 0 counts as 1. Further ones wait in the
     /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often the limit was
     /// reached. The default is no limit.
     pub accept_rate: Option<u32>,
-    /// Most connections accepted at once after a pause, if there is an
+    /// The most connections accepted at once after a pause, if there is an
     /// [`accept_rate`](crate::Listen::accept_rate): 256.
     pub accept_burst: u32,
     /// The permissions of a Unix socket's file, whatever the umask: users who may write to it may
-    /// connect. The default is the server's own user alone. Some old systems ignore them
-    /// (`unix(7)`); there, the permissions of the directory count.
+    /// connect. By default only the server's own user may. Some old systems ignore them
+    /// (`unix(7)`); on those, the permissions of the directory decide.
     pub unix_mode: u32,
     /// The options of TCP sockets.
     pub tcp: TcpOptions,
-    /// Most bytes that all connections together send in a second. Connections with queued output
+    /// The most bytes that all connections together send per second. Connections with queued output
     /// take turns. [`Limits::send_rate`] applies to each of them as well.
     pub send_rate: Option<u64>,
-    /// Most bytes that all connections together receive in a second.
+    /// The most bytes that all connections together receive per second.
     pub receive_rate: Option<u64>,
     /// The limits of each connection.
     pub limits: Limits,
@@ -73,8 +73,8 @@ impl Default for Listen {
     }
 }
 
-/// Names a listener of a reactor. [`Turn::listener_address`](crate::Turn::listener_address) returns
-/// its address.
+/// Identifies a listener of a reactor. [`Turn::listener_address`](crate::Turn::listener_address)
+/// returns its address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId {
     pub(crate) index: u16,

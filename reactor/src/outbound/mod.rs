@@ -1,38 +1,38 @@
 //! The outbound queue of a connection, and the cheapest way to send each part of it.
 //!
-//! The queue is a list of segments of four kinds: bytes joined in a buffer of the queue, shared
-//! bytes that are referenced, regions of files, and bytes that a relay has in a pipe. [`place`]
-//! decides where something to send goes. [`plan`] looks at the front of the queue and decides the
-//! next system call. Both are pure functions of sizes and [`Limits`](crate::Limits). The wire
-//! carries the decision out.
+//! The queue is a list of segments of four kinds: bytes copied into a buffer of the queue,
+//! references to shared bytes, regions of files, and the contents of a relay's pipe. [`place`]
+//! decides what to do with each piece of output. [`plan`] looks at the front of the queue and
+//! decides on the next system call. Both are pure functions of sizes and [`Limits`](crate::Limits).
+//! The wire makes the call.
 //!
-//! | what is sent | how it leaves |
+//! | data | how it is sent |
 //! |---|---|
-//! | small pieces | joined in one buffer, one `send` |
-//! | a borrowed slice longer than `write_through`, or than `write_first` if it is the first of its callback; nothing is queued | `send` at once; only what the socket refuses is copied |
-//! | shared bytes longer than `join`, and longer than `join_in_room` or the room at the queue's end | referenced, gathered with their neighbours in one `sendmsg` |
-//! | a region up to `small_file` | read into memory, one `sendmsg` with what precedes it |
+//! | small pieces | joined in one buffer for one `send` |
+//! | a borrowed slice longer than `write_through`, or than `write_first` if it is the first of its callback; nothing is queued | `send` immediately; only what the socket refuses is copied |
+//! | shared bytes longer than `join`, and longer than `join_in_room` or the room at the queue's end | referenced, and gathered with their neighbours in one `sendmsg` |
+//! | a region up to `small_file` | read into memory, then one `sendmsg` together with what precedes it |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it from the disk |
-//! | what another connection [relays](crate::Context::relay_to) | `send` at once, from the buffer that received it |
-//! | bulk that is relayed | `splice` from the pipe that received it (Linux) |
+//! | bytes that another connection [relays](crate::Context::relay_to) | `send` immediately, from the buffer that received them |
+//! | bulk data that is relayed | `splice` from the pipe that received it (Linux) |
 //!
-//! Files are never mapped into memory: a file that is truncated while it is sent would end the
-//! process with `SIGBUS`.
+//! Files are never mapped into memory: if a file were truncated while it is sent, `SIGBUS` would
+//! kill the process.
 //!
 //! # Cold files
 //!
-//! Reading or sending a file blocks on the disk if its pages are not in memory, in spite of
-//! `O_NONBLOCK`, and every connection of the reactor would wait with it. So a region that is read
-//! is read with `RWF_NOWAIT` (`preadv2(2)`). Of a region that goes by sendfile one byte is read
-//! that way at its beginning, and one at the end of each
-//! [`warm_window`](crate::Limits::warm_window). If the kernel refuses, a [worker](crate::workers)
-//! reads the window. The connection's queue waits until it has; input goes on. What a worker has
-//! read is not checked again, so each window is waited for at most once. That time counts neither
-//! as idle nor as a stalled write, since the peer is not to blame for it.
+//! Reading or sending a file blocks on the disk if its pages are not in memory, even with
+//! `O_NONBLOCK`, and all connections of the reactor would have to wait. So regions sent through
+//! memory are read with `RWF_NOWAIT` (`preadv2(2)`). For a region sent with `sendfile`, one byte at
+//! its start and one at the end of each [`warm_window`](crate::Limits::warm_window) are read that
+//! way. If the kernel refuses, a [worker](crate::workers) reads the window. Until then the
+//! connection's queue waits, but its input is still handled. A window that a worker has read is not
+//! checked again, so the queue waits for each window at most once. This time counts neither as idle
+//! nor as a stalled write, since it is not the peer's fault.
 //!
-//! A send can block nevertheless: pages in the middle of a window may be missing, or leave memory
-//! between the check and the call. For file systems without `RWF_NOWAIT` see
+//! A send can still block: pages in the middle of a window may be missing, or leave memory between
+//! the check and the call. For file systems without `RWF_NOWAIT` see
 //! [`ColdFiles`](crate::ColdFiles). On systems other than Linux, regions are read in place;
 //! FreeBSD's sendfile reads in the background.
 
@@ -63,9 +63,9 @@ pub(crate) use wire::SCRATCH;
 /// use `Bytes::from_static` for constants. A [`Region`] stays in its file.
 #[derive(Debug)]
 pub enum Outgoing<'a> {
-    /// Borrowed bytes: copied if they cannot leave at once.
+    /// Borrowed bytes: copied if they cannot be sent immediately.
     Slice(&'a [u8]),
-    /// Shared bytes: referenced while they wait.
+    /// Shared bytes: referenced while they are queued.
     Shared(Bytes),
     /// Part of a file: sent without passing through the process's memory, if the system can do
     /// that.

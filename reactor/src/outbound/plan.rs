@@ -1,5 +1,5 @@
-//! The decisions: where something to send goes, and what the wire does next with the front of a
-//! queue. They are pure functions of sizes and [`Limits`].
+//! The decisions: what to do with a piece of output, and what the wire does next with the front of
+//! a queue. They are pure functions of sizes and [`Limits`].
 
 use crate::core::{ColdFiles, FileTransfer, Limits, Queue, Residency, Segment};
 use crate::sys;
@@ -7,7 +7,7 @@ use crate::sys;
 #[cfg(test)]
 mod tests;
 
-/// Most pieces of one gathered send. Their list is on the stack.
+/// The most pieces of one gathered send. Their list is on the stack.
 pub const MAX_PIECES: usize = 64;
 
 /// The kind of what is sent.
@@ -22,7 +22,7 @@ pub enum Kind {
     Region,
 }
 
-/// Something to send, and the state of the connection it is for.
+/// A piece of output, and the state of the connection it is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// Its kind.
@@ -31,19 +31,19 @@ pub struct Offer {
     pub len: u64,
     /// Whether nothing is queued and the socket may have room.
     pub idle: bool,
-    /// Whether something was sent at once since the running callback began.
+    /// Whether something was sent immediately since the running callback began.
     pub wrote: bool,
     /// How many bytes fit into the buffer at the queue's end; 0 if there is none. It matters only
     /// for shared bytes.
     pub room: usize,
 }
 
-/// Where something to send goes.
+/// What to do with a piece of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// Nowhere: it is empty.
     Nowhere,
-    /// To the socket at once; what it refuses is joined.
+    /// To the socket immediately; what it refuses is joined.
     WriteThrough,
     /// A copy goes to the buffer at the queue's end.
     Join,
@@ -139,8 +139,7 @@ pub enum Action {
     },
 }
 
-/// Decides where something to send goes. This is a pure function: it can be called without sending
-/// anything.
+/// Decides what to do with a piece of output. This is a pure function: calling it sends nothing.
 ///
 /// ```
 /// use sluicegate_reactor::Limits;
@@ -170,7 +169,7 @@ pub fn place(offer: &Offer, limits: &Limits) -> Placement {
     }
 }
 
-/// Chooses the next action. This is a pure function: it can be called without a queue.
+/// Chooses the next action. This is a pure function that needs no queue.
 ///
 /// ```
 /// use sluicegate_reactor::Limits;

@@ -53,7 +53,7 @@ pub(crate) fn pass(core: &mut Core, index: u32, bytes: &[u8]) {
     let _ = write_or_join(core, index, bytes);
 }
 
-/// Sends a slice at once, and joins to the queue what the socket refuses.
+/// Sends a slice immediately, and appends what the socket refuses to the queue.
 fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
     match write_through(core, index, slice) {
         Ok(sent) if sent == slice.len() => Sent::Accepted,
@@ -68,9 +68,9 @@ fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
     }
 }
 
-/// Sends a slice at once on a connection with nothing queued and no rate. Returns how many bytes
-/// the socket took. It tries at most the send quantum, so that other connections have their turn.
-/// If the socket fails, the rest of the slice is counted as dropped.
+/// Sends a slice immediately on a connection with nothing queued and no rate. Returns how many
+/// bytes the socket took. It tries at most the send quantum, so that other connections have their
+/// turn. If the socket fails, the rest of the slice is counted as dropped.
 fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
     let Some(c) = core.connections.get_mut(index as usize) else { return Ok(0) };
     let (kernel, group) = (&core.kernel, &mut core.groups[c.group as usize]);

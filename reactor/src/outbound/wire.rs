@@ -1,4 +1,4 @@
-//! The wire: carries out on a socket what [`plan`](super::plan) decides.
+//! The wire: makes the calls on a socket that [`plan`](super::plan) decides on.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -38,7 +38,7 @@ pub(crate) struct Wire<'a> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) scratch: &'a mut AlignedBuffer,
     pub(crate) ledger: &'a mut Ledger,
-    /// Most bytes to send in the whole flush.
+    /// The most bytes to send in the whole flush.
     pub(crate) most: usize,
 }
 
@@ -203,7 +203,7 @@ impl Wire<'_> {
         let pipe = queue.pipe().ok_or_else(|| io::Error::other("no pipe where one was planned"))?;
         self.ledger.splice_calls += 1;
         match self.kernel.splice(pipe, self.socket, bytes)? {
-            0 => Err(io::Error::other("a pipe has lost what was in it")),
+            0 => Err(io::Error::other("a pipe has lost its contents")),
             count => {
                 self.ledger.splice_bytes += count as u64;
                 Ok(count)

@@ -5,20 +5,22 @@
 //!
 //! # What threads share
 //!
-//! Nothing that is written while connections are served: no lock, no counter, no cache line. Every
-//! thread has its own event queue, connections, buffers, deadlines and [`Ledger`](crate::Ledger).
-//! Shared state is written only when something rare happens, and is cached by each core until then:
+//! They share nothing that is written while connections are served: no lock, no counter, no cache
+//! line. Every thread has its own event queue, connections, buffers, deadlines and
+//! [`Ledger`](crate::Ledger). The state that they do share is written only on rare events, and
+//! stays in each core's cache until then:
 //!
-//! - the request to stop, a flag that a thread checks when it is woken ([`Stopper`]);
+//! - the stop flag, which a thread checks when it is woken ([`Stopper`]);
 //! - the queues of [messages](crate::handle), if handlers post any;
-//! - the pool of [workers](crate::workers), if there are disks to wait for or names to look up;
-//! - with [`Spread::Passed`], a queue of accepted sockets for each thread: one lock for each
-//!   connection, none for each receive or send;
+//! - the pool of [workers](crate::workers), if files are read from disk or host names resolved;
+//! - with [`Spread::Passed`], a queue of accepted sockets for each thread, which costs one lock per
+//!   connection, but none per receive or send;
 //! - the process's descriptor table. Opening and closing a descriptor takes a lock in the kernel.
-//!   With more than one thread, so does each use, for an instant (`fdget` in Linux, about 2% of an
-//!   echo of 64 bytes). Therefore a server with one thread starts no other.
+//!   In a process with more than one thread, every use of a descriptor also takes a reference
+//!   (`fdget` in Linux, about 2% of a 64-byte echo). Therefore a server with one thread starts no
+//!   other.
 //!
-//! Connections on different threads talk through messages: see [`Server::run_with`].
+//! Connections on different threads communicate through messages: see [`Server::run_with`].
 
 use std::any::Any;
 use std::error::Error;
@@ -51,13 +53,13 @@ pub struct ServerOptions {
     pub threads: usize,
     /// How connections are spread over the threads. The default is [`Spread::Divided`].
     pub spread: Spread,
-    /// Whether each thread is pinned to a core, a different one while the process may use enough.
-    /// Where pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a warning is logged and
-    /// the thread runs on any core. The default is false.
+    /// Whether each thread is pinned to a core, a different one as long as the process may use
+    /// enough cores. If pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a warning is
+    /// logged and the thread runs on any core. The default is false.
     pub pin: bool,
     /// The limits of the [worker pool](crate::workers) that all reactors of the server share, for
-    /// disks and names. Its threads come on top of [`threads`](Self::threads), and start when jobs
-    /// need them.
+    /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
+    /// start when jobs need them.
     pub workers: WorkersLimits,
 }
 
@@ -73,20 +75,19 @@ impl Default for ServerOptions {
 pub enum Spread {
     /// Each thread has its own socket, and the kernel divides the connections by a hash of their
     /// addresses (`SO_REUSEPORT`; on FreeBSD `SO_REUSEPORT_LB`). Many connections are spread
-    /// evenly, a few are not. Where the kernel does not divide (macOS, NetBSD, OpenBSD), and for
-    /// Unix and [adopted](Server::adopt_listener) sockets, this is the same as
-    /// [`Passed`](Self::Passed).
+    /// evenly, a few are not. If the kernel cannot do this (macOS, NetBSD, OpenBSD), and for Unix
+    /// and [adopted](Server::adopt_listener) sockets, this is the same as [`Passed`](Self::Passed).
     #[default]
     Divided,
-    /// The first thread accepts all connections and passes them to the threads in turn. A few
-    /// connections are spread evenly, too. Each connection costs a wake-up.
+    /// The first thread accepts all connections and passes them to the threads in turn. Even a few
+    /// connections are spread evenly. Each connection costs a wakeup.
     Passed,
 }
 
 /// A server: listening sockets, and threads that serve them.
 ///
-/// Listen first, so that errors show before any thread starts. Then [`run`](Server::run) calls a
-/// function in each thread, which registers handlers and says what they serve.
+/// Listen first, so that errors surface before any thread starts. Then [`run`](Server::run) calls a
+/// function on each thread that registers handlers and attaches them to the listeners.
 ///
 /// ```no_run
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -145,13 +146,13 @@ impl ServerListener {
 }
 
 impl Server {
-    /// A server without sockets.
+    /// Creates a server that does not listen yet.
     ///
     /// # Panics
     /// If `options.threads` is 0.
     #[must_use]
     pub fn new(options: &ServerOptions) -> Server {
-        assert!(options.threads > 0, "a server has at least one thread");
+        assert!(options.threads > 0, "a server needs at least one thread");
         let stopper = Stopper::new(options.threads);
         Server {
             options: *options,
@@ -162,19 +163,19 @@ impl Server {
         }
     }
 
-    /// Listens on an address or name: see [`Turn::listen`](crate::Turn::listen). A port that was
-    /// chosen is the same for all threads.
+    /// Listens on an address or host name: see [`Turn::listen`](crate::Turn::listen). With port 0,
+    /// all threads share the port that the system chooses.
     ///
-    /// An address at which somebody else listens is an error, even if that is another server of the
-    /// same user with several threads.
+    /// If another process already listens on the address, this fails, even if that is a
+    /// multi-threaded server of the same user.
     ///
     /// [`max_connections`](crate::Listen::max_connections),
     /// [`accept_rate`](crate::Listen::accept_rate), [`send_rate`](crate::Listen::send_rate) and
     /// [`receive_rate`](crate::Listen::receive_rate) are divided between the threads;
-    /// [`max_per_address`](crate::Listen::max_per_address) holds for each of them.
+    /// [`max_per_address`](crate::Listen::max_per_address) applies to each of them.
     ///
     /// # Errors
-    /// As [`Turn::listen`](crate::Turn::listen).
+    /// The same as those of [`Turn::listen`](crate::Turn::listen).
     pub fn listen(
         &mut self,
         at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -187,11 +188,11 @@ impl Server {
         self.add(sockets.map(bound).collect(), listen)
     }
 
-    /// Accepts from a socket that listens already: see
+    /// Accepts connections from a socket that is already listening: see
     /// [`Turn::adopt_listener`](crate::Turn::adopt_listener).
     ///
     /// # Errors
-    /// As [`Turn::adopt_listener`](crate::Turn::adopt_listener).
+    /// The same as those of [`Turn::adopt_listener`](crate::Turn::adopt_listener).
     pub fn adopt_listener(
         &mut self,
         socket: impl Into<OwnedFd>,
@@ -201,13 +202,13 @@ impl Server {
         self.add(vec![Bound { origin: Origin::Adopted, socket: sys::owned(socket) }], listen)
     }
 
-    /// A handle with which any thread can stop the server.
+    /// Returns a handle that any thread can use to stop the server.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// A handle with which other threads can read what the server has done, while it
+    /// Returns a handle that other threads can use to read the server's counters, while it
     /// [runs](Server::run) and afterwards.
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
@@ -221,34 +222,34 @@ impl Server {
         reader
     }
 
-    /// Makes SIGINT and SIGTERM stop the server. A second signal ends the process at once, whatever
-    /// else runs in it. Further calls change nothing.
+    /// Makes SIGINT and SIGTERM stop the server. A second signal ends the process immediately,
+    /// whatever else it is doing. Calling this again has no effect.
     ///
     /// # Errors
-    /// The errors of `sigaction(2)`.
+    /// The error of installing the signal handlers (`sigaction(2)`).
     pub fn stop_on_signals(&self) -> io::Result<()> {
         self.stopper.stop_on_signals()
     }
 
     /// Runs the server until it is asked to stop and has [drained](crate::Reactor::set_drain).
     ///
-    /// `make` is called once in each thread with a [`Shard`], the thread's reactor. It registers
-    /// the thread's handlers, and [serves](Shard::serve) every listener. The first thread is the
-    /// calling one; the others are named `reactor-1` and so on. When one thread is asked to stop,
-    /// all threads stop.
+    /// `make` is called once on each thread with a [`Shard`], the thread's reactor. It must
+    /// register the thread's handlers and [serve](Shard::serve) every listener. The calling thread
+    /// is the first one; the others are named `reactor-1` and so on. When one thread is asked to
+    /// stop, all threads stop.
     ///
     /// # Errors
     /// If a thread cannot be started, if `make` fails or does not serve a listener, if a reactor
     /// fails, or if code outside of the handlers' callbacks panics. In each case the other threads
-    /// drain and stop, and the first error is returned. With several threads it is also logged at
-    /// once. The text names the thread.
+    /// drain and stop, and the first error is returned. With several threads it is also logged
+    /// immediately. The message names the thread.
     pub fn run(self, make: impl Fn(&mut Shard<'_>) -> io::Result<()> + Sync) -> io::Result<()> {
         let parts = vec![(); self.options.threads];
         self.run_with(parts, |shard, ()| make(shard))
     }
 
-    /// Runs the server as [`run`](Server::run) does, and gives each thread a value that was created
-    /// before, such as its end of a [mailbox](crate::mailbox).
+    /// Runs the server like [`run`](Server::run), and also passes each thread a value created
+    /// beforehand, such as its [mailbox](crate::mailbox).
     ///
     /// ```
     /// use sluicegate_reactor::{
@@ -256,7 +257,7 @@ impl Server {
     ///     Sessions, mailbox,
     /// };
     ///
-    /// /// Sends what one connection says to the connections of all threads.
+    /// /// Sends whatever one connection says to the connections of all threads.
     /// struct Chat {
     ///     threads: Vec<Handle<String>>,
     /// }
@@ -278,7 +279,7 @@ impl Server {
     ///     fn on_message(&mut self, cx: &mut Sessions<'_>, said: String) {
     ///         cx.for_each(|cx, _| {
     ///             if cx.send(&*said) == Sent::Full {
-    ///                 // It does not read, and its queue would grow without end.
+    ///                 // The client does not read, and its queue would grow without bound.
     ///                 cx.abort();
     ///             }
     ///         });
@@ -288,7 +289,7 @@ impl Server {
     /// # fn main() -> std::io::Result<()> {
     /// let threads = 2;
     /// let mut server = Server::new(&ServerOptions { threads, ..ServerOptions::default() });
-    /// // A client may be silent for as long as it wants to.
+    /// // A client may stay silent for as long as it likes.
     /// let limits = Limits { idle: None, ..Limits::default() };
     /// let listener = server.listen("127.0.0.1:0", &Listen { limits, ..Listen::default() })?;
     /// let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
@@ -303,16 +304,16 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// As [`run`](Server::run).
+    /// The same as those of [`run`](Server::run).
     ///
     /// # Panics
-    /// If the number of parts is not the number of threads.
+    /// If there are not as many parts as threads.
     pub fn run_with<P: Send>(
         mut self,
         parts: Vec<P>,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<()> + Sync,
     ) -> io::Result<()> {
-        assert_eq!(parts.len(), self.options.threads, "one part for each thread");
+        assert_eq!(parts.len(), self.options.threads, "there must be one part for each thread");
         let shares = std::mem::take(&mut self.shares);
         let first_error = Mutex::new(None);
         // The sockets that a thread will never serve are closed as soon as it ends or cannot start:
@@ -394,7 +395,7 @@ impl Server {
         let error = io::Error::new(error.kind(), format!("{name}: {error}"));
         first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if let Err(error) = self.stopper.stop() {
-            log::error!("{name}: wake the other threads to stop them: {error}");
+            log::error!("{name}: cannot wake the other threads to stop them: {error}");
         }
     }
 }

@@ -49,15 +49,15 @@ impl Shard<'_> {
         self.index
     }
 
-    /// Serves this thread's share of a listener's connections with a handler.
+    /// Uses a handler for this thread's share of a listener's connections.
     ///
     /// # Errors
-    /// The errors of registering the socket with the event queue.
+    /// The error of registering the socket with the event queue.
     ///
     /// # Panics
-    /// If this thread serves the listener already, if the listener belongs to another server, or if
-    /// the id belongs to another reactor. The latter two are not noticed if this server has as many
-    /// listeners, or this reactor has a handler of the same type at the same index.
+    /// If this thread already serves the listener, if the listener belongs to another server, or if
+    /// the id belongs to another reactor. The last two are not detected if this server also has a
+    /// listener with that number, or this reactor has a handler of the same type with that number.
     pub fn serve<H: Handler>(
         &mut self,
         listener: &ServerListener,

@@ -21,13 +21,12 @@ use super::{Fd, about};
 
 /// The address of a socket.
 ///
-/// It is displayed as `127.0.0.1:80`, `[::1]:80`, `unix:/run/name.sock`, `unix:@abstract` or, if it
-/// has no name, `unix:`. Unprintable characters are escaped, since a peer chooses its own name. The
-/// same forms can be parsed.
+/// It is displayed as `127.0.0.1:80`, `[::1]:80`, `unix:/run/name.sock`, `unix:@abstract` or, for
+/// an unnamed socket, `unix:`. Unprintable characters are escaped, since a peer chooses its own
+/// name. The same forms can be parsed.
 ///
-/// The zone of an IPv6 address, without which a link-local one means nothing (RFC 4007), is parsed
-/// by its name or number and displayed by its number: `[fe80::1%eth0]:80` becomes
-/// `[fe80::1%2]:80`.
+/// The zone of an IPv6 address, which a link-local address requires (RFC 4007), can be parsed as a
+/// name or a number, and is displayed as a number: `[fe80::1%eth0]:80` becomes `[fe80::1%2]:80`.
 ///
 /// ```
 /// use sluicegate_reactor::Address;
@@ -46,16 +45,16 @@ use super::{Fd, about};
 pub enum Address {
     /// TCP over IPv4 or IPv6.
     Ip(SocketAddr),
-    /// A Unix socket: a path, an abstract name (Linux), or nothing. A client rarely has a name.
+    /// A Unix socket: a path, an abstract name (Linux), or unnamed. A client is usually unnamed.
     Unix(UnixSocketAddr),
 }
 
 impl Address {
-    /// The Unix address of a path.
+    /// The address of a Unix socket at a path.
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if the path is empty, longer than the system allows (107 bytes on
-    /// Linux, 103 elsewhere), or contains a NUL byte. The text names the path.
+    /// Linux, 103 elsewhere), or contains a NUL byte. The message names the path.
     pub fn from_path(path: impl AsRef<Path>) -> io::Result<Address> {
         let path = path.as_ref();
         let (shown, length, longest) = (path.display(), path.as_os_str().len(), MAX_UNIX_PATH);
@@ -70,8 +69,9 @@ impl Address {
         Err(io::Error::new(io::ErrorKind::InvalidInput, text))
     }
 
-    /// The Unix address of an abstract name (`unix(7)`). Such a name is in no directory and needs
-    /// no removal; any user of the same network namespace may connect to it. Linux only.
+    /// The address of a Unix socket with an abstract name (`unix(7)`). Such a socket has no file
+    /// that has to be removed, and any user in the same network namespace may connect to it. Linux
+    /// only.
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if the name is longer than 107 bytes, `ErrorKind::Unsupported` on
@@ -81,7 +81,7 @@ impl Address {
         #[cfg(target_os = "linux")]
         let address = UnixSocketAddr::from_abstract_name(name);
         #[cfg(not(target_os = "linux"))]
-        let address = Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has them"));
+        let address = Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux supports them"));
         address
             .map(Address::Unix)
             .map_err(about(format_args!("abstract name @{}", name.escape_ascii())))
@@ -173,8 +173,8 @@ impl FromStr for Address {
 
     /// # Errors
     /// `ErrorKind::InvalidInput` if the text is not an address or the path is invalid (see
-    /// [`from_path`](Address::from_path)), and `ErrorKind::NotFound` if no network interface has
-    /// the name. The error contains the text.
+    /// [`from_path`](Address::from_path)), and `ErrorKind::NotFound` if its zone is not the name of
+    /// a network interface. The message contains the text.
     fn from_str(text: &str) -> io::Result<Address> {
         Address::parse(text).unwrap_or_else(|| {
             let shown = text.escape_debug();
@@ -308,7 +308,7 @@ fn from_system(
     ask(&stream).map(Address::Unix)
 }
 
-/// Most bytes in the path of a Unix socket. `sun_path` has one more, for the terminating zero.
+/// The most bytes in the path of a Unix socket. `sun_path` has one more, for the terminating zero.
 const MAX_UNIX_PATH: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
 

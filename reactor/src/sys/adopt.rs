@@ -57,7 +57,7 @@ fn unsuitable(text: &str) -> io::Error {
 pub(crate) fn take_inherited(count: u16) -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::Relaxed) {
-        let text = "the descriptors passed at start were already taken";
+        let text = "the descriptors passed at startup have already been taken";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     let numbers = FIRST_INHERITED..FIRST_INHERITED + Fd::from(count);

@@ -73,7 +73,7 @@ fn refused_link(error: io::Error) -> io::Error {
 
 /// The error for a path that would leave its directory.
 fn outside() -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
+    io::Error::new(io::ErrorKind::PermissionDenied, "the path leads outside its directory")
 }
 
 /// `openat(2)`, with the permissions of a file that it may create.

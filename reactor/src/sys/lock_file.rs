@@ -1,7 +1,7 @@
 //! A lock file, held by the process that listens on a Unix socket.
 //!
-//! The lock (`flock(2)`) ends with the process, however that ends; the file may stay. It contains
-//! the process id, so that another server can report who holds the address.
+//! The kernel releases the lock (`flock(2)`) however the process ends; the file may stay. It
+//! contains the process id, so that another server can report which process holds the address.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -104,7 +104,7 @@ fn holder(file: &File) -> Option<u32> {
 
 fn held(path: &Path, file: &File) -> io::Error {
     let holder = holder(file).map_or("another process".into(), |id| format!("process {id}"));
-    let text = format!("{holder} listens there: it has locked {}", path.display());
+    let text = format!("{holder} already listens there: it holds the lock {}", path.display());
     io::Error::new(io::ErrorKind::AddrInUse, text)
 }
 
@@ -130,7 +130,8 @@ mod tests {
         let error = Lock::take(&socket).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         let (shown, process) = (path.display(), std::process::id());
-        let expected = format!("process {process} listens there: it has locked {shown}");
+        let expected =
+            format!("process {process} already listens there: it holds the lock {shown}");
         assert_eq!(error.to_string(), expected);
         drop(lock);
         assert!(!path.exists());

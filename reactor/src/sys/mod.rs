@@ -1,37 +1,38 @@
 //! The only room that touches the operating system, behind one flat contract.
 //!
-//! Only here are `unsafe`, `libc` and `cfg(target_os)`. The rooms above see two types: [`Kernel`],
-//! the calls without state, and [`Selector`], the readiness queue. Each of them chooses between the
-//! operating system and, with the feature `testing`, a [simulated one](sim). Without the feature
-//! each is a type with a single variant, so the choice costs nothing.
+//! `unsafe`, `libc` and `cfg(target_os)` are used only here. The rooms above see two types:
+//! [`Kernel`], the stateless calls, and [`Selector`], the readiness queue. Each of them chooses
+//! between the operating system and, with the feature `testing`, a [simulated one](sim). Without
+//! the feature each is a type with a single variant, so the choice costs nothing.
 //!
 //! # The contract
 //!
-//! *Descriptors* are plain numbers ([`Fd`]); whoever opens one closes it. Every descriptor opened
-//! here is close-on-exec, and every socket is non-blocking, with `TCP_NODELAY` where that applies.
+//! *Descriptors* are plain numbers ([`Fd`]); the caller that opens one must close it. Every
+//! descriptor opened here is close-on-exec, and every socket is non-blocking, with `TCP_NODELAY`
+//! where that applies.
 //!
-//! *Calls* make one system call and return its result. They do not retry: `EINTR` is
-//! `ErrorKind::Interrupted`, and "nothing now" is `ErrorKind::WouldBlock`, so that the same paths
-//! run on the simulated kernel. An errno that means one of these on some system only is translated
-//! here (`ENOBUFS` on macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call
-//! delivers `SIGPIPE` or `SIGXFSZ`, whatever the process does with them: sends carry a flag, and
-//! the calls without one block the signals in the calling thread.
+//! *Calls* make one system call and return its result. They do not retry: `EINTR` is returned as
+//! `ErrorKind::Interrupted` and `EAGAIN` as `ErrorKind::WouldBlock`, so that the same paths run on
+//! the simulated kernel. An errno with a system-specific meaning is translated here (`ENOBUFS` on
+//! macOS is `WouldBlock`, `EPROTOTYPE` on macOS is `ConnectionReset`). No call delivers `SIGPIPE`
+//! or `SIGXFSZ`, whatever their disposition in the process: sends pass a flag, and the calls that
+//! have no such flag block the signals in the calling thread.
 //!
 //! *Readiness* is edge-triggered. A socket is registered once, for all events, and the registration
 //! ends when the descriptor is closed: no code here duplicates a socket or forks, which would keep
-//! an epoll registration alive (`epoll(7)`, question 6). A socket that was opened elsewhere may be
-//! open in another process too, so [`Selector::remove`] comes before its close. An event says what
-//! *may* have changed since the last one; merged and spurious events are allowed, lost ones are
-//! not. After [`Kernel::recv`] or a send returned `WouldBlock`, an edge follows when that changes.
-//! After a short receive on TCP it does as well, unless an event has reported [`Ready::READ_END`],
-//! [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`. No edge is promised after
-//! anything else, in particular not after a short send.
+//! an epoll registration alive (`epoll(7)`, question 6). A socket opened elsewhere may be open in
+//! another process too, so call [`Selector::remove`] before closing it. An event says what *may*
+//! have changed since the last one; merged and spurious events are allowed, lost ones are not.
+//! After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the call can
+//! succeed. The same holds after a short receive on TCP, unless an event has reported
+//! [`Ready::READ_END`], [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`. No edge
+//! is promised after anything else, in particular not after a short send.
 //!
-//! *Files* are opened beneath a directory and never outside of it. Reading one may block on a disk
-//! in spite of every flag: `O_NONBLOCK` has no effect on regular files. [`Kernel::read_nowait`]
-//! does not block, where it is supported.
+//! *Files* are opened beneath a directory and never outside of it. Reading a file may block on a
+//! disk whatever the flags: `O_NONBLOCK` has no effect on regular files. Where
+//! [`Kernel::read_nowait`] is supported, it does not block.
 //!
-//! *Time* is monotonic nanoseconds, and seconds since 1970 to show to people.
+//! *Time* is monotonic, in nanoseconds. For display there are also seconds since 1970.
 //!
 //! # The backends
 //!
@@ -42,10 +43,10 @@
 //! | | epoll | kqueue |
 //! |---|---|---|
 //! | one change of a stream | one event with the whole state | up to two, one for each direction |
-//! | [`Ready::URGENT`] | urgent data | any data: the filter does not tell, so every receive goes on to `WouldBlock` |
-//! | [`Ready::HANGUP`] | both directions have ended, or an error | an error, which the event names; without one only [`Ready::READ_END`] |
-//! | our own shutdown | nothing | [`Ready::WRITE`] (`EV_EOF` of that filter), which means no more than that |
-//! | a registration belongs to | the description, so [`Selector::remove`] matters | the number, and ends with it |
+//! | [`Ready::URGENT`] | urgent data | any data: the filter cannot distinguish it, so every receive loop continues to `WouldBlock` |
+//! | [`Ready::HANGUP`] | both directions have ended, or an error | an error, which the event contains; without one only [`Ready::READ_END`] |
+//! | our own shutdown | nothing | [`Ready::WRITE`] only (`EV_EOF` of that filter) |
+//! | a registration belongs to | the open file description, so [`Selector::remove`] matters | the descriptor, and ends with it |
 //! | registering a socket | one entry | two, each with a receipt; `EPIPE` does not count as an error |
 //! | a wait | milliseconds, rounded up | nanoseconds |
 //! | the waker watches | an `eventfd(2)` | a socket pair |
@@ -55,8 +56,8 @@
 //! and `openat2`.
 //!
 //! With `--cfg sluicegate_libkqueue` the kqueue backend runs on Linux, over libkqueue, for tests
-//! (CONTRIBUTING.md). That library is not a kernel; `kqueue/libkqueue.rs` names its differences and
-//! makes up for them.
+//! (CONTRIBUTING.md). The library differs from a kernel in ways that `kqueue/libkqueue.rs` lists
+//! and compensates for.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -127,7 +128,7 @@ impl Ready {
     pub(crate) const READ: Ready = Ready(1);
     /// There may be room to write.
     pub(crate) const WRITE: Ready = Ready(2);
-    /// The peer has ended its direction (`EPOLLRDHUP`, `EV_EOF` on the read filter).
+    /// The peer has shut down its sending side (`EPOLLRDHUP`, `EV_EOF` on the read filter).
     pub(crate) const READ_END: Ready = Ready(4);
     /// Both directions have ended or the socket has an error (`EPOLLHUP`, `EPOLLERR`).
     pub(crate) const HANGUP: Ready = Ready(8);
@@ -165,12 +166,12 @@ pub(crate) struct Event {
     pub(crate) ready: Ready,
 }
 
-/// Whether more data follows at once, so that the kernel may hold back a partial segment.
+/// Whether more data follows immediately, so that the kernel may hold back a partial segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum More {
     /// No more data follows.
     No,
-    /// Another send follows at once (`MSG_MORE`).
+    /// Another send follows immediately (`MSG_MORE`).
     Yes,
 }
 
@@ -213,7 +214,7 @@ kernel_calls! {
     listen::listen_tcp(address: SocketAddr, backlog: u32, options: &TcpOptions, count: usize)
         -> io::Result<Vec<Fd>>;
     /// Opens a listening Unix socket, and its file, with these permissions, if the address is a
-    /// path. An existing socket file is replaced if nobody listens there.
+    /// path. An existing socket file is replaced if no process listens there.
     socket_file::listen_unix(address: &UnixSocketAddr, mode: u32, backlog: u32)
         -> io::Result<(Fd, Option<SocketFile>)>;
     /// Prepares a listening socket that was opened elsewhere to behave like one opened here.
@@ -337,7 +338,7 @@ pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
 }
 
 /// Whether an error means that the process or the system has run out of descriptors (`EMFILE`,
-/// `ENFILE`). [`io::ErrorKind`] has no kind for it. Closing descriptors may help.
+/// `ENFILE`). [`io::ErrorKind`] has no variant for this. Closing descriptors may help.
 ///
 /// ```
 /// use std::io;

@@ -11,10 +11,10 @@ use super::about;
 
 /// Probes for a peer that has vanished silently (`SO_KEEPALIVE`, `tcp(7)`).
 ///
-/// The kernel probes an idle connection, and ends it when no probe is answered. This detects a peer
-/// whose machine or network is gone where nothing is sent and no [deadline](crate::Limits) would
-/// end the connection. By default a connection is probed after a minute, and ended two minutes
-/// after the peer's last sign of life.
+/// The kernel probes an idle connection, and ends it if no probe is answered. This detects a peer
+/// whose machine or network is gone when nothing is being sent and no [deadline](crate::Limits)
+/// would end the connection. By default a connection is probed after one idle minute, and ended two
+/// minutes after the peer was last heard from.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,12 +27,12 @@ use super::about;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Silence before the first probe: 60 s. Rounded up to whole seconds; Linux takes 1 s to
+    /// Idle time before the first probe: 60 s. Rounded up to whole seconds; Linux takes 1 s to
     /// 32,767 s.
     pub idle: Duration,
     /// Time between two probes: 10 s. Rounded up to whole seconds; Linux takes 1 s to 32,767 s.
     pub interval: Duration,
-    /// Unanswered probes that end the connection: 6. Linux takes 1 to 127.
+    /// Unanswered probes after which the connection is ended: 6. Linux takes 1 to 127.
     pub count: u32,
 }
 
@@ -47,16 +47,16 @@ impl Default for Keepalive {
 /// [connector](crate::Connect::tcp). They have no effect on Unix sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
-    /// Bytes that the kernel may hold for a connection beyond those on their way to the peer
+    /// The most unsent bytes that the kernel buffers for a connection, not counting those in flight
     /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel, which is cheapest,
     /// but a peer that stops reading pins up to 4 MiB. See `benches/README.md`.
     pub unsent: Option<u32>,
-    /// The congestion control of the connections, by its name (`TCP_CONGESTION`, `tcp(7)`). `None`
-    /// leaves the choice to the system. On Linux an unprivileged process may choose among
-    /// `net.ipv4.tcp_allowed_congestion_control`. Systems other than Linux and FreeBSD refuse a
-    /// name with `ErrorKind::Unsupported`.
+    /// The name of the congestion control algorithm (`TCP_CONGESTION`, `tcp(7)`). Linux and FreeBSD
+    /// only; other systems refuse a name with `ErrorKind::Unsupported`. `None` leaves the choice to
+    /// the system. On Linux, an unprivileged process may use only the algorithms in
+    /// `net.ipv4.tcp_allowed_congestion_control`.
     pub congestion: Option<String>,
-    /// Probes of idle connections, to notice peers that have vanished. With `None` there are no
+    /// Probes on idle connections, to notice peers that have vanished. With `None` there are no
     /// probes, and only [`Limits`](crate::Limits) end idle connections.
     pub keepalive: Option<Keepalive>,
 }
@@ -85,7 +85,7 @@ fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
     socket.set_tcp_congestion(name.as_bytes()).map_err(|error| match error.kind() {
         // The system's text would be "No such file or directory".
         kind @ io::ErrorKind::NotFound => {
-            io::Error::new(kind, "the system has no congestion control of that name")
+            io::Error::new(kind, "the system has no congestion control algorithm of that name")
         }
         _ => error,
     })

@@ -1,7 +1,7 @@
 //! Reading bytes of a file only if they are in memory, and loading them into memory.
 //!
-//! Linux has a flag for such reads, `RWF_NOWAIT`. ext4, XFS and Btrfs support it; tmpfs, overlayfs
-//! and FUSE do not (6.18). Other systems have nothing like it.
+//! Linux has a flag for such reads, `RWF_NOWAIT`. As of 6.18, ext4, XFS and Btrfs support it;
+//! tmpfs, overlayfs and FUSE do not. Other systems have no equivalent.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,8 +1,8 @@
 //! Sending a file without copying it into the process, on systems that can do so without blocking
 //! on the socket.
 //!
-//! macOS has the call, but it may wait for room in spite of `O_NONBLOCK`; NetBSD and OpenBSD have
-//! none. On these systems the rooms above read and send.
+//! macOS has the call, but it may wait for room even with `O_NONBLOCK`; NetBSD and OpenBSD have no
+//! such call. On these systems the rooms above read the file and send the bytes.
 
 use std::io;
 

@@ -1,17 +1,17 @@
-//! A simulated kernel: what the contract of [`sys`](super) promises, and nothing more.
+//! A simulated kernel. It does what the contract of [`sys`](super) promises, and nothing more.
 //!
-//! A [`World`] is one machine in memory: its descriptors, sockets, files and clock. It is the
-//! kernel of the reactors in it, and the environment that their test controls: [`Client`] is the
-//! far end of a stream, [`World::files`] the disk, and [`World::advance`] lets time pass. Nothing
-//! happens by itself, so a run with the same seed repeats exactly.
+//! A [`World`] is one machine in memory: its descriptors, sockets, files and clock. It acts as the
+//! kernel for the reactors in it, and as the environment that their test controls: [`Client`] is
+//! the far end of a stream, [`World::files`] the disk, and [`World::advance`] lets time pass.
+//! Nothing happens by itself, so a run with the same seed repeats exactly.
 //!
-//! Where a real kernel gives more than the contract, this one does not: an edge comes only when it
-//! was promised, the number of a closed descriptor is reused immediately, a directory is not
-//! sorted. Where kernels differ, it does what Linux does. Tests script failures, one [`Step`] per
+//! Where a real kernel does more than the contract promises, this one does not: an edge comes only
+//! when it was promised, the number of a closed descriptor is reused immediately, a directory is
+//! not sorted. Where kernels differ, it behaves like Linux. Tests script failures, one [`Step`] per
 //! call.
 //!
-//! A call on a descriptor that is not open panics. [`World::misuse`] remembers it in case the panic
-//! is caught, since it is a bug in the reactor.
+//! A call on a descriptor that is not open panics, since it is a bug in the reactor.
+//! [`World::misuse`] records it in case the panic is caught.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};

@@ -1,11 +1,12 @@
-//! Listening on Unix sockets, and the files of those with a path.
+//! Listening on Unix sockets, and managing the files of those with a path.
 //!
-//! The file of a socket outlives its process: after a crash it is in the way of the next server. It
-//! is removed if nobody listens there, which `connect(2)` reports as `ECONNREFUSED`. But a server
-//! that has bound its socket and does not listen yet looks the same, and two servers may find the
-//! same stale file. So a server that listens at a path holds a lock (`flock(2)`) on the file
-//! `path.lock` beside it, from before it looks at the path until it has removed its socket. The
-//! lock ends with the process. Taking it never waits: its holder listens there, or is about to.
+//! A socket's file outlives its process: after a crash it prevents the next server from binding. It
+//! is removed if no process listens on it, which `connect(2)` reports as `ECONNREFUSED`. But a
+//! server that has bound its socket and does not listen yet looks the same, and two servers may
+//! find the same stale file. So a server that listens at a path holds a lock (`flock(2)`) on the
+//! file `path.lock` beside it, from before it checks the path until it has removed its socket. The
+//! kernel releases the lock when the process exits. Locking never blocks: if another process holds
+//! the lock, it listens at the path or is about to, and listening fails.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -56,7 +57,7 @@ pub(super) fn listen_unix(
 
 fn listen_without_file(address: &Address, backlog: u32) -> io::Result<Fd> {
     if address.abstract_name().is_none() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an address without a name"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address has no name"));
     }
     let socket = stream_socket(Domain::UNIX)?;
     socket.bind(&address.to_system()?)?;
@@ -97,7 +98,7 @@ fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     match stream_socket(Domain::UNIX)?.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
+        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process already listens there")),
     }
 }
 

@@ -61,7 +61,7 @@ fn check_ends(reactor: &Reactor, world: &World) {
         for end in [Ready::READ_END, Ready::HANGUP] {
             assert!(
                 ready.any(end) || !c.ready.any(end),
-                "a connection was told of the end of another: {ready:?}, noted {:?}",
+                "a connection was told that another one has ended: {ready:?}, noted {:?}",
                 c.ready
             );
         }

@@ -12,7 +12,7 @@ use crate::sys::sim::{Remote, Step};
 
 /// Connections that the reactor makes.
 impl<H: Handler> Harness<H> {
-    /// A [`Connector`] for the handler that gets the clients.
+    /// Creates a [`Connector`] for the handler that serves the clients.
     pub fn connector(&mut self, connect: &Connect) -> Connector<H> {
         let handler = self.handler_id();
         self.reactor.connector(handler, connect).expect("a reactor has room for a connector")
@@ -30,9 +30,9 @@ impl<H: Handler> Harness<H> {
         id
     }
 
-    /// Sets how the remote at an address answers from now on, also to connections that already wait
-    /// ([`Remote::Silent`]). Without a remote, and if the reactor does not listen there,
-    /// connections are refused.
+    /// Sets how the remote at an address behaves from now on, including towards connections that
+    /// are already waiting ([`Remote::Silent`]). If there is no remote at an address and the
+    /// reactor does not listen on it, connections are refused.
     ///
     /// ```
     /// # use sluicegate_reactor::{Connect, Context, Handler, Input, Reason};
@@ -63,24 +63,23 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// The far end of the oldest connection that the reactor has made to an address and that was
-    /// not taken before. It is a [`Client`] like any other, except that the reactor has connected
-    /// to it.
+    /// Accepts the oldest pending connection of the reactor to an address, and returns its far end.
+    /// This is a [`Client`] like any other, except that the reactor has connected to it.
     ///
     /// # Panics
-    /// If there is none.
+    /// If no connection is pending.
     pub fn accept(&mut self, address: &Address) -> Client {
-        self.try_accept(address).unwrap_or_else(|| panic!("nobody has connected to {address}"))
+        self.try_accept(address).unwrap_or_else(|| panic!("no connection to {address} is pending"))
     }
 
-    /// The same, or `None` if there is none.
+    /// Like [`accept`](Harness::accept), but returns `None` if no connection is pending.
     pub fn try_accept(&mut self, address: &Address) -> Option<Client> {
         let client = self.world.accept_remote(address)?;
         Some(self.add_client(client))
     }
 
-    /// Sets the addresses of a name, in the order of the resolver. A name that is not set, or that
-    /// is set without addresses, is not found.
+    /// Sets the addresses of a host name, in the order in which the resolver returns them. A name
+    /// that is not set, or that is set without addresses, is not found.
     ///
     /// ```
     /// # use sluicegate_reactor::{Connect, Context, Handler, Input};

@@ -14,8 +14,8 @@ impl<H: Handler> Harness<H> {
         self.world.files()
     }
 
-    /// Holds the disk: no worker that waits for it finishes before
-    /// [`release_disk`](Harness::release_disk).
+    /// Blocks the disk: no worker that waits for it finishes before
+    /// [`release_disk`](Harness::release_disk) is called.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input, fs::File};
@@ -52,7 +52,7 @@ impl<H: Handler> Harness<H> {
         self.world.hold_disks();
     }
 
-    /// Releases the disk, and finishes what workers have asked for meanwhile.
+    /// Unblocks the disk, and completes what workers have requested in the meantime.
     pub fn release_disk(&mut self) {
         self.world.release_disks();
         self.run();

@@ -29,16 +29,16 @@ pub struct Client(usize);
 
 /// A reactor on a simulated kernel, with clients, a disk and a clock that the test controls.
 ///
-/// What a client does takes effect immediately: the reactor turns until it would sleep. To let
-/// several things happen before it wakes, do them in [`at_once`](Harness::at_once).
+/// Each action of a client takes effect immediately: the reactor turns until it would sleep. To
+/// make several things happen before it wakes, do them inside [`at_once`](Harness::at_once).
 ///
-/// When a harness is dropped, it closes everything, as [`Reactor::run`] does at the end of a drain.
-/// Then nothing may be left: no session, no connection, no open file. If a test holds a
+/// When a harness is dropped, it closes everything, as [`Reactor::run`] does at the end of a drain,
+/// and panics if a session, a connection or an open file is left. If a test holds a
 /// [`File`](crate::fs::File) itself, it must drop that first.
 ///
 /// # Panics
-/// All calls that run the reactor panic if it breaks a promise or does not come to rest. A panic in
-/// a handler is contained, as it is outside of tests: look at [`Ledger::panics`].
+/// All calls that run the reactor panic if it breaks an invariant or never becomes idle. A panic in
+/// a handler is caught, as it is in production: check [`Ledger::panics`].
 pub struct Harness<H: Handler> {
     pub(super) reactor: Reactor,
     handler: HandlerId<H>,
@@ -52,13 +52,13 @@ pub struct Harness<H: Handler> {
 }
 
 impl<H: Handler> Harness<H> {
-    /// A harness for one handler, with default limits.
+    /// Creates a harness for one handler, with default limits.
     #[must_use]
     pub fn new(handler: H) -> Harness<H> {
         Harness::with(handler, &Listen::default())
     }
 
-    /// A harness for one handler, with these options of its listener.
+    /// Creates a harness for one handler, with these listener options.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -87,8 +87,8 @@ impl<H: Handler> Harness<H> {
         Harness::build(listen, |_| {}, |reactor| reactor.register(handler))
     }
 
-    /// A harness with files and several handlers: `files` puts files on the disk, then `make`
-    /// registers handlers and returns the one that gets the clients.
+    /// Creates a harness with files and several handlers: `files` puts files on the disk, then
+    /// `make` registers handlers and returns the one that serves the clients.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, Input, fs::Dir};
@@ -154,7 +154,7 @@ impl<H: Handler> Harness<H> {
     /// Connects a client to another listener of the reactor.
     ///
     /// # Panics
-    /// As [`open`](Harness::open).
+    /// In the same cases as [`open`](Harness::open).
     pub fn open_at(&mut self, listener: ListenerId) -> Client {
         let address = self.reactor.listener_address(listener).expect("it listens").clone();
         let client = self.world.connect(address);
@@ -170,35 +170,35 @@ impl<H: Handler> Harness<H> {
     /// Connects a client from this address.
     ///
     /// # Panics
-    /// As [`open`](Harness::open).
+    /// In the same cases as [`open`](Harness::open).
     pub fn open_from(&mut self, from: IpAddr) -> Client {
         let client = self.world.connect_from(ADDRESS.into(), Some(from));
         self.add_and_run(client)
     }
 
-    /// Sends bytes to the server. There is always room for them. If the server has closed its end,
-    /// bytes that it can no longer receive are dropped.
+    /// Sends bytes to the server. There is always room for them. If the server has closed the
+    /// connection, bytes that it can no longer receive are dropped.
     ///
     /// # Panics
-    /// If the client has ended its direction.
+    /// If the client has shut down its sending side.
     pub fn feed(&mut self, client: Client, bytes: impl AsRef<[u8]>) {
         self.client(client).send(bytes.as_ref());
         self.run();
     }
 
-    /// Sends one byte of urgent data (`MSG_OOB`). A receive stops before it and leaves it out.
+    /// Sends one byte of urgent data (`MSG_OOB`). A receive stops before it and skips it.
     ///
     /// # Panics
-    /// If the client has ended its direction.
+    /// If the client has shut down its sending side.
     pub fn feed_urgent(&mut self, client: Client) {
         self.client(client).send_urgent();
         self.run();
     }
 
-    /// Ends the client's direction (FIN). It can still take what the server sends.
+    /// Shuts down the client's sending side (FIN). The client can still receive.
     ///
     /// # Panics
-    /// If the client has ended its direction.
+    /// If the client has shut down its sending side.
     pub fn finish(&mut self, client: Client) {
         self.client(client).finish();
         self.run();
@@ -217,7 +217,7 @@ impl<H: Handler> Harness<H> {
     /// there is room again.
     ///
     /// # Panics
-    /// If the server sends endlessly; use [`take`](Harness::take) to see a part of that.
+    /// If the server never stops sending; use [`take`](Harness::take) to read only a part.
     pub fn sent(&mut self, client: Client) -> Received {
         let mut all = Vec::new();
         for _ in 0..MOST_TURNS {
@@ -227,11 +227,11 @@ impl<H: Handler> Harness<H> {
             }
             all.extend(part.0);
         }
-        panic!("the server sends without end");
+        panic!("the server never stops sending");
     }
 
-    /// Takes the bytes that have arrived from the server, once, which makes room for as many more.
-    /// What the server then sends is there for the next call.
+    /// Takes the bytes that have arrived from the server so far, which makes room for as many more.
+    /// What the server then sends is returned by the next call.
     pub fn take(&mut self, client: Client) -> Received {
         let bytes = self.client(client).take();
         self.run();
@@ -250,8 +250,8 @@ impl<H: Handler> Harness<H> {
         self.client(client).unread()
     }
 
-    /// What the server has done with its end of the connection. A server that closes in order is
-    /// [`Shut`](State::Shut) until the client has [finished](Harness::finish), too.
+    /// The state of the server's end of the connection. A server that closes normally is
+    /// [`Shut`](State::Shut) until the client has [finished](Harness::finish) too.
     #[must_use]
     pub fn state(&self, client: Client) -> State {
         self.client(client).state()
@@ -275,12 +275,12 @@ impl<H: Handler> Harness<H> {
 
 /// The reactor.
 impl<H: Handler> Harness<H> {
-    /// The handler that gets the clients.
+    /// The handler that serves the clients.
     pub fn handler(&mut self) -> &mut H {
         self.reactor.handler(self.handler)
     }
 
-    /// The id of the handler that gets the clients.
+    /// The id of the handler that serves the clients.
     #[must_use]
     pub fn handler_id(&self) -> HandlerId<H> {
         self.handler
@@ -291,13 +291,13 @@ impl<H: Handler> Harness<H> {
         &mut self.reactor
     }
 
-    /// What the reactor has done so far.
+    /// The reactor's counters so far.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.reactor.ledger()
     }
 
-    /// Posts a message to the handler that gets the clients, through its own mailbox.
+    /// Posts a message through a mailbox to the handler that serves the clients.
     ///
     /// # Panics
     /// If the reactor has stopped.
@@ -342,7 +342,7 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// Lets several things happen before the reactor wakes, so that it sees them together.
+    /// Performs several actions before the reactor wakes, so that it sees them together.
     ///
     /// ```
     /// # use sluicegate_reactor::testing::{Harness, State};
@@ -372,15 +372,15 @@ impl<H: Handler> Harness<H> {
         result
     }
 
-    /// Runs one turn of the reactor, for tests of what happens in which turn. Everything else runs
-    /// the reactor by itself.
+    /// Runs one turn of the reactor, for tests that depend on single turns. All other calls run the
+    /// reactor themselves.
     pub fn turn(&mut self) {
         self.reactor.turn(Some(Duration::ZERO)).expect("a simulated wait does not fail");
         checks::after_turn(&self.reactor, &self.world);
         checks::sockets([&self.reactor].into_iter(), &self.world);
     }
 
-    /// Lets time pass. Each deadline and timer on the way runs when it is due.
+    /// Lets time pass. Deadlines and timers within that time run when they are due.
     pub fn advance(&mut self, time: Duration) {
         let mut left = time;
         self.run();
@@ -393,7 +393,8 @@ impl<H: Handler> Harness<H> {
         self.stall(left);
     }
 
-    /// Lets time pass at once, as in a long callback: what becomes due meanwhile is late.
+    /// Lets time pass in one step, as during a long callback: anything that becomes due in between
+    /// is late.
     pub fn stall(&mut self, time: Duration) {
         self.run();
         self.world.advance(time);
@@ -416,7 +417,7 @@ impl<H: Handler> Harness<H> {
             }
             self.turn();
         }
-        panic!("the reactor never comes to rest");
+        panic!("the reactor never becomes idle");
     }
 }
 

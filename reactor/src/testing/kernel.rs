@@ -1,4 +1,4 @@
-//! What the kernel of a harness does, and which calls it got.
+//! Controls what the kernel of a harness does, and counts the calls made to it.
 
 use super::harness::ADDRESS;
 use super::{Client, Harness};
@@ -6,7 +6,7 @@ use crate::handler::Handler;
 use crate::sys::sim::{Calls, OpenDescriptors, Step};
 
 impl<H: Handler> Harness<H> {
-    /// Sets how many bytes may be on their way to a client before it takes some: 256 KiB at first.
+    /// Sets how many bytes may be in flight to a client before it takes some: 256 KiB at first.
     /// With a small number, sends are cut short or refused.
     pub fn set_room(&mut self, client: Client, bytes: usize) {
         self.client(client).set_send_capacity(bytes);
@@ -30,7 +30,7 @@ impl<H: Handler> Harness<H> {
         self.world.script_accept(&ADDRESS.into(), steps);
     }
 
-    /// Makes an event for a connection on which nothing has happened.
+    /// Creates an event for a connection on which nothing has happened.
     pub fn wake(&mut self, client: Client) {
         self.client(client).spurious_edge();
         self.run();

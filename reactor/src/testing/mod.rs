@@ -1,8 +1,8 @@
 //! Running handlers without sockets, files, threads or real time.
 //!
 //! A [`Harness`] is a reactor on a simulated kernel: the same loop, queues and deadlines, with
-//! clients, a disk and a clock that the test controls. Nothing happens by itself, so a test always
-//! does the same.
+//! clients, a disk and a clock that the test controls. Nothing happens by itself, so every run of a
+//! test is the same.
 //!
 //! ```
 //! use sluicegate_reactor::testing::{Harness, State};
@@ -27,17 +27,16 @@
 //! ```
 //!
 //! Every action of a client runs the reactor until it would sleep. After each turn the harness
-//! checks what must hold whatever a handler does: each queued byte was sent, was dropped or waits;
-//! no closed descriptor is used; no readiness is forgotten. A test of a handler is therefore a test
-//! of the reactor as well.
+//! checks what must hold whatever a handler does: each queued byte was sent, was dropped or is
+//! still queued; no closed descriptor is used; no readiness is lost. A test of a handler therefore
+//! tests the reactor as well.
 //!
-//! The network may deliver in many pieces what a peer sends in one: [`same_at_every_split`] shows
-//! that a protocol does not depend on that. A test lets time pass with [`Harness::advance`], sets
-//! the results of single calls with [`Harness::script_recv`] and its neighbours, puts files on the
-//! disk with [`Harness::files`], and controls what the handler connects to with
-//! [`Harness::set_remote`].
+//! The network may deliver in many pieces what a peer sends in one: [`same_at_every_split`] checks
+//! that a protocol does not depend on this. A test lets time pass with [`Harness::advance`], sets
+//! the results of individual calls with [`Harness::script_recv`] and similar methods, puts files on
+//! the disk with [`Harness::files`], and controls the remote hosts with [`Harness::set_remote`].
 //!
-//! All of this requires the feature `testing`, which is for the tests of a crate only:
+//! All of this requires the feature `testing`, which a crate should enable only for its tests:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -46,10 +45,11 @@
 //!
 //! # Simulations
 //!
-//! A harness does what its test says. A [`Simulation`] finds what nobody has thought of: it runs a
-//! scenario in a world of reactors and clients for hundreds of seeds. Each seed lets other calls
-//! fail ([`Faults`]), cuts and delays bytes differently, and chooses who acts next. A scenario does
-//! not say what happens, but what the result must be. The same handler:
+//! A harness does what its test says. A [`Simulation`] finds cases that no one has thought of: it
+//! runs a scenario in a world of reactors and clients for hundreds of seeds. Each seed makes
+//! different calls fail ([`Faults`]), splits and delays bytes differently, and chooses which client
+//! or reactor acts next. A scenario does not say what happens, but what the result must be. Here is
+//! the same handler:
 //!
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input};
@@ -74,8 +74,8 @@
 //! });
 //! ```
 //!
-//! A fault may end any connection, and no client can [expect](simulation::Client::expects) what
-//! another one should have caused. A scenario with such clients asks them afterwards which of them
+//! A fault may end any connection, so no client can [expect](simulation::Client::expects) output
+//! that depends on another client. A scenario with such clients checks afterwards which of them
 //! [were hit](simulation::Client::is_spoilt):
 //!
 //! ```
@@ -83,7 +83,7 @@
 //! use sluicegate_reactor::testing::Simulation;
 //! use sluicegate_reactor::{Handle, Limits, Listen, mailbox};
 //!
-//! /// Sends what one client says to all of them.
+//! /// Sends whatever one client says to all of them.
 //! struct Feed {
 //!     own: Handle<Vec<u8>>,
 //! }
@@ -106,7 +106,7 @@
 //!         let (own, mailbox) = mailbox();
 //!         let feed = reactor.register(Feed { own });
 //!         reactor.attach(mailbox, feed);
-//!         // Or the subscribers would be closed in the first run below.
+//!         // Otherwise the subscribers would be closed in the first run below.
 //!         let limits = Limits { idle: None, ..Limits::default() };
 //!         reactor.listen("10.0.0.1:7", &Listen { limits, ..Listen::default() }, feed).unwrap();
 //!     });
@@ -124,25 +124,25 @@
 //! });
 //! ```
 //!
-//! The [module](simulation) lists what is checked after each turn in any case. A scenario can also
-//! look at [what arrives](simulation::Client::hears) at a client while it arrives, and at all of it
-//! once the world has [run](Sim::run), do things [later](Sim::after), and add reactors that connect
-//! to each other or share [mailboxes](crate::mailbox).
+//! The [module](simulation) lists what is always checked after each turn. A scenario can also
+//! inspect the [bytes that a client receives](simulation::Client::hears) as they arrive, or all of
+//! them once the world has [run](Sim::run), schedule actions for [later](Sim::after), and add
+//! reactors that connect to each other or share [mailboxes](crate::mailbox).
 //!
 //! # Running seeds
 //!
-//! | command | what it does |
+//! | command | effect |
 //! |---|---|
 //! | `cargo test` | runs the seeds 0 to 199 of each scenario; seed 0 has no faults |
 //! | `SLUICEGATE_SEEDS=100000 cargo test --release` | runs 100,000 seeds |
 //! | `SLUICEGATE_SEED=17 cargo test NAME` | runs seed 17 only, and writes its trace to standard error |
 //!
-//! A seed that fails is run again immediately. The panic ends with the last 200 lines of its trace,
-//! the failure, and the command that repeats it.
+//! A seed that fails is run again immediately. The panic message ends with the last 200 lines of
+//! its trace, the failure, and the command that repeats it.
 //!
 //! # How to read a trace
 //!
-//! A line has the virtual time in seconds, the actor, and what happens:
+//! Each line has the virtual time in seconds, the actor, and what happened:
 //!
 //! ```text
 //!    0.003177  client 1   connects to 10.0.0.1:7 from 127.0.0.1:32768
@@ -158,23 +158,24 @@
 //!   is an action of [`Sim::after`].
 //! - A reactor's line is a system call as `strace` would show it: descriptors and sizes, the
 //!   result, and the first bytes that were moved. `wait` shows the descriptor and the readiness of
-//!   each event; an event that came too late for its connection belongs to `closed`. A wait without
-//!   events has no line.
-//! - `> ` shows bytes that arrive from a client, `< ` bytes that arrive at one. Bytes spend time on
-//!   the way: the line of a client's bytes is at the time at which the reactor could receive them.
+//!   each event; an event that came too late for its connection is shown as `closed`. A wait
+//!   without events has no line.
+//! - `> ` shows bytes that arrive from a client, `< ` bytes that arrive at one. Bytes take time to
+//!   travel: the line for a client's bytes has the time at which the reactor could receive them.
 //! - `<- fault` marks the errors and short counts that the seed caused; a real kernel may return
-//!   them at any time. `gets no time for` is a reactor that the system does not schedule.
+//!   them at any time. `gets no time for` means that the system does not schedule a reactor for
+//!   that long.
 //!
-//! It is usually best to follow the connection from its port to its descriptor, and then backwards
-//! from the last line, to the first line after which something is wrong.
+//! It is usually best to find the connection's descriptor from its port, and then read backwards
+//! from the last line to the first one after which something is wrong.
 //!
 //! # What breaks a replay
 //!
-//! The same seed does the same only if everything that matters depends on it. A handler must
+//! A seed reproduces a run only if everything that matters depends on the seed. A handler must
 //!
 //! - take the time and random numbers from [`Turn`](crate::Turn), never from `std::time` or a
 //!   generator that seeds itself;
-//! - not depend on the order of a `HashMap` or `HashSet` of the standard library, which differs in
+//! - not depend on the order of a `HashMap` or `HashSet` of the standard library, which differs for
 //!   each map, nor on memory addresses; a `BTreeMap` of [`ConnId`](crate::ConnId)s always has the
 //!   same order;
 //! - keep nothing in statics or thread-locals from one run to the next;
@@ -182,16 +183,17 @@
 //!   results of [`workers`](crate::workers) itself ([`Sim::after`]);
 //! - open files through [`fs`](crate::fs), not through `std::fs`.
 //!
-//! If a seed fails but does not fail again, the panic says so; then one of these is the reason.
+//! If a seed fails but does not fail again, the panic message says so; one of these is then the
+//! reason.
 //!
 //! # What is not simulated
 //!
-//! A [`Server`](crate::Server), whose threads and signals belong to the operating system. A
-//! scenario can instead add several reactors, with the mailboxes that
+//! A [`Server`](crate::Server) is not simulated, since its threads and signals belong to the
+//! operating system. A scenario can instead add several reactors, with the mailboxes that
 //! [`Server::run_with`](crate::Server::run_with) would give them, and [stop](Sim::stop) them.
 //! Sockets that were [adopted](crate::Turn::adopt_listener) or [inherited](crate::activation) are
-//! an error. There are no name servers: names have the addresses that [`Harness::set_name`] sets,
-//! and none in a simulation.
+//! an error. There are no name servers: in a harness, names have the addresses set with
+//! [`Harness::set_name`]; in a simulation, no name can be resolved.
 
 mod checks;
 mod connecting;

@@ -1,12 +1,13 @@
-//! What a client has received, shown as text.
+//! The bytes that a client has received, formatted as text.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// Bytes that a client has received from a server. Derefs to the slice.
+/// Bytes that a client has received from a server. Dereferences to a slice.
 ///
-/// It compares with byte strings, text, slices and vectors, and `{:?}` shows it as a byte string. A
-/// failed assertion therefore shows what was sent, and against text also what was expected:
+/// It can be compared with byte strings, text, slices and vectors, and `{:?}` formats it as a byte
+/// string. A failed assertion therefore shows readably what was sent, and, when compared with text,
+/// what was expected:
 ///
 /// ```should_panic
 /// # use sluicegate_reactor::testing::Harness;

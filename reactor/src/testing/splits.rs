@@ -11,11 +11,11 @@ use crate::handler::Handler;
 pub struct Outcome {
     /// What the server had sent when all input had arrived.
     pub sent: Received,
-    /// What the server had done with its end by then.
+    /// The state of the server's end at that point.
     pub state: State,
-    /// What the server sent after the client had ended its direction.
+    /// What the server sent after the client had shut down its sending side.
     pub sent_at_end: Received,
-    /// What the server had done with its end by then.
+    /// The state of the server's end at that point.
     pub state_at_end: State,
 }
 
@@ -26,12 +26,12 @@ impl fmt::Debug for Outcome {
     }
 }
 
-/// Gives a new harness `input` and then the client's end, in every way in which the network could
-/// deliver them: whole, cut in two at every place, and byte by byte; and once with a client that
-/// takes the answer in small pieces. Returns the outcome, which must be the same each time.
+/// Sends `input` and then an end of stream to a new harness, split in the ways in which the network
+/// might deliver it: whole, cut in two at every position, and byte by byte; and once with a client
+/// that reads the response in small pieces. Returns the outcome, which must be the same each time.
 ///
-/// The number of bytes handled is the square of the input's length: inputs of up to some thousand
-/// bytes are fine.
+/// The number of bytes handled is quadratic in the length of the input: inputs of up to a few
+/// thousand bytes are fine.
 ///
 /// ```
 /// use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
@@ -58,7 +58,7 @@ impl fmt::Debug for Outcome {
 /// ```
 ///
 /// # Panics
-/// If the outcomes of two ways differ. The text has both outcomes.
+/// If two outcomes differ. The message contains both.
 pub fn same_at_every_split<H: Handler>(
     make: impl Fn() -> Harness<H>,
     input: impl AsRef<[u8]>,

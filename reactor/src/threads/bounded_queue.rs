@@ -1,4 +1,4 @@
-//! A bounded queue from any number of threads to one: mailboxes are made of it.
+//! A bounded queue from any number of threads to one. Mailboxes are built on it.
 //!
 //! The lock is held to push an item, or to swap the queue for an empty one. No item is created,
 //! dropped or handled under the lock.

@@ -1,9 +1,10 @@
-//! Wakes a reactor for what other threads leave for it. No wake-up is lost, and none is made for a
-//! reactor that is awake.
+//! Wakes a reactor when other threads leave work for it. No wakeup is lost, and a reactor that is
+//! awake is not woken.
 //!
-//! One atomic has three states. A thread leaves something first and rings afterwards; the reactor
-//! answers first and looks afterwards. So the reactor finds what was left before its answer, and
-//! what is left later rings again. Only the first ring at a sleeping reactor makes a system call.
+//! It is one atomic with three states. A thread leaves its work first and then rings; the reactor
+//! answers the bell first and then looks for work. So the reactor finds all work left before its
+//! answer, and work left later rings again. Only the first ring for a sleeping reactor makes a
+//! system call.
 
 use crate::threads::sync::{AtomicU8, Ordering};
 

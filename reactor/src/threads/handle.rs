@@ -1,11 +1,11 @@
 //! Messages from other threads.
 //!
-//! A handler has no lock and need not be [`Send`]. Another thread that wants something from it
-//! posts a message to its reactor, which calls [`on_message`](crate::Receive::on_message) in its
-//! own thread. A handler can receive messages of several types, each through its own mailboxes. A
-//! message for one connection carries its [`ConnId`](crate::ConnId), which a callback knows as
-//! [`Context::id`](crate::Context::id). With it the handler gets the connection and
-//! [its session](crate::Sessions::get), or only [sends](crate::Turn::peer) something.
+//! A handler has no lock and need not be [`Send`]. To reach it, another thread posts a message to
+//! its reactor, which calls [`on_message`](crate::Receive::on_message) on the reactor's thread. A
+//! handler can receive messages of several types, each through its own mailboxes. A message for one
+//! connection carries its [`ConnId`](crate::ConnId), which callbacks get from
+//! [`Context::id`](crate::Context::id). With the id, the handler can look up the connection and
+//! [its session](crate::Sessions::get), or just [send](crate::Turn::peer) something.
 //!
 //! ```
 //! use sluicegate_reactor::{Context, Handler, Input, PostError, Reactor, Receive, Sessions, Turn};
@@ -45,11 +45,11 @@
 //! # }
 //! ```
 //!
-//! The messages that one thread posts to one mailbox arrive in order. Between mailboxes there is no
-//! order. Posting takes one short lock, and wakes the reactor only if it sleeps. Once a turn, the
-//! reactor takes all messages that were posted, and handles at most [`MailboxLimits::per_turn`] of
-//! each mailbox before it looks at its connections again. While no messages arrive, the reactor
-//! takes no lock, and shares no cache line that other threads write to.
+//! Messages that one thread posts to one mailbox arrive in order. There is no order between
+//! mailboxes. Posting takes one short lock, and wakes the reactor only if it is sleeping. Once a
+//! turn, the reactor takes all posted messages, and handles at most [`MailboxLimits::per_turn`]
+//! from each mailbox before it returns to its connections. If no messages arrive, the reactor takes
+//! no lock and reads no cache line that other threads write.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
@@ -62,12 +62,12 @@ use crate::threads::sync::Arc;
 /// How many messages a mailbox holds, and how many are handled at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLimits {
-    /// Most messages that wait to be taken, at least one. The default is 16,384. The reactor can
-    /// hold as many again that it has taken, so a mailbox uses the memory of up to twice this
-    /// number of messages, and keeps it for the next ones.
+    /// The most messages that wait to be taken, at least one. The default is 16,384. The reactor
+    /// can hold as many more that it has already taken, so a mailbox uses memory for up to twice
+    /// this number of messages, and keeps that memory for later ones.
     pub capacity: usize,
-    /// Most messages that are handled in one turn of the reactor, at least one. The rest follows in
-    /// the next turn, which does not wait. The default is 1,024.
+    /// The most messages that are handled in one turn of the reactor, at least one. The rest is
+    /// handled in the next turn, which does not block. The default is 1,024.
     pub per_turn: usize,
 }
 
@@ -79,8 +79,8 @@ impl Default for MailboxLimits {
 
 /// Creates both ends of a mailbox with default limits, before its reactor exists.
 ///
-/// Reactors that post to each other need this: create the mailboxes first, then, in each thread, a
-/// reactor with its own mailbox and the handles of the others. Messages that are posted in the
+/// Use this for reactors that post to each other: create the mailboxes first, then, on each thread,
+/// a reactor that gets its own mailbox and the handles of the others. Messages posted in the
 /// meantime wait.
 ///
 /// ```
@@ -135,12 +135,12 @@ pub struct Handle<M>(pub(super) Arc<BoundedQueue<M>>);
 impl<M> Handle<M> {
     /// Posts a message. Never blocks, except for the short lock of the mailbox.
     ///
-    /// The message is handled unless the reactor stops first. Then the message is dropped in the
-    /// reactor's thread. A caller that must know asks for an answer.
+    /// The message is handled unless the reactor stops first. In that case it is dropped on the
+    /// reactor's thread. A caller that must know can ask the handler for a reply.
     ///
     /// # Errors
     /// [`PostError::Full`] if the mailbox is full, [`PostError::Stopped`] if its reactor has
-    /// stopped or its [`Mailbox`] was dropped. Both give the message back.
+    /// stopped or its [`Mailbox`] was dropped. Both return the message.
     pub fn post(&self, message: M) -> Result<(), PostError<M>> {
         self.0.post(message)
     }
@@ -158,10 +158,10 @@ impl<M> fmt::Debug for Handle<M> {
     }
 }
 
-/// Why a message was refused. It comes back.
+/// Why a message was refused. Contains the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PostError<M> {
-    /// The mailbox is full: the reactor does not keep up. Post again later, or do without.
+    /// The mailbox is full: the reactor cannot keep up. Post again later, or drop the message.
     Full(M),
     /// The reactor has stopped, or the mailbox was dropped.
     Stopped(M),
@@ -233,7 +233,7 @@ impl<M> Drop for Mailbox<M> {
         let count = self.close();
         if count > 0 {
             let message = std::any::type_name::<M>();
-            log::info!("mailbox of {message} is dropped with {count} messages waiting");
+            log::info!("mailbox of {message} dropped with {count} messages waiting");
         }
     }
 }

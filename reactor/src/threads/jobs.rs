@@ -1,4 +1,4 @@
-//! Disk jobs: done by [workers](crate::workers), while the reactor goes on.
+//! Disk jobs, done by [workers](crate::workers) while the reactor continues.
 
 use std::io;
 

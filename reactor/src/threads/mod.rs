@@ -1,4 +1,4 @@
-//! What crosses threads: mailboxes and their handles, workers, copies of ledgers.
+//! Everything shared between threads: mailboxes and their handles, workers, copies of ledgers.
 
 pub(crate) mod bounded_queue;
 pub(crate) mod distribute;

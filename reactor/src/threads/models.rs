@@ -1,11 +1,11 @@
-//! Models of posting to a reactor, for [loom](https://docs.rs/loom). Loom tries the orders in which
-//! the threads can run, and the values that each can see in an atomic. Run the models with
+//! Models of posting to a reactor, for [loom](https://docs.rs/loom). Loom explores the orders in
+//! which the threads can run, and the values that each can read from an atomic. Run the models with
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test -p sluicegate-reactor --lib models
 //! ```
 //!
-//! A lost wake-up leaves all threads waiting, which loom reports as a deadlock.
+//! A lost wakeup leaves all threads waiting, which loom reports as a deadlock.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// Stands for an eventfd and `epoll_wait`: a wait consumes all wake-ups before it.
+/// Stands for an eventfd and `epoll_wait`: a wait consumes all wakeups before it.
 #[derive(Default)]
 struct Event {
     woken: Mutex<bool>,

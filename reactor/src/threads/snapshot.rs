@@ -1,8 +1,8 @@
 //! Reading the ledgers of reactors from other threads.
 //!
-//! A reactor counts without locks, so other threads cannot look at its counters. A [`LedgerReader`]
-//! asks for a copy, which the reactor makes when it delivers its messages. While no thread asks,
-//! this costs nothing.
+//! A reactor counts without locks, so other threads cannot read its counters directly. A
+//! [`LedgerReader`] requests a copy, which the reactor makes when it delivers messages. If no
+//! thread asks, this costs nothing.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,7 +13,7 @@ use crate::core::{Core, Ledger};
 use crate::sys::Address;
 use crate::threads::handle::{Handle, Mailbox, PostError, mailbox};
 
-/// What a reactor, or all reactors of a server together, have done so far.
+/// The counters of a reactor, or of all reactors of a server together.
 ///
 /// It is printed as one line for the total and, if there are several listeners, one line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ use crate::threads::handle::{Handle, Mailbox, PostError, mailbox};
 pub struct Snapshot {
     /// The total.
     pub total: Ledger,
-    /// The part of the total that the connections of each listener have done, by the listener's
+    /// The part of the total that belongs to the connections of each listener, by the listener's
     /// address.
     pub listeners: Vec<(Address, Ledger)>,
 }
@@ -65,8 +65,8 @@ fn snapshot(core: &Core) -> Snapshot {
     snapshot
 }
 
-/// Reads what a reactor, or all reactors of a server together, have done so far. Any thread but
-/// theirs can use it. Clones read the same reactors.
+/// Reads the counters of a reactor, or of all reactors of a server together, from any thread except
+/// theirs. Clones read the same reactors.
 ///
 /// ```
 /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -126,16 +126,16 @@ impl LedgerReader {
         self.0.len() == 1
     }
 
-    /// What all its reactors have done so far. Returns `None` if a reactor has not answered within
-    /// the timeout: it runs a long callback, or it does not run now. Returns `None` at once if
-    /// 16,384 requests wait for one of the reactors.
+    /// Returns the current counters of all its reactors. Returns `None` if a reactor does not answer
+    /// within the timeout, because it is in a long callback or is not running. Returns `None`
+    /// immediately if 16,384 requests are waiting for one of the reactors.
     ///
     /// Each reactor makes its copy after this call, when it delivers messages; a sleeping reactor
-    /// wakes up for it. So the copy counts everything that the caller knows to have happened, and
-    /// its numbers are consistent: bytes given to `send` were sent, were dropped or are
-    /// [pending](Ledger::pending). The copies of several reactors are made at different times.
-    /// After a reactor has stopped or was dropped, its last ledger can still be read; that of a
-    /// server that was dropped before it ran is empty.
+    /// is woken for it. So the copy includes everything that happened before the call, and its
+    /// numbers are consistent: bytes given to `send` were sent, were dropped or are
+    /// [pending](Ledger::pending). Several reactors make their copies at different times. The last
+    /// ledger of a reactor can still be read after the reactor has stopped or was dropped; the
+    /// ledger of a server that was dropped before it ran is empty.
     #[must_use]
     pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use crate::sys::{self, Waker};
 
-/// Asks a reactor, or all reactors of a server, to stop. Any thread may ask, any number of times.
+/// Asks a reactor, or all reactors of a server, to stop. Any thread may use it, any number of
+/// times.
 #[derive(Clone)]
 pub struct Stopper(Arc<StopRequest>);
 
 /// Shared by the threads that stop together. It is written only when they stop.
 struct StopRequest {
-    /// In an `Arc` of its own, because the signal handlers keep it.
+    /// In a separate `Arc`, because the signal handlers keep it.
     asked: Arc<AtomicBool>,
     on_signals: AtomicBool,
     /// The waker of each reactor, set when the reactor is created.
@@ -42,7 +43,7 @@ impl Stopper {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// Asks to stop. The connections get time to end, see
+    /// Asks the reactors to stop. Their connections get time to finish: see
     /// [`Reactor::set_drain`](crate::Reactor::set_drain).
     ///
     /// # Errors

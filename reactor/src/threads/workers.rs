@@ -1,4 +1,4 @@
-//! A pool of threads for what blocks: disks, name servers, long computations.
+//! A pool of threads for work that blocks: disk access, name resolution, long computations.
 //!
 //! A job runs on one of the pool's threads. Its result comes back to a handler as a message.
 //!
@@ -40,16 +40,16 @@
 //!
 //! # Who uses a pool
 //!
-//! A reactor leaves two kinds of work to its pool: waiting for the disks of the files that it sends
-//! and receives, and looking names up for [`connect`](crate::connect). All reactors of a
-//! [`Server`](crate::Server) share one pool ([`ServerOptions::workers`]); a reactor that stands
-//! alone has its own. [`Reactor::set_workers`] replaces it, also by a pool that runs the program's
-//! own jobs. A thread starts when the first job needs it.
+//! A reactor leaves two kinds of work to its pool: disk access for the files that it sends and
+//! receives, and resolving names for [`connect`](crate::connect). All reactors of a
+//! [`Server`](crate::Server) share one pool ([`ServerOptions::workers`]); a standalone reactor has
+//! its own. [`Reactor::set_workers`] replaces it, for example with a pool that also runs the
+//! program's own jobs. A thread starts when the first job needs it.
 //!
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
-//! if a name server does not answer, so lookups take at most half of the threads, and at least one;
-//! further lookups wait. In a pool of one thread a slow lookup therefore delays every disk job
-//! behind it. Jobs of the program are not capped: run long jobs in a separate pool.
+//! if a name server does not answer, so lookups use at most half of the threads, but at least one;
+//! further lookups wait. In a pool with one thread, a slow lookup therefore delays every disk job
+//! behind it. The program's own jobs are not capped: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
@@ -70,15 +70,15 @@ mod tests;
 /// How many threads a pool has, and how many jobs may wait for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// Most threads, at least one. A thread starts when a job finds no idle one, and then stays.
-    /// The default is 4.
+    /// The most threads, at least one. A thread starts when a job finds no idle one, and then
+    /// stays. The default is 4.
     pub threads: usize,
-    /// Most jobs that wait for a thread, at least one: [`Workers::run`] refuses more, and so is a
-    /// connection to a name if as many lookups wait. The default is 1,024.
+    /// The most jobs that wait for a thread, at least one. [`Workers::run`] refuses more, and
+    /// connecting to a host name fails if this many lookups are waiting. The default is 1,024.
     ///
-    /// The disk jobs of reactors wait with the others, but are never refused. Their number has
-    /// bounds of its own: each holds a descriptor of its file, a reactor reads at most 32 windows
-    /// of files at a time, and a file that is received has at most
+    /// The disk jobs of reactors wait with the others, but are never refused. Their number is
+    /// bounded separately: each holds a descriptor of its file, a reactor reads at most 32 windows
+    /// of files at a time, and a file being received has at most
     /// [`Limits::file_batches`](crate::Limits::file_batches) jobs.
     pub queue: usize,
 }
@@ -89,30 +89,31 @@ impl Default for WorkersLimits {
     }
 }
 
-/// A pool of threads. Clones are the same pool.
+/// A pool of threads. A clone refers to the same pool.
 ///
-/// When the last clone is dropped, waiting jobs are dropped and each thread ends after its present
-/// job. The drop does not wait for that: a job may take long, and the last clone may belong to a
-/// reactor. A reactor's disk jobs hold clones, so none of them is lost.
+/// When the last clone is dropped, waiting jobs are dropped too, and each thread exits after its
+/// current job. The drop does not wait for the threads, because a job may take long and the last
+/// clone may belong to a reactor. Each disk job of a reactor holds a clone, so none of those is
+/// lost.
 #[derive(Clone)]
 pub struct Workers(Arc<Owner>);
 
 impl Workers {
-    /// A pool with default limits.
+    /// Creates a pool with default limits.
     #[must_use]
     pub fn new() -> Workers {
         Workers::with(&WorkersLimits::default())
     }
 
-    /// A pool with these limits.
+    /// Creates a pool with these limits.
     #[must_use]
     pub fn with(limits: &WorkersLimits) -> Workers {
         let WorkersLimits { threads, queue } = *limits;
         Workers::of(WorkersLimits { threads: threads.max(1), queue: queue.max(1) })
     }
 
-    /// A pool without threads, for tests: [`run`](Workers::run) runs the job before it returns, and
-    /// the message comes in the reactor's next turn. So a run in a
+    /// Creates a pool without threads, for tests: [`run`](Workers::run) runs the job before it
+    /// returns, and the message arrives in the reactor's next turn. So a run in a
     /// [`Harness`](crate::testing::Harness) is the same each time.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -125,18 +126,18 @@ impl Workers {
         Workers(Arc::new(Owner(Arc::new(pool))))
     }
 
-    /// Runs a job on one of the threads, and posts its result to `reply`.
+    /// Runs a job on one of the pool's threads and posts its result to `reply`.
     ///
-    /// If that mailbox is full, the thread waits for room: a reactor that does not keep up slows
-    /// the pool down, and no result is lost. If its reactor has stopped, the result is dropped.
+    /// If that mailbox is full, the thread waits for room: a reactor that cannot keep up slows the
+    /// pool down, but no result is lost. If its reactor has stopped, the result is dropped.
     ///
-    /// A job that panics has no result: the panic is logged, nothing is posted, and the thread goes
-    /// on. A job that can fail returns a `Result`; a caller that waits for a job that can panic
-    /// sets a deadline.
+    /// If a job panics, the panic is logged, nothing is posted, and the thread takes the next job.
+    /// A job that can fail should return a `Result`. If it might panic, set a deadline for its
+    /// result.
     ///
     /// # Errors
-    /// [`RunError::Full`] if [`WorkersLimits::queue`] jobs wait, [`RunError::NoThread`] if the pool
-    /// has no thread and none can be started. Both give the job back.
+    /// [`RunError::Full`] if [`WorkersLimits::queue`] jobs are already waiting,
+    /// [`RunError::NoThread`] if the pool has no thread and cannot start one. Both return the job.
     pub fn run<M, F>(&self, job: F, reply: &Handle<M>) -> Result<(), RunError<F>>
     where
         M: Send + 'static,
@@ -173,7 +174,7 @@ impl Workers {
             match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
                 Ok(_) => queue.threads += 1,
                 Err(error) if queue.threads == 0 => return Err(RunError::NoThread(job, error)),
-                Err(error) => log::warn!("start another worker thread: {error}"),
+                Err(error) => log::warn!("cannot start another worker thread: {error}"),
             }
         }
         let reply = reply.clone();
@@ -181,7 +182,7 @@ impl Workers {
         let pool_in_use = (kind == Kind::DiskJob).then(|| self.clone());
         let run = move || {
             if let Err(PostError::Stopped(_)) = reply.0.post_when_there_is_room(run(job)) {
-                log::debug!("the result of a worker's job is dropped: its reactor has stopped");
+                log::debug!("dropped the result of a worker's job: its reactor has stopped");
             }
             drop(pool_in_use);
         };
@@ -205,7 +206,7 @@ impl fmt::Debug for Workers {
     }
 }
 
-/// Why a job was not taken. The job comes back.
+/// Why a job was not accepted. Contains the job.
 pub enum RunError<F> {
     /// [`WorkersLimits::queue`] jobs wait.
     Full(F),

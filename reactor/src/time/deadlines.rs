@@ -1,9 +1,9 @@
-//! Deadlines of connections: idle, write stall and the handler's own, behind one entry in the
+//! Deadlines of connections: idle, write stall and the handler's own, sharing one entry in the
 //! wheel.
 //!
-//! Moving bytes only writes a tick to the connection. When the wheel's entry expires, it is moved
-//! to the connection's first deadline, if none has passed. If several have passed, the earliest is
-//! handled first, each at a separate tick.
+//! Sending or receiving only stores the current tick in the connection. When the wheel's entry
+//! expires and no deadline has passed, the entry is moved to the earliest one. If several have
+//! passed, they are handled at separate ticks, earliest first.
 
 use std::time::Duration;
 

@@ -1,15 +1,15 @@
 //! Rates: how many bytes a connection, or all connections of a listener together, may move per
 //! second.
 //!
-//! Before bytes move they are taken from a [bucket](Bucket). A bucket without enough bytes gives a
-//! *reservation*: the bytes are taken in advance, and the connection waits until they are due. So
-//! connections that share a bucket proceed in the order in which they asked, one piece each, and
-//! none wakes in vain. A connection gets one piece per turn; the unused rest of a piece goes back
-//! to the bucket.
+//! Before bytes are moved, they are taken from a [bucket](Bucket). If the bucket does not have
+//! enough, it gives a *reservation*: the bytes are taken in advance, and the connection waits until
+//! they are due. So connections that share a bucket proceed in the order in which they asked, one
+//! piece each, and none wakes in vain. A connection gets one piece per turn and returns the unused
+//! rest of it to the bucket.
 //!
 //! While a connection waits, its full socket buffers hold the peer back, and its idle and
-//! write-stall deadlines do not pass: they count from the end of the wait. The end of the wait is
-//! the connection's [entry in the wheel](super::deadlines).
+//! write-stall deadlines are suspended: they start again when the wait ends. The end of the wait is
+//! scheduled as the connection's [entry in the wheel](super::deadlines).
 
 use super::deadlines;
 use crate::core::{Bucket, Connection, Core, Direction, Meter, Phase, Quantum, TICK, is_due};

@@ -1,7 +1,8 @@
-//! Timers of the reactor, which deliver messages later.
+//! Timers of the reactor. A timer delivers a message later.
 //!
-//! They have a separate timing wheel, whose links are in the timers. The wheel rounds to ticks; due
-//! timers are sorted by their exact times. This module does not know what the messages are.
+//! They have their own timing wheel, with its links stored in the timers. The wheel rounds to
+//! ticks, so timers that are due are sorted by their exact times. This module does not know what
+//! the messages are.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -13,7 +14,7 @@ use slab::Slab;
 use crate::core::wheel::{Link, Links, MAX_DELAY, Wheel};
 use crate::core::{TICK, nanos, tick_of};
 
-/// Names a timer. A stale id is recognised: it never reaches another timer.
+/// Identifies a timer. A stale id is recognised: it never reaches another timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     index: u32,

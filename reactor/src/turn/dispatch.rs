@@ -45,21 +45,21 @@ impl Handlers {
 
     pub(super) fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
         let place = self.0.get_mut(usize::from(id.index)).expect(FOREIGN);
-        assert!(place.is_none(), "{id:?} has its handler already");
+        assert!(place.is_none(), "{id:?} already has a handler");
         *place = Some(boxed(handler));
     }
 
     /// Panics if a place is still empty, so that no event can meet one.
     pub(super) fn assert_installed(&self) {
         if let Some(empty) = self.0.iter().position(Option::is_none) {
-            panic!("HandlerId({empty}) was reserved and its handler never installed");
+            panic!("HandlerId({empty}) was reserved, but no handler was installed");
         }
     }
 
     pub(super) fn get<H: Handler>(&mut self, id: HandlerId<H>) -> &mut Registered<H> {
         let place = self.0.get_mut(usize::from(id.index)).expect(FOREIGN);
         let handler = place.as_deref_mut();
-        let handler = handler.expect("HandlerId was reserved, and its handler not installed");
+        let handler = handler.expect("HandlerId was reserved, but no handler was installed");
         (handler as &mut dyn Any).downcast_mut().expect(FOREIGN)
     }
 
@@ -69,7 +69,7 @@ impl Handlers {
         self.0.iter().flatten().map(|handler| handler.sessions()).sum()
     }
 
-    /// Calls a connection's handler. A panic closes the connection; the turn goes on.
+    /// Calls a connection's handler. A panic closes the connection; the turn continues.
     #[inline]
     pub(super) fn call(
         &mut self,
@@ -97,18 +97,18 @@ impl Handlers {
         }
     }
 
-    /// Delivers a timer's message. A panic loses the message; the turn goes on.
+    /// Delivers a timer's message. A panic loses the message; the turn continues.
     pub(super) fn deliver(&mut self, turn: &mut Turn, Delivery { to, open }: Delivery) {
         turn.core.ledger.messages += 1;
         let Some(Some(handler)) = self.0.get_mut(usize::from(to)) else { return };
         if catch_unwind(AssertUnwindSafe(|| open(&mut **handler, turn))).is_err() {
             turn.core.ledger.panics += 1;
-            log::error!("HandlerId({to}) panicked over a timer's message; the message is lost");
+            log::error!("HandlerId({to}) panicked on a timer's message; the message is lost");
         }
         self.hand_over(turn);
     }
 
-    /// Carries out the hand-overs that the callback which just returned has asked for.
+    /// Carries out the hand-overs requested by the callback that has just returned.
     #[cold]
     pub(super) fn hand_over(&mut self, turn: &mut Turn) {
         for HandOver { index, to, session } in std::mem::take(&mut turn.hand_overs) {

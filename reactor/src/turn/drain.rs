@@ -1,16 +1,16 @@
-//! Stopping a reactor: gracefully within a grace period, then at once.
+//! Stopping a reactor: gracefully within a grace period, then immediately.
 //!
-//! Once a handler, a [`Stopper`] or a signal asks it to stop, a reactor
+//! When a handler, a [`Stopper`] or a signal asks it to stop, a reactor
 //!
 //! 1. accepts the connections in the backlogs of its listeners, within their limits, and closes the
 //!    listeners: the kernel would reset the connections left in a backlog;
-//! 2. receives once more on every connection, so that a request that has already arrived does not
-//!    count as late;
+//! 2. receives once more on every connection, so that requests that have already arrived are still
+//!    delivered;
 //! 3. calls [`Handler::on_stop`](crate::Handler::on_stop) once for every session; a connection that
-//!    is still being [made](crate::Turn::connect) gets it once it is ready;
-//! 4. goes on turning until no connection is left. All callbacks go on, deadlines, lingering closes
-//!    and messages included. Connections that begin now get no `on_stop`; the handler that makes
-//!    them can ask [`Turn::is_stopping`](crate::Turn::is_stopping);
+//!    is still [being established](crate::Turn::connect) gets it once it is ready;
+//! 4. keeps turning until no connection is left. All callbacks continue, including those for
+//!    deadlines, lingering closes and messages. Connections that start now get no `on_stop`; the
+//!    handler that opens them can check [`Turn::is_stopping`](crate::Turn::is_stopping);
 //! 5. when the [grace period](crate::Reactor::set_drain) ends, closes the remaining connections
 //!    with [`Reason::Stopped`] and logs how many it cut off.
 
@@ -29,31 +29,31 @@ use crate::threads::stopper::Stopper;
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 
 impl Reactor {
-    /// Sets the grace period: how long connections may take to end once the reactor was asked to
-    /// stop. The default is 30 seconds. With zero all connections close at once. A change during a
-    /// drain has no effect on it.
+    /// Sets the grace period: how long connections may take to finish once the reactor is asked to
+    /// stop. The default is 30 seconds. With zero all connections close immediately. A change
+    /// during a drain does not affect that drain.
     pub fn set_drain(&mut self, time: Duration) {
         self.grace = time;
     }
 
-    /// Whether the reactor has stopped. Nothing is open then, and another turn does nothing.
+    /// Whether the reactor has stopped. If so, nothing is open, and another turn does nothing.
     #[must_use]
     pub fn has_stopped(&self) -> bool {
         self.turn.core.has_stopped()
     }
 
-    /// A handle with which any thread can end [`run`](crate::Reactor::run).
+    /// Returns a handle that any thread can use to end [`run`](crate::Reactor::run).
     ///
     /// # Panics
-    /// In a test harness, whose test stops the reactor.
+    /// In a test harness, where the test stops the reactor.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone().expect("in a harness, the test stops the reactor")
     }
 
-    /// Makes SIGINT and SIGTERM stop this reactor. A second signal, while it is stopping or after
-    /// it has stopped, ends the process at once, whatever else runs in it. Further calls change
-    /// nothing.
+    /// Makes SIGINT and SIGTERM stop this reactor. A second signal, while the reactor is stopping
+    /// or after it has stopped, ends the process immediately, whatever else it is doing. Calling
+    /// this again has no effect.
     ///
     /// # Errors
     /// The error of installing the signal handlers (`sigaction(2)`).
@@ -117,7 +117,7 @@ impl Reactor {
         }
     }
 
-    /// Ends everything at once: mailboxes, listeners, connections, sessions, timers.
+    /// Ends everything immediately: mailboxes, listeners, connections, sessions, timers.
     pub(crate) fn close_all(&mut self) {
         self.turn.core.lifecycle = Lifecycle::Stopped;
         self.inboxes.close();

@@ -39,8 +39,8 @@ impl Reactor {
         }
     }
 
-    /// Ends the session, then closes the socket: at once, or after giving the peer time to end its
-    /// side.
+    /// Ends the session, then closes the socket: immediately, or after giving the peer time to end
+    /// its side.
     fn end(&mut self, index: u32) {
         let core = &mut self.turn.core;
         attempt::abandon(core, index);

@@ -4,7 +4,8 @@ use super::reactor::Reactor;
 use crate::threads::snapshot::{AttachedReader, LedgerReader};
 
 impl Reactor {
-    /// A handle with which other threads can read this reactor's [`Ledger`](crate::Ledger).
+    /// Returns a handle that other threads can use to read this reactor's
+    /// [`Ledger`](crate::Ledger).
     ///
     /// ```
     /// # use sluicegate_reactor::Reactor;

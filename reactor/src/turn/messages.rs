@@ -18,8 +18,8 @@ impl Reactor {
     /// If the reactor has already [stopped](crate::Reactor::has_stopped), the mailbox is dropped.
     ///
     /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
-    /// number here.
+    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
+    /// handler of the same type with that number.
     pub fn attach<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
         &mut self,
         mailbox: Mailbox<M>,
@@ -35,7 +35,7 @@ impl Reactor {
     /// the handle post to this mailbox, which keeps their messages in order.
     ///
     /// # Panics
-    /// As [`attach`](crate::Reactor::attach).
+    /// In the same cases as [`attach`](crate::Reactor::attach).
     #[must_use]
     pub fn handle<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
         &mut self,

@@ -1,7 +1,7 @@
 //! The event loop. The phases of a turn have a fixed order:
 //!
-//! 1. **wait** for events, without blocking while any work is owed;
-//! 2. **note** the events in their connections; call no handler;
+//! 1. **wait** for events, without blocking if any work is pending;
+//! 2. **note** the events in their connections, without calling a handler;
 //! 3. **accept** within each listener's budget, and open the accepted connections; in the turn that
 //!    begins to [drain](crate::Reactor::set_drain), accept the rest of the backlog and close the
 //!    listeners;
@@ -10,12 +10,12 @@
 //! 6. deliver **messages**, within each mailbox's budget;
 //! 7. **settle** the work that those phases caused: closes, drains, queues filled by other
 //!    connections;
-//! 8. **free** the places of connections that are gone.
+//! 8. **free** the slots of connections that are gone.
 //!
-//! Handlers are called in phases 3 to 7, and when the reactor stops, which ends the remaining
-//! sessions after phase 8. They are called one at a time, and never from inside a call they make. A
-//! place is not used again before the turn ends, so no event of the turn can reach the connection
-//! that takes it over.
+//! Handlers are called in phases 3 to 7, and after phase 8 when the reactor stops and ends the
+//! remaining sessions. They are called one at a time, and never from inside a call they make. A
+//! slot is not reused before the turn ends, so no event of the turn can reach the next connection
+//! in it.
 
 mod deliver;
 pub(crate) mod dispatch;

@@ -89,7 +89,7 @@ impl DerefMut for Reactor {
 }
 
 impl Reactor {
-    /// Creates a reactor on the operating system's kernel.
+    /// Creates a reactor that uses the operating system's kernel.
     ///
     /// # Errors
     /// The error of creating the event queue or its waker.
@@ -133,16 +133,16 @@ impl Reactor {
     /// Registers a handler.
     ///
     /// # Panics
-    /// With more than 256 handlers in one reactor.
+    /// If the reactor already has 256 handlers.
     pub fn register<H: Handler>(&mut self, handler: H) -> HandlerId<H> {
         self.add_handler(Some(handler))
     }
 
-    /// Reserves a place for a handler that others must name before it exists, such as two handlers
-    /// that name each other.
+    /// Reserves an id for a handler that others must refer to before it exists, such as two
+    /// handlers that refer to each other.
     ///
-    /// The id can be used like any other. A reactor with an empty place panics instead of turning,
-    /// so no connection or message ever meets one.
+    /// The id can be used like any other. A reactor panics instead of turning if a reserved id has
+    /// no handler, so no connection or message is ever sent to one.
     ///
     /// ```
     /// # use sluicegate_reactor::{Context, Handler, HandlerId, Input};
@@ -171,17 +171,17 @@ impl Reactor {
     /// ```
     ///
     /// # Panics
-    /// With more than 256 handlers in one reactor.
-    #[must_use = "the reactor does not run before the handler is installed"]
+    /// If the reactor already has 256 handlers.
+    #[must_use = "the reactor does not run until the handler is installed"]
     pub fn reserve<H: Handler>(&mut self) -> HandlerId<H> {
         self.add_handler(None)
     }
 
-    /// Puts a handler in the place that was [reserved](crate::Reactor::reserve) for it.
+    /// Installs a handler under the id that was [reserved](crate::Reactor::reserve) for it.
     ///
     /// # Panics
-    /// If the place already has a handler, or if the [`HandlerId`] belongs to another reactor and
-    /// names no place here.
+    /// If the id already has a handler, or belongs to another reactor and was not reserved in this
+    /// one.
     pub fn install<H: Handler>(&mut self, id: HandlerId<H>, handler: H) {
         self.turn.assert_known(id);
         self.handlers.install(id, handler);
@@ -194,7 +194,7 @@ impl Reactor {
         HandlerId::new(index as u8)
     }
 
-    /// A registered handler.
+    /// Returns a registered handler.
     ///
     /// # Panics
     /// If the [`HandlerId`] belongs to another reactor, or is reserved and has no handler yet.
@@ -202,16 +202,16 @@ impl Reactor {
         &mut self.handlers.get(id).handler
     }
 
-    /// Replaces the pool of threads that waits for this reactor's disks and looks up its names: see
+    /// Replaces the pool of threads for this reactor's disk access and name lookups: see
     /// [`workers`](crate::workers). Disk jobs queued in the previous pool still run. Lookups queued
     /// there are dropped, and their connections time out, unless a clone keeps that pool alive.
     pub fn set_workers(&mut self, workers: &Workers) {
         self.workers = workers.clone();
     }
 
-    /// Creates a connector, with which a handler connects to others.
+    /// Creates a connector, which a handler uses to connect to remote hosts.
     ///
-    /// To give a handler its own connector, reserve its place first:
+    /// To give a handler its own connector, reserve its id first:
     ///
     /// ```
     /// # use sluicegate_reactor::{Connect, Connector, Context, Handler, Input, Reactor};
@@ -233,12 +233,12 @@ impl Reactor {
     /// ```
     ///
     /// # Errors
-    /// `ErrorKind::QuotaExceeded` if the reactor has had 65,536 listeners and connectors. Closed
-    /// listeners count too.
+    /// `ErrorKind::QuotaExceeded` if the reactor has had 65,536 listeners and connectors, including
+    /// closed listeners.
     ///
     /// # Panics
-    /// If the [`HandlerId`] belongs to another reactor, unless a handler of the same type has that
-    /// number here.
+    /// If the [`HandlerId`] belongs to another reactor. This is not detected if this reactor has a
+    /// handler of the same type with that number.
     pub fn connector<H: Handler>(
         &mut self,
         handler: HandlerId<H>,
@@ -252,17 +252,17 @@ impl Reactor {
         Ok(Connector { group, handler })
     }
 
-    /// Turns until the reactor has stopped, after a [`Stopper`], a signal or a handler asked it to.
-    /// It then accepts no more connections and tells each session by
-    /// [`on_stop`](crate::Handler::on_stop). When the [grace period](crate::Reactor::set_drain)
-    /// ends, the remaining connections are closed: queued output is cut off, and unread input
-    /// causes a reset. To run again, create a new reactor.
+    /// Turns until the reactor has stopped. When a [`Stopper`], a signal or a handler asks it to
+    /// stop, it accepts no more connections and calls [`on_stop`](crate::Handler::on_stop) for each
+    /// session. When the [grace period](crate::Reactor::set_drain) ends, the remaining connections
+    /// are closed: queued output is cut off, and unread input causes a reset. To run again, create
+    /// a new reactor.
     ///
     /// # Errors
     /// The error of waiting for events; never an error caused by a peer.
     ///
     /// # Panics
-    /// If a place was [reserved](crate::Reactor::reserve) and has no handler.
+    /// If an id was [reserved](crate::Reactor::reserve) but no handler was installed.
     pub fn run(&mut self) -> io::Result<()> {
         while !self.has_stopped() {
             self.turn(None).inspect_err(|_| self.close_all())?;
@@ -270,14 +270,14 @@ impl Reactor {
         Ok(())
     }
 
-    /// Runs one turn, which waits for events no longer than `limit`. A custom loop ends when the
+    /// Runs one turn, which waits for events for at most `limit`. A custom loop should end once the
     /// reactor [has stopped](crate::Reactor::has_stopped); further turns do nothing.
     ///
     /// # Errors
     /// The error of waiting for events.
     ///
     /// # Panics
-    /// If a place was [reserved](crate::Reactor::reserve) and has no handler.
+    /// If an id was [reserved](crate::Reactor::reserve) but no handler was installed.
     pub fn turn(&mut self, limit: Option<Duration>) -> io::Result<()> {
         self.handlers.assert_installed();
         if self.has_stopped() {

@@ -35,7 +35,7 @@ impl Prefix {
     }
 }
 
-/// The format of frames: all have one size, or each begins with its length.
+/// The format of frames: either all have the same size, or each starts with its length.
 ///
 /// ```
 /// use sluicegate_protocols::raw::frames::{Extent, FrameError, Framing, Prefix};
@@ -70,11 +70,11 @@ impl Framing {
     /// If `size` is 0.
     #[must_use]
     pub const fn fixed(size: usize) -> Framing {
-        assert!(size > 0, "frames of no bytes have no end");
+        assert!(size > 0, "a frame must have at least one byte");
         Framing { prefix: None, max_len: size }
     }
 
-    /// Frames that begin with their length, which is at most `max_len`, and what `prefix` can
+    /// Frames that start with their length, which is limited by `max_len` and by what `prefix` can
     /// encode.
     #[must_use]
     pub const fn prefixed(prefix: Prefix, max_len: usize) -> Framing {
@@ -84,10 +84,11 @@ impl Framing {
     }
 
     /// Decodes the header at the front of `bytes`. Returns `None` if the header is incomplete; the
-    /// payload does not have to be there.
+    /// payload need not have arrived.
     ///
     /// # Errors
-    /// If the length exceeds the maximum, as soon as that is certain, or is not a valid varint.
+    /// If the length exceeds the maximum, which is reported as soon as it is certain, or is not a
+    /// valid varint.
     #[inline]
     pub fn decode(&self, bytes: &[u8]) -> Result<Option<Extent>, FrameError> {
         let (header, len) = match self.prefix {
@@ -176,7 +177,7 @@ impl Framing {
     /// ```
     ///
     /// # Errors
-    /// If frames of this format cannot have that length. Nothing is sent then.
+    /// If frames of this format cannot have that length. Nothing is sent in that case.
     pub fn send<'b>(
         &self,
         to: &mut Peer<'_>,

@@ -1,7 +1,7 @@
 //! Frames: messages of a fixed size, or with a length prefix.
 //!
 //! A [`FrameHandler`] gets one frame at a time, without its header. A [`Framing`] defines the
-//! format of frames, and sends them.
+//! format of the frames, and sends them.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ mod tests;
 
 pub use framing::{Extent, FrameError, FrameHeader, Framing, Prefix};
 
-/// An application that takes frames.
+/// An application that handles frames.
 ///
 /// ```
 /// use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
@@ -110,12 +110,12 @@ pub enum FrameEof {
     InFrame,
 }
 
-/// Makes a [`FrameHandler`] a [`Handler`].
+/// Turns a [`FrameHandler`] into a [`Handler`].
 ///
 /// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
 /// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes;
-/// longer frames are collected in a buffer that grows with the bytes that arrive, never with the
-/// announced length. At most 1,024 frames of a connection are delivered in one turn.
+/// longer frames are collected in a buffer that grows as bytes arrive, never to the announced
+/// length in advance. A connection delivers at most 1,024 frames in one turn.
 #[derive(Clone, Debug)]
 pub struct Frames<H> {
     handler: H,
@@ -142,7 +142,7 @@ pub struct FrameSession<S> {
 }
 
 impl<S> FrameSession<S> {
-    /// The session of a connection whose input begins with a frame.
+    /// Creates the session of a connection whose input starts with a frame.
     pub fn new(own: S) -> FrameSession<S> {
         FrameSession { partial: None, own }
     }

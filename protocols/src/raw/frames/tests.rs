@@ -107,7 +107,7 @@ fn frames_of_one_size_need_no_header() {
 }
 
 #[test]
-#[should_panic(expected = "frames of no bytes")]
+#[should_panic(expected = "at least one byte")]
 fn a_size_of_nothing_is_refused_when_it_is_made() {
     let _ = Framing::fixed(0);
 }

@@ -1,9 +1,9 @@
 //! Paths beneath a directory, resolved one component at a time.
 //!
-//! Each call takes a single name and does not follow symbolic links, so the kernel never goes
-//! further than from a directory to an entry of it. The walk reads links itself and continues with
-//! their components. `..` returns to the directory that the walk came from, even if a directory has
-//! been renamed in the meantime.
+//! Each call takes a single name and does not follow symbolic links, so the kernel never moves
+//! further than from a directory to one of its entries. The walk reads links itself and continues
+//! with their components. `..` returns to the directory that the walk came from, even if a
+//! directory has been renamed in the meantime.
 
 use std::ffi::{CStr, CString};
 use std::io;

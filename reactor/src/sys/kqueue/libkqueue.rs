@@ -1,23 +1,25 @@
-//! libkqueue, which implements `kqueue(2)` on Linux with `epoll(7)`. This file has the names that
-//! `libc` has on the BSDs, so that the kqueue backend can be built and tested on Linux.
+//! Bindings of libkqueue, which implements `kqueue(2)` on Linux with `epoll(7)`. This file defines
+//! the names that `libc` has on the BSDs, so that the kqueue backend can be built and tested on
+//! Linux.
 //!
-//! It also makes up for the differences between a kernel and libkqueue 2.7.0, so that no other file
-//! needs to know them:
+//! It also compensates for the differences between a kernel and libkqueue 2.7.0, so that no other
+//! file needs to know about them:
 //!
-//! - A kernel forgets a descriptor that is closed. libkqueue does not notice the close, takes the
-//!   next descriptor with that number for the old one, and reports nothing about it: [`closing`].
+//! - A kernel forgets a descriptor that is closed. libkqueue does not notice the close, mistakes
+//!   the next descriptor with that number for the old one, and reports no events for it: see
+//!   [`closing`].
 //! - A kernel leaves the error of a socket in place and shows it in `fflags`. libkqueue takes it
-//!   with `SO_ERROR`. The next receive would then find a clean end, and a failed connect would seem
-//!   to have succeeded: [`error_taken`].
+//!   with `SO_ERROR`. The next receive would then see a clean end of stream, and a failed connect
+//!   would seem to have succeeded: see [`error_taken`].
 //! - A kernel keeps the events that do not fit in the list for the next call. libkqueue takes as
-//!   many events from epoll as the list has entries, makes up to two of each, and drops the rest,
-//!   which with `EV_CLEAR` do not come again: [`kevent`] repeats everything that may have been
-//!   dropped.
+//!   many events from epoll as the list has entries, turns each into up to two, and drops those
+//!   that do not fit, which with `EV_CLEAR` are never reported again: [`kevent`] repeats everything
+//!   that may have been dropped.
 //!
 //! One difference remains. A kernel frees a queue when its descriptor is closed. libkqueue learns
 //! of the close by a signal (`F_SETSIG`), and its thread `libkqueue_mon` then closes the epoll
 //! instance and the other end of the pipe behind the queue. A test that counts descriptors may
-//! still find these two.
+//! still see these two.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

@@ -1,7 +1,8 @@
-//! What a simulated kernel does by itself when a machine has [`Faults`].
+//! Random faults of the simulated kernel, for machines with [`Faults`].
 //!
-//! A fault is a [`Step`] that the dice add to a script, in place of a test: it takes the same path
-//! and keeps the contract of [`sys`](crate::sys). No fault is drawn while a script has a step left.
+//! A fault is a [`Step`] that is added to a script at random instead of by a test. So it takes the
+//! same path and keeps the contract of [`sys`](crate::sys). No fault is drawn while a script has a
+//! step left.
 
 use std::io;
 use std::time::Duration;

@@ -96,7 +96,7 @@ impl Client {
     /// Sends one urgent byte. A receive stops before it and never returns it.
     ///
     /// # Panics
-    /// As [`send`](Client::send).
+    /// In the same cases as [`send`](Client::send).
     pub(crate) fn send_urgent(&self) {
         self.change(Stream::client_send_urgent);
     }

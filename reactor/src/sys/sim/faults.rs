@@ -7,9 +7,9 @@ use super::dice::Dice;
 /// How often faults happen in a [`Simulation`](crate::testing::Simulation): probabilities from 0 to
 /// 1, each for one call or event.
 ///
-/// The default is a moderate mix of all faults. The seed of a run leaves some of them out and makes
-/// others more frequent, so that some runs have few kinds of faults and many of each. The run with
-/// seed 0 has none.
+/// The default is a moderate mix of all faults. The seed of a run disables some of them and makes
+/// others more frequent, so that some runs have only a few kinds of faults but many of each. The
+/// run with seed 0 has no faults.
 ///
 /// ```
 /// use sluicegate_reactor::testing::Faults;
@@ -26,7 +26,7 @@ pub struct Faults {
     pub interrupted: f64,
     /// A receive, a send or an accept fails with `EAGAIN`, and an edge follows.
     pub would_block: f64,
-    /// A send fails with `ENOBUFS`. Unlike after `EAGAIN`, no edge follows: the reactor ends the
+    /// A send fails with `ENOBUFS`. Unlike with `EAGAIN`, no edge follows: the reactor ends the
     /// connection with [`Reason::Failed`](crate::Reason::Failed).
     pub no_buffers: f64,
     /// An accept fails with `ECONNABORTED`, and the client sees a reset.

@@ -1,7 +1,7 @@
 //! The disk of a simulated machine: a tree of directories, files and symbolic links in memory.
 //!
-//! Tests change it through [`World::files`](super::World::files), by simpler paths than those of
-//! the calls: see [`Files`].
+//! Tests change it through [`World::files`](super::World::files), with simpler paths than the
+//! system calls accept: see [`Files`].
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -29,11 +29,11 @@ const PATH_MAX: usize = 4096;
 /// The disk of a [`Harness`](crate::testing::Harness): a tree of directories, files and links.
 ///
 /// Paths start at `/`, which may be omitted. They cannot contain `.` or `..`, and do not follow
-/// links. A removed file stays readable for whoever has it open. Modification times are given by
-/// the test, in seconds since 1970.
+/// links. A removed file stays readable through descriptors that are already open. The test sets
+/// modification times, in seconds since 1970.
 ///
 /// # Panics
-/// If a path does not lead to the kind of file that a call needs: that is a mistake in the test.
+/// If a path does not lead to the kind of file that a call needs, which is a mistake in the test.
 pub struct Files {
     /// The node with inode number `n` is at index `n - 1`.
     nodes: Vec<Node>,
@@ -103,7 +103,7 @@ impl Files {
     }
 
     /// Creates a file, and the directories above it if they are missing. An existing file is
-    /// replaced as by `rename(2)`: whoever has it open can still read it.
+    /// replaced as by `rename(2)`: it can still be read through descriptors that are open.
     pub fn put_file(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
         self.put(path.as_ref(), Content::File(bytes.to_vec()), modified);
     }
@@ -113,7 +113,7 @@ impl Files {
         self.put(path.as_ref(), Content::Symlink(target.as_ref().to_owned()), 0);
     }
 
-    /// Creates a FIFO that nobody writes to.
+    /// Creates a FIFO without a writer.
     pub fn put_fifo(&mut self, path: impl AsRef<Path>) {
         self.put(path.as_ref(), Content::Fifo, 0);
     }
@@ -130,12 +130,12 @@ impl Files {
         self.empty_out(removed.unwrap_or_else(|| panic!("{} not found", name.display())));
     }
 
-    /// Appends to a file in place: whoever has it open sees the change.
+    /// Appends to a file in place: open descriptors see the change.
     pub fn append(&mut self, path: impl AsRef<Path>, bytes: &[u8], modified: i64) {
         self.write(path.as_ref(), modified).extend_from_slice(bytes);
     }
 
-    /// Truncates a file to `len` bytes in place: whoever has it open sees the change.
+    /// Truncates a file to `len` bytes in place: open descriptors see the change.
     pub fn truncate(&mut self, path: impl AsRef<Path>, len: usize, modified: i64) {
         self.write(path.as_ref(), modified).truncate(len);
     }
@@ -368,7 +368,7 @@ pub(super) fn errno(code: i32) -> io::Error {
 }
 
 fn outside() -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, "the path leaves its directory")
+    io::Error::new(io::ErrorKind::PermissionDenied, "the path leads outside its directory")
 }
 
 /// The calls for files, each documented at [`Kernel`](super::super::Kernel).

@@ -32,8 +32,8 @@ impl Files {
         self.writing.room = Some(bytes);
     }
 
-    /// Makes this a file system in memory, like tmpfs, which no worker waits for. Files that are
-    /// already open for writing are not affected.
+    /// Makes this a memory file system, like tmpfs, which needs no worker. Files that are already
+    /// open for writing are not affected.
     pub fn set_in_memory(&mut self) {
         self.writing.in_memory = true;
     }

@@ -1,4 +1,5 @@
-//! What a reactor connects to: remotes that a test controls, and listeners of the same world.
+//! The targets that a reactor connects to: remotes that a test controls, and listeners in the same
+//! world.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,14 +14,15 @@ use crate::sys::TcpOptions;
 /// How connections to an address end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
-    /// They are established at once.
+    /// They are established immediately.
     Listens,
     /// Nothing answers: they stay unfinished until the remote changes.
     Silent,
     /// They fail after the call has returned, with this `errno`: `ECONNREFUSED`, `EHOSTUNREACH` or
     /// `ETIMEDOUT`.
     Fails(i32),
-    /// The kernel chooses the same address for the near end, so that the connection meets itself.
+    /// The kernel chooses the same address for the local end, so that the socket connects to
+    /// itself.
     Itself,
 }
 

@@ -8,10 +8,10 @@ use std::io;
 pub enum Step {
     /// As if nothing were scripted.
     Normal,
-    /// Moves at most this many bytes, at least one. The bytes that a receive leaves count as
-    /// arriving right after it, with an edge: TCP can return a short count with bytes left only in
-    /// this case. On a Unix socket there is no edge: a receive stops where a descriptor was passed.
-    /// A short send causes no edge either.
+    /// Moves at most this many bytes, at least one. The bytes that a receive leaves are treated as
+    /// arriving right after it, with an edge: this is the only case in which TCP returns a short
+    /// count with bytes left. On a Unix socket there is no edge: a receive stops where a descriptor
+    /// was passed. A short send causes no edge either.
     Short(usize),
     /// Fails with `EINTR`.
     Interrupted,

@@ -1,4 +1,4 @@
-//! Sockets: a TCP or Unix stream with both of its directions, and listeners.
+//! Sockets: TCP and Unix streams with their two directions, and listeners.
 //!
 //! A stream is a state machine. Every method that changes it sets [`Stream::edge`] if the kernel
 //! would wake a selector; the caller queues the edge.
@@ -13,14 +13,14 @@ const DEFAULT_SEND_CAPACITY: usize = 256 * 1024;
 /// The most slices in one call (`IOV_MAX` of Linux); more fail with `EMSGSIZE`.
 const IOV_MAX: usize = 1024;
 
-/// What the server's end has done so far, as the client sees it.
+/// The state of the server's end, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Open in both directions.
     Open,
-    /// The server has ended its direction and still receives.
+    /// The server has shut down its sending side and still receives.
     Shut,
-    /// Closed in order: everything it had sent arrives, then the end.
+    /// Closed normally: everything it had sent arrives, then the end of the stream.
     Closed,
     /// Reset, or closed with unread input, which has the same effect. On a real network the bytes
     /// sent before may be lost; here the client can still take them.
@@ -188,8 +188,8 @@ impl Stream {
     }
 
     pub(super) fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        assert!(!buffer.is_empty(), "a receive into an empty buffer looks like the end");
-        assert!(!self.connecting, "a receive before the connection is made");
+        assert!(!buffer.is_empty(), "a receive into no buffer looks like the end of the stream");
+        assert!(!self.connecting, "a receive before the connection is established");
         let limit = self.recvs.next(&mut self.edge)?;
         // A receive skips an urgent byte. If it already has other bytes, it stops before it.
         if self.urgent == Some(0) {
@@ -216,7 +216,7 @@ impl Stream {
     }
 
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
-        assert!(!self.connecting, "a send before the connection is made");
+        assert!(!self.connecting, "a send before the connection is established");
         let limit = self.sends.next(&mut self.edge).inspect_err(|error| {
             self.refused |= error.kind() == io::ErrorKind::WouldBlock;
         })?;
@@ -268,7 +268,7 @@ impl Stream {
 /// What the client does and sees.
 impl Stream {
     fn assert_client_open(&self) {
-        assert!(self.client == ClientSide::Open, "the client has ended its direction");
+        assert!(self.client == ClientSide::Open, "the client has shut down its sending side");
     }
 
     /// Whether the server could still receive what the client sends.
@@ -297,7 +297,7 @@ impl Stream {
     }
 
     pub(super) fn client_reset(&mut self) {
-        assert!(self.client != ClientSide::Reset, "the client has reset the stream already");
+        assert!(self.client != ClientSide::Reset, "the client has already reset the stream");
         let finished = self.client == ClientSide::Finished;
         self.error = Some(if finished { libc::EPIPE } else { libc::ECONNRESET });
         self.client = ClientSide::Reset;

@@ -8,7 +8,7 @@ use super::{Event, Machine, World};
 
 /// Most lines kept.
 const LINES: usize = 200;
-/// Most bytes shown of the data that a call has moved.
+/// The most bytes shown of the data that a call has moved.
 const SHOWN: usize = 24;
 
 /// Lines like those of `strace(1)`: when, who, what, and `<- fault` for faults of the dice.

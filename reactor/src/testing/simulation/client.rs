@@ -17,15 +17,15 @@ const LITTLE: usize = 500;
 /// How long a client waits before it tries again after it has met a full backlog.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A client of a [`Sim`](super::Sim). A scenario says in advance what it does; the seed decides
-/// when.
+/// A client of a [`Sim`](super::Sim). The scenario scripts its actions in advance; the seed decides
+/// when they happen.
 ///
-/// It connects, does its acts in the order of the calls below, and reads what arrives meanwhile.
-/// What it sends is cut into random pieces. When the server has ended its direction and the acts
-/// are done, the client ends its own direction.
+/// It connects, performs its actions in the order of the calls below, and reads whatever arrives in
+/// the meantime. Its data is sent in pieces of random size. When the server has shut down its side
+/// and no actions are left, the client shuts down its own.
 ///
-/// Clones are the same client, so a scenario can keep one to ask for its result, or to add acts
-/// later.
+/// Clones refer to the same client, so a scenario can keep one to check its result or to add
+/// actions later.
 #[derive(Clone)]
 pub struct Client(Rc<RefCell<Inner>>);
 
@@ -34,11 +34,11 @@ pub struct Client(Rc<RefCell<Inner>>);
 pub enum End {
     /// Not made yet.
     Waiting,
-    /// Nobody listens at its address.
+    /// No listener at its address.
     Refused,
     /// Open.
     Open,
-    /// The server has ended its direction in order, and everything it had sent was received.
+    /// The server has shut down its sending side normally, and everything it had sent was received.
     Finished,
     /// Reset, by either side.
     Reset,
@@ -76,7 +76,7 @@ struct Inner {
     slow: bool,
     /// Reads no more after this many bytes.
     reads_at_most: usize,
-    /// The client has ended its direction.
+    /// The client has shut down its sending side.
     finished: bool,
     /// The client has reset the connection.
     has_reset: bool,
@@ -128,17 +128,18 @@ impl Client {
         self.act(Act::Send(bytes.as_ref().to_vec()))
     }
 
-    /// Waits for this time. As the first act, it delays the connect.
+    /// Waits for this long. As the first action, it delays the connect.
     pub fn waits(self, time: Duration) -> Client {
         self.act(Act::Wait(time))
     }
 
-    /// Waits until it has received this many bytes in all, or the server has ended its direction.
+    /// Waits until it has received this many bytes in all, or the server has shut down its sending
+    /// side.
     pub fn awaits(self, bytes: usize) -> Client {
         self.act(Act::Await(bytes))
     }
 
-    /// Ends its direction (FIN), and goes on reading.
+    /// Shuts down its sending side (FIN), and continues reading.
     pub fn finishes(self) -> Client {
         self.act(Act::Finish)
     }
@@ -148,7 +149,7 @@ impl Client {
         self.act(Act::Reset)
     }
 
-    /// Reads slowly: some hundred bytes at a time, at most three times a second.
+    /// Reads slowly: a few hundred bytes at a time, at most three times a second.
     pub fn reads_slowly(self) -> Client {
         self.with(|client| client.slow = true)
     }
@@ -159,15 +160,15 @@ impl Client {
     }
 
     /// Sets what it must receive: exactly these bytes, in this order. They are checked as they
-    /// arrive. All of them must arrive by the end, unless a fault has ended the connection that
-    /// none survives, or the client has [reset](Client::resets) it.
+    /// arrive. All of them must arrive by the end, unless the connection was ended by a fault that
+    /// no connection survives, or the client has [reset](Client::resets) it.
     pub fn expects(self, bytes: impl AsRef<[u8]>) -> Client {
         self.with(|client| client.expected = Some(bytes.as_ref().to_vec()))
     }
 
-    /// Calls `listener` with what arrives, piece by piece: for assertions beyond
-    /// [`expects`](Client::expects), and for those that should fail at the point that the trace has
-    /// reached.
+    /// Calls `listener` with each piece that arrives, for assertions beyond
+    /// [`expects`](Client::expects), or to make a run fail as soon as something wrong arrives, so
+    /// that the trace ends there.
     pub fn hears(self, listener: impl FnMut(&[u8]) + 'static) -> Client {
         self.with(|client| client.listener = Some(Box::new(listener)))
     }
@@ -193,8 +194,8 @@ impl Client {
         self.0.borrow().end
     }
 
-    /// Whether a fault has ended the connection that none survives: it was aborted before it was
-    /// accepted, or a send failed with `ENOBUFS`.
+    /// Whether the connection was ended by a fault that no connection survives: it was aborted
+    /// before it was accepted, or a send failed with `ENOBUFS`.
     #[must_use]
     pub fn is_spoilt(&self) -> bool {
         self.0.borrow().far_end.as_ref().is_some_and(sim::Client::is_spoilt)
@@ -299,7 +300,7 @@ impl Inner {
                 self.acts_at = world.elapsed() + AGAIN.as_nanos() as u64;
             }
             Err(_) => {
-                world.note(format_args!("connects to {}, where nobody listens", self.to));
+                world.note(format_args!("connects to {}, where nothing listens", self.to));
                 self.end = End::Refused;
             }
         }
@@ -415,7 +416,7 @@ impl Inner {
         }
         let same = new.iter().zip(wanted).take_while(|(a, b)| a == b).count();
         panic!(
-            "{} expects {} at byte {}, and receives {}",
+            "{} expects {} at byte {}, but receives {}",
             self.name,
             Shown(&wanted[same..]),
             from + same,

@@ -17,9 +17,9 @@ const ONE: &str = "SLUICEGATE_SEED";
 
 /// Runs a scenario once for each of many seeds.
 ///
-/// The same seed does the same, so a failed seed is run again with a trace: each system call and
-/// each act of a client, with its virtual time. The panic contains the last lines of the trace and
-/// the command that repeats the run.
+/// A run is determined by its seed, so a failed seed is run again with a trace of each system call
+/// and each action of a client, with its virtual time. The panic message contains the last lines of
+/// the trace and the command that repeats the run.
 ///
 /// ```
 /// use sluicegate_reactor::testing::Simulation;
@@ -45,7 +45,7 @@ const ONE: &str = "SLUICEGATE_SEED";
 /// });
 /// ```
 ///
-/// | environment variable | what it does |
+/// | environment variable | effect |
 /// |---|---|
 /// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 0 to 199 |
 /// | `SLUICEGATE_SEED=17` | runs seed 17 only, and writes its trace to standard error |
@@ -73,12 +73,12 @@ impl Simulation {
         Simulation { faults }
     }
 
-    /// Runs a scenario for each seed. It must do the same for the same seed: see [what breaks a
-    /// replay](crate::testing#what-breaks-a-replay).
+    /// Runs a scenario for each seed. The scenario must be deterministic for a given seed: see
+    /// [what breaks a replay](crate::testing#what-breaks-a-replay).
     ///
     /// # Panics
-    /// If a run fails, with its last events and the command that repeats it. Also if one of the
-    /// environment variables is not a number.
+    /// If a run fails; the message has the last events and the command that repeats the run. Also
+    /// if one of the environment variables is not a number.
     pub fn run(&self, scenario: impl Fn(&mut Sim)) {
         if let Some(seed) = number(ONE) {
             return self.run_seed(seed, Mode::Live, &scenario).1.unwrap_or_else(|failure| {
@@ -119,7 +119,7 @@ impl Simulation {
         let test = thread::current().name().filter(|name| *name != "main").map(str::to_owned);
         let test = test.map_or_else(String::new, |name| format!(" {name} -- --exact"));
         panic!(
-            "\n{trace}\nseed {seed} fails: {failure}\nto repeat it, with the options of this run: \
+            "\n{trace}\nseed {seed} fails: {failure}\nto repeat this run, with the same options: \
              {ONE}={seed} cargo test{test}\n"
         );
     }
@@ -168,7 +168,7 @@ mod tests {
         });
         let failure = failure.expect_err("one seed of ten");
         let text = message(&*failure);
-        assert!(text.contains("connects to 10.0.0.1:7, where nobody listens"), "{text}");
+        assert!(text.contains("connects to 10.0.0.1:7, where nothing listens"), "{text}");
         assert!(text.contains(" fails: the dice are against it\n"), "{text}");
         let name = "a_seed_that_fails_is_reported_with_its_trace_and_how_to_repeat_it";
         let command = format!(" cargo test {}::{name} -- --exact\n", module_path!());

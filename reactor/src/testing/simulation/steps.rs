@@ -10,8 +10,8 @@ use crate::turn::reactor::Reactor;
 /// The most virtual time between two steps (a reactor's turn or a client's act).
 const MOMENT: Duration = Duration::from_micros(30);
 
-/// How long the simulation goes on with nothing but timers before it counts as being at rest:
-/// longer than every default deadline.
+/// How long the simulation continues with nothing but timers before it is considered idle: longer
+/// than every default deadline.
 const REST: Duration = Duration::from_secs(180);
 
 /// The most steps in one run. More count as an endless loop.
@@ -29,23 +29,23 @@ enum Actor {
 }
 
 impl Sim {
-    /// Runs until nothing is left to happen, or nothing but timers and deadlines has happened for
+    /// Runs until no event is left, or until nothing but timers and deadlines has happened for
     /// three minutes.
     ///
-    /// That is longer than the default of [`Limits::idle`](crate::Limits::idle), so a connection
-    /// whose client is silent is closed before this returns. A scenario that goes on with such
-    /// connections sets the limit to `None`, or uses [`run_for`](Sim::run_for).
+    /// That is longer than the default of [`Limits::idle`](crate::Limits::idle), so the connection
+    /// of a silent client is closed before this returns. A scenario that needs such connections
+    /// afterwards sets the limit to `None`, or uses [`run_for`](Sim::run_for).
     ///
     /// # Panics
-    /// If a promise is broken on the way.
+    /// If the reactor breaks an invariant in that time.
     pub fn run(&mut self) {
         self.run_until(|rest_from| rest_from + REST.as_nanos() as u64);
     }
 
-    /// Runs for this time, or until nothing is left to happen.
+    /// Runs for the given time, or until no event is left.
     ///
     /// # Panics
-    /// If a promise is broken on the way.
+    /// If the reactor breaks an invariant in that time.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.world.elapsed() + time.as_nanos() as u64;
         self.run_until(|_| end);
@@ -76,7 +76,7 @@ impl Sim {
                 _ => return,
             }
         }
-        panic!("the simulation never comes to rest");
+        panic!("the simulation never becomes idle");
     }
 
     /// Who has something to do now.
@@ -161,7 +161,7 @@ impl Sim {
         }
         checks::after_turn(reactor, &self.world);
         assert_eq!(reactor.ledger().panics, 0, "a handler has panicked");
-        assert!(!self.world.waits_in_vain(), "a reactor waits for a disk that is held");
+        assert!(!self.world.waits_in_vain(), "a reactor waits for a blocked disk");
         let queued = most_queued(reactor);
         assert!(
             queued <= self.most_queued,
@@ -221,7 +221,7 @@ impl Progress {
             *turns += 1;
             assert!(
                 *turns <= PATIENCE,
-                "a connection could receive or send, and has not for {turns} turns: {:?}",
+                "a connection could receive or send, but has not done so for {turns} turns: {:?}",
                 c.phase
             );
         }

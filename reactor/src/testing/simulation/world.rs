@@ -1,4 +1,4 @@
-//! What one run consists of.
+//! The parts of one run.
 
 use std::net::ToSocketAddrs;
 use std::ops::DerefMut;
@@ -13,9 +13,9 @@ use crate::turn::reactor::Reactor;
 
 /// One run of a scenario: a world of files, reactors and clients, in virtual time.
 ///
-/// When a scenario has set everything up, it may [run](Sim::run) the world and look at the result,
-/// or just return. Then the world runs to its end, all reactors are asked to stop, and once they
-/// have stopped everything is checked once more.
+/// Once a scenario has set everything up, it can [run](Sim::run) the world and inspect the result,
+/// or just return. After it returns, the world runs to its end and all reactors are asked to stop.
+/// Once they have stopped, everything is checked again.
 pub struct Sim {
     pub(super) reactors: Vec<Reactor>,
     pub(super) clients: Vec<Client>,
@@ -76,16 +76,16 @@ impl Sim {
         &mut self.reactors
     }
 
-    /// Adds a client, which connects to the listener at this address some time soon.
+    /// Adds a client that connects to the listener at this address at some point soon.
     ///
     /// # Panics
-    /// If that is not an IP address and port.
+    /// If `of` is not an IP address and port.
     pub fn client(&mut self, of: impl ToSocketAddrs) -> Client {
         let address = of.to_socket_addrs().ok().and_then(|mut found| found.next());
         self.client_at(&address.expect("an address and a port").into())
     }
 
-    /// The same for an address of any kind.
+    /// Like [`client`](Sim::client), for an address of any kind.
     pub fn client_at(&mut self, address: &Address) -> Client {
         let soon = self.dice.time(self.faults.delay);
         let starts_at = self.world.elapsed() + soon;
@@ -94,8 +94,8 @@ impl Sim {
         client
     }
 
-    /// Does something later, after this time from now, such as changing a file, stopping, or
-    /// posting a message.
+    /// Schedules an action after this much time, such as changing a file, stopping, or posting a
+    /// message.
     pub fn after(&mut self, time: Duration, act: impl FnOnce(&mut Sim) + 'static) {
         let at = self.world.elapsed() + time.as_nanos() as u64;
         self.plans.push((at, Box::new(act)));
@@ -107,14 +107,14 @@ impl Sim {
         self.world.files()
     }
 
-    /// Holds the disk: no worker that waits for it finishes, and nothing that one reads is loaded
-    /// into memory, before [`release_disk`](Sim::release_disk). A reactor that waits for the disk
-    /// itself fails the run, since it would do nothing else meanwhile.
+    /// Blocks the disk: no worker that waits for it finishes, and nothing that it reads is loaded
+    /// into memory, before [`release_disk`](Sim::release_disk) is called. If a reactor itself waits
+    /// for the disk, the run fails, since the reactor could do nothing else in the meantime.
     pub fn hold_disk(&mut self) {
         self.world.hold_disks();
     }
 
-    /// Releases the disk, and finishes what workers have asked for meanwhile.
+    /// Unblocks the disk, and completes what workers have requested in the meantime.
     pub fn release_disk(&mut self) {
         self.world.release_disks();
     }
@@ -124,7 +124,7 @@ impl Sim {
         self.world.set_remote(address, remote);
     }
 
-    /// A number below `limit` that the seed decides, for scenarios that vary.
+    /// A number below `limit`, determined by the seed, for scenarios that vary.
     ///
     /// # Panics
     /// If the limit is 0.
