@@ -152,8 +152,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     let message = (exact.left() == 0).then(|| exact.take());
     ledger.direct_receives += 1;
     ledger.direct_bytes += count as u64;
-    quantum.use_bytes(count);
-    note(core, index, asked, result);
+    note(core, index, asked, result, quantum);
     let Some(message) = message else {
         low_water::adjust(core, index);
         return Arrival::Progress;

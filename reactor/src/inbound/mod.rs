@@ -22,6 +22,7 @@ mod discard;
 mod exact;
 mod file;
 mod low_water;
+mod pipe;
 mod relay;
 mod stream;
 #[cfg(all(test, feature = "testing"))]
@@ -35,7 +36,7 @@ pub(crate) use low_water::{look_below, lower};
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
 pub(crate) use relay::{end_relays, is_fed, relay_to};
-pub(crate) use stream::{Piece, next_piece, put_back, receive_stream, store_rest, take_unread};
+pub(crate) use stream::{Piece, next_piece, put_back, store_rest, take_unread};
 
 /// What one step of receiving brought. The turn delivers it.
 pub(crate) enum Arrival {
@@ -118,23 +119,36 @@ pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
 /// Makes one `recv` of at most `most` bytes to the front of `buffer`. Returns how many bytes it
 /// brought, if any.
 #[inline]
-fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Option<usize> {
-    let c = core.connections.get_mut(index as usize)?;
+pub(crate) fn receive(
+    core: &mut Core,
+    buffer: &mut [u8],
+    index: u32,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Option<usize> {
+    let c = core.get(index)?;
     let asked = buffer.len().min(c.receivable(most));
     let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
-    note(core, index, asked, result)
+    note(core, index, asked, result, quantum)
 }
 
 /// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it
 /// brought, if any.
 #[inline(always)]
-fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
+fn note(
+    core: &mut Core,
+    index: u32,
+    asked: usize,
+    result: io::Result<usize>,
+    quantum: &mut Quantum,
+) -> Option<usize> {
     let c = core.connections.get_mut(index as usize)?;
     let ledger = &mut core.groups[c.group as usize].ledger;
     ledger.recv_calls += 1;
     match result {
         Ok(count) if count > 0 => {
             c.note_received(count, asked, core.tick, ledger);
+            quantum.use_bytes(count);
             Some(count)
         }
         other => {

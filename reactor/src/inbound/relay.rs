@@ -9,9 +9,7 @@
 //! `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an empty
 //! pipe.
 
-use std::io;
-
-use super::{Arrival, note, receive, set_strategy};
+use super::{Arrival, pipe, receive, set_strategy};
 use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
@@ -183,8 +181,7 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
     if relay.splices() && !c.ready.any(Ready::URGENT) {
         return splice(core, index, to, quantum);
     }
-    let Some(count) = receive(core, index, buffer, RECEIVE) else { return };
-    quantum.use_bytes(count);
+    let Some(count) = receive(core, buffer, index, RECEIVE, quantum) else { return };
     learn(core, index, count);
     outbound::pass(core, to, &buffer[..count]);
 }
@@ -198,19 +195,18 @@ fn learn(core: &mut Core, index: u32, count: usize) {
 
 #[inline(never)]
 fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
-    let Some(c) = core.get(index) else { return };
-    let (socket, most) = (c.socket, c.receivable(usize::MAX));
     let pipe = match core.pool.pipes.take(&core.kernel) {
         Ok(pipe) => pipe,
-        Err(error) => return do_without_pipe(core, index, &error),
+        Err(error) => {
+            if let Some(relay) = core.get_mut(index).and_then(|c| c.relay()) {
+                relay.copy();
+            }
+            return pipe::note_missing(core, index, &error);
+        }
     };
-    let result = core.kernel.splice(socket, pipe.write, pipe.size.min(most));
-    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
-    let asked = *result.as_ref().unwrap_or(&0);
-    let Some(count) = note(core, index, asked, result) else {
+    let Some(count) = pipe::receive(core, &pipe, index, usize::MAX, quantum) else {
         return core.pool.pipes.give(pipe, 0);
     };
-    quantum.use_bytes(count);
     learn(core, index, count);
     let _ = outbound::append(core, to, |ledger, queue, _| {
         ledger.queued += count as u64;
@@ -218,15 +214,6 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
         queue.push_pipe(pipe, count);
     });
     flush(core, to);
-}
-
-fn do_without_pipe(core: &mut Core, index: u32, error: &io::Error) {
-    log::debug!("{}: no pipe for a relay: {error}", core.describe(index));
-    let Some((c, group)) = core.pair(index) else { return };
-    group.ledger.no_pipe += 1;
-    if let Some(relay) = c.relay() {
-        relay.copy();
-    }
 }
 
 /// Ends the connections that relay from or to one that is over. An orderly end is passed on only
