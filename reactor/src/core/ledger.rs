@@ -101,19 +101,20 @@ pub struct Ledger {
     pub saved_by_splice: u64,
     /// Bytes that handlers passed to `send`.
     pub queued: u64,
-    /// Bytes that the kernel took: the sum of [`write_through`](Ledger::write_through),
-    /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes),
-    /// [`sendfile_bytes`](Ledger::sendfile_bytes) and [`splice_bytes`](Ledger::splice_bytes).
+    /// Bytes that the kernel took: the sum of [`send_bytes`](Ledger::send_bytes),
+    /// [`gather_bytes`](Ledger::gather_bytes), [`sendfile_bytes`](Ledger::sendfile_bytes) and
+    /// [`splice_bytes`](Ledger::splice_bytes).
     pub sent: u64,
     /// Bytes dropped because a connection failed or was aborted.
     pub dropped: u64,
     /// Bytes copied into queues: small pieces, and what the socket refused of borrowed ones.
     pub joined: u64,
-    /// Bytes sent directly from the caller's slice.
+    /// Bytes sent directly from the caller's slice. They also count as
+    /// [`send_bytes`](Ledger::send_bytes).
     pub write_through: u64,
-    /// Calls that send one piece of memory, including those from the caller's slice.
+    /// Calls that send one piece of memory.
     pub send_calls: u64,
-    /// Bytes that such calls sent from a queue.
+    /// Bytes that such calls sent.
     pub send_bytes: u64,
     /// Calls that send several pieces of memory.
     pub gather_calls: u64,

@@ -68,15 +68,18 @@ pub struct Front {
 }
 
 impl Front {
-    /// Looks at the front of a queue.
-    #[inline]
-    pub(crate) fn of(queue: &Queue, limits: &Limits) -> Front {
-        let most = limits.gather_pieces.clamp(1, MAX_PIECES);
+    /// Looks at the front of a queue, of which `most` bytes may be sent. What follows those bytes is
+    /// left out.
+    pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize) -> Front {
+        let most_pieces = limits.gather_pieces.clamp(1, MAX_PIECES);
         let enough = queue.enough();
         let joined = queue.joined_first().len();
         let pieces = usize::from(joined > 0);
         let mut front = Front { pieces, memory: joined, ..Front::default() };
         for segment in queue.segments() {
+            if front.memory >= most {
+                break;
+            }
             match segment {
                 Segment::File(part) => {
                     (front.file_left, front.residency) = (part.left(), part.residency());
@@ -88,7 +91,7 @@ impl Front {
                 }
                 Segment::Joined(_) | Segment::Shared(_) => {}
             }
-            if front.pieces == most || front.memory >= enough {
+            if front.pieces == most_pieces || front.memory >= enough {
                 break;
             }
             front.pieces += 1;

@@ -164,16 +164,9 @@ pub(crate) fn append(
 }
 
 /// Sends what is queued, within the quantum and the rate of the connection.
-#[inline]
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    if core.get(index).is_some_and(|c| c.outbound.is_some()) {
-        flush_queue(core, index, quantum);
-    }
-}
-
-fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
-    if !core.groups[c.group as usize].is_rated(c) {
+    let Some((c, group)) = core.pair(index).filter(|(c, _)| c.can_send()) else { return };
+    if !group.is_rated(c) {
         return flush_up_to(core, index, quantum, usize::MAX);
     }
     let pending = c.pending();
@@ -189,18 +182,21 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let Some(queue) = c.outbound.as_mut() else { return };
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
-    let before = c.sent;
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
-    let mut wire = Wire { kernel, socket: c.socket, limits, pool, scratch, ledger, most };
-    let flushed = wire.flush(queue, &mut c.sent, quantum);
-    if c.sent > before {
+    let socket = c.socket;
+    let mut wire = Wire { kernel, socket, limits, pool, scratch, ledger, most, taken: 0 };
+    let flushed = wire.flush(queue, quantum);
+    let taken = wire.taken;
+    c.sent += taken;
+    ledger.sent += taken;
+    if taken > 0 {
         (c.active, queue.progress) = (core.tick, core.tick);
     }
     if c.flags.any(Flags::FULL) && queue.is_low(limits) {
         c.flags.clear(Flags::FULL);
         c.flags.set(Flags::OWES_DRAIN.union(Flags::REVISIT_INPUT));
     }
-    let feeder = c.special.as_ref().filter(|_| c.sent > before).and_then(|special| special.feeder);
+    let feeder = c.special.as_ref().filter(|_| taken > 0).and_then(|special| special.feeder);
     match flushed {
         Flushed::Budget => {}
         Flushed::Empty => {
