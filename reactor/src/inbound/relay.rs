@@ -166,11 +166,8 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };
     let chunk = std::mem::take(&mut special.unread);
-    let _ = outbound::append(core, to, |ledger, queue, _| {
-        ledger.queued += chunk.len() as u64;
-        ledger.relayed += chunk.len() as u64;
-        queue.push_chunk(chunk);
-    });
+    note_relayed(core, to, chunk.len());
+    let _ = outbound::append(core, to, |queue, _| queue.push_chunk(chunk));
 }
 
 /// Receives once from a source and sends the bytes to its destination.
@@ -183,7 +180,17 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
     }
     let Some(count) = receive(core, buffer, index, RECEIVE, quantum) else { return };
     learn(core, index, count);
-    outbound::pass(core, to, &buffer[..count]);
+    note_relayed(core, to, count);
+    // What the socket refuses stops the source, not the input of the destination.
+    let _ = outbound::write_or_join(core, to, &buffer[..count]);
+}
+
+/// Counts bytes that a destination is about to get.
+fn note_relayed(core: &mut Core, to: u32, count: usize) {
+    if let Some(ledger) = core.ledger_of(to) {
+        ledger.queued += count as u64;
+        ledger.relayed += count as u64;
+    }
 }
 
 fn learn(core: &mut Core, index: u32, count: usize) {
@@ -208,11 +215,8 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
         return core.pool.pipes.give(pipe, 0);
     };
     learn(core, index, count);
-    let _ = outbound::append(core, to, |ledger, queue, _| {
-        ledger.queued += count as u64;
-        ledger.relayed += count as u64;
-        queue.push_pipe(pipe, count);
-    });
+    note_relayed(core, to, count);
+    let _ = outbound::append(core, to, |queue, _| queue.push_pipe(pipe, count));
     flush(core, to);
 }
 

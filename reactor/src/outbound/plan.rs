@@ -41,8 +41,6 @@ pub struct Offer {
 /// Where something to send goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Nowhere: it is empty.
-    Nowhere,
     /// To the socket at once; what it refuses is joined.
     WriteThrough,
     /// A copy goes to the buffer at the queue's end.
@@ -161,7 +159,6 @@ pub fn place(offer: &Offer, limits: &Limits) -> Placement {
     // Only a region can be too long for a `usize`.
     let len = offer.len as usize;
     match offer.kind {
-        _ if offer.len == 0 => Placement::Nowhere,
         Kind::Slice if offer.idle && len > limits.write_through => Placement::WriteThrough,
         Kind::Slice if offer.idle && len > limits.write_first && !offer.wrote => {
             Placement::WriteThrough

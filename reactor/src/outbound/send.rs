@@ -24,16 +24,20 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
         wrote: c.flags.any(Flags::WROTE_THROUGH),
         room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
     };
-    group.ledger.queued += offer.len;
-    let sent = match (place(&offer, &group.limits), what) {
-        (Placement::Nowhere, _) => Sent::Accepted,
+    if offer.len == 0 {
+        return Sent::Accepted;
+    }
+    let (placement, ledger) = (place(&offer, &group.limits), &mut group.ledger);
+    ledger.queued += offer.len;
+    let sent = match (placement, what) {
         (Placement::WriteThrough, Outgoing::Slice(slice)) => {
             c.flags.set(Flags::WROTE_THROUGH);
             write_or_join(core, index, slice)
         }
-        (placement, what) => append(core, index, |ledger, queue, pool| {
-            ledger.joined += push(queue, what, placement, pool) as u64;
-        }),
+        (placement, what) => {
+            ledger.joined += if placement == Placement::Join { offer.len } else { 0 };
+            append(core, index, |queue, pool| push(queue, what, placement, pool))
+        }
     };
     if sent == Sent::Full
         && let Some((c, group)) = core.pair(index)
@@ -44,23 +48,16 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     sent
 }
 
-/// Sends what a relay has received to its destination, which has nothing queued. What the socket
-/// refuses stops the relay's source and not the input of the destination.
-pub(crate) fn pass(core: &mut Core, index: u32, bytes: &[u8]) {
-    let Some((_, group)) = core.pair(index) else { return };
-    group.ledger.queued += bytes.len() as u64;
-    group.ledger.relayed += bytes.len() as u64;
-    let _ = write_or_join(core, index, bytes);
-}
-
 /// Sends a slice at once, and joins to the queue what the socket refuses.
-fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
+pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
     match write_through(core, index, slice) {
         Ok(sent) if sent == slice.len() => Sent::Accepted,
-        Ok(sent) => append(core, index, |ledger, queue, pool| {
-            queue.join(&slice[sent..], pool);
-            ledger.joined += (slice.len() - sent) as u64;
-        }),
+        Ok(sent) => {
+            if let Some(ledger) = core.ledger_of(index) {
+                ledger.joined += (slice.len() - sent) as u64;
+            }
+            append(core, index, |queue, pool| queue.join(&slice[sent..], pool))
+        }
         Err(error) => {
             core.fail_with(index, &error);
             Sent::Gone
@@ -111,28 +108,15 @@ fn note_refusal(c: &mut Connection, ledger: &mut Ledger, error: io::Error) -> io
     }
 }
 
-/// Adds to the end of a queue, as [`place`] decided. Returns how many bytes were copied.
+/// Adds to the end of a queue, as [`place`] decided.
 #[inline]
-pub(super) fn push(
-    queue: &mut Queue,
-    what: Outgoing<'_>,
-    placement: Placement,
-    pool: &mut Pool,
-) -> usize {
-    let len = what.len() as usize;
+pub(super) fn push(queue: &mut Queue, what: Outgoing<'_>, placement: Placement, pool: &mut Pool) {
     match (what, placement) {
         (Outgoing::Slice(slice), _) => queue.join(slice, pool),
         (Outgoing::Shared(bytes), Placement::Join) => queue.join(&bytes, pool),
-        (Outgoing::Shared(bytes), _) => {
-            queue.push_shared(bytes);
-            return 0;
-        }
-        (Outgoing::Region(region), _) => {
-            queue.push_region(region);
-            return 0;
-        }
+        (Outgoing::Shared(bytes), _) => queue.push_shared(bytes),
+        (Outgoing::Region(region), _) => queue.push_region(region),
     }
-    len
 }
 
 /// Adds to the queue of a connection, creating it if there is none. Returns whether it is full.
@@ -140,7 +124,7 @@ pub(super) fn push(
 pub(crate) fn append(
     core: &mut Core,
     index: u32,
-    push: impl FnOnce(&mut Ledger, &mut Queue, &mut Pool),
+    push: impl FnOnce(&mut Queue, &mut Pool),
 ) -> Sent {
     let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
     let (tick, spares) = (core.tick, &mut core.spare_queues);
@@ -149,9 +133,8 @@ pub(crate) fn append(
         queue.begin(tick);
         queue
     });
-    let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
-    push(ledger, queue, &mut core.pool);
-    let sent = if queue.is_full(limits) { Sent::Full } else { Sent::Accepted };
+    push(queue, &mut core.pool);
+    let is_full = queue.is_full(&core.groups[c.group as usize].limits);
     let blocked = !c.ready.any(Ready::WRITE);
     if !c.flags.any(Flags::SCHEDULED) {
         core.schedule(index);
@@ -160,19 +143,21 @@ pub(crate) fn append(
         // No flush will find that out, so the write-stall deadline starts here.
         deadlines::arm(core, index);
     }
-    sent
+    if is_full { Sent::Full } else { Sent::Accepted }
 }
 
 /// Sends what is queued, within the quantum and the rate of the connection.
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
     let Some((c, group)) = core.pair(index).filter(|(c, _)| c.can_send()) else { return };
-    if !group.is_rated(c) {
-        return flush_up_to(core, index, quantum, usize::MAX);
+    let (is_rated, mut most) = (group.is_rated(c), usize::MAX);
+    if is_rated {
+        let pending = c.pending();
+        most = rates::allow(core, index, Direction::Send, pending);
     }
-    let pending = c.pending();
-    let most = rates::allow(core, index, Direction::Send, pending);
     if most > 0 {
         flush_up_to(core, index, quantum, most);
+    }
+    if is_rated {
         rates::give_back(core, index, Direction::Send);
     }
 }

@@ -51,13 +51,17 @@ impl Wire<'_> {
     /// A short count does not end the flush: sendfile may stop early while there is room, and only
     /// after `EAGAIN` is an event certain to follow.
     pub(crate) fn flush(&mut self, queue: &mut Queue, quantum: &mut Quantum) -> Flushed {
-        while !queue.is_empty() {
+        loop {
+            let piece = queue.as_one_piece();
+            if piece.is_none() && queue.is_empty() {
+                return Flushed::Empty;
+            }
             if quantum.is_used_up() || self.most == 0 {
                 self.ledger.send_budget_stops += u64::from(quantum.is_used_up());
                 return Flushed::Budget;
             }
             quantum.calls -= 1;
-            let result = if let Some(piece) = queue.as_one_piece() {
+            let result = if let Some(piece) = piece {
                 // Most queues are one piece, which needs no plan.
                 let piece = [IoSlice::new(&piece[..piece.len().min(self.most)])];
                 transmit(self.kernel, self.socket, &piece, More::No, self.ledger).map(Some)
@@ -87,7 +91,6 @@ impl Wire<'_> {
                 Err(error) => return Flushed::Failed(error),
             }
         }
-        Flushed::Empty
     }
 
     /// Carries out one action. Returns how many bytes the kernel took; 0 means that the file ended
