@@ -120,10 +120,8 @@ pub struct Ledger {
     pub gather_calls: u64,
     /// Bytes that such calls sent.
     pub gather_bytes: u64,
-    /// Reads of file regions into memory.
+    /// Reads of file regions into memory. What the socket refuses of them is read again.
     pub file_reads: u64,
-    /// Bytes that they read. What the socket refuses of them is read again.
-    pub file_read_bytes: u64,
     /// `sendfile` calls.
     pub sendfile_calls: u64,
     /// Bytes sent by `sendfile`.
@@ -136,8 +134,6 @@ pub struct Ledger {
     /// Fallback: times that a relay or a file went on through memory because no pipe could be
     /// opened, for lack of descriptors or because of the user's quota.
     pub no_pipe: u64,
-    /// Fallback: reads of regions that would have gone by `sendfile` if the system had it.
-    pub no_sendfile: u64,
     /// Checks whether a region is in memory, not counting its reads.
     pub probes: u64,
     /// Times that a worker read the part of a region that was not in memory, while its queue

@@ -46,8 +46,7 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let tick = core.tick;
     let c = core.get_mut(index)?;
-    c.saving()?;
-    let special = c.special.as_mut()?;
+    let special = c.special.as_mut().filter(|s| matches!(s.strategy, Strategy::File(_)))?;
     let waited = special.waits_for_worker();
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
     special.blocked = false;
@@ -63,7 +62,10 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
 
 /// The file that a connection receives.
 fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
-    core.get_mut(index)?.saving()
+    match core.get_mut(index)?.strategy()? {
+        Strategy::File(saving) => Some(saving),
+        _ => None,
+    }
 }
 
 /// The file that a connection receives, unless the connection has ended.
@@ -166,7 +168,7 @@ pub(super) fn take(
     part: Range<usize>,
 ) -> usize {
     let c = core.connections.get_mut(index as usize);
-    let Some(saving) = c.and_then(|c| c.saving()) else { return 0 };
+    let Some(Strategy::File(saving)) = c.and_then(|c| c.strategy()) else { return 0 };
     let count = saving.share(part.len());
     let is_lent = count > GATHER && count == part.len() && core.batches.has_one();
     if is_lent && !saving.is_in_memory() {

@@ -64,7 +64,7 @@ pub(crate) fn step(
     quantum: &mut Quantum,
 ) -> Arrival {
     let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
-    match c.special.as_ref().map(|special| &special.strategy) {
+    match c.strategy() {
         None | Some(Strategy::Stream) => stream::step(core, buffer, index, quantum),
         Some(Strategy::Exact(_)) => exact::step(core, buffer, index, quantum),
         Some(Strategy::Relay(_)) => relay::step(core, buffer, index, quantum),
@@ -75,17 +75,12 @@ pub(crate) fn step(
 
 /// Sets where a connection's next bytes go, beginning with the unread ones.
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
-    stop_strategy(core, index);
+    stop_for_hand_over(core, index);
+    stop_saving(core, index);
     if let Some(special) = core.special(index) {
         special.strategy = strategy;
         core.request(index, Flags::REVISIT_INPUT);
     }
-}
-
-/// Ends whatever a connection was receiving, so that its input goes to its handler.
-fn stop_strategy(core: &mut Core, index: u32) {
-    stop_for_hand_over(core, index);
-    stop_saving(core, index);
 }
 
 /// Ends a relay or a request before a connection goes to another handler. A file that is being

@@ -173,9 +173,10 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
 /// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
     let Some(c) = core.get_mut(index) else { return };
-    let Some(relay) = c.relay() else { return };
+    let is_urgent = c.ready.any(Ready::URGENT);
+    let Some(Strategy::Relay(relay)) = c.strategy() else { return };
     // A splice does not get past urgent data.
-    if relay.splices() && !c.ready.any(Ready::URGENT) {
+    if relay.splices() && !is_urgent {
         return splice(core, index, to, quantum);
     }
     let Some(count) = receive(core, buffer, index, RECEIVE, quantum) else { return };
@@ -195,7 +196,7 @@ fn note_relayed(core: &mut Core, to: u32, count: usize) {
 
 fn learn(core: &mut Core, index: u32, count: usize) {
     let Some((c, group)) = core.pair(index) else { return };
-    if let Some(relay) = c.relay() {
+    if let Some(Strategy::Relay(relay)) = c.strategy() {
         relay.received(count, &group.limits);
     }
 }
@@ -205,7 +206,7 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
     let pipe = match core.pool.pipes.take(&core.kernel) {
         Ok(pipe) => pipe,
         Err(error) => {
-            if let Some(relay) = core.get_mut(index).and_then(|c| c.relay()) {
+            if let Some(Strategy::Relay(relay)) = core.get_mut(index).and_then(|c| c.strategy()) {
                 relay.copy();
             }
             return pipe::note_missing(core, index, &error);

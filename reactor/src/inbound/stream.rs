@@ -89,7 +89,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
     if !c.wants_input() || c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) {
         return None;
     }
-    let exact = match c.special.as_ref().map(|special| &special.strategy) {
+    let exact = match c.strategy() {
         None | Some(Strategy::Stream) => None,
         // While bytes are delivered from elsewhere, the separate buffer is empty.
         Some(Strategy::Exact(exact)) => Some(exact.expected),

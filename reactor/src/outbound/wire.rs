@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, plan};
-use crate::core::{ColdFiles, FileTransfer, Ledger, Limits, Part, Pool, Quantum, Queue};
-use crate::sys::{self, AlignedBuffer, Fd, Kernel, More};
+use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
+use crate::sys::{AlignedBuffer, Fd, Kernel, More};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -186,29 +186,17 @@ impl Wire<'_> {
         let part = part(queue, front.pieces)?;
         let (file, buffer) = (part.file.fd(), &mut self.scratch[..bytes]);
         self.ledger.file_reads += 1;
-        if !sys::HAS_SENDFILE
-            && self.limits.files == FileTransfer::Sendfile
-            && front.file_left > self.limits.small_file
-        {
-            self.ledger.no_sendfile += 1;
-        }
         if !nowait {
-            let count = self.kernel.read_at(file, buffer, part.offset)?;
-            self.ledger.file_read_bytes += count as u64;
-            return Ok(Some(count));
+            return self.kernel.read_at(file, buffer, part.offset).map(Some);
         }
         match self.kernel.read_nowait(file, buffer, part.offset) {
-            Ok(count) => {
-                self.ledger.file_read_bytes += count as u64;
-                Ok(Some(count))
-            }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Unsupported) =>
             {
                 self.judge(part, bytes, &error);
                 Ok(None)
             }
-            Err(error) => Err(error),
+            result => result.map(Some),
         }
     }
 
