@@ -1,12 +1,10 @@
 //! Accepts what handlers send, and flushes the queues.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{ErrorKind, IoSlice};
 
 use super::wire::{Flushed, Wire, transmit};
 use super::{Offer, Outgoing, Placement, place};
-use crate::core::{
-    ConnId, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue, Reason, Sent,
-};
+use crate::core::{ConnId, Core, Direction, Flags, Group, Pool, Quantum, Queue, Reason, Sent};
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
 
@@ -48,64 +46,43 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     sent
 }
 
-/// Sends a slice at once, and joins to the queue what the socket refuses.
+/// Sends a slice at once on a connection with nothing queued, and joins to the queue what the
+/// socket refuses. It tries at most the send quantum, so that other connections have their turn, and
+/// nothing if a rate applies. If the socket fails, the rest of the slice is counted as dropped.
 pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
-    match write_through(core, index, slice) {
-        Ok(sent) if sent == slice.len() => Sent::Accepted,
-        Ok(sent) => {
-            if let Some(ledger) = core.ledger_of(index) {
-                ledger.joined += (slice.len() - sent) as u64;
-            }
-            append(core, index, |queue, pool| queue.join(&slice[sent..], pool))
-        }
-        Err(error) => {
-            core.fail_with(index, &error);
-            Sent::Gone
-        }
-    }
-}
-
-/// Sends a slice at once on a connection with nothing queued and no rate. Returns how many bytes
-/// the socket took. It tries at most the send quantum, so that other connections have their turn.
-/// If the socket fails, the rest of the slice is counted as dropped.
-fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(0) };
-    let (kernel, group) = (&core.kernel, &mut core.groups[c.group as usize]);
-    if !c.is_open() || group.is_rated(c) {
-        return Ok(0);
-    }
-    let most = slice.len().min(group.limits.send_quantum.max(1));
-    let (ledger, mut written) = (&mut group.ledger, 0);
-    while written < most && c.ready.any(Ready::WRITE) {
-        let piece = &slice[written..most];
-        match transmit(kernel, c.socket, &[IoSlice::new(piece)], More::No, ledger) {
+    let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
+    let group = &mut core.groups[c.group as usize];
+    let may_write = c.is_open() && !group.is_rated(c);
+    let most = if may_write { slice.len().min(group.limits.send_quantum.max(1)) } else { 0 };
+    let (ledger, mut sent) = (&mut group.ledger, 0);
+    while sent < most && c.ready.any(Ready::WRITE) {
+        let piece = [IoSlice::new(&slice[sent..most])];
+        match transmit(&core.kernel, c.socket, &piece, More::No, ledger) {
             Ok(count) => {
-                written += count;
+                sent += count;
                 c.sent += count as u64;
                 c.active = core.tick;
                 ledger.sent += count as u64;
                 ledger.write_through += count as u64;
             }
-            Err(error) => note_refusal(c, ledger, error).inspect_err(|_| {
-                ledger.dropped += (slice.len() - written) as u64;
-            })?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                ledger.send_would_block += 1;
+                c.ready = c.ready.without(Ready::WRITE);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                ledger.dropped += (slice.len() - sent) as u64;
+                core.fail_with(index, &error);
+                return Sent::Gone;
+            }
         }
     }
-    Ok(written)
-}
-
-/// Records that a call sent nothing. Returns the error if the socket has failed.
-#[cold]
-fn note_refusal(c: &mut Connection, ledger: &mut Ledger, error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        ErrorKind::WouldBlock => {
-            ledger.send_would_block += 1;
-            c.ready = c.ready.without(Ready::WRITE);
-            Ok(())
-        }
-        ErrorKind::Interrupted => Ok(()),
-        _ => Err(error),
+    let rest = &slice[sent..];
+    if rest.is_empty() {
+        return Sent::Accepted;
     }
+    ledger.joined += rest.len() as u64;
+    append(core, index, |queue, pool| queue.join(rest, pool))
 }
 
 /// Adds to the end of a queue, as [`place`] decided.
