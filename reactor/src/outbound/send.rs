@@ -140,6 +140,7 @@ pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
 }
 
 /// Sends up to `most` bytes of what is queued.
+#[inline(always)]
 fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let Some(queue) = c.outbound.as_mut() else { return };
