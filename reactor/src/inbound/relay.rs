@@ -187,6 +187,7 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
 }
 
 /// Counts bytes that a destination is about to get.
+#[inline]
 fn note_relayed(core: &mut Core, to: u32, count: usize) {
     if let Some(ledger) = core.ledger_of(to) {
         ledger.queued += count as u64;
@@ -194,6 +195,7 @@ fn note_relayed(core: &mut Core, to: u32, count: usize) {
     }
 }
 
+#[inline]
 fn learn(core: &mut Core, index: u32, count: usize) {
     let Some((c, group)) = core.pair(index) else { return };
     if let Some(Strategy::Relay(relay)) = c.strategy() {

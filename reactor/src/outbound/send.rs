@@ -124,7 +124,15 @@ pub(crate) fn append(
 }
 
 /// Sends what is queued, within the quantum and the rate of the connection.
+#[inline]
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
+    if core.get(index).is_some_and(|c| c.outbound.is_some()) {
+        flush_queue(core, index, quantum);
+    }
+}
+
+#[inline(never)]
+fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
     let Some((c, group)) = core.pair(index).filter(|(c, _)| c.can_send()) else { return };
     let (is_rated, mut most) = (group.is_rated(c), usize::MAX);
     if is_rated {
