@@ -1,16 +1,13 @@
 //! The record of one connection, and the conditions that follow from it.
 
-use super::exact::Exact;
 use super::flags::Flags;
 use super::id::Reason;
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::meter::{Direction, Meters};
 use super::queue::Queue;
-use super::relay::Relay;
 use super::special::{Special, Strategy};
 use super::wheel::Link;
-use crate::fs::Saving;
 use crate::sys::{Fd, Ready};
 
 /// The record of a connection. An idle connection owns nothing but this and its session, so this
@@ -230,28 +227,9 @@ impl Connection {
         }
     }
 
-    /// The request for a known number of bytes that its input answers.
-    pub(crate) fn exact(&mut self) -> Option<&mut Exact> {
-        match &mut self.special.as_mut()?.strategy {
-            Strategy::Exact(exact) => Some(exact),
-            _ => None,
-        }
-    }
-
-    /// The relay of its input.
-    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
-        match &mut self.special.as_mut()?.strategy {
-            Strategy::Relay(relay) => Some(relay),
-            _ => None,
-        }
-    }
-
-    /// The file that receives its input.
-    pub(crate) fn saving(&mut self) -> Option<&mut Saving> {
-        match &mut self.special.as_mut()?.strategy {
-            Strategy::File(saving) => Some(saving),
-            _ => None,
-        }
+    /// Where its input goes. `None` means to `on_data`, with nothing kept.
+    pub(crate) fn strategy(&mut self) -> Option<&mut Strategy> {
+        self.special.as_mut().map(|special| &mut special.strategy)
     }
 
     /// Whether its input goes elsewhere than to `on_data`.
@@ -271,8 +249,7 @@ impl Connection {
 
     /// How many of `room` bytes its rate lets one receive bring.
     pub(crate) fn receivable(&self, room: usize) -> usize {
-        let meters = self.special.as_ref().and_then(|special| special.meters.as_ref());
-        match meters.map(|meters| &meters[Direction::Receive as usize]) {
+        match self.meters().map(|meters| &meters[Direction::Receive as usize]) {
             Some(meter) if meter.left > 0 => room.min(usize::try_from(meter.left).unwrap_or(room)),
             _ => room,
         }

@@ -101,29 +101,28 @@ pub struct Ledger {
     pub saved_by_splice: u64,
     /// Bytes that handlers passed to `send`.
     pub queued: u64,
-    /// Bytes that the kernel accepted: the sum of [`write_through`](Ledger::write_through),
-    /// [`send_bytes`](Ledger::send_bytes), [`gather_bytes`](Ledger::gather_bytes),
-    /// [`sendfile_bytes`](Ledger::sendfile_bytes) and [`splice_bytes`](Ledger::splice_bytes).
+    /// Bytes that the kernel accepted: the sum of [`send_bytes`](Ledger::send_bytes),
+    /// [`gather_bytes`](Ledger::gather_bytes), [`sendfile_bytes`](Ledger::sendfile_bytes) and
+    /// [`splice_bytes`](Ledger::splice_bytes).
     pub sent: u64,
     /// Bytes dropped because a connection failed or was aborted.
     pub dropped: u64,
     /// Bytes copied into queues: small pieces, and the part of borrowed pieces that the socket
     /// refused.
     pub joined: u64,
-    /// Bytes sent directly from the caller's slice.
+    /// Bytes sent directly from the caller's slice. They also count as
+    /// [`send_bytes`](Ledger::send_bytes).
     pub write_through: u64,
-    /// Calls that send one piece of memory, including those from the caller's slice.
+    /// Calls that send one piece of memory.
     pub send_calls: u64,
-    /// Bytes that such calls sent from a queue.
+    /// Bytes that such calls sent.
     pub send_bytes: u64,
     /// Calls that send several pieces of memory.
     pub gather_calls: u64,
     /// Bytes that such calls sent.
     pub gather_bytes: u64,
-    /// Reads of file regions into memory.
+    /// Reads of file regions into memory. What the socket refuses of them is read again.
     pub file_reads: u64,
-    /// Bytes that they read. Those that the socket refuses are read again.
-    pub file_read_bytes: u64,
     /// `sendfile` calls.
     pub sendfile_calls: u64,
     /// Bytes sent by `sendfile`.
@@ -136,8 +135,6 @@ pub struct Ledger {
     /// Fallback: times that a relay or a file continued through memory because no pipe could be
     /// opened, for lack of descriptors or because of the user's quota.
     pub no_pipe: u64,
-    /// Fallback: reads of regions that would have been sent with `sendfile` if the system had it.
-    pub no_sendfile: u64,
     /// Checks whether a region is in memory, not counting its reads.
     pub probes: u64,
     /// Times that a worker read the part of a region that was not in memory, while its queue

@@ -52,29 +52,29 @@ impl Part {
     }
 
     /// Records that the next bytes are in memory.
-    pub(crate) fn is_resident(&mut self, bytes: usize) {
+    pub(crate) fn note_resident(&mut self, bytes: usize) {
         self.resident_to = self.offset.saturating_add(bytes as u64);
         self.cold = false;
     }
 
     /// Records that the next bytes are not in memory, or may not be.
-    pub(crate) fn is_cold(&mut self) {
+    pub(crate) fn note_cold(&mut self) {
         self.cold = true;
     }
 
     /// Records that the kernel does not say. Bytes that a worker has read a moment ago through the
     /// same descriptor are assumed to be in memory.
-    pub(crate) fn is_hidden(&mut self, bytes: usize) {
+    pub(crate) fn note_hidden(&mut self, bytes: usize) {
         if self.file.was_warmed(self.offset, bytes as u64) {
-            self.is_resident(bytes);
+            self.note_resident(bytes);
         } else {
-            self.is_cold();
+            self.note_cold();
         }
     }
 
     /// Records that a worker has read the next bytes.
-    pub(crate) fn warmed(&mut self, bytes: usize) {
-        self.is_resident(bytes);
+    pub(crate) fn note_warmed(&mut self, bytes: usize) {
+        self.note_resident(bytes);
         self.file.note_warmed(self.offset, bytes as u64);
     }
 

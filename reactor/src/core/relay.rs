@@ -31,11 +31,10 @@ impl Relay {
 
     /// Decides from the size of a receive how the next one is done.
     pub(crate) fn received(&mut self, count: usize, limits: &Limits) {
+        let is_small = count < limits.splice_least;
         match &mut self.way {
-            Way::Copy { large } if count < limits.splice_least => *large = 0,
-            Way::Copy { large } => *large += count,
-            Way::Splice { small } if count < limits.splice_least => *small += 1,
-            Way::Splice { small } => *small = 0,
+            Way::Copy { large } => *large = if is_small { 0 } else { *large + count },
+            Way::Splice { small } => *small = if is_small { *small + 1 } else { 0 },
         }
         self.choose(limits);
     }

@@ -28,15 +28,13 @@ pub(super) fn step(
         return Arrival::Nothing;
     }
     let most = usize::try_from(*left).unwrap_or(usize::MAX);
-    if let Some(count) = receive(core, index, buffer, most) {
-        quantum.use_bytes(count);
-        if let Some(c) = core.get_mut(index)
-            && let Some(Strategy::Discard(left)) = c.special.as_mut().map(|s| &mut s.strategy)
-        {
-            *left -= count as u64;
-            // So that a next step sees that all are skipped, even if the socket has no more input.
-            c.flags.set(Flags::REVISIT_INPUT);
-        }
+    if let Some(count) = receive(core, buffer, index, most, quantum)
+        && let Some(c) = core.get_mut(index)
+        && let Some(Strategy::Discard(left)) = c.strategy()
+    {
+        *left -= count as u64;
+        // So that a next step sees that all are skipped, even if the socket has no more input.
+        c.flags.set(Flags::REVISIT_INPUT);
     }
     Arrival::Progress
 }

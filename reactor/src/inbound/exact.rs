@@ -82,8 +82,8 @@ pub(super) fn stop(core: &mut Core, index: u32) {
 /// long message. Returns whether it did.
 pub(super) fn begin(core: &mut Core, index: u32, rest: &[u8]) -> bool {
     let Some((c, group)) = core.pair(index) else { return false };
-    match c.exact() {
-        Some(exact)
+    match c.strategy() {
+        Some(Strategy::Exact(exact))
             if rest.len() < exact.expected && exact.is_direct(rest.len(), &group.limits) =>
         {
             let filled = exact.fill(rest);
@@ -152,8 +152,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     let message = (exact.left() == 0).then(|| exact.take());
     ledger.direct_receives += 1;
     ledger.direct_bytes += count as u64;
-    quantum.use_bytes(count);
-    note(core, index, asked, result);
+    note(core, index, asked, result, quantum);
     let Some(message) = message else {
         low_water::adjust(core, index);
         return Arrival::Progress;
@@ -165,8 +164,8 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
 
 /// Called after a message from a separate buffer was delivered: notes that in the next request.
 pub(crate) fn note_direct(core: &mut Core, index: u32) {
-    match core.get_mut(index).and_then(|c| c.exact()) {
-        Some(next) => next.after_direct = true,
-        None => core.recycle_special(index),
+    match core.get_mut(index).and_then(|c| c.strategy()) {
+        Some(Strategy::Exact(next)) => next.after_direct = true,
+        _ => core.recycle_special(index),
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Arrival, note, receive, set_strategy};
+use super::{Arrival, pipe, receive, set_strategy};
 use crate::core::{ConnId, Core, Flags, Pipe, Quantum, Strategy};
 use crate::fs::{Batch, Committed, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, Ready};
@@ -46,8 +46,7 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let tick = core.tick;
     let c = core.get_mut(index)?;
-    c.saving()?;
-    let special = c.special.as_mut()?;
+    let special = c.special.as_mut().filter(|s| matches!(s.strategy, Strategy::File(_)))?;
     let waited = special.waits_for_worker();
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
     special.blocked = false;
@@ -63,7 +62,10 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
 
 /// The file that a connection receives.
 fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
-    core.get_mut(index)?.saving()
+    match core.get_mut(index)?.strategy()? {
+        Strategy::File(saving) => Some(saving),
+        _ => None,
+    }
 }
 
 /// The file that a connection receives, unless the connection has ended.
@@ -146,14 +148,13 @@ fn receive_more(
     let Some(saving) = saving(core, index) else { return Arrival::Nothing };
     let (in_memory, most) = (saving.is_in_memory(), saving.share(usize::MAX));
     // A splice does not get past urgent data.
-    let count = if saving.is_spliced() && !urgent {
-        splice(core, index)
-    } else if in_memory || has_buffer_for(core, index) {
-        receive(core, index, buffer, most).map_or(0, |count| take(core, buffer, index, 0..count))
-    } else {
+    if saving.is_spliced() && !urgent {
+        splice(core, index, most, quantum);
+    } else if !in_memory && !has_buffer_for(core, index) {
         return wait_for_disk(core, index);
-    };
-    quantum.use_bytes(count);
+    } else if let Some(count) = receive(core, buffer, index, most, quantum) {
+        take(core, buffer, index, 0..count);
+    }
     Arrival::Progress
 }
 
@@ -167,7 +168,7 @@ pub(super) fn take(
     part: Range<usize>,
 ) -> usize {
     let c = core.connections.get_mut(index as usize);
-    let Some(saving) = c.and_then(|c| c.saving()) else { return 0 };
+    let Some(Strategy::File(saving)) = c.and_then(|c| c.strategy()) else { return 0 };
     let count = saving.share(part.len());
     let is_lent = count > GATHER && count == part.len() && core.batches.has_one();
     if is_lent && !saving.is_in_memory() {
@@ -189,28 +190,18 @@ fn note_saved(core: &mut Core, index: u32, count: usize) {
 }
 
 /// Receives through a pipe, so that the file is written from the pages that the bytes arrived in.
-fn splice(core: &mut Core, index: u32) -> usize {
+fn splice(core: &mut Core, index: u32, most: usize, quantum: &mut Quantum) {
     let open = core.batches.pipe.take();
     let pipe = match open.map_or_else(|| Pipe::open(&core.kernel, PIPE), Ok) {
         Ok(pipe) => pipe,
         Err(error) => {
-            log::debug!("{}: no pipe for a file: {error}", core.describe(index));
-            if let Some(ledger) = core.ledger_of(index) {
-                ledger.no_pipe += 1;
-            }
             if let Some(saving) = saving(core, index) {
                 saving.splice_from = u64::MAX;
             }
-            return 0;
+            return pipe::note_missing(core, index, &error);
         }
     };
-    let Some(c) = core.get(index) else { return 0 };
-    let (socket, most) = (c.socket, c.receivable(pipe.size));
-    let room = saving(core, index).map_or(0, |saving| saving.share(most));
-    let result = core.kernel.splice(socket, pipe.write, room);
-    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
-    let asked = *result.as_ref().unwrap_or(&0);
-    let count = note(core, index, asked, result).unwrap_or(0);
+    let count = pipe::receive(core, &pipe, index, most, quantum).unwrap_or(0);
     let left = saving(core, index).map_or(count, |saving| saving.take_from(pipe.read, count));
     // What is left in a pipe would go to the next file.
     core.batches.pipe = (left == 0).then_some(pipe);
@@ -220,7 +211,6 @@ fn splice(core: &mut Core, index: u32) -> usize {
             ledger.saved_by_splice += count as u64;
         }
     }
-    count
 }
 
 /// Hands a batch of a connection's file to a worker.

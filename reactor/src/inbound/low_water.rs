@@ -3,7 +3,7 @@
 //! The mark (`SO_RCVLOWAT`) is raised only while a request has read all available input and still
 //! lacks many bytes. Without it, every segment would cause an event and a receive.
 
-use crate::core::{Core, Flags, Group, LowWater};
+use crate::core::{Core, Exact, Flags, Group, LowWater, Strategy};
 use crate::sys::Ready;
 
 /// Called after a receive. Raises the mark if the socket is empty and enough bytes are missing to
@@ -15,7 +15,7 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
     let may_be_up = mark > 1 && !c.flags.any(Flags::UNIX);
     let is_dry = !c.ready.any(Ready::READ);
     let socket = c.socket;
-    let Some(exact) = c.exact() else { return };
+    let Some(Strategy::Exact(exact)) = c.strategy() else { return };
     let is_worth_it = exact.left() >= mark.saturating_mul(2);
     match exact.low_water {
         LowWater::Off if may_be_up && is_dry && is_worth_it => {
@@ -32,8 +32,8 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
 /// Lowers the mark if it is up. Bytes below the mark may have arrived without an event.
 pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
-    match c.exact() {
-        Some(exact) if exact.low_water == LowWater::On => exact.low_water = now,
+    match c.strategy() {
+        Some(Strategy::Exact(exact)) if exact.low_water == LowWater::On => exact.low_water = now,
         _ => return,
     }
     c.ready = c.ready.union(Ready::READ);
@@ -47,9 +47,9 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
 /// passes at the next tick, unless it has moved.
 pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
     let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
-    if c.exact().is_none_or(|exact| exact.low_water != LowWater::On) {
+    let Some(Strategy::Exact(Exact { low_water: LowWater::On, .. })) = c.strategy() else {
         return false;
-    }
+    };
     lower(core, index, LowWater::Never);
     core.schedule(index);
     true

@@ -22,6 +22,7 @@ mod discard;
 mod exact;
 mod file;
 mod low_water;
+mod pipe;
 mod relay;
 mod stream;
 #[cfg(all(test, feature = "testing"))]
@@ -35,7 +36,7 @@ pub(crate) use low_water::{look_below, lower};
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
 pub(crate) use relay::{end_relays, is_fed, relay_to};
-pub(crate) use stream::{Piece, next_piece, put_back, receive_stream, store_rest, take_unread};
+pub(crate) use stream::{Piece, next_piece, put_back, store_rest, take_unread};
 
 /// What one step of receiving brought. The turn delivers it.
 pub(crate) enum Arrival {
@@ -63,7 +64,7 @@ pub(crate) fn step(
     quantum: &mut Quantum,
 ) -> Arrival {
     let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
-    match c.special.as_ref().map(|special| &special.strategy) {
+    match c.strategy() {
         None | Some(Strategy::Stream) => stream::step(core, buffer, index, quantum),
         Some(Strategy::Exact(_)) => exact::step(core, buffer, index, quantum),
         Some(Strategy::Relay(_)) => relay::step(core, buffer, index, quantum),
@@ -74,17 +75,12 @@ pub(crate) fn step(
 
 /// Sets where a connection's next bytes go, beginning with the unread ones.
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
-    stop_strategy(core, index);
+    stop_for_hand_over(core, index);
+    stop_saving(core, index);
     if let Some(special) = core.special(index) {
         special.strategy = strategy;
         core.request(index, Flags::REVISIT_INPUT);
     }
-}
-
-/// Ends whatever a connection was receiving, so that its input goes to its handler.
-fn stop_strategy(core: &mut Core, index: u32) {
-    stop_for_hand_over(core, index);
-    stop_saving(core, index);
 }
 
 /// Ends a relay or a request before a connection goes to another handler. A file that is being
@@ -118,23 +114,36 @@ pub(crate) fn discard(core: &mut Core, index: u32, count: u64) {
 /// Makes one `recv` of at most `most` bytes to the front of `buffer`. Returns how many bytes it
 /// brought, if any.
 #[inline]
-fn receive(core: &mut Core, index: u32, buffer: &mut [u8], most: usize) -> Option<usize> {
-    let c = core.connections.get_mut(index as usize)?;
+pub(crate) fn receive(
+    core: &mut Core,
+    buffer: &mut [u8],
+    index: u32,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Option<usize> {
+    let c = core.get(index)?;
     let asked = buffer.len().min(c.receivable(most));
     let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
-    note(core, index, asked, result)
+    note(core, index, asked, result, quantum)
 }
 
 /// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it
 /// brought, if any.
 #[inline(always)]
-fn note(core: &mut Core, index: u32, asked: usize, result: io::Result<usize>) -> Option<usize> {
+fn note(
+    core: &mut Core,
+    index: u32,
+    asked: usize,
+    result: io::Result<usize>,
+    quantum: &mut Quantum,
+) -> Option<usize> {
     let c = core.connections.get_mut(index as usize)?;
     let ledger = &mut core.groups[c.group as usize].ledger;
     ledger.recv_calls += 1;
     match result {
         Ok(count) if count > 0 => {
             c.note_received(count, asked, core.tick, ledger);
+            quantum.use_bytes(count);
             Some(count)
         }
         other => {

@@ -10,9 +10,7 @@
 //! returns `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an
 //! empty pipe.
 
-use std::io;
-
-use super::{Arrival, note, receive, set_strategy};
+use super::{Arrival, pipe, receive, set_strategy};
 use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
@@ -170,65 +168,61 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
     let special = core.get_mut(index).and_then(|c| c.special.as_mut());
     let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };
     let chunk = std::mem::take(&mut special.unread);
-    let _ = outbound::append(core, to, |ledger, queue, _| {
-        ledger.queued += chunk.len() as u64;
-        ledger.relayed += chunk.len() as u64;
-        queue.push_chunk(chunk);
-    });
+    note_relayed(core, to, chunk.len());
+    let _ = outbound::append(core, to, |queue, _| queue.push_chunk(chunk));
 }
 
 /// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
     let Some(c) = core.get_mut(index) else { return };
-    let Some(relay) = c.relay() else { return };
+    let is_urgent = c.ready.any(Ready::URGENT);
+    let Some(Strategy::Relay(relay)) = c.strategy() else { return };
     // A splice does not get past urgent data.
-    if relay.splices() && !c.ready.any(Ready::URGENT) {
+    if relay.splices() && !is_urgent {
         return splice(core, index, to, quantum);
     }
-    let Some(count) = receive(core, index, buffer, RECEIVE) else { return };
-    quantum.use_bytes(count);
+    let Some(count) = receive(core, buffer, index, RECEIVE, quantum) else { return };
     learn(core, index, count);
-    outbound::pass(core, to, &buffer[..count]);
+    note_relayed(core, to, count);
+    // What the socket refuses stops the source, not the input of the destination.
+    let _ = outbound::write_or_join(core, to, &buffer[..count]);
 }
 
+/// Counts bytes that a destination is about to get.
+#[inline]
+fn note_relayed(core: &mut Core, to: u32, count: usize) {
+    if let Some(ledger) = core.ledger_of(to) {
+        ledger.queued += count as u64;
+        ledger.relayed += count as u64;
+    }
+}
+
+#[inline]
 fn learn(core: &mut Core, index: u32, count: usize) {
     let Some((c, group)) = core.pair(index) else { return };
-    if let Some(relay) = c.relay() {
+    if let Some(Strategy::Relay(relay)) = c.strategy() {
         relay.received(count, &group.limits);
     }
 }
 
 #[inline(never)]
 fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
-    let Some(c) = core.get(index) else { return };
-    let (socket, most) = (c.socket, c.receivable(usize::MAX));
     let pipe = match core.pool.pipes.take(&core.kernel) {
         Ok(pipe) => pipe,
-        Err(error) => return do_without_pipe(core, index, &error),
+        Err(error) => {
+            if let Some(Strategy::Relay(relay)) = core.get_mut(index).and_then(|c| c.strategy()) {
+                relay.copy();
+            }
+            return pipe::note_missing(core, index, &error);
+        }
     };
-    let result = core.kernel.splice(socket, pipe.write, pipe.size.min(most));
-    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
-    let asked = *result.as_ref().unwrap_or(&0);
-    let Some(count) = note(core, index, asked, result) else {
+    let Some(count) = pipe::receive(core, &pipe, index, usize::MAX, quantum) else {
         return core.pool.pipes.give(pipe, 0);
     };
-    quantum.use_bytes(count);
     learn(core, index, count);
-    let _ = outbound::append(core, to, |ledger, queue, _| {
-        ledger.queued += count as u64;
-        ledger.relayed += count as u64;
-        queue.push_pipe(pipe, count);
-    });
+    note_relayed(core, to, count);
+    let _ = outbound::append(core, to, |queue, _| queue.push_pipe(pipe, count));
     flush(core, to);
-}
-
-fn do_without_pipe(core: &mut Core, index: u32, error: &io::Error) {
-    log::debug!("{}: no pipe for a relay: {error}", core.describe(index));
-    let Some((c, group)) = core.pair(index) else { return };
-    group.ledger.no_pipe += 1;
-    if let Some(relay) = c.relay() {
-        relay.copy();
-    }
 }
 
 /// Ends the connections that relay from or to one that is over. An orderly end is passed on only

@@ -32,19 +32,6 @@ pub(super) fn step(
     }
 }
 
-/// Receives once for a connection without [`Special`](crate::core::Special) needs.
-#[inline]
-pub(crate) fn receive_stream(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    quantum: &mut Quantum,
-) -> Option<usize> {
-    let count = receive(core, index, buffer, usize::MAX)?;
-    quantum.use_bytes(count);
-    Some(count)
-}
-
 /// Receives up to `most` bytes. If few bytes are unread, they move to the front of the shared
 /// buffer and the receive goes behind them. Otherwise it goes behind them in their own buffer.
 pub(super) fn receive_shared(
@@ -65,10 +52,9 @@ pub(super) fn receive_shared(
             return receive_behind(core, index, unread, most, quantum);
         }
     }
-    let Some(count) = receive(core, index, &mut buffer[front..], most) else {
+    let Some(count) = receive(core, &mut buffer[front..], index, most, quantum) else {
         return Arrival::Progress;
     };
-    quantum.use_bytes(count);
     let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
     if let Some(special) = special {
         buffer[..front].copy_from_slice(special.unread.bytes());
@@ -88,14 +74,12 @@ fn receive_behind(
     quantum: &mut Quantum,
 ) -> Arrival {
     unread.make_room(&mut core.pool);
-    let received = receive(core, index, unread.spare(), most);
+    let received = receive(core, unread.spare(), index, most, quantum);
     unread.filled(received.unwrap_or(0));
     if let Some(special) = core.special(index) {
         special.unread = unread;
     }
-    let Some(count) = received else { return Arrival::Progress };
-    quantum.use_bytes(count);
-    Arrival::Unread
+    if received.is_some() { Arrival::Unread } else { Arrival::Progress }
 }
 
 /// The piece of `available` bytes that the handler wants now, if any.
@@ -105,7 +89,7 @@ pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Optio
     if !c.wants_input() || c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) {
         return None;
     }
-    let exact = match c.special.as_ref().map(|special| &special.strategy) {
+    let exact = match c.strategy() {
         None | Some(Strategy::Stream) => None,
         // While bytes are delivered from elsewhere, the separate buffer is empty.
         Some(Strategy::Exact(exact)) => Some(exact.expected),

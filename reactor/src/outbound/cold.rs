@@ -86,7 +86,7 @@ fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<(
 fn resume(core: &mut Core, id: ConnId, bytes: usize) {
     let tick = core.tick;
     let Some(part) = waiting_part(core, id) else { return };
-    part.warmed(bytes);
+    part.note_warmed(bytes);
     let Some(c) = core.get_mut(id.index) else { return };
     c.active = tick;
     if let Some(queue) = &mut c.outbound {

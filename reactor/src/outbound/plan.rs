@@ -41,8 +41,6 @@ pub struct Offer {
 /// What to do with a piece of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Nowhere: it is empty.
-    Nowhere,
     /// To the socket immediately; what it refuses is joined.
     WriteThrough,
     /// A copy goes to the buffer at the queue's end.
@@ -68,15 +66,18 @@ pub struct Front {
 }
 
 impl Front {
-    /// Looks at the front of a queue.
-    #[inline]
-    pub(crate) fn of(queue: &Queue, limits: &Limits) -> Front {
-        let most = limits.gather_pieces.clamp(1, MAX_PIECES);
+    /// Looks at the front of a queue, of which `most` bytes may be sent. What follows those bytes is
+    /// left out.
+    pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize) -> Front {
+        let most_pieces = limits.gather_pieces.clamp(1, MAX_PIECES);
         let enough = queue.enough();
         let joined = queue.joined_first().len();
         let pieces = usize::from(joined > 0);
         let mut front = Front { pieces, memory: joined, ..Front::default() };
         for segment in queue.segments() {
+            if front.memory >= most {
+                break;
+            }
             match segment {
                 Segment::File(part) => {
                     (front.file_left, front.residency) = (part.left(), part.residency());
@@ -88,7 +89,7 @@ impl Front {
                 }
                 Segment::Joined(_) | Segment::Shared(_) => {}
             }
-            if front.pieces == most || front.memory >= enough {
+            if front.pieces == most_pieces || front.memory >= enough {
                 break;
             }
             front.pieces += 1;
@@ -157,7 +158,6 @@ pub fn place(offer: &Offer, limits: &Limits) -> Placement {
     // Only a region can be too long for a `usize`.
     let len = offer.len as usize;
     match offer.kind {
-        _ if offer.len == 0 => Placement::Nowhere,
         Kind::Slice if offer.idle && len > limits.write_through => Placement::WriteThrough,
         Kind::Slice if offer.idle && len > limits.write_first && !offer.wrote => {
             Placement::WriteThrough

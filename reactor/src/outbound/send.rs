@@ -1,12 +1,10 @@
 //! Accepts what handlers send, and flushes the queues.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{ErrorKind, IoSlice};
 
 use super::wire::{Flushed, Wire, transmit};
 use super::{Offer, Outgoing, Placement, place};
-use crate::core::{
-    ConnId, Connection, Core, Direction, Flags, Group, Ledger, Pool, Quantum, Queue, Reason, Sent,
-};
+use crate::core::{ConnId, Core, Direction, Flags, Group, Pool, Quantum, Queue, Reason, Sent};
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
 
@@ -24,16 +22,20 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
         wrote: c.flags.any(Flags::WROTE_THROUGH),
         room: c.outbound.as_ref().map_or(0, |queue| queue.room()),
     };
-    group.ledger.queued += offer.len;
-    let sent = match (place(&offer, &group.limits), what) {
-        (Placement::Nowhere, _) => Sent::Accepted,
+    if offer.len == 0 {
+        return Sent::Accepted;
+    }
+    let (placement, ledger) = (place(&offer, &group.limits), &mut group.ledger);
+    ledger.queued += offer.len;
+    let sent = match (placement, what) {
         (Placement::WriteThrough, Outgoing::Slice(slice)) => {
             c.flags.set(Flags::WROTE_THROUGH);
             write_or_join(core, index, slice)
         }
-        (placement, what) => append(core, index, |ledger, queue, pool| {
-            ledger.joined += push(queue, what, placement, pool) as u64;
-        }),
+        (placement, what) => {
+            ledger.joined += if placement == Placement::Join { offer.len } else { 0 };
+            append(core, index, |queue, pool| push(queue, what, placement, pool))
+        }
     };
     if sent == Sent::Full
         && let Some((c, group)) = core.pair(index)
@@ -44,95 +46,55 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     sent
 }
 
-/// Sends what a relay has received to its destination, which has nothing queued. What the socket
-/// refuses stops the relay's source and not the input of the destination.
-pub(crate) fn pass(core: &mut Core, index: u32, bytes: &[u8]) {
-    let Some((_, group)) = core.pair(index) else { return };
-    group.ledger.queued += bytes.len() as u64;
-    group.ledger.relayed += bytes.len() as u64;
-    let _ = write_or_join(core, index, bytes);
-}
-
-/// Sends a slice immediately, and appends what the socket refuses to the queue.
-fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
-    match write_through(core, index, slice) {
-        Ok(sent) if sent == slice.len() => Sent::Accepted,
-        Ok(sent) => append(core, index, |ledger, queue, pool| {
-            queue.join(&slice[sent..], pool);
-            ledger.joined += (slice.len() - sent) as u64;
-        }),
-        Err(error) => {
-            core.fail_with(index, &error);
-            Sent::Gone
-        }
-    }
-}
-
-/// Sends a slice immediately on a connection with nothing queued and no rate. Returns how many
-/// bytes the socket took. It tries at most the send quantum, so that other connections have their
-/// turn. If the socket fails, the rest of the slice is counted as dropped.
-fn write_through(core: &mut Core, index: u32, slice: &[u8]) -> io::Result<usize> {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(0) };
-    let (kernel, group) = (&core.kernel, &mut core.groups[c.group as usize]);
-    if !c.is_open() || group.is_rated(c) {
-        return Ok(0);
-    }
-    let most = slice.len().min(group.limits.send_quantum.max(1));
-    let (ledger, mut written) = (&mut group.ledger, 0);
-    while written < most && c.ready.any(Ready::WRITE) {
-        let piece = &slice[written..most];
-        match transmit(kernel, c.socket, &[IoSlice::new(piece)], More::No, ledger) {
+/// Sends a slice immediately on a connection with nothing queued, and appends what the socket
+/// refuses to the queue. It tries at most the send quantum, so that other connections have their
+/// turn, and nothing if a rate applies. If the socket fails, the rest of the slice is counted as
+/// dropped.
+pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
+    let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
+    let group = &mut core.groups[c.group as usize];
+    let may_write = c.is_open() && !group.is_rated(c);
+    let most = if may_write { slice.len().min(group.limits.send_quantum.max(1)) } else { 0 };
+    let (ledger, mut sent) = (&mut group.ledger, 0);
+    while sent < most && c.ready.any(Ready::WRITE) {
+        let piece = [IoSlice::new(&slice[sent..most])];
+        match transmit(&core.kernel, c.socket, &piece, More::No, ledger) {
             Ok(count) => {
-                written += count;
+                sent += count;
                 c.sent += count as u64;
                 c.active = core.tick;
                 ledger.sent += count as u64;
                 ledger.write_through += count as u64;
             }
-            Err(error) => note_refusal(c, ledger, error).inspect_err(|_| {
-                ledger.dropped += (slice.len() - written) as u64;
-            })?,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                ledger.send_would_block += 1;
+                c.ready = c.ready.without(Ready::WRITE);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                ledger.dropped += (slice.len() - sent) as u64;
+                core.fail_with(index, &error);
+                return Sent::Gone;
+            }
         }
     }
-    Ok(written)
-}
-
-/// Records that a call sent nothing. Returns the error if the socket has failed.
-#[cold]
-fn note_refusal(c: &mut Connection, ledger: &mut Ledger, error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        ErrorKind::WouldBlock => {
-            ledger.send_would_block += 1;
-            c.ready = c.ready.without(Ready::WRITE);
-            Ok(())
-        }
-        ErrorKind::Interrupted => Ok(()),
-        _ => Err(error),
+    let rest = &slice[sent..];
+    if rest.is_empty() {
+        return Sent::Accepted;
     }
+    ledger.joined += rest.len() as u64;
+    append(core, index, |queue, pool| queue.join(rest, pool))
 }
 
-/// Adds to the end of a queue, as [`place`] decided. Returns how many bytes were copied.
+/// Adds to the end of a queue, as [`place`] decided.
 #[inline]
-pub(super) fn push(
-    queue: &mut Queue,
-    what: Outgoing<'_>,
-    placement: Placement,
-    pool: &mut Pool,
-) -> usize {
-    let len = what.len() as usize;
+pub(super) fn push(queue: &mut Queue, what: Outgoing<'_>, placement: Placement, pool: &mut Pool) {
     match (what, placement) {
         (Outgoing::Slice(slice), _) => queue.join(slice, pool),
         (Outgoing::Shared(bytes), Placement::Join) => queue.join(&bytes, pool),
-        (Outgoing::Shared(bytes), _) => {
-            queue.push_shared(bytes);
-            return 0;
-        }
-        (Outgoing::Region(region), _) => {
-            queue.push_region(region);
-            return 0;
-        }
+        (Outgoing::Shared(bytes), _) => queue.push_shared(bytes),
+        (Outgoing::Region(region), _) => queue.push_region(region),
     }
-    len
 }
 
 /// Adds to the queue of a connection, creating it if there is none. Returns whether it is full.
@@ -140,7 +102,7 @@ pub(super) fn push(
 pub(crate) fn append(
     core: &mut Core,
     index: u32,
-    push: impl FnOnce(&mut Ledger, &mut Queue, &mut Pool),
+    push: impl FnOnce(&mut Queue, &mut Pool),
 ) -> Sent {
     let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
     let (tick, spares) = (core.tick, &mut core.spare_queues);
@@ -149,9 +111,8 @@ pub(crate) fn append(
         queue.begin(tick);
         queue
     });
-    let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
-    push(ledger, queue, &mut core.pool);
-    let sent = if queue.is_full(limits) { Sent::Full } else { Sent::Accepted };
+    push(queue, &mut core.pool);
+    let is_full = queue.is_full(&core.groups[c.group as usize].limits);
     let blocked = !c.ready.any(Ready::WRITE);
     if !c.flags.any(Flags::SCHEDULED) {
         core.schedule(index);
@@ -160,7 +121,7 @@ pub(crate) fn append(
         // No flush will find that out, so the write-stall deadline starts here.
         deadlines::arm(core, index);
     }
-    sent
+    if is_full { Sent::Full } else { Sent::Accepted }
 }
 
 /// Sends what is queued, within the quantum and the rate of the connection.
@@ -171,36 +132,43 @@ pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
     }
 }
 
+#[inline(never)]
 fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
-    if !core.groups[c.group as usize].is_rated(c) {
-        return flush_up_to(core, index, quantum, usize::MAX);
+    let Some((c, group)) = core.pair(index).filter(|(c, _)| c.can_send()) else { return };
+    let (is_rated, mut most) = (group.is_rated(c), usize::MAX);
+    if is_rated {
+        let pending = c.pending();
+        most = rates::allow(core, index, Direction::Send, pending);
     }
-    let pending = c.pending();
-    let most = rates::allow(core, index, Direction::Send, pending);
     if most > 0 {
         flush_up_to(core, index, quantum, most);
+    }
+    if is_rated {
         rates::give_back(core, index, Direction::Send);
     }
 }
 
 /// Sends up to `most` bytes of what is queued.
+#[inline(always)]
 fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let Some(queue) = c.outbound.as_mut() else { return };
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
-    let before = c.sent;
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
-    let mut wire = Wire { kernel, socket: c.socket, limits, pool, scratch, ledger, most };
-    let flushed = wire.flush(queue, &mut c.sent, quantum);
-    if c.sent > before {
+    let socket = c.socket;
+    let mut wire = Wire { kernel, socket, limits, pool, scratch, ledger, most, taken: 0 };
+    let flushed = wire.flush(queue, quantum);
+    let taken = wire.taken;
+    c.sent += taken;
+    ledger.sent += taken;
+    if taken > 0 {
         (c.active, queue.progress) = (core.tick, core.tick);
     }
     if c.flags.any(Flags::FULL) && queue.is_low(limits) {
         c.flags.clear(Flags::FULL);
         c.flags.set(Flags::OWES_DRAIN.union(Flags::REVISIT_INPUT));
     }
-    let feeder = c.special.as_ref().filter(|_| c.sent > before).and_then(|special| special.feeder);
+    let feeder = c.special.as_ref().filter(|_| taken > 0).and_then(|special| special.feeder);
     match flushed {
         Flushed::Budget => {}
         Flushed::Empty => {

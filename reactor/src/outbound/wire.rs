@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, plan};
-use crate::core::{ColdFiles, FileTransfer, Ledger, Limits, Part, Pool, Quantum, Queue};
-use crate::sys::{self, AlignedBuffer, Fd, Kernel, More};
+use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
+use crate::sys::{AlignedBuffer, Fd, Kernel, More};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -40,121 +40,56 @@ pub(crate) struct Wire<'a> {
     pub(crate) ledger: &'a mut Ledger,
     /// The most bytes to send in the whole flush.
     pub(crate) most: usize,
+    /// Bytes that the kernel has taken.
+    pub(crate) taken: u64,
 }
 
 impl Wire<'_> {
-    /// Sends from the queue until it is empty, the socket is full or the quantum is used up. Adds
-    /// the bytes that the kernel took to `sent` and deducts them from the quantum.
+    /// Sends from the queue until it is empty, the socket is full or the quantum is used up. Deducts
+    /// the bytes that the kernel took from the quantum.
     ///
     /// A short count does not end the flush: sendfile may stop early while there is room, and only
     /// after `EAGAIN` is an event certain to follow.
-    pub(crate) fn flush(
-        &mut self,
-        queue: &mut Queue,
-        sent: &mut u64,
-        quantum: &mut Quantum,
-    ) -> Flushed {
-        let before = *sent;
+    pub(crate) fn flush(&mut self, queue: &mut Queue, quantum: &mut Quantum) -> Flushed {
         loop {
-            let result = match queue.as_one_piece() {
+            let piece = queue.as_one_piece();
+            if piece.is_none() && queue.is_empty() {
+                return Flushed::Empty;
+            }
+            if quantum.is_used_up() || self.most == 0 {
+                self.ledger.send_budget_stops += u64::from(quantum.is_used_up());
+                return Flushed::Budget;
+            }
+            quantum.calls -= 1;
+            let result = if let Some(piece) = piece {
                 // Most queues are one piece, which needs no plan.
-                Some(piece) if self.most == usize::MAX && !quantum.is_used_up() => {
-                    quantum.calls -= 1;
-                    let piece = [IoSlice::new(piece)];
-                    transmit(self.kernel, self.socket, &piece, More::No, self.ledger)
-                        .inspect(|count| self.ledger.send_bytes += *count as u64)
-                        .map(Some)
+                let piece = [IoSlice::new(&piece[..piece.len().min(self.most)])];
+                transmit(self.kernel, self.socket, &piece, More::No, self.ledger).map(Some)
+            } else {
+                let front = Front::of(queue, self.limits, self.most);
+                match plan(&front, self.limits) {
+                    Action::Warm { bytes } => return Flushed::Cold(bytes),
+                    action => self.act(queue, &front, action),
                 }
-                // Planning for an empty queue would cost as much as any plan.
-                None if queue.is_empty() => return Flushed::Empty,
-                _ => match self.next_action(queue, quantum) {
-                    Ok((front, action)) => self.act(queue, &front, action),
-                    Err(flushed) => return flushed,
-                },
             };
             match result {
                 Ok(None) => {}
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
-                    self.took(count, queue, sent, quantum);
-                    queue.note_taken(*sent - before, false);
+                    queue.advance(count, self.pool);
+                    self.most -= count;
+                    self.taken += count as u64;
+                    quantum.use_bytes(count);
+                    queue.note_taken(self.taken, false);
                 }
-                Err(error) => {
-                    if let Some(refused) = self.refused(error) {
-                        queue.note_taken(*sent - before, true);
-                        return refused;
-                    }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.ledger.send_would_block += 1;
+                    queue.note_taken(self.taken, true);
+                    return Flushed::Blocked;
                 }
+                Err(error) => return Flushed::Failed(error),
             }
-        }
-    }
-
-    /// The next action, unless the flush ends here.
-    fn next_action(
-        &mut self,
-        queue: &Queue,
-        quantum: &mut Quantum,
-    ) -> Result<(Front, Action), Flushed> {
-        let front = Front::of(queue, self.limits);
-        let action = plan(&front, self.limits);
-        match action {
-            Action::Rest => return Err(Flushed::Empty),
-            Action::Warm { bytes } => return Err(Flushed::Cold(bytes)),
-            _ => {}
-        }
-        if self.is_over(quantum) {
-            return Err(Flushed::Budget);
-        }
-        let action = if self.most == usize::MAX { action } else { self.cap(&front, action) };
-        Ok((front, action))
-    }
-
-    /// Whether the flush may make no other call. If it may, that call is counted.
-    fn is_over(&mut self, quantum: &mut Quantum) -> bool {
-        if quantum.is_used_up() {
-            self.ledger.send_budget_stops += 1;
-            return true;
-        }
-        quantum.calls -= u32::from(self.most > 0);
-        self.most == 0
-    }
-
-    /// Accounts for the bytes that the kernel took.
-    fn took(&mut self, count: usize, queue: &mut Queue, sent: &mut u64, quantum: &mut Quantum) {
-        queue.advance(count, self.pool);
-        *sent += count as u64;
-        self.most = self.most.saturating_sub(count);
-        quantum.bytes = quantum.bytes.saturating_sub(count);
-        self.ledger.sent += count as u64;
-    }
-
-    /// How the flush ends after a call that sent nothing, if it ends.
-    #[inline(never)]
-    fn refused(&mut self, error: io::Error) -> Option<Flushed> {
-        match error.kind() {
-            ErrorKind::WouldBlock => {
-                self.ledger.send_would_block += 1;
-                Some(Flushed::Blocked)
-            }
-            ErrorKind::Interrupted => None,
-            _ => Some(Flushed::Failed(error)),
-        }
-    }
-
-    /// Limits an action to the bytes that may be sent.
-    fn cap(&self, front: &Front, action: Action) -> Action {
-        let most = self.most;
-        match action {
-            Action::Rest | Action::Warm { .. } | Action::Probe { .. } => action,
-            Action::Memory { region_follows } => {
-                Action::Memory { region_follows: region_follows && front.memory < most }
-            }
-            Action::Read { .. } if front.memory >= most => Action::Memory { region_follows: false },
-            Action::Read { bytes, nowait } => {
-                Action::Read { bytes: bytes.min(most - front.memory), nowait }
-            }
-            Action::Sendfile { bytes } => Action::Sendfile { bytes: bytes.min(most) },
-            Action::Splice { bytes } => Action::Splice { bytes: bytes.min(most) },
         }
     }
 
@@ -173,6 +108,7 @@ impl Wire<'_> {
                 return self.send_pieces(queue, front, 0, more).map(Some);
             }
             Action::Read { bytes, nowait } => {
+                let bytes = bytes.min(self.most - front.memory);
                 let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
                 if read == 0 {
                     return Ok(Some(0));
@@ -184,18 +120,19 @@ impl Wire<'_> {
                 return Ok(None);
             }
             Action::Sendfile { bytes } => {
-                let part = part(queue, 0)?;
+                let (part, bytes) = (part(queue, 0)?, bytes.min(self.most));
                 self.ledger.sendfile_calls += 1;
                 let count =
                     self.kernel.sendfile(self.socket, part.file.fd(), part.offset, bytes)?;
                 self.ledger.sendfile_bytes += count as u64;
                 (count, bytes)
             }
-            Action::Splice { bytes } => (self.splice(queue, bytes)?, bytes),
+            Action::Splice { bytes } => {
+                let bytes = bytes.min(self.most);
+                (self.splice(queue, bytes)?, bytes)
+            }
         };
-        if count < asked {
-            self.ledger.short_writes += 1;
-        }
+        self.ledger.short_writes += u64::from(count < asked);
         Ok(Some(count))
     }
 
@@ -232,12 +169,7 @@ impl Wire<'_> {
         if read > 0 {
             pieces[front.pieces] = IoSlice::new(&self.scratch[..read]);
         }
-        let sent = transmit(self.kernel, self.socket, pieces, more, self.ledger)?;
-        match count {
-            1 => self.ledger.send_bytes += sent as u64,
-            _ => self.ledger.gather_bytes += sent as u64,
-        }
-        Ok(sent)
+        transmit(self.kernel, self.socket, pieces, more, self.ledger)
     }
 
     /// Reads from the region into the scratch buffer. `None` if that would block on a disk.
@@ -254,29 +186,17 @@ impl Wire<'_> {
         let part = part(queue, front.pieces)?;
         let (file, buffer) = (part.file.fd(), &mut self.scratch[..bytes]);
         self.ledger.file_reads += 1;
-        if !sys::HAS_SENDFILE
-            && self.limits.files == FileTransfer::Sendfile
-            && front.file_left > self.limits.small_file
-        {
-            self.ledger.no_sendfile += 1;
-        }
         if !nowait {
-            let count = self.kernel.read_at(file, buffer, part.offset)?;
-            self.ledger.file_read_bytes += count as u64;
-            return Ok(Some(count));
+            return self.kernel.read_at(file, buffer, part.offset).map(Some);
         }
         match self.kernel.read_nowait(file, buffer, part.offset) {
-            Ok(count) => {
-                self.ledger.file_read_bytes += count as u64;
-                Ok(Some(count))
-            }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Unsupported) =>
             {
                 self.judge(part, bytes, &error);
                 Ok(None)
             }
-            Err(error) => Err(error),
+            result => result.map(Some),
         }
     }
 
@@ -296,7 +216,7 @@ impl Wire<'_> {
         };
         let begins = if part.continues() { Ok(1) } else { look(part.offset) };
         match begins.and_then(|_| look(part.offset.saturating_add(bytes as u64 - 1))) {
-            Ok(_) => part.is_resident(bytes),
+            Ok(_) => part.note_resident(bytes),
             Err(error) => self.judge(part, bytes, &error),
         }
     }
@@ -304,20 +224,17 @@ impl Wire<'_> {
     /// Records what an error says about the next bytes of a region, which could not be read without
     /// blocking.
     fn judge(&self, part: &mut Part, bytes: usize, error: &io::Error) {
+        let may_wait = self.limits.cold_files == ColdFiles::WarmIfTold;
         match error.kind() {
-            ErrorKind::WouldBlock => part.is_cold(),
-            ErrorKind::Unsupported if part.file.find_out() => part.is_resident(bytes),
-            ErrorKind::Unsupported if self.limits.cold_files == ColdFiles::WarmIfTold => {
-                part.is_resident(bytes);
-            }
-            ErrorKind::Unsupported => part.is_hidden(bytes),
-            // The call that needs these bytes will fail in the same way.
-            _ => part.is_resident(bytes),
+            ErrorKind::WouldBlock => part.note_cold(),
+            ErrorKind::Unsupported if !part.file.find_out() && !may_wait => part.note_hidden(bytes),
+            // After another error, the call that needs these bytes will fail in the same way.
+            _ => part.note_resident(bytes),
         }
     }
 }
 
-/// Sends pieces of memory in one call, and counts the call. Nothing else does.
+/// Sends pieces of memory in one call, and counts the call and its bytes. Nothing else does.
 #[inline]
 pub(super) fn transmit(
     kernel: &Kernel,
@@ -326,16 +243,17 @@ pub(super) fn transmit(
     more: More,
     ledger: &mut Ledger,
 ) -> io::Result<usize> {
-    let count = match pieces {
+    let (count, bytes) = match pieces {
         [piece] => {
             ledger.send_calls += 1;
-            kernel.send(socket, piece, more)?
+            (kernel.send(socket, piece, more)?, &mut ledger.send_bytes)
         }
         _ => {
             ledger.gather_calls += 1;
-            kernel.send_gather(socket, pieces, more)?
+            (kernel.send_gather(socket, pieces, more)?, &mut ledger.gather_bytes)
         }
     };
+    *bytes += count as u64;
     let asked: usize = pieces.iter().map(|piece| piece.len()).sum();
     ledger.short_writes += u64::from(count < asked);
     Ok(count)

@@ -30,7 +30,7 @@ fn borrowed_bytes_are_written_through_if_they_are_many_and_nothing_is_in_the_way
     let limits = Limits { write_through: 400, write_first: 100, ..Limits::default() };
     let through = Placement::WriteThrough;
     for (len, idle, wrote, expected) in [
-        (0, true, false, Placement::Nowhere),
+        (0, true, false, Placement::Join),
         (100, true, false, Placement::Join),
         (101, true, false, through),
         (101, true, true, Placement::Join),
@@ -48,14 +48,13 @@ fn borrowed_bytes_are_written_through_if_they_are_many_and_nothing_is_in_the_way
 fn shared_bytes_are_copied_if_they_are_few_and_regions_never() {
     let limits = Limits { join: 100, join_in_room: 400, ..Limits::default() };
     for (kind, len, room, expected) in [
-        (Kind::Shared, 0, 0, Placement::Nowhere),
+        (Kind::Shared, 0, 0, Placement::Join),
         (Kind::Shared, 100, 0, Placement::Join),
         (Kind::Shared, 101, 100, Placement::Reference),
         (Kind::Shared, 101, 101, Placement::Join),
         (Kind::Shared, 400, 400, Placement::Join),
         (Kind::Shared, 401, 1000, Placement::Reference),
         (Kind::Region, 1, 1000, Placement::Reference),
-        (Kind::Region, 0, 1000, Placement::Nowhere),
     ] {
         let offer = Offer { kind, len, room, idle: true, wrote: false };
         assert_eq!(place(&offer, &limits), expected, "{offer:?}");

@@ -1,0 +1,30 @@
+//! Receiving into a pipe, without copying the bytes through the process.
+
+use std::io;
+
+use super::note;
+use crate::core::{Core, Pipe, Quantum};
+
+/// Makes one `splice` of at most `most` bytes to an empty pipe. Returns how many bytes it brought,
+/// if any.
+pub(super) fn receive(
+    core: &mut Core,
+    pipe: &Pipe,
+    index: u32,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Option<usize> {
+    let c = core.get(index)?;
+    let result = core.kernel.splice(c.socket, pipe.write, c.receivable(most.min(pipe.size)));
+    // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
+    let asked = *result.as_ref().unwrap_or(&0);
+    note(core, index, asked, result, quantum)
+}
+
+/// Records that a connection receives through memory because no pipe could be opened.
+pub(super) fn note_missing(core: &mut Core, index: u32, error: &io::Error) {
+    log::debug!("{}: no pipe to receive into: {error}", core.describe(index));
+    if let Some(ledger) = core.ledger_of(index) {
+        ledger.no_pipe += 1;
+    }
+}
