@@ -103,9 +103,11 @@ pub struct Limits {
     /// its handler's own deadline passes.
     pub receive_low_water: usize,
     /// Most batches of a file, of up to 512 KiB each, that workers hold at a time. With more the
-    /// connection stops receiving until the disk has caught up. All connections of a reactor
-    /// together have at most 16 such batches, so that a slow disk costs at most 8 MiB of memory.
-    /// The default is 2.
+    /// connection stops receiving until the disk has caught up. While the batches of all
+    /// connections of a reactor take 8 MiB of memory, none of them receives more, so that a slow
+    /// disk costs no more with many peers. Two things come on top: what arrives together with the
+    /// request for a file, and up to 64 KiB for each file that are not yet enough for a batch. The
+    /// default is 2.
     pub file_batches: usize,
     /// A connection on which nothing moved in either direction for this long times out. That closes
     /// it unless the handler's [`on_timeout`](crate::Handler::on_timeout) does something else. The
