@@ -1,5 +1,6 @@
 //! When buffers are lent, and how many.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::*;
@@ -123,28 +124,63 @@ fn of_many_that_wait_one_more_goes_on_than_buffers_came_back() {
     assert_eq!((core.batches.waiting.len(), core.owed.len()), (before - 2, 2));
 }
 
-#[test]
-fn two_that_wait_go_on_for_each_batch_although_others_had_their_own_batch_written() {
+/// Connections that wait for room, of which all but the last four have a batch with a worker.
+fn waiting_uploads() -> (Harness<Uploads>, VecDeque<ConnId>) {
     let mut h = uploads();
     let clients: Vec<Client> = (0..MOST_BATCHES + 4).map(|_| h.open()).collect();
     for _ in 0..2 {
         clients.iter().for_each(|client| h.feed(*client, vec![7; 100 << 10]));
     }
-    let core = &mut h.reactor().turn.core;
-    let waiting = core.batches.waiting.clone();
-    assert_eq!(waiting.len(), clients.len(), "the first of them have a batch with a worker");
-    let is_blocked = |core: &mut Core, id: ConnId| core.special(id.index).unwrap().blocked;
-    let blocked = |core: &mut Core| waiting.iter().filter(|id| is_blocked(core, **id)).count();
-    // The batch of the third ends.
-    let file = saving(core, waiting[2].index).unwrap();
+    let waiting = h.reactor().turn.core.batches.waiting.clone();
+    assert_eq!(waiting.len(), clients.len());
+    (h, waiting)
+}
+
+/// Ends a batch of a connection with this result.
+fn end_batch(core: &mut Core, id: ConnId, result: io::Result<Option<Committed>>) {
+    let file = saving(core, id.index).unwrap();
     let batch = file.take_buffer((AlignedBuffer::new(BUFFER), 0..1));
-    let (batch, result) = batch.finish(Ok(&core.kernel));
-    batch_done(core, waiting[2], batch, result);
-    let before = blocked(core);
-    // So does one of a connection that is gone.
+    let (batch, _) = batch.finish(Ok(&core.kernel));
+    batch_done(core, id, batch, result);
+}
+
+/// The positions of the connections that are blocked.
+fn blocked(core: &mut Core, ids: &VecDeque<ConnId>) -> Vec<usize> {
+    let is_blocked = |at: &usize| core.special(ids[*at].index).is_some_and(|it| it.blocked);
+    (0..ids.len()).filter(is_blocked).collect()
+}
+
+#[test]
+fn two_that_wait_go_on_for_each_batch_although_others_had_their_own_batch_written() {
+    let (mut h, waiting) = waiting_uploads();
+    let core = &mut h.reactor().turn.core;
+    end_batch(core, waiting[2], Ok(None));
+    assert_eq!(blocked(core, &waiting), Vec::from_iter(2..waiting.len()));
+    // A batch of a connection that is gone.
     core.batches.held -= BUFFER;
     wake_waiting(core);
-    assert_eq!(blocked(core), before - 2);
+    assert_eq!(blocked(core, &waiting), Vec::from_iter(4..waiting.len()));
+}
+
+#[test]
+fn a_connection_that_has_given_up_the_file_that_waited_takes_no_ones_turn() {
+    let (mut h, waiting) = waiting_uploads();
+    let core = &mut h.reactor().turn.core;
+    stop_saving(core, waiting[0].index);
+    let dir = crate::fs::Fs::new(core.kernel.clone()).open_dir("/up").unwrap();
+    let file = dir.create("g", &CreateOptions::default()).unwrap();
+    receive_file(core, waiting[0].index, file, Some(1), WhenWhole::Commit);
+    core.batches.held -= BUFFER;
+    wake_waiting(core);
+    assert_eq!(blocked(core, &waiting), Vec::from_iter(3..waiting.len()));
+}
+
+#[test]
+fn a_file_whose_batch_fails_does_not_wait_for_room_to_say_so() {
+    let (mut h, waiting) = waiting_uploads();
+    let core = &mut h.reactor().turn.core;
+    end_batch(core, waiting[2], Err(io::ErrorKind::StorageFull.into()));
+    assert_eq!(blocked(core, &waiting), Vec::from_iter(3..waiting.len()));
 }
 
 #[test]
