@@ -15,8 +15,10 @@ use tempfile::TempDir;
 /// Anything that takes longer than this never happens.
 const NEVER: Duration = Duration::from_secs(60);
 
-/// Receives a length in eight bytes and a file of that length, `a`, and answers with one byte.
-struct Upload(Dir);
+/// Receives a length in eight bytes and a file of that length, `a`, into the directory at this path.
+/// Answers `+` once the file is saved. If it cannot be saved, answers whether its descriptor is
+/// still open (`o`) or closed (`c`) when the handler learns of it.
+struct Upload(Dir, PathBuf);
 
 struct Stop;
 
@@ -34,8 +36,11 @@ impl Handler for Upload {
     }
 
     fn on_saved(&mut self, cx: &mut Context<'_>, (): &mut (), saved: Result<Saved, NotSaved>) {
-        assert!(matches!(saved, Ok(Saved::Committed(_))), "{saved:?}");
-        cx.send("+");
+        cx.send(match saved {
+            Ok(_) => "+",
+            Err(_) if is_part_open_beneath(&self.1) => "o",
+            Err(_) => "c",
+        });
     }
 }
 
@@ -51,7 +56,7 @@ fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
     let place = place.path();
     let mut reactor = Reactor::new().unwrap();
     let dir = reactor.fs().open_dir(place).unwrap();
-    let upload = reactor.register(Upload(dir));
+    let upload = reactor.register(Upload(dir, place.to_owned()));
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), upload).unwrap();
     let address =
         reactor.listener_address(listener).expect("it listens").to_string().parse().unwrap();
@@ -68,7 +73,7 @@ fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
     assert!(!names(place).iter().any(|name| name.ends_with(".part")), "{:?}", names(place));
     // A worker may still be writing a batch.
     let start = Instant::now();
-    while is_open_beneath(place) {
+    while open_beneath(place).next().is_some() {
         assert!(start.elapsed() < NEVER, "a descriptor is left");
         thread::yield_now();
     }
@@ -79,11 +84,16 @@ fn names(dir: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Whether this process has a file open beneath `dir`; `false` where there is no `/proc`.
-fn is_open_beneath(dir: &Path) -> bool {
-    let Ok(open) = fs::read_dir("/proc/self/fd") else { return false };
+/// The paths beneath `dir` that this process has open; none where there is no `/proc`.
+fn open_beneath(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let open = fs::read_dir("/proc/self/fd").into_iter().flatten();
     let targets = open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
-    targets.into_iter().any(|target| target.starts_with(dir))
+    targets.filter(move |target| target.starts_with(dir))
+}
+
+/// Whether an incomplete file is open beneath `dir`, removed or not.
+fn is_part_open_beneath(dir: &Path) -> bool {
+    open_beneath(dir).any(|path| path.to_string_lossy().contains(".part"))
 }
 
 /// The default directory for temporary files, usually on a disk, and one in memory.
@@ -126,6 +136,26 @@ fn clients_that_leave_and_a_reactor_that_stops_while_workers_write_leave_nothing
                 }
             }
         });
+    }
+}
+
+/// Closing a large file that was removed takes as long as the file system needs to free it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_large_file_that_could_not_be_saved_is_not_closed_by_the_reactor() {
+    for place in places() {
+        let mut answers = [0; 2];
+        with_server(&place, |address, dir| {
+            // A directory is not replaced.
+            fs::create_dir(dir.join("a")).unwrap();
+            for (len, answer) in [100_000, 5_000_000].into_iter().zip(answers.chunks_mut(1)) {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(&(len as u64).to_be_bytes()).unwrap();
+                client.write_all(&pattern(len)).unwrap();
+                client.read_exact(answer).unwrap();
+            }
+        });
+        assert_eq!(answers, *b"co", "the small one and the large one in {}", place.display());
     }
 }
 

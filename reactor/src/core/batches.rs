@@ -7,9 +7,9 @@ use super::id::ConnId;
 use super::pipe::Pipe;
 use crate::sys::AlignedBuffer;
 
-/// Most large buffers that workers hold at a time. A disk that is slower than its peers costs at
-/// most 8 MiB of memory, however many peers there are.
-pub(crate) const MOST_BATCHES: usize = 16;
+/// While workers hold this many bytes of memory, no file on a disk receives more. So the memory that
+/// a slow disk costs does not grow with the number of peers.
+pub(crate) const MOST_HELD: usize = 8 << 20;
 
 /// Most unused buffers that are kept.
 pub(crate) const SPARE_BATCHES: usize = 4;
@@ -18,29 +18,28 @@ pub(crate) const SPARE_BATCHES: usize = 4;
 #[derive(Default)]
 pub(crate) struct Batches {
     pub(crate) spare: Vec<AlignedBuffer>,
-    /// How many buffers workers hold.
-    pub(crate) lent: usize,
-    /// Connections that wait for a buffer, the longest wait first; each at most once per file.
+    /// The memory of the batches that workers hold, in bytes.
+    pub(crate) held: usize,
+    /// Connections that wait until workers hold less, the longest wait first; each at most once per
+    /// file.
     pub(crate) waiting: VecDeque<ConnId>,
     /// The pipe to files in memory. It is empty between two steps, so one is enough.
     pub(crate) pipe: Option<Pipe>,
 }
 
 impl Batches {
-    /// Whether a buffer can be lent now.
-    pub(crate) fn has_one(&self) -> bool {
-        self.lent < MOST_BATCHES
+    /// Whether a file on a disk may receive more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.held < MOST_HELD
     }
 
-    /// Lends a full buffer and puts an empty one in its place.
-    pub(crate) fn lend(&mut self, full: &mut AlignedBuffer) -> AlignedBuffer {
-        self.lent += 1;
+    /// Takes a full buffer and puts an empty one in its place.
+    pub(crate) fn exchange(&mut self, full: &mut AlignedBuffer) -> AlignedBuffer {
         let empty = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(full.len()));
         std::mem::replace(full, empty)
     }
 
     pub(crate) fn take_back(&mut self, buffer: AlignedBuffer) {
-        self.lent -= 1;
         if self.spare.len() < SPARE_BATCHES {
             self.spare.push(buffer);
         }

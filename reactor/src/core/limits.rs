@@ -104,9 +104,11 @@ pub struct Limits {
     /// is considered [`idle`](crate::Limits::idle), and before its handler's own deadline passes.
     pub receive_low_water: usize,
     /// The most batches of a received file, of up to 512 KiB each, that workers hold at a time. At
-    /// this limit the connection stops receiving until the disk has caught up. All connections of a
-    /// reactor together have at most 16 such batches, so a slow disk costs at most 8 MiB of memory.
-    /// The default is 2.
+    /// this limit the connection stops receiving until the disk has caught up. While the batches of
+    /// all connections of a reactor take 8 MiB of memory, none of them receives more for a file, so
+    /// a slow disk costs no more with many peers. Two things come on top: the bytes that arrive
+    /// together with the request for a file, and up to 64 KiB per file that are too few for a
+    /// batch. The default is 2.
     pub file_batches: usize,
     /// A connection times out if no bytes move in either direction for this long. It is then
     /// closed, unless the handler's [`on_timeout`](crate::Handler::on_timeout) does something else.

@@ -37,7 +37,7 @@ pub mod wheel;
 
 pub(crate) use batches::Batches;
 #[cfg(all(test, feature = "testing"))]
-pub(crate) use batches::{MOST_BATCHES, SPARE_BATCHES};
+pub(crate) use batches::{MOST_HELD, SPARE_BATCHES};
 pub(crate) use connect::Attempt;
 pub use connect::Connect;
 pub(crate) use connection::{Connection, NO_SESSION, Phase};

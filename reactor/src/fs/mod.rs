@@ -23,7 +23,7 @@ mod saving;
 
 pub use crate::sys::{Entry, FileKind, Metadata, ReadDir, is_out_of_descriptors};
 pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
-pub(crate) use saving::{Batch, GATHER, Need, Saving, WhenWhole};
+pub(crate) use saving::{Batch, Finished, GATHER, Need, Saving, WhenWhole};
 pub use saving::{NotSaved, Saved};
 
 /// Access to the file system of a reactor's kernel.

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::new_file::Part;
 use super::{Committed, NewFile};
@@ -52,8 +52,8 @@ pub(crate) struct Saving {
     offset: u64,
     /// How many batches workers are writing.
     writing: usize,
-    /// Whether its connection is in the list of connections that wait for a buffer.
-    pub(crate) waits_for_buffer: bool,
+    /// Whether its connection waits until workers hold less memory.
+    pub(crate) waits_for_room: bool,
     failed: Option<io::Error>,
     /// From this length of the file on, the bytes go through a pipe.
     pub(crate) splice_from: u64,
@@ -80,7 +80,7 @@ impl Saving {
             gathered: Vec::new(),
             offset: file.len,
             writing: 0,
-            waits_for_buffer: false,
+            waits_for_room: false,
             failed: None,
             splice_from,
             file,
@@ -154,22 +154,23 @@ impl Saving {
         batch
     }
 
-    /// Records the end of a batch. Returns whether it was one of this file.
+    /// Records the end of a batch. Returns whether it was one of this file and lets the file go on.
     pub(crate) fn batch_done(
         &mut self,
-        batch: &Batch,
+        batch: &Finished,
         result: io::Result<Option<Committed>>,
     ) -> bool {
-        if !Arc::ptr_eq(&self.file.part, &batch.part) {
+        if Arc::as_ptr(&self.file.part) != batch.part.as_ptr() {
             return false;
         }
         self.writing -= 1;
         let result = result.map(|committed| {
-            self.file.len += batch.len();
+            self.file.len += batch.len;
             self.file.committed = committed;
         });
         self.note_failure(result);
-        true
+        // A file that waits for room goes on when there is some, unless it has failed.
+        !self.waits_for_room || self.failed.is_some()
     }
 
     /// Whether a worker is writing a part of it. The peer is not to blame for that time.
@@ -210,9 +211,9 @@ impl Saving {
         result.map_err(|error| NotSaved { error, left: self.left })
     }
 
-    /// Removes the file. Returns its length, and what keeps it open.
-    pub(crate) fn give_up(self) -> (u64, impl Send + 'static) {
-        (self.file.len, self.file.part.clone())
+    /// The length of the file once all batches are written, and what keeps it open.
+    pub(crate) fn descriptors(&self) -> (u64, impl Send + 'static) {
+        (self.file.len.max(self.offset), self.file.part.clone())
     }
 }
 
@@ -223,7 +224,7 @@ pub(crate) struct Batch {
     /// Bytes that came in small pieces.
     head: Vec<u8>,
     /// Bytes that came after them: a part of a buffer.
-    pub(crate) body: Option<Body>,
+    body: Option<Body>,
     /// Whether this batch completes the file, which is then committed.
     last: bool,
 }
@@ -236,8 +237,28 @@ impl Batch {
         (self.head.len() + self.body.as_ref().map_or(0, |(_, part)| part.len())) as u64
     }
 
-    /// Writes the batch and waits for the disk, so only workers call it.
-    pub(crate) fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
+    /// The memory it holds, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.head.capacity() + self.body.as_ref().map_or(0, |(buffer, _)| buffer.len())
+    }
+
+    /// Writes the batch if there is a kernel, and waits for the disk, so only workers call it. The
+    /// last batch of a file that was given up meanwhile closes it.
+    pub(crate) fn finish(
+        self,
+        kernel: io::Result<&Kernel>,
+    ) -> (Finished, io::Result<Option<Committed>>) {
+        let result = kernel.and_then(|kernel| self.write(kernel));
+        let finished = Finished {
+            part: Arc::downgrade(&self.part),
+            len: self.len(),
+            memory: self.memory(),
+            buffer: self.body.map(|(buffer, _)| buffer),
+        };
+        (finished, result)
+    }
+
+    fn write(&self, kernel: &Kernel) -> io::Result<Option<Committed>> {
         let mut offset = self.offset;
         self.part.write(kernel, &self.head, &mut offset)?;
         if let Some((buffer, part)) = &self.body {
@@ -245,6 +266,16 @@ impl Batch {
         }
         if self.last { self.part.commit(kernel).map(Some) } else { Ok(None) }
     }
+}
+
+/// What is left of a batch when a worker is done with it.
+pub(crate) struct Finished {
+    /// The file that it was of. It does not keep the file open: the reactor would then close it.
+    part: Weak<Part>,
+    len: u64,
+    /// The memory that the batch held, in bytes.
+    pub(crate) memory: usize,
+    pub(crate) buffer: Option<AlignedBuffer>,
 }
 
 /// The result of receiving bytes into a file.
@@ -278,5 +309,25 @@ impl fmt::Display for NotSaved {
 impl Error for NotSaved {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{CreateOptions, Fs};
+
+    #[test]
+    fn a_worker_closes_a_file_that_was_given_up_while_it_wrote() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Fs::new(Kernel::Os).open_dir(place.path()).unwrap();
+        let file = dir.create("a", &CreateOptions::default()).unwrap();
+        let mut saving = Saving::new(file, None, WhenWhole::Commit, u64::MAX);
+        let part = Arc::downgrade(&saving.file.part);
+        let batch = saving.take_buffer((AlignedBuffer::new(10), 0..10));
+        drop(saving);
+        assert!(part.upgrade().is_some());
+        let _for_the_reactor = batch.finish(Ok(&Kernel::Os));
+        assert!(part.upgrade().is_none());
     }
 }

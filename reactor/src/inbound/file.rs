@@ -5,15 +5,15 @@ use std::ops::Range;
 
 use super::{Arrival, pipe, receive, set_strategy};
 use crate::core::{ConnId, Core, Flags, Pipe, Quantum, Strategy};
-use crate::fs::{Batch, Committed, GATHER, Need, NewFile, Saving, WhenWhole};
+use crate::fs::{Batch, Committed, Finished, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, Ready};
 use crate::time::deadlines;
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 
-/// Files of this length or more are closed by a worker if they are given up, since closing a file
-/// without a name blocks until its pages are free (benches/README.md).
+/// A worker closes removed files of this length or more, since closing a file without a name blocks
+/// until its pages are free (benches/README.md).
 const LARGE: u64 = 1 << 20;
 
 /// Size of the pipe to files in memory. Smaller ones make uploads dearer (benches/README.md).
@@ -35,10 +35,16 @@ pub(crate) fn receive_file(
 /// Gives up and removes the file that is being received, if there is one.
 pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     if let Some(saving) = end(core, index) {
-        let (len, file) = saving.give_up();
-        if len >= LARGE {
-            core.push_job(move |_| drop(file), |_, ()| {});
-        }
+        let descriptors = saving.descriptors();
+        drop(saving);
+        close_removed(core, descriptors);
+    }
+}
+
+/// Closes a removed file of this length: in a worker if it is large.
+fn close_removed(core: &mut Core, (len, descriptors): (u64, impl Send + 'static)) {
+    if len >= LARGE {
+        core.push_job(move |_| drop(descriptors), |_, ()| {});
     }
 }
 
@@ -132,9 +138,19 @@ pub(super) fn step(
             Arrival::Progress
         }
         Some(Need::Nothing) => {
-            end(core, index).map_or(Arrival::Nothing, |saving| Arrival::File(saving.outcome()))
+            end(core, index).map_or(Arrival::Nothing, |saving| finish(core, saving))
         }
     }
+}
+
+/// The outcome of a file for which nothing is left to do.
+fn finish(core: &mut Core, saving: Saving) -> Arrival {
+    let descriptors = saving.descriptors();
+    let outcome = saving.outcome();
+    if outcome.is_err() {
+        close_removed(core, descriptors);
+    }
+    Arrival::File(outcome)
 }
 
 fn receive_more(
@@ -150,7 +166,7 @@ fn receive_more(
     // A splice does not get past urgent data.
     if saving.is_spliced() && !urgent {
         splice(core, index, most, quantum);
-    } else if !in_memory && !has_buffer_for(core, index) {
+    } else if !in_memory && !has_room_for(core, index) {
         return wait_for_disk(core, index);
     } else if let Some(count) = receive(core, buffer, index, most, quantum) {
         take(core, buffer, index, 0..count);
@@ -170,9 +186,9 @@ pub(super) fn take(
     let c = core.connections.get_mut(index as usize);
     let Some(Strategy::File(saving)) = c.and_then(|c| c.strategy()) else { return 0 };
     let count = saving.share(part.len());
-    let is_lent = count > GATHER && count == part.len() && core.batches.has_one();
+    let is_lent = count > GATHER && count == part.len() && core.batches.has_room();
     if is_lent && !saving.is_in_memory() {
-        let batch = saving.take_buffer((core.batches.lend(buffer), part));
+        let batch = saving.take_buffer((core.batches.exchange(buffer), part));
         leave_to_worker(core, index, batch);
     } else {
         saving.take(&buffer[part][..count]);
@@ -216,20 +232,21 @@ fn splice(core: &mut Core, index: u32, most: usize, quantum: &mut Quantum) {
 /// Hands a batch of a connection's file to a worker.
 fn leave_to_worker(core: &mut Core, index: u32, batch: Batch) {
     let Some(id) = core.id(index) else { return };
+    core.batches.held += batch.memory();
     core.push_job(
-        move |kernel| {
-            let result = kernel.and_then(|kernel| batch.write(kernel));
-            (batch, result)
-        },
+        move |kernel| batch.finish(kernel),
         move |core, (batch, result)| batch_done(core, id, batch, result),
     );
 }
 
-fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Option<Committed>>) {
+fn batch_done(core: &mut Core, id: ConnId, batch: Finished, result: io::Result<Option<Committed>>) {
     // The connection may be gone, or have given the file up.
     let goes_on = saving_of(core, id).is_some_and(|saving| saving.batch_done(&batch, result));
-    if let Some((buffer, _)) = batch.body {
+    core.batches.held -= batch.memory;
+    if let Some(buffer) = batch.buffer {
         core.batches.take_back(buffer);
+    }
+    if core.batches.has_room() {
         wake_waiting(core);
     }
     if goes_on {
@@ -237,9 +254,9 @@ fn batch_done(core: &mut Core, id: ConnId, batch: Batch, result: io::Result<Opti
     }
 }
 
-/// Whether a buffer can be lent. If not, the connection is woken when one can.
-fn has_buffer_for(core: &mut Core, index: u32) -> bool {
-    if core.batches.has_one() {
+/// Whether a file on a disk may receive more. If not, its connection is woken when it may.
+fn has_room_for(core: &mut Core, index: u32) -> bool {
+    if core.batches.has_room() {
         return true;
     }
     let Some(id) = core.id(index) else { return false };
@@ -249,25 +266,25 @@ fn has_buffer_for(core: &mut Core, index: u32) -> bool {
         waiting.retain(|&id| core.find(id).is_some());
         core.batches.waiting = waiting;
     }
-    // A connection that was woken by its own batch has kept its place in the list.
-    if let Some(saving) = saving(core, index)
-        && !std::mem::replace(&mut saving.waits_for_buffer, true)
-    {
+    if let Some(saving) = saving(core, index) {
+        saving.waits_for_room = true;
         core.batches.waiting.push_back(id);
     }
     false
 }
 
-/// Wakes connections that wait for a buffer: two for the one that came back, since the first may
-/// not need it any more, and all of them if no other buffer will come back. Waking all of them each
+/// Wakes connections that wait for room: two for each batch that is written, since the first may
+/// need none any more, and all of them if no other batch is being written. Waking all of them each
 /// time would cost more than writing, with a slow disk and thousands of peers.
 fn wake_waiting(core: &mut Core) {
-    let mut count = if core.batches.lent == 0 { usize::MAX } else { 2 };
+    let mut count = if core.batches.held == 0 { usize::MAX } else { 2 };
     while count > 0
         && let Some(id) = core.batches.waiting.pop_front()
     {
-        if let Some(saving) = saving_of(core, id) {
-            saving.waits_for_buffer = false;
+        // The connection may receive another file, which does not wait.
+        if let Some(saving) = saving_of(core, id)
+            && std::mem::take(&mut saving.waits_for_room)
+        {
             go_on(core, id.index);
             count -= 1;
         }

@@ -178,6 +178,27 @@ fn many_files_on_a_slow_disk_share_a_bounded_number_of_buffers() {
 }
 
 #[test]
+fn many_files_that_arrive_in_small_pieces_on_a_slow_disk_take_a_bounded_amount_of_memory() {
+    let mut h = uploads(CreateOptions::default());
+    h.hold_disk();
+    let clients: Vec<_> = (0..200).map(|_| h.open()).collect();
+    for (number, client) in clients.iter().enumerate() {
+        h.feed(*client, format!("{number} 262144\n"));
+        for _ in 0..8 {
+            h.feed(*client, [number as u8; 32 << 10]);
+        }
+    }
+    let saved = h.ledger().saved;
+    assert!((8 << 20..9 << 20).contains(&saved), "{saved} bytes received");
+    h.release_disk();
+    for (number, client) in clients.iter().enumerate() {
+        assert_eq!(h.sent(*client), "created\n", "{number}");
+        let there = content(&mut h, &number.to_string()).expect("it is there");
+        assert!(there == [number as u8; 256 << 10], "{number}");
+    }
+}
+
+#[test]
 fn a_connection_that_ends_while_a_worker_writes_leaves_nothing() {
     for end in [Harness::finish, Harness::reset, |h: &mut Harness<Uploads>, _| h.stop()] {
         let mut h = uploads(CreateOptions::default());
