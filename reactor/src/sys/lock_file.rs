@@ -27,6 +27,9 @@ pub(super) struct Lock {
     file: File,
 }
 
+/// How often a lock file may vanish between opening and locking it.
+const ATTEMPTS: u32 = 100;
+
 impl Lock {
     /// Locks the address `socket`. Where files cannot be locked, every server gets the lock.
     ///
@@ -36,12 +39,15 @@ impl Lock {
     pub(super) fn take(socket: &Path) -> io::Result<Lock> {
         let path = socket.with_added_extension("lock");
         // Each repetition means that another server has stopped meanwhile.
-        loop {
+        for _ in 0..ATTEMPTS {
             let file = open(&path).map_err(about(path.display()))?;
             if let Some(lock) = Lock::of(file, &path)? {
                 return Ok(lock);
             }
         }
+        // Some network file systems change the numbers of their files.
+        let text = format!("the lock file {} does not stay in its place", path.display());
+        Err(io::Error::new(io::ErrorKind::AddrInUse, text))
     }
 
     /// Locks an open lock file; `None` if its last holder has removed it meanwhile.
