@@ -86,6 +86,8 @@ pub(crate) struct Core {
     pub(crate) owed: Vec<u32>,
     /// Connections that have used up their quantum and continue in the next turn.
     pub(crate) later: Vec<u32>,
+    /// Destinations of relays that were given a small piece in this round of the worklist.
+    pub(crate) relayed: Vec<u32>,
     /// Connections whose wait for their rate is over.
     pub(crate) due_rates: Vec<u32>,
     /// Closed connections, whose slots are freed at the end of the turn.
@@ -167,6 +169,7 @@ impl Core {
             unix_time: Cell::new(None),
             owed: Vec::new(),
             later: Vec::new(),
+            relayed: Vec::new(),
             due_rates: Vec::new(),
             gone: Vec::new(),
             jobs: Vec::new(),

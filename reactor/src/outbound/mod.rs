@@ -14,7 +14,8 @@
 //! | a region up to `small_file` | read into memory, then one `sendmsg` together with what precedes it |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it from the disk |
-//! | bytes that another connection [relays](crate::Context::relay_to) | `send` immediately, from the buffer that received them |
+//! | up to 4 KiB that another connection [relays](crate::Context::relay_to) | one `send`, after the other relays of the turn have received |
+//! | more bytes that another connection relays | `send` immediately, from the buffer that received them |
 //! | bulk data that is relayed | `splice` from the pipe that received it (Linux) |
 //!
 //! Files are never mapped into memory: if a file were truncated while it is sent, `SIGBUS` would
@@ -53,7 +54,7 @@ mod wire;
 
 pub use crate::core::Residency;
 pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
-pub(crate) use send::{append, flush, send, write_or_join};
+pub(crate) use send::{append, enqueue, flush, send, write_or_join};
 pub(crate) use wire::SCRATCH;
 
 /// Something to send: the argument of [`Context::send`](crate::Context::send).

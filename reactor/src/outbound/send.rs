@@ -104,6 +104,19 @@ pub(crate) fn append(
     index: u32,
     push: impl FnOnce(&mut Queue, &mut Pool),
 ) -> Sent {
+    let sent = enqueue(core, index, push);
+    core.schedule(index);
+    sent
+}
+
+/// Adds to the queue of a connection, creating it if there is none. The caller sees to it that the
+/// queue is flushed. Returns whether it is full.
+#[inline]
+pub(crate) fn enqueue(
+    core: &mut Core,
+    index: u32,
+    push: impl FnOnce(&mut Queue, &mut Pool),
+) -> Sent {
     let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
     let (tick, spares) = (core.tick, &mut core.spare_queues);
     let queue = c.outbound.get_or_insert_with(|| {
@@ -113,11 +126,7 @@ pub(crate) fn append(
     });
     push(queue, &mut core.pool);
     let is_full = queue.is_full(&core.groups[c.group as usize].limits);
-    let blocked = !c.ready.any(Ready::WRITE);
-    if !c.flags.any(Flags::SCHEDULED) {
-        core.schedule(index);
-    }
-    if blocked {
+    if !c.ready.any(Ready::WRITE) {
         // No flush will find that out, so the write-stall deadline starts here.
         deadlines::arm(core, index);
     }

@@ -12,6 +12,7 @@ use super::inboxes::Inboxes;
 use crate::connect::{Connect, Connector, resolver};
 use crate::core::{Core, Group, HandlerId};
 use crate::handler::{Handler, Turn};
+use crate::inbound;
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::sys::{AlignedBuffer, Kernel, Selector};
 use crate::threads::jobs;
@@ -391,6 +392,7 @@ impl Reactor {
         for &index in &work {
             self.run_connection(index);
         }
+        inbound::flush_relayed(&mut self.turn.core);
         work.clear();
         self.work = work;
     }
