@@ -9,7 +9,7 @@ use sluicegate_reactor::{
 };
 
 use super::access_log::AccessLog;
-use super::body::{Progress, Received};
+use super::body::{Progress, Received, at_most};
 use super::exchange::Arrived;
 use super::head::{self, HeadScan};
 use super::response::StreamedResponse;
@@ -299,7 +299,7 @@ impl<S: Service> Http<S> {
             cx.pause();
             return Step::Rest;
         }
-        let count = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+        let count = at_most(input.len(), *left);
         input.consume(count);
         *left -= count as u64;
         if *left > 0 {

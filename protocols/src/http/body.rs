@@ -198,6 +198,11 @@ fn receive_chunk(cx: &mut Context<'_>, file: &mut Option<NewFile>, chunk: &Chunk
     Progress::Elsewhere
 }
 
+/// The smaller of the two.
+pub(super) fn at_most(len: usize, left: u64) -> usize {
+    usize::try_from(left).map_or(len, |left| left.min(len))
+}
+
 /// Finds the next piece in the input, and skips what is before it.
 fn next_piece(
     decoder: &mut Option<ChunkDecoder>,
@@ -214,7 +219,7 @@ fn next_piece(
             Chunk::Data(size) => *left = size,
         }
     }
-    let here = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+    let here = at_most(input.len(), *left);
     *left -= here as u64;
     Ok(if here == 0 { Progress::Incomplete } else { Progress::Piece(here) })
 }
@@ -227,7 +232,7 @@ fn join_chunks(
     limits: &HttpLimits,
 ) -> Result<Progress, Status> {
     loop {
-        let here = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+        let here = at_most(input.len(), *left);
         if bytes.capacity() - bytes.len() < here {
             // The buffer grows to twice its size, but not beyond the limit. What a client sends
             // must not end the process.

@@ -102,11 +102,7 @@ impl Output {
         if status == Status::OK {
             out.extend_from_slice(clock.ok_and_date());
         } else {
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend_from_slice(&status.digits());
-            out.push(b' ');
-            out.extend_from_slice(status.reason().as_bytes());
-            out.extend_from_slice(b"\r\n");
+            write_status_line(out, status);
             out.extend_from_slice(clock.date_line());
         }
         out.extend_from_slice(fields);
@@ -164,6 +160,15 @@ impl<'cx> Destination<'_, 'cx> {
             Destination::Deferred(_, id) => *id,
         }
     }
+}
+
+/// Appends a status line.
+pub(super) fn write_status_line(out: &mut Vec<u8>, status: Status) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(&status.digits());
+    out.push(b' ');
+    out.extend_from_slice(status.reason().as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends a number in decimal.

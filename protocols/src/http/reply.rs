@@ -123,16 +123,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// `Transfer-Encoding`, which [`Http`](super::Http) writes itself.
     #[inline]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        let value = value.as_ref();
-        if splits_lines(value) || !is_token(name.as_bytes()) || is_reserved(name) {
-            log::warn!("header field {name:?} omitted from a response: not allowed there");
-            return self;
-        }
-        let fields = &mut self.output.fields;
-        fields.extend_from_slice(name.as_bytes());
-        fields.extend_from_slice(b": ");
-        fields.extend_from_slice(value);
-        fields.extend_from_slice(b"\r\n");
+        write_field(&mut self.output.fields, name, value.as_ref());
         self
     }
 
@@ -246,10 +237,23 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     }
 }
 
+/// Appends a header field, unless it would split the message or is one of `Http`'s own.
+#[inline]
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    if splits_lines(value) || !is_token(name.as_bytes()) || is_reserved(name) {
+        log::warn!("header field {name:?} omitted from a response: not allowed there");
+        return;
+    }
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Whether a value contains CR, LF or NUL. It is searched by words: most have no control
 /// characters.
 #[inline]
-pub(super) fn splits_lines(value: &[u8]) -> bool {
+fn splits_lines(value: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let splits = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
     // True if a byte is at most CR, and for few other words.
@@ -262,7 +266,7 @@ pub(super) fn splits_lines(value: &[u8]) -> bool {
 }
 
 /// Whether only `Http` writes this field.
-pub(super) fn is_reserved(name: &str) -> bool {
+fn is_reserved(name: &str) -> bool {
     let reserved = match name.len() {
         4 => "Date",
         10 => "Connection",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
-use super::grammar::is_token;
-use super::reply::{Answered, Reply, is_reserved, splits_lines};
+use super::output::write_status_line;
+use super::reply::{Answered, Reply, write_field};
 use super::response::{FinishedResponse, PendingResponse, Persistence};
 use super::status::Status;
 
@@ -132,11 +132,7 @@ impl Reply<'_, '_> {
         assert!((102..200).contains(&status.code()), "{} is not interim", status.code());
         if self.form.is_modern {
             let out = &mut self.output.bytes;
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend_from_slice(&status.digits());
-            out.push(b' ');
-            out.extend_from_slice(status.reason().as_bytes());
-            out.extend_from_slice(b"\r\n");
+            write_status_line(out, status);
             write_fields(out, fields);
         }
         self
@@ -227,13 +223,7 @@ impl ResponseStream {
 /// that are not allowed in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
 fn write_fields(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
     for (name, value) in fields {
-        if splits_lines(value.as_bytes()) || !is_token(name.as_bytes()) || is_reserved(name) {
-            log::warn!("header field {name:?} omitted from a response: not allowed there");
-            continue;
-        }
-        for part in [name, ": ", value, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
+        write_field(out, name, value.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }
