@@ -35,16 +35,11 @@ pub(crate) fn receive_file(
 /// Gives up and removes the file that is being received, if there is one.
 pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     if let Some(saving) = end(core, index) {
-        let descriptors = saving.descriptors();
+        let (len, descriptors) = saving.descriptors();
         drop(saving);
-        close_removed(core, descriptors);
-    }
-}
-
-/// Closes a removed file of this length: in a worker if it is large.
-fn close_removed(core: &mut Core, (len, descriptors): (u64, impl Send + 'static)) {
-    if len >= LARGE {
-        core.push_job(move |_| drop(descriptors), |_, ()| {});
+        if len >= LARGE {
+            core.push_job(move |_| drop(descriptors), |_, ()| {});
+        }
     }
 }
 
@@ -138,19 +133,11 @@ pub(super) fn step(
             Arrival::Progress
         }
         Some(Need::Nothing) => {
-            end(core, index).map_or(Arrival::Nothing, |saving| finish(core, saving))
+            // A file that failed is closed here, large or not: when its client hears of a full
+            // disk, the space must be free again.
+            end(core, index).map_or(Arrival::Nothing, |saving| Arrival::File(saving.outcome()))
         }
     }
-}
-
-/// The outcome of a file for which nothing is left to do.
-fn finish(core: &mut Core, saving: Saving) -> Arrival {
-    let descriptors = saving.descriptors();
-    let outcome = saving.outcome();
-    if outcome.is_err() {
-        close_removed(core, descriptors);
-    }
-    Arrival::File(outcome)
 }
 
 fn receive_more(
