@@ -1,4 +1,4 @@
-//! Responses that are sent piece by piece, and whose length is not known at the start.
+//! Responses that are sent piece by piece.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
 use super::output::write_status_line;
 use super::reply::{Answered, Reply, write_field};
-use super::response::{FinishedResponse, PendingResponse, Persistence};
+use super::response::{FinishedResponse, PendingResponse, Persistence, StreamedResponse};
 use super::status::Status;
 
 /// The rest of a response whose head has been sent: see [`Reply::stream`].
@@ -28,6 +28,8 @@ pub struct ResponseStream {
 enum Framing {
     /// By the last chunk, which trailers may follow if the head has announced them.
     Chunked { has_trailers: bool },
+    /// By its length, which the head has stated.
+    Sized(u64),
     /// By the end of the connection, in HTTP/1.0.
     UntilClose,
     /// There is no body.
@@ -89,22 +91,58 @@ impl Reply<'_, '_> {
     /// # }
     /// ```
     pub fn stream<V>(self, then: impl FnOnce(ResponseStream, &mut Turn)) -> Answered<V> {
+        self.start_stream(None, then)
+    }
+
+    /// Like [`stream`](Reply::stream), for a body of known length whose content comes later, as it
+    /// does in a proxy. The head states the length, and there are no trailers.
+    ///
+    /// The service must send exactly `length` bytes. If it sends more, or
+    /// [finishes](ResponseStream::finish) early, an error is logged and the connection is reset.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::{Answered, Reply, ResponseStream};
+    ///
+    /// fn count(reply: Reply<'_, '_>, waiting: &mut Vec<ResponseStream>) -> Answered {
+    ///     reply.stream_sized(10, |mut stream, cx| {
+    ///         stream.send(cx, "01234");
+    ///         waiting.push(stream); // A later callback sends the rest.
+    ///     })
+    /// }
+    /// ```
+    pub fn stream_sized<V>(
+        self,
+        length: u64,
+        then: impl FnOnce(ResponseStream, &mut Turn),
+    ) -> Answered<V> {
+        self.start_stream(Some(length), then)
+    }
+
+    fn start_stream<V>(
+        self,
+        length: Option<u64>,
+        then: impl FnOnce(ResponseStream, &mut Turn),
+    ) -> Answered<V> {
         let Reply { mut to, output, status, mut form } = self;
-        let framing = if form.head_only || status.forbids_content() {
-            Framing::NoBody
-        } else if form.is_modern {
-            let mut lines = output.fields.split(|byte| *byte == b'\n');
-            let is_trailer = |name: &[u8]| name.eq_ignore_ascii_case(b"Trailer:");
-            let has_trailers = lines.any(|line| line.get(..8).is_some_and(is_trailer));
-            output.fields.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-            Framing::Chunked { has_trailers }
-        } else {
-            form.persistence = Persistence::Close;
-            Framing::UntilClose
+        let forbidden = status.forbids_content();
+        let framing = match length {
+            _ if form.head_only || forbidden => Framing::NoBody,
+            Some(length) => Framing::Sized(length),
+            None if form.is_modern => {
+                let mut lines = output.fields.split(|byte| *byte == b'\n');
+                let is_trailer = |name: &[u8]| name.eq_ignore_ascii_case(b"Trailer:");
+                let has_trailers = lines.any(|line| line.get(..8).is_some_and(is_trailer));
+                output.fields.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+                Framing::Chunked { has_trailers }
+            }
+            None => {
+                form.persistence = Persistence::Close;
+                Framing::UntilClose
+            }
         };
         // Without a length, a client would wait for the content of a 205 response.
-        let is_empty = matches!(framing, Framing::NoBody) && !form.head_only;
-        output.write_head(status, form.persistence, is_empty.then_some(0));
+        let length = if forbidden && !form.head_only { Some(0) } else { length };
+        output.write_head(status, form.persistence, length);
         output.flush_to(&mut to);
         let pending = output.await_response(form);
         let (connection, persistence) = (to.connection(), form.persistence);
@@ -164,7 +202,12 @@ impl ResponseStream {
             Framing::NoBody => return Sent::Accepted,
             // An empty chunk would be the last.
             _ if length == 0 => return Sent::Accepted,
-            Framing::UntilClose => peer.send(part),
+            Framing::Sized(whole) if length > whole - self.sent() => {
+                log::error!("a response longer than the stated {whole} bytes was cut off");
+                peer.abort();
+                return Sent::Gone;
+            }
+            Framing::UntilClose | Framing::Sized(_) => peer.send(part),
             Framing::Chunked { .. } => {
                 let mut line = [0; 18];
                 let mut rest = &mut line[..];
@@ -182,6 +225,11 @@ impl ResponseStream {
         sent
     }
 
+    /// Bytes of the body that were sent.
+    fn sent(&self) -> u64 {
+        self.pending.stream().map_or(0, StreamedResponse::body)
+    }
+
     /// Ends the body.
     pub fn finish(self, cx: &mut Turn) -> Sent {
         self.finish_with(cx, &[])
@@ -193,6 +241,13 @@ impl ResponseStream {
     pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
         let mut peer = cx.peer(self.connection);
         if !self.pending.is_here() || !peer.is_open() {
+            return Sent::Gone;
+        }
+        if let Framing::Sized(length) = self.framing
+            && self.sent() < length
+        {
+            log::error!("a response ended after {} of {length} bytes", self.sent());
+            peer.abort();
             return Sent::Gone;
         }
         let mut sent = Sent::Accepted;

@@ -15,6 +15,7 @@ mod pauses;
 mod refused;
 mod saved;
 mod semantics;
+mod sized;
 mod stopping;
 mod streams;
 mod syntax;
