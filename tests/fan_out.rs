@@ -1,4 +1,4 @@
-//! What goes to many exists once.
+//! What goes to many exists once, and leaves in time.
 #![cfg(feature = "testing")]
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use allocation_counter::measure;
 use sluicegate_reactor::testing::{Client, Harness};
-use sluicegate_reactor::{Bytes, Context, Handler, Input, Receive, Sent, Sessions};
+use sluicegate_reactor::{Bytes, ConnId, Context, Handler, Input, Receive, Sent, Sessions};
 
 const CONNECTIONS: usize = 10_000;
 const BLOCK: usize = 64 << 10;
@@ -73,4 +73,52 @@ fn a_block_that_waits_for_ten_thousand_connections_exists_once() {
         }
     });
     assert_eq!(given_back.load(Ordering::Relaxed), 1, "given back with the last");
+}
+
+/// Sends a byte to all, and expects that most have left before the callback returns.
+struct Prompt {
+    members: Vec<ConnId>,
+    by_name: bool,
+}
+
+impl Handler for Prompt {
+    type Session = ();
+
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        self.members.push(cx.id());
+    }
+
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        input.take();
+    }
+}
+
+impl Receive<u8> for Prompt {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, byte: u8) {
+        if self.by_name {
+            for &member in &self.members {
+                assert_eq!(cx.peer(member).send(&[byte]), Sent::Accepted);
+                // A message may consist of several pieces.
+                assert_eq!(cx.peer(member).send(&[byte]), Sent::Accepted);
+                assert_eq!(cx.peer(member).pending(), 2);
+            }
+        } else {
+            cx.for_each(|cx, ()| assert_eq!(cx.send(&[byte, byte]), Sent::Accepted));
+        }
+        let waiting = self.members.iter().filter(|&&member| cx.peer(member).pending() > 0);
+        assert!(waiting.count() <= 64);
+    }
+}
+
+#[test]
+fn output_for_many_connections_does_not_wait_for_the_last_of_them() {
+    for by_name in [true, false] {
+        let mut h = Harness::new(Prompt { members: Vec::new(), by_name });
+        let clients: Vec<Client> = (0..200).map(|_| h.open()).collect();
+        h.post(b'a');
+        h.post(b'b');
+        for client in clients {
+            assert_eq!(h.sent(client), "aabb");
+        }
+    }
 }

@@ -22,9 +22,13 @@ impl Server {
         let tcp = TcpOptions { congestion: unpaced(), ..TcpOptions::default() };
         let listen = Listen { limits, tcp, ..Listen::default() };
         let listener = reactor.listen("127.0.0.1:0", &listen, handler).unwrap();
-        let address = reactor.listener_address(listener).expect("it listens");
-        let clients: Vec<_> = (0..clients).map(|_| connect(address)).collect();
-        let mut server = Server { reactor, clients };
+        let address = reactor.listener_address(listener).expect("it listens").clone();
+        let mut server = Server { reactor, clients: Vec::with_capacity(clients) };
+        for _ in 0..clients {
+            server.clients.push(connect(&address));
+            // So that the backlog never overflows.
+            server.turn();
+        }
         while server.reactor.connections() < server.clients.len() {
             server.turn();
         }

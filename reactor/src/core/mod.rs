@@ -103,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// The buffer for file bytes that pass through memory; allocated when first needed.
     pub(crate) scratch: AlignedBuffer,
+    /// Connections that callbacks of others have sent to, and whose queues are not flushed yet.
+    pub(crate) unflushed: Vec<u32>,
     pub(crate) spare_queues: Spares<Queue>,
     spare_specials: Spares<Special>,
     next_generation: u32,
@@ -178,6 +180,7 @@ impl Core {
             batches: Batches::default(),
             pool: Pool::default(),
             scratch: AlignedBuffer::default(),
+            unflushed: Vec::new(),
             spare_queues: Spares::default(),
             spare_specials: Spares::default(),
             next_generation: 1,

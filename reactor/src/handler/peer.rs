@@ -24,11 +24,14 @@ impl Peer<'_> {
     }
 
     /// Sends bytes or a region of a file, after everything sent before. The current connection's
-    /// queue is sent right after its callback, other queues at the end of the turn. Always accepts
-    /// all bytes or none.
+    /// queue is sent right after its callback, other queues at the end of the turn or once many wait.
+    /// Always accepts all bytes or none.
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
         match self.index {
-            Some(index) => outbound::send(self.core, index, what.into()),
+            Some(index) => {
+                outbound::note_unflushed(self.core, index);
+                outbound::send(self.core, index, what.into())
+            }
             None => Sent::Gone,
         }
     }

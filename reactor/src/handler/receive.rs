@@ -8,6 +8,7 @@ use slab::Slab;
 
 use super::{Context, Handler, Turn};
 use crate::core::{ConnId, HandlerId, NO_SESSION};
+use crate::outbound;
 
 /// A handler that receives messages of type `M` from other threads, from [workers](crate::workers)
 /// and from its own timers. It may be implemented for any number of types.
@@ -128,6 +129,7 @@ impl<S> Sessions<'_, S> {
     /// ```
     pub fn for_each(&mut self, mut act: impl FnMut(&mut Context<'_>, &mut S)) {
         for index in 0..self.turn.core.connections.capacity() as u32 {
+            outbound::note_unflushed(&mut self.turn.core, index);
             if let Some((mut cx, session)) = self.at(index) {
                 act(&mut cx, session);
             }

@@ -46,6 +46,34 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     sent
 }
 
+/// The most connections that wait for the end of the turn with what other callbacks have sent on
+/// them. Without a limit, an event for thousands of connections would fill as many buffers before
+/// the first one is sent, and they would not stay in the processor's cache (benches/README.md).
+const MOST_UNFLUSHED: usize = 64;
+
+/// Notes that a callback sends on a connection which may not be its own.
+#[inline]
+pub(crate) fn note_unflushed(core: &mut Core, index: u32) {
+    if core.unflushed.last() != Some(&index) {
+        if core.unflushed.len() >= MOST_UNFLUSHED {
+            flush_others(core);
+        }
+        core.unflushed.push(index);
+    }
+}
+
+/// Flushes the queues of the connections that other callbacks have sent to.
+#[inline(never)]
+fn flush_others(core: &mut Core) {
+    let mut others = std::mem::take(&mut core.unflushed);
+    for index in others.drain(..) {
+        let Some(c) = core.get(index) else { continue };
+        let mut quantum = Quantum::to_send(core.limits(c.group));
+        flush(core, index, &mut quantum);
+    }
+    core.unflushed = others;
+}
+
 /// Sends a slice immediately on a connection with nothing queued, and appends what the socket
 /// refuses to the queue. It tries at most the send quantum, so that other connections have their
 /// turn, and nothing if a rate applies. If the socket fails, the rest of the slice is counted as
