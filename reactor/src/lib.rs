@@ -27,7 +27,7 @@
 //! | how data is sent | [`outbound`], [`Limits`] |
 //! | receiving messages of a known length | [`Context::receive_exact`] |
 //! | receiving into files | [`Context::receive_file`], [`fs::Dir::create`] |
-//! | relaying one connection's input to another | [`Context::relay_to`] |
+//! | relaying one connection's input to another, all of it or a known number of bytes | [`Context::relay_to`], [`Context::relay_part`] |
 //! | handlers that refer to each other, or hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |

@@ -4,6 +4,7 @@
 
 mod connect;
 mod hand_over;
+mod parts;
 mod relayed;
 mod sockets;
 
@@ -12,6 +13,7 @@ use sluicegate_reactor::{Address, Connect, Context, HandlerId, Listen, Reactor};
 
 use connect::Relay;
 use hand_over::{Greeter, Login};
+use parts::{End, LOST, Proxy, Target, answer, framed};
 use sockets::{exchange, serve};
 
 #[path = "../../examples/echo.rs"]
@@ -82,4 +84,53 @@ fn a_relay_on_a_real_kernel_loses_nothing() {
             assert!(exchange(address, &bytes, piece) == bytes, "in pieces of {piece}");
         }
     });
+}
+
+/// A proxy to a target that fails at times.
+fn proxy_of_parts(reactor: &mut Reactor, fails: Option<u64>) -> HandlerId<Proxy> {
+    let target = reactor.register(Target { fails });
+    let back = reactor.listen("127.0.0.1:0", &Listen::default(), target).expect("a free port");
+    let back = reactor.listener_address(back).expect("it listens").clone();
+    let proxy = reactor.reserve();
+    let connector = reactor.connector(proxy, &Connect::default()).expect("room for a connector");
+    let connect = Box::new(move |cx: &mut Context<'_>| {
+        let target = End::Target(cx.id());
+        cx.connect(connector, &back, target)
+    });
+    reactor.install(proxy, Proxy::new(connect));
+    proxy
+}
+
+/// Messages of some lengths, and their answers.
+fn messages() -> (Vec<u8>, Vec<u8>) {
+    let messages = [0, 1, 700, 5_000, 70_000, 3_000_000, 3].map(|len| {
+        let message: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+        (framed(&message), answer(&message))
+    });
+    let (said, answers): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    (said.concat(), answers.concat())
+}
+
+#[test]
+fn parts_on_a_real_kernel_are_whole_and_what_is_between_them_stays_here() {
+    serve(
+        |reactor| proxy_of_parts(reactor, None),
+        |address| {
+            let (said, answers) = messages();
+            for piece in [said.len(), 1000] {
+                assert_eq!(exchange(address, &said, piece), answers, "in pieces of {piece}");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_client_of_a_real_kernel_hears_of_targets_that_are_lost_within_a_part() {
+    serve(
+        |reactor| proxy_of_parts(reactor, Some(1)),
+        |address| {
+            let (said, answers) = messages();
+            assert_eq!(exchange(address, &said, 1000), LOST.repeat(answers.len() / LOST.len()));
+        },
+    );
 }

@@ -12,6 +12,7 @@ pub(crate) enum Call<'a, 'i> {
     Ready,
     Data(&'a mut Input<'i>),
     Received(Cow<'i, [u8]>),
+    Relayed(u64),
     Drain,
     Eof,
     Timeout(Timeout),
@@ -27,7 +28,8 @@ impl Call<'_, '_> {
                 input.take();
             }
             Call::Timeout(Timeout::WriteStall) => cx.abort(),
-            Call::Eof | Call::Timeout(_) | Call::Stop => cx.close(),
+            Call::Relayed(0) => {}
+            Call::Relayed(_) | Call::Eof | Call::Timeout(_) | Call::Stop => cx.close(),
         }
     }
 }
@@ -107,6 +109,7 @@ impl Probe {
             Call::Ready => self.notes.add("ready"),
             Call::Data(input) => self.notes.add(format_args!("data {}", Shown(input))),
             Call::Received(bytes) => self.notes.add(format_args!("received {}", Shown(bytes))),
+            Call::Relayed(left) => self.notes.add(format_args!("relayed, {left} left")),
             Call::Drain => self.notes.add("drain"),
             Call::Eof => self.notes.add("eof"),
             Call::Timeout(which) => self.notes.add(format_args!("timeout {which:?}")),
@@ -136,6 +139,10 @@ impl Handler for Probe {
 
     fn on_received(&mut self, cx: &mut Context<'_>, number: &mut usize, bytes: Cow<'_, [u8]>) {
         self.call(cx, *number, Call::Received(bytes));
+    }
+
+    fn on_relayed(&mut self, cx: &mut Context<'_>, number: &mut usize, left: u64) {
+        self.call(cx, *number, Call::Relayed(left));
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, number: &mut usize) {

@@ -18,6 +18,7 @@ mod hello;
 mod http;
 mod lines;
 mod messages;
+mod parts;
 mod proxy;
 mod rates;
 mod receive_file;

@@ -92,6 +92,12 @@ impl<H: Handler> Handler for Watched<H> {
         self.inner.on_saved(cx, &mut session.inner, saved);
     }
 
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
+        self.check(cx.id(), session);
+        assert!(cx.wants_input(), "the end of a part while nothing is received");
+        self.inner.on_relayed(cx, &mut session.inner, left);
+    }
+
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         self.check(cx.id(), session);
         self.inner.on_drain(cx, &mut session.inner);

@@ -152,9 +152,8 @@ pub struct Ledger {
     /// Times that a connection reached its [quantum](crate::Limits::send_quantum) of bytes or calls
     /// and left the rest for the next turn.
     pub send_budget_stops: u64,
-    /// Bytes received from one connection for another by
-    /// [`relay_to`](crate::Context::relay_to). They also count as [`queued`](Ledger::queued) of the
-    /// destination.
+    /// Bytes that [relays](crate::Context::relay_to) have received from one connection for another.
+    /// They also count as [`queued`](Ledger::queued) of the destination.
     pub relayed: u64,
     /// Times that a connection waited for its [rate](crate::Limits::send_rate) before it sent more.
     pub send_rate_holds: u64,

@@ -52,11 +52,14 @@ pub struct Limits {
     /// first window and one for each window that follows. The default is 2 MiB.
     pub warm_window: usize,
     /// A [relay](crate::Context::relay_to) that has received this many bytes in consecutive large
-    /// pieces switches to `splice(2)` through a pipe, until the pieces become small again. A
+    /// pieces switches to `splice(2)` through a pipe, until the pieces become small again. A [part]
+    /// of at least this many bytes is spliced from its beginning. A
     /// [file](crate::Context::receive_file) on a memory file system is spliced if at least this
     /// many of its bytes have yet to arrive or, if its length is unknown, have arrived. With 0,
     /// splicing starts immediately; with `usize::MAX`, never. Has no effect on systems without
     /// splice. The default is 128 KiB.
+    ///
+    /// [part]: crate::Context::relay_part
     pub splice_after: usize,
     /// A piece that a relay receives counts as large from this size. For smaller ones, memory is
     /// cheaper than a pipe. The default is 20 KiB.

@@ -59,12 +59,6 @@ impl Queue {
         self.segments.push_back(Segment::File(Part::new(region)));
     }
 
-    /// Adds a filled buffer to the end, as it is.
-    pub(crate) fn push_chunk(&mut self, chunk: Chunk) {
-        self.memory += chunk.len();
-        self.segments.push_back(Segment::Joined(chunk));
-    }
-
     /// Adds shared bytes to the end, by reference.
     pub(crate) fn push_shared(&mut self, bytes: Bytes) {
         self.memory += bytes.len();

@@ -1,4 +1,4 @@
-//! The state that a relay's source keeps, and when the bytes go through a pipe.
+//! The state that a relay's source keeps: how much is left, and when the bytes go through a pipe.
 
 use super::id::ConnId;
 use super::limits::Limits;
@@ -11,6 +11,8 @@ const SMALL_SPLICES: u8 = 16;
 /// A relay from one connection to another.
 pub(crate) struct Relay {
     pub(crate) to: ConnId,
+    /// Bytes still to be relayed; `None` for everything until the end of the stream.
+    pub(crate) left: Option<u64>,
     way: Way,
 }
 
@@ -23,14 +25,29 @@ enum Way {
 }
 
 impl Relay {
-    pub(crate) fn new(to: ConnId, limits: &Limits) -> Relay {
-        let mut relay = Relay { to, way: Way::Copy { large: 0 } };
+    /// A part that is long enough goes through a pipe from its beginning.
+    pub(crate) fn new(to: ConnId, left: Option<u64>, limits: &Limits) -> Relay {
+        let is_bulk = left.is_some_and(|left| left >= limits.splice_after as u64);
+        let large = if is_bulk { limits.splice_after } else { 0 };
+        let mut relay = Relay { to, left, way: Way::Copy { large } };
         relay.choose(limits);
         relay
     }
 
-    /// Decides from the size of a receive how the next one is done.
+    /// How many of `bytes` bytes are to be relayed.
+    pub(crate) fn share(&self, bytes: usize) -> usize {
+        self.left.map_or(bytes, |left| left.min(bytes as u64) as usize)
+    }
+
+    /// Records that `count` bytes have been passed on.
+    pub(crate) fn passed(&mut self, count: usize) {
+        self.left = self.left.map(|left| left - count as u64);
+    }
+
+    /// Records that `count` bytes have been received and passed on, and decides from that how the
+    /// next ones are received.
     pub(crate) fn received(&mut self, count: usize, limits: &Limits) {
+        self.passed(count);
         let is_small = count < limits.splice_least;
         match &mut self.way {
             Way::Copy { large } => *large = if is_small { 0 } else { *large + count },

@@ -39,7 +39,7 @@ pub(crate) enum Strategy {
     Stream,
     /// To the handler, in one piece of a known length.
     Exact(Exact),
-    /// To another connection, until the end of the stream.
+    /// To another connection: this many bytes, or everything until the end of the stream.
     Relay(Relay),
     /// To a file.
     File(Box<Saving>),

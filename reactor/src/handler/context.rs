@@ -199,6 +199,42 @@ impl<'a> Context<'a> {
         self.this().relay_to(peer);
     }
 
+    /// Forwards the next `count` bytes of this connection's input to another one, and then calls
+    /// [`on_relayed`](crate::Handler::on_relayed). See [`Peer::relay_part`].
+    ///
+    /// ```
+    /// use sluicegate_reactor::{ConnId, Context, Handler, Input};
+    ///
+    /// /// Stores what follows its length in four bytes, and answers when it was passed on.
+    /// struct Front {
+    ///     store: ConnId,
+    /// }
+    ///
+    /// impl Handler for Front {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _: &mut Context<'_>) {}
+    ///     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    ///         if let Some(length) = input.first_chunk::<4>() {
+    ///             let length = u32::from_be_bytes(*length);
+    ///             input.consume(4);
+    ///             cx.relay_part(self.store, length.into());
+    ///         }
+    ///     }
+    ///     fn on_relayed(&mut self, cx: &mut Context<'_>, _: &mut (), left: u64) {
+    ///         if left > 0 {
+    ///             cx.send("the store is gone\n");
+    ///             cx.discard(left);
+    ///         } else {
+    ///             cx.peer(self.store).send("\n");
+    ///             cx.send("stored\n");
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn relay_part(&mut self, peer: ConnId, count: u64) {
+        self.this().relay_part(peer, count);
+    }
+
     /// Hands the connection over to another handler, with a session for it. Use it to switch
     /// protocols after a greeting, an upgrade or a login.
     ///
@@ -218,7 +254,7 @@ impl<'a> Context<'a> {
     /// requested ends: a [pause](crate::Context::pause), its [own
     /// deadline](crate::Context::set_deadline), a [drain](crate::Context::request_drain), a pending
     /// [`receive_exact`](crate::Context::receive_exact), and a [relay](crate::Context::relay_to) of
-    /// the input. The new handler therefore starts as with a newly accepted connection.
+    /// the input or of a [part](crate::Context::relay_part) of it. The new handler therefore starts as with a newly accepted connection.
     ///
     /// A hand-over cannot be undone. If the connection is closed, aborted or lost in the same
     /// callback, if the callback panics, or if it hands the connection over again, the new handler

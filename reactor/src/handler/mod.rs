@@ -106,6 +106,21 @@ pub trait Handler: Sized + 'static {
         }
     }
 
+    /// The relay of a [part](Context::relay_part) has ended. If `left` is 0, all of it was sent to
+    /// the destination or is in its queue. Otherwise the destination is gone, and the last `left`
+    /// bytes of the part are the next input. Input goes to [`on_data`](crate::Handler::on_data)
+    /// again, unless this callback requests it. By default the connection is closed if bytes are
+    /// left, so that no client waits for a response.
+    ///
+    /// Called once for each call of `relay_part`, unless the connection or its input ends first or
+    /// the handler directs the input elsewhere. While the connection is paused, the call waits.
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, left: u64) {
+        let _ = session;
+        if left > 0 {
+            cx.close();
+        }
+    }
+
     /// A full queue has drained to [`Limits::send_low`](crate::Limits::send_low), or a queue is
     /// empty after [`Context::request_drain`].
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {

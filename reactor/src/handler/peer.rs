@@ -135,7 +135,37 @@ impl Peer<'_> {
     /// A connection that relays to itself echoes. If the destination is gone or closing, the source
     /// is closed.
     pub fn relay_to(&mut self, peer: ConnId) {
-        self.with(|core, index| inbound::relay_to(core, index, peer));
+        self.with(|core, index| inbound::relay(core, index, peer, None));
+    }
+
+    /// Forwards the next `count` bytes of this connection's input to another one, as
+    /// [`relay_to`](crate::Peer::relay_to) does: a request body of known length, for example. Then
+    /// [`on_relayed`](crate::Handler::on_relayed) is called, and later bytes go to the handler. The
+    /// part starts with the input that the callback leaves unconsumed; bytes behind the part are
+    /// not touched. A part of 0 bytes is complete immediately.
+    ///
+    /// A part ends differently from a relay of everything:
+    ///
+    /// - It is complete when its last byte has been sent or is in the destination's queue. What the
+    ///   handler sends to the destination in `on_relayed` follows it.
+    /// - If the destination ends first, for whatever reason, or is already gone, the source stays
+    ///   open. `on_relayed` is called with the number of bytes that are left; they are the next
+    ///   input, which the handler can [discard](crate::Context::discard). If the handler closes or
+    ///   shuts down the destination, the source waits until the destination has ended.
+    /// - If the source ends first, for whatever reason, the destination is reset with
+    ///   [`Reason::RelayLost`](crate::Reason::RelayLost), so that a truncated part never looks
+    ///   complete. If the peer of the source has only shut down its sending side,
+    ///   [`on_eof`](crate::Handler::on_eof) of the source is called instead of `on_relayed`, again
+    ///   if it was called before. A part requested in `on_eof` consists of the unread bytes; if
+    ///   `count` is more, which can never arrive, the connection is closed.
+    /// - A second relay to the same destination ends the part as the end of the destination does.
+    /// - If the source is directed elsewhere or handed over, the part ends, the destination stays
+    ///   open, and `on_relayed` is not called.
+    ///
+    /// A part of at least [`Limits::splice_after`](crate::Limits::splice_after) bytes goes through a
+    /// pipe from its beginning. [`Context::relay_part`](crate::Context::relay_part) has an example.
+    pub fn relay_part(&mut self, peer: ConnId, count: u64) {
+        self.with(|core, index| inbound::relay(core, index, peer, Some(count)));
     }
 
     /// Sets how many bytes per second the connection sends from now on, in place of

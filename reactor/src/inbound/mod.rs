@@ -5,7 +5,7 @@
 //! | a stream (the default) | the shared buffer, lent to the handler; what the handler does not consume is kept |
 //! | a known number of bytes | [few](exact): the shared buffer, lent once all have arrived |
 //! | | [many](exact): a separate buffer, which grows as they arrive |
-//! | bytes for another connection | [that connection](relay), in the same turn |
+//! | bytes for another connection, of a known number or until the end of the stream | [that connection](relay), in the same turn |
 //! | a file, of a known length or until the end of the stream | [the file](file), through buffers that all files share |
 //! | bytes to skip | [nowhere](discard) |
 //!
@@ -35,7 +35,7 @@ pub(crate) use low_water::{look_below, lower};
 #[cfg(feature = "testing")]
 pub(crate) use relay::is_blocked_in_vain;
 use relay::stop_relaying;
-pub(crate) use relay::{end_relays, flush_relayed, is_fed, relay_to};
+pub(crate) use relay::{end_relays, flush_relayed, is_fed, relay};
 pub(crate) use stream::{Piece, next_piece, put_back, store_rest, take_unread};
 
 /// What one step of receiving brought. The turn delivers it.
@@ -48,6 +48,8 @@ pub(crate) enum Arrival {
     Message(Vec<u8>),
     /// The outcome of receiving a file.
     File(Result<Saved, NotSaved>),
+    /// The end of the relay of a part, with this many bytes of it left.
+    Relayed(u64),
     /// The end of the stream.
     End,
     /// Nothing to deliver, but another step may follow.
@@ -99,7 +101,8 @@ pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
     let in_vain = match &special.strategy {
         Strategy::Exact(exact) => exact.expected > unread,
         Strategy::File(saving) => saving.expects_more_than(unread),
-        Strategy::Stream | Strategy::Relay(_) | Strategy::Discard(_) => false,
+        Strategy::Relay(relay) => relay.left.is_some_and(|left| left > unread as u64),
+        Strategy::Stream | Strategy::Discard(_) => false,
     };
     if in_vain {
         core.close(index);

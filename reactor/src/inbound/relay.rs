@@ -7,6 +7,10 @@
 //! queue is not empty, the source is `blocked`. So a relay holds at most the bytes of one receive,
 //! and none unless it is waiting.
 //!
+//! A relay ends with the stream, or with a *part* of it: a number of bytes after which the input
+//! goes to the handler again. A stream has no other sign of its end than that of its connection, so
+//! the two connections of a relay end together. The source of a part outlives its destination.
+//!
 //! Bulk data soon moves to a pipe, so that it never enters the process. A splice from a socket
 //! returns `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an
 //! empty pipe.
@@ -44,23 +48,21 @@ enum Room {
     Gone,
 }
 
-/// Relays the input of a connection to another, from now on until the end of the stream.
-pub(crate) fn relay_to(core: &mut Core, index: u32, to: ConnId) {
+/// Relays the next `count` bytes of a connection to another, or with `None` everything until the
+/// end of the stream.
+pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>) {
     let Some(c) = core.get(index).filter(|c| c.phase <= Phase::Open) else { return };
     let me = ConnId { index, generation: c.generation };
-    let relay = Relay::new(to, core.limits(c.group));
+    let relay = Relay::new(to, count, core.limits(c.group));
     set_strategy(core, index, Strategy::Relay(relay));
-    if let Some(c) = core.get_mut(index)
-        && c.flags.any(Flags::INPUT_ENDED)
-    {
-        // The handler may know of the end, but the destination does not.
-        c.flags.set(Flags::OWES_EOF);
-    }
-    if core.find(to).is_none_or(|c| c.phase > Phase::Open) {
+    // Without a destination, the next step ends the relay. An empty part needs none.
+    if count == Some(0) || core.find(to).is_none_or(|c| c.phase > Phase::Open) {
         return;
     }
     let earlier = feeder(core, to.index).filter(|earlier| core.find(*earlier).is_some());
-    if let Some(earlier) = earlier {
+    if let Some(earlier) = earlier
+        && !release_part(core, earlier.index)
+    {
         stop_relaying(core, earlier.index);
         core.request(earlier.index, Flags::REVISIT_INPUT);
     }
@@ -74,12 +76,25 @@ fn feeder(core: &Core, index: u32) -> Option<ConnId> {
     core.get(index)?.special.as_ref()?.feeder
 }
 
+/// The relay of which a connection is the source.
+fn relay_of(c: &Connection) -> Option<&Relay> {
+    match &c.special.as_ref()?.strategy {
+        Strategy::Relay(relay) => Some(relay),
+        _ => None,
+    }
+}
+
+/// How many bytes are left of the part that a connection relays, if it relays one.
+fn left(core: &Core, index: u32) -> Option<u64> {
+    relay_of(core.get(index)?)?.left
+}
+
 /// The connection that the one at `index` relays to, unless it is gone.
 fn destination(core: &Core, index: u32) -> Option<(ConnId, &Connection)> {
     let me = core.id(index)?;
-    let Strategy::Relay(relay) = &core.get(index)?.special.as_ref()?.strategy else { return None };
+    let to = relay_of(core.get(index)?)?.to;
     let fed = |c: &&Connection| c.special.as_ref().is_some_and(|s| s.feeder == Some(me));
-    core.find(relay.to).filter(fed).map(|c| (relay.to, c))
+    core.find(to).filter(fed).map(|c| (to, c))
 }
 
 /// Ends a source's relay, if there is one, so that its input goes to the handler.
@@ -99,13 +114,25 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
 /// Detaches a destination from its source. From now on its own full queue stops its input.
 fn forget_source(core: &mut Core, index: u32) {
     let Some((c, group)) = core.pair(index) else { return };
-    if c.outbound.as_ref().is_some_and(|queue| queue.is_full(&group.limits)) {
-        c.flags.set(Flags::FULL);
-    }
+    let is_full = c.outbound.as_ref().is_some_and(|queue| queue.is_full(&group.limits));
     if let Some(special) = &mut c.special {
         special.feeder = None;
     }
+    if is_full {
+        core.request(index, Flags::FULL);
+    }
     core.recycle_special(index);
+}
+
+/// Lets the source of a part go on without its destination: its next step ends the relay. Returns
+/// whether the connection is the source of a part.
+fn release_part(core: &mut Core, index: u32) -> bool {
+    let is_part = left(core, index).is_some();
+    if is_part && let Some(special) = core.special(index) {
+        special.blocked = false;
+        core.request(index, Flags::REVISIT_INPUT);
+    }
+    is_part
 }
 
 /// Whether a destination accepts bytes now.
@@ -116,9 +143,9 @@ fn takes(to: &Connection) -> bool {
 /// Whether a source is blocked although its destination accepts bytes now.
 #[cfg(feature = "testing")]
 pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
-    let Some(special) = c.special.as_deref() else { return false };
-    let Strategy::Relay(relay) = &special.strategy else { return false };
-    c.is_open() && special.blocked && core.find(relay.to).is_none_or(takes)
+    let is_blocked = c.special.as_ref().is_some_and(|special| special.blocked);
+    let takes = |relay: &Relay| core.find(relay.to).is_none_or(takes);
+    c.is_open() && is_blocked && relay_of(c).is_some_and(takes)
 }
 
 /// Whether the destination of a source accepts bytes now. If it has queued bytes, they are flushed
@@ -162,6 +189,9 @@ pub(super) fn step(
             return Arrival::Nothing;
         }
         Room::Gone => {
+            if let Some(left) = left(core, index) {
+                return end_part(core, index, left);
+            }
             core.close(index);
             return Arrival::Nothing;
         }
@@ -169,22 +199,58 @@ pub(super) fn step(
     let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
     if c.flags.take(Flags::REVISIT_INPUT) {
         pass_unread(core, index, to);
-    } else if c.flags.take(Flags::OWES_EOF) {
-        stop_relaying(core, index);
-        core.request(to, Flags::OUTPUT_CLOSED);
+    } else if c.flags.any(Flags::OWES_EOF) {
+        pass_end(core, index, to);
     } else {
         receive_for(core, buffer, index, to, quantum);
     }
-    Arrival::Progress
+    match left(core, index) {
+        Some(0) => end_part(core, index, 0),
+        _ => Arrival::Progress,
+    }
 }
 
-/// Sends on the bytes that were unread when the relay began.
+/// Ends the relay of a part of which `left` bytes were not passed on.
+fn end_part(core: &mut Core, index: u32, left: u64) -> Arrival {
+    stop_relaying(core, index);
+    if let Some(c) = core.get_mut(index) {
+        // Bytes behind the part may be unread.
+        c.flags.set(Flags::REVISIT_INPUT);
+    }
+    Arrival::Relayed(left)
+}
+
+/// Ends a relay at the end of the stream. That completes a stream, but cuts a part off.
+fn pass_end(core: &mut Core, index: u32, to: u32) {
+    let is_part = left(core, index).is_some();
+    stop_relaying(core, index);
+    if is_part {
+        // `on_eof` of the source comes next, again if it was called before.
+        core.fail(to, Reason::RelayLost);
+    } else if let Some(c) = core.get_mut(index) {
+        c.flags.clear(Flags::OWES_EOF);
+        core.request(to, Flags::OUTPUT_CLOSED);
+    }
+}
+
+/// Passes on bytes that were unread when the relay began.
 fn pass_unread(core: &mut Core, index: u32, to: u32) {
-    let special = core.get_mut(index).and_then(|c| c.special.as_mut());
-    let Some(special) = special.filter(|special| special.unread.len() > 0) else { return };
-    let chunk = std::mem::take(&mut special.unread);
-    note_relayed(core, to, chunk.len());
-    let _ = outbound::append(core, to, |queue, _| queue.push_chunk(chunk));
+    let Some(c) = core.get_mut(index) else { return };
+    if c.flags.any(Flags::INPUT_ENDED) {
+        // The handler may know of the end, but the destination does not.
+        c.flags.set(Flags::OWES_EOF);
+    }
+    let Some(special) = &mut c.special else { return };
+    let Strategy::Relay(relay) = &mut special.strategy else { return };
+    let count = relay.share(special.unread.len());
+    relay.passed(count);
+    let mut unread = std::mem::take(&mut special.unread);
+    note_relayed(core, to, count);
+    let _ = outbound::write_or_join(core, to, &unread.bytes()[..count]);
+    unread.consume(count, &mut core.pool);
+    if let Some(special) = core.special(index) {
+        special.unread = unread;
+    }
 }
 
 /// Receives once from a source and sends the bytes to its destination.
@@ -192,11 +258,12 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
     let Some(c) = core.get_mut(index) else { return };
     let is_urgent = c.ready.any(Ready::URGENT);
     let Some(Strategy::Relay(relay)) = c.strategy() else { return };
+    let most = relay.share(usize::MAX);
     // A splice does not get past urgent data.
     if relay.splices() && !is_urgent {
-        return splice(core, index, to, quantum);
+        return splice(core, index, to, most, quantum);
     }
-    let Some(count) = receive(core, buffer, index, RECEIVE, quantum) else { return };
+    let Some(count) = receive(core, buffer, index, most.min(RECEIVE), quantum) else { return };
     learn(core, index, count);
     note_relayed(core, to, count);
     // What the socket refuses stops the source, not the input of the destination.
@@ -230,7 +297,7 @@ fn learn(core: &mut Core, index: u32, count: usize) {
 }
 
 #[inline(never)]
-fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
+fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quantum) {
     let pipe = match core.pool.pipes.take(&core.kernel) {
         Ok(pipe) => pipe,
         Err(error) => {
@@ -240,7 +307,7 @@ fn splice(core: &mut Core, index: u32, to: u32, quantum: &mut Quantum) {
             return pipe::note_missing(core, index, &error);
         }
     };
-    let Some(count) = pipe::receive(core, &pipe, index, usize::MAX, quantum) else {
+    let Some(count) = pipe::receive(core, &pipe, index, most, quantum) else {
         return core.pool.pipes.give(pipe, 0);
     };
     learn(core, index, count);
@@ -259,12 +326,15 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
     // A destination that is over at the same time keeps its feeder, and so is reset.
     let to = destination(core, index).filter(|(_, c)| c.phase < Phase::Ended);
     if let Some((to, _)) = to {
+        let cuts_part = left(core, index).is_some();
         stop_relaying(core, index);
-        end_with(core, to.index, in_order);
+        end_with(core, to.index, in_order && !cuts_part);
     }
     // The source may be gone, and another connection have its place.
     let source = feeder(core, index).filter(|source| core.find(*source).is_some());
-    if let Some(source) = source {
+    if let Some(source) = source
+        && !release_part(core, source.index)
+    {
         end_with(core, source.index, in_order);
     }
 }

@@ -21,6 +21,7 @@ pub(crate) trait Dispatch: Any {
     fn data(&mut self, turn: &mut Turn, index: u32, slot: u32, input: &mut Input<'_>);
     fn received(&mut self, turn: &mut Turn, index: u32, slot: u32, bytes: Cow<'_, [u8]>);
     fn saved(&mut self, turn: &mut Turn, index: u32, slot: u32, saved: Result<Saved, NotSaved>);
+    fn relayed(&mut self, turn: &mut Turn, index: u32, slot: u32, left: u64);
     fn drain(&mut self, turn: &mut Turn, index: u32, slot: u32);
     fn eof(&mut self, turn: &mut Turn, index: u32, slot: u32);
     fn timeout(&mut self, turn: &mut Turn, index: u32, slot: u32, which: Timeout);
@@ -190,6 +191,10 @@ impl<H: Handler> Dispatch for Registered<H> {
 
     fn saved(&mut self, turn: &mut Turn, index: u32, slot: u32, saved: Result<Saved, NotSaved>) {
         self.with(turn, index, slot, |handler, cx, session| handler.on_saved(cx, session, saved));
+    }
+
+    fn relayed(&mut self, turn: &mut Turn, index: u32, slot: u32, left: u64) {
+        self.with(turn, index, slot, |handler, cx, session| handler.on_relayed(cx, session, left));
     }
 
     fn drain(&mut self, turn: &mut Turn, index: u32, slot: u32) {

@@ -134,6 +134,9 @@ impl Reactor {
             Arrival::File(saved) => {
                 self.call(index, |h, turn, slot| h.saved(turn, index, slot, saved));
             }
+            Arrival::Relayed(left) => {
+                self.call(index, |h, turn, slot| h.relayed(turn, index, slot, left));
+            }
             Arrival::End => {
                 self.call(index, |h, turn, slot| h.eof(turn, index, slot));
                 inbound::close_if_waiting_in_vain(&mut self.turn.core, index);

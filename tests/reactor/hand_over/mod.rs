@@ -45,6 +45,7 @@ impl<const N: u8> Part<N> {
             Call::Ready => self.note(session, "ready"),
             Call::Data(input) => self.note(session, format_args!("data {}", Shown(input))),
             Call::Received(bytes) => self.note(session, format_args!("received {}", Shown(bytes))),
+            Call::Relayed(left) => self.note(session, format_args!("relayed, {left} left")),
             Call::Drain => self.note(session, "drain"),
             Call::Eof => self.note(session, "eof"),
             Call::Timeout(which) => self.note(session, format_args!("timeout {which:?}")),
@@ -82,6 +83,10 @@ impl<const N: u8> Handler for Part<N> {
         bytes: Cow<'_, [u8]>,
     ) {
         self.call(cx, session, Call::Received(bytes));
+    }
+
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut &'static str, left: u64) {
+        self.call(cx, session, Call::Relayed(left));
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut &'static str) {

@@ -3,6 +3,8 @@
 
 mod ends;
 mod many;
+mod part_ends;
+mod parts;
 mod pipes;
 mod successor;
 
@@ -53,6 +55,19 @@ fn upstream() -> Address {
 
 /// A handler that connects for each connection, as its session 7, and joins the two.
 fn proxy(limits: &Limits) -> Harness<Probe> {
+    proxy_with(limits, |cx, upstream| {
+        let me = cx.id();
+        cx.relay_to(upstream);
+        cx.peer(upstream).relay_to(me);
+    })
+}
+
+/// A handler that connects for each connection, as its session 7, and passes on 100,000 bytes.
+fn proxy_of_parts(limits: &Limits) -> Harness<Probe> {
+    proxy_with(limits, |cx, upstream| cx.relay_part(upstream, 100_000))
+}
+
+fn proxy_with(limits: &Limits, join: fn(&mut Context<'_>, ConnId)) -> Harness<Probe> {
     let connect = Connect { limits: limits.clone(), ..Connect::default() };
     let listen = Listen { limits: limits.clone(), ..Listen::default() };
     let make = |reactor: &mut Reactor| {
@@ -60,10 +75,8 @@ fn proxy(limits: &Limits) -> Harness<Probe> {
         let connector = reactor.connector(handler, &connect).expect("room for a connector");
         let probe = Probe::new(move |cx, call, _| match call {
             Call::Open => {
-                let me = cx.id();
                 let upstream = cx.connect(connector, upstream(), 7);
-                cx.relay_to(upstream);
-                cx.peer(upstream).relay_to(me);
+                join(cx, upstream);
             }
             call => call.by_default(cx),
         });
