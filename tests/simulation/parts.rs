@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use sluicegate_reactor::testing::simulation::{Client, End as Outcome};
+use sluicegate_reactor::testing::simulation::End as Outcome;
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{Connect, Context, Limits, Listen};
 
@@ -79,7 +79,7 @@ fn each_message_is_passed_on_whole_and_answered_in_order() {
 fn when_targets_are_lost_each_message_is_answered_all_the_same() {
     Simulation::new().run(|sim| {
         serve(sim, Some(3));
-        let mut clients: Vec<(Client, usize, Rc<RefCell<Vec<u8>>>)> = Vec::new();
+        let mut clients = Vec::new();
         for _ in 0..1 + sim.below(4) {
             let (said, right) = messages(sim);
             let heard = Rc::new(RefCell::new(Vec::new()));

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::{Arrival, pipe, receive, set_strategy};
+use super::{Arrival, block, pipe, receive, set_strategy};
 use crate::core::{ConnId, Core, Flags, Pipe, Quantum, Strategy};
 use crate::fs::{Batch, Committed, Finished, GATHER, Need, NewFile, Saving, WhenWhole};
 use crate::sys::{AlignedBuffer, Ready};
@@ -89,14 +89,6 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     Some(saving.need(c.flags.any(Flags::INPUT_ENDED), most))
 }
 
-/// Makes the connection wait for a worker.
-fn wait_for_disk(core: &mut Core, index: u32) -> Arrival {
-    if let Some(special) = core.special(index) {
-        special.blocked = true;
-    }
-    Arrival::Nothing
-}
-
 /// Lets a connection go on after a worker has done something for it. The wait does not count as
 /// idle time.
 fn go_on(core: &mut Core, index: u32) {
@@ -123,7 +115,7 @@ pub(super) fn step(
             leave_to_worker(core, index, batch);
             Arrival::Progress
         }
-        Some(Need::Worker) => wait_for_disk(core, index),
+        Some(Need::Worker) => block(core, index),
         Some(Need::MissingInput) => {
             stop_saving(core, index);
             if let Some(c) = core.get_mut(index) {
@@ -154,7 +146,7 @@ fn receive_more(
     if saving.is_spliced() && !urgent {
         splice(core, index, most, quantum);
     } else if !in_memory && !has_room_for(core, index) {
-        return wait_for_disk(core, index);
+        return block(core, index);
     } else if let Some(count) = receive(core, buffer, index, most, quantum) {
         take(core, buffer, index, 0..count);
     }

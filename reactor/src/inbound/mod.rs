@@ -75,6 +75,14 @@ pub(crate) fn step(
     }
 }
 
+/// Stops receiving until the destination of a relay, or a worker, lets the connection go on.
+fn block(core: &mut Core, index: u32) -> Arrival {
+    if let Some(special) = core.special(index) {
+        special.blocked = true;
+    }
+    Arrival::Nothing
+}
+
 /// Sets where a connection's next bytes go, beginning with the unread ones.
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     stop_for_hand_over(core, index);

@@ -15,7 +15,7 @@
 //! returns `EAGAIN` both for an empty socket and for a full pipe, so it only ever receives into an
 //! empty pipe.
 
-use super::{Arrival, pipe, receive, set_strategy};
+use super::{Arrival, block, pipe, receive, set_strategy};
 use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
@@ -38,16 +38,6 @@ pub(crate) fn flush_relayed(core: &mut Core) {
     core.relayed.clear();
 }
 
-/// Whether a destination accepts bytes now.
-enum Room {
-    /// The destination at this index does.
-    Now(u32),
-    /// It will later, or it will end.
-    Later,
-    /// There is no destination any more.
-    Gone,
-}
-
 /// Relays the next `count` bytes of a connection to another, or with `None` everything until the
 /// end of the stream.
 pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>) {
@@ -59,8 +49,7 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
     if count == Some(0) || core.find(to).is_none_or(|c| c.phase > Phase::Open) {
         return;
     }
-    let earlier = feeder(core, to.index).filter(|earlier| core.find(*earlier).is_some());
-    if let Some(earlier) = earlier
+    if let Some(earlier) = source(core, to.index)
         && !release_part(core, earlier.index)
     {
         stop_relaying(core, earlier.index);
@@ -71,9 +60,11 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
     }
 }
 
-/// The connection that relays to the one at `index`.
-fn feeder(core: &Core, index: u32) -> Option<ConnId> {
-    core.get(index)?.special.as_ref()?.feeder
+/// The connection that relays to the one at `index`, unless it is gone and another connection may
+/// have its place.
+fn source(core: &Core, index: u32) -> Option<ConnId> {
+    let source = core.get(index)?.special.as_ref()?.feeder?;
+    core.find(source).map(|_| source)
 }
 
 /// The relay of which a connection is the source.
@@ -148,17 +139,6 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
     c.is_open() && is_blocked && relay_of(c).is_some_and(takes)
 }
 
-/// Whether the destination of a source accepts bytes now. If it has queued bytes, they are flushed
-/// first.
-fn room(core: &mut Core, index: u32) -> Room {
-    let Some((ConnId { index: to, .. }, c)) = destination(core, index) else { return Room::Gone };
-    if takes(c) {
-        return Room::Now(to);
-    }
-    flush(core, to);
-    if core.get(to).is_some_and(takes) { Room::Now(to) } else { Room::Later }
-}
-
 /// Sends what a destination has queued, within its quantum.
 #[inline(never)]
 fn flush(core: &mut Core, index: u32) {
@@ -180,22 +160,16 @@ pub(super) fn step(
     if !core.get(index).is_some_and(|c| c.can_receive() || c.flags.any(owed)) {
         return Arrival::Nothing;
     }
-    let to = match room(core, index) {
-        Room::Now(to) => to,
-        Room::Later => {
-            if let Some(special) = core.special(index) {
-                special.blocked = true;
-            }
-            return Arrival::Nothing;
-        }
-        Room::Gone => {
-            if let Some(left) = left(core, index) {
-                return end_part(core, index, left);
-            }
-            core.close(index);
-            return Arrival::Nothing;
-        }
+    let Some((ConnId { index: to, .. }, c)) = destination(core, index) else {
+        return end_without_destination(core, index);
     };
+    if !takes(c) {
+        flush(core, to);
+        if !core.get(to).is_some_and(takes) {
+            // It accepts bytes later, or it ends.
+            return block(core, index);
+        }
+    }
     let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
     if c.flags.take(Flags::REVISIT_INPUT) {
         pass_unread(core, index, to);
@@ -218,6 +192,15 @@ fn end_part(core: &mut Core, index: u32, left: u64) -> Arrival {
         c.flags.set(Flags::REVISIT_INPUT);
     }
     Arrival::Relayed(left)
+}
+
+/// Ends a relay whose destination is gone. A source of everything ends with it.
+fn end_without_destination(core: &mut Core, index: u32) -> Arrival {
+    if let Some(left) = left(core, index) {
+        return end_part(core, index, left);
+    }
+    core.close(index);
+    Arrival::Nothing
 }
 
 /// Ends a relay at the end of the stream. That completes a stream, but cuts a part off.
@@ -330,9 +313,7 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
         stop_relaying(core, index);
         end_with(core, to.index, in_order && !cuts_part);
     }
-    // The source may be gone, and another connection have its place.
-    let source = feeder(core, index).filter(|source| core.find(*source).is_some());
-    if let Some(source) = source
+    if let Some(source) = source(core, index)
         && !release_part(core, source.index)
     {
         end_with(core, source.index, in_order);
@@ -353,5 +334,5 @@ fn end_with(core: &mut Core, index: u32, in_order: bool) {
 
 /// Whether another connection still relays to the one at `index`, so that its end has not come.
 pub(crate) fn is_fed(core: &Core, index: u32) -> bool {
-    feeder(core, index).is_some()
+    core.get(index).and_then(|c| c.special.as_ref()).is_some_and(|s| s.feeder.is_some())
 }
