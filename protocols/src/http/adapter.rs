@@ -9,13 +9,15 @@ use sluicegate_reactor::{
 };
 
 use super::access_log::AccessLog;
-use super::body::{Progress, Received, at_most};
+use super::body::Received;
 use super::exchange::Arrived;
-use super::head::{self, HeadScan};
+use super::head;
 use super::response::StreamedResponse;
+use super::scan::HeadScan;
 use super::server::Http;
 use super::service::Service;
 use super::session::{HttpSession, State};
+use super::sink::{Progress, at_most};
 use super::status::Status;
 use crate::quantum::{self, MESSAGES_PER_TURN};
 

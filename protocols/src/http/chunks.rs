@@ -3,8 +3,7 @@
 use memchr::memchr;
 
 use super::grammar::{are_parameters, field, is_control};
-use super::limits::HttpLimits;
-use super::status::Status;
+use super::fault::Fault;
 
 /// The longest line between chunks and in the trailer section, in bytes.
 const MAX_LINE: usize = 4 << 10;
@@ -35,6 +34,15 @@ enum Expected {
     Trailers,
 }
 
+/// The limits on a chunked body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChunkLimits {
+    /// The longest body, in bytes.
+    pub(super) body: u64,
+    /// The longest trailer section, in bytes.
+    pub(super) trailers: usize,
+}
+
 /// What follows the decoded input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Chunk {
@@ -47,14 +55,20 @@ pub(super) enum Chunk {
 }
 
 impl ChunkDecoder {
-    /// Consumes the input up to the next bytes of the body.
-    pub(super) fn next(&mut self, input: &mut &[u8], limits: &HttpLimits) -> Result<Chunk, Status> {
+    /// Consumes the input up to the next bytes of the body. Each trailer field that was checked goes
+    /// to `on_trailer`, as a line with its CRLF.
+    pub(super) fn next(
+        &mut self,
+        input: &mut &[u8],
+        limits: ChunkLimits,
+        mut on_trailer: impl FnMut(&[u8]),
+    ) -> Result<Chunk, Fault> {
         loop {
             match self.expected {
                 Expected::EndOfData => {
                     let there = input.len().min(2);
                     if !b"\r\n".starts_with(&input[..there]) {
-                        return Err(Status::BAD_REQUEST);
+                        return Err(Fault::ChunkEnd);
                     }
                     if there < 2 {
                         return Ok(Chunk::Incomplete);
@@ -64,16 +78,16 @@ impl ChunkDecoder {
                 }
                 Expected::Size => {
                     let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
-                    let size = size(line).ok_or(Status::BAD_REQUEST)?;
+                    let size = size(line).ok_or(Fault::ChunkSize)?;
                     self.overhead += line.len() as u64 + 4;
                     self.body = self.body.saturating_add(size);
                     if self.body > limits.body {
-                        return Err(Status::CONTENT_TOO_LARGE);
+                        return Err(Fault::BodyLength);
                     }
                     if self.overhead
                         > OVERHEAD_PER_BYTE.saturating_mul(self.body).saturating_add(OVERHEAD)
                     {
-                        return Err(Status::BAD_REQUEST);
+                        return Err(Fault::ChunkOverhead);
                     }
                     if size > 0 {
                         self.expected = Expected::EndOfData;
@@ -82,17 +96,19 @@ impl ChunkDecoder {
                     self.expected = Expected::Trailers;
                 }
                 Expected::Trailers => {
+                    let start = *input;
                     let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
                     if line.is_empty() {
                         return Ok(Chunk::End);
                     }
                     self.trailers += line.len() + 2;
-                    if self.trailers > limits.head {
-                        return Err(Status::HEADER_FIELDS_TOO_LARGE);
+                    if self.trailers > limits.trailers {
+                        return Err(Fault::TrailerLength);
                     }
                     if field(line).is_none() {
-                        return Err(Status::BAD_REQUEST);
+                        return Err(Fault::Trailer);
                     }
+                    on_trailer(&start[..line.len() + 2]);
                 }
             }
         }
@@ -100,19 +116,18 @@ impl ChunkDecoder {
 }
 
 /// Consumes a line and returns it without its CRLF, or `None` if it is incomplete.
-fn take_line<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Status> {
+fn take_line<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
     let bytes = *input;
     let Some(end) = memchr(b'\n', &bytes[..bytes.len().min(MAX_LINE)]) else {
         let too_long = bytes.len() >= MAX_LINE;
-        return if too_long { Err(Status::BAD_REQUEST) } else { Ok(None) };
+        return if too_long { Err(Fault::LineLength) } else { Ok(None) };
     };
-    match bytes[..end].split_last() {
-        Some((b'\r', line)) if !line.iter().any(|byte| is_control(*byte)) => {
-            *input = &bytes[end + 1..];
-            Ok(Some(line))
-        }
-        _ => Err(Status::BAD_REQUEST),
+    let line = bytes[..end].strip_suffix(b"\r").ok_or(Fault::LineEnd)?;
+    if line.iter().any(|byte| is_control(*byte)) {
+        return Err(Fault::ControlCharacter);
     }
+    *input = &bytes[end + 1..];
+    Ok(Some(line))
 }
 
 /// Parses the size of a chunk. Its extensions are checked and ignored.
@@ -126,6 +141,8 @@ fn size(line: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::limits::HttpLimits;
+    use crate::http::status::Status;
 
     /// The body and what follows it.
     type Decoded = Result<(Vec<u8>, Vec<u8>), u16>;
@@ -144,14 +161,14 @@ mod tests {
                 left -= count;
             }
             if left == 0 {
-                match chunks.next(&mut input, limits) {
+                match chunks.next(&mut input, limits.chunks(), |_| {}) {
                     Ok(Chunk::Incomplete) => {}
                     Ok(Chunk::Data(size)) => left = size as usize,
                     Ok(Chunk::End) => {
                         let rest = [input, &pieces.collect::<Vec<_>>().concat()].concat();
                         return Some(Ok((body, rest)));
                     }
-                    Err(status) => return Some(Err(status.code())),
+                    Err(fault) => return Some(Err(Status::from(fault).code())),
                 }
             }
             let rest = input.to_vec();
@@ -340,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn row_7_trailers_are_checked_and_dropped() {
+    fn row_7_trailers_are_checked_and_not_part_of_the_body() {
         check(&[
             ("0\r\nA: b\r\nContent-Length: 5\r\n\r\nGET", Some(Ok(("", "GET")))),
             ("0\r\nA : b\r\n\r\n", Some(Err(400))),
@@ -367,9 +384,9 @@ mod tests {
 
     #[test]
     fn row_5_without_a_cap_a_size_of_all_digits_is_a_size() {
-        let limits = HttpLimits { body: u64::MAX, ..HttpLimits::default() };
+        let limits = ChunkLimits { body: u64::MAX, trailers: 0 };
         let mut input = &b"ffffffffffffffff\r\n"[..];
-        let chunk = ChunkDecoder::default().next(&mut input, &limits);
+        let chunk = ChunkDecoder::default().next(&mut input, limits, |_| {});
         assert_eq!(chunk, Ok(Chunk::Data(u64::MAX)));
     }
 }

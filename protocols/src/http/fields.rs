@@ -2,9 +2,9 @@
 
 use httparse::Header;
 
-use super::grammar::{after_value, are_parameters, is_token, list, split_token};
+use super::framing::Framing;
+use super::grammar::{after_value, are_parameters, list, split_token};
 use super::limits::HttpLimits;
-use super::request::{BodyLength, Version};
 use super::status::Status;
 use super::target::HostCache;
 
@@ -13,10 +13,7 @@ use super::target::HostCache;
 pub(super) struct Fields<'a> {
     /// Checked, and therefore ASCII.
     pub(super) host: Option<&'a [u8]>,
-    length: Option<u64>,
-    codings: Codings,
-    pub(super) close: bool,
-    pub(super) keep_alive: bool,
+    pub(super) framing: Framing,
     pub(super) expects_continue: bool,
     pub(super) expects_other: bool,
 }
@@ -46,11 +43,8 @@ impl<'a> Fields<'a> {
         match name.len() {
             4 if name.eq_ignore_ascii_case("host") => self.host(value, hosts),
             6 if name.eq_ignore_ascii_case("expect") => self.expect(value),
-            10 if name.eq_ignore_ascii_case("connection") => self.connection(value),
-            14 if name.eq_ignore_ascii_case("content-length") => self.length(value),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.codings.add(value),
             14 | 17 if limits.refuse_lookalikes && is_lookalike(name) => Err(Status::BAD_REQUEST),
-            _ => Ok(()),
+            _ => Ok(self.framing.add(name, value)?),
         }
     }
 
@@ -74,62 +68,6 @@ impl<'a> Fields<'a> {
         }
         Ok(())
     }
-
-    fn connection(&mut self, value: &[u8]) -> Result<(), Status> {
-        // What browsers send needs no parsing.
-        if value == b"keep-alive" {
-            self.keep_alive = true;
-            return Ok(());
-        }
-        for option in list(value) {
-            if !is_token(option) {
-                return Err(Status::BAD_REQUEST);
-            }
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
-        Ok(())
-    }
-
-    /// One field with one number. Repetitions are refused even if they are equal, as RFC 9110,
-    /// section 8.6, allows: they suggest that several parties have edited the message.
-    fn length(&mut self, value: &[u8]) -> Result<(), Status> {
-        if self.length.is_some() || value.is_empty() {
-            return Err(Status::BAD_REQUEST);
-        }
-        let mut length = 0u64;
-        for byte in value {
-            let digit = byte.wrapping_sub(b'0');
-            let next = length.checked_mul(10).and_then(|n| n.checked_add(u64::from(digit)));
-            length = next.filter(|_| digit < 10).ok_or(Status::BAD_REQUEST)?;
-        }
-        self.length = Some(length);
-        Ok(())
-    }
-
-    /// The length of the body (RFC 9112, sections 6.1 and 6.3).
-    pub(super) fn body_length(
-        &self,
-        version: Version,
-        limits: &HttpLimits,
-    ) -> Result<BodyLength, Status> {
-        if self.codings.present {
-            if version == Version::Http10 || self.length.is_some() {
-                return Err(Status::BAD_REQUEST);
-            }
-            return match self.codings {
-                Codings { unknown: true, .. } => Err(Status::NOT_IMPLEMENTED),
-                Codings { chunked: true, .. } => Ok(BodyLength::Chunked),
-                // A field without codings frames nothing.
-                _ => Err(Status::BAD_REQUEST),
-            };
-        }
-        match self.length {
-            Some(length) if length > limits.body => Err(Status::CONTENT_TOO_LARGE),
-            Some(length) => Ok(BodyLength::Exact(length)),
-            None => Ok(BodyLength::None),
-        }
-    }
 }
 
 /// Whether a name is that of a field which frames the body, but for its underscore.
@@ -146,43 +84,17 @@ fn is_expectation(bytes: &[u8]) -> bool {
     }
 }
 
-/// The transfer codings of a message in their order. Only `chunked` is known; it must come last and
-/// only once.
-#[derive(Default)]
-struct Codings {
-    /// Whether there is a `Transfer-Encoding`, if only an empty one.
-    present: bool,
-    chunked: bool,
-    unknown: bool,
-}
-
-impl Codings {
-    fn add(&mut self, value: &[u8]) -> Result<(), Status> {
-        self.present = true;
-        for coding in list(value) {
-            let (name, parameters) = split_token(coding).ok_or(Status::BAD_REQUEST)?;
-            let is_chunked = name.eq_ignore_ascii_case(b"chunked");
-            if self.chunked || !are_parameters(parameters) || (is_chunked && !parameters.is_empty())
-            {
-                return Err(Status::BAD_REQUEST);
-            }
-            self.chunked |= is_chunked;
-            self.unknown |= !is_chunked;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request::{BodyLength, Version};
 
     fn length_of(fields: &[(&str, &str)], version: Version) -> Result<BodyLength, u16> {
         let headers: Vec<_> =
             fields.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
         let limits = HttpLimits::default();
         Fields::of(&headers, &mut HostCache::default(), &limits)
-            .and_then(|fields| fields.body_length(version, &limits))
+            .and_then(|fields| Ok(fields.framing.body_length(version, limits.body)?))
             .map_err(Status::code)
     }
 
@@ -339,7 +251,7 @@ mod tests {
             let headers = [Header { name, value: b"5" }];
             let fields = Fields::of(&headers, &mut HostCache::default(), limits);
             fields
-                .and_then(|fields| fields.body_length(Version::Http11, limits))
+                .and_then(|fields| Ok(fields.framing.body_length(Version::Http11, limits.body)?))
                 .map_err(Status::code)
         };
         let switched_off = HttpLimits { refuse_lookalikes: false, ..HttpLimits::default() };

@@ -1,7 +1,6 @@
 //! Parses and checks the head of a request.
 //!
-//! [`find_end`] searches for the end of a head and checks size limits and line endings. It examines
-//! each byte once, however the head arrives. [`parse`] then parses the complete head and checks, in
+//! [`find_end`] [searches](HeadScan) for the end of a head. [`parse`] then parses the complete head and checks, in
 //! this order: syntax, version, header fields, target and host, body length, expectation, method.
 //!
 //! A head that arrives in pieces is refused as soon as one of its lines is complete and invalid.
@@ -11,23 +10,15 @@
 use std::mem::MaybeUninit;
 
 use httparse::Header;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 
 use super::fields::Fields;
 use super::grammar;
 use super::limits::{HttpLimits, MAX_HEADERS};
 use super::request::{Method, Request, Version};
+use super::scan::HeadScan;
 use super::status::Status;
 use super::target::{HostCache, Target};
-
-/// How far the end of a head was searched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct HeadScan {
-    /// Bytes searched.
-    at: u32,
-    /// Bytes of the complete lines among them.
-    lines: u32,
-}
 
 /// Uninitialised space for a header field.
 pub(super) type HeaderSlot<'a> = MaybeUninit<Header<'a>>;
@@ -43,43 +34,12 @@ pub(super) fn find_end(
     scan: &mut HeadScan,
     limits: &HttpLimits,
 ) -> Result<Option<usize>, Status> {
-    let checked = scan.lines;
-    match search(bytes, scan, limits) {
+    let checked = scan.lines();
+    match scan.find_end(bytes, limits.request_line, limits.head) {
         Ok(Some(end)) => Ok(Some(end)),
-        found if scan.lines == checked => found,
-        found => check_lines(&bytes[..scan.lines as usize], limits).and(found),
+        found if scan.lines() == checked => found.map_err(Status::from),
+        found => check_lines(&bytes[..scan.lines()], limits).and(found.map_err(Status::from)),
     }
-}
-
-#[inline]
-fn search(bytes: &[u8], scan: &mut HeadScan, limits: &HttpLimits) -> Result<Option<usize>, Status> {
-    // A line that leaves no room for the end of the head is too long, however it is split.
-    let line = limits.request_line.min(limits.head.saturating_sub(2));
-    let from = scan.at as usize;
-    for at in memchr_iter(b'\n', &bytes[from..]) {
-        let at = from + at;
-        if scan.lines == 0 && at > line + 1 {
-            return Err(Status::URI_TOO_LONG);
-        }
-        if at >= limits.head {
-            return Err(Status::HEADER_FIELDS_TOO_LARGE);
-        }
-        if at == 0 || bytes[at - 1] != b'\r' {
-            return Err(Status::BAD_REQUEST);
-        }
-        if at >= 2 && bytes[at - 2] == b'\n' {
-            return Ok(Some(at + 1));
-        }
-        scan.lines = at as u32 + 1;
-    }
-    if scan.lines == 0 && bytes.len() > line + 1 {
-        return Err(Status::URI_TOO_LONG);
-    }
-    if bytes.len() > limits.head {
-        return Err(Status::HEADER_FIELDS_TOO_LARGE);
-    }
-    scan.at = bytes.len() as u32;
-    Ok(None)
 }
 
 /// Checks complete lines from the start of a head, without its empty line. Lines that were checked
@@ -157,7 +117,7 @@ fn parse_whole<'a>(
     if fields.host.is_none() && version == Version::Http11 {
         return Err(Status::BAD_REQUEST);
     }
-    let body_length = fields.body_length(version, limits)?;
+    let body_length = fields.framing.body_length(version, limits.body)?;
     if version == Version::Http11 && fields.expects_other {
         return Err(Status::EXPECTATION_FAILED);
     }
@@ -172,7 +132,7 @@ fn parse_whole<'a>(
         version,
         host: target.authority.map(str::as_bytes).or(fields.host),
         body_length,
-        keep_alive: !fields.close && (version == Version::Http11 || fields.keep_alive),
+        keep_alive: fields.framing.keeps_alive(version),
         expects_continue: version == Version::Http11 && fields.expects_continue,
         headers,
     })
@@ -215,40 +175,6 @@ fn version_digits(head: &[u8]) -> Option<(u8, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn find(bytes: &[u8], scan: &mut HeadScan) -> Result<Option<usize>, Status> {
-        find_end(bytes, scan, &HttpLimits::default())
-    }
-
-    #[test]
-    fn a_head_ends_with_its_empty_line() {
-        let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-        let more = [head, &b"GET"[..]].concat();
-        assert_eq!(find(head, &mut HeadScan::default()), Ok(Some(head.len())));
-        assert_eq!(find(&more, &mut HeadScan::default()), Ok(Some(head.len())));
-        for end in 0..head.len() {
-            let mut scan = HeadScan::default();
-            assert_eq!(find(&head[..end], &mut scan), Ok(None), "{end}");
-            assert_eq!(find(head, &mut scan), Ok(Some(head.len())), "{end}");
-        }
-    }
-
-    #[test]
-    fn no_byte_is_searched_twice() {
-        let mut scan = HeadScan::default();
-        assert_eq!(find(b"GET / HTTP/1.1\r\nA", &mut scan), Ok(None));
-        // Would be the end of a head, and a bare line feed, if it were searched again.
-        assert_eq!(find(b"GET / HTTP\r\n\r\n\n\nA: b", &mut scan), Ok(None));
-        assert_eq!(find(b"GET / HTTP\r\n\r\n\n\nA: b\r\n\r\n", &mut scan), Ok(Some(24)));
-    }
-
-    #[test]
-    fn row_10_a_bare_line_feed_ends_the_search() {
-        for bytes in ["\n", "GET /\n", "GET /\r\nA\n", "GET /\r\n\n"] {
-            let found = find(bytes.as_bytes(), &mut HeadScan::default());
-            assert_eq!(found, Err(Status::BAD_REQUEST), "{bytes:?}");
-        }
-    }
 
     #[test]
     fn a_parsed_request_has_what_was_sent() {

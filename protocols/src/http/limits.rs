@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::chunks::ChunkLimits;
+
 /// The largest value of [`HttpLimits::headers`]: the parsed fields are on the stack.
 pub(super) const MAX_HEADERS: usize = 256;
 
@@ -65,5 +67,12 @@ impl Default for HttpLimits {
             requests: None,
             refuse_lookalikes: true,
         }
+    }
+}
+
+impl HttpLimits {
+    /// Those on a chunked body.
+    pub(super) fn chunks(&self) -> ChunkLimits {
+        ChunkLimits { body: self.body, trailers: self.head }
     }
 }

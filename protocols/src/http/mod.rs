@@ -117,10 +117,11 @@
 //! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
 //! | `exchange` | one request and its response |
 //! | `server`, `session` | the state of the handler and of a connection |
-//! | `service`, `body`, `access_log` | the application, bodies being saved, the log |
+//! | `service`, `body`, `access_log` | the application, bodies being received, the log |
 //! | `reply`, `deferred`, `stream`, `save`, `upgrade` | building responses |
-//! | `head`, `fields`, `target`, `chunks` | parsing |
-//! | `request`, `response`, `output`, `status`, `limits`, `date`, `grammar` | data |
+//! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
+//! | `sink`, `chunks`, `framing`, `scan`, `target`, `writer` | the parts of messages |
+//! | `request`, `fault`, `status`, `limits`, `date`, `grammar` | data |
 
 mod access_log;
 mod adapter;
@@ -129,7 +130,9 @@ mod chunks;
 mod date;
 mod deferred;
 mod exchange;
+mod fault;
 mod fields;
+mod framing;
 mod grammar;
 mod head;
 mod limits;
@@ -139,15 +142,18 @@ mod reply;
 mod request;
 mod response;
 mod save;
+mod scan;
 mod server;
 mod service;
 mod session;
+mod sink;
 mod status;
 mod stream;
 mod target;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod upgrade;
+mod writer;
 
 pub use deferred::Deferred;
 pub use limits::HttpLimits;

@@ -8,6 +8,7 @@ use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 use super::date::Clock;
 use super::response::{Awaited, Form, PendingResponse, Persistence};
 use super::status::Status;
+use super::writer::{write_decimal, write_status_line};
 
 /// Bodies in memory up to this size are copied behind their head: a short copy is cheaper than one
 /// more segment in a gathered send.
@@ -162,30 +163,6 @@ impl<'cx> Destination<'_, 'cx> {
     }
 }
 
-/// Appends a status line.
-pub(super) fn write_status_line(out: &mut Vec<u8>, status: Status) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(&status.digits());
-    out.push(b' ');
-    out.extend_from_slice(status.reason().as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a number in decimal.
-fn write_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,14 +202,5 @@ mod tests {
         let said = "Connection: keep-alive\r\n";
         assert!(head(Status::OK, Persistence::KeepAlive, 0).contains(said));
         assert!(!head(Status::OK, Persistence::Implied, 0).contains("Connection"));
-    }
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        for number in [0, 7, 10, 99, 100, 65_536, u64::MAX] {
-            let mut out = Vec::new();
-            write_decimal(&mut out, number);
-            assert_eq!(out, number.to_string().as_bytes());
-        }
     }
 }

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use sluicegate_reactor::{Address, ConnId, Outgoing, Sent, Turn};
 
-use super::grammar::is_token;
 use super::output::{Destination, INLINE_BODY, Output};
 use super::response::{Form, Persistence};
 use super::status::Status;
+use super::writer::{Own, write_field};
 
 /// Proof that a request was answered, or will be. It can be created only by finishing a [`Reply`].
 ///
@@ -123,7 +123,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// `Transfer-Encoding`, which [`Http`](super::Http) writes itself.
     #[inline]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        write_field(&mut self.output.fields, name, value.as_ref());
+        write_field(&mut self.output.fields, name, value.as_ref(), Own::Date);
         self
     }
 
@@ -234,65 +234,5 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         }
         output.flush_batch(&mut to);
         Answered::with(status, length, persistence)
-    }
-}
-
-/// Appends a header field, unless it would split the message or is one of `Http`'s own.
-#[inline]
-pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    if splits_lines(value) || !is_token(name.as_bytes()) || is_reserved(name) {
-        log::warn!("header field {name:?} omitted from a response: not allowed there");
-        return;
-    }
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Whether a value contains CR, LF or NUL. It is searched by words: most have no control
-/// characters.
-#[inline]
-fn splits_lines(value: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    let splits = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
-    // True if a byte is at most CR, and for few other words.
-    let may_split = |word: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*word);
-        word.wrapping_sub(ONES * 14) & !word & (ONES * 128) != 0
-    };
-    let (words, rest) = value.as_chunks();
-    words.iter().any(|word| may_split(word) && word.iter().any(splits)) || rest.iter().any(splits)
-}
-
-/// Whether only `Http` writes this field.
-fn is_reserved(name: &str) -> bool {
-    let reserved = match name.len() {
-        4 => "Date",
-        10 => "Connection",
-        14 => "Content-Length",
-        17 => "Transfer-Encoding",
-        _ => return false,
-    };
-    reserved.eq_ignore_ascii_case(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_with_a_line_end_or_a_nul_splits_a_response_wherever_it_is() {
-        for length in 0..20 {
-            for other in [b'a', b'\t', b' ', 0x0e, 0x7f, 0x80, 0xff] {
-                let value = vec![other; length];
-                assert!(!splits_lines(&value), "{value:?}");
-                for (at, bad) in (0..length).flat_map(|at| [(at, b'\r'), (at, b'\n'), (at, 0)]) {
-                    let mut value = value.clone();
-                    value[at] = bad;
-                    assert!(splits_lines(&value), "{value:?}");
-                }
-            }
-        }
     }
 }

@@ -6,9 +6,9 @@ use sluicegate_reactor::Context;
 
 use super::access_log::AccessLog;
 use super::body::RequestBody;
-use super::head::HeadScan;
 use super::limits::HttpLimits;
 use super::response::{PendingResponse, StreamedResponse};
+use super::scan::HeadScan;
 
 /// The state of an HTTP connection.
 ///

@@ -1,14 +1,13 @@
 //! Responses that are sent piece by piece.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
-use super::output::write_status_line;
-use super::reply::{Answered, Reply, write_field};
+use super::reply::{Answered, Reply};
 use super::response::{FinishedResponse, PendingResponse, Persistence, StreamedResponse};
 use super::status::Status;
+use super::writer::{Own, send_chunk, write_fields, write_status_line};
 
 /// The rest of a response whose head has been sent: see [`Reply::stream`].
 ///
@@ -171,7 +170,7 @@ impl Reply<'_, '_> {
         if self.form.is_modern {
             let out = &mut self.output.bytes;
             write_status_line(out, status);
-            write_fields(out, fields);
+            write_fields(out, fields, Own::Date);
         }
         self
     }
@@ -208,16 +207,7 @@ impl ResponseStream {
                 return Sent::Gone;
             }
             Framing::UntilClose | Framing::Sized(_) => peer.send(part),
-            Framing::Chunked { .. } => {
-                let mut line = [0; 18];
-                let mut rest = &mut line[..];
-                let written = write!(rest, "{length:x}\r\n");
-                debug_assert!(written.is_ok(), "16 digits and a line end");
-                let left = rest.len();
-                peer.send(&line[..line.len() - left]);
-                peer.send(part);
-                peer.send(b"\r\n")
-            }
+            Framing::Chunked { .. } => send_chunk(&mut peer, part),
         };
         if let Some(stream) = self.pending.stream() {
             stream.note_part(length, sent);
@@ -256,7 +246,7 @@ impl ResponseStream {
                 log::warn!("trailers omitted from a response: its head has no Trailer field");
             }
             let mut end = b"0\r\n".to_vec();
-            write_fields(&mut end, if has_trailers { trailers } else { &[] });
+            write_fields(&mut end, if has_trailers { trailers } else { &[] }, Own::Date);
             sent = peer.send(end);
         }
         if let Some(stream) = self.pending.stream() {
@@ -272,13 +262,4 @@ impl ResponseStream {
         }
         sent
     }
-}
-
-/// Appends header fields and an empty line. Omits fields that could split the message, and those
-/// that are not allowed in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
-fn write_fields(out: &mut Vec<u8>, fields: &[(&str, &str)]) {
-    for (name, value) in fields {
-        write_field(out, name, value.as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
 }
