@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-use super::grammar::{are_parameters, field, is_control};
 use super::fault::Fault;
+use super::grammar::{are_parameters, field, is_control};
 
 /// The longest line between chunks and in the trailer section, in bytes.
 const MAX_LINE: usize = 4 << 10;

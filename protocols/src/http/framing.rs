@@ -1,8 +1,8 @@
 //! The header fields that frame a message, and those that decide what follows it.
 
+use super::fault::Fault;
 use super::grammar::{are_parameters, is_token, list, split_token};
 use super::request::{BodyLength, Version};
-use super::fault::Fault;
 
 /// The values of `Content-Length`, `Transfer-Encoding` and `Connection`; repeated fields are
 /// combined.
@@ -24,6 +24,11 @@ impl Framing {
             17 if name.eq_ignore_ascii_case("transfer-encoding") => self.codings.add(value),
             _ => Ok(()),
         }
+    }
+
+    /// The value of `Content-Length`.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.length
     }
 
     /// Whether the sender keeps the connection open after this message (RFC 9112, section 9.3).

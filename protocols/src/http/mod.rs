@@ -127,6 +127,7 @@ mod access_log;
 mod adapter;
 mod body;
 mod chunks;
+pub mod client;
 mod date;
 mod deferred;
 mod exchange;
@@ -156,6 +157,7 @@ mod upgrade;
 mod writer;
 
 pub use deferred::Deferred;
+pub use fault::Fault;
 pub use limits::HttpLimits;
 pub use record::LogRecord;
 pub use reply::{Answered, Reply};

@@ -137,6 +137,31 @@ pub enum Method<'a> {
     Other(&'a str),
 }
 
+impl<'a> Method<'a> {
+    /// The name, as in the request line.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Trace => "TRACE",
+            Method::Connect => "CONNECT",
+            Method::Patch => "PATCH",
+            Method::Other(name) => name,
+        }
+    }
+
+    /// Whether requests with this method may be sent twice (RFC 9110, section 9.2.2).
+    pub(super) fn is_idempotent(self) -> bool {
+        let is_safe = matches!(self, Method::Get | Method::Head | Method::Options | Method::Trace);
+        is_safe || matches!(self, Method::Put | Method::Delete)
+    }
+}
+
 impl<'a> From<&'a str> for Method<'a> {
     fn from(name: &'a str) -> Method<'a> {
         match name {

@@ -92,6 +92,18 @@ impl Status {
         if code >= 200 && code <= 999 { Some(Status(code)) } else { None }
     }
 
+    /// The status of a received response, which may be interim; `None` unless the code is from 100
+    /// to 999.
+    pub(super) fn received(code: u16) -> Option<Status> {
+        (100..1000).contains(&code).then_some(Status(code))
+    }
+
+    /// Whether a final response follows.
+    #[must_use]
+    pub const fn is_interim(self) -> bool {
+        self.0 < 200
+    }
+
     /// The code.
     #[must_use]
     pub const fn code(self) -> u16 {

@@ -1,0 +1,97 @@
+//! The trait of what is done with a response.
+
+use std::borrow::Cow;
+
+use sluicegate_reactor::fs::{Committed, NewFile};
+use sluicegate_reactor::{ConnId, Context, Turn};
+
+use super::error::ClientError;
+use super::response::{Response, Trailers};
+use super::stream::RequestStream;
+
+/// What an exchange does with the body of a response.
+#[derive(Debug)]
+#[must_use]
+pub enum Take {
+    /// Nothing. [`Exchange::on_end`] is called at once. A body that is short enough is skipped; the
+    /// connection is closed otherwise.
+    Nothing,
+    /// Receives the whole body, up to this many bytes, for [`Exchange::on_body`]. The limit
+    /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) of the connection applies too;
+    /// it is 16 MiB by default. The exchange fails if the body is longer.
+    Whole(usize),
+    /// Receives the body in pieces, for [`Exchange::on_piece`] and [`Exchange::on_end`].
+    Pieces,
+    /// Receives the body into a file, for [`Exchange::on_saved`]. Its length is not limited.
+    File(NewFile),
+}
+
+/// What is done with the response to one request. There is one value for each request.
+///
+/// The last callback takes the value: [`on_body`](Exchange::on_body),
+/// [`on_end`](Exchange::on_end) or [`on_saved`](Exchange::on_saved), according to the [`Take`] that
+/// [`on_response`](Exchange::on_response) returned; [`on_upgrade`](Exchange::on_upgrade); or
+/// [`on_failed`](Exchange::on_failed). It is called exactly once, unless the exchange is
+/// [cancelled](super::Client::cancel) or the reactor has stopped before it could begin; the value
+/// is then dropped. Every callback may send further requests.
+pub trait Exchange: Sized + 'static {
+    /// The head of the response has arrived. The callback says what happens to the body.
+    fn on_response(&mut self, cx: &mut Turn, response: &Response<'_>) -> Take;
+
+    /// An interim response has arrived, such as 100 (Continue) or 103 (Early Hints). There can be
+    /// several, and the final one follows.
+    fn on_interim(&mut self, cx: &mut Turn, response: &Response<'_>) {
+        let _ = (cx, response);
+    }
+
+    /// The head of a request whose body is [streamed](super::Request::stream) has been sent. The
+    /// body can be sent now or later.
+    ///
+    /// By default the stream is dropped, and the exchange fails.
+    fn on_stream(&mut self, cx: &mut Turn, stream: RequestStream) {
+        let _ = (cx, stream);
+        log::error!("a request body was not sent: on_stream is not implemented");
+    }
+
+    /// There is room again for a [`RequestStream`] whose `send` returned
+    /// [`Sent::Full`](sluicegate_reactor::Sent::Full).
+    fn on_room(&mut self, cx: &mut Turn) {
+        let _ = cx;
+    }
+
+    /// The next piece of a body has arrived that is received in [pieces](Take::Pieces).
+    ///
+    /// To receive no more for a while, [pause](sluicegate_reactor::Peer::pause) the connection.
+    fn on_piece(&mut self, cx: &mut Turn, connection: ConnId, piece: &[u8]) {
+        let _ = (cx, connection, piece);
+    }
+
+    /// A body that is received [whole](Take::Whole) is complete. One that arrived together with its
+    /// head, or that is short, is borrowed; `into_owned` returns the buffer that a long one was
+    /// received into, without a copy.
+    fn on_body(self, cx: &mut Turn, body: Cow<'_, [u8]>) {
+        let _ = (cx, body);
+    }
+
+    /// All pieces of a body have been delivered, or the exchange wanted nothing. Only chunked
+    /// bodies have trailers.
+    fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
+        let _ = (cx, trailers);
+    }
+
+    /// A body that is received into a [file](Take::File) is complete, and the file has its name.
+    fn on_saved(self, cx: &mut Turn, committed: Committed) {
+        let _ = (cx, committed);
+    }
+
+    /// The origin has agreed to an [upgrade](super::Request::upgrade). The callback hands the
+    /// connection [over](Context::hand_over) to the handler of the new protocol, which gets all
+    /// bytes after the head. The connection is closed otherwise.
+    fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {
+        let _ = (cx, response);
+    }
+
+    /// The exchange has failed. The origin may have processed the request nevertheless, unless the
+    /// [cause](ClientError::cause) says that it was never sent.
+    fn on_failed(self, cx: &mut Turn, error: ClientError);
+}

@@ -1,0 +1,94 @@
+//! The handle with which requests are sent.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use sluicegate_reactor::{Reactor, Target, Turn};
+
+use super::error::Cause;
+use super::exchange::Exchange;
+use super::options::ClientOptions;
+use super::pool::Shared;
+use super::request::Request;
+use super::session::{ExchangeId, Place, Running};
+
+/// A client of one origin, in one reactor. Clones share its connections.
+///
+/// See the [module](super) for an example.
+pub struct Client<E: Exchange> {
+    shared: Rc<Shared<E>>,
+}
+
+impl<E: Exchange> Client<E> {
+    /// Registers a client with a reactor. It connects when there are requests to send.
+    ///
+    /// # Errors
+    /// The same as those of [`Reactor::connector`].
+    pub fn new(
+        reactor: &mut Reactor,
+        origin: impl Into<Target>,
+        options: &ClientOptions,
+    ) -> io::Result<Client<E>> {
+        Ok(Client { shared: Shared::register(reactor, origin.into(), options)? })
+    }
+
+    /// Sends a request, from any callback of the reactor, and starts an exchange. No callback of
+    /// the exchange is called from inside this call.
+    ///
+    /// The request is sent on the idle connection that was used last. If none is idle, a new one is
+    /// opened. If there may be no more connections, the request waits for one.
+    ///
+    /// If the origin closes a connection that was idle before a byte of the response arrives, the
+    /// request is sent once more, on a new connection: if its method is idempotent, and it has no
+    /// body or bytes as its body. Any other failure is reported.
+    pub fn send(&self, cx: &mut Turn, request: Request, exchange: E) -> ExchangeId {
+        let id = ExchangeId::new();
+        match request.prepare(&self.shared.host) {
+            Ok(request) => {
+                let running = Running::new(id.clone(), request, exchange);
+                self.shared.submit(cx, Box::new(running));
+            }
+            Err(why) => {
+                let cause = Cause::InvalidRequest(why);
+                self.shared.refuse(cx, id.clone(), exchange, cause);
+            }
+        }
+        id
+    }
+
+    /// Cancels an exchange: drops its value without a call, and closes the connection that it uses.
+    /// An exchange that is over is not affected.
+    pub fn cancel(&self, cx: &mut Turn, id: &ExchangeId) {
+        let place = id.place();
+        id.set(Place::Over);
+        match place {
+            Place::Waiting => self.shared.remove_cancelled(),
+            Place::On(connection) => cx.peer(connection).abort(),
+            Place::Over => {}
+        }
+    }
+
+    #[cfg(all(test, feature = "testing"))]
+    pub(super) fn shared(&self) -> &Shared<E> {
+        &self.shared
+    }
+
+    /// The origin, as text.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.shared.origin
+    }
+}
+
+impl<E: Exchange> Clone for Client<E> {
+    fn clone(&self) -> Self {
+        Client { shared: self.shared.clone() }
+    }
+}
+
+impl<E: Exchange> fmt::Debug for Client<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.origin())
+    }
+}

@@ -1,0 +1,89 @@
+//! The options of a client.
+
+use std::time::Duration;
+
+use sluicegate_reactor::{Connect, Limits};
+
+use crate::http::chunks::ChunkLimits;
+
+/// The limits and deadlines of a client.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sluicegate_protocols::http::client::ClientOptions;
+///
+/// let options =
+///     ClientOptions { response_timeout: Duration::from_secs(5), ..ClientOptions::default() };
+/// assert_eq!(options.connections, 100);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// How connections are made: the time limit for connecting ([`Connect::timeout`], 10 s), the
+    /// socket options, and the limits of each connection. The client replaces those limits that
+    /// would stop it from reading a response while it sends a request, and [`Limits::idle`].
+    pub connect: Connect,
+    /// The most connections to the origin, unfinished ones included. Default 100.
+    pub connections: usize,
+    /// The most requests that wait for a connection. Further ones fail. Default 1000.
+    pub waiting: usize,
+    /// How long a request may wait for a connection. Default 10 s.
+    pub waiting_timeout: Duration,
+    /// How long the origin may take from the request to the end of the response's head. If the
+    /// request is still being sent when this time has passed, the time starts again. Default 60 s.
+    pub response_timeout: Duration,
+    /// How long the origin may send nothing in the middle of a response body. The time that the
+    /// exchange [pauses](sluicegate_reactor::Peer::pause) the connection does not count. Default 60
+    /// s.
+    pub body_timeout: Duration,
+    /// How long an unused connection is kept. Default 4 s: Apache httpd and Node.js close theirs
+    /// after 5 s, and a request that meets such a close may have to fail.
+    pub idle_timeout: Duration,
+    /// The longest head of a response in bytes, and the longest trailer section. Default 32 KiB.
+    pub head: usize,
+    /// The most header fields of a response, at most 256. Default 100.
+    pub headers: usize,
+    /// The longest response body in bytes that is skipped if the exchange does not want it. The
+    /// connection is closed otherwise. Default 64 KiB.
+    pub drain: u64,
+}
+
+impl Default for ClientOptions {
+    fn default() -> ClientOptions {
+        ClientOptions {
+            connect: Connect::default(),
+            connections: 100,
+            waiting: 1000,
+            waiting_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(4),
+            head: 32 << 10,
+            headers: 100,
+            drain: 64 << 10,
+        }
+    }
+}
+
+impl ClientOptions {
+    /// The options of the connector.
+    pub(super) fn connect(&self) -> Connect {
+        let own = &self.connect.limits;
+        let limits = Limits {
+            // A full queue would stop reading, and an origin that answers before it has read the
+            // whole request would wait for that forever.
+            send_high: usize::MAX,
+            send_segments: usize::MAX,
+            send_files: usize::MAX,
+            // The client leaves unread an incomplete head or a short body.
+            max_unread: own.max_unread.max(self.head + 1).max(own.receive_direct + 1),
+            idle: Some(self.body_timeout),
+            ..own.clone()
+        };
+        Connect { limits, ..self.connect.clone() }
+    }
+
+    pub(super) fn chunks(&self) -> ChunkLimits {
+        ChunkLimits { body: u64::MAX, trailers: self.head }
+    }
+}

@@ -1,0 +1,217 @@
+//! The connections of a client, and the requests that wait for one.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate_reactor::{ConnId, Connector, Context, HandlerId, Reactor, Target, TimerId, Turn};
+
+use super::error::{Cause, ClientError};
+use super::exchange::Exchange;
+use super::options::ClientOptions;
+use super::request::host_of;
+use super::session::{ExchangeId, Place, Running, Session, Slot};
+
+/// What a client shares with the handler of its connections. No callback of an exchange is called
+/// from here: it may use the pool itself.
+pub(super) struct Shared<E: Exchange> {
+    pub(super) options: ClientOptions,
+    target: Target,
+    /// The target as text, for errors.
+    pub(super) origin: Rc<str>,
+    /// The value of `Host`.
+    pub(super) host: Box<str>,
+    connector: Connector<Connections<E>>,
+    handler: HandlerId<Connections<E>>,
+    pool: RefCell<Pool<E>>,
+}
+
+struct Pool<E> {
+    /// The number of connections, unfinished ones included.
+    connections: usize,
+    /// Those that no exchange uses, the last used one at the end.
+    idle: Vec<(ConnId, Rc<Slot<E>>)>,
+    waiting: VecDeque<Waiting<E>>,
+    /// Set while requests are waiting, until the first of them is overdue.
+    timer: Option<TimerId>,
+}
+
+struct Waiting<E> {
+    running: Box<Running<E>>,
+    /// When it is overdue.
+    until: Duration,
+}
+
+/// The handler of the connections to an origin. Nothing listens for it.
+pub(super) struct Connections<E: Exchange> {
+    pub(super) shared: Rc<Shared<E>>,
+}
+
+/// The first request that waits for a connection may have waited too long.
+pub(super) struct Overdue;
+
+/// An exchange that fails before it has begun.
+pub(super) struct Refused<E> {
+    pub(super) id: ExchangeId,
+    pub(super) exchange: E,
+    pub(super) cause: Cause,
+}
+
+impl<E: Exchange> Shared<E> {
+    /// Registers the handler and its connector.
+    pub(super) fn register(
+        reactor: &mut Reactor,
+        target: Target,
+        options: &ClientOptions,
+    ) -> io::Result<Rc<Shared<E>>> {
+        let handler = reactor.reserve();
+        let connector = reactor.connector(handler, &options.connect())?;
+        let pool = Pool { connections: 0, idle: Vec::new(), waiting: VecDeque::new(), timer: None };
+        let shared = Rc::new(Shared {
+            options: options.clone(),
+            origin: target.to_string().into(),
+            host: host_of(&target).into(),
+            target,
+            connector,
+            handler,
+            pool: RefCell::new(pool),
+        });
+        reactor.install(handler, Connections { shared: shared.clone() });
+        Ok(shared)
+    }
+
+    #[cfg(all(test, feature = "testing"))]
+    pub(super) fn handler(&self) -> HandlerId<Connections<E>> {
+        self.handler
+    }
+
+    pub(super) fn error(&self, cause: Cause) -> ClientError {
+        ClientError::new(&self.origin, cause)
+    }
+
+    /// Starts an exchange: on the connection that was used last, on a new one, or later.
+    pub(super) fn submit(&self, cx: &mut Turn, running: Box<Running<E>>) {
+        if let Some((id, slot)) = self.take_idle(cx) {
+            let mut running = running;
+            running.start(cx, id, true);
+            cx.peer(id).set_deadline(Some(self.options.response_timeout));
+            slot.set(Some(running));
+        } else if self.pool.borrow().connections < self.options.connections {
+            if let Err(running) = self.connect(cx, running) {
+                self.refuse_running(cx, running, Cause::Stopped);
+            }
+        } else if self.pool.borrow().waiting.len() < self.options.waiting {
+            self.wait(cx, running);
+        } else {
+            self.refuse_running(cx, running, Cause::QueueFull);
+        }
+    }
+
+    fn take_idle(&self, cx: &mut Turn) -> Option<(ConnId, Rc<Slot<E>>)> {
+        let idle = &mut self.pool.borrow_mut().idle;
+        std::iter::from_fn(|| idle.pop()).find(|(id, _)| cx.peer(*id).is_open())
+    }
+
+    /// Opens a connection for an exchange.
+    ///
+    /// # Errors
+    /// Returns the exchange if the reactor has stopped.
+    pub(super) fn connect(
+        &self,
+        cx: &mut Turn,
+        mut running: Box<Running<E>>,
+    ) -> Result<(), Box<Running<E>>> {
+        let slot = Rc::new(Slot::new(None));
+        let id = cx.connect(self.connector, &self.target, Session::new(slot.clone()));
+        if !cx.peer(id).is_open() {
+            return Err(running);
+        }
+        self.pool.borrow_mut().connections += 1;
+        running.start(cx, id, false);
+        slot.set(Some(running));
+        Ok(())
+    }
+
+    fn wait(&self, cx: &mut Turn, running: Box<Running<E>>) {
+        let pool = &mut *self.pool.borrow_mut();
+        let until = cx.now() + self.options.waiting_timeout;
+        pool.waiting.push_back(Waiting { running, until });
+        if pool.timer.is_none() {
+            pool.timer = Some(cx.after(self.options.waiting_timeout, self.handler, Overdue));
+        }
+    }
+
+    /// Lets an exchange fail, but not from inside the call that has started it.
+    pub(super) fn refuse(&self, cx: &mut Turn, id: ExchangeId, exchange: E, cause: Cause) {
+        cx.after(Duration::ZERO, self.handler, Refused { id, exchange, cause });
+    }
+
+    fn refuse_running(&self, cx: &mut Turn, running: Box<Running<E>>, cause: Cause) {
+        let Running { id, exchange, .. } = *running;
+        self.refuse(cx, id, exchange, cause);
+    }
+
+    /// Removes the exchanges that were cancelled while they waited for a connection.
+    pub(super) fn remove_cancelled(&self) {
+        self.pool.borrow_mut().waiting.retain(|waiting| waiting.running.id.place() != Place::Over);
+    }
+
+    /// Takes the first exchange that is overdue. Sets the timer again if there is none.
+    pub(super) fn take_overdue(&self, cx: &mut Turn) -> Option<Box<Running<E>>> {
+        let pool = &mut *self.pool.borrow_mut();
+        pool.timer = None;
+        let until = pool.waiting.front()?.until;
+        match until.checked_sub(cx.now()).filter(|left| !left.is_zero()) {
+            Some(left) => {
+                pool.timer = Some(cx.after(left, self.handler, Overdue));
+                None
+            }
+            None => pool.waiting.pop_front().map(|waiting| waiting.running),
+        }
+    }
+
+    /// Takes the exchange that has waited longest.
+    pub(super) fn take_waiting(&self) -> Option<Box<Running<E>>> {
+        self.pool.borrow_mut().waiting.pop_front().map(|waiting| waiting.running)
+    }
+
+    /// Gives a connection back after an exchange: to a request that is waiting, or for later.
+    pub(super) fn release(&self, cx: &mut Context<'_>, session: &mut Session<E>) {
+        let id = cx.id();
+        if let Some(mut running) = self.take_waiting() {
+            running.start(cx, id, true);
+            session.begin(running);
+            cx.set_deadline(Some(self.options.response_timeout));
+        } else if cx.is_stopping() {
+            cx.close();
+        } else {
+            self.pool.borrow_mut().idle.push((id, session.slot()));
+            cx.set_deadline(Some(self.options.idle_timeout));
+        }
+    }
+
+    /// Withdraws an idle connection that is about to close.
+    pub(super) fn withdraw(&self, id: ConnId) {
+        self.pool.borrow_mut().idle.retain(|(idle, _)| *idle != id);
+    }
+
+    /// Notes that a connection is over.
+    pub(super) fn note_closed(&self, id: ConnId) {
+        self.withdraw(id);
+        self.pool.borrow_mut().connections -= 1;
+    }
+
+    /// Connects for requests that are waiting, as far as there may be more connections.
+    pub(super) fn connect_waiting(&self, cx: &mut Turn) {
+        while self.pool.borrow().connections < self.options.connections
+            && let Some(running) = self.take_waiting()
+        {
+            if let Err(running) = self.connect(cx, running) {
+                self.refuse_running(cx, running, Cause::Stopped);
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The request that a client sends.
+
+use sluicegate_reactor::fs::Region;
+use sluicegate_reactor::{Bytes, ConnId, Outgoing, Target as Origin, Turn};
+
+use crate::http::grammar::is_token;
+use crate::http::request::Method;
+use crate::http::target::{Target, is_authority};
+use crate::http::writer::{Own, write_decimal, write_field};
+
+/// A request to send with [`Client::send`](super::Client::send).
+///
+/// The client writes `Host`, `Content-Length`, `Transfer-Encoding` and `Connection` itself.
+///
+/// ```
+/// use sluicegate_protocols::http::Method;
+/// use sluicegate_protocols::http::client::Request;
+///
+/// let search = Request::get("/search?q=reactor").header("Accept", "text/html");
+/// let note = Request::new(Method::Post, "/notes").body("buy milk");
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Request {
+    /// The request line and the header fields.
+    head: Vec<u8>,
+    /// The length of the request line with its CRLF.
+    line: usize,
+    host: Option<Box<str>>,
+    body: Body,
+    traits: Traits,
+    /// Why it cannot be sent.
+    invalid: Option<&'static str>,
+}
+
+/// What the client has to know of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traits {
+    pub(super) is_head: bool,
+    /// Whether sending it twice has the same effect as once (RFC 9110, section 9.2.2).
+    is_idempotent: bool,
+    /// Whether it states a length even without a body.
+    expects_body: bool,
+    /// Whether the head announces trailers.
+    pub(super) has_trailers: bool,
+    pub(super) upgrades: bool,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+enum Body {
+    None,
+    Bytes(Bytes),
+    Region(Region),
+    /// Streamed; of this length, or chunked.
+    Stream(Option<u64>),
+}
+
+impl Request {
+    /// Creates a request without a body. The target is a path, with or without a query, that is
+    /// percent-encoded already; or `*` for OPTIONS. CONNECT is not supported.
+    pub fn new(method: Method<'_>, target: &str) -> Request {
+        let name = method.as_str();
+        let invalid = match Target::of(method, target) {
+            _ if !is_token(name.as_bytes()) => Some("the method is not a token"),
+            _ if method == Method::Connect => Some("CONNECT is not supported"),
+            Ok(parsed) if parsed.authority.is_none() => None,
+            _ => Some("the target is not an encoded path"),
+        };
+        let mut head = Vec::with_capacity(256);
+        for part in [name, " ", target, " HTTP/1.1\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        let traits = Traits {
+            is_head: method == Method::Head,
+            is_idempotent: method.is_idempotent(),
+            expects_body: matches!(method, Method::Post | Method::Put | Method::Patch),
+            has_trailers: false,
+            upgrades: false,
+        };
+        Request { line: head.len(), head, host: None, body: Body::None, traits, invalid }
+    }
+
+    /// Creates a GET request.
+    pub fn get(target: &str) -> Request {
+        Request::new(Method::Get, target)
+    }
+
+    /// Adds a header field.
+    ///
+    /// Fields that could split the request are omitted and logged: those whose name is not a token
+    /// or whose value contains CR, LF or NUL. So are those that the client writes itself.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        write_field(&mut self.head, name, value.as_ref(), Own::Host);
+        self.traits.has_trailers |= name.eq_ignore_ascii_case("trailer");
+        self
+    }
+
+    /// Sets `Host`, in place of the origin's name and port.
+    pub fn host(mut self, host: &str) -> Self {
+        if !host.is_empty() && !is_authority(host.as_bytes()) {
+            self.invalid = Some("the host is not a name with or without a port");
+        }
+        self.host = Some(host.into());
+        self
+    }
+
+    /// Sets a body of known length: bytes, or a region of a file.
+    ///
+    /// Borrowed bytes are copied. A request with bytes can be sent again, one with a region cannot:
+    /// the file may change.
+    pub fn body<'b>(mut self, body: impl Into<Outgoing<'b>>) -> Self {
+        self.body = match body.into() {
+            Outgoing::Slice(slice) => Body::Bytes(Bytes::copy_from_slice(slice)),
+            Outgoing::Shared(bytes) => Body::Bytes(bytes),
+            Outgoing::Region(region) => Body::Region(region),
+        };
+        self
+    }
+
+    /// Gives the request a body that is sent piece by piece. Once the head has been sent,
+    /// [`Exchange::on_stream`](super::Exchange::on_stream) gets a
+    /// [`RequestStream`](super::RequestStream). With a length the head states it; otherwise the
+    /// body is chunked, which an HTTP/1.0 server does not understand.
+    pub fn stream(mut self, length: Option<u64>) -> Self {
+        self.body = Body::Stream(length);
+        self
+    }
+
+    /// Asks to speak another protocol on the connection. If the origin agrees,
+    /// [`Exchange::on_upgrade`](super::Exchange::on_upgrade) is called.
+    pub fn upgrade(mut self, protocol: &str) -> Self {
+        write_field(&mut self.head, "Upgrade", protocol.as_bytes(), Own::Host);
+        self.traits.upgrades = true;
+        self
+    }
+
+    /// Completes the head. `host` is the value of `Host` unless the request has its own.
+    ///
+    /// # Errors
+    /// Why the request cannot be sent.
+    pub(super) fn prepare(self, host: &str) -> Result<Prepared, &'static str> {
+        let Request { mut head, line, host: own, body, traits, invalid } = self;
+        if let Some(why) = invalid {
+            return Err(why);
+        }
+        let fields = head.split_off(line);
+        head.extend_from_slice(b"Host: ");
+        head.extend_from_slice(own.as_deref().unwrap_or(host).as_bytes());
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(&fields);
+        if traits.upgrades {
+            head.extend_from_slice(b"Connection: Upgrade\r\n");
+        }
+        let length = match &body {
+            Body::None => traits.expects_body.then_some(0),
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::Region(region) => Some(region.len()),
+            Body::Stream(length) => *length,
+        };
+        if let Some(length) = length {
+            head.extend_from_slice(b"Content-Length: ");
+            write_decimal(&mut head, length);
+            head.extend_from_slice(b"\r\n\r\n");
+        } else if let Body::Stream(None) = body {
+            head.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+        } else {
+            head.extend_from_slice(b"\r\n");
+        }
+        Ok(Prepared { head, body, traits })
+    }
+}
+
+/// A request with a complete head.
+pub(super) struct Prepared {
+    head: Vec<u8>,
+    body: Body,
+    pub(super) traits: Traits,
+}
+
+impl Prepared {
+    /// Sends all but a streamed body, for which it requests a call once the rest has been sent.
+    pub(super) fn transmit(&self, cx: &mut Turn, connection: ConnId) {
+        let mut peer = cx.peer(connection);
+        peer.send(&self.head);
+        match &self.body {
+            Body::None => {}
+            Body::Bytes(bytes) => _ = peer.send(bytes),
+            Body::Region(region) => _ = peer.send(region.clone()),
+            Body::Stream(_) => peer.request_drain(),
+        }
+    }
+
+    /// Whether it may be sent to two connections, as far as it decides that.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.traits.is_idempotent && matches!(self.body, Body::None | Body::Bytes(_))
+    }
+
+    /// Whether its body is streamed; of this length, or chunked.
+    pub(super) fn stream(&self) -> Option<Option<u64>> {
+        match self.body {
+            Body::Stream(length) => Some(length),
+            _ => None,
+        }
+    }
+}
+
+/// The value of `Host` for an origin (RFC 9110, section 7.2). For a Unix socket it is `localhost`.
+pub(super) fn host_of(origin: &Origin) -> String {
+    let (host, port) = match origin {
+        Origin::Name(name, port) => (name.to_string(), *port),
+        Origin::Address(address) => match address.ip_and_port() {
+            // Without the zone, which means nothing to the origin.
+            Some(at) if at.is_ipv6() => (format!("[{}]", at.ip()), at.port()),
+            Some(at) => (at.ip().to_string(), at.port()),
+            None => return "localhost".to_owned(),
+        },
+    };
+    if port == 80 { host } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(request: Request) -> Result<String, &'static str> {
+        let prepared = request.prepare("origin:8080")?;
+        Ok(String::from_utf8(prepared.head).expect("text"))
+    }
+
+    #[test]
+    fn the_client_writes_host_and_framing() {
+        let get = Request::get("/a?b").header("Accept", "text/plain");
+        let expected = "GET /a?b HTTP/1.1\r\nHost: origin:8080\r\nAccept: text/plain\r\n\r\n";
+        assert_eq!(head(get).as_deref(), Ok(expected));
+        for (request, expected) in [
+            (Request::new(Method::Post, "/"), "Content-Length: 0\r\n\r\n"),
+            (Request::new(Method::Post, "/").body("abc"), "Content-Length: 3\r\n\r\n"),
+            (Request::get("/").body(""), "Content-Length: 0\r\n\r\n"),
+            (Request::get("/").stream(Some(7)), "Content-Length: 7\r\n\r\n"),
+            (Request::get("/").stream(None), "Transfer-Encoding: chunked\r\n\r\n"),
+            (Request::get("/").upgrade("x"), "Upgrade: x\r\nConnection: Upgrade\r\n\r\n"),
+            (Request::get("/").host("h"), "Host: h\r\n\r\n"),
+            (Request::new(Method::Options, "*"), "OPTIONS * HTTP/1.1\r\nHost: origin:8080\r\n\r\n"),
+        ] {
+            let head = head(request).unwrap();
+            assert!(head.ends_with(expected), "{head:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn fields_that_would_split_a_request_or_change_its_framing_are_omitted() {
+        let request = Request::get("/")
+            .header("A", "b\r\nC: d")
+            .header("bad name", "x")
+            .header("Host", "evil")
+            .header("content-length", "5")
+            .header("Transfer-Encoding", "chunked")
+            .header("Connection", "close")
+            .header("Date", "today");
+        let expected = "GET / HTTP/1.1\r\nHost: origin:8080\r\nDate: today\r\n\r\n";
+        assert_eq!(head(request).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn invalid_requests_are_refused() {
+        for target in ["", "a", "/a b", "/a\r\nb", "/%", "/#a", "http://h/", "*", "/\u{e9}"] {
+            assert!(head(Request::get(target)).is_err(), "{target:?}");
+        }
+        for method in [Method::Other(""), Method::Other("A B"), Method::Connect] {
+            assert!(head(Request::new(method, "/")).is_err(), "{method:?}");
+        }
+        assert!(head(Request::get("/").host("a b")).is_err());
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_origin_without_the_usual_port() {
+        for (origin, host) in [
+            ("name:80", "name"),
+            ("name:8080", "name:8080"),
+            ("10.0.0.1:80", "10.0.0.1"),
+            ("[::1]:81", "[::1]:81"),
+            ("unix:/run/a.sock", "localhost"),
+        ] {
+            assert_eq!(host_of(&origin.parse().unwrap()), host);
+        }
+    }
+}

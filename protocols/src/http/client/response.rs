@@ -1,0 +1,165 @@
+//! The response that an exchange gets, and its framing (RFC 9112, section 6.3).
+
+use std::mem::MaybeUninit;
+
+use httparse::Header;
+use sluicegate_reactor::ConnId;
+
+use crate::http::fault::Fault;
+use crate::http::framing::Framing;
+use crate::http::grammar::field;
+use crate::http::request::{BodyLength, Version};
+use crate::http::status::Status;
+
+/// The head of a response, which was checked. It borrows from the received bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    status: Status,
+    version: Version,
+    headers: &'a [Header<'a>],
+    content_length: Option<u64>,
+    length: Length,
+    keeps_alive: bool,
+    connection: ConnId,
+}
+
+/// How the end of a response body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// By its length, which is 0 if there is no body.
+    Exact(u64),
+    /// By the last chunk.
+    Chunked,
+    /// By the end of the connection.
+    UntilEnd,
+}
+
+impl<'a> Response<'a> {
+    /// Parses a complete head, up to and including its empty line.
+    pub(super) fn parse(
+        head: &'a [u8],
+        slots: &'a mut [MaybeUninit<Header<'a>>],
+        is_to_head: bool,
+        connection: ConnId,
+    ) -> Result<Response<'a>, Fault> {
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        // The parser would skip empty lines.
+        if !head.starts_with(b"HTTP/") {
+            return Err(Fault::StatusLine);
+        }
+        match config.parse_response_with_uninit_headers(&mut parsed, head, slots) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Err(httparse::Error::TooManyHeaders) => return Err(Fault::FieldCount),
+            Err(httparse::Error::Version | httparse::Error::Status) => {
+                return Err(Fault::StatusLine);
+            }
+            Ok(httparse::Status::Partial) | Err(_) => return Err(Fault::Field),
+        }
+        let status = parsed.code.and_then(Status::received).ok_or(Fault::StatusLine)?;
+        let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+        let headers: &'a [Header<'a>] = parsed.headers;
+        let mut framing = Framing::default();
+        for header in headers {
+            framing.add(header.name, header.value)?;
+        }
+        let has_no_body = is_to_head || status.is_interim() || matches!(status.code(), 204 | 304);
+        let length = match framing.body_length(version, u64::MAX) {
+            _ if has_no_body => Length::Exact(0),
+            Ok(BodyLength::None) => Length::UntilEnd,
+            Ok(BodyLength::Exact(length)) => Length::Exact(length),
+            Ok(BodyLength::Chunked) => Length::Chunked,
+            Err(fault) => return Err(fault),
+        };
+        let keeps_alive = framing.keeps_alive(version) && length != Length::UntilEnd;
+        let content_length = framing.content_length();
+        Ok(Response { status, version, headers, content_length, length, keeps_alive, connection })
+    }
+
+    /// The status. It is from 100 to 199 in an interim response.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The protocol version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The value of the first header field with this name, without surrounding whitespace. The case
+    /// of the name does not matter.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The header fields, in the order in which they were received.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.headers.iter().map(|header| (header.name, header.value))
+    }
+
+    /// Whether a body may follow. It may still be empty.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.length != Length::Exact(0)
+    }
+
+    /// The length of the body, if it is known. Unlike the value of
+    /// [`content_length`](Response::content_length), it is 0 in a response to HEAD.
+    #[must_use]
+    pub fn body_length(&self) -> Option<u64> {
+        match self.length {
+            Length::Exact(length) => Some(length),
+            Length::Chunked | Length::UntilEnd => None,
+        }
+    }
+
+    /// The value of `Content-Length`.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+
+    /// The connection of the response: an exchange that
+    /// [pauses](sluicegate_reactor::Peer::pause) it receives no more until it resumes it.
+    #[must_use]
+    pub fn connection(&self) -> ConnId {
+        self.connection
+    }
+
+    pub(super) fn length(&self) -> Length {
+        self.length
+    }
+
+    /// Whether another request may follow on the connection.
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+}
+
+/// The trailer fields of a chunked response. Their syntax was checked. They are not part of the
+/// header: an origin that could not have sent a field there must not be able to add it here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trailers<'a> {
+    lines: &'a [u8],
+}
+
+impl<'a> Trailers<'a> {
+    pub(super) fn new(lines: &'a [u8]) -> Trailers<'a> {
+        Trailers { lines }
+    }
+
+    /// The value of the first field with this name. The case of the name does not matter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The fields, in the order in which they were received.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let lines = self.lines.split_inclusive(|&byte| byte == b'\n');
+        lines.filter_map(|line| field(line.strip_suffix(b"\r\n")?))
+    }
+}

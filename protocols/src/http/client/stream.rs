@@ -1,0 +1,152 @@
+//! Request bodies that are sent piece by piece.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
+
+use crate::http::writer::{Own, send_chunk, write_fields};
+
+/// The body of a request whose head has been sent: see [`Request::stream`](super::Request::stream).
+///
+/// If it is dropped before it is [finished](RequestStream::finish), the exchange fails within
+/// [`response_timeout`](super::ClientOptions::response_timeout): what was sent must not look
+/// complete. If the response is complete first, the rest of the body is not wanted, and the
+/// connection is closed.
+#[derive(Debug)]
+#[must_use = "the origin waits for the rest of the body"]
+pub struct RequestStream {
+    connection: ConnId,
+    state: Rc<StreamState>,
+    framing: Framing,
+    /// With this many bytes queued, there is no room for more.
+    high: u64,
+}
+
+/// How the end of the body is marked.
+#[derive(Clone, Copy, Debug)]
+enum Framing {
+    /// By the last chunk, which trailers may follow if the head has announced them.
+    Chunked { has_trailers: bool },
+    /// By its length, of which this is left.
+    Sized(u64),
+}
+
+/// What a connection shares with the stream of its request.
+#[derive(Debug, Default)]
+pub(super) struct StreamState {
+    is_open: Cell<bool>,
+    is_finished: Cell<bool>,
+    /// Whether the exchange waits for room.
+    is_full: Cell<bool>,
+}
+
+impl StreamState {
+    /// Notes that the exchange gets its stream. Returns false the next time.
+    pub(super) fn open(&self) -> bool {
+        !self.is_open.replace(true)
+    }
+
+    /// Whether the body is complete.
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished.get()
+    }
+
+    /// Whether the stream was dropped, so that the body will never be complete.
+    pub(super) fn is_abandoned(self: &Rc<StreamState>) -> bool {
+        self.is_open.get() && Rc::strong_count(self) == 1 && !self.is_finished()
+    }
+
+    /// Whether the exchange waits for room; it is notified now.
+    pub(super) fn take_full(&self) -> bool {
+        self.is_full.take()
+    }
+}
+
+impl RequestStream {
+    /// Creates the stream for a connection. The body has this length, or is chunked.
+    pub(super) fn new(
+        connection: ConnId,
+        state: Rc<StreamState>,
+        length: Option<u64>,
+        has_trailers: bool,
+        high: usize,
+    ) -> RequestStream {
+        let framing = length.map_or(Framing::Chunked { has_trailers }, Framing::Sized);
+        RequestStream { connection, state, framing, high: high as u64 }
+    }
+
+    /// The connection that the request is sent on.
+    #[must_use]
+    pub fn connection(&self) -> ConnId {
+        self.connection
+    }
+
+    /// Sends the next part of the body, from any callback of the reactor. The part is sent at the
+    /// end of the turn.
+    ///
+    /// [`Sent::Full`] means that the part was queued, but the exchange should wait until
+    /// [`Exchange::on_room`](super::Exchange::on_room) is called before it sends the next.
+    /// [`Sent::Gone`] means that the connection has ended, or that the part is longer than what is
+    /// left of the stated length; an error is then logged, and the exchange fails.
+    pub fn send<'b>(&mut self, cx: &mut Turn, part: impl Into<Outgoing<'b>>) -> Sent {
+        let (part, mut peer) = (part.into(), cx.peer(self.connection));
+        let length = part.len();
+        if length == 0 && peer.is_open() {
+            // An empty chunk would be the last.
+            return Sent::Accepted;
+        }
+        let sent = match &mut self.framing {
+            Framing::Chunked { .. } => send_chunk(&mut peer, part),
+            Framing::Sized(left) if length > *left => {
+                log::error!("a request body longer than its stated length was cut off");
+                peer.abort();
+                return Sent::Gone;
+            }
+            Framing::Sized(left) => {
+                *left -= length;
+                peer.send(part)
+            }
+        };
+        // The connection itself has no mark: it reads whatever is queued.
+        if sent == Sent::Gone || peer.pending() < self.high {
+            return sent;
+        }
+        self.state.is_full.set(true);
+        peer.request_drain();
+        Sent::Full
+    }
+
+    /// Ends the body.
+    pub fn finish(self, cx: &mut Turn) -> Sent {
+        self.finish_with(cx, &[])
+    }
+
+    /// Ends the body with trailer fields. They are omitted, and a warning is logged, unless the
+    /// body is chunked and the head has a [`Trailer`](super::Request::header) field that announces
+    /// them (RFC 9110, section 6.6.2).
+    pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
+        let mut peer = cx.peer(self.connection);
+        let announced = matches!(self.framing, Framing::Chunked { has_trailers: true });
+        if !announced && !trailers.is_empty() {
+            log::warn!("trailers omitted from a request: its head has no Trailer field");
+        }
+        let sent = match self.framing {
+            Framing::Chunked { .. } => {
+                let mut end = b"0\r\n".to_vec();
+                write_fields(&mut end, if announced { trailers } else { &[] }, Own::Host);
+                peer.send(end)
+            }
+            Framing::Sized(0) if peer.is_open() => Sent::Accepted,
+            Framing::Sized(left) => {
+                if peer.is_open() {
+                    log::error!("a request body ended {left} bytes before its stated length");
+                    peer.abort();
+                }
+                return Sent::Gone;
+            }
+        };
+        self.state.is_finished.set(true);
+        sent
+    }
+}
