@@ -56,7 +56,8 @@
 //! | | |
 //! |---|---|
 //! | `handle` | sending and cancelling |
-//! | `handler` | the callbacks of a connection: receiving a response |
+//! | `handler` | the callbacks of a connection |
+//! | `receive` | receiving a response |
 //! | `pool`, `session` | the connections, the requests that wait, the state of a connection |
 //! | `exchange` | the application |
 //! | `request`, `stream`, `response`, `options`, `error` | data |
@@ -67,6 +68,7 @@ mod handle;
 mod handler;
 mod options;
 mod pool;
+mod receive;
 mod request;
 mod response;
 mod session;

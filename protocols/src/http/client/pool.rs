@@ -100,12 +100,12 @@ impl<E: Exchange> Shared<E> {
             slot.set(Some(running));
         } else if self.pool.borrow().connections < self.options.connections {
             if let Err(running) = self.connect(cx, running) {
-                self.refuse_running(cx, running, Cause::Stopped);
+                self.refuse_running(cx, *running, Cause::Stopped);
             }
         } else if self.pool.borrow().waiting.len() < self.options.waiting {
             self.wait(cx, running);
         } else {
-            self.refuse_running(cx, running, Cause::QueueFull);
+            self.refuse_running(cx, *running, Cause::QueueFull);
         }
     }
 
@@ -148,9 +148,8 @@ impl<E: Exchange> Shared<E> {
         cx.after(Duration::ZERO, self.handler, Refused { id, exchange, cause });
     }
 
-    fn refuse_running(&self, cx: &mut Turn, running: Box<Running<E>>, cause: Cause) {
-        let Running { id, exchange, .. } = *running;
-        self.refuse(cx, id, exchange, cause);
+    fn refuse_running(&self, cx: &mut Turn, running: Running<E>, cause: Cause) {
+        self.refuse(cx, running.id, running.exchange, cause);
     }
 
     /// Removes the exchanges that were cancelled while they waited for a connection.
@@ -209,7 +208,7 @@ impl<E: Exchange> Shared<E> {
             && let Some(running) = self.take_waiting()
         {
             if let Err(running) = self.connect(cx, running) {
-                self.refuse_running(cx, running, Cause::Stopped);
+                self.refuse_running(cx, *running, Cause::Stopped);
                 return;
             }
         }
