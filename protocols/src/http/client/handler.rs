@@ -1,6 +1,7 @@
 //! The callbacks of the connections to an origin.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
@@ -72,16 +73,15 @@ impl<E: Exchange> Handler for Connections<E> {
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session<E>) {
         session.adopt();
-        match std::mem::replace(&mut session.state, State::Idle) {
-            State::Idle => self.close_idle(cx),
-            State::Body(sink) if session.length == Length::UntilEnd => {
-                let received = match sink {
-                    Sink::Memory { bytes, .. } => Received::Whole(bytes.into()),
-                    _ => Received::Pieces,
-                };
-                self.complete(cx, session, true, received);
+        match (std::mem::replace(&mut session.state, State::Idle), session.length) {
+            (State::Idle, _) => self.close_idle(cx),
+            (State::Body(Sink::Memory { bytes, .. }), Length::UntilEnd) => {
+                self.complete(cx, session, true, Received::Whole(bytes.into()));
             }
-            State::Head { .. } if self.is_unanswered(cx, session) => {
+            (State::Body(Sink::Pieces { .. }), Length::UntilEnd) => {
+                self.complete(cx, session, true, Received::Pieces);
+            }
+            (State::Head { .. }, _) if self.is_unanswered(cx, session) => {
                 fail(cx, session, Cause::Closed);
             }
             _ => fail(cx, session, Cause::Truncated),
@@ -169,7 +169,7 @@ fn cause_of<E: Exchange>(why: Reason, is_unanswered: bool, running: &Running<E>)
         Reason::Panicked => Cause::Panicked,
         Reason::Aborted if running.is_streaming() => Cause::UnfinishedRequest,
         Reason::Failed | Reason::Truncated => Cause::Failed,
-        _ if is_unanswered => Cause::Closed,
+        Reason::Reset if is_unanswered => Cause::Closed,
         _ => Cause::Truncated,
     }
 }

@@ -160,7 +160,9 @@ impl<E: Exchange> Shared<E> {
     /// Takes the first exchange that is overdue. Sets the timer again if there is none.
     pub(super) fn take_overdue(&self, cx: &mut Turn) -> Option<Box<Running<E>>> {
         let pool = &mut *self.pool.borrow_mut();
-        pool.timer = None;
+        if let Some(timer) = pool.timer.take() {
+            cx.cancel_timer(timer);
+        }
         let until = pool.waiting.front()?.until;
         match until.checked_sub(cx.now()).filter(|left| !left.is_zero()) {
             Some(left) => {

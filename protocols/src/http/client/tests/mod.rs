@@ -2,7 +2,9 @@
 
 mod bodies;
 mod framing;
+mod requests;
 mod reuse;
+mod turns;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -45,6 +47,10 @@ impl Probe {
     fn note(&self, what: impl Into<String>) {
         self.log.borrow_mut().push(what.into());
     }
+}
+
+fn probe(log: &Log, way: Way, streams: &Rc<RefCell<Vec<RequestStream>>>) -> Probe {
+    Probe { log: log.clone(), way, pieces: Vec::new(), streams: streams.clone() }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -122,22 +128,27 @@ impl World {
     }
 
     fn with(options: &ClientOptions) -> World {
+        let mut world = World::without_origin(options);
+        world.h.set_remote(&origin(), Remote::Listens);
+        world
+    }
+
+    /// Connections to the origin are refused.
+    fn without_origin(options: &ClientOptions) -> World {
         let mut client = None;
         let files = |files: &mut sluicegate_reactor::testing::Files| {
             files.make_dir("/saved");
         };
-        let mut h = Harness::build(&Listen::default(), files, |reactor| {
+        let h = Harness::build(&Listen::default(), files, |reactor| {
             let made = Client::new(reactor, origin(), options).expect("room for a connector");
             client.insert(made).shared().handler()
         });
-        h.set_remote(&origin(), Remote::Listens);
         let client = client.expect("it was made");
         World { h, client, log: Log::default(), streams: Rc::default() }
     }
 
     fn send(&mut self, request: Request, way: Way) -> ExchangeId {
-        let (log, streams) = (self.log.clone(), self.streams.clone());
-        let probe = Probe { log, way, pieces: Vec::new(), streams };
+        let probe = probe(&self.log, way, &self.streams);
         let id = self.client.send(self.h.reactor(), request, probe);
         self.h.run();
         id
