@@ -82,7 +82,7 @@ fn when_targets_are_lost_each_message_is_answered_all_the_same() {
         let mut clients = Vec::new();
         for _ in 0..1 + sim.below(4) {
             let (said, right) = messages(sim);
-            let heard = Rc::new(RefCell::new(Vec::new()));
+            let heard = Rc::new(RefCell::new(Vec::<u8>::new()));
             let (count, so_far) = (right.len(), Rc::clone(&heard));
             let client = sim.client(FRONT).sends(&said).finishes().hears(move |bytes| {
                 let mut heard = so_far.borrow_mut();
