@@ -1,6 +1,6 @@
 //! Bodies of requests on their way to a service, chunked or not, in any pieces: saved in files,
 //! whole in memory, or piece by piece. The service gets what a naive reading of the whole input
-//! says, or no body, and all is the same for every split.
+//! says, trailer fields included, or no body, and all is the same for every split.
 //!
 //! The first byte of an input chooses the pieces, the way and the disk, the second the length of
 //! the body.
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service, Status};
+use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service, Status, Trailers};
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, Received, State};
 use sluicegate_reactor::{ConnId, Listen, Turn};
@@ -36,7 +36,12 @@ struct Inbox {
     dir: Dir,
     /// The bodies that have arrived in memory, by the number of their request.
     bodies: Vec<Option<Vec<u8>>>,
+    /// Their trailer fields.
+    trailers: Vec<Vec<Field>>,
 }
+
+/// A name and a value, a character for a byte.
+type Field = (String, String);
 
 /// The number of a request, and its pieces so far.
 type Body = (usize, Vec<u8>);
@@ -47,6 +52,7 @@ impl Service for Inbox {
     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
         let number = self.bodies.len();
         self.bodies.push(None);
+        self.trailers.push(Vec::new());
         let state = (number, Vec::new());
         match self.way {
             Way::Read => reply.read(BODY as usize, state),
@@ -67,6 +73,19 @@ impl Service for Inbox {
     ) -> Result<(), Status> {
         bytes.extend_from_slice(piece);
         Ok(())
+    }
+
+    fn on_trailers(
+        &mut self,
+        _: &mut Turn,
+        _: ConnId,
+        (number, _): &mut Body,
+        trailers: Trailers<'_>,
+    ) {
+        let text = |value: &[u8]| value.iter().map(|byte| char::from(*byte)).collect();
+        let trailers = trailers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
+        let earlier = std::mem::replace(&mut self.trailers[*number], trailers);
+        assert!(earlier.is_empty(), "trailers of one request twice");
     }
 
     fn on_body(
@@ -93,12 +112,13 @@ impl Service for Inbox {
     }
 }
 
-/// How an exchange went: the answers, the server's end and the bodies.
+/// How an exchange went: the answers, the server's end, the bodies and their trailer fields.
 #[derive(PartialEq, Eq, Debug)]
 struct Outcome {
     sent: Received,
     state: State,
     bodies: Vec<Option<Vec<u8>>>,
+    trailers: Vec<Vec<Field>>,
 }
 
 /// Pieces of bytes; the small ones cost the most turns and so are not all there.
@@ -119,9 +139,11 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(split, whole, "in pieces of {piece} bytes, and whole");
     let expected = match usize::from(*length) {
         0 => read_chunks(bytes),
-        length => bytes.get(..length).map(<[u8]>::to_vec),
+        length => bytes.get(..length).map(|body| (body.to_vec(), Vec::new())),
     };
-    assert_eq!(whole.bodies[0], expected);
+    let (body, trailers) = expected.unzip();
+    assert_eq!(whole.bodies[0], body);
+    assert_eq!(whole.trailers[0], trailers.unwrap_or_default());
 });
 
 fn exchange(head: &str, bytes: &[u8], piece: usize, (way, in_memory): (Way, bool)) -> Outcome {
@@ -136,7 +158,8 @@ fn exchange(head: &str, bytes: &[u8], piece: usize, (way, in_memory): (Way, bool
         },
         |reactor| {
             let dir = reactor.fs().open_dir("/in").expect("it was made");
-            reactor.register(Http::with(Inbox { way, dir, bodies: Vec::new() }, limits))
+            let inbox = Inbox { way, dir, bodies: Vec::new(), trailers: Vec::new() };
+            reactor.register(Http::with(inbox, limits))
         },
     );
     let client = h.open();
@@ -147,7 +170,9 @@ fn exchange(head: &str, bytes: &[u8], piece: usize, (way, in_memory): (Way, bool
     h.finish(client);
     let (sent, state) = (h.sent(client), h.state(client));
     assert_eq!(h.ledger().panics, 0);
-    let mut bodies = std::mem::take(&mut h.handler().service().bodies);
+    let inbox = h.handler().service();
+    let trailers = std::mem::take(&mut inbox.trailers);
+    let mut bodies = std::mem::take(&mut inbox.bodies);
     let files = h.files();
     for (number, body) in bodies.iter_mut().enumerate() {
         if let Some(content) = files.content(format!("/in/{number}")) {
@@ -155,11 +180,11 @@ fn exchange(head: &str, bytes: &[u8], piece: usize, (way, in_memory): (Way, bool
         }
     }
     assert_eq!(files.temporary(), 0, "files without a name are left");
-    Outcome { sent, state, bodies }
+    Outcome { sent, state, bodies, trailers }
 }
 
-/// A chunked body, if it is whole and right.
-fn read_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
+/// A chunked body and its trailer fields, if it is whole and right.
+fn read_chunks(mut bytes: &[u8]) -> Option<(Vec<u8>, Vec<Field>)> {
     let mut body = Vec::new();
     loop {
         let line = line(&mut bytes)?;
@@ -176,17 +201,18 @@ fn read_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
         body.extend(data);
         bytes = rest.strip_prefix(b"\r\n")?;
     }
-    let mut trailers = 0;
+    let (mut trailers, mut len) = (Vec::new(), 0);
     loop {
         let line = line(&mut bytes)?;
         if line.is_empty() {
-            return Some(body);
+            return Some((body, trailers));
         }
-        trailers += line.chars().count() + 2;
-        let (name, _) = line.split_once(':')?;
-        if !is_token(name) || trailers > TRAILERS {
+        len += line.chars().count() + 2;
+        let (name, value) = line.split_once(':')?;
+        if !is_token(name) || len > TRAILERS {
             return None;
         }
+        trailers.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
     }
 }
 

@@ -359,7 +359,12 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession<S::State>,
         received: Received<'_>,
     ) {
-        if let Some(body) = session.finish_body(cx) {
+        if let Some(mut body) = session.finish_body(cx) {
+            let (state, trailers) = body.trailers();
+            if !trailers.is_empty() {
+                let connection = cx.id();
+                self.service.on_trailers(cx, connection, state, trailers);
+            }
             let (head, state) = body.into_parts();
             self.answer(cx, session, &head, Arrived::Body(received, state));
         }

@@ -11,6 +11,7 @@ use super::limits::HttpLimits;
 use super::request::BodyLength;
 use super::sink::{Progress, Sink};
 use super::status::Status;
+use super::trailers::Trailers;
 
 /// A request body that is being received.
 pub(super) struct RequestBody<V> {
@@ -95,6 +96,11 @@ impl<V> RequestBody<V> {
         &mut self.state
     }
 
+    /// What the service has set aside, and the trailer fields of a body that is complete.
+    pub(super) fn trailers(&mut self) -> (&mut V, Trailers<'_>) {
+        (&mut self.state, self.sink.trailers())
+    }
+
     /// Whether all of a body that is delivered in pieces was delivered.
     pub(super) fn is_delivered(&self) -> bool {
         self.sink.is_delivered()
@@ -110,7 +116,7 @@ impl<V> RequestBody<V> {
         input: &mut Input<'_>,
         limits: &HttpLimits,
     ) -> Result<Progress, Status> {
-        Ok(self.sink.advance(cx, input, limits.chunks(), |_| {})?)
+        Ok(self.sink.advance(cx, input, limits.chunks())?)
     }
 
     /// Takes back the file after a chunk. Returns the result when the body is complete or failed.

@@ -4,6 +4,7 @@ use memchr::memchr;
 
 use super::fault::Fault;
 use super::grammar::{are_parameters, field, is_control};
+use super::trailers::Trailers;
 
 /// The longest line between chunks and in the trailer section, in bytes.
 const MAX_LINE: usize = 4 << 10;
@@ -21,8 +22,8 @@ pub(super) struct ChunkDecoder {
     body: u64,
     /// Bytes between the chunks so far.
     overhead: u64,
-    /// Bytes of the trailer section so far.
-    trailers: usize,
+    /// The complete lines of the trailer section so far.
+    trailers: Vec<u8>,
 }
 
 /// What comes next in the input.
@@ -55,14 +56,8 @@ pub(super) enum Chunk {
 }
 
 impl ChunkDecoder {
-    /// Consumes the input up to the next bytes of the body. Each trailer field that was checked goes
-    /// to `on_trailer`, as a line with its CRLF.
-    pub(super) fn next(
-        &mut self,
-        input: &mut &[u8],
-        limits: ChunkLimits,
-        mut on_trailer: impl FnMut(&[u8]),
-    ) -> Result<Chunk, Fault> {
+    /// Consumes the input up to the next bytes of the body.
+    pub(super) fn next(&mut self, input: &mut &[u8], limits: ChunkLimits) -> Result<Chunk, Fault> {
         loop {
             match self.expected {
                 Expected::EndOfData => {
@@ -96,22 +91,26 @@ impl ChunkDecoder {
                     self.expected = Expected::Trailers;
                 }
                 Expected::Trailers => {
-                    let start = *input;
                     let Some(line) = take_line(input)? else { return Ok(Chunk::Incomplete) };
                     if line.is_empty() {
                         return Ok(Chunk::End);
                     }
-                    self.trailers += line.len() + 2;
-                    if self.trailers > limits.trailers {
+                    if self.trailers.len() + line.len() + 2 > limits.trailers {
                         return Err(Fault::TrailerLength);
                     }
                     if field(line).is_none() {
                         return Err(Fault::Trailer);
                     }
-                    on_trailer(&start[..line.len() + 2]);
+                    self.trailers.extend_from_slice(line);
+                    self.trailers.extend_from_slice(b"\r\n");
                 }
             }
         }
+    }
+
+    /// The trailer fields so far.
+    pub(super) fn trailers(&self) -> Trailers<'_> {
+        Trailers::new(&self.trailers)
     }
 }
 
@@ -161,7 +160,7 @@ mod tests {
                 left -= count;
             }
             if left == 0 {
-                match chunks.next(&mut input, limits.chunks(), |_| {}) {
+                match chunks.next(&mut input, limits.chunks()) {
                     Ok(Chunk::Incomplete) => {}
                     Ok(Chunk::Data(size)) => left = size as usize,
                     Ok(Chunk::End) => {
@@ -357,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn row_7_trailers_are_checked_and_not_part_of_the_body() {
+    fn row_7_trailers_are_checked_and_capped() {
         check(&[
             ("0\r\nA: b\r\nContent-Length: 5\r\n\r\nGET", Some(Ok(("", "GET")))),
             ("0\r\nA : b\r\n\r\n", Some(Err(400))),
@@ -386,7 +385,7 @@ mod tests {
     fn row_5_without_a_cap_a_size_of_all_digits_is_a_size() {
         let limits = ChunkLimits { body: u64::MAX, trailers: 0 };
         let mut input = &b"ffffffffffffffff\r\n"[..];
-        let chunk = ChunkDecoder::default().next(&mut input, limits, |_| {});
+        let chunk = ChunkDecoder::default().next(&mut input, limits);
         assert_eq!(chunk, Ok(Chunk::Data(u64::MAX)));
     }
 }

@@ -23,8 +23,8 @@ pub(super) const MAX_HEADERS: usize = 256;
 pub struct HttpLimits {
     /// The longest request line in bytes, without its CRLF. Longer ones get 414. Default 8192.
     pub request_line: usize,
-    /// The longest head in bytes, from the request line to the empty line. Longer ones get 431.
-    /// Default 32 KiB.
+    /// The longest head in bytes, from the request line to the empty line, and the longest trailer
+    /// section. Longer ones get 431. Default 32 KiB.
     pub head: usize,
     /// The most header fields, at most 256. Requests with more get 431. Default 100.
     pub headers: usize,

@@ -26,6 +26,7 @@
 //! |---|---|
 //! | read a whole body | [`Reply::read`], then [`Service::on_body`] |
 //! | read a body as it arrives | [`Reply::read_pieces`], then [`Service::on_piece`] |
+//! | read the trailer fields of a chunked body | [`Service::on_trailers`] |
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
 //! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
 //! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
@@ -120,7 +121,7 @@
 //! | `service`, `body`, `access_log` | the application, bodies being received, the log |
 //! | `reply`, `deferred`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
-//! | `sink`, `chunks`, `framing`, `scan`, `target`, `writer` | the parts of messages |
+//! | `sink`, `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
 //! | `request`, `fault`, `status`, `limits`, `date`, `grammar` | data |
 
 mod access_log;
@@ -153,6 +154,7 @@ mod stream;
 mod target;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
+mod trailers;
 mod upgrade;
 mod writer;
 
@@ -167,4 +169,5 @@ pub use service::Service;
 pub use session::HttpSession;
 pub use status::Status;
 pub use stream::ResponseStream;
+pub use trailers::Trailers;
 pub use upgrade::Upgrade;

@@ -63,8 +63,10 @@ impl Reply<'_, '_> {
     }
 
     /// Passes the request body in pieces to [`Service::on_piece`](super::Service::on_piece) as they
-    /// arrive. After the last piece, [`Service::on_body`](super::Service::on_body) is called with
-    /// an empty body, and answers the request.
+    /// arrive, and the trailer fields of a chunked one to
+    /// [`Service::on_trailers`](super::Service::on_trailers). After that,
+    /// [`Service::on_body`](super::Service::on_body) is called with an empty body, and answers the
+    /// request.
     ///
     /// A service that cannot keep up can call [`Peer::pause`](sluicegate_reactor::Peer::pause) on
     /// the connection. Nothing more is received until it resumes, so the client has to wait. A

@@ -10,6 +10,7 @@ use super::record::LogRecord;
 use super::reply::{Answered, Reply};
 use super::request::Request;
 use super::status::Status;
+use super::trailers::Trailers;
 
 /// An application that answers requests. One value serves all connections of a reactor.
 pub trait Service: Sized + 'static {
@@ -43,6 +44,20 @@ pub trait Service: Sized + 'static {
     ) -> Result<(), Status> {
         let _ = (cx, connection, state, piece);
         Ok(())
+    }
+
+    /// A chunked request body is complete and has trailer fields, of at most
+    /// [`HttpLimits::head`](super::HttpLimits::head) bytes. [`on_body`](Service::on_body) or
+    /// [`on_saved`](Service::on_saved) comes next. `state` is what the service set aside when it
+    /// asked for the body.
+    fn on_trailers(
+        &mut self,
+        cx: &mut Turn,
+        connection: ConnId,
+        state: &mut Self::State,
+        trailers: Trailers<'_>,
+    ) {
+        let _ = (cx, connection, state, trailers);
     }
 
     /// Answers a request whose body the service asked to [read](Reply::read). `state` is what it

@@ -7,6 +7,7 @@ use sluicegate_reactor::{Context, Input};
 
 use super::chunks::{Chunk, ChunkDecoder, ChunkLimits};
 use super::fault::Fault;
+use super::trailers::Trailers;
 
 /// Where a body goes. The handler sees only the parts that the reactor does not receive elsewhere.
 pub(super) enum Sink {
@@ -38,28 +39,34 @@ impl Sink {
         matches!(self, Sink::Pieces { decoder: None, left: 0 })
     }
 
-    /// Takes what the input has of the body. Trailer fields go to `on_trailer`, as lines with their
-    /// CRLF.
+    /// The trailer fields of a body that is complete.
+    pub(super) fn trailers(&self) -> Trailers<'_> {
+        let decoder = match self {
+            Sink::Reactor => None,
+            Sink::File { decoder, .. } => Some(decoder),
+            Sink::Pieces { decoder, .. } | Sink::Memory { decoder, .. } => decoder.as_ref(),
+        };
+        decoder.map(ChunkDecoder::trailers).unwrap_or_default()
+    }
+
+    /// Takes what the input has of the body.
     pub(super) fn advance(
         &mut self,
         cx: &mut Context<'_>,
         input: &mut Input<'_>,
         limits: ChunkLimits,
-        on_trailer: impl FnMut(&[u8]),
     ) -> Result<Progress, Fault> {
         let mut rest = input.bytes();
         let progress = match self {
             Sink::Reactor => Ok(Progress::Elsewhere),
             Sink::File { decoder, file } => {
-                let chunk = decoder.next(&mut rest, limits, on_trailer);
+                let chunk = decoder.next(&mut rest, limits);
                 input.consume(input.len() - rest.len());
                 return chunk.map(|chunk| receive_chunk(cx, file, &chunk));
             }
-            Sink::Pieces { decoder, left } => {
-                next_piece(decoder, &mut rest, left, limits, on_trailer)
-            }
+            Sink::Pieces { decoder, left } => next_piece(decoder, &mut rest, left, limits),
             Sink::Memory { decoder, bytes, limit, left } => {
-                append(decoder, &mut rest, (bytes, *limit, left), limits, on_trailer)
+                append(decoder, &mut rest, (bytes, *limit, left), limits)
             }
         };
         input.consume(input.len() - rest.len());
@@ -110,12 +117,11 @@ fn next_piece(
     input: &mut &[u8],
     left: &mut u64,
     limits: ChunkLimits,
-    on_trailer: impl FnMut(&[u8]),
 ) -> Result<Progress, Fault> {
     if let Some(decoder) = decoder
         && *left == 0
     {
-        match decoder.next(input, limits, on_trailer)? {
+        match decoder.next(input, limits)? {
             Chunk::Incomplete => return Ok(Progress::Incomplete),
             Chunk::End => return Ok(Progress::Whole(Vec::new())),
             Chunk::Data(size) => *left = size,
@@ -132,7 +138,6 @@ fn append(
     input: &mut &[u8],
     (bytes, limit, left): (&mut Vec<u8>, usize, &mut u64),
     limits: ChunkLimits,
-    mut on_trailer: impl FnMut(&[u8]),
 ) -> Result<Progress, Fault> {
     loop {
         let here = at_most(input.len(), *left);
@@ -152,7 +157,7 @@ fn append(
         if *left > 0 {
             return Ok(Progress::Incomplete);
         }
-        match decoder.next(input, limits, &mut on_trailer)? {
+        match decoder.next(input, limits)? {
             Chunk::Incomplete => return Ok(Progress::Incomplete),
             Chunk::End => return Ok(Progress::Whole(std::mem::take(bytes))),
             Chunk::Data(size) if size > (limit - bytes.len()) as u64 => {

@@ -6,8 +6,9 @@ use sluicegate_reactor::fs::{Committed, NewFile};
 use sluicegate_reactor::{ConnId, Context, Turn};
 
 use super::error::ClientError;
-use super::response::{Response, Trailers};
+use super::response::Response;
 use super::stream::RequestStream;
+use crate::http::trailers::Trailers;
 
 /// What an exchange does with the body of a response.
 #[derive(Debug)]

@@ -81,6 +81,6 @@ pub use exchange::{Exchange, Take};
 pub use handle::Client;
 pub use options::ClientOptions;
 pub use request::Request;
-pub use response::{Response, Trailers};
+pub use response::Response;
 pub use session::ExchangeId;
 pub use stream::RequestStream;

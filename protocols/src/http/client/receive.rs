@@ -10,12 +10,13 @@ use sluicegate_reactor::{Context, Input};
 use super::error::Cause;
 use super::exchange::{Exchange, Take};
 use super::pool::Connections;
-use super::response::{Length, Response, Trailers};
+use super::response::{Length, Response};
 use super::session::{Place, Running, Session, State};
 use crate::http::chunks::ChunkDecoder;
 use crate::http::fault::Fault;
 use crate::http::limits::MAX_HEADERS;
 use crate::http::sink::{Progress, Sink};
+use crate::http::trailers::Trailers;
 
 /// The most interim responses before the final one.
 const MAX_INTERIMS: u8 = 16;
@@ -194,12 +195,10 @@ impl<E: Exchange> Connections<E> {
         session: &mut Session<E>,
         input: &mut Input<'_>,
     ) -> ControlFlow<()> {
-        let Session { state: State::Body(sink), running: Some(running), trailers, .. } = session
-        else {
+        let Session { state: State::Body(sink), running: Some(running), .. } = session else {
             return ControlFlow::Break(());
         };
-        let on_trailer = |line: &[u8]| trailers.extend_from_slice(line);
-        match sink.advance(cx, input, self.shared.options.chunks(), on_trailer) {
+        match sink.advance(cx, input, self.shared.options.chunks()) {
             Ok(Progress::Incomplete | Progress::Elsewhere) => return ControlFlow::Break(()),
             Ok(Progress::Piece(count)) => {
                 let piece = &input.bytes()[..count];
@@ -230,7 +229,7 @@ impl<E: Exchange> Connections<E> {
         input: &mut Input<'_>,
     ) -> ControlFlow<()> {
         let State::Skipped(sink, most) = &mut session.state else { return ControlFlow::Break(()) };
-        let is_whole = match sink.advance(cx, input, self.shared.options.chunks(), |_| {}) {
+        let is_whole = match sink.advance(cx, input, self.shared.options.chunks()) {
             Ok(Progress::Piece(count)) if count as u64 <= *most => {
                 input.consume(count);
                 *most -= count as u64;
@@ -259,8 +258,7 @@ impl<E: Exchange> Connections<E> {
         received: Received<'_>,
     ) {
         let Some(running) = session.running.take() else { return };
-        let trailers = std::mem::take(&mut session.trailers);
-        session.state = State::Idle;
+        let state = std::mem::replace(&mut session.state, State::Idle);
         running.id.set(Place::Over);
         if is_sending(cx, &running) {
             // The origin does not want the rest.
@@ -271,7 +269,10 @@ impl<E: Exchange> Connections<E> {
         let exchange = running.exchange;
         match received {
             Received::Whole(bytes) => exchange.on_body(cx, bytes),
-            Received::Pieces => exchange.on_end(cx, Trailers::new(&trailers)),
+            Received::Pieces => match &state {
+                State::Body(sink) => exchange.on_end(cx, sink.trailers()),
+                _ => exchange.on_end(cx, Trailers::default()),
+            },
             Received::File(committed) => exchange.on_saved(cx, committed),
         }
     }

@@ -7,7 +7,6 @@ use sluicegate_reactor::ConnId;
 
 use crate::http::fault::Fault;
 use crate::http::framing::Framing;
-use crate::http::grammar::field;
 use crate::http::request::{BodyLength, Version};
 use crate::http::status::Status;
 
@@ -136,30 +135,5 @@ impl<'a> Response<'a> {
     /// Whether another request may follow on the connection.
     pub(super) fn keeps_alive(&self) -> bool {
         self.keeps_alive
-    }
-}
-
-/// The trailer fields of a chunked response. Their syntax was checked. They are not part of the
-/// header: an origin that could not have sent a field there must not be able to add it here.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Trailers<'a> {
-    lines: &'a [u8],
-}
-
-impl<'a> Trailers<'a> {
-    pub(super) fn new(lines: &'a [u8]) -> Trailers<'a> {
-        Trailers { lines }
-    }
-
-    /// The value of the first field with this name. The case of the name does not matter.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// The fields, in the order in which they were received.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        let lines = self.lines.split_inclusive(|&byte| byte == b'\n');
-        lines.filter_map(|line| field(line.strip_suffix(b"\r\n")?))
     }
 }

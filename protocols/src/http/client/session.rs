@@ -109,8 +109,6 @@ pub(super) struct Session<E> {
     pub(super) length: Length,
     /// Whether another request may follow the response.
     pub(super) keeps_alive: bool,
-    /// The trailer fields of the response, as lines.
-    pub(super) trailers: Vec<u8>,
     /// Why the exchange fails, once that is known.
     pub(super) failure: Option<Cause>,
 }
@@ -143,7 +141,6 @@ impl<E: Exchange> Session<E> {
             state: State::Idle,
             length: Length::Exact(0),
             keeps_alive: false,
-            trailers: Vec::new(),
             failure: None,
         }
     }

@@ -19,6 +19,7 @@ mod sized;
 mod stopping;
 mod streams;
 mod syntax;
+mod trailers;
 mod upgrade;
 
 use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};

@@ -17,8 +17,9 @@ use sluicegate_reactor::{Address, ConnId, Listen, Turn};
 use super::pool::Connections;
 use super::{
     Client, ClientError, ClientOptions, Exchange, ExchangeId, Request, RequestStream, Response,
-    Take, Trailers,
+    Take,
 };
+use crate::http::Trailers;
 
 /// What the exchanges of a test have been told, in order.
 type Log = Rc<RefCell<Vec<String>>>;
