@@ -69,7 +69,6 @@ fn a_slow_disk_delays_nobody_but_who_asked_for_the_file() {
             h.release_disk();
             assert!(h.sent(waiting) == answer(name)[7..], "{name}");
             assert_eq!(h.calls().disk_waits, 0, "the reactor has waited for {name}");
-            assert_eq!(h.ledger().cold_waits, 0);
         }
     }
 }
@@ -267,19 +266,6 @@ fn however_many_wait_for_the_disk_each_gets_its_file() {
         assert!(h.sent(client) == answer("large"));
     }
     assert_eq!(h.calls().disk_waits, 0);
-}
-
-#[test]
-fn without_a_descriptor_for_a_worker_a_file_is_read_in_place_and_that_is_counted() {
-    let mut h = sender(Limits::default());
-    let client = h.open();
-    h.files().evict("/www/large", 0);
-    let open = h.open_descriptors();
-    h.set_descriptor_limit(open.listeners + open.streams + open.files + open.pipes);
-    h.feed(client, "large");
-    assert!(h.sent(client) == answer("large"));
-    let ledger = h.ledger();
-    assert_eq!((ledger.cold_reads, ledger.cold_waits), (0, 3), "one for each window");
 }
 
 #[test]

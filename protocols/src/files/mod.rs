@@ -52,6 +52,9 @@
 //! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400. A full disk
 //! gets 507. The size is limited by [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
+//! The directories of recent uploads stay open for [`valid_for`](FilesOptions::valid_for). If a
+//! directory is moved, or another takes its name, uploads may continue to go to it that long.
+//!
 //! Clients are not authenticated: anyone who can reach the server can fill its disk.
 //!
 //! # The cache
@@ -74,6 +77,7 @@ mod lister;
 mod listing;
 mod options;
 mod page;
+mod parents;
 mod path;
 mod root;
 mod service;

@@ -26,7 +26,8 @@ pub struct FilesOptions {
     pub listing_page: usize,
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
-    /// How long a cached file is served without checking the disk. Default 1 s.
+    /// How long a cached file is served without checking the disk, and how long the path of an
+    /// upload is assumed to lead to the same directory. Default 1 s.
     pub valid_for: Duration,
     /// The longest file, in bytes, that is cached in memory. Of longer ones, the open descriptor is
     /// cached. Default 64 KiB.

@@ -12,6 +12,7 @@ use super::cache::Cache;
 use super::cached_file::CachedFile;
 use super::lister::Listings;
 use super::options::FilesOptions;
+use super::parents::Parents;
 
 /// Serves the files beneath a directory.
 pub struct Files {
@@ -19,6 +20,7 @@ pub struct Files {
     pub(super) options: FilesOptions,
     pub(super) cache: Cache<CachedFile>,
     pub(super) listings: Listings,
+    pub(super) parents: Parents,
     /// The decoded path of the current request. A field so that its allocation is reused.
     pub(super) path: Vec<u8>,
 }
@@ -40,7 +42,8 @@ impl Files {
         let root = reactor.fs().open_dir(root)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
         let listings = Listings::new(reactor, &root, &options);
-        Ok(Files { root, options, cache, listings, path: Vec::new() })
+        let parents = Parents::new(&root, options.valid_for);
+        Ok(Files { root, options, cache, listings, parents, path: Vec::new() })
     }
 
     /// Opens a file or a directory beneath the root.
@@ -48,8 +51,9 @@ impl Files {
         let name = OsStr::from_bytes(path);
         let file = match self.root.open(name) {
             Err(error) if is_out_of_descriptors(&error) => {
-                // The descriptors in the cache must not keep the process from opening others.
+                // Descriptors that are kept open must not keep the process from opening others.
                 self.cache.clear();
+                self.parents.clear();
                 self.root.open(name)?
             }
             result => result?,

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
-use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, is_out_of_descriptors};
+use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, NewFile, is_out_of_descriptors};
 
 use super::conditions;
 use super::path::{self, PathError};
@@ -18,12 +19,22 @@ pub(super) const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
 /// The value of `Allow` with uploads.
 pub(super) const ALLOW_UPLOAD: &str = "GET, HEAD, OPTIONS, PUT";
 
+/// The start of an upload.
+enum Begun {
+    /// The path is that of a directory.
+    Directory,
+    /// The path is that of neither a file nor a directory.
+    Special,
+    /// The new file, and the one that it replaces, if there is one.
+    File(Option<Metadata>, NewFile),
+}
+
 impl Files {
     /// Answers a PUT, or starts to receive its body.
     pub(super) fn put(
         &mut self,
         request: &Request<'_>,
-        reply: Reply<'_, '_>,
+        mut reply: Reply<'_, '_>,
         options: &CreateOptions,
     ) -> Answered {
         // A part must not replace the whole file (section 14.5).
@@ -35,13 +46,56 @@ impl Files {
             Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
             Err(PathError::NotServed) => return reply.error(Status::FORBIDDEN),
         }
-        let is_directory = self.path.is_empty() || self.path.ends_with(b"/");
-        let name = OsStr::from_bytes(&self.path);
-        let there = match self.root.metadata(name) {
-            _ if is_directory => return not_for_directories(reply),
-            Ok(metadata) if metadata.is_dir() => return not_for_directories(reply),
+        let now = reply.turn().now();
+        let begun = match self.begin(options, now) {
+            Err(error) if is_out_of_descriptors(&error) => {
+                // Descriptors that are kept open must not keep the process from opening others.
+                self.cache.clear();
+                self.parents.clear();
+                self.begin(options, now)
+            }
+            // The directory was removed. Its path may lead to another one.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && self.parents.forget(split(&self.path).0) =>
+            {
+                self.begin(options, now)
+            }
+            begun => begun,
+        };
+        match begun {
+            Ok(Begun::Directory) => {
+                reply.header("Allow", ALLOW_READ).error(Status::METHOD_NOT_ALLOWED)
+            }
+            Ok(Begun::Special) => reply.error(Status::FORBIDDEN),
+            // Conditions come last (section 13.2.1): what cannot be created is no 412.
+            Ok(Begun::File(there, _)) if !is_permitted(request, there, reply.unix_time()) => {
+                reply.error(Status::PRECONDITION_FAILED)
+            }
+            Ok(Begun::File(_, file)) => reply.save(file, ()),
+            Err(error) => reply.saved(&Err(error)),
+        }
+    }
+
+    /// Looks at what has the path of the request, and creates the file.
+    fn begin(&mut self, options: &CreateOptions, now: Duration) -> io::Result<Begun> {
+        let (parent, name) = split(&self.path);
+        if name.is_empty() {
+            return Ok(Begun::Directory);
+        }
+        let dir = self.parents.open(parent, now)?;
+        let name = OsStr::from_bytes(name);
+        let there = match dir.metadata(name) {
+            // A link may lead to another directory beneath the root.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.root.metadata(OsStr::from_bytes(&self.path))
+            }
+            there => there,
+        };
+        let there = match there {
+            Ok(metadata) if metadata.is_dir() => return Ok(Begun::Directory),
             Ok(metadata) if metadata.is_file() => Some(metadata),
-            Ok(_) => return reply.error(Status::FORBIDDEN),
+            Ok(_) => return Ok(Begun::Special),
             // Nothing can be read there, whatever has the name. A link may lead into a file, as if
             // that were a directory.
             Err(error)
@@ -49,23 +103,9 @@ impl Files {
             {
                 None
             }
-            Err(error) => return reply.saved(&Err(error)),
+            Err(error) => return Err(error),
         };
-        let created = match self.root.create(name, options) {
-            Err(error) if is_out_of_descriptors(&error) => {
-                self.cache.clear();
-                self.root.create(name, options)
-            }
-            created => created,
-        };
-        match created {
-            // Conditions come last (section 13.2.1): what cannot be created is no 412.
-            Ok(_) if !is_permitted(request, there, reply.unix_time()) => {
-                reply.error(Status::PRECONDITION_FAILED)
-            }
-            Ok(file) => reply.save(file, ()),
-            Err(error) => reply.saved(&Err(error)),
-        }
+        Ok(Begun::File(there, dir.create(name, options)?))
     }
 
     /// Answers a PUT whose body has been saved. A service that passed the request to
@@ -78,8 +118,7 @@ impl Files {
     ) -> Answered {
         if path::decode(request.path(), self.options.hidden, &mut self.path).is_ok() {
             self.cache.remove(&self.path);
-            let name = self.path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-            let (directory, name) = self.path.split_at(name);
+            let (directory, name) = split(&self.path);
             if self.options.index.iter().any(|index| index.as_bytes() == name) {
                 self.cache.remove(directory);
             }
@@ -88,12 +127,16 @@ impl Files {
     }
 }
 
-fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
-    reply.header("Allow", ALLOW_READ).error(Status::METHOD_NOT_ALLOWED)
+/// Splits a path into the directory, with its slash, and the name in it.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1))
 }
 
 /// Whether the conditions of a request hold for the file that has the name now, if there is one.
 fn is_permitted(request: &Request<'_>, there: Option<Metadata>, date: u64) -> bool {
+    if !request.headers().any(|(name, _)| conditions::is_relevant(name)) {
+        return true;
+    }
     let Some(metadata) = there else { return conditions::permit_new(request.headers()) };
     let modified = Modified::new(&metadata, date);
     let etag = etag(&metadata);

@@ -142,9 +142,6 @@ pub struct Ledger {
     pub cold_reads: u64,
     /// Reads by workers because the file system does not report what is in memory.
     pub cold_untold: u64,
-    /// Fallback: times that such a part was read in place, because there was no descriptor for a
-    /// worker.
-    pub cold_waits: u64,
     /// Sends of which the kernel accepted only a part.
     pub short_writes: u64,
     /// Sends that the kernel refused for lack of room.

@@ -59,7 +59,6 @@ pub(crate) use relay::Relay;
 pub(crate) use special::{Special, Strategy};
 pub use target::Target;
 pub(crate) use target::in_order;
-pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
 pub(crate) use unread::MOVED_UNREAD;
 
@@ -135,8 +134,6 @@ pub(crate) struct ColdReads {
     pub(crate) running: usize,
     /// The connections to read for next, each with the number of bytes.
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
-    /// For the log lines about files that are read in place.
-    pub(crate) log: Throttle,
 }
 
 impl Links for Slab<Connection> {

@@ -16,7 +16,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::sys::{self, Fd, Kernel};
+use crate::sys::{self, Fd, Kernel, Shared};
 
 mod new_file;
 mod saving;
@@ -75,8 +75,19 @@ impl Dir {
     /// outside the directory.
     pub fn open(&self, path: impl AsRef<OsStr>) -> io::Result<File> {
         let kernel = &self.file.0.kernel;
-        let fd = kernel.open_beneath(self.file.0.fd, path.as_ref())?;
+        let fd = kernel.open_beneath(self.file.fd(), path.as_ref())?;
         Ok(File::new(kernel.clone(), fd))
+    }
+
+    /// Opens a directory beneath this one, as the root for everything opened through it. To create
+    /// files in it, permission to read it is not needed.
+    ///
+    /// # Errors
+    /// The same as those of [`open`](Dir::open); `NotADirectory` for a file.
+    pub fn open_dir(&self, path: impl AsRef<OsStr>) -> io::Result<Dir> {
+        let kernel = &self.file.0.kernel;
+        let fd = kernel.open_dir_beneath(self.file.fd(), path.as_ref())?;
+        Ok(Dir { file: File::new(kernel.clone(), fd) })
     }
 
     /// Returns the attributes of a file beneath the directory. Symbolic links that stay beneath it
@@ -85,7 +96,7 @@ impl Dir {
     /// # Errors
     /// The same as those of [`open`](Dir::open), but permission to read the file is not needed.
     pub fn metadata(&self, path: impl AsRef<OsStr>) -> io::Result<Metadata> {
-        self.file.0.kernel.metadata_beneath(self.file.0.fd, path.as_ref())
+        self.file.0.kernel.metadata_beneath(self.file.fd(), path.as_ref())
     }
 }
 
@@ -104,7 +115,7 @@ pub struct File(Rc<Open>);
 #[derive(Debug)]
 struct Open {
     kernel: Kernel,
-    fd: Fd,
+    shared: Shared,
     residency: Cell<Residency>,
 }
 
@@ -127,17 +138,23 @@ const ASSUMED_RESIDENT: u64 = 10_000_000_000;
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.kernel.close(self.fd);
+        self.shared.close_simulated(&self.kernel);
     }
 }
 
 impl File {
     fn new(kernel: Kernel, fd: Fd) -> File {
-        File(Rc::new(Open { kernel, fd, residency: Cell::default() }))
+        let shared = Shared::new(&kernel, fd);
+        File(Rc::new(Open { kernel, shared, residency: Cell::default() }))
     }
 
     pub(crate) fn fd(&self) -> Fd {
-        self.0.fd
+        self.0.shared.fd()
+    }
+
+    /// The descriptor, for a worker.
+    pub(crate) fn share(&self) -> Shared {
+        self.0.shared.clone()
     }
 
     /// Whether the whole file is known to be in memory.
@@ -154,7 +171,7 @@ impl File {
     /// does not report which bytes are in memory.
     pub(crate) fn find_out(&self) -> bool {
         if let Residency::Reported = self.0.residency.get() {
-            let in_memory = self.0.kernel.is_in_memory(self.0.fd).unwrap_or(false);
+            let in_memory = self.0.kernel.is_in_memory(self.fd()).unwrap_or(false);
             let hidden = Residency::Hidden { from: 0, to: 0, since: 0 };
             self.0.residency.set(if in_memory { Residency::Full } else { hidden });
         }
@@ -190,9 +207,8 @@ impl File {
     /// those, only bytes that a worker has read in the last few seconds, to [send](File::region)
     /// them, count as being in memory.
     pub fn read_resident(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let Open { kernel, fd, .. } = &*self.0;
         if sys::HAS_NOWAIT && !buffer.is_empty() {
-            match kernel.read_nowait(*fd, buffer, offset) {
+            match self.0.kernel.read_nowait(self.fd(), buffer, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                     if !self.find_out() && !self.was_warmed(offset, buffer.len() as u64) {
                         return Err(io::ErrorKind::WouldBlock.into());
@@ -209,7 +225,7 @@ impl File {
     /// # Errors
     /// The error of `fstat(2)`.
     pub fn metadata(&self) -> io::Result<Metadata> {
-        self.0.kernel.metadata(self.0.fd)
+        self.0.kernel.metadata(self.fd())
     }
 
     /// Reads at an offset into `buffer` and returns the number of bytes read: 0 at the end of the
@@ -218,7 +234,7 @@ impl File {
     /// # Errors
     /// The error of `pread(2)`; `IsADirectory` for a directory.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.kernel.read_at(self.0.fd, buffer, offset)
+        self.0.kernel.read_at(self.fd(), buffer, offset)
     }
 
     /// Lists this directory: its entries, unsorted, without `.` and `..`.
@@ -226,7 +242,7 @@ impl File {
     /// # Errors
     /// `NotADirectory` if this is not a directory; the error of `openat(2)`.
     pub fn read_dir(&self) -> io::Result<ReadDir> {
-        self.0.kernel.read_dir(self.0.fd)
+        self.0.kernel.read_dir(self.fd())
     }
 
     /// Returns `len` bytes of this file from `offset`, to be sent with

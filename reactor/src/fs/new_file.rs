@@ -2,12 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use super::Dir;
-use crate::sys::{self, Fd, Kernel};
+use super::{Dir, File};
+use crate::sys::{Fd, Kernel, Shared};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -58,7 +57,9 @@ impl Default for CreateOptions {
 /// ```
 #[derive(Debug)]
 pub struct NewFile {
-    pub(super) kernel: Kernel,
+    /// In the simulated kernel, this keeps the directory of `part` open.
+    _dir: Dir,
+    file: File,
     pub(super) part: Arc<Part>,
     /// The number of bytes written.
     pub(super) len: u64,
@@ -68,11 +69,8 @@ pub struct NewFile {
 /// The part of a [`NewFile`] that it shares with workers.
 #[derive(Debug)]
 pub(super) struct Part {
-    dir: Fd,
-    pub(super) file: Fd,
-    /// Closes both once the owner and all workers have let go of them, on whichever thread that
-    /// happens. `None` in the simulated kernel, which has one thread: there the owner closes them.
-    owned: Option<[OwnedFd; 2]>,
+    dir: Shared,
+    file: Shared,
     temporary: OsString,
     name: OsString,
     pub(super) options: CreateOptions,
@@ -101,14 +99,32 @@ impl Dir {
     /// error of `openat(2)`.
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
-        let kernel = &self.file.0.kernel;
-        // Only a directory that is open for reading can be synced.
         let dir = if options.sync {
-            kernel.open_beneath(self.file.0.fd, parent)?
+            // Only a directory that is open for reading can be synced.
+            Dir::from(self.open(parent)?)
+        } else if parent.is_empty() {
+            self.clone()
         } else {
-            kernel.open_dir_beneath(self.file.0.fd, parent)?
+            self.open_dir(parent)?
         };
-        create(kernel, dir, name, options).inspect_err(|_| kernel.close(dir))
+        dir.create_named(name, options)
+    }
+
+    fn create_named(self, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
+        let kernel = &self.file.0.kernel;
+        // With 64 random bits, a name that is taken is an error of the kernel's random numbers.
+        let temporary = temporary_name(name, kernel.random());
+        let file = kernel.create_new(self.file.fd(), &temporary, options.mode)?;
+        let file = File::new(kernel.clone(), file);
+        let part = Part {
+            dir: self.file.share(),
+            file: file.share(),
+            temporary,
+            name: name.to_owned(),
+            options: *options,
+            in_memory: self.file.find_out(),
+        };
+        Ok(NewFile { _dir: self, file, part: Arc::new(part), len: 0, committed: None })
     }
 }
 
@@ -123,28 +139,10 @@ fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
             "the path does not end in a file name",
         ));
     }
-    Ok((OsStr::from_bytes(parent), OsStr::from_bytes(name)))
-}
-
-/// Creates a file in `dir`, which belongs to the new file if this succeeds.
-fn create(kernel: &Kernel, dir: Fd, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
     if name.len() > NAME_MAX {
         return Err(io::ErrorKind::InvalidFilename.into());
     }
-    // With 64 random bits, a name that is taken is an error of the kernel's random numbers.
-    let temporary = temporary_name(name, kernel.random());
-    let file = kernel.create_new(dir, &temporary, options.mode)?;
-    let part = Part {
-        dir,
-        file,
-        owned: matches!(kernel, Kernel::Os).then(|| [dir, file].map(sys::owned)),
-        temporary,
-        name: name.to_owned(),
-        options: *options,
-        // If the kernel cannot tell, assume a disk.
-        in_memory: kernel.is_in_memory(file).unwrap_or(false),
-    };
-    Ok(NewFile { kernel: kernel.clone(), part: Arc::new(part), len: 0, committed: None })
+    Ok((OsStr::from_bytes(parent), OsStr::from_bytes(name)))
 }
 
 /// Repeats a call that a signal interrupts. NFS and FUSE let signals interrupt even fsync(2).
@@ -226,15 +224,15 @@ impl NewFile {
     ///
     /// [`Context::receive_file`]: crate::Context::receive_file
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.part.write(&self.kernel, bytes, &mut self.len)
+        self.part.write(&self.file.0.kernel, bytes, &mut self.len)
     }
 
     /// Moves `count` bytes from a pipe to the end of the file. Returns how many are still in the
     /// pipe, which are none unless it fails.
     pub(super) fn append_from(&mut self, pipe: Fd, count: usize) -> (usize, io::Result<()>) {
-        let (before, file) = (self.len, self.part.file);
+        let before = self.len;
         let result = move_all(count, &mut self.len, |left, offset| {
-            self.kernel.splice_to_file(pipe, file, offset, left)
+            self.file.0.kernel.splice_to_file(pipe, self.file.fd(), offset, left)
         });
         (count - (self.len - before) as usize, result)
     }
@@ -248,7 +246,7 @@ impl NewFile {
     /// fails, the new file is removed too; if syncing the directory fails, the file keeps its final
     /// name but may not survive a power failure.
     pub fn commit(mut self) -> io::Result<Committed> {
-        let committed = self.part.commit(&self.kernel)?;
+        let committed = self.part.commit(&self.file.0.kernel)?;
         self.committed = Some(committed);
         Ok(committed)
     }
@@ -257,11 +255,7 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if self.committed.is_none() {
-            self.part.remove(&self.kernel);
-        }
-        if self.part.owned.is_none() {
-            self.kernel.close(self.part.dir);
-            self.kernel.close(self.part.file);
+            self.part.remove(&self.file.0.kernel);
         }
     }
 }
@@ -270,7 +264,7 @@ impl Part {
     /// Writes all of `bytes` at `offset`, and advances `offset` by the number of bytes written.
     pub(super) fn write(&self, kernel: &Kernel, bytes: &[u8], offset: &mut u64) -> io::Result<()> {
         move_all(bytes.len(), offset, |left, offset| {
-            kernel.write_at(self.file, &bytes[bytes.len() - left..], offset)
+            kernel.write_at(self.file.fd(), &bytes[bytes.len() - left..], offset)
         })
     }
 
@@ -278,12 +272,12 @@ impl Part {
     /// survives a loss of power then always names a complete file.
     pub(super) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
         if self.options.sync {
-            retry(|| kernel.sync(self.file))?;
+            retry(|| kernel.sync(self.file.fd()))?;
         }
-        let replaced = kernel.exists(self.dir, &self.name)?;
-        kernel.rename(self.dir, &self.temporary, &self.name)?;
+        let replaced = kernel.exists(self.dir.fd(), &self.name)?;
+        kernel.rename(self.dir.fd(), &self.temporary, &self.name)?;
         if self.options.sync {
-            retry(|| kernel.sync(self.dir))?;
+            retry(|| kernel.sync(self.dir.fd()))?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
     }
@@ -291,7 +285,7 @@ impl Part {
     /// Removes the temporary name.
     fn remove(&self, kernel: &Kernel) {
         // It is not found if the directory was removed, or a worker has just renamed the file.
-        if let Err(error) = kernel.unlink(self.dir, &self.temporary)
+        if let Err(error) = kernel.unlink(self.dir.fd(), &self.temporary)
             && error.kind() != io::ErrorKind::NotFound
         {
             log::warn!("cannot remove temporary file {}: {error}", self.temporary.display());

@@ -33,35 +33,22 @@ fn start_reads(core: &mut Core) {
     while core.cold.running < MOST_READS
         && let Some((id, bytes)) = core.cold.waiting.pop_front()
     {
-        if let Err(error) = start_read(core, id, bytes) {
-            // Going on may block on the disk; not going on would wait forever.
-            if core.cold.log.allows(core.now) {
-                log::warn!(
-                    "{id:?}: no descriptor for a worker; reading the file in place: {error}"
-                );
-            }
-            if let Some(ledger) = core.ledger_of(id.index) {
-                ledger.cold_waits += 1;
-            }
-            resume(core, id, bytes);
-        }
+        start_read(core, id, bytes);
     }
 }
 
-fn start_read(core: &mut Core, id: ConnId, bytes: usize) -> io::Result<()> {
-    let Some(part) = waiting_part(core, id) else { return Ok(()) };
-    let (fd, offset, hidden) = (part.file.fd(), part.offset, part.file.is_hidden());
-    let file = core.kernel.duplicate(fd)?;
+fn start_read(core: &mut Core, id: ConnId, bytes: usize) {
+    let Some(part) = waiting_part(core, id) else { return };
+    let (file, offset, hidden) = (part.file.share(), part.offset, part.file.is_hidden());
     core.cold.running += 1;
     if let Some(ledger) = core.ledger_of(id.index) {
         ledger.cold_reads += 1;
         ledger.cold_untold += u64::from(hidden);
     }
     core.push_job(
-        move |kernel| kernel.map(|kernel| file.warm(kernel, offset, bytes)),
+        move |kernel| kernel.map(|kernel| kernel.warm(file.fd(), offset, bytes)),
         move |core, read| done(core, id, bytes, read),
     );
-    Ok(())
 }
 
 /// A worker has tried to read a window, or no worker could be started.

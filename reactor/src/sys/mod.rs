@@ -84,6 +84,7 @@ mod options;
 mod pipe;
 mod residency;
 mod sendfile;
+mod shared;
 mod signal;
 mod socket_file;
 mod unix;
@@ -107,7 +108,7 @@ pub(crate) use listen::DIVIDES;
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata, ReadDir};
 pub use options::{Keepalive, TcpOptions};
-pub(crate) use residency::Shared;
+pub(crate) use shared::Shared;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
 pub(crate) use unix::owned;
@@ -279,8 +280,6 @@ kernel_calls! {
     residency::read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Loads a part of a file into memory. Waits for the disk, so workers call it.
     residency::warm(file: Fd, offset: u64, bytes: usize) -> io::Result<()>;
-    /// Duplicates the descriptor of an open file, for a worker.
-    residency::duplicate(file: Fd) -> io::Result<Shared>;
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
     dir::open_dir(path: &Path) -> io::Result<Fd>;
     /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links that stay

@@ -4,9 +4,8 @@
 //! tmpfs, overlayfs and FUSE do not. Other systems have no equivalent.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 
-use super::{Fd, Kernel, unix};
+use super::{Fd, unix};
 
 /// Whether [`read_nowait`] works here.
 pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
@@ -30,31 +29,6 @@ pub(super) fn read_nowait(file: Fd, buffer: &mut [u8], offset: u64) -> io::Resul
 #[cfg(not(target_os = "linux"))]
 pub(super) fn read_nowait(_: Fd, _: &mut [u8], _: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-pub(super) fn duplicate(file: Fd) -> io::Result<Shared> {
-    let owned = unix::borrow(&file).try_clone_to_owned()?;
-    Ok(Shared { fd: owned.as_raw_fd(), _owned: Some(owned) })
-}
-
-/// A duplicate of a file's descriptor, for another thread. Closed on drop.
-pub(crate) struct Shared {
-    fd: Fd,
-    /// `None` in the simulated kernel, which makes no duplicate: there, a job finishes before the
-    /// file can be closed.
-    _owned: Option<OwnedFd>,
-}
-
-impl Shared {
-    #[cfg(feature = "testing")]
-    pub(super) fn simulated(fd: Fd) -> Shared {
-        Shared { fd, _owned: None }
-    }
-
-    /// Loads a part of the file into memory.
-    pub(crate) fn warm(&self, kernel: &Kernel, offset: u64, bytes: usize) -> io::Result<()> {
-        kernel.warm(self.fd, offset, bytes)
-    }
 }
 
 /// The size of the buffer to read into, in bytes.

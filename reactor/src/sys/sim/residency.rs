@@ -8,7 +8,6 @@ use std::path::Path;
 use super::files::{Content, Node};
 use super::trace::Said;
 use super::{Fd, Files, Inode, Machine, World};
-use crate::sys::Shared;
 
 /// The size of a page in bytes. A page is in memory as a whole or not at all.
 const PAGE: u64 = 4096;
@@ -103,11 +102,6 @@ impl World {
             state.bring_in(inode, offset, bytes);
         }
         Ok(())
-    }
-
-    pub(crate) fn duplicate(&self, file: Fd) -> io::Result<Shared> {
-        self.0.borrow().table.check_limit()?;
-        Ok(Shared::simulated(file))
     }
 }
 
