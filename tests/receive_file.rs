@@ -179,6 +179,24 @@ fn a_synced_file_is_there_when_commit_returns() {
 }
 
 #[test]
+fn an_unnamed_file_is_never_seen_in_its_directory() {
+    for place in places() {
+        let place = TempDir::new_in(&place).unwrap();
+        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        let (mut file, content) = dir.create_unnamed().unwrap();
+        file.append(b"hello").unwrap();
+        // So a process that is killed now leaves nothing.
+        assert!(names(place.path()).is_empty());
+        assert!(!is_part_open_beneath(place.path()), "it had a name for a moment");
+        file.commit().unwrap();
+        assert!(names(place.path()).is_empty());
+        let mut buffer = [0; 10];
+        assert_eq!(content.read_at(&mut buffer, 0).unwrap(), 5);
+        assert_eq!(&buffer[..5], b"hello");
+    }
+}
+
+#[test]
 fn a_file_replaces_what_its_name_leads_to_and_a_link_that_leads_nowhere_is_nothing() {
     for (target, expected) in [
         ("there", Committed::Replaced),

@@ -28,6 +28,7 @@
 //! | read a body as it arrives | [`Reply::read_pieces`], then [`Service::on_piece`] |
 //! | read the trailer fields of a chunked body | [`Service::on_trailers`] |
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
+//! | keep a long body without a name | [`Dir::create_unnamed`], then [`Reply::save`] |
 //! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
 //! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
 //! | send 103 (Early Hints) | [`Reply::interim`] |
@@ -105,6 +106,7 @@
 //! For the run, llhttp's HTTP/1.1 requests without `Host` were given one, and its invalid requests
 //! that stop within the head were completed. The 17 that differ are all in the tables above.
 //!
+//! [`Dir::create_unnamed`]: sluicegate_reactor::fs::Dir::create_unnamed
 //! [uNetworking/h1spec]: https://github.com/uNetworking/h1spec
 //! [dropseed/h1spec]: https://github.com/dropseed/h1spec
 //! [llhttp]: https://github.com/nodejs/llhttp/tree/main/test/request

@@ -113,6 +113,45 @@ impl Reply<'_, '_> {
     ///     }
     /// }
     /// ```
+    ///
+    /// To keep the body in a file that never has a name, pass one that
+    /// [`Dir::create_unnamed`](sluicegate_reactor::fs::Dir::create_unnamed) has created. The
+    /// service reads or sends it afterwards:
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
+    /// use sluicegate_reactor::fs::{Committed, Dir, File};
+    ///
+    /// /// Sends each body back, however long it is.
+    /// struct Mirror(Dir);
+    ///
+    /// impl Service for Mirror {
+    ///     type State = File;
+    ///
+    ///     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered<File> {
+    ///         match self.0.create_unnamed() {
+    ///             Ok((file, content)) => reply.save(file, content),
+    ///             Err(_) => reply.error(Status::INTERNAL_SERVER_ERROR),
+    ///         }
+    ///     }
+    ///
+    ///     fn on_saved(
+    ///         &mut self,
+    ///         _: &Request<'_>,
+    ///         content: File,
+    ///         saved: &io::Result<Committed>,
+    ///         reply: Reply<'_, '_>,
+    ///     ) -> Answered<File> {
+    ///         match (saved, content.metadata()) {
+    ///             (Ok(_), Ok(metadata)) => reply.send(content.region(0, metadata.len)),
+    ///             (Ok(_), Err(error)) => reply.saved(&Err(error)),
+    ///             (saved, _) => reply.saved(saved),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     pub fn save<V>(self, file: NewFile, state: V) -> Answered<V> {
         self.ask_for(Awaited::File(file), state)
     }

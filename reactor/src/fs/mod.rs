@@ -5,7 +5,7 @@
 //! file cache and ten thousand outbound queues can share one.
 //!
 //! A [`NewFile`] is written under a temporary name. When it is complete, it gets its final name;
-//! otherwise it is removed.
+//! otherwise it is removed. A [temporary file](Dir::create_unnamed) never has a name.
 //!
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
 //! [`Region`] does not: see [`outbound`](crate::outbound).

@@ -1,4 +1,4 @@
-//! New files: written under a temporary name, then renamed.
+//! New files: written under a temporary name, then renamed; or never named.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -33,7 +33,8 @@ impl Default for CreateOptions {
 
 /// A file that is being written and does not have its final name yet.
 ///
-/// Until it is committed, it is called `.NAME.RANDOM.part`, in the same directory.
+/// [`Dir::create`] and [`Dir::create_unnamed`] create it. A file with a name is called
+/// `.NAME.RANDOM.part`, in the same directory, until it is committed.
 /// [`commit`](NewFile::commit) renames it atomically: opening the final name returns either the old
 /// file or the complete new one. A file that is dropped without a commit is removed; a process that
 /// is killed leaves it behind.
@@ -69,19 +70,27 @@ pub struct NewFile {
 /// The part of a [`NewFile`] that it shares with workers.
 #[derive(Debug)]
 pub(super) struct Part {
-    dir: Shared,
     file: Shared,
-    temporary: OsString,
-    name: OsString,
-    pub(super) options: CreateOptions,
     /// Whether the file system is in memory.
     pub(super) in_memory: bool,
+    /// `None` for an unnamed file.
+    name: Option<Name>,
+}
+
+/// The name that a file gets when it is complete.
+#[derive(Debug)]
+struct Name {
+    dir: Shared,
+    temporary: OsString,
+    target: OsString,
+    sync: bool,
 }
 
 /// The effect of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// There was no file of that name, or only a dangling symbolic link.
+    /// There was no file of that name, or only a dangling symbolic link. Or the file is
+    /// [unnamed](Dir::create_unnamed).
     Created,
     /// The old file of that name was replaced. It can still be read through descriptors that are
     /// open.
@@ -107,24 +116,59 @@ impl Dir {
         } else {
             self.open_dir(parent)?
         };
-        dir.create_named(name, options)
-    }
-
-    fn create_named(self, name: &OsStr, options: &CreateOptions) -> io::Result<NewFile> {
         let kernel = &self.file.0.kernel;
         // With 64 random bits, a name that is taken is an error of the kernel's random numbers.
         let temporary = temporary_name(name, kernel.random());
-        let file = kernel.create_new(self.file.fd(), &temporary, options.mode)?;
+        let file = kernel.create_new(dir.file.fd(), &temporary, options.mode)?;
         let file = File::new(kernel.clone(), file);
-        let part = Part {
-            dir: self.file.share(),
-            file: file.share(),
-            temporary,
-            name: name.to_owned(),
-            options: *options,
-            in_memory: self.file.find_out(),
+        let target = name.to_owned();
+        let name = Name { dir: dir.file.share(), temporary, target, sync: options.sync };
+        Ok(NewFile::new(&dir, file, Some(name)))
+    }
+
+    /// Creates a file that never has a name, in the file system of this directory, and returns it
+    /// together with a [`File`] that reads it. The file exists until both are dropped, and does not
+    /// outlive the process.
+    ///
+    /// [Commit](NewFile::commit) does nothing for such a file. Its permissions are `0o600`.
+    ///
+    /// Linux creates the file without a name (`O_TMPFILE`) on the usual file systems. On NFS and
+    /// other systems, the file is created with the temporary name of a [`NewFile`], which is
+    /// removed immediately; a process that is killed between the two calls leaves it behind.
+    ///
+    /// Dropping the last reference frees the file's space, which may block for a large file.
+    ///
+    /// ```
+    /// use sluicegate_reactor::Reactor;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let place = tempfile::tempdir()?;
+    /// # let path = place.path();
+    /// let (mut new, content) = Reactor::new()?.fs().open_dir(path)?.create_unnamed()?;
+    /// new.append(b"hello")?;
+    /// new.commit()?;
+    /// let mut buffer = [0; 5];
+    /// content.read_at(&mut buffer, 0)?;
+    /// assert_eq!(&buffer, b"hello");
+    /// assert!(std::fs::read_dir(path)?.next().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `openat(2)`, such as `NotFound` if this directory was removed.
+    pub fn create_unnamed(&self) -> io::Result<(NewFile, File)> {
+        let (kernel, dir) = (&self.file.0.kernel, self.file.fd());
+        let file = match kernel.create_unnamed(dir) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let temporary = temporary_name(OsStr::new("unnamed"), kernel.random());
+                let file = File::new(kernel.clone(), kernel.create_new(dir, &temporary, 0o600)?);
+                kernel.unlink(dir, &temporary)?;
+                file
+            }
+            created => File::new(kernel.clone(), created?),
         };
-        Ok(NewFile { _dir: self, file, part: Arc::new(part), len: 0, committed: None })
+        Ok((NewFile::new(self, file.clone(), None), file))
     }
 }
 
@@ -204,6 +248,11 @@ pub fn is_temporary(name: impl AsRef<OsStr>) -> bool {
 }
 
 impl NewFile {
+    fn new(dir: &Dir, file: File, name: Option<Name>) -> NewFile {
+        let part = Part { file: file.share(), in_memory: dir.file.find_out(), name };
+        NewFile { _dir: dir.clone(), file, part: Arc::new(part), len: 0, committed: None }
+    }
+
     /// The number of bytes written so far.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -268,27 +317,31 @@ impl Part {
         })
     }
 
-    /// Renames the file. The content is synced before and the directory after that: a name that
-    /// survives a loss of power then always names a complete file.
+    /// Renames the file, unless it is unnamed. The content is synced before and the directory after
+    /// that: a name that survives a loss of power then always names a complete file.
     pub(super) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
-        if self.options.sync {
+        let Some(Name { dir, temporary, target, sync }) = &self.name else {
+            return Ok(Committed::Created);
+        };
+        if *sync {
             retry(|| kernel.sync(self.file.fd()))?;
         }
-        let replaced = kernel.exists(self.dir.fd(), &self.name)?;
-        kernel.rename(self.dir.fd(), &self.temporary, &self.name)?;
-        if self.options.sync {
-            retry(|| kernel.sync(self.dir.fd()))?;
+        let replaced = kernel.exists(dir.fd(), target)?;
+        kernel.rename(dir.fd(), temporary, target)?;
+        if *sync {
+            retry(|| kernel.sync(dir.fd()))?;
         }
         Ok(if replaced { Committed::Replaced } else { Committed::Created })
     }
 
     /// Removes the temporary name.
     fn remove(&self, kernel: &Kernel) {
+        let Some(Name { dir, temporary, .. }) = &self.name else { return };
         // It is not found if the directory was removed, or a worker has just renamed the file.
-        if let Err(error) = kernel.unlink(self.dir.fd(), &self.temporary)
+        if let Err(error) = kernel.unlink(dir.fd(), temporary)
             && error.kind() != io::ErrorKind::NotFound
         {
-            log::warn!("cannot remove temporary file {}: {error}", self.temporary.display());
+            log::warn!("cannot remove temporary file {}: {error}", temporary.display());
         }
     }
 }

@@ -11,11 +11,29 @@ use super::Fd;
 use super::unix::{check, check_size, file_offset};
 
 /// Neither opens an existing file nor follows a symbolic link.
-const NEW: c_int =
-    libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+const NEW: c_int = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
 
 pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
     super::dir::open_at(dir, &c_name(name)?, NEW, mode).map(IntoRawFd::into_raw_fd)
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn create_unnamed(dir: Fd) -> io::Result<Fd> {
+    /// `O_EXCL` keeps the file from getting a name later.
+    const UNNAMED: c_int = libc::O_RDWR | libc::O_TMPFILE | libc::O_EXCL | libc::O_CLOEXEC;
+
+    let file = super::dir::open_at(dir, c".", UNNAMED, 0o600);
+    file.map(IntoRawFd::into_raw_fd).map_err(|error| match error.raw_os_error() {
+        // A file system that does not know the flag ignores it: open(2).
+        Some(libc::EISDIR) => io::ErrorKind::Unsupported.into(),
+        _ => error,
+    })
+}
+
+/// Only Linux has such a call.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn create_unnamed(_: Fd) -> io::Result<Fd> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 pub(super) fn write_at(file: Fd, bytes: &[u8], offset: u64) -> io::Result<usize> {

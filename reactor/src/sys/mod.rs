@@ -289,9 +289,12 @@ kernel_calls! {
     /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to create,
     /// rename and remove names in it. It need not be readable, and cannot be read or synced.
     dir::open_dir_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
-    /// Creates a file in a directory and opens it for writing; `AlreadyExists` if the name is
-    /// taken. This call and the next ones take names, not paths.
+    /// Creates a file in a directory and opens it for reading and writing; `AlreadyExists` if the
+    /// name is taken. This call and the next ones take names, not paths.
     create::create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd>;
+    /// Creates a file without a name, in the file system of a directory, and opens it for reading
+    /// and writing. `Unsupported` if the system or the file system cannot do that.
+    create::create_unnamed(dir: Fd) -> io::Result<Fd>;
     /// Renames a file within a directory, and replaces a file with the new name.
     create::rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()>;
     /// Removes the name of a file from a directory.

@@ -5,13 +5,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
+use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, File};
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sessions, mailbox};
 
 use super::{Answered, Http, Reply, Request, Service, answers, logged};
-use crate::http::{Deferred, LogRecord};
+use crate::http::{Deferred, HttpLimits, LogRecord};
 
 /// Saves each body under the request's path, and logs.
 struct Inbox {
@@ -199,4 +199,71 @@ fn row_17_a_client_whose_body_is_not_read_is_not_blamed_for_its_rate() {
     assert_eq!(h.state(client), State::Open);
     h.advance(Duration::from_millis(20_100));
     assert_eq!(answers(&h.sent(client)), ["408"]);
+}
+
+/// Sends bodies back from files without a name.
+struct Mirror(Dir);
+
+impl Service for Mirror {
+    type State = File;
+
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered<File> {
+        let (file, content) = self.0.create_unnamed().expect("a new file");
+        reply.save(file, content)
+    }
+
+    fn on_saved(
+        &mut self,
+        _: &Request<'_>,
+        content: File,
+        saved: &io::Result<Committed>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<File> {
+        if saved.is_err() {
+            return reply.saved(saved);
+        }
+        let len = content.metadata().expect("an open file").len;
+        reply.send(content.region(0, len))
+    }
+}
+
+fn mirror() -> Harness<Http<Mirror>> {
+    let limits = HttpLimits { body: 20, ..HttpLimits::default() };
+    Harness::build(
+        &Listen::default(),
+        |files| files.make_dir("/in"),
+        |reactor| {
+            let dir = reactor.fs().open_dir("/in").expect("it was made");
+            reactor.register(Http::with(Mirror(dir), limits))
+        },
+    )
+}
+
+#[test]
+fn a_body_in_an_unnamed_file_can_be_sent_back() {
+    let chunked = "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let input = put("/", "hello") + chunked + "2\r\nby\r\n1\r\ne\r\n0\r\n\r\n" + &put("/", "");
+    let outcome = same_at_every_split(mirror, &input);
+    assert_eq!(answers(&outcome.sent), ["200 hello", "200 bye", "200 "]);
+    assert_eq!(outcome.state, State::Open);
+}
+
+#[test]
+fn an_unnamed_file_is_closed_when_it_was_sent_its_client_has_left_or_it_failed() {
+    let whole = put("/", "hello");
+    let long = put("/", "longer than the limit");
+    for (input, room, expected) in [
+        (whole.as_str(), 20, &["200 hello"][..]),
+        (&whole[..whole.len() - 1], 20, &[]),
+        (&long, 20, &["413"]),
+        (&whole, 3, &["507"]),
+    ] {
+        let mut h = mirror();
+        h.files().set_room(room);
+        let client = h.open();
+        h.feed(client, input);
+        assert_eq!(answers(&h.sent(client)), expected);
+        h.reset(client);
+        assert_eq!((h.open_descriptors().files, h.files().temporary()), (1, 0), "the directory");
+    }
 }

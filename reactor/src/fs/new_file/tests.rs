@@ -102,3 +102,62 @@ fn a_file_that_cannot_be_created_leaves_no_descriptor_open() {
         assert_eq!(world.open_descriptors().files, 1, "the root");
     }
 }
+
+#[test]
+fn an_unnamed_file_can_be_read_as_long_as_a_reference_to_it_exists() {
+    let (world, dir) = up();
+    world.set_trace(Mode::Kept);
+    let (mut file, content) = dir.create_unnamed().unwrap();
+    file.append(b"hello, ").unwrap();
+    let mut buffer = [0; 20];
+    assert_eq!(content.read_at(&mut buffer, 0).unwrap(), 7, "before it is complete");
+    file.append(b"world").unwrap();
+    assert_eq!(file.commit().unwrap(), Committed::Created);
+    assert_eq!(content.read_at(&mut buffer, 0).unwrap(), 12);
+    assert_eq!(&buffer[..12], b"hello, world");
+    let calls = world.last_lines();
+    assert!(!calls.contains("rename") && !calls.contains("unlink"), "{calls}");
+    assert_eq!(world.open_descriptors().files, 2, "the root and the file");
+    drop(content);
+    assert_eq!(world.open_descriptors().files, 1, "the root");
+}
+
+#[test]
+fn an_unnamed_file_loses_its_name_before_it_is_written_where_it_must_have_one() {
+    let (world, dir) = up();
+    world.files().refuse_unnamed();
+    world.set_trace(Mode::Kept);
+    let (mut file, content) = dir.create_unnamed().unwrap();
+    assert_eq!(world.files().temporary(), 0);
+    file.append(b"hello").unwrap();
+    let calls: Vec<_> = world
+        .last_lines()
+        .lines()
+        .filter_map(|line| {
+            line.split_whitespace().nth(1)?.split_once('(').map(|(name, _)| name.to_owned())
+        })
+        .collect();
+    assert_eq!(calls, ["create_unnamed", "create", "unlink", "write"]);
+    drop(file);
+    assert_eq!(content.metadata().unwrap().len, 5, "it was not committed, but can be read");
+}
+
+#[test]
+fn an_unnamed_file_that_cannot_be_created_or_written_leaves_nothing() {
+    for refuses in [false, true] {
+        let (world, dir) = up();
+        if refuses {
+            world.files().refuse_unnamed();
+        }
+        world.set_descriptor_limit(1);
+        assert!(crate::fs::is_out_of_descriptors(&dir.create_unnamed().unwrap_err()));
+        world.set_descriptor_limit(usize::MAX);
+        world.files().set_room(3);
+        let (mut file, content) = dir.create_unnamed().unwrap();
+        assert_eq!(file.append(b"hello").unwrap_err().kind(), ErrorKind::StorageFull);
+        drop((file, content));
+        world.files().remove("/up");
+        assert_eq!(dir.create_unnamed().unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!((world.open_descriptors().files, world.files().temporary()), (1, 0));
+    }
+}

@@ -16,6 +16,7 @@ pub(super) struct Writing {
     /// The free space in bytes, if it is limited.
     room: Option<u64>,
     in_memory: bool,
+    refuses_unnamed: bool,
     /// The results of the next writes.
     script: Script,
     /// The results of the next syncs.
@@ -36,6 +37,11 @@ impl Files {
     /// open for writing are not affected.
     pub fn set_in_memory(&mut self) {
         self.writing.in_memory = true;
+    }
+
+    /// Makes this a file system on which each file is created with a name, like NFS.
+    pub fn refuse_unnamed(&mut self) {
+        self.writing.refuses_unnamed = true;
     }
 
     /// Queues the results of the next writes, whichever file they go to.
@@ -86,11 +92,23 @@ impl Files {
         if self.names_mut(dir).contains_key(name) {
             return Err(errno(libc::EEXIST));
         }
-        self.now = now as i64;
-        let inode = self.add(Content::File(Vec::new()), self.now);
+        let inode = self.add_empty(now);
         self.names_mut(dir).insert(name.to_owned(), inode);
         self.writing.temporary.insert(inode);
         Ok(inode)
+    }
+
+    fn create_unnamed(&mut self, dir: Inode, now: u64) -> io::Result<Inode> {
+        self.check_dir(dir)?;
+        if self.writing.refuses_unnamed {
+            return Err(errno(libc::EOPNOTSUPP));
+        }
+        Ok(self.add_empty(now))
+    }
+
+    fn add_empty(&mut self, now: u64) -> Inode {
+        self.now = now as i64;
+        self.add(Content::File(Vec::new()), self.now)
     }
 
     fn check_dir(&self, dir: Inode) -> io::Result<()> {
@@ -176,6 +194,20 @@ impl World {
             state.table.insert(Object::File(inode))
         });
         state.note(format_args!("create({:?}) = {}", name.display(), Said(&fd)));
+        fd
+    }
+
+    pub(crate) fn create_unnamed(&self, dir: Fd) -> io::Result<Fd> {
+        let now = self.realtime();
+        let state = &mut *self.0.borrow_mut();
+        state.calls.create += 1;
+        let dir = state.inode(dir);
+        let fd = state.fault_in_open().and_then(|()| {
+            state.table.check_limit()?;
+            let inode = state.files.create_unnamed(dir, now)?;
+            state.table.insert(Object::File(inode))
+        });
+        state.note(format_args!("create_unnamed() = {}", Said(&fd)));
         fd
     }
 
