@@ -70,7 +70,7 @@ impl Handler for Target {
 pub(crate) struct Proxy {
     /// Connects for the client of this id.
     pub(crate) connect: Box<dyn Fn(&mut Context<'_>) -> ConnId>,
-    /// The clients whose message was passed on and not answered yet.
+    /// The targets that were given a whole message and have not answered it.
     waiting: HashSet<ConnId>,
 }
 
@@ -86,8 +86,9 @@ impl Proxy {
         Proxy { connect, waiting: HashSet::new() }
     }
 
-    fn answer(&mut self, cx: &mut Turn, client: ConnId, answer: &[u8; ANSWER]) {
-        if self.waiting.remove(&client) {
+    /// Passes the answer of a target on, if it owes one.
+    fn answer(&mut self, cx: &mut Turn, target: ConnId, client: ConnId, answer: &[u8; ANSWER]) {
+        if self.waiting.remove(&target) {
             cx.peer(client).send(&answer[..]);
             cx.peer(client).resume();
         }
@@ -115,20 +116,23 @@ impl Handler for Proxy {
             End::Target(client) => {
                 let Some(answer) = input.bytes().first_chunk::<ANSWER>() else { return };
                 input.consume(ANSWER);
-                self.answer(cx, *client, answer);
+                let target = cx.id();
+                self.answer(cx, target, *client, answer);
             }
         }
     }
 
     fn on_relayed(&mut self, cx: &mut Context<'_>, end: &mut End, left: u64) {
         let End::Client(target) = end else { unreachable!("answers are not relayed") };
-        let is_lost = target.is_none_or(|target| !cx.peer(target).is_open());
-        if left > 0 || is_lost {
-            cx.discard(left);
-            cx.send(&LOST[..]);
-        } else {
-            cx.pause();
-            self.waiting.insert(cx.id());
+        match target.filter(|target| left == 0 && cx.peer(*target).is_open()) {
+            Some(target) => {
+                cx.pause();
+                self.waiting.insert(target);
+            }
+            None => {
+                cx.discard(left);
+                cx.send(&LOST[..]);
+            }
         }
     }
 
@@ -136,8 +140,7 @@ impl Handler for Proxy {
         match end {
             End::Client(Some(target)) => cx.peer(target).close(),
             End::Client(None) => {}
-            End::Target(client) => self.answer(cx, client, &LOST),
+            End::Target(client) => self.answer(cx, id, client, &LOST),
         }
-        self.waiting.remove(&id);
     }
 }
