@@ -6,6 +6,7 @@
 //!
 //! | module | for |
 //! |---|---|
+//! | [`access_log`] | writing a line for each HTTP response, off the reactor |
 //! | [`files`] | serving a directory over HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
@@ -13,10 +14,11 @@
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //!
-//! `files` is built on `http`; the others do not use each other.
+//! `files` and `access_log` are built on `http`; the others do not use each other.
 
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 pub mod files;
 pub mod http;
 pub mod line;

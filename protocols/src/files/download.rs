@@ -141,8 +141,9 @@ impl Files {
         if self.listings.is_full() {
             return reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE);
         }
-        let (path, view) = (self.path.clone(), View::from_query(request.query()));
-        reply.defer(|deferred, _| self.listings.make(Wanted { path, view, format, deferred }))
+        let (root, path) = (self.root.clone(), self.path.clone());
+        let view = View::from_query(request.query());
+        reply.defer(|deferred, _| self.listings.make(Wanted { root, path, view, format, deferred }))
     }
 
     /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so

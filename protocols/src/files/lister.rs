@@ -32,6 +32,8 @@ const MOST_WAITING: usize = 1024;
 
 /// A listing that a client waits for.
 pub(super) struct Wanted {
+    /// The directory that is served.
+    pub(super) root: Dir,
     /// The decoded path of the directory: empty for the root, else it ends with a slash.
     pub(super) path: Vec<u8>,
     pub(super) view: View,
@@ -89,14 +91,13 @@ impl Queue {
 }
 
 impl Listings {
-    pub(super) fn new(reactor: &mut Reactor, root: &Dir, options: &FilesOptions) -> Listings {
+    pub(super) fn new(reactor: &mut Reactor, options: &FilesOptions) -> Listings {
         let queue = Rc::<Queue>::default();
         let sizes = Sizes { names: options.listing_names, page: options.listing_page.max(1) };
         let lister = reactor.reserve();
         let wake = reactor.handle(lister);
-        let (root, hidden) = (root.clone(), options.hidden);
-        let active = VecDeque::new();
-        let handler = Lister { root, hidden, sizes, active, queue: queue.clone(), wake };
+        let (hidden, active) = (options.hidden, VecDeque::new());
+        let handler = Lister { hidden, sizes, active, queue: queue.clone(), wake };
         let wake = handler.wake.clone();
         reactor.install(lister, handler);
         Listings { queue, wake }
@@ -116,7 +117,6 @@ impl Listings {
 
 /// Makes the listings. It has no connections.
 struct Lister {
-    root: Dir,
     hidden: bool,
     sizes: Sizes,
     /// The listings that are being made; the next one to go on with is the first.
@@ -166,8 +166,8 @@ impl Lister {
         let wanted =
             std::iter::from_fn(|| waiting.pop_front()).find(|wanted| wanted.deferred.is_wanted(cx));
         drop(waiting);
-        let Some(Wanted { path, view, format, deferred }) = wanted else { return };
-        match Scan::start(&self.root, path.clone(), self.hidden, view, self.sizes) {
+        let Some(Wanted { root, path, view, format, deferred }) = wanted else { return };
+        match Scan::start(&root, path.clone(), self.hidden, view, self.sizes) {
             Ok(scan) => self.active.push_back(Active { scan, format, deferred }),
             Err(error) => refuse(cx, deferred, &path, &error),
         }

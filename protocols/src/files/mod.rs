@@ -16,6 +16,8 @@
 //! # }
 //! ```
 //!
+//! [`Files::reopen`] opens the root directory again, for when another one has taken its place.
+//!
 //! # What is served
 //!
 //! - GET and HEAD return regular files beneath a root directory. Symbolic links are followed as

@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use sluicegate_reactor::Reactor;
 use sluicegate_reactor::fs::{Dir, File, Metadata, is_out_of_descriptors};
+use sluicegate_reactor::{Reactor, Turn};
 
 use super::cache::Cache;
 use super::cached_file::CachedFile;
@@ -16,6 +16,8 @@ use super::parents::Parents;
 
 /// Serves the files beneath a directory.
 pub struct Files {
+    /// Where the root was found, to open it again.
+    location: PathBuf,
     pub(super) root: Dir,
     pub(super) options: FilesOptions,
     pub(super) cache: Cache<CachedFile>,
@@ -39,11 +41,25 @@ impl Files {
         root: impl AsRef<Path>,
         options: FilesOptions,
     ) -> io::Result<Files> {
-        let root = reactor.fs().open_dir(root)?;
+        let location = root.as_ref().to_owned();
+        let root = reactor.fs().open_dir(&location)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
-        let listings = Listings::new(reactor, &root, &options);
+        let listings = Listings::new(reactor, &options);
         let parents = Parents::new(&root, options.valid_for);
-        Ok(Files { root, options, cache, listings, parents, path: Vec::new() })
+        Ok(Files { location, root, options, cache, listings, parents, path: Vec::new() })
+    }
+
+    /// Opens the root directory again, by the path that was passed to [`new`](Files::new), and
+    /// forgets what is cached. If another directory has taken its place, further requests get the
+    /// files of that one. Downloads, uploads and listings in progress continue in the previous one.
+    ///
+    /// # Errors
+    /// If the directory cannot be opened. The message names it. The previous one is kept.
+    pub fn reopen(&mut self, cx: &Turn) -> io::Result<()> {
+        self.root = cx.fs().open_dir(&self.location)?;
+        self.cache.clear();
+        self.parents = Parents::new(&self.root, self.options.valid_for);
+        Ok(())
     }
 
     /// Opens a file or a directory beneath the root.

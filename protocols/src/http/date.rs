@@ -67,6 +67,15 @@ pub(super) fn log_date(second: u64) -> String {
     format!("{}/{}/{}:{} +0000", text(5, 7), text(8, 11), text(12, 16), text(17, 25))
 }
 
+/// Formats a time as RFC 3339 does: `2000-10-10T13:55:36Z`.
+pub(super) fn timestamp(second: u64) -> String {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let date = http_date(second);
+    let text = |from, to| String::from_utf8_lossy(&date[from..to]).into_owned();
+    let month = MONTHS.find(&text(8, 11)).unwrap_or(0) / 3 + 1;
+    format!("{}-{month:02}-{}T{}Z", text(12, 16), text(5, 7), text(17, 25))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +106,17 @@ mod tests {
     #[test]
     fn a_log_has_the_date_in_its_own_format() {
         assert_eq!(log_date(971_186_136), "10/Oct/2000:13:55:36 +0000");
+    }
+
+    #[test]
+    fn a_timestamp_has_the_number_of_its_month() {
+        for (second, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (971_186_136, "2000-10-10T13:55:36Z"),
+            (LAST, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(timestamp(second), text);
+        }
     }
 }

@@ -34,6 +34,7 @@
 //! | send 103 (Early Hints) | [`Reply::interim`] |
 //! | identify the client | [`Reply::peer_address`], [`Reply::connection`] |
 //! | send your own error pages | [`Service::on_refused`] |
+//! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
 //! | serve files | [`Files`](crate::files::Files) |
 //!

@@ -3,10 +3,11 @@
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-use super::date::log_date;
+use super::date::{log_date, timestamp};
 use super::status::Status;
 
-/// A response that has been sent, or was cut off, for an access log.
+/// A response that has been sent, or was cut off, for an
+/// [access log](crate::access_log::AccessLog).
 ///
 /// Its `Display` is a line in the Combined Log Format, without the newline. Bytes from the client
 /// are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII.
@@ -46,6 +47,13 @@ pub struct LogRecord<'a> {
     pub referer: Option<&'a [u8]>,
     /// The request's `User-Agent`.
     pub user_agent: Option<&'a [u8]>,
+}
+
+impl LogRecord<'_> {
+    /// [`time`](LogRecord::time) in the format of RFC 3339.
+    pub(crate) fn timestamp(&self) -> String {
+        timestamp(self.time)
+    }
 }
 
 impl fmt::Display for LogRecord<'_> {

@@ -1,0 +1,187 @@
+//! The lines that wait to be written, and the thread that writes them.
+
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most bytes of lines that wait to be written. Further lines are dropped.
+pub(super) const MOST: usize = 8 << 20;
+
+/// The lines that wait to be written.
+#[derive(Default)]
+pub(super) struct Lines {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Lines dropped since the last warning.
+    dropped: u64,
+    /// Whether the log is to be opened again.
+    reopen: bool,
+    /// No more lines are added.
+    over: bool,
+    /// No more lines are written.
+    ended: bool,
+}
+
+/// What the thread does next.
+enum Step {
+    Write,
+    Reopen,
+    /// Write what is left, once.
+    End,
+}
+
+impl Lines {
+    /// Adds the line that `write` writes, unless too many are waiting.
+    pub(super) fn add(&self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
+        let mut state = self.lock();
+        if state.over {
+            return;
+        }
+        if state.waiting.len() >= MOST {
+            state.dropped += 1;
+            return;
+        }
+        let wakes = state.waiting.is_empty();
+        // Writing to a vector cannot fail.
+        let _ = write(&mut state.waiting);
+        if wakes {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Makes the thread open the log again.
+    pub(super) fn reopen(&self) {
+        self.lock().reopen = true;
+        self.changed.notify_all();
+    }
+
+    /// Makes the thread end once all lines are written.
+    pub(super) fn end(&self) {
+        self.lock().over = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the thread has ended, for at most `time`. Returns whether it has.
+    pub(super) fn wait_for_end(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !state.ended);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.ended
+    }
+
+    /// Writes waiting lines in as few calls as possible, until [`end`](Lines::end) or until the
+    /// reader is gone. After any other error, such as a full disk, it tries again after `pause`, so
+    /// that lines stay whole.
+    pub(super) fn write<W: Write>(
+        &self,
+        mut out: W,
+        mut open: impl FnMut() -> io::Result<W>,
+        pause: Duration,
+        warn: impl Fn(String),
+    ) {
+        let mut taken = Vec::new();
+        let mut warnings = Warnings::default();
+        loop {
+            let step = self.next(&mut taken);
+            if let Step::Reopen = step {
+                match open() {
+                    Ok(new) => out = new,
+                    Err(error) => warn(format!("not opened again: {error}")),
+                }
+                continue;
+            }
+            let error = write(&mut out, &mut taken).err();
+            let mut state = self.lock();
+            if error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+                (state.over, state.ended) = (true, true);
+                self.changed.notify_all();
+                return warn("the reader is gone; no more lines are written".to_owned());
+            }
+            let ends = matches!(step, Step::End);
+            if ends {
+                state.dropped += count_lines(&taken);
+            }
+            let dropped = state.dropped;
+            if (dropped > 0 || error.is_some()) && (ends || warnings.are_due(Instant::now())) {
+                state.dropped = 0;
+                let why =
+                    error.as_ref().map_or("the reader is too slow".into(), ToString::to_string);
+                warn(format!("{why}; {dropped} lines lost"));
+            }
+            if ends {
+                state.ended = true;
+                self.changed.notify_all();
+                return;
+            }
+            if error.is_some() {
+                let waits = |state: &mut State| !state.over && !state.reopen;
+                drop(self.changed.wait_timeout_while(state, pause, waits));
+            }
+        }
+    }
+
+    /// Waits until there is something to do. Moves the waiting lines to `taken`.
+    fn next(&self, taken: &mut Vec<u8>) -> Step {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && taken.is_empty() && !state.over && !state.reopen {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if mem::take(&mut state.reopen) {
+            return Step::Reopen;
+        }
+        if state.over {
+            taken.append(&mut state.waiting);
+            return Step::End;
+        }
+        if taken.is_empty() {
+            mem::swap(taken, &mut state.waiting);
+        }
+        Step::Write
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Writes bytes and removes those that were written.
+fn write(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut written = 0;
+    let result = loop {
+        if written == bytes.len() {
+            break out.flush();
+        }
+        match out.write(&bytes[written..]) {
+            Ok(0) => break Err(ErrorKind::WriteZero.into()),
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    bytes.drain(..written);
+    result
+}
+
+/// When the last warning was logged.
+#[derive(Default)]
+pub(super) struct Warnings(Option<Instant>);
+
+impl Warnings {
+    /// Whether another warning may be logged. If so, it counts as logged.
+    pub(super) fn are_due(&mut self, now: Instant) -> bool {
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= super::PAUSE);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}

@@ -1,0 +1,181 @@
+//! Access logs, written by a thread of their own.
+//!
+//! A service passes each [`LogRecord`] to [`AccessLog::add`], which formats a line and queues it. A
+//! thread writes the queued lines, as many as possible in one call, so reactors never wait for the
+//! disk or for the reader of a pipe.
+//!
+//! ```
+//! use std::fs::File;
+//!
+//! use sluicegate_protocols::access_log::{AccessLog, LogFormat};
+//! use sluicegate_protocols::http::{Answered, LogRecord, Reply, Request, Service};
+//!
+//! struct Hello {
+//!     log: AccessLog,
+//! }
+//!
+//! impl Service for Hello {
+//!     type State = ();
+//!
+//!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         reply.send("Hello, World!")
+//!     }
+//!
+//!     fn wants_log(&self) -> bool {
+//!         true
+//!     }
+//!
+//!     fn on_sent(&mut self, record: &LogRecord<'_>) {
+//!         self.log.add(record);
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # let directory = std::env::temp_dir();
+//! # let path = directory.join(format!("sluicegate-{}.log", std::process::id()));
+//! # let at = path.clone();
+//! let open = move || File::options().append(true).create(true).open(&path);
+//! let log = AccessLog::start(LogFormat::Combined, open)?;
+//! let hello = Hello { log: log.clone() };
+//! # drop((hello, log));
+//! # std::fs::remove_file(at)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Rotation
+//!
+//! Rename the file, then call [`reopen`](AccessLog::reopen): the thread opens the log again as it
+//! did at the start, and writes all further lines there. Every line is in one of the two files. For
+//! logrotate, call it when the process gets SIGHUP, as `examples/http.rs` does.
+//!
+//! # What can go wrong
+//!
+//! Failures are reported with `log::warn!`, at most once per second, and do not stop the server:
+//!
+//! | problem | consequence |
+//! |---|---|
+//! | the disk or the reader is too slow | lines wait, up to 8 MiB; further ones are dropped and counted |
+//! | a write fails, as on a full disk | it is tried again every second; lines wait in the meantime |
+//! | the log cannot be opened again | lines are written to the previous file |
+//! | the reader of a pipe is gone | logging ends |
+//!
+//! When the last [`AccessLog`] is dropped, the lines that wait are written, for at most a second.
+//!
+//! # JSON
+//!
+//! With [`LogFormat::Json`] each line is a JSON object (RFC 8259) in ASCII:
+//!
+//! ```json
+//! {"time":"2000-10-10T20:55:36Z","client":"127.0.0.1","request":"GET / HTTP/1.1","status":200,"sent":5,"referer":null,"user_agent":"curl/8.0"}
+//! ```
+//!
+//! | field | content |
+//! |---|---|
+//! | `time` | when the request was answered, in UTC |
+//! | `client` | the IP address of the client; `null` on a Unix socket |
+//! | `request` | the request line as it was received |
+//! | `status` | the status of the response |
+//! | `sent` | bytes of the response body that the kernel has accepted |
+//! | `referer` | the request's `Referer`, or `null` |
+//! | `user_agent` | the request's `User-Agent`, or `null` |
+//!
+//! Bytes from the client that are not printable ASCII are escaped, each as the code point of the
+//! same number: byte 0xFF is `\u00ff`. Such bytes have no known encoding, and this way no
+//! information is lost.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::http::LogRecord;
+
+mod json;
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use lines::Lines;
+
+/// The time between two warnings, and between two attempts to write after an error.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a log that is dropped waits for its last lines to be written.
+const LAST: Duration = Duration::from_secs(1);
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The Combined Log Format of Apache and nginx: the `Display` of a [`LogRecord`].
+    #[default]
+    Combined,
+    /// A [JSON object](self#json).
+    Json,
+}
+
+/// An access log. Clones write to the same log. See the [module](self).
+#[derive(Clone)]
+pub struct AccessLog {
+    format: LogFormat,
+    lines: Arc<Owner>,
+}
+
+/// What all clones share. The thread has a reference to the lines only.
+struct Owner(Arc<Lines>);
+
+impl AccessLog {
+    /// Opens a log and starts the thread that writes it. `open` is called immediately, and again
+    /// for each [`reopen`](AccessLog::reopen).
+    ///
+    /// # Errors
+    /// The error of `open`, or of starting the thread.
+    pub fn start<W: Write + Send + 'static>(
+        format: LogFormat,
+        mut open: impl FnMut() -> io::Result<W> + Send + 'static,
+    ) -> io::Result<AccessLog> {
+        let out = open()?;
+        let lines = Arc::new(Lines::default());
+        let waiting = Arc::clone(&lines);
+        // This thread also logs the warnings: their reader may be as slow as that of the lines.
+        let write =
+            move || waiting.write(out, open, PAUSE, |text| log::warn!("access log: {text}"));
+        thread::Builder::new().name("access log".into()).spawn(write)?;
+        Ok(AccessLog { format, lines: Arc::new(Owner(lines)) })
+    }
+
+    /// Adds a line. It never waits for the disk: if too many lines wait already, this one is dropped
+    /// and counted.
+    pub fn add(&self, record: &LogRecord<'_>) {
+        self.lines.0.add(|out| match self.format {
+            LogFormat::Combined => writeln!(out, "{record}"),
+            LogFormat::Json => writeln!(out, "{}", json::Json(record)),
+        });
+    }
+
+    /// Makes the thread open the log again. Lines that are added from now on are written to the new
+    /// file, and so are those that still wait. If the log cannot be opened, a warning is logged and
+    /// the previous file is kept.
+    ///
+    /// This takes a lock, so it must not be called in a signal handler.
+    pub fn reopen(&self) {
+        self.lines.0.reopen();
+    }
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLog").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.end();
+        // The thread cannot be stopped while it waits for a reader that does not read.
+        if !self.0.wait_for_end(LAST) {
+            log::warn!("access log: the reader is stalled; the last lines are lost");
+        }
+    }
+}
