@@ -116,6 +116,7 @@ impl Receive<Tick> for Api {
 
 /// An HTTP API to try with curl.
 #[derive(Parser)]
+#[command(name = "api", version)]
 struct Options {
     #[command(flatten)]
     server: common::Server,
@@ -127,7 +128,7 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
         let describe = |at: &Address| format!("API on http://{at}/");
-        independent::run(&options.server, &Listen::default(), describe, |reactor| {
+        independent::run(&options.server, Limits::default(), describe, |reactor| {
             let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);
             let subscribers = Vec::new();
             let api = Api { uploads, workers: Workers::new(), done, subscribers };

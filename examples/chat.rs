@@ -113,6 +113,7 @@ impl LineHandler for Chat {
 
 /// Sends each line to everyone in the same room.
 #[derive(Parser)]
+#[command(name = "chat", version)]
 struct Options {
     #[command(flatten)]
     server: common::Server,
@@ -121,9 +122,8 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     // Members may be silent. A member that is gone is noticed at the next message to it.
     let limits = Limits { idle: None, ..Limits::default() };
-    let listen = Listen { limits, ..Listen::default() };
     let make = |thread, threads| Lines::new(Chat::new(thread, threads));
     common::main(|Options { server }: Options| {
-        messaging::run(&server, &listen, |at| format!("chat on {at}"), make)
+        messaging::run(&server, limits, |at| format!("chat on {at}"), make)
     })
 }

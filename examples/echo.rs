@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sluicegate_protocols::raw::{Context, Handler, Input};
-use sluicegate_reactor::{Listen, Reactor};
+use sluicegate_reactor::{Limits, Reactor};
 
 mod common;
 #[path = "common/independent.rs"]
@@ -29,6 +29,7 @@ impl Handler for Echo {
 
 /// Sends back everything it receives.
 #[derive(Parser)]
+#[command(name = "echo", version)]
 struct Options {
     #[command(flatten)]
     server: common::Server,
@@ -37,6 +38,6 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|Options { server }: Options| {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Echo));
-        independent::run(&server, &Listen::default(), |at| format!("echo on {at}"), make)
+        independent::run(&server, Limits::default(), |at| format!("echo on {at}"), make)
     })
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
-use sluicegate_reactor::{Listen, Reactor};
+use sluicegate_reactor::{Limits, Reactor};
 
 mod common;
 #[path = "common/independent.rs"]
@@ -27,6 +27,7 @@ impl Service for Hello {
 
 /// Answers every HTTP request with "Hello, World!".
 #[derive(Parser)]
+#[command(name = "hello", version)]
 struct Options {
     #[command(flatten)]
     server: common::Server,
@@ -37,7 +38,7 @@ pub(crate) fn main() -> ExitCode {
         let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
         independent::run(
             &options.server,
-            &Listen::default(),
+            Limits::default(),
             |at| format!("hello on http://{at}/"),
             make,
         )

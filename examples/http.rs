@@ -6,57 +6,27 @@
 #![allow(clippy::print_stderr, missing_docs)]
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use clap::Parser;
-use sluicegate_protocols::files::{Files, FilesOptions};
+use sluicegate_protocols::access_log::AccessLog;
+use sluicegate_protocols::files::Files;
 use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service};
-use sluicegate_reactor::fs::{Committed, CreateOptions};
-use sluicegate_reactor::{Address, FileTransfer, Limits, Listen};
+use sluicegate_reactor::fs::Committed;
+use sluicegate_reactor::{Address, Handle, Receive, Sessions, mailbox};
 
-#[path = "common/access_log.rs"]
-pub(crate) mod access_log;
-mod common;
-#[path = "common/independent.rs"]
-mod independent;
+pub(crate) mod common;
+#[path = "common/hangup.rs"]
+mod hangup;
+#[path = "http/options.rs"]
+mod options;
 
-use access_log::{AccessLog, Lines};
+use hangup::Hangups;
+use options::Options;
 
-/// Serves the files of a directory over HTTP.
-#[derive(Parser)]
-struct Options {
-    /// Directory to serve.
-    #[arg(value_name = "DIR", default_value = ".")]
-    root: PathBuf,
-    #[command(flatten)]
-    server: common::Server,
-    /// File to serve for a directory; may be repeated, and the first one that exists is served.
-    #[arg(long, value_name = "NAME", default_value = "index.html")]
-    index: Vec<String>,
-    /// Do not list directories.
-    #[arg(long)]
-    no_listing: bool,
-    /// Print a line for each response, in the Combined Log Format. If standard output is read too
-    /// slowly, lines are lost, and a warning says how many.
-    #[arg(long)]
-    access_log: bool,
-    /// Copy files through a buffer instead of using sendfile.
-    #[arg(long)]
-    copy: bool,
-    /// Limit each connection to this many bytes per second.
-    #[arg(long, value_name = "BYTES")]
-    rate: Option<u64>,
-    /// Allow anyone to create and replace files with PUT.
-    #[arg(long)]
-    upload: bool,
-}
-
-/// The files, and the lines of the access log if there is one.
+/// The files, and the access log if there is one.
 pub(crate) struct Site {
     pub(crate) files: Files,
-    pub(crate) log: Option<Arc<Lines>>,
+    pub(crate) log: Option<AccessLog>,
 }
 
 impl Service for Site {
@@ -87,25 +57,54 @@ impl Service for Site {
     }
 }
 
+/// Tells the site of each thread to read again what may have changed.
+#[derive(Clone)]
+pub(crate) struct Reload;
+
+impl Receive<Reload> for Site {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Reload) {
+        if let Err(error) = self.files.reopen(cx) {
+            log::warn!("{error}; serving the previous directory");
+        }
+    }
+}
+
+/// What SIGHUP does.
+fn reload(log: Option<&AccessLog>, threads: &[Handle<Reload>]) {
+    if let Some(log) = log {
+        log.reopen();
+    }
+    for thread in threads {
+        // If its mailbox is full, it has yet to handle the previous ones.
+        let _ = thread.post(Reload);
+    }
+}
+
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
-        let listing = !options.no_listing;
-        let index = options.index;
-        let upload = options.upload.then(CreateOptions::default);
-        let serve = FilesOptions { index, listing, upload, ..FilesOptions::default() };
-        let log = options.access_log.then(AccessLog::new).transpose()?;
-        let lines = log.as_ref().map(|log| Arc::clone(&log.lines));
-        let files = if options.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
-        let limits = Limits { files, send_rate: options.rate, ..Limits::default() };
-        let listen = Listen { limits, ..Listen::default() };
-        let root = std::path::absolute(&options.root)?;
+        let root = std::path::absolute(&options.dir)?;
         if let Err(error) = std::fs::read_dir(&root) {
-            return Err(format!("{}: {error}", root.display()).into());
+            let root = root.display();
+            return Err(format!("{root}: {error}; DIR must be a directory you can read").into());
         }
+        let log = options.access_log()?;
+        let (threads, mailboxes): (Vec<_>, Vec<_>) =
+            (0..options.server.threads).map(|_| mailbox()).unzip();
+        // The first thread handles the signals.
+        let hangups = std::iter::once(Hangups::register()?).map(Some);
+        let parts = mailboxes.into_iter().zip(hangups.chain(std::iter::repeat_with(|| None)));
         let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
-        independent::run(&options.server, &listen, describe, |reactor| {
-            let files = Files::new(reactor, &options.root, serve.clone())?;
-            Ok(reactor.register(Http::new(Site { files, log: lines.clone() })))
+        let limits = options.limits();
+        options.server.run_with(parts.collect(), limits, describe, |shard, (mailbox, hangups)| {
+            let files = Files::new(shard, &root, options.files())?;
+            let site = Site { files, log: log.clone() };
+            let http = shard.register(Http::with(site, options.http_limits()));
+            shard.attach(mailbox, http);
+            if let Some(hangups) = hangups {
+                let (log, threads) = (log.clone(), threads.clone());
+                hangups.handle(shard, move || reload(log.as_ref(), &threads))?;
+            }
+            Ok(http)
         })
     })
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use sluicegate_protocols::raw::relay::Relay;
-use sluicegate_reactor::{Connect, Limits, Listen, Reactor, Target};
+use sluicegate_reactor::{Connect, Limits, Reactor, Target};
 
 mod common;
 #[path = "common/independent.rs"]
@@ -21,29 +21,25 @@ mod independent;
 
 /// Forwards every connection to one target.
 #[derive(Parser)]
+#[command(name = "proxy", version)]
 struct Options {
     #[command(flatten)]
     server: common::Server,
     /// Target to connect to: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "TARGET")]
     to: Target,
-    /// Seconds to wait for a connection to the target.
-    #[arg(long, value_name = "SECS", default_value_t = 10)]
-    connect_timeout: u64,
-    /// Seconds without any data after which a connection is dropped.
-    #[arg(long, value_name = "SECS", default_value_t = 75)]
-    idle_timeout: u64,
+    /// Time to wait for a connection to the target.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
+    connect_timeout: Duration,
 }
 
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
-        let idle = Some(Duration::from_secs(options.idle_timeout));
-        let limits = Limits { idle, ..Limits::default() };
-        let timeout = Duration::from_secs(options.connect_timeout);
+        let limits = options.server.limits(Limits::default());
+        let timeout = options.connect_timeout;
         let connect = Connect { timeout, limits: limits.clone(), ..Connect::default() };
-        let listen = Listen { limits, ..Listen::default() };
         let make = |reactor: &mut Reactor| Relay::register(reactor, &options.to, &connect);
         let describe = |at: &_| format!("proxy from {at} to {}", options.to);
-        independent::run(&options.server, &listen, describe, make)
+        independent::run(&options.server, limits, describe, make)
     })
 }

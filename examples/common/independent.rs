@@ -2,18 +2,18 @@
 
 use std::io;
 
-use sluicegate_reactor::{Address, Handler, HandlerId, Listen, Reactor};
+use sluicegate_reactor::{Address, Handler, HandlerId, Limits, Reactor};
 
 use super::common::{Failure, Server};
 
-/// Listens, prints the address, and serves until SIGINT or SIGTERM. `make` creates the handler of
+/// Listens, prints the addresses, and serves until SIGINT or SIGTERM. `make` creates the handler of
 /// each thread.
 pub(crate) fn run<H: Handler>(
     server: &Server,
-    listen: &Listen,
-    describe: impl FnOnce(&Address) -> String,
+    limits: Limits,
+    describe: impl Fn(&Address) -> String,
     make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
 ) -> Result<(), Failure> {
     let parts = vec![(); server.threads.into()];
-    server.run_with(parts, listen, describe, |shard, ()| make(shard))
+    server.run_with(parts, limits, describe, |shard, ()| make(shard))
 }

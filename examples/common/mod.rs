@@ -1,73 +1,139 @@
 //! What the examples share: the options of a server, and how it starts and ends.
 
-use std::fmt::Display;
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::{self, ErrorKind, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, value_parser};
-use signal_hook::consts::SIGUSR1;
+use clap::{Args, value_parser};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::iterator::Signals;
-use sluicegate_reactor::{Address, Handler, HandlerId, LedgerReader, Listen, ServerOptions, Shard};
+use sluicegate_reactor::{
+    Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions, Shard,
+};
+
+mod program;
+pub(crate) mod units;
+
+pub(crate) use program::{Failure, main};
 
 /// The options of every example.
-#[derive(Parser)]
+#[derive(Args)]
 pub(crate) struct Server {
-    /// Address to listen on.
-    #[arg(long, value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    pub(crate) bind: IpAddr,
+    /// Address or host name to listen on; may be repeated.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_delimiter = ',')]
+    #[arg(help_heading = "Listening")]
+    bind: Vec<String>,
     /// Port to listen on; 0 picks a free port.
-    #[arg(long, value_name = "N", default_value_t = 8080)]
-    pub(crate) port: u16,
+    #[arg(long, value_name = "N", default_value_t = 8080, help_heading = "Listening")]
+    port: u16,
     /// Also listen on a Unix socket at this path, for processes of the same user.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) unix: Option<PathBuf>,
-    /// Number of threads.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "PATH", help_heading = "Listening")]
+    unix: Option<PathBuf>,
+    /// Most open connections; further ones wait.
+    #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    max_connections: u32,
+    /// Most open connections of a client, in each thread; further ones are reset. A client is an
+    /// IPv4 address or an IPv6 /64 prefix. By default there is no limit.
+    #[arg(long, value_name = "N", help_heading = "Connections")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    per_address: Option<u32>,
+    /// Most bytes per second that each connection sends: 500K, 1M. By default there is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Connections")]
+    rate: Option<u64>,
+    /// Close connections without traffic after this long: 30s, 5m. By default 75 s, or never if
+    /// silent clients are usual.
+    #[arg(long, value_name = "TIME", value_parser = units::time, help_heading = "Connections")]
+    idle_timeout: Option<Duration>,
+    /// Time that connections get to finish after SIGINT or SIGTERM.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
+    #[arg(help_heading = "Process")]
+    drain: Duration,
+    /// Number of threads that serve connections.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Process")]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(crate) threads: u16,
-    /// Seconds that connections get to finish after SIGINT or SIGTERM.
-    #[arg(long, value_name = "SECS", default_value_t = 30)]
-    pub(crate) drain: u64,
     /// Print counters on SIGUSR1 and at exit.
-    #[arg(long)]
-    pub(crate) stats: bool,
+    #[arg(long, help_heading = "Process")]
+    stats: bool,
 }
 
 impl Server {
-    /// Listens, prints the address, and serves until SIGINT or SIGTERM. `make` creates the handler
-    /// of each thread from one of `parts`, one for each thread.
+    /// The limits of connections: the defaults, or what the options say.
+    pub(crate) fn limits(&self, defaults: Limits) -> Limits {
+        let idle = self.idle_timeout.or(defaults.idle);
+        Limits { idle, send_rate: self.rate, ..defaults }
+    }
+
+    /// Listens, prints the addresses, and serves until SIGINT or SIGTERM. `make` creates the handler
+    /// of each thread from one of `parts`, one for each thread. SIGHUP is ignored unless the program
+    /// does something else with it.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
-        listen: &Listen,
-        describe: impl FnOnce(&Address) -> String,
+        limits: Limits,
+        describe: impl Fn(&Address) -> String,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
         let options = ServerOptions { threads: self.threads.into(), ..ServerOptions::default() };
         let mut server = sluicegate_reactor::Server::new(&options);
-        let mut listeners = vec![server.listen((self.bind, self.port), listen)?];
-        if let Some(path) = &self.unix {
-            listeners.push(server.listen(&Address::from_path(path)?, listen)?);
-        }
+        let listeners = self.listen(&mut server, limits)?;
         server.stop_on_signals()?;
+        // It would end the process. The flag that it sets is not read.
+        signal_hook::flag::register(SIGHUP, Arc::default())?;
         let reader = self.stats.then(|| server.ledger_reader());
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
         }
-        writeln!(io::stdout(), "{}", describe(listeners[0].address()))
-            .map_err(|error| format!("standard output: {error}"))?;
+        for listener in &listeners[..self.bind.len()] {
+            writeln!(io::stdout(), "{}", describe(listener.address()))
+                .map_err(|error| format!("standard output: {error}"))?;
+        }
         server.run_with(parts, |shard, part| {
-            shard.set_drain(Duration::from_secs(self.drain));
+            shard.set_drain(self.drain);
             let handler = make(shard, part)?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))
         })?;
         reader.iter().for_each(report);
         Ok(())
     }
+
+    fn listen(
+        &self,
+        server: &mut sluicegate_reactor::Server,
+        limits: Limits,
+    ) -> Result<Vec<ServerListener>, Failure> {
+        let (max_connections, max_per_address) = (self.max_connections, self.per_address);
+        let limits = self.limits(limits);
+        let listen = Listen { max_connections, max_per_address, limits, ..Listen::default() };
+        let mut listeners = Vec::new();
+        for host in &self.bind {
+            let listener = server.listen((host.as_str(), self.port), &listen);
+            listeners.push(listener.map_err(|error| advise(&error, host, self.port))?);
+        }
+        if let Some(path) = &self.unix {
+            listeners.push(server.listen(&Address::from_path(path)?, &listen)?);
+        }
+        Ok(listeners)
+    }
+}
+
+/// Adds to an error what the user can do about it.
+fn advise(error: &io::Error, host: &str, port: u16) -> Failure {
+    let advice = match error.kind() {
+        ErrorKind::PermissionDenied if (1..1024).contains(&port) => {
+            "; choose a --port above 1023, or allow this one to the program with \
+             `setcap cap_net_bind_service=+ep`"
+        }
+        ErrorKind::AddrInUse => "; stop the other server, or choose another --port",
+        ErrorKind::AddrNotAvailable => "; choose a --bind address of this machine",
+        _ if host.parse::<IpAddr>().is_err() => "; check the name, or --bind an IP address",
+        _ => "",
+    };
+    Failure::from(format!("{error}{advice}"))
 }
 
 /// How long to wait for the counters of a thread. A thread whose callback runs longer is considered
@@ -87,26 +153,4 @@ fn report_on_signal(reader: LedgerReader) -> io::Result<()> {
     let mut signals = Signals::new([SIGUSR1])?;
     let report_each = move || signals.forever().for_each(|_| report(&reader));
     thread::Builder::new().name("stats".into()).spawn(report_each).map(drop)
-}
-
-/// Why a program ends: one line for the user.
-pub(crate) struct Failure(String);
-
-impl<E: Display> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure(error.to_string())
-    }
-}
-
-/// Parses the options and runs a program. A failure prints one line and exits with code 1.
-pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> ExitCode {
-    let options = O::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    match run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(text)) => {
-            eprintln!("{text}");
-            ExitCode::FAILURE
-        }
-    }
 }

@@ -126,7 +126,7 @@ fn an_access_log_of_several_threads_has_whole_lines() {
     put(dir.path());
     let log = dir.path().join("log");
     let mut http = example("http");
-    let http = http.arg(dir.path()).args(["--threads", "4", "--access-log", "--port", "0"]);
+    let http = http.arg(dir.path()).args(["--threads", "4", "--access-log", "-", "--port", "0"]);
     let out = std::fs::File::create(&log).expect("a log");
     let mut process = Process::spawn(http.stdout(Stdio::from(out)));
     let address = crate::process::eventually("a line that says where it listens", || {
@@ -169,7 +169,7 @@ fn an_access_log_that_nobody_reads_does_not_keep_the_server() {
     put(dir.path());
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut http = example("http");
-    let http = http.arg(dir.path()).args(["--access-log", "--port", "0"]);
+    let http = http.arg(dir.path()).args(["--access-log", "-", "--port", "0"]);
     let mut process = Process::spawn(http.stdout(writer));
     let mut first = String::new();
     let mut reader = BufReader::new(reader);

@@ -20,11 +20,13 @@ mod exhaustion;
 mod faults;
 #[cfg(target_os = "linux")]
 mod fuse;
+mod hangup;
 mod haproxy;
 mod http;
 mod load;
 #[cfg(target_os = "linux")]
 mod memory;
+mod options;
 mod process;
 mod proxy;
 mod random;

@@ -1,0 +1,52 @@
+//! What a program does on SIGHUP.
+//!
+//! The signal handler writes to a socket, and the reactor reads it like any other. No thread waits
+//! for signals: a second thread makes system calls on descriptors slower.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+
+use signal_hook::consts::SIGHUP;
+use sluicegate_reactor::{Context, Handler, Input, Limits, Reactor};
+
+/// The SIGHUPs since [`register`](Hangups::register).
+pub(crate) struct Hangups(UnixStream);
+
+impl Hangups {
+    /// Registers the signal handler.
+    pub(crate) fn register() -> io::Result<Hangups> {
+        let (read, written) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(SIGHUP, written)?;
+        Ok(Hangups(read))
+    }
+
+    /// Calls `action` on this reactor after each SIGHUP. It is called once for several that arrive
+    /// together.
+    pub(crate) fn handle(
+        self,
+        reactor: &mut Reactor,
+        action: impl FnMut() + 'static,
+    ) -> io::Result<()> {
+        let handler = reactor.register(OnHangup(action));
+        let limits = Limits { idle: None, ..Limits::default() };
+        reactor.adopt(self.0, handler, &limits, ()).map(drop)
+    }
+}
+
+struct OnHangup<A>(A);
+
+impl<A: FnMut() + 'static> Handler for OnHangup<A> {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+        input.take();
+        (self.0)();
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, _: &mut ()) {
+        // The other side is never closed, so nothing is worth waiting for.
+        cx.abort();
+    }
+}

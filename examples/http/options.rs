@@ -1,0 +1,135 @@
+//! The options of the server, and what they mean to the library.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, ValueEnum};
+use sluicegate_protocols::access_log::{AccessLog, LogFormat};
+use sluicegate_protocols::files::FilesOptions;
+use sluicegate_protocols::http::HttpLimits;
+use sluicegate_reactor::fs::CreateOptions;
+use sluicegate_reactor::{FileTransfer, Limits};
+
+use super::common;
+
+const EXAMPLES: &str = "\
+Examples:
+  http                                    serve this directory at http://127.0.0.1:8080/
+  http public --bind 0.0.0.0 --port 80    serve `public` to everyone
+  http inbox --upload --max-body 50M      let clients store files of up to 50 MiB
+  http --access-log - --log-format json   print a line for each response
+  SLUICEGATE_PORT=9000 http               set an option by the environment
+
+On SIGHUP it opens the access log and DIR again. On SIGINT or SIGTERM it ends
+once responses are sent; a second signal ends it immediately.";
+
+/// Serves the files of a directory over HTTP.
+#[derive(Parser)]
+#[command(name = "http", version, after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// Directory to serve.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    uploads: Uploads,
+    #[command(flatten)]
+    log: Log,
+    #[command(flatten)]
+    pub(crate) server: common::Server,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Files")]
+struct Files {
+    /// File to serve for a directory; may be repeated, and the first one that exists is served.
+    #[arg(long, value_name = "NAME", default_value = "index.html", value_delimiter = ',')]
+    index: Vec<String>,
+    /// Do not list directories that have no such file.
+    #[arg(long)]
+    no_listing: bool,
+    /// Also serve and list names that begin with a dot. Otherwise they get 404, except
+    /// /.well-known.
+    #[arg(long)]
+    hidden: bool,
+    /// Copy files through a buffer instead of using sendfile.
+    #[arg(long)]
+    copy: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Uploads")]
+struct Uploads {
+    /// Allow clients to create and replace files with PUT.
+    #[arg(long)]
+    upload: bool,
+    /// Longest request body.
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = common::units::size)]
+    max_body: u64,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Log")]
+struct Log {
+    /// Append a line for each response to this file, or to standard output if it is `-`. Lines
+    /// beyond 8 MiB that wait to be written are lost, and a warning says how many.
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// How these lines are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Combined)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// As Apache and nginx do.
+    Combined,
+    /// A JSON object for each line.
+    Json,
+}
+
+impl Options {
+    pub(crate) fn files(&self) -> FilesOptions {
+        FilesOptions {
+            index: self.files.index.clone(),
+            listing: !self.files.no_listing,
+            hidden: self.files.hidden,
+            upload: self.uploads.upload.then(CreateOptions::default),
+            ..FilesOptions::default()
+        }
+    }
+
+    pub(crate) fn http_limits(&self) -> HttpLimits {
+        HttpLimits { body: self.uploads.max_body, ..HttpLimits::default() }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let files = if self.files.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
+        Limits { files, ..Limits::default() }
+    }
+
+    /// Starts the access log, if there is one.
+    pub(crate) fn access_log(&self) -> io::Result<Option<AccessLog>> {
+        let format = match self.log.log_format {
+            Format::Combined => LogFormat::Combined,
+            Format::Json => LogFormat::Json,
+        };
+        let start = |path: &PathBuf| {
+            let path = path.clone();
+            AccessLog::start(format, move || open(&path))
+        };
+        self.log.access_log.as_ref().map(start).transpose()
+    }
+}
+
+/// Opens a log file, or standard output if the path is `-`.
+fn open(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") {
+        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    }
+    let file = File::options().append(true).create(true).open(path);
+    file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

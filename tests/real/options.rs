@@ -1,0 +1,132 @@
+//! The options of the examples, and how they fail.
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::process::Stdio;
+
+use tempfile::tempdir;
+
+use crate::client::Client;
+use crate::process::{Process, Server, eventually, example, has, run};
+
+#[test]
+fn every_example_has_a_version_and_says_which_variables_set_its_options() {
+    for name in ["api", "chat", "echo", "hello", "http", "proxy"] {
+        let outcome = run(example(name).arg("--version"));
+        assert_eq!(outcome.code, Some(0), "{name}");
+        assert_eq!(outcome.stdout.trim_end(), format!("{name} {}", env!("CARGO_PKG_VERSION")));
+        let help = run(example(name).arg("--help")).stdout;
+        for line in [
+            "Listening:",
+            "Connections:",
+            "Process:",
+            "[env: SLUICEGATE_BIND]",
+            "[default: 127.0.0.1]",
+            "[env: SLUICEGATE_MAX_CONNECTIONS]",
+            "[env: SLUICEGATE_STATS]",
+        ] {
+            assert!(help.contains(line), "{line} is not in {help}");
+        }
+    }
+}
+
+#[test]
+fn an_option_is_set_by_its_variable_and_the_command_line_comes_first() {
+    let dir = tempdir().expect("a new directory");
+    let mut http = example("http");
+    http.env("SLUICEGATE_DIR", dir.path()).env("SLUICEGATE_NO_LISTING", "yes");
+    let server = Server::start(http.env("SLUICEGATE_PORT", "1"));
+    assert_eq!(Client::new(&server).get("/").0.status, 403);
+
+    let outcome = run(example("http").env("SLUICEGATE_UPLOAD", "perhaps"));
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
+    let outcome = run(example("http").args(["--rate", "fast"]));
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("as in 64K"), "{outcome:?}");
+}
+
+#[test]
+fn an_error_is_one_line_that_says_what_to_do() {
+    let taken = Server::start(&mut example("echo"));
+    let port = taken.address.port().to_string();
+    for (name, arguments, expected) in [
+        ("echo", ["--port", &port], "; stop the other server, or choose another --port"),
+        ("echo", ["--bind", "192.0.2.1"], "; choose a --bind address of this machine"),
+        ("http", ["--port=0", "/no/such/directory"], "; DIR must be a directory you can read"),
+        ("http", ["--port=0", "--access-log=/no/such/log"], "/no/such/log: "),
+    ] {
+        let outcome = run(example(name).args(arguments));
+        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        assert!(outcome.stderr.contains(expected), "{outcome:?}");
+    }
+}
+
+#[test]
+fn every_address_is_printed_and_served() {
+    let dir = tempdir().expect("a new directory");
+    let lines = dir.path().join("lines");
+    let mut echo = example("hello");
+    echo.args(["--bind", "localhost", "--bind", "127.0.0.1", "--port", "0"]);
+    let _server = Process::spawn(echo.stdout(File::create(&lines).expect("a new file")));
+    let addresses: Vec<String> = eventually("two lines", || {
+        let text = fs::read_to_string(&lines).expect("the file");
+        let urls = text.lines().map(|line| line.strip_prefix("hello on http://"));
+        let urls = urls.map(|url| url.expect("an address").trim_end_matches('/').to_owned());
+        Some(urls.collect::<Vec<_>>()).filter(|urls| urls.len() == 2 && text.ends_with('\n'))
+    });
+    for address in addresses {
+        let stream = std::net::TcpStream::connect(&address).expect("a connection");
+        assert_eq!(Client::over(stream).get("/").0.status, 200, "{address}");
+    }
+}
+
+#[test]
+fn a_log_on_a_full_disk_stops_no_response_and_its_lines_are_counted() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    let dir = tempdir().expect("a new directory");
+    let errors = dir.path().join("errors");
+    let mut http = example("http");
+    http.arg(dir.path()).args(["--access-log", "/dev/full"]);
+    let mut server = Server::start(http.stderr(File::create(&errors).expect("a new file")));
+    let mut client = Client::new(&server);
+    for _ in 0..10 {
+        assert_eq!(client.get("/errors").0.status, 200);
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    let errors = fs::read_to_string(&errors).expect("the file");
+    assert!(errors.contains("access log: No space left on device"), "{errors}");
+    assert!(errors.trim_end().ends_with("; 10 lines lost"), "{errors}");
+}
+
+#[test]
+fn each_line_of_a_log_in_json_is_an_object_for_others_too() {
+    if !has("python3") {
+        return;
+    }
+    let dir = tempdir().expect("a new directory");
+    let log = dir.path().join("log");
+    let mut http = example("http");
+    let http = http.arg(dir.path()).args(["--log-format", "json", "--access-log"]).arg(&log);
+    let mut server = Server::start(http);
+    let mut client = Client::new(&server);
+    client.send(b"GET /log HTTP/1.1\r\nHost: h\r\nUser-Agent: a\"\\\xc3\xbc\xff\tb\r\n\r\n");
+    client.answer();
+    client.send(b"GET /\x01\xfe HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.answer().0.status, 400);
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    let script = "import json, sys\n\
+        for line in sys.stdin:\n    r = json.loads(line)\n    \
+        print(r['client'], r['status'], ascii(r['request']), ascii(r['user_agent']), len(r))";
+    let mut python = Command::new("python3");
+    python.args(["-c", script]).stdin(Stdio::from(File::open(&log).expect("a log")));
+    let expected = "127.0.0.1 200 'GET /log HTTP/1.1' 'a\"\\\\\\xc3\\xbc\\xff\\tb' 7\n\
+        127.0.0.1 400 'GET /\\x01\\xfe HTTP/1.1' None 7\n";
+    assert_eq!(run(&mut python).stdout, expected);
+}
