@@ -88,6 +88,12 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         session.finish_response(cx);
+        if let Some(head) = session.take_postponed(cx) {
+            self.output.begin(cx);
+            self.answer(cx, session, &head, Arrived::Head(None));
+            let nothing_left = cx.unread() == 0;
+            self.finish_callback(cx, session, nothing_left);
+        }
         // The access log asks for this callback too.
         if session.stream().is_some_and(StreamedResponse::take_full) {
             let connection = cx.id();
@@ -280,7 +286,7 @@ impl<S: Service> Http<S> {
                 Ok(Some(end)) => {
                     let head = &input.bytes()[..end];
                     input.consume(end);
-                    self.answer(cx, session, head, Arrived::Head(input));
+                    self.answer(cx, session, head, Arrived::Head(Some(input)));
                 }
                 Err(status) => self.refuse(cx, session, input.bytes(), status),
             },
@@ -295,9 +301,11 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession<S::State>,
         input: &mut Input<'_>,
     ) -> Step {
+        let is_postponed = session.is_postponed();
         let Some(left) = session.state.unread_body() else { return Step::Rest };
-        if *left == 0 {
-            // The next request waits for the deferred response. It is not even received.
+        if *left == 0 || is_postponed {
+            // The next request waits for the deferred response, or the body until the service has
+            // decided about it. It is not even received.
             cx.pause();
             return Step::Rest;
         }

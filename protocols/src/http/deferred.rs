@@ -17,8 +17,8 @@ use super::response::{Awaited, FinishedResponse, PendingResponse, Persistence};
 #[derive(Debug)]
 #[must_use = "a client waits for the response"]
 pub struct Deferred {
-    connection: ConnId,
-    pending: Arc<PendingResponse>,
+    pub(super) connection: ConnId,
+    pub(super) pending: Arc<PendingResponse>,
 }
 
 impl Reply<'_, '_> {

@@ -44,8 +44,9 @@ impl Aftermath {
 
 /// What has arrived of a request.
 pub(super) enum Arrived<'i, 'a, V> {
-    /// Its head. The input continues behind it.
-    Head(&'i mut Input<'a>),
+    /// Its head. The input continues behind it; `None` if the request was postponed and is
+    /// delivered again, outside of the callback for input.
+    Head(Option<&'i mut Input<'a>>),
     /// Its body, for which the service has set this aside.
     Body(Received<'a>, V),
 }
@@ -69,8 +70,9 @@ impl<S: Service> Http<S> {
             Err(status) => return self.refuse_head(cx, session, head, arrived, status),
         };
         let mut aftermath = match &arrived {
-            Arrived::Head(_) => {
-                session.requests = session.requests.saturating_add(1);
+            Arrived::Head(input) => {
+                let count = u32::from(input.is_some());
+                session.requests = session.requests.saturating_add(count);
                 self.aftermath(session, &request)
             }
             Arrived::Body(body, _) => self.aftermath_of_body(session, &request, body),
@@ -110,7 +112,7 @@ impl<S: Service> Http<S> {
         &mut self,
         cx: &Context<'_>,
         request: &Request<'_>,
-        input: &mut Input<'a>,
+        input: Option<&mut Input<'a>>,
     ) -> Option<Received<'a>> {
         let limit = match self.output.awaited {
             Some(Awaited::Memory(limit)) => limit.min(cx.limits().receive_exact),
@@ -118,12 +120,16 @@ impl<S: Service> Http<S> {
             _ => return None,
         };
         let length = usize::try_from(request.body_length.known()?).ok()?;
-        if length > limit || length > input.len() {
+        let here = input.as_ref().map_or(0, |input| input.len());
+        if length > limit || length > here {
             return None;
         }
         self.output.awaited = None;
-        let (body, _) = input.bytes().split_at(length);
-        input.consume(length);
+        let body = input.map_or(&[][..], |input| {
+            let (body, _) = input.bytes().split_at(length);
+            input.consume(length);
+            body
+        });
         Some(Received::Whole(Cow::Borrowed(body)))
     }
 
@@ -158,6 +164,14 @@ impl<S: Service> Http<S> {
     ) -> Result<(), Status> {
         let length = request.body_length;
         let body = match (self.output.awaited.take(), state) {
+            (Some(Awaited::Postponed(pending)), _) => {
+                if pending.is_abandoned() {
+                    return Err(Status::SERVICE_UNAVAILABLE);
+                }
+                self.note_pending(session, head, request);
+                session.await_response(cx, aftermath.skip, (pending, Some(head)), &self.limits);
+                return Ok(());
+            }
             (Some(Awaited::Response(pending)), _) => {
                 if pending.is_abandoned() && pending.is_streaming() {
                     // The head has left, and the rest will never come.
@@ -166,7 +180,7 @@ impl<S: Service> Http<S> {
                     return Err(Status::SERVICE_UNAVAILABLE);
                 }
                 self.note_pending(session, head, request);
-                session.await_response(cx, aftermath.skip, pending, &self.limits);
+                session.await_response(cx, aftermath.skip, (pending, None), &self.limits);
                 return Ok(());
             }
             (Some(Awaited::File(file)), Some(state)) => {

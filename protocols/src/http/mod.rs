@@ -30,6 +30,7 @@
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
 //! | keep a long body without a name | [`Dir::create_unnamed`], then [`Reply::save`] |
 //! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
+//! | decide later, such as whether the client may make the request | [`Reply::postpone`] |
 //! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
 //! | send 103 (Early Hints) | [`Reply::interim`] |
 //! | identify the client | [`Reply::peer_address`], [`Reply::connection`] |
@@ -122,7 +123,7 @@
 //! | `exchange` | one request and its response |
 //! | `server`, `session` | the state of the handler and of a connection |
 //! | `service`, `body`, `access_log` | the application, bodies being received, the log |
-//! | `reply`, `deferred`, `stream`, `save`, `upgrade` | building responses |
+//! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
 //! | `request`, `fault`, `status`, `limits`, `date`, `grammar` | data |
@@ -142,6 +143,7 @@ mod grammar;
 mod head;
 mod limits;
 mod output;
+mod postponed;
 mod record;
 mod reply;
 mod request;
@@ -164,6 +166,7 @@ mod writer;
 pub use deferred::Deferred;
 pub use fault::Fault;
 pub use limits::HttpLimits;
+pub use postponed::Postponed;
 pub use record::LogRecord;
 pub use reply::{Answered, Reply};
 pub use request::{Method, Request, Version};

@@ -28,6 +28,9 @@ pub(super) enum Persistence {
 pub(super) enum Awaited {
     /// The owner of the [`Deferred`](super::Deferred).
     Response(Arc<PendingResponse>),
+    /// The same, or the owner of the [`Postponed`](super::Postponed): the request may be delivered
+    /// to the service again.
+    Postponed(Arc<PendingResponse>),
     /// The request body, which is received into this file.
     File(NewFile),
     /// The request body, of at most this many bytes.
@@ -55,6 +58,8 @@ pub(super) struct PendingResponse {
     /// Set once the head has been sent, after which the response can only continue.
     stream: OnceLock<StreamedResponse>,
     finished: OnceLock<FinishedResponse>,
+    /// Whether the request is to be delivered to the service again.
+    again: AtomicBool,
 }
 
 /// The state of a response that is being streamed.
@@ -101,7 +106,8 @@ pub(super) struct FinishedResponse {
 impl PendingResponse {
     pub(super) fn new(form: Form) -> PendingResponse {
         let thread = thread::current().id();
-        PendingResponse { form, thread, stream: OnceLock::new(), finished: OnceLock::new() }
+        let (stream, finished, again) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        PendingResponse { form, thread, stream, finished, again }
     }
 
     /// Whether the connection can be in the reactor that is running. In a reactor of another
@@ -149,8 +155,18 @@ impl PendingResponse {
         debug_assert!(finished.is_ok(), "one Deferred, one response");
     }
 
+    pub(super) fn deliver_again(&self) {
+        self.again.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request is to be delivered to the service again.
+    pub(super) fn is_delivered_again(&self) -> bool {
+        self.again.load(Ordering::Relaxed)
+    }
+
     /// Whether the `Deferred` or the stream was dropped, so that no response will ever come.
     pub(super) fn is_abandoned(self: &Arc<PendingResponse>) -> bool {
-        Arc::strong_count(self) == 1 && self.finished().is_none()
+        let waits = self.finished().is_none() && !self.is_delivered_again();
+        Arc::strong_count(self) == 1 && waits
     }
 }

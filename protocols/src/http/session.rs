@@ -46,6 +46,9 @@ pub(super) enum State<V> {
 pub(super) struct AwaitedResponse {
     /// How many bytes of the request body are still skipped.
     left: u64,
+    /// The head of a request that may be delivered again. Until that is decided, nothing is
+    /// skipped.
+    postponed: Option<Box<[u8]>>,
     pub(super) pending: Arc<PendingResponse>,
 }
 
@@ -148,20 +151,41 @@ impl<V> HttpSession<V> {
         }
     }
 
-    /// Waits for a deferred response, unless it is finished already.
+    /// Waits for a deferred response, unless it is finished already. `postponed` is the head of a
+    /// request that may be delivered again.
     #[cold]
     pub(super) fn await_response(
         &mut self,
         cx: &mut Context<'_>,
         left: u64,
-        pending: Arc<PendingResponse>,
+        (pending, postponed): (Arc<PendingResponse>, Option<&[u8]>),
         limits: &HttpLimits,
     ) {
         self.has_deadline = true;
-        if pending.finished().is_none() {
+        if pending.finished().is_none() && !pending.is_delivered_again() {
             cx.set_deadline(Some(limits.response_timeout));
         }
-        self.state = State::AwaitingResponse(Box::new(AwaitedResponse { left, pending }));
+        let postponed = postponed.map(Box::from);
+        let awaited = AwaitedResponse { left, postponed, pending };
+        self.state = State::AwaitingResponse(Box::new(awaited));
+    }
+
+    /// Whether the request may be delivered again.
+    pub(super) fn is_postponed(&self) -> bool {
+        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.postponed.is_some())
+    }
+
+    /// Takes out the head of a request that is to be delivered again. What follows it is received
+    /// again.
+    pub(super) fn take_postponed(&mut self, cx: &mut Context<'_>) -> Option<Box<[u8]>> {
+        let State::AwaitingResponse(awaited) = &mut self.state else { return None };
+        if !awaited.pending.is_delivered_again() {
+            return None;
+        }
+        let head = awaited.postponed.take()?;
+        self.has_deadline = false;
+        cx.resume();
+        Some(head)
     }
 
     /// Continues after a deferred response, if it is finished. Finishing it has cleared its

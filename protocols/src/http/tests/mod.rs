@@ -12,6 +12,7 @@ mod framing;
 mod limits;
 mod log;
 mod pauses;
+mod postponed;
 mod refused;
 mod saved;
 mod semantics;

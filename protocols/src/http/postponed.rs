@@ -1,0 +1,110 @@
+//! Requests that are delivered to the service again.
+
+use sluicegate_reactor::{Sent, Turn};
+
+use super::deferred::Deferred;
+use super::reply::{Answered, Reply};
+use super::response::Awaited;
+use super::status::Status;
+
+/// The right to have a request delivered to the service again, or to answer it: see
+/// [`Reply::postpone`].
+///
+/// If it is dropped in the call that created it, the client gets 503 immediately; if it is dropped
+/// later, the client gets 503 after [`response_timeout`](super::HttpLimits::response_timeout).
+#[derive(Debug)]
+#[must_use = "a client waits for the response"]
+pub struct Postponed(Deferred);
+
+impl Reply<'_, '_> {
+    /// Postpones the request, until the service has found out what to do with it: whether the
+    /// client may make it, or which part of the service it is for. `then` is called with a
+    /// [`Postponed`], to keep or to send elsewhere, and the reactor. Once a later callback calls
+    /// [`Postponed::deliver`], [`Service::call`](super::Service::call) is called with the same
+    /// request, and can answer it or ask for its body.
+    ///
+    /// Until then nothing else is read from the connection, and a client that sent `Expect:
+    /// 100-continue` does not send its body. Apart from that, what is said of [deferred
+    /// responses](Reply::defer) applies.
+    ///
+    /// The status and fields set on this reply so far are discarded. `postpone` works only in
+    /// [`Service::call`](super::Service::call); elsewhere the response is 500.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::{Answered, Postponed, Reply, Request, Service, Status};
+    /// use sluicegate_reactor::workers::Workers;
+    /// use sluicegate_reactor::{Handle, Receive, Sessions};
+    ///
+    /// /// Saves notes, once a worker has found the key by which clients identify themselves.
+    /// struct Notes {
+    ///     key: Option<String>,
+    ///     workers: Workers,
+    ///     found: Handle<(Postponed, String)>,
+    /// }
+    ///
+    /// impl Service for Notes {
+    ///     type State = ();
+    ///
+    ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    ///         let Some(key) = &self.key else {
+    ///             return reply.postpone(|postponed, _| {
+    ///                 let find = move || (postponed, "a key from a slow disk".to_owned());
+    ///                 if let Err(error) = self.workers.run(find, &self.found) {
+    ///                     // Dropping the job drops `postponed`: the client gets 503.
+    ///                     eprintln!("{error}");
+    ///                 }
+    ///             });
+    ///         };
+    ///         if request.header("X-Key") != Some(key.as_bytes()) {
+    ///             return reply.error(Status::FORBIDDEN);
+    ///         }
+    ///         reply.read(64 << 10, ())
+    ///     }
+    /// }
+    ///
+    /// impl Receive<(Postponed, String)> for Notes {
+    ///     fn on_message(&mut self, cx: &mut Sessions<'_>, (postponed, key): (Postponed, String)) {
+    ///         self.key = Some(key);
+    ///         postponed.deliver(cx);
+    ///     }
+    /// }
+    /// ```
+    pub fn postpone<V>(self, then: impl FnOnce(Postponed, &mut Turn)) -> Answered<V> {
+        if !self.output.has_body {
+            log::error!("a service postponed a request whose body has already been handled");
+            return self.error(Status::INTERNAL_SERVER_ERROR);
+        }
+        let Reply { mut to, output, form, .. } = self;
+        // `then` may answer at once. The responses in the buffer come before that.
+        output.flush_to(&mut to);
+        let pending = output.await_response(form);
+        output.awaited = Some(Awaited::Postponed(pending.clone()));
+        then(Postponed(Deferred { connection: to.connection(), pending }), to.turn());
+        Answered::later(None)
+    }
+}
+
+impl Postponed {
+    /// Whether the client is still waiting for the response.
+    #[must_use]
+    pub fn is_wanted(&self, cx: &mut Turn) -> bool {
+        self.0.is_wanted(cx)
+    }
+
+    /// Delivers the request to the service again, in this turn or the next one. Must be called on
+    /// the reactor that received the request. If the client is gone, nothing happens.
+    pub fn deliver(self, cx: &mut Turn) {
+        if self.is_wanted(cx) {
+            self.0.pending.deliver_again();
+            let mut peer = cx.peer(self.0.connection);
+            peer.set_deadline(None);
+            peer.request_drain();
+        }
+    }
+
+    /// Answers the request instead, as [`Deferred::answer`] does. A body that the client sends is
+    /// treated as one that the service does not read.
+    pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
+        self.0.answer(cx, make)
+    }
+}
