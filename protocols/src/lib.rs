@@ -7,6 +7,7 @@
 //! | module | for |
 //! |---|---|
 //! | [`access_log`] | writing a line for each HTTP response, off the reactor |
+//! | `auth` | HTTP Basic authentication (feature `auth`) |
 //! | [`files`] | serving a directory over HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
@@ -14,11 +15,13 @@
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //!
-//! `files` and `access_log` are built on `http`; the others do not use each other.
+//! `files`, `access_log` and `auth` are built on `http`; the others do not use each other.
 
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+#[cfg(feature = "auth")]
+pub mod auth;
 pub mod files;
 pub mod http;
 pub mod line;

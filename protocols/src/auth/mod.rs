@@ -1,0 +1,298 @@
+//! HTTP Basic authentication (RFC 7617): who may read and write which paths.
+//!
+//! A service asks [`BasicAuth::admit`] before it answers a request.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
+//! use sluicegate_protocols::files::{Files, FilesOptions};
+//! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+//! use sluicegate_reactor::workers::Workers;
+//! use sluicegate_reactor::{Reactor, Receive, Sessions, mailbox};
+//!
+//! struct Site {
+//!     auth: BasicAuth,
+//!     files: Files,
+//! }
+//!
+//! impl Service for Site {
+//!     type State = ();
+//!
+//!     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         match self.auth.admit(request, reply) {
+//!             Ok(reply) => self.files.serve(request, reply),
+//!             Err(answered) => answered,
+//!         }
+//!     }
+//! }
+//!
+//! /// A worker has checked a password.
+//! impl Receive<Checked> for Site {
+//!     fn on_message(&mut self, cx: &mut Sessions<'_>, checked: Checked) {
+//!         self.auth.finish(cx, checked);
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! // Everyone may read /public. Alice, whose password is "secret", may read and write everything.
+//! let users = Users::parse(
+//!     "@/public\n\
+//!      alice:$2y$05$LHMmVs6dZ0jxuhbQmmXqEevjt/fV4MpWZ1YpZ13x22jdrd/Mbp1cK\n",
+//! )?;
+//! let mut reactor = Reactor::new()?;
+//! let (done, mailbox) = mailbox();
+//! let auth = BasicAuth::new("site", Arc::new(users), Workers::new(), done);
+//! let files = Files::new(&mut reactor, ".", FilesOptions::default())?;
+//! let http = reactor.register(Http::new(Site { auth, files }));
+//! reactor.attach(mailbox, http);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Who may do what
+//!
+//! [`Users::parse`] reads lines of a file as `htpasswd -B` writes it, with rules behind the hash if
+//! a user may not do everything:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `alice:$2y$05$...` | `alice` may read and write everything |
+//! | `bob:$2y$05$...@/docs,/in:rw` | `bob` may read `/docs`, and read and write `/in` |
+//! | `@/public` | everyone may read `/public`, without a password |
+//! | `# ...`, an empty line | nothing |
+//!
+//! A rule is a path, followed by `:ro` or `:rw`; without either it is read-only. It covers the path
+//! and everything beneath it. Rules add up, so one rule cannot take away what another one gives.
+//! GET and HEAD read, OPTIONS is always allowed, and all other methods write.
+//!
+//! The path of a request is compared after decoding. A path with the segments `.` or `..`, with an
+//! encoded slash, or with an invalid escape is covered only by rules for `/`: what it leads to is
+//! up to the service.
+//!
+//! Without credentials, or with wrong ones, the client gets 401. With credentials that do not cover
+//! the request, it gets 403.
+//!
+//! # Passwords
+//!
+//! Passwords must be hashed with bcrypt; plain ones are refused. `htpasswd -nB NAME` writes a line.
+//! As everywhere with bcrypt, only the first 72 bytes of a password count.
+//!
+//! A check takes milliseconds to seconds, by design, so a worker does it while the request is
+//! [postponed](crate::http::Reply::postpone). Give the checks a [pool](Workers) of their own, so
+//! that attempts to guess passwords do not delay access to files. Credentials that were right are
+//! remembered for 5 minutes, at most 1,024 of them, as keyed hashes. At most 16 checks are in
+//! progress on a reactor; a request that needs another one gets 503. An unknown user takes as long
+//! as a wrong password.
+//!
+//! Basic authentication sends passwords in clear text. Use it behind a proxy that speaks TLS, or on
+//! a network that you trust.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sluicegate_reactor::workers::Workers;
+use sluicegate_reactor::{Handle, Turn};
+
+use crate::http::{Answered, Method, Postponed, Reply, Request, Status};
+
+mod path;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+mod users;
+
+use users::Access;
+pub use users::Users;
+
+/// How long credentials that were right are remembered.
+const VALID_FOR: Duration = Duration::from_secs(300);
+
+/// The most credentials that are remembered.
+const MOST_VERIFIED: usize = 1024;
+
+/// The most checks in progress.
+const MOST_CHECKS: usize = 16;
+
+/// Decides which requests are answered. Each reactor has its own. See the [module](self).
+pub struct BasicAuth {
+    challenge: String,
+    users: Arc<Users>,
+    workers: Workers,
+    done: Handle<Checked>,
+    hasher: RandomState,
+    /// Credentials that were right, by their hashes.
+    verified: HashMap<u64, Verified>,
+    /// The requests that wait for a check, by the hashes of their credentials.
+    checks: HashMap<u64, Vec<Postponed>>,
+}
+
+struct Verified {
+    user: Box<str>,
+    until: Duration,
+}
+
+/// The result of a check, for [`BasicAuth::finish`].
+#[derive(Debug)]
+pub struct Checked {
+    key: u64,
+    /// The users at the time of the check.
+    users: Arc<Users>,
+    /// The user, if the password was right.
+    user: Option<Box<str>>,
+}
+
+impl BasicAuth {
+    /// Lets these users in. `realm` is what browsers show when they ask for a password. `workers`
+    /// check passwords, and post to `done`, which must lead to a service that calls
+    /// [`finish`](BasicAuth::finish).
+    #[must_use]
+    pub fn new(
+        realm: &str,
+        users: Arc<Users>,
+        workers: Workers,
+        done: Handle<Checked>,
+    ) -> BasicAuth {
+        let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
+        BasicAuth {
+            challenge: format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
+            users,
+            workers,
+            done,
+            hasher: RandomState::new(),
+            verified: HashMap::new(),
+            checks: HashMap::new(),
+        }
+    }
+
+    /// Replaces the users. All credentials are checked again.
+    pub fn set_users(&mut self, users: Arc<Users>) {
+        self.users = users;
+        self.verified.clear();
+    }
+
+    /// Returns the reply if the client may make this request.
+    ///
+    /// # Errors
+    /// Otherwise the request is answered, with 401, 403 or 503, or it is
+    /// [postponed](Reply::postpone) until its password has been checked. The service returns what
+    /// it gets here.
+    pub fn admit<'a, 'cx, V>(
+        &mut self,
+        request: &Request<'_>,
+        mut reply: Reply<'a, 'cx>,
+    ) -> Result<Reply<'a, 'cx>, Answered<V>> {
+        let access = match request.method() {
+            Method::Options => return Ok(reply),
+            Method::Get | Method::Head => Access::Read,
+            _ => Access::Write,
+        };
+        let path = path::plain(request.path());
+        if self.users.allow(None, path.as_deref(), access) {
+            return Ok(reply);
+        }
+        let Some(credentials) = request.header("Authorization") else {
+            return Err(self.challenge(reply));
+        };
+        let key = self.hasher.hash_one(credentials);
+        if let Some(user) = self.verified_user(key, reply.turn().now()) {
+            let is_allowed = self.users.allow(Some(user), path.as_deref(), access);
+            return if is_allowed { Ok(reply) } else { Err(reply.error(Status::FORBIDDEN)) };
+        }
+        Err(self.check(key, credentials, reply))
+    }
+
+    /// The user that makes a request, once it is [admitted](BasicAuth::admit); `None` if it has no
+    /// credentials, or none that were checked because everyone may make it.
+    #[must_use]
+    pub fn user(&self, request: &Request<'_>) -> Option<&str> {
+        let key = self.hasher.hash_one(request.header("Authorization")?);
+        self.verified.get(&key).map(|verified| &*verified.user)
+    }
+
+    /// Goes on with the requests that waited for a check. Call this for each [`Checked`] that
+    /// arrives.
+    pub fn finish(&mut self, cx: &mut Turn, checked: Checked) {
+        let Checked { key, users, user } = checked;
+        let waiting = self.checks.remove(&key).unwrap_or_default();
+        if !Arc::ptr_eq(&users, &self.users) {
+            // They are checked again, with the users of now.
+            waiting.into_iter().for_each(|postponed| postponed.deliver(cx));
+        } else if let Some(user) = user {
+            self.remember(key, user, cx.now());
+            waiting.into_iter().for_each(|postponed| postponed.deliver(cx));
+        } else {
+            for postponed in waiting {
+                postponed.answer(cx, |reply| self.challenge(reply));
+            }
+        }
+    }
+
+    fn verified_user(&self, key: u64, now: Duration) -> Option<&str> {
+        let verified = self.verified.get(&key).filter(|verified| now < verified.until)?;
+        Some(&verified.user)
+    }
+
+    fn remember(&mut self, key: u64, user: Box<str>, now: Duration) {
+        if self.verified.len() >= MOST_VERIFIED {
+            self.verified.retain(|_, verified| now < verified.until);
+        }
+        if self.verified.len() >= MOST_VERIFIED {
+            self.verified.clear();
+        }
+        self.verified.insert(key, Verified { user, until: now + VALID_FOR });
+    }
+
+    /// Lets a worker check credentials, unless one does already.
+    fn check<V>(&mut self, key: u64, credentials: &[u8], reply: Reply<'_, '_>) -> Answered<V> {
+        let Some((user, password)) = parse(credentials) else { return self.challenge(reply) };
+        let checks_in_progress = self.checks.len();
+        let waiting = match self.checks.entry(key) {
+            Entry::Occupied(waiting) => {
+                return reply.postpone(|postponed, _| waiting.into_mut().push(postponed));
+            }
+            Entry::Vacant(_) if checks_in_progress >= MOST_CHECKS => return refuse(reply),
+            Entry::Vacant(waiting) => waiting,
+        };
+        let Some(hash) = self.users.hash_of(&user) else { return self.challenge(reply) };
+        let (hash, users) = (hash.to_owned(), self.users.clone());
+        let job = move || {
+            let is_right = bcrypt::verify(password, &hash).unwrap_or(false);
+            // The hash is that of another user if there is no such user.
+            let user = (is_right && users.has(&user)).then(|| user.into());
+            Checked { key, users, user }
+        };
+        if self.workers.run(job, &self.done).is_err() {
+            return refuse(reply);
+        }
+        reply.postpone(|postponed, _| {
+            waiting.insert(vec![postponed]);
+        })
+    }
+
+    fn challenge<V>(&self, reply: Reply<'_, '_>) -> Answered<V> {
+        reply.header("WWW-Authenticate", &self.challenge).error(Status::UNAUTHORIZED)
+    }
+}
+
+/// Answers a request whose password cannot be checked now.
+fn refuse<V>(reply: Reply<'_, '_>) -> Answered<V> {
+    reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE)
+}
+
+/// The user and the password in the value of `Authorization`.
+fn parse(credentials: &[u8]) -> Option<(String, Vec<u8>)> {
+    let (scheme, token) = credentials.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"Basic ") {
+        return None;
+    }
+    let mut pair = STANDARD.decode(token.trim_ascii_start()).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    let password = pair.split_off(colon + 1);
+    pair.pop();
+    Some((String::from_utf8(pair).ok()?, password))
+}
