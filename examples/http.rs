@@ -6,12 +6,16 @@
 #![allow(clippy::print_stderr, missing_docs)]
 
 use std::io;
+use std::iter;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use sluicegate_protocols::access_log::AccessLog;
+use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
 use sluicegate_protocols::files::Files;
 use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service};
 use sluicegate_reactor::fs::Committed;
+use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Address, Handle, Receive, Sessions, mailbox};
 
 pub(crate) mod common;
@@ -23,16 +27,23 @@ mod options;
 use hangup::Hangups;
 use options::Options;
 
-/// The files, and the access log if there is one.
+/// The files, and the users and the access log if there are any.
 pub(crate) struct Site {
     pub(crate) files: Files,
+    pub(crate) auth: Option<BasicAuth>,
     pub(crate) log: Option<AccessLog>,
 }
 
 impl Service for Site {
     type State = ();
 
-    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    fn call(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
+        if let Some(auth) = &mut self.auth {
+            reply = match auth.admit(request, reply) {
+                Ok(reply) => reply,
+                Err(answered) => return answered,
+            };
+        }
         self.files.serve(request, reply)
     }
 
@@ -57,52 +68,74 @@ impl Service for Site {
     }
 }
 
-/// Tells the site of each thread to read again what may have changed.
+/// A worker has checked a password.
+impl Receive<Checked> for Site {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, checked: Checked) {
+        if let Some(auth) = &mut self.auth {
+            auth.finish(cx, checked);
+        }
+    }
+}
+
+/// Tells the site of each thread what may have changed: the directory, and the users if there are
+/// new ones.
 #[derive(Clone)]
-pub(crate) struct Reload;
+pub(crate) struct Reload(pub(crate) Option<Arc<Users>>);
 
 impl Receive<Reload> for Site {
-    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Reload) {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Reload(users): Reload) {
         if let Err(error) = self.files.reopen(cx) {
-            log::warn!("{error}; serving the previous directory");
+            log::warn!("{error}; the previous directory is served");
+        }
+        if let (Some(auth), Some(users)) = (&mut self.auth, users) {
+            auth.set_users(users);
         }
     }
 }
 
 /// What SIGHUP does.
-fn reload(log: Option<&AccessLog>, threads: &[Handle<Reload>]) {
+fn reload(options: &Options, log: Option<&AccessLog>, threads: &[Handle<Reload>]) {
     if let Some(log) = log {
         log.reopen();
     }
+    let users = options.users().unwrap_or_else(|error| {
+        log::warn!("{error}; the previous users stay");
+        None
+    });
     for thread in threads {
-        // If its mailbox is full, it has yet to handle the previous ones.
-        let _ = thread.post(Reload);
+        if thread.post(Reload(users.clone())).is_err() {
+            log::warn!("a thread does not reload: it still has too many messages to handle");
+        }
     }
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|options: Options| {
-        let root = std::path::absolute(&options.dir)?;
-        if let Err(error) = std::fs::read_dir(&root) {
-            let root = root.display();
-            return Err(format!("{root}: {error}; DIR must be a directory you can read").into());
+    common::main(|mut options: Options| {
+        options.dir = std::path::absolute(&options.dir)?;
+        let dir = options.dir.display().to_string();
+        if let Err(error) = std::fs::read_dir(&options.dir) {
+            return Err(format!("{dir}: {error}; DIR must be a directory you can read").into());
         }
-        let log = options.access_log()?;
-        let (threads, mailboxes): (Vec<_>, Vec<_>) =
-            (0..options.server.threads).map(|_| mailbox()).unzip();
+        let (log, users) = (options.access_log()?, options.users()?);
+        let (options, workers) = (Arc::new(options), Workers::new());
+        let threads = 0..options.server.threads;
+        let (threads, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
         // The first thread handles the signals.
-        let hangups = std::iter::once(Hangups::register()?).map(Some);
-        let parts = mailboxes.into_iter().zip(hangups.chain(std::iter::repeat_with(|| None)));
-        let describe = |at: &Address| format!("http://{at}/ serves {}", root.display());
-        let limits = options.limits();
-        options.server.run_with(parts.collect(), limits, describe, |shard, (mailbox, hangups)| {
-            let files = Files::new(shard, &root, options.files())?;
-            let site = Site { files, log: log.clone() };
+        let hangups = iter::once(Hangups::register()?).map(Some).chain(iter::repeat_with(|| None));
+        let parts = mailboxes.into_iter().zip(hangups).collect();
+        let describe = |at: &Address| format!("http://{at}/ serves {dir}");
+        options.server.run_with(parts, options.limits(), describe, |shard, (reloads, hangups)| {
+            let files = Files::new(shard, &options.dir, options.files())?;
+            let (done, checked) = mailbox();
+            let auth =
+                users.clone().map(|users| BasicAuth::new("files", users, workers.clone(), done));
+            let site = Site { files, auth, log: log.clone() };
             let http = shard.register(Http::with(site, options.http_limits()));
-            shard.attach(mailbox, http);
+            shard.attach(reloads, http);
+            shard.attach(checked, http);
             if let Some(hangups) = hangups {
-                let (log, threads) = (log.clone(), threads.clone());
-                hangups.handle(shard, move || reload(log.as_ref(), &threads))?;
+                let (options, log, threads) = (options.clone(), log.clone(), threads.clone());
+                hangups.handle(shard, move || reload(&options, log.as_ref(), &threads))?;
             }
             Ok(http)
         })

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Parser, ValueEnum};
 use sluicegate_protocols::access_log::{AccessLog, LogFormat};
+use sluicegate_protocols::auth::Users;
 use sluicegate_protocols::files::FilesOptions;
 use sluicegate_protocols::http::HttpLimits;
 use sluicegate_reactor::fs::CreateOptions;
@@ -19,11 +21,13 @@ Examples:
   http                                    serve this directory at http://127.0.0.1:8080/
   http public --bind 0.0.0.0 --port 80    serve `public` to everyone
   http inbox --upload --max-body 50M      let clients store files of up to 50 MiB
+  http inbox --upload --auth users        ask for a password: htpasswd -cB users alice
   http --access-log - --log-format json   print a line for each response
   SLUICEGATE_PORT=9000 http               set an option by the environment
 
-On SIGHUP it opens the access log and DIR again. On SIGINT or SIGTERM it ends
-once responses are sent; a second signal ends it immediately.";
+On SIGHUP it opens the access log and DIR again, and reads FILE of --auth again.
+On SIGINT or SIGTERM it ends once responses are sent; a second signal ends it
+immediately.";
 
 /// Serves the files of a directory over HTTP.
 #[derive(Parser)]
@@ -35,7 +39,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
-    uploads: Uploads,
+    access: Access,
     #[command(flatten)]
     log: Log,
     #[command(flatten)]
@@ -61,8 +65,12 @@ struct Files {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Uploads")]
-struct Uploads {
+#[command(next_help_heading = "Access")]
+struct Access {
+    /// File of users, one `NAME:HASH` on a line, as `htpasswd -B` writes it. Rules restrict a user,
+    /// as in `NAME:HASH@/docs,/in:rw`; a line like `@/public` is for everyone.
+    #[arg(long, value_name = "FILE")]
+    auth: Option<PathBuf>,
     /// Allow clients to create and replace files with PUT.
     #[arg(long)]
     upload: bool,
@@ -97,18 +105,25 @@ impl Options {
             index: self.files.index.clone(),
             listing: !self.files.no_listing,
             hidden: self.files.hidden,
-            upload: self.uploads.upload.then(CreateOptions::default),
+            upload: self.access.upload.then(CreateOptions::default),
             ..FilesOptions::default()
         }
     }
 
     pub(crate) fn http_limits(&self) -> HttpLimits {
-        HttpLimits { body: self.uploads.max_body, ..HttpLimits::default() }
+        HttpLimits { body: self.access.max_body, ..HttpLimits::default() }
     }
 
     pub(crate) fn limits(&self) -> Limits {
         let files = if self.files.copy { FileTransfer::Copy } else { FileTransfer::Sendfile };
         Limits { files, ..Limits::default() }
+    }
+
+    /// Reads the users, if clients have to authenticate.
+    pub(crate) fn users(&self) -> io::Result<Option<Arc<Users>>> {
+        let Some(path) = &self.access.auth else { return Ok(None) };
+        let users = std::fs::read_to_string(path).and_then(|text| Users::parse(&text));
+        users.map(|users| Some(Arc::new(users))).map_err(about(path))
     }
 
     /// Starts the access log, if there is one.
@@ -130,6 +145,10 @@ fn open(path: &Path) -> io::Result<File> {
     if path == Path::new("-") {
         return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     }
-    let file = File::options().append(true).create(true).open(path);
-    file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    File::options().append(true).create(true).open(path).map_err(about(path))
+}
+
+/// Adds a path to an error.
+fn about(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

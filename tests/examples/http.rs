@@ -27,7 +27,7 @@ fn site() -> Harness<Http<Site>> {
         |reactor| {
             let files = Files::new(reactor, "/www", FilesOptions::default());
             let files = files.expect("the root is there");
-            reactor.register(Http::new(Site { files, log: None }))
+            reactor.register(Http::new(Site { files, auth: None, log: None }))
         },
     )
 }
@@ -58,7 +58,7 @@ fn a_reload_serves_the_directory_that_the_link_leads_to_now() {
     h.files().put_symlink("/www", "v2");
     h.advance(Duration::from_secs(60));
     assert!(ask(&mut h, "/a").ends_with("\r\n\r\none"));
-    h.post(Reload);
+    h.post(Reload(None));
     assert!(ask(&mut h, "/a").ends_with("\r\n\r\ntwo"));
     assert!(ask(&mut h, "/b").starts_with("HTTP/1.1 404 "));
     let listing = ask(&mut h, "/");
@@ -69,7 +69,7 @@ fn a_reload_serves_the_directory_that_the_link_leads_to_now() {
 fn a_reload_without_a_directory_keeps_the_previous_one() {
     let mut h = site();
     h.files().put_symlink("/www", "v3");
-    h.post(Reload);
+    h.post(Reload(None));
     let client = h.open();
     h.feed(client, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(h.sent(client).ends_with(b"\r\n\r\none"));

@@ -5,6 +5,7 @@
 //! says so and passes.
 
 mod api;
+mod auth;
 mod browser;
 mod chat;
 mod client;

@@ -31,7 +31,7 @@ fn serve(sim: &mut Sim) {
     sim.reactor(|reactor| {
         let files = Files::new(reactor, "/www", FilesOptions::default());
         let files = files.expect("the root is there");
-        let http = reactor.register(Watched::new(Http::new(Site { files, log: None })));
+        let http = reactor.register(Watched::new(Http::new(Site { files, auth: None, log: None })));
         reactor.listen(ADDRESS, &Listen { limits, ..Listen::default() }, http).expect("free");
     });
 }

@@ -35,6 +35,7 @@ fn serve(sim: &mut Sim) {
         let files = Files::new(reactor, "/www", FilesOptions::default());
         let http = reactor.register(Watched::new(Http::new(Site {
             files: files.expect("the root is there"),
+            auth: None,
             log: None,
         })));
         reactor.listen(ADDRESS, &Listen { limits, ..Listen::default() }, http).expect("free");
