@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+#[cfg(doc)]
+use sluicegate_reactor::{Limits, Listen};
+
 use super::chunks::ChunkLimits;
 
 /// The largest value of [`HttpLimits::headers`]: the parsed fields are on the stack.
@@ -9,15 +12,47 @@ pub(super) const MAX_HEADERS: usize = 256;
 
 /// The limits on requests and connections.
 ///
-/// The reactor's [`Limits`](sluicegate_reactor::Limits) apply too: they bound idle connections,
-/// slow readers and the lingering close. Their `max_unread` must be larger than `head`, as it
-/// is by default; otherwise a long head ends the connection without a response.
+/// # All limits of a server
+///
+/// The reactor's [`Listen`] and [`Limits`] apply too. Together they bound what a client can cost:
+///
+/// | what | limit | default |
+/// |---|---|---|
+/// | open connections | [`Listen::max_connections`] | 100,000 |
+/// | open connections of a client | [`Listen::max_per_address`] | none |
+/// | new connections per second | [`Listen::accept_rate`] | none |
+/// | bytes sent per second, per connection and in all | [`Limits::send_rate`], [`Listen::send_rate`] | none |
+/// | a connection without traffic | [`Limits::idle`] | 75 s |
+/// | a client that accepts no bytes | [`Limits::write_stall`] | 60 s |
+/// | responses in memory that a client does not read | [`Limits::send_high`] | 64 KiB |
+/// | a closed connection that still sends | [`Limits::linger_time`], [`Limits::linger_bytes`] | 5 s, 1 MiB |
+/// | requests of a connection | [`requests`](HttpLimits::requests) | none |
+/// | pipelined requests answered in a turn | see [`Http`](super::Http) | 1,024 |
+/// | the request line | [`request_line`](HttpLimits::request_line) | 8 KiB |
+/// | the head | [`head`](HttpLimits::head) | 32 KiB |
+/// | header fields | [`headers`](HttpLimits::headers) | 100 |
+/// | the time for a head | [`head_timeout`](HttpLimits::head_timeout) | 10 s |
+/// | a request body | [`body`](HttpLimits::body) | 1 GiB |
+/// | a request body in memory | the argument of [`Reply::read`](super::Reply::read) | |
+/// | a request body that is skipped | [`drain`](HttpLimits::drain) | 64 KiB |
+/// | the rate of a request body | [`body_rate`](HttpLimits::body_rate) | 500 bytes/s |
+/// | the time for a deferred response | [`response_timeout`](HttpLimits::response_timeout) | 60 s |
+///
+/// [`Limits::max_unread`] must be larger than `head`, as it is by default; otherwise a long head
+/// ends the connection without a response.
+///
+/// A server on the open internet should also limit the connections of each client:
 ///
 /// ```
-/// use sluicegate_protocols::http::HttpLimits;
+/// use std::time::Duration;
 ///
-/// let limits = HttpLimits { requests: Some(1000), ..HttpLimits::default() };
-/// assert!(limits.head < sluicegate_reactor::Limits::default().max_unread);
+/// use sluicegate_protocols::http::HttpLimits;
+/// use sluicegate_reactor::{Limits, Listen};
+///
+/// let limits = Limits { idle: Some(Duration::from_secs(30)), ..Limits::default() };
+/// let listen = Listen { max_per_address: Some(100), limits, ..Listen::default() };
+/// let http = HttpLimits { body: 10 << 20, requests: Some(1000), ..HttpLimits::default() };
+/// assert!(http.head < listen.limits.max_unread);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
