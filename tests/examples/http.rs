@@ -4,6 +4,7 @@ use std::time::Duration;
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
 use sluicegate_reactor::Listen;
+use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 
 #[path = "../../examples/http.rs"]
@@ -21,11 +22,15 @@ fn site() -> Harness<Http<Site>> {
         |files| {
             files.put_file("/v1/a", b"one", 0);
             files.put_file("/v1/b", b"and two", 0);
+            files.put_file("/v1/sub/a", b"one", 0);
             files.put_file("/v2/a", b"two", 0);
+            files.put_file("/v2/sub/a", b"two", 0);
             files.put_symlink("/www", "v1");
         },
         |reactor| {
-            let files = Files::new(reactor, "/www", FilesOptions::default());
+            let upload = Some(CreateOptions::default());
+            let options = FilesOptions { upload, ..FilesOptions::default() };
+            let files = Files::new(reactor, "/www", options);
             let files = files.expect("the root is there");
             reactor.register(Http::new(Site { files, auth: None, log: None }))
         },
@@ -55,12 +60,20 @@ fn a_reload_serves_the_directory_that_the_link_leads_to_now() {
         String::from_utf8(h.take(client).into()).expect("text")
     };
     assert!(ask(&mut h, "/a").ends_with("\r\n\r\none"));
+    let put = "PUT /sub/put HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nold";
+    h.feed(client, put);
+    assert!(h.take(client).starts_with(b"HTTP/1.1 201 "));
     h.files().put_symlink("/www", "v2");
     h.advance(Duration::from_secs(60));
     assert!(ask(&mut h, "/a").ends_with("\r\n\r\none"));
     h.post(Reload(None));
     assert!(ask(&mut h, "/a").ends_with("\r\n\r\ntwo"));
     assert!(ask(&mut h, "/b").starts_with("HTTP/1.1 404 "));
+    for name in ["put", "sub/put"] {
+        h.feed(client, format!("PUT /{name} HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nnew"));
+        assert!(h.take(client).starts_with(b"HTTP/1.1 201 "), "{name}");
+        assert_eq!(h.files().content(format!("/v2/{name}")), Some(&b"new"[..]));
+    }
     let listing = ask(&mut h, "/");
     assert!(listing.contains("\"name\":\"a\"") && !listing.contains("\"name\":\"b\""), "{listing}");
 }
