@@ -34,7 +34,6 @@ fn row_35_a_directory_is_listed() {
     let answer = get(&mut site, "/dir/?sort=size&order=desc");
     let expected = ["../", "./sub/", "./a:b%3Ci%3E%26.txt", "./Z", "./link"];
     assert_eq!(references(&answer), expected);
-    assert_eq!(get(&mut site, "/dir/./").status, 404);
     assert_eq!(get(&mut site, "/dir/a:b%3Ci%3E%26.txt").body.len(), 2048);
 }
 
@@ -110,6 +109,29 @@ fn row_36_a_directory_is_redirected_to_its_slash() {
         assert_eq!(answer.status, 301, "{path}");
         assert_eq!(answer.field("Location"), Some(location), "{path}");
         assert_eq!(answer.field("Set-Cookie"), None, "{path}");
+    }
+}
+
+#[test]
+fn row_36_a_redirect_keeps_the_route_prefix() {
+    let options = FilesOptions { prefix: "/st/a b".to_owned(), ..FilesOptions::default() };
+    let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
+        disk.put_file("/www/dir/file", b"content", OLD);
+    });
+    for (path, location) in [
+        ("/st/a%20b", "/st/a%20b/"),
+        ("/st/a%20b?x=y", "/st/a%20b/?x=y"),
+        ("/st/a%20b/dir", "/st/a%20b/dir/"),
+        ("//st/./a%20b//dir", "/st/a%20b/dir/"),
+    ] {
+        let answer = get(&mut site, path);
+        assert_eq!((answer.status, answer.field("Location")), (301, Some(location)), "{path}");
+    }
+    assert_eq!(get(&mut site, "/st/a%20b/dir/file").text(), "content");
+    assert!(!get(&mut site, "/st/a%20b/").text().contains("\"../\""), "nothing is above it");
+    assert!(get(&mut site, "/st/a%20b/dir/").text().contains("\"./file\""));
+    for path in ["/", "/dir/file", "/st/", "/st/a%20bc/", "/st/a%20b/../dir/file"] {
+        assert_eq!(get(&mut site, path).status, 404, "{path}");
     }
 }
 

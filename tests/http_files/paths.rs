@@ -12,12 +12,14 @@ fn row_34_nothing_outside_of_the_root_is_served() {
         disk.put_symlink("/www/root", "..");
     });
     let table = [
-        ("/../secret", 404),
-        ("/%2e%2e/secret", 404),
-        ("/a/../../secret", 404),
+        ("/../secret", 400),
+        ("/%2e%2e/secret", 400),
+        ("/a/../../secret", 400),
+        ("/a/../secret", 404),
         ("/..%2fsecret", 404),
         ("/%252e%252e/secret", 404),
         ("//secret", 404),
+        ("//../secret", 400),
         ("/up", 403),
         ("/far", 403),
         ("/root/secret", 403),
@@ -48,6 +50,24 @@ fn row_34_links_that_stay_inside_work() {
     assert_eq!(get(&mut site, "/deep/link").text(), "content");
     assert_eq!(get(&mut site, "/dir/file.txt").text(), "content");
     assert_eq!(get(&mut site, "/dir").field("Location"), Some("/dir/"));
+}
+
+#[test]
+fn row_34_dot_segments_are_resolved_before_a_file_is_opened() {
+    let mut site = site(|disk| {
+        disk.put_file("/www/dir/a", b"content", OLD);
+        disk.put_file("/www/dir/index.html", b"index", OLD);
+    });
+    for path in ["/dir/./a", "//dir/a", "/none/../dir/a", "/dir/%2e%2e/dir/%2e/a", "/.git/../dir/a"]
+    {
+        assert_eq!(get(&mut site, path).text(), "content", "{path}");
+    }
+    for path in ["/dir/.", "/dir/none/..", "/dir/a/../"] {
+        assert_eq!(get(&mut site, path).text(), "index", "{path}");
+    }
+    let before = site.calls().open;
+    assert_eq!(get(&mut site, "/dir/../dir//a").text(), "content");
+    assert_eq!(site.calls().open, before, "it is the same file in the cache");
 }
 
 #[test]

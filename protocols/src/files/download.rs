@@ -30,10 +30,11 @@ enum Found {
 impl Files {
     /// Answers a GET or HEAD.
     pub(super) fn get(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
-        match path::decode(request.path(), self.options.hidden, &mut self.path) {
+        match self.decode(request) {
             Ok(()) => {}
             Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
             Err(PathError::NotServed) => return reply.error(Status::NOT_FOUND),
+            Err(PathError::NeedsSlash) => return self.redirect(request, reply),
         }
         let now = reply.turn().now();
         if let Some(entry) = self.cache.get(&self.path)
@@ -150,8 +151,11 @@ impl Files {
     /// it begins with exactly one slash, names no host and cannot contain a line end.
     fn redirect(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let mut location = b"/".to_vec();
+        path::encode(&self.prefix, &mut location);
         path::encode(&self.path, &mut location);
-        location.push(b'/');
+        if !self.path.is_empty() {
+            location.push(b'/');
+        }
         if let Some(query) = request.query() {
             location.push(b'?');
             path::encode_query(query, &mut location);

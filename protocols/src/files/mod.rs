@@ -32,8 +32,9 @@
 //!   not hold up other connections.
 //! - Names that begin with a dot are neither served nor listed, unless
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` is always served.
-//! - Paths are decoded once. The segments `.` and `..` and an encoded slash get 404; an encoded NUL
-//!   and a malformed escape get 400. Only listings use the query string.
+//! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
+//!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded slash
+//!   gets 404. Only listings use the query string.
 //! - Conditional requests and ranges are supported. A request for several ranges gets the whole
 //!   file. The entity tag contains the inode and the time of change, so it distinguishes any two
 //!   versions of a file; copies of a file on two servers have different tags.

@@ -14,6 +14,9 @@ use sluicegate_reactor::fs::CreateOptions;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesOptions {
+    /// The path beneath which the files are served, not percent-encoded: with `/static`, the file
+    /// `a` has the path `/static/a`. Other paths get 404. Default: empty, for `/`.
+    pub prefix: String,
     /// The names of index files. A request for a directory returns the first one that exists in it.
     /// Default: `index.html`.
     pub index: Vec<String>,
@@ -49,6 +52,7 @@ pub struct FilesOptions {
 impl Default for FilesOptions {
     fn default() -> FilesOptions {
         FilesOptions {
+            prefix: String::new(),
             index: vec!["index.html".to_owned()],
             listing: true,
             listing_names: 200_000,

@@ -4,6 +4,7 @@
 //! [`Dir`](sluicegate_reactor::fs::Dir) opens nothing outside it.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use sluicegate_reactor::fs::is_temporary;
@@ -11,10 +12,25 @@ use sluicegate_reactor::fs::is_temporary;
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathError {
-    /// It contains a malformed escape or an encoded NUL.
+    /// It contains a malformed escape or an encoded NUL, or leads above the root.
     Malformed,
     /// It is not served, whether it exists or not.
     NotServed,
+    /// It is the prefix without its slash. The decoded path is empty.
+    NeedsSlash,
+}
+
+/// The route prefix that an option states, as [`decode`] needs it.
+pub(super) fn parse_prefix(option: &str) -> io::Result<Vec<u8>> {
+    let trimmed = option.trim_matches('/');
+    if trimmed.is_empty() {
+        return Ok(Vec::new());
+    }
+    if trimmed.split('/').any(|name| matches!(name, "" | "." | "..") || name.contains('\0')) {
+        let what = format!("prefix {option:?}: no request has this path");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    Ok(format!("{trimmed}/").into_bytes())
 }
 
 /// Decodes the path of a request, once, into a path relative to the root.
@@ -22,35 +38,79 @@ pub(super) enum PathError {
 /// `decoded` is overwritten. It has no empty segments. The path of a directory ends with a slash,
 /// except that the root is empty.
 ///
-/// The segments `.` and `..` are refused, as clients resolve them (RFC 3986, section 5.2.4), and so
-/// is `%2F`, as no name contains a slash. Names that begin with a dot are refused unless `hidden`
-/// is set, except for `/.well-known` (RFC 8615). The temporary names of uploads are always refused.
-pub(super) fn decode(raw: &str, hidden: bool, decoded: &mut Vec<u8>) -> Result<(), PathError> {
+/// As in nginx, the segments `.` and `..` are resolved after decoding (RFC 3986, section 5.2.4),
+/// and slashes are merged. Unlike there, `%2F` is refused, as no name contains a slash. `prefix` is
+/// empty or ends with a slash; paths that do not begin with it are refused. Names that begin with a
+/// dot are refused unless `hidden` is set, except for `/.well-known` (RFC 8615). The temporary
+/// names of uploads are always refused.
+pub(super) fn decode(
+    raw: &str,
+    prefix: &[u8],
+    hidden: bool,
+    decoded: &mut Vec<u8>,
+) -> Result<(), PathError> {
     decoded.clear();
+    let (mut has_dotted_names, mut ends_in_dots) = (false, false);
     for segment in raw.as_bytes().split(|byte| *byte == b'/').filter(|s| !s.is_empty()) {
-        if !decoded.is_empty() {
+        let parent = decoded.len();
+        if parent > 0 {
             decoded.push(b'/');
         }
         let start = decoded.len();
         decode_segment(segment, decoded)?;
-        let name = &decoded[start..];
-        if name.starts_with(b".") && !is_served(name, start == 0, hidden) {
-            return Err(PathError::NotServed);
+        ends_in_dots = false;
+        if decoded.get(start) == Some(&b'.') {
+            ends_in_dots = resolve_dots(parent, start, decoded)?;
+            has_dotted_names |= !ends_in_dots;
         }
     }
-    if raw.ends_with('/') && !decoded.is_empty() {
+    if (ends_in_dots || raw.ends_with('/')) && !decoded.is_empty() {
         decoded.push(b'/');
+    }
+    if !prefix.is_empty() {
+        remove_prefix(prefix, decoded)?;
+    }
+    if has_dotted_names && !are_names_served(decoded, hidden, prefix.is_empty()) {
+        return Err(PathError::NotServed);
     }
     Ok(())
 }
 
-/// Whether a segment that begins with a dot is served.
-fn is_served(name: &[u8], first: bool, hidden: bool) -> bool {
-    match name {
-        b"." | b".." => false,
-        b".well-known" if first => true,
-        _ => hidden && !is_temporary(OsStr::from_bytes(name)),
+/// Resolves the last segment, which begins at `start` and whose parent ends at `parent`, if it is
+/// `.` or `..`. Returns whether it is.
+fn resolve_dots(parent: usize, start: usize, path: &mut Vec<u8>) -> Result<bool, PathError> {
+    let climbs = match path[start..] {
+        [b'.'] => false,
+        [b'.', b'.'] => true,
+        _ => return Ok(false),
+    };
+    path.truncate(parent);
+    if climbs {
+        if path.is_empty() {
+            return Err(PathError::Malformed);
+        }
+        path.truncate(memchr::memrchr(b'/', path).unwrap_or(0));
     }
+    Ok(true)
+}
+
+fn remove_prefix(prefix: &[u8], path: &mut Vec<u8>) -> Result<(), PathError> {
+    if path.starts_with(prefix) {
+        path.drain(..prefix.len());
+        return Ok(());
+    }
+    let is_prefix = prefix.strip_suffix(b"/") == Some(path);
+    path.clear();
+    Err(if is_prefix { PathError::NeedsSlash } else { PathError::NotServed })
+}
+
+/// Whether all names of a path are served that begin with a dot.
+fn are_names_served(path: &[u8], hidden: bool, at_site_root: bool) -> bool {
+    path.split(|byte| *byte == b'/').enumerate().all(|(depth, name)| match name {
+        b".well-known" if depth == 0 && at_site_root => true,
+        [b'.', ..] => hidden && !is_temporary(OsStr::from_bytes(name)),
+        _ => true,
+    })
 }
 
 fn decode_segment(segment: &[u8], decoded: &mut Vec<u8>) -> Result<(), PathError> {
@@ -104,7 +164,7 @@ mod tests {
 
     fn decoded(raw: &str) -> Result<Vec<u8>, PathError> {
         let mut out = b"left over".to_vec();
-        decode(raw, false, &mut out).map(|()| out)
+        decode(raw, b"", false, &mut out).map(|()| out)
     }
 
     #[test]
@@ -133,12 +193,78 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_upwards_whether_escaped_or_not() {
-        for raw in ["/..", "/../", "/a/../b", "/%2e%2e/b", "/.%2E/", "/a/./b", "/%2e", "/..%2fb"] {
-            assert_eq!(decoded(raw), Err(PathError::NotServed), "{raw}");
-            assert_eq!(decode(raw, true, &mut Vec::new()), Err(PathError::NotServed), "{raw}");
+    fn dot_segments_are_resolved_whether_escaped_or_not() {
+        let table: [(&str, &[u8]); 15] = [
+            ("/.", b""),
+            ("/./", b""),
+            ("/./a", b"a"),
+            ("/a/.", b"a/"),
+            ("/a/./b", b"a/b"),
+            ("/a/..", b""),
+            ("/a/../", b""),
+            ("/a/../b", b"b"),
+            ("/a/b/..", b"a/"),
+            ("/a//../b/", b"b/"),
+            ("/a/%2e%2E/b/%2e/c", b"b/c"),
+            ("/a/.%2e/b", b"b"),
+            ("/a/b/../../c", b"c"),
+            ("/.git/../a", b"a"),
+            ("/a/...", b"a/..."),
+        ];
+        for (raw, expected) in table {
+            let mut out = Vec::new();
+            assert_eq!(decode(raw, b"", true, &mut out), Ok(()), "{raw}");
+            assert_eq!(out, expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_path_above_the_root_is_malformed() {
+        for raw in ["/..", "/../", "/%2e%2e/b", "/.%2E/", "/a/../..", "/a/../../a", "//../a"] {
+            assert_eq!(decoded(raw), Err(PathError::Malformed), "{raw}");
         }
         assert_eq!(decoded("/%252e%252e/b").as_deref(), Ok(&b"%2e%2e/b"[..]));
+        assert_eq!(decoded("/..%2fb"), Err(PathError::NotServed));
+    }
+
+    #[test]
+    fn a_prefix_is_a_path_with_or_without_slashes_around_it() {
+        for option in ["", "/", "//"] {
+            assert_eq!(parse_prefix(option).unwrap(), b"", "{option}");
+        }
+        for option in ["a b/c", "/a b/c", "a b/c/", "/a b/c/"] {
+            assert_eq!(parse_prefix(option).unwrap(), b"a b/c/", "{option}");
+        }
+        for option in ["/a//b", "/./a", "a/..", "/a\0"] {
+            let error = parse_prefix(option).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{option}");
+            assert!(error.to_string().contains(&format!("{option:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_paths_beneath_the_prefix_are_served_without_it() {
+        let beneath = |raw| {
+            let mut out = Vec::new();
+            decode(raw, b"a b/c/", false, &mut out).map(|()| out)
+        };
+        for (raw, expected) in [
+            ("/a%20b/c/", &b""[..]),
+            ("/a%20b//c//d/", b"d/"),
+            ("/a%20b/x/../c/d", b"d"),
+            ("/a%20b/c/.", b""),
+        ] {
+            assert_eq!(beneath(raw).as_deref(), Ok(expected), "{raw}");
+        }
+        for raw in ["/", "/a%20b/", "/a%20b/cd", "/d", "/a%20b/c/../d", "/c/", "/x/a%20b/c/d"] {
+            assert_eq!(beneath(raw), Err(PathError::NotServed), "{raw}");
+        }
+        for raw in ["/a%20b/c", "/a%20b/./c", "//a%20b/c"] {
+            assert_eq!(beneath(raw), Err(PathError::NeedsSlash), "{raw}");
+        }
+        // The well-known names are those of the site.
+        assert_eq!(beneath("/a%20b/c/.well-known/x"), Err(PathError::NotServed));
+        assert_eq!(beneath("/a%20b/c/../../.."), Err(PathError::Malformed));
     }
 
     #[test]
@@ -151,7 +277,7 @@ mod tests {
     fn names_with_a_dot_in_front_are_hidden_unless_asked_for() {
         for raw in ["/.git/config", "/a/.env", "/%2eenv", "/a/.well-known/x", "/.well-known2"] {
             assert_eq!(decoded(raw), Err(PathError::NotServed), "{raw}");
-            assert_eq!(decode(raw, true, &mut Vec::new()), Ok(()), "{raw}");
+            assert_eq!(decode(raw, b"", true, &mut Vec::new()), Ok(()), "{raw}");
         }
         assert_eq!(decoded("/.well-known/x").as_deref(), Ok(&b".well-known/x"[..]));
     }
@@ -179,14 +305,14 @@ mod tests {
             let raw = String::from_utf8(raw).unwrap();
             prop_assert!(raw.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>&\\".contains(&b)));
             let mut back = Vec::new();
-            prop_assert_eq!(decode(&raw, true, &mut back), Ok(()));
+            prop_assert_eq!(decode(&raw, b"", true, &mut back), Ok(()));
             prop_assert_eq!(back, path);
         }
 
         #[test]
         fn no_request_decodes_to_a_path_that_climbs(raw in "/[./%a2eEfF0]{0,24}") {
             let mut out = Vec::new();
-            if decode(&raw, true, &mut out).is_ok() {
+            if decode(&raw, b"", true, &mut out).is_ok() {
                 prop_assert!(!out.starts_with(b"/"));
                 prop_assert!(out.split(|b| *b == b'/').all(|s| s != b".." && s != b"."));
             }

@@ -13,6 +13,8 @@ use super::cached_file::CachedFile;
 use super::lister::Listings;
 use super::options::FilesOptions;
 use super::parents::Parents;
+use super::path::{self, PathError};
+use crate::http::Request;
 
 /// Serves the files beneath a directory.
 pub struct Files {
@@ -20,6 +22,8 @@ pub struct Files {
     location: PathBuf,
     pub(super) root: Dir,
     pub(super) options: FilesOptions,
+    /// The route prefix: empty, or without its first slash and with one at the end.
+    pub(super) prefix: Vec<u8>,
     pub(super) cache: Cache<CachedFile>,
     pub(super) listings: Listings,
     pub(super) parents: Parents,
@@ -32,7 +36,8 @@ impl Files {
     /// listings.
     ///
     /// # Errors
-    /// If the directory cannot be opened. The message names it.
+    /// If the directory cannot be opened; `InvalidInput` if an option is invalid. The message names
+    /// the directory or the option.
     ///
     /// # Panics
     /// If the reactor already has 256 handlers.
@@ -41,12 +46,13 @@ impl Files {
         root: impl AsRef<Path>,
         options: FilesOptions,
     ) -> io::Result<Files> {
+        let prefix = path::parse_prefix(&options.prefix)?;
         let location = root.as_ref().to_owned();
         let root = reactor.fs().open_dir(&location)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
         let listings = Listings::new(reactor, &options);
         let parents = Parents::new(&root, options.valid_for);
-        Ok(Files { location, root, options, cache, listings, parents, path: Vec::new() })
+        Ok(Files { location, root, options, prefix, cache, listings, parents, path: Vec::new() })
     }
 
     /// Opens the root directory again, by the path that was passed to [`new`](Files::new), and
@@ -60,6 +66,11 @@ impl Files {
         self.cache.clear();
         self.parents = Parents::new(&self.root, self.options.valid_for);
         Ok(())
+    }
+
+    /// Decodes the path of a request into [`Files::path`].
+    pub(super) fn decode(&mut self, request: &Request<'_>) -> Result<(), PathError> {
+        path::decode(request.path(), &self.prefix, self.options.hidden, &mut self.path)
     }
 
     /// Opens a file or a directory beneath the root.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, NewFile, is_out_of_descriptors};
 
 use super::conditions;
-use super::path::{self, PathError};
+use super::path::PathError;
 use super::root::Files;
 use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
@@ -41,10 +41,11 @@ impl Files {
         if request.header("Content-Range").is_some() {
             return reply.error(Status::BAD_REQUEST);
         }
-        match path::decode(request.path(), self.options.hidden, &mut self.path) {
+        match self.decode(request) {
             Ok(()) => {}
             Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
             Err(PathError::NotServed) => return reply.error(Status::FORBIDDEN),
+            Err(PathError::NeedsSlash) => return not_for_directories(reply),
         }
         let now = reply.turn().now();
         let begun = match self.begin(options, now) {
@@ -64,9 +65,7 @@ impl Files {
             begun => begun,
         };
         match begun {
-            Ok(Begun::Directory) => {
-                reply.header("Allow", ALLOW_READ).error(Status::METHOD_NOT_ALLOWED)
-            }
+            Ok(Begun::Directory) => not_for_directories(reply),
             Ok(Begun::Special) => reply.error(Status::FORBIDDEN),
             // Conditions come last (section 13.2.1): what cannot be created is no 412.
             Ok(Begun::File(there, _)) if !is_permitted(request, there, reply.unix_time()) => {
@@ -116,7 +115,7 @@ impl Files {
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
     ) -> Answered {
-        if path::decode(request.path(), self.options.hidden, &mut self.path).is_ok() {
+        if self.decode(request).is_ok() {
             self.cache.remove(&self.path);
             let (directory, name) = split(&self.path);
             if self.options.index.iter().any(|index| index.as_bytes() == name) {
@@ -125,6 +124,10 @@ impl Files {
         }
         reply.saved(saved)
     }
+}
+
+fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
+    reply.header("Allow", ALLOW_READ).error(Status::METHOD_NOT_ALLOWED)
 }
 
 /// Splits a path into the directory, with its slash, and the name in it.
