@@ -142,11 +142,105 @@ fn row_27_a_range_is_sent_from_memory_and_from_the_disk() {
     });
 }
 
+/// The parts of a multipart answer: the range that each states, and its bytes.
+fn parts(answer: &Answer, content_type: &str) -> Vec<(String, Vec<u8>)> {
+    let boundary = answer.field("Content-Type").expect("a type");
+    let boundary = boundary.strip_prefix("multipart/byteranges; boundary=").expect("several parts");
+    assert_eq!(answer.field("Content-Range"), None);
+    assert_eq!(answer.field("Content-Length"), Some(&*answer.body.len().to_string()));
+    let mut rest = &answer.body[..];
+    let mut parts = Vec::new();
+    while !rest.starts_with(format!("\r\n--{boundary}--\r\n").as_bytes()) {
+        let separator = if parts.is_empty() { "" } else { "\r\n" };
+        let head = format!("{separator}--{boundary}\r\nContent-Type: {content_type}\r\n");
+        rest = rest.strip_prefix(head.as_bytes()).expect("the head of a part");
+        rest = rest.strip_prefix(b"Content-Range: ").expect("a range");
+        let end = rest.windows(4).position(|w| w == b"\r\n\r\n").expect("its end");
+        let range = String::from_utf8(rest[..end].to_vec()).expect("characters");
+        let numbers =
+            range.strip_prefix("bytes ").expect("bytes").split_once('/').expect("a length");
+        let (first, last) = numbers.0.split_once('-').expect("two positions");
+        let len = last.parse::<usize>().unwrap() + 1 - first.parse::<usize>().unwrap();
+        let (bytes, after) = rest[end + 4..].split_at(len);
+        rest = after;
+        parts.push((range, bytes.to_vec()));
+    }
+    assert_eq!(rest.len(), boundary.len() + 8, "nothing follows");
+    parts
+}
+
 #[test]
-fn row_28_several_ranges_are_answered_with_the_whole() {
-    let mut site = site(|disk| disk.put_file("/www/a", b"content", OLD));
-    let answer = ask(&mut site, "GET /a", "Range: bytes=0-1,3-4\r\n");
-    assert_eq!((answer.status, answer.text()), (200, "content"));
+fn row_28_several_ranges_are_sent_as_parts_from_memory_and_from_the_disk() {
+    let put = |disk: &mut Disk| {
+        disk.put_file("/www/small.txt", &noise(1000), OLD);
+        disk.put_file("/www/large.txt", &noise(1_000_000), OLD);
+    };
+    each_transfer(put, |mut site| {
+        for (path, len) in [("/small.txt", 1000), ("/large.txt", 1_000_000)] {
+            let line = format!("GET {path}");
+            let whole = get(&mut site, path);
+            let answer = ask(&mut site, &line, "Range: bytes=-5,10-19,2000000-,20-899\r\n");
+            assert_eq!(answer.status, 206);
+            assert_eq!(answer.field("ETag"), whole.field("ETag"));
+            assert_eq!(answer.field("Last-Modified"), whole.field("Last-Modified"));
+            let expected = [(len - 5, len), (10, 20), (20, 900)].map(|(start, end)| {
+                (format!("bytes {start}-{}/{len}", end - 1), noise(len)[start..end].to_vec())
+            });
+            assert!(parts(&answer, "text/plain; charset=utf-8") == expected, "{path}");
+
+            for (ranges, status) in [
+                ("0-1,1-2", 200),
+                ("0-1,4-5,x", 200),
+                (
+                    "0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30,32-32",
+                    200,
+                ),
+                ("2000000-,3000000-", 416),
+                ("2000000-,3-4", 206),
+            ] {
+                let answer = ask(&mut site, &line, &format!("Range: bytes={ranges}\r\n"));
+                assert_eq!(answer.status, status, "{ranges}");
+                assert!(status != 200 || answer.body == noise(len), "{ranges}");
+                assert!(status != 206 || answer.body == noise(len)[3..5], "{ranges}");
+            }
+            let answer = ask(&mut site, &line, "Range: bytes=0-1,3-4\r\nIf-Range: \"x\"\r\n");
+            assert_eq!((answer.status, answer.body.len()), (200, len));
+            let answer = ask(&mut site, &format!("HEAD {path}"), "Range: bytes=0-1,3-4\r\n");
+            assert_eq!(answer.head, whole.head);
+        }
+    });
+}
+
+#[test]
+fn row_28_no_part_contains_the_boundary_even_if_a_client_has_seen_it_before() {
+    let mut site = site(|disk| disk.put_file("/www/a", &noise(1000), OLD));
+    let ranges = "Range: bytes=0-1,3-4\r\n";
+    let boundary = |answer: &Answer| {
+        let field = answer.field("Content-Type").expect("a type");
+        field.split_once("boundary=").expect("a boundary").1.to_owned()
+    };
+    let before = boundary(&ask(&mut site, "GET /a", ranges));
+    site.advance(LATER);
+    site.files().truncate("/www/a", 0, START);
+    site.files().append("/www/a", format!("{before}, once more: {before}").as_bytes(), START);
+    let after = boundary(&ask(&mut site, "GET /a", ranges));
+    assert_ne!(before, after);
+}
+
+#[test]
+fn row_28_a_file_that_shrinks_while_its_parts_are_sent_resets_the_connection() {
+    let put = |disk: &mut Disk| disk.put_file("/www/large", &noise(1_000_000), OLD);
+    each_transfer(put, |mut site| {
+        let client = site.open();
+        site.set_room(client, 10_000);
+        let ranges = "Range: bytes=0-399999,500000-999999";
+        site.feed(client, format!("GET /large HTTP/1.1\r\nHost: x\r\n{ranges}\r\n\r\n"));
+        let begun = site.take(client);
+        assert!(begun.starts_with(b"HTTP/1.1 206 "));
+        site.files().truncate("/www/large", 600_000, START);
+        site.sent(client);
+        assert_eq!(site.state(client), State::Reset);
+    });
 }
 
 /// Asks for a file of 1 MB, and takes only the first bytes of it.

@@ -4,11 +4,12 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use sluicegate_reactor::Bytes;
 use sluicegate_reactor::fs::{File, Metadata};
+use sluicegate_reactor::{Bytes, Outgoing};
 
+use super::byteranges;
 use super::conditions::{self, Outcome};
-use super::types::push_content_type;
+use super::types::content_type;
 use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
@@ -20,8 +21,10 @@ const DESCRIPTOR_WEIGHT: usize = 256 << 10;
 /// A regular file, as it was when it was loaded.
 pub(super) struct CachedFile {
     content: Content,
-    /// The formatted header fields.
-    fields: Vec<u8>,
+    /// The formatted header fields, the type first.
+    fields: String,
+    /// The position in `fields` behind the type.
+    content_type: usize,
     /// The position of the validators in `fields`.
     validators: usize,
     etag: String,
@@ -60,17 +63,17 @@ impl CachedFile {
         };
         let modified = Modified::new(&metadata, date);
         let etag = etag(&metadata);
-        let mut fields = b"Content-Type: ".to_vec();
-        push_content_type(name, &mut fields);
-        fields.extend_from_slice(b"\r\nX-Content-Type-Options: nosniff\r\n");
-        fields.extend_from_slice(b"Accept-Ranges: bytes\r\n");
+        let mut fields = format!("Content-Type: {}\r\n", content_type(name));
+        let content_type = fields.len();
+        fields.push_str("X-Content-Type-Options: nosniff\r\nAccept-Ranges: bytes\r\n");
         let validators = fields.len();
-        fields.extend_from_slice(modified.field().as_bytes());
-        fields.extend_from_slice(format!("ETag: {etag}\r\n").as_bytes());
+        fields.push_str(&modified.field());
+        fields.extend(["ETag: ", &etag, "\r\n"]);
         let is_settled = !matches!(modified, Modified::Recently(_));
         Ok(CachedFile {
             content,
             fields,
+            content_type,
             validators,
             etag,
             modified,
@@ -93,19 +96,22 @@ impl CachedFile {
         if request.headers().any(|(name, _)| conditions::is_relevant(name)) {
             return self.answer_conditional(request, reply);
         }
-        self.send(0..self.metadata.len, reply.fields(&self.fields))
+        let whole = self.part(0..self.metadata.len);
+        reply.fields(self.fields.as_bytes()).send(whole)
     }
 
     fn answer_conditional(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let CachedFile { fields, etag, modified, metadata, .. } = self;
         let file = Validators { etag, modified: *modified, len: metadata.len };
+        let fields = fields.as_bytes();
         match conditions::evaluate(request.method(), request.headers(), file) {
-            Outcome::Whole => self.send(0..file.len, reply.fields(fields)),
+            Outcome::Whole => reply.fields(fields).send(self.part(0..file.len)),
             Outcome::Part(Range { start, end }) => {
                 let range = format!("bytes {start}-{}/{}", end - 1, file.len);
                 let reply = reply.status(Status::PARTIAL_CONTENT).header("Content-Range", range);
-                self.send(start..end, reply.fields(fields))
+                reply.fields(fields).send(self.part(start..end))
             }
+            Outcome::Parts(parts) => self.send_parts(parts, reply),
             Outcome::NotModified => {
                 reply.status(Status::NOT_MODIFIED).fields(&fields[self.validators..]).send("")
             }
@@ -117,13 +123,23 @@ impl CachedFile {
         }
     }
 
-    /// Sends a range of its bytes, which must be within the file.
-    fn send(&self, part: Range<u64>, reply: Reply<'_, '_>) -> Answered {
+    fn send_parts(&self, parts: Vec<Range<u64>>, reply: Reply<'_, '_>) -> Answered {
+        let boundary = byteranges::boundary(&self.metadata);
+        let (content_type, others) = self.fields.split_at(self.content_type);
+        let read = |part| self.part(part);
+        let body = byteranges::body(parts, &boundary, content_type, self.metadata.len, read);
+        reply
+            .status(Status::PARTIAL_CONTENT)
+            .header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
+            .fields(others.as_bytes())
+            .send_all(body)
+    }
+
+    /// A range of its bytes, which must be within the file.
+    fn part(&self, part: Range<u64>) -> Outgoing<'static> {
         match &self.content {
-            Content::Memory(bytes) => {
-                reply.send(bytes.slice(part.start as usize..part.end as usize))
-            }
-            Content::Disk(file) => reply.send(file.region(part.start, part.end - part.start)),
+            Content::Memory(bytes) => bytes.slice(part.start as usize..part.end as usize).into(),
+            Content::Disk(file) => file.region(part.start, part.end - part.start).into(),
         }
     }
 

@@ -35,8 +35,9 @@
 //! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
 //!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded slash
 //!   gets 404. Only listings use the query string.
-//! - Conditional requests and ranges are supported. A request for several ranges gets the whole
-//!   file. The entity tag contains the inode and the time of change, so it distinguishes any two
+//! - Conditional requests and ranges are supported. Up to 16 ranges in one request are sent as
+//!   `multipart/byteranges`; if there are more or they overlap, the client gets the whole file. The
+//!   entity tag contains the inode and the time of change, so it distinguishes any two
 //!   versions of a file; copies of a file on two servers have different tags.
 //! - A file that reports a length of 0 may still have contents, as those in `/proc` do. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
@@ -71,6 +72,7 @@
 //! [`outbound`](sluicegate_reactor::outbound)): a small file is cached once its contents are in
 //! memory.
 
+mod byteranges;
 mod cache;
 mod cached_file;
 mod conditions;
@@ -82,6 +84,7 @@ mod options;
 mod page;
 mod parents;
 mod path;
+mod ranges;
 mod root;
 mod service;
 mod types;

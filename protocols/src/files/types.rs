@@ -1,13 +1,11 @@
 //! The media types of files, by their extensions.
 
-/// Appends the value of `Content-Type` for a file with this name.
-pub(super) fn push_content_type(name: &[u8], out: &mut Vec<u8>) {
+/// The value of `Content-Type` for a file with this name.
+pub(super) fn content_type(name: &[u8]) -> String {
     let guess = mime_guess::from_ext(extension(name)).first_raw();
     let guess = guess.unwrap_or("application/octet-stream");
-    out.extend_from_slice(guess.as_bytes());
-    if is_text(guess) {
-        out.extend_from_slice(b"; charset=utf-8");
-    }
+    let charset = if is_text(guess) { "; charset=utf-8" } else { "" };
+    format!("{guess}{charset}")
 }
 
 /// The extension of a path's last segment; empty if nothing precedes its dot.
@@ -34,7 +32,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_name_says_what_a_file_contains() {
-        let table: [(&[u8], &str); 15] = [
+        let table: [(&[u8], &str); 21] = [
             (b"index.html", "text/html; charset=utf-8"),
             (b"a/b.CSS", "text/css; charset=utf-8"),
             (b"app.js", "text/javascript; charset=utf-8"),
@@ -42,6 +40,12 @@ mod tests {
             (b"data.json", "application/json; charset=utf-8"),
             (b"logo.svg", "image/svg+xml; charset=utf-8"),
             (b"feed.xml", "text/xml; charset=utf-8"),
+            (b"page.xhtml", "application/xhtml+xml; charset=utf-8"),
+            (b"news.rss", "application/rss+xml; charset=utf-8"),
+            (b"app.webmanifest", "application/manifest+json; charset=utf-8"),
+            (b"map.geojson", "application/geo+json; charset=utf-8"),
+            (b"table.csv", "text/csv; charset=utf-8"),
+            (b"notes.md", "text/markdown; charset=utf-8"),
             (b"photo.jpeg", "image/jpeg"),
             (b"code.wasm", "application/wasm"),
             (b"a.tar.gz", "application/gzip"),
@@ -52,9 +56,7 @@ mod tests {
             (b"name.", "application/octet-stream"),
         ];
         for (name, expected) in table {
-            let mut out = Vec::new();
-            push_content_type(name, &mut out);
-            assert_eq!(String::from_utf8_lossy(&out), expected, "{}", name.escape_ascii());
+            assert_eq!(content_type(name), expected, "{}", name.escape_ascii());
         }
     }
 }

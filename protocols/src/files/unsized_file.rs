@@ -9,7 +9,7 @@ use std::io;
 use sluicegate_reactor::fs::File;
 
 use super::conditions;
-use super::types::push_content_type;
+use super::types::content_type;
 use crate::http::{Answered, Reply, Request};
 
 /// Reads a file to its end. To be called for files that state a length of 0: nearly all of them are
@@ -46,8 +46,8 @@ pub(super) fn send(
         Ok(reply) => reply,
         Err(answered) => return answered,
     };
-    let mut fields = b"Content-Type: ".to_vec();
-    push_content_type(name, &mut fields);
-    fields.extend_from_slice(b"\r\nX-Content-Type-Options: nosniff\r\n");
-    reply.fields(&fields).send(content)
+    reply
+        .header("Content-Type", content_type(name))
+        .header("X-Content-Type-Options", "nosniff")
+        .send(content)
 }

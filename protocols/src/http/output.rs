@@ -12,7 +12,7 @@ use super::writer::{write_decimal, write_status_line};
 
 /// Bodies in memory up to this size are copied behind their head: a short copy is cheaper than one
 /// more segment in a gathered send.
-pub(super) const INLINE_BODY: usize = 4 << 10;
+const INLINE_BODY: usize = 4 << 10;
 
 /// Responses are handed to the send queue when they add up to this many bytes.
 const BATCH: usize = 16 << 10;
@@ -78,6 +78,28 @@ impl Output {
         if self.bytes.len() >= BATCH {
             self.flush_to(to);
         }
+    }
+
+    /// Adds a piece of a body, and returns how many of its bytes were queued.
+    #[inline(always)]
+    pub(super) fn push(&mut self, to: &mut Destination<'_, '_>, piece: Outgoing<'_>) -> u64 {
+        let length = piece.len();
+        match piece {
+            _ if length == 0 => {}
+            Outgoing::Slice(slice) if slice.len() <= INLINE_BODY => {
+                self.bytes.extend_from_slice(slice);
+            }
+            Outgoing::Shared(bytes) if bytes.len() <= INLINE_BODY => {
+                self.bytes.extend_from_slice(&bytes);
+            }
+            piece => {
+                self.flush_to(to);
+                if to.send(piece) == Sent::Gone {
+                    return 0;
+                }
+            }
+        }
+        length
     }
 
     /// Notes that the response comes later, and returns the state to share with who sends it.

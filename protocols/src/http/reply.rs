@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use sluicegate_reactor::{Address, ConnId, Outgoing, Sent, Turn};
+use sluicegate_reactor::{Address, ConnId, Outgoing, Turn};
 
-use super::output::{Destination, INLINE_BODY, Output};
+use super::output::{Destination, Output};
 use super::response::{Form, Persistence};
 use super::status::Status;
 use super::writer::{Own, write_field};
@@ -147,7 +147,28 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// 304 never have a body.
     #[inline]
     pub fn send<'b, V>(self, body: impl Into<Outgoing<'b>>) -> Answered<V> {
-        self.finish(body.into())
+        let body = body.into();
+        self.finish(body.len(), |output, to| output.push(to, body))
+    }
+
+    /// Finishes the response with a body that consists of several pieces, each bytes or a region of
+    /// a file. `Content-Length` states their sum.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::{Answered, Reply};
+    /// use sluicegate_reactor::fs::File;
+    ///
+    /// /// The first kilobyte of a file between two lines.
+    /// fn excerpt(file: &File, reply: Reply<'_, '_>) -> Answered {
+    ///     let region = file.region(0, 1024);
+    ///     reply.send_all(vec!["begin\n".into(), region.into(), "end\n".into()])
+    /// }
+    /// ```
+    pub fn send_all<V>(self, pieces: Vec<Outgoing<'_>>) -> Answered<V> {
+        let length = pieces.iter().map(Outgoing::len).sum();
+        self.finish(length, |output, to| {
+            pieces.into_iter().map(|piece| output.push(to, piece)).sum()
+        })
     }
 
     /// Finishes the response to a HEAD request without stating the length of the body. RFC 9110,
@@ -212,27 +233,19 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.output.clock.second()
     }
 
-    fn finish<V>(self, body: Outgoing<'_>) -> Answered<V> {
+    /// Finishes the response with a body of this length. `push` queues it and returns how many bytes
+    /// were queued.
+    #[inline]
+    fn finish<V>(
+        self,
+        length: u64,
+        push: impl FnOnce(&mut Output, &mut Destination<'_, '_>) -> u64,
+    ) -> Answered<V> {
         let Reply { mut to, output, status, form: Form { persistence, head_only, .. } } = self;
         let has_content = !status.forbids_content();
-        output.write_head(status, persistence, Some(if has_content { body.len() } else { 0 }));
-        let mut length = if head_only || !has_content { 0 } else { body.len() };
-        match body {
-            _ if length == 0 => {}
-            Outgoing::Slice(slice) if slice.len() <= INLINE_BODY => {
-                output.bytes.extend_from_slice(slice);
-            }
-            Outgoing::Shared(bytes) if bytes.len() <= INLINE_BODY => {
-                output.bytes.extend_from_slice(&bytes);
-            }
-            body => {
-                output.flush_to(&mut to);
-                if to.send(body) == Sent::Gone {
-                    length = 0;
-                }
-            }
-        }
+        output.write_head(status, persistence, Some(if has_content { length } else { 0 }));
+        let sent = if has_content && !head_only { push(output, &mut to) } else { 0 };
         output.flush_batch(&mut to);
-        Answered::with(status, length, persistence)
+        Answered::with(status, sent, persistence)
     }
 }
