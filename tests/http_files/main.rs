@@ -16,6 +16,7 @@ mod listings;
 #[path = "../reactor/logged.rs"]
 mod logged;
 mod paths;
+mod precompressed;
 mod sending;
 mod uploads;
 mod validators;

@@ -1,154 +1,70 @@
-//! A file in the cache: its contents, and the header fields that all responses with it share.
+//! A file in the cache, with its precompressed siblings.
 
 use std::io;
-use std::ops::Range;
+use std::iter;
 use std::time::Duration;
 
-use sluicegate_reactor::fs::{File, Metadata};
-use sluicegate_reactor::{Bytes, Outgoing};
-
-use super::byteranges;
-use super::conditions::{self, Outcome};
+use super::encodings;
+use super::representation::{Loading, Opened, Representation};
 use super::types::content_type;
-use super::validators::{Modified, Validators, etag};
-use crate::http::{Answered, Reply, Request, Status};
+use crate::http::{Answered, Reply, Request};
 
-/// The weight of an open file in the cache. With the default of 16 MiB each thread's cache holds at
-/// most 64 descriptors, of the 256 (macOS) or 1024 that a process usually has. A file that is this
-/// long costs far more to send than to open.
-const DESCRIPTOR_WEIGHT: usize = 256 << 10;
-
-/// A regular file, as it was when it was loaded.
+/// A regular file and its siblings. Siblings that do not exist are not looked for until the next
+/// check of the disk.
 pub(super) struct CachedFile {
-    content: Content,
-    /// The formatted header fields, the type first.
-    fields: String,
-    /// The position in `fields` behind the type.
-    content_type: usize,
-    /// The position of the validators in `fields`.
-    validators: usize,
-    etag: String,
-    modified: Modified,
-    metadata: Metadata,
-    /// Whether it was read after the second of its last change. Within that second it may change
-    /// again without a change to its metadata, as the clocks of file systems are coarse; and its
-    /// date is not sent before the second is over.
-    is_settled: bool,
-    /// When its metadata was last checked, by the reactor's clock.
+    plain: Representation,
+    /// The most preferred coding first.
+    encoded: Vec<Representation>,
+    /// When the disk was last checked, by the reactor's clock.
     pub(super) checked: Duration,
 }
 
-/// The contents of a file.
-enum Content {
-    /// In memory, read while the metadata stayed the same.
-    Memory(Bytes),
-    /// On the disk, in a file that is kept open.
-    Disk(File),
+/// A file and its siblings, just opened.
+pub(super) struct OpenedFile {
+    /// The path from which the type is derived.
+    pub(super) name: Vec<u8>,
+    pub(super) plain: Opened,
+    pub(super) encoded: Vec<Opened>,
 }
 
 impl CachedFile {
-    /// Caches a file that was just opened, and reads it if it has at most `small_body` bytes. `now`
-    /// is the reactor's clock, `date` the time in the `Date` of the response.
+    /// Caches files that were just opened. Those of at most `small_body` bytes are read. `now` is
+    /// the reactor's clock, `date` the time in the `Date` of the response.
     pub(super) fn load(
-        file: File,
-        metadata: Metadata,
-        name: &[u8],
+        opened: OpenedFile,
         small_body: usize,
         now: Duration,
         date: u64,
     ) -> io::Result<CachedFile> {
-        let content = match usize::try_from(metadata.len) {
-            Ok(len) if len <= small_body => read(file, &metadata, len)?,
-            _ => Content::Disk(file),
-        };
-        let modified = Modified::new(&metadata, date);
-        let etag = etag(&metadata);
-        let mut fields = format!("Content-Type: {}\r\n", content_type(name));
-        let content_type = fields.len();
-        fields.push_str("X-Content-Type-Options: nosniff\r\nAccept-Ranges: bytes\r\n");
-        let validators = fields.len();
-        fields.push_str(&modified.field());
-        fields.extend(["ETag: ", &etag, "\r\n"]);
-        let is_settled = !matches!(modified, Modified::Recently(_));
-        Ok(CachedFile {
-            content,
-            fields,
-            content_type,
-            validators,
-            etag,
-            modified,
-            metadata,
-            is_settled,
-            checked: now,
-        })
+        let OpenedFile { name, plain, encoded } = opened;
+        let (content_type, varies) = (&content_type(&name), !encoded.is_empty());
+        let loading = Loading { content_type, varies, small_body, date };
+        let load = |opened| Representation::load(opened, loading);
+        let (plain, encoded) = (load(plain)?, encoded.into_iter().map(load));
+        Ok(CachedFile { plain, encoded: encoded.collect::<io::Result<_>>()?, checked: now })
     }
 
     /// Its weight in the cache.
     pub(super) fn weight(&self) -> usize {
-        match &self.content {
-            Content::Memory(bytes) => bytes.len(),
-            Content::Disk(_) => DESCRIPTOR_WEIGHT,
-        }
+        self.plain.weight() + self.encoded.iter().map(Representation::weight).sum::<usize>()
     }
 
     /// Answers a GET or HEAD with it.
     pub(super) fn answer(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        if request.headers().any(|(name, _)| conditions::is_relevant(name)) {
-            return self.answer_conditional(request, reply);
+        self.select(request).answer(request, reply)
+    }
+
+    /// What the client prefers.
+    fn select(&self, request: &Request<'_>) -> &Representation {
+        if self.encoded.is_empty() {
+            return &self.plain;
         }
-        let whole = self.part(0..self.metadata.len);
-        reply.fields(self.fields.as_bytes()).send(whole)
-    }
-
-    fn answer_conditional(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        let CachedFile { fields, etag, modified, metadata, .. } = self;
-        let file = Validators { etag, modified: *modified, len: metadata.len };
-        let fields = fields.as_bytes();
-        match conditions::evaluate(request.method(), request.headers(), file) {
-            Outcome::Whole => reply.fields(fields).send(self.part(0..file.len)),
-            Outcome::Part(Range { start, end }) => {
-                let range = format!("bytes {start}-{}/{}", end - 1, file.len);
-                let reply = reply.status(Status::PARTIAL_CONTENT).header("Content-Range", range);
-                reply.fields(fields).send(self.part(start..end))
-            }
-            Outcome::Parts(parts) => self.send_parts(parts, reply),
-            Outcome::NotModified => {
-                reply.status(Status::NOT_MODIFIED).fields(&fields[self.validators..]).send("")
-            }
-            Outcome::PreconditionFailed => reply.error(Status::PRECONDITION_FAILED),
-            Outcome::NotSatisfiable => {
-                let range = format!("bytes */{}", file.len);
-                reply.header("Content-Range", range).error(Status::RANGE_NOT_SATISFIABLE)
-            }
-        }
-    }
-
-    fn send_parts(&self, parts: Vec<Range<u64>>, reply: Reply<'_, '_>) -> Answered {
-        let boundary = byteranges::boundary(&self.metadata);
-        let (content_type, others) = self.fields.split_at(self.content_type);
-        let read = |part| self.part(part);
-        let body = byteranges::body(parts, &boundary, content_type, self.metadata.len, read);
-        reply
-            .status(Status::PARTIAL_CONTENT)
-            .header("Content-Type", format!("multipart/byteranges; boundary={boundary}"))
-            .fields(others.as_bytes())
-            .send_all(body)
-    }
-
-    /// A range of its bytes, which must be within the file.
-    fn part(&self, part: Range<u64>) -> Outgoing<'static> {
-        match &self.content {
-            Content::Memory(bytes) => bytes.slice(part.start as usize..part.end as usize).into(),
-            Content::Disk(file) => file.region(part.start, part.end - part.start).into(),
-        }
-    }
-
-    /// The open file, if it is short enough for memory but its contents were not in the page cache
-    /// when it was loaded.
-    pub(super) fn to_load(&self, small_body: usize) -> Option<&File> {
-        match &self.content {
-            Content::Disk(file) if self.metadata.len <= small_body as u64 => Some(file),
-            _ => None,
+        let fields = request.headers();
+        let accepted = fields.filter(|(name, _)| name.eq_ignore_ascii_case("Accept-Encoding"));
+        let codings = self.encoded.iter().filter_map(|encoded| encoded.coding);
+        match encodings::choose(accepted.map(|(_, value)| value), codings) {
+            Some(at) => &self.encoded[at],
+            None => &self.plain,
         }
     }
 
@@ -157,27 +73,25 @@ impl CachedFile {
         now.saturating_sub(self.checked) < valid_for
     }
 
-    /// Whether this is the version that the disk has now, by its metadata.
-    pub(super) fn is_current(&self, metadata: &Metadata) -> bool {
-        self.is_settled && self.metadata == *metadata
+    /// Whether the disk has the same versions now, by their metadata.
+    pub(super) fn is_current(&self, opened: &OpenedFile) -> bool {
+        self.plain.is_current(&opened.plain)
+            && self.encoded.len() == opened.encoded.len()
+            && self.encoded.iter().zip(&opened.encoded).all(|(old, new)| old.is_current(new))
     }
-}
 
-/// Reads a whole file, unless that would wait for the disk or the file changes meanwhile: what was
-/// read may be neither the old nor the new version.
-fn read(file: File, metadata: &Metadata, len: usize) -> io::Result<Content> {
-    let mut body = vec![0; len];
-    let mut filled = 0;
-    while filled < len {
-        match file.read_resident(&mut body[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Not in the page cache. The send queue lets a worker read it.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
+    /// Puts the open files of small files that are not in memory yet in place of the same files
+    /// that were just opened: the reactor knows which of their bytes are in memory. Returns whether
+    /// there are any.
+    pub(super) fn reuse_unloaded(&self, opened: &mut OpenedFile, small_body: usize) -> bool {
+        let new = iter::once(&mut opened.plain).chain(&mut opened.encoded);
+        let mut any = false;
+        for (old, new) in iter::once(&self.plain).chain(&self.encoded).zip(new) {
+            if let Some(same) = old.to_load(small_body) {
+                new.file = same.clone();
+                any = true;
+            }
         }
+        any
     }
-    let is_whole = filled == len && file.metadata()? == *metadata;
-    Ok(if is_whole { Content::Memory(body.into()) } else { Content::Disk(file) })
 }

@@ -3,13 +3,13 @@
 use std::io;
 use std::time::Duration;
 
-use sluicegate_reactor::fs::{File, Metadata};
-
-use super::cached_file::CachedFile;
+use super::cached_file::{CachedFile, OpenedFile};
 use super::conditions;
+use super::encodings::Coding;
 use super::json;
 use super::lister::{Format, Wanted, status_of};
 use super::path::{self, PathError};
+use super::representation::Opened;
 use super::root::Files;
 use super::unsized_file;
 use super::view::View;
@@ -17,8 +17,7 @@ use crate::http::{Answered, Method, Reply, Request, Status};
 
 /// What a path names.
 enum Found {
-    /// A regular file, and the path that its type is derived from.
-    File(File, Metadata, Vec<u8>),
+    File(OpenedFile),
     /// A directory without an index file.
     Directory,
     /// A directory whose path does not end with a slash.
@@ -43,13 +42,11 @@ impl Files {
             return entry.answer(request, reply);
         }
         let found = self.find();
-        if !matches!(found, Ok(Found::File(..))) {
+        if !matches!(found, Ok(Found::File(_))) {
             self.cache.remove(&self.path);
         }
         match found {
-            Ok(Found::File(file, metadata, name)) => {
-                self.send_file((file, metadata, name), now, request, reply)
-            }
+            Ok(Found::File(opened)) => self.send_file(opened, now, request, reply),
             Ok(Found::Directory) => self.send_listing(request, reply),
             Ok(Found::NeedsSlash) => self.redirect(request, reply),
             Ok(Found::Other) => reply.error(Status::NOT_FOUND),
@@ -64,8 +61,8 @@ impl Files {
             for at in 0..self.options.index.len() {
                 let name = [&self.path, self.options.index[at].as_bytes()].concat();
                 match self.open(&name) {
-                    Ok((file, metadata)) if metadata.is_file() => {
-                        return Ok(Found::File(file, metadata, name));
+                    Ok(plain) if plain.metadata.is_file() => {
+                        return Ok(Found::File(self.with_siblings(plain, name)));
                     }
                     Err(error)
                         if error.kind() != io::ErrorKind::NotFound && !self.is_special(&name) =>
@@ -77,43 +74,53 @@ impl Files {
             }
         }
         let path = self.path.clone();
-        let (file, metadata) = self.open(&path)?;
+        let plain = self.open(&path)?;
+        let Opened { metadata, .. } = plain;
         Ok(match (metadata.is_dir(), wants_directory) {
             (true, true) => Found::Directory,
             (true, false) => Found::NeedsSlash,
-            (false, _) if metadata.is_file() => Found::File(file, metadata, path),
+            (false, _) if metadata.is_file() => Found::File(self.with_siblings(plain, path)),
             (false, _) => Found::Other,
         })
+    }
+
+    /// Opens the precompressed files beside a file. One that cannot be opened does not count, and
+    /// neither does an empty one: no coding makes a file empty.
+    fn with_siblings(&mut self, plain: Opened, name: Vec<u8>) -> OpenedFile {
+        let codings = if self.options.precompressed { &Coding::ALL[..] } else { &[] };
+        let encoded = codings.iter().filter_map(|coding| {
+            let path = [&name, coding.extension().as_bytes()].concat();
+            let opened = self.open(&path).ok()?;
+            let is_usable = opened.metadata.is_file() && opened.metadata.len > 0;
+            is_usable.then_some(Opened { coding: Some(*coding), ..opened })
+        });
+        OpenedFile { encoded: encoded.collect(), plain, name }
     }
 
     /// Answers with a file that was just opened, or from the cache if that has the same version.
     fn send_file(
         &mut self,
-        (mut file, metadata, name): (File, Metadata, Vec<u8>),
+        mut opened: OpenedFile,
         now: Duration,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
         if let Some(entry) = self.cache.get(&self.path)
-            && entry.is_current(&metadata)
+            && entry.is_current(&opened)
+            && !entry.reuse_unloaded(&mut opened, self.options.small_body)
         {
-            match entry.to_load(self.options.small_body) {
-                Some(same) => file = same.clone(),
-                None => {
-                    entry.checked = now;
-                    return entry.answer(request, reply);
-                }
-            }
+            entry.checked = now;
+            return entry.answer(request, reply);
         }
-        if metadata.len == 0 {
-            match unsized_file::read(&file, self.options.unsized_body) {
+        if opened.plain.metadata.len == 0 {
+            match unsized_file::read(&opened.plain.file, self.options.unsized_body) {
                 Ok(content) if content.is_empty() => {}
-                Ok(content) => return unsized_file::send(content, &name, request, reply),
+                Ok(content) => return unsized_file::send(content, &opened.name, request, reply),
                 Err(error) => return self.refuse(&error, reply),
             }
         }
         let (small_body, date) = (self.options.small_body, reply.unix_time());
-        match CachedFile::load(file, metadata, &name, small_body, now, date) {
+        match CachedFile::load(opened, small_body, now, date) {
             Ok(entry) => {
                 let answered = entry.answer(request, reply);
                 let weight = entry.weight();

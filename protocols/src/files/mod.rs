@@ -39,6 +39,12 @@
 //!   `multipart/byteranges`; if there are more or they overlap, the client gets the whole file. The
 //!   entity tag contains the inode and the time of change, so it distinguishes any two
 //!   versions of a file; copies of a file on two servers have different tags.
+//! - If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding gets
+//!   `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`, whichever it prefers, in this order.
+//!   As in nginx (`gzip_static`), the times of the files are not compared: replace the compressed
+//!   file together with the original. Length, ranges, entity tag and date are those of the file that
+//!   is sent; a request for several ranges of a compressed file gets all of it. All responses have
+//!   `Vary: Accept-Encoding` if there is a compressed file. It is not sent without the original.
 //! - A file that reports a length of 0 may still have contents, as those in `/proc` do. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
 //! - `Last-Modified` is sent only for a file that was modified before the second of the response's
@@ -77,6 +83,7 @@ mod cache;
 mod cached_file;
 mod conditions;
 mod download;
+mod encodings;
 mod json;
 mod lister;
 mod listing;
@@ -85,6 +92,7 @@ mod page;
 mod parents;
 mod path;
 mod ranges;
+mod representation;
 mod root;
 mod service;
 mod types;

@@ -29,6 +29,9 @@ pub struct FilesOptions {
     pub listing_page: usize,
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
+    /// Whether clients that accept it get the [compressed file](super#what-is-served) that lies
+    /// beside the one they request. It takes three more system calls to check a file. Default: no.
+    pub precompressed: bool,
     /// How long a cached file is served without checking the disk, and how long the path of an
     /// upload is assumed to lead to the same directory. Default 1 s.
     pub valid_for: Duration,
@@ -58,6 +61,7 @@ impl Default for FilesOptions {
             listing_names: 200_000,
             listing_page: 1000,
             hidden: false,
+            precompressed: false,
             valid_for: Duration::from_secs(1),
             small_body: 64 << 10,
             unsized_body: 1 << 20,

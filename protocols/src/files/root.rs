@@ -2,18 +2,22 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use sluicegate_reactor::fs::{Dir, File, Metadata, is_out_of_descriptors};
+use sluicegate_reactor::fs::{Dir, is_out_of_descriptors};
 use sluicegate_reactor::{Reactor, Turn};
 
 use super::cache::Cache;
 use super::cached_file::CachedFile;
+use super::encodings::Coding;
 use super::lister::Listings;
 use super::options::FilesOptions;
 use super::parents::Parents;
 use super::path::{self, PathError};
+use super::representation::Opened;
+use super::upload::split;
 use crate::http::Request;
 
 /// Serves the files beneath a directory.
@@ -74,7 +78,7 @@ impl Files {
     }
 
     /// Opens a file or a directory beneath the root.
-    pub(super) fn open(&mut self, path: &[u8]) -> io::Result<(File, Metadata)> {
+    pub(super) fn open(&mut self, path: &[u8]) -> io::Result<Opened> {
         let name = OsStr::from_bytes(path);
         let file = match self.root.open(name) {
             Err(error) if is_out_of_descriptors(&error) => {
@@ -86,7 +90,21 @@ impl Files {
             result => result?,
         };
         let metadata = file.metadata()?;
-        Ok((file, metadata))
+        Ok(Opened { file, metadata, coding: None })
+    }
+
+    /// Removes from the cache what depends on the file at [`Files::path`].
+    pub(super) fn forget(&mut self) {
+        let codings = if self.options.precompressed { &Coding::ALL[..] } else { &[] };
+        let originals = codings.iter().map(|coding| coding.extension());
+        let originals = originals.filter_map(|end| self.path.strip_suffix(end.as_bytes()));
+        for path in iter::once(&self.path[..]).chain(originals) {
+            self.cache.remove(path);
+            let (directory, name) = split(path);
+            if self.options.index.iter().any(|index| index.as_bytes() == name) {
+                self.cache.remove(directory);
+            }
+        }
     }
 
     /// Whether the path is that of something that is neither file nor directory: a socket cannot

@@ -116,11 +116,7 @@ impl Files {
         reply: Reply<'_, '_>,
     ) -> Answered {
         if self.decode(request).is_ok() {
-            self.cache.remove(&self.path);
-            let (directory, name) = split(&self.path);
-            if self.options.index.iter().any(|index| index.as_bytes() == name) {
-                self.cache.remove(directory);
-            }
+            self.forget();
         }
         reply.saved(saved)
     }
@@ -131,7 +127,7 @@ fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
 }
 
 /// Splits a path into the directory, with its slash, and the name in it.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1))
 }
 
