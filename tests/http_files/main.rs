@@ -10,11 +10,13 @@ use sluicegate_reactor::testing::{Files as Disk, Harness, State};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
 mod cache;
+mod common_fields;
 mod directories;
 mod links;
 mod listings;
 #[path = "../reactor/logged.rs"]
 mod logged;
+mod missing;
 mod paths;
 mod precompressed;
 mod sending;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::encodings;
 use super::representation::{Loading, Opened, Representation};
 use super::types::content_type;
-use crate::http::{Answered, Reply, Request};
+use crate::http::{Answered, Reply, Request, Status};
 
 /// A regular file and its siblings. Siblings that do not exist are not looked for until the next
 /// check of the disk.
@@ -49,9 +49,19 @@ impl CachedFile {
         self.plain.weight() + self.encoded.iter().map(Representation::weight).sum::<usize>()
     }
 
-    /// Answers a GET or HEAD with it.
-    pub(super) fn answer(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        self.select(request).answer(request, reply)
+    /// Answers a GET or HEAD with it. `status` is 200, or that of an error whose page it is.
+    pub(super) fn answer(
+        &self,
+        status: Status,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        let representation = self.select(request);
+        if status == Status::OK {
+            representation.answer(request, reply)
+        } else {
+            representation.answer_error(status, reply)
+        }
     }
 
     /// What the client prefers.

@@ -16,7 +16,7 @@ use super::view::View;
 use crate::http::{Answered, Method, Reply, Request, Status};
 
 /// What a path names.
-enum Found {
+pub(super) enum Found {
     File(OpenedFile),
     /// A directory without an index file.
     Directory,
@@ -31,31 +31,31 @@ impl Files {
     pub(super) fn get(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
         match self.decode(request) {
             Ok(()) => {}
-            Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
-            Err(PathError::NotServed) => return reply.error(Status::NOT_FOUND),
+            Err(PathError::Malformed) => return self.error(Status::BAD_REQUEST, request, reply),
+            Err(PathError::NotServed) => return self.send_not_found(request, reply),
             Err(PathError::NeedsSlash) => return self.redirect(request, reply),
         }
         let now = reply.turn().now();
         if let Some(entry) = self.cache.get(&self.path)
             && entry.is_fresh(now, self.options.valid_for)
         {
-            return entry.answer(request, reply);
+            return entry.answer(Status::OK, request, reply);
         }
         let found = self.find();
         if !matches!(found, Ok(Found::File(_))) {
             self.cache.remove(&self.path);
         }
         match found {
-            Ok(Found::File(opened)) => self.send_file(opened, now, request, reply),
+            Ok(Found::File(opened)) => self.send_file(opened, Status::OK, now, request, reply),
             Ok(Found::Directory) => self.send_listing(request, reply),
             Ok(Found::NeedsSlash) => self.redirect(request, reply),
-            Ok(Found::Other) => reply.error(Status::NOT_FOUND),
-            Err(error) => self.refuse(&error, reply),
+            Ok(Found::Other) => self.send_missing(request, reply),
+            Err(error) => self.refuse(&error, request, reply),
         }
     }
 
     /// Opens what the path of the request names.
-    fn find(&mut self) -> io::Result<Found> {
+    pub(super) fn find(&mut self) -> io::Result<Found> {
         let wants_directory = self.path.is_empty() || self.path.ends_with(b"/");
         if wants_directory {
             for at in 0..self.options.index.len() {
@@ -98,9 +98,10 @@ impl Files {
     }
 
     /// Answers with a file that was just opened, or from the cache if that has the same version.
-    fn send_file(
+    pub(super) fn send_file(
         &mut self,
         mut opened: OpenedFile,
+        status: Status,
         now: Duration,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
@@ -110,30 +111,30 @@ impl Files {
             && !entry.reuse_unloaded(&mut opened, self.options.small_body)
         {
             entry.checked = now;
-            return entry.answer(request, reply);
+            return entry.answer(status, request, reply);
         }
         if opened.plain.metadata.len == 0 {
             match unsized_file::read(&opened.plain.file, self.options.unsized_body) {
                 Ok(content) if content.is_empty() => {}
                 Ok(content) => return unsized_file::send(content, &opened.name, request, reply),
-                Err(error) => return self.refuse(&error, reply),
+                Err(error) => return self.refuse(&error, request, reply),
             }
         }
         let (small_body, date) = (self.options.small_body, reply.unix_time());
         match CachedFile::load(opened, small_body, now, date) {
             Ok(entry) => {
-                let answered = entry.answer(request, reply);
+                let answered = entry.answer(status, request, reply);
                 let weight = entry.weight();
                 self.cache.insert(&self.path, entry, weight);
                 answered
             }
-            Err(error) => self.refuse(&error, reply),
+            Err(error) => self.refuse(&error, request, reply),
         }
     }
 
     fn send_listing(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         if !self.options.listing {
-            return reply.error(Status::FORBIDDEN);
+            return self.error(Status::FORBIDDEN, request, reply);
         }
         let reply = match conditions::check_without_validators(request, reply) {
             Ok(reply) => reply,
@@ -147,11 +148,15 @@ impl Files {
             return format.add_fields(reply).send_head();
         }
         if self.listings.is_full() {
-            return reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE);
+            let reply = reply.header("Retry-After", "1");
+            return self.error(Status::SERVICE_UNAVAILABLE, request, reply);
         }
         let (root, path) = (self.root.clone(), self.path.clone());
         let view = View::from_query(request.query());
-        reply.defer(|deferred, _| self.listings.make(Wanted { root, path, view, format, deferred }))
+        let fields = self.common_fields.lines(request).to_owned();
+        reply.defer(|deferred, _| {
+            self.listings.make(Wanted { root, path, view, format, fields, deferred });
+        })
     }
 
     /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so
@@ -170,15 +175,20 @@ impl Files {
         reply.header("Location", &location).error(Status::MOVED_PERMANENTLY)
     }
 
-    fn refuse(&self, error: &io::Error, reply: Reply<'_, '_>) -> Answered {
-        let status = match status_of(error) {
-            Some(status) => status,
-            None if self.is_special(&self.path) => Status::NOT_FOUND,
+    fn refuse(
+        &mut self,
+        error: &io::Error,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered {
+        match status_of(error) {
+            Some(Status::NOT_FOUND) => self.send_missing(request, reply),
+            Some(status) => self.error(status, request, reply),
+            None if self.is_special(&self.path) => self.send_missing(request, reply),
             None => {
                 log::warn!("{}: {error}", self.path.escape_ascii());
-                Status::INTERNAL_SERVER_ERROR
+                self.error(Status::INTERNAL_SERVER_ERROR, request, reply)
             }
-        };
-        reply.error(status)
+        }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Wanted {
     pub(super) path: Vec<u8>,
     pub(super) view: View,
     pub(super) format: Format,
+    /// The header fields that all responses have.
+    pub(super) fields: String,
     pub(super) deferred: Deferred,
 }
 
@@ -128,6 +130,7 @@ struct Lister {
 struct Active {
     scan: Scan,
     format: Format,
+    fields: String,
     deferred: Deferred,
 }
 
@@ -166,10 +169,10 @@ impl Lister {
         let wanted =
             std::iter::from_fn(|| waiting.pop_front()).find(|wanted| wanted.deferred.is_wanted(cx));
         drop(waiting);
-        let Some(Wanted { root, path, view, format, deferred }) = wanted else { return };
+        let Some(Wanted { root, path, view, format, fields, deferred }) = wanted else { return };
         match Scan::start(&root, path.clone(), self.hidden, view, self.sizes) {
-            Ok(scan) => self.active.push_back(Active { scan, format, deferred }),
-            Err(error) => refuse(cx, deferred, &path, &error),
+            Ok(scan) => self.active.push_back(Active { scan, format, fields, deferred }),
+            Err(error) => refuse(cx, deferred, &fields, &path, &error),
         }
     }
 
@@ -178,29 +181,31 @@ impl Lister {
         match active.scan.step() {
             Ok(false) => self.active.push_back(active),
             Ok(true) => {
-                let Active { scan, format, deferred } = active;
+                let Active { scan, format, fields, deferred } = active;
                 let (path, listing) = scan.finish();
                 let page = match format {
                     Format::Json => json::json(&path, &listing),
                     Format::Html => page::html(&path, &listing),
                 };
-                deferred.answer(cx, |reply| format.add_fields(reply).send(page));
+                deferred.answer(cx, |reply| {
+                    format.add_fields(reply.fields(fields.as_bytes())).send(page)
+                });
             }
             Err(error) => {
-                let Active { scan, deferred, .. } = active;
-                refuse(cx, deferred, &scan.finish().0, &error);
+                let Active { scan, fields, deferred, .. } = active;
+                refuse(cx, deferred, &fields, &scan.finish().0, &error);
             }
         }
     }
 }
 
 /// Answers a request whose directory cannot be read.
-fn refuse(cx: &mut Turn, deferred: Deferred, path: &[u8], error: &io::Error) {
+fn refuse(cx: &mut Turn, deferred: Deferred, fields: &str, path: &[u8], error: &io::Error) {
     let status = status_of(error).unwrap_or_else(|| {
         log::warn!("{}: {error}", path.escape_ascii());
         Status::INTERNAL_SERVER_ERROR
     });
-    deferred.answer(cx, |reply| reply.error(status));
+    deferred.answer(cx, |reply| reply.fields(fields.as_bytes()).error(status));
 }
 
 /// The status that an error of opening or reading stands for, unless it is one of the server.

@@ -26,6 +26,15 @@
 //! - A request for a directory returns its first existing [index file](FilesOptions::index), or a
 //!   [listing](FilesOptions::listing) if that is enabled, or else 403. If the path does not end in
 //!   a slash, the client is redirected to the path that does.
+//! - For a path that does not exist, the client gets 404 with
+//!   [a page of yours](FilesOptions::not_found) if there is one. Errors are HTML pages for clients
+//!   that accept `text/html`, as browsers do, and a line of text for others.
+//! - With [`spa`](FilesOptions::spa), a path that does not exist returns the page of a single-page
+//!   application if its last segment contains no dot or the client accepts `text/html`. A script or
+//!   an image that is missing thus gets 404.
+//! - Each response has the [`headers`](FilesOptions::headers) of the options. With
+//!   [`cors`](FilesOptions::cors), scripts of other origins can read responses with all their header
+//!   fields, and OPTIONS answers the question that browsers ask before other requests.
 //! - A listing is an HTML page without scripts, or JSON for clients that prefer it. `?sort=name`,
 //!   `size` or `time` and `order=asc` or `desc` sort it, and `page=2` shows the second
 //!   [page](FilesOptions::listing_page). Listings are built in small steps, so that a long one does
@@ -81,12 +90,15 @@
 mod byteranges;
 mod cache;
 mod cached_file;
+mod common_fields;
 mod conditions;
 mod download;
 mod encodings;
+mod error_page;
 mod json;
 mod lister;
 mod listing;
+mod missing;
 mod options;
 mod page;
 mod parents;
@@ -101,5 +113,5 @@ mod upload;
 mod validators;
 mod view;
 
-pub use options::FilesOptions;
+pub use options::{Cors, FilesOptions};
 pub use root::Files;

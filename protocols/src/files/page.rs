@@ -135,7 +135,7 @@ fn push_reference(name: &[u8], page: &mut String) {
 }
 
 /// Appends a name as HTML text. Control characters and invalid UTF-8 are shown as U+FFFD.
-fn push_text(name: &[u8], page: &mut String) {
+pub(super) fn push_text(name: &[u8], page: &mut String) {
     for character in String::from_utf8_lossy(name).chars() {
         match character {
             '&' => page.push_str("&amp;"),

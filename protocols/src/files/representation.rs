@@ -22,11 +22,13 @@ const DESCRIPTOR_WEIGHT: usize = 256 << 10;
 pub(super) struct Representation {
     content: Content,
     pub(super) coding: Option<Coding>,
-    /// The formatted header fields: the type, others, and those of responses with status 304.
+    /// The formatted header fields: first the type, and last those of responses with status 304.
     fields: String,
     /// The position in `fields` behind the type.
     content_type: usize,
-    /// The position in `fields` of those of 304.
+    /// The position in `fields` of those of 304: `Vary` and the validators.
+    unmodified: usize,
+    /// The position in `fields` of the validators, which error pages do not have.
     validators: usize,
     etag: String,
     modified: Modified,
@@ -77,22 +79,24 @@ impl Representation {
         let etag = etag(&metadata);
         let mut fields = format!("Content-Type: {}\r\n", loading.content_type);
         let content_type = fields.len();
-        fields.push_str("X-Content-Type-Options: nosniff\r\nAccept-Ranges: bytes\r\n");
+        fields.push_str("X-Content-Type-Options: nosniff\r\n");
         if let Some(coding) = coding {
             fields.extend(["Content-Encoding: ", coding.name(), "\r\n"]);
         }
-        let validators = fields.len();
+        let unmodified = fields.len();
         if loading.varies {
             fields.push_str("Vary: Accept-Encoding\r\n");
         }
+        let validators = fields.len();
         fields.push_str(&modified.field());
-        fields.extend(["ETag: ", &etag, "\r\n"]);
+        fields.extend(["ETag: ", &etag, "\r\nAccept-Ranges: bytes\r\n"]);
         let is_settled = !matches!(modified, Modified::Recently(_));
         Ok(Representation {
             content,
             coding,
             fields,
             content_type,
+            unmodified,
             validators,
             etag,
             modified,
@@ -118,6 +122,12 @@ impl Representation {
         reply.fields(self.fields.as_bytes()).send(whole)
     }
 
+    /// Answers with it in place of what was requested, to which conditions and ranges refer.
+    pub(super) fn answer_error(&self, status: Status, reply: Reply<'_, '_>) -> Answered {
+        let fields = &self.fields.as_bytes()[..self.validators];
+        reply.status(status).fields(fields).send(self.part(0..self.metadata.len))
+    }
+
     fn answer_conditional(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         let Representation { fields, etag, modified, metadata, .. } = self;
         let file = Validators { etag, modified: *modified, len: metadata.len };
@@ -135,7 +145,7 @@ impl Representation {
             }
             Outcome::Parts(parts) => self.send_parts(parts, reply),
             Outcome::NotModified => {
-                reply.status(Status::NOT_MODIFIED).fields(&fields[self.validators..]).send("")
+                reply.status(Status::NOT_MODIFIED).fields(&fields[self.unmodified..]).send("")
             }
             Outcome::PreconditionFailed => reply.error(Status::PRECONDITION_FAILED),
             Outcome::NotSatisfiable => {

@@ -11,6 +11,7 @@ use sluicegate_reactor::{Reactor, Turn};
 
 use super::cache::Cache;
 use super::cached_file::CachedFile;
+use super::common_fields::CommonFields;
 use super::encodings::Coding;
 use super::lister::Listings;
 use super::options::FilesOptions;
@@ -26,6 +27,7 @@ pub struct Files {
     location: PathBuf,
     pub(super) root: Dir,
     pub(super) options: FilesOptions,
+    pub(super) common_fields: CommonFields,
     /// The route prefix: empty, or without its first slash and with one at the end.
     pub(super) prefix: Vec<u8>,
     pub(super) cache: Cache<CachedFile>,
@@ -50,13 +52,24 @@ impl Files {
         root: impl AsRef<Path>,
         options: FilesOptions,
     ) -> io::Result<Files> {
+        let common_fields = CommonFields::new(&options)?;
         let prefix = path::parse_prefix(&options.prefix)?;
         let location = root.as_ref().to_owned();
         let root = reactor.fs().open_dir(&location)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
         let listings = Listings::new(reactor, &options);
         let parents = Parents::new(&root, options.valid_for);
-        Ok(Files { location, root, options, prefix, cache, listings, parents, path: Vec::new() })
+        Ok(Files {
+            location,
+            root,
+            options,
+            common_fields,
+            prefix,
+            cache,
+            listings,
+            parents,
+            path: Vec::new(),
+        })
     }
 
     /// Opens the root directory again, by the path that was passed to [`new`](Files::new), and

@@ -118,7 +118,7 @@ impl Files {
         if self.decode(request).is_ok() {
             self.forget();
         }
-        reply.saved(saved)
+        self.add_common_fields(request, reply).saved(saved)
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// Whether `bytes` is a token (RFC 9110, section 5.6.2).
 #[inline]
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[usize::from(byte)])
 }
 

@@ -165,6 +165,7 @@ mod writer;
 
 pub use deferred::Deferred;
 pub use fault::Fault;
+pub(crate) use grammar::is_token;
 pub use limits::HttpLimits;
 pub use postponed::Postponed;
 pub use record::LogRecord;
