@@ -388,7 +388,9 @@ fn a_link_in_a_directory_is_followed_to_anything_beneath_the_root() {
         ("..", 405),
         ("../fifo", 403),
         ("../../secret", 403),
-        ("/www/there", 403),
+        ("/www/there", 412),
+        ("/www", 405),
+        ("/secret", 403),
         ("nowhere", 201),
         ("../nowhere", 201),
     ] {

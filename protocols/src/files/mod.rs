@@ -20,8 +20,8 @@
 //!
 //! # What is served
 //!
-//! - GET and HEAD return regular files beneath a root directory. Symbolic links are followed as
-//!   long as they stay beneath it; a link that leads outside gets 403. Anything that is neither a
+//! - GET and HEAD return regular files beneath a root directory. Symbolic links, relative and
+//!   absolute, are followed as long as they stay beneath it; a link that leads outside gets 403. Anything that is neither a
 //!   file nor a directory gets 404, without blocking.
 //! - A request for a directory returns its first existing [index file](FilesOptions::index), or a
 //!   [listing](FilesOptions::listing) if that is enabled, or else 403. If the path does not end in

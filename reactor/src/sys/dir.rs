@@ -89,10 +89,14 @@ fn empty_stat() -> libc::stat {
 }
 
 pub(super) fn metadata(file: Fd) -> io::Result<Metadata> {
+    stat(file).map(|stat| from_stat(&stat))
+}
+
+fn stat(file: Fd) -> io::Result<libc::stat> {
     let mut stat = empty_stat();
     // SAFETY: the kernel writes one `stat` to a local.
     check(unsafe { libc::fstat(file, &raw mut stat) })?;
-    Ok(from_stat(&stat))
+    Ok(stat)
 }
 
 /// The attributes of a name, without following a symbolic link.

@@ -8,7 +8,7 @@ use libc::c_int;
 
 use super::super::unix::{check, owned};
 use super::super::{Fd, FileKind, Metadata};
-use super::{outside, walk};
+use super::walk;
 
 pub(super) fn open(dir: Fd, path: &CStr, flags: c_int) -> io::Result<OwnedFd> {
     openat2(dir, path, flags)?.map_or_else(|| walk::open(dir, path, flags), Ok)
@@ -54,7 +54,8 @@ fn openat2(dir: Fd, path: &CStr, flags: c_int) -> io::Result<Option<OwnedFd>> {
             // Sandboxes that do not know the call forbid it (`seccomp(2)` filters of containers).
             // If the file itself is forbidden, the walk fails in the same way.
             Some(libc::ENOSYS | libc::EPERM) => Ok(None),
-            Some(libc::EXDEV) => Err(outside()),
+            // The path leads outside, or has an absolute link, which the walk may allow.
+            Some(libc::EXDEV) => Ok(None),
             _ => Err(error),
         },
     }

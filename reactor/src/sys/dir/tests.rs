@@ -51,7 +51,26 @@ impl Place {
         ] {
             symlink(target, root.join(link)).unwrap();
         }
-        symlink(root.join("top"), root.join("absolute_inside")).unwrap();
+        symlink(&root, place.0.path().join("alias")).unwrap();
+        let alias = place.0.path().join("alias");
+        for (target, link) in [
+            (root.join("top"), "absolute_inside"),
+            (root.join("a"), "absolute_dir"),
+            (root.join("a/b/"), "absolute_dir_slash"),
+            (root.clone(), "absolute_root"),
+            (root.join("a/../to_link/up"), "absolute_chain"),
+            (root.join("absolute_chain"), "a/absolute"),
+            (alias.join("a//./b/deep"), "absolute_alias"),
+            (root.join("../secret"), "absolute_out"),
+            (root.join("a/../../root/top"), "absolute_out_and_in"),
+            (root.join("absent"), "absolute_dangling"),
+            (root.join("top/more"), "absolute_beyond"),
+            (root.join("absolute_loop"), "absolute_loop"),
+            (place.0.path().join("root2/top"), "absolute_sibling"),
+            (place.0.path().to_owned(), "absolute_parent"),
+        ] {
+            symlink(target, root.join(link)).unwrap();
+        }
         place
     }
 
@@ -119,7 +138,24 @@ fn a_path_is_opened_beneath_its_directory_or_not_at_all() {
         ("parent/secret", Err(PermissionDenied)),
         ("parent/root/top", Err(PermissionDenied)),
         ("absolute", Err(PermissionDenied)),
-        ("absolute_inside", Err(PermissionDenied)),
+        ("absolute_inside", opened("top")),
+        ("absolute_dir/b/deep", opened("deep")),
+        ("absolute_dir_slash/deep", opened("deep")),
+        ("absolute_root/top", opened("top")),
+        ("absolute_root/absolute_root/a/b/deep", opened("deep")),
+        ("absolute_chain", opened("top")),
+        ("absolute_dir/absolute", opened("top")),
+        ("absolute_dir/../top", opened("top")),
+        ("absolute_alias", opened("deep")),
+        ("absolute_out", Err(PermissionDenied)),
+        ("absolute_out_and_in", Err(PermissionDenied)),
+        ("absolute_root/..", Err(PermissionDenied)),
+        ("absolute_root/../secret", Err(PermissionDenied)),
+        ("absolute_dangling", Err(NotFound)),
+        ("absolute_beyond", Err(NotADirectory)),
+        ("absolute_sibling", Err(PermissionDenied)),
+        ("absolute_parent", Err(PermissionDenied)),
+        ("absolute_parent/secret", Err(PermissionDenied)),
     ] {
         let name = relative(OsStr::new(path)).unwrap();
         for (way, open, stat) in WAYS {
@@ -141,10 +177,12 @@ fn a_link_to_itself_ends_in_an_error() {
     let place = Place::with_links();
     let dir = place.open();
     for (way, open, stat) in WAYS {
-        let error = open(dir.as_raw_fd(), c"loop").unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{way}");
-        let error = stat(dir.as_raw_fd(), c"loop").unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{way}");
+        for name in [c"loop", c"absolute_loop"] {
+            let error = open(dir.as_raw_fd(), name).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{name:?} by {way}");
+            let error = stat(dir.as_raw_fd(), name).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{name:?} by {way}");
+        }
     }
 }
 

@@ -3,17 +3,22 @@
 //! Each call takes a single name and does not follow symbolic links, so the kernel never moves
 //! further than from a directory to one of its entries. The walk reads links itself and continues
 //! with their components. `..` returns to the directory that the walk came from, even if a
-//! directory has been renamed in the meantime.
+//! directory has been renamed in the meantime. An absolute link is followed if its target passes
+//! through the root: the walk starts again there, with the rest of the target.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use libc::c_int;
 
 use super::super::unix::check_size;
 use super::super::{Fd, FileKind, Metadata};
-use super::{metadata_at, open_at, outside};
+use super::{metadata_at, open_at, outside, stat};
 
 /// The limit of Linux for one path, path_resolution(7).
 const MAX_LINKS: usize = 40;
@@ -44,6 +49,9 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
     let mut below: Vec<OwnedFd> = Vec::new();
     let mut ahead: Vec<CString> = Vec::new();
     let mut links = 0;
+    if path.to_bytes().starts_with(b"/") {
+        return Err(outside());
+    }
     push_components(&mut ahead, path.to_bytes())?;
     loop {
         let dir = below.last().map_or(root, AsRawFd::as_raw_fd);
@@ -72,15 +80,35 @@ fn resolve<T>(root: Fd, path: &CStr, last: impl Fn(Fd, &CStr) -> io::Result<T>) 
         if links > MAX_LINKS {
             return Err(too_many_links());
         }
-        push_components(&mut ahead, &target)?;
+        if target.starts_with(b"/") {
+            below.clear();
+            push_components(&mut ahead, below_root(root, &target)?)?;
+        } else {
+            push_components(&mut ahead, &target)?;
+        }
     }
+}
+
+/// The part of an absolute path that follows the root.
+///
+/// The root is recognised by its identity: its path may have changed, and may be written in several
+/// ways. That only looks at the directories on the way. The part that is returned is then resolved
+/// beneath the root like any other path.
+fn below_root(root: Fd, path: &[u8]) -> io::Result<&[u8]> {
+    let root = stat(root)?;
+    let is_end = |at: &usize| *at == 1 || path.get(*at).is_none_or(|byte| *byte == b'/');
+    for end in (1..=path.len()).filter(is_end) {
+        let Ok(found) = fs::metadata(Path::new(OsStr::from_bytes(&path[..end]))) else { break };
+        // The types of the numbers differ between systems.
+        if found.dev() == root.st_dev as u64 && found.ino() == root.st_ino as u64 {
+            return Ok(&path[end..]);
+        }
+    }
+    Err(outside())
 }
 
 /// Pushes the components of `path` in reverse, so that the first is popped next.
 fn push_components(ahead: &mut Vec<CString>, path: &[u8]) -> io::Result<()> {
-    if path.starts_with(b"/") {
-        return Err(outside());
-    }
     // A slash at the end requires a directory.
     if path.ends_with(b"/") {
         ahead.push(c".".into());

@@ -247,8 +247,10 @@ impl Files {
         let mut links = 0;
         // The components that are left, the next one last.
         let mut rest = Vec::new();
-        if push_path(&mut rest, path, scope)? {
-            at = ROOT;
+        match push_path(&mut rest, path)? {
+            true if scope == Scope::Beneath => return Err(outside()),
+            true => at = ROOT,
+            false => {}
         }
         while let Some(name) = rest.pop() {
             let Content::Directory { parent, names, .. } = &self.node(at).content else {
@@ -269,13 +271,32 @@ impl Files {
                     if links > MAX_LINKS {
                         return Err(io::ErrorKind::PermissionDenied.into());
                     }
-                    if push_path(&mut rest, target, scope)? {
+                    let is_absolute = target.as_bytes().starts_with(b"/");
+                    if is_absolute && scope == Scope::Beneath {
+                        at = start;
+                        push_path(&mut rest, self.below(start, target)?)?;
+                    } else if push_path(&mut rest, target)? {
                         at = ROOT;
                     }
                 }
             }
         }
         Ok(at)
+    }
+
+    /// The part of an absolute path that follows a directory, as `sys/dir/walk.rs` finds it.
+    fn below<'a>(&self, dir: Inode, path: &'a OsStr) -> io::Result<&'a OsStr> {
+        let bytes = path.as_bytes();
+        let is_end = |at: &usize| *at == 1 || bytes.get(*at).is_none_or(|byte| *byte == b'/');
+        for end in (1..=bytes.len()).filter(is_end) {
+            let ancestor = OsStr::from_bytes(&bytes[..end]);
+            match self.walk(ROOT, ancestor, Scope::Anywhere) {
+                Ok(found) if found == dir => return Ok(OsStr::from_bytes(&bytes[end..])),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Err(outside())
     }
 
     pub(super) fn metadata(&self, inode: Inode) -> Metadata {
@@ -342,7 +363,7 @@ impl Files {
 
 /// Pushes the components of `path` in reverse onto those that are left. Returns whether it starts
 /// at `/`.
-fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr, scope: Scope) -> io::Result<bool> {
+fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr) -> io::Result<bool> {
     let bytes = path.as_bytes();
     if bytes.contains(&0) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -350,17 +371,13 @@ fn push_path<'a>(rest: &mut Vec<&'a OsStr>, path: &'a OsStr, scope: Scope) -> io
     if bytes.len() >= PATH_MAX {
         return Err(errno(libc::ENAMETOOLONG));
     }
-    let absolute = bytes.first() == Some(&b'/');
-    if absolute && scope == Scope::Beneath {
-        return Err(outside());
-    }
     // A slash at the end requires a directory, and so does a dot.
     if bytes.last() == Some(&b'/') {
         rest.push(OsStr::new("."));
     }
     let names = bytes.rsplit(|byte| *byte == b'/').filter(|name| !name.is_empty());
     rest.extend(names.map(OsStr::from_bytes));
-    Ok(absolute)
+    Ok(bytes.starts_with(b"/"))
 }
 
 pub(super) fn errno(code: i32) -> io::Error {

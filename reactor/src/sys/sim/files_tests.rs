@@ -20,10 +20,18 @@ const LINKS: [(&str, &str); 8] = [
     ("srv/dirlink", "sub"),
     ("srv/sub/up", "../a.txt"),
     ("srv/escape", "../secret"),
-    ("srv/absolute", "/srv/a.txt"),
+    ("srv/absolute", "/secret"),
     ("srv/loop", "loop"),
     ("srv/dangling", "nothing"),
     ("www", "srv"),
+];
+
+/// Links with absolute targets: the path beneath the root of the disk.
+const ABSOLUTE_LINKS: [(&str, &str); 4] = [
+    ("srv/absolute_file", "srv/sub/../a.txt"),
+    ("srv/absolute_dir", "www/sub"),
+    ("srv/absolute_top", "srv"),
+    ("srv/absolute_escape", "srv/../secret"),
 ];
 
 /// A disk with attempts to leave `/srv`.
@@ -34,6 +42,9 @@ fn disk() -> World {
     }
     for (path, target) in LINKS {
         world.files().put_symlink(path, target);
+    }
+    for (path, target) in ABSOLUTE_LINKS {
+        world.files().put_symlink(path, format!("/{target}"));
     }
     world
 }
@@ -47,6 +58,9 @@ fn real_disk() -> TempDir {
     }
     for (path, target) in LINKS {
         symlink(target, disk.path().join(path)).unwrap();
+    }
+    for (path, target) in ABSOLUTE_LINKS {
+        symlink(disk.path().join(target), disk.path().join(path)).unwrap();
     }
     disk
 }
@@ -100,6 +114,12 @@ fn check_paths(kernel: &Kernel, root: &Path) {
         ("/srv/a.txt", Err(ErrorKind::PermissionDenied)),
         ("escape", Err(ErrorKind::PermissionDenied)),
         ("absolute", Err(ErrorKind::PermissionDenied)),
+        ("absolute_file", found(FileKind::File)),
+        ("absolute_dir/up", found(FileKind::File)),
+        ("absolute_top", found(FileKind::Directory)),
+        ("absolute_top/absolute_dir/b.txt", found(FileKind::File)),
+        ("absolute_top/../secret", Err(ErrorKind::PermissionDenied)),
+        ("absolute_escape", Err(ErrorKind::PermissionDenied)),
         ("nothing", Err(ErrorKind::NotFound)),
         ("nothing/../a.txt", Err(ErrorKind::NotFound)),
         ("dangling", Err(ErrorKind::NotFound)),
