@@ -27,6 +27,7 @@ mod http;
 mod load;
 #[cfg(target_os = "linux")]
 mod memory;
+mod nginx;
 mod options;
 mod process;
 mod proxy;

@@ -61,6 +61,21 @@
 //!   without `Last-Modified`, `If-Modified-Since` and a date in `If-Range` are not evaluated. Files
 //!   dated 1970-01-01 00:00:00 or earlier have no date.
 //!
+//! Ranges, conditional requests and paths get the same answers as from nginx 1.22, except for these:
+//!
+//! | request | here | nginx | reason |
+//! |---|---|---|---|
+//! | HEAD with `Range` | 200 | 206 | RFC 9110, section 14.2: only GET has ranges |
+//! | ranges that overlap, or more than 16 | 200 | 206 | section 14.2: they may be an attack |
+//! | a malformed `Range` | 200 | 416 | section 14.2: it may be ignored |
+//! | `Range: bytes=0-` for an empty file | 416 | 200 | section 14.1.2: it has no first byte |
+//! | `Range` for a compressed file | 206 | 200 | its ranges are as good as others |
+//! | `If-Modified-Since` with a later date | 304 | 200 | section 13.1.3; nginx compares exactly |
+//! | a malformed `If-Unmodified-Since` | 200 | 412 | section 13.1.4: it is ignored |
+//! | `Accept-Encoding: *` | compressed | plain | section 12.5.3: it stands for every coding |
+//! | `%2F` in the path | 404 | a slash | a name cannot contain it |
+//! | a name with a leading dot | 404 | 200 | it may hold secrets |
+//!
 //! # Uploads
 //!
 //! If [`upload`](FilesOptions::upload) is set, PUT creates a file (201) or replaces one (204). The
