@@ -1,5 +1,7 @@
 //! What clients get for paths that lead to nothing: error pages and the pages of applications.
 
+use sluicegate_reactor::testing::Step;
+
 use super::*;
 
 const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n";
@@ -75,6 +77,17 @@ fn a_page_for_missing_files_that_was_removed_is_closed_when_it_is_missed() {
     site.advance(LATER);
     assert_eq!(get(&mut site, "/none").text(), "404 Not Found\n");
     assert_eq!(site.open_descriptors().files, root);
+}
+
+#[test]
+fn a_page_for_missing_files_that_cannot_be_read_is_not_tried_again() {
+    for (code, status) in [(libc::ENOENT, 404), (libc::EIO, 500)] {
+        let mut site = site_of(Some("404.html"), Some("404.html"));
+        site.files().script_read("/www/404.html", [Step::Errno(code), Step::Errno(code)]);
+        let answer = get(&mut site, "/none");
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.field("Content-Type"), Some("text/plain; charset=utf-8"));
+    }
 }
 
 #[test]

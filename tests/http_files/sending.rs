@@ -175,6 +175,8 @@ fn row_28_several_ranges_are_sent_as_parts_from_memory_and_from_the_disk() {
         disk.put_file("/www/small.txt", &noise(1000), OLD);
         disk.put_file("/www/large.txt", &noise(1_000_000), OLD);
     };
+    let every_second: Vec<_> = (0..17).map(|at| format!("{0}-{0}", 2 * at)).collect();
+    let every_second = every_second.join(",");
     each_transfer(put, |mut site| {
         for (path, len) in [("/small.txt", 1000), ("/large.txt", 1_000_000)] {
             let line = format!("GET {path}");
@@ -191,10 +193,7 @@ fn row_28_several_ranges_are_sent_as_parts_from_memory_and_from_the_disk() {
             for (ranges, status) in [
                 ("0-1,1-2", 200),
                 ("0-1,4-5,x", 200),
-                (
-                    "0-0,2-2,4-4,6-6,8-8,10-10,12-12,14-14,16-16,18-18,20-20,22-22,24-24,26-26,28-28,30-30,32-32",
-                    200,
-                ),
+                (&every_second, 200),
                 ("2000000-,3000000-", 416),
                 ("2000000-,3-4", 206),
             ] {

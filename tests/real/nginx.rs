@@ -1,5 +1,5 @@
-//! Files as nginx serves them: both servers get the same requests for the same directory. Where they
-//! differ, the tables say which answer each gives and why.
+//! Files as nginx serves them: both servers get the same requests for the same directory. Where
+//! they differ, the tables say which answer each gives and why.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -113,11 +113,11 @@ impl Files {
             entry.checked = now;
             return entry.answer(status, request, reply);
         }
-        if opened.plain.metadata.len == 0 {
+        if opened.plain.metadata.len == 0 && status == Status::OK {
             match unsized_file::read(&opened.plain.file, self.options.unsized_body) {
                 Ok(content) if content.is_empty() => {}
                 Ok(content) => return unsized_file::send(content, &opened.name, request, reply),
-                Err(error) => return self.refuse(&error, request, reply),
+                Err(error) => return self.fail(&error, request, reply),
             }
         }
         let (small_body, date) = (self.options.small_body, reply.unix_time());
@@ -128,7 +128,7 @@ impl Files {
                 self.cache.insert(&self.path, entry, weight);
                 answered
             }
-            Err(error) => self.refuse(&error, request, reply),
+            Err(error) => self.fail(&error, request, reply),
         }
     }
 
@@ -175,20 +175,31 @@ impl Files {
         reply.header("Location", &location).error(Status::MOVED_PERMANENTLY)
     }
 
+    /// Answers a request whose path cannot be opened.
     fn refuse(
         &mut self,
         error: &io::Error,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
     ) -> Answered {
-        match status_of(error) {
-            Some(Status::NOT_FOUND) => self.send_missing(request, reply),
-            Some(status) => self.error(status, request, reply),
-            None if self.is_special(&self.path) => self.send_missing(request, reply),
-            None => {
-                log::warn!("{}: {error}", self.path.escape_ascii());
-                self.error(Status::INTERNAL_SERVER_ERROR, request, reply)
-            }
+        let is_missing = match status_of(error) {
+            Some(status) => status == Status::NOT_FOUND,
+            None => self.is_special(&self.path),
+        };
+        if is_missing {
+            self.send_missing(request, reply)
+        } else {
+            self.fail(error, request, reply)
         }
+    }
+
+    /// Answers a request for a file that cannot be opened or read. It sends no page of the site, as
+    /// that may be the file.
+    fn fail(&self, error: &io::Error, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let status = status_of(error).unwrap_or_else(|| {
+            log::warn!("{}: {error}", self.path.escape_ascii());
+            Status::INTERNAL_SERVER_ERROR
+        });
+        self.error(status, request, reply)
     }
 }

@@ -21,8 +21,8 @@
 //! # What is served
 //!
 //! - GET and HEAD return regular files beneath a root directory. Symbolic links, relative and
-//!   absolute, are followed as long as they stay beneath it; a link that leads outside gets 403. Anything that is neither a
-//!   file nor a directory gets 404, without blocking.
+//!   absolute, are followed as long as they stay beneath it; a link that leads outside gets 403.
+//!   Anything that is neither a file nor a directory gets 404, without blocking.
 //! - A request for a directory returns its first existing [index file](FilesOptions::index), or a
 //!   [listing](FilesOptions::listing) if that is enabled, or else 403. If the path does not end in
 //!   a slash, the client is redirected to the path that does.
@@ -33,8 +33,8 @@
 //!   application if its last segment contains no dot or the client accepts `text/html`. A script or
 //!   an image that is missing thus gets 404.
 //! - Each response has the [`headers`](FilesOptions::headers) of the options. With
-//!   [`cors`](FilesOptions::cors), scripts of other origins can read responses with all their header
-//!   fields, and OPTIONS answers the question that browsers ask before other requests.
+//!   [`cors`](FilesOptions::cors), scripts of other origins can read responses with all their
+//!   header fields, and OPTIONS answers the question that browsers ask before other requests.
 //! - A listing is an HTML page without scripts, or JSON for clients that prefer it. `?sort=name`,
 //!   `size` or `time` and `order=asc` or `desc` sort it, and `page=2` shows the second
 //!   [page](FilesOptions::listing_page). Listings are built in small steps, so that a long one does
@@ -42,18 +42,19 @@
 //! - Names that begin with a dot are neither served nor listed, unless
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` is always served.
 //! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
-//!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded slash
-//!   gets 404. Only listings use the query string.
+//!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded
+//!   slash gets 404. Only listings use the query string.
 //! - Conditional requests and ranges are supported. Up to 16 ranges in one request are sent as
 //!   `multipart/byteranges`; if there are more or they overlap, the client gets the whole file. The
-//!   entity tag contains the inode and the time of change, so it distinguishes any two
-//!   versions of a file; copies of a file on two servers have different tags.
-//! - If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding gets
-//!   `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`, whichever it prefers, in this order.
-//!   As in nginx (`gzip_static`), the times of the files are not compared: replace the compressed
-//!   file together with the original. Length, ranges, entity tag and date are those of the file that
-//!   is sent; a request for several ranges of a compressed file gets all of it. All responses have
-//!   `Vary: Accept-Encoding` if there is a compressed file. It is not sent without the original.
+//!   entity tag contains the inode and the time of change, so it distinguishes any two versions of
+//!   a file; copies of a file on two servers have different tags.
+//! - If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding
+//!   gets `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`, whichever it prefers, in this
+//!   order. As in nginx (`gzip_static`), the times of the files are not compared: replace the
+//!   compressed file together with the original. Length, ranges, entity tag and date are those of
+//!   the file that is sent; a request for several ranges of a compressed file gets all of it. All
+//!   responses have `Vary: Accept-Encoding` if there is a compressed file. It is not sent without
+//!   the original.
 //! - A file that reports a length of 0 may still have contents, as those in `/proc` do. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
 //! - `Last-Modified` is sent only for a file that was modified before the second of the response's
@@ -61,7 +62,8 @@
 //!   without `Last-Modified`, `If-Modified-Since` and a date in `If-Range` are not evaluated. Files
 //!   dated 1970-01-01 00:00:00 or earlier have no date.
 //!
-//! Ranges, conditional requests and paths get the same answers as from nginx 1.22, except for these:
+//! Ranges, conditional requests and paths get the same answers as from nginx 1.22, except for
+//! these:
 //!
 //! | request | here | nginx | reason |
 //! |---|---|---|---|

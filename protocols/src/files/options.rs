@@ -17,17 +17,17 @@ pub struct FilesOptions {
     /// The path beneath which the files are served, not percent-encoded: with `/static`, the file
     /// `a` has the path `/static/a`. Other paths get 404. Default: empty, for `/`.
     pub prefix: String,
-    /// Header fields of all responses, by name and value. Fields that the server writes itself, such
-    /// as `Content-Type`, are invalid. A `Cache-Control` applies to listings and errors too. Default:
-    /// none.
+    /// Header fields of all responses, by name and value. Fields that the server writes itself,
+    /// such as `Content-Type`, are invalid. A `Cache-Control` applies to listings and errors too.
+    /// Default: none.
     pub headers: Vec<(String, String)>,
     /// Which pages of other origins can read the files with scripts. Default: none.
     pub cors: Option<Cors>,
     /// The path beneath the root of the page that is sent with status 404, such as `404.html`. If
     /// there is no such file, clients get the default error page. Default: `None`.
     pub not_found: Option<String>,
-    /// The path beneath the root of a single-page application, such as `index.html`. It is sent with
-    /// status 200 for paths that do not exist but may be [routes](super#what-is-served) of the
+    /// The path beneath the root of a single-page application, such as `index.html`. It is sent
+    /// with status 200 for paths that do not exist but may be [routes](super#what-is-served) of the
     /// application. Default: `None`.
     pub spa: Option<String>,
     /// The names of index files. A request for a directory returns the first one that exists in it.
@@ -95,7 +95,7 @@ impl Default for FilesOptions {
 pub enum Cors {
     /// All pages.
     AnyOrigin,
-    /// The pages of these origins, such as `https://example.org` or `http://localhost:8080`, written
-    /// as browsers send them in `Origin`. Responses have `Vary: Origin`.
+    /// The pages of these origins, such as `https://example.org` or `http://localhost:8080`,
+    /// written as browsers send them in `Origin`. Responses have `Vary: Origin`.
     Origins(Vec<String>),
 }

@@ -233,8 +233,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.output.clock.second()
     }
 
-    /// Finishes the response with a body of this length. `push` queues it and returns how many bytes
-    /// were queued.
+    /// Finishes the response with a body of this length. `push` queues it and returns how many
+    /// bytes were queued.
     #[inline]
     fn finish<V>(
         self,

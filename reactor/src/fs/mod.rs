@@ -61,9 +61,9 @@ impl Fs {
 ///
 /// Paths are relative to it and cannot leave it. Linux enforces that (`openat2(2)` with
 /// `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`); on other systems the reactor walks the path one
-/// component at a time. Symbolic links that stay beneath the directory are followed. An absolute link
-/// stays beneath it if its target passes through the directory; its rest is then resolved like a
-/// relative link. Such links cost a few more system calls on all systems.
+/// component at a time. Symbolic links that stay beneath the directory are followed. An absolute
+/// link stays beneath it if its target passes through the directory; its rest is then resolved like
+/// a relative link. Such links cost a few more system calls on all systems.
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,

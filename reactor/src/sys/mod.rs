@@ -283,8 +283,9 @@ kernel_calls! {
     /// Opens a directory by its path, for use with [`Kernel::open_beneath`].
     dir::open_dir(path: &Path) -> io::Result<Fd>;
     /// Opens a file or directory for reading, by a path relative to `dir`. Symbolic links that stay
-    /// beneath `dir` are followed, absolute ones if their target passes through `dir`. A path that leaves it, or has too many links, is refused with
-    /// `ErrorKind::PermissionDenied`. Never blocks on a FIFO. An empty path is `dir` itself.
+    /// beneath `dir` are followed, absolute ones if their target passes through `dir`. A path that
+    /// leaves it, or has too many links, is refused with `ErrorKind::PermissionDenied`. Never
+    /// blocks on a FIFO. An empty path is `dir` itself.
     dir::open_beneath(dir: Fd, path: &OsStr) -> io::Result<Fd>;
     /// Opens a directory by a path relative to `dir`, like [`Kernel::open_beneath`], to create,
     /// rename and remove names in it. It need not be readable, and cannot be read or synced.
