@@ -67,6 +67,11 @@ use wheel::{Link, Links, Wheel};
 /// Most groups of a reactor, in its lifetime: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
+/// The most connections that wait for the end of the turn with what other callbacks have sent on
+/// them. Without a limit, an event for thousands of connections would fill as many buffers before
+/// the first one is sent, and they would not stay in the processor's cache (benches/README.md).
+pub(crate) const MOST_UNFLUSHED: usize = 64;
+
 pub(crate) struct Core {
     pub(crate) kernel: Kernel,
     pub(crate) selector: Selector,
@@ -177,7 +182,7 @@ impl Core {
             batches: Batches::default(),
             pool: Pool::default(),
             scratch: AlignedBuffer::default(),
-            unflushed: Vec::new(),
+            unflushed: Vec::with_capacity(MOST_UNFLUSHED),
             spare_queues: Spares::default(),
             spare_specials: Spares::default(),
             next_generation: 1,

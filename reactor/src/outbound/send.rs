@@ -4,7 +4,9 @@ use std::io::{ErrorKind, IoSlice};
 
 use super::wire::{Flushed, Wire, transmit};
 use super::{Offer, Outgoing, Placement, place};
-use crate::core::{ConnId, Core, Direction, Flags, Group, Pool, Quantum, Queue, Reason, Sent};
+use crate::core::{
+    ConnId, Core, Direction, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent,
+};
 use crate::sys::{More, Ready};
 use crate::time::{deadlines, rates};
 
@@ -45,11 +47,6 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     }
     sent
 }
-
-/// The most connections that wait for the end of the turn with what other callbacks have sent on
-/// them. Without a limit, an event for thousands of connections would fill as many buffers before
-/// the first one is sent, and they would not stay in the processor's cache (benches/README.md).
-const MOST_UNFLUSHED: usize = 64;
 
 /// Notes that a callback sends on a connection which may not be its own.
 #[inline]
