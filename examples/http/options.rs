@@ -122,8 +122,13 @@ impl Options {
     /// Reads the users, if clients have to authenticate.
     pub(crate) fn users(&self) -> io::Result<Option<Arc<Users>>> {
         let Some(path) = &self.access.auth else { return Ok(None) };
-        let users = std::fs::read_to_string(path).and_then(|text| Users::parse(&text));
-        users.map(|users| Some(Arc::new(users))).map_err(about(path))
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            // Other programs take a name and a password here.
+            let text = format!("{error}; FILE must have lines as `htpasswd -B` writes them");
+            io::Error::new(error.kind(), text)
+        });
+        let users = text.and_then(|text| Users::parse(&text)).map_err(about(path))?;
+        Ok(Some(Arc::new(users)))
     }
 
     /// Starts the access log, if there is one.

@@ -54,6 +54,7 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("echo", ["--port", &port], "; stop the other server, or choose another --port"),
         ("echo", ["--bind", "192.0.2.1"], "; choose a --bind address of this machine"),
         ("http", ["--port=0", "/no/such/directory"], "; DIR must be a directory you can read"),
+        ("http", ["--port=0", "--auth=alice:secret"], "; FILE must have lines as `htpasswd -B`"),
         ("http", ["--port=0", "--access-log=/no/such/log"], "/no/such/log: "),
     ] {
         let outcome = run(example(name).args(arguments));
