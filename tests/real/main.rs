@@ -24,6 +24,7 @@ mod fuse;
 mod hangup;
 mod haproxy;
 mod http;
+mod http_client;
 mod load;
 #[cfg(target_os = "linux")]
 mod memory;

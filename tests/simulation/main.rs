@@ -5,6 +5,7 @@
 
 mod answers;
 mod chat;
+mod client;
 #[cfg(target_os = "linux")]
 mod cold_files;
 mod connect;
