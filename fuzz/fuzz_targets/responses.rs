@@ -17,7 +17,7 @@ use sluicegate_protocols::http::client::{
     Client, ClientError, ClientOptions, Exchange, Request, Response, Take, Trailers,
 };
 use sluicegate_reactor::testing::{Harness, Remote, State};
-use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Listen, Turn};
+use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Turn};
 
 /// The most bytes of a body that is received whole.
 const WHOLE: usize = 300;

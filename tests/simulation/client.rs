@@ -255,16 +255,16 @@ impl Handler for Wild {
             5 => _ = cx.send("HTTP/1.1 20"),
             _ => {}
         }
-        if cx.random() % 4 > 0 {
+        if !cx.random().is_multiple_of(4) {
             cx.send(noise(length));
         }
         match cx.random() % 8 {
-            0 => cx.send("\r\n0\r\n\r\n"),
-            1 => return cx.close(),
-            2 => return cx.abort(),
-            3 => cx.send("\r\n"),
-            _ => Sent::Accepted,
-        };
+            0 => _ = cx.send("\r\n0\r\n\r\n"),
+            1 => cx.close(),
+            2 => cx.abort(),
+            3 => _ = cx.send("\r\n"),
+            _ => {}
+        }
     }
 }
 
