@@ -12,10 +12,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use libfuzzer_sys::fuzz_target;
-use sluicegate_protocols::http::Method;
 use sluicegate_protocols::http::client::{
-    Client, ClientError, ClientOptions, Exchange, Request, Response, Take, Trailers,
+    Client, ClientError, ClientOptions, Exchange, Request, Response, Take,
 };
+use sluicegate_protocols::http::{Method, Trailers};
 use sluicegate_reactor::testing::{Harness, Remote, State};
 use sluicegate_reactor::{Address, ConnId, Context, Handler, Input, Turn};
 

@@ -9,7 +9,7 @@
 //! | [`access_log`] | writing a line for each HTTP response, off the reactor |
 //! | `auth` | HTTP Basic authentication (feature `auth`) |
 //! | [`files`] | serving a directory over HTTP |
-//! | [`http`] | HTTP/1.1: a service that answers requests |
+//! | [`http`] | HTTP/1.1: a service that answers requests, and a client |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |

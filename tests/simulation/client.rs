@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sluicegate_protocols::http::client::{
-    Client, ClientError, ClientOptions, Exchange, Request, RequestStream, Response, Take, Trailers,
+    Client, ClientError, ClientOptions, Exchange, Request, RequestStream, Response, Take,
 };
-use sluicegate_protocols::http::{self, Answered, Http, Method, Reply, Service};
+use sluicegate_protocols::http::{self, Answered, Http, Method, Reply, Service, Trailers};
 use sluicegate_reactor::testing::{Faults, Sim, Simulation};
 use sluicegate_reactor::{ConnId, Context, Handler, Input, Listen, Sent, Target, Turn};
 

@@ -1,4 +1,4 @@
-//! HTTP/1.1 for servers.
+//! HTTP/1.1: servers, and a [client](client).
 //!
 //! A [`Service`] gets a checked [`Request`], which borrows from the received bytes, and a [`Reply`]
 //! to answer it with. [`Http`] is the handler around the service: it finds requests in the input,
@@ -38,6 +38,7 @@
 //! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
 //! | serve files | [`Files`](crate::files::Files) |
+//! | send requests to another server | [`client`] |
 //!
 //! For routing, `match` on the method and the path; for queries, use the crate `form_urlencoded`.
 //! See `examples/api.rs`.
@@ -127,6 +128,8 @@
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
 //! | `request`, `fault`, `status`, `limits`, `date`, `grammar` | data |
+//!
+//! [`client`] stands beside the first five lines and uses the last two.
 
 mod access_log;
 mod adapter;

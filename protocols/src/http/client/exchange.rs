@@ -49,6 +49,46 @@ pub trait Exchange: Sized + 'static {
     /// body can be sent now or later.
     ///
     /// By default the stream is dropped, and the exchange fails.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::client::{
+    ///     ClientError, Exchange, RequestStream, Response, Take,
+    /// };
+    /// use sluicegate_reactor::{Sent, Turn};
+    ///
+    /// /// Sends numbers as fast as the origin takes them.
+    /// struct Numbers {
+    ///     left: std::ops::Range<u32>,
+    ///     stream: Option<RequestStream>,
+    /// }
+    ///
+    /// impl Exchange for Numbers {
+    ///     fn on_stream(&mut self, cx: &mut Turn, stream: RequestStream) {
+    ///         self.stream = Some(stream);
+    ///         self.on_room(cx);
+    ///     }
+    ///
+    ///     fn on_room(&mut self, cx: &mut Turn) {
+    ///         let Some(mut stream) = self.stream.take() else { return };
+    ///         while let Some(number) = self.left.next() {
+    ///             match stream.send(cx, format!("{number}\n")) {
+    ///                 Sent::Accepted => {}
+    ///                 Sent::Full => return self.stream = Some(stream),
+    ///                 Sent::Gone => return,
+    ///             }
+    ///         }
+    ///         stream.finish(cx);
+    ///     }
+    ///
+    ///     fn on_response(&mut self, _: &mut Turn, _: &Response<'_>) -> Take {
+    ///         Take::Nothing
+    ///     }
+    ///
+    ///     fn on_failed(self, _: &mut Turn, error: ClientError) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// }
+    /// ```
     fn on_stream(&mut self, cx: &mut Turn, stream: RequestStream) {
         let _ = (cx, stream);
         log::error!("a request body was not sent: on_stream is not implemented");
@@ -63,6 +103,35 @@ pub trait Exchange: Sized + 'static {
     /// The next piece of a body has arrived that is received in [pieces](Take::Pieces).
     ///
     /// To receive no more for a while, [pause](sluicegate_reactor::Peer::pause) the connection.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::Trailers;
+    /// use sluicegate_protocols::http::client::{ClientError, Exchange, Response, Take};
+    /// use sluicegate_reactor::{ConnId, Turn};
+    ///
+    /// /// Counts the lines of a feed.
+    /// struct Feed {
+    ///     lines: usize,
+    /// }
+    ///
+    /// impl Exchange for Feed {
+    ///     fn on_response(&mut self, _: &mut Turn, _: &Response<'_>) -> Take {
+    ///         Take::Pieces
+    ///     }
+    ///
+    ///     fn on_piece(&mut self, _: &mut Turn, _: ConnId, piece: &[u8]) {
+    ///         self.lines += piece.iter().filter(|byte| **byte == b'\n').count();
+    ///     }
+    ///
+    ///     fn on_end(self, _: &mut Turn, trailers: Trailers<'_>) {
+    ///         println!("{} lines, checksum {:?}", self.lines, trailers.get("Checksum"));
+    ///     }
+    ///
+    ///     fn on_failed(self, _: &mut Turn, error: ClientError) {
+    ///         eprintln!("{error} after {} lines", self.lines);
+    ///     }
+    /// }
+    /// ```
     fn on_piece(&mut self, cx: &mut Turn, connection: ConnId, piece: &[u8]) {
         let _ = (cx, connection, piece);
     }
@@ -81,6 +150,35 @@ pub trait Exchange: Sized + 'static {
     }
 
     /// A body that is received into a [file](Take::File) is complete, and the file has its name.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::Status;
+    /// use sluicegate_protocols::http::client::{ClientError, Exchange, Response, Take};
+    /// use sluicegate_reactor::Turn;
+    /// use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
+    ///
+    /// struct Download {
+    ///     folder: Dir,
+    /// }
+    ///
+    /// impl Exchange for Download {
+    ///     fn on_response(&mut self, _: &mut Turn, response: &Response<'_>) -> Take {
+    ///         let file = self.folder.create("latest", &CreateOptions::default());
+    ///         match file {
+    ///             Ok(file) if response.status() == Status::OK => Take::File(file),
+    ///             _ => Take::Nothing,
+    ///         }
+    ///     }
+    ///
+    ///     fn on_saved(self, _: &mut Turn, committed: Committed) {
+    ///         println!("{committed:?}");
+    ///     }
+    ///
+    ///     fn on_failed(self, _: &mut Turn, error: ClientError) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// }
+    /// ```
     fn on_saved(self, cx: &mut Turn, committed: Committed) {
         let _ = (cx, committed);
     }

@@ -49,6 +49,44 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Tasks
+//!
+//! | to | use |
+//! |---|---|
+//! | receive a whole body | [`Take::Whole`], then [`Exchange::on_body`] |
+//! | receive a body as it arrives, and trailers | [`Take::Pieces`], then [`Exchange::on_piece`] |
+//! | save a body in a file | [`Take::File`], then [`Exchange::on_saved`] |
+//! | send a body | [`Request::body`] |
+//! | send a body piece by piece | [`Request::stream`], then [`Exchange::on_stream`] |
+//! | receive no more for a while | [`Response::connection`], [`Peer::pause`] |
+//! | speak another protocol on the connection | [`Request::upgrade`], [`Exchange::on_upgrade`] |
+//! | give up | [`Client::cancel`], [`ClientOptions`] |
+//!
+//! There is one `Client` for each origin and each type of exchange. It belongs to one reactor: a
+//! program with several threads creates one in each. Redirects, cookies, caches, content codings
+//! and TLS are not included.
+//!
+//! # What a client does
+//!
+//! - It keeps up to [`ClientOptions::connections`] connections, each with one request at a time. A
+//!   connection is used again if the whole response was read, nothing follows it, and both sides
+//!   allow that. Bytes that arrive without a request end their connection.
+//! - It sends a request again if the origin closes a connection that was idle: see
+//!   [`Client::send`].
+//! - It stops sending a body if the response is complete, and closes the connection.
+//! - When the reactor stops, it closes idle connections. Exchanges can finish, and new ones can
+//!   begin, until the grace period ends.
+//!
+//! A response is parsed by the rules that [`Http`](super::Http) has for requests, and framed as in
+//! RFC 9112, section 6.3. An exchange fails if its response breaks one: if a line ends with a bare
+//! LF, if `Content-Length` is repeated or accompanied by `Transfer-Encoding`, or if a transfer
+//! coding other than `chunked` is used. RFC 9112 would let a recipient decide which of the two
+//! fields counts; a proxy and its origin that decide differently can be made to confuse two
+//! responses. Only one thing is accepted that the grammar does not have: a status line that ends
+//! after the code.
+//!
+//! [`Peer::pause`]: sluicegate_reactor::Peer::pause
+//!
 //! # Inside
 //!
 //! Each line uses those below it:
