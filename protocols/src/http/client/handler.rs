@@ -69,6 +69,9 @@ impl<E: Exchange> Handler for Connections<E> {
         } else if running.stream().is_some_and(|stream| stream.take_full()) {
             running.exchange.on_room(cx);
         }
+        if running.is_abandoned() {
+            fail(cx, session, Cause::UnfinishedRequest);
+        }
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session<E>) {
@@ -96,7 +99,7 @@ impl<E: Exchange> Handler for Connections<E> {
             (State::Skipped(..), _) => Phase::Body,
             (State::Idle, Timeout::Own) => return self.close_idle(cx),
             (State::Head { .. }, Timeout::Own) => match &session.running {
-                Some(running) if running.stream().is_some_and(|stream| stream.is_abandoned()) => {
+                Some(running) if running.is_abandoned() => {
                     return fail(cx, session, Cause::UnfinishedRequest);
                 }
                 // The origin may wait for the rest of the request.

@@ -92,9 +92,8 @@ impl<E: Exchange> Shared<E> {
     }
 
     /// Starts an exchange: on the connection that was used last, on a new one, or later.
-    pub(super) fn submit(&self, cx: &mut Turn, running: Box<Running<E>>) {
+    pub(super) fn submit(&self, cx: &mut Turn, mut running: Box<Running<E>>) {
         if let Some((id, slot)) = self.take_idle(cx) {
-            let mut running = running;
             running.start(cx, id, true);
             cx.peer(id).set_deadline(Some(self.options.response_timeout));
             slot.set(Some(running));

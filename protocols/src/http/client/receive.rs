@@ -94,7 +94,6 @@ impl<E: Exchange> Connections<E> {
                 next_head(cx, session)
             }
             Ok(response) => {
-                cx.set_deadline(None);
                 (session.keeps_alive, session.length) = (response.keeps_alive(), response.length());
                 let take = running.exchange.on_response(cx, &response);
                 if cx.this().is_open() {

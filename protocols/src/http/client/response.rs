@@ -41,12 +41,12 @@ impl<'a> Response<'a> {
         is_to_head: bool,
         connection: ConnId,
     ) -> Result<Response<'a>, Fault> {
-        let mut parsed = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
         // The parser would skip empty lines.
         if !head.starts_with(b"HTTP/") {
             return Err(Fault::StatusLine);
         }
+        let mut parsed = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut parsed, head, slots) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::TooManyHeaders) => return Err(Fault::FieldCount),

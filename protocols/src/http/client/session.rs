@@ -84,6 +84,11 @@ impl<E: Exchange> Running<E> {
         self.stream.as_ref().is_some_and(|stream| !stream.is_finished())
     }
 
+    /// Whether the stream was dropped before the body was complete.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.stream.as_ref().is_some_and(StreamState::is_abandoned)
+    }
+
     /// Whether nothing of a response has come.
     pub(super) fn is_unanswered(&self, received: u64) -> bool {
         self.received == received

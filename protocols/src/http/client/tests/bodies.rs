@@ -35,6 +35,9 @@ fn a_body_is_saved_in_a_file() {
         world.h.feed(far, response);
         assert_eq!(world.saved(), "hello");
     }
+    let empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let (told, state) = same_at_every_split(Way::File, empty, false);
+    assert_eq!((told, state), (vec!["200".to_owned(), "saved Created".to_owned()], State::Open));
 }
 
 #[test]

@@ -31,6 +31,8 @@ enum Way {
     Whole(usize),
     Pieces,
     File,
+    /// Drops the stream for the body of its request.
+    Deaf,
 }
 
 const WHOLE: Way = Way::Whole(1 << 20);
@@ -62,7 +64,7 @@ impl Exchange for Probe {
     fn on_response(&mut self, cx: &mut Turn, response: &Response<'_>) -> Take {
         self.note(response.status().code().to_string());
         match self.way {
-            Way::Nothing => Take::Nothing,
+            Way::Nothing | Way::Deaf => Take::Nothing,
             Way::Whole(limit) => Take::Whole(limit),
             Way::Pieces => Take::Pieces,
             Way::File => {
@@ -77,6 +79,9 @@ impl Exchange for Probe {
     }
 
     fn on_stream(&mut self, _: &mut Turn, stream: RequestStream) {
+        if matches!(self.way, Way::Deaf) {
+            return;
+        }
         self.note("stream");
         self.streams.borrow_mut().push(stream);
     }

@@ -107,6 +107,15 @@ fn a_body_that_does_not_keep_to_its_length_is_cut_off() {
 }
 
 #[test]
+fn a_stream_that_is_dropped_when_it_comes_fails_at_once() {
+    let mut world = World::new();
+    world.send(post().stream(None), Way::Deaf);
+    let far = world.accept();
+    assert_eq!(world.told(), ["failed the request body was not finished"]);
+    assert_eq!(world.h.state(far), State::Reset);
+}
+
+#[test]
 fn a_stream_that_is_dropped_fails_at_the_next_deadline() {
     let (mut world, far, mut stream) = streaming(post().stream(None));
     stream.send(world.h.reactor(), "half");

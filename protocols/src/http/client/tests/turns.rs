@@ -170,35 +170,40 @@ impl Exchange for Ends {
     }
 }
 
+/// What an exchange that ends in a callback is told about a response, and the state of its
+/// connection.
+fn ends_in(place: &'static str, panics: bool, response: &str) -> (Vec<String>, State) {
+    let mut made = None;
+    let mut h = Harness::build(
+        &Listen::default(),
+        |_| {},
+        |reactor| {
+            let client = Client::new(reactor, origin(), &ClientOptions::default());
+            made.insert(client.expect("room for a connector")).shared().handler()
+        },
+    );
+    h.set_remote(&origin(), Remote::Listens);
+    let (client, log, id) = (made.expect("it was made"), Log::default(), Rc::default());
+    let (log_of_it, id_of_it) = (log.clone(), Rc::clone(&id));
+    let exchange = Ends { log: log_of_it, client: client.clone(), id: id_of_it, place, panics };
+    *id.borrow_mut() = Some(client.send(h.reactor(), Request::get("/"), exchange));
+    h.run();
+    let far = h.accept(&origin());
+    h.feed(far, response);
+    (log.take(), h.state(far))
+}
+
 #[test]
 fn an_exchange_that_ends_in_a_callback_hears_of_it_at_most_once() {
-    for (place, panics) in
-        ["interim", "response", "piece"].map(|place| [(place, false), (place, true)]).concat()
+    let empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    for (place, response) in [("interim", OK), ("response", OK), ("response", empty), ("piece", OK)]
     {
-        let mut made = None;
-        let mut h = Harness::build(
-            &Listen::default(),
-            |_| {},
-            |reactor| {
-                let client = Client::new(reactor, origin(), &ClientOptions::default());
-                made.insert(client.expect("room for a connector")).shared().handler()
-            },
-        );
-        h.set_remote(&origin(), Remote::Listens);
-        let (client, log, id) = (made.expect("it was made"), Log::default(), Rc::default());
-        let exchange =
-            Ends { log: log.clone(), client: client.clone(), id: Rc::clone(&id), place, panics };
-        let sent = client.send(h.reactor(), Request::get("/"), exchange);
-        *id.borrow_mut() = Some(sent);
-        h.run();
-        let far = h.accept(&origin());
-        h.feed(far, format!("HTTP/1.1 100 Continue\r\n\r\n{OK}"));
-        let told = log.take();
-        match panics {
-            true => assert_eq!(told, ["10.0.0.1:80: a callback of the exchange panicked"]),
-            false => assert_eq!(told, [""; 0], "{place}"),
-        }
-        assert_eq!(h.state(far), State::Reset, "{place}");
+        let response = format!("HTTP/1.1 100 Continue\r\n\r\n{response}");
+        let cancelled = ends_in(place, false, &response);
+        assert_eq!(cancelled, (Vec::new(), State::Reset), "{place}");
+        let panicked = ends_in(place, true, &response);
+        let told = "10.0.0.1:80: a callback of the exchange panicked".to_owned();
+        assert_eq!(panicked, (vec![told], State::Reset), "{place}");
     }
 }
 
