@@ -1,4 +1,4 @@
-//! HTTP/1.1: servers, and a [client](client).
+//! HTTP/1.1: servers, and a [`client`].
 //!
 //! A [`Service`] gets a checked [`Request`], which borrows from the received bytes, and a [`Reply`]
 //! to answer it with. [`Http`] is the handler around the service: it finds requests in the input,

@@ -97,4 +97,5 @@ fn a_body_that_nobody_wants_is_skipped_if_it_is_short() {
     world.h.feed(far, format!("{CHUNKED}10001\r\n"));
     world.h.feed(far, vec![0; 65_537]);
     assert_eq!(world.h.state(far), State::Reset, "more than may be skipped");
+    assert_eq!(world.h.ledger().panics, 0);
 }
