@@ -173,8 +173,8 @@ impl<E: Exchange> Connections<E> {
                 return self.complete(cx, session, input.is_empty(), Received::Pieces);
             }
             Length::Exact(length) if length > drain => session.keeps_alive = false,
-            Length::UntilEnd => session.keeps_alive = false,
-            Length::Exact(_) | Length::Chunked => {}
+            // Without a length, another request cannot follow anyway.
+            Length::Exact(_) | Length::Chunked | Length::UntilEnd => {}
         }
         let Some(running) = session.running.take() else { return };
         if session.keeps_alive && !is_sending(cx, &running) {

@@ -74,6 +74,19 @@ fn a_body_beyond_its_limit_is_refused() {
 }
 
 #[test]
+fn the_limit_of_the_connection_applies_to_whole_bodies_too() {
+    let mut options = ClientOptions::default();
+    options.connect.limits.receive_exact = 4;
+    for framing in ["Content-Length: 5\r\n\r\nhello", "\r\nhello"] {
+        let mut world = World::with(&options);
+        world.get(WHOLE);
+        let far = world.accept();
+        world.h.feed(far, format!("HTTP/1.1 200 OK\r\n{framing}"));
+        assert_eq!(world.told()[1], "failed the response is invalid: the body is too long");
+    }
+}
+
+#[test]
 fn a_body_that_nobody_wants_is_skipped_if_it_is_short() {
     for (response, state) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", State::Open),

@@ -215,6 +215,17 @@ fn row_47_a_truncated_response_is_an_error() {
 }
 
 #[test]
+fn a_head_may_be_longer_than_what_other_handlers_leave_unread() {
+    let mut world = World::with(&ClientOptions { head: 200 << 10, ..ClientOptions::default() });
+    world.get(WHOLE);
+    let far = world.accept();
+    let fields = format!("A: {}\r\n", "b".repeat(2000)).repeat(80);
+    let response = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n");
+    response.as_bytes().chunks(5000).for_each(|piece| world.h.feed(far, piece));
+    assert_eq!(world.told(), ["200", "body "]);
+}
+
+#[test]
 fn heads_and_their_parts_are_bounded() {
     let options = ClientOptions { head: 100, headers: 3, ..ClientOptions::default() };
     let fields = |count: usize| "A: b\r\n".repeat(count);

@@ -126,6 +126,25 @@ fn a_stream_that_is_dropped_fails_at_the_next_deadline() {
 }
 
 #[test]
+fn a_stream_that_has_not_been_given_yet_was_not_dropped() {
+    let mut options = ClientOptions::default();
+    options.connect.limits.write_stall = None;
+    options.idle_timeout = Duration::from_secs(100);
+    let mut world = World::with(&options);
+    world.send(post(), WHOLE);
+    let far = world.accept();
+    world.h.sent(far);
+    world.h.feed(far, OK);
+    world.told();
+    world.h.set_room(far, 10);
+    world.send(post().stream(None), WHOLE);
+    world.h.advance(Duration::from_secs(61));
+    assert_eq!(world.told(), [""; 0]);
+    world.h.sent(far);
+    assert_eq!(world.told(), ["stream"]);
+}
+
+#[test]
 fn a_stream_may_be_silent_as_long_as_it_likes() {
     let (mut world, far, mut stream) = streaming(post().stream(None));
     world.h.advance(Duration::from_secs(1000));

@@ -216,7 +216,9 @@ fn row_48_a_request_is_not_sent_again_once_a_byte_of_the_response_has_come() {
 fn a_late_response_is_not_asked_for_again() {
     let (mut world, _) = with_idle(&ClientOptions::default());
     world.get(WHOLE);
-    world.h.advance(Duration::from_secs(61));
+    world.h.advance(Duration::from_secs(59));
+    assert_eq!(world.told(), [""; 0]);
+    world.h.advance(Duration::from_secs(2));
     assert_eq!(world.told(), ["failed timed out while waiting for the head of the response"]);
     assert_eq!(world.h.try_accept(&origin()), None);
 }
@@ -251,6 +253,38 @@ fn a_cancelled_exchange_hears_nothing_and_its_connection_is_reset() {
     world.client.cancel(world.h.reactor(), &running);
     world.h.run();
     assert_eq!(world.h.state(next), State::Open, "an exchange that is over is not affected");
+}
+
+#[test]
+fn an_exchange_that_is_over_cannot_be_cancelled() {
+    let mut world = World::new();
+    let over = world.send(Request::get("/1"), WHOLE);
+    let far = world.accept();
+    world.h.feed(far, OK);
+    world.send(Request::get("/2"), WHOLE);
+    world.client.cancel(world.h.reactor(), &over);
+    world.h.run();
+    world.h.feed(far, OK);
+    assert_eq!(world.told(), ["200", "body ", "200", "body "]);
+}
+
+#[test]
+fn a_connection_that_is_closing_is_not_used() {
+    let mut world = World::new();
+    world.send(Request::get("/").stream(Some(0)), WHOLE);
+    let far = world.accept();
+    let stream = world.streams.borrow_mut().pop().expect("a stream");
+    let connection = stream.connection();
+    stream.finish(world.h.reactor());
+    world.h.feed(far, OK);
+    assert_eq!(world.told(), ["stream", "200", "body "]);
+    world.h.at_once(|h| {
+        h.reactor().peer(connection).close();
+        let probe = probe(&world.log, WHOLE, &world.streams);
+        world.client.send(h.reactor(), Request::get("/"), probe);
+    });
+    assert_eq!(world.told(), [""; 0]);
+    world.accept();
 }
 
 #[test]
