@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, ValueEnum};
 use sluicegate_protocols::access_log::{AccessLog, LogFormat};
 use sluicegate_protocols::auth::Users;
-use sluicegate_protocols::files::FilesOptions;
+use sluicegate_protocols::files::{Cors, FilesOptions};
 use sluicegate_protocols::http::HttpLimits;
 use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::{FileTransfer, Limits};
@@ -22,6 +22,8 @@ Examples:
   http public --bind 0.0.0.0 --port 80    serve `public` to everyone
   http inbox --upload --max-body 50M      let clients store files of up to 50 MiB
   http inbox --upload --auth users        ask for a password: htpasswd -cB users alice
+  http dist --spa index.html --precompressed
+                                          serve a single-page application
   http --access-log - --log-format json   print a line for each response
   SLUICEGATE_PORT=9000 http               set an option by the environment
 
@@ -38,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     files: Files,
+    #[command(flatten)]
+    responses: Responses,
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
@@ -59,9 +63,41 @@ struct Files {
     /// /.well-known.
     #[arg(long)]
     hidden: bool,
+    /// Send NAME.br, NAME.zst or NAME.gz instead of NAME to clients that accept the coding.
+    #[arg(long)]
+    precompressed: bool,
+    /// Page for paths that do not exist, beneath DIR.
+    #[arg(long = "404", value_name = "FILE")]
+    not_found: Option<String>,
+    /// Page of a single-page application, beneath DIR: sent for paths that do not exist, unless
+    /// they look like files.
+    #[arg(long, value_name = "FILE")]
+    spa: Option<String>,
     /// Copy files through a buffer instead of using sendfile.
     #[arg(long)]
     copy: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Responses")]
+struct Responses {
+    /// Path under which the files are served, such as /static.
+    #[arg(long, value_name = "PATH", default_value = "")]
+    prefix: String,
+    /// Header field for all responses, such as `Cache-Control: no-cache`; may be repeated.
+    #[arg(long, value_name = "NAME:VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// Let scripts of other sites read the files: those of this origin, such as
+    /// https://example.org, or of all with `*`. May be repeated.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    #[arg(num_args = 0.., require_equals = true, default_missing_value = "*")]
+    cors: Vec<String>,
+}
+
+/// Parses a header field.
+fn header(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once(':').ok_or("a header field has the form NAME:VALUE")?;
+    Ok((name.trim_end().to_owned(), value.trim().to_owned()))
 }
 
 #[derive(Args)]
@@ -101,10 +137,22 @@ enum Format {
 
 impl Options {
     pub(crate) fn files(&self) -> FilesOptions {
+        let Responses { prefix, header, cors } = &self.responses;
+        let cors = match &cors[..] {
+            [] => None,
+            origins if origins.iter().any(|origin| origin == "*") => Some(Cors::AnyOrigin),
+            origins => Some(Cors::Origins(origins.to_vec())),
+        };
         FilesOptions {
+            prefix: prefix.clone(),
+            headers: header.clone(),
+            cors,
+            not_found: self.files.not_found.clone(),
+            spa: self.files.spa.clone(),
             index: self.files.index.clone(),
             listing: !self.files.no_listing,
             hidden: self.files.hidden,
+            precompressed: self.files.precompressed,
             upload: self.access.upload.then(CreateOptions::default),
             ..FilesOptions::default()
         }

@@ -47,6 +47,45 @@ fn an_option_is_set_by_its_variable_and_the_command_line_comes_first() {
 }
 
 #[test]
+fn the_options_for_responses_reach_the_responses() {
+    let dir = tempdir().expect("a new directory");
+    for (name, content) in
+        [("app.html", "the application"), ("a.css", "original"), ("a.css.gz", "compressed")]
+    {
+        fs::write(dir.path().join(name), content).expect("a file");
+    }
+    let mut http = example("http");
+    http.arg(dir.path()).args(["--prefix", "/static", "--spa", "app.html", "--precompressed"]);
+    http.args(["--header", "Cache-Control: no-cache", "--header=X-A:b", "--cors"]);
+    let server = Server::start(&mut http);
+    let mut client = Client::new(&server);
+    assert_eq!(client.get("/a.css").0.status, 404);
+    let (head, body) = client.get("/static/a/route");
+    assert_eq!((head.status, &body[..]), (200, &b"the application"[..]));
+    for line in ["Cache-Control: no-cache\r\n", "X-A: b\r\n", "Access-Control-Allow-Origin: *\r\n"]
+    {
+        assert!(head.fields.contains(line), "{line:?} is not in {head:?}");
+    }
+    client.send(b"GET /static/a.css HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n");
+    let (head, body) = client.answer();
+    assert!(head.fields.contains("Content-Encoding: gzip\r\n"), "{head:?}");
+    assert_eq!(body, b"compressed");
+
+    for (option, expected) in [
+        ("--header=no colon", "NAME:VALUE"),
+        ("--header=Bad Name: x", "Bad Name"),
+        ("--header=Date: today", "Date"),
+        ("--prefix=/a/../b", "/a/../b"),
+        ("--cors=example.org", "example.org"),
+    ] {
+        let outcome = run(example("http").arg(dir.path()).args(["--port=0", option]));
+        assert_ne!(outcome.code, Some(0), "{option}: {outcome:?}");
+        assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
+        assert!(outcome.stderr.contains(expected), "{option}: {outcome:?}");
+    }
+}
+
+#[test]
 fn an_error_is_one_line_that_says_what_to_do() {
     let taken = Server::start(&mut example("echo"));
     let port = taken.address.port().to_string();
