@@ -142,7 +142,8 @@ impl Files {
         };
         let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
         let wants_json = json::is_wanted(fields.map(|(_, value)| value));
-        let format = if wants_json { Format::Json } else { Format::Html };
+        let has_form = self.options.upload.is_some();
+        let format = if wants_json { Format::Json } else { Format::Html { has_form } };
         // No listing is made for HEAD, which need not state the length.
         if request.method() == Method::Head {
             return format.add_fields(reply).send_head();

@@ -104,7 +104,7 @@ mod tests {
         let row = |name: &[u8], is_dir| Row { name: name.into(), is_dir, len: 5, modified: -1 };
         let rows = vec![row(b"sub", true), row(b"a\"\\\n:\xff", false)];
         let view = View { page: 2, ..View::from_query(None) };
-        let listing = Listing { rows, view, pages: 3, is_cut: true };
+        let listing = Listing { rows, view, pages: 3, directories: 1, files: 1, is_cut: true };
         let expected = concat!(
             "{\"path\":\"/dir/\",\"page\":2,\"pages\":3,\"cut\":true,\"entries\":[\n",
             "{\"name\":\"sub\",\"href\":\"./sub/\",\"type\":\"directory\",\"modified\":-1},\n",
@@ -114,7 +114,8 @@ mod tests {
         );
         assert_eq!(json(b"dir/", &listing), expected);
         let view = View::from_query(None);
-        let empty = Listing { rows: Vec::new(), view, pages: 1, is_cut: false };
+        let counts = Listing { directories: 0, files: 0, ..listing };
+        let empty = Listing { rows: Vec::new(), view, pages: 1, is_cut: false, ..counts };
         let expected = "{\"path\":\"/\",\"page\":1,\"pages\":1,\"cut\":false,\"entries\":[\n]}\n";
         assert_eq!(json(b"", &empty), expected);
     }

@@ -25,8 +25,11 @@ pub(super) struct Row {
 pub(super) struct Listing {
     pub(super) rows: Vec<Row>,
     pub(super) view: View,
-    /// How many pages there are, at least one.
+    /// The number of pages, at least one.
     pub(super) pages: usize,
+    /// The number of directories and files on all pages.
+    pub(super) directories: usize,
+    pub(super) files: usize,
     /// Whether there are more entries than were read.
     pub(super) is_cut: bool,
 }
@@ -55,8 +58,9 @@ pub(super) struct Scan {
     entries: Option<ReadDir>,
     /// The number of entries read.
     read: usize,
-    /// The number of rows found.
-    found: usize,
+    /// The number of rows found: directories and files.
+    directories: usize,
+    files: usize,
     /// Those found that come first in the order, up to the end of the page. Sorted as they are
     /// found: sorting many at the end would take too long for one turn.
     first: BTreeSet<Ranked>,
@@ -84,7 +88,8 @@ impl Scan {
             sizes,
             entries: Some(entries),
             read: 0,
-            found: 0,
+            directories: 0,
+            files: 0,
             first: BTreeSet::new(),
             skipped: 0,
             rows: Vec::new(),
@@ -110,9 +115,9 @@ impl Scan {
 
     /// The path of the directory and the listing. To be called when that is complete.
     pub(super) fn finish(self) -> (Vec<u8>, Listing) {
-        let Scan { path, view, rows, is_cut, found, sizes, .. } = self;
-        let pages = found.div_ceil(sizes.page).max(1);
-        (path, Listing { rows, view, pages, is_cut })
+        let Scan { path, view, rows, is_cut, directories, files, sizes, .. } = self;
+        let pages = (directories + files).div_ceil(sizes.page).max(1);
+        (path, Listing { rows, view, pages, directories, files, is_cut })
     }
 
     /// Sorts an entry in, if it can be requested.
@@ -133,7 +138,7 @@ impl Scan {
                 None => return,
             },
         };
-        self.found += 1;
+        *(if row.is_dir { &mut self.directories } else { &mut self.files }) += 1;
         self.first.insert(Ranked { order, row });
         if self.first.len() > self.view.page.saturating_mul(self.sizes.page) {
             self.first.pop_last();

@@ -35,10 +35,11 @@
 //! - Each response has the [`headers`](FilesOptions::headers) of the options. With
 //!   [`cors`](FilesOptions::cors), scripts of other origins can read responses with all their
 //!   header fields, and OPTIONS answers the question that browsers ask before other requests.
-//! - A listing is an HTML page without scripts, or JSON for clients that prefer it. `?sort=name`,
-//!   `size` or `time` and `order=asc` or `desc` sort it, and `page=2` shows the second
-//!   [page](FilesOptions::listing_page). Listings are built in small steps, so that a long one does
-//!   not hold up other connections.
+//! - A listing is an HTML page, or JSON for clients that prefer it. `?sort=name`, `size` or `time`
+//!   and `order=asc` or `desc` sort it, and `page=2` shows the second
+//!   [page](FilesOptions::listing_page). Directories come first. Names are compared as people
+//!   count, so `file9` comes before `file10`, and ASCII letters without regard to case. Listings
+//!   are built in small steps, so that a long one does not hold up other connections.
 //! - Names that begin with a dot are neither served nor listed, unless
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` is always served.
 //! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
@@ -125,6 +126,7 @@ mod representation;
 mod root;
 mod service;
 mod types;
+mod units;
 mod unsized_file;
 mod upload;
 mod validators;

@@ -1,42 +1,42 @@
 //! A listing as an HTML page.
 //!
-//! The page needs no script, image or font. Names are escaped for their context, in links and in
-//! text. [`CONTENT_SECURITY_POLICY`] keeps the browser from running anything that might still slip
-//! through.
+//! The page needs no image, no font and no other resource. Without uploads it has no script; with
+//! them its form also works if scripts are disabled. Names are escaped for their context, in links
+//! and in text. The [policy](content_security_policy) keeps the browser from running anything that
+//! might still slip through.
 
 use std::fmt::Write;
 
 use super::listing::{Listing, Row};
 use super::path::encode;
+use super::units::{push_date, push_size, push_time_of_day};
 use super::view::{Column, Order};
 
-/// Allows the browser to use the page's own style, and nothing else.
-pub(super) const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const STYLE: &str = include_str!("page.css");
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;\
---text:#1c1e21;--back:#fff;--link:#0a58ca;--line:#d8dce0;--dim:#5c636a}\
-@media(prefers-color-scheme:dark)\
-{:root{--text:#e3e6e8;--back:#16181a;--link:#7db4ff;--line:#33383d;--dim:#9aa2a9}}\
-body{font:1rem/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);\
-max-width:60rem;margin:0 auto;padding:1rem}\
-h1{font-size:1.2rem;overflow-wrap:anywhere}\
-table{width:100%;border-collapse:collapse}\
-th,td{padding:.35rem .5rem;text-align:left;border-bottom:1px solid var(--line)}\
-td:first-child{overflow-wrap:anywhere}\
-th+th,td+td{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
-td+td,p{color:var(--dim)}\
-nav{display:flex;flex-wrap:wrap;gap:1rem;padding:.5rem}\
-a{color:var(--link);text-decoration:none}\
-a:hover,a:focus{text-decoration:underline}\
-@media(max-width:36rem){body{padding:.5rem}th,td{padding:.5rem .25rem}th+th{white-space:normal}\
-td+td{font-size:.8rem}}";
+/// Uploads with progress, by the form's button and by drag and drop.
+const SCRIPT: &str = include_str!("page.js");
+
+/// Allows the browser to apply the page's style, and nothing else. The hash is that of [`STYLE`].
+const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+    form-action 'none'; style-src 'sha256-S/QxY+wNBcDQCUmZXQ2x7J5KmWXAFH1vJb8r8tS9oCc='";
+
+/// Also allows it to run the page's script, and to send files to this server.
+const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+    form-action 'self'; connect-src 'self'; style-src 'sha256-S/QxY+wNBcDQCUmZXQ2x7J5KmWXAFH1vJb8r8tS9oCc='; \
+    script-src 'sha256-itRIw4A5+mKHUR1s4QxSZBjWgGKjjRC9DADODG8cads='";
+
+/// What the browser may do with a page.
+pub(super) fn content_security_policy(has_form: bool) -> &'static str {
+    if has_form { POLICY_WITH_FORM } else { POLICY }
+}
 
 /// The page for a listing. `path` is decoded: empty for the root, else it ends with a slash.
-pub(super) fn html(path: &[u8], listing: &Listing) -> String {
-    let mut page = String::with_capacity(2048 + listing.rows.len() * 200);
-    push_head(path, listing.view.order, &mut page);
+pub(super) fn html(path: &[u8], listing: &Listing, has_form: bool) -> String {
+    let form = if has_form { SCRIPT.len() + 512 } else { 0 };
+    let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len() * 200);
+    push_head(path, &mut page);
+    push_columns(listing.view.order, &mut page);
     if !path.is_empty() {
         page.push_str("<tr><td><a href=\"../\">Parent directory</a><td><td>\n");
     }
@@ -44,31 +44,55 @@ pub(super) fn html(path: &[u8], listing: &Listing) -> String {
         push_row(row, &mut page);
     }
     page.push_str("</table>\n");
-    if listing.rows.is_empty() {
-        page.push_str("<p>Nothing is here.</p>\n");
-    }
+    push_counts(listing, &mut page);
     if listing.pages > 1 {
         push_pager(listing, &mut page);
     }
     if listing.is_cut {
         page.push_str("<p>There are more entries: this list is truncated.</p>\n");
     }
+    if has_form {
+        push_form(&mut page);
+    }
     page
 }
 
-fn push_head(path: &[u8], order: Order, page: &mut String) {
+fn push_head(path: &[u8], page: &mut String) {
     page.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     page.push_str("<title>Index of /");
     push_text(path, page);
     page.push_str("</title>\n<style>");
     page.push_str(STYLE);
-    page.push_str("</style>\n</head>\n<body>\n<h1>Index of <bdi>/");
-    push_text(path, page);
-    page.push_str("</bdi></h1>\n<table>\n<tr>");
+    page.push_str("</style>\n</head>\n<body>\n<h1>Index of ");
+    push_breadcrumbs(path, page);
+    page.push_str("</h1>\n");
+}
+
+/// The path of the directory, with a link to each directory above it. The links are relative: what
+/// precedes the root in the URL does not matter.
+fn push_breadcrumbs(path: &[u8], page: &mut String) {
+    let mut above = path.iter().filter(|byte| **byte == b'/').count();
+    let names = path.split_inclusive(|byte| *byte == b'/');
+    for name in std::iter::once(&b"/"[..]).chain(names) {
+        if above > 0 {
+            page.push_str("<a href=\"");
+            page.extend(std::iter::repeat_n("../", above));
+            page.push_str("\">");
+        }
+        page.push_str("<bdi>");
+        push_text(name, page);
+        page.push_str(if above > 0 { "</bdi></a>" } else { "</bdi>" });
+        above = above.saturating_sub(1);
+    }
+}
+
+/// The heads of the columns.
+fn push_columns(order: Order, page: &mut String) {
+    page.push_str("<table>\n<tr>");
     push_column(Column::Name, "name", "Name", order, page);
     push_column(Column::Size, "size", "Size", order, page);
-    push_column(Column::Time, "time", "Modified (UTC)", order, page);
+    push_column(Column::Time, "time", "Modified<span> (UTC)</span>", order, page);
     page.push('\n');
 }
 
@@ -124,8 +148,37 @@ fn push_row(row: &Row, page: &mut String) {
         push_size(row.len, page);
     }
     page.push_str("<td>");
-    push_time(row.modified, page);
-    page.push('\n');
+    push_date(row.modified, page);
+    page.push_str("<span> ");
+    push_time_of_day(row.modified, page);
+    page.push_str("</span>\n");
+}
+
+/// The number of directories and files, and the size of the files on this page.
+fn push_counts(listing: &Listing, page: &mut String) {
+    let &Listing { directories, files, pages, .. } = listing;
+    let directory = if directories == 1 { "directory" } else { "directories" };
+    let file = if files == 1 { "file" } else { "files" };
+    let _ = write!(page, "<p>{directories} {directory}, {files} {file}, ");
+    // Directories have no size of their own.
+    let sizes = listing.rows.iter().filter(|row| !row.is_dir).map(|row| row.len);
+    push_size(sizes.fold(0, u64::saturating_add), page);
+    page.push_str(if pages > 1 { " on this page</p>\n" } else { "</p>\n" });
+}
+
+/// The form for uploads, and its script. Without the script, the browser sends the files to the
+/// directory as `multipart/form-data`.
+fn push_form(page: &mut String) {
+    page.push_str(concat!(
+        "<form method=\"post\" enctype=\"multipart/form-data\" action=\"./\">\n",
+        "<label for=\"files\">Upload files</label>\n",
+        "<input id=\"files\" name=\"files\" type=\"file\" multiple required>\n",
+        "<button>Upload</button>\n",
+        "<p hidden>Or drop them on this page. Files of the same name are replaced.</p>\n",
+        "<ul aria-live=\"polite\"></ul>\n</form>\n<script>",
+    ));
+    page.push_str(SCRIPT);
+    page.push_str("</script>\n");
 }
 
 fn push_reference(name: &[u8], page: &mut String) {
@@ -149,51 +202,12 @@ pub(super) fn push_text(name: &[u8], page: &mut String) {
     }
 }
 
-/// Appends a length for people, in units of 1024.
-fn push_size(len: u64, page: &mut String) {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if len < 1024 {
-        let _ = write!(page, "{len} B");
-        return;
-    }
-    let mut value = len as f64 / 1024.0;
-    let mut unit = 0;
-    // A value that would be printed as 1024.0 is one of the next unit.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let _ = write!(page, "{value:.1} {}", UNITS[unit]);
-}
-
-fn push_time(seconds: i64, page: &mut String) {
-    let (year, month, day) = civil(seconds.div_euclid(86_400));
-    let minutes = seconds.rem_euclid(86_400) / 60;
-    let (hour, minute) = (minutes / 60, minutes % 60);
-    let _ = write!(page, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}");
-}
-
-/// The year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. Years count
-/// from March, so that the leap day is the last, in cycles of 400 years.
-fn civil(days: i64) -> (i64, i64, i64) {
-    const CYCLE: i64 = 146_097;
-    /// Days from 0000-03-01 to 1970-01-01.
-    const EPOCH: i64 = 719_468;
-    let day_of_cycle = (days + EPOCH).rem_euclid(CYCLE);
-    let cycle = (days + EPOCH).div_euclid(CYCLE);
-    let year_of_cycle =
-        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
-    let day_of_year =
-        day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    // Five months from March or August have 153 days.
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (cycle * 400 + year_of_cycle + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest, Sha256};
+
     use super::super::view::View;
     use super::*;
 
@@ -202,23 +216,25 @@ mod tests {
     }
 
     fn listing(rows: &[Row], query: Option<&str>) -> Listing {
-        Listing { rows: rows.to_vec(), view: View::from_query(query), pages: 1, is_cut: false }
+        let directories = rows.iter().filter(|row| row.is_dir).count();
+        Listing {
+            rows: rows.to_vec(),
+            view: View::from_query(query),
+            pages: 1,
+            directories,
+            files: rows.len() - directories,
+            is_cut: false,
+        }
     }
 
     fn page(path: &[u8], rows: &[Row], query: Option<&str>) -> String {
-        html(path, &listing(rows, query))
+        html(path, &listing(rows, query), false)
     }
 
     /// The references in a page, in order, without those of its head.
     fn references(page: &str) -> Vec<&str> {
         let ends = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
         ends.filter(|reference| !reference.starts_with('?')).collect()
-    }
-
-    fn text(push: impl FnOnce(&mut String)) -> String {
-        let mut out = String::new();
-        push(&mut out);
-        out
     }
 
     #[test]
@@ -242,13 +258,68 @@ mod tests {
     fn the_path_is_escaped_in_the_title_and_the_heading() {
         let page = page(b"<b>/", &[], None);
         assert!(page.contains("<title>Index of /&lt;b&gt;/</title>"));
-        assert!(page.contains("<h1>Index of <bdi>/&lt;b&gt;/</bdi></h1>"));
+        assert!(page.contains("<bdi>&lt;b&gt;/</bdi></h1>"));
     }
 
     #[test]
     fn there_is_a_way_up_except_from_the_root() {
         assert_eq!(references(&page(b"", &[], None)), Vec::<&str>::new());
-        assert_eq!(references(&page(b"a/", &[], None)), ["../"]);
+        assert_eq!(references(&page(b"a/", &[], None)), ["../", "../"]);
+    }
+
+    #[test]
+    fn each_directory_above_has_a_link() {
+        let page = page(b"a/<b>/c d/", &[], None);
+        let expected = concat!(
+            "<h1>Index of ",
+            "<a href=\"../../../\"><bdi>/</bdi></a>",
+            "<a href=\"../../\"><bdi>a/</bdi></a>",
+            "<a href=\"../\"><bdi>&lt;b&gt;/</bdi></a>",
+            "<bdi>c d/</bdi></h1>"
+        );
+        assert!(page.contains(expected), "{page}");
+    }
+
+    #[test]
+    fn a_page_counts_its_entries() {
+        let rows = [row(b"a", true, 4096, 0), row(b"b", false, 1000, 0), row(b"c", false, 1048, 0)];
+        let table: [(&[Row], usize, &str); 5] = [
+            (&[], 1, "<p>0 directories, 0 files, 0 B</p>"),
+            (&rows[..1], 1, "<p>1 directory, 0 files, 0 B</p>"),
+            (&rows[..2], 1, "<p>1 directory, 1 file, 1000 B</p>"),
+            (&rows[1..], 1, "<p>0 directories, 2 files, 2.0 KiB</p>"),
+            (&rows, 2, "<p>1 directory, 2 files, 2.0 KiB on this page</p>"),
+        ];
+        for (rows, pages, expected) in table {
+            let page = html(b"", &Listing { pages, ..listing(rows, None) }, false);
+            assert!(page.contains(expected), "{expected}: {page}");
+        }
+        let huge = [row(b"a", false, u64::MAX, 0), row(b"b", false, u64::MAX, 0)];
+        assert!(page(b"", &huge, None).contains("16.0 EiB"));
+    }
+
+    #[test]
+    fn a_page_has_a_form_and_a_script_only_if_files_can_be_uploaded() {
+        for has_form in [false, true] {
+            let page = html(b"", &listing(&[], None), has_form);
+            for part in ["<form", "<script"] {
+                assert_eq!(page.matches(part).count(), usize::from(has_form));
+            }
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_and_the_script_of_the_page_by_their_hashes() {
+        let page = html(b"", &listing(&[], None), true);
+        for (element, source) in [("style", STYLE), ("script", SCRIPT)] {
+            assert!(page.contains(&format!("<{element}>{source}</{element}>")));
+            let hash = STANDARD.encode(Sha256::digest(source));
+            let allowed = format!("{element}-src 'sha256-{hash}'");
+            assert!(content_security_policy(true).contains(&allowed), "not {allowed}");
+            let is_style = element == "style";
+            assert_eq!(content_security_policy(false).contains(&allowed), is_style, "{allowed}");
+        }
+        assert!(!content_security_policy(false).contains("script-src"));
     }
 
     #[test]
@@ -261,7 +332,7 @@ mod tests {
     #[test]
     fn a_cut_listing_says_so() {
         let cut = Listing { is_cut: true, ..listing(&[row(b"a", false, 1, 0)], None) };
-        assert!(html(b"", &cut).contains("this list is truncated"));
+        assert!(html(b"", &cut, false).contains("this list is truncated"));
         assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list is truncated"));
     }
 
@@ -277,7 +348,7 @@ mod tests {
         ];
         for (number, pages, expected) in table {
             let query = format!("sort=size&order=desc&page={number}");
-            let page = html(b"", &Listing { pages, ..listing(&[], Some(&query)) });
+            let page = html(b"", &Listing { pages, ..listing(&[], Some(&query)) }, false);
             let links: Vec<_> = expected
                 .split_terminator(", ")
                 .filter_map(|link| link.split_once(' '))
@@ -288,40 +359,5 @@ mod tests {
             let nav = format!("<nav>Page {number} of {pages}{}</nav>", links.concat());
             assert_eq!(page.contains(&nav), pages > 1, "{page}");
         }
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        let table = [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_048_576, "1.0 MiB"),
-            (u64::MAX, "16.0 EiB"),
-        ];
-        for (len, expected) in table {
-            assert_eq!(text(|out| push_size(len, out)), expected);
-        }
-    }
-
-    #[test]
-    fn times_are_dates_of_the_calendar() {
-        let table = [
-            (0, "1970-01-01 00:00"),
-            (951_782_399, "2000-02-28 23:59"),
-            (951_782_400, "2000-02-29 00:00"),
-            (951_868_800, "2000-03-01 00:00"),
-            (1_767_225_599, "2025-12-31 23:59"),
-            (-1, "1969-12-31 23:59"),
-            (4_107_542_400, "2100-03-01 00:00"),
-        ];
-        for (seconds, expected) in table {
-            assert_eq!(text(|out| push_time(seconds, out)), expected);
-        }
-        // Whatever a file system holds is printed.
-        text(|out| push_time(i64::MIN, out));
-        text(|out| push_time(i64::MAX, out));
     }
 }
