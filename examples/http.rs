@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
+use std::borrow::Cow;
 use std::io;
 use std::iter;
 use std::process::ExitCode;
@@ -12,11 +13,12 @@ use std::sync::Arc;
 
 use sluicegate_protocols::access_log::AccessLog;
 use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
-use sluicegate_protocols::files::Files;
-use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service};
-use sluicegate_reactor::fs::Committed;
+use sluicegate_protocols::files::{Files, Upload};
+use sluicegate_protocols::http::multipart::FormPart;
+use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service, Status};
+use sluicegate_reactor::fs::{Committed, NewFile};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Address, Handle, Receive, Sessions, mailbox};
+use sluicegate_reactor::{Address, ConnId, Handle, Receive, Sessions, Turn, mailbox};
 
 pub(crate) mod common;
 #[path = "common/hangup.rs"]
@@ -35,9 +37,9 @@ pub(crate) struct Site {
 }
 
 impl Service for Site {
-    type State = ();
+    type State = Upload;
 
-    fn call(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
+    fn call(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered<Upload> {
         if let Some(auth) = &mut self.auth {
             reply = match auth.admit(request, reply) {
                 Ok(reply) => reply,
@@ -50,11 +52,41 @@ impl Service for Site {
     fn on_saved(
         &mut self,
         request: &Request<'_>,
-        (): (),
+        upload: Upload,
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
-    ) -> Answered {
-        self.files.saved(request, saved, reply)
+    ) -> Answered<Upload> {
+        self.files.on_saved(request, upload, saved, reply)
+    }
+
+    fn on_part(
+        &mut self,
+        cx: &mut Turn,
+        connection: ConnId,
+        upload: &mut Upload,
+        part: &FormPart,
+    ) -> Result<Option<NewFile>, Status> {
+        self.files.on_part(cx, connection, upload, part)
+    }
+
+    fn on_part_saved(
+        &mut self,
+        cx: &mut Turn,
+        connection: ConnId,
+        upload: &mut Upload,
+        committed: Committed,
+    ) {
+        self.files.on_part_saved(cx, connection, upload, committed);
+    }
+
+    fn on_body(
+        &mut self,
+        request: &Request<'_>,
+        upload: Upload,
+        body: Cow<'_, [u8]>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Upload> {
+        self.files.on_body(request, upload, body, reply)
     }
 
     fn wants_log(&self) -> bool {

@@ -107,7 +107,7 @@ struct Access {
     /// as in `NAME:HASH@/docs,/in:rw`; a line like `@/public` is for everyone.
     #[arg(long, value_name = "FILE")]
     auth: Option<PathBuf>,
-    /// Allow clients to create and replace files with PUT.
+    /// Allow clients to create and replace files, with PUT or from the page of a directory.
     #[arg(long)]
     upload: bool,
     /// Longest request body.

@@ -12,6 +12,7 @@ use sluicegate_reactor::{FileTransfer, Limits, Listen};
 mod cache;
 mod common_fields;
 mod directories;
+mod forms;
 mod links;
 mod listings;
 #[path = "../reactor/logged.rs"]

@@ -6,7 +6,7 @@
 //! use std::sync::Arc;
 //!
 //! use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
-//! use sluicegate_protocols::files::{Files, FilesOptions};
+//! use sluicegate_protocols::files::{Files, FilesOptions, Upload};
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 //! use sluicegate_reactor::workers::Workers;
 //! use sluicegate_reactor::{Reactor, Receive, Sessions, mailbox};
@@ -17,9 +17,9 @@
 //! }
 //!
 //! impl Service for Site {
-//!     type State = ();
+//!     type State = Upload;
 //!
-//!     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
 //!         match self.auth.admit(request, reply) {
 //!             Ok(reply) => self.files.serve(request, reply),
 //!             Err(answered) => answered,

@@ -196,7 +196,12 @@ impl Files {
 
     /// Answers a request for a file that cannot be opened or read. It sends no page of the site, as
     /// that may be the file.
-    fn fail(&self, error: &io::Error, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    pub(super) fn fail<V>(
+        &self,
+        error: &io::Error,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<V> {
         let status = status_of(error).unwrap_or_else(|| {
             log::warn!("{}: {error}", self.path.escape_ascii());
             Status::INTERNAL_SERVER_ERROR

@@ -16,12 +16,12 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\
     p{overflow-wrap:anywhere}</style>\n<title>";
 
 /// Finishes the response with an error. `root` is the encoded path of the root.
-pub(super) fn send(
+pub(super) fn send<V>(
     status: Status,
     root: &str,
     request: &Request<'_>,
     reply: Reply<'_, '_>,
-) -> Answered {
+) -> Answered<V> {
     let reply = reply.header("Vary", "Accept");
     if accepts_html(request) {
         let page = html(status, request.path(), root);

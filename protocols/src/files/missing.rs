@@ -41,12 +41,12 @@ impl Files {
     }
 
     /// Finishes the response with an error.
-    pub(super) fn error(
+    pub(super) fn error<V>(
         &self,
         status: Status,
         request: &Request<'_>,
         reply: Reply<'_, '_>,
-    ) -> Answered {
+    ) -> Answered<V> {
         let mut root = b"/".to_vec();
         path::encode(&self.prefix, &mut root);
         error_page::send(status, &root.escape_ascii().to_string(), request, reply)

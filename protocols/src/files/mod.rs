@@ -92,6 +92,13 @@
 //! The directories of recent uploads stay open for [`valid_for`](FilesOptions::valid_for). If a
 //! directory is moved, or another takes its name, uploads may continue to go to it that long.
 //!
+//! POST of a form (`multipart/form-data`) to a directory saves its files in it, and redirects to
+//! the directory (303). Listings have such a form; if scripts are enabled, it uploads with PUT,
+//! also files that are dropped on the page, and shows the progress of each. A file is saved under
+//! the last component of the name that the client gives it. Each appears when all of it has
+//! arrived, so if one fails, those before it have been saved. Forms that pages of
+//! [other sites](crate::http::Request::is_cross_origin) send get 403.
+//!
 //! Clients are not authenticated: anyone who can reach the server can fill its disk.
 //!
 //! # The cache
@@ -113,6 +120,7 @@ mod conditions;
 mod download;
 mod encodings;
 mod error_page;
+mod form;
 mod json;
 mod lister;
 mod listing;
@@ -134,3 +142,4 @@ mod view;
 
 pub use options::{Cors, FilesOptions};
 pub use root::Files;
+pub use service::Upload;

@@ -113,6 +113,20 @@ fn are_names_served(path: &[u8], hidden: bool, at_site_root: bool) -> bool {
     })
 }
 
+/// The name under which a file is saved that a client calls `name`: what follows the last slash or
+/// backslash, as some clients send a whole path. `decode` would accept it as the last segment.
+pub(super) fn file_name(name: &[u8], hidden: bool) -> Result<&[u8], PathError> {
+    let start = name.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |at| at + 1);
+    let name = &name[start..];
+    if name.is_empty() || name.iter().any(u8::is_ascii_control) {
+        return Err(PathError::Malformed);
+    }
+    if matches!(name, b"." | b"..") || !are_names_served(name, hidden, false) {
+        return Err(PathError::NotServed);
+    }
+    Ok(name)
+}
+
 fn decode_segment(segment: &[u8], decoded: &mut Vec<u8>) -> Result<(), PathError> {
     let mut rest = segment;
     while let Some(at) = memchr::memchr(b'%', rest) {
@@ -280,6 +294,34 @@ mod tests {
             assert_eq!(decode(raw, b"", true, &mut Vec::new()), Ok(()), "{raw}");
         }
         assert_eq!(decoded("/.well-known/x").as_deref(), Ok(&b".well-known/x"[..]));
+    }
+
+    #[test]
+    fn row_51_a_client_names_a_file_and_no_path() {
+        type Named<'a> = Result<&'a [u8], PathError>;
+        let table: [(&[u8], Named<'_>); 14] = [
+            (b"a.txt", Ok(b"a.txt")),
+            (b"a b\xc3\xa4\xff\"'<>", Ok(b"a b\xc3\xa4\xff\"'<>")),
+            (b"../../etc/passwd", Ok(b"passwd")),
+            (b"C:\\dir\\a.txt", Ok(b"a.txt")),
+            (b"", Err(PathError::Malformed)),
+            (b"a/", Err(PathError::Malformed)),
+            (b"a\\", Err(PathError::Malformed)),
+            (b"a\0b", Err(PathError::Malformed)),
+            (b"a\tb", Err(PathError::Malformed)),
+            (b"a\x7f", Err(PathError::Malformed)),
+            (b".", Err(PathError::NotServed)),
+            (b"/..", Err(PathError::NotServed)),
+            (b".bashrc", Err(PathError::NotServed)),
+            (b".well-known", Err(PathError::NotServed)),
+        ];
+        for (name, expected) in table {
+            assert_eq!(file_name(name, false), expected, "{}", name.escape_ascii());
+        }
+        assert_eq!(file_name(b".bashrc", true), Ok(&b".bashrc"[..]));
+        for name in [&b"."[..], b"..", b".a.0123456789abcdef.part"] {
+            assert_eq!(file_name(name, true), Err(PathError::NotServed));
+        }
     }
 
     #[test]

@@ -106,12 +106,12 @@ impl Files {
         Ok(Opened { file, metadata, coding: None })
     }
 
-    /// Removes from the cache what depends on the file at [`Files::path`].
-    pub(super) fn forget(&mut self) {
+    /// Removes from the cache what depends on the file at this path.
+    pub(super) fn forget(&mut self, path: &[u8]) {
         let codings = if self.options.precompressed { &Coding::ALL[..] } else { &[] };
         let originals = codings.iter().map(|coding| coding.extension());
-        let originals = originals.filter_map(|end| self.path.strip_suffix(end.as_bytes()));
-        for path in iter::once(&self.path[..]).chain(originals) {
+        let originals = originals.filter_map(|end| path.strip_suffix(end.as_bytes()));
+        for path in iter::once(path).chain(originals) {
             self.cache.remove(path);
             let (directory, name) = split(path);
             if self.options.index.iter().any(|index| index.as_bytes() == name) {

@@ -1,32 +1,61 @@
 //! [`Files`] as a service.
 
+use std::borrow::Cow;
 use std::io;
 
-use sluicegate_reactor::fs::Committed;
+use sluicegate_reactor::fs::{Committed, NewFile};
+use sluicegate_reactor::{ConnId, Turn};
 
 use super::root::Files;
-use super::upload::{ALLOW_READ, ALLOW_UPLOAD};
+use crate::http::multipart::FormPart;
 use crate::http::{Answered, Method, Reply, Request, Service, Status};
+
+/// What [`Files`] sets aside while it receives an upload.
+#[derive(Debug, Default)]
+pub struct Upload {
+    /// The directory that a form is sent to, and the name of the file that is being received.
+    pub(super) path: Vec<u8>,
+    /// The length of the directory in `path`.
+    pub(super) directory: usize,
+}
 
 impl Files {
     /// Answers a request for a file.
-    pub fn serve(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    pub fn serve(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
         let reply = self.add_common_fields(request, reply);
-        let upload = self.options.upload;
-        let allow = if upload.is_some() { ALLOW_UPLOAD } else { ALLOW_READ };
-        match (request.method(), upload) {
-            (Method::Get | Method::Head, _) => self.get(request, reply),
+        let is_directory = request.path().ends_with('/');
+        match (request.method(), self.options.upload) {
+            (Method::Get | Method::Head, _) => self.get(request, reply).map(|()| Upload::default()),
             (Method::Options, _) => {
+                let allow = self.allow(is_directory);
                 let reply = self.common_fields.add_preflight(request, reply, allow);
                 reply.status(Status::NO_CONTENT).header("Allow", allow).send("")
             }
             (Method::Put, Some(options)) => self.put(request, reply, &options),
+            (Method::Post, Some(_)) => self.post(request, reply),
             (Method::Other(_), _) => self.error(Status::NOT_IMPLEMENTED, request, reply),
-            _ => {
-                let reply = reply.header("Allow", allow);
-                self.error(Status::METHOD_NOT_ALLOWED, request, reply)
-            }
+            _ => self.refuse_method(is_directory, request, reply),
         }
+    }
+
+    /// The methods for directories or files.
+    fn allow(&self, is_directory: bool) -> &'static str {
+        match (is_directory, self.options.upload) {
+            (_, None) => "GET, HEAD, OPTIONS",
+            (true, Some(_)) => "GET, HEAD, OPTIONS, POST",
+            (false, Some(_)) => "GET, HEAD, OPTIONS, PUT",
+        }
+    }
+
+    /// Refuses a method that a directory or a file does not allow.
+    pub(super) fn refuse_method<V>(
+        &self,
+        is_directory: bool,
+        request: &Request<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<V> {
+        let reply = reply.header("Allow", self.allow(is_directory));
+        self.error(Status::METHOD_NOT_ALLOWED, request, reply)
     }
 
     /// Adds the header fields that all responses have.
@@ -41,19 +70,45 @@ impl Files {
 }
 
 impl Service for Files {
-    type State = ();
+    type State = Upload;
 
-    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
         self.serve(request, reply)
     }
 
     fn on_saved(
         &mut self,
         request: &Request<'_>,
-        (): (),
+        _: Upload,
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
-    ) -> Answered {
+    ) -> Answered<Upload> {
         self.saved(request, saved, reply)
+    }
+
+    fn on_part(
+        &mut self,
+        cx: &mut Turn,
+        _: ConnId,
+        upload: &mut Upload,
+        part: &FormPart,
+    ) -> Result<Option<NewFile>, Status> {
+        self.create_part(upload, part, cx.now())
+    }
+
+    fn on_part_saved(&mut self, _: &mut Turn, _: ConnId, upload: &mut Upload, _: Committed) {
+        self.forget(&upload.path);
+    }
+
+    /// Answers a form whose files have been saved: the browser goes back to the directory.
+    fn on_body(
+        &mut self,
+        request: &Request<'_>,
+        _: Upload,
+        _: Cow<'_, [u8]>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Upload> {
+        let reply = self.add_common_fields(request, reply);
+        reply.status(Status::SEE_OTHER).header("Location", "./").send("")
     }
 }

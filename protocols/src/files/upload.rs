@@ -10,17 +10,12 @@ use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, NewFile, is_out
 use super::conditions;
 use super::path::PathError;
 use super::root::Files;
+use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
-/// The value of `Allow` without uploads, and for directories.
-pub(super) const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
-
-/// The value of `Allow` with uploads.
-pub(super) const ALLOW_UPLOAD: &str = "GET, HEAD, OPTIONS, PUT";
-
 /// The start of an upload.
-enum Begun {
+pub(super) enum Begun {
     /// The path is that of a directory.
     Directory,
     /// The path is that of neither a file nor a directory.
@@ -36,7 +31,7 @@ impl Files {
         request: &Request<'_>,
         mut reply: Reply<'_, '_>,
         options: &CreateOptions,
-    ) -> Answered {
+    ) -> Answered<Upload> {
         // A part must not replace the whole file (section 14.5).
         if request.header("Content-Range").is_some() {
             return reply.error(Status::BAD_REQUEST);
@@ -45,40 +40,55 @@ impl Files {
             Ok(()) => {}
             Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
             Err(PathError::NotServed) => return reply.error(Status::FORBIDDEN),
-            Err(PathError::NeedsSlash) => return not_for_directories(reply),
+            Err(PathError::NeedsSlash) => return self.refuse_method(true, request, reply),
         }
         let now = reply.turn().now();
-        let begun = match self.begin(options, now) {
-            Err(error) if is_out_of_descriptors(&error) => {
-                // Descriptors that are kept open must not keep the process from opening others.
-                self.cache.clear();
-                self.parents.clear();
-                self.begin(options, now)
-            }
-            // The directory was removed. Its path may lead to another one.
-            Err(error)
-                if error.kind() == ErrorKind::NotFound
-                    && self.parents.forget(split(&self.path).0) =>
-            {
-                self.begin(options, now)
-            }
-            begun => begun,
-        };
+        let path = std::mem::take(&mut self.path);
+        let begun = self.begin(&path, options, now);
+        self.path = path;
         match begun {
-            Ok(Begun::Directory) => not_for_directories(reply),
+            Ok(Begun::Directory) => self.refuse_method(true, request, reply),
             Ok(Begun::Special) => reply.error(Status::FORBIDDEN),
             // Conditions come last (section 13.2.1): what cannot be created is no 412.
             Ok(Begun::File(there, _)) if !is_permitted(request, there, reply.unix_time()) => {
                 reply.error(Status::PRECONDITION_FAILED)
             }
-            Ok(Begun::File(_, file)) => reply.save(file, ()),
+            Ok(Begun::File(_, file)) => reply.save(file, Upload::default()),
             Err(error) => reply.saved(&Err(error)),
         }
     }
 
-    /// Looks at what has the path of the request, and creates the file.
-    fn begin(&mut self, options: &CreateOptions, now: Duration) -> io::Result<Begun> {
-        let (parent, name) = split(&self.path);
+    /// Looks at what has a path, and creates the file that will have it.
+    pub(super) fn begin(
+        &mut self,
+        path: &[u8],
+        options: &CreateOptions,
+        now: Duration,
+    ) -> io::Result<Begun> {
+        match self.try_to_begin(path, options, now) {
+            Err(error) if is_out_of_descriptors(&error) => {
+                // Descriptors that are kept open must not keep the process from opening others.
+                self.cache.clear();
+                self.parents.clear();
+                self.try_to_begin(path, options, now)
+            }
+            // The directory was removed. Its path may lead to another one.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && self.parents.forget(split(path).0) =>
+            {
+                self.try_to_begin(path, options, now)
+            }
+            begun => begun,
+        }
+    }
+
+    fn try_to_begin(
+        &mut self,
+        path: &[u8],
+        options: &CreateOptions,
+        now: Duration,
+    ) -> io::Result<Begun> {
+        let (parent, name) = split(path);
         if name.is_empty() {
             return Ok(Begun::Directory);
         }
@@ -87,7 +97,7 @@ impl Files {
         let there = match dir.metadata(name) {
             // A link may lead to another directory beneath the root.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                self.root.metadata(OsStr::from_bytes(&self.path))
+                self.root.metadata(OsStr::from_bytes(path))
             }
             there => there,
         };
@@ -114,16 +124,14 @@ impl Files {
         request: &Request<'_>,
         saved: &io::Result<Committed>,
         reply: Reply<'_, '_>,
-    ) -> Answered {
+    ) -> Answered<Upload> {
         if self.decode(request).is_ok() {
-            self.forget();
+            let path = std::mem::take(&mut self.path);
+            self.forget(&path);
+            self.path = path;
         }
         self.add_common_fields(request, reply).saved(saved)
     }
-}
-
-fn not_for_directories(reply: Reply<'_, '_>) -> Answered {
-    reply.header("Allow", ALLOW_READ).error(Status::METHOD_NOT_ALLOWED)
 }
 
 /// Splits a path into the directory, with its slash, and the name in it.

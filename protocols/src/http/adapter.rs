@@ -9,8 +9,9 @@ use sluicegate_reactor::{
 };
 
 use super::access_log::AccessLog;
-use super::body::Received;
+use super::body::{AfterSaving, Received, RequestBody};
 use super::exchange::Arrived;
+use super::form::FormProgress;
 use super::head;
 use super::response::StreamedResponse;
 use super::scan::HeadScan;
@@ -65,10 +66,22 @@ impl<S: Service> Handler for Http<S> {
         saved: Result<Saved, NotSaved>,
     ) {
         self.output.begin(cx);
-        if let State::ReceivingBody(body) = &mut session.state
-            && let Some(saved) = body.on_saved(saved)
-        {
-            self.finish_body(cx, session, saved);
+        if let State::ReceivingBody(body) = &mut session.state {
+            match body.on_saved(saved) {
+                AfterSaving::Rest => {
+                    self.after_piece(cx, session, Ok(()));
+                }
+                AfterSaving::RestOfForm(committed) => {
+                    let connection = cx.id();
+                    self.service.on_part_saved(cx, connection, body.state(), committed);
+                    self.after_piece(cx, session, Ok(()));
+                }
+                AfterSaving::Refusal(error) => {
+                    let status = self.output.status_of_unsaved(&error);
+                    self.after_piece(cx, session, Err(status));
+                }
+                AfterSaving::Response(saved) => self.finish_body(cx, session, saved),
+            }
         }
         let nothing_left = cx.unread() == 0;
         self.finish_callback(cx, session, nothing_left);
@@ -329,29 +342,60 @@ impl<S: Service> Http<S> {
         input: &mut Input<'_>,
     ) -> Step {
         let State::ReceivingBody(body) = &mut session.state else { return Step::Rest };
-        match body.advance(cx, input, &self.limits) {
-            Ok(Progress::Incomplete) => Step::Incomplete,
-            Ok(Progress::Elsewhere) => Step::Rest,
-            Ok(Progress::Piece(count)) => {
+        let connection = cx.id();
+        let taken = match body.advance(cx, input, &self.limits) {
+            Ok(FormProgress::Body(Progress::Incomplete)) => return Step::Incomplete,
+            Ok(FormProgress::Body(Progress::Elsewhere)) => return Step::Rest,
+            Ok(FormProgress::Body(Progress::Piece(count))) => {
                 let piece = &input.bytes()[..count];
                 input.consume(count);
-                let connection = cx.id();
-                if let Err(status) = self.service.on_piece(cx, connection, body.state(), piece) {
-                    let head = body.head().to_vec();
-                    self.refuse(cx, session, &head, status);
-                    return Step::Rest;
-                }
-                if body.is_delivered() {
-                    // A pause is for the next piece, and there is none.
-                    cx.resume();
-                    self.finish_body(cx, session, Received::Whole(Cow::Borrowed(&[])));
-                }
-                Step::Again
+                self.service.on_piece(cx, connection, body.state(), piece)
             }
-            Ok(Progress::Whole(bytes)) => {
+            Ok(FormProgress::EarlierPiece(piece)) => {
+                self.service.on_piece(cx, connection, body.state(), &piece)
+            }
+            Ok(FormProgress::Part) => Self::start_part(&mut self.service, cx, connection, body),
+            Ok(FormProgress::NotSaved(error)) => Err(self.output.status_of_unsaved(&error)),
+            Ok(FormProgress::Body(Progress::Whole(bytes))) => {
                 self.finish_body(cx, session, Received::Whole(Cow::Owned(bytes)));
+                return Step::Again;
+            }
+            Err(status) => Err(status),
+        };
+        self.after_piece(cx, session, taken)
+    }
+
+    /// Lets the service decide where the next part of a form goes.
+    fn start_part(
+        service: &mut S,
+        cx: &mut Turn,
+        connection: ConnId,
+        body: &mut RequestBody<S::State>,
+    ) -> Result<(), Status> {
+        if let Some((part, state)) = body.part()
+            && let Some(file) = service.on_part(cx, connection, state, &part)?
+        {
+            body.save_part(file);
+        }
+        Ok(())
+    }
+
+    /// Continues after a piece of a body was taken or refused.
+    fn after_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        taken: Result<(), Status>,
+    ) -> Step {
+        let State::ReceivingBody(body) = &session.state else { return Step::Rest };
+        match taken.and_then(|()| body.is_delivered()) {
+            Ok(true) => {
+                // A pause is for the next piece, and there is none.
+                cx.resume();
+                self.finish_body(cx, session, Received::Whole(Cow::Borrowed(&[])));
                 Step::Again
             }
+            Ok(false) => Step::Again,
             Err(status) => {
                 let head = body.head().to_vec();
                 self.refuse(cx, session, &head, status);

@@ -7,9 +7,11 @@ use sluicegate_reactor::fs::{Committed, NewFile, NotSaved, Saved};
 use sluicegate_reactor::{Context, Input};
 
 use super::chunks::ChunkDecoder;
+use super::form::{FormBody, FormProgress};
 use super::limits::HttpLimits;
+use super::multipart::{FormDecoder, FormPart};
 use super::request::BodyLength;
-use super::sink::{Progress, Sink};
+use super::sink::Sink;
 use super::status::Status;
 use super::trailers::Trailers;
 
@@ -19,9 +21,27 @@ pub(super) struct RequestBody<V> {
     head: Box<[u8]>,
     /// What the service has set aside.
     state: V,
-    sink: Sink,
+    content: Content,
     /// Bytes that the connection had received when its rate was last checked.
     received: u64,
+}
+
+/// What a body is.
+enum Content {
+    Plain(Sink),
+    Form(Box<FormBody>),
+}
+
+/// What follows when the reactor has saved a file or a part of one.
+pub(super) enum AfterSaving {
+    /// The rest of the body.
+    Rest,
+    /// The rest of a form, of which a part was committed.
+    RestOfForm(Committed),
+    /// Nothing: a part of a form was not saved, and the request is refused.
+    Refusal(io::Error),
+    /// The response.
+    Response(Received<'static>),
 }
 
 /// A request body that has arrived, or failed to.
@@ -47,7 +67,7 @@ impl<V> RequestBody<V> {
             }
             None => Sink::File { decoder: ChunkDecoder::default(), file: Some(file) },
         };
-        RequestBody { head: head.into(), state, sink, received: cx.received() }
+        RequestBody::new(cx, head, state, Content::Plain(sink))
     }
 
     /// Starts to receive a body of at most `limit` bytes into memory.
@@ -73,7 +93,7 @@ impl<V> RequestBody<V> {
                 Sink::Memory { decoder, bytes: Vec::new(), limit, left: 0 }
             }
         };
-        Ok(RequestBody { head: head.into(), state, sink, received: cx.received() })
+        Ok(RequestBody::new(cx, head, state, Content::Plain(sink)))
     }
 
     /// Starts to deliver a body in pieces.
@@ -83,12 +103,22 @@ impl<V> RequestBody<V> {
         length: BodyLength,
         state: V,
     ) -> RequestBody<V> {
-        let (decoder, left) = match length.known() {
-            Some(length) => (None, length),
-            None => (Some(ChunkDecoder::default()), 0),
-        };
-        let sink = Sink::Pieces { decoder, left };
-        RequestBody { head: head.into(), state, sink, received: cx.received() }
+        RequestBody::new(cx, head, state, Content::Plain(pieces(length)))
+    }
+
+    /// Starts to receive a form.
+    pub(super) fn decode(
+        cx: &Context<'_>,
+        head: &[u8],
+        length: BodyLength,
+        (state, decoder): (V, FormDecoder),
+    ) -> RequestBody<V> {
+        let form = FormBody::new(pieces(length), decoder);
+        RequestBody::new(cx, head, state, Content::Form(Box::new(form)))
+    }
+
+    fn new(cx: &Context<'_>, head: &[u8], state: V, content: Content) -> RequestBody<V> {
+        RequestBody { head: head.into(), state, content, received: cx.received() }
     }
 
     /// What the service has set aside.
@@ -98,12 +128,35 @@ impl<V> RequestBody<V> {
 
     /// What the service has set aside, and the trailer fields of a body that is complete.
     pub(super) fn trailers(&mut self) -> (&mut V, Trailers<'_>) {
-        (&mut self.state, self.sink.trailers())
+        let trailers = match &self.content {
+            Content::Plain(sink) => sink.trailers(),
+            Content::Form(form) => form.trailers(),
+        };
+        (&mut self.state, trailers)
+    }
+
+    /// The part of a form whose head has just arrived, and what the service has set aside.
+    pub(super) fn part(&mut self) -> Option<(FormPart, &mut V)> {
+        let Content::Form(form) = &mut self.content else { return None };
+        Some((form.take_part(), &mut self.state))
+    }
+
+    /// Receives the part of a form whose head has just arrived into a file.
+    pub(super) fn save_part(&mut self, file: NewFile) {
+        if let Content::Form(form) = &mut self.content {
+            form.save(file);
+        }
     }
 
     /// Whether all of a body that is delivered in pieces was delivered.
-    pub(super) fn is_delivered(&self) -> bool {
-        self.sink.is_delivered()
+    ///
+    /// # Errors
+    /// 400 if it is a form that is not complete.
+    pub(super) fn is_delivered(&self) -> Result<bool, Status> {
+        match &self.content {
+            Content::Plain(sink) => Ok(sink.is_delivered()),
+            Content::Form(form) => form.is_delivered(),
+        }
     }
 
     /// Takes what the input has of the body.
@@ -115,14 +168,28 @@ impl<V> RequestBody<V> {
         cx: &mut Context<'_>,
         input: &mut Input<'_>,
         limits: &HttpLimits,
-    ) -> Result<Progress, Status> {
-        Ok(self.sink.advance(cx, input, limits.chunks())?)
+    ) -> Result<FormProgress, Status> {
+        match &mut self.content {
+            Content::Plain(sink) => {
+                Ok(FormProgress::Body(sink.advance(cx, input, limits.chunks())?))
+            }
+            Content::Form(form) => form.advance(cx, input, limits),
+        }
     }
 
-    /// Takes back the file after a chunk. Returns the result when the body is complete or failed.
-    pub(super) fn on_saved(&mut self, saved: Result<Saved, NotSaved>) -> Option<Received<'static>> {
-        let (saved, left) = self.sink.on_saved(saved)?;
-        Some(Received::Saved { saved, left })
+    /// Takes back the file after a piece of it was received.
+    pub(super) fn on_saved(&mut self, saved: Result<Saved, NotSaved>) -> AfterSaving {
+        match &mut self.content {
+            Content::Plain(sink) => match sink.on_saved(saved) {
+                Some((saved, left)) => AfterSaving::Response(Received::Saved { saved, left }),
+                None => AfterSaving::Rest,
+            },
+            Content::Form(form) => match form.on_saved(saved) {
+                Ok(Some(committed)) => AfterSaving::RestOfForm(committed),
+                Ok(None) => AfterSaving::Rest,
+                Err(error) => AfterSaving::Refusal(error),
+            },
+        }
     }
 
     /// Whether fewer bytes have arrived since the last check than [`HttpLimits::body_rate`] asks
@@ -141,5 +208,13 @@ impl<V> RequestBody<V> {
     /// The head of the request, to refuse it.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
+    }
+}
+
+/// A sink that delivers a body in pieces.
+fn pieces(length: BodyLength) -> Sink {
+    match length.known() {
+        Some(left) => Sink::Pieces { decoder: None, left },
+        None => Sink::Pieces { decoder: Some(ChunkDecoder::default()), left: 0 },
     }
 }

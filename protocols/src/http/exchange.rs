@@ -8,6 +8,7 @@ use sluicegate_reactor::{Context, Input};
 use super::body::{Received, RequestBody};
 use super::head;
 use super::limits::MAX_HEADERS;
+use super::multipart::{FormDecoder, FormError};
 use super::output::Destination;
 use super::reply::{Answered, Reply};
 use super::request::{BodyLength, Method, Request, Version};
@@ -190,6 +191,14 @@ impl<S: Service> Http<S> {
                 RequestBody::read(cx, head, length, (state, limit))?
             }
             (Some(Awaited::Pieces), Some(state)) => RequestBody::deliver(cx, head, length, state),
+            (Some(Awaited::Form(limits)), Some(state)) => {
+                let content_type = request.header("Content-Type").unwrap_or_default();
+                let decoder = FormDecoder::new(content_type, limits).map_err(FormError::status)?;
+                if length.known() == Some(0) {
+                    return Err(Status::BAD_REQUEST);
+                }
+                RequestBody::decode(cx, head, length, (state, decoder))
+            }
             _ => return Err(Status::INTERNAL_SERVER_ERROR),
         };
         if request.expects_continue && length.known() != Some(0) {

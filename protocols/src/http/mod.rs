@@ -26,6 +26,7 @@
 //! |---|---|
 //! | read a whole body | [`Reply::read`], then [`Service::on_body`] |
 //! | read a body as it arrives | [`Reply::read_pieces`], then [`Service::on_piece`] |
+//! | receive a form with files | [`Reply::read_form`], then [`Service::on_part`] |
 //! | read the trailer fields of a chunked body | [`Service::on_trailers`] |
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
 //! | keep a long body without a name | [`Dir::create_unnamed`], then [`Reply::save`] |
@@ -123,10 +124,10 @@
 //! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
 //! | `exchange` | one request and its response |
 //! | `server`, `session` | the state of the handler and of a connection |
-//! | `service`, `body`, `access_log` | the application, bodies being received, the log |
+//! | `service`, `body`, `form`, `access_log` | the application, bodies being received, the log |
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
-//! | `sink`, `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
+//! | `sink`, [`multipart`], `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
 //! | `request`, `fault`, `status`, `limits`, `date`, `grammar` | data |
 //!
 //! [`client`] stands beside the first five lines and uses the last two.
@@ -141,10 +142,12 @@ mod deferred;
 mod exchange;
 mod fault;
 mod fields;
+mod form;
 mod framing;
 mod grammar;
 mod head;
 mod limits;
+pub mod multipart;
 mod output;
 mod postponed;
 mod record;

@@ -35,7 +35,7 @@ impl<V> Answered<V> {
     /// use std::borrow::Cow;
     /// use std::io;
     ///
-    /// use sluicegate_protocols::files::Files;
+    /// use sluicegate_protocols::files::{self, Files};
     /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
     /// use sluicegate_reactor::fs::Committed;
     ///
@@ -46,7 +46,7 @@ impl<V> Answered<V> {
     ///
     /// enum Upload {
     ///     Own(String),
-    ///     OfFiles,
+    ///     OfFiles(files::Upload),
     /// }
     ///
     /// impl Service for Site {
@@ -55,7 +55,7 @@ impl<V> Answered<V> {
     ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
     ///         match request.path().strip_prefix("/notes/") {
     ///             Some(name) => reply.read(64 << 10, Upload::Own(name.to_owned())),
-    ///             None => self.files.serve(request, reply).map(|()| Upload::OfFiles),
+    ///             None => self.files.serve(request, reply).map(Upload::OfFiles),
     ///         }
     ///     }
     ///
@@ -76,7 +76,7 @@ impl<V> Answered<V> {
     ///         saved: &io::Result<Committed>,
     ///         reply: Reply<'_, '_>,
     ///     ) -> Answered<Upload> {
-    ///         self.files.saved(request, saved, reply).map(|()| Upload::OfFiles)
+    ///         self.files.saved(request, saved, reply).map(Upload::OfFiles)
     ///     }
     /// }
     /// ```

@@ -104,6 +104,25 @@ impl<'a> Request<'a> {
         self.keep_alive
     }
 
+    /// Whether a browser sends this request for a page of another origin. A page of any site can
+    /// make a browser send forms to this server, with the rights of its user. A service that
+    /// changes something should refuse them.
+    ///
+    /// `Sec-Fetch-Site` decides, or else whether `Origin` names [`host`](Request::host). Behind a
+    /// proxy, `Host` must therefore be passed on. Clients other than browsers send neither.
+    #[must_use]
+    pub fn is_cross_origin(&self) -> bool {
+        match (self.header("Sec-Fetch-Site"), self.header("Origin")) {
+            (Some(site), _) => !matches!(site, b"same-origin" | b"none"),
+            (None, Some(origin)) => {
+                let authority =
+                    origin.strip_prefix(b"https://").or(origin.strip_prefix(b"http://"));
+                !authority.zip(self.host).is_some_and(|(from, to)| from.eq_ignore_ascii_case(to))
+            }
+            (None, None) => false,
+        }
+    }
+
     /// The host and port that the client requests: those of an absolute target, or else `Host`.
     /// Their syntax has been checked. May be empty; `None` only in HTTP/1.0.
     #[must_use]

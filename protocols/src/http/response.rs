@@ -7,6 +7,7 @@ use std::thread::{self, ThreadId};
 use sluicegate_reactor::Sent;
 use sluicegate_reactor::fs::NewFile;
 
+use super::multipart::FormLimits;
 use super::status::Status;
 
 /// What a response says about the connection (RFC 9112, section 9.3).
@@ -37,6 +38,8 @@ pub(super) enum Awaited {
     Memory(usize),
     /// The request body, in pieces.
     Pieces,
+    /// The request body, a form.
+    Form(FormLimits),
 }
 
 /// What a request says about the form of its response.

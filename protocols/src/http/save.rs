@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use sluicegate_reactor::fs::{Committed, NewFile, is_out_of_descriptors};
 
+use super::multipart::FormLimits;
 use super::output::Output;
 use super::reply::{Answered, Reply};
 use super::response::Awaited;
@@ -156,6 +157,73 @@ impl Reply<'_, '_> {
         self.ask_for(Awaited::File(file), state)
     }
 
+    /// Receives a form in the format `multipart/form-data` (RFC 7578), such as one with files that a
+    /// browser sends. For each part, [`Service::on_part`](super::Service::on_part) decides where
+    /// its data goes: into a file, received as by [`save`](Reply::save), or to
+    /// [`Service::on_piece`](super::Service::on_piece). The file of a part is committed as soon as
+    /// the part is complete, and stays if a later part fails:
+    /// [`Service::on_part_saved`](super::Service::on_part_saved) is called. After the last part,
+    /// [`Service::on_body`](super::Service::on_body) is called with an empty body, and answers the
+    /// request.
+    ///
+    /// A client whose body has another type gets 415, one whose form is malformed or ends early 400,
+    /// and one that exceeds `limits` 413. If a file could not be written, the status is that of
+    /// [`saved`](Reply::saved). Other limits and errors are those of [`read_pieces`](Reply::read_pieces).
+    ///
+    /// A page of any other site can make a browser send such a form. A service that changes
+    /// something should check who asks: see [`Request::is_cross_origin`](super::Request::is_cross_origin).
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    ///
+    /// use sluicegate_protocols::http::multipart::{FormLimits, FormPart};
+    /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
+    /// use sluicegate_reactor::fs::{CreateOptions, Dir, NewFile};
+    /// use sluicegate_reactor::{ConnId, Turn};
+    ///
+    /// /// Saves the files of a form under numbers.
+    /// struct Inbox(Dir);
+    ///
+    /// impl Service for Inbox {
+    ///     type State = u32;
+    ///
+    ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<u32> {
+    ///         if request.is_cross_origin() {
+    ///             return reply.error(Status::FORBIDDEN);
+    ///         }
+    ///         reply.read_form(FormLimits::default(), 0)
+    ///     }
+    ///
+    ///     fn on_part(
+    ///         &mut self,
+    ///         _: &mut Turn,
+    ///         _: ConnId,
+    ///         files: &mut u32,
+    ///         part: &FormPart,
+    ///     ) -> Result<Option<NewFile>, Status> {
+    ///         if part.file_name().is_none() {
+    ///             return Ok(None);
+    ///         }
+    ///         *files += 1;
+    ///         let file = self.0.create(files.to_string(), &CreateOptions::default());
+    ///         file.map(Some).map_err(|error| Status::for_unsaved(&error))
+    ///     }
+    ///
+    ///     fn on_body(
+    ///         &mut self,
+    ///         _: &Request<'_>,
+    ///         files: u32,
+    ///         _: Cow<'_, [u8]>,
+    ///         reply: Reply<'_, '_>,
+    ///     ) -> Answered<u32> {
+    ///         reply.send(format!("{files} files saved"))
+    ///     }
+    /// }
+    /// ```
+    pub fn read_form<V>(self, limits: FormLimits, state: V) -> Answered<V> {
+        self.ask_for(Awaited::Form(limits), state)
+    }
+
     fn ask_for<V>(self, body: Awaited, state: V) -> Answered<V> {
         if !self.output.has_body {
             log::error!("a service asked for a request body that has already been handled");
@@ -166,26 +234,15 @@ impl Reply<'_, '_> {
     }
 
     /// Finishes the response to a request whose body the service asked to [save](Reply::save): 201
-    /// if a file was created, 204 if one was replaced. If the file could not be written, the status
-    /// is
-    ///
-    /// - 507 if the disk or the quota is full or the file too large,
-    /// - 409 if its directory does not exist or its name is that of a directory,
-    /// - 403 if permission is denied,
-    /// - 400 if its name is too long,
-    /// - 503 if the process is out of descriptors,
-    /// - 500 otherwise.
-    ///
-    /// The reason for 507 and 500 is logged, at most once a second.
+    /// if a file was created, 204 if one was replaced, or else the status
+    /// [for the error](Status::for_unsaved). The reason for 507 and 500 is logged, at most once a
+    /// second.
     pub fn saved<V>(self, saved: &io::Result<Committed>) -> Answered<V> {
         match saved {
             Ok(Committed::Created) => self.status(Status::CREATED).send(""),
             Ok(Committed::Replaced) => self.status(Status::NO_CONTENT).send(""),
             Err(error) => {
-                let status = status_of(error);
-                if matches!(status, Status::INSUFFICIENT_STORAGE | Status::INTERNAL_SERVER_ERROR) {
-                    self.output.log_unsaved(error);
-                }
+                let status = self.output.status_of_unsaved(error);
                 self.error(status)
             }
         }
@@ -193,29 +250,42 @@ impl Reply<'_, '_> {
 }
 
 impl Output {
-    /// Once a second: a full disk refuses every body.
-    fn log_unsaved(&mut self, error: &io::Error) {
-        let now = self.clock.second();
-        if now != self.logged_at {
+    /// The response to an error that has kept a file from being written. Errors of the server are
+    /// logged once a second: a full disk refuses every body.
+    pub(super) fn status_of_unsaved(&mut self, error: &io::Error) -> Status {
+        let (status, now) = (Status::for_unsaved(error), self.clock.second());
+        let is_own = matches!(status, Status::INSUFFICIENT_STORAGE | Status::INTERNAL_SERVER_ERROR);
+        if is_own && now != self.logged_at {
             self.logged_at = now;
             log::error!("a request body could not be saved: {error}");
         }
+        status
     }
 }
 
-/// The response to an error that has kept a file from being written.
-fn status_of(error: &io::Error) -> Status {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Status::INSUFFICIENT_STORAGE
+impl Status {
+    /// The status for an error that has kept a file from being written:
+    ///
+    /// - 507 if the disk or the quota is full or the file too large,
+    /// - 409 if its directory does not exist or its name is that of a directory,
+    /// - 403 if permission is denied,
+    /// - 400 if its name is too long,
+    /// - 503 if the process is out of descriptors,
+    /// - 500 otherwise.
+    #[must_use]
+    pub fn for_unsaved(error: &io::Error) -> Status {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Status::INSUFFICIENT_STORAGE
+            }
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+                Status::CONFLICT
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Status::FORBIDDEN,
+            ErrorKind::InvalidFilename | ErrorKind::InvalidInput => Status::BAD_REQUEST,
+            // Not logged for each request: the reactor's listeners log it too.
+            _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
+            _ => Status::INTERNAL_SERVER_ERROR,
         }
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
-            Status::CONFLICT
-        }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Status::FORBIDDEN,
-        ErrorKind::InvalidFilename | ErrorKind::InvalidInput => Status::BAD_REQUEST,
-        // Not logged for each request: the reactor's listeners log it too.
-        _ if is_out_of_descriptors(error) => Status::SERVICE_UNAVAILABLE,
-        _ => Status::INTERNAL_SERVER_ERROR,
     }
 }

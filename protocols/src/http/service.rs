@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::io;
 
-use sluicegate_reactor::fs::Committed;
+use sluicegate_reactor::fs::{Committed, NewFile};
 use sluicegate_reactor::{ConnId, Turn};
 
+use super::multipart::FormPart;
 use super::record::LogRecord;
 use super::reply::{Answered, Reply};
 use super::request::Request;
@@ -44,6 +45,34 @@ pub trait Service: Sized + 'static {
     ) -> Result<(), Status> {
         let _ = (cx, connection, state, piece);
         Ok(())
+    }
+
+    /// A part of a [form](Reply::read_form) begins. Returns the file that its data is saved in; with
+    /// `None`, the data is passed to [`on_piece`](Service::on_piece), which is the default.
+    ///
+    /// # Errors
+    /// Return the status with which to refuse the request. The connection closes after the
+    /// response.
+    fn on_part(
+        &mut self,
+        cx: &mut Turn,
+        connection: ConnId,
+        state: &mut Self::State,
+        part: &FormPart,
+    ) -> Result<Option<NewFile>, Status> {
+        let _ = (cx, connection, state, part);
+        Ok(None)
+    }
+
+    /// The file of the current part of a form is complete and has its name.
+    fn on_part_saved(
+        &mut self,
+        cx: &mut Turn,
+        connection: ConnId,
+        state: &mut Self::State,
+        committed: Committed,
+    ) {
+        let _ = (cx, connection, state, committed);
     }
 
     /// A chunked request body is complete and has trailer fields, of at most

@@ -8,6 +8,7 @@ mod bodies;
 mod connection;
 mod deferred;
 mod early;
+mod forms;
 mod framing;
 mod limits;
 mod log;
