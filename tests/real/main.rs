@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod browser;
 mod chat;
+mod chromium;
 mod client;
 #[cfg(target_os = "linux")]
 mod cold_files;

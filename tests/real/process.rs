@@ -4,7 +4,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +38,11 @@ impl Process {
     /// What it writes to its standard output, which must be piped.
     pub(crate) fn stdout(&mut self) -> impl Read + use<> {
         self.0.stdout.take().expect("a pipe, taken once")
+    }
+
+    /// What it reads from its standard input, which must be piped.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.0.stdin.take().expect("a pipe, taken once")
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -19,11 +19,11 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// Allows the browser to apply the page's style, and nothing else. The hash is that of [`STYLE`].
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-    form-action 'none'; style-src 'sha256-S/QxY+wNBcDQCUmZXQ2x7J5KmWXAFH1vJb8r8tS9oCc='";
+    form-action 'none'; style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='";
 
 /// Also allows it to run the page's script, and to send files to this server.
 const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-    form-action 'self'; connect-src 'self'; style-src 'sha256-S/QxY+wNBcDQCUmZXQ2x7J5KmWXAFH1vJb8r8tS9oCc='; \
+    form-action 'self'; connect-src 'self'; style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
     script-src 'sha256-itRIw4A5+mKHUR1s4QxSZBjWgGKjjRC9DADODG8cads='";
 
 /// What the browser may do with a page.
@@ -36,6 +36,9 @@ pub(super) fn html(path: &[u8], listing: &Listing, has_form: bool) -> String {
     let form = if has_form { SCRIPT.len() + 512 } else { 0 };
     let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len() * 200);
     push_head(path, &mut page);
+    if has_form {
+        push_form(&mut page);
+    }
     push_columns(listing.view.order, &mut page);
     if !path.is_empty() {
         page.push_str("<tr><td><a href=\"../\">Parent directory</a><td><td>\n");
@@ -50,9 +53,6 @@ pub(super) fn html(path: &[u8], listing: &Listing, has_form: bool) -> String {
     }
     if listing.is_cut {
         page.push_str("<p>There are more entries: this list is truncated.</p>\n");
-    }
-    if has_form {
-        push_form(&mut page);
     }
     page
 }
