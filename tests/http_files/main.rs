@@ -11,6 +11,7 @@ use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
 mod cache;
 mod common_fields;
+mod deleting;
 mod directories;
 mod forms;
 mod links;

@@ -158,6 +158,37 @@ fn row_29_what_cannot_be_put_is_refused() {
 }
 
 #[test]
+fn row_29_directories_are_created_if_that_was_asked_for() {
+    let mut site =
+        uploads_with(HttpLimits::default(), FilesOptions { create_directories: true, ..options() });
+    let deep = |levels: usize| format!("{}/file", "/d".repeat(levels));
+    for (path, status) in [
+        ("/dir/x/y/a", 201),
+        ("/dir/x/y/a", 204),
+        ("/dir/x/z/a", 201),
+        ("/there/x/a", 409),
+        ("/dir/.hidden/x/a", 403),
+        ("/out/x/a", 403),
+        (&deep(64), 201),
+        (&deep(65), 409),
+        ("/new/", 405),
+    ] {
+        let (_, all) = send(&mut site, put(path, "body"));
+        assert_eq!(all, [status], "{path}");
+    }
+    assert_eq!(content(&mut site, "/dir/x/z/a").expect("put"), b"body");
+    // A condition that fails creates nothing.
+    assert_eq!(ask(&mut site, "PUT /other/a", "If-Match: *\r\n").status, 409);
+    assert_eq!(get(&mut site, "/other/").status, 404);
+    // What was created before the client left stays, and the file does not.
+    let client = site.open();
+    site.feed(client, put("/left/a", "body").trim_end_matches("dy"));
+    site.reset(client);
+    assert_eq!(get(&mut site, "/left/").status, 200);
+    assert_eq!(site.files().temporary(), 0);
+}
+
+#[test]
 fn row_23_put_is_allowed_only_if_it_was_asked_for() {
     let mut plain = uploads_with(HttpLimits::default(), FilesOptions::default());
     let answer = ask(&mut plain, "PUT /a", "");

@@ -83,7 +83,8 @@
 //!
 //! If [`upload`](FilesOptions::upload) is set, PUT creates a file (201) or replaces one (204). The
 //! file appears at its path when all of it has arrived; an upload that fails leaves nothing behind.
-//! Directories are not created: if the directory does not exist, PUT gets 409. Names that are not
+//! If its directory does not exist, PUT gets 409, unless
+//! [`create_directories`](FilesOptions::create_directories) is set. Names that are not
 //! served get 403, and so does a path at which there is neither a file nor a directory, such as a
 //! device. A symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
 //! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400. A full disk
@@ -98,6 +99,13 @@
 //! the last component of the name that the client gives it. Each appears when all of it has
 //! arrived, so if one fails, those before it have been saved. Forms that pages of
 //! [other sites](crate::http::Request::is_cross_origin) send get 403.
+//!
+//! # Deleting
+//!
+//! If [`delete`](FilesOptions::delete) is set, DELETE removes a file (204), or a symbolic link and
+//! not the file that it leads to. Conditions are those of PUT. Directories get 405.
+//!
+//! # Access
 //!
 //! Clients are not authenticated: anyone who can reach the server can fill its disk.
 //!
@@ -117,6 +125,7 @@ mod cache;
 mod cached_file;
 mod common_fields;
 mod conditions;
+mod delete;
 mod download;
 mod encodings;
 mod error_page;

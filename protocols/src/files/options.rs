@@ -63,6 +63,12 @@ pub struct FilesOptions {
     /// How [PUT](super#uploads) creates files. With `None`, PUT is answered with 405. Default:
     /// `None`.
     pub upload: Option<CreateOptions>,
+    /// Whether PUT creates the directories on its path that do not exist, at most 64. They stay if
+    /// the upload fails, and are not synced. Default: no.
+    pub create_directories: bool,
+    /// Whether [DELETE](super#deleting) removes files. Without this, it is answered with 405.
+    /// Default: no.
+    pub delete: bool,
 }
 
 impl Default for FilesOptions {
@@ -85,6 +91,8 @@ impl Default for FilesOptions {
             cache_files: 1024,
             cache_bytes: 16 << 20,
             upload: None,
+            create_directories: false,
+            delete: false,
         }
     }
 }

@@ -33,6 +33,7 @@ impl Files {
             }
             (Method::Put, Some(options)) => self.put(request, reply, &options),
             (Method::Post, Some(_)) => self.post(request, reply),
+            (Method::Delete, _) if self.options.delete => self.delete(request, reply),
             (Method::Other(_), _) => self.error(Status::NOT_IMPLEMENTED, request, reply),
             _ => self.refuse_method(is_directory, request, reply),
         }
@@ -40,10 +41,12 @@ impl Files {
 
     /// The methods for directories or files.
     fn allow(&self, is_directory: bool) -> &'static str {
-        match (is_directory, self.options.upload) {
-            (_, None) => "GET, HEAD, OPTIONS",
-            (true, Some(_)) => "GET, HEAD, OPTIONS, POST",
-            (false, Some(_)) => "GET, HEAD, OPTIONS, PUT",
+        match (is_directory, self.options.upload, self.options.delete) {
+            (true, None, _) | (false, None, false) => "GET, HEAD, OPTIONS",
+            (true, Some(_), _) => "GET, HEAD, OPTIONS, POST",
+            (false, Some(_), false) => "GET, HEAD, OPTIONS, PUT",
+            (false, None, true) => "GET, HEAD, OPTIONS, DELETE",
+            (false, Some(_), true) => "GET, HEAD, OPTIONS, PUT, DELETE",
         }
     }
 

@@ -14,6 +14,10 @@ use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
+/// The most directories on the path of a file for which they are created. Each takes a few system
+/// calls.
+const MAX_DIRECTORIES: usize = 64;
+
 /// The start of an upload.
 pub(super) enum Begun {
     /// The path is that of a directory.
@@ -44,7 +48,16 @@ impl Files {
         }
         let now = reply.turn().now();
         let path = std::mem::take(&mut self.path);
-        let begun = self.begin(&path, options, now);
+        let begun = match self.begin(&path, options, now) {
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && self.options.create_directories
+                    && is_permitted(request, None, reply.unix_time()) =>
+            {
+                self.create_directories(&path).and_then(|()| self.begin(&path, options, now))
+            }
+            begun => begun,
+        };
         self.path = path;
         match begun {
             Ok(Begun::Directory) => self.refuse_method(true, request, reply),
@@ -117,6 +130,21 @@ impl Files {
         Ok(Begun::File(there, dir.create(name, options)?))
     }
 
+    /// Creates the directories on the path of a file that do not exist.
+    fn create_directories(&self, path: &[u8]) -> io::Result<()> {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        if ends.clone().count() > MAX_DIRECTORIES {
+            return Err(ErrorKind::NotFound.into());
+        }
+        for end in ends {
+            match self.root.create_dir(OsStr::from_bytes(&path[..end])) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Answers a PUT whose body has been saved. A service that passed the request to
     /// [`serve`](Files::serve) must call this in [`on_saved`](crate::http::Service::on_saved).
     pub fn saved(
@@ -140,7 +168,7 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Whether the conditions of a request hold for the file that has the name now, if there is one.
-fn is_permitted(request: &Request<'_>, there: Option<Metadata>, date: u64) -> bool {
+pub(super) fn is_permitted(request: &Request<'_>, there: Option<Metadata>, date: u64) -> bool {
     if !request.headers().any(|(name, _)| conditions::is_relevant(name)) {
         return true;
     }

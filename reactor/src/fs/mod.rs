@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use crate::sys::{self, Fd, Kernel, Shared};
 
+mod names;
 mod new_file;
 mod saving;
 

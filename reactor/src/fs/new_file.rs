@@ -173,7 +173,7 @@ impl Dir {
 }
 
 /// Splits a path into the directory, with its slash, and the file name.
-fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
+pub(super) fn split(path: &OsStr) -> io::Result<(&OsStr, &OsStr)> {
     let bytes = path.as_bytes();
     let at = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let (parent, name) = bytes.split_at(at);

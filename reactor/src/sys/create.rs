@@ -55,6 +55,12 @@ pub(super) fn rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()> {
     check(unsafe { libc::renameat(dir, from.as_ptr(), dir, to.as_ptr()) }).map(drop)
 }
 
+pub(super) fn make_dir(dir: Fd, name: &OsStr) -> io::Result<()> {
+    let name = c_name(name)?;
+    // SAFETY: the kernel reads the name up to its terminating zero.
+    check(unsafe { libc::mkdirat(dir, name.as_ptr(), 0o777) }).map(drop)
+}
+
 pub(super) fn unlink(dir: Fd, name: &OsStr) -> io::Result<()> {
     let name = c_name(name)?;
     // SAFETY: the kernel reads the name up to its terminating zero.

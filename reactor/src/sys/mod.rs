@@ -298,7 +298,9 @@ kernel_calls! {
     create::create_unnamed(dir: Fd) -> io::Result<Fd>;
     /// Renames a file within a directory, and replaces a file with the new name.
     create::rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()>;
-    /// Removes the name of a file from a directory.
+    /// Creates a directory in a directory; `AlreadyExists` if the name is taken.
+    create::make_dir(dir: Fd, name: &OsStr) -> io::Result<()>;
+    /// Removes the name of a file from a directory. Fails for directories.
     create::unlink(dir: Fd, name: &OsStr) -> io::Result<()>;
     /// Whether a name in a directory leads to a file: a symbolic link that leads nowhere does not.
     create::exists(dir: Fd, name: &OsStr) -> io::Result<bool>;

@@ -67,7 +67,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    fn empty_dir(parent: Inode) -> Content {
+    pub(super) fn empty_dir(parent: Inode) -> Content {
         Content::Directory { parent, names: BTreeMap::new(), removed: false }
     }
 

@@ -134,8 +134,23 @@ impl Files {
         Ok(())
     }
 
+    fn create_dir(&mut self, dir: Inode, name: &OsStr, now: u64) -> io::Result<()> {
+        self.check_dir(dir)?;
+        if self.names_mut(dir).contains_key(name) {
+            return Err(errno(libc::EEXIST));
+        }
+        self.now = now as i64;
+        let inode = self.add(Content::empty_dir(dir), self.now);
+        self.names_mut(dir).insert(name.to_owned(), inode);
+        Ok(())
+    }
+
     fn unlink(&mut self, dir: Inode, name: &OsStr) -> io::Result<()> {
-        let inode = self.names_mut(dir).remove(name).ok_or_else(|| errno(libc::ENOENT))?;
+        let inode = *self.names_mut(dir).get(name).ok_or_else(|| errno(libc::ENOENT))?;
+        if let Content::Directory { .. } = self.node(inode).content {
+            return Err(errno(libc::EISDIR));
+        }
+        self.names_mut(dir).remove(name);
         self.writing.temporary.remove(&inode);
         Ok(())
     }
@@ -219,6 +234,16 @@ impl World {
         let said = Said(&renamed);
         state.note(format_args!("rename({:?}, {:?}) = {said}", from.display(), to.display()));
         renamed.map(drop)
+    }
+
+    pub(crate) fn make_dir(&self, dir: Fd, name: &OsStr) -> io::Result<()> {
+        let now = self.realtime();
+        let state = &mut *self.0.borrow_mut();
+        state.calls.create += 1;
+        let dir = state.inode(dir);
+        let made = state.files.create_dir(dir, name, now).map(|()| 0);
+        state.note(format_args!("mkdir({:?}) = {}", name.display(), Said(&made)));
+        made.map(drop)
     }
 
     pub(crate) fn unlink(&self, dir: Fd, name: &OsStr) -> io::Result<()> {
