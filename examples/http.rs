@@ -89,6 +89,14 @@ impl Service for Site {
         self.files.on_body(request, upload, body, reply)
     }
 
+    fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
+        self.files.on_room(cx, connection);
+    }
+
+    fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
+        self.files.on_gone(cx, connection);
+    }
+
     fn wants_log(&self) -> bool {
         self.log.is_some()
     }

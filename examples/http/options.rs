@@ -59,6 +59,9 @@ struct Files {
     /// Do not list directories that have no such file.
     #[arg(long)]
     no_listing: bool,
+    /// Offer each directory as a tar archive, at `?tar`.
+    #[arg(long)]
+    archive: bool,
     /// Also serve and list names that begin with a dot. Otherwise they get 404, except
     /// /.well-known.
     #[arg(long)]
@@ -110,6 +113,12 @@ struct Access {
     /// Allow clients to create and replace files, with PUT or from the page of a directory.
     #[arg(long)]
     upload: bool,
+    /// Create the directories on the path of a file that is uploaded with PUT.
+    #[arg(long, requires = "upload")]
+    create_directories: bool,
+    /// Allow clients to remove files with DELETE.
+    #[arg(long)]
+    delete: bool,
     /// Longest request body.
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = common::units::size)]
     max_body: u64,
@@ -151,9 +160,12 @@ impl Options {
             spa: self.files.spa.clone(),
             index: self.files.index.clone(),
             listing: !self.files.no_listing,
+            archive: self.files.archive,
             hidden: self.files.hidden,
             precompressed: self.files.precompressed,
             upload: self.access.upload.then(CreateOptions::default),
+            create_directories: self.access.create_directories,
+            delete: self.access.delete,
             ..FilesOptions::default()
         }
     }

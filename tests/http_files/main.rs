@@ -9,6 +9,7 @@ use sluicegate_protocols::http::Http;
 use sluicegate_reactor::testing::{Files as Disk, Harness, State};
 use sluicegate_reactor::{FileTransfer, Limits, Listen};
 
+mod archives;
 mod cache;
 mod common_fields;
 mod deleting;

@@ -292,3 +292,28 @@ fn terminate_ends_it_with_success_in_the_middle_of_an_answer() {
         assert_eq!(server.wait(), Some(0));
     }
 }
+
+#[test]
+fn a_directory_is_unpacked_by_tar() {
+    if !has("curl") || !has("tar") {
+        return;
+    }
+    let (dir, local) = (tempdir().expect("a directory"), tempdir().expect("a directory"));
+    let deep = dir.path().join("photos").join("a".repeat(120)).join("B\u{e4}ume");
+    fs::create_dir_all(&deep).expect("directories");
+    fs::write(deep.join("file"), "content").expect("a file");
+    let large = File::create(dir.path().join("photos/large")).expect("a file");
+    large.set_len(3 << 20).expect("a sparse file");
+    let server = Server::start(example("http").arg("--archive").arg(dir.path()));
+    let url = format!("http://{}/photos/?tar", server.address);
+    let archive = local.path().join("photos.tar");
+    let curl = run(Command::new("curl").args(["-sfo"]).arg(&archive).arg(url));
+    assert_eq!(curl.code, Some(0), "{curl:?}");
+    let tar = run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(local.path()));
+    assert_eq!(tar.code, Some(0), "{tar:?}");
+    let diff = Command::new("diff")
+        .arg("-r")
+        .args([dir.path().join("photos"), local.path().join("photos")])
+        .status();
+    assert!(diff.expect("diff").success());
+}

@@ -8,6 +8,7 @@ use super::conditions;
 use super::encodings::Coding;
 use super::json;
 use super::lister::{Format, Wanted, status_of};
+use super::page::Offers;
 use super::path::{self, PathError};
 use super::representation::Opened;
 use super::root::Files;
@@ -34,6 +35,13 @@ impl Files {
             Err(PathError::Malformed) => return self.error(Status::BAD_REQUEST, request, reply),
             Err(PathError::NotServed) => return self.send_not_found(request, reply),
             Err(PathError::NeedsSlash) => return self.redirect(request, reply),
+        }
+        let is_directory = self.path.is_empty() || self.path.ends_with(b"/");
+        if let Some(archives) = &self.archives
+            && is_directory
+            && request.query() == Some("tar")
+        {
+            return self.send_archive(archives, request, reply);
         }
         let now = reply.turn().now();
         if let Some(entry) = self.cache.get(&self.path)
@@ -142,8 +150,9 @@ impl Files {
         };
         let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
         let wants_json = json::is_wanted(fields.map(|(_, value)| value));
-        let has_form = self.options.upload.is_some();
-        let format = if wants_json { Format::Json } else { Format::Html { has_form } };
+        let offers =
+            Offers { upload: self.options.upload.is_some(), archive: self.options.archive };
+        let format = if wants_json { Format::Json } else { Format::Html(offers) };
         // No listing is made for HEAD, which need not state the length.
         if request.method() == Method::Head {
             return format.add_fields(reply).send_head();

@@ -15,7 +15,7 @@ use sluicegate_reactor::{Context, Handle, Handler, Input, Reactor, Receive, Sess
 use super::json;
 use super::listing::{Scan, Sizes};
 use super::options::FilesOptions;
-use super::page::{self, content_security_policy};
+use super::page::{self, Offers, content_security_policy};
 use super::view::View;
 use crate::http::{Deferred, Reply, Status};
 
@@ -46,10 +46,7 @@ pub(super) struct Wanted {
 /// How a listing is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A page, which may have a form for uploads.
-    Html {
-        has_form: bool,
-    },
+    Html(Offers),
     Json,
 }
 
@@ -62,9 +59,9 @@ impl Format {
             .header("Vary", "Accept");
         match self {
             Format::Json => reply.header("Content-Type", "application/json"),
-            Format::Html { has_form } => reply
+            Format::Html(offers) => reply
                 .header("Content-Type", "text/html; charset=utf-8")
-                .header("Content-Security-Policy", content_security_policy(has_form)),
+                .header("Content-Security-Policy", content_security_policy(offers)),
         }
     }
 }
@@ -188,7 +185,7 @@ impl Lister {
                 let (path, listing) = scan.finish();
                 let page = match format {
                     Format::Json => json::json(&path, &listing),
-                    Format::Html { has_form } => page::html(&path, &listing, has_form),
+                    Format::Html(offers) => page::html(&path, &listing, offers),
                 };
                 deferred.answer(cx, |reply| {
                     format.add_fields(reply.fields(fields.as_bytes())).send(page)

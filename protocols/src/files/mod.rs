@@ -79,6 +79,14 @@
 //! | `%2F` in the path | 404 | a slash | a name cannot contain it |
 //! | a name with a leading dot | 404 | 200 | it may hold secrets |
 //!
+//! # Archives
+//!
+//! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns it as a tar archive
+//! with all that listings of it show, except symbolic links. The archive is made while it is sent
+//! and has no length; if a file shrinks meanwhile, the connection is reset. A service that
+//! delegates to [`Files`] must also pass on [`on_room`](crate::http::Service::on_room) and
+//! [`on_gone`](crate::http::Service::on_gone).
+//!
 //! # Uploads
 //!
 //! If [`upload`](FilesOptions::upload) is set, PUT creates a file (201) or replaces one (204). The
@@ -120,6 +128,8 @@
 //! [`outbound`](sluicegate_reactor::outbound)): a small file is cached once its contents are in
 //! memory.
 
+mod archive;
+mod archiver;
 mod byteranges;
 mod cache;
 mod cached_file;
@@ -142,6 +152,7 @@ mod ranges;
 mod representation;
 mod root;
 mod service;
+mod tar;
 mod types;
 mod units;
 mod unsized_file;

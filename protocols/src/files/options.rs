@@ -40,6 +40,8 @@ pub struct FilesOptions {
     pub listing_names: usize,
     /// The most names on a page of a listing, at least one. Default 1,000.
     pub listing_page: usize,
+    /// Whether `?tar` on a directory returns an [archive](super#archives) of it. Default: no.
+    pub archive: bool,
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
     /// Whether clients that accept it get the [compressed file](super#what-is-served) that lies
@@ -83,6 +85,7 @@ impl Default for FilesOptions {
             listing: true,
             listing_names: 200_000,
             listing_page: 1000,
+            archive: false,
             hidden: false,
             precompressed: false,
             valid_for: Duration::from_secs(1),

@@ -26,17 +26,26 @@ const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ances
     form-action 'self'; connect-src 'self'; style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
     script-src 'sha256-itRIw4A5+mKHUR1s4QxSZBjWgGKjjRC9DADODG8cads='";
 
+/// What a page offers besides links.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Offers {
+    /// A form for uploads.
+    pub(super) upload: bool,
+    /// An archive of the directory.
+    pub(super) archive: bool,
+}
+
 /// What the browser may do with a page.
-pub(super) fn content_security_policy(has_form: bool) -> &'static str {
-    if has_form { POLICY_WITH_FORM } else { POLICY }
+pub(super) fn content_security_policy(offers: Offers) -> &'static str {
+    if offers.upload { POLICY_WITH_FORM } else { POLICY }
 }
 
 /// The page for a listing. `path` is decoded: empty for the root, else it ends with a slash.
-pub(super) fn html(path: &[u8], listing: &Listing, has_form: bool) -> String {
-    let form = if has_form { SCRIPT.len() + 512 } else { 0 };
+pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
+    let form = if offers.upload { SCRIPT.len() + 512 } else { 0 };
     let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len() * 200);
     push_head(path, &mut page);
-    if has_form {
+    if offers.upload {
         push_form(&mut page);
     }
     push_columns(listing.view.order, &mut page);
@@ -48,6 +57,9 @@ pub(super) fn html(path: &[u8], listing: &Listing, has_form: bool) -> String {
     }
     page.push_str("</table>\n");
     push_counts(listing, &mut page);
+    if offers.archive {
+        page.push_str("<p><a href=\"?tar\" download>Download as tar</a></p>\n");
+    }
     if listing.pages > 1 {
         push_pager(listing, &mut page);
     }
@@ -211,6 +223,8 @@ mod tests {
     use super::super::view::View;
     use super::*;
 
+    const UPLOAD: Offers = Offers { upload: true, archive: false };
+
     fn row(name: &[u8], is_dir: bool, len: u64, modified: i64) -> Row {
         Row { name: name.to_vec(), is_dir, len, modified }
     }
@@ -228,7 +242,7 @@ mod tests {
     }
 
     fn page(path: &[u8], rows: &[Row], query: Option<&str>) -> String {
-        html(path, &listing(rows, query), false)
+        html(path, &listing(rows, query), Offers::default())
     }
 
     /// The references in a page, in order, without those of its head.
@@ -291,7 +305,7 @@ mod tests {
             (&rows, 2, "<p>1 directory, 2 files, 2.0 KiB on this page</p>"),
         ];
         for (rows, pages, expected) in table {
-            let page = html(b"", &Listing { pages, ..listing(rows, None) }, false);
+            let page = html(b"", &Listing { pages, ..listing(rows, None) }, Offers::default());
             assert!(page.contains(expected), "{expected}: {page}");
         }
         let huge = [row(b"a", false, u64::MAX, 0), row(b"b", false, u64::MAX, 0)];
@@ -300,8 +314,8 @@ mod tests {
 
     #[test]
     fn a_page_has_a_form_and_a_script_only_if_files_can_be_uploaded() {
-        for has_form in [false, true] {
-            let page = html(b"", &listing(&[], None), has_form);
+        for (offers, has_form) in [(Offers::default(), false), (UPLOAD, true)] {
+            let page = html(b"", &listing(&[], None), offers);
             for part in ["<form", "<script"] {
                 assert_eq!(page.matches(part).count(), usize::from(has_form));
             }
@@ -310,16 +324,20 @@ mod tests {
 
     #[test]
     fn the_policy_allows_the_style_and_the_script_of_the_page_by_their_hashes() {
-        let page = html(b"", &listing(&[], None), true);
+        let page = html(b"", &listing(&[], None), UPLOAD);
         for (element, source) in [("style", STYLE), ("script", SCRIPT)] {
             assert!(page.contains(&format!("<{element}>{source}</{element}>")));
             let hash = STANDARD.encode(Sha256::digest(source));
             let allowed = format!("{element}-src 'sha256-{hash}'");
-            assert!(content_security_policy(true).contains(&allowed), "not {allowed}");
+            assert!(content_security_policy(UPLOAD).contains(&allowed), "not {allowed}");
             let is_style = element == "style";
-            assert_eq!(content_security_policy(false).contains(&allowed), is_style, "{allowed}");
+            assert_eq!(
+                content_security_policy(Offers::default()).contains(&allowed),
+                is_style,
+                "{allowed}"
+            );
         }
-        assert!(!content_security_policy(false).contains("script-src"));
+        assert!(!content_security_policy(Offers::default()).contains("script-src"));
     }
 
     #[test]
@@ -332,7 +350,7 @@ mod tests {
     #[test]
     fn a_cut_listing_says_so() {
         let cut = Listing { is_cut: true, ..listing(&[row(b"a", false, 1, 0)], None) };
-        assert!(html(b"", &cut, false).contains("this list is truncated"));
+        assert!(html(b"", &cut, Offers::default()).contains("this list is truncated"));
         assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list is truncated"));
     }
 
@@ -348,7 +366,8 @@ mod tests {
         ];
         for (number, pages, expected) in table {
             let query = format!("sort=size&order=desc&page={number}");
-            let page = html(b"", &Listing { pages, ..listing(&[], Some(&query)) }, false);
+            let page =
+                html(b"", &Listing { pages, ..listing(&[], Some(&query)) }, Offers::default());
             let links: Vec<_> = expected
                 .split_terminator(", ")
                 .filter_map(|link| link.split_once(' '))

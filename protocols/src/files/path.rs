@@ -158,6 +158,11 @@ pub(super) fn encode_query(query: &str, out: &mut Vec<u8>) {
     encode_except(query.as_bytes(), b"-._~!$()*+,=:@/?%&;'", out);
 }
 
+/// Appends a name as the extended value of a parameter (RFC 8187, section 3.2).
+pub(super) fn encode_parameter(name: &[u8], out: &mut Vec<u8>) {
+    encode_except(name, b"-._~!#$&+^`|", out);
+}
+
 fn encode_except(bytes: &[u8], kept: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in bytes {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sluicegate_reactor::fs::{Dir, is_out_of_descriptors};
 use sluicegate_reactor::{Reactor, Turn};
 
+use super::archiver::Archives;
 use super::cache::Cache;
 use super::cached_file::CachedFile;
 use super::common_fields::CommonFields;
@@ -32,6 +33,8 @@ pub struct Files {
     pub(super) prefix: Vec<u8>,
     pub(super) cache: Cache<CachedFile>,
     pub(super) listings: Listings,
+    /// `None` if directories are not archived.
+    pub(super) archives: Option<Archives>,
     pub(super) parents: Parents,
     /// The decoded path of the current request. A field so that its allocation is reused.
     pub(super) path: Vec<u8>,
@@ -39,7 +42,7 @@ pub struct Files {
 
 impl Files {
     /// Serves the files beneath `root` on this reactor. This registers a handler that builds the
-    /// listings.
+    /// listings, and one for archives if they are enabled.
     ///
     /// # Errors
     /// If the directory cannot be opened; `InvalidInput` if an option is invalid. The message names
@@ -58,6 +61,7 @@ impl Files {
         let root = reactor.fs().open_dir(&location)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
         let listings = Listings::new(reactor, &options);
+        let archives = options.archive.then(|| Archives::new(reactor));
         let parents = Parents::new(&root, options.valid_for);
         Ok(Files {
             location,
@@ -67,6 +71,7 @@ impl Files {
             prefix,
             cache,
             listings,
+            archives,
             parents,
             path: Vec::new(),
         })
@@ -74,7 +79,8 @@ impl Files {
 
     /// Opens the root directory again, by the path that was passed to [`new`](Files::new), and
     /// forgets what is cached. If another directory has taken its place, further requests get the
-    /// files of that one. Downloads, uploads and listings in progress continue in the previous one.
+    /// files of that one. Downloads, uploads, listings and archives in progress continue in the
+    /// previous one.
     ///
     /// # Errors
     /// If the directory cannot be opened. The message names it. The previous one is kept.

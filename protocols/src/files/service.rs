@@ -103,6 +103,18 @@ impl Service for Files {
         self.forget(&upload.path);
     }
 
+    fn on_room(&mut self, _: &mut Turn, connection: ConnId) {
+        if let Some(archives) = &self.archives {
+            archives.on_room(connection);
+        }
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
+        if let Some(archives) = &self.archives {
+            archives.on_gone(connection);
+        }
+    }
+
     /// Answers a form whose files have been saved: the browser goes back to the directory.
     fn on_body(
         &mut self,

@@ -1,0 +1,103 @@
+//! Walks a directory, one entry at a time, for an archive of it.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use sluicegate_reactor::fs::{Dir, FileKind, ReadDir, Region, is_temporary};
+
+use super::tar::{self, Kind};
+
+/// The most directories within each other. The walk has them all open, and a file system that does
+/// not tell links from directories may contain loops.
+const MAX_DEPTH: usize = 64;
+
+/// An archive that is being made.
+///
+/// Leaves out what a listing does, and symbolic links: the file that one leads to may be in the
+/// archive already, or contain it.
+pub(super) struct Archive {
+    root: Dir,
+    hidden: bool,
+    /// The path of the current directory, and while an entry is examined its name.
+    path: Vec<u8>,
+    /// The length of the part of `path` that the names in the archive leave out.
+    outside: usize,
+    /// The directories that the current one is in and itself, with the lengths of their paths.
+    open: Vec<(ReadDir, usize)>,
+    /// The length of the last content, which padding follows.
+    last_len: u64,
+}
+
+/// The next part of an archive.
+pub(super) enum Step {
+    /// Nothing: an entry is left out.
+    Nothing,
+    /// A header, and the content that follows.
+    Entry(Vec<u8>, Option<Region>),
+    /// The last bytes.
+    End(Vec<u8>),
+}
+
+impl Archive {
+    /// Starts to archive the directory at `path` beneath `root`. The names in the archive begin
+    /// with that of the directory, unless it is the root.
+    pub(super) fn start(root: &Dir, path: Vec<u8>, hidden: bool) -> io::Result<Archive> {
+        let entries = root.open(OsStr::from_bytes(&path))?.read_dir()?;
+        let parents = path.strip_suffix(b"/").unwrap_or_default();
+        let outside = parents.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let open = vec![(entries, path.len())];
+        Ok(Archive { root: root.clone(), hidden, path, outside, open, last_len: 0 })
+    }
+
+    /// Deals with one entry: a few system calls at most.
+    pub(super) fn step(&mut self) -> io::Result<Step> {
+        let Some((entries, len)) = self.open.last_mut() else {
+            let mut end = self.padding();
+            end.extend_from_slice(&tar::END);
+            return Ok(Step::End(end));
+        };
+        self.path.truncate(*len);
+        let Some(entry) = entries.next().transpose()? else {
+            self.open.pop();
+            return Ok(Step::Nothing);
+        };
+        let name = entry.name.into_vec();
+        let is_hidden =
+            name.starts_with(b".") && (!self.hidden || is_temporary(OsStr::from_bytes(&name)));
+        if is_hidden || matches!(entry.kind, Some(FileKind::Symlink | FileKind::Other)) {
+            return Ok(Step::Nothing);
+        }
+        self.path.extend_from_slice(&name);
+        // What was removed meanwhile or cannot be read is left out.
+        Ok(self.archive().unwrap_or(Step::Nothing))
+    }
+
+    /// Archives the file or directory at `path`.
+    fn archive(&mut self) -> io::Result<Step> {
+        let file = self.root.open(OsStr::from_bytes(&self.path))?;
+        let metadata = file.metadata()?;
+        let (kind, len) = match metadata.kind {
+            FileKind::File => (Kind::File, metadata.len),
+            FileKind::Directory if self.open.len() < MAX_DEPTH => {
+                let entries = file.read_dir()?;
+                self.path.push(b'/');
+                self.open.push((entries, self.path.len()));
+                (Kind::Directory, 0)
+            }
+            _ => return Ok(Step::Nothing),
+        };
+        let mut header = self.padding();
+        let name = &self.path[self.outside..];
+        tar::push_header(&mut header, name, kind, len, metadata.modified_seconds);
+        self.last_len = len;
+        Ok(Step::Entry(header, (len > 0).then(|| file.region(0, len))))
+    }
+
+    /// What follows the last content.
+    fn padding(&self) -> Vec<u8> {
+        let mut padding = Vec::new();
+        tar::push_padding(&mut padding, self.last_len);
+        padding
+    }
+}
