@@ -27,11 +27,22 @@ fn serve(sim: &mut Sim) {
     });
 }
 
-/// Puts a file under a path, with its length or in chunks.
+/// Puts a file under a path, or sends it in a form; with its length or in chunks.
 fn put(sim: &mut Sim, path: &str, size: usize) -> Vec<u8> {
-    let start = format!("PUT {path} HTTP/1.1\r\nHost: h\r\n");
-    let body = noise(size);
+    const BOUNDARY: &str = "----a-boundary-that-is-in-no-noise";
+
+    let mut body = noise(size);
+    let mut start = format!("PUT {path} HTTP/1.1\r\nHost: h\r\n");
+    if sim.below(3) == 0 {
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        start = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Type: {content_type}\r\n");
+        let disposition = format!("form-data; name=\"file\"; filename=\"{path}\"");
+        let head = format!("--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n");
+        let end = format!("\r\n--{BOUNDARY}--\r\n");
+        body = [head.as_bytes(), &body, end.as_bytes()].concat();
+    }
     if sim.below(2) == 0 {
+        let size = body.len();
         let head = format!("{start}Content-Length: {size}\r\n\r\n");
         return [head.as_bytes(), &body].concat();
     }
@@ -59,6 +70,11 @@ fn statuses(received: &[u8]) -> Vec<u16> {
     all
 }
 
+/// Whether an answer says that a file was saved.
+fn is_saved(status: u16) -> bool {
+    matches!(status, 201 | 204 | 303)
+}
+
 /// Asserts whenever something arrives that it is what can be said of so many files.
 fn listen(client: &Client, files: usize) {
     let mut received = Vec::new();
@@ -69,7 +85,7 @@ fn listen(client: &Client, files: usize) {
         for status in statuses {
             // Disks are full or fail, descriptors run out, clients and a slow machine take their
             // time.
-            let is_possible = status / 100 == 2 || matches!(status, 408 | 500 | 503 | 507);
+            let is_possible = is_saved(status) || matches!(status, 408 | 500 | 503 | 507);
             assert!(is_possible, "{}", received.escape_ascii());
         }
     });
@@ -79,7 +95,7 @@ fn listen(client: &Client, files: usize) {
 fn check(sim: &mut Sim, path: &str, client: &Client, sizes: &[usize]) {
     let answers = statuses(&client.received());
     let content = sim.files().content(format!("/www{path}")).map(<[u8]>::len);
-    let last = answers.iter().rposition(|status| status / 100 == 2);
+    let last = answers.iter().rposition(|status| is_saved(*status));
     // Those without an answer may have been stored or not.
     let unanswered = &sizes[answers.len()..];
     let known = last.map(|last| sizes[last]);
