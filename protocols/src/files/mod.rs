@@ -44,7 +44,7 @@
 //!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` is always served.
 //! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
 //!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded
-//!   slash gets 404. Only listings use the query string.
+//!   slash gets 404. Only listings and archives use the query string.
 //! - Conditional requests and ranges are supported. Up to 16 ranges in one request are sent as
 //!   `multipart/byteranges`; if there are more or they overlap, the client gets the whole file. The
 //!   entity tag contains the inode and the time of change, so it distinguishes any two versions of
@@ -95,8 +95,8 @@
 //! [`create_directories`](FilesOptions::create_directories) is set. Names that are not
 //! served get 403, and so does a path at which there is neither a file nor a directory, such as a
 //! device. A symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
-//! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400. A full disk
-//! gets 507. The size is limited by [`HttpLimits::body`](crate::http::HttpLimits::body).
+//! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400, so an upload
+//! that was interrupted has to start again. A full disk gets 507. The size is limited by [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! The directories of recent uploads stay open for [`valid_for`](FilesOptions::valid_for). If a
 //! directory is moved, or another takes its name, uploads may continue to go to it that long.
@@ -106,7 +106,10 @@
 //! also files that are dropped on the page, and shows the progress of each. A file is saved under
 //! the last component of the name that the client gives it. Each appears when all of it has
 //! arrived, so if one fails, those before it have been saved. Forms that pages of
-//! [other sites](crate::http::Request::is_cross_origin) send get 403.
+//! [other sites](crate::http::Request::is_cross_origin) send get 403. A service that delegates to
+//! [`Files`] must also pass on [`on_part`](crate::http::Service::on_part),
+//! [`on_part_saved`](crate::http::Service::on_part_saved) and
+//! [`on_body`](crate::http::Service::on_body).
 //!
 //! # Deleting
 //!
