@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn each_directory_above_has_a_link() {
+    fn row_35_each_directory_above_has_a_link() {
         let page = page(b"a/<b>/c d/", &[], None);
         let expected = concat!(
             "<h1>Index of ",
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_counts_its_entries() {
+    fn row_35_a_page_counts_its_entries() {
         let rows = [row(b"a", true, 4096, 0), row(b"b", false, 1000, 0), row(b"c", false, 1048, 0)];
         let table: [(&[Row], usize, &str); 5] = [
             (&[], 1, "<p>0 directories, 0 files, 0 B</p>"),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_allows_the_style_and_the_script_of_the_page_by_their_hashes() {
+    fn row_35_the_policy_allows_the_style_and_the_script_of_the_page_by_their_hashes() {
         let page = html(b"", &listing(&[], None), UPLOAD);
         for (element, source) in [("style", STYLE), ("script", SCRIPT)] {
             assert!(page.contains(&format!("<{element}>{source}</{element}>")));

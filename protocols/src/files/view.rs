@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_sorted_as_people_count() {
+    fn row_35_names_are_sorted_as_people_count() {
         let sorted = [
             "",
             "0",
@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_names_is_total(names in proptest::collection::vec("[a0A1-]{0,5}", 3)) {
+        fn row_35_the_order_of_names_is_total(names in proptest::collection::vec("[a0A1-]{0,5}", 3)) {
             let [a, b, c] = [0, 1, 2].map(|i| names[i].as_bytes());
             prop_assert_eq!(compare_names(a, b), compare_names(b, a).reverse());
             prop_assert_eq!(compare_names(a, b).is_eq(), a == b);
