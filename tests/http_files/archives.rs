@@ -110,7 +110,8 @@ fn an_archive_holds_what_a_listing_shows_however_it_is_sent() {
     }
     let outcome = same_at_every_split(
         || archives_of(photos),
-        "GET /photos/sub/nothing/?tar HTTP/1.1\r\nHost: h\r\n\r\nGET /photos/a.txt HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /photos/sub/nothing/?tar HTTP/1.1\r\nHost: h\r\n\r\n\
+         GET /photos/a.txt HTTP/1.1\r\nHost: h\r\n\r\n",
     );
     assert!(outcome.sent.ends_with(b"\r\n\r\nhello"));
 }

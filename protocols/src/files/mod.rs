@@ -92,11 +92,12 @@
 //! If [`upload`](FilesOptions::upload) is set, PUT creates a file (201) or replaces one (204). The
 //! file appears at its path when all of it has arrived; an upload that fails leaves nothing behind.
 //! If its directory does not exist, PUT gets 409, unless
-//! [`create_directories`](FilesOptions::create_directories) is set. Names that are not
-//! served get 403, and so does a path at which there is neither a file nor a directory, such as a
-//! device. A symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
+//! [`create_directories`](FilesOptions::create_directories) is set. Names that are not served get
+//! 403, and so does a path at which there is neither a file nor a directory, such as a device. A
+//! symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
 //! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400, so an upload
-//! that was interrupted has to start again. A full disk gets 507. The size is limited by [`HttpLimits::body`](crate::http::HttpLimits::body).
+//! that was interrupted has to start again. A full disk gets 507. The size is limited by
+//! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! The directories of recent uploads stay open for [`valid_for`](FilesOptions::valid_for). If a
 //! directory is moved, or another takes its name, uploads may continue to go to it that long.

@@ -10,12 +10,12 @@
 
   const add = (files) => {
     for (const file of files) {
-      const [name, bar, state] = ["span", "progress", "output"].map((tag) => document.createElement(tag));
+      const tags = ["li", "span", "progress", "output"];
+      const [row, name, bar, state] = tags.map((tag) => document.createElement(tag));
       name.textContent = file.name;
       bar.value = 0;
       bar.setAttribute("aria-label", file.name);
       state.textContent = "waiting";
-      const row = document.createElement("li");
       row.append(name, bar, state);
       list.append(row);
       waiting.push({ file, row, bar, state });

@@ -19,12 +19,14 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// Allows the browser to apply the page's style, and nothing else. The hash is that of [`STYLE`].
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-    form-action 'none'; style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='";
+    form-action 'none'; \
+    style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='";
 
 /// Also allows it to run the page's script, and to send files to this server.
 const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-    form-action 'self'; connect-src 'self'; style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
-    script-src 'sha256-itRIw4A5+mKHUR1s4QxSZBjWgGKjjRC9DADODG8cads='";
+    form-action 'self'; connect-src 'self'; \
+    style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
+    script-src 'sha256-F0GYzcLOd7goUGAc+I49x2rOlT+lFuD6MMKLBMxzru8='";
 
 /// What a page offers besides links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

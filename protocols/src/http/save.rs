@@ -157,8 +157,8 @@ impl Reply<'_, '_> {
         self.ask_for(Awaited::File(file), state)
     }
 
-    /// Receives a form in the format `multipart/form-data` (RFC 7578), such as one with files that a
-    /// browser sends. For each part, [`Service::on_part`](super::Service::on_part) decides where
+    /// Receives a form in the format `multipart/form-data` (RFC 7578), such as one with files that
+    /// a browser sends. For each part, [`Service::on_part`](super::Service::on_part) decides where
     /// its data goes: into a file, received as by [`save`](Reply::save), or to
     /// [`Service::on_piece`](super::Service::on_piece). The file of a part is committed as soon as
     /// the part is complete, and stays if a later part fails:
@@ -166,12 +166,14 @@ impl Reply<'_, '_> {
     /// [`Service::on_body`](super::Service::on_body) is called with an empty body, and answers the
     /// request.
     ///
-    /// A client whose body has another type gets 415, one whose form is malformed or ends early 400,
-    /// and one that exceeds `limits` 413. If a file could not be written, the status is that of
-    /// [`saved`](Reply::saved). Other limits and errors are those of [`read_pieces`](Reply::read_pieces).
+    /// A client whose body has another type gets 415, one whose form is malformed or ends early
+    /// 400, and one that exceeds `limits` 413. If a file could not be written, the status is that
+    /// of [`saved`](Reply::saved). Other limits and errors are those of
+    /// [`read_pieces`](Reply::read_pieces).
     ///
     /// A page of any other site can make a browser send such a form. A service that changes
-    /// something should check who asks: see [`Request::is_cross_origin`](super::Request::is_cross_origin).
+    /// something should check who asks: see
+    /// [`Request::is_cross_origin`](super::Request::is_cross_origin).
     ///
     /// ```
     /// use std::borrow::Cow;
