@@ -54,6 +54,13 @@ impl Browser {
 
     /// Calls a method of the protocol and returns its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        let message = self.try_call(method, params);
+        assert!(message["error"].is_null(), "{method}: {message}");
+        message["result"].clone()
+    }
+
+    /// Calls a method and returns the message with its result or its error.
+    fn try_call(&mut self, method: &str, params: Value) -> Value {
         self.next_id += 1;
         let mut command = json!({ "id": self.next_id, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -63,8 +70,7 @@ impl Browser {
         loop {
             let message = self.messages.recv_timeout(PATIENCE).expect("an answer");
             if message["id"] == self.next_id {
-                assert!(message["error"].is_null(), "{method}: {message}");
-                return message["result"].clone();
+                return message;
             }
         }
     }
@@ -78,21 +84,23 @@ impl Browser {
 
     /// The value of an expression of JavaScript, or of the promise that it returns.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
-        let result = self.try_eval(expression);
-        assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
+        let message = self.try_eval(expression);
+        let (result, error) = (&message["result"], &message["error"]);
+        let is_whole = error.is_null() && result["exceptionDetails"].is_null();
+        assert!(is_whole, "{expression}: {message}");
         result["result"]["value"].clone()
     }
 
     fn try_eval(&mut self, expression: &str) -> Value {
         let params =
             json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        self.call("Runtime.evaluate", params)
+        self.try_call("Runtime.evaluate", params)
     }
 
     /// Waits until a condition holds. It may fail while a page is being replaced.
     pub(crate) fn wait_for(&mut self, condition: &str) {
         eventually(condition, || {
-            (self.try_eval(condition)["result"]["value"] == true).then_some(())
+            (self.try_eval(condition)["result"]["result"]["value"] == true).then_some(())
         });
     }
 
