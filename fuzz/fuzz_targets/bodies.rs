@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::io;
 
 use libfuzzer_sys::fuzz_target;
-use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service, Status, Trailers};
+use sluicegate_protocols::http::{
+    Answered, Http, HttpLimits, Reply, Request, Service, Status, Trailers,
+};
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
 use sluicegate_reactor::testing::{Harness, Received, State};
 use sluicegate_reactor::{ConnId, Listen, Turn};
@@ -83,7 +85,8 @@ impl Service for Inbox {
         trailers: Trailers<'_>,
     ) {
         let text = |value: &[u8]| value.iter().map(|byte| char::from(*byte)).collect();
-        let trailers = trailers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
+        let trailers =
+            trailers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect();
         let earlier = std::mem::replace(&mut self.trailers[*number], trailers);
         assert!(earlier.is_empty(), "trailers of one request twice");
     }
