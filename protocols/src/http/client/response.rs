@@ -63,14 +63,19 @@ impl<'a> Response<'a> {
             framing.add(header.name, header.value)?;
         }
         let has_no_body = is_to_head || status.is_interim() || matches!(status.code(), 204 | 304);
-        let length = match framing.body_length(version, u64::MAX) {
+        let framed = framing.body_length(version, u64::MAX);
+        // A faulty server may send the body that it announces. It would be the next response.
+        let is_ambiguous =
+            status.code() == 204 && !matches!(framed, Ok(BodyLength::None | BodyLength::Exact(0)));
+        let length = match framed {
             _ if has_no_body => Length::Exact(0),
             Ok(BodyLength::None) => Length::UntilEnd,
             Ok(BodyLength::Exact(length)) => Length::Exact(length),
             Ok(BodyLength::Chunked) => Length::Chunked,
             Err(fault) => return Err(fault),
         };
-        let keeps_alive = framing.keeps_alive(version) && length != Length::UntilEnd;
+        let has_end = length != Length::UntilEnd && !is_ambiguous;
+        let keeps_alive = framing.keeps_alive(version) && has_end;
         let content_length = framing.content_length();
         Ok(Response { status, version, headers, content_length, length, keeps_alive, connection })
     }
