@@ -178,6 +178,8 @@ impl<E: Exchange> Connections<E> {
         }
         let Some(running) = session.running.take() else { return };
         if session.keeps_alive && !is_sending(cx, &running) {
+            // A pause was for the exchange, which is over.
+            cx.resume();
             session.state = State::Skipped(pieces(session.length), drain);
             cx.set_deadline(Some(self.shared.options.response_timeout));
         } else {

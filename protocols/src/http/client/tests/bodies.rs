@@ -112,3 +112,15 @@ fn a_body_that_nobody_wants_is_skipped_if_it_is_short() {
     assert_eq!(world.h.state(far), State::Reset, "more than may be skipped");
     assert_eq!(world.h.ledger().panics, 0);
 }
+
+#[test]
+fn a_body_that_nobody_wants_is_skipped_even_if_the_exchange_has_paused() {
+    let mut world = World::new();
+    world.get(Way::Paused);
+    let far = world.accept();
+    world.h.feed(far, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+    world.h.feed(far, "llo");
+    world.h.sent(far);
+    world.get(WHOLE);
+    assert_eq!(world.h.sent(far), "GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n");
+}

@@ -28,6 +28,8 @@ type Log = Rc<RefCell<Vec<String>>>;
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Nothing,
+    /// Pauses the connection and wants no body.
+    Paused,
     Whole(usize),
     Pieces,
     File,
@@ -65,6 +67,10 @@ impl Exchange for Probe {
         self.note(response.status().code().to_string());
         match self.way {
             Way::Nothing | Way::Deaf => Take::Nothing,
+            Way::Paused => {
+                cx.peer(response.connection()).pause();
+                Take::Nothing
+            }
             Way::Whole(limit) => Take::Whole(limit),
             Way::Pieces => Take::Pieces,
             Way::File => {
