@@ -10,7 +10,7 @@ use sluicegate_reactor::{
 
 use super::error::{Cause, Phase};
 use super::exchange::Exchange;
-use super::pool::{Connections, Overdue, Refused};
+use super::pool::{Connections, Overdue, Refused, Settled};
 use super::receive::{Received, fail};
 use super::response::Length;
 use super::session::{ExchangeId, Place, Running, Session, State};
@@ -154,6 +154,16 @@ impl<E: Exchange> Receive<Overdue, Session<E>> for Connections<E> {
         while let Some(waiting) = self.shared.take_overdue(cx) {
             let cause = Cause::TimedOut(Phase::Waiting);
             self.fail_exchange(cx, waiting.id, waiting.exchange, cause);
+        }
+    }
+}
+
+impl<E: Exchange> Receive<Settled, Session<E>> for Connections<E> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session<E>>, Settled(id): Settled) {
+        if let Some((mut cx, session)) = cx.get(id)
+            && cx.this().is_open()
+        {
+            self.release(&mut cx, session, true);
         }
     }
 }

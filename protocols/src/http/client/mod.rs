@@ -70,7 +70,8 @@
 //!
 //! - It keeps up to [`ClientOptions::connections`] connections, each with one request at a time. A
 //!   connection is used again if the whole response was read, nothing follows it, and both sides
-//!   allow that. Bytes that arrive without a request end their connection.
+//!   allow that. Bytes that arrive without a request end their connection. Those that arrive after
+//!   the next request has been sent are taken for its response.
 //! - It sends a request again if the origin closes a connection that was idle: see
 //!   [`Client::send`].
 //! - It stops sending a body if the response is complete, and closes the connection.

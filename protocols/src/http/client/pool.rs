@@ -52,6 +52,9 @@ pub(super) struct Connections<E: Exchange> {
 /// The first request that waits for a connection may have waited too long.
 pub(super) struct Overdue;
 
+/// The reactor has had time to read what follows the last response of this connection.
+pub(super) struct Settled(pub(super) ConnId);
+
 /// An exchange that fails before it has begun.
 pub(super) struct Refused<E> {
     pub(super) id: ExchangeId,
@@ -190,6 +193,12 @@ impl<E: Exchange> Shared<E> {
             self.pool.borrow_mut().idle.push((id, session.slot()));
             cx.set_deadline(Some(self.options.idle_timeout));
         }
+    }
+
+    /// Gives a connection back after the reactor has tried to read from it again.
+    pub(super) fn release_later(&self, cx: &mut Context<'_>) {
+        let settled = Settled(cx.id());
+        cx.after(Duration::ZERO, self.handler, settled);
     }
 
     /// Withdraws an idle connection that is about to close.

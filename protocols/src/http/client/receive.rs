@@ -264,6 +264,10 @@ impl<E: Exchange> Connections<E> {
         if is_sending(cx, &running) {
             // The origin does not want the rest.
             cx.abort();
+        } else if is_clean && matches!(state, State::Body(Sink::Reactor)) {
+            // The reactor has read no further than the body. What follows may have arrived.
+            cx.resume();
+            self.shared.release_later(cx);
         } else {
             self.release(cx, session, is_clean);
         }
@@ -279,7 +283,7 @@ impl<E: Exchange> Connections<E> {
     }
 
     /// Gives the connection back after a response, or closes it.
-    fn release(&self, cx: &mut Context<'_>, session: &mut Session<E>, is_clean: bool) {
+    pub(super) fn release(&self, cx: &mut Context<'_>, session: &mut Session<E>, is_clean: bool) {
         if session.keeps_alive && is_clean {
             // A pause was for this response.
             cx.resume();

@@ -128,6 +128,25 @@ fn bytes_behind_a_response_are_not_the_response_to_the_next_request() {
     assert_eq!(log.take(), ["hello", "end"]);
 }
 
+#[test]
+fn bytes_behind_a_long_body_are_not_the_response_to_a_request_that_waits() {
+    for way in [WHOLE, Way::File] {
+        for length in [1_000, 100_000, 900_000] {
+            let options = ClientOptions { connections: 1, ..ClientOptions::default() };
+            let mut world = World::with(&options);
+            world.get(way);
+            world.get(WHOLE);
+            let far = world.accept();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            world.h.feed(far, head + &"x".repeat(length) + OK);
+            assert_eq!(world.told().len(), 2, "{way:?} {length}");
+            let next = world.accept();
+            world.h.feed(next, OK);
+            assert_eq!(world.told(), ["200", "body hello"], "{way:?} {length}");
+        }
+    }
+}
+
 /// Cancels itself, or panics, in the callback with this name.
 struct Ends {
     log: Log,
