@@ -146,3 +146,27 @@ fn a_connection_closed_by_another_in_every_callback_is_called_no_more() {
         assert_eq!(h.state(first), State::Reset);
     }
 }
+
+#[test]
+fn open_connections_have_different_slots_and_a_later_one_may_get_that_of_an_earlier() {
+    let mut h = Harness::new(Probe::new(|cx, call, notes| {
+        if let Call::Data(input) = call {
+            input.take();
+            let slot = cx.id().slot();
+            notes.add(format_args!("slot {slot}"));
+        } else {
+            call.by_default(cx);
+        }
+    }));
+    let slot = |h: &mut Harness<Probe>, client| {
+        log(h);
+        h.feed(client, b"x");
+        log(h).pop().expect("a slot").split_once(' ').expect("a number").1.to_owned()
+    };
+    let (first, second) = (h.open(), h.open());
+    let (one, other) = (slot(&mut h, first), slot(&mut h, second));
+    assert_ne!(one, other);
+    h.reset(first);
+    let third = h.open();
+    assert_eq!(slot(&mut h, third), one);
+}

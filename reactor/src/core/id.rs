@@ -16,6 +16,16 @@ pub struct ConnId {
     pub(crate) generation: u32,
 }
 
+impl ConnId {
+    /// The slot of the connection: a small number that no other open connection of the reactor has.
+    /// It suits as the index of a table with one entry for each connection. A later connection may
+    /// get the same slot, so an entry should contain the whole id.
+    #[must_use]
+    pub fn slot(self) -> usize {
+        self.index as usize
+    }
+}
+
 impl fmt::Debug for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ConnId({}.{})", self.index, self.generation)
