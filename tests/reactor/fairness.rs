@@ -190,3 +190,21 @@ fn a_connection_that_lingers_does_not_starve_others() {
     });
     assert_eq!(h.unread(greedy), 0);
 }
+
+#[test]
+fn one_receive_brings_no_more_to_the_handler_than_its_limit() {
+    for (most, expected) in [(0, &[1; 5][..]), (2, &[2, 2, 1]), (5, &[5]), (6, &[5])] {
+        let limits = Limits { receive_most: most, ..Limits::default() };
+        let probe = Probe::new(|cx, call, notes| match call {
+            Call::Data(input) => notes.add(format_args!("{} bytes", input.take().len())),
+            call => call.by_default(cx),
+        });
+        let mut h = with_limits(probe, limits);
+        let client = h.open();
+        log(&mut h);
+        h.feed(client, b"abcde");
+        let sizes: Vec<_> = expected.iter().map(|size| format!("0 {size} bytes")).collect();
+        let told: Vec<_> = log(&mut h).into_iter().filter(|line| line.contains("bytes")).collect();
+        assert_eq!(told, sizes, "{most}");
+    }
+}

@@ -64,6 +64,11 @@ pub struct Limits {
     /// A piece that a relay receives counts as large from this size. For smaller ones, memory is
     /// cheaper than a pipe. The default is 20 KiB.
     pub splice_least: usize,
+    /// The most bytes of one receive that go to the handler. A small value suits a protocol whose
+    /// handler looks at the beginning of a long message and then directs the rest elsewhere, as a
+    /// proxy does: what was received with the beginning has to be copied. The default is
+    /// `usize::MAX`, which the reactor's buffer of 512 KiB bounds.
+    pub receive_most: usize,
     /// A connection that has received this many bytes in one turn waits for the next turn before it
     /// receives more. The default is 256 KiB, which one receive into the reactor's buffer can
     /// bring.
@@ -158,6 +163,7 @@ impl Default for Limits {
             warm_window: 2 << 20,
             splice_after: 128 << 10,
             splice_least: 20 << 10,
+            receive_most: usize::MAX,
             receive_quantum: 256 << 10,
             send_quantum: 1 << 20,
             quantum_calls: 24,
@@ -184,6 +190,8 @@ impl Default for Limits {
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,
+    /// The most bytes of one call for the handler.
+    pub(crate) most: usize,
     /// Whether a [rate](crate::time::rates) limits how much of it can be used.
     pub(crate) metered: bool,
 }
@@ -198,7 +206,8 @@ impl Quantum {
     }
 
     fn new(limits: &Limits, bytes: usize) -> Quantum {
-        Quantum { calls: limits.quantum_calls.max(1), bytes: bytes.max(1), metered: false }
+        let (calls, most) = (limits.quantum_calls.max(1), limits.receive_most.max(1));
+        Quantum { calls, bytes: bytes.max(1), most, metered: false }
     }
 
     pub(crate) fn use_bytes(&mut self, count: usize) {

@@ -26,7 +26,7 @@ pub(super) fn step(
     } else if c.flags.take(Flags::OWES_EOF) {
         Arrival::End
     } else if c.can_receive() {
-        receive_shared(core, buffer, index, usize::MAX, quantum)
+        receive_shared(core, buffer, index, quantum.most, quantum)
     } else {
         Arrival::Nothing
     }

@@ -67,7 +67,7 @@ impl Reactor {
             Due::Drain => self.call(index, |h, turn, slot| h.drain(turn, index, slot)),
             Due::Receive => {
                 let (core, buffer) = (&mut self.turn.core, &mut self.receive);
-                if let Some(count) = inbound::receive(core, buffer, index, usize::MAX, input) {
+                if let Some(count) = inbound::receive(core, buffer, index, input.most, input) {
                     self.deliver_bytes(index, count);
                 }
             }
