@@ -27,6 +27,7 @@ pub mod http;
 pub mod line;
 mod quantum;
 pub mod raw;
+mod warnings;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

@@ -19,14 +19,12 @@
 //! ```
 
 use std::io::{self, ErrorKind};
-use std::time::Duration;
 
 use sluicegate_reactor::{
     ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Target, Turn,
 };
 
-/// Least time between two warnings that the target cannot be reached.
-const WARN_EVERY: Duration = Duration::from_secs(1);
+use crate::warnings::Warnings;
 
 /// Makes the current connection and `peer` relay to each other until both have ended.
 pub fn join(cx: &mut Context<'_>, peer: ConnId) {
@@ -47,10 +45,7 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 pub struct Relay {
     upstream: Connector<Relay>,
     to: Target,
-    /// When a failure to connect was last logged.
-    warned: Option<Duration>,
-    /// Failures since then.
-    left_out: u64,
+    warnings: Warnings,
 }
 
 impl Relay {
@@ -66,28 +61,8 @@ impl Relay {
     ) -> io::Result<HandlerId<Relay>> {
         let relay = reactor.reserve();
         let upstream = reactor.connector(relay, connect)?;
-        reactor.install(relay, Relay { upstream, to: to.into(), warned: None, left_out: 0 });
+        reactor.install(relay, Relay { upstream, to: to.into(), warnings: Warnings::default() });
         Ok(relay)
-    }
-
-    /// Logs that the target cannot be reached, or counts that it was not logged.
-    fn warn(&mut self, now: Duration, error: ErrorKind) {
-        if self.warned.is_some_and(|at| now - at < WARN_EVERY) {
-            self.left_out += 1;
-            return;
-        }
-        let to = &self.to;
-        let error = match error {
-            ErrorKind::NotFound => "no such host or socket".to_owned(),
-            other => other.to_string(),
-        };
-        match self.left_out {
-            0 => log::warn!("cannot connect to {to}: {error}"),
-            more => {
-                log::warn!("cannot connect to {to}: {error} ({more} more since the last warning)");
-            }
-        }
-        (self.warned, self.left_out) = (Some(now), 0);
     }
 }
 
@@ -108,7 +83,12 @@ impl Handler for Relay {
 
     fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), why: Reason) {
         if let Reason::Unconnected(error) = why {
-            self.warn(cx.now(), error);
+            let to = &self.to;
+            let error = match error {
+                ErrorKind::NotFound => "no such host or socket".to_owned(),
+                other => other.to_string(),
+            };
+            self.warnings.warn(cx.now(), format_args!("cannot connect to {to}: {error}"));
         }
     }
 }
