@@ -9,16 +9,15 @@ use sluicegate_reactor::{
 };
 
 use super::access_log::AccessLog;
-use super::body::{AfterSaving, Received, RequestBody};
+use super::body::{AfterSaving, Received};
 use super::exchange::Arrived;
-use super::form::FormProgress;
 use super::head;
 use super::response::StreamedResponse;
 use super::scan::HeadScan;
 use super::server::Http;
 use super::service::Service;
 use super::session::{HttpSession, State};
-use super::sink::{Progress, at_most};
+use super::sink::at_most;
 use super::status::Status;
 use crate::quantum::{self, MESSAGES_PER_TURN};
 
@@ -26,7 +25,7 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 const MAX_BLANK_LINES: u8 = 4;
 
 /// The result of one look at the input.
-enum Step {
+pub(super) enum Step {
     /// Something is complete. There may be more input.
     Again,
     /// Something has begun and is incomplete.
@@ -99,6 +98,17 @@ impl<S: Service> Handler for Http<S> {
         self.finish_callback(cx, session, nothing_left);
     }
 
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>, left: u64) {
+        self.output.begin(cx);
+        if left == 0 {
+            self.end_body(cx, session);
+        } else if let Some(body) = session.state.body() {
+            body.on_relayed(left);
+        }
+        let nothing_left = cx.unread() == 0;
+        self.finish_callback(cx, session, nothing_left);
+    }
+
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         session.finish_response(cx);
         if let Some(head) = session.take_postponed(cx) {
@@ -124,10 +134,15 @@ impl<S: Service> Handler for Http<S> {
     }
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
-        match session.state {
-            State::AwaitingResponse(_) => {
+        let is_streaming = session.stream().is_some();
+        match &session.state {
+            // The request will never be complete.
+            State::AwaitingResponse(awaited) if awaited.body.is_some() && is_streaming => {
+                cx.abort();
+            }
+            State::AwaitingResponse(awaited) if awaited.body.is_none() => {
                 session.is_closing = true;
-                if session.stream().is_some() {
+                if is_streaming {
                     let connection = cx.id();
                     self.service.on_client_end(cx, connection);
                 }
@@ -167,9 +182,10 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: HttpSession<S::State>, why: Reason) {
         if let State::AwaitingResponse(awaited) = &session.state
-            && awaited.pending.is_streaming()
+            && awaited.pending.finished().is_none()
+            && !session.is_postponed()
         {
-            if !awaited.pending.form.is_modern {
+            if awaited.pending.is_streaming() && !awaited.pending.form.is_modern {
                 // The end of the connection would be that of the body.
                 cx.peer(id).abort();
             }
@@ -223,6 +239,16 @@ impl<S: Service> Http<S> {
 
     /// The deadline of the current state has passed.
     fn time_out(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
+        if let Some(body) = session.state.body() {
+            if body.is_too_slow(cx, &self.limits) {
+                self.output.begin(cx);
+                self.refuse_body(cx, session, Status::REQUEST_TIMEOUT);
+                self.output.flush(cx);
+            } else {
+                cx.set_deadline(Some(self.limits.head_timeout));
+            }
+            return;
+        }
         match &mut session.state {
             State::AwaitingResponse(awaited) if awaited.pending.is_streaming() => {
                 if awaited.pending.is_abandoned() {
@@ -235,19 +261,11 @@ impl<S: Service> Http<S> {
             State::AwaitingResponse(_) => {
                 self.refuse_late(cx, session, b"", Status::SERVICE_UNAVAILABLE);
             }
-            State::ReceivingBody(body) => {
-                if body.is_too_slow(cx, &self.limits) {
-                    let head = body.head().to_vec();
-                    self.refuse_late(cx, session, &head, Status::REQUEST_TIMEOUT);
-                } else {
-                    cx.set_deadline(Some(self.limits.head_timeout));
-                }
-            }
             // The rest may have arrived: nothing is read while the client reads no responses.
             _ if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
             State::Head { .. } => self.refuse_late(cx, session, b"", Status::REQUEST_TIMEOUT),
             // The request was answered before.
-            State::SkippingBody { .. } => cx.close(),
+            State::SkippingBody { .. } | State::ReceivingBody(_) => cx.close(),
         }
     }
 
@@ -283,10 +301,13 @@ impl<S: Service> Http<S> {
             return Step::Rest;
         }
         match &mut session.state {
+            State::AwaitingResponse(awaited) if awaited.body.is_some() => {
+                return self.step_body(cx, session, input);
+            }
+            State::ReceivingBody(_) => return self.step_body(cx, session, input),
             State::SkippingBody { .. } | State::AwaitingResponse(_) => {
                 return Self::skip_body(cx, session, input);
             }
-            State::ReceivingBody(_) => return self.step_body(cx, session, input),
             State::Head { scan, blank_lines } if input.starts_with(b"\r\n") => {
                 input.consume(2);
                 (*scan, *blank_lines) = (HeadScan::default(), *blank_lines + 1);
@@ -332,93 +353,5 @@ impl<S: Service> Http<S> {
             session.state = State::next_head();
         }
         Step::Again
-    }
-
-    /// Takes what the input has of a body for the service.
-    fn step_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut HttpSession<S::State>,
-        input: &mut Input<'_>,
-    ) -> Step {
-        let State::ReceivingBody(body) = &mut session.state else { return Step::Rest };
-        let connection = cx.id();
-        let taken = match body.advance(cx, input, &self.limits) {
-            Ok(FormProgress::Body(Progress::Incomplete)) => return Step::Incomplete,
-            Ok(FormProgress::Body(Progress::Elsewhere)) => return Step::Rest,
-            Ok(FormProgress::Body(Progress::Piece(count))) => {
-                let piece = &input.bytes()[..count];
-                input.consume(count);
-                self.service.on_piece(cx, connection, body.state(), piece)
-            }
-            Ok(FormProgress::EarlierPiece(piece)) => {
-                self.service.on_piece(cx, connection, body.state(), &piece)
-            }
-            Ok(FormProgress::Part) => Self::start_part(&mut self.service, cx, connection, body),
-            Ok(FormProgress::NotSaved(error)) => Err(self.output.status_of_unsaved(&error)),
-            Ok(FormProgress::Body(Progress::Whole(bytes))) => {
-                self.finish_body(cx, session, Received::Whole(Cow::Owned(bytes)));
-                return Step::Again;
-            }
-            Err(status) => Err(status),
-        };
-        self.after_piece(cx, session, taken)
-    }
-
-    /// Lets the service decide where the next part of a form goes.
-    fn start_part(
-        service: &mut S,
-        cx: &mut Turn,
-        connection: ConnId,
-        body: &mut RequestBody<S::State>,
-    ) -> Result<(), Status> {
-        if let Some((part, state)) = body.part()
-            && let Some(file) = service.on_part(cx, connection, state, &part)?
-        {
-            body.save_part(file);
-        }
-        Ok(())
-    }
-
-    /// Continues after a piece of a body was taken or refused.
-    fn after_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut HttpSession<S::State>,
-        taken: Result<(), Status>,
-    ) -> Step {
-        let State::ReceivingBody(body) = &session.state else { return Step::Rest };
-        match taken.and_then(|()| body.is_delivered()) {
-            Ok(true) => {
-                // A pause is for the next piece, and there is none.
-                cx.resume();
-                self.finish_body(cx, session, Received::Whole(Cow::Borrowed(&[])));
-                Step::Again
-            }
-            Ok(false) => Step::Again,
-            Err(status) => {
-                let head = body.head().to_vec();
-                self.refuse(cx, session, &head, status);
-                Step::Rest
-            }
-        }
-    }
-
-    /// Answers the request whose body has arrived.
-    fn finish_body(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut HttpSession<S::State>,
-        received: Received<'_>,
-    ) {
-        if let Some(mut body) = session.finish_body(cx) {
-            let (state, trailers) = body.trailers();
-            if !trailers.is_empty() {
-                let connection = cx.id();
-                self.service.on_trailers(cx, connection, state, trailers);
-            }
-            let (head, state) = body.into_parts();
-            self.answer(cx, session, &head, Arrived::Body(received, state));
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, NewFile, NotSaved, Saved};
-use sluicegate_reactor::{Context, Input};
+use sluicegate_reactor::{ConnId, Context, Input};
 
 use super::chunks::ChunkDecoder;
 use super::form::{FormBody, FormProgress};
@@ -117,8 +117,32 @@ impl<V> RequestBody<V> {
         RequestBody::new(cx, head, state, Content::Form(Box::new(form)))
     }
 
+    /// Relays a body of known length to another connection.
+    pub(super) fn relay(
+        cx: &mut Context<'_>,
+        (length, to): (u64, ConnId),
+        state: V,
+    ) -> RequestBody<V> {
+        cx.relay_part(to, length);
+        RequestBody::new(cx, &[], state, Content::Plain(Sink::Reactor))
+    }
+
     fn new(cx: &Context<'_>, head: &[u8], state: V, content: Content) -> RequestBody<V> {
         RequestBody { head: head.into(), state, content, received: cx.received() }
+    }
+
+    /// Notes that the destination of a relayed body has ended, and that `left` bytes are still to
+    /// come.
+    pub(super) fn on_relayed(&mut self, left: u64) {
+        self.content = Content::Plain(Sink::Pieces { decoder: None, left });
+    }
+
+    /// How many bytes are still to come, if that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self.content {
+            Content::Plain(Sink::Pieces { decoder: None, left }) => Some(left),
+            _ => None,
+        }
     }
 
     /// What the service has set aside.

@@ -7,6 +7,9 @@ use sluicegate_reactor::{ConnId, Sent, Turn};
 use super::output::{Destination, Output};
 use super::reply::{Answered, Reply};
 use super::response::{Awaited, FinishedResponse, PendingResponse, Persistence};
+use super::status::Status;
+use super::stream::ResponseStream;
+use super::writer::write_interim;
 
 /// The right to answer a request later: see [`Reply::defer`].
 ///
@@ -87,6 +90,79 @@ impl Reply<'_, '_> {
         then(deferred, to.turn());
         Answered::later(None)
     }
+
+    /// [Defers](Reply::defer) the response and receives the request body in the meantime, as a
+    /// proxy does. `then` returns the state for the callbacks, and optionally a connection that the
+    /// body is [relayed](sluicegate_reactor::Peer::relay_part) to, which needs a body of [known
+    /// length](super::Request::content_length).
+    ///
+    /// A body that is not relayed is delivered to [`Service::on_piece`](super::Service::on_piece),
+    /// and so is the rest of one whose destination has ended. Then
+    /// [`Service::on_body_end`](super::Service::on_body_end) is called. Pauses, limits and errors
+    /// are those of [`read_pieces`](Reply::read_pieces).
+    ///
+    /// The response may begin before the body is complete. It then announces that the connection
+    /// closes, unless the body is short enough to be [skipped](super::HttpLimits::drain). Once the
+    /// response is complete, the rest of the body is not delivered.
+    ///
+    /// ```
+    /// use sluicegate_protocols::http::{Answered, Reply, Request, ResponseStream, Service, Status};
+    /// use sluicegate_reactor::{ConnId, Sent, Turn};
+    ///
+    /// /// Sends each piece of a body back as it arrives.
+    /// struct Echo;
+    ///
+    /// impl Service for Echo {
+    ///     type State = Option<ResponseStream>;
+    ///
+    ///     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Self::State> {
+    ///         reply.defer_with_body(|deferred, cx| {
+    ///             let mut started = None;
+    ///             deferred.answer(cx, |reply| reply.stream(|stream, _| started = Some(stream)));
+    ///             (started, None)
+    ///         })
+    ///     }
+    ///
+    ///     fn on_piece(
+    ///         &mut self,
+    ///         cx: &mut Turn,
+    ///         client: ConnId,
+    ///         stream: &mut Self::State,
+    ///         piece: &[u8],
+    ///     ) -> Result<(), Status> {
+    ///         if stream.as_mut().is_some_and(|stream| stream.send(cx, piece) == Sent::Full) {
+    ///             cx.peer(client).pause();
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn on_room(&mut self, cx: &mut Turn, client: ConnId) {
+    ///         cx.peer(client).resume();
+    ///     }
+    ///
+    ///     fn on_body_end(&mut self, cx: &mut Turn, _: ConnId, stream: Self::State) {
+    ///         if let Some(stream) = stream {
+    ///             stream.finish(cx);
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn defer_with_body<V>(
+        self,
+        then: impl FnOnce(Deferred, &mut Turn) -> (V, Option<ConnId>),
+    ) -> Answered<V> {
+        let Reply { mut to, output, form, .. } = self;
+        if !output.has_body {
+            log::error!("a service asked for a request body that has already been handled");
+            return Reply::new(to, output, form).error(Status::INTERNAL_SERVER_ERROR);
+        }
+        output.flush_to(&mut to);
+        let pending = Arc::new(PendingResponse::new(form));
+        let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
+        let (state, destination) = then(deferred, to.turn());
+        output.awaited = Some(Awaited::ResponseAndBody(pending, destination));
+        Answered::later(Some(state))
+    }
 }
 
 impl Deferred {
@@ -95,6 +171,46 @@ impl Deferred {
     #[must_use]
     pub fn is_wanted(&self, cx: &mut Turn) -> bool {
         self.pending.is_here() && cx.peer(self.connection).is_open()
+    }
+
+    /// The connection of the request.
+    #[must_use]
+    pub fn connection(&self) -> ConnId {
+        self.connection
+    }
+
+    /// Sends an interim response before the final one, as [`Reply::interim`] does.
+    ///
+    /// # Panics
+    /// If the status is not one of 102 to 199.
+    pub fn interim<B: AsRef<[u8]>>(
+        &self,
+        cx: &mut Turn,
+        status: Status,
+        fields: &[(&str, B)],
+    ) -> Sent {
+        if !self.is_wanted(cx) {
+            return Sent::Gone;
+        }
+        if !self.pending.form.is_modern {
+            return Sent::Accepted;
+        }
+        let mut head = Vec::with_capacity(256);
+        write_interim(&mut head, status, fields);
+        cx.peer(self.connection).send(&head[..])
+    }
+
+    /// Answers an upgrade with 101 and these header lines. The stream stands for what the
+    /// connection sends in the new protocol: the connection is not used for HTTP any more, and is
+    /// reset if the stream is dropped.
+    pub(crate) fn switch(self, cx: &mut Turn, lines: &[u8]) -> Option<ResponseStream> {
+        let mut switched = None;
+        self.answer(cx, |mut reply| {
+            reply.form.persistence = Persistence::Upgrade;
+            let reply = reply.fields(lines).status(Status::SWITCHING_PROTOCOLS);
+            reply.stream(|stream, _| switched = Some(stream))
+        });
+        switched
     }
 
     /// Answers the request, from any callback of the reactor that received it. The response is sent
@@ -110,7 +226,7 @@ impl Deferred {
         let Deferred { connection, pending } = self;
         let mut output = Output::for_one(cx.unix_time());
         output.awaited = Some(Awaited::Response(pending.clone()));
-        let mut form = pending.form;
+        let mut form = pending.form_now();
         if cx.is_stopping() {
             form.persistence = Persistence::Close;
         }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
-use sluicegate_reactor::{Context, Input};
+use sluicegate_reactor::{ConnId, Context, Input};
 
 use super::body::{Received, RequestBody};
 use super::head;
@@ -12,7 +13,7 @@ use super::multipart::{FormDecoder, FormError};
 use super::output::Destination;
 use super::reply::{Answered, Reply};
 use super::request::{BodyLength, Method, Request, Version};
-use super::response::{Awaited, Form, Persistence};
+use super::response::{Awaited, Form, PendingResponse, Persistence};
 use super::server::Http;
 use super::service::Service;
 use super::session::HttpSession;
@@ -25,18 +26,21 @@ struct Aftermath {
     skip: u64,
     /// Whether the connection closes.
     close: bool,
+    /// Whether it closes even if the whole body is received.
+    is_last: bool,
 }
 
 impl Aftermath {
     /// The form of the response.
     fn form(self, request: &Request<'_>) -> Form {
-        let persistence = match request.version {
-            _ if self.close => Persistence::Close,
+        let persistence = |closes| match request.version {
+            _ if closes => Persistence::Close,
             Version::Http10 => Persistence::KeepAlive,
             Version::Http11 => Persistence::Implied,
         };
         Form {
-            persistence,
+            persistence: persistence(self.close),
+            after_body: persistence(self.is_last),
             head_only: request.method == Method::Head,
             is_modern: request.version == Version::Http11,
         }
@@ -184,6 +188,14 @@ impl<S: Service> Http<S> {
                 session.await_response(cx, aftermath.skip, (pending, None), &self.limits);
                 return Ok(());
             }
+            (Some(Awaited::ResponseAndBody(pending, to)), Some(state)) => {
+                if pending.is_abandoned() {
+                    return Err(Status::SERVICE_UNAVAILABLE);
+                }
+                self.note_pending(session, head, request);
+                self.receive_body_of(cx, session, request, (state, to), pending);
+                return Ok(());
+            }
             (Some(Awaited::File(file)), Some(state)) => {
                 RequestBody::save(cx, head, length, (state, file))
             }
@@ -201,12 +213,40 @@ impl<S: Service> Http<S> {
             }
             _ => return Err(Status::INTERNAL_SERVER_ERROR),
         };
-        if request.expects_continue && length.known() != Some(0) {
-            self.output.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
+        self.send_continue(request);
         self.note_pending(session, head, request);
         session.receive_body(cx, body, &self.limits);
         Ok(())
+    }
+
+    /// Starts to receive a body while its response is deferred.
+    fn receive_body_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut HttpSession<S::State>,
+        request: &Request<'_>,
+        (state, to): (S::State, Option<ConnId>),
+        pending: Arc<PendingResponse>,
+    ) {
+        let body = match (request.body_length.known(), to) {
+            (Some(length), Some(to)) if length > 0 => RequestBody::relay(cx, (length, to), state),
+            _ => RequestBody::deliver(cx, &[], request.body_length, state),
+        };
+        if !pending.has_begun() {
+            self.send_continue(request);
+        }
+        let is_empty = request.body_length.known() == Some(0);
+        session.receive_body_of(cx, body, pending, &self.limits);
+        if is_empty {
+            self.end_body(cx, session);
+        }
+    }
+
+    /// Answers `Expect: 100-continue` if a body follows.
+    fn send_continue(&mut self, request: &Request<'_>) {
+        if request.expects_continue && request.body_length.known() != Some(0) {
+            self.output.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
     }
 
     /// Notes in the access log a request that is answered later.
@@ -223,15 +263,15 @@ impl<S: Service> Http<S> {
 
     /// What follows the response to a request whose body nobody reads.
     fn aftermath(&self, session: &HttpSession<S::State>, request: &Request<'_>) -> Aftermath {
-        let close = self.is_last(session, request);
+        let is_last = self.is_last(session, request);
         let (skip, close) = match request.body_length {
-            BodyLength::None | BodyLength::Exact(0) => (0, close),
+            BodyLength::None | BodyLength::Exact(0) => (0, is_last),
             // A client that did not get 100 may send its body or not.
             BodyLength::Exact(_) if request.expects_continue => (0, true),
-            BodyLength::Exact(length) if length <= self.limits.drain => (length, close),
+            BodyLength::Exact(length) if length <= self.limits.drain => (length, is_last),
             BodyLength::Exact(_) | BodyLength::Chunked => (0, true),
         };
-        Aftermath { skip, close }
+        Aftermath { skip, close, is_last }
     }
 
     /// What follows the response to a request whose body the service has got.
@@ -246,8 +286,8 @@ impl<S: Service> Http<S> {
             Received::Saved { left, .. } => *left,
         };
         let skip = left.filter(|left| *left <= self.limits.drain);
-        let close = skip.is_none() || self.is_last(session, request);
-        Aftermath { skip: skip.unwrap_or(0), close }
+        let is_last = self.is_last(session, request);
+        Aftermath { skip: skip.unwrap_or(0), close: skip.is_none() || is_last, is_last }
     }
 
     /// Whether a request is the last one of its connection, whatever its body.
@@ -317,7 +357,8 @@ impl<S: Service> Http<S> {
         status: Status,
     ) {
         let head_only = head.starts_with(b"HEAD ") || session.awaits_head();
-        let form = Form { persistence: Persistence::Close, head_only, is_modern: false };
+        let persistence = Persistence::Close;
+        let form = Form { persistence, after_body: persistence, head_only, is_modern: false };
         let answered = self.refusal(cx, form, status);
         self.finish_answer(cx, session, head, None, &answered);
     }

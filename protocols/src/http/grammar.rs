@@ -67,7 +67,7 @@ pub(super) fn after_value(bytes: &[u8]) -> Option<&[u8]> {
 /// The members of a comma-separated list, without the empty ones (RFC 9110, section 5.6.1.2). A
 /// comma in a quoted string separates nothing. A field value has no control characters but tabs, so
 /// this trims only optional whitespace.
-pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let members = value.split(move |&byte| {
         let separates = byte == b',' && !is_quoted;

@@ -31,6 +31,7 @@
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
 //! | keep a long body without a name | [`Dir::create_unnamed`], then [`Reply::save`] |
 //! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
+//! | answer later, and receive the body in the meantime | [`Reply::defer_with_body`] |
 //! | decide later, such as whether the client may make the request | [`Reply::postpone`] |
 //! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
 //! | send 103 (Early Hints) | [`Reply::interim`] |
@@ -122,7 +123,7 @@
 //! | | |
 //! |---|---|
 //! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
-//! | `exchange` | one request and its response |
+//! | `exchange`, `delivery` | one request and its response, and its body on the way to the service |
 //! | `server`, `session` | the state of the handler and of a connection |
 //! | `service`, `body`, `form`, `access_log` | the application, bodies being received, the log |
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
@@ -139,6 +140,7 @@ mod chunks;
 pub mod client;
 mod date;
 mod deferred;
+mod delivery;
 mod exchange;
 mod fault;
 mod fields;
@@ -171,7 +173,7 @@ mod writer;
 
 pub use deferred::Deferred;
 pub use fault::Fault;
-pub(crate) use grammar::is_token;
+pub(crate) use grammar::{is_token, list};
 pub use limits::HttpLimits;
 pub use postponed::Postponed;
 pub use record::LogRecord;

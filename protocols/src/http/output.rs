@@ -122,7 +122,10 @@ impl Output {
         length: Option<u64>,
     ) {
         let Output { bytes: out, fields, clock, .. } = self;
-        if status == Status::OK {
+        if fields.starts_with(b"Date: ") {
+            // The response of another server, which says when that made it.
+            write_status_line(out, status);
+        } else if status == Status::OK {
             out.extend_from_slice(clock.ok_and_date());
         } else {
             write_status_line(out, status);

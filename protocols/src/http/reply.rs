@@ -127,7 +127,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self
     }
 
-    /// Adds preformatted `Name: value\r\n` lines. They are not checked.
+    /// Adds preformatted `Name: value\r\n` lines. They are not checked. If they are the first fields
+    /// and begin with `Date: `, that date replaces the own one.
     #[inline]
     pub fn fields(self, lines: &[u8]) -> Self {
         debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "the last line has no CRLF");
@@ -180,7 +181,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     }
 
     /// Finishes the response without a body. `length` is stated if there is one.
-    pub(super) fn finish_head<V>(self, length: Option<u64>) -> Answered<V> {
+    pub(crate) fn finish_head<V>(self, length: Option<u64>) -> Answered<V> {
         let Reply { mut to, output, status, form: Form { persistence, .. } } = self;
         output.write_head(status, persistence, length);
         output.flush_batch(&mut to);

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
 
-use sluicegate_reactor::Sent;
 use sluicegate_reactor::fs::NewFile;
+use sluicegate_reactor::{ConnId, Sent};
 
 use super::multipart::FormLimits;
 use super::status::Status;
@@ -40,12 +40,17 @@ pub(super) enum Awaited {
     Pieces,
     /// The request body, a form.
     Form(FormLimits),
+    /// Both at once: the owner of the [`Deferred`](super::Deferred), and the request body, in
+    /// pieces or relayed to this connection.
+    ResponseAndBody(Arc<PendingResponse>, Option<ConnId>),
 }
 
 /// What a request says about the form of its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
     pub(super) persistence: Persistence,
+    /// The same if the whole request body is received before the response begins.
+    pub(super) after_body: Persistence,
     /// Whether the body is left out: the response to HEAD.
     pub(super) head_only: bool,
     /// Whether the client knows chunks and interim responses: not in HTTP/1.0.
@@ -56,6 +61,8 @@ pub(super) struct Form {
 #[derive(Debug)]
 pub(super) struct PendingResponse {
     pub(super) form: Form,
+    /// Whether the whole request body was received.
+    is_body_read: AtomicBool,
     /// The thread of the reactor that has received the request.
     thread: ThreadId,
     /// Set once the head has been sent, after which the response can only continue.
@@ -108,9 +115,28 @@ pub(super) struct FinishedResponse {
 
 impl PendingResponse {
     pub(super) fn new(form: Form) -> PendingResponse {
-        let thread = thread::current().id();
-        let (stream, finished, again) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
-        PendingResponse { form, thread, stream, finished, again }
+        PendingResponse {
+            form,
+            is_body_read: AtomicBool::new(false),
+            thread: thread::current().id(),
+            stream: OnceLock::new(),
+            finished: OnceLock::new(),
+            again: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the whole request body was received.
+    pub(super) fn note_body_read(&self) {
+        self.is_body_read.store(true, Ordering::Relaxed);
+    }
+
+    /// The form of a response that begins now.
+    pub(super) fn form_now(&self) -> Form {
+        let mut form = self.form;
+        if self.is_body_read.load(Ordering::Relaxed) {
+            form.persistence = form.after_body;
+        }
+        form
     }
 
     /// Whether the connection can be in the reactor that is running. In a reactor of another
@@ -133,6 +159,11 @@ impl PendingResponse {
     /// The stream that has begun and not ended.
     pub(super) fn stream(&self) -> Option<&StreamedResponse> {
         self.stream.get().filter(|_| self.finished().is_none())
+    }
+
+    /// Whether its head was sent.
+    pub(super) fn has_begun(&self) -> bool {
+        self.stream.get().is_some() || self.finished().is_some()
     }
 
     pub(super) fn is_streaming(&self) -> bool {

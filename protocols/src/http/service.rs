@@ -89,6 +89,12 @@ pub trait Service: Sized + 'static {
         let _ = (cx, connection, state, trailers);
     }
 
+    /// A request body that is received [while the response is deferred](Reply::defer_with_body) is
+    /// complete. `state` is what the service passed to that call.
+    fn on_body_end(&mut self, cx: &mut Turn, connection: ConnId, state: Self::State) {
+        let _ = (cx, connection, state);
+    }
+
     /// Answers a request whose body the service asked to [read](Reply::read). `state` is what it
     /// passed to that call.
     ///
@@ -150,8 +156,8 @@ pub trait Service: Sized + 'static {
         let _ = (cx, connection);
     }
 
-    /// The connection of a [`ResponseStream`](super::ResponseStream) has ended before the stream
-    /// was finished.
+    /// The connection of a [`ResponseStream`](super::ResponseStream) or a
+    /// [`Deferred`](super::Deferred) has ended before the response was finished.
     fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }

@@ -39,16 +39,18 @@ pub(super) enum State<V> {
     /// It receives a request body for the service.
     ReceivingBody(Box<RequestBody<V>>),
     /// It waits for a deferred response.
-    AwaitingResponse(Box<AwaitedResponse>),
+    AwaitingResponse(Box<AwaitedResponse<V>>),
 }
 
 /// A deferred response. Boxed, as few connections wait for one.
-pub(super) struct AwaitedResponse {
+pub(super) struct AwaitedResponse<V> {
     /// How many bytes of the request body are still skipped.
     left: u64,
     /// The head of a request that may be delivered again. Until that is decided, nothing is
     /// skipped.
     postponed: Option<Box<[u8]>>,
+    /// The request body, if the service receives it while the response is deferred.
+    pub(super) body: Option<RequestBody<V>>,
     pub(super) pending: Arc<PendingResponse>,
 }
 
@@ -69,6 +71,15 @@ impl<V> State<V> {
             State::SkippingBody { left } => Some(left),
             State::AwaitingResponse(awaited) => Some(&mut awaited.left),
             State::Head { .. } | State::ReceivingBody(_) => None,
+        }
+    }
+
+    /// The request body that is being received.
+    pub(super) fn body(&mut self) -> Option<&mut RequestBody<V>> {
+        match self {
+            State::ReceivingBody(body) => Some(body),
+            State::AwaitingResponse(awaited) => awaited.body.as_mut(),
+            State::Head { .. } | State::SkippingBody { .. } => None,
         }
     }
 }
@@ -112,6 +123,11 @@ impl<V> HttpSession<V> {
             State::AwaitingResponse(awaited) => awaited.pending.stream(),
             _ => None,
         }
+    }
+
+    /// Whether a deferred response has begun.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.has_begun())
     }
 
     /// Whether a deferred response to HEAD is awaited.
@@ -166,7 +182,7 @@ impl<V> HttpSession<V> {
             cx.set_deadline(Some(limits.response_timeout));
         }
         let postponed = postponed.map(Box::from);
-        let awaited = AwaitedResponse { left, postponed, pending };
+        let awaited = AwaitedResponse { left, postponed, body: None, pending };
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
@@ -188,6 +204,37 @@ impl<V> HttpSession<V> {
         Some(head)
     }
 
+    /// Receives a request body while its response is deferred. Until it is complete, the deadline
+    /// is when its rate is checked.
+    #[cold]
+    pub(super) fn receive_body_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: RequestBody<V>,
+        pending: Arc<PendingResponse>,
+        limits: &HttpLimits,
+    ) {
+        self.has_deadline = true;
+        cx.set_deadline(Some(limits.head_timeout));
+        let awaited = AwaitedResponse { left: 0, postponed: None, body: Some(body), pending };
+        self.state = State::AwaitingResponse(Box::new(awaited));
+    }
+
+    /// Takes out the request body that was received while its response is deferred. From now on the
+    /// deadline is that of the response.
+    pub(super) fn finish_body_of(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: &HttpLimits,
+    ) -> Option<RequestBody<V>> {
+        let State::AwaitingResponse(awaited) = &mut self.state else { return None };
+        let body = awaited.body.take()?;
+        awaited.pending.note_body_read();
+        let is_finished = awaited.pending.finished().is_some();
+        cx.set_deadline((!is_finished).then_some(limits.response_timeout));
+        Some(body)
+    }
+
     /// Continues after a deferred response, if it is finished. Finishing it has cleared its
     /// deadline.
     pub(super) fn finish_response(&mut self, cx: &mut Context<'_>) {
@@ -197,8 +244,11 @@ impl<V> HttpSession<V> {
             access_log.complete(finished.status, finished.body, finished.end);
         }
         self.has_deadline = false;
-        self.state = State::after_request(awaited.left);
-        if self.is_closing && cx.unread() == 0 {
+        // The rest of a body that was being received is skipped. The connection is already closing
+        // if its length is not known.
+        let left = awaited.body.as_ref().map_or(Some(awaited.left), RequestBody::left);
+        self.state = State::after_request(left.unwrap_or(0));
+        if left.is_none() || self.is_closing && cx.unread() == 0 {
             cx.close();
         } else {
             cx.resume();

@@ -11,7 +11,7 @@ use super::trailers::Trailers;
 
 /// Where a body goes. The handler sees only the parts that the reactor does not receive elsewhere.
 pub(super) enum Sink {
-    /// All of it to the reactor: into a file, or into a buffer.
+    /// All of it to the reactor: into a file, into a buffer, or to another connection.
     Reactor,
     /// Chunks into a file. The file is `None` while the reactor has it: during a chunk.
     File { decoder: ChunkDecoder, file: Option<NewFile> },

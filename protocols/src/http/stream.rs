@@ -7,7 +7,7 @@ use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 use super::reply::{Answered, Reply};
 use super::response::{FinishedResponse, PendingResponse, Persistence, StreamedResponse};
 use super::status::Status;
-use super::writer::{Own, send_chunk, write_fields, write_status_line};
+use super::writer::{Own, send_chunk, write_fields, write_interim};
 
 /// The rest of a response whose head has been sent: see [`Reply::stream`].
 ///
@@ -125,6 +125,8 @@ impl Reply<'_, '_> {
         let Reply { mut to, output, status, mut form } = self;
         let forbidden = status.forbids_content();
         let framing = match length {
+            // What follows 101 is not HTTP.
+            _ if status.is_interim() => Framing::UntilClose,
             _ if form.head_only || forbidden => Framing::NoBody,
             Some(length) => Framing::Sized(length),
             None if form.is_modern => {
@@ -166,11 +168,8 @@ impl Reply<'_, '_> {
     /// # Panics
     /// If the status is not one of 102 to 199.
     pub fn interim(self, status: Status, fields: &[(&str, &str)]) -> Self {
-        assert!((102..200).contains(&status.code()), "{} is not interim", status.code());
         if self.form.is_modern {
-            let out = &mut self.output.bytes;
-            write_status_line(out, status);
-            write_fields(out, fields, Own::Date);
+            write_interim(&mut self.output.bytes, status, fields);
         }
         self
     }
@@ -215,6 +214,19 @@ impl ResponseStream {
         sent
     }
 
+    /// Whether the parts are sent: they are omitted in the response to HEAD, and if the status
+    /// forbids content.
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.framing, Framing::NoBody)
+    }
+
+    /// Notes that another connection relays this many bytes of the body.
+    pub(crate) fn note_relayed(&mut self, count: u64) {
+        if let Some(stream) = self.pending.stream() {
+            stream.note_part(count, Sent::Accepted);
+        }
+    }
+
     /// Bytes of the body that were sent.
     fn sent(&self) -> u64 {
         self.pending.stream().map_or(0, StreamedResponse::body)
@@ -222,13 +234,13 @@ impl ResponseStream {
 
     /// Ends the body.
     pub fn finish(self, cx: &mut Turn) -> Sent {
-        self.finish_with(cx, &[])
+        self.finish_with::<&str>(cx, &[])
     }
 
     /// Ends the body with trailer fields. They are omitted, and a warning is logged, unless the
     /// head had a [`Trailer`](Reply::header) field that announces them (RFC 9110, section 6.6.2).
     /// HTTP/1.0 clients do not get them.
-    pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
+    pub fn finish_with<B: AsRef<[u8]>>(self, cx: &mut Turn, trailers: &[(&str, B)]) -> Sent {
         let mut peer = cx.peer(self.connection);
         if !self.pending.is_here() || !peer.is_open() {
             return Sent::Gone;

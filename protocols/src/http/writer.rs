@@ -45,11 +45,25 @@ pub(super) fn send_chunk(peer: &mut Peer<'_>, part: Outgoing<'_>) -> Sent {
 
 /// Appends header fields and an empty line. Omits fields that could split the message, and those
 /// that are not allowed in interim responses and trailers (RFC 9110, sections 6.5.1 and 8.6).
-pub(super) fn write_fields(out: &mut Vec<u8>, fields: &[(&str, &str)], own: Own) {
+pub(super) fn write_fields(out: &mut Vec<u8>, fields: &[(&str, impl AsRef<[u8]>)], own: Own) {
     for (name, value) in fields {
-        write_field(out, name, value.as_bytes(), own);
+        write_field(out, name, value.as_ref(), own);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Appends an interim response.
+///
+/// # Panics
+/// If the status is not one of 102 to 199.
+pub(super) fn write_interim(
+    out: &mut Vec<u8>,
+    status: Status,
+    fields: &[(&str, impl AsRef<[u8]>)],
+) {
+    assert!((102..200).contains(&status.code()), "{} is not interim", status.code());
+    write_status_line(out, status);
+    write_fields(out, fields, Own::Date);
 }
 
 /// A field that the HTTP layer writes itself, besides those about framing.
