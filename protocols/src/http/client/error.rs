@@ -39,6 +39,8 @@ pub enum Cause {
     InvalidResponse(Fault),
     /// The response body could not be written to its file.
     NotSaved(io::Error),
+    /// The connection that the response body was [relayed](super::Take::Relay) to has ended.
+    NotRelayed,
     /// The [`RequestStream`](super::RequestStream) was dropped unfinished, or did not keep to its
     /// length.
     UnfinishedRequest,
@@ -110,6 +112,7 @@ impl fmt::Display for Cause {
             Cause::Truncated => f.write_str("the response was cut off"),
             Cause::InvalidResponse(fault) => write!(f, "the response is invalid: {fault}"),
             Cause::NotSaved(error) => write!(f, "the response could not be saved: {error}"),
+            Cause::NotRelayed => f.write_str("the response could not be relayed"),
             Cause::UnfinishedRequest => f.write_str("the request body was not finished"),
             Cause::Failed => f.write_str("the connection failed"),
             Cause::Panicked => f.write_str("a callback of the exchange panicked"),

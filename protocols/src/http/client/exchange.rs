@@ -23,6 +23,12 @@ pub enum Take {
     Whole(usize),
     /// Receives the body in pieces, for [`Exchange::on_piece`] and [`Exchange::on_end`].
     Pieces,
+    /// Relays the body to another connection, with
+    /// [`relay_part`](sluicegate_reactor::Peer::relay_part), and then calls [`Exchange::on_end`].
+    /// The length of the body must be [known](Response::body_length), and the exchange fails
+    /// otherwise. It fails too if the other connection ends first. If the body is cut off, the
+    /// other connection is reset.
+    Relay(ConnId),
     /// Receives the body into a file, for [`Exchange::on_saved`]. Its length is not limited.
     File(NewFile),
 }
@@ -143,7 +149,8 @@ pub trait Exchange: Sized + 'static {
         let _ = (cx, body);
     }
 
-    /// All pieces of a body have been delivered, or the exchange wanted nothing. Only chunked
+    /// All pieces of a body have been delivered, all of it was relayed, or the exchange wanted
+    /// nothing. Only chunked
     /// bodies have trailers.
     fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
         let _ = (cx, trailers);

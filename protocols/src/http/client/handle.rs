@@ -12,6 +12,7 @@ use super::options::ClientOptions;
 use super::pool::Shared;
 use super::request::Request;
 use super::session::{ExchangeId, Place, Running};
+use super::stream::RequestStream;
 
 /// A client of one origin, in one reactor. Clones share its connections.
 ///
@@ -43,10 +44,37 @@ impl<E: Exchange> Client<E> {
     /// request is sent once more, on a new connection: if its method is idempotent, and it has no
     /// body or bytes as its body. Any other failure is reported.
     pub fn send(&self, cx: &mut Turn, request: Request, exchange: E) -> ExchangeId {
+        self.start(cx, request, exchange, |_| {})
+    }
+
+    /// Sends a request whose body is [streamed](Request::stream). If the request has a connection,
+    /// even if that is still being established, the stream is returned, and
+    /// [`Exchange::on_stream`] is not called.
+    pub fn send_streamed(
+        &self,
+        cx: &mut Turn,
+        request: Request,
+        exchange: E,
+    ) -> (ExchangeId, Option<RequestStream>) {
+        let mut state = None;
+        let id = self.start(cx, request, exchange, |running| state = running.stream().cloned());
+        let high = self.shared.options.connect.limits.send_high;
+        let stream = id.connection().and_then(|connection| state?.open(connection, high));
+        (id, stream)
+    }
+
+    fn start(
+        &self,
+        cx: &mut Turn,
+        request: Request,
+        exchange: E,
+        look: impl FnOnce(&Running<E>),
+    ) -> ExchangeId {
         let id = ExchangeId::new();
         match request.prepare(&self.shared.host) {
             Ok(request) => {
                 let running = Running::new(id.clone(), request, exchange);
+                look(&running);
                 self.shared.submit(cx, Box::new(running));
             }
             Err(why) => {

@@ -60,13 +60,23 @@ impl<E: Exchange> Handler for Connections<E> {
         }
     }
 
+    fn on_relayed(&mut self, cx: &mut Context<'_>, session: &mut Session<E>, left: u64) {
+        if left == 0 {
+            let is_clean = cx.unread() == 0;
+            self.complete(cx, session, is_clean, Received::Pieces);
+        } else {
+            fail(cx, session, Cause::NotRelayed);
+        }
+    }
+
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session<E>) {
         session.adopt();
         let Some(running) = &mut session.running else { return };
         let high = self.shared.options.connect.limits.send_high;
-        if let Some(stream) = running.open_stream(cx.id(), high) {
+        let Some(state) = running.stream() else { return };
+        if let Some(stream) = state.open(cx.id(), high) {
             running.exchange.on_stream(cx, stream);
-        } else if running.stream().is_some_and(|stream| stream.take_full()) {
+        } else if state.take_full() {
             running.exchange.on_room(cx);
         }
         if running.is_abandoned() {

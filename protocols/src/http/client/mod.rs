@@ -123,3 +123,5 @@ pub use request::Request;
 pub use response::Response;
 pub use session::ExchangeId;
 pub use stream::RequestStream;
+
+pub use super::trailers::Trailers;

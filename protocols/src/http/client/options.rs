@@ -6,6 +6,10 @@ use sluicegate_reactor::{Connect, Limits};
 
 use crate::http::chunks::ChunkLimits;
 
+/// What comes with the head of a response is copied, even if the rest of a long body is received
+/// elsewhere.
+const RECEIVE_MOST: usize = 32 << 10;
+
 /// The limits and deadlines of a client.
 ///
 /// ```
@@ -78,6 +82,7 @@ impl ClientOptions {
             // The client leaves unread an incomplete head or a short body.
             max_unread: own.max_unread.max(self.head + 1).max(own.receive_direct + 1),
             idle: Some(self.body_timeout),
+            receive_most: own.receive_most.min(RECEIVE_MOST),
             ..own.clone()
         };
         Connect { limits, ..self.connect.clone() }

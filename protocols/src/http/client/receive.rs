@@ -119,6 +119,15 @@ impl<E: Exchange> Connections<E> {
                 return self.complete(cx, session, input.is_empty(), Received::Pieces);
             }
             (Take::Pieces, length) => State::Body(pieces(length)),
+            (Take::Relay(to), Length::Exact(length)) => {
+                cx.relay_part(to, length);
+                State::Body(Sink::Reactor)
+            }
+            (Take::Relay(_), _) => {
+                let origin = &self.shared.origin;
+                log::error!("{origin}: a response of unknown length cannot be relayed");
+                return cx.abort();
+            }
             (Take::File(file), Length::Chunked) => {
                 State::Body(Sink::File { decoder: ChunkDecoder::default(), file: Some(file) })
             }

@@ -96,6 +96,14 @@ impl Request {
         self
     }
 
+    /// Adds `Name: value\r\n` lines. Their syntax must have been checked, and none of them may be one
+    /// that the client writes itself.
+    pub(crate) fn fields(mut self, lines: &[u8], has_trailers: bool) -> Self {
+        self.head.extend_from_slice(lines);
+        self.traits.has_trailers |= has_trailers;
+        self
+    }
+
     /// Sets `Host`, in place of the origin's name and port.
     pub fn host(mut self, host: &str) -> Self {
         if !host.is_empty() && !is_authority(host.as_bytes()) {

@@ -9,7 +9,7 @@ use super::error::Cause;
 use super::exchange::Exchange;
 use super::request::Prepared;
 use super::response::Length;
-use super::stream::{RequestStream, StreamState};
+use super::stream::StreamState;
 use crate::http::scan::HeadScan;
 use crate::http::sink::Sink;
 
@@ -36,6 +36,19 @@ impl ExchangeId {
         self.0.get()
     }
 
+    /// The connection that the exchange uses.
+    pub(crate) fn connection(&self) -> Option<ConnId> {
+        match self.0.get() {
+            Place::On(connection) => Some(connection),
+            Place::Waiting | Place::Over => None,
+        }
+    }
+
+    /// Whether its last callback has been called, or it was cancelled.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.get() == Place::Over
+    }
+
     pub(super) fn set(&self, place: Place) {
         self.0.set(place);
     }
@@ -55,7 +68,8 @@ pub(super) struct Running<E> {
 
 impl<E: Exchange> Running<E> {
     pub(super) fn new(id: ExchangeId, request: Prepared, exchange: E) -> Running<E> {
-        let stream = request.stream().map(|_| Rc::default());
+        let has_trailers = request.traits.has_trailers;
+        let stream = request.stream().map(|length| StreamState::new(length, has_trailers));
         Running { id, exchange, request, stream, is_reused: false, received: 0 }
     }
 
@@ -67,14 +81,7 @@ impl<E: Exchange> Running<E> {
         self.request.transmit(cx, connection);
     }
 
-    /// Creates the stream for the body, the first time that this is called for such a request.
-    pub(super) fn open_stream(&self, connection: ConnId, high: usize) -> Option<RequestStream> {
-        let state = self.stream.clone().filter(|state| state.open())?;
-        let has_trailers = self.request.traits.has_trailers;
-        Some(RequestStream::new(connection, state, self.request.stream()?, has_trailers, high))
-    }
-
-    /// The state of the stream that is being sent.
+    /// The state of the stream that the body is sent through, if it is streamed.
     pub(super) fn stream(&self) -> Option<&Rc<StreamState>> {
         self.stream.as_ref()
     }

@@ -33,8 +33,9 @@ enum Framing {
 }
 
 /// What a connection shares with the stream of its request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct StreamState {
+    framing: Framing,
     is_open: Cell<bool>,
     is_finished: Cell<bool>,
     /// Whether the exchange waits for room.
@@ -42,9 +43,28 @@ pub(super) struct StreamState {
 }
 
 impl StreamState {
-    /// Notes that the exchange gets its stream. Returns false the next time.
-    pub(super) fn open(&self) -> bool {
-        !self.is_open.replace(true)
+    /// For a body of this length, or a chunked one.
+    pub(super) fn new(length: Option<u64>, has_trailers: bool) -> Rc<StreamState> {
+        Rc::new(StreamState {
+            framing: length.map_or(Framing::Chunked { has_trailers }, Framing::Sized),
+            is_open: Cell::new(false),
+            is_finished: Cell::new(false),
+            is_full: Cell::new(false),
+        })
+    }
+
+    /// Creates the stream, the first time that this is called. With `high` bytes queued on the
+    /// connection, it has no room.
+    pub(super) fn open(
+        self: &Rc<StreamState>,
+        connection: ConnId,
+        high: usize,
+    ) -> Option<RequestStream> {
+        if self.is_open.replace(true) {
+            return None;
+        }
+        let (state, framing) = (self.clone(), self.framing);
+        Some(RequestStream { connection, state, framing, high: high as u64 })
     }
 
     /// Whether the body is complete.
@@ -64,18 +84,6 @@ impl StreamState {
 }
 
 impl RequestStream {
-    /// Creates the stream for a connection. The body has this length, or is chunked.
-    pub(super) fn new(
-        connection: ConnId,
-        state: Rc<StreamState>,
-        length: Option<u64>,
-        has_trailers: bool,
-        high: usize,
-    ) -> RequestStream {
-        let framing = length.map_or(Framing::Chunked { has_trailers }, Framing::Sized);
-        RequestStream { connection, state, framing, high: high as u64 }
-    }
-
     /// The connection that the request is sent on.
     #[must_use]
     pub fn connection(&self) -> ConnId {
@@ -117,15 +125,22 @@ impl RequestStream {
         Sent::Full
     }
 
+    /// Notes that another connection relays this many bytes of the body, which has a known length.
+    pub(crate) fn note_relayed(&mut self, count: u64) {
+        if let Framing::Sized(left) = &mut self.framing {
+            *left -= count.min(*left);
+        }
+    }
+
     /// Ends the body.
     pub fn finish(self, cx: &mut Turn) -> Sent {
-        self.finish_with(cx, &[])
+        self.finish_with::<&str>(cx, &[])
     }
 
     /// Ends the body with trailer fields. They are omitted, and a warning is logged, unless the
     /// body is chunked and the head has a [`Trailer`](super::Request::header) field that announces
     /// them (RFC 9110, section 6.6.2).
-    pub fn finish_with(self, cx: &mut Turn, trailers: &[(&str, &str)]) -> Sent {
+    pub fn finish_with<B: AsRef<[u8]>>(self, cx: &mut Turn, trailers: &[(&str, B)]) -> Sent {
         let mut peer = cx.peer(self.connection);
         let announced = matches!(self.framing, Framing::Chunked { has_trailers: true });
         if !announced && !trailers.is_empty() {
