@@ -15,7 +15,7 @@ const REACTOR: &[&str] = &[
 
 /// The rooms of `protocols/src`, the highest first.
 const PROTOCOLS: &[&str] =
-    &["access_log", "auth", "files", "http", "line", "raw", "quantum", "warnings"];
+    &["access_log", "auth", "files", "forward", "http", "line", "raw", "quantum", "warnings"];
 
 /// Where callbacks are called. A message is opened by the turn, but its type is only known where it
 /// was sent.

@@ -9,13 +9,15 @@
 //! | [`access_log`] | writing a line for each HTTP response, off the reactor |
 //! | `auth` | HTTP Basic authentication (feature `auth`) |
 //! | [`files`] | serving a directory over HTTP |
+//! | [`forward`] | a reverse proxy for HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests, and a client |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //!
-//! `files`, `access_log` and `auth` are built on `http`; the others do not use each other.
+//! `files`, `forward`, `access_log` and `auth` are built on `http`, and `forward` uses `raw::relay`;
+//! the others do not use each other.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +25,7 @@ pub mod access_log;
 #[cfg(feature = "auth")]
 pub mod auth;
 pub mod files;
+pub mod forward;
 pub mod http;
 pub mod line;
 mod quantum;

@@ -41,6 +41,7 @@
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
 //! | serve files | [`Files`](crate::files::Files) |
 //! | send requests to another server | [`client`] |
+//! | pass requests on to another server | [`Forward`](crate::forward::Forward) |
 //!
 //! For routing, `match` on the method and the path; for queries, use the crate `form_urlencoded`.
 //! See `examples/api.rs`.

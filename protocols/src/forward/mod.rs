@@ -1,0 +1,72 @@
+//! A reverse proxy: passing requests on to an origin.
+//!
+//! [`Forward`] is a [`Service`](crate::http::Service) for [`Http`](crate::http::Http). It sends each
+//! request to the origin through a [`Client`](crate::http::client::Client), and answers with the
+//! origin's response.
+//!
+//! ```
+//! use sluicegate_protocols::forward::{Forward, ForwardOptions};
+//! use sluicegate_protocols::http::Http;
+//! use sluicegate_reactor::{Listen, Reactor, Target};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let origin: Target = "localhost:8080".parse()?;
+//! let mut reactor = Reactor::new()?;
+//! let forward = Forward::new(&mut reactor, origin, &ForwardOptions::default())?;
+//! let http = reactor.register(Http::new(forward));
+//! reactor.listen("127.0.0.1:0", &Listen::default(), http)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is passed on
+//!
+//! - Both sides parse strictly and write their messages anew, so that nothing reaches the origin
+//!   that was not understood. Framing is never copied.
+//! - Fields that concern one connection only are removed in both directions: those of RFC 9110,
+//!   section 7.6.1, those that `Connection` names, and `Expect`, which `Http` answers. `Via` is
+//!   added. See [`ForwardOptions`] for `Host`, `X-Forwarded-For` and `Forwarded`.
+//! - Bodies are streamed in both directions. A known length stays known, and a chunked body stays
+//!   chunked, with its trailers if the head has announced them. The reader's pace decides: a full
+//!   connection stops the reading of the other. Long bodies of known length are
+//!   [relayed](sluicegate_reactor::Peer::relay_part) by the reactor.
+//! - Interim responses such as 103 are passed on.
+//! - An accepted [upgrade](ForwardOptions::upgrades), such as that of a WebSocket, joins the two
+//!   connections.
+//! - An OPTIONS request with `Max-Forwards: 0` is answered here.
+//!
+//! # Failures
+//!
+//! | status | if |
+//! |---|---|
+//! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
+//! | 503 | too many requests wait for a connection to the origin |
+//! | 504 | a deadline of the [client](crate::http::client::ClientOptions) has passed |
+//!
+//! A warning names the origin and the cause, at most once a second. If the response has begun, the
+//! client's connection is reset instead, so that a body that was cut off never looks complete. If
+//! the client leaves, the connection to the origin is closed. A client that has only shut down its
+//! sending side still gets its response.
+//!
+//! # Inside
+//!
+//! Each line uses those below it:
+//!
+//! | | |
+//! |---|---|
+//! | `service` | requests on their way to the origin |
+//! | `passage` | responses on their way back |
+//! | `tunnel` | connections after an upgrade |
+//! | `fields`, `failure`, `options` | data |
+
+mod failure;
+mod fields;
+mod options;
+mod passage;
+mod service;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+mod tunnel;
+
+pub use options::{ForwardOptions, HostField, Provenance};
+pub use service::{Body, Forward};

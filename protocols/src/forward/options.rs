@@ -1,0 +1,77 @@
+//! The options of a forwarding service.
+
+use crate::http::client::ClientOptions;
+
+/// How requests are forwarded.
+///
+/// ```
+/// use sluicegate_protocols::forward::{ForwardOptions, HostField, Provenance};
+///
+/// // The first proxy behind the internet: clients are not believed.
+/// let options = ForwardOptions {
+///     host: HostField::Origin,
+///     x_forwarded: Provenance::Replace,
+///     forwarded: Provenance::Replace,
+///     ..ForwardOptions::default()
+/// };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardOptions {
+    /// The connections to the origin, and its deadlines. Their limit
+    /// [`idle`](sluicegate_reactor::Limits::idle) also ends a silent connection after an upgrade.
+    pub client: ClientOptions,
+    /// The `Host` that the origin gets. Default: the client's.
+    pub host: HostField,
+    /// What happens to `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default:
+    /// [`Append`](Provenance::Append).
+    pub x_forwarded: Provenance,
+    /// What happens to `Forwarded` (RFC 7239). Default: [`Pass`](Provenance::Pass).
+    pub forwarded: Provenance,
+    /// The name of this proxy in `Via`: a host name or a pseudonym. Default `sluicegate`.
+    pub name: String,
+    /// The protocols to which connections may be upgraded. Default: `websocket`. Do not add `h2c`:
+    /// its requests would reach the origin unchecked.
+    pub upgrades: Vec<String>,
+    /// Request bodies of known length up to this many bytes are received before they are forwarded,
+    /// so that a slow client does not occupy a connection to the origin. Default 16 KiB.
+    pub whole_body: usize,
+}
+
+/// The `Host` field of forwarded requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostField {
+    /// That of the client's request.
+    #[default]
+    Keep,
+    /// The name and port of the origin.
+    Origin,
+}
+
+/// What happens to the fields that say where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// This proxy's client is appended to the list that the request has. Protocol and host are
+    /// those of the first proxy: they are added only if there are none.
+    ///
+    /// A client can send these fields itself. An origin may trust only the last element of the
+    /// list, or as many as there are trusted proxies in a row.
+    Append,
+    /// The client's fields are replaced. The origin may trust what it gets.
+    Replace,
+    /// The client's fields are passed on as they are.
+    Pass,
+}
+
+impl Default for ForwardOptions {
+    fn default() -> ForwardOptions {
+        ForwardOptions {
+            client: ClientOptions::default(),
+            host: HostField::Keep,
+            x_forwarded: Provenance::Append,
+            forwarded: Provenance::Pass,
+            name: "sluicegate".to_owned(),
+            upgrades: vec!["websocket".to_owned()],
+            whole_body: 16 << 10,
+        }
+    }
+}

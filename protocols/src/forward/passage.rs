@@ -1,0 +1,161 @@
+//! The response of the origin on its way to the client.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use sluicegate_reactor::{ConnId, Context, HandlerId, Sent, Turn};
+
+use super::failure::{is_of_origin, status_of};
+use super::fields;
+use super::options::ForwardOptions;
+use super::tunnel::Tunnel;
+use crate::http::client::{ClientError, Exchange, RequestStream, Response, Take, Trailers};
+use crate::http::{Answered, Deferred, Reply, ResponseStream};
+use crate::warnings::Warnings;
+
+/// Bodies of at least this many bytes are relayed by the reactor, which splices them where it can.
+/// Shorter ones are sent in the same call as their head.
+pub(super) const BULK: u64 = 128 << 10;
+
+/// What all exchanges of a service share.
+pub(super) struct Shared {
+    pub(super) options: ForwardOptions,
+    pub(super) tunnel: HandlerId<Tunnel>,
+    pub(super) warnings: RefCell<Warnings>,
+    /// The header fields of the message that is being passed on.
+    pub(super) lines: RefCell<Vec<u8>>,
+}
+
+/// The body of a request that is streamed to the origin. It is empty until the request has a
+/// connection, and again when the origin wants no more.
+pub(super) type Upload = Rc<Cell<Option<RequestStream>>>;
+
+/// One request on its way to the origin, and the response on its way back.
+pub(super) struct Passage {
+    pub(super) shared: Rc<Shared>,
+    pub(super) client: ConnId,
+    pub(super) answer: Answer,
+    /// `None` unless the request body is streamed.
+    pub(super) upload: Option<Upload>,
+}
+
+/// What the client has got.
+pub(super) enum Answer {
+    /// No final response.
+    Awaited(Deferred),
+    /// The head of one, whose body is being sent.
+    Streamed(ResponseStream),
+    /// All of one.
+    Complete,
+}
+
+impl Passage {
+    /// Sends the head of the response. Returns the reply to finish.
+    fn answer(
+        &mut self,
+        cx: &mut Turn,
+        response: &Response<'_>,
+        finish: impl FnOnce(Reply<'_, '_>) -> Answered,
+    ) {
+        let Answer::Awaited(deferred) = std::mem::replace(&mut self.answer, Answer::Complete)
+        else {
+            return;
+        };
+        let lines = &mut *self.shared.lines.borrow_mut();
+        fields::write_response(lines, response, &self.shared.options, false);
+        deferred.answer(cx, |reply| finish(reply.status(response.status()).fields(lines)));
+    }
+
+    /// Starts to send a body of this length, if it is known.
+    fn stream(&mut self, cx: &mut Turn, response: &Response<'_>, length: Option<u64>) {
+        let mut started = None;
+        self.answer(cx, response, |reply| match length {
+            Some(length) => reply.stream_sized(length, |stream, _| started = Some(stream)),
+            None => reply.stream(|stream, _| started = Some(stream)),
+        });
+        if let Some(stream) = started {
+            self.answer = Answer::Streamed(stream);
+        }
+    }
+}
+
+impl Exchange for Passage {
+    fn on_response(&mut self, cx: &mut Turn, response: &Response<'_>) -> Take {
+        let length = response.body_length();
+        if length == Some(0) {
+            let stated = response.content_length();
+            self.answer(cx, response, |reply| reply.finish_head(stated));
+            return Take::Nothing;
+        }
+        self.stream(cx, response, length);
+        match (&mut self.answer, length) {
+            (Answer::Streamed(stream), Some(length)) if length >= BULK && stream.has_body() => {
+                stream.note_relayed(length);
+                Take::Relay(self.client)
+            }
+            (Answer::Streamed(_), _) => Take::Pieces,
+            // The client has left.
+            _ => Take::Nothing,
+        }
+    }
+
+    fn on_interim(&mut self, cx: &mut Turn, response: &Response<'_>) {
+        // `Http` has sent 100 itself.
+        if let Answer::Awaited(deferred) = &self.answer
+            && response.status().code() > 101
+        {
+            deferred.interim(cx, response.status(), &fields::interim(response));
+        }
+    }
+
+    fn on_stream(&mut self, cx: &mut Turn, stream: RequestStream) {
+        if let Some(upload) = &self.upload {
+            upload.set(Some(stream));
+            cx.peer(self.client).resume();
+        }
+    }
+
+    fn on_room(&mut self, cx: &mut Turn) {
+        cx.peer(self.client).resume();
+    }
+
+    fn on_piece(&mut self, cx: &mut Turn, connection: ConnId, piece: &[u8]) {
+        let Answer::Streamed(stream) = &mut self.answer else { return };
+        match stream.send(cx, piece) {
+            Sent::Accepted => {}
+            // `Service::on_room` resumes it.
+            Sent::Full => cx.peer(connection).pause(),
+            Sent::Gone => cx.peer(connection).abort(),
+        }
+    }
+
+    fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
+        if let Answer::Streamed(stream) = self.answer {
+            stream.finish_with(cx, &fields::trailers(trailers));
+        }
+    }
+
+    fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {
+        let Answer::Awaited(deferred) = self.answer else { return };
+        let lines = &mut *self.shared.lines.borrow_mut();
+        fields::write_response(lines, response, &self.shared.options, true);
+        match deferred.switch(cx, lines) {
+            Some(client) => cx.hand_over(self.shared.tunnel, Some(client)),
+            None => cx.abort(),
+        }
+    }
+
+    fn on_failed(self, cx: &mut Turn, error: ClientError) {
+        if is_of_origin(error.cause()) {
+            self.shared.warnings.borrow_mut().warn(cx.now(), &error);
+        }
+        match self.answer {
+            Answer::Awaited(deferred) => {
+                deferred.answer(cx, |reply| reply.error(status_of(error.cause())));
+            }
+            // What was sent must not look complete.
+            Answer::Streamed(_) => cx.peer(self.client).abort(),
+            Answer::Complete => {}
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The service that passes requests on.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use sluicegate_reactor::{ConnId, Reactor, Sent, Target, Turn};
+
+use super::fields;
+use super::options::{ForwardOptions, HostField};
+use super::passage::{Answer, BULK, Passage, Shared, Upload};
+use super::tunnel::Tunnel;
+use crate::http::client::{Client, ExchangeId, Request as Forwarded};
+use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};
+use crate::warnings::Warnings;
+
+/// A [`Service`] that passes requests on to an origin and answers with what that says.
+///
+/// See the [module](super).
+pub struct Forward {
+    client: Client<Passage>,
+    shared: Rc<Shared>,
+    /// One for each connection of a client, by its slot.
+    links: Vec<Option<Link>>,
+}
+
+/// What is known of the connection of a client.
+struct Link {
+    connection: ConnId,
+    /// The IP address of the client.
+    address: String,
+    /// The exchange that was begun last.
+    exchange: Option<ExchangeId>,
+}
+
+/// The request body that [`Forward`] receives.
+pub struct Body(Option<Upload>);
+
+impl Forward {
+    /// Creates a service that forwards to one origin. It connects when there are requests.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`ForwardOptions::name`] cannot be in a
+    /// header field. Otherwise the same as those of [`Reactor::connector`].
+    pub fn new(
+        reactor: &mut Reactor,
+        origin: impl Into<Target>,
+        options: &ForwardOptions,
+    ) -> io::Result<Forward> {
+        if !options.name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let why =
+                format!("the name of a proxy has characters other than ASCII: {:?}", options.name);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let shared = Shared {
+            options: options.clone(),
+            tunnel: reactor.register(Tunnel),
+            warnings: RefCell::new(Warnings::default()),
+            lines: RefCell::default(),
+        };
+        let client = Client::new(reactor, origin, &options.client)?;
+        Ok(Forward { client, shared: Rc::new(shared), links: Vec::new() })
+    }
+
+    /// The link of the connection that a reply goes to.
+    fn link(&mut self, reply: &Reply<'_, '_>) -> &mut Link {
+        let connection = reply.connection();
+        let slot = connection.slot();
+        if slot >= self.links.len() {
+            self.links.resize_with(slot + 1, || None);
+        }
+        let entry = &mut self.links[slot];
+        if entry.as_ref().is_none_or(|link| link.connection != connection) {
+            *entry = None;
+        }
+        entry.get_or_insert_with(|| {
+            let address = reply.peer_address().ok().and_then(|address| address.ip_and_port());
+            let address = address.map_or("unknown".to_owned(), |at| at.ip().to_string());
+            Link { connection, address, exchange: None }
+        })
+    }
+
+    /// The exchange of a connection, unless it is over.
+    fn exchange(&self, connection: ConnId) -> Option<&ExchangeId> {
+        let link = self.links.get(connection.slot())?.as_ref()?;
+        let exchange = link.exchange.as_ref().filter(|_| link.connection == connection)?;
+        (!exchange.is_over()).then_some(exchange)
+    }
+
+    /// Cancels the exchange of a connection. Returns whether there was one.
+    fn cancel(&self, cx: &mut Turn, connection: ConnId) -> bool {
+        let exchange = self.exchange(connection);
+        if let Some(exchange) = exchange {
+            self.client.cancel(cx, exchange);
+        }
+        exchange.is_some()
+    }
+
+    /// The request that the origin gets. Its body is still missing.
+    fn forwarded(&mut self, request: &Request<'_>, reply: &Reply<'_, '_>) -> Forwarded {
+        let shared = self.shared.clone();
+        let link = self.link(reply);
+        let lines = &mut *shared.lines.borrow_mut();
+        fields::write_request(lines, request, &link.address, &shared.options);
+        let mut forwarded = match target_of(request) {
+            Cow::Borrowed(target) => Forwarded::new(request.method(), target),
+            Cow::Owned(target) => Forwarded::new(request.method(), &target),
+        };
+        if let (HostField::Keep, Some(host)) = (shared.options.host, request.host()) {
+            forwarded = forwarded.host(host);
+        }
+        if let Some(left) = hops_left(request) {
+            forwarded = forwarded.header("Max-Forwards", (left - 1).to_string());
+        }
+        if let Some(upgrade) = request.upgrade() {
+            let offered = shared.options.upgrades.iter().filter(|name| upgrade.offers(name));
+            let offered: Vec<&str> = offered.map(String::as_str).collect();
+            if !offered.is_empty() {
+                forwarded = forwarded.upgrade(&offered.join(", "));
+            }
+        }
+        forwarded.fields(lines, request.header("Trailer").is_some())
+    }
+
+    /// Passes a request on whose body is complete.
+    fn send(
+        &mut self,
+        request: &Request<'_>,
+        body: Option<Cow<'_, [u8]>>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Body> {
+        let mut forwarded = self.forwarded(request, &reply);
+        forwarded = match body {
+            None => forwarded,
+            Some(Cow::Borrowed(body)) => forwarded.body(body),
+            Some(Cow::Owned(body)) => forwarded.body(body),
+        };
+        reply.defer(|deferred, cx| {
+            let client = deferred.connection();
+            let passage = self.passage(client, Answer::Awaited(deferred), None);
+            let exchange = self.client.send(cx, forwarded, passage);
+            self.note_exchange(client, exchange);
+        })
+    }
+
+    /// Passes a request on, and its body as it arrives.
+    fn stream(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
+        let length = request.content_length();
+        let forwarded = self.forwarded(request, &reply).stream(length);
+        reply.defer_with_body(|deferred, cx| {
+            let client = deferred.connection();
+            let upload = Upload::default();
+            let passage = self.passage(client, Answer::Awaited(deferred), Some(upload.clone()));
+            let (exchange, stream) = self.client.send_streamed(cx, forwarded, passage);
+            self.note_exchange(client, exchange);
+            let mut relayed_to = None;
+            match stream {
+                // Until the request has a connection.
+                None => cx.peer(client).pause(),
+                Some(mut stream) => {
+                    if let Some(length) = length.filter(|length| *length >= BULK) {
+                        stream.note_relayed(length);
+                        relayed_to = Some(stream.connection());
+                    }
+                    upload.set(Some(stream));
+                }
+            }
+            (Body(Some(upload)), relayed_to)
+        })
+    }
+
+    fn passage(&self, client: ConnId, answer: Answer, upload: Option<Upload>) -> Passage {
+        Passage { shared: self.shared.clone(), client, answer, upload }
+    }
+
+    fn note_exchange(&mut self, client: ConnId, exchange: ExchangeId) {
+        if let Some(Some(link)) = self.links.get_mut(client.slot()) {
+            link.exchange = Some(exchange);
+        }
+    }
+}
+
+/// The target in the form for an origin (RFC 9112, section 3.2.1).
+fn target_of<'a>(request: &Request<'a>) -> Cow<'a, str> {
+    let target = request.target();
+    if target.starts_with('/') || target == "*" {
+        return Cow::Borrowed(target);
+    }
+    let authority = target.split_once("://").map_or("", |(_, rest)| rest);
+    match request.query() {
+        // RFC 9112, section 3.2.4.
+        None if request.method() == Method::Options && !authority.contains('/') => {
+            Cow::Borrowed("*")
+        }
+        None => Cow::Borrowed(request.path()),
+        Some(query) => Cow::Owned(format!("{}?{query}", request.path())),
+    }
+}
+
+/// How many more times an OPTIONS request may be forwarded, if it says so (RFC 9110, section
+/// 7.6.2).
+fn hops_left(request: &Request<'_>) -> Option<u64> {
+    let value = request.header("Max-Forwards").filter(|_| request.method() == Method::Options)?;
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let digits = str::from_utf8(value).ok().filter(|_| is_number)?;
+    Some(digits.parse().unwrap_or(u64::MAX))
+}
+
+impl Service for Forward {
+    type State = Body;
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
+        if hops_left(request) == Some(0) {
+            return reply.status(Status::NO_CONTENT).finish_head(None);
+        }
+        match request.content_length() {
+            _ if !request.has_body() => self.send(request, None, reply),
+            Some(length) if length <= self.shared.options.whole_body as u64 => {
+                reply.read(self.shared.options.whole_body, Body(None))
+            }
+            _ => self.stream(request, reply),
+        }
+    }
+
+    fn on_body(
+        &mut self,
+        request: &Request<'_>,
+        _: Body,
+        body: Cow<'_, [u8]>,
+        reply: Reply<'_, '_>,
+    ) -> Answered<Body> {
+        self.send(request, Some(body), reply)
+    }
+
+    fn on_piece(
+        &mut self,
+        cx: &mut Turn,
+        connection: ConnId,
+        body: &mut Body,
+        piece: &[u8],
+    ) -> Result<(), Status> {
+        if let Some(upload) = &body.0
+            && let Some(mut stream) = upload.take()
+        {
+            match stream.send(cx, piece) {
+                Sent::Accepted => upload.set(Some(stream)),
+                Sent::Full => {
+                    upload.set(Some(stream));
+                    cx.peer(connection).pause();
+                }
+                // The response comes nevertheless, and the rest is skipped.
+                Sent::Gone => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn on_trailers(&mut self, cx: &mut Turn, _: ConnId, body: &mut Body, trailers: Trailers<'_>) {
+        if let Some(stream) = body.0.take().and_then(|upload| upload.take()) {
+            stream.finish_with(cx, &fields::trailers(trailers));
+        }
+    }
+
+    fn on_body_end(&mut self, cx: &mut Turn, _: ConnId, body: Body) {
+        if let Some(stream) = body.0.and_then(|upload| upload.take()) {
+            stream.finish(cx);
+        }
+    }
+
+    fn on_refused(&mut self, status: Status, mut reply: Reply<'_, '_>) -> Answered {
+        let connection = reply.connection();
+        let cx = reply.turn();
+        let was_waiting = self.cancel(cx, connection);
+        if !was_waiting || status != Status::SERVICE_UNAVAILABLE {
+            return reply.error(status);
+        }
+        let late = format_args!("{}: no response in time", self.client.origin()).to_string();
+        self.shared.warnings.borrow_mut().warn(cx.now(), late);
+        reply.error(Status::GATEWAY_TIMEOUT)
+    }
+
+    fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
+        if let Some(origin) = self.exchange(connection).and_then(ExchangeId::connection) {
+            cx.peer(origin).resume();
+        }
+    }
+
+    fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
+        self.cancel(cx, connection);
+    }
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forward({})", self.client.origin())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Body(streamed)" } else { "Body(whole)" })
+    }
+}
