@@ -3,9 +3,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use log::Level;
+use sluicegate_protocols::forward::Forward;
+use sluicegate_protocols::http::Http;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::testing::{Client, Harness, Remote, State};
-use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor};
+use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor, Target};
 
 #[path = "../../examples/proxy.rs"]
 mod example;
@@ -130,4 +132,33 @@ fn the_end_of_the_drain_time_resets_both_sides_of_a_relay() {
     h.advance(IDLE);
     assert_eq!(h.sent(client), "half an answer");
     assert_eq!((h.state(client), h.state(target)), (State::Reset, State::Reset));
+}
+
+/// The proxy for HTTP, as the example makes it.
+fn http(reactor: &mut Reactor, back: &Address) -> HandlerId<Http<Forward>> {
+    example::http(reactor, &Target::from(back), &Connect::default())
+        .expect("a new reactor has room")
+}
+
+#[test]
+fn an_origin_that_fails_is_logged_once_a_second_with_the_number_of_other_failures() {
+    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
+    let logged = logged::logged_in(Level::Warn, || {
+        let make = |reactor: &mut Reactor| http(reactor, &back);
+        let mut h = Harness::build(&Listen::default(), |_| {}, make);
+        let client = h.open();
+        for second in 0..2 {
+            for _ in 0..3 {
+                h.feed(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+            }
+            h.advance(Duration::from_secs(1));
+            let responses = String::from_utf8(h.take(client).into()).expect("text");
+            assert_eq!(responses.matches("502 Bad Gateway\r\n").count(), 3, "{second}");
+        }
+    });
+    let refused = "10.0.0.1:80: cannot connect: connection refused";
+    assert_eq!(
+        logged[..2],
+        [refused.to_owned(), format!("{refused} (2 more since the last warning)")]
+    );
 }
