@@ -1,24 +1,22 @@
-//! An HTTP API: bodies in and out, a query, a slow response, server-sent events, and uploads.
+//! An HTTP API: bodies in and out, a query, a slow response, server-sent events, uploads, and what
+//! another server says.
 //! `cargo run --release --example api -- --uploads /tmp`, then `curl -N localhost:8080/events`
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::borrow::Cow;
-use std::io;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{borrow::Cow, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use sluicegate_protocols::http::*;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
-use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::*;
+use sluicegate_reactor::{workers::Workers, *};
 
 mod common;
 #[path = "common/independent.rs"]
 mod independent;
+#[path = "common/upstream.rs"]
+pub(crate) mod upstream;
 
 const JSON: &str = "application/json";
 
@@ -27,6 +25,7 @@ pub(crate) struct Api {
     pub(crate) workers: Workers,
     pub(crate) done: Handle<(Deferred, u64)>,
     pub(crate) subscribers: Vec<ResponseStream>,
+    pub(crate) origin: upstream::Origin,
 }
 
 /// The state kept while a body arrives: the name of the upload, if it is one.
@@ -58,6 +57,7 @@ impl Service for Api {
                     log::warn!("/slow: {error}"); // The job is dropped, and the client gets 503.
                 }
             }),
+            (Method::Get, "/upstream") => self.origin.answer(reply),
             (Method::Get, "/events") => reply
                 .header("Content-Type", "text/event-stream")
                 .header("Cache-Control", "no-store")
@@ -123,6 +123,9 @@ struct Options {
     /// Directory for uploads.
     #[arg(long, value_name = "DIR", default_value = ".")]
     uploads: PathBuf,
+    /// Server whose first page is the response to /upstream: HOST:PORT or unix:PATH.
+    #[arg(long, value_name = "TARGET")]
+    origin: Option<Target>,
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -130,8 +133,9 @@ pub(crate) fn main() -> ExitCode {
         let describe = |at: &Address| format!("API on http://{at}/");
         independent::run(&options.server, Limits::default(), describe, |reactor| {
             let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);
-            let subscribers = Vec::new();
-            let api = Api { uploads, workers: Workers::new(), done, subscribers };
+            let origin = upstream::Origin::new(reactor, options.origin.as_ref())?;
+            let (workers, subscribers) = (Workers::new(), Vec::new());
+            let api = Api { uploads, workers, done, subscribers, origin };
             let http = reactor.register(Http::new(api));
             reactor.attach(mailbox, http);
             reactor.every(Duration::from_secs(1), http, Tick);

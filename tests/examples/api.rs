@@ -2,9 +2,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sluicegate_protocols::http::Http;
-use sluicegate_reactor::testing::{Client, Harness, State};
+use sluicegate_reactor::testing::{Client, Harness, Remote, State};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Listen, mailbox};
+use sluicegate_reactor::{Address, Listen, Target, mailbox};
 
 #[path = "../../examples/api.rs"]
 mod example;
@@ -12,6 +12,8 @@ use example::{Api, Tick};
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
+
+const ORIGIN: &str = "10.0.0.1:80";
 
 fn api() -> Harness<Http<Api>> {
     Harness::build(
@@ -21,7 +23,10 @@ fn api() -> Harness<Http<Api>> {
             let (done, mailbox) = mailbox();
             let uploads = reactor.fs().open_dir("/up").expect("it was made");
             let (workers, subscribers) = (Workers::inline(), Vec::new());
-            let api = Api { uploads, workers, done, subscribers };
+            let origin: Target = ORIGIN.parse().expect("an address");
+            let origin =
+                example::upstream::Origin::new(reactor, Some(&origin)).expect("room for one");
+            let api = Api { uploads, workers, done, subscribers, origin };
             let http = reactor.register(Http::new(api));
             reactor.attach(mailbox, http);
             reactor.every(Duration::from_secs(1), http, Tick);
@@ -124,4 +129,22 @@ fn anything_else_is_not_found() {
     for request in [get("/"), get("/echo"), with_body("POST /search?q=a", "", "")] {
         assert_eq!(answer(&request).0, "HTTP/1.1 404 Not Found", "{request:?}");
     }
+}
+
+#[test]
+fn the_response_of_another_server_is_passed_on() {
+    let mut h = api();
+    let origin = Address::Ip(ORIGIN.parse().expect("an address"));
+    h.set_remote(&origin, Remote::Listens);
+    let client = h.open();
+    h.feed(client, get("/upstream"));
+    let far = h.accept(&origin);
+    h.feed(far, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone");
+    let sent = String::from_utf8(h.sent(client).into()).expect("text");
+    assert!(sent.starts_with("HTTP/1.1 404 Not Found\r\n") && sent.ends_with("gone"), "{sent}");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_a_bad_gateway() {
+    assert_eq!(answer(&get("/upstream")).0, "HTTP/1.1 502 Bad Gateway");
 }
