@@ -17,8 +17,8 @@ use crate::process::{PATIENCE, Process, Server, example, has};
 use crate::proxy::{end_in_turn, end_of, reset};
 use crate::random::noise;
 
-struct Haproxy {
-    address: SocketAddr,
+pub(crate) struct Haproxy {
+    pub(crate) address: SocketAddr,
     _process: Process,
     _dir: TempDir,
 }
@@ -26,7 +26,7 @@ struct Haproxy {
 impl Haproxy {
     /// Starts one. It has its listener from us, as its standard input: nobody takes its port
     /// meanwhile, and who connects before it runs waits.
-    fn start(settings: &str) -> Haproxy {
+    pub(crate) fn start(settings: &str) -> Haproxy {
         let dir = tempdir().expect("a new directory");
         let file = dir.path().join("haproxy.cfg");
         let limits = "global\nmaxconn 200\nnbthread 1\ndefaults\ntimeout connect 60s\n\
@@ -42,14 +42,14 @@ impl Haproxy {
 }
 
 /// A connection whose reads and writes fail if nothing moves.
-fn connect(to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).expect("a connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     stream
 }
 
-const SIZES: [usize; 5] = [0, 1, 16_384, 100_000, 5 << 20];
+pub(crate) const SIZES: [usize; 5] = [0, 1, 16_384, 100_000, 5 << 20];
 
 #[test]
 fn files_are_the_same_behind_it_and_what_is_put_through_it_is_there() {
@@ -72,7 +72,7 @@ fn files_are_the_same_behind_it_and_what_is_put_through_it_is_there() {
 }
 
 /// On one connection: gets each file, and puts one of the same size.
-fn get_and_put(at: SocketAddr, root: &Path, client: usize) {
+pub(crate) fn get_and_put(at: SocketAddr, root: &Path, client: usize) {
     let mut http = Client::over(connect(at));
     for len in SIZES {
         let (head, body) = http.get(&format!("/{len}"));

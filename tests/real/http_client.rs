@@ -20,15 +20,15 @@ use tempfile::{TempDir, tempdir};
 use crate::process::{Process, eventually, has};
 use crate::random::noise;
 
-struct Nginx {
-    address: Address,
+pub(crate) struct Nginx {
+    pub(crate) address: Address,
     _process: Process,
     dir: TempDir,
 }
 
 impl Nginx {
     /// Starts one that serves the folder `www`, and closes connections after a few requests.
-    fn start() -> Nginx {
+    pub(crate) fn start() -> Nginx {
         let dir = tempdir().expect("a new directory");
         let path = dir.path().to_str().expect("a path in UTF-8");
         fs::create_dir(dir.path().join("www")).expect("a folder");
@@ -55,7 +55,7 @@ impl Nginx {
         Nginx { address, _process: process, dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("www").join(name)
     }
 }

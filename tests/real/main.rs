@@ -20,6 +20,7 @@ mod echo;
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod faults;
+mod forward;
 #[cfg(target_os = "linux")]
 mod fuse;
 mod hangup;

@@ -14,6 +14,7 @@ mod drain;
 mod echo;
 mod exact;
 mod exchanges;
+mod forward;
 mod hand_over;
 mod hello;
 mod http;
