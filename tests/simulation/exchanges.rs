@@ -70,6 +70,8 @@ struct Seen {
     /// Status and body of each line of the access log.
     logged: BTreeMap<usize, (u16, u64)>,
     streams: BTreeMap<ConnId, Streaming>,
+    /// The connections whose response is deferred.
+    deferred: BTreeSet<ConnId>,
     /// Streams that were finished when their connection had ended.
     too_late: BTreeSet<ConnId>,
 }
@@ -105,6 +107,7 @@ impl Mixed {
             "now" => reply.send(noise(plan.len)),
             "hint" => reply.interim(Status::EARLY_HINTS, &[("Link", "</a>")]).send(noise(plan.len)),
             "later" | "late-stream" => reply.defer(|deferred, cx| {
+                self.seen.borrow_mut().deferred.insert(deferred.connection());
                 cx.after(plan.delay, self.me, Due(deferred, plan));
             }),
             _ => reply.header("Trailer", "Checksum").stream(|stream, cx| {
@@ -221,7 +224,8 @@ impl Service for Mixed {
 
     fn on_gone(&mut self, _: &mut Turn, id: ConnId) {
         let mut seen = self.seen.borrow_mut();
-        assert!(seen.streams.remove(&id).is_some() || seen.too_late.remove(&id));
+        let is_deferred = seen.deferred.remove(&id);
+        assert!(seen.streams.remove(&id).is_some() || seen.too_late.remove(&id) || is_deferred);
     }
 
     fn wants_log(&self) -> bool {
@@ -248,6 +252,7 @@ impl Receive<Due> for Mixed {
         } else {
             "now".clone_into(&mut plan.response);
         }
+        self.seen.borrow_mut().deferred.remove(&deferred.connection());
         deferred.answer(cx, |reply| self.respond(plan, reply));
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct RequestBody<V> {
     content: Content,
     /// Bytes that the connection had received when its rate was last checked.
     received: u64,
+    /// Whether the connection was not read at some time since then.
+    has_waited: bool,
 }
 
 /// What a body is.
@@ -128,7 +130,8 @@ impl<V> RequestBody<V> {
     }
 
     fn new(cx: &Context<'_>, head: &[u8], state: V, content: Content) -> RequestBody<V> {
-        RequestBody { head: head.into(), state, content, received: cx.received() }
+        let (received, has_waited) = (cx.received(), !cx.wants_input());
+        RequestBody { head: head.into(), state, content, received, has_waited }
     }
 
     /// Notes that the destination of a relayed body has ended, and that `left` bytes are still to
@@ -216,12 +219,19 @@ impl<V> RequestBody<V> {
         }
     }
 
+    /// Notes after a piece whether the service has paused the connection.
+    pub(super) fn note_pause(&mut self, cx: &Context<'_>) {
+        self.has_waited |= !cx.wants_input();
+    }
+
     /// Whether fewer bytes have arrived since the last check than [`HttpLimits::body_rate`] asks
-    /// for. A client whose input is not read is not to blame.
+    /// for. A client whose input was not read all the time is not to blame.
     pub(super) fn is_too_slow(&mut self, cx: &Context<'_>, limits: &HttpLimits) -> bool {
         let expected = u128::from(limits.body_rate) * limits.head_timeout.as_millis() / 1000;
         let arrived = cx.received() - std::mem::replace(&mut self.received, cx.received());
-        u128::from(arrived) < expected && cx.wants_input()
+        let is_waiting = !cx.wants_input();
+        let has_waited = std::mem::replace(&mut self.has_waited, is_waiting);
+        u128::from(arrived) < expected && !is_waiting && !has_waited
     }
 
     /// The head of the request, and what the service has set aside.

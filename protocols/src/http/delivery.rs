@@ -69,6 +69,7 @@ impl<S: Service> Http<S> {
         taken: Result<(), Status>,
     ) -> Step {
         let Some(body) = session.state.body() else { return Step::Rest };
+        body.note_pause(cx);
         match taken.and_then(|()| body.is_delivered()) {
             Ok(true) => {
                 // A pause is for the next piece, and there is none.

@@ -219,3 +219,18 @@ fn a_client_that_has_shut_down_its_sending_side_still_gets_its_response() {
     assert_eq!(world.response(client), "HTTP/1.1 200 OK\nContent-Length: 2\n\nhi");
     assert_eq!((world.h.state(client), world.h.state(far)), (State::Closed, State::Open));
 }
+
+#[test]
+fn an_upload_that_has_waited_for_a_connection_has_its_whole_time_afterwards() {
+    let client = ClientOptions { connections: 1, ..ClientOptions::default() };
+    let mut world = World::with(ForwardOptions { client, ..ForwardOptions::default() });
+    let (_, far) = world.ask(get(""));
+    let client = world.h.open();
+    world.h.feed(client, "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 300000\r\n\r\n");
+    world.h.advance(SECOND * 9);
+    world.h.feed(far, "HTTP/1.1 204 No Content\r\n\r\n");
+    world.h.advance(SECOND * 2);
+    assert_eq!(world.response(client), "", "it is not too slow yet");
+    world.h.advance(SECOND * 10);
+    assert!(world.response(client).starts_with("HTTP/1.1 408 Request Timeout\n"));
+}

@@ -68,8 +68,11 @@ fn row_17_a_client_is_blamed_for_its_rate_only_while_its_body_is_read() {
         assert_eq!(service(&mut h).pieces.len(), count);
         resume(&mut h);
     }
-    h.advance(Duration::from_millis(10_100));
-    assert_eq!(answers(&h.sent(client)), ["408"]);
+    // The pause was within the first interval.
+    for expected in [&[][..], &["408"]] {
+        h.advance(Duration::from_millis(10_100));
+        assert_eq!(answers(&h.sent(client)), expected);
+    }
 }
 
 #[test]
