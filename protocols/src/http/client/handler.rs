@@ -10,7 +10,7 @@ use sluicegate_reactor::{
 
 use super::error::{Cause, Phase};
 use super::exchange::Exchange;
-use super::pool::{Connections, Overdue, Refused, Settled};
+use super::pool::{Connections, Overdue, Refused, Settling};
 use super::receive::{Received, fail};
 use super::response::Length;
 use super::session::{ExchangeId, Place, Running, Session, State};
@@ -168,12 +168,16 @@ impl<E: Exchange> Receive<Overdue, Session<E>> for Connections<E> {
     }
 }
 
-impl<E: Exchange> Receive<Settled, Session<E>> for Connections<E> {
-    fn on_message(&mut self, cx: &mut Sessions<'_, Session<E>>, Settled(id): Settled) {
-        if let Some((mut cx, session)) = cx.get(id)
-            && cx.this().is_open()
-        {
-            self.release(&mut cx, session, true);
+impl<E: Exchange> Receive<Settling, Session<E>> for Connections<E> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session<E>>, settling: Settling) {
+        let Some((mut cx, session)) = cx.get(settling.connection) else { return };
+        if !cx.this().is_open() {
+            return;
+        }
+        match settling.turns {
+            // The body may have used up the quantum of the connection.
+            0 => self.shared.release_later(&mut cx, 1),
+            _ => self.release(&mut cx, session, true),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::{ConnId, Connector, Context, HandlerId, Reactor, Target, TimerId, Turn};
+use sluicegate_reactor::{
+    ConnId, Connector, Context, Handle, HandlerId, Reactor, Target, TimerId, Turn,
+};
 
 use super::error::{Cause, ClientError};
 use super::exchange::Exchange;
@@ -25,6 +27,7 @@ pub(super) struct Shared<E: Exchange> {
     pub(super) host: Box<str>,
     connector: Connector<Connections<E>>,
     handler: HandlerId<Connections<E>>,
+    settling: Handle<Settling>,
     pool: RefCell<Pool<E>>,
 }
 
@@ -52,8 +55,12 @@ pub(super) struct Connections<E: Exchange> {
 /// The first request that waits for a connection may have waited too long.
 pub(super) struct Overdue;
 
-/// The reactor has had time to read what follows the last response of this connection.
-pub(super) struct Settled(pub(super) ConnId);
+/// The last response of this connection is complete, but what follows it may not have been read yet.
+pub(super) struct Settling {
+    pub(super) connection: ConnId,
+    /// How many turns have ended since then.
+    pub(super) turns: u8,
+}
 
 /// An exchange that fails before it has begun.
 pub(super) struct Refused<E> {
@@ -79,6 +86,7 @@ impl<E: Exchange> Shared<E> {
             target,
             connector,
             handler,
+            settling: reactor.handle(handler),
             pool: RefCell::new(pool),
         });
         reactor.install(handler, Connections { shared: shared.clone() });
@@ -195,10 +203,13 @@ impl<E: Exchange> Shared<E> {
         }
     }
 
-    /// Gives a connection back after the reactor has tried to read from it again.
-    pub(super) fn release_later(&self, cx: &mut Context<'_>) {
-        let settled = Settled(cx.id());
-        cx.after(Duration::ZERO, self.handler, settled);
+    /// Gives a connection back in the next turn. The reactor reads from it once more until then, and
+    /// what it finds without a request closes the connection.
+    pub(super) fn release_later(&self, cx: &mut Context<'_>, turns: u8) {
+        let settling = Settling { connection: cx.id(), turns };
+        if self.settling.post(settling).is_err() {
+            cx.close();
+        }
     }
 
     /// Withdraws an idle connection that is about to close.

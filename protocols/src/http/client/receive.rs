@@ -276,7 +276,7 @@ impl<E: Exchange> Connections<E> {
         } else if is_clean && matches!(state, State::Body(Sink::Reactor)) {
             // The reactor has read no further than the body. What follows may have arrived.
             cx.resume();
-            self.shared.release_later(cx);
+            self.shared.release_later(cx, 0);
         } else {
             self.release(cx, session, is_clean);
         }

@@ -304,6 +304,32 @@ fn when_the_reactor_stops_idle_connections_close_and_exchanges_end() {
 }
 
 #[test]
+fn a_connection_is_used_again_after_a_long_body() {
+    let mut world = World::with(&few(1, 5));
+    world.get(WHOLE);
+    world.get(WHOLE);
+    let far = world.accept();
+    world.h.sent(far);
+    world.h.feed(far, "HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n");
+    world.h.feed(far, vec![b'x'; 900_000]);
+    assert_eq!(world.h.sent(far), "GET / HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\n");
+    world.h.feed(far, OK);
+    assert_eq!(world.told()[2..], ["200", "body "]);
+}
+
+#[test]
+fn when_the_reactor_stops_a_connection_closes_after_a_long_body() {
+    let mut world = World::new();
+    world.get(WHOLE);
+    let far = world.accept();
+    world.h.stop();
+    world.h.feed(far, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+    world.h.feed(far, vec![b'x'; 100_000]);
+    assert_eq!(world.told().len(), 2);
+    assert_eq!(world.h.state(far), State::Shut);
+}
+
+#[test]
 fn when_the_grace_period_ends_every_exchange_fails() {
     let mut world = World::with(&few(1, 5));
     world.get(WHOLE);
