@@ -71,7 +71,8 @@
 //! up to the service.
 //!
 //! Without credentials, or with wrong ones, the client gets 401. With credentials that do not cover
-//! the request, it gets 403.
+//! the request, it gets 403. These responses lack the
+//! [header fields](crate::files::FilesOptions::headers) of the files, those of CORS included.
 //!
 //! # Passwords
 //!
@@ -82,8 +83,8 @@
 //! [postponed](crate::http::Reply::postpone). Give the checks a [pool](Workers) of their own, so
 //! that attempts to guess passwords do not delay access to files. Credentials that were right are
 //! remembered for 5 minutes, at most 1,024 of them, as keyed hashes. At most 16 checks are in
-//! progress on a reactor; a request that needs another one gets 503. An unknown user takes as long
-//! as a wrong password.
+//! progress on a reactor; a request that needs another one gets 503. If all hashes have the same
+//! cost, an unknown user takes as long as a wrong password.
 //!
 //! Basic authentication sends passwords in clear text. Use it behind a proxy that speaks TLS, or on
 //! a network that you trust.

@@ -99,8 +99,14 @@
 //! that was interrupted has to start again. A full disk gets 507. The size is limited by
 //! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
+//! Conditions are evaluated when the request arrives, not when the file is complete. Two uploads of
+//! a new file with `If-None-Match: *` may both be accepted if they overlap; the one that ends last
+//! replaces the other.
+//!
 //! The directories of recent uploads stay open for [`valid_for`](FilesOptions::valid_for). If a
-//! directory is moved, or another takes its name, uploads may continue to go to it that long.
+//! directory is moved, or another takes its name, uploads may continue to go to it that long. An
+//! upload that has begun always ends in the directory in which it began; if that was removed, it
+//! gets 409.
 //!
 //! POST of a form (`multipart/form-data`) to a directory saves its files in it, and redirects to
 //! the directory (303). Listings have such a form; if scripts are enabled, it uploads with PUT,
