@@ -18,7 +18,7 @@ use sluicegate_protocols::http::multipart::FormPart;
 use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service, Status};
 use sluicegate_reactor::fs::{Committed, NewFile};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Address, ConnId, Handle, Receive, Sessions, Turn, mailbox};
+use sluicegate_reactor::{Address, ConnId, Handle, PostError, Receive, Sessions, Turn, mailbox};
 
 pub(crate) mod common;
 #[path = "common/hangup.rs"]
@@ -143,7 +143,8 @@ fn reload(options: &Options, log: Option<&AccessLog>, threads: &[Handle<Reload>]
         None
     });
     for thread in threads {
-        if thread.post(Reload(users.clone())).is_err() {
+        // A thread that has stopped has nothing to reload.
+        if let Err(PostError::Full(_)) = thread.post(Reload(users.clone())) {
             log::warn!("a thread does not reload: it still has too many messages to handle");
         }
     }
