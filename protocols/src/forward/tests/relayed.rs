@@ -137,3 +137,20 @@ fn an_origin_is_not_late_while_the_client_does_not_read() {
     world.h.set_room(client, 1_000_000);
     assert_eq!(world.take(client).matches('x').count(), LENGTH);
 }
+
+#[test]
+fn bytes_behind_a_relayed_response_do_not_reach_the_next_client() {
+    let client = ClientOptions { connections: 1, ..ClientOptions::default() };
+    let mut world = World::with(ForwardOptions { client, ..ForwardOptions::default() });
+    let (first, far) = ask(&mut world, get(""));
+    let second = world.h.open();
+    world.h.feed(second, get(""));
+    let mut response = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").into_bytes();
+    response.resize(response.len() + LENGTH, b'x');
+    response.extend_from_slice(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    world.h.feed(far, response);
+    assert_eq!(world.take(first).matches('x').count(), LENGTH);
+    let next = world.accept();
+    world.h.feed(next, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(world.response(second), "HTTP/1.1 204 No Content\n\n");
+}
