@@ -13,9 +13,7 @@ use sluicegate_reactor::{
 };
 
 use super::archive::{Archive, Step};
-use super::conditions;
-use super::root::Files;
-use crate::http::{Answered, Method, Reply, Request, ResponseStream, Status};
+use crate::http::ResponseStream;
 
 /// The most entries that one turn deals with, of all archives together: about a millisecond's work
 /// if each needs a few system calls.
@@ -60,8 +58,14 @@ impl Archives {
         Archives { queue, wake }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether the limit is reached.
+    pub(super) fn is_full(&self) -> bool {
         self.queue.active.borrow().len() + self.queue.waiting.borrow().len() >= MOST_ARCHIVES
+    }
+
+    /// Sends an archive.
+    pub(super) fn send(&self, archive: Archive, stream: ResponseStream) {
+        self.continue_with(Active { archive, stream });
     }
 
     fn continue_with(&self, active: Active) {
@@ -91,46 +95,6 @@ impl Queue {
             let _ = wake.post(Continue);
         }
     }
-}
-
-impl Files {
-    /// Answers a GET or HEAD of a directory with an archive of it.
-    pub(super) fn send_archive(
-        &self,
-        archives: &Archives,
-        request: &Request<'_>,
-        reply: Reply<'_, '_>,
-    ) -> Answered {
-        let archive = match Archive::start(&self.root, self.path.clone(), self.options.hidden) {
-            Ok(archive) => archive,
-            Err(error) => return self.fail(&error, request, reply),
-        };
-        let reply = match conditions::check_without_validators(request, reply) {
-            Ok(reply) => reply,
-            Err(answered) => return answered,
-        };
-        let reply = reply
-            .header("Content-Type", "application/x-tar")
-            .header("X-Content-Type-Options", "nosniff")
-            .header("Content-Disposition", disposition(&self.path));
-        if request.method() == Method::Head {
-            return reply.send_head();
-        }
-        if archives.is_full() {
-            return reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE);
-        }
-        reply.stream(|stream, _| archives.continue_with(Active { archive, stream }))
-    }
-}
-
-/// Names the archive of a directory after it (RFC 6266, section 4.3).
-fn disposition(path: &[u8]) -> Vec<u8> {
-    let name = path.strip_suffix(b"/").unwrap_or(b"files");
-    let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let mut value = b"attachment; filename*=UTF-8''".to_vec();
-    super::path::encode_parameter(name, &mut value);
-    value.extend_from_slice(b".tar");
-    value
 }
 
 /// Makes the archives. It has no connections.

@@ -1,27 +1,20 @@
 //! Conditional requests and range requests (RFC 9110, sections 13 and 14).
 
-use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::ranges;
+use super::ranges::{self, Selection};
 use super::validators::{Modified, Validators};
 use crate::http::{Answered, Method, Reply, Request, Status};
 
 /// The response to a conditional or range request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// 200 with the whole file.
-    Whole,
-    /// 206 with these bytes.
-    Part(Range<u64>),
-    /// 206 with several ranges, which do not overlap.
-    Parts(Vec<Range<u64>>),
+    /// The conditions hold.
+    Send(Selection),
     /// 304: the client has this version.
     NotModified,
     /// 412: the client expects another version.
     PreconditionFailed,
-    /// 416: the file has no such bytes.
-    NotSatisfiable,
 }
 
 /// Whether this is a field of conditional or range requests. Most requests have none.
@@ -55,12 +48,12 @@ pub(super) fn evaluate<'h>(
         }
         _ => {}
     }
-    match conditions.range {
+    Outcome::Send(match conditions.range {
         Some(range) if method == Method::Get && if_range(conditions.if_range, file) => {
             ranges::evaluate(range, file.len)
         }
-        _ => Outcome::Whole,
-    }
+        _ => Selection::Whole,
+    })
 }
 
 /// Evaluates the conditions of a GET or HEAD of something that is there, but has neither validators
@@ -74,9 +67,7 @@ pub(super) fn check_without_validators<'a, 'cx>(
     match evaluate(request.method(), request.headers(), nothing) {
         Outcome::NotModified => Err(reply.status(Status::NOT_MODIFIED).send("")),
         Outcome::PreconditionFailed => Err(reply.error(Status::PRECONDITION_FAILED)),
-        Outcome::Whole | Outcome::Part(_) | Outcome::Parts(_) | Outcome::NotSatisfiable => {
-            Ok(reply)
-        }
+        Outcome::Send(_) => Ok(reply),
     }
 }
 
@@ -201,6 +192,7 @@ mod tests {
     const MODIFIED: Modified = Modified::At(784_111_777);
     const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const WHOLE: Outcome = Outcome::Send(Selection::Whole);
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
     fn ask(method: Method<'_>, fields: &[(&str, &str)], len: u64) -> Outcome {
@@ -214,12 +206,12 @@ mod tests {
 
     #[test]
     fn if_match_needs_the_same_strong_tag() {
-        use Outcome::{PreconditionFailed as Failed, Whole};
+        use Outcome::PreconditionFailed as Failed;
         let table = [
-            ("*", Whole),
-            ("\"a,b\"", Whole),
-            ("\"x\" , ,\t\"a,b\"", Whole),
-            ("W/\"x\",\"a,b\"", Whole),
+            ("*", WHOLE),
+            ("\"a,b\"", WHOLE),
+            ("\"x\" , ,\t\"a,b\"", WHOLE),
+            ("W/\"x\",\"a,b\"", WHOLE),
             ("W/\"a,b\"", Failed),
             ("\"a\"", Failed),
             ("a,b", Failed),
@@ -227,13 +219,13 @@ mod tests {
             ("\"", Failed),
             ("W/", Failed),
             ("", Failed),
-            ("\"a,b\"x", Whole),
+            ("\"a,b\"x", WHOLE),
         ];
         for (list, expected) in table {
             assert_eq!(get(&[("if-match", list)]), expected, "{list}");
         }
-        assert_eq!(get(&[("If-Match", "\"x\""), ("If-Match", "\"a,b\"")]), Whole);
-        assert_eq!(get(&[("If-Match", "\"a,b\""), ("If-Match", "\"x\"")]), Whole);
+        assert_eq!(get(&[("If-Match", "\"x\""), ("If-Match", "\"a,b\"")]), WHOLE);
+        assert_eq!(get(&[("If-Match", "\"a,b\""), ("If-Match", "\"x\"")]), WHOLE);
     }
 
     #[test]
@@ -247,7 +239,7 @@ mod tests {
             );
         }
         for list in ["\"x\"", "\"b\"", "a,b", "W/x", ""] {
-            assert_eq!(get(&[("If-None-Match", list)]), Outcome::Whole, "{list}");
+            assert_eq!(get(&[("If-None-Match", list)]), WHOLE, "{list}");
         }
     }
 
@@ -256,25 +248,25 @@ mod tests {
         let forms = [AT, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
         for date in forms {
             assert_eq!(get(&[("If-Modified-Since", date)]), Outcome::NotModified, "{date}");
-            assert_eq!(get(&[("If-Unmodified-Since", date)]), Outcome::Whole, "{date}");
+            assert_eq!(get(&[("If-Unmodified-Since", date)]), WHOLE, "{date}");
         }
         assert_eq!(get(&[("If-Modified-Since", AFTER)]), Outcome::NotModified);
-        assert_eq!(get(&[("If-Modified-Since", BEFORE)]), Outcome::Whole);
-        assert_eq!(get(&[("If-Unmodified-Since", AFTER)]), Outcome::Whole);
+        assert_eq!(get(&[("If-Modified-Since", BEFORE)]), WHOLE);
+        assert_eq!(get(&[("If-Unmodified-Since", AFTER)]), WHOLE);
         assert_eq!(get(&[("If-Unmodified-Since", BEFORE)]), Outcome::PreconditionFailed);
         for none in ["", "yesterday", "0", "1994-11-06T08:49:37Z", "Sun, 99 Nov 1994 08:49:37 GMT"]
         {
-            assert_eq!(get(&[("If-Modified-Since", none)]), Outcome::Whole, "{none}");
-            assert_eq!(get(&[("If-Unmodified-Since", none)]), Outcome::Whole, "{none}");
+            assert_eq!(get(&[("If-Modified-Since", none)]), WHOLE, "{none}");
+            assert_eq!(get(&[("If-Unmodified-Since", none)]), WHOLE, "{none}");
         }
     }
 
     #[test]
     fn tags_come_before_dates_and_match_before_none_match() {
         let fields = [("If-None-Match", "\"x\""), ("If-Modified-Since", AT)];
-        assert_eq!(get(&fields), Outcome::Whole);
+        assert_eq!(get(&fields), WHOLE);
         let fields = [("If-Match", ETAG), ("If-Unmodified-Since", BEFORE)];
-        assert_eq!(get(&fields), Outcome::Whole);
+        assert_eq!(get(&fields), WHOLE);
         let fields = [("If-None-Match", ETAG), ("If-Match", "\"x\"")];
         assert_eq!(get(&fields), Outcome::PreconditionFailed);
         let fields = [("Range", "bytes=0-1"), ("If-None-Match", ETAG)];
@@ -284,28 +276,28 @@ mod tests {
     #[test]
     fn a_range_is_of_get_only() {
         let range = [("Range", "bytes=0-1")];
-        assert_eq!(get(&range), Outcome::Part(0..2));
-        assert_eq!(ask(Method::Head, &range, 100), Outcome::Whole);
+        assert_eq!(get(&range), Outcome::Send(Selection::Part(0..2)));
+        assert_eq!(ask(Method::Head, &range, 100), WHOLE);
     }
 
     #[test]
     fn a_part_is_sent_only_of_what_the_client_has() {
-        let part = Outcome::Part(0..2);
+        let part = Outcome::Send(Selection::Part(0..2));
         let table = [
             (ETAG, part.clone()),
             (AT, part.clone()),
             ("Sunday, 06-Nov-94 08:49:37 GMT", part),
-            ("W/\"a,b\"", Outcome::Whole),
-            ("\"x\"", Outcome::Whole),
-            (AFTER, Outcome::Whole),
-            (BEFORE, Outcome::Whole),
-            ("*", Outcome::Whole),
-            ("", Outcome::Whole),
+            ("W/\"a,b\"", WHOLE),
+            ("\"x\"", WHOLE),
+            (AFTER, WHOLE),
+            (BEFORE, WHOLE),
+            ("*", WHOLE),
+            ("", WHOLE),
         ];
         for (validator, expected) in table {
             let fields = [("If-Range", validator), ("Range", "bytes=0-1")];
             assert_eq!(get(&fields), expected, "{validator}");
         }
-        assert_eq!(get(&[("If-Range", ETAG)]), Outcome::Whole);
+        assert_eq!(get(&[("If-Range", ETAG)]), WHOLE);
     }
 }

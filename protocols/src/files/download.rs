@@ -4,17 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use super::cached_file::{CachedFile, OpenedFile};
-use super::conditions;
 use super::encodings::Coding;
-use super::json;
-use super::lister::{Format, Wanted, status_of};
-use super::page::Offers;
-use super::path::{self, PathError};
+use super::lister::status_of;
+use super::path::PathError;
 use super::representation::Opened;
 use super::root::Files;
 use super::unsized_file;
-use super::view::View;
-use crate::http::{Answered, Method, Reply, Request, Status};
+use crate::http::{Answered, Reply, Request, Status};
 
 /// What a path names.
 pub(super) enum Found {
@@ -138,51 +134,6 @@ impl Files {
             }
             Err(error) => self.fail(&error, request, reply),
         }
-    }
-
-    fn send_listing(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        if !self.options.listing {
-            return self.error(Status::FORBIDDEN, request, reply);
-        }
-        let reply = match conditions::check_without_validators(request, reply) {
-            Ok(reply) => reply,
-            Err(answered) => return answered,
-        };
-        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
-        let wants_json = json::is_wanted(fields.map(|(_, value)| value));
-        let offers =
-            Offers { upload: self.options.upload.is_some(), archive: self.options.archive };
-        let format = if wants_json { Format::Json } else { Format::Html(offers) };
-        // No listing is made for HEAD, which need not state the length.
-        if request.method() == Method::Head {
-            return format.add_fields(reply).send_head();
-        }
-        if self.listings.is_full() {
-            let reply = reply.header("Retry-After", "1");
-            return self.error(Status::SERVICE_UNAVAILABLE, request, reply);
-        }
-        let (root, path) = (self.root.clone(), self.path.clone());
-        let view = View::from_query(request.query());
-        let fields = self.common_fields.lines(request).to_owned();
-        reply.defer(|deferred, _| {
-            self.listings.make(Wanted { root, path, view, format, fields, deferred });
-        })
-    }
-
-    /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so
-    /// it begins with exactly one slash, names no host and cannot contain a line end.
-    fn redirect(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        let mut location = b"/".to_vec();
-        path::encode(&self.prefix, &mut location);
-        path::encode(&self.path, &mut location);
-        if !self.path.is_empty() {
-            location.push(b'/');
-        }
-        if let Some(query) = request.query() {
-            location.push(b'?');
-            path::encode_query(query, &mut location);
-        }
-        reply.header("Location", &location).error(Status::MOVED_PERMANENTLY)
     }
 
     /// Answers a request whose path cannot be opened.

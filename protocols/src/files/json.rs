@@ -95,7 +95,7 @@ fn media_range(range: &str) -> Option<(&str, f32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::listing::Row;
+    use super::super::row::Row;
     use super::super::view::View;
     use super::*;
 

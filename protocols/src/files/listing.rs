@@ -1,6 +1,5 @@
 //! Reads, sorts and cuts a directory, one entry at a time.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
@@ -8,17 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use sluicegate_reactor::fs::{Dir, Entry, FileKind, ReadDir, is_temporary};
 
-use super::view::{Column, Order, View};
-
-/// An entry of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) name: Vec<u8>,
-    pub(super) is_dir: bool,
-    pub(super) len: u64,
-    /// Seconds since 1970.
-    pub(super) modified: i64,
-}
+use super::row::{Ranked, Row};
+use super::view::{Column, View};
 
 /// A page of the entries of a directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -171,29 +161,3 @@ impl Scan {
         Some(Row { name, is_dir, len, modified: metadata.modified_seconds })
     }
 }
-
-/// A row with its place in an order.
-struct Ranked {
-    order: Order,
-    row: Row,
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Ranked) -> Ordering {
-        self.order.compare(&self.row, &other.row)
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Ranked) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Ranked {}

@@ -7,8 +7,9 @@
 
 use std::fmt::Write;
 
-use super::listing::{Listing, Row};
+use super::listing::Listing;
 use super::path::encode;
+use super::row::Row;
 use super::units::{push_date, push_size, push_time_of_day};
 use super::view::{Column, Order};
 

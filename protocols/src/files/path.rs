@@ -127,6 +127,11 @@ pub(super) fn file_name(name: &[u8], hidden: bool) -> Result<&[u8], PathError> {
     Ok(name)
 }
 
+/// Splits a path into the directory, with its slash, and the name in it.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1))
+}
+
 fn decode_segment(segment: &[u8], decoded: &mut Vec<u8>) -> Result<(), PathError> {
     let mut rest = segment;
     while let Some(at) = memchr::memchr(b'%', rest) {

@@ -2,34 +2,45 @@
 
 use std::ops::Range;
 
-use super::conditions::Outcome;
-
 /// The most ranges of one request. A request for more gets the whole file (section 14.2): it may be
 /// an attack, and a client that reads sparsely is better served by the whole.
 const MAX_RANGES: usize = 16;
 
+/// The part of a file that a `Range` field selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// 200 with the whole file.
+    Whole,
+    /// 206 with these bytes.
+    Part(Range<u64>),
+    /// 206 with several ranges, which do not overlap.
+    Parts(Vec<Range<u64>>),
+    /// 416: the file has no such bytes.
+    NotSatisfiable,
+}
+
 /// Evaluates `Range` for a file of `len` bytes. A malformed value is ignored; ranges that overlap
 /// get the whole file, so that no response is longer than it.
-pub(super) fn evaluate(value: &[u8], len: u64) -> Outcome {
-    let Some(set) = byte_ranges(value) else { return Outcome::Whole };
+pub(super) fn evaluate(value: &[u8], len: u64) -> Selection {
+    let Some(set) = byte_ranges(value) else { return Selection::Whole };
     let mut parts: Vec<Range<u64>> = Vec::new();
     let mut count = 0;
     for spec in set.split(',').map(|s| s.trim_matches([' ', '\t'])).filter(|s| !s.is_empty()) {
         count += 1;
-        let Some(spec) = Spec::parse(spec) else { return Outcome::Whole };
+        let Some(spec) = Spec::parse(spec) else { return Selection::Whole };
         let Some(part) = spec.within(len) else { continue };
         // `Content-Range` cannot state a part of an empty file.
         let overlaps = |other: &Range<u64>| part.start < other.end && other.start < part.end;
         if part.is_empty() || count > MAX_RANGES || parts.iter().any(overlaps) {
-            return Outcome::Whole;
+            return Selection::Whole;
         }
         parts.push(part);
     }
     match (count, &parts[..]) {
-        (0, _) => Outcome::Whole,
-        (_, []) => Outcome::NotSatisfiable,
-        (_, [part]) => Outcome::Part(part.clone()),
-        _ => Outcome::Parts(parts),
+        (0, _) => Selection::Whole,
+        (_, []) => Selection::NotSatisfiable,
+        (_, [part]) => Selection::Part(part.clone()),
+        _ => Selection::Parts(parts),
     }
 }
 
@@ -82,13 +93,13 @@ fn number(digits: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn of(value: &str, len: u64) -> Outcome {
+    fn of(value: &str, len: u64) -> Selection {
         evaluate(value.as_bytes(), len)
     }
 
     #[test]
     fn a_range_is_cut_to_the_file_and_nonsense_is_ignored() {
-        use Outcome::{NotSatisfiable as Not, Part, Whole};
+        use Selection::{NotSatisfiable as Not, Part, Whole};
         let table = [
             ("bytes=0-0", Part(0..1)),
             ("bytes=10-19", Part(10..20)),
@@ -123,7 +134,7 @@ mod tests {
 
     #[test]
     fn row_28_several_ranges_are_parts_unless_they_overlap_or_are_too_many() {
-        use Outcome::{NotSatisfiable as Not, Part, Parts, Whole};
+        use Selection::{NotSatisfiable as Not, Part, Parts, Whole};
         let table = [
             ("bytes=0-1,5-6", Parts(vec![0..2, 5..7])),
             ("bytes=5-6 ,\t0-1,", Parts(vec![5..7, 0..2])),
@@ -157,10 +168,10 @@ mod tests {
     #[test]
     fn an_empty_file_has_no_part() {
         for (range, expected) in [
-            ("bytes=0-", Outcome::NotSatisfiable),
-            ("bytes=-0", Outcome::NotSatisfiable),
-            ("bytes=-5", Outcome::Whole),
-            ("bytes=0-,-5", Outcome::Whole),
+            ("bytes=0-", Selection::NotSatisfiable),
+            ("bytes=-0", Selection::NotSatisfiable),
+            ("bytes=-5", Selection::Whole),
+            ("bytes=0-,-5", Selection::Whole),
         ] {
             assert_eq!(of(range, 0), expected, "{range}");
         }

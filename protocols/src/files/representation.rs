@@ -10,6 +10,7 @@ use sluicegate_reactor::{Bytes, Outgoing};
 use super::byteranges;
 use super::conditions::{self, Outcome};
 use super::encodings::Coding;
+use super::ranges::Selection;
 use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
@@ -118,8 +119,7 @@ impl Representation {
         if request.headers().any(|(name, _)| conditions::is_relevant(name)) {
             return self.answer_conditional(request, reply);
         }
-        let whole = self.part(0..self.metadata.len);
-        reply.fields(self.fields.as_bytes()).send(whole)
+        self.send(Selection::Whole, reply)
     }
 
     /// Answers with it in place of what was requested, to which conditions and ranges refer.
@@ -129,27 +129,32 @@ impl Representation {
     }
 
     fn answer_conditional(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        let Representation { fields, etag, modified, metadata, .. } = self;
+        let Representation { etag, modified, metadata, .. } = self;
         let file = Validators { etag, modified: *modified, len: metadata.len };
-        let fields = fields.as_bytes();
         match conditions::evaluate(request.method(), request.headers(), file) {
-            Outcome::Whole => reply.fields(fields).send(self.part(0..file.len)),
-            Outcome::Part(Range { start, end }) => {
-                let range = format!("bytes {start}-{}/{}", end - 1, file.len);
+            Outcome::Send(selection) => self.send(selection, reply),
+            Outcome::NotModified => {
+                let fields = &self.fields.as_bytes()[self.unmodified..];
+                reply.status(Status::NOT_MODIFIED).fields(fields).send("")
+            }
+            Outcome::PreconditionFailed => reply.error(Status::PRECONDITION_FAILED),
+        }
+    }
+
+    fn send(&self, selection: Selection, reply: Reply<'_, '_>) -> Answered {
+        let (fields, len) = (self.fields.as_bytes(), self.metadata.len);
+        match selection {
+            Selection::Whole => reply.fields(fields).send(self.part(0..len)),
+            Selection::Part(Range { start, end }) => {
+                let range = format!("bytes {start}-{}/{len}", end - 1);
                 let reply = reply.status(Status::PARTIAL_CONTENT).header("Content-Range", range);
                 reply.fields(fields).send(self.part(start..end))
             }
             // It is not defined whether a coding would apply to the parts or to all of the body.
-            Outcome::Parts(_) if self.coding.is_some() => {
-                reply.fields(fields).send(self.part(0..file.len))
-            }
-            Outcome::Parts(parts) => self.send_parts(parts, reply),
-            Outcome::NotModified => {
-                reply.status(Status::NOT_MODIFIED).fields(&fields[self.unmodified..]).send("")
-            }
-            Outcome::PreconditionFailed => reply.error(Status::PRECONDITION_FAILED),
-            Outcome::NotSatisfiable => {
-                let range = format!("bytes */{}", file.len);
+            Selection::Parts(_) if self.coding.is_some() => self.send(Selection::Whole, reply),
+            Selection::Parts(parts) => self.send_parts(parts, reply),
+            Selection::NotSatisfiable => {
+                let range = format!("bytes */{len}");
                 reply.header("Content-Range", range).error(Status::RANGE_NOT_SATISFIABLE)
             }
         }

@@ -17,9 +17,8 @@ use super::encodings::Coding;
 use super::lister::Listings;
 use super::options::FilesOptions;
 use super::parents::Parents;
-use super::path::{self, PathError};
+use super::path::{self, PathError, split};
 use super::representation::Opened;
-use super::upload::split;
 use crate::http::Request;
 
 /// Serves the files beneath a directory.

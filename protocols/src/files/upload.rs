@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, NewFile, is_out_of_descriptors};
 
 use super::conditions;
-use super::path::PathError;
+use super::path::{PathError, split};
 use super::root::Files;
 use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
@@ -160,11 +160,6 @@ impl Files {
         }
         self.add_common_fields(request, reply).saved(saved)
     }
-}
-
-/// Splits a path into the directory, with its slash, and the name in it.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1))
 }
 
 /// Whether the conditions of a request hold for the file that has the name now, if there is one.
