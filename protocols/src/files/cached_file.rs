@@ -4,6 +4,7 @@ use std::io;
 use std::iter;
 use std::time::Duration;
 
+use super::accept;
 use super::encodings;
 use super::representation::{Loading, Opened, Representation};
 use super::types::content_type;
@@ -69,10 +70,9 @@ impl CachedFile {
         if self.encoded.is_empty() {
             return &self.plain;
         }
-        let fields = request.headers();
-        let accepted = fields.filter(|(name, _)| name.eq_ignore_ascii_case("Accept-Encoding"));
+        let accepted = accept::values(request, "Accept-Encoding");
         let codings = self.encoded.iter().filter_map(|encoded| encoded.coding);
-        match encodings::choose(accepted.map(|(_, value)| value), codings) {
+        match encodings::choose(accepted, codings) {
             Some(at) => &self.encoded[at],
             None => &self.plain,
         }

@@ -1,9 +1,9 @@
 //! Answers GET and HEAD of directories: with a redirect, a listing or an archive.
 
+use super::accept::{self, prefers_json};
 use super::archive::Archive;
 use super::archiver::Archives;
 use super::conditions;
-use super::json;
 use super::lister::{Format, Wanted};
 use super::page::Offers;
 use super::path;
@@ -37,8 +37,7 @@ impl Files {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
-        let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
-        let wants_json = json::is_wanted(fields.map(|(_, value)| value));
+        let wants_json = prefers_json(accept::values(request, "Accept"));
         let offers =
             Offers { upload: self.options.upload.is_some(), archive: self.options.archive };
         let format = if wants_json { Format::Json } else { Format::Html(offers) };

@@ -1,6 +1,8 @@
 //! Content codings of precompressed files, and which of them a client accepts (RFC 9110, sections
 //! 8.4.1 and 12.5.3).
 
+use super::accept;
+
 /// A coding in which a file may lie beside the original, the most preferred first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
@@ -47,8 +49,7 @@ pub(super) fn choose<'h>(
     available: impl Iterator<Item = Coding>,
 ) -> Option<usize> {
     let (mut of_codings, mut of_none, mut of_others) = ([None; Coding::ALL.len()], None, None);
-    let lists = fields.filter_map(|value| str::from_utf8(value).ok());
-    for (name, quality) in lists.flat_map(|list| list.split(',')).filter_map(member) {
+    for (name, quality) in accept::members(fields) {
         let known = match Coding::ALL.iter().position(|coding| coding.has_name(name)) {
             Some(at) => &mut of_codings[at],
             None if name.eq_ignore_ascii_case("identity") => &mut of_none,
@@ -66,36 +67,6 @@ pub(super) fn choose<'h>(
         }
     }
     best.0
-}
-
-/// The coding and the quality, in thousandths, of a member of the list.
-fn member(member: &str) -> Option<(&str, u16)> {
-    let (name, parameter) = match member.split_once(';') {
-        Some((name, parameter)) => (name, Some(parameter.trim())),
-        None => (member, None),
-    };
-    let quality = match parameter {
-        Some(parameter) => quality(parameter.strip_prefix(['q', 'Q'])?.strip_prefix('=')?)?,
-        None => 1000,
-    };
-    Some((name.trim(), quality))
-}
-
-/// Parses a quality of at most three decimals (section 12.4.2), in thousandths.
-fn quality(text: &str) -> Option<u16> {
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-    if decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let decimals = (0..3).fold(0, |sum, at| {
-        let digit = decimals.as_bytes().get(at).map_or(0, |digit| digit - b'0');
-        10 * sum + u16::from(digit)
-    });
-    match (whole, decimals) {
-        ("0", decimals) => Some(decimals),
-        ("1", 0) => Some(1000),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! Error responses: an HTML page for browsers, a line of text for other clients.
 
-use super::page::push_text;
+use super::accept::accepts_html;
+use super::html::{push_head, push_text};
 use crate::http::{Answered, Reply, Request, Status};
 
-/// The header fields of the page. Its policy allows its own style, and nothing else.
+/// The header fields of the page. Its policy allows [`STYLE`], by its hash, and nothing else.
 const FIELDS: &str = "Content-Type: text/html; charset=utf-8\r\n\
     X-Content-Type-Options: nosniff\r\n\
-    Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-    form-action 'none'\r\n";
+    Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'none'; \
+    style-src 'sha256-u3InccrV7Gkd+O/rmyHEZsT2sHnsytK7o+jr3st5uFc='\r\n";
 
-const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-    <style>:root{color-scheme:light dark}\
+const STYLE: &str = ":root{color-scheme:light dark}\
     body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}\
-    p{overflow-wrap:anywhere}</style>\n<title>";
+    p{overflow-wrap:anywhere}";
 
 /// Finishes the response with an error. `root` is the encoded path of the root.
 pub(super) fn send<V>(
@@ -31,21 +30,6 @@ pub(super) fn send<V>(
     }
 }
 
-/// Whether a client names HTML among what it accepts, as browsers do when they show a page.
-pub(super) fn accepts_html(request: &Request<'_>) -> bool {
-    let fields = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("Accept"));
-    let lists = fields.filter_map(|(_, value)| str::from_utf8(value).ok());
-    lists.flat_map(|list| list.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
-        let is_zero = |part: &str| {
-            let quality = part.strip_prefix("q=").or(part.strip_prefix("Q="));
-            quality.is_some_and(|quality| quality.bytes().all(|byte| matches!(byte, b'0' | b'.')))
-        };
-        is_html && !parts.any(is_zero)
-    })
-}
-
 /// The page, with a link to the directory above the encoded `path`; at the top, to the root if that
 /// is elsewhere.
 fn html(status: Status, path: &str, root: &str) -> String {
@@ -55,7 +39,9 @@ fn html(status: Status, path: &str, root: &str) -> String {
         _ if path.ends_with('/') => ("../", "Parent directory"),
         _ => ("./", "Parent directory"),
     };
-    let mut page = format!("{HEAD}{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n<p><code>");
+    let mut page = String::new();
+    push_head(title.as_bytes(), STYLE, &mut page);
+    page.extend(["<h1>", &title, "</h1>\n<p><code>"]);
     push_text(path.as_bytes(), &mut page);
     page.push_str("</code></p>\n");
     if back != path {
@@ -66,7 +52,16 @@ fn html(status: Status, path: &str, root: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::html::source_hash;
     use super::*;
+
+    #[test]
+    fn the_policy_allows_the_style_of_the_page_by_its_hash() {
+        let page = html(Status::NOT_FOUND, "/", "/");
+        assert!(page.contains(&format!("<style>{STYLE}</style>")), "{page}");
+        let allowed = format!("style-src {}\r\n", source_hash(STYLE));
+        assert!(FIELDS.contains(&allowed), "not {allowed}");
+    }
 
     #[test]
     fn a_page_names_the_path_and_leads_up() {

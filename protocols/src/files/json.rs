@@ -1,4 +1,4 @@
-//! A listing as JSON, and content negotiation.
+//! A listing as JSON.
 //!
 //! ```json
 //! {"path":"/a/","page":1,"pages":1,"cut":false,"entries":[
@@ -55,44 +55,6 @@ fn push_text(text: &[u8], out: &mut String) {
     }
 }
 
-/// Whether a client with these `Accept` fields prefers JSON to HTML. At equal quality it gets HTML,
-/// unless it names JSON more specifically.
-pub(super) fn is_wanted<'a>(accept: impl Iterator<Item = &'a [u8]>) -> bool {
-    // Quality and specificity.
-    let (mut html, mut json) = ((0.0, 0), (0.0, 0));
-    for list in accept.filter_map(|value| std::str::from_utf8(value).ok()) {
-        for range in list.split(',') {
-            let Some((name, quality)) = media_range(range) else { continue };
-            let better = |known: &mut (f32, u8), precision| {
-                if precision > known.1 {
-                    *known = (quality, precision);
-                }
-            };
-            match name.to_ascii_lowercase().as_str() {
-                "text/html" => better(&mut html, 3),
-                "text/*" => better(&mut html, 2),
-                "application/json" => better(&mut json, 3),
-                "application/*" => better(&mut json, 2),
-                "*/*" => {
-                    better(&mut html, 1);
-                    better(&mut json, 1);
-                }
-                _ => {}
-            }
-        }
-    }
-    json.0 > 0.0 && json > html
-}
-
-/// The type and the quality of a media range; `None` if the quality is invalid.
-fn media_range(range: &str) -> Option<(&str, f32)> {
-    let mut parts = range.split(';').map(str::trim);
-    let name = parts.next()?;
-    let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-    let quality = quality.map_or(Ok(1.0), str::parse).ok()?;
-    (0.0..=1.0).contains(&quality).then_some((name, quality))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::row::Row;
@@ -118,29 +80,5 @@ mod tests {
         let empty = Listing { rows: Vec::new(), view, pages: 1, is_cut: false, ..counts };
         let expected = "{\"path\":\"/\",\"page\":1,\"pages\":1,\"cut\":false,\"entries\":[\n]}\n";
         assert_eq!(json(b"", &empty), expected);
-    }
-
-    #[test]
-    fn json_is_for_those_who_prefer_it() {
-        let table: [(&[&str], bool); 14] = [
-            (&[], false),
-            (&[""], false),
-            (&["*/*"], false),
-            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], false),
-            (&["application/json"], true),
-            (&["Application/JSON; charset=utf-8"], true),
-            (&["application/json, text/plain, */*"], true),
-            (&["text/html, application/json"], false),
-            (&["text/html;q=0.5, application/json;q=0.6"], true),
-            (&["text/html;q=0.5", "application/json;q=0.6"], true),
-            (&["application/json;q=0, */*"], false),
-            (&["application/json;q=0"], false),
-            (&["application/json;q=nan"], false),
-            (&["text/html;q=0, */*;q=0.1"], true),
-        ];
-        for (accept, expected) in table {
-            let values = accept.iter().map(|value| value.as_bytes());
-            assert_eq!(is_wanted(values), expected, "{accept:?}");
-        }
     }
 }

@@ -138,6 +138,7 @@
 //! [`outbound`](sluicegate_reactor::outbound)): a small file is cached once its contents are in
 //! memory.
 
+mod accept;
 mod archive;
 mod archiver;
 mod byteranges;
@@ -151,6 +152,7 @@ mod download;
 mod encodings;
 mod error_page;
 mod form;
+mod html;
 mod json;
 mod lister;
 mod listing;

@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use super::html::{push_head, push_text};
 use super::listing::Listing;
 use super::path::encode;
 use super::row::Row;
@@ -47,7 +48,10 @@ pub(super) fn content_security_policy(offers: Offers) -> &'static str {
 pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
     let form = if offers.upload { SCRIPT.len() + 512 } else { 0 };
     let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len() * 200);
-    push_head(path, &mut page);
+    push_head(&[b"Index of /", path].concat(), STYLE, &mut page);
+    page.push_str("<h1>Index of ");
+    push_breadcrumbs(path, &mut page);
+    page.push_str("</h1>\n");
     if offers.upload {
         push_form(&mut page);
     }
@@ -70,18 +74,6 @@ pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
         page.push_str("<p>There are more entries: this list is truncated.</p>\n");
     }
     page
-}
-
-fn push_head(path: &[u8], page: &mut String) {
-    page.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    page.push_str("<title>Index of /");
-    push_text(path, page);
-    page.push_str("</title>\n<style>");
-    page.push_str(STYLE);
-    page.push_str("</style>\n</head>\n<body>\n<h1>Index of ");
-    push_breadcrumbs(path, page);
-    page.push_str("</h1>\n");
 }
 
 /// The path of the directory, with a link to each directory above it. The links are relative: what
@@ -202,27 +194,9 @@ fn push_reference(name: &[u8], page: &mut String) {
     page.extend(encoded.into_iter().map(char::from));
 }
 
-/// Appends a name as HTML text. Control characters and invalid UTF-8 are shown as U+FFFD.
-pub(super) fn push_text(name: &[u8], page: &mut String) {
-    for character in String::from_utf8_lossy(name).chars() {
-        match character {
-            '&' => page.push_str("&amp;"),
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '"' => page.push_str("&quot;"),
-            '\'' => page.push_str("&#39;"),
-            c if c.is_control() => page.push(char::REPLACEMENT_CHARACTER),
-            c => page.push(c),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
-    use sha2::{Digest, Sha256};
-
+    use super::super::html::source_hash;
     use super::super::view::View;
     use super::*;
 
@@ -330,8 +304,7 @@ mod tests {
         let page = html(b"", &listing(&[], None), UPLOAD);
         for (element, source) in [("style", STYLE), ("script", SCRIPT)] {
             assert!(page.contains(&format!("<{element}>{source}</{element}>")));
-            let hash = STANDARD.encode(Sha256::digest(source));
-            let allowed = format!("{element}-src 'sha256-{hash}'");
+            let allowed = format!("{element}-src {}", source_hash(source));
             assert!(content_security_policy(UPLOAD).contains(&allowed), "not {allowed}");
             let is_style = element == "style";
             assert_eq!(
