@@ -4,20 +4,15 @@
 //! contents of files are sent as regions, without passing through this process where the kernel
 //! can do that.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use sluicegate_reactor::{
-    ConnId, Context, Handle, Handler, Input, Reactor, Receive, Sent, Sessions, Turn,
-};
+use sluicegate_reactor::{ConnId, Reactor, Sent, Turn};
 
 use super::archive::{Archive, Step};
+use super::background::{self, Waker, Work};
 use crate::http::ResponseStream;
-
-/// The most entries that one turn deals with, of all archives together: about a millisecond's work
-/// if each needs a few system calls.
-const ENTRIES_PER_TURN: usize = 128;
 
 /// The most archives that are sent at the same time. Each has a descriptor open for each level of
 /// directories it is in. A request for one more gets 503.
@@ -26,7 +21,7 @@ const MOST_ARCHIVES: usize = 16;
 /// The archives of a reactor, as the service of its requests sees them.
 pub(super) struct Archives {
     queue: Rc<Queue>,
-    wake: Handle<Continue>,
+    waker: Waker,
 }
 
 /// What the service and the [`Archiver`] share.
@@ -36,8 +31,6 @@ struct Queue {
     active: RefCell<VecDeque<Active>>,
     /// The archives that wait for room in the queues of their clients.
     waiting: RefCell<HashMap<ConnId, Active>>,
-    /// Whether a [`Continue`] is on its way.
-    is_awake: Cell<bool>,
 }
 
 struct Active {
@@ -45,17 +38,12 @@ struct Active {
     stream: ResponseStream,
 }
 
-/// Tells the [`Archiver`] to continue in this turn.
-struct Continue;
-
 impl Archives {
     /// Registers the handler that makes the archives.
     pub(super) fn new(reactor: &mut Reactor) -> Archives {
-        let archiver = reactor.reserve();
-        let wake = reactor.handle(archiver);
         let queue = Rc::<Queue>::default();
-        reactor.install(archiver, Archiver { queue: queue.clone(), wake: wake.clone() });
-        Archives { queue, wake }
+        let waker = background::register(reactor, Archiver { queue: queue.clone() });
+        Archives { queue, waker }
     }
 
     /// Whether the limit is reached.
@@ -70,7 +58,7 @@ impl Archives {
 
     fn continue_with(&self, active: Active) {
         self.queue.active.borrow_mut().push_back(active);
-        self.queue.wake(&self.wake);
+        self.waker.wake();
     }
 
     /// There is room in the queue of a client.
@@ -88,41 +76,20 @@ impl Archives {
     }
 }
 
-impl Queue {
-    fn wake(&self, wake: &Handle<Continue>) {
-        if !self.is_awake.replace(true) {
-            // It fails only if the reactor has stopped: then nobody waits any more.
-            let _ = wake.post(Continue);
-        }
-    }
-}
-
-/// Makes the archives. It has no connections.
+/// Makes the archives.
 struct Archiver {
     queue: Rc<Queue>,
-    wake: Handle<Continue>,
 }
 
-impl Handler for Archiver {
-    type Session = ();
+impl Work for Archiver {
+    /// Entries of all archives together. Each takes a few system calls.
+    const STEPS_PER_TURN: usize = 128;
 
-    fn on_open(&mut self, _: &mut Context<'_>) {}
-
-    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {
-        cx.close();
-    }
-}
-
-impl Receive<Continue> for Archiver {
-    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Continue) {
-        // Before anything can panic: the next request then wakes the archiver again.
-        self.queue.is_awake.set(false);
-        for _ in 0..ENTRIES_PER_TURN {
-            let next = self.queue.active.borrow_mut().pop_front();
-            let Some(active) = next else { return };
-            self.advance(cx, active);
-        }
-        self.queue.wake(&self.wake);
+    fn step(&mut self, cx: &mut Turn) -> bool {
+        let next = self.queue.active.borrow_mut().pop_front();
+        let Some(active) = next else { return false };
+        self.advance(cx, active);
+        true
     }
 }
 

@@ -1,27 +1,24 @@
 //! Builds directory listings, a few entries in each turn of the reactor.
 //!
 //! A long directory takes a fraction of a second to read and sort. Only the connections that
-//! requested its listing wait for that: their responses are deferred, and a separate handler
-//! continues the work turn by turn.
+//! requested its listing wait for that: their responses are deferred, and the listing is made in the
+//! background.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
 use sluicegate_reactor::fs::{Dir, is_out_of_descriptors};
-use sluicegate_reactor::{Context, Handle, Handler, Input, Reactor, Receive, Sessions, Turn};
+use sluicegate_reactor::{Reactor, Turn};
 
+use super::background::{self, Waker, Work};
 use super::json;
 use super::listing::{Scan, Sizes};
 use super::options::FilesOptions;
 use super::page::{self, Offers, content_security_policy};
 use super::view::View;
 use crate::http::{Deferred, Reply, Status};
-
-/// The most entries that one turn deals with, of all listings together: about a millisecond's work
-/// if each needs a system call or two.
-const ENTRIES_PER_TURN: usize = 256;
 
 /// The most listings that are made at the same time, in turns. Each has a descriptor open and up to
 /// [`FilesOptions::listing_names`] names in memory; others wait.
@@ -68,63 +65,41 @@ impl Format {
 
 /// The listings of a reactor, as the service of its requests sees them.
 pub(super) struct Listings {
-    queue: Rc<Queue>,
-    wake: Handle<Continue>,
+    waiting: Waiting,
+    waker: Waker,
 }
 
-/// What the service and the [`Lister`] share.
-#[derive(Default)]
-struct Queue {
-    waiting: RefCell<VecDeque<Wanted>>,
-    /// Whether a [`Continue`] is on its way.
-    is_awake: Cell<bool>,
-}
-
-/// Tells the [`Lister`] to continue in this turn.
-struct Continue;
-
-impl Queue {
-    fn wake(&self, wake: &Handle<Continue>) {
-        if !self.is_awake.replace(true) {
-            // It fails only if the reactor has stopped: then nobody waits any more.
-            let _ = wake.post(Continue);
-        }
-    }
-}
+/// The listings that are to be made. The service and the [`Lister`] share them.
+type Waiting = Rc<RefCell<VecDeque<Wanted>>>;
 
 impl Listings {
     pub(super) fn new(reactor: &mut Reactor, options: &FilesOptions) -> Listings {
-        let queue = Rc::<Queue>::default();
+        let waiting = Waiting::default();
         let sizes = Sizes { names: options.listing_names, page: options.listing_page.max(1) };
-        let lister = reactor.reserve();
-        let wake = reactor.handle(lister);
         let (hidden, active) = (options.hidden, VecDeque::new());
-        let handler = Lister { hidden, sizes, active, queue: queue.clone(), wake };
-        let wake = handler.wake.clone();
-        reactor.install(lister, handler);
-        Listings { queue, wake }
+        let lister = Lister { hidden, sizes, active, waiting: waiting.clone() };
+        Listings { waiting, waker: background::register(reactor, lister) }
     }
 
     /// Whether the limit of waiting listings is reached.
     pub(super) fn is_full(&self) -> bool {
-        self.queue.waiting.borrow().len() >= MOST_WAITING
+        self.waiting.borrow().len() >= MOST_WAITING
     }
 
     /// Makes a listing, and answers the request when it is complete.
     pub(super) fn make(&self, wanted: Wanted) {
-        self.queue.waiting.borrow_mut().push_back(wanted);
-        self.queue.wake(&self.wake);
+        self.waiting.borrow_mut().push_back(wanted);
+        self.waker.wake();
     }
 }
 
-/// Makes the listings. It has no connections.
+/// Makes the listings.
 struct Lister {
     hidden: bool,
     sizes: Sizes,
     /// The listings that are being made; the next one to go on with is the first.
     active: VecDeque<Active>,
-    queue: Rc<Queue>,
-    wake: Handle<Continue>,
+    waiting: Waiting,
 }
 
 struct Active {
@@ -134,28 +109,17 @@ struct Active {
     deferred: Deferred,
 }
 
-impl Handler for Lister {
-    type Session = ();
+impl Work for Lister {
+    /// Entries of all listings together. Each takes a system call or two.
+    const STEPS_PER_TURN: usize = 256;
 
-    fn on_open(&mut self, _: &mut Context<'_>) {}
-
-    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {
-        cx.close();
-    }
-}
-
-impl Receive<Continue> for Lister {
-    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Continue) {
-        // Before anything can panic: the next request then wakes the lister again.
-        self.queue.is_awake.set(false);
-        for _ in 0..ENTRIES_PER_TURN {
-            self.admit(cx);
-            let Some(active) = self.active.pop_front() else { return };
-            if active.deferred.is_wanted(cx) {
-                self.advance(cx, active);
-            }
+    fn step(&mut self, cx: &mut Turn) -> bool {
+        self.admit(cx);
+        let Some(active) = self.active.pop_front() else { return false };
+        if active.deferred.is_wanted(cx) {
+            self.advance(cx, active);
         }
-        self.queue.wake(&self.wake);
+        true
     }
 }
 
@@ -165,11 +129,13 @@ impl Lister {
         if self.active.len() >= MOST_ACTIVE {
             return;
         }
-        let mut waiting = self.queue.waiting.borrow_mut();
+        let mut waiting = self.waiting.borrow_mut();
         let wanted =
             std::iter::from_fn(|| waiting.pop_front()).find(|wanted| wanted.deferred.is_wanted(cx));
         drop(waiting);
-        let Some(Wanted { root, path, view, format, fields, deferred }) = wanted else { return };
+        let Some(Wanted { root, path, view, format, fields, deferred }) = wanted else {
+            return;
+        };
         match Scan::start(&root, path.clone(), self.hidden, view, self.sizes) {
             Ok(scan) => self.active.push_back(Active { scan, format, fields, deferred }),
             Err(error) => refuse(cx, deferred, &fields, &path, &error),

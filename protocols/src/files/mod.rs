@@ -141,6 +141,7 @@
 mod accept;
 mod archive;
 mod archiver;
+mod background;
 mod byteranges;
 mod cache;
 mod cached_file;
