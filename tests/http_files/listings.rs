@@ -1,6 +1,9 @@
 //! Listings of long directories: every name is on a page, and nobody waits for them but those who
 //! asked for them.
 
+use sluicegate_protocols::files::Upload;
+use sluicegate_protocols::http::{Answered, Reply, Request, Service};
+use sluicegate_reactor::fs::Dir;
 use sluicegate_reactor::testing::Client;
 
 use super::*;
@@ -206,4 +209,44 @@ fn a_reactor_that_stops_makes_the_listings_that_were_asked_for() {
     let answer = Answer::parse(&site.sent(client));
     assert_eq!((names(&answer).len(), answer.field("Connection")), (1000, Some("close")));
     assert_eq!(site.state(client), State::Shut);
+}
+
+/// Takes the last descriptor once all listings have been requested.
+struct Hoarder {
+    files: Files,
+    root: Dir,
+    requested: usize,
+    kept: Option<Dir>,
+}
+
+impl Service for Hoarder {
+    type State = Upload;
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
+        let answered = self.files.call(request, reply);
+        self.requested += 1;
+        if self.requested == 3 {
+            self.kept = Some(self.root.open_dir("few").expect("a descriptor is left"));
+        }
+        answered
+    }
+}
+
+#[test]
+fn a_listing_that_cannot_be_made_does_not_hold_up_the_next() {
+    let disk = |disk: &mut Disk| disk.put_file("/www/few/a", b"a", OLD);
+    let mut site = Harness::build(&Listen::default(), disk, |reactor| {
+        let files = Files::new(reactor, "/www", FilesOptions::default()).expect("the root");
+        let root = reactor.fs().open_dir("/www").expect("the root");
+        reactor.register(Http::new(Hoarder { files, root, requested: 0, kept: None }))
+    });
+    let clients = [site.open(), site.open(), site.open()];
+    // The listener, the clients and the root, twice, are open.
+    site.set_descriptor_limit(7);
+    site.at_once(|site| {
+        clients.iter().for_each(|client| site.feed(*client, request("/few/")));
+    });
+    for client in clients {
+        assert_eq!(Answer::parse(&site.sent(client)).status, 503);
+    }
 }

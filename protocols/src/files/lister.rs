@@ -114,8 +114,9 @@ impl Work for Lister {
     const STEPS_PER_TURN: usize = 256;
 
     fn step(&mut self, cx: &mut Turn) -> bool {
-        self.admit(cx);
-        let Some(active) = self.active.pop_front() else { return false };
+        let has_admitted = self.admit(cx);
+        // A listing that could not be started is none, but others may wait behind it.
+        let Some(active) = self.active.pop_front() else { return has_admitted };
         if active.deferred.is_wanted(cx) {
             self.advance(cx, active);
         }
@@ -124,22 +125,23 @@ impl Work for Lister {
 }
 
 impl Lister {
-    /// Starts to make the next listing that waits, if it may.
-    fn admit(&mut self, cx: &mut Turn) {
+    /// Starts to make the next listing that waits, if it may. Returns whether there was one.
+    fn admit(&mut self, cx: &mut Turn) -> bool {
         if self.active.len() >= MOST_ACTIVE {
-            return;
+            return false;
         }
         let mut waiting = self.waiting.borrow_mut();
         let wanted =
             std::iter::from_fn(|| waiting.pop_front()).find(|wanted| wanted.deferred.is_wanted(cx));
         drop(waiting);
         let Some(Wanted { root, path, view, format, fields, deferred }) = wanted else {
-            return;
+            return false;
         };
         match Scan::start(&root, path.clone(), self.hidden, view, self.sizes) {
             Ok(scan) => self.active.push_back(Active { scan, format, fields, deferred }),
             Err(error) => refuse(cx, deferred, &fields, &path, &error),
         }
+        true
     }
 
     /// Deals with the next entry of a listing, and answers the request when it is complete.
