@@ -117,7 +117,8 @@ fn row_36_a_directory_is_redirected_to_its_slash() {
 
 #[test]
 fn row_36_a_redirect_keeps_the_route_prefix() {
-    let options = FilesOptions { prefix: "/st/a b".to_owned(), ..FilesOptions::default() };
+    let prefix = "/st/a b".to_owned();
+    let options = FilesOptions { prefix, delete: true, ..FilesOptions::default() };
     let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
         disk.put_file("/www/dir/file", b"content", OLD);
     });
@@ -130,6 +131,8 @@ fn row_36_a_redirect_keeps_the_route_prefix() {
         let answer = get(&mut site, path);
         assert_eq!((answer.status, answer.field("Location")), (301, Some(location)), "{path}");
     }
+    let answer = ask(&mut site, "DELETE /st/a%20b", "");
+    assert_eq!((answer.status, answer.field("Location")), (301, Some("/st/a%20b/")));
     assert_eq!(get(&mut site, "/st/a%20b/dir/file").text(), "content");
     assert!(!get(&mut site, "/st/a%20b/").text().contains("\"../\""), "nothing is above it");
     assert!(get(&mut site, "/st/a%20b/dir/").text().contains("\"./file\""));

@@ -134,7 +134,7 @@ fn row_37_an_application_gets_its_routes_and_missing_files_stay_missing() {
 
 #[test]
 fn browsers_get_errors_as_pages_and_other_clients_as_text() {
-    let options = FilesOptions { listing: false, ..FilesOptions::default() };
+    let options = FilesOptions { listing: false, delete: true, ..FilesOptions::default() };
     let mut site = site_with(FileTransfer::Sendfile, options, |disk| {
         disk.make_dir("/www/dir");
         disk.put_symlink("/www/out", "/secret");
@@ -145,6 +145,8 @@ fn browsers_get_errors_as_pages_and_other_clients_as_text() {
         ("GET /out", "403 Forbidden"),
         ("GET /dir/", "403 Forbidden"),
         ("POST /dir/", "405 Method Not Allowed"),
+        ("DELETE /none", "404 Not Found"),
+        ("DELETE /.env", "403 Forbidden"),
         ("BREW /pot", "501 Not Implemented"),
     ] {
         let page = ask(&mut site, line, BROWSER);

@@ -14,7 +14,7 @@ use crate::http::{Answered, Method, Reply, Request, Status};
 impl Files {
     /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so
     /// it begins with exactly one slash, names no host and cannot contain a line end.
-    pub(super) fn redirect(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    pub(super) fn redirect<V>(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<V> {
         let mut location = b"/".to_vec();
         path::encode(&self.prefix, &mut location);
         path::encode(&self.path, &mut location);

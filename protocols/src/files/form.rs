@@ -14,12 +14,10 @@ use crate::http::{Answered, Reply, Request, Status};
 impl Files {
     /// Answers a POST, or starts to receive its form.
     pub(super) fn post(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
-        match self.decode(request) {
-            Ok(()) => {}
-            Err(PathError::Malformed) => return self.error(Status::BAD_REQUEST, request, reply),
-            Err(PathError::NotServed) => return self.error(Status::FORBIDDEN, request, reply),
-            Err(PathError::NeedsSlash) => return self.refuse_method(false, request, reply),
-        }
+        let reply = match self.decode_to_change(request, reply) {
+            Ok(reply) => reply,
+            Err(answered) => return answered,
+        };
         if !self.path.is_empty() && !self.path.ends_with(b"/") {
             return self.refuse_method(false, request, reply);
         }

@@ -6,6 +6,7 @@ use std::io;
 use sluicegate_reactor::fs::{Committed, NewFile};
 use sluicegate_reactor::{ConnId, Turn};
 
+use super::path::PathError;
 use super::root::Files;
 use crate::http::multipart::FormPart;
 use crate::http::{Answered, Method, Reply, Request, Service, Status};
@@ -59,6 +60,21 @@ impl Files {
     ) -> Answered<V> {
         let reply = reply.header("Allow", self.allow(is_directory));
         self.error(Status::METHOD_NOT_ALLOWED, request, reply)
+    }
+
+    /// Decodes the path of a request that changes files. Gives the reply back if the path is served,
+    /// and answers otherwise.
+    pub(super) fn decode_to_change<'a, 'cx, V>(
+        &mut self,
+        request: &Request<'_>,
+        reply: Reply<'a, 'cx>,
+    ) -> Result<Reply<'a, 'cx>, Answered<V>> {
+        Err(match self.decode(request) {
+            Ok(()) => return Ok(reply),
+            Err(PathError::Malformed) => self.error(Status::BAD_REQUEST, request, reply),
+            Err(PathError::NotServed) => self.error(Status::FORBIDDEN, request, reply),
+            Err(PathError::NeedsSlash) => self.redirect(request, reply),
+        })
     }
 
     /// Adds the header fields that all responses have.

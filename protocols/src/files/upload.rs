@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, NewFile, is_out_of_descriptors};
 
 use super::conditions;
-use super::path::{PathError, split};
+use super::path::split;
 use super::root::Files;
 use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
@@ -33,19 +33,17 @@ impl Files {
     pub(super) fn put(
         &mut self,
         request: &Request<'_>,
-        mut reply: Reply<'_, '_>,
+        reply: Reply<'_, '_>,
         options: &CreateOptions,
     ) -> Answered<Upload> {
         // A part must not replace the whole file (section 14.5).
         if request.header("Content-Range").is_some() {
-            return reply.error(Status::BAD_REQUEST);
+            return self.error(Status::BAD_REQUEST, request, reply);
         }
-        match self.decode(request) {
-            Ok(()) => {}
-            Err(PathError::Malformed) => return reply.error(Status::BAD_REQUEST),
-            Err(PathError::NotServed) => return reply.error(Status::FORBIDDEN),
-            Err(PathError::NeedsSlash) => return self.refuse_method(true, request, reply),
-        }
+        let mut reply = match self.decode_to_change(request, reply) {
+            Ok(reply) => reply,
+            Err(answered) => return answered,
+        };
         let now = reply.turn().now();
         let path = std::mem::take(&mut self.path);
         let begun = match self.begin(&path, options, now) {
@@ -61,10 +59,10 @@ impl Files {
         self.path = path;
         match begun {
             Ok(Begun::Directory) => self.refuse_method(true, request, reply),
-            Ok(Begun::Special) => reply.error(Status::FORBIDDEN),
+            Ok(Begun::Special) => self.error(Status::FORBIDDEN, request, reply),
             // Conditions come last (section 13.2.1): what cannot be created is no 412.
             Ok(Begun::File(there, _)) if !is_permitted(request, there, reply.unix_time()) => {
-                reply.error(Status::PRECONDITION_FAILED)
+                self.error(Status::PRECONDITION_FAILED, request, reply)
             }
             Ok(Begun::File(_, file)) => reply.save(file, Upload::default()),
             Err(error) => reply.saved(&Err(error)),
