@@ -5,8 +5,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::borrow::Cow;
-use std::io;
 use std::iter;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,11 +12,9 @@ use std::sync::Arc;
 use sluicegate_protocols::access_log::AccessLog;
 use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
 use sluicegate_protocols::files::{Files, Upload};
-use sluicegate_protocols::http::multipart::FormPart;
-use sluicegate_protocols::http::{Answered, Http, LogRecord, Reply, Request, Service, Status};
-use sluicegate_reactor::fs::{Committed, NewFile};
+use sluicegate_protocols::http::{Answered, Http, LogRecord, Middleware, Reply, Request, Service};
 use sluicegate_reactor::workers::Workers;
-use sluicegate_reactor::{Address, ConnId, Handle, PostError, Receive, Sessions, Turn, mailbox};
+use sluicegate_reactor::{Address, Handle, PostError, Receive, Sessions, mailbox};
 
 pub(crate) mod common;
 #[path = "common/hangup.rs"]
@@ -36,8 +32,16 @@ pub(crate) struct Site {
     pub(crate) log: Option<AccessLog>,
 }
 
-impl Service for Site {
-    type State = Upload;
+impl Middleware for Site {
+    type Inner = Files;
+
+    fn inner(&self) -> &Files {
+        &self.files
+    }
+
+    fn inner_mut(&mut self) -> &mut Files {
+        &mut self.files
+    }
 
     fn call(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered<Upload> {
         if let Some(auth) = &mut self.auth {
@@ -46,55 +50,7 @@ impl Service for Site {
                 Err(answered) => return answered,
             };
         }
-        self.files.serve(request, reply)
-    }
-
-    fn on_saved(
-        &mut self,
-        request: &Request<'_>,
-        upload: Upload,
-        saved: &io::Result<Committed>,
-        reply: Reply<'_, '_>,
-    ) -> Answered<Upload> {
-        self.files.on_saved(request, upload, saved, reply)
-    }
-
-    fn on_part(
-        &mut self,
-        cx: &mut Turn,
-        connection: ConnId,
-        upload: &mut Upload,
-        part: &FormPart,
-    ) -> Result<Option<NewFile>, Status> {
-        self.files.on_part(cx, connection, upload, part)
-    }
-
-    fn on_part_saved(
-        &mut self,
-        cx: &mut Turn,
-        connection: ConnId,
-        upload: &mut Upload,
-        committed: Committed,
-    ) {
-        self.files.on_part_saved(cx, connection, upload, committed);
-    }
-
-    fn on_body(
-        &mut self,
-        request: &Request<'_>,
-        upload: Upload,
-        body: Cow<'_, [u8]>,
-        reply: Reply<'_, '_>,
-    ) -> Answered<Upload> {
-        self.files.on_body(request, upload, body, reply)
-    }
-
-    fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
-        self.files.on_room(cx, connection);
-    }
-
-    fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
-        self.files.on_gone(cx, connection);
+        self.files.call(request, reply)
     }
 
     fn wants_log(&self) -> bool {

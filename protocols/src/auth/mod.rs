@@ -1,13 +1,13 @@
 //! HTTP Basic authentication (RFC 7617): who may read and write which paths.
 //!
-//! A service asks [`BasicAuth::admit`] before it answers a request.
+//! A [`Middleware`](crate::http::Middleware) asks [`BasicAuth::admit`] before it passes a request on.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
 //! use sluicegate_protocols::files::{Files, FilesOptions, Upload};
-//! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+//! use sluicegate_protocols::http::{Answered, Http, Middleware, Reply, Request, Service};
 //! use sluicegate_reactor::workers::Workers;
 //! use sluicegate_reactor::{Reactor, Receive, Sessions, mailbox};
 //!
@@ -16,12 +16,20 @@
 //!     files: Files,
 //! }
 //!
-//! impl Service for Site {
-//!     type State = Upload;
+//! impl Middleware for Site {
+//!     type Inner = Files;
+//!
+//!     fn inner(&self) -> &Files {
+//!         &self.files
+//!     }
+//!
+//!     fn inner_mut(&mut self) -> &mut Files {
+//!         &mut self.files
+//!     }
 //!
 //!     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
 //!         match self.auth.admit(request, reply) {
-//!             Ok(reply) => self.files.serve(request, reply),
+//!             Ok(reply) => self.files.call(request, reply),
 //!             Err(answered) => answered,
 //!         }
 //!     }

@@ -1,7 +1,7 @@
 //! Static files, directory listings and uploads over HTTP.
 //!
-//! [`Files`] is a [`Service`](crate::http::Service). Another service can delegate some of its
-//! requests to it: [`Files::serve`] answers one. See [`Answered::map`](crate::http::Answered::map).
+//! [`Files`] is a [`Service`](crate::http::Service). A [`Middleware`](crate::http::Middleware) in
+//! front of it can answer some requests itself.
 //!
 //! ```
 //! use sluicegate_protocols::files::{Files, FilesOptions};
@@ -83,9 +83,7 @@
 //!
 //! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns it as a tar archive
 //! with all that listings of it show, except symbolic links. The archive is made while it is sent
-//! and has no length; if a file shrinks meanwhile, the connection is reset. A service that
-//! delegates to [`Files`] must also pass on [`on_room`](crate::http::Service::on_room) and
-//! [`on_gone`](crate::http::Service::on_gone).
+//! and has no length; if a file shrinks meanwhile, the connection is reset.
 //!
 //! # Uploads
 //!
@@ -113,10 +111,7 @@
 //! also files that are dropped on the page, and shows the progress of each. A file is saved under
 //! the last component of the name that the client gives it. Each appears when all of it has
 //! arrived, so if one fails, those before it have been saved. Forms that pages of
-//! [other sites](crate::http::Request::is_cross_origin) send get 403. A service that delegates to
-//! [`Files`] must also pass on [`on_part`](crate::http::Service::on_part),
-//! [`on_part_saved`](crate::http::Service::on_part_saved) and
-//! [`on_body`](crate::http::Service::on_body).
+//! [other sites](crate::http::Request::is_cross_origin) send get 403.
 //!
 //! # Deleting
 //!
@@ -125,7 +120,8 @@
 //!
 //! # Access
 //!
-//! Clients are not authenticated: anyone who can reach the server can fill its disk.
+//! [`Files`] does not authenticate clients: anyone who can reach the server can fill its disk. Put
+//! HTTP Basic authentication in front of it with the feature `auth`, or do that in a proxy.
 //!
 //! # The cache
 //!

@@ -21,25 +21,6 @@ pub struct Upload {
 }
 
 impl Files {
-    /// Answers a request for a file.
-    pub fn serve(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
-        let reply = self.add_common_fields(request, reply);
-        let is_directory = request.path().ends_with('/');
-        match (request.method(), self.options.upload) {
-            (Method::Get | Method::Head, _) => self.get(request, reply).map(|()| Upload::default()),
-            (Method::Options, _) => {
-                let allow = self.allow(is_directory);
-                let reply = self.common_fields.add_preflight(request, reply, allow);
-                reply.status(Status::NO_CONTENT).header("Allow", allow).send("")
-            }
-            (Method::Put, Some(options)) => self.put(request, reply, &options),
-            (Method::Post, Some(_)) => self.post(request, reply),
-            (Method::Delete, _) if self.options.delete => self.delete(request, reply),
-            (Method::Other(_), _) => self.error(Status::NOT_IMPLEMENTED, request, reply),
-            _ => self.refuse_method(is_directory, request, reply),
-        }
-    }
-
     /// The methods for directories or files.
     fn allow(&self, is_directory: bool) -> &'static str {
         match (is_directory, self.options.upload, self.options.delete) {
@@ -92,7 +73,21 @@ impl Service for Files {
     type State = Upload;
 
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
-        self.serve(request, reply)
+        let reply = self.add_common_fields(request, reply);
+        let is_directory = request.path().ends_with('/');
+        match (request.method(), self.options.upload) {
+            (Method::Get | Method::Head, _) => self.get(request, reply).map(|()| Upload::default()),
+            (Method::Options, _) => {
+                let allow = self.allow(is_directory);
+                let reply = self.common_fields.add_preflight(request, reply, allow);
+                reply.status(Status::NO_CONTENT).header("Allow", allow).send("")
+            }
+            (Method::Put, Some(options)) => self.put(request, reply, &options),
+            (Method::Post, Some(_)) => self.post(request, reply),
+            (Method::Delete, _) if self.options.delete => self.delete(request, reply),
+            (Method::Other(_), _) => self.error(Status::NOT_IMPLEMENTED, request, reply),
+            _ => self.refuse_method(is_directory, request, reply),
+        }
     }
 
     fn on_saved(

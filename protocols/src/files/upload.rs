@@ -143,9 +143,8 @@ impl Files {
         Ok(())
     }
 
-    /// Answers a PUT whose body has been saved. A service that passed the request to
-    /// [`serve`](Files::serve) must call this in [`on_saved`](crate::http::Service::on_saved).
-    pub fn saved(
+    /// Answers a PUT whose body has been saved.
+    pub(super) fn saved(
         &mut self,
         request: &Request<'_>,
         saved: &io::Result<Committed>,

@@ -39,6 +39,7 @@
 //! | send your own error pages | [`Service::on_refused`] |
 //! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
+//! | put a service in front of another | [`Middleware`] |
 //! | serve files | [`Files`](crate::files::Files) |
 //! | send requests to another server | [`client`] |
 //! | pass requests on to another server | [`Forward`](crate::forward::Forward) |
@@ -126,7 +127,7 @@
 //! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
 //! | `exchange`, `delivery` | one request and its response, and its body on the way to the service |
 //! | `server`, `session` | the state of the handler and of a connection |
-//! | `service`, `body`, `form`, `access_log` | the application, bodies being received, the log |
+//! | `service`, `middleware`, `body`, `form`, `access_log` | the application, bodies being received, the log |
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
@@ -150,6 +151,7 @@ mod framing;
 mod grammar;
 mod head;
 mod limits;
+mod middleware;
 pub mod multipart;
 mod output;
 mod postponed;
@@ -176,6 +178,7 @@ pub use deferred::Deferred;
 pub use fault::Fault;
 pub(crate) use grammar::{is_token, list};
 pub use limits::HttpLimits;
+pub use middleware::Middleware;
 pub use postponed::Postponed;
 pub use record::LogRecord;
 pub use reply::{Answered, Reply};

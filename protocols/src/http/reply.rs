@@ -29,7 +29,8 @@ impl<V> Answered<V> {
         Answered { status, body, persistence, state: None }
     }
 
-    /// Converts the state, so that one service can delegate to another:
+    /// Converts the state, so that one service can delegate to another. If it needs no state of its
+    /// own, [`Middleware`](super::Middleware) is simpler.
     ///
     /// ```
     /// use std::borrow::Cow;
@@ -55,7 +56,7 @@ impl<V> Answered<V> {
     ///     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Upload> {
     ///         match request.path().strip_prefix("/notes/") {
     ///             Some(name) => reply.read(64 << 10, Upload::Own(name.to_owned())),
-    ///             None => self.files.serve(request, reply).map(Upload::OfFiles),
+    ///             None => self.files.call(request, reply).map(Upload::OfFiles),
     ///         }
     ///     }
     ///
@@ -72,11 +73,16 @@ impl<V> Answered<V> {
     ///     fn on_saved(
     ///         &mut self,
     ///         request: &Request<'_>,
-    ///         _: Upload,
+    ///         upload: Upload,
     ///         saved: &io::Result<Committed>,
     ///         reply: Reply<'_, '_>,
     ///     ) -> Answered<Upload> {
-    ///         self.files.saved(request, saved, reply).map(Upload::OfFiles)
+    ///         match upload {
+    ///             Upload::OfFiles(upload) => {
+    ///                 self.files.on_saved(request, upload, saved, reply).map(Upload::OfFiles)
+    ///             }
+    ///             Upload::Own(_) => reply.saved(saved),
+    ///         }
     ///     }
     /// }
     /// ```
