@@ -166,7 +166,7 @@ fn each_line_of_a_log_in_json_is_an_object_for_others_too() {
         print(r['client'], r['status'], ascii(r['request']), ascii(r['user_agent']), len(r))";
     let mut python = Command::new("python3");
     python.args(["-c", script]).stdin(Stdio::from(File::open(&log).expect("a log")));
-    let expected = "127.0.0.1 200 'GET /log HTTP/1.1' 'a\"\\\\\\xc3\\xbc\\xff\\tb' 7\n\
-        127.0.0.1 400 'GET /\\x01\\xfe HTTP/1.1' None 7\n";
+    let expected = "127.0.0.1 200 'GET /log HTTP/1.1' 'a\"\\\\\\xc3\\xbc\\xff\\tb' 8\n\
+        127.0.0.1 400 'GET /\\x01\\xfe HTTP/1.1' None 8\n";
     assert_eq!(run(&mut python).stdout, expected);
 }

@@ -15,6 +15,8 @@ impl fmt::Display for Json<'_> {
             Some(peer) => write!(f, "\"{}\"", peer.ip().to_canonical())?,
             None => f.write_str("null")?,
         }
+        f.write_str(",\"user\":")?;
+        write_text(f, record.user)?;
         f.write_str(",\"request\":")?;
         write_text(f, Some(record.request_line))?;
         write!(f, ",\"status\":{},\"sent\":{}", record.status.code(), record.body_sent)?;

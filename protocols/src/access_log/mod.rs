@@ -67,13 +67,14 @@
 //! With [`LogFormat::Json`] each line is a JSON object (RFC 8259) in ASCII:
 //!
 //! ```json
-//! {"time":"2000-10-10T20:55:36Z","client":"127.0.0.1","request":"GET / HTTP/1.1","status":200,"sent":5,"referer":null,"user_agent":"curl/8.0"}
+//! {"time":"2000-10-10T20:55:36Z","client":"127.0.0.1","user":null,"request":"GET / HTTP/1.1","status":200,"sent":5,"referer":null,"user_agent":"curl/8.0"}
 //! ```
 //!
 //! | field | content |
 //! |---|---|
 //! | `time` | when the request was answered, in UTC |
 //! | `client` | the IP address of the client; `null` on a Unix socket |
+//! | `user` | the user whom the request's Basic credentials name, or `null` |
 //! | `request` | the request line as it was received |
 //! | `status` | the status of the response |
 //! | `sent` | bytes of the response body that the kernel has accepted |

@@ -204,6 +204,7 @@ fn any_bytes_of_a_client_are_a_string_in_json() {
     let bytes: Vec<u8> = (0..=255).collect();
     let record = LogRecord {
         peer: None,
+        user: Some(b"alice"),
         time: 971_211_336,
         request_line: &bytes,
         status: Status::NOT_FOUND,
@@ -213,14 +214,19 @@ fn any_bytes_of_a_client_are_a_string_in_json() {
     };
     let line = Json(&record).to_string();
     assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
-    let start = "{\"time\":\"2000-10-10T20:55:36Z\",\"client\":null,\"request\":";
+    let start =
+        "{\"time\":\"2000-10-10T20:55:36Z\",\"client\":null,\"user\":\"alice\",\"request\":";
     let rest = line.strip_prefix(start).expect(&line);
     let (points, rest) = parse_string(rest).expect(&line);
     assert!(points.into_iter().eq(0..=255));
     assert_eq!(rest, ",\"status\":404,\"sent\":7,\"referer\":null,\"user_agent\":\"\"}");
 
     let peer = Some("[::ffff:192.0.2.1]:80".parse().unwrap());
-    let line = Json(&LogRecord { peer, referer: Some(b"http://a/"), ..record }).to_string();
-    assert!(line.contains("\"client\":\"192.0.2.1\",\"request\":\"\\u0000"), "{line}");
+    let line =
+        Json(&LogRecord { peer, user: None, referer: Some(b"http://a/"), ..record }).to_string();
+    assert!(
+        line.contains("\"client\":\"192.0.2.1\",\"user\":null,\"request\":\"\\u0000"),
+        "{line}"
+    );
     assert!(line.contains("\"referer\":\"http://a/\","), "{line}");
 }

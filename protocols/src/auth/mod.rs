@@ -103,12 +103,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Turn};
 
-use crate::http::{Answered, Method, Postponed, Reply, Request, Status};
+use crate::http::{Answered, Method, Postponed, Reply, Request, Status, credentials};
 
 mod path;
 #[cfg(all(test, feature = "testing"))]
@@ -258,7 +256,9 @@ impl BasicAuth {
 
     /// Lets a worker check credentials, unless one does already.
     fn check<V>(&mut self, key: u64, credentials: &[u8], reply: Reply<'_, '_>) -> Answered<V> {
-        let Some((user, password)) = parse(credentials) else { return self.challenge(reply) };
+        let named = credentials::basic(credentials)
+            .and_then(|(user, password)| Some((String::from_utf8(user).ok()?, password)));
+        let Some((user, password)) = named else { return self.challenge(reply) };
         let checks_in_progress = self.checks.len();
         let waiting = match self.checks.entry(key) {
             Entry::Occupied(waiting) => {
@@ -291,17 +291,4 @@ impl BasicAuth {
 /// Answers a request whose password cannot be checked now.
 fn refuse<V>(reply: Reply<'_, '_>) -> Answered<V> {
     reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE)
-}
-
-/// The user and the password in the value of `Authorization`.
-fn parse(credentials: &[u8]) -> Option<(String, Vec<u8>)> {
-    let (scheme, token) = credentials.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"Basic ") {
-        return None;
-    }
-    let mut pair = STANDARD.decode(token.trim_ascii_start()).ok()?;
-    let colon = pair.iter().position(|byte| *byte == b':')?;
-    let password = pair.split_off(colon + 1);
-    pair.pop();
-    Some((String::from_utf8(pair).ok()?, password))
 }

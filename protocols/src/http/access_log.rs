@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use memchr::memchr2;
 
+use super::credentials;
 use super::record::LogRecord;
 use super::reply::Answered;
 use super::request::Request;
@@ -29,6 +30,7 @@ struct Entry {
     body: u64,
     status: Status,
     time: u64,
+    user: Option<Box<[u8]>>,
     request_line: Box<[u8]>,
     referer: Option<Box<[u8]>>,
     user_agent: Option<Box<[u8]>>,
@@ -37,8 +39,8 @@ struct Entry {
 impl Entry {
     fn bytes(&self) -> usize {
         let length = |bytes: &Option<Box<[u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
-        let text = self.request_line.len() + length(&self.referer) + length(&self.user_agent);
-        size_of::<Entry>() + text
+        let fields = length(&self.user) + length(&self.referer) + length(&self.user_agent);
+        size_of::<Entry>() + self.request_line.len() + fields
     }
 }
 
@@ -71,15 +73,17 @@ impl AccessLog {
         (end, time): (u64, u64),
     ) {
         let line = &head[..memchr2(b'\r', b'\n', head).unwrap_or(head.len())];
-        let field = |name| request.and_then(|request| request.header(name)).map(Box::from);
+        let field = |name| request.and_then(|request| request.header(name));
+        let user = field("authorization").and_then(credentials::basic).map(|(user, _)| user.into());
         let entry = Entry {
             end,
             body,
             status,
             time,
+            user,
             request_line: line.into(),
-            referer: field("referer"),
-            user_agent: field("user-agent"),
+            referer: field("referer").map(Box::from),
+            user_agent: field("user-agent").map(Box::from),
         };
         self.bytes += entry.bytes();
         self.entries.push_back(entry);
@@ -131,6 +135,7 @@ impl AccessLog {
         self.bytes -= entry.bytes();
         on_sent(&LogRecord {
             peer: self.peer,
+            user: entry.user.as_deref(),
             time: entry.time,
             request_line: &entry.request_line,
             status: entry.status,

@@ -131,7 +131,7 @@
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
-//! | `request`, `fault`, `status`, `limits`, `date`, `grammar` | data |
+//! | `request`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials` | data |
 //!
 //! [`client`] stands beside the first five lines and uses the last two.
 
@@ -140,6 +140,7 @@ mod adapter;
 mod body;
 mod chunks;
 pub mod client;
+pub(crate) mod credentials;
 mod date;
 mod deferred;
 mod delivery;

@@ -10,13 +10,15 @@ use super::status::Status;
 /// [access log](crate::access_log::AccessLog).
 ///
 /// Its `Display` is a line in the Combined Log Format, without the newline. Bytes from the client
-/// are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII.
+/// are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII, and in the user also
+/// if they are spaces.
 ///
 /// ```
 /// use sluicegate_protocols::http::{LogRecord, Status};
 ///
 /// let record = LogRecord {
 ///     peer: Some("127.0.0.1:40000".parse().unwrap()),
+///     user: Some(b"alice"),
 ///     time: 971_211_336,
 ///     request_line: b"GET /a\"b HTTP/1.1",
 ///     status: Status::OK,
@@ -26,7 +28,7 @@ use super::status::Status;
 /// };
 /// assert_eq!(
 ///     record.to_string(),
-///     "127.0.0.1 - - [10/Oct/2000:20:55:36 +0000] \
+///     "127.0.0.1 - alice [10/Oct/2000:20:55:36 +0000] \
 ///      \"GET /a\\x22b HTTP/1.1\" 200 2326 \"-\" \"curl/8.0\""
 /// );
 /// ```
@@ -34,6 +36,9 @@ use super::status::Status;
 pub struct LogRecord<'a> {
     /// The client's address, if it is known; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// The user whom the request's Basic credentials name, if it has any. As in nginx, it does not
+    /// matter whether the service has checked them.
+    pub user: Option<&'a [u8]>,
     /// When the request was answered, in seconds since 1970.
     pub time: u64,
     /// The request line as it was received. It may be incomplete if the request was refused.
@@ -62,7 +67,12 @@ impl fmt::Display for LogRecord<'_> {
             Some(peer) => write!(f, "{}", peer.ip().to_canonical())?,
             None => f.write_char('-')?,
         }
-        write!(f, " - - [{}] ", log_date(self.time))?;
+        f.write_str(" - ")?;
+        match self.user {
+            None | Some([]) => f.write_char('-')?,
+            Some(user) => write_escaped(f, user, b' ')?,
+        }
+        write!(f, " [{}] ", log_date(self.time))?;
         write_quoted(f, Some(self.request_line))?;
         write!(f, " {} ", self.status.code())?;
         match self.body_sent {
@@ -80,15 +90,19 @@ fn write_quoted(f: &mut fmt::Formatter<'_>, value: Option<&[u8]>) -> fmt::Result
     f.write_char('"')?;
     match value {
         None | Some([]) => f.write_char('-')?,
-        Some(bytes) => {
-            for &byte in bytes {
-                match byte {
-                    b'"' | b'\\' => write!(f, "\\x{byte:02x}")?,
-                    b' '..=b'~' => f.write_char(char::from(byte))?,
-                    _ => write!(f, "\\x{byte:02x}")?,
-                }
-            }
-        }
+        Some(bytes) => write_escaped(f, bytes, b'"')?,
     }
     f.write_char('"')
+}
+
+/// Writes bytes that `end` would end.
+fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8], end: u8) -> fmt::Result {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => write!(f, "\\x{byte:02x}")?,
+            b' '..=b'~' if byte != end => f.write_char(char::from(byte))?,
+            _ => write!(f, "\\x{byte:02x}")?,
+        }
+    }
+    Ok(())
 }

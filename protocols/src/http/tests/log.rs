@@ -81,6 +81,7 @@ fn row_38_every_byte_of_every_text_is_written_as_printable_ascii() {
     let addresses = ["-", "192.0.2.1", "2001:db8::1", "192.0.2.1"];
     let plain = LogRecord {
         peer: None,
+        user: None,
         time: 0,
         request_line: b"GET / HTTP/1.1",
         status: Status::OK,
@@ -268,4 +269,26 @@ fn row_38_a_body_that_a_lost_connection_did_not_take_is_logged_as_not_sent() {
     let all = tails(&lines);
     assert_eq!(all.len(), 5);
     assert!(all.iter().all(|line| line.ends_with(" 200 - \"-\" \"-\"")), "{all:?}");
+}
+
+#[test]
+fn row_38_the_user_is_the_third_word_of_a_line() {
+    let (mut h, lines) = harness();
+    for (credentials, user) in [
+        ("Basic YWxpY2U6c2VjcmV0", "alice"),
+        ("basic  YWxpY2U6", "alice"),
+        ("Basic YSAiYv86c2VjcmV0", "a\\x20\\x22b\\xff"),
+        ("Basic OnNlY3JldA==", "-"),
+        ("Basic YWxpY2U=", "-"),
+        ("Basic !", "-"),
+        ("Bearer YWxpY2U6c2VjcmV0", "-"),
+        ("Basic", "-"),
+    ] {
+        let client = h.open();
+        let fields = format!("Host: h\r\nAuthorization: {credentials}\r\n");
+        h.feed(client, format!("GET /13 HTTP/1.1\r\n{fields}\r\n"));
+        let lines: Vec<String> = lines.borrow_mut().drain(..).collect();
+        assert_eq!(lines[0].split(' ').nth(2), Some(user), "{credentials}: {lines:?}");
+        assert!(!lines[0].contains("secret"), "{lines:?}");
+    }
 }
