@@ -1,7 +1,7 @@
 //! What the examples share: the options of a server, and how it starts and ends.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +11,8 @@ use clap::{Args, value_parser};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::iterator::Signals;
 use sluicegate_reactor::{
-    Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions, Shard,
+    Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions,
+    Shard, Target,
 };
 
 mod program;
@@ -22,7 +23,7 @@ pub(crate) use program::{Failure, main};
 /// The options of every example.
 #[derive(Args)]
 pub(crate) struct Server {
-    /// Address or host name to listen on; may be repeated.
+    /// Address to listen on, or a host name for all of its addresses; may be repeated.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_delimiter = ',')]
     #[arg(help_heading = "Listening")]
     bind: Vec<String>,
@@ -88,8 +89,9 @@ impl Server {
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
         }
-        for listener in &listeners[..self.bind.len()] {
-            writeln!(io::stdout(), "{}", describe(listener.address()))
+        let addresses = listeners.iter().map(ServerListener::address);
+        for address in addresses.filter(|address| !address.is_unix()) {
+            writeln!(io::stdout(), "{}", describe(address))
                 .map_err(|error| format!("standard output: {error}"))?;
         }
         server.run_with(parts, |shard, part| {
@@ -111,13 +113,51 @@ impl Server {
         let listen = Listen { max_connections, max_per_address, limits, ..Listen::default() };
         let mut listeners = Vec::new();
         for host in &self.bind {
-            let listener = server.listen((host.as_str(), self.port), &listen);
-            listeners.push(listener.map_err(|error| advise(&error, host, self.port))?);
+            let opened = listen_on_each(server, &targets(host, self.port), &listen);
+            listeners.extend(opened.map_err(|error| advise(&error, host, self.port))?);
         }
         if let Some(path) = &self.unix {
             listeners.push(server.listen(&Address::from_path(path)?, &listen)?);
         }
         Ok(listeners)
+    }
+}
+
+/// The addresses of a host. If it is a name that cannot be looked up, listening on it says why.
+fn targets(host: &str, port: u16) -> Vec<Target> {
+    let target = Target::from((host, port));
+    let Target::Name(name, port) = &target else { return vec![target] };
+    let Ok(addresses) = (&**name, *port).to_socket_addrs() else { return vec![target] };
+    let mut targets: Vec<_> = addresses.map(Target::from).collect();
+    // The hosts file may have a name and an address on several lines.
+    targets.sort_by_key(Target::to_string);
+    targets.dedup();
+    targets
+}
+
+/// Listens on all targets. Some systems list `::1` for `localhost` but do not have it, so one that
+/// is not an address of this machine is only an error if no other is.
+fn listen_on_each(
+    server: &mut sluicegate_reactor::Server,
+    targets: &[Target],
+    listen: &Listen,
+) -> io::Result<Vec<ServerListener>> {
+    let mut listeners = Vec::new();
+    let mut missing = None;
+    for target in targets {
+        match server.listen(target, listen) {
+            Ok(listener) => listeners.push(listener),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) =>
+            {
+                return Err(error);
+            }
+            Err(error) => missing = Some(error),
+        }
+    }
+    match missing {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
     }
 }
 
