@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::http::percent;
+
 /// Decodes a path, and removes empty segments and the last slash. `None` if it depends on the
 /// service what the path leads to: it has the segments `.` or `..`, an encoded slash or NUL, or an
 /// invalid escape.
@@ -13,28 +15,13 @@ pub(super) fn plain(raw: &str) -> Option<Cow<'_, [u8]>> {
     for segment in raw.split('/').filter(|segment| !segment.is_empty()) {
         decoded.push(b'/');
         let start = decoded.len();
-        decode(segment.as_bytes(), &mut decoded)?;
+        percent::decode(segment.as_bytes(), &mut decoded)?;
         let name = &decoded[start..];
         if matches!(name, b"." | b"..") || name.iter().any(|byte| matches!(byte, b'/' | 0)) {
             return None;
         }
     }
     Some(Cow::Owned(decoded))
-}
-
-fn decode(mut rest: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    while let [first, tail @ ..] = rest {
-        (rest, _) = match (first, tail) {
-            (b'%', [high, low, tail @ ..]) => (tail, out.push(hex(*high)? << 4 | hex(*low)?)),
-            (b'%', _) => return None,
-            (byte, tail) => (tail, out.push(*byte)),
-        };
-    }
-    Some(())
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]

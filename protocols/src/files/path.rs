@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use sluicegate_reactor::fs::is_temporary;
 
+use crate::http::percent;
+
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathError {
@@ -57,7 +59,12 @@ pub(super) fn decode(
             decoded.push(b'/');
         }
         let start = decoded.len();
-        decode_segment(segment, decoded)?;
+        percent::decode(segment, decoded).ok_or(PathError::Malformed)?;
+        match memchr::memchr2(0, b'/', &decoded[start..]) {
+            None => {}
+            Some(at) if decoded[start + at] == 0 => return Err(PathError::Malformed),
+            Some(_) => return Err(PathError::NotServed),
+        }
         ends_in_dots = false;
         if decoded.get(start) == Some(&b'.') {
             ends_in_dots = resolve_dots(parent, start, decoded)?;
@@ -130,26 +137,6 @@ pub(super) fn file_name(name: &[u8], hidden: bool) -> Result<&[u8], PathError> {
 /// Splits a path into the directory, with its slash, and the name in it.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1))
-}
-
-fn decode_segment(segment: &[u8], decoded: &mut Vec<u8>) -> Result<(), PathError> {
-    let mut rest = segment;
-    while let Some(at) = memchr::memchr(b'%', rest) {
-        decoded.extend_from_slice(&rest[..at]);
-        let [high, low, ..] = rest[at + 1..] else { return Err(PathError::Malformed) };
-        match (hex(high), hex(low)) {
-            (Some(0), Some(0)) | (None, _) | (_, None) => return Err(PathError::Malformed),
-            (Some(2), Some(15)) => return Err(PathError::NotServed),
-            (Some(high), Some(low)) => decoded.push(high << 4 | low),
-        }
-        rest = &rest[at + 3..];
-    }
-    decoded.extend_from_slice(rest);
-    Ok(())
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// Appends a path or a name, encoded so that it is safe in a reference, in a header field and in a

@@ -131,7 +131,7 @@
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
-//! | `request`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials` | data |
+//! | `request`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
 //!
 //! [`client`] stands beside the first five lines and uses the last two.
 
@@ -155,6 +155,7 @@ mod limits;
 mod middleware;
 pub mod multipart;
 mod output;
+pub(crate) mod percent;
 mod postponed;
 mod record;
 mod reply;
