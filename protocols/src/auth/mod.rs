@@ -74,6 +74,10 @@
 //! and everything beneath it. Rules add up, so one rule cannot take away what another one gives.
 //! GET and HEAD read, OPTIONS is always allowed, and all other methods write.
 //!
+//! A right to a directory is a right to all that its files can be reached by: its listing, its
+//! archive, and forms that save files in it. Rules name paths, not files. Who may read a path may
+//! read what a symbolic link there leads to.
+//!
 //! The path of a request is compared after decoding. A path with the segments `.` or `..`, with an
 //! encoded slash, or with an invalid escape is covered only by rules for `/`: what it leads to is
 //! up to the service.
@@ -154,7 +158,7 @@ pub struct Checked {
 }
 
 impl BasicAuth {
-    /// Lets these users in. `realm` is what browsers show when they ask for a password. `workers`
+    /// Admits these users. `realm` is what browsers show when they ask for a password. `workers`
     /// check passwords, and post to `done`, which must lead to a service that calls
     /// [`finish`](BasicAuth::finish).
     #[must_use]
@@ -221,13 +225,12 @@ impl BasicAuth {
         self.verified.get(&key).map(|verified| &*verified.user)
     }
 
-    /// Goes on with the requests that waited for a check. Call this for each [`Checked`] that
-    /// arrives.
+    /// Continues the requests that waited for a check. Call this for each [`Checked`] that arrives.
     pub fn finish(&mut self, cx: &mut Turn, checked: Checked) {
         let Checked { key, users, user } = checked;
         let waiting = self.checks.remove(&key).unwrap_or_default();
         if !Arc::ptr_eq(&users, &self.users) {
-            // They are checked again, with the users of now.
+            // The users have changed, so they are checked again.
             waiting.into_iter().for_each(|postponed| postponed.deliver(cx));
         } else if let Some(user) = user {
             self.remember(key, user, cx.now());
@@ -254,7 +257,7 @@ impl BasicAuth {
         self.verified.insert(key, Verified { user, until: now + VALID_FOR });
     }
 
-    /// Lets a worker check credentials, unless one does already.
+    /// Lets a worker check credentials, or waits for the worker that already does.
     fn check<V>(&mut self, key: u64, credentials: &[u8], reply: Reply<'_, '_>) -> Answered<V> {
         let named = credentials::basic(credentials)
             .and_then(|(user, password)| Some((String::from_utf8(user).ok()?, password)));

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_for_those_who_prefer_it() {
+    fn clients_that_prefer_json_to_html_get_it() {
         let table: [(&[&str], bool); 14] = [
             (&[], false),
             (&[""], false),

@@ -8,11 +8,11 @@ use sluicegate_reactor::fs::{Dir, FileKind, ReadDir, Region, is_temporary};
 
 use super::tar::{self, Kind};
 
-/// The most directories within each other. The walk has them all open, and a file system that does
-/// not tell links from directories may contain loops.
+/// The deepest nesting of directories. The walk has all of them open, and on a file system that does
+/// not distinguish links from directories there may be loops.
 const MAX_DEPTH: usize = 64;
 
-/// An archive that is being made.
+/// An archive in progress.
 ///
 /// Leaves out what a listing does, and symbolic links: the file that one leads to may be in the
 /// archive already, or contain it.
@@ -23,7 +23,7 @@ pub(super) struct Archive {
     path: Vec<u8>,
     /// The length of the part of `path` that the names in the archive leave out.
     outside: usize,
-    /// The directories that the current one is in and itself, with the lengths of their paths.
+    /// The current directory and those above it, the top first, with the lengths of their paths.
     open: Vec<(ReadDir, usize)>,
     /// The length of the last content, which padding follows.
     last_len: u64,
@@ -50,7 +50,7 @@ impl Archive {
         Ok(Archive { root: root.clone(), hidden, path, outside, open, last_len: 0 })
     }
 
-    /// Deals with one entry: a few system calls at most.
+    /// Reads one entry: a few system calls at most.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         let Some((entries, len)) = self.open.last_mut() else {
             let mut end = self.padding();

@@ -27,7 +27,7 @@ pub(super) struct Archives {
 /// What the service and the [`Archiver`] share.
 #[derive(Default)]
 struct Queue {
-    /// The archives that have something to do; the next one to go on with is the first.
+    /// The archives that can continue, the next one first.
     active: RefCell<VecDeque<Active>>,
     /// The archives that wait for room in the queues of their clients.
     waiting: RefCell<HashMap<ConnId, Active>>,

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_stays_and_what_was_not_goes() {
+    fn used_values_stay_and_unused_ones_are_evicted() {
         let mut cache = Cache::new(3, 100);
         for name in [b"a", b"b", b"c"] {
             cache.insert(name, (), 1);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_was_never_used_the_oldest_goes() {
+    fn the_oldest_of_the_unused_values_is_evicted_first() {
         let mut cache = Cache::new(4, 100);
         for name in b"abcdefghijk" {
             cache.insert(&[*name], (), 1);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn when_everything_was_used_something_goes_all_the_same() {
+    fn a_value_is_evicted_even_if_all_have_been_used() {
         let mut cache = Cache::new(3, 100);
         for name in [b"a", b"b", b"c"] {
             cache.insert(name, (), 1);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_value_drives_out_as_many_as_it_must_and_one_too_heavy_none() {
+    fn a_heavy_value_evicts_as_many_as_needed_and_one_too_heavy_none() {
         let mut cache = Cache::new(10, 10);
         for name in [b"a", b"b", b"c", b"d"] {
             cache.insert(name, (), 2);
@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bounds_hold_and_the_index_is_right_whatever_is_done(
+        fn the_bounds_hold_and_the_index_is_right_after_any_steps(
             steps in proptest::collection::vec((0u8..3, 0u8..12, 0usize..8), 0..200),
         ) {
             let mut cache = Cache::new(5, 20);

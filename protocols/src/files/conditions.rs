@@ -274,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_of_get_only() {
+    fn only_get_has_ranges() {
         let range = [("Range", "bytes=0-1")];
         assert_eq!(get(&range), Outcome::Send(Selection::Part(0..2)));
         assert_eq!(ask(Method::Head, &range, 100), WHOLE);
     }
 
     #[test]
-    fn a_part_is_sent_only_of_what_the_client_has() {
+    fn a_part_is_sent_only_if_the_client_has_the_same_version() {
         let part = Outcome::Send(Selection::Part(0..2));
         let table = [
             (ETAG, part.clone()),

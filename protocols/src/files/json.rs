@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listing_has_its_names_as_text_and_as_references() {
+    fn each_name_is_both_text_and_a_reference() {
         let row = |name: &[u8], is_dir| Row { name: name.into(), is_dir, len: 5, modified: -1 };
         let rows = vec![row(b"sub", true), row(b"a\"\\\n:\xff", false)];
         let view = View { page: 2, ..View::from_query(None) };

@@ -20,7 +20,7 @@ use super::page::{self, Offers, content_security_policy};
 use super::view::View;
 use crate::http::{Deferred, Reply, Status};
 
-/// The most listings that are made at the same time, in turns. Each has a descriptor open and up to
+/// The most listings in progress, which take turns. Each has a descriptor open and up to
 /// [`FilesOptions::listing_names`] names in memory; others wait.
 const MOST_ACTIVE: usize = 4;
 
@@ -69,7 +69,7 @@ pub(super) struct Listings {
     waker: Waker,
 }
 
-/// The listings that are to be made. The service and the [`Lister`] share them.
+/// The listings that have not been started. The service and the [`Lister`] share them.
 type Waiting = Rc<RefCell<VecDeque<Wanted>>>;
 
 impl Listings {
@@ -97,7 +97,7 @@ impl Listings {
 struct Lister {
     hidden: bool,
     sizes: Sizes,
-    /// The listings that are being made; the next one to go on with is the first.
+    /// The listings in progress, the next one first.
     active: VecDeque<Active>,
     waiting: Waiting,
 }
@@ -115,7 +115,7 @@ impl Work for Lister {
 
     fn step(&mut self, cx: &mut Turn) -> bool {
         let has_admitted = self.admit(cx);
-        // A listing that could not be started is none, but others may wait behind it.
+        // If that one could not be started, others may still wait.
         let Some(active) = self.active.pop_front() else { return has_admitted };
         if active.deferred.is_wanted(cx) {
             self.advance(cx, active);
@@ -144,7 +144,7 @@ impl Lister {
         true
     }
 
-    /// Deals with the next entry of a listing, and answers the request when it is complete.
+    /// Reads the next entry of a listing, and answers the request when it is complete.
     fn advance(&mut self, cx: &mut Turn, mut active: Active) {
         match active.scan.step() {
             Ok(false) => self.active.push_back(active),

@@ -1,4 +1,4 @@
-//! Reads, sorts and cuts a directory, one entry at a time.
+//! Reads and sorts a directory, one entry at a time, and takes a page of it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -33,7 +33,7 @@ pub(super) struct Sizes {
     pub(super) page: usize,
 }
 
-/// A listing that is being made.
+/// A listing in progress.
 ///
 /// Leaves out what cannot be requested: links that are broken or lead outside, special files,
 /// hidden names, and uploads in progress.
@@ -44,7 +44,7 @@ pub(super) struct Scan {
     hidden: bool,
     view: View,
     sizes: Sizes,
-    /// The entries that were not read yet; `None` when all were.
+    /// The entries that have not been read; `None` once all have.
     entries: Option<ReadDir>,
     /// The number of entries read.
     read: usize,
@@ -87,7 +87,7 @@ impl Scan {
         })
     }
 
-    /// Deals with one entry: a few system calls at most. Returns whether the listing is complete.
+    /// Reads one entry: a few system calls at most. Returns whether the listing is complete.
     pub(super) fn step(&mut self) -> io::Result<bool> {
         let Some(entries) = &mut self.entries else { return Ok(self.take_first()) };
         match entries.next().transpose()? {
@@ -110,7 +110,7 @@ impl Scan {
         (path, Listing { rows, view, pages, directories, files, is_cut })
     }
 
-    /// Sorts an entry in, if it can be requested.
+    /// Inserts an entry in the order, if it can be requested.
     fn note(&mut self, entry: Entry) {
         let name = entry.name.into_vec();
         if name.starts_with(b".") && (!self.hidden || is_temporary(OsStr::from_bytes(&name))) {

@@ -317,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn the_column_sorted_by_turns_round_and_the_others_begin_ascending() {
+    fn the_sorted_column_reverses_and_the_others_start_ascending() {
         let page = page(b"", &[], Some("sort=size"));
         assert!(page.contains("aria-sort=\"ascending\"><a href=\"?sort=size&amp;order=desc\">"));
         assert!(page.contains("aria-sort=\"none\"><a href=\"?sort=name&amp;order=asc\">"));
     }
 
     #[test]
-    fn a_cut_listing_says_so() {
+    fn a_truncated_listing_says_so() {
         let cut = Listing { is_cut: true, ..listing(&[row(b"a", false, 1, 0)], None) };
         assert!(html(b"", &cut, Offers::default()).contains("this list is truncated"));
         assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list is truncated"));

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_cut_to_the_file_and_nonsense_is_ignored() {
+    fn a_range_is_limited_to_the_file_and_a_malformed_one_is_ignored() {
         use Selection::{NotSatisfiable as Not, Part, Whole};
         let table = [
             ("bytes=0-0", Part(0..1)),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_has_no_part() {
+    fn an_empty_file_has_no_ranges() {
         for (range, expected) in [
             ("bytes=0-", Selection::NotSatisfiable),
             ("bytes=-0", Selection::NotSatisfiable),

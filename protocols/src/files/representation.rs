@@ -180,7 +180,7 @@ impl Representation {
         }
     }
 
-    /// The open file, if it is short enough for memory but its contents were not in the page cache
+    /// The open file, if it is short enough for memory, but its contents were not in the page cache
     /// when it was loaded.
     pub(super) fn to_load(&self, small_body: usize) -> Option<&File> {
         match &self.content {

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_name_says_what_a_file_contains() {
+    fn the_extension_of_a_name_determines_the_type() {
         let table: [(&[u8], &str); 21] = [
             (b"index.html", "text/html; charset=utf-8"),
             (b"a/b.CSS", "text/css; charset=utf-8"),

@@ -12,8 +12,7 @@ use super::conditions;
 use super::types::content_type;
 use crate::http::{Answered, Reply, Request};
 
-/// Reads a file to its end. To be called for files that state a length of 0: nearly all of them are
-/// empty.
+/// Reads a file to its end. Call it for files that state a length of 0: nearly all of them are empty.
 ///
 /// # Errors
 /// Those of [`File::read_at`]; `FileTooLarge` for more than `limit` bytes.
