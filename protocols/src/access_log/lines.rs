@@ -96,33 +96,45 @@ impl Lines {
                 continue;
             }
             let error = write(&mut out, &mut taken).err();
-            let mut state = self.lock();
-            if error.as_ref().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
-                (state.over, state.ended) = (true, true);
-                self.changed.notify_all();
-                return warn("the reader is gone; no more lines are written".to_owned());
-            }
-            let ends = matches!(step, Step::End);
-            if ends {
-                state.dropped += count_lines(&taken);
-            }
-            let dropped = state.dropped;
-            if (dropped > 0 || error.is_some()) && (ends || warnings.are_due(Instant::now())) {
-                state.dropped = 0;
-                let why =
-                    error.as_ref().map_or("the reader is too slow".into(), ToString::to_string);
-                warn(format!("{why}; {dropped} lines lost"));
+            let is_gone = error.as_ref().is_some_and(|it| it.kind() == ErrorKind::BrokenPipe);
+            let ends = is_gone || matches!(step, Step::End);
+            // Not while the lines are locked: reactors would wait for the reader of the warning.
+            if is_gone {
+                self.lock().over = true;
+                warn("the reader is gone; no more lines are written".to_owned());
+            } else {
+                let left = ends.then(|| count_lines(&taken));
+                self.warning(error.as_ref(), left, &mut warnings).map(&warn);
             }
             if ends {
-                state.ended = true;
+                self.lock().ended = true;
                 self.changed.notify_all();
                 return;
             }
             if error.is_some() {
                 let waits = |state: &mut State| !state.over && !state.reopen;
-                drop(self.changed.wait_timeout_while(state, pause, waits));
+                drop(self.changed.wait_timeout_while(self.lock(), pause, waits));
             }
         }
+    }
+
+    /// The warning that is due after an attempt to write, if there is one. It is always due after the
+    /// last attempt, which leaves `left` lines.
+    fn warning(
+        &self,
+        error: Option<&io::Error>,
+        left: Option<u64>,
+        warnings: &mut Warnings,
+    ) -> Option<String> {
+        let mut state = self.lock();
+        let lost = state.dropped + left.unwrap_or(0);
+        let has_reason = lost > 0 || error.is_some();
+        if !has_reason || left.is_none() && !warnings.are_due(Instant::now()) {
+            return None;
+        }
+        state.dropped = 0;
+        let why = error.map_or("the reader is too slow".to_owned(), ToString::to_string);
+        Some(format!("{why}; {lost} lines lost"))
     }
 
     /// Waits until there is something to do. Moves the waiting lines to `taken`.

@@ -1,6 +1,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::json::Json;
@@ -106,6 +108,39 @@ fn a_reader_that_is_gone_ends_the_log() {
     assert!(lines.wait_for_end(Duration::ZERO));
     add(&lines, "another");
     assert!(write(&lines, io::empty()).is_empty());
+}
+
+/// An output that fails with an error of this kind.
+struct Broken(ErrorKind);
+
+impl Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn reactors_do_not_wait_while_a_warning_is_logged() {
+    for kind in [ErrorKind::BrokenPipe, ErrorKind::StorageFull] {
+        let lines = Arc::new(Lines::default());
+        add(&lines, "a line");
+        lines.end();
+        let warn = |_| {
+            let (done, is_done) = mpsc::channel();
+            let other = Arc::clone(&lines);
+            thread::spawn(move || {
+                add(&other, "another");
+                done.send(())
+            });
+            assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(()), "{kind}");
+        };
+        let open = || Err(ErrorKind::NotFound.into());
+        lines.write(Broken(kind), open, Duration::ZERO, warn);
+    }
 }
 
 /// A file of a log that is opened again while a line is being written to it.
