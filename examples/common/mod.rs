@@ -33,7 +33,7 @@ pub(crate) struct Server {
     /// Also listen on a Unix socket at this path, for processes of the same user.
     #[arg(long, value_name = "PATH", help_heading = "Listening")]
     unix: Option<PathBuf>,
-    /// Most open connections; further ones wait.
+    /// Most open connections at each address; further ones wait.
     #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     max_connections: u32,

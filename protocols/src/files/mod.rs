@@ -24,8 +24,13 @@
 //!   absolute, are followed as long as they stay beneath it; a link that leads outside gets 403.
 //!   Anything that is neither a file nor a directory gets 404, without blocking.
 //! - A request for a directory returns its first existing [index file](FilesOptions::index), or a
-//!   [listing](FilesOptions::listing) if that is enabled, or else 403. If the path does not end in
-//!   a slash, the client is redirected to the path that does.
+//!   [listing](#listings) if that is enabled, or else 403. If the path does not end in a slash, the
+//!   client is redirected to the path that does.
+//! - Names that begin with a dot are neither served nor listed, unless
+//!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` is always served.
+//! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
+//!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded
+//!   slash gets 404. Only listings and archives use the query string.
 //! - For a path that does not exist, the client gets 404 with
 //!   [a page of yours](FilesOptions::not_found) if there is one. Errors are HTML pages for clients
 //!   that accept `text/html`, as browsers do, and a line of text for others.
@@ -33,35 +38,41 @@
 //!   application if its last segment contains no dot or the client accepts `text/html`. A script or
 //!   an image that is missing thus gets 404.
 //! - Each response has the [`headers`](FilesOptions::headers) of the options. With
-//!   [`cors`](FilesOptions::cors), scripts of other origins can read responses with all their
-//!   header fields, and OPTIONS answers the question that browsers ask before other requests.
-//! - A listing is an HTML page, or JSON for clients that prefer it. `?sort=name`, `size` or `time`
-//!   and `order=asc` or `desc` sort it, and `page=2` shows the second
-//!   [page](FilesOptions::listing_page). Directories come first. Names are compared as people
-//!   count, so `file9` comes before `file10`, and ASCII letters without regard to case. Listings
-//!   are built in small steps, so that a long one does not hold up other connections.
-//! - Names that begin with a dot are neither served nor listed, unless
-//!   [`hidden`](FilesOptions::hidden) is set. `/.well-known` is always served.
-//! - Paths are decoded once. Then the segments `.` and `..` are resolved and slashes are merged. A
-//!   path that leads above the root, an encoded NUL and a malformed escape get 400; an encoded
-//!   slash gets 404. Only listings and archives use the query string.
-//! - Conditional requests and ranges are supported. Up to 16 ranges in one request are sent as
-//!   `multipart/byteranges`; if there are more or they overlap, the client gets the whole file. The
-//!   entity tag contains the inode and the time of change, so it distinguishes any two versions of
-//!   a file; copies of a file on two servers have different tags.
-//! - If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding
-//!   gets `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`, whichever it prefers, in this
-//!   order. As in nginx (`gzip_static`), the times of the files are not compared: replace the
-//!   compressed file together with the original. Length, ranges, entity tag and date are those of
-//!   the file that is sent; a request for several ranges of a compressed file gets all of it. All
-//!   responses have `Vary: Accept-Encoding` if there is a compressed file. It is not sent without
-//!   the original.
+//!   [`cors`](FilesOptions::cors), scripts of other origins can read all responses and their header
+//!   fields, and OPTIONS answers the preflight requests of browsers.
 //! - A file that reports a length of 0 may still have contents, as those in `/proc` do. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
-//! - `Last-Modified` is sent only for a file that was modified before the second of the response's
-//!   `Date`: until that second is over, the file may change again and keep its date. For a file
-//!   without `Last-Modified`, `If-Modified-Since` and a date in `If-Range` are not evaluated. Files
-//!   dated 1970-01-01 00:00:00 or earlier have no date.
+//!
+//! # Listings
+//!
+//! A listing is an HTML page, or JSON for clients that prefer it. `?sort=name`, `size` or `time`
+//! and `order=asc` or `desc` sort it, and `page=2` shows the second
+//! [page](FilesOptions::listing_page). Directories come first. Names are compared as people count,
+//! so `file9` comes before `file10`, and ASCII letters without regard to case. Listings are built
+//! in small steps, so that a long one does not hold up other connections.
+//!
+//! # Compressed files
+//!
+//! If [`precompressed`](FilesOptions::precompressed) is set, a client that accepts the coding gets
+//! `a.css.br`, `a.css.zst` or `a.css.gz` instead of `a.css`: the one it prefers, or the first in
+//! this order. A compressed file is not sent without the original. As in nginx (`gzip_static`), the
+//! times of the files are not compared: replace both together.
+//!
+//! Length, ranges, entity tag and date are those of the file that is sent. A request for several
+//! ranges of a compressed file gets all of it. If there is a compressed file, all responses have
+//! `Vary: Accept-Encoding`.
+//!
+//! # Conditions and ranges
+//!
+//! Conditional requests and ranges are supported. Up to 16 ranges in one request are sent as
+//! `multipart/byteranges`; if there are more or they overlap, the client gets the whole file.
+//!
+//! The entity tag contains the inode and the time of change, so it distinguishes any two versions
+//! of a file; copies of a file on two servers have different tags. `Last-Modified` is sent only for
+//! a file that was modified before the second of the response's `Date`: until that second is over,
+//! the file may change again and keep its date. For a file without `Last-Modified`,
+//! `If-Modified-Since` and a date in `If-Range` are not evaluated. Files dated 1970-01-01 00:00:00
+//! or earlier have no date.
 //!
 //! Ranges, conditional requests and paths get the same answers as from nginx 1.22, except for
 //! these:
@@ -72,7 +83,7 @@
 //! | ranges that overlap, or more than 16 | 200 | 206 | section 14.2: they may be an attack |
 //! | a malformed `Range` | 200 | 416 | section 14.2: it may be ignored |
 //! | `Range: bytes=0-` for an empty file | 416 | 200 | section 14.1.2: it has no first byte |
-//! | `Range` for a compressed file | 206 | 200 | its ranges are as good as others |
+//! | `Range` for a compressed file | 206 | 200 | it is a representation with an entity tag of its own |
 //! | `If-Modified-Since` with a later date | 304 | 200 | section 13.1.3; nginx compares exactly |
 //! | a malformed `If-Unmodified-Since` | 200 | 412 | section 13.1.4: it is ignored |
 //! | `Accept-Encoding: *` | compressed | plain | section 12.5.3: it stands for every coding |
@@ -81,9 +92,9 @@
 //!
 //! # Archives
 //!
-//! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns it as a tar archive
-//! with all that listings of it show, except symbolic links. The archive is made while it is sent
-//! and has no length; if a file shrinks meanwhile, the connection is reset.
+//! If [`archive`](FilesOptions::archive) is set, `?tar` on a directory returns a tar archive of all
+//! that its listings show, except symbolic links. The archive is made while it is sent, so it has
+//! no length; if a file shrinks meanwhile, the connection is reset.
 //!
 //! # Uploads
 //!

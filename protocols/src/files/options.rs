@@ -44,7 +44,7 @@ pub struct FilesOptions {
     pub archive: bool,
     /// Whether names that begin with a dot are served and listed. Default: no.
     pub hidden: bool,
-    /// Whether clients that accept it get the [compressed file](super#what-is-served) that lies
+    /// Whether clients that accept it get the [compressed file](super#compressed-files) that lies
     /// beside the one they request. It takes three more system calls to check a file. Default: no.
     pub precompressed: bool,
     /// How long a cached file is served without checking the disk, and how long the path of an
