@@ -79,7 +79,7 @@ impl Browser {
     pub(crate) fn open(&mut self, url: &str) {
         let opened = self.call("Page.navigate", json!({ "url": url }));
         assert!(opened["errorText"].is_null(), "{url}: {opened}");
-        self.wait_for("document.readyState === 'complete'");
+        self.wait_for("true");
     }
 
     /// The value of an expression of JavaScript, or of the promise that it returns.
@@ -97,10 +97,12 @@ impl Browser {
         self.try_call("Runtime.evaluate", params)
     }
 
-    /// Waits until a condition holds. It may fail while a page is being replaced.
+    /// Waits until a condition holds on a page that is loaded. It may fail while a page is being
+    /// replaced.
     pub(crate) fn wait_for(&mut self, condition: &str) {
-        eventually(condition, || {
-            (self.try_eval(condition)["result"]["result"]["value"] == true).then_some(())
+        let condition = format!("document.readyState === 'complete' && {condition}");
+        eventually(&condition, || {
+            (self.try_eval(&condition)["result"]["result"]["value"] == true).then_some(())
         });
     }
 
