@@ -8,8 +8,8 @@ use sluicegate_reactor::fs::{Dir, FileKind, ReadDir, Region, is_temporary};
 
 use super::tar::{self, Kind};
 
-/// The deepest nesting of directories. The walk has all of them open, and on a file system that does
-/// not distinguish links from directories there may be loops.
+/// The deepest nesting of directories. The walk has all of them open, and a file system that does
+/// not distinguish links from directories may have loops.
 const MAX_DEPTH: usize = 64;
 
 /// An archive in progress.

@@ -1,8 +1,8 @@
 //! Builds directory listings, a few entries in each turn of the reactor.
 //!
 //! A long directory takes a fraction of a second to read and sort. Only the connections that
-//! requested its listing wait for that: their responses are deferred, and the listing is made in the
-//! background.
+//! requested its listing wait for that: their responses are deferred until the listing, which is
+//! made in the background, is complete.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

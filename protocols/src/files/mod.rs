@@ -83,7 +83,7 @@
 //! | ranges that overlap, or more than 16 | 200 | 206 | section 14.2: they may be an attack |
 //! | a malformed `Range` | 200 | 416 | section 14.2: it may be ignored |
 //! | `Range: bytes=0-` for an empty file | 416 | 200 | section 14.1.2: it has no first byte |
-//! | `Range` for a compressed file | 206 | 200 | it is a representation with an entity tag of its own |
+//! | `Range` for a compressed file | 206 | 200 | it has an entity tag of its own |
 //! | `If-Modified-Since` with a later date | 304 | 200 | section 13.1.3; nginx compares exactly |
 //! | a malformed `If-Unmodified-Since` | 200 | 412 | section 13.1.4: it is ignored |
 //! | `Accept-Encoding: *` | compressed | plain | section 12.5.3: it stands for every coding |

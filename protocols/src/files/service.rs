@@ -43,8 +43,8 @@ impl Files {
         self.error(Status::METHOD_NOT_ALLOWED, request, reply)
     }
 
-    /// Decodes the path of a request that changes files. Gives the reply back if the path is served,
-    /// and answers otherwise.
+    /// Decodes the path of a request that changes files. Gives the reply back if the path is
+    /// served, and answers otherwise.
     pub(super) fn decode_to_change<'a, 'cx, V>(
         &mut self,
         request: &Request<'_>,

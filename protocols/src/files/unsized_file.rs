@@ -12,7 +12,7 @@ use super::conditions;
 use super::types::content_type;
 use crate::http::{Answered, Reply, Request};
 
-/// Reads a file to its end. Call it for files that state a length of 0: nearly all of them are empty.
+/// Reads a file that states a length of 0 to its end. Nearly all such files are empty.
 ///
 /// # Errors
 /// Those of [`File::read_at`]; `FileTooLarge` for more than `limit` bytes.
