@@ -5,7 +5,8 @@
 //! file cache and ten thousand outbound queues can share one.
 //!
 //! A [`NewFile`] is written under a temporary name. When it is complete, it gets its final name;
-//! otherwise it is removed. A [temporary file](Dir::create_unnamed) never has a name.
+//! otherwise it is removed, unless it is [resumable](Dir::create_resumable). A
+//! [temporary file](Dir::create_unnamed) never has a name.
 //!
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
 //! [`Region`] does not: see [`outbound`](crate::outbound).
@@ -20,6 +21,7 @@ use crate::sys::{self, Fd, Kernel, Shared};
 
 mod names;
 mod new_file;
+mod resumable;
 mod saving;
 
 pub use crate::sys::{Entry, FileKind, Metadata, ReadDir, is_out_of_descriptors};

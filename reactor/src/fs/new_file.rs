@@ -58,8 +58,8 @@ impl Default for CreateOptions {
 /// ```
 #[derive(Debug)]
 pub struct NewFile {
-    /// In the simulated kernel, this keeps the directory of `part` open.
-    _dir: Dir,
+    /// In the simulated kernel, this keeps the directories of `part` open.
+    _dirs: (Dir, Option<Dir>),
     file: File,
     pub(super) part: Arc<Part>,
     /// The number of bytes written.
@@ -79,11 +79,21 @@ pub(super) struct Part {
 
 /// The name that a file gets when it is complete.
 #[derive(Debug)]
-struct Name {
-    dir: Shared,
-    temporary: OsString,
-    target: OsString,
-    sync: bool,
+pub(super) struct Name {
+    pub(super) dir: Shared,
+    /// The directory of a [resumable](Dir::create_resumable) file until it is complete. Others are
+    /// in `dir`.
+    pub(super) partials: Option<Shared>,
+    pub(super) temporary: OsString,
+    pub(super) target: OsString,
+    pub(super) sync: bool,
+}
+
+impl Name {
+    /// The directory of the temporary name.
+    fn temporary_dir(&self) -> Fd {
+        self.partials.as_ref().unwrap_or(&self.dir).fd()
+    }
 }
 
 /// The effect of a commit.
@@ -108,22 +118,27 @@ impl Dir {
     /// error of `openat(2)`.
     pub fn create(&self, path: impl AsRef<OsStr>, options: &CreateOptions) -> io::Result<NewFile> {
         let (parent, name) = split(path.as_ref())?;
-        let dir = if options.sync {
-            // Only a directory that is open for reading can be synced.
-            Dir::from(self.open(parent)?)
-        } else if parent.is_empty() {
-            self.clone()
-        } else {
-            self.open_dir(parent)?
-        };
+        let dir = self.open_to_create(parent, options)?;
         let kernel = &self.file.0.kernel;
         // With 64 random bits, a name that is taken is an error of the kernel's random numbers.
         let temporary = temporary_name(name, kernel.random());
         let file = kernel.create_new(dir.file.fd(), &temporary, options.mode)?;
         let file = File::new(kernel.clone(), file);
-        let target = name.to_owned();
-        let name = Name { dir: dir.file.share(), temporary, target, sync: options.sync };
-        Ok(NewFile::new(&dir, file, Some(name)))
+        let (fd, target, sync) = (dir.file.share(), name.to_owned(), options.sync);
+        let name = Name { dir: fd, partials: None, temporary, target, sync };
+        Ok(NewFile::new((dir, None), file, Some(name)))
+    }
+
+    /// Opens the directory that files are created in.
+    pub(super) fn open_to_create(&self, path: &OsStr, options: &CreateOptions) -> io::Result<Dir> {
+        if options.sync {
+            // Only a directory that is open for reading can be synced.
+            Ok(Dir::from(self.open(path)?))
+        } else if path.is_empty() {
+            Ok(self.clone())
+        } else {
+            self.open_dir(path)
+        }
     }
 
     /// Creates a file that never has a name, in the file system of this directory, and returns it
@@ -168,7 +183,7 @@ impl Dir {
             }
             created => File::new(kernel.clone(), created?),
         };
-        Ok((NewFile::new(self, file.clone(), None), file))
+        Ok((NewFile::new((self.clone(), None), file.clone(), None), file))
     }
 }
 
@@ -218,7 +233,7 @@ fn move_all(
 }
 
 /// `.NAME.RANDOM.part`, with `NAME` cut off where that would be too long.
-fn temporary_name(name: &OsStr, random: u64) -> OsString {
+pub(super) fn temporary_name(name: &OsStr, random: u64) -> OsString {
     let end = format!(".{random:016x}.part");
     let room = NAME_MAX - 1 - end.len();
     let name = name.as_bytes();
@@ -248,12 +263,15 @@ pub fn is_temporary(name: impl AsRef<OsStr>) -> bool {
 }
 
 impl NewFile {
-    fn new(dir: &Dir, file: File, name: Option<Name>) -> NewFile {
-        let part = Part { file: file.share(), in_memory: dir.file.find_out(), name };
-        NewFile { _dir: dir.clone(), file, part: Arc::new(part), len: 0, committed: None }
+    /// A file that gets its name in the first directory. If it is resumable, it is in the second
+    /// one until then.
+    pub(super) fn new(dirs: (Dir, Option<Dir>), file: File, name: Option<Name>) -> NewFile {
+        let part = Part { file: file.share(), in_memory: dirs.0.file.find_out(), name };
+        NewFile { _dirs: dirs, file, part: Arc::new(part), len: 0, committed: None }
     }
 
-    /// The number of bytes written so far.
+    /// The number of bytes written so far, including those of a
+    /// [resumable](Dir::create_resumable) file that were written earlier.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
@@ -303,13 +321,18 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.committed.is_none() {
+        if self.committed.is_none() && !(self.part.is_resumable() && self.len > 0) {
             self.part.remove(&self.file.0.kernel);
         }
     }
 }
 
 impl Part {
+    /// Whether the file stays when it is given up, unless it is empty.
+    pub(super) fn is_resumable(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| name.partials.is_some())
+    }
+
     /// Writes all of `bytes` at `offset`, and advances `offset` by the number of bytes written.
     pub(super) fn write(&self, kernel: &Kernel, bytes: &[u8], offset: &mut u64) -> io::Result<()> {
         move_all(bytes.len(), offset, |left, offset| {
@@ -317,17 +340,27 @@ impl Part {
         })
     }
 
-    /// Renames the file, unless it is unnamed. The content is synced before and the directory after
-    /// that: a name that survives a loss of power then always names a complete file.
+    /// Renames the file, unless it is unnamed.
     pub(super) fn commit(&self, kernel: &Kernel) -> io::Result<Committed> {
-        let Some(Name { dir, temporary, target, sync }) = &self.name else {
+        let committed = self.sync_and_rename(kernel);
+        if committed.is_err() && self.is_resumable() {
+            // After a failed fsync(2), what was written may be lost without another error.
+            self.remove(kernel);
+        }
+        committed
+    }
+
+    /// The content is synced before the file is renamed, and the directory after that: a name that
+    /// survives a loss of power then always names a complete file.
+    fn sync_and_rename(&self, kernel: &Kernel) -> io::Result<Committed> {
+        let Some(name @ Name { dir, temporary, target, sync, .. }) = &self.name else {
             return Ok(Committed::Created);
         };
         if *sync {
             retry(|| kernel.sync(self.file.fd()))?;
         }
         let replaced = kernel.exists(dir.fd(), target)?;
-        kernel.rename(dir.fd(), temporary, target)?;
+        kernel.rename(name.temporary_dir(), temporary, dir.fd(), target)?;
         if *sync {
             retry(|| kernel.sync(dir.fd()))?;
         }
@@ -336,9 +369,9 @@ impl Part {
 
     /// Removes the temporary name.
     fn remove(&self, kernel: &Kernel) {
-        let Some(Name { dir, temporary, .. }) = &self.name else { return };
+        let Some(name @ Name { temporary, .. }) = &self.name else { return };
         // It is not found if the directory was removed, or a worker has just renamed the file.
-        if let Err(error) = kernel.unlink(dir.fd(), temporary)
+        if let Err(error) = kernel.unlink(name.temporary_dir(), temporary)
             && error.kind() != io::ErrorKind::NotFound
         {
             log::warn!("cannot remove temporary file {}: {error}", temporary.display());

@@ -188,6 +188,8 @@ impl Saving {
         if ended && !whole {
             return Need::MissingInput;
         }
+        // What is kept of an interrupted upload must have no gaps.
+        let most = if self.file.part.is_resumable() { 1 } else { most };
         // The file gets its name only after all of it was written.
         if self.writing >= most.max(1) || whole && self.writing > 0 {
             return Need::Worker;
@@ -288,7 +290,8 @@ pub enum Saved {
     Part(NewFile),
 }
 
-/// Why a file was not received. The file was removed.
+/// Why a file was not received. The file was removed, unless it is
+/// [resumable](crate::fs::Dir::create_resumable).
 #[derive(Debug)]
 pub struct NotSaved {
     /// The error of writing, syncing or renaming, such as `StorageFull`, `QuotaExceeded`, or

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use libc::c_int;
@@ -15,6 +15,15 @@ const NEW: c_int = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLO
 
 pub(super) fn create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
     super::dir::open_at(dir, &c_name(name)?, NEW, mode).map(IntoRawFd::into_raw_fd)
+}
+
+pub(super) fn open_locked(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd> {
+    const PARTIAL: c_int = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+
+    let file = super::dir::open_at(dir, &c_name(name)?, PARTIAL, mode)?;
+    // SAFETY: numbers go in, no memory is touched.
+    check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })?;
+    Ok(file.into_raw_fd())
 }
 
 #[cfg(target_os = "linux")]
@@ -49,10 +58,10 @@ pub(super) fn sync(file: Fd) -> io::Result<()> {
     check(unsafe { libc::fsync(file) }).map(drop)
 }
 
-pub(super) fn rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()> {
-    let (from, to) = (c_name(from)?, c_name(to)?);
+pub(super) fn rename(dir: Fd, name: &OsStr, new_dir: Fd, new_name: &OsStr) -> io::Result<()> {
+    let (name, new_name) = (c_name(name)?, c_name(new_name)?);
     // SAFETY: the kernel reads both names up to their terminating zeros.
-    check(unsafe { libc::renameat(dir, from.as_ptr(), dir, to.as_ptr()) }).map(drop)
+    check(unsafe { libc::renameat(dir, name.as_ptr(), new_dir, new_name.as_ptr()) }).map(drop)
 }
 
 pub(super) fn make_dir(dir: Fd, name: &OsStr) -> io::Result<()> {

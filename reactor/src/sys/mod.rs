@@ -293,11 +293,16 @@ kernel_calls! {
     /// Creates a file in a directory and opens it for reading and writing; `AlreadyExists` if the
     /// name is taken. This call and the next ones take names, not paths.
     create::create_new(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd>;
+    /// Opens a file for reading and writing, which is created if it does not exist, and locks it
+    /// until the descriptor is closed (`flock(2)`). `WouldBlock` if it is locked already. Before
+    /// the lock was taken, the file may have been renamed or removed.
+    create::open_locked(dir: Fd, name: &OsStr, mode: u32) -> io::Result<Fd>;
     /// Creates a file without a name, in the file system of a directory, and opens it for reading
     /// and writing. `Unsupported` if the system or the file system cannot do that.
     create::create_unnamed(dir: Fd) -> io::Result<Fd>;
-    /// Renames a file within a directory, and replaces a file with the new name.
-    create::rename(dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()>;
+    /// Renames a file, and replaces a file with the new name. `CrossesDevices` if the directories
+    /// are on different file systems.
+    create::rename(dir: Fd, name: &OsStr, new_dir: Fd, new_name: &OsStr) -> io::Result<()>;
     /// Creates a directory in a directory; `AlreadyExists` if the name is taken.
     create::make_dir(dir: Fd, name: &OsStr) -> io::Result<()>;
     /// Removes the name of a file from a directory. Fails for directories.

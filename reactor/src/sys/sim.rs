@@ -290,7 +290,8 @@ impl Machine {
                     self.settle(stream);
                 }
             }
-            Object::File(_) | Object::PathOnly(_) | Object::Pipe(..) => {}
+            Object::File(_) => drop(self.files.writing.locked.remove(&fd)),
+            Object::PathOnly(_) | Object::Pipe(..) => {}
         }
     }
 

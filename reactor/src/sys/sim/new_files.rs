@@ -1,7 +1,7 @@
 //! How a reactor changes the disk of a simulated machine: it creates, writes, syncs, renames and
 //! removes files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -23,6 +23,10 @@ pub(super) struct Writing {
     syncs: Script,
     /// Files that were created and not renamed yet.
     temporary: BTreeSet<Inode>,
+    /// The locked files, by the descriptors that hold the locks.
+    pub(super) locked: BTreeMap<Fd, Inode>,
+    /// Directories on other file systems.
+    mounted: BTreeSet<Inode>,
 }
 
 /// How a test controls writing, and sees the results.
@@ -42,6 +46,13 @@ impl Files {
     /// Makes this a file system on which each file is created with a name, like NFS.
     pub fn refuse_unnamed(&mut self) {
         self.writing.refuses_unnamed = true;
+    }
+
+    /// Makes a directory the root of another file system: no file can be moved into it or out of
+    /// it. The directories in it are not affected.
+    pub fn mount(&mut self, path: impl AsRef<Path>) {
+        let inode = self.walk(ROOT, path.as_ref().as_os_str(), Scope::Anywhere);
+        self.writing.mounted.insert(inode.expect("a directory to mount on"));
     }
 
     /// Queues the results of the next writes, whichever file they go to.
@@ -64,7 +75,16 @@ impl Files {
         }
     }
 
+    /// The names in a directory, sorted.
+    #[must_use]
+    pub fn names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let inode = self.walk(ROOT, path.as_ref().as_os_str(), Scope::Anywhere);
+        let entries = inode.and_then(|inode| self.read_dir(inode)).unwrap_or_default();
+        entries.iter().rev().map(|entry| entry.name.to_string_lossy().into_owned()).collect()
+    }
+
     /// The number of files that reactors have created and neither renamed nor removed.
+    /// [Resumable](crate::fs::Dir::create_resumable) ones do not count, as they may stay.
     #[must_use]
     pub fn temporary(&self) -> usize {
         self.writing.temporary.len()
@@ -98,6 +118,24 @@ impl Files {
         Ok(inode)
     }
 
+    /// Opens or creates a file that nobody has locked.
+    fn open_unlocked(&mut self, dir: Inode, name: &OsStr, now: u64) -> io::Result<Inode> {
+        let Some(&inode) = self.names_mut(dir).get(name) else {
+            let inode = self.create_new(dir, name, now)?;
+            self.writing.temporary.remove(&inode);
+            return Ok(inode);
+        };
+        match self.node(inode).content {
+            Content::Directory { .. } => return Err(errno(libc::EISDIR)),
+            Content::Symlink(_) => return Err(errno(libc::ELOOP)),
+            Content::File(_) | Content::Fifo => {}
+        }
+        if self.writing.locked.values().any(|locked| *locked == inode) {
+            return Err(errno(libc::EWOULDBLOCK));
+        }
+        Ok(inode)
+    }
+
     fn create_unnamed(&mut self, dir: Inode, now: u64) -> io::Result<Inode> {
         self.check_dir(dir)?;
         if self.writing.refuses_unnamed {
@@ -119,17 +157,24 @@ impl Files {
         }
     }
 
-    fn rename(&mut self, dir: Inode, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    fn rename(
+        &mut self,
+        (dir, name): (Inode, &OsStr),
+        (new_dir, new_name): (Inode, &OsStr),
+    ) -> io::Result<()> {
         self.check_dir(dir)?;
-        let names = self.names_mut(dir);
-        let inode = *names.get(from).ok_or_else(|| errno(libc::ENOENT))?;
-        let there = names.get(to).copied();
+        self.check_dir(new_dir)?;
+        let is_mounted = |dir| self.writing.mounted.contains(&dir);
+        if dir != new_dir && (is_mounted(dir) || is_mounted(new_dir)) {
+            return Err(errno(libc::EXDEV));
+        }
+        let inode = *self.names_mut(dir).get(name).ok_or_else(|| errno(libc::ENOENT))?;
+        let there = self.names_mut(new_dir).get(new_name).copied();
         if there.is_some_and(|it| matches!(self.node(it).content, Content::Directory { .. })) {
             return Err(errno(libc::EISDIR));
         }
-        let names = self.names_mut(dir);
-        names.remove(from);
-        names.insert(to.to_owned(), inode);
+        self.names_mut(dir).remove(name);
+        self.names_mut(new_dir).insert(new_name.to_owned(), inode);
         self.writing.temporary.remove(&inode);
         Ok(())
     }
@@ -212,6 +257,22 @@ impl World {
         fd
     }
 
+    pub(crate) fn open_locked(&self, dir: Fd, name: &OsStr, _mode: u32) -> io::Result<Fd> {
+        let now = self.realtime();
+        let state = &mut *self.0.borrow_mut();
+        state.calls.create += 1;
+        let dir = state.inode(dir);
+        let fd = state.fault_in_open().and_then(|()| {
+            state.table.check_limit()?;
+            let inode = state.files.open_unlocked(dir, name, now)?;
+            let fd = state.table.insert(Object::File(inode))?;
+            state.files.writing.locked.insert(fd, inode);
+            Ok(fd)
+        });
+        state.note(format_args!("open_locked({:?}) = {}", name.display(), Said(&fd)));
+        fd
+    }
+
     pub(crate) fn create_unnamed(&self, dir: Fd) -> io::Result<Fd> {
         let now = self.realtime();
         let state = &mut *self.0.borrow_mut();
@@ -226,13 +287,19 @@ impl World {
         fd
     }
 
-    pub(crate) fn rename(&self, dir: Fd, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    pub(crate) fn rename(
+        &self,
+        dir: Fd,
+        name: &OsStr,
+        new_dir: Fd,
+        new_name: &OsStr,
+    ) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
         state.calls.rename += 1;
-        let dir = state.inode(dir);
-        let renamed = state.files.rename(dir, from, to).map(|()| 0);
-        let said = Said(&renamed);
-        state.note(format_args!("rename({:?}, {:?}) = {said}", from.display(), to.display()));
+        let (dir, new_dir) = (state.inode(dir), state.inode(new_dir));
+        let renamed = state.files.rename((dir, name), (new_dir, new_name)).map(|()| 0);
+        let (name, new_name, said) = (name.display(), new_name.display(), Said(&renamed));
+        state.note(format_args!("rename({name:?}, {new_name:?}) = {said}"));
         renamed.map(drop)
     }
 
@@ -335,7 +402,7 @@ mod tests {
         assert_eq!(world.files().content("/srv/a"), Some(&b"old"[..]));
         assert_eq!(world.files().temporary(), 1);
         assert!(world.exists(dir, name("a")).unwrap());
-        world.rename(dir, name(".a"), name("a")).unwrap();
+        world.rename(dir, name(".a"), dir, name("a")).unwrap();
         assert_eq!(world.files().content("/srv/a"), Some(&b"hello world"[..]));
         assert_eq!(world.files().content("/srv/.a"), None);
         assert_eq!(world.files().temporary(), 0);
@@ -356,7 +423,7 @@ mod tests {
         world.files().remove("/srv");
         assert_eq!(world.files().temporary(), 0);
         for gone in [
-            world.rename(dir, name(".a"), name("a")),
+            world.rename(dir, name(".a"), dir, name("a")),
             world.unlink(dir, name(".a")),
             world.create_new(dir, name("b"), 0o644).map(drop),
         ] {
