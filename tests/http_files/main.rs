@@ -22,6 +22,7 @@ mod logged;
 mod missing;
 mod paths;
 mod precompressed;
+mod resume;
 mod sending;
 mod uploads;
 mod validators;

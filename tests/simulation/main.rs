@@ -24,6 +24,7 @@ mod parts;
 mod proxy;
 mod rates;
 mod receive_file;
+mod resumed_uploads;
 mod uploads;
 mod watched;
 

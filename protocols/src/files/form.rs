@@ -56,7 +56,7 @@ impl Files {
         upload.path.truncate(upload.directory);
         upload.path.extend_from_slice(name);
         let options = self.options.upload.ok_or(Status::METHOD_NOT_ALLOWED)?;
-        match self.begin(&upload.path, &options, now) {
+        match self.begin(&upload.path, &options, None, now) {
             Ok(Begun::Directory) => Err(Status::CONFLICT),
             Ok(Begun::Special) => Err(Status::FORBIDDEN),
             Ok(Begun::File(_, file)) => Ok(Some(file)),

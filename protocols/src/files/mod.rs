@@ -104,8 +104,8 @@
 //! [`create_directories`](FilesOptions::create_directories) is set. Names that are not served get
 //! 403, and so does a path at which there is neither a file nor a directory, such as a device. A
 //! symbolic link is replaced, not followed; a dangling one counts as no file. `If-Match`,
-//! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400, so an upload
-//! that was interrupted has to start again. A full disk gets 507. The size is limited by
+//! `If-None-Match` and `If-Unmodified-Since` are supported; `Content-Range` gets 400 unless uploads
+//! are [resumable](#resumable-uploads). A full disk gets 507. The size is limited by
 //! [`HttpLimits::body`](crate::http::HttpLimits::body).
 //!
 //! Conditions are evaluated when the request arrives, not when the file is complete. Two uploads of
@@ -123,6 +123,47 @@
 //! the last component of the name that the client gives it. Each appears when all of it has
 //! arrived, so if one fails, those before it have been saved. Forms that pages of
 //! [other sites](crate::http::Request::is_cross_origin) send get 403.
+//!
+//! # Resumable uploads
+//!
+//! If [`resume`](FilesOptions::resume) is set, a client can continue a PUT whose connection was
+//! lost. It sends a token with the first request, `Upload-Token`: 16 to 64 letters, digits, `-` and
+//! `_`, chosen at random for each upload. Whoever knows the token can continue the upload. With the
+//! same token, the next request sends the rest, and says in `Content-Range` where that belongs:
+//!
+//! ```text
+//! curl -T video -H 'Upload-Token: 8a1f60c95be24d73' http://localhost:8080/video
+//! curl -T video -H 'Upload-Token: 8a1f60c95be24d73' -C 3145728 http://localhost:8080/video
+//! ```
+//!
+//! - `Content-Range: bytes 3145728-4194303/4194304` appends. A part must reach to the end of the
+//!   file and have a `Content-Length`. A request without the field sends the whole file.
+//! - If the part does not begin where the received bytes end, the client gets 409, and
+//!   `Upload-Offset` tells where that is. Some of the bytes that a client has sent may be missing.
+//! - `Content-Range: bytes */4194304` without a body asks for the offset. If all bytes are there,
+//!   it completes the upload (201 or 204).
+//! - While another connection sends the same upload, also one that the server does not yet know to
+//!   be lost, the client gets 503. It should try again in a few seconds.
+//! - The path, the token and the length together identify an upload. A token of another form gets
+//!   400, a chunked body 411, since its length is not known. Without a token, `Content-Range` gets
+//!   400.
+//! - Conditions are evaluated when a request begins, so those of the last request decide.
+//! - [`HttpLimits::body`](crate::http::HttpLimits::body) limits the whole file, since an upload
+//!   begins with a request for all of it.
+//!
+//! Uploads that were interrupted are kept in a directory in the root,
+//! `.uploads.0000000000000000.part`, which is neither served nor listed. Those that have
+//! [expired](Resume::keep) are removed when the server starts and whenever a resumable upload
+//! begins. On other file systems that are mounted beneath the root, uploads are accepted, but
+//! cannot be continued: the offset is always 0. After a power failure, the last bytes of an
+//! interrupted upload may be wrong.
+//!
+//! The script of a listing continues its uploads by itself, up to ten times.
+//!
+//! This is simpler than PATCH with `Upload-Offset` (draft-ietf-httpbis-resumable-upload), and has
+//! the clients: curl implements `-C` for uploads with `Content-Range` and PUT, and a script sends a
+//! whole file in one request, while the draft announces the URL of an upload in an interim response
+//! that scripts cannot see.
 //!
 //! # Deleting
 //!
@@ -171,6 +212,7 @@ mod parents;
 mod path;
 mod ranges;
 mod representation;
+mod resume;
 mod root;
 mod row;
 mod service;
@@ -182,6 +224,6 @@ mod upload;
 mod validators;
 mod view;
 
-pub use options::{Cors, FilesOptions};
+pub use options::{Cors, FilesOptions, Resume};
 pub use root::Files;
 pub use service::Upload;

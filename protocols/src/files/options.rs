@@ -65,6 +65,9 @@ pub struct FilesOptions {
     /// How [PUT](super#uploads) creates files. With `None`, PUT is answered with 405. Default:
     /// `None`.
     pub upload: Option<CreateOptions>,
+    /// How interrupted uploads are kept, to be [continued](super#resumable-uploads). With `None`,
+    /// they are removed. Default: `None`.
+    pub resume: Option<Resume>,
     /// Whether PUT creates the directories on its path that do not exist, at most 64. They stay if
     /// the upload fails, and are not synced. Default: no.
     pub create_directories: bool,
@@ -94,9 +97,27 @@ impl Default for FilesOptions {
             cache_files: 1024,
             cache_bytes: 16 << 20,
             upload: None,
+            resume: None,
             create_directories: false,
             delete: false,
         }
+    }
+}
+
+/// How interrupted uploads are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// How long they are kept after their last byte arrived, by the wall clock. Default 1 day.
+    pub keep: Duration,
+    /// The most of them, including those in progress. Further uploads are accepted, but cannot be
+    /// continued. If several threads or processes serve the directory and uploads begin at the same
+    /// moment, there may be a few more. Default 100.
+    pub most: usize,
+}
+
+impl Default for Resume {
+    fn default() -> Resume {
+        Resume { keep: Duration::from_secs(24 * 60 * 60), most: 100 }
     }
 }
 

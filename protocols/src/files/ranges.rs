@@ -82,7 +82,7 @@ impl Spec {
 }
 
 /// Parses a number of any length. One beyond `u64` counts as `u64::MAX`.
-fn number(digits: &str) -> Option<u64> {
+pub(super) fn number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }

@@ -19,6 +19,7 @@ use super::options::FilesOptions;
 use super::parents::Parents;
 use super::path::{self, PathError, split};
 use super::representation::Opened;
+use super::resume::Partials;
 use crate::http::Request;
 
 /// Serves the files beneath a directory.
@@ -35,6 +36,8 @@ pub struct Files {
     /// `None` if directories are not archived.
     pub(super) archives: Option<Archives>,
     pub(super) parents: Parents,
+    /// `None` if uploads cannot be continued.
+    pub(super) partials: Option<Partials>,
     /// The decoded path of the current request. A field so that its allocation is reused.
     pub(super) path: Vec<u8>,
 }
@@ -44,8 +47,9 @@ impl Files {
     /// listings, and one for archives if they are enabled.
     ///
     /// # Errors
-    /// If the directory cannot be opened; `InvalidInput` if an option is invalid. The message names
-    /// the directory or the option.
+    /// If the directory cannot be opened; `InvalidInput` if an option is invalid; if
+    /// [`resume`](FilesOptions::resume) is set and the directory of partial files cannot be created
+    /// in it. The message names the directory or the option.
     ///
     /// # Panics
     /// If the reactor already has 256 handlers.
@@ -58,6 +62,7 @@ impl Files {
         let prefix = path::parse_prefix(&options.prefix)?;
         let location = root.as_ref().to_owned();
         let root = reactor.fs().open_dir(&location)?;
+        let partials = Partials::open(&root, &options)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
         let listings = Listings::new(reactor, &options);
         let archives = options.archive.then(|| Archives::new(reactor));
@@ -72,6 +77,7 @@ impl Files {
             listings,
             archives,
             parents,
+            partials,
             path: Vec::new(),
         })
     }
@@ -82,9 +88,12 @@ impl Files {
     /// previous one.
     ///
     /// # Errors
-    /// If the directory cannot be opened. The message names it. The previous one is kept.
+    /// If the directory, or the one of partial files in it, cannot be opened. The message names it.
+    /// The previous one is kept.
     pub fn reopen(&mut self, cx: &Turn) -> io::Result<()> {
-        self.root = cx.fs().open_dir(&self.location)?;
+        let root = cx.fs().open_dir(&self.location)?;
+        self.partials = Partials::open(&root, &self.options)?;
+        self.root = root;
         self.cache.clear();
         self.parents = Parents::new(&self.root, self.options.valid_for);
         Ok(())

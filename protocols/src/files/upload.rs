@@ -9,6 +9,7 @@ use sluicegate_reactor::fs::{Committed, CreateOptions, Metadata, NewFile, is_out
 
 use super::conditions;
 use super::path::split;
+use super::resume::Part;
 use super::root::Files;
 use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
@@ -36,23 +37,23 @@ impl Files {
         reply: Reply<'_, '_>,
         options: &CreateOptions,
     ) -> Answered<Upload> {
-        // A part must not replace the whole file (section 14.5).
-        if request.header("Content-Range").is_some() {
-            return self.error(Status::BAD_REQUEST, request, reply);
-        }
         let mut reply = match self.decode_to_change(request, reply) {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
-        let now = reply.turn().now();
+        let part = match self.part(request) {
+            Ok(part) => part,
+            Err(status) => return self.error(status, request, reply),
+        };
+        let (now, part) = (reply.turn().now(), part.as_ref());
         let path = std::mem::take(&mut self.path);
-        let begun = match self.begin(&path, options, now) {
+        let begun = match self.begin(&path, options, part, now) {
             Err(error)
                 if error.kind() == ErrorKind::NotFound
                     && self.options.create_directories
                     && is_permitted(request, None, reply.unix_time()) =>
             {
-                self.create_directories(&path).and_then(|()| self.begin(&path, options, now))
+                self.create_directories(&path).and_then(|()| self.begin(&path, options, part, now))
             }
             begun => begun,
         };
@@ -64,30 +65,40 @@ impl Files {
             Ok(Begun::File(there, _)) if !is_permitted(request, there, reply.unix_time()) => {
                 self.error(Status::PRECONDITION_FAILED, request, reply)
             }
+            Ok(Begun::File(_, file)) if part.is_some_and(|part| !part.continues(&file)) => {
+                let reply = reply.header("Upload-Offset", file.len().to_string());
+                self.error(Status::CONFLICT, request, reply)
+            }
             Ok(Begun::File(_, file)) => reply.save(file, Upload::default()),
+            // Another connection sends the same upload.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let reply = reply.header("Retry-After", "1");
+                self.error(Status::SERVICE_UNAVAILABLE, request, reply)
+            }
             Err(error) => reply.saved(&Err(error)),
         }
     }
 
-    /// Looks at what has a path, and creates the file that will have it.
+    /// Looks at what has a path, and creates the file that will have it, or continues it.
     pub(super) fn begin(
         &mut self,
         path: &[u8],
         options: &CreateOptions,
+        part: Option<&Part>,
         now: Duration,
     ) -> io::Result<Begun> {
-        match self.try_to_begin(path, options, now) {
+        match self.try_to_begin(path, options, part, now) {
             Err(error) if is_out_of_descriptors(&error) => {
                 // Descriptors that are kept open must not keep the process from opening others.
                 self.cache.clear();
                 self.parents.clear();
-                self.try_to_begin(path, options, now)
+                self.try_to_begin(path, options, part, now)
             }
             // The directory was removed. Its path may lead to another one.
             Err(error)
                 if error.kind() == ErrorKind::NotFound && self.parents.forget(split(path).0) =>
             {
-                self.try_to_begin(path, options, now)
+                self.try_to_begin(path, options, part, now)
             }
             begun => begun,
         }
@@ -97,6 +108,7 @@ impl Files {
         &mut self,
         path: &[u8],
         options: &CreateOptions,
+        part: Option<&Part>,
         now: Duration,
     ) -> io::Result<Begun> {
         let (parent, name) = split(path);
@@ -125,7 +137,11 @@ impl Files {
             }
             Err(error) => return Err(error),
         };
-        Ok(Begun::File(there, dir.create(name, options)?))
+        let file = match (&self.partials, part) {
+            (Some(partials), Some(part)) => partials.create((&dir, name), options, part)?,
+            _ => dir.create(name, options)?,
+        };
+        Ok(Begun::File(there, file))
     }
 
     /// Creates the directories on the path of a file that do not exist.
