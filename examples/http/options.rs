@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 use sluicegate_protocols::access_log::{AccessLog, LogFormat};
 use sluicegate_protocols::auth::Users;
-use sluicegate_protocols::files::{Cors, FilesOptions};
+use sluicegate_protocols::files::{Cors, FilesOptions, Resume};
 use sluicegate_protocols::http::HttpLimits;
 use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::{FileTransfer, Limits};
@@ -113,6 +114,10 @@ struct Access {
     /// Allow clients to create and replace files, with PUT or from the page of a directory.
     #[arg(long)]
     upload: bool,
+    /// Keep interrupted uploads for this long, such as 24h, so that clients can continue them. The
+    /// page of a directory does so by itself, others send Upload-Token and Content-Range.
+    #[arg(long, value_name = "TIME", requires = "upload", value_parser = common::units::time)]
+    resume: Option<Duration>,
     /// Create the directories on the path of a file that is uploaded with PUT.
     #[arg(long, requires = "upload")]
     create_directories: bool,
@@ -164,6 +169,7 @@ impl Options {
             hidden: self.files.hidden,
             precompressed: self.files.precompressed,
             upload: self.access.upload.then(CreateOptions::default),
+            resume: self.access.resume.map(|keep| Resume { keep, ..Resume::default() }),
             create_directories: self.access.create_directories,
             delete: self.access.delete,
             ..FilesOptions::default()

@@ -35,6 +35,7 @@ mod options;
 mod process;
 mod proxy;
 mod random;
+mod resumed;
 #[cfg(target_os = "linux")]
 mod syscalls;
 #[cfg(target_os = "linux")]

@@ -38,8 +38,11 @@ impl Files {
             Err(answered) => return answered,
         };
         let wants_json = prefers_json(accept::values(request, "Accept"));
-        let offers =
-            Offers { upload: self.options.upload.is_some(), archive: self.options.archive };
+        let offers = Offers {
+            upload: self.options.upload.is_some(),
+            resume: self.partials.is_some(),
+            archive: self.options.archive,
+        };
         let format = if wants_json { Format::Json } else { Format::Html(offers) };
         // No listing is made for HEAD, which need not state the length.
         if request.method() == Method::Head {

@@ -5,6 +5,7 @@
   const list = form.querySelector("ul");
   const hint = form.querySelector("p");
   const waiting = [];
+  const mostTries = 10;
   let active = false;
   let failed = false;
 
@@ -18,7 +19,8 @@
       state.textContent = "waiting";
       row.append(name, bar, state);
       list.append(row);
-      waiting.push({ file, row, bar, state });
+      const token = crypto.getRandomValues(new Uint32Array(8)).join("-").slice(0, 64);
+      waiting.push({ file, row, bar, state, token, tries: 0 });
     }
     if (!active) next();
   };
@@ -30,14 +32,26 @@
     else if (!failed) location.reload();
   };
 
-  const send = ({ file, row, bar, state }) => {
+  // Without a rest to send, the request asks how much has arrived.
+  const send = (upload, offset = 0) => {
+    const { file, row, bar, state } = upload;
+    const { size } = file;
     const request = new XMLHttpRequest();
     request.upload.onprogress = ({ loaded, total }) => {
-      bar.value = total ? loaded / total : 0;
+      if (!total) return;
+      bar.value = (offset + loaded) / size;
       state.textContent = `${Math.floor(bar.value * 100)} %`;
     };
     request.onloadend = () => {
       const { status, statusText } = request;
+      const arrived = request.getResponseHeader("Upload-Offset");
+      const lost = form.dataset.resume !== undefined && (!status || status === 503);
+      if ((arrived !== null || lost) && upload.tries < mostTries) {
+        upload.tries += 1;
+        if (arrived !== null) return send(upload, Number(arrived));
+        state.textContent = "trying again";
+        return setTimeout(send, Math.min(250 * 2 ** upload.tries, 8000), upload, size);
+      }
       const done = status >= 200 && status < 300;
       failed ||= !done;
       row.classList.toggle("failed", !done);
@@ -46,7 +60,12 @@
       next();
     };
     request.open("PUT", `./${encodeURIComponent(file.name)}`);
-    request.send(file);
+    request.setRequestHeader("Upload-Token", upload.token);
+    if (offset) {
+      const range = offset < size ? `${offset}-${size - 1}` : "*";
+      request.setRequestHeader("Content-Range", `bytes ${range}/${size}`);
+    }
+    request.send(file.slice(offset));
   };
 
   form.onsubmit = (event) => {

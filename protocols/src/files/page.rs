@@ -28,13 +28,15 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none
 const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
     form-action 'self'; connect-src 'self'; \
     style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
-    script-src 'sha256-F0GYzcLOd7goUGAc+I49x2rOlT+lFuD6MMKLBMxzru8='";
+    script-src 'sha256-7P/uG3Za1vLC4IZuaTFdJ402eBvndZ7iGFP2ue3oCzs='";
 
 /// What a page offers besides links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offers {
     /// A form for uploads.
     pub(super) upload: bool,
+    /// Whether the script continues uploads that were interrupted.
+    pub(super) resume: bool,
     /// An archive of the directory.
     pub(super) archive: bool,
 }
@@ -53,7 +55,7 @@ pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
     push_breadcrumbs(path, &mut page);
     page.push_str("</h1>\n");
     if offers.upload {
-        push_form(&mut page);
+        push_form(offers.resume, &mut page);
     }
     push_columns(listing.view.order, &mut page);
     if !path.is_empty() {
@@ -175,9 +177,11 @@ fn push_counts(listing: &Listing, page: &mut String) {
 
 /// The form for uploads, and its script. Without the script, the browser sends the files to the
 /// directory as `multipart/form-data`.
-fn push_form(page: &mut String) {
+fn push_form(resume: bool, page: &mut String) {
+    page.push_str("<form method=\"post\" enctype=\"multipart/form-data\" action=\"./\"");
+    page.push_str(if resume { " data-resume" } else { "" });
     page.push_str(concat!(
-        "<form method=\"post\" enctype=\"multipart/form-data\" action=\"./\">\n",
+        ">\n",
         "<label for=\"files\">Upload files</label>\n",
         "<input id=\"files\" name=\"files\" type=\"file\" multiple required>\n",
         "<button>Upload</button>\n",
@@ -200,7 +204,7 @@ mod tests {
     use super::super::view::View;
     use super::*;
 
-    const UPLOAD: Offers = Offers { upload: true, archive: false };
+    const UPLOAD: Offers = Offers { upload: true, resume: false, archive: false };
 
     fn row(name: &[u8], is_dir: bool, len: u64, modified: i64) -> Row {
         Row { name: name.to_vec(), is_dir, len, modified }
