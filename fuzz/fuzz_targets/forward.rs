@@ -40,10 +40,14 @@ fn pass(
     let client = ClientOptions { head: 256, headers: 6, drain: 64, ..ClientOptions::default() };
     let options = ForwardOptions { client, whole_body: 10, ..ForwardOptions::default() };
     let limits = HttpLimits { head: 256, headers: 6, drain: 64, ..HttpLimits::default() };
-    let mut h = Harness::build(&Listen::default(), |_| {}, |reactor| {
-        let forward = Forward::new(reactor, &address, &options).expect("room for a connector");
-        reactor.register(Http::with(forward, limits))
-    });
+    let mut h = Harness::build(
+        &Listen::default(),
+        |_| {},
+        |reactor| {
+            let forward = Forward::new(reactor, &address, &options).expect("room for a connector");
+            reactor.register(Http::with(forward, limits))
+        },
+    );
     h.set_remote(&address, Remote::Listens);
     let client = h.open();
     let mut origins: Vec<Client> = Vec::new();
@@ -66,7 +70,8 @@ fn pass(
         hear(&mut h, &mut origins);
     }
     while hear(&mut h, &mut origins) {}
-    for end in [origins.last().copied().filter(|_| ends & 1 > 0), (ends & 2 > 0).then_some(client)] {
+    for end in [origins.last().copied().filter(|_| ends & 1 > 0), (ends & 2 > 0).then_some(client)]
+    {
         if let Some(end) = end.filter(|end| h.state(*end) == State::Open) {
             h.finish(end);
         }
