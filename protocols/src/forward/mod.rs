@@ -34,6 +34,8 @@
 //! - An accepted [upgrade](ForwardOptions::upgrades), such as that of a WebSocket, joins the two
 //!   connections.
 //! - An OPTIONS request with `Max-Forwards: 0` is answered here.
+//! - All other fields are passed on unchanged, `Authorization` included. An origin that writes its
+//!   own address in `Location` or `Set-Cookie` must be told that of the proxy.
 //!
 //! # Failures
 //!
@@ -41,12 +43,49 @@
 //! |---|---|
 //! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
 //! | 503 | too many requests wait for a connection to the origin |
-//! | 504 | a deadline of the [client](crate::http::client::ClientOptions) has passed |
+//! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
 //!
 //! A warning names the origin and the cause, at most once a second. If the response has begun, the
 //! client's connection is reset instead, so that a body that was cut off never looks complete. If
 //! the client leaves, the connection to the origin is closed. A client that has only shut down its
 //! sending side still gets its response.
+//!
+//! # Answering some requests here
+//!
+//! A [`Middleware`](crate::http::Middleware) answers some requests itself and passes on the others:
+//!
+//! ```
+//! use sluicegate_protocols::forward::{Body, Forward};
+//! use sluicegate_protocols::http::{Answered, Middleware, Reply, Request, Service};
+//!
+//! struct Gate {
+//!     forward: Forward,
+//! }
+//!
+//! impl Middleware for Gate {
+//!     type Inner = Forward;
+//!
+//!     fn inner(&self) -> &Forward {
+//!         &self.forward
+//!     }
+//!
+//!     fn inner_mut(&mut self) -> &mut Forward {
+//!         &mut self.forward
+//!     }
+//!
+//!     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
+//!         match request.path() {
+//!             "/health" => reply.send("healthy\n"),
+//!             _ => self.forward.call(request, reply),
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! A service that also reads bodies itself must pass on these callbacks: `on_body`, `on_piece`,
+//! `on_trailers`, `on_body_end`, `on_refused`, `on_room` and `on_gone`. Without `on_room`, a long
+//! response stops; without `on_gone`, the origin sends a response that nobody reads; without
+//! `on_refused`, the client of a late origin gets 503.
 //!
 //! # Inside
 //!
