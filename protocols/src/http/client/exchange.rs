@@ -150,8 +150,7 @@ pub trait Exchange: Sized + 'static {
     }
 
     /// All pieces of a body have been delivered, all of it was relayed, or the exchange wanted
-    /// nothing. Only chunked
-    /// bodies have trailers.
+    /// nothing. Only chunked bodies have trailers.
     fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
         let _ = (cx, trailers);
     }

@@ -62,9 +62,13 @@
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Exchange::on_upgrade`] |
 //! | give up | [`Client::cancel`], [`ClientOptions`] |
 //!
+//! The origin is a [`Target`]: an address, or text such as `localhost:8080` or `unix:/run/app.sock`
+//! that is parsed with `"localhost:8080".parse()`. It is not a URL.
+//!
 //! There is one `Client` for each origin and each type of exchange. It belongs to one reactor: a
-//! program with several threads creates one in each. Redirects, cookies, caches, content codings
-//! and TLS are not included.
+//! program with several threads creates one in each. [`Client::new`] needs the [`Reactor`], which
+//! callbacks do not have, so clients are created before the reactor runs. Redirects, cookies,
+//! caches, content codings and TLS are not included.
 //!
 //! # What a client does
 //!
@@ -87,6 +91,8 @@
 //! after the code.
 //!
 //! [`Peer::pause`]: sluicegate_reactor::Peer::pause
+//! [`Reactor`]: sluicegate_reactor::Reactor
+//! [`Target`]: sluicegate_reactor::Target
 //!
 //! # Inside
 //!

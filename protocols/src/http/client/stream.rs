@@ -9,10 +9,10 @@ use crate::http::writer::{Own, send_chunk, write_fields};
 
 /// The body of a request whose head has been sent: see [`Request::stream`](super::Request::stream).
 ///
-/// If it is dropped before it is [finished](RequestStream::finish), the exchange fails: at once if
-/// that happens in a callback about the stream, otherwise within [`response_timeout`](super::ClientOptions::response_timeout).
-/// What was sent must not look complete. If the response is complete first, the rest of the body is not wanted, and the
-/// connection is closed.
+/// If it is dropped before it is [finished](RequestStream::finish), the exchange fails, so that
+/// what was sent does not look complete: at once if that happens in a callback about the stream,
+/// otherwise within [`response_timeout`](super::ClientOptions::response_timeout). If the response
+/// is complete first, the rest of the body is not wanted, and the connection is closed.
 #[derive(Debug)]
 #[must_use = "the origin waits for the rest of the body"]
 pub struct RequestStream {
