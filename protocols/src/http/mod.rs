@@ -44,8 +44,9 @@
 //! | send requests to another server | [`client`] |
 //! | pass requests on to another server | [`Forward`](crate::forward::Forward) |
 //!
-//! For routing, `match` on the method and the path; for queries, use the crate `form_urlencoded`.
-//! See `examples/api.rs`.
+//! For routing, `match` on the method and the path. The path is still percent-encoded, and the
+//! crate `percent-encoding` decodes it; for queries, use the crate `form_urlencoded`. See
+//! `examples/api.rs`.
 //!
 //! # What `Http` does for a service
 //!
