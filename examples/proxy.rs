@@ -44,7 +44,7 @@ struct Forwarded {
     /// Target of connections: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "TARGET")]
     to: Option<Target>,
-    /// Target of HTTP requests.
+    /// Target of HTTP requests: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "TARGET")]
     http: Option<Target>,
 }
