@@ -105,6 +105,9 @@ impl FromStr for Target {
             let text = format!("{}: {what}", text.escape_debug());
             io::Error::new(io::ErrorKind::InvalidInput, text)
         };
+        if text.contains("://") {
+            return Err(invalid("a target is written host:port, not as a URL"));
+        }
         let (host, port) = text.rsplit_once(':').ok_or_else(|| invalid("a port is missing"))?;
         let port = port.parse().map_err(|_| invalid("the port is not a number up to 65535"))?;
         match host {
@@ -191,6 +194,8 @@ mod tests {
             ("[::1:80", "written [address]:port"),
             ("fe80::1%3:80", "written [address]:port"),
             ("unix:", "is empty"),
+            ("http://name:80", "not as a URL"),
+            ("http://127.0.0.1:80/", "not as a URL"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text}");
