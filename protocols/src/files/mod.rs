@@ -37,9 +37,10 @@
 //! - With [`spa`](FilesOptions::spa), a path that does not exist returns the page of a single-page
 //!   application if its last segment contains no dot or the client accepts `text/html`. A script or
 //!   an image that is missing thus gets 404.
-//! - Each response has the [`headers`](FilesOptions::headers) of the options. With
-//!   [`cors`](FilesOptions::cors), scripts of other origins can read all responses and their header
-//!   fields, and OPTIONS answers the preflight requests of browsers.
+//! - Each response has the [`headers`](FilesOptions::headers) of the options, except those with
+//!   which [`Http`](crate::http::Http) refuses a request, such as 413. With
+//!   [`cors`](FilesOptions::cors), scripts of other origins can read these responses and their
+//!   header fields, and OPTIONS answers the preflight requests of browsers.
 //! - A file that reports a length of 0 may still have contents, as those in `/proc` do. It is read
 //!   for each request, [up to a limit](FilesOptions::unsized_body).
 //!
