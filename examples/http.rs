@@ -120,7 +120,7 @@ pub(crate) fn main() -> ExitCode {
         // The first thread handles the signals.
         let hangups = iter::once(Hangups::register()?).map(Some).chain(iter::repeat_with(|| None));
         let parts = mailboxes.into_iter().zip(hangups).collect();
-        let describe = |at: &Address| format!("http://{at}/ serves {dir}");
+        let describe = |at: &Address| format!("http://{at}{} serves {dir}", options.path());
         options.server.run_with(parts, options.limits(), describe, |shard, (reloads, hangups)| {
             let files = Files::new(shard, &options.dir, options.files())?;
             let (done, checked) = mailbox();

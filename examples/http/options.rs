@@ -151,6 +151,14 @@ enum Format {
 }
 
 impl Options {
+    /// The path at which clients find the directory.
+    pub(crate) fn path(&self) -> String {
+        match self.responses.prefix.trim_matches('/') {
+            "" => "/".to_owned(),
+            prefix => format!("/{prefix}/"),
+        }
+    }
+
     pub(crate) fn files(&self) -> FilesOptions {
         let Responses { prefix, header, cors } = &self.responses;
         let cors = match &cors[..] {

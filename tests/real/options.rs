@@ -60,6 +60,7 @@ fn the_options_for_responses_reach_the_responses() {
     http.arg(dir.path()).args(["--prefix", "/static", "--spa", "app.html", "--precompressed"]);
     http.args(["--header", "Cache-Control: no-cache", "--header=X-A:b", "--cors"]);
     let server = Server::start(&mut http);
+    assert!(server.line.contains("/static/ serves "), "{:?}", server.line);
     let mut client = Client::new(&server);
     assert_eq!(client.get("/a.css").0.status, 404);
     let (head, body) = client.get("/static/a/route");
