@@ -8,8 +8,10 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Logs the first of many warnings, and then at most one a second with the number of those left
 /// out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Warnings {
+    /// The module that warns.
+    target: &'static str,
     /// When a warning was last logged.
     at: Option<Duration>,
     /// Warnings since then.
@@ -17,6 +19,11 @@ pub(crate) struct Warnings {
 }
 
 impl Warnings {
+    /// Warnings of the module with this path.
+    pub(crate) fn of(target: &'static str) -> Warnings {
+        Warnings { target, at: None, left_out: 0 }
+    }
+
     /// Logs a warning at this time, or counts that it was not logged.
     pub(crate) fn warn(&mut self, now: Duration, what: impl Display) {
         if self.at.is_some_and(|at| now - at < EVERY) {
@@ -24,8 +31,10 @@ impl Warnings {
             return;
         }
         match self.left_out {
-            0 => log::warn!("{what}"),
-            more => log::warn!("{what} ({more} more since the last warning)"),
+            0 => log::warn!(target: self.target, "{what}"),
+            more => {
+                log::warn!(target: self.target, "{what} ({more} more since the last warning)");
+            }
         }
         (self.at, self.left_out) = (Some(now), 0);
     }

@@ -85,7 +85,7 @@ impl Lines {
         warn: impl Fn(String),
     ) {
         let mut taken = Vec::new();
-        let mut warnings = Warnings::default();
+        let mut last_warning = LastWarning::default();
         loop {
             let step = self.next(&mut taken);
             if let Step::Reopen = step {
@@ -104,7 +104,7 @@ impl Lines {
                 warn("the reader is gone; no more lines are written".to_owned());
             } else {
                 let left = ends.then(|| count_lines(&taken));
-                self.warning(error.as_ref(), left, &mut warnings).map(&warn);
+                self.warning(error.as_ref(), left, &mut last_warning).map(&warn);
             }
             if ends {
                 self.lock().ended = true;
@@ -124,12 +124,12 @@ impl Lines {
         &self,
         error: Option<&io::Error>,
         left: Option<u64>,
-        warnings: &mut Warnings,
+        last_warning: &mut LastWarning,
     ) -> Option<String> {
         let mut state = self.lock();
         let lost = state.dropped + left.unwrap_or(0);
         let has_reason = lost > 0 || error.is_some();
-        if !has_reason || left.is_none() && !warnings.are_due(Instant::now()) {
+        if !has_reason || left.is_none() && !last_warning.allows_another(Instant::now()) {
             return None;
         }
         state.dropped = 0;
@@ -185,11 +185,11 @@ fn write(out: &mut impl Write, bytes: &mut Vec<u8>) -> io::Result<()> {
 
 /// When the last warning was logged.
 #[derive(Default)]
-pub(super) struct Warnings(Option<Instant>);
+pub(super) struct LastWarning(Option<Instant>);
 
-impl Warnings {
+impl LastWarning {
     /// Whether another warning may be logged. If so, it counts as logged.
-    pub(super) fn are_due(&mut self, now: Instant) -> bool {
+    pub(super) fn allows_another(&mut self, now: Instant) -> bool {
         let due = self.0.is_none_or(|last| now.duration_since(last) >= super::PAUSE);
         if due {
             self.0 = Some(now);

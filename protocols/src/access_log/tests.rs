@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::json::Json;
-use super::lines::{Lines, MOST, Warnings};
+use super::lines::{LastWarning, Lines, MOST};
 use crate::http::{LogRecord, Status};
 
 fn add(lines: &Lines, line: impl std::fmt::Display) {
@@ -203,10 +203,10 @@ fn a_full_disk_is_left_for_another_one() {
 
 #[test]
 fn warnings_are_a_second_apart() {
-    let mut warnings = Warnings::default();
+    let mut warnings = LastWarning::default();
     let start = Instant::now();
     let times = [0, 1, 999, 1000, 1001, 1999, 5000];
-    let made = times.map(|at| warnings.are_due(start + Duration::from_millis(at)));
+    let made = times.map(|at| warnings.allows_another(start + Duration::from_millis(at)));
     assert_eq!(made, [true, false, false, true, false, false, true]);
 }
 

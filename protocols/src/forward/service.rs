@@ -57,7 +57,7 @@ impl Forward {
         let shared = Shared {
             options: options.clone(),
             tunnel: reactor.register(Tunnel),
-            warnings: RefCell::new(Warnings::default()),
+            warnings: RefCell::new(Warnings::of(module_path!())),
             lines: RefCell::default(),
         };
         let client = Client::new(reactor, origin, &options.client)?;

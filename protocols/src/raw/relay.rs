@@ -61,7 +61,10 @@ impl Relay {
     ) -> io::Result<HandlerId<Relay>> {
         let relay = reactor.reserve();
         let upstream = reactor.connector(relay, connect)?;
-        reactor.install(relay, Relay { upstream, to: to.into(), warnings: Warnings::default() });
+        reactor.install(
+            relay,
+            Relay { upstream, to: to.into(), warnings: Warnings::of(module_path!()) },
+        );
         Ok(relay)
     }
 }
