@@ -51,7 +51,7 @@ struct Forwarded {
 
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
-        // A long body is relayed, but for what was received together with its head.
+        // A long body is relayed, except for what arrives with its head: keep that short.
         let limits = Limits { receive_most: 32 << 10, ..Limits::default() };
         let limits = options.server.limits(limits);
         let timeout = options.connect_timeout;

@@ -15,7 +15,7 @@ pub(super) fn status_of(cause: &Cause) -> Status {
     }
 }
 
-/// Whether the origin or the way to it is to blame, so that its operator should know.
+/// Whether the origin or the path to it has failed, which its operator should know.
 pub(super) fn is_of_origin(cause: &Cause) -> bool {
     !matches!(
         cause,

@@ -1,8 +1,7 @@
 //! A reverse proxy: passing requests on to an origin.
 //!
-//! [`Forward`] is a [`Service`](crate::http::Service) for [`Http`](crate::http::Http). It sends each
-//! request to the origin through a [`Client`](crate::http::client::Client), and answers with the
-//! origin's response.
+//! [`Forward`] is a [`Service`] for [`Http`](crate::http::Http). It sends each request to the
+//! origin through a [`Client`](crate::http::client::Client), and answers with the origin's response.
 //!
 //! ```
 //! use sluicegate_protocols::forward::{Forward, ForwardOptions};
@@ -21,8 +20,8 @@
 //!
 //! # What is passed on
 //!
-//! - Both sides parse strictly and write their messages anew, so that nothing reaches the origin
-//!   that was not understood. Framing is never copied.
+//! - Both sides parse strictly and write new messages, so that nothing reaches the origin that the
+//!   proxy has not understood. Framing is never copied.
 //! - Fields that concern one connection only are removed in both directions: those of RFC 9110,
 //!   section 7.6.1, those that `Connection` names, and `Expect`, which `Http` answers. `Via` is
 //!   added. See [`ForwardOptions`] for `Host`, `X-Forwarded-For` and `Forwarded`.
@@ -86,6 +85,8 @@
 //! `on_trailers`, `on_body_end`, `on_refused`, `on_room` and `on_gone`. Without `on_room`, a long
 //! response stops; without `on_gone`, the origin sends a response that nobody reads; without
 //! `on_refused`, the client of a late origin gets 503.
+//!
+//! [`Service`]: crate::http::Service
 //!
 //! # Inside
 //!

@@ -16,7 +16,7 @@ use crate::http::client::{Client, ExchangeId, Request as Forwarded};
 use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};
 use crate::warnings::Warnings;
 
-/// A [`Service`] that passes requests on to an origin and answers with what that says.
+/// A [`Service`] that passes requests on to an origin and answers with its responses.
 ///
 /// See the [module](super).
 pub struct Forward {

@@ -11,7 +11,7 @@ use crate::raw::relay::join;
 pub(super) struct Tunnel;
 
 impl Handler for Tunnel {
-    /// What stands for the connection of the client, which belongs to `Http`.
+    /// The stream that keeps the connection of the client, which belongs to `Http`.
     type Session = Option<ResponseStream>;
 
     /// Never called: all connections are handed over.

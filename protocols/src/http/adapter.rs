@@ -10,6 +10,7 @@ use sluicegate_reactor::{
 
 use super::access_log::AccessLog;
 use super::body::{AfterSaving, Received};
+use super::delivery::Step;
 use super::exchange::Arrived;
 use super::head;
 use super::response::StreamedResponse;
@@ -23,16 +24,6 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 
 /// Empty lines before a request line that are ignored (RFC 9112, section 2.2).
 const MAX_BLANK_LINES: u8 = 4;
-
-/// The result of one look at the input.
-pub(super) enum Step {
-    /// Something is complete. There may be more input.
-    Again,
-    /// Something has begun and is incomplete.
-    Incomplete,
-    /// There is no more input, or it is not wanted now.
-    Rest,
-}
 
 impl<S: Service> Handler for Http<S> {
     type Session = HttpSession<S::State>;

@@ -4,6 +4,7 @@ use memchr::memchr;
 
 use super::fault::Fault;
 use super::grammar::{are_parameters, field, is_control};
+use super::limits::ChunkLimits;
 use super::trailers::Trailers;
 
 /// The longest line between chunks and in the trailer section, in bytes.
@@ -33,15 +34,6 @@ enum Expected {
     Size,
     EndOfData,
     Trailers,
-}
-
-/// The limits on a chunked body.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ChunkLimits {
-    /// The longest body, in bytes.
-    pub(super) body: u64,
-    /// The longest trailer section, in bytes.
-    pub(super) trailers: usize,
 }
 
 /// What follows the decoded input.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use sluicegate_reactor::{ConnId, Context, Input, Turn};
 
-use super::adapter::Step;
 use super::body::{Received, RequestBody};
 use super::exchange::Arrived;
 use super::form::FormProgress;
@@ -13,6 +12,16 @@ use super::service::Service;
 use super::session::HttpSession;
 use super::sink::Progress;
 use super::status::Status;
+
+/// The result of one look at the input.
+pub(super) enum Step {
+    /// Something is complete. There may be more input.
+    Again,
+    /// Something has begun and is incomplete.
+    Incomplete,
+    /// There is no more input, or it is not wanted now.
+    Rest,
+}
 
 impl<S: Service> Http<S> {
     /// Takes what the input has of a body for the service.
@@ -117,8 +126,7 @@ impl<S: Service> Http<S> {
         }
     }
 
-    /// Tells the service that the body is complete which it has received while the response is
-    /// deferred.
+    /// Tells the service that the body is complete that it receives while the response is deferred.
     pub(super) fn end_body(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
         let Some(mut body) = session.finish_body_of(cx, &self.limits) else { return };
         self.deliver_trailers(cx, &mut body);

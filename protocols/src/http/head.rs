@@ -1,7 +1,8 @@
 //! Parses and checks the head of a request.
 //!
-//! [`find_end`] [searches](HeadScan) for the end of a head. [`parse`] then parses the complete head and checks, in
-//! this order: syntax, version, header fields, target and host, body length, expectation, method.
+//! [`find_end`] [searches](HeadScan) for the end of a head. [`parse`] then parses the complete head
+//! and checks, in this order: syntax, version, header fields, target and host, body length,
+//! expectation, method.
 //!
 //! A head that arrives in pieces is refused as soon as one of its lines is complete and invalid.
 //! How it is split makes no difference to the client: in a complete head, too, the first invalid

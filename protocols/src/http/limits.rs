@@ -5,8 +5,6 @@ use std::time::Duration;
 #[cfg(doc)]
 use sluicegate_reactor::{Limits, Listen};
 
-use super::chunks::ChunkLimits;
-
 /// The largest value of [`HttpLimits::headers`]: the parsed fields are on the stack.
 pub(super) const MAX_HEADERS: usize = 256;
 
@@ -103,6 +101,15 @@ impl Default for HttpLimits {
             refuse_lookalikes: true,
         }
     }
+}
+
+/// The limits on a chunked body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChunkLimits {
+    /// The longest body, in bytes.
+    pub(super) body: u64,
+    /// The longest trailer section, in bytes.
+    pub(super) trailers: usize,
 }
 
 impl HttpLimits {

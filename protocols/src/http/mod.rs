@@ -132,9 +132,9 @@
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
-//! | `request`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
+//! | `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
 //!
-//! [`client`] stands beside the first five lines and uses the last two.
+//! [`client`] is independent of the first five lines, and uses the last two.
 
 mod access_log;
 mod adapter;

@@ -133,8 +133,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self
     }
 
-    /// Adds preformatted `Name: value\r\n` lines. They are not checked. If they are the first fields
-    /// and begin with `Date: `, that date replaces the own one.
+    /// Adds preformatted `Name: value\r\n` lines. They are not checked. If they are the first
+    /// fields and begin with `Date: `, that date replaces the server's.
     #[inline]
     pub fn fields(self, lines: &[u8]) -> Self {
         debug_assert!(lines.is_empty() || lines.ends_with(b"\r\n"), "the last line has no CRLF");

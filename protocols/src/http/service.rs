@@ -47,8 +47,8 @@ pub trait Service: Sized + 'static {
         Ok(())
     }
 
-    /// A part of a [form](Reply::read_form) begins. Returns the file that its data is saved in; with
-    /// `None`, the data is passed to [`on_piece`](Service::on_piece), which is the default.
+    /// A part of a [form](Reply::read_form) begins. Returns the file in which its data is saved, or
+    /// `None` if the data is passed to [`on_piece`](Service::on_piece), which is the default.
     ///
     /// # Errors
     /// Return the status with which to refuse the request. The connection closes after the

@@ -5,8 +5,9 @@ use std::io;
 use sluicegate_reactor::fs::{Committed, NewFile, NotSaved, Saved};
 use sluicegate_reactor::{Context, Input};
 
-use super::chunks::{Chunk, ChunkDecoder, ChunkLimits};
+use super::chunks::{Chunk, ChunkDecoder};
 use super::fault::Fault;
+use super::limits::ChunkLimits;
 use super::trailers::Trailers;
 
 /// Where a body goes. The handler sees only the parts that the reactor does not receive elsewhere.

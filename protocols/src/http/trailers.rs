@@ -2,9 +2,10 @@
 
 use super::grammar::field;
 
-/// The fields behind a chunked body. Their syntax was checked. They are not among the header fields:
-/// use only those that are meant to be trailers, such as a checksum, since a filter in front of the
-/// server may have checked `Authorization` in the head only.
+/// The fields after a chunked body. Their syntax has been checked.
+///
+/// They are not among the header fields. Use only those that are meant to be trailers, such as a
+/// checksum: a filter in front of the server may have checked `Authorization` only in the head.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trailers<'a> {
     lines: &'a [u8],

@@ -14,8 +14,8 @@ use crate::http::trailers::Trailers;
 #[derive(Debug)]
 #[must_use]
 pub enum Take {
-    /// Nothing. [`Exchange::on_end`] is called at once. A body that is short enough is skipped; the
-    /// connection is closed otherwise.
+    /// Nothing. [`Exchange::on_end`] is called immediately. A body that is short enough is skipped;
+    /// otherwise the connection is closed.
     Nothing,
     /// Receives the whole body, up to this many bytes, for [`Exchange::on_body`]. The limit
     /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) of the connection applies too;
@@ -25,9 +25,8 @@ pub enum Take {
     Pieces,
     /// Relays the body to another connection, with
     /// [`relay_part`](sluicegate_reactor::Peer::relay_part), and then calls [`Exchange::on_end`].
-    /// The length of the body must be [known](Response::body_length), and the exchange fails
-    /// otherwise. It fails too if the other connection ends first. If the body is cut off, the
-    /// other connection is reset.
+    /// The exchange fails if the length of the body is not [known](Response::body_length), or if
+    /// the other connection ends first. If the body is cut off, the other connection is reset.
     Relay(ConnId),
     /// Receives the body into a file, for [`Exchange::on_saved`]. Its length is not limited.
     File(NewFile),
@@ -106,7 +105,7 @@ pub trait Exchange: Sized + 'static {
         let _ = cx;
     }
 
-    /// The next piece of a body has arrived that is received in [pieces](Take::Pieces).
+    /// The next piece of a body that is received in [pieces](Take::Pieces) has arrived.
     ///
     /// To receive no more for a while, [pause](sluicegate_reactor::Peer::pause) the connection.
     ///
@@ -150,7 +149,7 @@ pub trait Exchange: Sized + 'static {
     }
 
     /// All pieces of a body have been delivered, all of it was relayed, or the exchange wanted
-    /// nothing. Only chunked bodies have trailers.
+    /// nothing. Only a chunked body that is received in pieces has trailers.
     fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
         let _ = (cx, trailers);
     }

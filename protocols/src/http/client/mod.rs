@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client for use inside a reactor.
 //!
 //! A [`Client`] sends requests to one origin, over connections that it keeps and uses again. An
-//! [`Exchange`] is what becomes of one request: it is called as the response arrives.
+//! [`Exchange`] handles the response to one request: its callbacks are called as that arrives.
 //!
 //! ```
 //! use std::borrow::Cow;

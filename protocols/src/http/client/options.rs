@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::{Connect, Limits};
 
-use crate::http::chunks::ChunkLimits;
+use crate::http::limits::ChunkLimits;
 
 /// What comes with the head of a response is copied, even if the rest of a long body is received
 /// elsewhere.

@@ -96,8 +96,8 @@ impl Request {
         self
     }
 
-    /// Adds `Name: value\r\n` lines. Their syntax must have been checked, and none of them may be one
-    /// that the client writes itself.
+    /// Adds `Name: value\r\n` lines. The caller has checked their syntax, and none of them is a
+    /// field that the client writes itself.
     pub(crate) fn fields(mut self, lines: &[u8], has_trailers: bool) -> Self {
         self.head.extend_from_slice(lines);
         self.traits.has_trailers |= has_trailers;
