@@ -6,7 +6,6 @@ use std::io;
 use sluicegate_reactor::fs::{Committed, NewFile, NotSaved, Saved};
 use sluicegate_reactor::{ConnId, Context, Input};
 
-use super::chunks::ChunkDecoder;
 use super::form::{FormBody, FormProgress};
 use super::limits::HttpLimits;
 use super::multipart::{FormDecoder, FormPart};
@@ -67,7 +66,7 @@ impl<V> RequestBody<V> {
                 cx.receive_file(file, Some(length));
                 Sink::Reactor
             }
-            None => Sink::File { decoder: ChunkDecoder::default(), file: Some(file) },
+            None => Sink::chunked_file(file),
         };
         RequestBody::new(cx, head, state, Content::Plain(sink))
     }
@@ -89,11 +88,7 @@ impl<V> RequestBody<V> {
                 asked.and_then(Result::ok).ok_or(Status::CONTENT_TOO_LARGE)?;
                 Sink::Reactor
             }
-            None => {
-                let limit = limit.min(cx.limits().receive_exact);
-                let decoder = Some(ChunkDecoder::default());
-                Sink::Memory { decoder, bytes: Vec::new(), limit, left: 0 }
-            }
+            None => Sink::memory(None, limit.min(cx.limits().receive_exact)),
         };
         Ok(RequestBody::new(cx, head, state, Content::Plain(sink)))
     }
@@ -105,7 +100,7 @@ impl<V> RequestBody<V> {
         length: BodyLength,
         state: V,
     ) -> RequestBody<V> {
-        RequestBody::new(cx, head, state, Content::Plain(pieces(length)))
+        RequestBody::new(cx, head, state, Content::Plain(Sink::pieces(length.known())))
     }
 
     /// Starts to receive a form.
@@ -115,7 +110,7 @@ impl<V> RequestBody<V> {
         length: BodyLength,
         (state, decoder): (V, FormDecoder),
     ) -> RequestBody<V> {
-        let form = FormBody::new(pieces(length), decoder);
+        let form = FormBody::new(Sink::pieces(length.known()), decoder);
         RequestBody::new(cx, head, state, Content::Form(Box::new(form)))
     }
 
@@ -137,7 +132,7 @@ impl<V> RequestBody<V> {
     /// Notes that the destination of a relayed body has ended, and that `left` bytes are still to
     /// come.
     pub(super) fn on_relayed(&mut self, left: u64) {
-        self.content = Content::Plain(Sink::Pieces { decoder: None, left });
+        self.content = Content::Plain(Sink::pieces(Some(left)));
     }
 
     /// How many bytes are still to come, if that is known.
@@ -242,13 +237,5 @@ impl<V> RequestBody<V> {
     /// The head of the request, to refuse it.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
-    }
-}
-
-/// A sink that delivers a body in pieces.
-fn pieces(length: BodyLength) -> Sink {
-    match length.known() {
-        Some(left) => Sink::Pieces { decoder: None, left },
-        None => Sink::Pieces { decoder: Some(ChunkDecoder::default()), left: 0 },
     }
 }

@@ -18,7 +18,7 @@ pub(super) enum Sink {
     File { decoder: ChunkDecoder, file: Option<NewFile> },
     /// To the application in pieces. `left` counts the body, or the chunk if there is a decoder.
     Pieces { decoder: Option<ChunkDecoder>, left: u64 },
-    /// Into memory. `left` is the same.
+    /// Into memory. `left` counts the same.
     Memory { decoder: Option<ChunkDecoder>, bytes: Vec<u8>, limit: usize, left: u64 },
 }
 
@@ -35,6 +35,23 @@ pub(super) enum Progress {
 }
 
 impl Sink {
+    /// A sink that delivers a body of this length in pieces, or a chunked one without a length.
+    pub(super) fn pieces(length: Option<u64>) -> Sink {
+        let decoder = length.is_none().then(ChunkDecoder::default);
+        Sink::Pieces { decoder, left: length.unwrap_or(0) }
+    }
+
+    /// A sink that receives such a body into memory, up to `limit` bytes.
+    pub(super) fn memory(length: Option<u64>, limit: usize) -> Sink {
+        let decoder = length.is_none().then(ChunkDecoder::default);
+        Sink::Memory { decoder, bytes: Vec::new(), limit, left: length.unwrap_or(0) }
+    }
+
+    /// A sink that receives a chunked body into a file.
+    pub(super) fn chunked_file(file: NewFile) -> Sink {
+        Sink::File { decoder: ChunkDecoder::default(), file: Some(file) }
+    }
+
     /// Whether all of a body that is delivered in pieces was delivered.
     pub(super) fn is_delivered(&self) -> bool {
         matches!(self, Sink::Pieces { decoder: None, left: 0 })

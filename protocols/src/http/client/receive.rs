@@ -12,7 +12,6 @@ use super::exchange::{Exchange, Take};
 use super::pool::Connections;
 use super::response::{Length, Response};
 use super::session::{Place, Running, Session, State};
-use crate::http::chunks::ChunkDecoder;
 use crate::http::fault::Fault;
 use crate::http::limits::MAX_HEADERS;
 use crate::http::sink::{Progress, Sink};
@@ -118,7 +117,7 @@ impl<E: Exchange> Connections<E> {
             (Take::Pieces, Length::Exact(0)) => {
                 return self.complete(cx, session, input.is_empty(), Received::Pieces);
             }
-            (Take::Pieces, length) => State::Body(pieces(length)),
+            (Take::Pieces, length) => State::Body(Sink::pieces(length.most())),
             (Take::Relay(to), Length::Exact(length)) => {
                 cx.relay_part(to, length);
                 State::Body(Sink::Reactor)
@@ -128,9 +127,7 @@ impl<E: Exchange> Connections<E> {
                 log::error!("{origin}: a response of unknown length cannot be relayed");
                 return cx.abort();
             }
-            (Take::File(file), Length::Chunked) => {
-                State::Body(Sink::File { decoder: ChunkDecoder::default(), file: Some(file) })
-            }
+            (Take::File(file), Length::Chunked) => State::Body(Sink::chunked_file(file)),
             (Take::File(file), Length::Exact(length)) => {
                 cx.receive_file(file, Some(length));
                 State::Body(Sink::Reactor)
@@ -151,27 +148,22 @@ impl<E: Exchange> Connections<E> {
         input: &mut Input<'_>,
     ) {
         let limit = limit.min(cx.limits().receive_exact);
-        let (decoder, left) = match session.length {
-            Length::Chunked => (Some(ChunkDecoder::default()), 0),
-            Length::UntilEnd => (None, u64::MAX),
-            Length::Exact(length) => {
-                let Some(length) = usize::try_from(length).ok().filter(|length| *length <= limit)
-                else {
-                    return fail(cx, session, Cause::InvalidResponse(Fault::BodyLength));
-                };
-                if length <= input.len() || length <= cx.limits().receive_direct {
-                    session.state = State::Short(length);
-                    if length == 0 {
-                        let body = Received::Whole(Cow::Borrowed(&[]));
-                        self.complete(cx, session, input.is_empty(), body);
-                    }
-                } else if cx.receive_exact(length).is_ok() {
-                    session.state = State::Body(Sink::Reactor);
-                }
-                return;
-            }
+        let Length::Exact(length) = session.length else {
+            session.state = State::Body(Sink::memory(session.length.most(), limit));
+            return;
         };
-        session.state = State::Body(Sink::Memory { decoder, bytes: Vec::new(), limit, left });
+        let Some(length) = usize::try_from(length).ok().filter(|length| *length <= limit) else {
+            return fail(cx, session, Cause::InvalidResponse(Fault::BodyLength));
+        };
+        if length <= input.len() || length <= cx.limits().receive_direct {
+            session.state = State::Short(length);
+            if length == 0 {
+                let body = Received::Whole(Cow::Borrowed(&[]));
+                self.complete(cx, session, input.is_empty(), body);
+            }
+        } else if cx.receive_exact(length).is_ok() {
+            session.state = State::Body(Sink::Reactor);
+        }
     }
 
     /// Ends an exchange that wants no body.
@@ -189,7 +181,7 @@ impl<E: Exchange> Connections<E> {
         if session.keeps_alive && !is_sending(cx, &running) {
             // A pause was for the exchange, which is over.
             cx.resume();
-            session.state = State::Skipped(pieces(session.length), drain);
+            session.state = State::Skipped(Sink::pieces(session.length.most()), drain);
             cx.set_deadline(Some(self.shared.options.response_timeout));
         } else {
             cx.abort();
@@ -346,16 +338,6 @@ fn next_head<E: Exchange>(cx: &mut Context<'_>, session: &mut Session<E>) -> Con
     }
     session.state = State::Head { interims: interims + 1, scan: Default::default() };
     ControlFlow::Continue(())
-}
-
-/// A sink for pieces.
-fn pieces(length: Length) -> Sink {
-    let (decoder, left) = match length {
-        Length::Exact(length) => (None, length),
-        Length::Chunked => (Some(ChunkDecoder::default()), 0),
-        Length::UntilEnd => (None, u64::MAX),
-    };
-    Sink::Pieces { decoder, left }
 }
 
 /// Notes why the exchange fails, and ends its connection. The exchange learns it in `on_close`.

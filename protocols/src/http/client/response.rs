@@ -33,6 +33,17 @@ pub(super) enum Length {
     UntilEnd,
 }
 
+impl Length {
+    /// The most bytes that can follow; `None` for chunks.
+    pub(super) fn most(self) -> Option<u64> {
+        match self {
+            Length::Exact(length) => Some(length),
+            Length::Chunked => None,
+            Length::UntilEnd => Some(u64::MAX),
+        }
+    }
+}
+
 impl<'a> Response<'a> {
     /// Parses a complete head, up to and including its empty line.
     pub(super) fn parse(
