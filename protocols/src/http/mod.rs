@@ -131,10 +131,11 @@
 //! | `service`, `middleware`, `body`, `form`, `access_log` | the application, bodies being received, the log |
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
-//! | `sink`, [`multipart`], `chunks`, `trailers`, `framing`, `scan`, `target`, `writer` | the parts of messages |
+//! | `sink`, [`multipart`], `chunks`, `trailers` | bodies being received |
+//! | `framed`, `framing`, `scan`, `target`, `writer` | the parts of messages |
 //! | `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
 //!
-//! [`client`] is independent of the first five lines, and uses the last two.
+//! [`client`] is independent of the first five lines, and uses the last three.
 
 mod access_log;
 mod adapter;
@@ -149,6 +150,7 @@ mod exchange;
 mod fault;
 mod fields;
 mod form;
+mod framed;
 mod framing;
 mod grammar;
 mod head;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
+use super::framed::FramedBody;
 use super::reply::{Answered, Reply};
-use super::response::{FinishedResponse, PendingResponse, Persistence, StreamedResponse};
+use super::response::{FinishedResponse, PendingResponse, Persistence};
 use super::status::Status;
-use super::writer::{Own, send_chunk, write_fields, write_interim};
+use super::writer::{Own, write_interim};
 
 /// The rest of a response whose head has been sent: see [`Reply::stream`].
 ///
@@ -18,21 +19,8 @@ use super::writer::{Own, send_chunk, write_fields, write_interim};
 pub struct ResponseStream {
     connection: ConnId,
     pending: Arc<PendingResponse>,
-    framing: Framing,
+    body: FramedBody,
     persistence: Persistence,
-}
-
-/// How the end of the body is marked.
-#[derive(Clone, Copy, Debug)]
-enum Framing {
-    /// By the last chunk, which trailers may follow if the head has announced them.
-    Chunked { has_trailers: bool },
-    /// By its length, which the head has stated.
-    Sized(u64),
-    /// By the end of the connection, in HTTP/1.0.
-    UntilClose,
-    /// There is no body.
-    NoBody,
 }
 
 impl Reply<'_, '_> {
@@ -124,21 +112,21 @@ impl Reply<'_, '_> {
     ) -> Answered<V> {
         let Reply { mut to, output, status, mut form } = self;
         let forbidden = status.forbids_content();
-        let framing = match length {
+        let body = match length {
             // What follows 101 is not HTTP.
-            _ if status.is_interim() => Framing::UntilClose,
-            _ if form.head_only || forbidden => Framing::NoBody,
-            Some(length) => Framing::Sized(length),
+            _ if status.is_interim() => FramedBody::UntilClose,
+            _ if form.head_only || forbidden => FramedBody::None,
+            Some(length) => FramedBody::Sized(length),
             None if form.is_modern => {
                 let mut lines = output.fields.split(|byte| *byte == b'\n');
                 let is_trailer = |name: &[u8]| name.eq_ignore_ascii_case(b"Trailer:");
                 let has_trailers = lines.any(|line| line.get(..8).is_some_and(is_trailer));
                 output.fields.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-                Framing::Chunked { has_trailers }
+                FramedBody::Chunked { has_trailers }
             }
             None => {
                 form.persistence = Persistence::Close;
-                Framing::UntilClose
+                FramedBody::UntilClose
             }
         };
         // Without a length, a client would wait for the content of a 205 response.
@@ -149,7 +137,7 @@ impl Reply<'_, '_> {
         let (connection, persistence) = (to.connection(), form.persistence);
         let peer = to.turn().peer(connection);
         pending.start_stream(status, peer.sent() + peer.pending());
-        let stream = ResponseStream { connection, pending, framing, persistence };
+        let stream = ResponseStream { connection, pending, body, persistence };
         then(stream, to.turn());
         Answered::later(None)
     }
@@ -192,23 +180,15 @@ impl ResponseStream {
     /// another thread.
     pub fn send<'b>(&mut self, cx: &mut Turn, part: impl Into<Outgoing<'b>>) -> Sent {
         let (part, mut peer) = (part.into(), cx.peer(self.connection));
-        if !self.pending.is_here() || !peer.is_open() {
+        if !self.pending.is_here() {
             return Sent::Gone;
         }
         let length = part.len();
-        let sent = match self.framing {
-            Framing::NoBody => return Sent::Accepted,
-            // An empty chunk would be the last.
-            _ if length == 0 => return Sent::Accepted,
-            Framing::Sized(whole) if length > whole - self.sent() => {
-                log::error!("a response longer than the stated {whole} bytes was cut off");
-                peer.abort();
-                return Sent::Gone;
-            }
-            Framing::UntilClose | Framing::Sized(_) => peer.send(part),
-            Framing::Chunked { .. } => send_chunk(&mut peer, part),
-        };
-        if let Some(stream) = self.pending.stream() {
+        let sent = self.body.send(&mut peer, part);
+        if self.has_body()
+            && sent != Sent::Gone
+            && let Some(stream) = self.pending.stream()
+        {
             stream.note_part(length, sent);
         }
         sent
@@ -217,19 +197,15 @@ impl ResponseStream {
     /// Whether the parts are sent: they are omitted in the response to HEAD, and if the status
     /// forbids content.
     pub(crate) fn has_body(&self) -> bool {
-        !matches!(self.framing, Framing::NoBody)
+        self.body.is_sent()
     }
 
     /// Notes that another connection relays this many bytes of the body.
     pub(crate) fn note_relayed(&mut self, count: u64) {
+        self.body.note_relayed(count);
         if let Some(stream) = self.pending.stream() {
             stream.note_part(count, Sent::Accepted);
         }
-    }
-
-    /// Bytes of the body that were sent.
-    fn sent(&self) -> u64 {
-        self.pending.stream().map_or(0, StreamedResponse::body)
     }
 
     /// Ends the body.
@@ -242,24 +218,12 @@ impl ResponseStream {
     /// HTTP/1.0 clients do not get them.
     pub fn finish_with<B: AsRef<[u8]>>(self, cx: &mut Turn, trailers: &[(&str, B)]) -> Sent {
         let mut peer = cx.peer(self.connection);
-        if !self.pending.is_here() || !peer.is_open() {
+        if !self.pending.is_here() {
             return Sent::Gone;
         }
-        if let Framing::Sized(length) = self.framing
-            && self.sent() < length
-        {
-            log::error!("a response ended after {} of {length} bytes", self.sent());
-            peer.abort();
-            return Sent::Gone;
-        }
-        let mut sent = Sent::Accepted;
-        if let Framing::Chunked { has_trailers } = self.framing {
-            if !has_trailers && !trailers.is_empty() {
-                log::warn!("trailers omitted from a response: its head has no Trailer field");
-            }
-            let mut end = b"0\r\n".to_vec();
-            write_fields(&mut end, if has_trailers { trailers } else { &[] }, Own::Date);
-            sent = peer.send(end);
+        let sent = self.body.finish(&mut peer, trailers, Own::Date);
+        if sent == Sent::Gone {
+            return sent;
         }
         if let Some(stream) = self.pending.stream() {
             let (status, body) = (stream.status, stream.body());

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use sluicegate_reactor::{ConnId, Outgoing, Sent, Turn};
 
-use crate::http::writer::{Own, send_chunk, write_fields};
+use crate::http::framed::FramedBody;
+use crate::http::writer::Own;
 
 /// The body of a request whose head has been sent: see [`Request::stream`](super::Request::stream).
 ///
@@ -18,24 +19,15 @@ use crate::http::writer::{Own, send_chunk, write_fields};
 pub struct RequestStream {
     connection: ConnId,
     state: Rc<StreamState>,
-    framing: Framing,
+    body: FramedBody,
     /// With this many bytes queued, there is no room for more.
     high: u64,
-}
-
-/// How the end of the body is marked.
-#[derive(Clone, Copy, Debug)]
-enum Framing {
-    /// By the last chunk, which trailers may follow if the head has announced them.
-    Chunked { has_trailers: bool },
-    /// By its length, of which this is left.
-    Sized(u64),
 }
 
 /// What a connection shares with the stream of its request.
 #[derive(Debug)]
 pub(super) struct StreamState {
-    framing: Framing,
+    body: FramedBody,
     is_open: Cell<bool>,
     is_finished: Cell<bool>,
     /// Whether the exchange waits for room.
@@ -46,7 +38,7 @@ impl StreamState {
     /// For a body of this length, or a chunked one.
     pub(super) fn new(length: Option<u64>, has_trailers: bool) -> Rc<StreamState> {
         Rc::new(StreamState {
-            framing: length.map_or(Framing::Chunked { has_trailers }, Framing::Sized),
+            body: length.map_or(FramedBody::Chunked { has_trailers }, FramedBody::Sized),
             is_open: Cell::new(false),
             is_finished: Cell::new(false),
             is_full: Cell::new(false),
@@ -63,8 +55,8 @@ impl StreamState {
         if self.is_open.replace(true) {
             return None;
         }
-        let (state, framing) = (self.clone(), self.framing);
-        Some(RequestStream { connection, state, framing, high: high as u64 })
+        let (state, body) = (self.clone(), self.body);
+        Some(RequestStream { connection, state, body, high: high as u64 })
     }
 
     /// Whether the body is complete.
@@ -99,23 +91,7 @@ impl RequestStream {
     /// left of the stated length; an error is then logged, and the exchange fails.
     pub fn send<'b>(&mut self, cx: &mut Turn, part: impl Into<Outgoing<'b>>) -> Sent {
         let (part, mut peer) = (part.into(), cx.peer(self.connection));
-        let length = part.len();
-        if length == 0 && peer.is_open() {
-            // An empty chunk would be the last.
-            return Sent::Accepted;
-        }
-        let sent = match &mut self.framing {
-            Framing::Chunked { .. } => send_chunk(&mut peer, part),
-            Framing::Sized(left) if length > *left => {
-                log::error!("a request body longer than its stated length was cut off");
-                peer.abort();
-                return Sent::Gone;
-            }
-            Framing::Sized(left) => {
-                *left -= length;
-                peer.send(part)
-            }
-        };
+        let sent = self.body.send(&mut peer, part);
         // The connection itself has no mark: it reads whatever is queued.
         if sent == Sent::Gone || peer.pending() < self.high {
             return sent;
@@ -127,9 +103,7 @@ impl RequestStream {
 
     /// Notes that another connection relays this many bytes of the body, which has a known length.
     pub(crate) fn note_relayed(&mut self, count: u64) {
-        if let Framing::Sized(left) = &mut self.framing {
-            *left -= count.min(*left);
-        }
+        self.body.note_relayed(count);
     }
 
     /// Ends the body.
@@ -142,26 +116,10 @@ impl RequestStream {
     /// them (RFC 9110, section 6.6.2).
     pub fn finish_with<B: AsRef<[u8]>>(self, cx: &mut Turn, trailers: &[(&str, B)]) -> Sent {
         let mut peer = cx.peer(self.connection);
-        let announced = matches!(self.framing, Framing::Chunked { has_trailers: true });
-        if !announced && !trailers.is_empty() {
-            log::warn!("trailers omitted from a request: its head has no Trailer field");
+        let sent = self.body.finish(&mut peer, trailers, Own::Host);
+        if sent != Sent::Gone {
+            self.state.is_finished.set(true);
         }
-        let sent = match self.framing {
-            Framing::Chunked { .. } => {
-                let mut end = b"0\r\n".to_vec();
-                write_fields(&mut end, if announced { trailers } else { &[] }, Own::Host);
-                peer.send(end)
-            }
-            Framing::Sized(0) if peer.is_open() => Sent::Accepted,
-            Framing::Sized(left) => {
-                if peer.is_open() {
-                    log::error!("a request body ended {left} bytes before its stated length");
-                    peer.abort();
-                }
-                return Sent::Gone;
-            }
-        };
-        self.state.is_finished.set(true);
         sent
     }
 }
