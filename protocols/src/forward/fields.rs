@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::options::{ForwardOptions, Provenance};
 use crate::http::client::{Response, Trailers};
-use crate::http::{Request, Version, list};
+use crate::http::{Request, Version, is_token, list};
 
 /// Whether a field concerns only the connection on which it was received (RFC 9110, section 7.6.1),
 /// or frames the message, which every hop does anew.
@@ -98,6 +98,12 @@ pub(super) fn interim<'a>(response: &Response<'a>) -> Vec<Field<'a>> {
 /// The trailers that are passed on.
 pub(super) fn trailers<'a>(trailers: Trailers<'a>) -> Vec<Field<'a>> {
     trailers.iter().filter(|(name, _)| !is_of_hop(name)).collect()
+}
+
+/// Whether this is a pseudonym, or a host name with or without a port (RFC 9110, section 7.6.3).
+pub(super) fn is_via_name(name: &str) -> bool {
+    let (host, port) = name.split_once(':').unwrap_or((name, ""));
+    is_token(host.as_bytes()) && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `Via` names the protocol in which the message was received (RFC 9110, section 7.6.3).

@@ -27,7 +27,8 @@ pub struct ForwardOptions {
     pub x_forwarded: Provenance,
     /// What happens to `Forwarded` (RFC 7239). Default: [`Pass`](Provenance::Pass).
     pub forwarded: Provenance,
-    /// The name of this proxy in `Via`: a host name or a pseudonym. Default `sluicegate`.
+    /// The name of this proxy in `Via`: a host name with or without a port, or a pseudonym. Default
+    /// `sluicegate`.
     pub name: String,
     /// The protocols to which connections may be upgraded. Default: `websocket`. Do not add `h2c`:
     /// its requests would reach the origin unchecked.

@@ -29,7 +29,7 @@ pub struct Forward {
 /// What is known of the connection of a client.
 struct Link {
     connection: ConnId,
-    /// The IP address of the client.
+    /// The IP address of the client; an IPv4 address even on a socket for both versions.
     address: String,
     /// The exchange that was begun last.
     exchange: Option<ExchangeId>,
@@ -42,16 +42,15 @@ impl Forward {
     /// Creates a service that forwards to one origin. It connects when there are requests.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`ForwardOptions::name`] cannot be in a
-    /// header field. Otherwise the same as those of [`Reactor::connector`].
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`ForwardOptions::name`] cannot be in
+    /// `Via`. Otherwise the same as those of [`Reactor::connector`].
     pub fn new(
         reactor: &mut Reactor,
         origin: impl Into<Target>,
         options: &ForwardOptions,
     ) -> io::Result<Forward> {
-        if !options.name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let why =
-                format!("the name of a proxy has characters other than ASCII: {:?}", options.name);
+        if !fields::is_via_name(&options.name) {
+            let why = format!("the name {:?} cannot be in Via", options.name);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let shared = Shared {
@@ -77,7 +76,8 @@ impl Forward {
         }
         entry.get_or_insert_with(|| {
             let address = reply.peer_address().ok().and_then(|address| address.ip_and_port());
-            let address = address.map_or("unknown".to_owned(), |at| at.ip().to_string());
+            let address =
+                address.map_or("unknown".to_owned(), |at| at.ip().to_canonical().to_string());
             Link { connection, address, exchange: None }
         })
     }

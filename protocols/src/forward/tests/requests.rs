@@ -1,7 +1,11 @@
 //! What the origin gets.
 
-use super::{World, get, same_at_every_split};
-use crate::forward::{ForwardOptions, HostField, Provenance};
+use std::io::ErrorKind;
+
+use sluicegate_reactor::Reactor;
+
+use super::{World, get, origin, same_at_every_split};
+use crate::forward::{Forward, ForwardOptions, HostField, Provenance};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -169,4 +173,29 @@ fn requests_of_old_clients_are_passed_on_as_1_1() {
                     X-Forwarded-For: 127.0.0.1\nX-Forwarded-Proto: http\n\n";
     assert_eq!(outcome.request, expected);
     assert_eq!(outcome.is_open, (false, true));
+}
+
+#[test]
+fn a_name_that_cannot_be_in_via_is_refused() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let mut new = |name: &str| {
+        let options = ForwardOptions { name: name.to_owned(), ..ForwardOptions::default() };
+        Forward::new(&mut reactor, origin(), &options).err().map(|error| error.kind())
+    };
+    for name in ["a", "proxy.example", "proxy.example:8080"] {
+        assert_eq!(new(name), None, "{name:?}");
+    }
+    for name in ["", ":80", "a b", "a,b", "a\r\nB: c", "a:b", "a(b)", "\u{e9}"] {
+        assert_eq!(new(name), Some(ErrorKind::InvalidInput), "{name:?}");
+    }
+}
+
+#[test]
+fn a_client_on_a_socket_for_both_ip_versions_has_its_own_address() {
+    let mut world = World::new();
+    let client = world.h.open_from("::ffff:10.0.0.9".parse().expect("an address"));
+    world.h.feed(client, get(""));
+    let far = world.accept();
+    let request = world.take(far);
+    assert!(request.contains("X-Forwarded-For: 10.0.0.9\n"), "{request}");
 }
