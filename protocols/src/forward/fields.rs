@@ -6,22 +6,27 @@ use super::options::{ForwardOptions, Provenance};
 use crate::http::client::{Response, Trailers};
 use crate::http::{Request, Version, is_token, list};
 
-/// Whether a field concerns only the connection on which it was received (RFC 9110, section 7.6.1),
-/// or frames the message, which every hop does anew.
+/// The fields that concern only the connection on which they were received (RFC 9110, section
+/// 7.6.1), or that frame the message, which every hop does anew.
+const HOP: [&str; 9] = [
+    "Connection",
+    "Content-Length",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Transfer-Encoding",
+    "Upgrade",
+];
+
+/// Whether a name is one of these. The case of names does not matter.
+fn is_one_of(name: &str, fields: &[&str]) -> bool {
+    fields.iter().any(|field| field.eq_ignore_ascii_case(name))
+}
+
 fn is_of_hop(name: &str) -> bool {
-    let field = match name.len() {
-        2 => "TE",
-        7 => "Upgrade",
-        10 if name.eq_ignore_ascii_case("Keep-Alive") => return true,
-        10 => "Connection",
-        14 => "Content-Length",
-        16 => "Proxy-Connection",
-        17 => "Transfer-Encoding",
-        18 => "Proxy-Authenticate",
-        19 => "Proxy-Authorization",
-        _ => return false,
-    };
-    field.eq_ignore_ascii_case(name)
+    is_one_of(name, &HOP)
 }
 
 /// A header field.
@@ -88,16 +93,22 @@ pub(super) fn write_response(
     write_via(out, response.version(), options);
 }
 
+/// Whether a field of an interim response or of a trailer section may be passed on. `Date` and
+/// `Host` belong in the head of a final message.
+fn is_supplementary(name: &str) -> bool {
+    !is_of_hop(name) && !is_one_of(name, &["Date", "Host"])
+}
+
 /// The fields of an interim response that are passed on.
 pub(super) fn interim<'a>(response: &Response<'a>) -> Vec<Field<'a>> {
     let nominated = Nominated::by(response.headers());
-    let is_kept = |(name, _): &Field<'a>| !is_of_hop(name) && !nominated.contains(name);
+    let is_kept = |(name, _): &Field<'a>| is_supplementary(name) && !nominated.contains(name);
     response.headers().filter(is_kept).collect()
 }
 
-/// The trailers that are passed on.
-pub(super) fn trailers<'a>(trailers: Trailers<'a>) -> Vec<Field<'a>> {
-    trailers.iter().filter(|(name, _)| !is_of_hop(name)).collect()
+/// The trailers that are passed on: none unless the head has announced them.
+pub(super) fn trailers(trailers: Trailers<'_>, are_announced: bool) -> Vec<Field<'_>> {
+    trailers.iter().filter(|(name, _)| are_announced && is_supplementary(name)).collect()
 }
 
 /// Whether this is a pseudonym, or a host name with or without a port (RFC 9110, section 7.6.3).
@@ -140,17 +151,10 @@ pub(super) fn write_request(
 /// Whether a field of a request is left out because the client writes it, because `Http` has acted
 /// on it, or because another value takes its place.
 fn is_rewritten(name: &str, options: &ForwardOptions) -> bool {
-    let (field, is_rewritten) = match name.len() {
-        4 => ("Host", true),
-        6 => ("Expect", true),
-        9 => ("Forwarded", options.forwarded != Provenance::Pass),
-        12 => ("Max-Forwards", true),
-        15 => ("X-Forwarded-For", options.x_forwarded != Provenance::Pass),
-        16 => ("X-Forwarded-Host", options.x_forwarded != Provenance::Pass),
-        17 => ("X-Forwarded-Proto", options.x_forwarded != Provenance::Pass),
-        _ => return false,
-    };
-    is_rewritten && field.eq_ignore_ascii_case(name)
+    is_one_of(name, &["Host", "Expect", "Max-Forwards"])
+        || options.forwarded != Provenance::Pass && is_one_of(name, &["Forwarded"])
+        || options.x_forwarded != Provenance::Pass
+            && is_one_of(name, &["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"])
 }
 
 /// Appends the values of a list field that a request has, each followed by a comma.

@@ -131,7 +131,8 @@ impl Exchange for Passage {
 
     fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
         if let Answer::Streamed(stream) = self.answer {
-            stream.finish_with(cx, &fields::trailers(trailers));
+            let trailers = fields::trailers(trailers, stream.has_trailers());
+            stream.finish_with(cx, &trailers);
         }
     }
 

@@ -259,7 +259,8 @@ impl Service for Forward {
 
     fn on_trailers(&mut self, cx: &mut Turn, _: ConnId, body: &mut Body, trailers: Trailers<'_>) {
         if let Some(stream) = body.0.take().and_then(|upload| upload.take()) {
-            stream.finish_with(cx, &fields::trailers(trailers));
+            let trailers = fields::trailers(trailers, stream.has_trailers());
+            stream.finish_with(cx, &trailers);
         }
     }
 

@@ -23,6 +23,11 @@ impl FramedBody {
         !matches!(self, FramedBody::None)
     }
 
+    /// Whether the head has announced trailers.
+    pub(super) fn has_trailers(self) -> bool {
+        matches!(self, FramedBody::Chunked { has_trailers: true })
+    }
+
     /// Sends the next part. If it is longer than what is left of the stated length, an error is
     /// logged and the connection is reset.
     pub(super) fn send(&mut self, peer: &mut Peer<'_>, part: Outgoing<'_>) -> Sent {

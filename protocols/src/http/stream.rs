@@ -200,6 +200,11 @@ impl ResponseStream {
         self.body.is_sent()
     }
 
+    /// Whether the head has announced trailers.
+    pub(crate) fn has_trailers(&self) -> bool {
+        self.body.has_trailers()
+    }
+
     /// Notes that another connection relays this many bytes of the body.
     pub(crate) fn note_relayed(&mut self, count: u64) {
         self.body.note_relayed(count);

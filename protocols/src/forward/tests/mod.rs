@@ -2,6 +2,8 @@
 
 mod bodies;
 mod failures;
+#[path = "../../../../tests/reactor/logged.rs"]
+mod logged;
 mod relayed;
 mod requests;
 mod responses;

@@ -1,6 +1,9 @@
 //! What the client gets.
 
-use super::{Outcome, World, get, same_at_every_split};
+use log::Level;
+
+use super::logged::logged_in;
+use super::{Outcome, World, get, pass, same_at_every_split};
 
 /// What the client gets of a response to GET.
 fn passed(response: &str) -> Outcome {
@@ -121,4 +124,22 @@ fn pipelined_requests_are_answered_in_order_on_one_connection_to_the_origin() {
     let one = |n: u8| format!("HTTP/1.1 200 OK\nContent-Length: 1\n\n{n}");
     assert_eq!(world.response(client), one(1) + &one(2));
     assert!(world.h.try_accept(&super::origin()).is_none());
+}
+
+#[test]
+fn peers_cannot_fill_the_log_with_fields_that_are_not_passed_on() {
+    let warnings = logged_in(Level::Warn, || {
+        for announced in ["", "Trailer: Date, Host\r\n"] {
+            let body = format!(
+                "Transfer-Encoding: chunked\r\n{announced}\r\n1\r\na\r\n0\r\nDate: x\r\nHost: y\r\n\r\n"
+            );
+            let request = format!("POST / HTTP/1.1\r\nHost: h\r\n{body}");
+            let response =
+                format!("HTTP/1.1 103 Early Hints\r\nDate: x\r\n\r\nHTTP/1.1 200 OK\r\n{body}");
+            let outcome = pass([request.as_bytes()], [response.as_bytes()]);
+            assert!(outcome.response.contains("[a]"), "{}", outcome.response);
+        }
+    });
+    let omitted: Vec<_> = warnings.iter().filter(|text| text.contains("omitted")).collect();
+    assert!(omitted.is_empty(), "{omitted:?}");
 }

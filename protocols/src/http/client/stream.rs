@@ -101,6 +101,11 @@ impl RequestStream {
         Sent::Full
     }
 
+    /// Whether the head has announced trailers.
+    pub(crate) fn has_trailers(&self) -> bool {
+        self.body.has_trailers()
+    }
+
     /// Notes that another connection relays this many bytes of the body, which has a known length.
     pub(crate) fn note_relayed(&mut self, count: u64) {
         self.body.note_relayed(count);
