@@ -168,30 +168,28 @@ impl<S: Service> Http<S> {
         (aftermath, state): (Aftermath, Option<S::State>),
     ) -> Result<(), Status> {
         let length = request.body_length;
-        let body = match (self.output.awaited.take(), state) {
+        let awaited = self.output.awaited.take();
+        if let Some(pending) = awaited.as_ref().and_then(Awaited::response)
+            && pending.is_abandoned()
+        {
+            if !pending.is_streaming() {
+                return Err(Status::SERVICE_UNAVAILABLE);
+            }
+            // The head has left, and the rest will never come.
+            cx.abort();
+        }
+        let body = match (awaited, state) {
             (Some(Awaited::Postponed(pending)), _) => {
-                if pending.is_abandoned() {
-                    return Err(Status::SERVICE_UNAVAILABLE);
-                }
                 self.note_pending(session, head, request);
                 session.await_response(cx, aftermath.skip, (pending, Some(head)), &self.limits);
                 return Ok(());
             }
             (Some(Awaited::Response(pending)), _) => {
-                if pending.is_abandoned() && pending.is_streaming() {
-                    // The head has left, and the rest will never come.
-                    cx.abort();
-                } else if pending.is_abandoned() {
-                    return Err(Status::SERVICE_UNAVAILABLE);
-                }
                 self.note_pending(session, head, request);
                 session.await_response(cx, aftermath.skip, (pending, None), &self.limits);
                 return Ok(());
             }
             (Some(Awaited::ResponseAndBody(pending, to)), Some(state)) => {
-                if pending.is_abandoned() {
-                    return Err(Status::SERVICE_UNAVAILABLE);
-                }
                 self.note_pending(session, head, request);
                 self.receive_body_of(cx, session, request, (state, to), pending);
                 return Ok(());

@@ -45,6 +45,18 @@ pub(super) enum Awaited {
     ResponseAndBody(Arc<PendingResponse>, Option<ConnId>),
 }
 
+impl Awaited {
+    /// The response that is finished after the call, if one is awaited.
+    pub(super) fn response(&self) -> Option<&Arc<PendingResponse>> {
+        match self {
+            Awaited::Response(pending)
+            | Awaited::Postponed(pending)
+            | Awaited::ResponseAndBody(pending, _) => Some(pending),
+            Awaited::File(_) | Awaited::Memory(_) | Awaited::Pieces | Awaited::Form(_) => None,
+        }
+    }
+}
+
 /// What a request says about the form of its response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {

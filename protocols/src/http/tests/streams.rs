@@ -38,8 +38,13 @@ impl Service for Streams {
                 }
                 stream.finish(cx);
             }),
-            "/dropped" => reply.stream(|mut stream, cx| {
-                stream.send(cx, "half");
+            "/dropped" => reply.stream(|mut stream, cx| _ = stream.send(cx, "half")),
+            "/dropped/with-body" => reply.defer_with_body(|deferred, cx| {
+                deferred.answer(cx, |reply| reply.stream(|_, _| {}));
+                ((), None)
+            }),
+            "/dropped/postponed" => reply.postpone(|postponed, cx| {
+                postponed.answer(cx, |reply| reply.stream(|_, _| {}));
             }),
             "/deferred" => reply.defer(|deferred, _| self.deferred.push(deferred)),
             "/hint" => {
@@ -56,9 +61,9 @@ impl Service for Streams {
                 stream.send(cx, "nothing");
                 stream.finish(cx);
             }),
-            "/reset" => reply.status(Status::RESET_CONTENT).stream(|stream, cx| {
-                stream.finish(cx);
-            }),
+            "/reset" => {
+                reply.status(Status::RESET_CONTENT).stream(|stream, cx| _ = stream.finish(cx))
+            }
             path => reply.send(path),
         }
     }
@@ -326,9 +331,11 @@ fn a_stream_that_is_dropped_must_not_look_complete() {
             true => format!("GET {path} HTTP/1.0\r\n\r\n"),
         };
         let mut h = streams();
-        let client = h.open();
-        h.feed(client, request("/dropped") + &request("/next"));
-        assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Reset), "in the call");
+        for path in ["/dropped", "/dropped/with-body", "/dropped/postponed"] {
+            let client = h.open();
+            h.feed(client, request(path) + &request("/next"));
+            assert_eq!((h.sent(client).len(), h.state(client)), (0, State::Reset), "{path}");
+        }
 
         let client = h.open();
         h.feed(client, request("/stream") + &request("/next"));
