@@ -12,7 +12,7 @@ use super::options::ClientOptions;
 use super::pool::Shared;
 use super::request::Request;
 use super::session::{ExchangeId, Place, Running};
-use super::stream::RequestStream;
+use super::stream::{RequestStream, StreamState};
 
 /// A client of one origin, in one reactor. Clones share its connections.
 ///
@@ -44,7 +44,7 @@ impl<E: Exchange> Client<E> {
     /// request is sent once more, on a new connection: if its method is idempotent, and it has no
     /// body or bytes as its body. Any other failure is reported.
     pub fn send(&self, cx: &mut Turn, request: Request, exchange: E) -> ExchangeId {
-        self.start(cx, request, exchange, |_| {})
+        self.start(cx, request, exchange).0
     }
 
     /// Sends a request whose body is [streamed](Request::stream). If the request has a connection,
@@ -56,25 +56,25 @@ impl<E: Exchange> Client<E> {
         request: Request,
         exchange: E,
     ) -> (ExchangeId, Option<RequestStream>) {
-        let mut state = None;
-        let id = self.start(cx, request, exchange, |running| state = running.stream().cloned());
+        let (id, state) = self.start(cx, request, exchange);
         let high = self.shared.options.connect.limits.send_high;
         let stream = id.connection().and_then(|connection| state?.open(connection, high));
         (id, stream)
     }
 
+    /// Starts an exchange. Returns the state of the stream too, if the body is streamed.
     fn start(
         &self,
         cx: &mut Turn,
         request: Request,
         exchange: E,
-        look: impl FnOnce(&Running<E>),
-    ) -> ExchangeId {
+    ) -> (ExchangeId, Option<Rc<StreamState>>) {
         let id = ExchangeId::new();
+        let mut stream = None;
         match request.prepare(&self.shared.host) {
             Ok(request) => {
                 let running = Running::new(id.clone(), request, exchange);
-                look(&running);
+                stream = running.stream().cloned();
                 self.shared.submit(cx, Box::new(running));
             }
             Err(why) => {
@@ -82,7 +82,7 @@ impl<E: Exchange> Client<E> {
                 self.shared.refuse(cx, id.clone(), exchange, cause);
             }
         }
-        id
+        (id, stream)
     }
 
     /// Cancels an exchange: drops its value without a call, and closes the connection that it uses.
