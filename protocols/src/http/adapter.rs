@@ -176,7 +176,7 @@ impl<S: Service> Handler for Http<S> {
             && awaited.pending.finished().is_none()
             && !session.is_postponed()
         {
-            if awaited.pending.is_streaming() && !awaited.pending.form.is_modern {
+            if awaited.pending.is_streaming() && !awaited.pending.mode.is_modern {
                 // The end of the connection would be that of the body.
                 cx.peer(id).abort();
             }

@@ -82,10 +82,10 @@ impl Reply<'_, '_> {
     /// # }
     /// ```
     pub fn defer<V>(self, then: impl FnOnce(Deferred, &mut Turn)) -> Answered<V> {
-        let Reply { mut to, output, form, .. } = self;
+        let Reply { mut to, output, mode, .. } = self;
         // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
-        let pending = output.await_response(form);
+        let pending = output.await_response(mode);
         let deferred = Deferred { connection: to.connection(), pending };
         then(deferred, to.turn());
         Answered::later(None)
@@ -151,13 +151,13 @@ impl Reply<'_, '_> {
         self,
         then: impl FnOnce(Deferred, &mut Turn) -> (V, Option<ConnId>),
     ) -> Answered<V> {
-        let Reply { mut to, output, form, .. } = self;
+        let Reply { mut to, output, mode, .. } = self;
         if !output.has_body {
             log::error!("a service asked for a request body that has already been handled");
-            return Reply::new(to, output, form).error(Status::INTERNAL_SERVER_ERROR);
+            return Reply::new(to, output, mode).error(Status::INTERNAL_SERVER_ERROR);
         }
         output.flush_to(&mut to);
-        let pending = Arc::new(PendingResponse::new(form));
+        let pending = Arc::new(PendingResponse::new(mode));
         let deferred = Deferred { connection: to.connection(), pending: pending.clone() };
         let (state, destination) = then(deferred, to.turn());
         output.awaited = Some(Awaited::ResponseAndBody(pending, destination));
@@ -192,7 +192,7 @@ impl Deferred {
         if !self.is_wanted(cx) {
             return Sent::Gone;
         }
-        if !self.pending.form.is_modern {
+        if !self.pending.mode.is_modern {
             return Sent::Accepted;
         }
         let mut head = Vec::with_capacity(256);
@@ -206,7 +206,7 @@ impl Deferred {
     pub(crate) fn switch(self, cx: &mut Turn, lines: &[u8]) -> Option<ResponseStream> {
         let mut switched = None;
         self.answer(cx, |mut reply| {
-            reply.form.persistence = Persistence::Upgrade;
+            reply.mode.persistence = Persistence::Upgrade;
             let reply = reply.fields(lines).status(Status::SWITCHING_PROTOCOLS);
             reply.stream(|stream, _| switched = Some(stream))
         });
@@ -226,12 +226,12 @@ impl Deferred {
         let Deferred { connection, pending } = self;
         let mut output = Output::for_one(cx.unix_time());
         output.awaited = Some(Awaited::Response(pending.clone()));
-        let mut form = pending.form_now();
+        let mut mode = pending.mode_now();
         if cx.is_stopping() {
-            form.persistence = Persistence::Close;
+            mode.persistence = Persistence::Close;
         }
         let to = Destination::Deferred(cx, connection);
-        let answered = make(Reply::new(to, &mut output, form));
+        let answered = make(Reply::new(to, &mut output, mode));
         if answered.persistence == Persistence::Undecided {
             return Sent::Accepted;
         }

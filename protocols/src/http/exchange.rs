@@ -13,7 +13,7 @@ use super::multipart::{FormDecoder, FormError};
 use super::output::Destination;
 use super::reply::{Answered, Reply};
 use super::request::{BodyLength, Method, Request, Version};
-use super::response::{Awaited, Form, PendingResponse, Persistence};
+use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
 use super::server::Http;
 use super::service::Service;
 use super::session::HttpSession;
@@ -31,14 +31,14 @@ struct Aftermath {
 }
 
 impl Aftermath {
-    /// The form of the response.
-    fn form(self, request: &Request<'_>) -> Form {
+    /// The mode of the response.
+    fn mode(self, request: &Request<'_>) -> ResponseMode {
         let persistence = |closes| match request.version {
             _ if closes => Persistence::Close,
             Version::Http10 => Persistence::KeepAlive,
             Version::Http11 => Persistence::Implied,
         };
-        Form {
+        ResponseMode {
             persistence: persistence(self.close),
             after_body: persistence(self.is_last),
             head_only: request.method == Method::Head,
@@ -83,11 +83,11 @@ impl<S: Service> Http<S> {
             Arrived::Body(body, _) => self.aftermath_of_body(session, &request, body),
         };
         session.finish_request(aftermath.skip);
-        let form = aftermath.form(&request);
+        let mode = aftermath.mode(&request);
         let mut answered = match arrived {
             Arrived::Head(input) => {
                 self.output.has_body = true;
-                let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
+                let reply = Reply::new(Destination::Current(cx), &mut self.output, mode);
                 let mut answered = self.service.call(&request, reply);
                 if answered.persistence == Persistence::Undecided
                     && let Some(body) = self.take_body(cx, &request, input)
@@ -105,7 +105,7 @@ impl<S: Service> Http<S> {
             && let Err(status) =
                 self.wait(cx, session, (head, &request), (aftermath, answered.state.take()))
         {
-            answered = self.refusal(cx, aftermath.form(&request), status);
+            answered = self.refusal(cx, aftermath.mode(&request), status);
         }
         self.finish_answer(cx, session, head, Some(&request), &answered);
     }
@@ -147,8 +147,8 @@ impl<S: Service> Http<S> {
         (body, state): (Received<'_>, S::State),
     ) -> Answered<S::State> {
         self.output.has_body = false;
-        let form = aftermath.form(request);
-        let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
+        let mode = aftermath.mode(request);
+        let reply = Reply::new(Destination::Current(cx), &mut self.output, mode);
         match body {
             Received::Whole(bytes) => self.service.on_body(request, state, bytes, reply),
             Received::Saved { saved, .. } => self.service.on_saved(request, state, &saved, reply),
@@ -356,8 +356,9 @@ impl<S: Service> Http<S> {
     ) {
         let head_only = head.starts_with(b"HEAD ") || session.awaits_head();
         let persistence = Persistence::Close;
-        let form = Form { persistence, after_body: persistence, head_only, is_modern: false };
-        let answered = self.refusal(cx, form, status);
+        let mode =
+            ResponseMode { persistence, after_body: persistence, head_only, is_modern: false };
+        let answered = self.refusal(cx, mode, status);
         self.finish_answer(cx, session, head, None, &answered);
     }
 
@@ -367,25 +368,25 @@ impl<S: Service> Http<S> {
     fn refusal(
         &mut self,
         cx: &mut Context<'_>,
-        mut form: Form,
+        mut mode: ResponseMode,
         status: Status,
     ) -> Answered<S::State> {
         self.output.has_body = false;
-        let reply = Reply::new(Destination::Current(cx), &mut self.output, form);
+        let reply = Reply::new(Destination::Current(cx), &mut self.output, mode);
         let answered = self.service.on_refused(status, reply);
         let Some(Awaited::Response(pending)) = self.output.awaited.take() else {
             return Answered::with(answered.status, answered.body, answered.persistence);
         };
         if let Some(finished) = pending.finished() {
-            return Answered::with(finished.status, finished.body, form.persistence);
+            return Answered::with(finished.status, finished.body, mode.persistence);
         }
         log::error!("the response to a refused request was not finished in the call");
-        form.persistence = Persistence::Close;
+        mode.persistence = Persistence::Close;
         if pending.is_streaming() {
             // What was sent must not look complete.
             cx.abort();
         }
-        Reply::new(Destination::Current(cx), &mut self.output, form).error(status)
+        Reply::new(Destination::Current(cx), &mut self.output, mode).error(status)
     }
 
     /// Refuses a request whose deadline has passed.

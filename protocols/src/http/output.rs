@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
 
 use super::date::Clock;
-use super::response::{Awaited, Form, PendingResponse, Persistence};
+use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
 use super::status::Status;
 use super::writer::{write_decimal, write_status_line};
 
@@ -103,11 +103,11 @@ impl Output {
     }
 
     /// Notes that the response comes later, and returns the state to share with who sends it.
-    pub(super) fn await_response(&mut self, form: Form) -> Arc<PendingResponse> {
+    pub(super) fn await_response(&mut self, mode: ResponseMode) -> Arc<PendingResponse> {
         let pending = match &self.awaited {
             // It was deferred before.
             Some(Awaited::Response(pending)) => pending.clone(),
-            _ => Arc::new(PendingResponse::new(form)),
+            _ => Arc::new(PendingResponse::new(mode)),
         };
         self.awaited = Some(Awaited::Response(pending.clone()));
         pending

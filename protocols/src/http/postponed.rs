@@ -74,10 +74,10 @@ impl Reply<'_, '_> {
             log::error!("a service postponed a request whose body has already been handled");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
-        let Reply { mut to, output, form, .. } = self;
+        let Reply { mut to, output, mode, .. } = self;
         // `then` may answer at once. The responses in the buffer come before that.
         output.flush_to(&mut to);
-        let pending = output.await_response(form);
+        let pending = output.await_response(mode);
         output.awaited = Some(Awaited::Postponed(pending.clone()));
         then(Postponed(Deferred { connection: to.connection(), pending }), to.turn());
         Answered::later(None)

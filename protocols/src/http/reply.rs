@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use sluicegate_reactor::{Address, ConnId, Outgoing, Turn};
 
 use super::output::{Destination, Output};
-use super::response::{Form, Persistence};
+use super::response::{Persistence, ResponseMode};
 use super::status::Status;
 use super::writer::{Own, write_field};
 
@@ -106,14 +106,18 @@ pub struct Reply<'a, 'cx> {
     pub(super) to: Destination<'a, 'cx>,
     pub(super) output: &'a mut Output,
     pub(super) status: Status,
-    pub(super) form: Form,
+    pub(super) mode: ResponseMode,
 }
 
 impl<'a, 'cx> Reply<'a, 'cx> {
     #[inline]
-    pub(super) fn new(to: Destination<'a, 'cx>, output: &'a mut Output, form: Form) -> Self {
+    pub(super) fn new(
+        to: Destination<'a, 'cx>,
+        output: &'a mut Output,
+        mode: ResponseMode,
+    ) -> Self {
         output.fields.clear();
-        Reply { to, output, status: Status::OK, form }
+        Reply { to, output, status: Status::OK, mode }
     }
 
     /// Sets the status.
@@ -144,7 +148,7 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// Closes the connection after this response.
     pub fn close(mut self) -> Self {
-        self.form.persistence = Persistence::Close;
+        self.mode.persistence = Persistence::Close;
         self
     }
 
@@ -182,13 +186,13 @@ impl<'a, 'cx> Reply<'a, 'cx> {
     /// section 9.3.2, allows this where the body would have to be generated to know its length. To
     /// any other method this is a response with an empty body.
     pub fn send_head<V>(self) -> Answered<V> {
-        let length = (!self.form.head_only).then_some(0);
+        let length = (!self.mode.head_only).then_some(0);
         self.finish_head(length)
     }
 
     /// Finishes the response without a body. `length` is stated if there is one.
     pub(crate) fn finish_head<V>(self, length: Option<u64>) -> Answered<V> {
-        let Reply { mut to, output, status, form: Form { persistence, .. } } = self;
+        let Reply { mut to, output, status, mode: ResponseMode { persistence, .. } } = self;
         output.write_head(status, persistence, length);
         output.flush_batch(&mut to);
         Answered::with(status, 0, persistence)
@@ -248,7 +252,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         length: u64,
         push: impl FnOnce(&mut Output, &mut Destination<'_, '_>) -> u64,
     ) -> Answered<V> {
-        let Reply { mut to, output, status, form: Form { persistence, head_only, .. } } = self;
+        let Reply { mut to, output, status, mode: ResponseMode { persistence, head_only, .. } } =
+            self;
         let has_content = !status.forbids_content();
         output.write_head(status, persistence, Some(if has_content { length } else { 0 }));
         let sent = if has_content && !head_only { push(output, &mut to) } else { 0 };

@@ -57,9 +57,9 @@ impl Awaited {
     }
 }
 
-/// What a request says about the form of its response.
+/// How a response is written, as its request decides it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
+pub(super) struct ResponseMode {
     pub(super) persistence: Persistence,
     /// The same if the whole request body is received before the response begins.
     pub(super) after_body: Persistence,
@@ -72,7 +72,7 @@ pub(super) struct Form {
 /// The state that a connection shares with the [`Deferred`](super::Deferred) of its request.
 #[derive(Debug)]
 pub(super) struct PendingResponse {
-    pub(super) form: Form,
+    pub(super) mode: ResponseMode,
     /// Whether the whole request body was received.
     is_body_read: AtomicBool,
     /// The thread of the reactor that has received the request.
@@ -126,9 +126,9 @@ pub(super) struct FinishedResponse {
 }
 
 impl PendingResponse {
-    pub(super) fn new(form: Form) -> PendingResponse {
+    pub(super) fn new(mode: ResponseMode) -> PendingResponse {
         PendingResponse {
-            form,
+            mode,
             is_body_read: AtomicBool::new(false),
             thread: thread::current().id(),
             stream: OnceLock::new(),
@@ -142,13 +142,13 @@ impl PendingResponse {
         self.is_body_read.store(true, Ordering::Relaxed);
     }
 
-    /// The form of a response that begins now.
-    pub(super) fn form_now(&self) -> Form {
-        let mut form = self.form;
+    /// The mode of a response that begins now.
+    pub(super) fn mode_now(&self) -> ResponseMode {
+        let mut mode = self.mode;
         if self.is_body_read.load(Ordering::Relaxed) {
-            form.persistence = form.after_body;
+            mode.persistence = mode.after_body;
         }
-        form
+        mode
     }
 
     /// Whether the connection can be in the reactor that is running. In a reactor of another

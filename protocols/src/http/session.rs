@@ -132,7 +132,7 @@ impl<V> HttpSession<V> {
 
     /// Whether a deferred response to HEAD is awaited.
     pub(super) fn awaits_head(&self) -> bool {
-        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.form.head_only)
+        matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.mode.head_only)
     }
 
     /// Whether a request waits for its body or its response. Both have a deadline of their own.

@@ -110,14 +110,14 @@ impl Reply<'_, '_> {
         length: Option<u64>,
         then: impl FnOnce(ResponseStream, &mut Turn),
     ) -> Answered<V> {
-        let Reply { mut to, output, status, mut form } = self;
+        let Reply { mut to, output, status, mut mode } = self;
         let forbidden = status.forbids_content();
         let body = match length {
             // What follows 101 is not HTTP.
             _ if status.is_interim() => FramedBody::UntilClose,
-            _ if form.head_only || forbidden => FramedBody::None,
+            _ if mode.head_only || forbidden => FramedBody::None,
             Some(length) => FramedBody::Sized(length),
-            None if form.is_modern => {
+            None if mode.is_modern => {
                 let mut lines = output.fields.split(|byte| *byte == b'\n');
                 let is_trailer = |name: &[u8]| name.eq_ignore_ascii_case(b"Trailer:");
                 let has_trailers = lines.any(|line| line.get(..8).is_some_and(is_trailer));
@@ -125,16 +125,16 @@ impl Reply<'_, '_> {
                 FramedBody::Chunked { has_trailers }
             }
             None => {
-                form.persistence = Persistence::Close;
+                mode.persistence = Persistence::Close;
                 FramedBody::UntilClose
             }
         };
         // Without a length, a client would wait for the content of a 205 response.
-        let length = if forbidden && !form.head_only { Some(0) } else { length };
-        output.write_head(status, form.persistence, length);
+        let length = if forbidden && !mode.head_only { Some(0) } else { length };
+        output.write_head(status, mode.persistence, length);
         output.flush_to(&mut to);
-        let pending = output.await_response(form);
-        let (connection, persistence) = (to.connection(), form.persistence);
+        let pending = output.await_response(mode);
+        let (connection, persistence) = (to.connection(), mode.persistence);
         let peer = to.turn().peer(connection);
         pending.start_stream(status, peer.sent() + peer.pending());
         let stream = ResponseStream { connection, pending, body, persistence };
@@ -156,7 +156,7 @@ impl Reply<'_, '_> {
     /// # Panics
     /// If the status is not one of 102 to 199.
     pub fn interim(self, status: Status, fields: &[(&str, &str)]) -> Self {
-        if self.form.is_modern {
+        if self.mode.is_modern {
             write_interim(&mut self.output.bytes, status, fields);
         }
         self

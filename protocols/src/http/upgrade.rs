@@ -92,7 +92,7 @@ impl Reply<'_, '_> {
             return reply.error(Status::INTERNAL_SERVER_ERROR);
         };
         cx.hand_over(to, session);
-        reply.form.persistence = Persistence::Upgrade;
+        reply.mode.persistence = Persistence::Upgrade;
         reply.finish_head(None)
     }
 }
