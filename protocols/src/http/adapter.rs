@@ -8,11 +8,11 @@ use sluicegate_reactor::{
     ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
 };
 
-use super::access_log::AccessLog;
 use super::body::{AfterSaving, Received};
 use super::delivery::Step;
 use super::exchange::Arrived;
 use super::head;
+use super::in_flight::InFlight;
 use super::response::StreamedResponse;
 use super::scan::HeadScan;
 use super::server::Http;
@@ -30,12 +30,12 @@ impl<S: Service> Handler for Http<S> {
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> HttpSession<S::State> {
         let mut session = HttpSession::new();
-        self.open_access_log(cx, &mut session);
+        self.open_log(cx, &mut session);
         session
     }
 
     fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
-        self.open_access_log(cx, session);
+        self.open_log(cx, session);
     }
 
     fn on_data(
@@ -113,13 +113,13 @@ impl<S: Service> Handler for Http<S> {
             let connection = cx.id();
             self.service.on_room(cx, connection);
         }
-        let Some(access_log) = &mut session.access_log else { return };
-        access_log.report(cx.sent(), &mut |record| self.service.on_sent(record));
-        if access_log.has_paused && !access_log.is_full() {
-            access_log.has_paused = false;
+        let Some(in_flight) = &mut session.in_flight else { return };
+        in_flight.report(cx.sent(), &mut |record| self.service.on_sent(record));
+        if in_flight.has_paused && !in_flight.is_full() {
+            in_flight.has_paused = false;
             cx.resume();
         }
-        if access_log.is_waiting() {
+        if in_flight.is_waiting() {
             cx.request_drain();
         }
     }
@@ -182,18 +182,18 @@ impl<S: Service> Handler for Http<S> {
             }
             self.service.on_gone(cx, id);
         }
-        let Some(mut access_log) = session.access_log else { return };
+        let Some(mut in_flight) = session.in_flight else { return };
         if let State::AwaitingResponse(awaited) = &session.state
             && let Some((status, body, end)) = awaited.pending.queued()
         {
-            access_log.complete(status, body, end);
+            in_flight.complete(status, body, end);
         }
         // After a hand-over the queue is still sent, but this handler does not learn when.
         let sent = match why {
             Reason::HandedOver => u64::MAX,
             _ => cx.peer(id).sent(),
         };
-        access_log.report_all(sent, &mut |record| self.service.on_sent(record));
+        in_flight.report_all(sent, &mut |record| self.service.on_sent(record));
     }
 }
 
@@ -204,10 +204,10 @@ impl<M, S: Service + Receive<M>> Receive<M, HttpSession<S::State>> for Http<S> {
 }
 
 impl<S: Service> Http<S> {
-    fn open_access_log(&self, cx: &Context<'_>, session: &mut HttpSession<S::State>) {
+    fn open_log(&self, cx: &Context<'_>, session: &mut HttpSession<S::State>) {
         if self.service.wants_log() {
             let peer = cx.peer_address().ok().and_then(|address| address.ip_and_port());
-            session.access_log = Some(Box::new(AccessLog::new(peer)));
+            session.in_flight = Some(Box::new(InFlight::new(peer)));
         }
     }
 
@@ -223,7 +223,7 @@ impl<S: Service> Http<S> {
         if session.is_closing && nothing_left && !session.is_waiting() {
             cx.close();
         }
-        if session.access_log.as_ref().is_some_and(|access_log| access_log.is_waiting()) {
+        if session.in_flight.as_ref().is_some_and(|in_flight| in_flight.is_waiting()) {
             cx.request_drain();
         }
     }

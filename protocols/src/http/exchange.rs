@@ -254,8 +254,8 @@ impl<S: Service> Http<S> {
         head: &[u8],
         request: &Request<'_>,
     ) {
-        if let Some(access_log) = &mut session.access_log {
-            access_log.note_pending(head, request, self.output.clock.second());
+        if let Some(in_flight) = &mut session.in_flight {
+            in_flight.note_pending(head, request, self.output.clock.second());
         }
     }
 
@@ -310,12 +310,12 @@ impl<S: Service> Http<S> {
             Persistence::Upgrade => session.is_closing = false,
             _ => {}
         }
-        if let Some(access_log) = &mut session.access_log {
+        if let Some(in_flight) = &mut session.in_flight {
             let end = cx.sent() + cx.pending() + self.output.bytes.len() as u64;
             let time = self.output.clock.second();
-            access_log.note(head, request, answered, end, time);
-            if access_log.is_full() {
-                access_log.has_paused = true;
+            in_flight.note(head, request, answered, end, time);
+            if in_flight.is_full() {
+                in_flight.has_paused = true;
                 cx.pause();
             }
         }

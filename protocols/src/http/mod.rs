@@ -128,7 +128,7 @@
 //! | `adapter` | the callbacks: what to do with input, deadlines, and a reactor that stops |
 //! | `exchange`, `delivery` | one request and its response, and its body on the way to the service |
 //! | `server`, `session` | the state of the handler and of a connection |
-//! | `service`, `middleware`, `body`, `form`, `access_log` | the application, bodies being received, the log |
+//! | `service`, `middleware`, `body`, `form`, `in_flight` | the application, request bodies, responses to log |
 //! | `reply`, `deferred`, `postponed`, `stream`, `save`, `upgrade` | building responses |
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers` | bodies being received |
@@ -137,7 +137,6 @@
 //!
 //! [`client`] is independent of the first five lines, and uses the last three.
 
-mod access_log;
 mod adapter;
 mod body;
 mod chunks;
@@ -154,6 +153,7 @@ mod framed;
 mod framing;
 mod grammar;
 mod head;
+mod in_flight;
 mod limits;
 mod middleware;
 pub mod multipart;

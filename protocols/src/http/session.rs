@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sluicegate_reactor::Context;
 
-use super::access_log::AccessLog;
 use super::body::RequestBody;
+use super::in_flight::InFlight;
 use super::limits::HttpLimits;
 use super::response::{PendingResponse, StreamedResponse};
 use super::scan::HeadScan;
@@ -22,8 +22,8 @@ pub struct HttpSession<V = ()> {
     /// Whether the next response is the last: the reactor is stopping, or the client has shut down
     /// its sending side.
     pub(super) is_closing: bool,
-    /// `None` unless the service wants a log.
-    pub(super) access_log: Option<Box<AccessLog>>,
+    /// The responses to log; `None` unless the service wants a log.
+    pub(super) in_flight: Option<Box<InFlight>>,
     /// The session of the service: services have none.
     pub(super) own: (),
 }
@@ -100,7 +100,7 @@ impl<V> HttpSession<V> {
             requests: 0,
             has_deadline: false,
             is_closing: false,
-            access_log: None,
+            in_flight: None,
             own: (),
         }
     }
@@ -240,8 +240,8 @@ impl<V> HttpSession<V> {
     pub(super) fn finish_response(&mut self, cx: &mut Context<'_>) {
         let State::AwaitingResponse(awaited) = &self.state else { return };
         let Some(finished) = awaited.pending.finished() else { return };
-        if let Some(access_log) = &mut self.access_log {
-            access_log.complete(finished.status, finished.body, finished.end);
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.complete(finished.status, finished.body, finished.end);
         }
         self.has_deadline = false;
         // The rest of a body that was being received is skipped. The connection is already closing

@@ -88,10 +88,10 @@ impl<E: Exchange> Handler for Connections<E> {
         session.adopt();
         match (std::mem::replace(&mut session.state, State::Idle), session.length) {
             (State::Idle, _) => self.close_idle(cx),
-            (State::Body(Sink::Memory { bytes, .. }), Length::UntilEnd) => {
+            (State::Body(Sink::Memory { bytes, .. }), Length::UntilClose) => {
                 self.complete(cx, session, true, Received::Whole(bytes.into()));
             }
-            (State::Body(Sink::Pieces { .. }), Length::UntilEnd) => {
+            (State::Body(Sink::Pieces { .. }), Length::UntilClose) => {
                 self.complete(cx, session, true, Received::Pieces);
             }
             (State::Head { .. }, _) if self.is_unanswered(cx, session) => {

@@ -132,7 +132,7 @@ impl<E: Exchange> Connections<E> {
                 cx.receive_file(file, Some(length));
                 State::Body(Sink::Reactor)
             }
-            (Take::File(file), Length::UntilEnd) => {
+            (Take::File(file), Length::UntilClose) => {
                 cx.receive_file(file, None);
                 State::Body(Sink::Reactor)
             }
@@ -175,7 +175,7 @@ impl<E: Exchange> Connections<E> {
             }
             Length::Exact(length) if length > drain => session.keeps_alive = false,
             // Without a length, another request cannot follow anyway.
-            Length::Exact(_) | Length::Chunked | Length::UntilEnd => {}
+            Length::Exact(_) | Length::Chunked | Length::UntilClose => {}
         }
         let Some(running) = session.running.take() else { return };
         if session.keeps_alive && !is_sending(cx, &running) {

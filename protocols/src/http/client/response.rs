@@ -30,7 +30,7 @@ pub(super) enum Length {
     /// By the last chunk.
     Chunked,
     /// By the end of the connection.
-    UntilEnd,
+    UntilClose,
 }
 
 impl Length {
@@ -39,7 +39,7 @@ impl Length {
         match self {
             Length::Exact(length) => Some(length),
             Length::Chunked => None,
-            Length::UntilEnd => Some(u64::MAX),
+            Length::UntilClose => Some(u64::MAX),
         }
     }
 }
@@ -80,12 +80,12 @@ impl<'a> Response<'a> {
             status.code() == 204 && !matches!(framed, Ok(BodyLength::None | BodyLength::Exact(0)));
         let length = match framed {
             _ if has_no_body => Length::Exact(0),
-            Ok(BodyLength::None) => Length::UntilEnd,
+            Ok(BodyLength::None) => Length::UntilClose,
             Ok(BodyLength::Exact(length)) => Length::Exact(length),
             Ok(BodyLength::Chunked) => Length::Chunked,
             Err(fault) => return Err(fault),
         };
-        let has_end = length != Length::UntilEnd && !is_ambiguous;
+        let has_end = length != Length::UntilClose && !is_ambiguous;
         let keeps_alive = framing.keeps_alive(version) && has_end;
         let content_length = framing.content_length();
         Ok(Response { status, version, headers, content_length, length, keeps_alive, connection })
@@ -127,7 +127,7 @@ impl<'a> Response<'a> {
     pub fn body_length(&self) -> Option<u64> {
         match self.length {
             Length::Exact(length) => Some(length),
-            Length::Chunked | Length::UntilEnd => None,
+            Length::Chunked | Length::UntilClose => None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluicegate_reactor::testing::{Harness, State, Step};
 
 use super::{Answered, Http, Reply, Request, Service};
-use crate::http::access_log::AccessLog;
+use crate::http::in_flight::InFlight;
 use crate::http::response::Persistence;
 use crate::http::{LogRecord, Status};
 
@@ -163,13 +163,13 @@ fn row_38_a_line_comes_after_the_last_byte() {
 fn row_38_an_answer_has_left_with_its_last_byte_and_not_before() {
     let lines = Lines::default();
     let mut service = Logged { lines: lines.clone() };
-    let mut access_log = AccessLog::new(None);
+    let mut in_flight = InFlight::new(None);
     let answered = Answered::<()>::with(Status::OK, 3, Persistence::Implied);
     for end in [10, 20] {
-        access_log.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
+        in_flight.note(b"GET / HTTP/1.1\r\n\r\n", None, &answered, end, 0);
     }
     for (sent, reported) in [(9, 0), (10, 1), (19, 1), (20, 2)] {
-        access_log.report(sent, &mut |record| service.on_sent(record));
+        in_flight.report(sent, &mut |record| service.on_sent(record));
         assert_eq!(lines.borrow().len(), reported, "{sent} bytes sent");
     }
 }

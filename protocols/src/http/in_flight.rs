@@ -15,7 +15,7 @@ use super::status::Status;
 const MAX_BYTES: usize = 64 << 10;
 
 /// The responses of a connection that are in flight, for the access log.
-pub(super) struct AccessLog {
+pub(super) struct InFlight {
     peer: Option<SocketAddr>,
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -44,9 +44,9 @@ impl Entry {
     }
 }
 
-impl AccessLog {
-    pub(super) fn new(peer: Option<SocketAddr>) -> AccessLog {
-        AccessLog { peer, entries: VecDeque::new(), bytes: 0, has_paused: false }
+impl InFlight {
+    pub(super) fn new(peer: Option<SocketAddr>) -> InFlight {
+        InFlight { peer, entries: VecDeque::new(), bytes: 0, has_paused: false }
     }
 
     /// Notes a response that ends at `end`. It completes the entry of the request that waits for
