@@ -1,7 +1,8 @@
 //! A reverse proxy: passing requests on to an origin.
 //!
 //! [`Forward`] is a [`Service`] for [`Http`](crate::http::Http). It sends each request to the
-//! origin through a [`Client`](crate::http::client::Client), and answers with the origin's response.
+//! origin through a [`Client`](crate::http::client::Client), and answers with the origin's
+//! response.
 //!
 //! ```
 //! use sluicegate_protocols::forward::{Forward, ForwardOptions};
@@ -26,8 +27,8 @@
 //!   section 7.6.1, those that `Connection` names, and `Expect`, which `Http` answers. `Via` is
 //!   added. See [`ForwardOptions`] for `Host`, `X-Forwarded-For` and `Forwarded`.
 //! - Bodies are streamed in both directions. A known length stays known, and a chunked body stays
-//!   chunked, with its trailers if the head has announced them. The reader's pace decides: a full
-//!   connection stops the reading of the other. Long bodies of known length are
+//!   chunked, with its trailers if the head has announced them. The slower side sets the
+//!   pace: while one connection is full, the other is not read. Long bodies of known length are
 //!   [relayed](sluicegate_reactor::Peer::relay_part) by the reactor.
 //! - Interim responses such as 103 are passed on.
 //! - An accepted [upgrade](ForwardOptions::upgrades), such as that of a WebSocket, joins the two

@@ -7,7 +7,7 @@ use crate::http::client::ClientOptions;
 /// ```
 /// use sluicegate_protocols::forward::{ForwardOptions, HostField, Provenance};
 ///
-/// // The first proxy behind the internet: clients are not believed.
+/// // The outermost proxy: what clients say of themselves is replaced.
 /// let options = ForwardOptions {
 ///     host: HostField::Origin,
 ///     x_forwarded: Provenance::Replace,

@@ -9,9 +9,9 @@ use super::status::Status;
 /// A response that has been sent, or was cut off, for an
 /// [access log](crate::access_log::AccessLog).
 ///
-/// Its `Display` is a line in the Combined Log Format, without the newline. Bytes from the client
-/// are escaped as `\xNN` if they are quotes, backslashes or not printable ASCII, and in the user also
-/// if they are spaces.
+/// Its `Display` is a line in the Combined Log Format, without the newline. Of what the client
+/// sends, quotes, backslashes and bytes other than printable ASCII are escaped as `\xNN`; in the
+/// user, so are spaces.
 ///
 /// ```
 /// use sluicegate_protocols::http::{LogRecord, Status};

@@ -55,7 +55,8 @@ pub(super) struct Connections<E: Exchange> {
 /// The first request that waits for a connection may have waited too long.
 pub(super) struct Overdue;
 
-/// The last response of this connection is complete, but what follows it may not have been read yet.
+/// The last response of this connection is complete, but what follows it may not have been read
+/// yet.
 pub(super) struct Settling {
     pub(super) connection: ConnId,
     /// How many turns have ended since then.
@@ -203,8 +204,8 @@ impl<E: Exchange> Shared<E> {
         }
     }
 
-    /// Gives a connection back in the next turn. The reactor reads from it once more until then, and
-    /// what it finds without a request closes the connection.
+    /// Gives a connection back in the next turn. Until then the reactor reads from it once more,
+    /// and bytes that arrive without a request close it.
     pub(super) fn release_later(&self, cx: &mut Context<'_>, turns: u8) {
         let settling = Settling { connection: cx.id(), turns };
         if self.settling.post(settling).is_err() {
