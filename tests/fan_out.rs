@@ -75,10 +75,12 @@ fn a_block_that_waits_for_ten_thousand_connections_exists_once() {
     assert_eq!(given_back.load(Ordering::Relaxed), 1, "given back with the last");
 }
 
-/// Sends a byte to all, and expects that most have left before the callback returns.
+/// Sends a byte to all twice, and counts the connections on which it has not left when the callback
+/// returns.
 struct Prompt {
     members: Vec<ConnId>,
     by_name: bool,
+    waiting: usize,
 }
 
 impl Handler for Prompt {
@@ -97,26 +99,27 @@ impl Receive<u8> for Prompt {
     fn on_message(&mut self, cx: &mut Sessions<'_>, byte: u8) {
         if self.by_name {
             for &member in &self.members {
-                assert_eq!(cx.peer(member).send(&[byte]), Sent::Accepted);
                 // A message may consist of several pieces.
-                assert_eq!(cx.peer(member).send(&[byte]), Sent::Accepted);
-                assert_eq!(cx.peer(member).pending(), 2);
+                cx.peer(member).send(&[byte]);
+                cx.peer(member).send(&[byte]);
             }
         } else {
-            cx.for_each(|cx, ()| assert_eq!(cx.send(&[byte, byte]), Sent::Accepted));
+            cx.for_each(|cx, ()| _ = cx.send(&[byte, byte]));
         }
         let waiting = self.members.iter().filter(|&&member| cx.peer(member).pending() > 0);
-        assert!(waiting.count() <= 64);
+        self.waiting = waiting.count();
     }
 }
 
 #[test]
 fn output_for_many_connections_does_not_wait_for_the_last_of_them() {
     for by_name in [true, false] {
-        let mut h = Harness::new(Prompt { members: Vec::new(), by_name });
+        let mut h = Harness::new(Prompt { members: Vec::new(), by_name, waiting: 0 });
         let clients: Vec<Client> = (0..200).map(|_| h.open()).collect();
         h.post(b'a');
         h.post(b'b');
+        let waiting = h.handler().waiting;
+        assert!((1..=64).contains(&waiting), "{waiting} connections wait");
         for client in clients {
             assert_eq!(h.sent(client), "aabb");
         }
