@@ -8,7 +8,6 @@ use sluicegate_reactor::fs::{CreateOptions, Dir, NewFile};
 
 use super::options::{FilesOptions, Resume};
 use super::ranges::number;
-use super::root::Files;
 use crate::http::{Request, Status};
 
 /// The directory of partial files, beneath the root. Its name is that of a temporary file, so it is
@@ -77,15 +76,19 @@ impl Partials {
     }
 }
 
-impl Files {
-    /// The part that a PUT to [`Files::path`] sends; `None` if it sends a whole file that cannot be
-    /// continued.
+impl Part {
+    /// The part of the file at `path` that a PUT sends; `None` if it sends a whole file that cannot
+    /// be continued. Without `can_resume`, no upload can.
     ///
     /// # Errors
     /// The status that refuses the request.
-    pub(super) fn part(&self, request: &Request<'_>) -> Result<Option<Part>, Status> {
+    pub(super) fn of(
+        request: &Request<'_>,
+        path: &[u8],
+        can_resume: bool,
+    ) -> Result<Option<Part>, Status> {
         let range = request.header("Content-Range");
-        let token = request.header("Upload-Token").filter(|_| self.partials.is_some());
+        let token = request.header("Upload-Token").filter(|_| can_resume);
         let Some(token) = token else {
             // A part must not replace the whole file (section 14.5).
             return if range.is_some() { Err(Status::BAD_REQUEST) } else { Ok(None) };
@@ -101,12 +104,10 @@ impl Files {
             None => (0, length),
         };
         let mut hasher = DefaultHasher::new();
-        (&self.path, total).hash(&mut hasher);
+        (path, total).hash(&mut hasher);
         Ok(Some(Part { id: format!("{token}.{:016x}", hasher.finish()), offset }))
     }
-}
 
-impl Part {
     /// Whether the part begins where a file ends.
     pub(super) fn continues(&self, file: &NewFile) -> bool {
         self.offset == file.len()

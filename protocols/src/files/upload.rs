@@ -41,7 +41,7 @@ impl Files {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
-        let part = match self.part(request) {
+        let part = match Part::of(request, &self.path, self.partials.is_some()) {
             Ok(part) => part,
             Err(status) => return self.error(status, request, reply),
         };
