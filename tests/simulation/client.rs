@@ -180,7 +180,7 @@ impl Exchange for Fetch {
     }
 }
 
-/// Adds a client in a reactor of its own, which starts some exchanges.
+/// Adds a reactor with a client that starts some exchanges.
 fn add_client(
     sim: &mut Sim,
     count: usize,
