@@ -286,6 +286,7 @@ fn run(seed: u64) {
             reactor.register(Whim { dice: dice.clone(), left: WHIMS, file, records: Vec::new() })
         },
     );
+    h.expect_panics();
     let mut clients = Vec::new();
     for _ in 0..ACTIONS {
         let together = 1 + dice.below(4) * dice.below(2);

@@ -93,6 +93,7 @@ fn what_is_sent_before_an_abort_or_a_panic_is_dropped() {
             }
             call => call.by_default(cx),
         }));
+        h.expect_panics();
         let client = h.open();
         h.feed(client, b"x");
         assert_eq!(h.state(client), State::Reset);

@@ -228,6 +228,7 @@ fn a_message_that_a_handler_posts_to_itself_comes_in_the_next_turn() {
 #[test]
 fn a_panic_over_a_message_costs_that_message_only() {
     let (mut h, handle) = with_mailbox(20, 20);
+    h.expect_panics();
     let client = h.open();
     post_all(&handle, 12..15);
     h.turn();

@@ -39,6 +39,7 @@ fn echoes(h: &mut Harness<Probe>, client: Client) {
 fn a_panic_in_any_callback_resets_its_connection_and_serves_the_others() {
     for callback in ["open", "data x", "drain", "eof", "timeout Own"] {
         let mut h = panicking(callback);
+        h.expect_panics();
         let clients = h.at_once(|h| {
             let clients = [h.open(), h.open(), h.open()];
             for client in clients {
@@ -67,6 +68,7 @@ fn a_panic_in_any_callback_resets_its_connection_and_serves_the_others() {
 #[test]
 fn a_panic_while_closing_still_closes() {
     let mut h = panicking("close");
+    h.expect_panics();
     let clients = [h.open(), h.open()];
     h.at_once(|h| {
         h.finish(clients[0]);
@@ -76,4 +78,20 @@ fn a_panic_while_closing_still_closes() {
     assert_eq!(h.state(clients[0]), State::Closed);
     echoes(&mut h, clients[1]);
     assert_eq!(h.reactor().connections(), 1);
+}
+
+/// Otherwise an assertion in a handler could not fail a test.
+#[test]
+#[should_panic(expected = "a handler has panicked")]
+fn a_panic_that_a_test_does_not_expect_fails_it() {
+    let mut h = panicking("data x");
+    let client = h.open();
+    h.feed(client, b"x");
+}
+
+#[test]
+#[should_panic(expected = "a handler has panicked")]
+fn a_panic_at_the_end_of_a_test_fails_it() {
+    let mut h = panicking("close");
+    h.open();
 }

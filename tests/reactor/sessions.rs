@@ -248,6 +248,7 @@ impl Receive<Late, Count> for Counter {
 #[test]
 fn a_timer_that_hands_over_and_panics_has_handed_over() {
     let (mut h, [client], _) = counters([1]);
+    h.expect_panics();
     let echo = h.reactor().register(Echo);
     let counter = h.handler_id();
     h.reactor().after(Duration::from_secs(1), counter, Late(echo));
@@ -259,6 +260,7 @@ fn a_timer_that_hands_over_and_panics_has_handed_over() {
 #[test]
 fn a_panic_over_a_message_leaves_the_sessions_in_place() {
     let (mut h, [client], [id]) = counters([3]);
+    h.expect_panics();
     act(&mut h, move |_, cx| {
         *cx.get(id).expect("it is open").1 = 4;
         panic!("as the test wants it");

@@ -265,6 +265,7 @@ fn a_panic_on_being_told_costs_only_its_connection() {
         call => call.by_default(cx),
     });
     let mut h = harness(probe, &Listen::default());
+    h.expect_panics();
     let clients = [h.open(), h.open()];
     log(&mut h);
     h.stop();

@@ -37,8 +37,9 @@ pub struct Client(usize);
 /// [`File`](crate::fs::File) itself, it must drop that first.
 ///
 /// # Panics
-/// All calls that run the reactor panic if it breaks an invariant or never becomes idle. A panic in
-/// a handler is caught, as it is in production: check [`Ledger::panics`].
+/// All calls that run the reactor panic if it breaks an invariant, if it never becomes idle, or if a
+/// handler has panicked: the reactor survives that, but an assertion in a handler must fail the
+/// test. For tests of such panics see [`expect_panics`](Harness::expect_panics).
 pub struct Harness<H: Handler> {
     pub(super) reactor: Reactor,
     handler: HandlerId<H>,
@@ -47,6 +48,8 @@ pub struct Harness<H: Handler> {
     pub(super) world: World,
     /// Whether [`at_once`](Harness::at_once) is running, so that actions do not run the reactor.
     held: bool,
+    /// Whether handlers may panic.
+    expects_panics: bool,
     /// Dropped after the reactor.
     _nothing_open: NothingOpen,
 }
@@ -137,6 +140,7 @@ impl<H: Handler> Harness<H> {
             _nothing_open: NothingOpen(world.clone()),
             world,
             held: false,
+            expects_panics: false,
         }
     }
 }
@@ -372,12 +376,25 @@ impl<H: Handler> Harness<H> {
         result
     }
 
+    /// Lets handlers panic from now on. As in production, the connection is closed and the reactor
+    /// continues; [`Ledger::panics`] counts them.
+    pub fn expect_panics(&mut self) {
+        self.expects_panics = true;
+    }
+
+    /// Panics if a handler has, unless the test expects that.
+    fn check_handlers(&self) {
+        let has_panicked = self.reactor.ledger().panics > 0;
+        assert!(self.expects_panics || !has_panicked, "a handler has panicked");
+    }
+
     /// Runs one turn of the reactor, for tests that depend on single turns. All other calls run the
     /// reactor themselves.
     pub fn turn(&mut self) {
         self.reactor.turn(Some(Duration::ZERO)).expect("a simulated wait does not fail");
         checks::after_turn(&self.reactor, &self.world);
         checks::sockets([&self.reactor].into_iter(), &self.world);
+        self.check_handlers();
     }
 
     /// Lets time pass. Deadlines and timers within that time run when they are due.
@@ -426,6 +443,7 @@ impl<H: Handler> Drop for Harness<H> {
         if !std::thread::panicking() {
             self.reactor.close_all();
             checks::at_end(&self.reactor, &self.world);
+            self.check_handlers();
         }
     }
 }

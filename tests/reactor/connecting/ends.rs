@@ -203,6 +203,7 @@ fn a_connector_of_another_reactor_costs_only_the_connection_that_used_it() {
             call => call.by_default(cx),
         })
     });
+    h.expect_panics();
     let (client, bystander) = (h.open(), h.open());
     h.feed(client, b"x");
     assert_eq!(log(&mut h), ["0 open", "1 open", "0 data x", "0 close Panicked"]);

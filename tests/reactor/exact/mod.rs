@@ -396,6 +396,7 @@ fn nothing_is_called_after_the_end_in_a_callback() {
                 }
                 call => call.by_default(cx),
             });
+            h.expect_panics();
             let client = h.open();
             h.feed(client, &pattern(3 * length)[..length + 1]);
             let close = format!("0 close {why:?}");

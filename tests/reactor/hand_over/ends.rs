@@ -93,6 +93,7 @@ fn a_panic_after_a_hand_over_closes_both_sessions() {
         }),
         idle,
     );
+    h.expect_panics();
     let client = opened(&mut h, &log);
     h.feed(client, b"xyz");
     assert_eq!(taken(&log), ["a data xyz", "a close HandedOver", "b close Panicked"]);
@@ -106,6 +107,7 @@ fn a_panic_after_a_hand_over_closes_both_sessions() {
         },
         idle,
     );
+    h.expect_panics();
     h.open();
     assert_eq!(taken(&log), ["a open", "b close Panicked"]);
 }
@@ -113,6 +115,7 @@ fn a_panic_after_a_hand_over_closes_both_sessions() {
 #[test]
 fn a_panic_in_the_new_handlers_first_callback_closes_its_session() {
     let (mut h, log) = pair(greeter, |_, _, _| panic!("as the test wants it"));
+    h.expect_panics();
     let client = opened(&mut h, &log);
     h.feed(client, b"\nrest");
     assert_eq!(taken(&log)[1..], ["a close HandedOver", "b ready", "b close Panicked"]);
@@ -122,6 +125,7 @@ fn a_panic_in_the_new_handlers_first_callback_closes_its_session() {
 #[test]
 fn a_panic_while_the_old_session_closes_closes_the_new_one() {
     let (mut h, log) = pair(greeter, idle);
+    h.expect_panics();
     h.handler().fails = true;
     let client = opened(&mut h, &log);
     h.feed(client, b"\nrest");
@@ -145,6 +149,7 @@ fn an_id_of_another_reactor_costs_the_connection() {
     let no_place = another.register(Other);
     for id in [same_place, no_place] {
         let (mut h, log) = pair(on_data(move |_, cx| cx.hand_over(id, "b")), idle);
+        h.expect_panics();
         let client = opened(&mut h, &log);
         h.feed(client, b"x");
         assert_eq!(taken(&log), ["a data x", "a close Panicked"]);

@@ -321,6 +321,7 @@ fn the_callback_at_the_end_of_a_part_can_end_everything() {
                     call => obey(cx, call, notes),
                 });
                 let mut h = with_limits(probe, limits.clone());
+                h.expect_panics();
                 let (source, one) = (h.open(), h.open());
                 h.set_room(one, 2);
                 h.feed(source, "1:8;abcd");

@@ -230,6 +230,7 @@ fn a_period_shorter_than_a_tick_comes_once_a_tick() {
 #[test]
 fn a_panic_over_a_timer_loses_no_other_and_ends_no_repetition() {
     let mut h = acting(|_, _, message| assert!(message != 13, "as the test wants it"));
+    h.expect_panics();
     every(&mut h, SECOND, 13);
     after(&mut h, SECOND, 1);
     after(&mut h, SECOND, 13);
@@ -252,6 +253,7 @@ fn an_id_of_another_reactor_costs_its_own_message() {
         fn on_message(&mut self, _: &mut Sessions<'_>, _: u32) {}
     }
     let mut h = clock();
+    h.expect_panics();
     let other = Reactor::new().unwrap().register(Other);
     h.reactor().after(SECOND, other, 1);
     after(&mut h, SECOND, 2);

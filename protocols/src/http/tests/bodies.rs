@@ -353,6 +353,7 @@ fn what_a_service_that_panics_leaves_never_reaches_another_client() {
     for path in ["/panics/a", "/pieces/panics"] {
         for request in [exact(path, "hello"), chunked(path, &["hello"])] {
             let mut h = bodies();
+            h.expect_panics();
             let (bad, other) = (h.open(), h.open());
             let (start, end) = request.split_at(request.len() - 7);
             h.feed(bad, exact("/ignored", "") + start);

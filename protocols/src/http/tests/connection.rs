@@ -70,6 +70,7 @@ impl Service for Fragile {
 #[test]
 fn what_a_panic_leaves_behind_never_reaches_another_client() {
     let mut h = Harness::new(Http::new(Fragile));
+    h.expect_panics();
     let (first, second) = (h.open(), h.open());
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
     h.feed(first, request("/secret") + &request("/panic"));

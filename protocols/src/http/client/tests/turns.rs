@@ -201,6 +201,9 @@ fn ends_in(place: &'static str, panics: bool, response: &str) -> (Vec<String>, S
             made.insert(client.expect("room for a connector")).shared().handler()
         },
     );
+    if panics {
+        h.expect_panics();
+    }
     h.set_remote(&origin(), Remote::Listens);
     let (client, log, id) = (made.expect("it was made"), Log::default(), Rc::default());
     let (log_of_it, id_of_it) = (log.clone(), Rc::clone(&id));
