@@ -201,6 +201,14 @@ fn put_uploads(root: &Path, names: &[&str], len: u64) -> Vec<String> {
     names.iter().map(put).collect()
 }
 
+/// Asserts that a directory has these files, with the contents of the local ones.
+fn assert_uploaded(dir: &Path, names: &[&str], paths: &[String]) {
+    for (name, path) in names.iter().zip(paths) {
+        let (there, here) = (fs::read(dir.join(name)), fs::read(path));
+        assert!(there.expect(name) == here.expect("the local file"), "{name}");
+    }
+}
+
 #[test]
 fn files_are_uploaded_by_the_form_without_scripts() {
     if !has("chromium") {
@@ -217,10 +225,7 @@ fn files_are_uploaded_by_the_form_without_scripts() {
     browser.click("button");
     browser.wait_for("document.querySelectorAll('td a').length === 2");
     assert_eq!(browser.eval("location.pathname"), "/");
-    for (name, path) in names.iter().zip(&paths) {
-        let (there, here) = (fs::read(dir.path().join(name)), fs::read(path));
-        assert!(there.expect(name) == here.expect("the local file"), "{name}");
-    }
+    assert_uploaded(dir.path(), &names, &paths);
 }
 
 /// Notes in the session of the browser, which survives the reload after an upload, what the list of
@@ -254,10 +259,7 @@ fn files_are_uploaded_by_drag_and_drop_with_their_progress() {
     browser.drop(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     // The page is loaded anew when all are done.
     browser.wait_for("document.querySelectorAll('td a').length === 2");
-    for (name, path) in names.iter().zip(&paths) {
-        let (there, here) = (fs::read(dir.path().join(name)), fs::read(path));
-        assert!(there.expect(name) == here.expect("the local file"), "{name}");
-    }
+    assert_uploaded(dir.path(), &names, &paths);
     let notes: Value =
         serde_json::from_str(browser.eval("sessionStorage.notes").as_str().expect("notes"))
             .expect("JSON");

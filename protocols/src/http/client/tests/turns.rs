@@ -75,8 +75,8 @@ impl Exchange for Careful {
     }
 }
 
-/// Starts the given number of exchanges, one after the other.
-fn careful(more: u32) -> (Harness<Connections<Careful>>, FarEnd, Log) {
+/// A harness for the connections of a client with the default options.
+fn harness<E: Exchange>() -> (Harness<Connections<E>>, Client<E>) {
     let mut made = None;
     let mut h = Harness::build(
         &Listen::default(),
@@ -87,7 +87,13 @@ fn careful(more: u32) -> (Harness<Connections<Careful>>, FarEnd, Log) {
         },
     );
     h.set_remote(&origin(), Remote::Listens);
-    let (client, log) = (made.expect("it was made"), Log::default());
+    (h, made.expect("it was made"))
+}
+
+/// Starts the given number of exchanges, one after the other.
+fn careful(more: u32) -> (Harness<Connections<Careful>>, FarEnd, Log) {
+    let (mut h, client) = harness();
+    let log = Log::default();
     let exchange = Careful { log: log.clone(), client: client.clone(), more };
     client.send(h.reactor(), Request::get("/"), exchange);
     h.run();
@@ -192,20 +198,11 @@ impl Exchange for Ends {
 /// What an exchange that ends in a callback is told about a response, and the state of its
 /// connection.
 fn ends_in(place: &'static str, panics: bool, response: &str) -> (Vec<String>, State) {
-    let mut made = None;
-    let mut h = Harness::build(
-        &Listen::default(),
-        |_| {},
-        |reactor| {
-            let client = Client::new(reactor, origin(), &ClientOptions::default());
-            made.insert(client.expect("room for a connector")).shared().handler()
-        },
-    );
+    let (mut h, client) = harness();
     if panics {
         h.expect_panics();
     }
-    h.set_remote(&origin(), Remote::Listens);
-    let (client, log, id) = (made.expect("it was made"), Log::default(), Rc::default());
+    let (log, id) = (Log::default(), Rc::default());
     let (log_of_it, id_of_it) = (log.clone(), Rc::clone(&id));
     let exchange = Ends { log: log_of_it, client: client.clone(), id: id_of_it, place, panics };
     *id.borrow_mut() = Some(client.send(h.reactor(), Request::get("/"), exchange));
