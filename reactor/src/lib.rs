@@ -67,6 +67,7 @@ mod sys;
 pub mod testing;
 mod threads;
 mod time;
+pub mod transport;
 mod turn;
 
 pub use crate::connect::{Backoff, Connect, Connector};

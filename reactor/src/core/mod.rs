@@ -32,6 +32,7 @@ mod special;
 mod target;
 mod throttle;
 mod tick;
+pub(crate) mod transport;
 mod unread;
 pub mod wheel;
 

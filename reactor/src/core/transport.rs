@@ -1,0 +1,201 @@
+//! The trait of what stands between the wire and a handler, and its place in a connection.
+
+use std::any::Any;
+use std::ops::Range;
+
+use super::pool::{Chunk, Pool};
+use crate::sys::Address;
+
+/// Why a transport gives its connection up. The reactor logs it.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What stands between the wire and a handler; see the [module](crate::transport).
+///
+/// A transport belongs to one connection and makes no system calls. The reactor passes the bytes
+/// that arrive to [`open`](Transport::open), and the bytes that the handler sends to
+/// [`seal`](Transport::seal). In every callback, what the transport puts into `out` is sent, in
+/// this order.
+pub trait Transport: 'static {
+    /// Called once, when the connection is established and before anything else. The side that
+    /// speaks first does so here.
+    ///
+    /// # Errors
+    /// An error ends the connection.
+    fn start(&mut self, out: &mut Output<'_>) -> Result<(), Error> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// Opens the next unit at the front of `wire`, which holds all bytes that have arrived and were
+    /// not consumed. It may change them in place. It is called until it returns
+    /// [`Opened::Incomplete`] or has consumed everything, and again with the rest once more bytes
+    /// have arrived.
+    ///
+    /// # Errors
+    /// An error ends the connection, once `out` was sent: that is how an alert leaves.
+    fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error>;
+
+    /// Turns all of `plain`, up to 64 KiB that leave together, into bytes for the wire. It is
+    /// called only once the transport is [open](State::Open).
+    ///
+    /// # Errors
+    /// An error ends the connection.
+    fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error>;
+
+    /// Called once, when nothing more will be sent: writes the end of the stream, if the transport
+    /// has one. The reactor then shuts the socket's sending side down.
+    fn close(&mut self, out: &mut Output<'_>) {
+        let _ = out;
+    }
+
+    /// How far the transport has come. The reactor asks after each callback until it is no longer
+    /// [`State::Handshake`].
+    fn state(&self) -> State;
+
+    /// Whether nobody on the way can read or change the bytes. It is
+    /// [`Context::is_secure`](crate::Context::is_secure).
+    fn is_secure(&self) -> bool {
+        false
+    }
+
+    /// The address of the peer, if the transport knows it better than the socket does.
+    fn peer_address(&self) -> Option<&Address> {
+        None
+    }
+
+    /// The address that the peer connected to, if the transport knows it better than the socket
+    /// does.
+    fn local_address(&self) -> Option<&Address> {
+        None
+    }
+
+    /// What the transport has learned about the peer, for
+    /// [`Context::transport`](crate::Context::transport). It is asked for once the transport is
+    /// open.
+    fn details(&self) -> Option<&dyn Any> {
+        None
+    }
+}
+
+/// How far a [`Transport`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The handler does not know of the connection yet, and nothing of it is sent.
+    Handshake,
+    /// Bytes pass through [`open`](Transport::open) and [`seal`](Transport::seal).
+    Open,
+    /// The transport has done its work: from now on bytes pass as they are, and neither `open` nor
+    /// `seal` is called again. What was not consumed goes to the handler.
+    Transparent,
+}
+
+/// What [`Transport::open`] has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// The unit at the front is incomplete; nothing was consumed. At most 128 KiB are collected.
+    Incomplete,
+    /// The first `consumed` bytes are done with. Those at `plain`, which lie among them, go to the
+    /// handler; the range is empty if they were for the transport alone.
+    Bytes {
+        /// How many bytes to remove from the front.
+        consumed: usize,
+        /// The bytes for the handler.
+        plain: Range<usize>,
+    },
+    /// The peer has ended its stream, as the transport defines it. What follows is ignored.
+    End,
+}
+
+impl Opened {
+    /// `consumed` bytes that were for the transport alone.
+    #[must_use]
+    pub fn nothing(consumed: usize) -> Opened {
+        Opened::Bytes { consumed, plain: 0..0 }
+    }
+}
+
+/// Where a [`Transport`] puts bytes for the wire.
+pub struct Output<'a> {
+    pub(crate) chunk: &'a mut Chunk,
+    pub(crate) pool: &'a mut Pool,
+}
+
+impl Output<'_> {
+    /// Runs `act` and returns what it has put out: for tests of a transport without a reactor.
+    #[cfg(feature = "testing")]
+    pub fn collect<T>(act: impl FnOnce(&mut Output<'_>) -> T) -> (T, Vec<u8>) {
+        let (mut chunk, mut pool) = (Chunk::default(), Pool::default());
+        let result = act(&mut Output { chunk: &mut chunk, pool: &mut pool });
+        (result, chunk.bytes().to_vec())
+    }
+
+    /// Room for at least `count` bytes, to write to; call [`filled`](Output::filled) afterwards.
+    pub fn room(&mut self, count: usize) -> &mut [u8] {
+        if self.chunk.room() < count {
+            let mut larger = self.pool.take_whole(self.chunk.len() + count);
+            larger.fill(self.chunk.bytes());
+            self.pool.give(std::mem::replace(self.chunk, larger));
+        }
+        self.chunk.spare()
+    }
+
+    /// Records that `count` bytes were written to the front of [`room`](Output::room).
+    ///
+    /// # Panics
+    /// If there was less room.
+    pub fn filled(&mut self, count: usize) {
+        assert!(count <= self.chunk.room(), "{count} bytes do not fit");
+        self.chunk.filled(count);
+    }
+
+    /// Copies bytes.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// How many bytes wait to be sent.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.chunk.len()
+    }
+
+    /// Whether nothing waits to be sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A transport and the bytes that it has not dealt with. A connection at rest has none of them.
+pub(crate) struct Layer {
+    pub(crate) transport: Box<dyn Transport>,
+    /// Whether the connection was accepted, so that its handler has yet to be told of it.
+    pub(crate) accepted: bool,
+    /// The tick at which the handshake must be over.
+    pub(crate) until: u32,
+    /// Bytes that were received and not opened.
+    pub(crate) incoming: Chunk,
+    /// Whether `incoming` may hold a complete unit, for which there was no room.
+    pub(crate) holds_units: bool,
+    /// Opened bytes for which there was no room.
+    pub(crate) plain: Chunk,
+    /// How the peer's stream has ended, if it has.
+    pub(crate) end: Option<End>,
+    /// Bytes for the wire.
+    pub(crate) outgoing: Chunk,
+    /// How many bytes of the queue's front are sealed in `outgoing`. They leave the queue when
+    /// `outgoing` has been sent.
+    pub(crate) sealed: usize,
+    /// Whether the transport was closed.
+    pub(crate) closed: bool,
+}
+
+/// How the peer's stream has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The transport says that it is complete.
+    Clean,
+    /// The socket's stream has ended and the transport's has not.
+    Cut,
+}
