@@ -9,8 +9,20 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of `reactor/src`, the highest first.
 const REACTOR: &[&str] = &[
-    "testing", "server", "turn", "handler", "listen", "connect", "threads", "inbound", "outbound",
-    "time", "core", "fs", "sys",
+    "testing",
+    "server",
+    "turn",
+    "handler",
+    "listen",
+    "connect",
+    "threads",
+    "inbound",
+    "transport",
+    "outbound",
+    "time",
+    "core",
+    "fs",
+    "sys",
 ];
 
 /// The rooms of `protocols/src`, the highest first.

@@ -23,6 +23,7 @@
 //! | listening, and limits on clients | [`Listen`] |
 //! | sockets opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
 //! | outgoing connections | [`connect`], [`Target`], [`Backoff`] |
+//! | what stands between the wire and a handler: encryption, a preamble, a filter | [`transport`] |
 //! | the address of a socket | [`Address`] |
 //! | how data is sent | [`outbound`], [`Limits`] |
 //! | receiving messages of a known length | [`Context::receive_exact`] |
@@ -48,7 +49,8 @@
 //! Each folder is a room with one subject, and imports only from rooms to its right:
 //!
 //! ```text
-//! server -> turn -> handler -> { listen connect threads inbound outbound time } -> core -> fs -> sys
+//! server -> turn -> handler -> { listen connect threads inbound transport outbound time }
+//!        -> core -> fs -> sys
 //! ```
 //!
 //! Only `turn` calls handlers, `core` holds the data that all rooms work on, and only `sys` makes

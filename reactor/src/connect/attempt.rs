@@ -8,14 +8,24 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use crate::core::transport::{Layer, Transport};
 use crate::core::{
     Attempt, ConnId, Core, Flags, Phase, Reason, Target, in_order, is_due, ticks, token,
 };
 use crate::sys::{self, Address, NO_FD, Ready};
 use crate::time::deadlines;
+use crate::transport;
 
 /// Gives a connection its place. The attempt begins when the connection runs.
-pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) -> ConnId {
+///
+/// Its transport is `transport`, or else the one that the options of its connector make.
+pub(crate) fn start(
+    core: &mut Core,
+    group: u16,
+    handler: u8,
+    target: Target,
+    transport: Option<Box<dyn Transport>>,
+) -> ConnId {
     let has_stopped = core.has_stopped();
     let connections = &mut core.groups[usize::from(group)];
     let Some(connect) = connections.connect.as_ref().filter(|_| !has_stopped) else {
@@ -24,11 +34,23 @@ pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) ->
     let until = core.tick.wrapping_add(ticks(connect.timeout) + 1);
     let room = connections.open < connect.max_connections;
     connections.ledger.connects += 1;
+    let made = match (transport, &connect.transport) {
+        (None, Some(factory)) => factory.make(&target),
+        (transport, _) => Ok(transport),
+    };
     let id = core.insert(NO_FD, group, handler);
     if !room {
         not_connected(core, id.index, ErrorKind::QuotaExceeded);
         return id;
     }
+    let layer = match made {
+        Ok(transport) => transport.map(|transport| Box::new(Layer::new(transport, false))),
+        Err(error) => {
+            log::warn!("connect to {target}: {error}");
+            not_connected(core, id.index, ErrorKind::InvalidInput);
+            return id;
+        }
+    };
     let left = match &target {
         Target::Address(address) => Some(vec![address.clone()].into_iter()),
         Target::Name(name, port) => {
@@ -41,6 +63,7 @@ pub(crate) fn start(core: &mut Core, group: u16, handler: u8, target: Target) ->
     }
     if let Some(special) = core.special(id.index) {
         special.attempt = Some(Box::new(Attempt { target, left, deadline: until, until }));
+        special.layer = layer;
     }
     deadlines::arm(core, id.index);
     core.schedule(id.index);
@@ -127,14 +150,16 @@ fn connected(core: &mut Core, index: u32) {
     if let Some(queue) = &mut c.outbound {
         queue.progress = tick;
     }
-    if c.flags.take(Flags::CLOSE_WHEN_CONNECTED) {
+    if let Some(special) = &mut c.special {
+        special.attempt = None;
+    }
+    if c.is_layered() {
+        transport::begin(core, index);
+    } else if c.flags.take(Flags::CLOSE_WHEN_CONNECTED) {
         c.phase = Phase::Closing;
     } else {
         c.phase = Phase::Open;
         c.flags.set(Flags::OWES_READY);
-    }
-    if let Some(special) = &mut c.special {
-        special.attempt = None;
     }
     core.recycle_special(index);
     deadlines::arm(core, index);

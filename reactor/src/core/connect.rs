@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::limits::Limits;
 use super::target::Target;
+use super::transport::Factory;
 use crate::sys::{Address, TcpOptions};
 
 /// The options of a connector.
@@ -18,6 +19,8 @@ pub struct Connect {
     /// The most connections, unfinished and lingering ones included: 10,000. Further ones fail with
     /// `ErrorKind::QuotaExceeded`.
     pub max_connections: u32,
+    /// Makes the transport of each connection, from its target. The default is none.
+    pub transport: Option<Factory<Target>>,
     /// The options of TCP sockets. If the system refuses one, each attempt fails with
     /// [`Reason::Unconnected`](crate::Reason::Unconnected).
     pub tcp: TcpOptions,
@@ -31,6 +34,7 @@ impl Default for Connect {
             timeout: Duration::from_secs(10),
             attempt_timeout: Duration::from_secs(2),
             max_connections: 10_000,
+            transport: None,
             tcp: TcpOptions::default(),
             limits: Limits::default(),
         }

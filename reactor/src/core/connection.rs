@@ -7,6 +7,7 @@ use super::limits::Limits;
 use super::meter::{Direction, Meters};
 use super::queue::Queue;
 use super::special::{Special, Strategy};
+use super::transport::{End, Layer};
 use super::wheel::Link;
 use crate::sys::{Fd, Ready};
 
@@ -58,6 +59,8 @@ const _: () = assert!(size_of::<Option<Connection>>() == size_of::<Connection>()
 pub(crate) enum Phase {
     /// Being established. Bytes to send are accepted.
     Connecting,
+    /// Connected; the handshake of its transport is in progress. Bytes to send are accepted.
+    Shaking,
     /// Bytes are delivered and accepted.
     Open,
     /// Closed by its handler; the queue is being sent.
@@ -198,7 +201,8 @@ impl Connection {
             Phase::Closing => self.can_send() || self.outbound.is_none(),
             Phase::Ended | Phase::Failed => true,
             Phase::Lingering => self.ready.any(Ready::READ),
-            Phase::Connecting | Phase::Gone => false,
+            // After an event it looks whether its handshake is over.
+            Phase::Connecting | Phase::Shaking | Phase::Gone => false,
         }
     }
 
@@ -230,6 +234,23 @@ impl Connection {
     /// Where its input goes. `None` means to `on_data`, with nothing kept.
     pub(crate) fn strategy(&mut self) -> Option<&mut Strategy> {
         self.special.as_mut().map(|special| &mut special.strategy)
+    }
+
+    /// Whether its bytes pass through a transport.
+    pub(crate) fn is_layered(&self) -> bool {
+        self.special.as_ref().is_some_and(|special| special.layer.is_some())
+    }
+
+    /// Whether the input has ended without the end that its transport defines.
+    pub(crate) fn is_cut(&self) -> bool {
+        let layer = self.special.as_ref().and_then(|special| special.layer.as_ref());
+        self.flags.any(Flags::INPUT_ENDED)
+            && layer.is_some_and(|layer| matches!(layer.end, Some(End::Cut)))
+    }
+
+    /// The transport that its bytes pass through.
+    pub(crate) fn layer(&mut self) -> Option<&mut Layer> {
+        self.special.as_mut()?.layer.as_deref_mut()
     }
 
     /// Whether its input goes elsewhere than to `on_data`.

@@ -89,6 +89,11 @@ impl Exact {
         Ok((&mut self.buffer, room))
     }
 
+    /// Puts a buffer back that was [spare](Exact::spare).
+    pub(crate) fn put_back(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+    }
+
     /// Takes the buffer out.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)

@@ -16,6 +16,8 @@ pub(crate) struct Group {
     /// The options of the connector that makes them, if one does.
     pub(crate) connect: Option<Box<Connect>>,
     pub(crate) open: u32,
+    /// How many of them are in the handshake of their transport.
+    pub(crate) shaking: u32,
     /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
@@ -39,6 +41,7 @@ impl Group {
             limits,
             connect: None,
             open: 0,
+            shaking: 0,
             shared: false,
             per_address: None,
             ledger: Ledger::default(),

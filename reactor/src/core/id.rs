@@ -106,6 +106,9 @@ pub enum Reason {
     TimedOut,
     /// A callback panicked.
     Panicked,
+    /// The [transport](crate::transport) failed: the peer did not keep to its rules, or was refused.
+    /// The log names the error.
+    Transport,
     /// The reactor stopped, and the grace period has passed.
     Stopped,
     /// The connection at the other end of its [relay](crate::Context::relay_to) failed.

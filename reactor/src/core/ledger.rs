@@ -63,8 +63,18 @@ pub struct Ledger {
     /// Connections reset immediately because their client had reached
     /// [`Listen::max_per_address`](crate::Listen). They also count as accepted and closed.
     pub refused_per_address: u64,
-    /// Bytes received.
+    /// Handshakes of [transports](crate::transport) that were completed.
+    pub handshakes: u64,
+    /// Handshakes that failed or took too long.
+    pub handshake_failures: u64,
+    /// Connections reset immediately because
+    /// [`Listen::max_handshakes`](crate::Listen::max_handshakes) were in progress. They also count
+    /// as accepted and closed.
+    pub refused_handshakes: u64,
+    /// Bytes received. Bytes that pass through a transport are counted as it opens them.
     pub received: u64,
+    /// Bytes received for transports, as they arrive.
+    pub wire_received: u64,
     /// Calls that receive: `recv`, and `splice` from a socket.
     pub recv_calls: u64,
     /// Receive calls that found no bytes.
@@ -102,8 +112,8 @@ pub struct Ledger {
     /// Bytes that handlers passed to `send`.
     pub queued: u64,
     /// Bytes that the kernel accepted: the sum of [`send_bytes`](Ledger::send_bytes),
-    /// [`gather_bytes`](Ledger::gather_bytes), [`sendfile_bytes`](Ledger::sendfile_bytes) and
-    /// [`splice_bytes`](Ledger::splice_bytes).
+    /// [`gather_bytes`](Ledger::gather_bytes), [`sendfile_bytes`](Ledger::sendfile_bytes),
+    /// [`splice_bytes`](Ledger::splice_bytes) and [`sealed_bytes`](Ledger::sealed_bytes).
     pub sent: u64,
     /// Bytes dropped because a connection failed or was aborted.
     pub dropped: u64,
@@ -132,6 +142,10 @@ pub struct Ledger {
     pub splice_calls: u64,
     /// Bytes that they sent.
     pub splice_bytes: u64,
+    /// Bytes sent through transports, before they were sealed.
+    pub sealed_bytes: u64,
+    /// Bytes that transports sent: the sealed ones, and their own.
+    pub wire_sent: u64,
     /// Fallback: times that a relay or a file continued through memory because no pipe could be
     /// opened, for lack of descriptors or because of the user's quota.
     pub no_pipe: u64,

@@ -127,6 +127,9 @@ pub struct Limits {
     /// noticed when something is sent to it ([`write_stall`](crate::Limits::write_stall)), or by
     /// [`TcpOptions::keepalive`](crate::TcpOptions::keepalive).
     pub idle: Option<Duration>,
+    /// How long the handshake of a [transport](crate::transport) may take, from the connect or the
+    /// accept. The default is 10 s.
+    pub handshake: Duration,
     /// A connection times out if it has queued bytes and the kernel accepts none for this long.
     /// Files count as queued bytes. A peer that reads slowly does not time out. The default is 60
     /// s.
@@ -177,6 +180,7 @@ impl Default for Limits {
             receive_low_water: 32 << 10,
             file_batches: 2,
             idle: Some(Duration::from_secs(75)),
+            handshake: Duration::from_secs(10),
             write_stall: Some(Duration::from_secs(60)),
             send_rate: None,
             receive_rate: None,

@@ -106,6 +106,8 @@ pub(crate) struct Core {
     /// Buffers whose bytes workers write to files.
     pub(crate) batches: Batches,
     pub(crate) pool: Pool,
+    /// The buffer that the bytes of transports are received into; allocated when first needed.
+    pub(crate) wire: AlignedBuffer,
     /// The buffer for file bytes that pass through memory; allocated when first needed.
     pub(crate) scratch: AlignedBuffer,
     /// Connections that callbacks of others have sent to, and whose queues are not flushed yet.
@@ -182,6 +184,7 @@ impl Core {
             cold: ColdReads::default(),
             batches: Batches::default(),
             pool: Pool::default(),
+            wire: AlignedBuffer::default(),
             scratch: AlignedBuffer::default(),
             unflushed: Vec::with_capacity(MOST_UNFLUSHED),
             spare_queues: Spares::default(),
@@ -394,7 +397,12 @@ impl Core {
             self.spare_queues.give(queue);
         }
         if let Some(mut special) = special {
-            self.pool.give(std::mem::take(&mut *special).unread);
+            let Special { unread, layer, .. } = std::mem::take(&mut *special);
+            self.pool.give(unread);
+            if let Some(layer) = layer {
+                self.groups[c.group as usize].shaking -= u32::from(layer.shaking);
+                layer.give_buffers(&mut self.pool);
+            }
             self.spare_specials.give(special);
         }
     }

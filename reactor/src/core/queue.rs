@@ -30,6 +30,8 @@ pub(crate) struct Queue {
     last_taken: u32,
     /// The tick at which the kernel last took a byte, or at which the first byte was queued.
     pub(crate) progress: u32,
+    /// Whether the connection's transport has bytes to send that are not in this queue.
+    pub(crate) owes_wire: bool,
     /// Whether a worker is reading what comes next. Nothing is sent until it has.
     pub(crate) waits_for_disk: bool,
 }
@@ -128,7 +130,7 @@ impl Queue {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.len() == 0 && self.segments.is_empty()
+        self.first.len() == 0 && self.segments.is_empty() && !self.owes_wire
     }
 
     /// The number of segments, including the joined bytes that come first.
@@ -257,7 +259,7 @@ impl Queue {
             }
         }
         (self.memory, self.elsewhere, self.files) = (0, 0, 0);
-        self.waits_for_disk = false;
+        (self.waits_for_disk, self.owes_wire) = (false, false);
         dropped
     }
 }

@@ -8,6 +8,7 @@ use super::limits::Limits;
 use super::meter::Meters;
 use super::pool::Chunk;
 use super::relay::Relay;
+use super::transport::{Layer, Transport};
 use crate::fs::Saving;
 
 /// The rarely needed state of a connection. Boxed and pooled; a connection has it only while it is
@@ -27,6 +28,10 @@ pub(crate) struct Special {
     pub(crate) meters: Option<Box<Meters>>,
     /// While connecting: how far it has come.
     pub(crate) attempt: Option<Box<Attempt>>,
+    /// The transport that its bytes pass through, if any.
+    pub(crate) layer: Option<Box<Layer>>,
+    /// A transport that has become transparent, and still knows the addresses.
+    pub(crate) retired: Option<Box<dyn Transport>>,
     /// While lingering: how many bytes may still be discarded.
     pub(crate) linger_left: u32,
 }
@@ -67,6 +72,16 @@ impl Special {
             && self.feeder.is_none()
             && self.meters.is_none()
             && self.attempt.is_none()
+            && self.layer.is_none()
+            && self.retired.is_none()
+    }
+
+    /// The transport, in use or retired.
+    pub(crate) fn transport(&self) -> Option<&dyn Transport> {
+        match &self.layer {
+            Some(layer) => Some(&*layer.transport),
+            None => self.retired.as_deref(),
+        }
     }
 
     /// Whether nothing here requires action while nothing arrives and no callback is owed.

@@ -1,7 +1,11 @@
 //! The trait of what stands between the wire and a handler, and its place in a connection.
 
 use std::any::Any;
+use std::fmt;
+use std::io::IoSlice;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::pool::{Chunk, Pool};
 use crate::sys::Address;
@@ -74,6 +78,53 @@ pub trait Transport: 'static {
     /// open.
     fn details(&self) -> Option<&dyn Any> {
         None
+    }
+}
+
+/// Makes the transport of a connection from an address: of a client for
+/// [`Listen::transport`](crate::Listen), of the target for [`Connect::transport`](crate::Connect).
+/// `Ok(None)` means that the connection needs none. The threads of a server share it.
+pub struct Factory<A> {
+    make: Arc<Make<A>>,
+}
+
+type Make<A> = dyn Fn(&A) -> Result<Option<Box<dyn Transport>>, Error> + Send + Sync;
+
+impl<A> Factory<A> {
+    /// A factory that calls `make` for each connection.
+    pub fn new(
+        make: impl Fn(&A) -> Result<Option<Box<dyn Transport>>, Error> + Send + Sync + 'static,
+    ) -> Factory<A> {
+        Factory { make: Arc::new(make) }
+    }
+
+    /// Makes the transport of the connection with this address.
+    ///
+    /// # Errors
+    /// The error of the closure. The reactor logs it and resets the connection.
+    pub fn make(&self, address: &A) -> Result<Option<Box<dyn Transport>>, Error> {
+        (self.make)(address)
+    }
+}
+
+impl<A> Clone for Factory<A> {
+    fn clone(&self) -> Self {
+        Factory { make: Arc::clone(&self.make) }
+    }
+}
+
+/// Two factories are equal if they are clones of each other.
+impl<A> PartialEq for Factory<A> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.make, &other.make)
+    }
+}
+
+impl<A> Eq for Factory<A> {}
+
+impl<A> fmt::Debug for Factory<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Factory")
     }
 }
 
@@ -172,6 +223,8 @@ pub(crate) struct Layer {
     pub(crate) transport: Box<dyn Transport>,
     /// Whether the connection was accepted, so that its handler has yet to be told of it.
     pub(crate) accepted: bool,
+    /// Whether the handshake is in progress, and counted in the group.
+    pub(crate) shaking: bool,
     /// The tick at which the handshake must be over.
     pub(crate) until: u32,
     /// Bytes that were received and not opened.
@@ -184,7 +237,7 @@ pub(crate) struct Layer {
     pub(crate) end: Option<End>,
     /// Bytes for the wire.
     pub(crate) outgoing: Chunk,
-    /// How many bytes of the queue's front are sealed in `outgoing`. They leave the queue when
+    /// How many bytes at the front of the queue are sealed in `outgoing`. They leave the queue once
     /// `outgoing` has been sent.
     pub(crate) sealed: usize,
     /// Whether the transport was closed.
@@ -192,10 +245,89 @@ pub(crate) struct Layer {
 }
 
 /// How the peer's stream has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The transport says that it is complete.
     Clean,
     /// The socket's stream has ended and the transport's has not.
     Cut,
+    /// The transport has failed, which is reported when what came before is dealt with.
+    Failed(Error),
+}
+
+/// The most bytes that are sealed at a time. With what a transport adds to them, they fit into the
+/// largest buffer of the pool.
+pub(crate) const SEALED: usize = 63 << 10;
+
+/// Short pieces are joined to this size before they are sealed: the largest record of TLS (RFC 8446,
+/// section 5.1). Each record costs a transport a header and a check value.
+const JOINED: usize = 16 << 10;
+
+impl Layer {
+    pub(crate) fn new(transport: Box<dyn Transport>, accepted: bool) -> Layer {
+        Layer {
+            transport,
+            accepted,
+            shaking: false,
+            until: 0,
+            incoming: Chunk::default(),
+            holds_units: false,
+            plain: Chunk::default(),
+            end: None,
+            outgoing: Chunk::default(),
+            sealed: 0,
+            closed: false,
+        }
+    }
+
+    /// Calls the transport. A panic is an error of it.
+    pub(crate) fn call<T>(
+        &mut self,
+        pool: &mut Pool,
+        act: impl FnOnce(&mut dyn Transport, &mut Output<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (transport, chunk) = (&mut *self.transport, &mut self.outgoing);
+        catch_unwind(AssertUnwindSafe(|| act(transport, &mut Output { chunk, pool })))
+            .unwrap_or_else(|_| Err("the transport panicked".into()))
+    }
+
+    /// Seals the pieces at the front of the queue.
+    pub(crate) fn seal(&mut self, pieces: &[IoSlice<'_>], pool: &mut Pool) -> Result<(), Error> {
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        self.sealed = total;
+        // One buffer for all records, so that they leave in one call.
+        let sealed = pool.take(total + total / 64 + 512);
+        pool.give(std::mem::replace(&mut self.outgoing, sealed));
+        if let [piece] = pieces {
+            return self.call(pool, |transport, out| transport.seal(piece, out));
+        }
+        let mut joined = pool.take(JOINED);
+        for piece in pieces {
+            let mut rest: &[u8] = piece;
+            while !rest.is_empty() {
+                let whole = rest.len() - rest.len() % JOINED;
+                if joined.len() == 0 && whole > 0 {
+                    self.call(pool, |transport, out| transport.seal(&rest[..whole], out))?;
+                    rest = &rest[whole..];
+                    continue;
+                }
+                rest = joined.fill(rest);
+                if joined.room() == 0 {
+                    self.call(pool, |transport, out| transport.seal(joined.bytes(), out))?;
+                    joined.advance(joined.len());
+                }
+            }
+        }
+        if joined.len() > 0 {
+            self.call(pool, |transport, out| transport.seal(joined.bytes(), out))?;
+        }
+        pool.give(joined);
+        Ok(())
+    }
+
+    /// Gives the buffers back.
+    pub(crate) fn give_buffers(self, pool: &mut Pool) {
+        for chunk in [self.incoming, self.plain, self.outgoing] {
+            pool.give(chunk);
+        }
+    }
 }

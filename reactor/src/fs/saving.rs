@@ -178,6 +178,11 @@ impl Saving {
         self.writing > 0
     }
 
+    /// Whether only the end of the stream completes the file.
+    pub(crate) fn expects_the_end(&self) -> bool {
+        self.left.is_none() && self.failed.is_none() && self.file.committed.is_none()
+    }
+
     /// What the file needs next. `ended` says whether the peer has shut down its sending side, and
     /// `most` how many batches workers may be writing.
     pub(crate) fn need(&mut self, ended: bool, most: usize) -> Need {

@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::{HandOver, Handler, Peer, Turn};
-use crate::core::{ConnId, HandlerId, Limits, Sent};
+use crate::core::transport::Transport;
+use crate::core::{ConnId, Connection, HandlerId, Limits, Sent};
 use crate::fs::{NewFile, WhenWhole};
 use crate::inbound::{self, TooLarge};
 use crate::outbound::{self, Outgoing};
@@ -370,20 +371,61 @@ impl<'a> Context<'a> {
         self.turn.core.get(self.index).map_or(0, |c| c.sent)
     }
 
-    /// The address of the peer. A client of a Unix socket is usually unnamed.
+    /// The address of the peer: what its [transport](crate::transport) says, or else the socket. A
+    /// client of a Unix socket is usually unnamed.
     ///
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
     pub fn peer_address(&self) -> io::Result<Address> {
+        match self.any_transport().and_then(Transport::peer_address) {
+            Some(address) => Ok(address.clone()),
+            None => self.wire_peer_address(),
+        }
+    }
+
+    /// The address at the other end of the socket, such as that of a proxy in front of this server.
+    ///
+    /// # Errors
+    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
+    pub fn wire_peer_address(&self) -> io::Result<Address> {
         self.turn.core.kernel.peer_address(self.turn.core.socket(self.index)?)
     }
 
-    /// The local address of the connection.
+    /// The local address of the connection: what its [transport](crate::transport) says, or else
+    /// the socket.
     ///
     /// # Errors
     /// The error of `getsockname(2)`.
     pub fn local_address(&self) -> io::Result<Address> {
-        self.turn.core.kernel.local_address(self.turn.core.socket(self.index)?)
+        match self.any_transport().and_then(Transport::local_address) {
+            Some(address) => Ok(address.clone()),
+            None => self.turn.core.kernel.local_address(self.turn.core.socket(self.index)?),
+        }
+    }
+
+    /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.any_transport().is_some_and(Transport::is_secure)
+    }
+
+    /// What the connection's [transport](crate::transport) has learned about the peer, if it is of
+    /// this type.
+    #[must_use]
+    pub fn transport<T: 'static>(&self) -> Option<&T> {
+        self.any_transport()?.details()?.downcast_ref()
+    }
+
+    /// Whether the peer's stream has ended without the end that its
+    /// [transport](crate::transport) defines, so that somebody may have cut it off. A protocol in
+    /// which the end of the stream completes a message must not take the message for complete.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.turn.core.get(self.index).is_some_and(Connection::is_cut)
+    }
+
+    fn any_transport(&self) -> Option<&dyn Transport> {
+        self.turn.core.get(self.index)?.special.as_ref()?.transport()
     }
 }
 

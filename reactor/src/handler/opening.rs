@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use super::{Handler, Turn};
 use crate::connect::{Connector, attempt};
+use crate::core::transport::Transport;
 use crate::core::{ConnId, HandlerId, Limits, Target};
 use crate::listen::listener::{Listener, Origin, Source};
 use crate::listen::{self, Listen, ListenerId};
@@ -246,11 +247,36 @@ impl Turn {
         target: impl Into<Target>,
         session: H::Session,
     ) -> ConnId {
+        self.start(connector, target.into(), None, session)
+    }
+
+    /// Starts to connect, as [`connect`](Turn::connect) does, with a transport for this connection
+    /// in place of the one that [`Connect::transport`](crate::Connect) makes.
+    ///
+    /// # Panics
+    /// If the connector belongs to another reactor.
+    pub fn connect_through<H: Handler>(
+        &mut self,
+        connector: Connector<H>,
+        target: impl Into<Target>,
+        transport: Box<dyn Transport>,
+        session: H::Session,
+    ) -> ConnId {
+        self.start(connector, target.into(), Some(transport), session)
+    }
+
+    fn start<H: Handler>(
+        &mut self,
+        connector: Connector<H>,
+        target: Target,
+        transport: Option<Box<dyn Transport>>,
+        session: H::Session,
+    ) -> ConnId {
         let group = self.core.groups.get(usize::from(connector.group));
         let known = group.is_some_and(|group| group.connect.is_some());
         assert!(known && self.knows(connector.handler), "Connector belongs to another reactor");
         let (group, handler) = (connector.group, connector.handler.index);
-        let id = attempt::start(&mut self.core, group, handler, target.into());
+        let id = attempt::start(&mut self.core, group, handler, target, transport);
         if self.core.find(id).is_some() {
             self.sessions.insert(id.index, Box::new(session));
         }

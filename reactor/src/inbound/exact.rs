@@ -11,6 +11,7 @@ use std::{fmt, io};
 use super::stream::receive_shared;
 use super::{Arrival, low_water, note, set_strategy};
 use crate::core::{Chunk, Core, Exact, Flags, LowWater, Quantum, Strategy};
+use crate::transport;
 
 /// How many bytes a receive for a short message asks for after a long one. Whatever it brings of
 /// the next long message has to be copied (benches/README.md).
@@ -135,7 +136,7 @@ pub(super) fn step(
 fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
     let Some(c) = core.connections.get_mut(index as usize) else { return Arrival::Nothing };
     let ledger = &mut core.groups[c.group as usize].ledger;
-    let most = c.receivable(usize::MAX);
+    let (most, is_layered) = (c.receivable(usize::MAX), c.is_layered());
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Exact(exact) = &mut special.strategy else { return Arrival::Nothing };
     let (buffer, room) = match exact.fill(special.unread.bytes()).and_then(|()| exact.spare()) {
@@ -147,12 +148,23 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     };
     core.pool.give(std::mem::take(&mut special.unread));
     let asked = room.min(most);
-    let result = core.kernel.recv_append(c.socket, buffer, asked);
-    let count = result.as_ref().map_or(0, |count| *count);
-    let message = (exact.left() == 0).then(|| exact.take());
     ledger.direct_receives += 1;
-    ledger.direct_bytes += count as u64;
-    note(core, index, asked, result, quantum);
+    let count = if is_layered {
+        let mut taken = std::mem::take(buffer);
+        let mut append = |bytes: &[u8]| taken.extend_from_slice(bytes);
+        let count = transport::receive(core, index, asked, quantum, &mut append);
+        if let Some(Strategy::Exact(exact)) = core.get_mut(index).and_then(|c| c.strategy()) {
+            exact.put_back(taken);
+        }
+        count
+    } else {
+        let result = core.kernel.recv_append(c.socket, buffer, asked);
+        note(core, index, asked, result, quantum)
+    };
+    let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
+    group.ledger.direct_bytes += count.unwrap_or(0) as u64;
+    let Some(Strategy::Exact(exact)) = c.strategy() else { return Arrival::Nothing };
+    let message = (exact.left() == 0).then(|| exact.take());
     let Some(message) = message else {
         low_water::adjust(core, index);
         return Arrival::Progress;

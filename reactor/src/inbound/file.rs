@@ -79,12 +79,16 @@ fn saving_of(core: &mut Core, id: ConnId) -> Option<&mut Saving> {
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     let c = core.connections.get_mut(index as usize)?;
     let most = core.groups[c.group as usize].limits.file_batches;
+    let is_cut = c.is_cut();
     let special = c.special.as_mut()?;
     let Strategy::File(saving) = &mut special.strategy else { return None };
     if c.flags.take(Flags::REVISIT_INPUT) {
         let count = saving.share(special.unread.len());
         saving.take(&special.unread.bytes()[..count]);
         special.unread.consume(count, &mut core.pool);
+    }
+    if is_cut && saving.expects_the_end() {
+        return Some(Need::MissingInput);
     }
     Some(saving.need(c.flags.any(Flags::INPUT_ENDED), most))
 }
@@ -139,11 +143,11 @@ fn receive_more(
     quantum: &mut Quantum,
 ) -> Arrival {
     let Some(c) = core.get(index).filter(|c| c.can_receive()) else { return Arrival::Nothing };
-    let urgent = c.ready.any(Ready::URGENT);
+    // A splice gets past neither urgent data nor a transport.
+    let may_splice = !c.ready.any(Ready::URGENT) && !c.is_layered();
     let Some(saving) = saving(core, index) else { return Arrival::Nothing };
     let (in_memory, most) = (saving.is_in_memory(), saving.share(usize::MAX));
-    // A splice does not get past urgent data.
-    if saving.is_spliced() && !urgent {
+    if saving.is_spliced() && may_splice {
         splice(core, index, most, quantum);
     } else if !in_memory && !has_room_for(core, index) {
         return block(core, index);

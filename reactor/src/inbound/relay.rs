@@ -205,9 +205,10 @@ fn end_without_destination(core: &mut Core, index: u32) -> Arrival {
 
 /// Ends a relay at the end of the stream. That completes a stream, but cuts a part off.
 fn pass_end(core: &mut Core, index: u32, to: u32) {
+    let is_cut = core.get(index).is_some_and(|c| c.is_cut());
     let is_part = left(core, index).is_some();
     stop_relaying(core, index);
-    if is_part {
+    if is_part || is_cut {
         // `on_eof` of the source comes next, again if it was called before.
         core.fail(to, Reason::RelayLost);
     } else if let Some(c) = core.get_mut(index) {
@@ -239,11 +240,11 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
 /// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
     let Some(c) = core.get_mut(index) else { return };
-    let is_urgent = c.ready.any(Ready::URGENT);
+    // A splice gets past neither urgent data nor transports.
+    let may_splice = !c.ready.any(Ready::URGENT) && !c.is_layered();
     let Some(Strategy::Relay(relay)) = c.strategy() else { return };
     let most = relay.share(usize::MAX);
-    // A splice does not get past urgent data.
-    if relay.splices() && !is_urgent {
+    if relay.splices() && may_splice && !core.get(to).is_some_and(Connection::is_layered) {
         return splice(core, index, to, most, quantum);
     }
     let Some(count) = receive(core, buffer, index, most.min(RECEIVE), quantum) else { return };
@@ -305,7 +306,9 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
     let Some(c) = core.get(index).filter(|c| c.special.is_some()) else { return };
     // An attempt to connect that was given up, or failed, has relayed nothing.
     let unconnected = matches!(c.reason, Reason::Closed | Reason::Unconnected(_));
-    let in_order = c.phase == Phase::Ended && c.reason != Reason::TimedOut || unconnected;
+    let in_order = c.phase == Phase::Ended
+        && !matches!(c.reason, Reason::TimedOut | Reason::Transport)
+        || unconnected;
     // A destination that is over at the same time keeps its feeder, and so is reset.
     let to = destination(core, index).filter(|(_, c)| c.phase < Phase::Ended);
     if let Some((to, _)) = to {

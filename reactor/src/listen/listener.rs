@@ -4,11 +4,13 @@ use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::Listen;
+use crate::core::transport::Transport;
 use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress};
 use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
 use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
 use crate::time::deadlines;
+use crate::transport;
 
 /// Marks the tokens of listeners. In the token of a connection this bit belongs to the index, which
 /// counts open descriptors and never gets so high.
@@ -190,9 +192,13 @@ impl Listener {
             // An orderly close would leave the state of the connection with the server (TIME_WAIT).
             return core.kernel.reset(socket);
         }
+        let Some(transport) = self.transport_of(socket, core) else { return };
         let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
         match core.adopt(socket, self.group, self.handler, flags) {
             Ok(id) => {
+                if let Some(transport) = transport {
+                    transport::accepted(core, id.index, transport);
+                }
                 deadlines::arm(core, id.index);
                 opened.push(id.index);
                 let per_address = &mut core.groups[self.group as usize].per_address;
@@ -209,6 +215,28 @@ impl Listener {
                 self.pause(core, "registering a connection", &error);
             }
         }
+    }
+
+    /// Makes the transport of a new connection, if it is to have one. `None` if the connection was
+    /// refused.
+    #[expect(clippy::option_option, reason = "a connection may be refused, or need no transport")]
+    fn transport_of(&self, socket: Fd, core: &mut Core) -> Option<Option<Box<dyn Transport>>> {
+        let Some(factory) = &self.options.transport else { return Some(None) };
+        let group = &mut core.groups[self.group as usize];
+        let made = if group.shaking >= self.options.max_handshakes {
+            group.ledger.refused_handshakes += 1;
+            None
+        } else {
+            // A connection that is already reset has no address any more.
+            let made = core.kernel.peer_address(socket).map_err(Into::into);
+            let made = made.and_then(|peer| factory.make(&peer));
+            made.inspect_err(|error| log::debug!("{}: refused: {error}", self.address)).ok()
+        };
+        if made.is_none() {
+            core.groups[self.group as usize].ledger.closed += 1;
+            core.kernel.reset(socket);
+        }
+        made
     }
 
     /// The client to count it for, if clients are limited. A connection that is already reset has

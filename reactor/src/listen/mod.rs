@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use crate::core::transport::Factory;
 use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Target};
 use crate::sys::{Address, Fd, Kernel, TcpOptions, about, look_up};
 use crate::time::deadlines;
@@ -44,6 +45,11 @@ pub struct Listen {
     /// connect. By default only the server's own user may. Some old systems ignore them
     /// (`unix(7)`); on those, the permissions of the directory decide.
     pub unix_mode: u32,
+    /// Makes the transport of each connection, from the address of its client. The default is none.
+    pub transport: Option<Factory<Address>>,
+    /// The most handshakes of transports in progress. Further connections are reset and counted in
+    /// [`Ledger::refused_handshakes`](crate::Ledger::refused_handshakes). The default is 10,000.
+    pub max_handshakes: u32,
     /// The options of TCP sockets.
     pub tcp: TcpOptions,
     /// The most bytes that all connections together send per second. Connections with queued output
@@ -65,6 +71,8 @@ impl Default for Listen {
             accept_rate: None,
             accept_burst: 256,
             unix_mode: 0o600,
+            transport: None,
+            max_handshakes: 10_000,
             tcp: TcpOptions::default(),
             send_rate: None,
             receive_rate: None,

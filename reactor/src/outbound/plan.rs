@@ -63,17 +63,19 @@ pub struct Front {
     pub pipe: usize,
     /// Whether the next bytes of that region are in memory.
     pub residency: Residency,
+    /// Whether a [transport](crate::transport) seals the bytes, so that regions are read.
+    pub sealed: bool,
 }
 
 impl Front {
     /// Looks at the front of a queue, of which `most` bytes may be sent. What follows those bytes is
     /// left out.
-    pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize) -> Front {
+    pub(crate) fn of(queue: &Queue, limits: &Limits, most: usize, sealed: bool) -> Front {
         let most_pieces = limits.gather_pieces.clamp(1, MAX_PIECES);
         let enough = queue.enough();
         let joined = queue.joined_first().len();
         let pieces = usize::from(joined > 0);
-        let mut front = Front { pieces, memory: joined, ..Front::default() };
+        let mut front = Front { pieces, memory: joined, sealed, ..Front::default() };
         for segment in queue.segments() {
             if front.memory >= most {
                 break;
@@ -208,7 +210,7 @@ fn of_region(front: &Front, limits: &Limits) -> Action {
         Residency::Cold => return Action::Warm { bytes: at_most(left, limits.warm_window) },
     };
     let in_memory = left.min(resident.unwrap_or(left));
-    let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile;
+    let sendfile = sys::HAS_SENDFILE && limits.files == FileTransfer::Sendfile && !front.sealed;
     if !sendfile || left <= limits.small_file {
         if front.pieces == MAX_PIECES {
             return alone;

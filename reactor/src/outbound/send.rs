@@ -78,7 +78,7 @@ fn flush_others(core: &mut Core) {
 pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
     let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
     let group = &mut core.groups[c.group as usize];
-    let may_write = c.is_open() && !group.is_rated(c);
+    let may_write = c.is_open() && !group.is_rated(c) && !c.is_layered();
     let most = if may_write { slice.len().min(group.limits.send_quantum.max(1)) } else { 0 };
     let (ledger, mut sent) = (&mut group.ledger, 0);
     while sent < most && c.ready.any(Ready::WRITE) {
@@ -190,12 +190,15 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
     let socket = c.socket;
-    let mut wire = Wire { kernel, socket, limits, pool, scratch, ledger, most, taken: 0 };
+    let layer = c.special.as_mut().and_then(|special| special.layer.as_deref_mut());
+    let (taken, moved) = (0, false);
+    let mut wire =
+        Wire { kernel, socket, limits, pool, scratch, layer, ledger, most, taken, moved };
     let flushed = wire.flush(queue, quantum);
-    let taken = wire.taken;
+    let (taken, moved) = (wire.taken, wire.moved);
     c.sent += taken;
     ledger.sent += taken;
-    if taken > 0 {
+    if taken > 0 || moved {
         (c.active, queue.progress) = (core.tick, core.tick);
     }
     if c.flags.any(Flags::FULL) && queue.is_low(limits) {

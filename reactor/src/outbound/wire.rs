@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, plan};
+use crate::core::transport::{Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
 use crate::sys::{AlignedBuffer, Fd, Kernel, More};
 
@@ -37,11 +38,15 @@ pub(crate) struct Wire<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) pool: &'a mut Pool,
     pub(crate) scratch: &'a mut AlignedBuffer,
+    /// The transport that seals what is sent, if there is one.
+    pub(crate) layer: Option<&'a mut Layer>,
     pub(crate) ledger: &'a mut Ledger,
     /// The most bytes to send in the whole flush.
     pub(crate) most: usize,
-    /// Bytes that the kernel has taken.
+    /// Bytes of the queue that the kernel has taken.
     pub(crate) taken: u64,
+    /// Whether the kernel has taken anything.
+    pub(crate) moved: bool,
 }
 
 impl Wire<'_> {
@@ -52,7 +57,7 @@ impl Wire<'_> {
     /// after `EAGAIN` is an event certain to follow.
     pub(crate) fn flush(&mut self, queue: &mut Queue, quantum: &mut Quantum) -> Flushed {
         loop {
-            let piece = queue.as_one_piece();
+            let piece = if self.layer.is_none() { queue.as_one_piece() } else { None };
             if piece.is_none() && queue.is_empty() {
                 return Flushed::Empty;
             }
@@ -65,8 +70,11 @@ impl Wire<'_> {
                 // Most queues are one piece, which needs no plan.
                 let piece = [IoSlice::new(&piece[..piece.len().min(self.most)])];
                 transmit(self.kernel, self.socket, &piece, More::No, self.ledger).map(Some)
+            } else if self.layer.as_ref().is_some_and(|layer| layer.outgoing.len() > 0) {
+                self.send_sealed()
             } else {
-                let front = Front::of(queue, self.limits, self.most);
+                queue.owes_wire = false;
+                let front = Front::of(queue, self.limits, self.most(), self.layer.is_some());
                 match plan(&front, self.limits) {
                     Action::Warm { bytes } => return Flushed::Cold(bytes),
                     action => self.act(queue, &front, action),
@@ -77,7 +85,7 @@ impl Wire<'_> {
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
                     queue.advance(count, self.pool);
-                    self.most -= count;
+                    self.most = self.most.saturating_sub(count);
                     self.taken += count as u64;
                     quantum.use_bytes(count);
                     queue.note_taken(self.taken, false);
@@ -105,15 +113,15 @@ impl Wire<'_> {
             Action::Rest | Action::Warm { .. } => return Ok(None),
             Action::Memory { region_follows } => {
                 let more = if region_follows { More::Yes } else { More::No };
-                return self.send_pieces(queue, front, 0, more).map(Some);
+                return self.send_pieces(queue, front, 0, more);
             }
             Action::Read { bytes, nowait } => {
-                let bytes = bytes.min(self.most - front.memory);
+                let bytes = bytes.min(self.most() - front.memory);
                 let Some(read) = self.read(queue, front, bytes, nowait)? else { return Ok(None) };
                 if read == 0 {
                     return Ok(Some(0));
                 }
-                return self.send_pieces(queue, front, read, More::No).map(Some);
+                return self.send_pieces(queue, front, read, More::No);
             }
             Action::Probe { bytes } => {
                 self.probe(part(queue, front.pieces)?, bytes);
@@ -161,15 +169,44 @@ impl Wire<'_> {
         front: &Front,
         read: usize,
         more: More,
-    ) -> io::Result<usize> {
+    ) -> io::Result<Option<usize>> {
         let count = front.pieces + usize::from(read > 0);
         let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
         let pieces = &mut pieces[..count];
-        queue.pieces(self.most, &mut pieces[..front.pieces]);
+        queue.pieces(self.most(), &mut pieces[..front.pieces]);
         if read > 0 {
             pieces[front.pieces] = IoSlice::new(&self.scratch[..read]);
         }
-        transmit(self.kernel, self.socket, pieces, more, self.ledger)
+        if let Some(layer) = &mut self.layer {
+            layer.seal(pieces, self.pool).map_err(io::Error::other)?;
+            return self.send_sealed();
+        }
+        transmit(self.kernel, self.socket, pieces, more, self.ledger).map(Some)
+    }
+
+    /// The most bytes to send in one call. What is sealed together leaves together.
+    fn most(&self) -> usize {
+        if self.layer.is_some() { self.most.min(SEALED) } else { self.most }
+    }
+
+    /// Sends what a transport has put out. Once all of it is sent, returns how many bytes of the
+    /// queue were sealed in it.
+    #[inline(never)]
+    fn send_sealed(&mut self) -> io::Result<Option<usize>> {
+        let Some(layer) = &mut self.layer else { return Ok(None) };
+        self.ledger.send_calls += 1;
+        let bytes = layer.outgoing.bytes();
+        let count = self.kernel.send(self.socket, bytes, More::No)?;
+        self.ledger.short_writes += u64::from(count < bytes.len());
+        self.ledger.wire_sent += count as u64;
+        self.moved = true;
+        layer.outgoing.consume(count, self.pool);
+        if layer.outgoing.len() > 0 {
+            return Ok(None);
+        }
+        let sealed = std::mem::take(&mut layer.sealed);
+        self.ledger.sealed_bytes += sealed as u64;
+        Ok((sealed > 0).then_some(sealed))
     }
 
     /// Reads from the region into the scratch buffer. `None` if that would block on a disk.

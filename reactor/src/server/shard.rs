@@ -89,6 +89,7 @@ fn share(listen: &Listen, threads: usize) -> Listen {
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     Listen {
         max_connections: listen.max_connections.div_ceil(threads),
+        max_handshakes: listen.max_handshakes.div_ceil(threads),
         accept_rate: listen.accept_rate.map(|rate| rate.div_ceil(threads)),
         send_rate: listen.send_rate.map(|rate| rate.div_ceil(threads.into())),
         receive_rate: listen.receive_rate.map(|rate| rate.div_ceil(threads.into())),

@@ -19,9 +19,9 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         ledger.sent + ledger.dropped + pending,
         "queued = sent + dropped + pending; pending is {pending} and the ledger {ledger:?}"
     );
-    let Ledger { write_through, send_bytes, gather_bytes, sendfile_bytes, splice_bytes, .. } =
-        ledger;
-    let ways = send_bytes + gather_bytes + sendfile_bytes + splice_bytes;
+    let Ledger { write_through, send_bytes, gather_bytes, sendfile_bytes, .. } = ledger;
+    let Ledger { splice_bytes, sealed_bytes, .. } = ledger;
+    let ways = send_bytes + gather_bytes + sendfile_bytes + splice_bytes + sealed_bytes;
     assert_eq!(ledger.sent, ways, "sent = the sum of the ways to send: {ledger:?}");
     assert!(write_through <= send_bytes, "write_through is part of send_bytes: {ledger:?}");
     let open = connections(reactor).count() as u64;
@@ -80,6 +80,10 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
         assert!(
             !(open || phase == Phase::Lingering) || !ready.any(Ready::READ),
             "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
+        );
+        assert!(
+            phase != Phase::Shaking || !ready.any(Ready::READ),
+            "a handshake sleeps with input to receive: {ready:?}, noted {noted:?}"
         );
         assert!(
             phase != Phase::Connecting || ready == Ready::default(),

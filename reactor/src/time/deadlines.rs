@@ -42,11 +42,12 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     // The peer is to blame neither for a slow disk nor for a rate.
     let reads_disk = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk);
     let stall = c.outbound.as_ref().zip(limits.write_stall);
-    let stall = stall.filter(|_| c.phase != Phase::Connecting && !reads_disk && send.is_none());
+    let stall = stall.filter(|_| c.phase >= Phase::Open && !reads_disk && send.is_none());
     let stall = stall
         .map(|(queue, time)| (after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall)));
     let idle = match c.phase {
         Phase::Connecting => special.and_then(|s| s.attempt.as_ref()).map(|attempt| attempt.until),
+        Phase::Shaking => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
         Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
             limits.idle.map(|time| after(c.active, time))
         }

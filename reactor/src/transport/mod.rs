@@ -2,6 +2,78 @@
 //! bytes.
 //!
 //! A [`Transport`] belongs to one connection. It opens what arrives and seals what is sent; the
-//! handler, its limits and its deadlines see plain bytes only.
+//! handler, its limits and its deadlines see plain bytes only. A [`Factory`] makes it:
+//! [`Listen::transport`](crate::Listen) for accepted connections and
+//! [`Connect::transport`](crate::Connect) for outgoing ones.
+//!
+//! A connection begins with the transport's handshake. The handler learns of the connection when
+//! that is over: [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready)
+//! comes then, and if the handshake fails, an accepted connection ends without a callback. The
+//! handshake must be over within [`Limits::handshake`](crate::Limits::handshake).
+//!
+//! | without a transport | with one |
+//! |---|---|
+//! | pieces are joined or gathered for one send | joined to full records, which leave in one send |
+//! | regions of files go by `sendfile` | read into a buffer of the reactor, and sealed from there |
+//! | a relay in bulk goes by `splice` | through the reactor's buffers |
+//! | received into files or into separate buffers | the same |
+//!
+//! Marks, rates and counters are of plain bytes. [`Ledger::wire_received`](crate::Ledger) and
+//! [`Ledger::wire_sent`](crate::Ledger) count the others. Bytes count as sent once everything that
+//! they were sealed in has been sent.
 
-pub use crate::core::transport::{Error, Opened, Output, State, Transport};
+mod handshake;
+mod receive;
+
+pub use crate::core::transport::{Error, Factory, Opened, Output, State, Transport};
+pub(crate) use handshake::{accepted, advance, begin, timed_out};
+pub(crate) use receive::receive;
+
+use crate::core::{Core, Phase, Reason};
+use crate::outbound;
+use crate::sys::More;
+
+/// Ends a stream, once, when everything else has been sent.
+pub(crate) fn close(core: &mut Core, index: u32) {
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let Some(layer) = c.layer().filter(|layer| !layer.closed) else { return };
+    layer.closed = true;
+    let result = layer.call(&mut core.pool, |transport, out| {
+        transport.close(out);
+        Ok(())
+    });
+    match result {
+        Ok(()) => send_owed(core, index),
+        Err(error) => failed(core, index, &error),
+    }
+}
+
+/// Sees to it that what a transport has put out is sent.
+fn send_owed(core: &mut Core, index: u32) {
+    let layer = core.get_mut(index).and_then(|c| c.layer());
+    if layer.is_some_and(|layer| layer.outgoing.len() > 0 && !layer.shaking) {
+        let _ = outbound::append(core, index, |queue, _| queue.owes_wire = true);
+    }
+}
+
+/// Ends a connection whose transport has failed. What the transport has put out, such as an alert,
+/// is sent if the socket takes it.
+#[cold]
+fn failed(core: &mut Core, index: u32, error: &Error) {
+    log::debug!("{}: {error}", core.describe(index));
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let ledger = &mut core.groups[c.group as usize].ledger;
+    let socket = c.socket;
+    if let Some(layer) = c.layer() {
+        ledger.handshake_failures += u64::from(layer.shaking);
+        if layer.outgoing.len() > 0 {
+            let sent = core.kernel.send(socket, layer.outgoing.bytes(), More::No);
+            ledger.wire_sent += sent.unwrap_or(0) as u64;
+        }
+    }
+    if c.phase < Phase::Ended {
+        // An orderly end, since a reset would overtake the alert.
+        (c.phase, c.reason) = (Phase::Ended, Reason::Transport);
+        core.schedule(index);
+    }
+}

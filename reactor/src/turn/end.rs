@@ -8,6 +8,7 @@ use crate::core::{Core, Flags, LowWater, Phase, Reason};
 use crate::inbound;
 use crate::sys::{Fd, NO_FD, Ready};
 use crate::time::{deadlines, rates};
+use crate::transport;
 
 /// Most receives of a lingering connection in one turn.
 const LINGER_CALLS: u32 = 4;
@@ -16,6 +17,11 @@ impl Reactor {
     /// Takes the next step of ending, according to the phase.
     pub(super) fn settle(&mut self, index: u32) {
         let core = &mut self.turn.core;
+        let Some(c) = core.get(index) else { return };
+        if c.outbound.is_none() && matches!(c.phase, Phase::Open | Phase::Closing) && c.is_layered()
+        {
+            transport::close(core, index);
+        }
         let Some(c) = core.get_mut(index) else { return };
         let flushed = c.outbound.is_none();
         match c.phase {

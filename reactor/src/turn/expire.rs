@@ -6,6 +6,7 @@ use crate::core::{Flags, Phase, Reason, Timeout};
 use crate::inbound;
 use crate::time::deadlines::{self, Deadline};
 use crate::time::rates;
+use crate::transport;
 
 /// Most deadlines, and most timers, that one turn runs, so that many due at once do not delay
 /// everything else. The rest runs in the next turn, in order.
@@ -52,10 +53,11 @@ impl Reactor {
             Phase::Connecting if which != Timeout::Own => {
                 attempt::timed_out(&mut turn.core, index);
             }
+            Phase::Shaking if which != Timeout::Own => transport::timed_out(&mut turn.core, index),
             // The connection has used up its quantum and gets `on_ready` first. A deadline that may
             // pass before it has been started again.
             Phase::Open if c.flags.any(Flags::OWES_READY) => {}
-            Phase::Connecting | Phase::Open => {
+            Phase::Connecting | Phase::Shaking | Phase::Open => {
                 c.flags.clear(Flags::WROTE_THROUGH);
                 self.call(index, |handler, turn, slot| handler.timeout(turn, index, slot, which));
                 self.name_the_reason(index);

@@ -362,7 +362,10 @@ impl Reactor {
             accept(listener, &mut self.turn.core, &mut opened);
         }
         for index in opened.drain(..) {
-            self.call(index, |handler, turn, _| handler.open(turn, index));
+            // A handler learns of a connection with a transport after the handshake.
+            if self.turn.core.get(index).is_some_and(|c| c.is_open()) {
+                self.call(index, |handler, turn, _| handler.open(turn, index));
+            }
             self.turn.core.schedule(index);
         }
         self.work = opened;

@@ -5,6 +5,7 @@ use crate::core::{Direction, Flags, Phase, Quantum};
 use crate::inbound::{self, Arrival};
 use crate::outbound;
 use crate::time::rates;
+use crate::transport;
 
 use super::reactor::Reactor;
 use crate::connect::attempt;
@@ -49,13 +50,28 @@ impl Reactor {
             (Quantum::to_receive(&group.limits), Quantum::to_send(&group.limits));
         input.metered = group.is_rated(c);
         let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
-        if c.phase == Phase::Connecting {
-            attempt::advance(core, index);
+        if c.phase < Phase::Open {
+            self.establish(index);
         }
         if let Some(mut before) = queued {
             outbound::flush(&mut self.turn.core, index, &mut before);
         }
         Some((input, output))
+    }
+
+    /// Takes a connection that is not open yet further.
+    #[cold]
+    fn establish(&mut self, index: u32) {
+        let core = &mut self.turn.core;
+        if core.get(index).is_some_and(|c| c.phase == Phase::Connecting) {
+            attempt::advance(core, index);
+        }
+        let core = &mut self.turn.core;
+        if core.get(index).is_some_and(|c| c.phase == Phase::Shaking)
+            && transport::advance(core, index)
+        {
+            self.call(index, |handler, turn, _| handler.open(turn, index));
+        }
     }
 
     /// Takes one step, if one is due. Returns whether there may be another.

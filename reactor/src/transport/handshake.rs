@@ -1,0 +1,145 @@
+//! The handshake of a transport: the time between the connection and its handler.
+
+use std::io::ErrorKind;
+
+use super::{failed, receive, send_owed};
+use crate::core::transport::{Layer, State, Transport};
+use crate::core::{Chunk, Core, Flags, Phase, Quantum, Reason, ticks};
+use crate::sys::{More, Ready};
+use crate::time::deadlines;
+
+/// Gives an accepted connection its transport.
+pub(crate) fn accepted(core: &mut Core, index: u32, transport: Box<dyn Transport>) {
+    if let Some(special) = core.special(index) {
+        special.layer = Some(Box::new(Layer::new(transport, true)));
+        begin(core, index);
+    }
+}
+
+/// Begins the handshake of a connection that has a transport.
+pub(crate) fn begin(core: &mut Core, index: u32) {
+    let tick = core.tick;
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let group = &mut core.groups[c.group as usize];
+    c.phase = Phase::Shaking;
+    let Some(layer) = c.layer() else { return };
+    layer.until = tick.wrapping_add(ticks(group.limits.handshake) + 1);
+    layer.shaking = true;
+    group.shaking += 1;
+    if let Err(error) = layer.call(&mut core.pool, |transport, out| transport.start(out)) {
+        failed(core, index, &error);
+    }
+}
+
+/// Takes the handshake as far as it goes now. Returns whether it is over and the connection open.
+pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
+    let mut quantum = match core.get(index) {
+        Some(c) => Quantum::to_receive(core.limits(c.group)),
+        None => return false,
+    };
+    loop {
+        send(core, index);
+        let Some(c) = core.get_mut(index).filter(|c| c.phase == Phase::Shaking) else {
+            return false;
+        };
+        let can_receive = c.ready.any(Ready::READ);
+        let Some(layer) = c.layer() else { return false };
+        match layer.transport.state() {
+            State::Open => return open(core, index),
+            // What it has put out goes before anything else.
+            State::Transparent if layer.outgoing.len() == 0 => return open(core, index),
+            State::Transparent => return false,
+            State::Handshake if layer.end.is_some() => {
+                core.fail(index, Reason::Reset);
+                return false;
+            }
+            State::Handshake if !can_receive => return false,
+            State::Handshake if quantum.is_used_up() => {
+                core.later.push(index);
+                return false;
+            }
+            State::Handshake => {
+                quantum.calls -= 1;
+                receive(core, index, 0, &mut quantum, &mut |_| {});
+            }
+        }
+    }
+}
+
+/// Sends what the transport has put out.
+fn send(core: &mut Core, index: u32) {
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let ledger = &mut core.groups[c.group as usize].ledger;
+    let (socket, mut may_send) = (c.socket, c.ready.any(Ready::WRITE));
+    let Some(layer) = c.layer() else { return };
+    while may_send && layer.outgoing.len() > 0 {
+        ledger.send_calls += 1;
+        match core.kernel.send(socket, layer.outgoing.bytes(), More::No) {
+            Ok(count) => {
+                ledger.wire_sent += count as u64;
+                layer.outgoing.consume(count, &mut core.pool);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                ledger.send_would_block += 1;
+                may_send = false;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return core.fail_with(index, &error),
+        }
+    }
+    if !may_send {
+        c.ready = c.ready.without(Ready::WRITE);
+    }
+}
+
+/// The handshake is over.
+fn open(core: &mut Core, index: u32) -> bool {
+    let tick = core.tick;
+    let Some((c, group)) = core.pair(index) else { return false };
+    group.shaking -= 1;
+    group.ledger.handshakes += 1;
+    c.active = tick;
+    if let Some(queue) = &mut c.outbound {
+        queue.progress = tick;
+    }
+    let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
+    c.phase = if closes { Phase::Closing } else { Phase::Open };
+    let Some(layer) = c.layer() else { return false };
+    layer.shaking = false;
+    if !layer.accepted && !closes {
+        c.flags.set(Flags::OWES_READY);
+    }
+    let accepted = c.layer().is_some_and(|layer| layer.accepted);
+    retire(core, index);
+    send_owed(core, index);
+    deadlines::arm(core, index);
+    accepted
+}
+
+/// Takes a transparent transport out of the way. What it has not consumed is the connection's first
+/// input.
+fn retire(core: &mut Core, index: u32) {
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let Some(special) = &mut c.special else { return };
+    let transparent = |layer: &mut Box<Layer>| layer.transport.state() == State::Transparent;
+    let Some(layer) = special.layer.take_if(transparent) else { return };
+    if layer.end.is_some() {
+        c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
+    }
+    let Layer { transport, incoming, .. } = *layer;
+    special.retired = Some(transport);
+    if incoming.len() > 0 {
+        special.unread = Chunk::keep(incoming.bytes(), &mut core.pool);
+        c.flags.set(Flags::REVISIT_INPUT);
+    }
+    core.pool.give(incoming);
+}
+
+/// The time for the handshake is over.
+pub(crate) fn timed_out(core: &mut Core, index: u32) {
+    if let Some(ledger) = core.ledger_of(index) {
+        ledger.handshake_failures += 1;
+    }
+    log::debug!("{}: the handshake took too long", core.describe(index));
+    core.fail(index, Reason::TimedOut);
+}

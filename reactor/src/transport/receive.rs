@@ -1,0 +1,192 @@
+//! Receiving through a transport.
+
+use std::io::ErrorKind;
+
+use super::{failed, send_owed};
+use crate::core::transport::{End, Error, Layer, Opened, State};
+use crate::core::{Chunk, Core, Flags, Pool, Quantum};
+use crate::sys::{AlignedBuffer, Ready};
+
+/// Size of the buffer that bytes are received into before they are opened.
+const WIRE: usize = 256 << 10;
+
+/// The least that one receive asks for: a whole record of TLS. With less, a handler that wants a
+/// few bytes could not get them.
+const LEAST: usize = 18 << 10;
+
+/// The most bytes of an incomplete unit: a handshake message of TLS takes up to 64 KiB.
+const INCOMPLETE: usize = 128 << 10;
+
+/// The most bytes that wait for the socket while more is opened. A peer that causes answers of the
+/// transport and does not read them is cut off.
+const UNSENT: usize = 128 << 10;
+
+/// Where opened bytes go.
+struct Sink<'a> {
+    put: &'a mut dyn FnMut(&[u8]),
+    room: usize,
+    taken: usize,
+}
+
+impl Sink<'_> {
+    /// Takes as much as there is room for, and returns the rest.
+    fn take<'b>(&mut self, plain: &'b [u8]) -> &'b [u8] {
+        let (now, later) = plain.split_at(plain.len().min(self.room - self.taken));
+        if !now.is_empty() {
+            (self.put)(now);
+            self.taken += now.len();
+        }
+        later
+    }
+}
+
+/// Receives through the transport of a connection, once at most, and passes up to `room` opened
+/// bytes to `put`. Returns how many those are, if any. The connection stays readable while there
+/// are more, whatever the socket holds: no event announces them.
+pub(crate) fn receive(
+    core: &mut Core,
+    index: u32,
+    room: usize,
+    quantum: &mut Quantum,
+    put: &mut dyn FnMut(&[u8]),
+) -> Option<usize> {
+    let mut sink = Sink { put, room, taken: 0 };
+    let c = core.connections.get_mut(index as usize)?;
+    let layer = c.special.as_mut()?.layer.as_deref_mut()?;
+    if layer.plain.len() > 0 {
+        let later = sink.take(layer.plain.bytes()).len();
+        layer.plain.consume(layer.plain.len() - later, &mut core.pool);
+    } else if layer.end.is_none() {
+        receive_wire(core, index, quantum, &mut sink)?;
+    }
+    let taken = sink.taken;
+    let (c, group) = core.pair(index)?;
+    c.received += taken as u64;
+    group.ledger.received += taken as u64;
+    let layer = c.special.as_mut()?.layer.as_deref_mut()?;
+    let holds_more = layer.plain.len() > 0 || layer.holds_units;
+    if holds_more || layer.end.is_some() {
+        c.ready = c.ready.union(Ready::READ);
+    }
+    if taken == 0 && !holds_more {
+        end(core, index);
+    } else {
+        send_owed(core, index);
+    }
+    (taken > 0).then_some(taken)
+}
+
+/// Ends the input of a connection if that of its transport has ended.
+fn end(core: &mut Core, index: u32) {
+    let Some(c) = core.get_mut(index) else { return };
+    let Some(layer) = c.special.as_mut().and_then(|special| special.layer.as_mut()) else { return };
+    match &mut layer.end {
+        Some(End::Failed(error)) => {
+            let error = std::mem::replace(error, Error::from(""));
+            failed(core, index, &error);
+        }
+        Some(End::Clean | End::Cut) if !layer.shaking => {
+            c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
+        }
+        _ => {}
+    }
+    send_owed(core, index);
+}
+
+/// Receives once from the socket, unless there are complete units already, and opens what is here.
+/// Returns `None` if the connection has failed.
+fn receive_wire(
+    core: &mut Core,
+    index: u32,
+    quantum: &mut Quantum,
+    sink: &mut Sink<'_>,
+) -> Option<()> {
+    if core.wire.is_empty() {
+        core.wire = AlignedBuffer::new(WIRE);
+    }
+    let c = core.connections.get_mut(index as usize)?;
+    let ledger = &mut core.groups[c.group as usize].ledger;
+    let short_means_empty = c.short_means_empty();
+    let layer = c.special.as_mut()?.layer.as_deref_mut()?;
+    let kept = std::mem::take(&mut layer.incoming);
+    let front = kept.len();
+    core.wire[..front].copy_from_slice(kept.bytes());
+    core.pool.give(kept);
+    let mut len = front;
+    if !layer.holds_units {
+        let asked = sink.room.saturating_add(sink.room / 64).clamp(LEAST, WIRE - front);
+        ledger.recv_calls += 1;
+        match core.kernel.recv(c.socket, &mut core.wire[front..front + asked]) {
+            Ok(0) => layer.end = Some(End::Cut),
+            Ok(count) => {
+                if count < asked && short_means_empty {
+                    c.ready = c.ready.without(Ready::READ);
+                }
+                len += count;
+                c.active = core.tick;
+                ledger.wire_received += count as u64;
+                quantum.use_bytes(count);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                ledger.recv_would_block += 1;
+                c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                core.fail_with(index, &error);
+                return None;
+            }
+        }
+    }
+    open(layer, &mut core.wire[..len], sink, &mut core.pool);
+    Some(())
+}
+
+/// Opens what has arrived, as long as there is room for the result, and keeps the rest.
+fn open(layer: &mut Layer, wire: &mut [u8], sink: &mut Sink<'_>, pool: &mut Pool) {
+    layer.holds_units = false;
+    let mut at = 0;
+    while at < wire.len() && !layer.holds_units {
+        match layer.call(pool, |transport, out| transport.open(&mut wire[at..], out)) {
+            Ok(Opened::Bytes { consumed, plain }) if consumed > 0 => {
+                let Some(plain) = wire[at..].get(plain) else {
+                    layer.end =
+                        Some(End::Failed("the transport opened bytes that are not there".into()));
+                    return;
+                };
+                let later = sink.take(plain);
+                if !later.is_empty() {
+                    layer.plain = Chunk::keep(later, pool);
+                }
+                let is_enough = if layer.shaking {
+                    layer.transport.state() != State::Handshake
+                } else {
+                    sink.taken == sink.room
+                };
+                layer.holds_units = is_enough;
+                at += consumed;
+            }
+            Ok(Opened::Bytes { .. } | Opened::Incomplete) if wire.len() - at <= INCOMPLETE => break,
+            Ok(Opened::Bytes { .. } | Opened::Incomplete) => {
+                layer.end = Some(End::Failed("a unit is longer than 128 KiB".into()));
+                return;
+            }
+            Ok(Opened::End) => {
+                layer.end = Some(End::Clean);
+                return;
+            }
+            Err(error) => {
+                layer.end = Some(End::Failed(error));
+                return;
+            }
+        }
+        if layer.outgoing.len() > UNSENT {
+            layer.end = Some(End::Failed("the peer does not read the answers it causes".into()));
+            return;
+        }
+    }
+    layer.holds_units &= at < wire.len();
+    if at < wire.len() {
+        layer.incoming = Chunk::keep(&wire[at..], pool);
+    }
+}
