@@ -35,7 +35,7 @@ fn shared(len: usize) -> Outgoing<'static> {
 
 /// The memory at the front as the wire sends it.
 fn gathered(queue: &Queue, limits: &Limits) -> Vec<u8> {
-    let count = Front::of(queue, limits, usize::MAX).pieces;
+    let count = Front::of(queue, limits, usize::MAX, false).pieces;
     let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
     queue.pieces(usize::MAX, &mut pieces[..count]);
     pieces[..count].iter().flat_map(|piece| piece.iter().copied()).collect()
@@ -60,7 +60,7 @@ fn shared_bytes_are_copied_if_they_are_few_or_fit_behind_a_few_more() {
             push(&mut queue, Outgoing::Slice(&vec![b'x'; before]), &limits, &mut pool);
         }
         push(&mut queue, shared(len), &limits, &mut pool);
-        let front = Front::of(&queue, &limits, usize::MAX);
+        let front = Front::of(&queue, &limits, usize::MAX, false);
         assert_eq!((front.pieces, front.memory), (pieces, before + len), "{len} behind {before}");
     }
 }
@@ -106,7 +106,7 @@ fn a_socket_that_took_little_is_offered_twice_as_much() {
         for &(taken, refused) in notes {
             queue.note_taken(taken, refused);
         }
-        let front = Front::of(&queue, &limits, usize::MAX);
+        let front = Front::of(&queue, &limits, usize::MAX, false);
         assert_eq!((front.memory, front.file_left), offered, "{notes:?}");
         assert_eq!(front.pieces, front.memory / 100);
         queue.clear(&mut pool);
@@ -114,7 +114,7 @@ fn a_socket_that_took_little_is_offered_twice_as_much() {
         for _ in 0..10 {
             push(&mut queue, shared(100), &limits, &mut pool);
         }
-        assert_eq!(Front::of(&queue, &limits, usize::MAX).memory, 1000, "{notes:?} is forgotten");
+        assert_eq!(Front::of(&queue, &limits, usize::MAX, false).memory, 1000, "{notes:?} is forgotten");
     }
 }
 
@@ -126,7 +126,7 @@ fn a_queue_that_grows_needs_few_buffers() {
         push(&mut queue, Outgoing::Slice(&[b'x'; 1 << 10]), &limits, &mut pool);
     }
     // Buffers of 4, 4, 16, 64 and 64 KiB.
-    assert_eq!(Front::of(&queue, &limits, usize::MAX).pieces, 5);
+    assert_eq!(Front::of(&queue, &limits, usize::MAX, false).pieces, 5);
     assert_eq!(queue.memory(), 152 << 10);
 }
 
@@ -241,7 +241,7 @@ fn agrees(queue: &mut Queue, list: &[Byte], limits: &Limits) -> Result<(), TestC
     prop_assert_eq!(queue.memory(), list.iter().filter_map(memory).count());
     prop_assert_eq!(queue.pending(), list.len() as u64);
     let leading: Vec<u8> = list.iter().map_while(memory).collect();
-    let front = Front::of(queue, limits, usize::MAX);
+    let front = Front::of(queue, limits, usize::MAX, false);
     let sent = gathered(queue, limits);
     prop_assert_eq!(front.memory, sent.len());
     prop_assert_eq!(&sent[..], &leading[..sent.len()]);

@@ -14,7 +14,7 @@ fn limits(files: FileTransfer) -> Limits {
 /// The front of a queue with `pieces` of memory, then `left` bytes of a file that is in memory.
 fn front(pieces: usize, left: u64) -> Front {
     let residency = Residency::Resident(u64::MAX);
-    Front { pieces, memory: 10 * pieces, file_left: left, residency, pipe: 0 }
+    Front { pieces, memory: 10 * pieces, file_left: left, residency, pipe: 0, sealed: false }
 }
 
 fn planned(pieces: usize, left: u64, files: FileTransfer) -> Action {

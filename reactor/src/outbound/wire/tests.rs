@@ -33,7 +33,7 @@ fn offers(h: &mut Harness<Pieces>) -> usize {
     let core = &h.reactor().turn.core;
     let (_, c) = core.connections.iter().next().unwrap();
     let limits = &core.groups[c.group as usize].limits;
-    Front::of(c.outbound.as_ref().unwrap(), limits, usize::MAX).memory
+    Front::of(c.outbound.as_ref().unwrap(), limits, usize::MAX, false).memory
 }
 
 #[test]
