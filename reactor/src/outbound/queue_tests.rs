@@ -114,7 +114,11 @@ fn a_socket_that_took_little_is_offered_twice_as_much() {
         for _ in 0..10 {
             push(&mut queue, shared(100), &limits, &mut pool);
         }
-        assert_eq!(Front::of(&queue, &limits, usize::MAX, false).memory, 1000, "{notes:?} is forgotten");
+        assert_eq!(
+            Front::of(&queue, &limits, usize::MAX, false).memory,
+            1000,
+            "{notes:?} is forgotten"
+        );
     }
 }
 

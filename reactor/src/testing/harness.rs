@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Received;
 use super::checks::{self, NothingOpen};
+use super::sealing::{self, ClientEnd, Sealing};
 use crate::core::{HandlerId, Ledger};
 use crate::handler::{Handler, Receive};
 use crate::listen::{Listen, ListenerId};
@@ -45,6 +46,9 @@ pub struct Harness<H: Handler> {
     handler: HandlerId<H>,
     listener: ListenerId,
     clients: Vec<sim::Client>,
+    /// The transports of the clients, if [`through`](super::through) is running.
+    sealing: Option<Sealing>,
+    ends: Vec<Option<ClientEnd>>,
     pub(super) world: World,
     /// Whether [`at_once`](Harness::at_once) is running, so that actions do not run the reactor.
     held: bool,
@@ -130,13 +134,20 @@ impl<H: Handler> Harness<H> {
         files(&mut world.files());
         let mut reactor = Reactor::on(Kernel::Sim(world.clone())).expect("a simulated reactor");
         let handler = make(&mut reactor);
+        let sealing = sealing::current();
+        let mut listen = listen.clone();
+        if let Some(sealing) = &sealing {
+            listen.transport = Some(sealing.server.clone());
+        }
         let listener =
-            reactor.listen(ADDRESS, listen, handler).expect("port 80 is free in a new world");
+            reactor.listen(ADDRESS, &listen, handler).expect("port 80 is free in a new world");
         Harness {
             reactor,
             handler,
             listener,
             clients: Vec::new(),
+            sealing,
+            ends: Vec::new(),
             _nothing_open: NothingOpen(world.clone()),
             world,
             held: false,
@@ -152,7 +163,54 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// If the backlog is full or the reactor has stopped.
     pub fn open(&mut self) -> Client {
-        self.open_at(self.listener)
+        let client = self.open_at(self.listener);
+        self.shake(client);
+        client
+    }
+
+    /// Makes the handshake of a client that has a transport.
+    fn shake(&mut self, client: Client) {
+        let Some(sealing) = &self.sealing else { return };
+        let address = self.address(client);
+        let transport = sealing.client.make(&address).expect("a transport");
+        let (end, hello) = ClientEnd::begin(transport.expect("a client has a transport"));
+        self.ends[client.0] = Some(end);
+        self.feed_wire(client, hello);
+        self.pump(client);
+    }
+
+    /// Lets the transport of a client open what has arrived, and answer.
+    fn pump(&mut self, client: Client) {
+        loop {
+            let arrived = self.client(client).take();
+            if arrived.is_empty() {
+                return;
+            }
+            self.run();
+            let Some(end) = &mut self.ends[client.0] else { return };
+            let answer = end.open(&arrived);
+            if !answer.is_empty() && self.state(client) != State::Closed {
+                self.feed_wire(client, answer);
+            }
+        }
+    }
+
+    /// What a client with a transport puts on the wire for `bytes`, to be [fed](Self::feed_wire) in
+    /// any pieces.
+    ///
+    /// # Panics
+    /// If the client has no transport: see [`through`](super::through).
+    pub fn seal(&mut self, client: Client, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+        self.ends[client.0].as_mut().expect("a client with a transport").seal(bytes.as_ref())
+    }
+
+    /// Sends bytes as they are, whether or not the client has a transport.
+    ///
+    /// # Panics
+    /// If the client has shut down its sending side.
+    pub fn feed_wire(&mut self, client: Client, bytes: impl AsRef<[u8]>) {
+        self.client(client).send(bytes.as_ref());
+        self.run();
     }
 
     /// Connects a client to another listener of the reactor.
@@ -177,7 +235,9 @@ impl<H: Handler> Harness<H> {
     /// In the same cases as [`open`](Harness::open).
     pub fn open_from(&mut self, from: IpAddr) -> Client {
         let client = self.world.connect_from(ADDRESS.into(), Some(from));
-        self.add_and_run(client)
+        let client = self.add_and_run(client);
+        self.shake(client);
+        client
     }
 
     /// Sends bytes to the server. There is always room for them. If the server has closed the
@@ -186,8 +246,13 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// If the client has shut down its sending side.
     pub fn feed(&mut self, client: Client, bytes: impl AsRef<[u8]>) {
-        self.client(client).send(bytes.as_ref());
-        self.run();
+        match &mut self.ends[client.0] {
+            Some(end) => {
+                let sealed = end.seal(bytes.as_ref());
+                self.feed_wire(client, sealed);
+            }
+            None => self.feed_wire(client, bytes),
+        }
     }
 
     /// Sends one byte of urgent data (`MSG_OOB`). A receive stops before it and skips it.
@@ -204,6 +269,10 @@ impl<H: Handler> Harness<H> {
     /// # Panics
     /// If the client has shut down its sending side.
     pub fn finish(&mut self, client: Client) {
+        if let Some(end) = &mut self.ends[client.0] {
+            let closing = end.close();
+            self.client(client).send(&closing);
+        }
         self.client(client).finish();
         self.run();
     }
@@ -237,6 +306,10 @@ impl<H: Handler> Harness<H> {
     /// Takes the bytes that have arrived from the server so far, which makes room for as many more.
     /// What the server then sends is returned by the next call.
     pub fn take(&mut self, client: Client) -> Received {
+        if self.ends[client.0].is_some() {
+            self.pump(client);
+            return Received(self.ends[client.0].as_mut().map_or(Vec::new(), ClientEnd::take));
+        }
         let bytes = self.client(client).take();
         self.run();
         Received(bytes)
@@ -269,6 +342,7 @@ impl<H: Handler> Harness<H> {
 
     pub(super) fn add_client(&mut self, client: sim::Client) -> Client {
         self.clients.push(client);
+        self.ends.push(None);
         Client(self.clients.len() - 1)
     }
 

@@ -201,11 +201,13 @@ mod disk;
 mod harness;
 mod kernel;
 mod received;
+mod sealing;
 pub mod simulation;
 mod splits;
 
 pub use crate::sys::sim::{Calls, Faults, Files, OpenDescriptors, Remote, State, Step};
 pub use harness::{Client, Harness};
 pub use received::Received;
+pub use sealing::{Records, through};
 pub use simulation::{Sim, Simulation};
 pub use splits::{Outcome, same_at_every_split};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Received;
-use super::{Harness, State};
+use super::sealing::{self, Records};
+use super::{Client, Harness, Received, State};
 use crate::handler::Handler;
 
 /// The course of one exchange, as its client saw it.
@@ -28,7 +28,8 @@ impl fmt::Debug for Outcome {
 
 /// Sends `input` and then an end of stream to a new harness, split in the ways in which the network
 /// might deliver it: whole, cut in two at every position, and byte by byte; and once with a client
-/// that reads the response in small pieces. Returns the outcome, which must be the same each time.
+/// that reads the response in small pieces. Then it does the same through the transport [`Records`],
+/// whose records are cut everywhere too. Returns the outcome, which must be the same each time.
 ///
 /// The number of bytes handled is quadratic in the length of the input: inputs of up to a few
 /// thousand bytes are fine.
@@ -64,6 +65,16 @@ pub fn same_at_every_split<H: Handler>(
     input: impl AsRef<[u8]>,
 ) -> Outcome {
     let input = input.as_ref();
+    let outcome = same_at_every_cut(&make, input);
+    if sealing::current().is_none() {
+        let (server, client) = (Records::factory(), Records::factory());
+        let sealed = sealing::through(server, client, || same_at_every_cut(&make, input));
+        assert_eq!(sealed, outcome, "through a transport, and without one");
+    }
+    outcome
+}
+
+fn same_at_every_cut<H: Handler>(make: &impl Fn() -> Harness<H>, input: &[u8]) -> Outcome {
     let whole = exchange(make(), [input], None);
     for at in 1..input.len() {
         let (first, second) = input.split_at(at);
@@ -76,7 +87,25 @@ pub fn same_at_every_split<H: Handler>(
     let room = 1 + whole.sent.len().max(whole.sent_at_end.len()) / 1000;
     let slow = exchange(make(), [input], Some(room));
     assert_eq!(slow, whole, "taken in pieces of {room} bytes, and whole");
+    if sealing::current().is_some() {
+        let mut at = 1;
+        while let Some(cut) = exchange_cut(make(), input, at) {
+            assert_eq!(cut, whole, "the wire cut in front of byte {at}, and whole");
+            at += 1;
+        }
+    }
     whole
+}
+
+/// Sends the whole input through the client's transport, with the wire cut in front of byte `at`.
+/// Returns `None` if that is its end.
+fn exchange_cut<H: Handler>(mut h: Harness<H>, input: &[u8], at: usize) -> Option<Outcome> {
+    let client = h.open();
+    let wire = h.seal(client, input);
+    let (first, second) = wire.split_at_checked(at).filter(|(_, second)| !second.is_empty())?;
+    h.feed_wire(client, first);
+    h.feed_wire(client, second);
+    Some(end_of_exchange(&mut h, client))
 }
 
 fn exchange<'a, H: Handler>(
@@ -91,6 +120,10 @@ fn exchange<'a, H: Handler>(
     for piece in pieces {
         h.feed(client, piece);
     }
+    end_of_exchange(&mut h, client)
+}
+
+fn end_of_exchange<H: Handler>(h: &mut Harness<H>, client: Client) -> Outcome {
     let (sent, state) = (h.sent(client), h.state(client));
     h.finish(client);
     let (sent_at_end, state_at_end) = (h.sent(client), h.state(client));

@@ -1,0 +1,204 @@
+//! A small transport for tests, and running a test's exchanges through one.
+
+use std::any::Any;
+use std::cell::RefCell;
+
+use crate::core::transport::{Error, Factory, Opened, Output, State, Transport};
+use crate::sys::Address;
+
+/// A transport that frames and disguises bytes, as TLS does, without protecting anything. Both ends
+/// greet each other first.
+///
+/// A record is its kind, the length of its payload in two bytes, the highest first, and the
+/// payload, each byte of it inverted.
+#[derive(Debug, Default)]
+pub struct Records {
+    greeted: bool,
+}
+
+/// The kinds of records.
+const GREETING: u8 = b'g';
+const DATA: u8 = b'd';
+const END: u8 = b'e';
+/// Asks for a [`PONG`].
+const PING: u8 = b'p';
+const PONG: u8 = b'q';
+/// Sent before an end by an error.
+const ALERT: u8 = b'a';
+
+/// The longest payload of a record.
+const LONGEST: usize = 16 << 10;
+
+impl Records {
+    /// A factory for listeners and connectors.
+    #[must_use]
+    pub fn factory<A: 'static>() -> Factory<A> {
+        Factory::new(|_| Ok(Some(Box::new(Records::default()))))
+    }
+}
+
+fn put(out: &mut Output<'_>, kind: u8, payload: &[u8]) {
+    let [high, low] = (payload.len() as u16).to_be_bytes();
+    let record = [kind, high, low].into_iter().chain(payload.iter().map(|byte| !byte));
+    out.put(&record.collect::<Vec<u8>>());
+}
+
+impl Transport for Records {
+    fn start(&mut self, out: &mut Output<'_>) -> Result<(), Error> {
+        put(out, GREETING, b"hello");
+        Ok(())
+    }
+
+    fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error> {
+        let &mut [kind, high, low, ref mut rest @ ..] = wire else { return Ok(Opened::Incomplete) };
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if len > LONGEST || !matches!(kind, GREETING | DATA | END | PING | PONG | ALERT) {
+            put(out, ALERT, b"");
+            return Err(format!("a record of kind {kind} and {len} bytes").into());
+        }
+        let Some(payload) = rest.get_mut(..len) else { return Ok(Opened::Incomplete) };
+        payload.iter_mut().for_each(|byte| *byte = !*byte);
+        match (kind, self.greeted) {
+            (GREETING, false) => self.greeted = true,
+            (DATA, true) => return Ok(Opened::Bytes { consumed: 3 + len, plain: 3..3 + len }),
+            (PING, true) => put(out, PONG, payload),
+            (PONG, true) => {}
+            (END, true) => return Ok(Opened::End),
+            (ALERT, _) => return Err("the peer found an error".into()),
+            _ => {
+                put(out, ALERT, b"");
+                return Err("a record at the wrong time".into());
+            }
+        }
+        Ok(Opened::nothing(3 + len))
+    }
+
+    fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+        plain.chunks(LONGEST).for_each(|payload| put(out, DATA, payload));
+        Ok(())
+    }
+
+    fn close(&mut self, out: &mut Output<'_>) {
+        put(out, END, b"");
+    }
+
+    fn state(&self) -> State {
+        if self.greeted { State::Open } else { State::Handshake }
+    }
+
+    fn is_secure(&self) -> bool {
+        true
+    }
+
+    fn details(&self) -> Option<&dyn Any> {
+        Some(self)
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Sealing>> = const { RefCell::new(None) };
+}
+
+/// The transports of both ends of a harness's connections.
+#[derive(Clone)]
+pub(super) struct Sealing {
+    pub(super) server: Factory<Address>,
+    pub(super) client: Factory<Address>,
+}
+
+/// The transports that [`through`] has set, if it is running.
+pub(super) fn current() -> Option<Sealing> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Runs `test` with transports: in every [`Harness`](super::Harness) that it makes, the listener of
+/// the harness and its clients talk through the transports that these factories make. What a
+/// client [feeds](super::Harness::feed) and what [was sent](super::Harness::sent) to it stays plain.
+///
+/// ```
+/// use sluicegate_reactor::testing::{Harness, Records, through};
+/// # use sluicegate_reactor::{Context, Handler, Input};
+/// # struct Echo;
+/// # impl Handler for Echo {
+/// #     type Session = ();
+/// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+/// #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+/// #         assert!(cx.is_secure());
+/// #         cx.send(input.take());
+/// #     }
+/// # }
+///
+/// through(Records::factory(), Records::factory(), || {
+///     let mut h = Harness::new(Echo);
+///     let client = h.open();
+///     h.feed(client, b"hello");
+///     assert_eq!(h.sent(client), "hello");
+/// });
+/// ```
+pub fn through<T>(
+    server: Factory<Address>,
+    client: Factory<Address>,
+    test: impl FnOnce() -> T,
+) -> T {
+    /// Ends it also if the test panics.
+    struct Restore(Option<Sealing>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(Sealing { server, client })));
+    test()
+}
+
+/// The client's end of a connection that has a transport.
+pub(super) struct ClientEnd {
+    transport: Box<dyn Transport>,
+    /// What has arrived and was not opened.
+    wire: Vec<u8>,
+    /// What was opened and not taken.
+    plain: Vec<u8>,
+}
+
+impl ClientEnd {
+    /// Begins, and returns what to send first.
+    pub(super) fn begin(transport: Box<dyn Transport>) -> (ClientEnd, Vec<u8>) {
+        let mut end = ClientEnd { transport, wire: Vec::new(), plain: Vec::new() };
+        let (result, out) = Output::collect(|out| end.transport.start(out));
+        result.expect("a client begins");
+        (end, out)
+    }
+
+    pub(super) fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
+        let (result, out) = Output::collect(|out| self.transport.seal(plain, out));
+        result.expect("a client seals");
+        out
+    }
+
+    pub(super) fn close(&mut self) -> Vec<u8> {
+        Output::collect(|out| self.transport.close(out)).1
+    }
+
+    /// Opens what has arrived, and returns what to send in answer.
+    pub(super) fn open(&mut self, arrived: &[u8]) -> Vec<u8> {
+        self.wire.extend(arrived);
+        let (_, out) = Output::collect(|out| {
+            while !self.wire.is_empty() {
+                match self.transport.open(&mut self.wire, out) {
+                    Ok(Opened::Bytes { consumed, plain }) if consumed > 0 => {
+                        self.plain.extend_from_slice(&self.wire[plain]);
+                        self.wire.drain(..consumed);
+                    }
+                    Ok(Opened::Bytes { .. } | Opened::Incomplete) => break,
+                    Ok(Opened::End) => self.wire.clear(),
+                    Err(error) => panic!("the client cannot open what the server sent: {error}"),
+                }
+            }
+        });
+        out
+    }
+
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.plain)
+    }
+}
