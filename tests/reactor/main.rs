@@ -37,8 +37,8 @@ mod receive_file;
 mod reconnecting;
 mod relay;
 mod sessions;
-
 mod stopping;
 mod timers;
+mod transport;
 mod unix_sockets;
 mod yielding;

@@ -1,6 +1,6 @@
 //! The trait of what stands between the wire and a handler, and its place in a connection.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -74,9 +74,10 @@ pub trait Transport: 'static {
     }
 
     /// What the transport has learned about the peer, for
-    /// [`Context::transport`](crate::Context::transport). It is asked for once the transport is
-    /// open.
-    fn details(&self) -> Option<&dyn Any> {
+    /// [`Context::transport`](crate::Context::transport): its value of the type `of`, if it has
+    /// one. A transport around another one passes the question on.
+    fn details(&self, of: TypeId) -> Option<&dyn Any> {
+        let _ = of;
         None
     }
 }

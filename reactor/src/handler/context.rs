@@ -1,5 +1,6 @@
 //! The reactor as a handler sees it when called for a connection.
 
+use std::any::TypeId;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -413,7 +414,7 @@ impl<'a> Context<'a> {
     /// this type.
     #[must_use]
     pub fn transport<T: 'static>(&self) -> Option<&T> {
-        self.any_transport()?.details()?.downcast_ref()
+        self.any_transport()?.details(TypeId::of::<T>())?.downcast_ref()
     }
 
     /// Whether the peer's stream has ended without the end that its

@@ -1,6 +1,6 @@
 //! A small transport for tests, and running a test's exchanges through one.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 
 use crate::core::transport::{Error, Factory, Opened, Output, State, Transport};
@@ -90,8 +90,8 @@ impl Transport for Records {
         true
     }
 
-    fn details(&self) -> Option<&dyn Any> {
-        Some(self)
+    fn details(&self, of: TypeId) -> Option<&dyn Any> {
+        (of == TypeId::of::<Records>()).then_some(self)
     }
 }
 

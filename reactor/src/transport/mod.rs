@@ -21,6 +21,52 @@
 //! Marks, rates and counters are of plain bytes. [`Ledger::wire_received`](crate::Ledger) and
 //! [`Ledger::wire_sent`](crate::Ledger) count the others. Bytes count as sent once everything that
 //! they were sealed in has been sent.
+//!
+//! If the peer's socket ends before its transport has, the input ends as usual, and
+//! [`Context::is_cut`](crate::Context::is_cut) tells. A relay then resets its destination, and a
+//! file that the end of the stream completes is not kept.
+//!
+//! This filter inverts every byte. It has no handshake and no records:
+//!
+//! ```
+//! use sluicegate_reactor::testing::Harness;
+//! use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State, Transport};
+//! use sluicegate_reactor::{Context, Handler, Input, Listen};
+//!
+//! struct Inverted;
+//!
+//! impl Transport for Inverted {
+//!     fn open(&mut self, wire: &mut [u8], _: &mut Output<'_>) -> Result<Opened, Error> {
+//!         wire.iter_mut().for_each(|byte| *byte = !*byte);
+//!         Ok(Opened::Bytes { consumed: wire.len(), plain: 0..wire.len() })
+//!     }
+//!     fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+//!         let room = out.room(plain.len());
+//!         room.iter_mut().zip(plain).for_each(|(to, byte)| *to = !byte);
+//!         out.filled(plain.len());
+//!         Ok(())
+//!     }
+//!     fn state(&self) -> State {
+//!         State::Open
+//!     }
+//! }
+//!
+//! struct Upper;
+//!
+//! impl Handler for Upper {
+//!     type Session = ();
+//!     fn on_open(&mut self, _: &mut Context<'_>) {}
+//!     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+//!         cx.send(input.take().to_ascii_uppercase());
+//!     }
+//! }
+//!
+//! let transport = Some(Factory::new(|_| Ok(Some(Box::new(Inverted)))));
+//! let mut h = Harness::with(Upper, &Listen { transport, ..Listen::default() });
+//! let client = h.open();
+//! h.feed(client, b"hello".map(|byte| !byte));
+//! assert_eq!(h.sent(client), b"HELLO".map(|byte| !byte));
+//! ```
 
 mod handshake;
 mod receive;

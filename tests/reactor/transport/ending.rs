@@ -1,0 +1,157 @@
+//! How a stream ends: by the transport, or by the socket alone.
+
+use super::*;
+
+#[test]
+fn a_close_ends_the_stream_behind_what_was_queued() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            cx.send(input.take());
+            cx.close();
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = h.open();
+    h.feed(client, greeting());
+    h.set_room(client, 1);
+    h.feed(client, record(b'd', b"last"));
+    assert_eq!(h.state(client), State::Open);
+    assert_eq!(sent(&mut h, client), ["d last", "e "]);
+    assert_eq!(h.state(client), State::Shut);
+    h.finish(client);
+    assert_eq!(h.state(client), State::Closed);
+    assert_eq!(log(&mut h), ["0 open", "0 data last", "0 close Closed"]);
+}
+
+#[test]
+fn each_direction_ends_by_itself() {
+    let probe = Probe::new(|cx, call, notes| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.send("bye");
+            cx.shutdown();
+        }
+        Call::Eof => notes.add(format_args!("cut {}", cx.is_cut())),
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = open(&mut h);
+    h.feed(client, record(b'd', b"1"));
+    assert_eq!(sent(&mut h, client), ["d bye", "e "]);
+    assert_eq!(h.state(client), State::Shut);
+    h.feed(client, [record(b'd', b"2"), record(b'e', b"")].concat());
+    assert_eq!(h.state(client), State::Closed);
+    let expected = ["0 open", "0 data 1", "0 data 2", "0 eof", "0 cut false", "0 close Finished"];
+    assert_eq!(log(&mut h), expected);
+}
+
+#[test]
+fn what_follows_the_end_of_the_stream_is_ignored() {
+    let mut h = sealed(Probe::echo(), Limits::default());
+    let client = open(&mut h);
+    h.feed(client, [record(b'd', b"1"), record(b'e', b""), record(b'd', b"2")].concat());
+    assert_eq!(log(&mut h), ["0 open", "0 data 1", "0 eof", "0 close Closed"]);
+}
+
+#[test]
+fn a_stream_that_only_the_socket_ends_is_cut() {
+    for half in [0, 2] {
+        let probe = Probe::new(|cx, call, notes| match call {
+            Call::Eof => {
+                notes.add(format_args!("cut {}", cx.is_cut()));
+                cx.close();
+            }
+            call => call.by_default(cx),
+        });
+        let mut h = sealed(probe, Limits::default());
+        let client = open(&mut h);
+        h.feed(client, [&record(b'd', b"1"), &record(b'd', b"2")[..half]].concat());
+        h.finish(client);
+        let expected = ["0 open", "0 data 1", "0 eof", "0 cut true", "0 close Closed"];
+        assert_eq!(log(&mut h), expected);
+    }
+}
+
+#[test]
+fn a_relay_of_a_cut_stream_resets_its_destination() {
+    for cut in [false, true] {
+        let mut first = None;
+        let probe = Probe::new(move |cx, call, _| match call {
+            Call::Open => match first.take() {
+                None => first = Some(cx.id()),
+                Some(other) => {
+                    cx.relay_to(other);
+                    let id = cx.id();
+                    cx.peer(other).relay_to(id);
+                }
+            },
+            call => call.by_default(cx),
+        });
+        let mut h = sealed(probe, Limits::default());
+        let (to, from) = (open(&mut h), open(&mut h));
+        h.feed(from, record(b'd', b"1"));
+        if !cut {
+            h.feed(from, record(b'e', b""));
+        }
+        h.finish(from);
+        assert_eq!(h.state(to), if cut { State::Reset } else { State::Shut });
+    }
+}
+
+#[test]
+fn an_alert_leaves_and_what_came_before_the_error_is_delivered() {
+    for at_once in [false, true] {
+        let mut h = sealed(Probe::echo(), Limits::default());
+        let client = open(&mut h);
+        let (good, bad) = (record(b'd', b"good"), record(b'?', b"bad"));
+        if at_once {
+            h.feed(client, [good, bad, record(b'd', b"more")].concat());
+        } else {
+            h.feed(client, good);
+            h.feed(client, bad);
+        }
+        assert_eq!(log(&mut h), ["0 open", "0 data good", "0 close Transport"]);
+        let sent = sent(&mut h, client);
+        assert_eq!(sent.last().map(String::as_str), Some("a "), "{sent:?}");
+        assert_eq!(h.state(client), State::Shut, "a reset would overtake the alert");
+        h.finish(client);
+        assert_eq!(h.state(client), State::Closed);
+    }
+}
+
+#[test]
+fn an_abort_sends_no_end() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.abort();
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = open(&mut h);
+    h.feed(client, record(b'd', b"1"));
+    assert_eq!(h.state(client), State::Reset);
+    assert_eq!(sent(&mut h, client), [""; 0]);
+}
+
+#[test]
+fn two_ends_that_are_full_go_on_when_one_of_them_reads() {
+    let mut h = sealed(Probe::echo(), Limits::default());
+    let client = h.open();
+    h.feed(client, greeting());
+    h.set_room(client, 1_000);
+    let mut fed = 0;
+    for _ in 0..100 {
+        h.feed(client, record(b'd', &[b'x'; 10_000]));
+        fed += 10_000;
+    }
+    assert!(h.unread(client) > 500_000, "it stops reading");
+    let wire = h.sent(client);
+    let bytes: usize = records(&wire)
+        .iter()
+        .map(|record| record.strip_prefix("d of ").map_or(0, |len| len.parse().unwrap()))
+        .sum();
+    assert_eq!(bytes, fed);
+}
