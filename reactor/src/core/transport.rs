@@ -280,6 +280,10 @@ impl Layer {
         }
     }
 
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.end, Some(End::Failed(_)))
+    }
+
     /// Calls the transport. A panic is an error of it.
     pub(crate) fn call<T>(
         &mut self,

@@ -74,6 +74,10 @@ impl Wire<'_> {
                 self.send_sealed()
             } else {
                 queue.owes_wire = false;
+                if self.layer.as_ref().is_some_and(|layer| layer.has_failed()) {
+                    // Nothing can be sealed any more. The connection ends with its input.
+                    return Flushed::Blocked;
+                }
                 let front = Front::of(queue, self.limits, self.most(), self.layer.is_some());
                 match plan(&front, self.limits) {
                     Action::Warm { bytes } => return Flushed::Cold(bytes),

@@ -112,10 +112,12 @@ fn failed(core: &mut Core, index: u32, error: &Error) {
     let socket = c.socket;
     if let Some(layer) = c.layer() {
         ledger.handshake_failures += u64::from(layer.shaking);
-        if layer.outgoing.len() > 0 {
-            let sent = core.kernel.send(socket, layer.outgoing.bytes(), More::No);
+        let outgoing = std::mem::take(&mut layer.outgoing);
+        if outgoing.len() > 0 {
+            let sent = core.kernel.send(socket, outgoing.bytes(), More::No);
             ledger.wire_sent += sent.unwrap_or(0) as u64;
         }
+        core.pool.give(outgoing);
     }
     if c.phase < Phase::Ended {
         // An orderly end, since a reset would overtake the alert.
