@@ -196,6 +196,7 @@
 //! [`Harness::set_name`]; in a simulation, no name can be resolved.
 
 mod checks;
+mod clients;
 mod connecting;
 mod disk;
 mod harness;

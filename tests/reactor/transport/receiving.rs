@@ -115,7 +115,7 @@ fn a_file_that_the_end_completes_is_not_kept_if_the_stream_was_cut() {
             let dir = reactor.fs().open_dir("/up").unwrap();
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Open => {
-                    cx.receive_file(dir.create("file", &CreateOptions::default()).unwrap(), None)
+                    cx.receive_file(dir.create("file", &CreateOptions::default()).unwrap(), None);
                 }
                 call => call.by_default(cx),
             }))
