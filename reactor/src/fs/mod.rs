@@ -11,8 +11,8 @@
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
 //! [`Region`] does not: see [`outbound`](crate::outbound).
 
-use std::cell::Cell;
-use std::ffi::OsStr;
+use std::cell::{Cell, RefCell};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -56,7 +56,7 @@ impl Fs {
     /// The error of `open(2)`, with the path; `NotADirectory` for a file.
     pub fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
         let fd = self.kernel.open_dir(path.as_ref())?;
-        Ok(Dir { file: File::new(self.kernel.clone(), fd) })
+        Ok(File::new(self.kernel.clone(), fd).into())
     }
 }
 
@@ -70,6 +70,8 @@ impl Fs {
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,
+    /// The temporary name of a [`NewFile`] that was committed, for the next one.
+    spare_name: Rc<RefCell<Option<OsString>>>,
 }
 
 impl Dir {
@@ -92,7 +94,7 @@ impl Dir {
     pub fn open_dir(&self, path: impl AsRef<OsStr>) -> io::Result<Dir> {
         let kernel = &self.file.0.kernel;
         let fd = kernel.open_dir_beneath(self.file.fd(), path.as_ref())?;
-        Ok(Dir { file: File::new(kernel.clone(), fd) })
+        Ok(File::new(kernel.clone(), fd).into())
     }
 
     /// Returns the attributes of a file beneath the directory. Symbolic links that stay beneath it
@@ -109,7 +111,7 @@ impl From<File> for Dir {
     /// Uses an open directory as a root. If it is not a directory, its methods fail with
     /// `NotADirectory`.
     fn from(file: File) -> Dir {
-        Dir { file }
+        Dir { file, spare_name: Rc::default() }
     }
 }
 

@@ -33,11 +33,10 @@ impl Default for CreateOptions {
 
 /// A file that is being written and does not have its final name yet.
 ///
-/// [`Dir::create`] and [`Dir::create_unnamed`] create it. A file with a name is called
-/// `.NAME.RANDOM.part`, in the same directory, until it is committed.
-/// [`commit`](NewFile::commit) renames it atomically: opening the final name returns either the old
-/// file or the complete new one. A file that is dropped without a commit is removed; a process that
-/// is killed leaves it behind.
+/// [`Dir::create`] and [`Dir::create_unnamed`] create it. Until it is committed, a file with a name
+/// is called `.RANDOM.part`, in the same directory. [`commit`](NewFile::commit) renames it
+/// atomically: opening the final name returns either the old file or the complete new one. A file
+/// that is dropped without a commit is removed; a process that is killed leaves it behind.
 ///
 /// ```
 /// use sluicegate_reactor::Reactor;
@@ -58,8 +57,8 @@ impl Default for CreateOptions {
 /// ```
 #[derive(Debug)]
 pub struct NewFile {
-    /// In the simulated kernel, this keeps the directories of `part` open.
-    _dirs: (Dir, Option<Dir>),
+    /// In the simulated kernel, this also keeps the directories of `part` open.
+    dirs: (Dir, Option<Dir>),
     file: File,
     pub(super) part: Arc<Part>,
     /// The number of bytes written.
@@ -120,8 +119,8 @@ impl Dir {
         let (parent, name) = split(path.as_ref())?;
         let dir = self.open_to_create(parent, options)?;
         let kernel = &self.file.0.kernel;
-        // With 64 random bits, a name that is taken is an error of the kernel's random numbers.
-        let temporary = temporary_name(name, kernel.random());
+        let spare = dir.spare_name.take();
+        let temporary = spare.unwrap_or_else(|| temporary_name(kernel));
         let file = kernel.create_new(dir.file.fd(), &temporary, options.mode)?;
         let file = File::new(kernel.clone(), file);
         let (fd, target, sync) = (dir.file.share(), name.to_owned(), options.sync);
@@ -176,7 +175,7 @@ impl Dir {
         let (kernel, dir) = (&self.file.0.kernel, self.file.fd());
         let file = match kernel.create_unnamed(dir) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                let temporary = temporary_name(OsStr::new("unnamed"), kernel.random());
+                let temporary = temporary_name(kernel);
                 let file = File::new(kernel.clone(), kernel.create_new(dir, &temporary, 0o600)?);
                 kernel.unlink(dir, &temporary)?;
                 file
@@ -232,34 +231,30 @@ fn move_all(
     Ok(())
 }
 
-/// `.NAME.RANDOM.part`, with `NAME` cut off where that would be too long.
-pub(super) fn temporary_name(name: &OsStr, random: u64) -> OsString {
-    let end = format!(".{random:016x}.part");
-    let room = NAME_MAX - 1 - end.len();
-    let name = name.as_bytes();
-    let mut temporary = OsString::from(".");
-    temporary.push(OsStr::from_bytes(&name[..name.len().min(room)]));
-    temporary.push(end);
-    temporary
+/// A new temporary name. With 64 random bits, a name that is taken is an error of the kernel's
+/// random numbers.
+pub(super) fn temporary_name(kernel: &Kernel) -> OsString {
+    format!(".{:016x}.part", kernel.random()).into()
 }
 
-/// Whether this is the name of a [`NewFile`] before its commit, `.NAME.RANDOM.part`. A server
-/// should hide such names in directories in which it creates files.
+/// Whether this is the name of a [`NewFile`] before its commit, `.RANDOM.part`, or a name of the
+/// form `.NAME.RANDOM.part`, which a server can use itself. A server should hide such names in
+/// directories in which it creates files.
 ///
 /// ```
 /// use sluicegate_reactor::fs::is_temporary;
 ///
-/// assert!(is_temporary(".hello.txt.0123456789abcdef.part"));
+/// assert!(is_temporary(".0123456789abcdef.part"));
+/// assert!(is_temporary(".uploads.0123456789abcdef.part"));
 /// assert!(!is_temporary("hello.txt") && !is_temporary(".part"));
+/// assert!(!is_temporary("0123456789abcdef.part") && !is_temporary(".a0123456789abcdef.part"));
 /// ```
 #[must_use]
 pub fn is_temporary(name: impl AsRef<OsStr>) -> bool {
     let name = name.as_ref().as_bytes();
-    let Some(name) = name.strip_prefix(b".").and_then(|name| name.strip_suffix(b".part")) else {
-        return false;
-    };
+    let Some(name) = name.strip_suffix(b".part") else { return false };
     let Some((before, random)) = name.split_last_chunk::<16>() else { return false };
-    before.ends_with(b".") && random.iter().all(u8::is_ascii_hexdigit)
+    matches!(before, [b'.'] | [b'.', .., b'.']) && random.iter().all(u8::is_ascii_hexdigit)
 }
 
 impl NewFile {
@@ -267,7 +262,7 @@ impl NewFile {
     /// one until then.
     pub(super) fn new(dirs: (Dir, Option<Dir>), file: File, name: Option<Name>) -> NewFile {
         let part = Part { file: file.share(), in_memory: dirs.0.file.find_out(), name };
-        NewFile { _dirs: dirs, file, part: Arc::new(part), len: 0, committed: None }
+        NewFile { dirs, file, part: Arc::new(part), len: 0, committed: None }
     }
 
     /// The number of bytes written so far, including those of a
@@ -317,11 +312,24 @@ impl NewFile {
         self.committed = Some(committed);
         Ok(committed)
     }
+
+    /// Passes the temporary name, which the commit has freed, to the next file in the directory.
+    /// For a new name, Linux would have to search a part of its table of names that is in no cache
+    /// of the processor (benches/README.md).
+    fn pass_name_on(&mut self) {
+        if let Some(Part { name: Some(name), .. }) = Arc::get_mut(&mut self.part)
+            && name.partials.is_none()
+        {
+            self.dirs.0.spare_name.replace(Some(std::mem::take(&mut name.temporary)));
+        }
+    }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.committed.is_none() && !(self.part.is_resumable() && self.len > 0) {
+        if self.committed.is_some() {
+            self.pass_name_on();
+        } else if !(self.part.is_resumable() && self.len > 0) {
             self.part.remove(&self.file.0.kernel);
         }
     }

@@ -81,7 +81,7 @@ impl Dir {
         let mut file = NewFile::new((dir.clone(), Some(partials.clone())), file, Some(name));
         file.len = metadata.len;
         if file.is_empty() {
-            partials.check_rename(&dir, target)?;
+            partials.check_rename(&dir)?;
         }
         Ok(file)
     }
@@ -107,9 +107,9 @@ impl Dir {
     /// Fails if files cannot be moved from this directory to another one. Device numbers do not
     /// tell: a file system may be mounted twice, and files cannot be moved between its mounts,
     /// rename(2).
-    fn check_rename(&self, to: &Dir, name: &OsStr) -> io::Result<()> {
+    fn check_rename(&self, to: &Dir) -> io::Result<()> {
         let (kernel, here, there) = (&self.file.0.kernel, self.file.fd(), to.file.fd());
-        let name = temporary_name(name, kernel.random());
+        let name = temporary_name(kernel);
         let probe = File::new(kernel.clone(), kernel.create_new(here, &name, 0o600)?);
         let renamed = kernel.rename(here, &name, there, &name);
         kernel.unlink(if renamed.is_ok() { there } else { here }, &name)?;

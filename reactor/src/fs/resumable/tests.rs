@@ -49,6 +49,15 @@ fn a_file_that_was_given_up_is_continued_and_appears_at_once() {
 }
 
 #[test]
+fn the_id_of_a_file_does_not_become_a_temporary_name() {
+    everywhere(|dir, partials| {
+        dir.create_resumable("a", &OPTIONS, partials, "id").unwrap().commit().unwrap();
+        let _next = dir.create("b", &OPTIONS).unwrap();
+        assert!(dir.file.read_dir().unwrap().all(|entry| entry.unwrap().name != "id"));
+    });
+}
+
+#[test]
 fn a_file_that_is_open_is_neither_opened_again_nor_removed() {
     everywhere(|dir, partials| {
         let mut file = dir.create_resumable("a", &OPTIONS, partials, "id").unwrap();
