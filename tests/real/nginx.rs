@@ -1,9 +1,13 @@
 //! Files as nginx serves them: both servers get the same requests for the same directory. Where
 //! they differ, the tables say which answer each gives and why.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -284,4 +288,80 @@ fn where_nginx_answers_otherwise_the_reason_is_known() {
     let answers = servers.ask("GET /style.css", "Accept-Encoding: *\r\n");
     assert_eq!(answers[0].field("Content-Encoding"), Some("gzip"));
     assert_eq!(answers[1].field("Content-Encoding"), None);
+}
+
+/// Follows the links of a listing to its entries, and returns what the files contain, and the
+/// links that lead to no file.
+fn follow(to: &Path, path: &str) -> (BTreeSet<Vec<u8>>, Vec<String>) {
+    let listing = String::from_utf8_lossy(&ask(to, &format!("GET {path}"), "").body).into_owned();
+    let links =
+        listing.split("href=\"").skip(1).map(|rest| rest.split('"').next().expect("an end"));
+    let (mut contents, mut others) = (BTreeSet::new(), Vec::new());
+    for link in links.filter(|link| !link.starts_with("../") && !link.starts_with('?')) {
+        let link = link.trim_start_matches("./");
+        let answer = ask(to, &format!("GET {path}{link}"), "");
+        if answer.status == 200 && !link.ends_with('/') {
+            assert!(contents.insert(answer.body), "{link} is listed twice");
+        } else {
+            others.push(link.to_owned());
+        }
+    }
+    others.sort();
+    (contents, others)
+}
+
+#[test]
+fn listings_lead_to_the_files_that_those_of_nginx_lead_to() {
+    let Some(servers) = Servers::start() else { return };
+    let dir = servers.dir.path().join("root/list");
+    fs::create_dir_all(dir.join("sub")).expect("a directory");
+    let long = "n".repeat(200);
+    let names = ["a b", "a&b<c>\"d'", "c:d", "50%", "%41", "q?x#y", "a;b+c", "\\", "\u{e4}", &long];
+    let names = names.into_iter().map(str::as_bytes).chain([&b"\xff\xfe"[..], b"\n"]);
+    for name in names.chain([&b".hidden"[..]]) {
+        fs::write(dir.join(OsStr::from_bytes(name)), name).expect("a file");
+    }
+    fs::write(servers.dir.path().join("outside"), "outside").expect("a file");
+    fs::write(servers.dir.path().join("root/linked"), "linked").expect("a file");
+    for (to, name) in [("../linked", "link"), ("nowhere", "broken"), ("../../outside", "out")] {
+        symlink(to, dir.join(name)).expect("a link");
+    }
+    let _socket = UnixListener::bind(dir.join("socket")).expect("a socket");
+    let [ours, nginx] =
+        ["ours", "nginx"].map(|name| follow(&servers.dir.path().join(name), "/list/"));
+    // Links that leave the root are not followed.
+    let mut expected = nginx.0;
+    assert!(expected.remove(&b"outside"[..]));
+    assert_eq!(ours.0, expected);
+    // What is not served is not listed.
+    assert_eq!(ours.1, ["sub/"]);
+    assert_eq!(nginx.1, ["broken", "socket", "sub/"]);
+}
+
+#[test]
+fn requests_for_listings_get_the_statuses_of_nginx_or_the_reason_is_known() {
+    let Some(servers) = Servers::start() else { return };
+    let (before, after) = (
+        &*format!("If-Unmodified-Since: {BEFORE}\r\n"),
+        &*format!("If-Modified-Since: {AFTER}\r\n"),
+    );
+    for (line, fields, ours, nginx) in [
+        ("HEAD /dir/", "", 200, 200),
+        ("GET /dir/?x", "", 200, 200),
+        ("GET /dir//", "", 200, 200),
+        ("GET /dir/index.html", "", 404, 404),
+        ("GET /dir/", "Range: bytes=0-1\r\n", 200, 200),
+        ("GET /dir/", "If-Match: \"x\"\r\n", 412, 412),
+        ("GET /dir/", "If-None-Match: *\r\n", 304, 304),
+        ("GET /dir/", after, 200, 200),
+        // RFC 9110, section 13.1.4: a listing has no date, so the condition is ignored.
+        ("GET /dir/", before, 200, 412),
+        // RFC 9110, section 15.5.6: another method is allowed.
+        ("POST /dir/", "Content-Length: 0\r\n", 405, 403),
+        // RFC 9110, section 9.3.7.
+        ("OPTIONS /dir/", "", 204, 405),
+    ] {
+        let statuses = servers.ask(line, fields).map(|answer| answer.status);
+        assert_eq!(statuses, [ours, nginx], "{line} {fields}");
+    }
 }
