@@ -20,7 +20,7 @@ fn row_35_a_directory_is_listed() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));
-    assert_eq!(answer.field("Cache-Control"), Some("no-cache"));
+    assert_eq!(answer.field("Cache-Control"), Some("no-store"));
     assert!(answer.field("Content-Security-Policy").unwrap().starts_with("default-src 'none'"));
     let references = |answer: &Answer| -> Vec<String> {
         let parts = answer.text().split("href=\"").skip(1);

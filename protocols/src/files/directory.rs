@@ -78,6 +78,7 @@ impl Files {
         let reply = reply
             .header("Content-Type", "application/x-tar")
             .header("X-Content-Type-Options", "nosniff")
+            .header("Cache-Control", "no-store")
             .header("Content-Disposition", disposition(&self.path));
         if request.method() == Method::Head {
             return reply.send_head();
@@ -89,11 +90,15 @@ impl Files {
     }
 }
 
-/// Names the archive of a directory after it (RFC 6266, section 4.3).
+/// Names the archive of a directory after it (RFC 6266, section 4.3). Clients such as curl read
+/// only `filename`, which cannot hold every name (appendix D).
 fn disposition(path: &[u8]) -> Vec<u8> {
     let name = path.strip_suffix(b"/").unwrap_or(b"files");
     let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let mut value = b"attachment; filename*=UTF-8''".to_vec();
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !b"\"%\\".contains(&byte);
+    let mut value = b"attachment; filename=\"".to_vec();
+    value.extend(name.iter().map(|byte| if is_plain(*byte) { *byte } else { b'_' }));
+    value.extend_from_slice(b".tar\"; filename*=UTF-8''");
     path::encode_parameter(name, &mut value);
     value.extend_from_slice(b".tar");
     value

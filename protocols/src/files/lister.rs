@@ -52,7 +52,8 @@ impl Format {
     pub(super) fn add_fields<'a, 'cx>(self, reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
         let reply = reply
             .header("X-Content-Type-Options", "nosniff")
-            .header("Cache-Control", "no-cache")
+            // It has no validator with which a cache could use it again.
+            .header("Cache-Control", "no-store")
             .header("Vary", "Accept");
         match self {
             Format::Json => reply.header("Content-Type", "application/json"),
