@@ -44,20 +44,20 @@ impl Service for Api {
                 reply.read(1 << 20, None)
             }
             (Method::Post, "/echo") => reply.error(Status::UNSUPPORTED_MEDIA_TYPE),
-            (Method::Get, "/search") => {
+            (Method::Get | Method::Head, "/search") => {
                 let mut query = form_urlencoded::parse(request.query().unwrap_or("").as_bytes());
                 match query.find(|(name, _)| name == "q") {
                     Some((_, words)) => reply.send(format!("nothing found for {words:?}\n")),
                     None => reply.error(Status::BAD_REQUEST),
                 }
             }
-            (Method::Get, "/slow") => reply.defer(|deferred, _| {
+            (Method::Get | Method::Head, "/slow") => reply.defer(|deferred, _| {
                 let job = || (deferred, (1..100_000_u64).filter(|n| n % 7 == 0).sum());
                 if let Err(error) = self.workers.run(job, &self.done) {
                     log::warn!("/slow: {error}"); // The job is dropped, and the client gets 503.
                 }
             }),
-            (Method::Get, "/upstream") => self.origin.answer(reply),
+            (Method::Get | Method::Head, "/upstream") => self.origin.answer(reply),
             (Method::Get, "/events") => reply
                 .header("Content-Type", "text/event-stream")
                 .header("Cache-Control", "no-store")

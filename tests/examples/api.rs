@@ -125,6 +125,15 @@ fn each_upload_is_answered_with_its_own_name_however_they_are_interleaved() {
 }
 
 #[test]
+fn a_response_without_its_body_can_be_asked_for() {
+    let head = |target: &str| answer(&get(target).replacen("GET", "HEAD", 1));
+    for target in ["/search?q=a", "/slow"] {
+        assert_eq!(head(target), ("HTTP/1.1 200 OK".to_owned(), String::new()), "{target}");
+    }
+    assert_eq!(head("/upstream").0, "HTTP/1.1 502 Bad Gateway");
+}
+
+#[test]
 fn anything_else_is_not_found() {
     for request in [get("/"), get("/echo"), with_body("POST /search?q=a", "", "")] {
         assert_eq!(answer(&request).0, "HTTP/1.1 404 Not Found", "{request:?}");
