@@ -239,6 +239,9 @@ fn more_archives_than_may_be_sent_are_refused() {
     }
     let answer = Answer::parse(&site.sent(clients[16]));
     assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("1")));
+    // None of the fields of an archive.
+    assert_eq!(answer.field("Content-Type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(answer.field("Content-Disposition"), None);
     assert_eq!(unpack(&body(&Answer::parse(&site.sent(clients[0])))).len(), 20);
     assert_eq!(get(&mut site, "/dir/?tar").status, 200);
 }

@@ -75,6 +75,10 @@ impl Files {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
+        if request.method() != Method::Head && archives.is_full() {
+            let reply = reply.header("Retry-After", "1");
+            return self.error(Status::SERVICE_UNAVAILABLE, request, reply);
+        }
         let reply = reply
             .header("Content-Type", "application/x-tar")
             .header("X-Content-Type-Options", "nosniff")
@@ -82,9 +86,6 @@ impl Files {
             .header("Content-Disposition", disposition(&self.path));
         if request.method() == Method::Head {
             return reply.send_head();
-        }
-        if archives.is_full() {
-            return reply.header("Retry-After", "1").error(Status::SERVICE_UNAVAILABLE);
         }
         reply.stream(|stream, _| archives.send(archive, stream))
     }
