@@ -78,7 +78,7 @@ pub use crate::core::{
     ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Ledger, Limits, Reason, Sent, Target,
     Timeout,
 };
-pub use crate::handler::{Context, Handler, Input, Peer, Receive, Sessions, Turn};
+pub use crate::handler::{Context, Endpoints, Handler, Input, Peer, Receive, Sessions, Turn};
 pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;

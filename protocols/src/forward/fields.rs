@@ -173,7 +173,7 @@ fn write_x_forwarded(out: &mut Vec<u8>, request: &Request<'_>, client: &str, app
     out.extend_from_slice(client.as_bytes());
     out.extend_from_slice(b"\r\n");
     let said = |name| request.header(name).filter(|_| appends);
-    push(out, "X-Forwarded-Proto", said("X-Forwarded-Proto").unwrap_or(b"http"));
+    push(out, "X-Forwarded-Proto", said("X-Forwarded-Proto").unwrap_or(scheme(request).as_bytes()));
     let host = said("X-Forwarded-Host").or(request.host().map(str::as_bytes));
     if let Some(host) = host {
         push(out, "X-Forwarded-Host", host);
@@ -194,5 +194,10 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, client: &str, appen
     if let Some(host) = request.host() {
         let _ = write!(out, ";host=\"{host}\"");
     }
-    out.extend_from_slice(b";proto=http\r\n");
+    let _ = write!(out, ";proto={}\r\n", scheme(request));
+}
+
+/// The protocol in which a request was received.
+fn scheme(request: &Request<'_>) -> &'static str {
+    if request.is_secure() { "https" } else { "http" }
 }

@@ -63,9 +63,9 @@ impl Forward {
         Ok(Forward { client, shared: Rc::new(shared), links: Vec::new() })
     }
 
-    /// The link of the connection that a reply goes to.
-    fn link(&mut self, reply: &Reply<'_, '_>) -> &mut Link {
-        let connection = reply.connection();
+    /// The link of the connection of a request.
+    fn link(&mut self, request: &Request<'_>) -> &mut Link {
+        let connection = request.connection();
         let slot = connection.slot();
         if slot >= self.links.len() {
             self.links.resize_with(slot + 1, || None);
@@ -75,7 +75,7 @@ impl Forward {
             *entry = None;
         }
         entry.get_or_insert_with(|| {
-            let address = reply.peer_address().ok().and_then(|address| address.ip_and_port());
+            let address = request.peer_address().ok().and_then(|address| address.ip_and_port());
             let address =
                 address.map_or("unknown".to_owned(), |at| at.ip().to_canonical().to_string());
             Link { connection, address, exchange: None }
@@ -99,9 +99,9 @@ impl Forward {
     }
 
     /// The request that the origin gets. Its body is still missing.
-    fn forwarded(&mut self, request: &Request<'_>, reply: &Reply<'_, '_>) -> Forwarded {
+    fn forwarded(&mut self, request: &Request<'_>) -> Forwarded {
         let shared = self.shared.clone();
-        let link = self.link(reply);
+        let link = self.link(request);
         let lines = &mut *shared.lines.borrow_mut();
         fields::write_request(lines, request, &link.address, &shared.options);
         let mut forwarded = match target_of(request) {
@@ -131,7 +131,7 @@ impl Forward {
         body: Option<Cow<'_, [u8]>>,
         reply: Reply<'_, '_>,
     ) -> Answered<Body> {
-        let mut forwarded = self.forwarded(request, &reply);
+        let mut forwarded = self.forwarded(request);
         forwarded = match body {
             None => forwarded,
             Some(Cow::Borrowed(body)) => forwarded.body(body),
@@ -148,7 +148,7 @@ impl Forward {
     /// Passes a request on, and its body as it arrives.
     fn stream(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
         let length = request.content_length();
-        let forwarded = self.forwarded(request, &reply).stream(length);
+        let forwarded = self.forwarded(request).stream(length);
         reply.defer_with_body(|deferred, cx| {
             let client = deferred.connection();
             let upload = Upload::default();

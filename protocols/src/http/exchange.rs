@@ -12,7 +12,7 @@ use super::limits::MAX_HEADERS;
 use super::multipart::{FormDecoder, FormError};
 use super::output::Destination;
 use super::reply::{Answered, Reply};
-use super::request::{BodyLength, Method, Request, Version};
+use super::request::{BodyLength, Connection, Method, Request, Version};
 use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
 use super::server::Http;
 use super::service::Service;
@@ -70,7 +70,8 @@ impl<S: Service> Http<S> {
     ) {
         let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let slots = &mut slots[..self.limits.headers.min(MAX_HEADERS)];
-        let request = match head::parse(head, slots, &self.limits, &mut self.hosts) {
+        let connection = Connection::of(cx);
+        let request = match head::parse(head, slots, &self.limits, &mut self.hosts, &connection) {
             Ok(request) => request,
             Err(status) => return self.refuse_head(cx, session, head, arrived, status),
         };

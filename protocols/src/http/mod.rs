@@ -35,7 +35,7 @@
 //! | decide later, such as whether the client may make the request | [`Reply::postpone`] |
 //! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
 //! | send 103 (Early Hints) | [`Reply::interim`] |
-//! | identify the client | [`Reply::peer_address`], [`Reply::connection`] |
+//! | identify the client | [`Request::peer_address`], [`Request::connection`], [`Request::is_secure`] |
 //! | send your own error pages | [`Service::on_refused`] |
 //! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |

@@ -1,6 +1,5 @@
 //! The buffer in which responses are built before they enter the send queue.
 
-use std::io;
 use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
@@ -157,7 +156,7 @@ pub(super) enum Destination<'a, 'cx> {
     Deferred(&'a mut Turn, ConnId),
 }
 
-impl<'cx> Destination<'_, 'cx> {
+impl Destination<'_, '_> {
     pub(super) fn send(&mut self, what: Outgoing<'_>) -> Sent {
         match self {
             Destination::Current(cx) => cx.send(what),
@@ -169,14 +168,6 @@ impl<'cx> Destination<'_, 'cx> {
         match self {
             Destination::Current(cx) => cx,
             Destination::Deferred(turn, _) => turn,
-        }
-    }
-
-    /// The context of the current connection.
-    pub(super) fn current(&self) -> io::Result<&Context<'cx>> {
-        match self {
-            Destination::Current(cx) => Ok(cx),
-            Destination::Deferred(..) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 

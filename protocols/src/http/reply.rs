@@ -1,8 +1,8 @@
 //! Building the response to a request.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use sluicegate_reactor::{Address, ConnId, Outgoing, Turn};
+use sluicegate_reactor::{ConnId, Outgoing, Turn};
 
 use super::output::{Destination, Output};
 use super::response::{Persistence, ResponseMode};
@@ -215,27 +215,11 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.to.turn()
     }
 
-    /// The connection, for messages and timers that concern it.
+    /// The connection, if there is no [`Request`](super::Request) to ask: when one is
+    /// [refused](super::Service::on_refused), or in a [deferred](Reply::defer) response.
     #[must_use]
     pub fn connection(&self) -> ConnId {
         self.to.connection()
-    }
-
-    /// The address of the client, or of the proxy in front of this server if there is one.
-    ///
-    /// # Errors
-    /// The error of `getpeername(2)`. `ErrorKind::NotConnected` once the connection is over, and in
-    /// a [deferred](Reply::defer) response: get the address before deferring if you need it.
-    pub fn peer_address(&self) -> io::Result<Address> {
-        self.to.current()?.peer_address()
-    }
-
-    /// The address to which the client connected.
-    ///
-    /// # Errors
-    /// The same as those of [`peer_address`](Reply::peer_address).
-    pub fn local_address(&self) -> io::Result<Address> {
-        self.to.current()?.local_address()
     }
 
     /// The time in the response's `Date`, in seconds since 1970.

@@ -1,6 +1,9 @@
 //! The request that a service gets.
 
+use std::io;
+
 use httparse::Header;
+use sluicegate_reactor::{Address, ConnId, Context, Endpoints};
 
 /// A request whose head was checked. It borrows from the received bytes.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +18,23 @@ pub struct Request<'a> {
     pub(super) keep_alive: bool,
     pub(super) expects_continue: bool,
     pub(super) headers: &'a [Header<'a>],
+    pub(super) connection: &'a Connection<'a>,
+}
+
+/// The connection on which a request was received.
+#[derive(Debug)]
+pub(super) struct Connection<'a> {
+    id: ConnId,
+    endpoints: Endpoints<'a>,
+    is_secure: bool,
+}
+
+impl<'a> Connection<'a> {
+    /// The current connection.
+    #[inline]
+    pub(super) fn of(cx: &Context<'a>) -> Connection<'a> {
+        Connection { id: cx.id(), endpoints: cx.endpoints(), is_secure: cx.is_secure() }
+    }
 }
 
 /// The length of a request body, as its head announces it.
@@ -102,6 +122,40 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn keep_alive(&self) -> bool {
         self.keep_alive
+    }
+
+    /// The connection, for messages and timers that concern it.
+    #[must_use]
+    pub fn connection(&self) -> ConnId {
+        self.connection.id
+    }
+
+    /// The address of the client, or of the proxy in front of this server if there is one that the
+    /// [transport](sluicegate_reactor::transport) does not look through. A client of a Unix socket
+    /// is usually unnamed.
+    ///
+    /// This is usually a system call. A service that needs the address of every request should keep it for
+    /// each connection.
+    ///
+    /// # Errors
+    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
+    pub fn peer_address(&self) -> io::Result<Address> {
+        self.connection.endpoints.peer()
+    }
+
+    /// The address to which the client connected. This is usually a system call too.
+    ///
+    /// # Errors
+    /// The error of `getsockname(2)`.
+    pub fn local_address(&self) -> io::Result<Address> {
+        self.connection.endpoints.local()
+    }
+
+    /// Whether the connection's [transport](sluicegate_reactor::transport) protects its bytes, as
+    /// TLS does. What a proxy in front of this server says in `X-Forwarded-Proto` does not count.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.connection.is_secure
     }
 
     /// Whether a browser sends this request for a page of another origin. A page of any site can

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::{HandOver, Handler, Peer, Turn};
+use super::{Endpoints, HandOver, Handler, Peer, Turn};
 use crate::core::transport::Transport;
 use crate::core::{ConnId, Connection, HandlerId, Limits, Sent};
 use crate::fs::{NewFile, WhenWhole};
@@ -372,16 +372,12 @@ impl<'a> Context<'a> {
         self.turn.core.get(self.index).map_or(0, |c| c.sent)
     }
 
-    /// The address of the peer: what its [transport](crate::transport) says, or else the socket. A
-    /// client of a Unix socket is usually unnamed.
+    /// The address of the peer. See [`Endpoints::peer`].
     ///
     /// # Errors
-    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
+    /// The same as those of [`Endpoints::peer`].
     pub fn peer_address(&self) -> io::Result<Address> {
-        match self.any_transport().and_then(Transport::peer_address) {
-            Some(address) => Ok(address.clone()),
-            None => self.wire_peer_address(),
-        }
+        self.endpoints().peer()
     }
 
     /// The address at the other end of the socket, such as that of a proxy in front of this server.
@@ -392,16 +388,20 @@ impl<'a> Context<'a> {
         self.turn.core.kernel.peer_address(self.turn.core.socket(self.index)?)
     }
 
-    /// The local address of the connection: what its [transport](crate::transport) says, or else
-    /// the socket.
+    /// The local address of the connection. See [`Endpoints::local`].
     ///
     /// # Errors
-    /// The error of `getsockname(2)`.
+    /// The same as those of [`Endpoints::local`].
     pub fn local_address(&self) -> io::Result<Address> {
-        match self.any_transport().and_then(Transport::local_address) {
-            Some(address) => Ok(address.clone()),
-            None => self.turn.core.kernel.local_address(self.turn.core.socket(self.index)?),
-        }
+        self.endpoints().local()
+    }
+
+    /// The addresses of the connection, to look up later in this callback. Meant for protocols that
+    /// pass them to an application together with the context.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints<'a> {
+        let core = &self.turn.core;
+        Endpoints::of(&core.kernel, core.socket(self.index).ok(), self.any_transport())
     }
 
     /// Whether the connection's [transport](crate::transport) protects its bytes, as TLS does.

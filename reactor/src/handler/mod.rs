@@ -7,12 +7,14 @@ use crate::core::{ConnId, Reason, Timeout};
 use crate::fs::{NotSaved, Saved};
 
 mod context;
+mod endpoints;
 mod opening;
 mod peer;
 mod receive;
 mod turn;
 
 pub use context::Context;
+pub use endpoints::Endpoints;
 pub use peer::Peer;
 pub(crate) use receive::{Delivery, FOREIGN, Registered, store};
 pub use receive::{Receive, Sessions};

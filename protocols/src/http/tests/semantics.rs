@@ -1,11 +1,12 @@
 //! Rows 21 to 25, 31 and 32: responses, and when the connection closes.
 
+use sluicegate_reactor::Address;
 use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
 
 use super::{
     Answered, Closes, Http, Reply, Request, Service, Stays, check, field, probe, split_head,
 };
-use crate::http::Status;
+use crate::http::{Method, Status, Version};
 
 /// The only response to one request.
 fn answer<S: Service>(service: impl Fn() -> S, request: &str) -> (String, Vec<u8>, State) {
@@ -23,6 +24,36 @@ impl Service for With {
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
         (self.0)(request, reply)
     }
+}
+
+#[test]
+fn a_request_is_what_was_sent_and_says_who_has_sent_it() {
+    let service = || {
+        With(|request, reply| {
+            assert_eq!(request.method(), Method::Get);
+            assert_eq!((request.target(), request.path()), ("/a?b", "/a"));
+            assert_eq!((request.query(), request.host()), (Some("b"), Some("h:1")));
+            assert_eq!(request.version(), Version::Http11);
+            assert_eq!(request.header("a"), Some(&b"b"[..]));
+            assert_eq!(request.header("B"), None);
+            assert_eq!((request.has_body(), request.content_length()), (true, Some(3)));
+            assert!(request.keep_alive());
+            let fields = request.headers().map(|(name, value)| (name, value.len()));
+            let fields: Vec<_> = fields.collect();
+            assert_eq!(fields, [("host", 3), ("A", 1), ("A", 1), ("Content-Length", 1)]);
+            let address = |address: std::io::Result<Address>| address.expect("it is open");
+            let (peer, local) = (request.peer_address(), request.local_address());
+            let is_known = request.connection() == reply.connection() && !request.is_secure();
+            reply.send(format!("{} {} {is_known}", address(peer), address(local)))
+        })
+    };
+    let mut h = Harness::new(Http::new(service()));
+    let client = h.open();
+    let peer = h.address(client);
+    let head = "GET /a?b HTTP/1.1\r\nhost: h:1\r\nA:  b \r\nA: c\r\nContent-Length: 3\r\n\r\n";
+    let (_, body, _) = answer(service, &format!("{head}abc"));
+    let body = String::from_utf8(body).expect("text");
+    assert_eq!(body, format!("{peer} 127.0.0.1:80 true"));
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! The addresses of a connection.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+
+use crate::core::transport::Transport;
+use crate::sys::{Address, Fd, Kernel, NO_FD};
+
+/// The two ends of a connection: see [`Context::endpoints`](crate::Context::endpoints).
+///
+/// Its methods make a system call each time, unless the [transport](crate::transport) knows the
+/// address. It cannot be kept beyond the callback.
+#[derive(Clone)]
+pub struct Endpoints<'cx> {
+    kernel: Kernel,
+    socket: Fd,
+    /// What the transport says.
+    peer: Option<Address>,
+    local: Option<Address>,
+    /// The callback: until it returns, the descriptor is not closed.
+    callback: PhantomData<&'cx ()>,
+}
+
+impl Endpoints<'_> {
+    #[inline]
+    pub(super) fn of(
+        kernel: &Kernel,
+        socket: Option<Fd>,
+        transport: Option<&dyn Transport>,
+    ) -> Self {
+        Endpoints {
+            kernel: kernel.clone(),
+            socket: socket.unwrap_or(NO_FD),
+            peer: transport.and_then(Transport::peer_address).cloned(),
+            local: transport.and_then(Transport::local_address).cloned(),
+            callback: PhantomData,
+        }
+    }
+
+    /// The address of the peer: what the transport says, or else the socket. A client of a Unix
+    /// socket is usually unnamed.
+    ///
+    /// # Errors
+    /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
+    pub fn peer(&self) -> io::Result<Address> {
+        match &self.peer {
+            Some(address) => Ok(address.clone()),
+            None => self.kernel.peer_address(self.socket()?),
+        }
+    }
+
+    /// The local address: what the transport says, or else the socket.
+    ///
+    /// # Errors
+    /// The error of `getsockname(2)`.
+    pub fn local(&self) -> io::Result<Address> {
+        match &self.local {
+            Some(address) => Ok(address.clone()),
+            None => self.kernel.local_address(self.socket()?),
+        }
+    }
+
+    fn socket(&self) -> io::Result<Fd> {
+        if self.socket == NO_FD { Err(io::ErrorKind::NotConnected.into()) } else { Ok(self.socket) }
+    }
+}
+
+impl fmt::Debug for Endpoints<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoints({})", self.socket)
+    }
+}
