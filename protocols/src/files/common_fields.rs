@@ -4,7 +4,7 @@
 use std::io;
 
 use super::options::{Cors, FilesOptions};
-use crate::http::{Reply, Request, is_token};
+use crate::http::{Reply, Request, check_option, is_token};
 
 /// The formatted header fields.
 pub(super) struct CommonFields {
@@ -91,16 +91,7 @@ fn check_field(name: &str, value: &str, has_cors: bool) -> io::Result<()> {
     ];
     const OF_CORS: [&str; 2] = ["Access-Control-Allow-Origin", "Access-Control-Expose-Headers"];
     let is_one_of = |names: &[&str]| names.iter().any(|own| own.eq_ignore_ascii_case(name));
-    let fault = if !is_token(name.as_bytes()) {
-        "the name is not a token"
-    } else if is_one_of(&OWN) || has_cors && is_one_of(&OF_CORS) {
-        "the server writes this field itself"
-    } else if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
-        "the value contains a control character"
-    } else {
-        return Ok(());
-    };
-    Err(invalid(format!("header field {name:?}: {fault}")))
+    check_option(name, value, is_one_of(&OWN) || has_cors && is_one_of(&OF_CORS))
 }
 
 /// An origin as browsers send it: `scheme://host`, with a port unless it is the default one.
@@ -113,11 +104,8 @@ fn check_origin(origin: &str) -> io::Result<()> {
     if is_valid {
         return Ok(());
     }
-    Err(invalid(format!("origin {origin:?}: it must look like \"https://example.org\"")))
-}
-
-fn invalid(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
+    let text = format!("origin {origin:?}: it must look like \"https://example.org\"");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 #[cfg(test)]

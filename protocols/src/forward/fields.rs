@@ -3,31 +3,10 @@
 use std::io::Write;
 
 use super::options::{ForwardOptions, Provenance};
+use super::passage::Shared;
+use super::rules::FieldRules;
 use crate::http::client::{Response, Trailers};
 use crate::http::{Request, Version, is_token, list};
-
-/// The fields that concern only the connection on which they were received (RFC 9110, section
-/// 7.6.1), or that frame the message, which every hop does anew.
-const HOP: [&str; 9] = [
-    "Connection",
-    "Content-Length",
-    "Keep-Alive",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Proxy-Connection",
-    "TE",
-    "Transfer-Encoding",
-    "Upgrade",
-];
-
-/// Whether a name is one of these. The case of names does not matter.
-fn is_one_of(name: &str, fields: &[&str]) -> bool {
-    fields.iter().any(|field| field.eq_ignore_ascii_case(name))
-}
-
-fn is_of_hop(name: &str) -> bool {
-    is_one_of(name, &HOP)
-}
 
 /// A header field.
 type Field<'a> = (&'a str, &'a [u8]);
@@ -74,10 +53,11 @@ impl<'a> Nominated<'a> {
 pub(super) fn write_response(
     out: &mut Vec<u8>,
     response: &Response<'_>,
-    options: &ForwardOptions,
+    shared: &Shared,
     keeps_upgrade: bool,
 ) {
     out.clear();
+    let rules = &shared.response_rules;
     let date = response.header("Date");
     if let Some(date) = date {
         push(out, "Date", date);
@@ -85,30 +65,31 @@ pub(super) fn write_response(
     let nominated = Nominated::by(response.headers());
     for (name, value) in response.headers() {
         let is_upgrade = keeps_upgrade && name.eq_ignore_ascii_case("Upgrade");
-        let is_kept = is_upgrade || !is_of_hop(name) && !nominated.contains(name);
+        let is_kept = is_upgrade || !rules.removes(name) && !nominated.contains(name);
         if is_kept && !(date.is_some() && name.eq_ignore_ascii_case("Date")) {
             push(out, name, value);
         }
     }
-    write_via(out, response.version(), options);
-}
-
-/// Whether a field of an interim response or of a trailer section may be passed on. `Date` and
-/// `Host` belong in the head of a final message.
-fn is_supplementary(name: &str) -> bool {
-    !is_of_hop(name) && !is_one_of(name, &["Date", "Host"])
+    out.extend_from_slice(&rules.lines);
+    write_via(out, response.version(), &shared.options);
 }
 
 /// The fields of an interim response that are passed on.
-pub(super) fn interim<'a>(response: &Response<'a>) -> Vec<Field<'a>> {
+pub(super) fn interim<'a>(response: &Response<'a>, rules: &FieldRules) -> Vec<Field<'a>> {
     let nominated = Nominated::by(response.headers());
-    let is_kept = |(name, _): &Field<'a>| is_supplementary(name) && !nominated.contains(name);
+    let is_kept =
+        |(name, _): &Field<'a>| rules.passes_supplementary(name) && !nominated.contains(name);
     response.headers().filter(is_kept).collect()
 }
 
 /// The trailers that are passed on: none unless the head has announced them.
-pub(super) fn trailers(trailers: Trailers<'_>, are_announced: bool) -> Vec<Field<'_>> {
-    trailers.iter().filter(|(name, _)| are_announced && is_supplementary(name)).collect()
+pub(super) fn trailers<'a>(
+    trailers: Trailers<'a>,
+    are_announced: bool,
+    rules: &FieldRules,
+) -> Vec<Field<'a>> {
+    let is_kept = |(name, _): &Field<'a>| are_announced && rules.passes_supplementary(name);
+    trailers.iter().filter(is_kept).collect()
 }
 
 /// Whether this is a pseudonym, or a host name with or without a port (RFC 9110, section 7.6.3).
@@ -130,15 +111,17 @@ pub(super) fn write_request(
     out: &mut Vec<u8>,
     request: &Request<'_>,
     client: &str,
-    options: &ForwardOptions,
+    shared: &Shared,
 ) {
     out.clear();
+    let Shared { options, request_rules: rules, .. } = shared;
     let nominated = Nominated::by(request.headers());
     for (name, value) in request.headers() {
-        if !is_of_hop(name) && !nominated.contains(name) && !is_rewritten(name, options) {
+        if !rules.removes(name) && !nominated.contains(name) {
             push(out, name, value);
         }
     }
+    out.extend_from_slice(&rules.lines);
     write_via(out, request.version(), options);
     if options.x_forwarded != Provenance::Pass {
         write_x_forwarded(out, request, client, options.x_forwarded == Provenance::Append);
@@ -146,15 +129,9 @@ pub(super) fn write_request(
     if options.forwarded != Provenance::Pass {
         write_forwarded(out, request, client, options.forwarded == Provenance::Append);
     }
-}
-
-/// Whether a field of a request is left out because the client writes it, because `Http` has acted
-/// on it, or because another value takes its place.
-fn is_rewritten(name: &str, options: &ForwardOptions) -> bool {
-    is_one_of(name, &["Host", "Expect", "Max-Forwards"])
-        || options.forwarded != Provenance::Pass && is_one_of(name, &["Forwarded"])
-        || options.x_forwarded != Provenance::Pass
-            && is_one_of(name, &["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"])
+    if let Some(name) = &options.client_address {
+        push(out, name, client.as_bytes());
+    }
 }
 
 /// Appends the values of a list field that a request has, each followed by a comma.

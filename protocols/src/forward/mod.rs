@@ -34,8 +34,10 @@
 //! - An accepted [upgrade](ForwardOptions::upgrades), such as that of a WebSocket, joins the two
 //!   connections.
 //! - An OPTIONS request with `Max-Forwards: 0` is answered here.
-//! - All other fields are passed on unchanged, `Authorization` included. An origin that writes its
-//!   own address in `Location` or `Set-Cookie` must be told that of the proxy.
+//! - All other fields are passed on unchanged unless the [options](FieldChanges) remove, replace or
+//!   add some. `Authorization` is passed on too: remove it if the password is for this proxy. An
+//!   origin that writes its own address in `Location` or `Set-Cookie` must be told that of the
+//!   proxy.
 //!
 //! # Failures
 //!
@@ -98,16 +100,17 @@
 //! | `service` | requests on their way to the origin |
 //! | `passage` | responses on their way back |
 //! | `tunnel` | connections after an upgrade |
-//! | `fields`, `failure`, `options` | data |
+//! | `fields`, `rules`, `failure`, `options` | header fields, failures, options |
 
 mod failure;
 mod fields;
 mod options;
 mod passage;
+mod rules;
 mod service;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod tunnel;
 
-pub use options::{ForwardOptions, HostField, Provenance};
+pub use options::{FieldChanges, ForwardOptions, HostField, Provenance};
 pub use service::{Body, Forward};

@@ -27,6 +27,14 @@ pub struct ForwardOptions {
     pub x_forwarded: Provenance,
     /// What happens to `Forwarded` (RFC 7239). Default: [`Pass`](Provenance::Pass).
     pub forwarded: Provenance,
+    /// The name of a field that tells the origin the IP address of the client, such as `X-Real-IP`.
+    /// It replaces what the client says; on a Unix socket its value is `unknown`. Default: none.
+    pub client_address: Option<String>,
+    /// What else is changed in the fields of requests. Default: nothing.
+    pub request_fields: FieldChanges,
+    /// What is changed in the fields of the origin's responses. Responses that the proxy makes
+    /// itself, such as 502, do not change. Default: nothing.
+    pub response_fields: FieldChanges,
     /// The name of this proxy in `Via`: a host name with or without a port, or a pseudonym. Default
     /// `sluicegate`.
     pub name: String,
@@ -36,6 +44,42 @@ pub struct ForwardOptions {
     /// Request bodies of known length up to this many bytes are received before they are forwarded,
     /// so that a slow client does not occupy a connection to the origin. Default 16 KiB.
     pub whole_body: usize,
+}
+
+/// Changes to the header fields of the messages of one direction.
+///
+/// Names that differ only in case or in `_` for `-` are the same: programs that map names to
+/// variables, as CGI does, cannot tell them apart. The names must be tokens, the values must not
+/// contain control characters, and the fields must not be those that the proxy writes itself: the
+/// framing, `Date`, `Trailer`, `Via`, and in requests also `Host`, `Expect`, `Max-Forwards` and
+/// what other options replace. [`Forward::new`](super::Forward::new) checks that.
+///
+/// ```
+/// use sluicegate_protocols::forward::{FieldChanges, ForwardOptions};
+///
+/// let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+/// let options = ForwardOptions {
+///     // The password is for this proxy.
+///     request_fields: FieldChanges {
+///         remove: vec!["Authorization".to_owned()],
+///         set: vec![field("X-Frontend", "a")],
+///         ..FieldChanges::default()
+///     },
+///     response_fields: FieldChanges {
+///         remove: vec!["Server".to_owned()],
+///         ..FieldChanges::default()
+///     },
+///     ..ForwardOptions::default()
+/// };
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldChanges {
+    /// The names of the fields that are removed, also from trailers and interim responses.
+    pub remove: Vec<String>,
+    /// Names and values of fields that replace those with the same name.
+    pub set: Vec<(String, String)>,
+    /// Names and values of fields that are added to those with the same name, if there are any.
+    pub add: Vec<(String, String)>,
 }
 
 /// The `Host` field of forwarded requests.
@@ -70,6 +114,9 @@ impl Default for ForwardOptions {
             host: HostField::Keep,
             x_forwarded: Provenance::Append,
             forwarded: Provenance::Pass,
+            client_address: None,
+            request_fields: FieldChanges::default(),
+            response_fields: FieldChanges::default(),
             name: "sluicegate".to_owned(),
             upgrades: vec!["websocket".to_owned()],
             whole_body: 16 << 10,

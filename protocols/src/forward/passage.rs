@@ -8,6 +8,7 @@ use sluicegate_reactor::{ConnId, Context, HandlerId, Sent, Turn};
 use super::failure::{is_of_origin, status_of};
 use super::fields;
 use super::options::ForwardOptions;
+use super::rules::FieldRules;
 use super::tunnel::Tunnel;
 use crate::http::client::{ClientError, Exchange, RequestStream, Response, Take, Trailers};
 use crate::http::{Answered, Deferred, Reply, ResponseStream};
@@ -20,6 +21,8 @@ pub(super) const BULK: u64 = 128 << 10;
 /// What all exchanges of a service share.
 pub(super) struct Shared {
     pub(super) options: ForwardOptions,
+    pub(super) request_rules: FieldRules,
+    pub(super) response_rules: FieldRules,
     pub(super) tunnel: HandlerId<Tunnel>,
     pub(super) warnings: RefCell<Warnings>,
     /// The header fields of the message that is being passed on.
@@ -62,7 +65,7 @@ impl Passage {
             return;
         };
         let lines = &mut *self.shared.lines.borrow_mut();
-        fields::write_response(lines, response, &self.shared.options, false);
+        fields::write_response(lines, response, &self.shared, false);
         deferred.answer(cx, |reply| finish(reply.status(response.status()).fields(lines)));
     }
 
@@ -104,7 +107,11 @@ impl Exchange for Passage {
         if let Answer::Awaited(deferred) = &self.answer
             && response.status().code() > 101
         {
-            deferred.interim(cx, response.status(), &fields::interim(response));
+            deferred.interim(
+                cx,
+                response.status(),
+                &fields::interim(response, &self.shared.response_rules),
+            );
         }
     }
 
@@ -131,7 +138,8 @@ impl Exchange for Passage {
 
     fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
         if let Answer::Streamed(stream) = self.answer {
-            let trailers = fields::trailers(trailers, stream.has_trailers());
+            let rules = &self.shared.response_rules;
+            let trailers = fields::trailers(trailers, stream.has_trailers(), rules);
             stream.finish_with(cx, &trailers);
         }
     }
@@ -139,7 +147,7 @@ impl Exchange for Passage {
     fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {
         let Answer::Awaited(deferred) = self.answer else { return };
         let lines = &mut *self.shared.lines.borrow_mut();
-        fields::write_response(lines, response, &self.shared.options, true);
+        fields::write_response(lines, response, &self.shared, true);
         match deferred.switch(cx, lines) {
             Some(client) => cx.hand_over(self.shared.tunnel, Some(client)),
             None => cx.abort(),

@@ -11,6 +11,7 @@ use sluicegate_reactor::{ConnId, Reactor, Sent, Target, Turn};
 use super::fields;
 use super::options::{ForwardOptions, HostField};
 use super::passage::{Answer, BULK, Passage, Shared, Upload};
+use super::rules::FieldRules;
 use super::tunnel::Tunnel;
 use crate::http::client::{Client, ExchangeId, Request as Forwarded};
 use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};
@@ -43,7 +44,7 @@ impl Forward {
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`ForwardOptions::name`] cannot be in
-    /// `Via`. Otherwise the same as those of [`Reactor::connector`].
+    /// `Via`, or a name or value of [`FieldChanges`](super::FieldChanges) in a message. Otherwise the same as those of [`Reactor::connector`].
     pub fn new(
         reactor: &mut Reactor,
         origin: impl Into<Target>,
@@ -55,6 +56,8 @@ impl Forward {
         }
         let shared = Shared {
             options: options.clone(),
+            request_rules: FieldRules::of_requests(options)?,
+            response_rules: FieldRules::of_responses(options)?,
             tunnel: reactor.register(Tunnel),
             warnings: RefCell::new(Warnings::of(module_path!())),
             lines: RefCell::default(),
@@ -103,7 +106,7 @@ impl Forward {
         let shared = self.shared.clone();
         let link = self.link(request);
         let lines = &mut *shared.lines.borrow_mut();
-        fields::write_request(lines, request, &link.address, &shared.options);
+        fields::write_request(lines, request, &link.address, &shared);
         let mut forwarded = match target_of(request) {
             Cow::Borrowed(target) => Forwarded::new(request.method(), target),
             Cow::Owned(target) => Forwarded::new(request.method(), &target),
@@ -259,7 +262,8 @@ impl Service for Forward {
 
     fn on_trailers(&mut self, cx: &mut Turn, _: ConnId, body: &mut Body, trailers: Trailers<'_>) {
         if let Some(stream) = body.0.take().and_then(|upload| upload.take()) {
-            let trailers = fields::trailers(trailers, stream.has_trailers());
+            let rules = &self.shared.request_rules;
+            let trailers = fields::trailers(trailers, stream.has_trailers(), rules);
             stream.finish_with(cx, &trailers);
         }
     }

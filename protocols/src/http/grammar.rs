@@ -1,5 +1,7 @@
 //! The character classes and lists that header fields share (RFC 9110, section 5.6).
 
+use std::io;
+
 /// Whether `bytes` is a token (RFC 9110, section 5.6.2).
 #[inline]
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
@@ -11,6 +13,25 @@ pub(super) fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let (name, rest) = split_token(line)?;
     let value = rest.strip_prefix(b":").filter(|value| !value.iter().copied().any(is_control))?;
     Some((str::from_utf8(name).ok()?, value.trim_ascii()))
+}
+
+/// Checks a header field from the options of a service.
+///
+/// # Errors
+/// `InvalidInput` if the name is not a token, if `is_own` says that the server writes this field
+/// itself, or if the value could end the field.
+pub(crate) fn check_option(name: &str, value: &str, is_own: bool) -> io::Result<()> {
+    let fault = if !is_token(name.as_bytes()) {
+        "the name is not a token"
+    } else if is_own {
+        "the server writes this field itself"
+    } else if value.bytes().any(is_control) {
+        "the value contains a control character"
+    } else {
+        return Ok(());
+    };
+    let text = format!("header field {name:?}: {fault}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 /// Whether this is a control character other than a tab. No field value may have one.

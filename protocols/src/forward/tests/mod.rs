@@ -1,6 +1,7 @@
 //! Forwarding, with clients and origins whose every byte is scripted.
 
 mod bodies;
+mod changes;
 mod failures;
 // Clippy 1.96 reports the initializer, which is const, on systems without `#[thread_local]`.
 #[allow(clippy::missing_const_for_thread_local)]
