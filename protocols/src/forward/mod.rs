@@ -7,12 +7,11 @@
 //! ```
 //! use sluicegate_protocols::forward::{Forward, ForwardOptions};
 //! use sluicegate_protocols::http::Http;
-//! use sluicegate_reactor::{Listen, Reactor, Target};
+//! use sluicegate_reactor::{Listen, Reactor};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let origin: Target = "localhost:8080".parse()?;
+//! # fn main() -> std::io::Result<()> {
 //! let mut reactor = Reactor::new()?;
-//! let forward = Forward::new(&mut reactor, origin, &ForwardOptions::default())?;
+//! let forward = Forward::new(&mut reactor, "localhost:8080", &ForwardOptions::default())?;
 //! let http = reactor.register(Http::new(forward));
 //! reactor.listen("127.0.0.1:0", &Listen::default(), http)?;
 //! # Ok(())

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -40,14 +41,15 @@ struct Link {
 pub struct Body(Option<Upload>);
 
 impl Forward {
-    /// Creates a service that forwards to one origin. It connects when there are requests.
+    /// Creates a service that forwards to one origin: a [`Target`], an address, or text such as
+    /// `localhost:8080`. It connects when there are requests.
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`ForwardOptions::name`] cannot be in
-    /// `Via`, or a name or value of [`FieldChanges`](super::FieldChanges) in a message. Otherwise the same as those of [`Reactor::connector`].
+    /// `Via`, or a name or value of [`FieldChanges`](super::FieldChanges) in a message. Otherwise the same as those of [`Client::new`].
     pub fn new(
         reactor: &mut Reactor,
-        origin: impl Into<Target>,
+        origin: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         options: &ForwardOptions,
     ) -> io::Result<Forward> {
         if !fields::is_via_name(&options.name) {

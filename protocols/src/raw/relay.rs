@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use sluicegate_reactor::{
@@ -53,18 +54,18 @@ impl Relay {
     /// and deadlines of clients, and `connect` those of connections to the target.
     ///
     /// # Errors
-    /// The same as those of [`Reactor::connector`].
+    /// If the target is text that is not one; the message says why. Otherwise the same as those of
+    /// [`Reactor::connector`].
     pub fn register(
         reactor: &mut Reactor,
-        to: impl Into<Target>,
+        to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         connect: &Connect,
     ) -> io::Result<HandlerId<Relay>> {
+        let to = Target::of(to)
+            .map_err(|error| io::Error::new(error.kind(), format!("relay to {error}")))?;
         let relay = reactor.reserve();
         let upstream = reactor.connector(relay, connect)?;
-        reactor.install(
-            relay,
-            Relay { upstream, to: to.into(), warnings: Warnings::of(module_path!()) },
-        );
+        reactor.install(relay, Relay { upstream, to, warnings: Warnings::of(module_path!()) });
         Ok(relay)
     }
 }

@@ -1,5 +1,6 @@
 //! Targets: addresses and names to connect to or to listen on.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -30,6 +31,33 @@ pub enum Target {
     Address(Address),
     /// A host name, which is resolved, and a port.
     Name(Box<str>, u16),
+}
+
+impl Target {
+    /// Converts what a caller names as a target: a [`Target`], an address, or text.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use sluicegate_reactor::Target;
+    ///
+    /// assert_eq!(Target::of("db.example:5432")?, Target::from(("db.example", 5432)));
+    /// let error = Target::of("db.example").unwrap_err();
+    /// assert_eq!(error.to_string(), "db.example: a port is missing; write host:port");
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The error of the conversion, with its kind, or `InvalidInput` if it has none. That of text
+    /// contains the text.
+    pub fn of(
+        named: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+    ) -> io::Result<Target> {
+        named.try_into().map_err(|error| match error.into().downcast() {
+            Ok(error) => *error,
+            Err(error) => io::Error::new(io::ErrorKind::InvalidInput, error),
+        })
+    }
 }
 
 impl fmt::Display for Target {
@@ -108,7 +136,8 @@ impl FromStr for Target {
         if text.contains("://") {
             return Err(invalid("a target is written host:port, not as a URL"));
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| invalid("a port is missing"))?;
+        let (host, port) =
+            text.rsplit_once(':').ok_or_else(|| invalid("a port is missing; write host:port"))?;
         let port = port.parse().map_err(|_| invalid("the port is not a number up to 65535"))?;
         match host {
             "" => Err(invalid("a host is missing")),

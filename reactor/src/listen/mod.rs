@@ -115,11 +115,8 @@ fn first_bound<T>(
     at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
     mut bind: impl FnMut(&Address) -> io::Result<T>,
 ) -> io::Result<T> {
-    let target = at.try_into().map_err(|error| {
-        let error = error.into();
-        let kind = error.downcast_ref().map_or(io::ErrorKind::InvalidInput, io::Error::kind);
-        io::Error::new(kind, format!("listen on {error}"))
-    })?;
+    let target = Target::of(at)
+        .map_err(|error| io::Error::new(error.kind(), format!("listen on {error}")))?;
     let addresses = match &target {
         Target::Address(address) => vec![address.clone()],
         Target::Name(name, port) => look_up(name, *port)

@@ -199,3 +199,19 @@ fn a_client_on_a_socket_for_both_ip_versions_has_its_own_address() {
     let request = world.take(far);
     assert!(request.contains("X-Forwarded-For: 10.0.0.9\n"), "{request}");
 }
+
+#[test]
+fn an_origin_can_be_text_and_an_error_says_what_is_wrong_with_it() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let mut new = |text: &str| {
+        let made = Forward::new(&mut reactor, text, &ForwardOptions::default());
+        made.map(|forward| format!("{forward:?}")).map_err(|error| error.to_string())
+    };
+    assert_eq!(new("localhost:8080").as_deref(), Ok("Forward(localhost:8080)"));
+    for (text, why) in [
+        ("localhost", "a port is missing; write host:port"),
+        ("http://localhost:8080/", "a target is written host:port, not as a URL"),
+    ] {
+        assert_eq!(new(text), Err(format!("origin {text}: {why}")));
+    }
+}

@@ -1,5 +1,6 @@
 //! The handle with which requests are sent.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -22,16 +23,20 @@ pub struct Client<E: Exchange> {
 }
 
 impl<E: Exchange> Client<E> {
-    /// Registers a client with a reactor. It connects when there are requests to send.
+    /// Registers a client with a reactor. It connects when there are requests to send. The origin is
+    /// a [`Target`], an address, or text such as `localhost:8080`.
     ///
     /// # Errors
-    /// The same as those of [`Reactor::connector`].
+    /// If the origin is text that is not a target; the message says why. Otherwise the same as
+    /// those of [`Reactor::connector`].
     pub fn new(
         reactor: &mut Reactor,
-        origin: impl Into<Target>,
+        origin: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         options: &ClientOptions,
     ) -> io::Result<Client<E>> {
-        Ok(Client { shared: Shared::register(reactor, origin.into(), options)? })
+        let origin = Target::of(origin)
+            .map_err(|error| io::Error::new(error.kind(), format!("origin {error}")))?;
+        Ok(Client { shared: Shared::register(reactor, origin, options)? })
     }
 
     /// Sends a request, from any callback of the reactor, and starts an exchange. No callback of

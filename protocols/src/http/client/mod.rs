@@ -9,7 +9,7 @@
 //! use sluicegate_protocols::http::client::{
 //!     Client, ClientError, ClientOptions, Exchange, Request, Response, Take,
 //! };
-//! use sluicegate_reactor::{Reactor, Target, Turn};
+//! use sluicegate_reactor::{Reactor, Turn};
 //!
 //! struct Page;
 //!
@@ -30,7 +30,7 @@
 //!     }
 //! }
 //!
-//! fn fetch(origin: Target) -> std::io::Result<()> {
+//! fn fetch(origin: &str) -> std::io::Result<()> {
 //!     let mut reactor = Reactor::new()?;
 //!     let client = Client::new(&mut reactor, origin, &ClientOptions::default())?;
 //!     client.send(&mut reactor, Request::get("/index.html"), Page);
@@ -44,7 +44,7 @@
 //! #     peer.read_exact(&mut [0; 20]).unwrap();
 //! #     peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
 //! # });
-//! # fetch(origin.into())?;
+//! # fetch(&origin.to_string())?;
 //! # thread.join().unwrap();
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -62,8 +62,8 @@
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Exchange::on_upgrade`] |
 //! | give up | [`Client::cancel`], [`ClientOptions`] |
 //!
-//! The origin is a [`Target`]: an address, or text such as `localhost:8080` or `unix:/run/app.sock`
-//! that is parsed with `"localhost:8080".parse()`. It is not a URL.
+//! The origin is a [`Target`], or text such as `localhost:8080` or `unix:/run/app.sock`. It is not a
+//! URL.
 //!
 //! There is one `Client` for each origin and each type of exchange. It belongs to one reactor: a
 //! program with several threads creates one in each. [`Client::new`] needs the [`Reactor`], which
