@@ -19,6 +19,8 @@ use sluicegate_reactor::{Address, Handle, PostError, Receive, Sessions, mailbox}
 pub(crate) mod common;
 #[path = "common/hangup.rs"]
 mod hangup;
+#[path = "common/http_options.rs"]
+mod http_options;
 #[path = "http/options.rs"]
 mod options;
 
@@ -113,7 +115,7 @@ pub(crate) fn main() -> ExitCode {
         if let Err(error) = std::fs::read_dir(&options.dir) {
             return Err(format!("{dir}: {error}; DIR must be a directory you can read").into());
         }
-        let (log, users) = (options.access_log()?, options.users()?);
+        let (log, users) = (options.log.start()?, options.users()?);
         let (options, workers) = (Arc::new(options), Workers::new());
         let threads = 0..options.server.threads;
         let (threads, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();

@@ -11,63 +11,94 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser};
-use sluicegate_protocols::forward::{Forward, ForwardOptions};
-use sluicegate_protocols::http::client::ClientOptions;
-use sluicegate_protocols::http::{Http, HttpLimits};
+use sluicegate_protocols::access_log::AccessLog;
+use sluicegate_protocols::forward::{Body, Forward, ForwardOptions};
+use sluicegate_protocols::http::{
+    Answered, Http, HttpLimits, LogRecord, Middleware, Reply, Request, Service,
+};
 use sluicegate_protocols::raw::relay::Relay;
-use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Reactor, Target};
+use sluicegate_reactor::{Address, HandlerId, Reactor, Target};
 
 mod common;
+#[path = "common/hangup.rs"]
+mod hangup;
+#[path = "common/http_options.rs"]
+mod http_options;
 #[path = "common/independent.rs"]
 mod independent;
+#[path = "proxy/options.rs"]
+mod options;
 
-/// Forwards every connection to one target, or every HTTP request.
-#[derive(Parser)]
-#[command(name = "proxy", version)]
-struct Options {
-    #[command(flatten)]
-    server: common::Server,
-    #[command(flatten)]
-    target: Forwarded,
-    /// Time to wait for a connection to the target.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
-    connect_timeout: Duration,
+use common::Failure;
+use hangup::Hangups;
+use options::Options;
+
+/// The proxy for HTTP, and its access log if there is one.
+pub(crate) struct Front {
+    forward: Forward,
+    log: Option<AccessLog>,
 }
 
-/// What is forwarded, and where.
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct Forwarded {
-    /// Target of connections: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "TARGET")]
-    to: Option<Target>,
-    /// Target of HTTP requests: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "TARGET")]
-    http: Option<Target>,
+impl Middleware for Front {
+    type Inner = Forward;
+
+    fn inner(&self) -> &Forward {
+        &self.forward
+    }
+
+    fn inner_mut(&mut self) -> &mut Forward {
+        &mut self.forward
+    }
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
+        self.forward.call(request, reply)
+    }
+
+    fn wants_log(&self) -> bool {
+        self.log.is_some()
+    }
+
+    fn on_sent(&mut self, record: &LogRecord<'_>) {
+        if let Some(log) = &self.log {
+            log.add(record);
+        }
+    }
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|options: Options| {
-        // A long body is relayed, except for what arrives with its head: keep that short.
-        let limits = Limits { receive_most: 32 << 10, ..Limits::default() };
-        let limits = options.server.limits(limits);
-        let timeout = options.connect_timeout;
-        let connect = Connect { timeout, limits: limits.clone(), ..Connect::default() };
-        let describe = |at: &Address, to: &Target| format!("proxy from {at} to {to}");
-        match (options.target.to, options.target.http) {
-            (Some(to), _) => {
-                let make = |reactor: &mut Reactor| Relay::register(reactor, &to, &connect);
-                independent::run(&options.server, limits, |at| describe(at, &to), make)
-            }
-            (_, Some(origin)) => {
-                let make = |reactor: &mut Reactor| http(reactor, &origin, &connect);
-                independent::run(&options.server, limits, |at| describe(at, &origin), make)
-            }
-            (None, None) => Err("--to or --http is missing".to_owned().into()),
+    common::main(|options: Options| match (&options.target.to, &options.target.http) {
+        (Some(_), _) if options.log.access_log.is_some() => {
+            Err("--access-log needs --http instead of --to".to_owned().into())
         }
+        (Some(to), _) => {
+            let connect = options.connect();
+            let make = |reactor: &mut Reactor| Relay::register(reactor, to, &connect);
+            independent::run(&options.server, options.limits(), describe(to), make)
+        }
+        (_, Some(origin)) => forward_requests(&options, origin),
+        (None, None) => Err("--to or --http is missing".to_owned().into()),
+    })
+}
+
+fn describe(to: &Target) -> impl Fn(&Address) -> String {
+    move |at| format!("proxy from {at} to {to}")
+}
+
+/// Runs the proxy for HTTP.
+fn forward_requests(options: &Options, origin: &Target) -> Result<(), Failure> {
+    let forward = options.forward();
+    forward.check()?;
+    let log = options.log.start()?;
+    let mut hangups: Vec<_> = (0..options.server.threads).map(|_| None).collect();
+    // The first thread handles the signals.
+    hangups[0] = log.is_some().then(Hangups::register).transpose()?;
+    options.server.run_with(hangups, options.limits(), describe(origin), |shard, hangups| {
+        let http = http(shard, origin, &forward, log.clone())?;
+        if let (Some(hangups), Some(log)) = (hangups, log.clone()) {
+            hangups.handle(shard, move || log.reopen())?;
+        }
+        Ok(http)
     })
 }
 
@@ -75,16 +106,13 @@ pub(crate) fn main() -> ExitCode {
 pub(crate) fn http(
     reactor: &mut Reactor,
     origin: &Target,
-    connect: &Connect,
-) -> io::Result<HandlerId<Http<Forward>>> {
-    let mut client = ClientOptions { connect: connect.clone(), ..ClientOptions::default() };
-    if let Some(idle) = connect.limits.idle {
-        (client.response_timeout, client.body_timeout) = (idle, idle);
-    }
+    options: &ForwardOptions,
+    log: Option<AccessLog>,
+) -> io::Result<HandlerId<Http<Front>>> {
+    let client = &options.client;
     // The deadlines of the client come first.
-    let most = client.waiting_timeout + connect.timeout + client.response_timeout;
+    let most = client.waiting_timeout + client.connect.timeout + client.response_timeout;
     let limits = HttpLimits { response_timeout: most, ..HttpLimits::default() };
-    let options = ForwardOptions { client, ..ForwardOptions::default() };
-    let forward = Forward::new(reactor, origin, &options)?;
-    Ok(reactor.register(Http::with(forward, limits)))
+    let forward = Forward::new(reactor, origin, options)?;
+    Ok(reactor.register(Http::with(Front { forward, log }, limits)))
 }

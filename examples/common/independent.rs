@@ -6,12 +6,12 @@ use sluicegate_reactor::{Address, Handler, HandlerId, Limits, Reactor};
 
 use super::common::{Failure, Server};
 
-/// Listens, prints the addresses, and serves until SIGINT or SIGTERM. `make` creates the handler of
+/// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of
 /// each thread.
 pub(crate) fn run<H: Handler>(
     server: &Server,
     limits: Limits,
-    describe: impl Fn(&Address) -> String,
+    describe: impl Fn(&Address) -> String + Sync,
     make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
 ) -> Result<(), Failure> {
     let parts = vec![(); server.threads.into()];

@@ -4,12 +4,12 @@ use sluicegate_reactor::{Address, Handle, Handler, Limits, Receive, mailbox};
 
 use super::common::{Failure, Server};
 
-/// Listens, prints the addresses, and serves until SIGINT or SIGTERM. `make` creates the handler of
+/// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of
 /// each thread from its number and the handles of all threads.
 pub(crate) fn run<H: Handler + Receive<M, H::Session>, M: Send + 'static>(
     server: &Server,
     limits: Limits,
-    describe: impl Fn(&Address) -> String,
+    describe: impl Fn(&Address) -> String + Sync,
     make: impl Fn(usize, Vec<Handle<M>>) -> H + Sync,
 ) -> Result<(), Failure> {
     let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..server.threads).map(|_| mailbox()).unzip();

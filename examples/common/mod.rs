@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -69,14 +70,14 @@ impl Server {
         Limits { idle, send_rate: self.rate, ..defaults }
     }
 
-    /// Listens, prints the addresses, and serves until SIGINT or SIGTERM. `make` creates the handler
-    /// of each thread from one of `parts`, one for each thread. SIGHUP is ignored unless the program
-    /// does something else with it.
+    /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
+    /// one of `parts`, one for each thread. Once all threads have one, the addresses are printed.
+    /// SIGHUP is ignored unless the program does something else with it.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
         limits: Limits,
-        describe: impl Fn(&Address) -> String,
+        describe: impl Fn(&Address) -> String + Sync,
         make: impl Fn(&mut Shard<'_>, P) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
         let options = ServerOptions { threads: self.threads.into(), ..ServerOptions::default() };
@@ -89,15 +90,15 @@ impl Server {
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
         }
-        let addresses = listeners.iter().map(ServerListener::address);
-        for address in addresses.filter(|address| !address.is_unix()) {
-            writeln!(io::stdout(), "{}", describe(address))
-                .map_err(|error| format!("standard output: {error}"))?;
-        }
+        let unready = AtomicU16::new(self.threads);
         server.run_with(parts, |shard, part| {
             shard.set_drain(self.drain);
             let handler = make(shard, part)?;
-            listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))
+            listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
+            match unready.fetch_sub(1, Ordering::Relaxed) {
+                1 => announce(&listeners, &describe),
+                _ => Ok(()),
+            }
         })?;
         reader.iter().for_each(report);
         Ok(())
@@ -121,6 +122,16 @@ impl Server {
         }
         Ok(listeners)
     }
+}
+
+/// Prints the addresses other than Unix sockets.
+fn announce(listeners: &[ServerListener], describe: impl Fn(&Address) -> String) -> io::Result<()> {
+    let addresses = listeners.iter().map(ServerListener::address);
+    for address in addresses.filter(|address| !address.is_unix()) {
+        writeln!(io::stdout(), "{}", describe(address))
+            .map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))?;
+    }
+    Ok(())
 }
 
 /// The addresses of a host. If it is a name that cannot be looked up, listening on it says why.

@@ -1,14 +1,11 @@
 //! The options of the server, and what they mean to the library.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
-use sluicegate_protocols::access_log::{AccessLog, LogFormat};
+use clap::{Args, Parser};
 use sluicegate_protocols::auth::Users;
 use sluicegate_protocols::files::{Cors, FilesOptions, Resume};
 use sluicegate_protocols::http::HttpLimits;
@@ -16,6 +13,7 @@ use sluicegate_reactor::fs::CreateOptions;
 use sluicegate_reactor::{FileTransfer, Limits};
 
 use super::common;
+use super::http_options::{self, Log};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +44,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
-    log: Log,
+    pub(crate) log: Log,
     #[command(flatten)]
     pub(crate) server: common::Server,
 }
@@ -90,19 +88,13 @@ struct Responses {
     prefix: String,
     /// Header field for responses, such as `Cache-Control: no-cache`; may be repeated. Refusals
     /// such as 401 and 413 do not have it.
-    #[arg(long, value_name = "NAME:VALUE", value_parser = header)]
+    #[arg(long, value_name = "NAME:VALUE", value_parser = http_options::header)]
     header: Vec<(String, String)>,
     /// Let scripts of other sites read the files: those of this origin, such as
     /// https://example.org, or of all with `*`. May be repeated.
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     #[arg(num_args = 0.., require_equals = true, default_missing_value = "*")]
     cors: Vec<String>,
-}
-
-/// Parses a header field.
-fn header(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once(':').ok_or("a header field has the form NAME:VALUE")?;
-    Ok((name.trim_end().to_owned(), value.trim().to_owned()))
 }
 
 #[derive(Args)]
@@ -128,26 +120,6 @@ struct Access {
     /// Longest request body.
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = common::units::size)]
     max_body: u64,
-}
-
-#[derive(Args)]
-#[command(next_help_heading = "Log")]
-struct Log {
-    /// Append a line for each response to this file, or to standard output if it is `-`. Lines
-    /// beyond 8 MiB that wait to be written are lost, and a warning says how many.
-    #[arg(long, value_name = "FILE")]
-    access_log: Option<PathBuf>,
-    /// How these lines are written.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Combined)]
-    log_format: Format,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    /// As Apache and nginx do.
-    Combined,
-    /// A JSON object for each line.
-    Json,
 }
 
 impl Options {
@@ -202,33 +174,9 @@ impl Options {
             let text = format!("{error}; FILE must have lines as `htpasswd -B` writes them");
             io::Error::new(error.kind(), text)
         });
-        let users = text.and_then(|text| Users::parse(&text)).map_err(about(path))?;
+        let users = text.and_then(|text| Users::parse(&text)).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
         Ok(Some(Arc::new(users)))
     }
-
-    /// Starts the access log, if there is one.
-    pub(crate) fn access_log(&self) -> io::Result<Option<AccessLog>> {
-        let format = match self.log.log_format {
-            Format::Combined => LogFormat::Combined,
-            Format::Json => LogFormat::Json,
-        };
-        let start = |path: &PathBuf| {
-            let path = path.clone();
-            AccessLog::start(format, move || open(&path))
-        };
-        self.log.access_log.as_ref().map(start).transpose()
-    }
-}
-
-/// Opens a log file, or standard output if the path is `-`.
-fn open(path: &Path) -> io::Result<File> {
-    if path == Path::new("-") {
-        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
-    }
-    File::options().append(true).create(true).open(path).map_err(about(path))
-}
-
-/// Adds a path to an error.
-fn about(path: &Path) -> impl Fn(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

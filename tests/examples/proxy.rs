@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use log::Level;
-use sluicegate_protocols::forward::Forward;
+use sluicegate_protocols::forward::ForwardOptions;
 use sluicegate_protocols::http::Http;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::testing::{Client, Harness, Remote, State};
@@ -11,6 +11,7 @@ use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor, T
 
 #[path = "../../examples/proxy.rs"]
 mod example;
+use example::Front;
 #[path = "../reactor/logged.rs"]
 mod logged;
 #[path = "../handlers/relayed.rs"]
@@ -135,8 +136,8 @@ fn the_end_of_the_drain_time_resets_both_sides_of_a_relay() {
 }
 
 /// The proxy for HTTP, as the example makes it.
-fn http(reactor: &mut Reactor, back: &Address) -> HandlerId<Http<Forward>> {
-    example::http(reactor, &Target::from(back), &Connect::default())
+fn http(reactor: &mut Reactor, back: &Address) -> HandlerId<Http<Front>> {
+    example::http(reactor, &Target::from(back), &ForwardOptions::default(), None)
         .expect("a new reactor has room")
 }
 

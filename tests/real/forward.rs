@@ -37,6 +37,48 @@ fn files_pass(at: SocketAddr, dir: &Path) {
 }
 
 #[test]
+fn the_options_for_fields_reach_both_sides_and_requests_are_logged() {
+    let origin = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let at = origin.local_addr().expect("its address").to_string();
+    let dir = tempdir().expect("a new directory");
+    let log = dir.path().join("log");
+    let mut proxy = example("proxy");
+    proxy.args(["--http", &at, "--x-forwarded=replace", "--client-address=X-Real-IP"]);
+    proxy.args(["--header-up=Authorization:", "--header-up=X-Frontend: a", "--change-host"]);
+    proxy.args(["--header-down=Server:", "--header-down=X-Frame-Options: DENY", "--access-log"]);
+    let mut proxy = Server::start(proxy.arg(&log));
+    let mut client = Client::new(&proxy);
+    client.send(
+        b"GET /a HTTP/1.1\r\nHost: h\r\nAuthorization: Basic YTpi\r\nX-Real-IP: 1.2.3.4\r\n\
+          X-Forwarded-For: 1.2.3.4\r\nX-Frontend: b\r\n\r\n",
+    );
+    let (mut connection, _) = origin.accept().expect("a connection");
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).expect("a request");
+        request.extend(byte);
+    }
+    let request = String::from_utf8(request).expect("text");
+    let expected = format!(
+        "GET /a HTTP/1.1\r\nHost: {at}\r\nX-Frontend: a\r\nVia: 1.1 sluicegate\r\n\
+         X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n\
+         X-Real-IP: 127.0.0.1\r\n\r\n"
+    );
+    assert_eq!(request, expected);
+    let response = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\n\r\nhi";
+    connection.write_all(response).expect("a proxy");
+    let (head, body) = client.answer();
+    assert_eq!((head.status, &body[..]), (200, &b"hi"[..]));
+    assert!(head.fields.contains("X-Frame-Options: DENY\r\n"), "{head:?}");
+    assert!(!head.fields.contains("Server"), "{head:?}");
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait(), Some(0));
+    let logged = fs::read_to_string(&log).expect("a log");
+    assert!(logged.contains("] \"GET /a HTTP/1.1\" 200 2 "), "{logged}");
+}
+
+#[test]
 fn files_of_all_sizes_pass_in_both_directions() {
     let dir = tempdir().expect("a new directory");
     let server = files_in(dir.path());

@@ -22,6 +22,7 @@ fn a_hangup_ends_no_example() {
         ("http", &[at]),
         ("http", &[at, "--threads", "2", "--access-log", "-"]),
         ("proxy", &["--to", to]),
+        ("proxy", &["--http", to, "--threads", "2", "--access-log", "-"]),
     ] {
         let mut server = Server::start(example(name).args(arguments));
         for _ in 0..3 {

@@ -98,12 +98,27 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("http", ["--port=0", "/no/such/directory"], "; DIR must be a directory you can read"),
         ("http", ["--port=0", "--auth=alice:secret"], "; FILE must have lines as `htpasswd -B`"),
         ("http", ["--port=0", "--access-log=/no/such/log"], "/no/such/log: "),
+        ("http", ["--port=0", "--header=Date: today"], "header field \"Date\": the server writes"),
+        ("proxy", ["--http=h:1", "--access-log=/no/such/log"], "/no/such/log: "),
+        ("proxy", ["--http=h:1", "--header-up=A B: c"], "header field \"A B\": the name is not"),
+        ("proxy", ["--http=h:1", "--header-down=Via:"], "header field \"Via\": the server writes"),
+        ("proxy", ["--http=h:1", "--client-address=Host"], "header field \"Host\": the server"),
+        ("proxy", ["--to=h:1", "--access-log=-"], "--access-log needs --http instead of --to"),
     ] {
         let outcome = run(example(name).args(arguments));
-        assert_eq!(outcome.code, Some(1), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
         assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
         assert!(outcome.stderr.contains(expected), "{outcome:?}");
+    }
+}
+
+#[test]
+fn options_for_requests_are_refused_where_connections_are_forwarded() {
+    for option in ["--header-up=A: b", "--header-down=A: b", "--x-forwarded=pass", "--change-host"]
+    {
+        let outcome = run(example("proxy").args(["--port=0", "--to=h:1", option]));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
     }
 }
 

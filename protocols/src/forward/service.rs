@@ -45,17 +45,13 @@ impl Forward {
     /// `localhost:8080`. It connects when there are requests.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`ForwardOptions::name`] cannot be in
-    /// `Via`, or a name or value of [`FieldChanges`](super::FieldChanges) in a message. Otherwise the same as those of [`Client::new`].
+    /// The same as those of [`ForwardOptions::check`] and [`Client::new`].
     pub fn new(
         reactor: &mut Reactor,
         origin: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         options: &ForwardOptions,
     ) -> io::Result<Forward> {
-        if !fields::is_via_name(&options.name) {
-            let why = format!("the name {:?} cannot be in Via", options.name);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
+        options.check()?;
         let shared = Shared {
             options: options.clone(),
             request_rules: FieldRules::of_requests(options)?,

@@ -1,0 +1,59 @@
+//! Options of the examples that speak HTTP.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use sluicegate_protocols::access_log::{AccessLog, LogFormat};
+
+/// Parses a header field.
+pub(crate) fn header(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once(':').ok_or("a header field has the form NAME:VALUE")?;
+    Ok((name.trim_end().to_owned(), value.trim().to_owned()))
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Log")]
+pub(crate) struct Log {
+    /// Append a line for each response to this file, or to standard output if it is `-`. Lines
+    /// beyond 8 MiB that wait to be written are lost, and a warning says how many.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// How these lines are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Combined)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// As Apache and nginx do.
+    Combined,
+    /// A JSON object for each line.
+    Json,
+}
+
+impl Log {
+    /// Starts the access log, if there is one.
+    pub(crate) fn start(&self) -> io::Result<Option<AccessLog>> {
+        let format = match self.log_format {
+            Format::Combined => LogFormat::Combined,
+            Format::Json => LogFormat::Json,
+        };
+        let start = |path: &PathBuf| {
+            let path = path.clone();
+            AccessLog::start(format, move || open(&path))
+        };
+        self.access_log.as_ref().map(start).transpose()
+    }
+}
+
+/// Opens a log file, or standard output if the path is `-`.
+fn open(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") {
+        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
+    }
+    let file = File::options().append(true).create(true).open(path);
+    file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
