@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use allocation_counter::measure;
 use sluicegate_protocols::files::{Files, FilesOptions};
+use sluicegate_protocols::forward::{Forward, ForwardOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Sessions};
 use tempfile::TempDir;
@@ -160,6 +161,27 @@ fn a_request_for_a_greeting_allocates_nothing() {
     for at_a_time in [1, 16, 64] {
         requests.assert_frugal(at_a_time);
     }
+}
+
+/// The state of an exchange outlives the callback that starts it: the deferred response in two
+/// parts, the exchange in two, and the head of the request, which may be sent again.
+#[test]
+fn a_forwarded_request_allocates_only_what_outlives_the_callback() {
+    const ROUNDS: u64 = 100;
+    let pair = Pair::new(|reactor| {
+        let hello = reactor.register(Http::new(Hello));
+        let listener = reactor.listen("127.0.0.1:0", &Listen::default(), hello);
+        let origin = reactor.listener_address(listener.expect("a free port"));
+        let origin = origin.expect("it listens").clone();
+        let forward = Forward::new(reactor, origin, &ForwardOptions::default());
+        reactor.register(Http::new(forward.expect("a new reactor has room")))
+    });
+    let Requests { mut pair, request, answer } = Requests::new(pair, "/", "Hello, World!".len());
+    let mut answer = vec![0; answer];
+    let mut round = || pair.exchange(&request, &mut answer);
+    (0..ROUNDS).for_each(|_| round());
+    let allocated = measure(|| (0..ROUNDS).for_each(|_| round()));
+    assert!(allocated.count_total <= 5 * ROUNDS, "{allocated:?} in {ROUNDS} rounds");
 }
 
 /// Adds up what it is sent.

@@ -28,6 +28,8 @@ const X_FORWARDED: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwar
 pub(super) struct FieldRules {
     /// The names of fields that are not passed on.
     removed: Vec<String>,
+    /// The lengths of these names, one bit each: few other fields have one of them.
+    lengths: u64,
     /// The lines that are added to all messages.
     pub(super) lines: Vec<u8>,
 }
@@ -77,12 +79,14 @@ impl FieldRules {
             lines.extend([name, ": ", value.trim(), "\r\n"]);
         }
         removed.extend(changes.set.iter().map(|(name, _)| name.clone()));
-        Ok(FieldRules { removed, lines: lines.into() })
+        let lengths = removed.iter().fold(0, |lengths, name| lengths | length_bit(name));
+        Ok(FieldRules { removed, lengths, lines: lines.into() })
     }
 
     /// Whether a field with this name is not passed on.
     pub(super) fn removes(&self, name: &str) -> bool {
-        self.removed.iter().any(|removed| is_same(removed, name))
+        self.lengths & length_bit(name) != 0
+            && self.removed.iter().any(|removed| is_same(removed, name))
     }
 
     /// Whether a field of an interim response or of a trailer section may be passed on. `Date` and
@@ -90,6 +94,11 @@ impl FieldRules {
     pub(super) fn passes_supplementary(&self, name: &str) -> bool {
         !self.removes(name) && !is_one_of(name, &["Date", "Host"])
     }
+}
+
+/// The bit of the length of a name. Long names share one.
+fn length_bit(name: &str) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// Whether it is the proxy that writes a field, or that has to know what it says.

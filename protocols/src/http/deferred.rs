@@ -223,15 +223,23 @@ impl Deferred {
         if !self.is_wanted(cx) {
             return Sent::Gone;
         }
+        Output::for_one(cx.unix_time(), |output| self.build(cx, output, make))
+    }
+
+    fn build(
+        self,
+        cx: &mut Turn,
+        output: &mut Output,
+        make: impl FnOnce(Reply<'_, '_>) -> Answered,
+    ) -> Sent {
         let Deferred { connection, pending } = self;
-        let mut output = Output::for_one(cx.unix_time());
         output.awaited = Some(Awaited::Response(pending.clone()));
         let mut mode = pending.mode_now();
         if cx.is_stopping() {
             mode.persistence = Persistence::Close;
         }
         let to = Destination::Deferred(cx, connection);
-        let answered = make(Reply::new(to, &mut output, mode));
+        let answered = make(Reply::new(to, output, mode));
         if answered.persistence == Persistence::Undecided {
             return Sent::Accepted;
         }

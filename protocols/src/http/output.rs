@@ -1,5 +1,6 @@
 //! The buffer in which responses are built before they enter the send queue.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
@@ -16,6 +17,9 @@ const INLINE_BODY: usize = 4 << 10;
 /// Responses are handed to the send queue when they add up to this many bytes.
 const BATCH: usize = 16 << 10;
 
+/// A buffer for single responses is not kept if it has grown beyond this many bytes.
+const MOST_SPARE: usize = 64 << 10;
+
 /// The output buffer. All connections of a handler share one, as it is empty between callbacks.
 pub(super) struct Output {
     /// Whole heads and short bodies for the current connection, in order.
@@ -31,21 +35,38 @@ pub(super) struct Output {
     pub(super) logged_at: u64,
 }
 
+thread_local! {
+    /// The buffer for single responses, unless one is being built.
+    // Clippy 1.96 reports the initializer, which is const, on systems without `#[thread_local]`.
+    #[allow(clippy::missing_const_for_thread_local)]
+    static SPARE: Cell<Option<Box<Output>>> = const { Cell::new(None) };
+}
+
 impl Output {
     pub(super) fn new() -> Output {
-        Output::with(BATCH + 2 * INLINE_BODY, Clock::new())
+        Output {
+            bytes: Vec::with_capacity(BATCH + 2 * INLINE_BODY),
+            fields: Vec::with_capacity(1 << 10),
+            clock: Clock::new(),
+            has_body: false,
+            awaited: None,
+            logged_at: 0,
+        }
     }
 
-    /// For a single response at this time.
-    pub(super) fn for_one(unix_time: u64) -> Output {
-        let mut clock = Clock::new();
-        clock.set(unix_time);
-        Output::with(0, clock)
-    }
-
-    fn with(capacity: usize, clock: Clock) -> Output {
-        let (bytes, fields) = (Vec::with_capacity(capacity), Vec::with_capacity(1 << 10));
-        Output { bytes, fields, clock, has_body: false, awaited: None, logged_at: 0 }
+    /// Builds a single response at this time, when the handler's buffer is out of reach. The buffer
+    /// is kept for the next one.
+    pub(super) fn for_one<R>(unix_time: u64, build: impl FnOnce(&mut Output) -> R) -> R {
+        // A response may be built while another one is: then the second one gets a new buffer.
+        let mut output = SPARE.take().unwrap_or_else(|| Box::new(Output::new()));
+        output.clock.set(unix_time);
+        let result = build(&mut output);
+        output.bytes.clear();
+        output.awaited = None;
+        if output.bytes.capacity().max(output.fields.capacity()) <= MOST_SPARE {
+            SPARE.set(Some(output));
+        }
+        result
     }
 
     /// Starts a callback. What a service that panicked has left belongs to another connection.

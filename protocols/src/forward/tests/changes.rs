@@ -9,10 +9,10 @@ fn field(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// Removes `Secret` and `Token`, sets `Side`, and adds to `Note`.
+/// Removes `Secret`, `Some-Token` and a long name, sets `Side`, and adds to `Note`.
 fn changes() -> FieldChanges {
     FieldChanges {
-        remove: vec!["Secret".to_owned(), "Some-Token".to_owned()],
+        remove: vec!["Secret".to_owned(), "Some-Token".to_owned(), "Long".repeat(20)],
         set: vec![field("Our-Side", " a ")],
         add: vec![field("Note", "b"), field("Note", "c")],
     }
@@ -32,7 +32,9 @@ fn row_49_fields_of_requests_are_removed_replaced_and_added() {
         ..ForwardOptions::default()
     };
     let mut world = World::with(options);
-    let (_, far) = world.ask(get(&format!("{SENT}Connection: Our-Side, Note\r\nnote: 8\r\n")));
+    let long = "long".repeat(20);
+    let nominating = format!("{SENT}{long}: 8\r\nConnection: Our-Side, Note\r\nnote: 9\r\n");
+    let (_, far) = world.ask(get(&nominating));
     let request = world.take(far);
     // `Connection` concerns the client's fields only.
     let expected = KEPT.replace("note: 5\n", "");

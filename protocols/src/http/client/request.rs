@@ -26,7 +26,8 @@ pub struct Request {
     head: Vec<u8>,
     /// The length of the request line with its CRLF.
     line: usize,
-    host: Option<Box<str>>,
+    /// The length of the line of `Host`, which is next; 0 until there is one.
+    host: usize,
     body: Body,
     traits: Traits,
     /// Why it cannot be sent.
@@ -78,7 +79,7 @@ impl Request {
             has_trailers: false,
             upgrades: false,
         };
-        Request { line: head.len(), head, host: None, body: Body::None, traits, invalid }
+        Request { line: head.len(), head, host: 0, body: Body::None, traits, invalid }
     }
 
     /// Creates a GET request.
@@ -109,8 +110,16 @@ impl Request {
         if !host.is_empty() && !is_authority(host.as_bytes()) {
             self.invalid = Some("the host is not a name with or without a port");
         }
-        self.host = Some(host.into());
+        self.write_host(host);
         self
+    }
+
+    /// Writes `Host` as the first field, in place of the one that is there.
+    fn write_host(&mut self, host: &str) {
+        let name = b"Host: ";
+        let text = name.iter().chain(host.as_bytes()).chain(b"\r\n").copied();
+        self.head.splice(self.line..self.line + self.host, text);
+        self.host = name.len() + host.len() + 2;
     }
 
     /// Sets a body of known length: bytes, or a region of a file.
@@ -147,16 +156,14 @@ impl Request {
     ///
     /// # Errors
     /// Why the request cannot be sent.
-    pub(super) fn prepare(self, host: &str) -> Result<Prepared, &'static str> {
-        let Request { mut head, line, host: own, body, traits, invalid } = self;
-        if let Some(why) = invalid {
+    pub(super) fn prepare(mut self, host: &str) -> Result<Prepared, &'static str> {
+        if let Some(why) = self.invalid {
             return Err(why);
         }
-        let fields = head.split_off(line);
-        head.extend_from_slice(b"Host: ");
-        head.extend_from_slice(own.as_deref().unwrap_or(host).as_bytes());
-        head.extend_from_slice(b"\r\n");
-        head.extend_from_slice(&fields);
+        if self.host == 0 {
+            self.write_host(host);
+        }
+        let Request { mut head, body, traits, .. } = self;
         if traits.upgrades {
             head.extend_from_slice(b"Connection: Upgrade\r\n");
         }
@@ -249,6 +256,7 @@ mod tests {
             (Request::get("/").stream(None), "Transfer-Encoding: chunked\r\n\r\n"),
             (Request::get("/").upgrade("x"), "Upgrade: x\r\nConnection: Upgrade\r\n\r\n"),
             (Request::get("/").host("h"), "Host: h\r\n\r\n"),
+            (Request::get("/").host("one").header("A", "b").host("h"), "Host: h\r\nA: b\r\n\r\n"),
             (Request::new(Method::Options, "*"), "OPTIONS * HTTP/1.1\r\nHost: origin:8080\r\n\r\n"),
         ] {
             let head = head(request).unwrap();
