@@ -86,8 +86,8 @@ struct Responses {
     /// Path under which the files are served, such as /static.
     #[arg(long, value_name = "PATH", default_value = "")]
     prefix: String,
-    /// Header field for responses, such as `Cache-Control: no-cache`; may be repeated. Refusals
-    /// such as 401 and 413 do not have it.
+    /// Header field for responses, such as `Cache-Control: no-cache`; may be repeated. Requests for a
+    /// password (401) do not have it.
     #[arg(long, value_name = "NAME:VALUE", value_parser = http_options::header)]
     header: Vec<(String, String)>,
     /// Let scripts of other sites read the files: those of this origin, such as

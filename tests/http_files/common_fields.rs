@@ -45,6 +45,21 @@ fn row_37_every_response_has_the_fields_of_the_options() {
 }
 
 #[test]
+fn a_refusal_has_the_fields_of_the_options_and_of_cors_for_all_origins() {
+    let headers = vec![("X-A".to_owned(), "b".to_owned())];
+    let cors = Some(Cors::AnyOrigin);
+    let mut site = site_of(FilesOptions { headers, cors, ..FilesOptions::default() });
+    for fields in ["Content-Length: 99999999999\r\n", "Transfer-Encoding: x\r\n", "A : b\r\n"] {
+        let client = site.open();
+        site.feed(client, format!("PUT /a HTTP/1.1\r\nHost: h\r\n{fields}\r\n"));
+        let answer = Answer::parse(&site.sent(client));
+        assert!([400, 413, 501].contains(&answer.status), "{fields}");
+        assert_eq!(answer.field("X-A"), Some("b"), "{fields}");
+        assert_eq!(answer.field("Access-Control-Allow-Origin"), Some("*"), "{fields}");
+    }
+}
+
+#[test]
 fn an_option_that_is_invalid_is_named_in_the_error() {
     let headers = vec![("X A".to_owned(), "b".to_owned())];
     let with_headers = FilesOptions { headers, ..FilesOptions::default() };

@@ -38,6 +38,11 @@ impl CommonFields {
         Ok(CommonFields { lines, of_origins, has_cors: options.cors.is_some() })
     }
 
+    /// The lines for the response to a request that may not have been read.
+    pub(super) fn of_refusals(&self) -> &str {
+        &self.lines
+    }
+
     /// The lines for the response to this request.
     #[inline]
     pub(super) fn lines(&self, request: &Request<'_>) -> &str {

@@ -17,10 +17,9 @@ pub struct FilesOptions {
     /// The path beneath which the files are served, not percent-encoded: with `/static`, the file
     /// `a` has the path `/static/a`. Other paths get 404. Default: empty, for `/`.
     pub prefix: String,
-    /// Header fields of responses, by name and value. A response with which
-    /// [`Http`](crate::http::Http) refuses a request, such as 413, has neither these nor those of
-    /// [`cors`](FilesOptions::cors). Fields that the server writes itself, such as `Content-Type`,
-    /// are invalid. A `Cache-Control` applies to listings and errors too. Default: none.
+    /// Header fields of responses, by name and value. Fields that the server writes itself, such as
+    /// `Content-Type`, are invalid. A `Cache-Control` applies to listings and errors too. Default:
+    /// none.
     pub headers: Vec<(String, String)>,
     /// Which pages of other origins can read the files with scripts. Default: none.
     pub cors: Option<Cors>,

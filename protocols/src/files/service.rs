@@ -126,6 +126,10 @@ impl Service for Files {
         }
     }
 
+    fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
+        reply.fields(self.common_fields.of_refusals().as_bytes()).error(status)
+    }
+
     /// Answers a form whose files have been saved: the browser goes back to the directory.
     fn on_body(
         &mut self,
