@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use sluicegate_reactor::Reactor;
+use sluicegate_reactor::testing::{Records, through};
 
 use super::{World, get, origin, same_at_every_split};
 use crate::forward::{Forward, ForwardOptions, HostField, Provenance};
@@ -150,6 +151,18 @@ fn what_a_client_says_about_its_own_origin_is_appended_to_replaced_or_passed_on(
     let passed = of(Provenance::Pass, Provenance::Pass);
     let said = said.replace("\r\n", "\n");
     assert_eq!(passed, format!("GET / HTTP/1.1\nHost: h\n{said}\n"));
+}
+
+#[test]
+fn the_origin_is_told_that_the_client_is_secure() {
+    let ask = || {
+        let forwarded = Provenance::Append;
+        let options = ForwardOptions { forwarded, ..ForwardOptions::default() };
+        with(options, "")
+    };
+    let request = through(Records::factory(), Records::factory(), ask);
+    assert!(request.contains("\nX-Forwarded-Proto: https\n"), "{request}");
+    assert!(request.ends_with(";proto=https\n\n"), "{request}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rows 21 to 25, 31 and 32: responses, and when the connection closes.
 
 use sluicegate_reactor::Address;
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, Records, State, same_at_every_split, through};
 
 use super::{
     Answered, Closes, Http, Reply, Request, Service, Stays, check, field, probe, split_head,
@@ -43,7 +43,7 @@ fn a_request_is_what_was_sent_and_says_who_has_sent_it() {
             assert_eq!(fields, [("host", 3), ("A", 1), ("A", 1), ("Content-Length", 1)]);
             let address = |address: std::io::Result<Address>| address.expect("it is open");
             let (peer, local) = (request.peer_address(), request.local_address());
-            let is_known = request.connection() == reply.connection() && !request.is_secure();
+            let is_known = request.connection() == reply.connection();
             reply.send(format!("{} {} {is_known}", address(peer), address(local)))
         })
     };
@@ -54,6 +54,22 @@ fn a_request_is_what_was_sent_and_says_who_has_sent_it() {
     let (_, body, _) = answer(service, &format!("{head}abc"));
     let body = String::from_utf8(body).expect("text");
     assert_eq!(body, format!("{peer} 127.0.0.1:80 true"));
+}
+
+#[test]
+fn a_request_is_secure_if_its_transport_protects_it() {
+    let ask = || {
+        let say = |request: &Request<'_>, reply: Reply<'_, '_>| {
+            assert_eq!(request.local_address().expect("it is open").to_string(), "127.0.0.1:80");
+            reply.send(request.is_secure().to_string())
+        };
+        let mut h = Harness::new(Http::new(With(say)));
+        let client = h.open();
+        h.feed(client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        String::from_utf8(split_head(&h.sent(client)).1.to_vec()).expect("text")
+    };
+    assert_eq!(ask(), "false");
+    assert_eq!(through(Records::factory(), Records::factory(), ask), "true");
 }
 
 #[test]
