@@ -26,8 +26,18 @@ const REACTOR: &[&str] = &[
 ];
 
 /// The rooms of `protocols/src`, the highest first.
-const PROTOCOLS: &[&str] =
-    &["access_log", "auth", "files", "forward", "http", "line", "raw", "quantum", "warnings"];
+const PROTOCOLS: &[&str] = &[
+    "access_log",
+    "auth",
+    "files",
+    "forward",
+    "websocket",
+    "http",
+    "line",
+    "raw",
+    "quantum",
+    "warnings",
+];
 
 /// Where callbacks are called. A message is opened by the turn, but its type is only known where it
 /// was sent.

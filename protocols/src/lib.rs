@@ -15,8 +15,9 @@
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
+//! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
 //!
-//! `files`, `forward`, `access_log` and `auth` are built on `http`, and `forward` uses `raw::relay`;
+//! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, and `forward` uses `raw::relay`;
 //! the others do not use each other.
 
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ pub mod line;
 mod quantum;
 pub mod raw;
 mod warnings;
+pub mod websocket;
 
 /// The README's example, compiled.
 #[cfg(doctest)]

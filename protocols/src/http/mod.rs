@@ -38,6 +38,7 @@
 //! | identify the client | [`Request::peer_address`], [`Request::connection`], [`Request::is_secure`] |
 //! | send your own error pages | [`Service::on_refused`] |
 //! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
+//! | open a WebSocket | [`Handshake`](crate::websocket::Handshake) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
 //! | put a service in front of another | [`Middleware`] |
 //! | serve files | [`Files`](crate::files::Files) |

@@ -59,6 +59,7 @@
 //! | send a body | [`Request::body`] |
 //! | send a body piece by piece | [`Request::stream`], then [`Exchange::on_stream`] |
 //! | receive no more for a while | [`Response::connection`], [`Peer::pause`] |
+//! | open a WebSocket | [`ClientHandshake`](crate::websocket::ClientHandshake) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Exchange::on_upgrade`] |
 //! | give up | [`Client::cancel`], [`ClientOptions`] |
 //!
