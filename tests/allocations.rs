@@ -13,6 +13,9 @@ use allocation_counter::measure;
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::forward::{Forward, ForwardOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+use sluicegate_protocols::websocket::{
+    Handshake, Message, WebSocket, WebSocketHandler, WebSockets,
+};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Sessions};
 use tempfile::TempDir;
 
@@ -112,6 +115,48 @@ fn an_echo_of_any_size_allocates_nothing() {
         });
         assert!(answer == message);
     }
+}
+
+impl WebSocketHandler for Echo {
+    type Session = ();
+
+    fn on_message(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket<()>, m: Message<'_>) {
+        socket.send(cx, m);
+    }
+}
+
+/// Opens WebSockets.
+struct Door(HandlerId<WebSockets<Echo>>);
+
+impl Service for Door {
+    type State = ();
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let handshake = Handshake::new(request).expect("a valid request");
+        handshake.accept(reply, self.0, ())
+    }
+}
+
+#[test]
+fn a_message_of_a_websocket_allocates_nothing() {
+    let mut pair = Pair::new(|reactor| {
+        let echo = reactor.register(WebSockets::new(Echo));
+        reactor.register(Http::new(Door(echo)))
+    });
+    let open = "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut head = vec![0];
+    pair.exchange(open.as_bytes(), &mut head);
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        pair.exchange(b"", &mut byte);
+        head.extend_from_slice(&byte);
+    }
+    // A text, masked with zeros, and a ping.
+    let messages = b"\x81\x85\0\0\0\0hello\x89\x81\0\0\0\0p";
+    let mut answer = [0; 10];
+    assert_frugal("a message and a ping", 1000, || pair.exchange(messages, &mut answer));
+    assert_eq!(&answer, b"\x81\x05hello\x8a\x01p");
 }
 
 /// Requests on a connection whose answers are all alike.

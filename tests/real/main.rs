@@ -42,3 +42,4 @@ mod syscalls;
 mod traced;
 mod unix_sockets;
 mod uploads;
+mod websocket;

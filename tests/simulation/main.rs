@@ -27,6 +27,7 @@ mod receive_file;
 mod resumed_uploads;
 mod uploads;
 mod watched;
+mod websocket;
 
 /// Bytes of which each part looks different.
 fn noise(len: usize) -> Vec<u8> {
