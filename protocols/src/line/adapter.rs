@@ -1,5 +1,6 @@
 //! The handler that splits the input into lines.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use sluicegate_reactor::{
@@ -74,6 +75,8 @@ enum Mode {
     Skip { scanned: usize },
     /// A block of which `left` bytes are to come, at least one.
     Block { left: u64 },
+    /// A block of `count` bytes that is delivered in one piece, at least one byte.
+    Whole { count: usize },
     /// Raw bytes.
     Raw,
 }
@@ -102,6 +105,16 @@ impl<H: LineHandler> Handler for Lines<H> {
         quantum::deliver(self.per_turn, cx, input, |cx, input| self.step(cx, session, input));
     }
 
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        session.mode = Mode::LINE;
+        self.handler.on_whole(cx, &mut session.own, bytes);
+    }
+
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
         self.handler.on_drain(cx, &mut session.own);
     }
@@ -111,6 +124,7 @@ impl<H: LineHandler> Handler for Lines<H> {
             Mode::Line { .. } if cx.unread() == 0 => LineEof::Clean,
             Mode::Line { .. } | Mode::Skip { .. } => LineEof::InLine,
             Mode::Block { left } => LineEof::InBlock { left },
+            Mode::Whole { count } => LineEof::InBlock { left: (count - cx.unread()) as u64 },
             Mode::Raw => LineEof::Clean,
         };
         self.handler.on_eof(cx, &mut session.own, eof);
@@ -185,6 +199,18 @@ impl<H: LineHandler> Lines<H> {
                 }
                 self.handler.on_block(cx, &mut session.own, &bytes[..count], left);
             }
+            Mode::Whole { count } => {
+                let Some((block, _)) = input.bytes().split_at_checked(*count) else {
+                    if let Err(error) = cx.receive_exact(*count) {
+                        log::error!("{error}");
+                        cx.abort();
+                    }
+                    return ControlFlow::Break(());
+                };
+                input.consume(*count);
+                session.mode = Mode::LINE;
+                self.handler.on_whole(cx, &mut session.own, block.into());
+            }
             Mode::Raw if input.is_empty() => return ControlFlow::Break(()),
             Mode::Raw => match self.handler.on_raw(cx, &mut session.own, input) {
                 Next::Raw => return ControlFlow::Break(()),
@@ -208,6 +234,13 @@ impl<H: LineHandler> Lines<H> {
                 Mode::LINE
             }
             Next::Block(left) => Mode::Block { left },
+            Next::Whole(0) => {
+                if cx.this().is_open() {
+                    self.handler.on_whole(cx, &mut session.own, Cow::Borrowed(&[]));
+                }
+                Mode::LINE
+            }
+            Next::Whole(count) => Mode::Whole { count },
         };
     }
 }

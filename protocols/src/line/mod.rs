@@ -7,6 +7,8 @@
 //! The calls do not depend on how the network splits the input. Lines have a maximum length, each
 //! byte is examined once, and the responses to all lines of one receive are sent together.
 
+use std::borrow::Cow;
+
 use sluicegate_reactor::{ConnId, Context, Input, Reason, Timeout, Turn};
 
 mod adapter;
@@ -91,6 +93,20 @@ pub trait LineHandler: Sized + 'static {
         let _ = (cx, session, piece, left);
     }
 
+    /// A block requested with [`Next::Whole`] has arrived. By default it is discarded.
+    ///
+    /// A block longer than [`Limits::receive_direct`](sluicegate_reactor::Limits::receive_direct)
+    /// that does not arrive together with its line is owned: `block.into_owned()` returns the
+    /// buffer that it was received into, without a copy.
+    fn on_whole(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        block: Cow<'_, [u8]>,
+    ) {
+        let _ = (cx, session, block);
+    }
+
     /// Raw bytes have arrived. Bytes that are not consumed are offered again together with the next
     /// ones or, if this returns something other than [`Next::Raw`], are the start of that. By
     /// default raw bytes are discarded.
@@ -157,6 +173,11 @@ pub enum Next {
     /// A block of this many bytes, for [`LineHandler::on_block`]; then lines. An empty block is
     /// delivered immediately, even if the connection was just paused.
     Block(u64),
+    /// A block of this many bytes in one piece, for [`LineHandler::on_whole`]; then lines. An empty
+    /// block is delivered immediately. The length is bounded by
+    /// [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact): a connection whose
+    /// handler requests more is reset.
+    Whole(usize),
     /// Raw bytes, for [`LineHandler::on_raw`], until that returns something else.
     Raw,
 }

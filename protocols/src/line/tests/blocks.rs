@@ -24,6 +24,46 @@ fn an_empty_block_completes_at_once() {
 }
 
 #[test]
+fn a_whole_block_is_delivered_once_however_it_arrives() {
+    let input = "a\nwhole 4\n\n\r\n\nwhole 0\nb\nwhole 2\r\nxypause whole 1\nzc\n";
+    let expected = r"<a><whole 4>(\n\r\n\n)<whole 0>()<b><whole 2>(xy)<pause whole 1>(resumed)(z)<c>";
+    assert_eq!(told(lines, input), [expected, "Clean"]);
+    assert_eq!(told(lines, "close whole 0\n"), ["<close whole 0>", ""]);
+}
+
+#[test]
+fn a_long_whole_block_is_the_buffer_that_it_was_received_into() {
+    struct Keeper;
+    impl LineHandler for Keeper {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_line(&mut self, _: &mut Context<'_>, (): &mut (), _: &[u8]) -> Next {
+            Next::Whole(1_000_000)
+        }
+        fn on_whole(&mut self, cx: &mut Context<'_>, (): &mut (), block: Cow<'_, [u8]>) {
+            let owned = matches!(block, Cow::Owned(_));
+            cx.send(format!("{} {owned}\n", block.len()));
+        }
+    }
+    let mut h = Harness::new(Lines::new(Keeper));
+    let client = h.open();
+    h.feed(client, "line\n");
+    h.feed(client, vec![b'x'; 1_000_000]);
+    assert_eq!(h.sent(client), "1000000 true\n");
+    assert_eq!(h.ledger().kept, 0);
+}
+
+#[test]
+fn a_whole_block_beyond_the_limit_resets_its_connection() {
+    let limits = Limits { receive_exact: 10, ..Limits::default() };
+    let listen = Listen { limits, ..Listen::default() };
+    let mut h = Harness::with(Lines::new(Teller::new()), &listen);
+    let client = h.open();
+    h.feed(client, "whole 10\n0123456789whole 11\n");
+    assert_eq!(h.state(client), State::Reset);
+}
+
+#[test]
 fn raw_bytes_go_on_until_they_are_told_otherwise() {
     let told = told(lines, "a\nraw\n1\n2!b\nraw\n!!\nraw\nrest");
     assert_eq!(told, [r"<a><raw>1\n2!<b><raw>!<!><raw>rest", "Clean"]);
@@ -99,6 +139,9 @@ fn an_end_in_the_middle_says_in_the_middle_of_what() {
         ("block 3\n", "InBlock { left: 3 }"),
         ("block 3\nab", "InBlock { left: 1 }"),
         ("block 3\nabc", "Clean"),
+        ("whole 3\n", "InBlock { left: 3 }"),
+        ("whole 3\nab", "InBlock { left: 1 }"),
+        ("whole 3\nabc", "Clean"),
         ("raw\nab", "Clean"),
     ] {
         let told = told(lines, input);

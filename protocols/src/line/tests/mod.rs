@@ -1,5 +1,6 @@
 //! The promises of lines, in a simulated kernel.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use sluicegate_reactor::testing::Harness;
@@ -29,7 +30,7 @@ pub(super) fn note_scanned(bytes: usize) {
 /// Sends its client a description of every call.
 ///
 /// The words of a line can be commands: `pause` until the queue has drained, `close`, `raw` until
-/// an exclamation mark, `block N`.
+/// an exclamation mark, `block N`, `whole N`.
 struct Teller {
     /// Whether the connection stays open after a line that is too long.
     forgives: bool,
@@ -63,6 +64,10 @@ impl Teller {
                     let size = words.next().and_then(|size| size.parse().ok());
                     return Next::Block(size.expect("a size"));
                 }
+                Some("whole") => {
+                    let size = words.next().and_then(|size| size.parse().ok());
+                    return Next::Whole(size.expect("a size"));
+                }
                 _ => return Next::Line,
             }
         }
@@ -90,6 +95,11 @@ impl LineHandler for Teller {
             cx.send(format!("[{}]", block.escape_ascii()));
             block.clear();
         }
+    }
+
+    fn on_whole(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>, block: Cow<'_, [u8]>) {
+        self.calls += 1;
+        cx.send(format!("({})", block.escape_ascii()));
     }
 
     fn on_raw(&mut self, cx: &mut Context<'_>, _: &mut Vec<u8>, input: &mut Input<'_>) -> Next {
