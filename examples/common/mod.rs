@@ -37,7 +37,7 @@ pub(crate) struct Server {
     /// Most open connections at each address; further ones wait.
     #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
-    max_connections: u32,
+    pub(crate) max_connections: u32,
     /// Most open connections of a client, in each thread; further ones are reset. A client is an
     /// IPv4 address or an IPv6 /64 prefix. By default there is no limit.
     #[arg(long, value_name = "N", help_heading = "Connections")]

@@ -26,7 +26,8 @@ fn an_empty_block_completes_at_once() {
 #[test]
 fn a_whole_block_is_delivered_once_however_it_arrives() {
     let input = "a\nwhole 4\n\n\r\n\nwhole 0\nb\nwhole 2\r\nxypause whole 1\nzc\n";
-    let expected = r"<a><whole 4>(\n\r\n\n)<whole 0>()<b><whole 2>(xy)<pause whole 1>(resumed)(z)<c>";
+    let expected =
+        r"<a><whole 4>(\n\r\n\n)<whole 0>()<b><whole 2>(xy)<pause whole 1>(resumed)(z)<c>";
     assert_eq!(told(lines, input), [expected, "Clean"]);
     assert_eq!(told(lines, "close whole 0\n"), ["<close whole 0>", ""]);
 }

@@ -1,0 +1,279 @@
+//! The meta commands, on the items of one reactor.
+
+use super::cache::{Cache, NO_MEMORY, NOT_NUMERIC, NoNumber, NotStored};
+use super::command::Mode;
+use super::item::{Blob, END};
+use super::meta::{Meta, Op};
+use super::store::NEVER;
+
+/// What the flags of a response are about, as of before the command where that matters.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    index: Option<u32>,
+    cas: u64,
+    fetched: bool,
+    used: u32,
+}
+
+impl Cache {
+    /// Runs a meta command.
+    pub(crate) fn meta(&mut self, meta: &Meta<'_>, blob: Option<Blob>) {
+        self.counters.cmd_meta += 1;
+        match (meta.op, blob) {
+            (Op::Get, _) => self.meta_get(meta),
+            (Op::Set, Some(blob)) => self.meta_set(meta, blob),
+            (Op::Set, None) => {}
+            (Op::Delete, _) => self.meta_delete(meta),
+            (Op::Arithmetic, _) => self.meta_arithmetic(meta),
+            (Op::Debug, _) => self.meta_debug(meta),
+        }
+    }
+
+    fn meta_get(&mut self, meta: &Meta<'_>) {
+        let flags = &meta.flags;
+        self.counters.cmd_get += 1;
+        let found = self.store.find(meta.key());
+        let mut won = false;
+        let index = match (found, flags.vivify) {
+            (Some(index), _) => index,
+            (None, None) => {
+                self.counters.get_misses += 1;
+                if !flags.has(b'q') {
+                    self.answer(meta, "EN", Facts::default());
+                }
+                return;
+            }
+            (None, Some(ttl)) => {
+                self.counters.get_misses += 1;
+                let Ok(index) = self.store.insert(Blob::joined(meta.key(), &[END]), 0) else {
+                    return self.reply.push(NO_MEMORY);
+                };
+                self.expire(index, Some(ttl));
+                self.renumber(index, flags.new_cas);
+                won = true;
+                index
+            }
+        };
+        self.counters.get_hits += u64::from(found.is_some());
+        let slot = self.store.get(index);
+        let facts =
+            Facts { index: Some(index), cas: slot.cas, fetched: slot.fetched, used: slot.used };
+        let left = i64::from(slot.expires) - i64::from(self.store.now());
+        let ends_soon =
+            slot.expires != NEVER && flags.recache.is_some_and(|recache| left < recache);
+        won |= (slot.stale || ends_soon) && !slot.won;
+        let (stale, was_won) = (slot.stale, slot.won);
+        let shows_value = flags.has(b'v') && flags.compare != Some(slot.cas);
+        let size = slot.blob.value().len();
+        match shows_value {
+            true => self.answer_with_size(meta, size, facts),
+            false => self.start(meta, "HD", facts),
+        }
+        for (flag, is_set) in [(" W", won), (" X", stale), (" Z", was_won && !won)] {
+            if is_set {
+                self.reply.push(flag);
+            }
+        }
+        self.reply.push("\r\n");
+        let slot = self.store.get_mut(index);
+        slot.won |= won;
+        if !flags.has(b'u') {
+            slot.fetched = true;
+            self.store.bump(index);
+        }
+        if shows_value {
+            self.reply.push_value(&self.store.get(index).blob);
+        }
+    }
+
+    fn meta_set(&mut self, meta: &Meta<'_>, blob: Blob) {
+        let flags = &meta.flags;
+        let found = self.store.find(meta.key());
+        let mut mode = flags.mode;
+        let mut ttl = Some(flags.ttl.unwrap_or(0));
+        if matches!(mode, Mode::Append | Mode::Prepend) {
+            ttl = None;
+            if let (None, Some(vivify)) = (found, flags.vivify) {
+                mode = Mode::Set;
+                ttl = Some(vivify);
+            }
+        }
+        // An older version than that of the item may replace it, but is stale at once.
+        let older = found.map(|index| self.store.get(index)).filter(|slot| {
+            flags.has(b'I') && flags.compare.is_some_and(|compare| compare < slot.cas)
+        });
+        let kept = older.map(|slot| (slot.won, slot.cas));
+        let compare = kept.map_or(flags.compare, |(_, cas)| Some(cas));
+        match self.store_item(found, blob, mode, compare, flags.client_flags) {
+            Ok(index) => {
+                match kept {
+                    Some((won, _)) => {
+                        let slot = self.store.get_mut(index);
+                        (slot.stale, slot.won) = (true, won);
+                    }
+                    None => self.expire(index, ttl),
+                }
+                self.renumber(index, flags.new_cas);
+                if !flags.has(b'q') {
+                    self.answer(meta, "HD", self.facts(index));
+                }
+            }
+            Err(NotStored::Condition) => self.answer(meta, "NS", Facts::default()),
+            Err(NotStored::Exists) => self.answer(meta, "EX", Facts::default()),
+            Err(NotStored::NotFound) => self.answer(meta, "NF", Facts::default()),
+            Err(NotStored::NoMemory) => self.reply.push(NO_MEMORY),
+        }
+    }
+
+    fn meta_delete(&mut self, meta: &Meta<'_>) {
+        let flags = &meta.flags;
+        let Some(index) = self.store.find(meta.key()) else {
+            self.counters.delete_misses += 1;
+            return self.answer(meta, "NF", Facts::default());
+        };
+        if flags.compare.is_some_and(|compare| compare != self.store.get(index).cas) {
+            return self.answer(meta, "EX", Facts::default());
+        }
+        self.counters.delete_hits += 1;
+        let keeps = flags.has(b'I') || flags.has(b'x');
+        if flags.has(b'x') {
+            let empty = Blob::joined(meta.key(), &[END]);
+            if self.store.replace(index, empty).is_err() {
+                return self.reply.push(NO_MEMORY);
+            }
+            self.store.get_mut(index).flags = 0;
+        }
+        if flags.has(b'I') {
+            self.expire(index, flags.ttl);
+            let cas = self.store.next_cas();
+            let slot = self.store.get_mut(index);
+            (slot.cas, slot.stale, slot.won) = (cas, true, false);
+        }
+        self.renumber(index, flags.new_cas);
+        if !flags.has(b'q') {
+            self.answer(meta, "HD", Facts::default());
+        }
+        if !keeps {
+            self.store.remove(index);
+        }
+    }
+
+    fn meta_arithmetic(&mut self, meta: &Meta<'_>) {
+        let flags = &meta.flags;
+        let found = self.store.find(meta.key());
+        let cas = found.map(|index| self.store.get(index).cas);
+        if cas.is_some() && flags.compare.is_some_and(|compare| cas != Some(compare)) {
+            return self.answer(meta, "EX", Facts::default());
+        }
+        let index = match (self.change_number(found, flags.delta, flags.decrement), found) {
+            (Ok(_), Some(index)) => {
+                self.expire(index, flags.ttl);
+                index
+            }
+            (Err(NoNumber::NotNumeric), _) => return self.reply.push(NOT_NUMERIC),
+            (Err(NoNumber::NoMemory), _) => return self.reply.push(NO_MEMORY),
+            _ => {
+                let Some(ttl) = flags.vivify else {
+                    return self.answer(meta, "NF", Facts::default());
+                };
+                let number = flags.initial.to_string();
+                let blob = Blob::joined(meta.key(), &[number.as_bytes(), END]);
+                let Ok(index) = self.store.insert(blob, 0) else {
+                    return self.reply.push(NO_MEMORY);
+                };
+                self.expire(index, Some(ttl));
+                index
+            }
+        };
+        self.renumber(index, flags.new_cas);
+        let facts = self.facts(index);
+        if flags.has(b'v') {
+            let size = self.store.get(index).blob.value().len();
+            self.answer_with_size(meta, size, facts);
+            self.reply.push("\r\n");
+            self.reply.push_value(&self.store.get(index).blob);
+        } else if !flags.has(b'q') {
+            self.answer(meta, "HD", facts);
+        }
+    }
+
+    fn meta_debug(&mut self, meta: &Meta<'_>) {
+        let Some(index) = self.store.find(meta.key()) else { return self.reply.push("EN\r\n") };
+        let (now, slot) = (self.store.now(), self.store.get(index));
+        let left = i64::from(slot.expires) - i64::from(now);
+        let expires = if slot.expires == NEVER { -1 } else { left };
+        let (idle, cas, size) = (now - slot.used, slot.cas, slot.blob.cost());
+        let fetched = if slot.fetched { "yes" } else { "no" };
+        self.reply.push("ME ");
+        self.reply.text.extend_from_slice(meta.word);
+        self.reply.push(&format!(
+            " exp={expires} la={idle} cas={cas} fetch={fetched} cls=1 size={size}\r\n"
+        ));
+    }
+
+    fn facts(&self, index: u32) -> Facts {
+        let slot = self.store.get(index);
+        Facts { index: Some(index), cas: slot.cas, fetched: slot.fetched, used: slot.used }
+    }
+
+    fn expire(&mut self, index: u32, exptime: Option<i64>) {
+        if let Some(exptime) = exptime {
+            let expires = self.store.expiry(exptime);
+            self.store.set_expiry(index, expires);
+        }
+    }
+
+    /// Gives an item the CAS number that the client wants it to have.
+    fn renumber(&mut self, index: u32, cas: Option<u64>) {
+        if let Some(cas) = cas {
+            self.store.get_mut(index).cas = cas;
+        }
+    }
+
+    /// Adds a response of one line.
+    fn answer(&mut self, meta: &Meta<'_>, code: &str, facts: Facts) {
+        self.start(meta, code, facts);
+        self.reply.push("\r\n");
+    }
+
+    fn answer_with_size(&mut self, meta: &Meta<'_>, size: usize, facts: Facts) {
+        self.start(meta, &format!("VA {size}"), facts);
+    }
+
+    /// Adds a code and the flags that it returns, in the order in which they were sent.
+    fn start(&mut self, meta: &Meta<'_>, code: &str, facts: Facts) {
+        self.reply.push(code);
+        for word in meta.flags.words.clone() {
+            self.add_flag(meta, word, facts);
+        }
+    }
+
+    fn add_flag(&mut self, meta: &Meta<'_>, word: &[u8], facts: Facts) {
+        let slot = facts.index.map(|index| self.store.get(index));
+        let now = self.store.now();
+        let value = match (word[0], slot) {
+            (b'O', _) => {
+                self.reply.push(" ");
+                return self.reply.text.extend_from_slice(word);
+            }
+            (b'k', _) => {
+                self.reply.push(" k");
+                self.reply.text.extend_from_slice(meta.word);
+                return self.reply.push(if meta.flags.has(b'b') { " b" } else { "" });
+            }
+            (b'T', Some(_)) if meta.op == Op::Get => {
+                // What follows is about the new time.
+                return self.expire(facts.index.unwrap_or_default(), meta.flags.ttl);
+            }
+            (b'c', _) if meta.op != Op::Delete => facts.cas as i128,
+            (b'f', Some(slot)) => slot.flags.into(),
+            (b's', Some(slot)) => slot.blob.value().len() as i128,
+            (b't', Some(slot)) if slot.expires == NEVER => -1,
+            (b't', Some(slot)) => i128::from(slot.expires) - i128::from(now),
+            (b'h', Some(_)) => facts.fetched.into(),
+            (b'l', Some(_)) => (now - facts.used).into(),
+            _ => return,
+        };
+        self.reply.push(&format!(" {}{value}", char::from(word[0])));
+    }
+}

@@ -1,0 +1,67 @@
+//! The options of the server. Those that memcached has, too, have its letters.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::RangeInclusive;
+
+use clap::{ArgAction, Parser, value_parser};
+
+use super::common::{self, units};
+use super::server::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  memcached                       serve 127.0.0.1, port 11211, with 64 MiB for items
+  memcached -m 4096 -t 4 -l 0.0.0.0
+                                  serve everyone from 4 GiB, which four threads share
+  memcached -I 8M                 accept values of up to 8 MiB
+
+Memory counts what an item needs beside its key and value: 110 to 130 bytes.
+There is no authentication: -l should be an address that only your servers reach.";
+
+/// The sizes that -I may be.
+const VALUE_SIZES: RangeInclusive<u64> = 1 << 10..=128 << 20;
+
+/// A cache in memory that speaks the text protocol of memcached.
+#[derive(Parser)]
+#[command(name = "memcached", version, after_help = EXAMPLES)]
+#[command(mut_arg("bind", |arg| arg.short('l')))]
+#[command(mut_arg("port", |arg| arg.short('p').default_value("11211")))]
+#[command(mut_arg("threads", |arg| arg.short('t')))]
+#[command(mut_arg("max_connections", |arg| arg.short('c').default_value("1024")))]
+pub(crate) struct Options {
+    /// Memory for items in MiB; the least recently used ones make room for new ones.
+    #[arg(short = 'm', long, value_name = "MIB", default_value_t = 64, help_heading = "Cache")]
+    #[arg(value_parser = value_parser!(u64).range(1..=1 << 24))]
+    memory: u64,
+    /// Longest value, from 1K to 128M.
+    #[arg(short = 'I', long, value_name = "SIZE", default_value = "1M", help_heading = "Cache")]
+    #[arg(value_parser = value_size)]
+    max_value: u64,
+    /// Accepted for the scripts that start memcached, and ignored: there is no UDP.
+    #[arg(short = 'U', long, value_name = "N", default_value_t = 0, help_heading = "Cache")]
+    udp_port: u16,
+    /// Accepted for the scripts that start memcached, and ignored: RUST_LOG sets what is logged.
+    #[arg(short = 'v', action = ArgAction::Count, help_heading = "Process")]
+    verbose: u8,
+    #[command(flatten)]
+    pub(crate) server: common::Server,
+}
+
+fn value_size(text: &str) -> Result<u64, String> {
+    let size = units::size(text)?;
+    if VALUE_SIZES.contains(&size) { Ok(size) } else { Err("it is from 1K to 128M".to_owned()) }
+}
+
+impl Options {
+    /// What the options mean.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            memory: (self.memory << 20) as usize,
+            max_value: self.max_value as usize,
+            max_connections: self.server.max_connections,
+            threads: self.server.threads.into(),
+            pid: std::process::id(),
+            seed: RandomState::new().hash_one(0),
+        }
+    }
+}

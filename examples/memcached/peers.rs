@@ -1,0 +1,143 @@
+//! The other reactors: which of them has a key, and the messages between them.
+//!
+//! What a reactor has for another one goes into one [`Batch`] per turn: the lines that the other
+//! is to run, and the responses to lines that it has sent. The batch is posted when the turn
+//! delivers its messages, so the mailbox is locked once for any number of commands.
+
+use std::ops::Range;
+
+use sluicegate_reactor::{Bytes, ConnId, Handle, PostError, Turn};
+
+use super::counters::Counters;
+use super::item::Blob;
+use super::store;
+
+/// What the reactors post to each other.
+pub(crate) enum Message {
+    /// To itself: post what this turn has for the others.
+    Flush,
+    Batch(Batch),
+}
+
+/// What one reactor has for another one.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) from: usize,
+    /// The lines and the responses.
+    pub(crate) text: Vec<u8>,
+    pub(crate) requests: Vec<Request>,
+    pub(crate) answers: Vec<Answer>,
+}
+
+/// A connection, and the place of the response among those that wait.
+pub(crate) type Place = (ConnId, u32);
+
+/// A line that another reactor is to run.
+pub(crate) struct Request {
+    /// Where the response goes. `None` if there is none.
+    pub(crate) to: Option<Place>,
+    pub(crate) line: Range<usize>,
+    /// The item that the line stores.
+    pub(crate) blob: Option<Blob>,
+}
+
+/// The response to a line.
+pub(crate) struct Answer {
+    pub(crate) to: Place,
+    pub(crate) text: Range<usize>,
+    /// What follows the text.
+    pub(crate) value: Option<Bytes>,
+    pub(crate) counters: Option<Box<Counters>>,
+}
+
+/// A reactor among its peers.
+pub(crate) struct Peers {
+    own: usize,
+    seed: u64,
+    /// The mailboxes of all reactors. A reactor that is alone needs none.
+    handles: Vec<Handle<Message>>,
+    /// What is to be posted to each.
+    batches: Vec<Batch>,
+    /// Whether [`Message::Flush`] is on its way.
+    flushes: bool,
+}
+
+impl Peers {
+    pub(crate) fn new(own: usize, seed: u64, handles: Vec<Handle<Message>>) -> Peers {
+        let batch = || Batch { from: own, ..Batch::default() };
+        let batches = handles.iter().map(|_| batch()).collect();
+        Peers { own, seed, handles, batches, flushes: false }
+    }
+
+    /// The numbers of the other reactors.
+    pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let own = self.own;
+        (0..self.handles.len()).filter(move |number| *number != own)
+    }
+
+    /// Which other reactor has a key; `None` if it is this one.
+    #[inline]
+    pub(crate) fn owner(&self, key: &[u8]) -> Option<usize> {
+        if self.handles.len() < 2 {
+            return None;
+        }
+        // The table uses the lower half of the hash.
+        let hash = store::hash(self.seed, key) >> 32;
+        let owner = (hash * self.handles.len() as u64 >> 32) as usize;
+        (owner != self.own).then_some(owner)
+    }
+
+    /// Asks another reactor to run a line, which is made up of parts.
+    pub(crate) fn ask(
+        &mut self,
+        peer: usize,
+        to: Option<Place>,
+        line: &[&[u8]],
+        blob: Option<Blob>,
+    ) {
+        let batch = &mut self.batches[peer];
+        let start = batch.text.len();
+        line.iter().for_each(|part| batch.text.extend_from_slice(part));
+        batch.requests.push(Request { to, line: start..batch.text.len(), blob });
+        if !self.flushes {
+            // A full mailbox has something to wake up for: the tick flushes, too.
+            self.flushes = self.handles[self.own].post(Message::Flush).is_ok();
+        }
+    }
+
+    /// Answers another reactor. The batch is posted by the next [`flush`](Peers::flush).
+    pub(crate) fn answer(
+        &mut self,
+        peer: usize,
+        to: Place,
+        text: &[u8],
+        value: Option<Bytes>,
+        counters: Option<Box<Counters>>,
+    ) {
+        let batch = &mut self.batches[peer];
+        let start = batch.text.len();
+        batch.text.extend_from_slice(text);
+        batch.answers.push(Answer { to, text: start..batch.text.len(), value, counters });
+    }
+
+    /// Posts the batches.
+    pub(crate) fn flush(&mut self, cx: &mut Turn) {
+        self.flushes = false;
+        for (handle, batch) in self.handles.iter().zip(&mut self.batches) {
+            if batch.requests.is_empty() && batch.answers.is_empty() {
+                continue;
+            }
+            let empty = Batch { from: self.own, ..Batch::default() };
+            let full = std::mem::replace(batch, empty);
+            match handle.post(Message::Batch(full)) {
+                // It is tried again with what comes next, or by the tick.
+                Err(PostError::Full(Message::Batch(refused))) => *batch = refused,
+                Err(PostError::Stopped(Message::Batch(refused))) => {
+                    let waiting = refused.requests.into_iter().filter_map(|request| request.to);
+                    waiting.for_each(|(connection, _)| cx.peer(connection).abort());
+                }
+                _ => {}
+            }
+        }
+    }
+}

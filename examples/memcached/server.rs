@@ -1,0 +1,448 @@
+//! The handler: what arrives at the connections of one reactor, and what goes back.
+
+use std::borrow::Cow;
+use std::mem;
+use std::time::Duration;
+
+use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
+use sluicegate_reactor::*;
+
+use super::cache::{Cache, Reply};
+use super::command::{self, BAD_FORMAT, Command, Get, Mode, Refused, Stats, Words};
+use super::counters::Counters;
+use super::item::{Blob, END};
+use super::peers::{Batch, Message, Peers};
+use super::statistics;
+use super::store::Store;
+use super::waiting::{Complete, Gathered, Waiting};
+
+/// The longest line: a `get` of a thousand long keys.
+pub(crate) const MAX_LINE: usize = 256 << 10;
+/// How many responses of a connection may wait for other reactors before it is paused.
+const MOST_WAITING: usize = 128;
+/// How much text of a `get` is collected before it is sent.
+const CHUNK: usize = 16 << 10;
+/// How long a connection that closes may still wait for other reactors, which may be gone.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+const TOO_LARGE: &str = "SERVER_ERROR object too large for cache\r\n";
+const BAD_BLOCK: &str = "CLIENT_ERROR bad data chunk\r\n";
+const LONG_LINE: &str = "CLIENT_ERROR line too long\r\n";
+
+/// The size of the cache, and what `stats` says about the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// The memory for items in bytes, those of all reactors together.
+    pub(crate) memory: usize,
+    /// The longest value in bytes.
+    pub(crate) max_value: usize,
+    pub(crate) max_connections: u32,
+    pub(crate) threads: usize,
+    pub(crate) pid: u32,
+    /// Chooses the hash function. The same for all reactors, and secret.
+    pub(crate) seed: u64,
+}
+
+/// The part of the cache that belongs to one reactor.
+pub(crate) struct Memcached {
+    settings: Settings,
+    cache: Cache,
+    peers: Peers,
+    /// When the first connection was accepted, in seconds.
+    started: Option<u64>,
+}
+
+/// A second has passed.
+#[derive(Clone, Copy)]
+pub(crate) struct Tick;
+
+/// How often to send a [`Tick`].
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+/// The state of a connection.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// The line of a storage command until its block is there, or of a `get` that waits.
+    line: Vec<u8>,
+    /// Where in the `get` that waits the next key is; 0 if none waits.
+    next_key: usize,
+    waiting: Waiting,
+    /// Whether to close when nothing waits any more.
+    closes: bool,
+    paused: bool,
+}
+
+impl Memcached {
+    /// Creates the part with this number. `handles` are the mailboxes of all parts in the order of
+    /// their numbers, or none if there is only one.
+    pub(crate) fn new(
+        settings: Settings,
+        number: usize,
+        handles: Vec<Handle<Message>>,
+    ) -> Lines<Memcached> {
+        let store = Store::new(settings.memory / settings.threads, settings.seed);
+        let peers = Peers::new(number, settings.seed, handles);
+        let server = Memcached { settings, cache: Cache::new(store), peers, started: None };
+        Lines::with(server, Splitter::new(Delimiter::newline(), MAX_LINE))
+    }
+
+    /// The limits of a connection.
+    pub(crate) fn limits(settings: &Settings) -> Limits {
+        let end = END.len();
+        Limits {
+            max_unread: MAX_LINE + end,
+            receive_exact: settings.max_value + end,
+            // What is received together with the line of a long value has to be copied.
+            receive_most: 32 << 10,
+            idle: None,
+            ..Limits::default()
+        }
+    }
+
+    fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        line: &[u8],
+        command: &Command<'_>,
+    ) -> Result<Next, Refused> {
+        match command {
+            Command::Get(get) => {
+                if let Some(next_key) = self.get(cx, session, line, get, get.keys) {
+                    session.line = line.to_vec();
+                    session.next_key = next_key;
+                }
+            }
+            Command::Quit => session.closes = true,
+            Command::Noop => self.cache.reply.push("MN\r\n"),
+            Command::Version => self.cache.reply.push(statistics::VERSION),
+            Command::Verbosity { noreply: true } => {}
+            Command::Verbosity { .. } => self.cache.reply.push("OK\r\n"),
+            Command::Stats(Stats::Empty) => self.cache.reply.push("END\r\n"),
+            Command::Stats(Stats::Settings) => {
+                statistics::settings(&mut self.cache.reply, &self.settings);
+            }
+            Command::Stats(Stats::General | Stats::Reset) | Command::FlushAll { .. } => {
+                self.run_everywhere(cx, session, line, command);
+            }
+            _ => {
+                if let Some(len) = command.value_len() {
+                    return self.expect_value(cx, session, line, command, len);
+                }
+                self.run(cx, session, &[line], command, None);
+            }
+        }
+        self.emit(cx, session);
+        Ok(Next::Line)
+    }
+
+    /// Keeps the line of a storage command until its value is there.
+    fn expect_value(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        line: &[u8],
+        command: &Command<'_>,
+        len: usize,
+    ) -> Result<Next, Refused> {
+        if len <= self.settings.max_value {
+            session.line.clear();
+            session.line.extend_from_slice(line);
+            return Ok(Next::Whole(len + END.len()));
+        }
+        self.cache.counters.store_too_large += 1;
+        let (key, replaces) = match command {
+            Command::Set(set) => (set.key, set.mode == Mode::Set && set.cas.is_none()),
+            Command::Meta(meta) => (meta.key(), meta.flags.mode == Mode::Set),
+            _ => (&[][..], false),
+        };
+        if replaces {
+            // Nobody should go on to read the old value.
+            let delete = Command::Delete { key, noreply: true };
+            self.run(cx, session, &[b"delete ", key, b" noreply"], &delete, None);
+        }
+        let response = if command.is_silent() { "" } else { TOO_LARGE };
+        Err(Refused { response, swallow: (len + END.len()) as u64 })
+    }
+
+    /// Runs a command of one key, here or where the key is.
+    fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        line: &[&[u8]],
+        command: &Command<'_>,
+        blob: Option<Blob>,
+    ) {
+        match command.key().and_then(|key| self.peers.owner(key)) {
+            None => self.cache.run(command, blob),
+            Some(peer) => {
+                let to = (!command.is_silent()).then(|| (cx.id(), session.waiting.wait()));
+                self.peers.ask(peer, to, line, blob);
+            }
+        }
+    }
+
+    /// Runs a command for all items.
+    fn run_everywhere(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        line: &[u8],
+        command: &Command<'_>,
+    ) {
+        let gathered = match self.run_part(cx, command) {
+            Some(counters) => Gathered::Counters(counters),
+            None if command.is_silent() => Gathered::Text(""),
+            None if matches!(command, Command::FlushAll { .. }) => Gathered::Text("OK\r\n"),
+            None => Gathered::Text("RESET\r\n"),
+        };
+        let place = session.waiting.gather(self.peers.others().count(), gathered);
+        for peer in self.peers.others() {
+            self.peers.ask(peer, Some((cx.id(), place)), &[line], None);
+        }
+        self.send_complete(cx, session);
+    }
+
+    /// Runs a command for the items of this reactor.
+    fn run_part(&mut self, cx: &mut Turn, command: &Command<'_>) -> Option<Box<Counters>> {
+        match command {
+            Command::FlushAll { delay, .. } => {
+                self.cache.counters.cmd_flush += 1;
+                self.cache.store.flush_at(*delay);
+                None
+            }
+            Command::Stats(Stats::Reset) => {
+                self.cache.reset_counters();
+                None
+            }
+            _ => Some(Box::new(statistics::counters(&self.cache, cx))),
+        }
+    }
+
+    /// Answers a `get` from the key at `from` on. Returns where to go on once there is room for
+    /// more.
+    fn get(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        line: &[u8],
+        get: &Get,
+        from: usize,
+    ) -> Option<usize> {
+        let mut words = Words::new(&line[from..]);
+        while let Some(key) = words.next() {
+            if !command::is_key(key) {
+                self.cache.reply.push(BAD_FORMAT);
+                self.emit(cx, session);
+                return None;
+            }
+            let mut full = false;
+            if let Some(peer) = self.peers.owner(key) {
+                self.emit(cx, session);
+                let place = session.waiting.wait();
+                let name_and_time = &line[..get.keys];
+                self.peers.ask(peer, Some((cx.id(), place)), &[name_and_time, b" ", key], None);
+                full = session.waiting.len() >= MOST_WAITING;
+            } else {
+                self.cache.get(get, key);
+                if self.cache.reply.value.is_some() || self.cache.reply.text.len() >= CHUNK {
+                    full = self.emit(cx, session) || session.waiting.len() >= MOST_WAITING;
+                }
+            }
+            if full && words.clone().next().is_some() {
+                return Some(line.len() - words.rest().len());
+            }
+        }
+        self.cache.reply.push("END\r\n");
+        self.emit(cx, session);
+        None
+    }
+
+    /// Sends the reply, or lets it wait for those before it. Returns whether the queue is full.
+    #[inline]
+    fn emit(&mut self, cx: &mut Context<'_>, session: &mut Session) -> bool {
+        let Reply { text, value } = &mut self.cache.reply;
+        if text.is_empty() && value.is_none() {
+            return false;
+        }
+        if !session.waiting.is_empty() {
+            session.waiting.add(mem::take(&mut self.cache.reply));
+            return false;
+        }
+        let mut sent = cx.send(&text[..]);
+        text.clear();
+        if let Some(value) = value.take() {
+            sent = cx.send(value);
+        }
+        sent == Sent::Full
+    }
+
+    /// Sends the responses that wait no longer.
+    fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        while let Some(complete) = session.waiting.next() {
+            match complete {
+                Complete::Reply(reply) => {
+                    cx.send(&reply.text[..]);
+                    if let Some(value) = reply.value {
+                        cx.send(value);
+                    }
+                }
+                Complete::Gathered(Gathered::Text(text)) => _ = cx.send(text),
+                Complete::Gathered(Gathered::Counters(counters)) => {
+                    let uptime = cx.now().as_secs() - self.started.unwrap_or_default();
+                    let text =
+                        statistics::general(&counters, &self.settings, uptime, cx.unix_time());
+                    cx.send(text);
+                }
+            }
+        }
+    }
+
+    /// Goes on with a `get` that has waited.
+    fn go_on(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        if session.next_key > 0 {
+            self.cache.store.set_now(cx.now().as_secs());
+            let from = mem::take(&mut session.next_key);
+            let line = mem::take(&mut session.line);
+            if let Ok(Command::Get(get)) = command::parse(&line)
+                && let Some(next_key) = self.get(cx, session, &line, &get, from)
+            {
+                (session.line, session.next_key) = (line, next_key);
+            }
+        }
+        self.settle(cx, session);
+    }
+
+    /// Pauses, resumes or closes a connection as its state requires.
+    #[inline]
+    fn settle(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        let waits = session.next_key > 0;
+        if session.closes && !waits && session.waiting.is_empty() {
+            return cx.close();
+        }
+        let pauses = waits || session.closes || session.waiting.len() >= MOST_WAITING;
+        if pauses != session.paused {
+            session.paused = pauses;
+            if pauses { cx.pause() } else { cx.resume() }
+        }
+    }
+
+    /// Runs the lines that another reactor has sent.
+    fn serve(&mut self, cx: &mut Turn, batch: &mut Batch) {
+        for request in mem::take(&mut batch.requests) {
+            let line = &batch.text[request.line];
+            let mut counters = None;
+            match command::parse(line) {
+                Ok(Command::Get(get)) => {
+                    let key = Words::new(&line[get.keys..]).next().unwrap_or_default();
+                    self.cache.get(&get, key);
+                }
+                Ok(command) if command.key().is_some() => self.cache.run(&command, request.blob),
+                Ok(command) => counters = self.run_part(cx, &command),
+                Err(refused) => self.cache.reply.push(refused.response),
+            }
+            let Reply { text, value } = &mut self.cache.reply;
+            if let Some(to) = request.to {
+                self.peers.answer(batch.from, to, text, value.take(), counters);
+            }
+            (*value, _) = (None, text.clear());
+        }
+    }
+
+    /// Passes on what another reactor has answered.
+    fn pass_on(&mut self, cx: &mut Sessions<'_, Session>, batch: &mut Batch) {
+        for answer in mem::take(&mut batch.answers) {
+            let (connection, place) = answer.to;
+            let Some((mut cx, session)) = cx.get(connection) else { continue };
+            let text = batch.text[answer.text].to_vec();
+            let reply = Reply { text, value: answer.value };
+            if session.waiting.fill(place, reply, answer.counters.as_deref()) {
+                self.send_complete(&mut cx, session);
+            }
+            if session.waiting.len() < MOST_WAITING / 2 {
+                self.go_on(&mut cx, session);
+            }
+        }
+    }
+}
+
+impl LineHandler for Memcached {
+    type Session = Session;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
+        self.started.get_or_insert(cx.now().as_secs());
+        Session::default()
+    }
+
+    fn on_line(&mut self, cx: &mut Context<'_>, session: &mut Session, line: &[u8]) -> Next {
+        self.cache.store.set_now(cx.now().as_secs());
+        let parsed = command::parse(line);
+        let next = parsed.and_then(|command| self.start(cx, session, line, &command));
+        let next = next.unwrap_or_else(|refused| {
+            self.cache.reply.push(refused.response);
+            self.emit(cx, session);
+            match refused.swallow {
+                0 => Next::Line,
+                count => Next::Block(count),
+            }
+        });
+        self.settle(cx, session);
+        next
+    }
+
+    fn on_whole(&mut self, cx: &mut Context<'_>, session: &mut Session, block: Cow<'_, [u8]>) {
+        self.cache.store.set_now(cx.now().as_secs());
+        let line = mem::take(&mut session.line);
+        if !block.ends_with(END) {
+            self.cache.reply.push(BAD_BLOCK);
+        } else if let Ok(command) = command::parse(&line) {
+            let blob = Blob::new(command.key().unwrap_or_default(), block);
+            self.run(cx, session, &[&line], &command, Some(blob));
+        }
+        session.line = line;
+        self.emit(cx, session);
+        self.settle(cx, session);
+    }
+
+    fn on_too_long(&mut self, cx: &mut Context<'_>, session: &mut Session, _: &[u8]) {
+        self.cache.reply.push(LONG_LINE);
+        self.emit(cx, session);
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        self.go_on(cx, session);
+    }
+
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session, _: LineEof) {
+        session.closes = true;
+        self.settle(cx, session);
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        session.closes = true;
+        if !session.waiting.is_empty() {
+            cx.set_deadline(Some(LAST_ANSWERS));
+        }
+        self.settle(cx, session);
+    }
+}
+
+impl Receive<Tick, Session> for Memcached {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: Tick) {
+        self.cache.store.set_now(cx.now().as_secs());
+        self.cache.store.tick(cx.unix_time());
+        self.peers.flush(cx);
+    }
+}
+
+impl Receive<Message, Session> for Memcached {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, message: Message) {
+        if let Message::Batch(mut batch) = message {
+            self.cache.store.set_now(cx.now().as_secs());
+            self.serve(cx, &mut batch);
+            self.pass_on(cx, &mut batch);
+        }
+        self.peers.flush(cx);
+    }
+}

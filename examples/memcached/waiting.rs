@@ -1,0 +1,105 @@
+//! The responses of a connection that wait for those before them.
+//!
+//! A response that another reactor computes takes a place when its request is sent, and keeps the
+//! later ones back until it is there. As long as no place is taken, responses are sent directly.
+
+use std::collections::VecDeque;
+
+use super::cache::Reply;
+use super::counters::Counters;
+
+/// The responses that wait, in the order of their commands.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// The number of the first place.
+    first: u32,
+    places: VecDeque<Place>,
+}
+
+enum Place {
+    Ready(Reply),
+    /// One answer is awaited.
+    Awaited,
+    /// Some answers are awaited, which make one response.
+    Gathers {
+        left: usize,
+        gathered: Gathered,
+    },
+}
+
+/// What the reactors answer together.
+pub(crate) enum Gathered {
+    Text(&'static str),
+    Counters(Box<Counters>),
+}
+
+impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Adds a response that is complete.
+    pub(crate) fn add(&mut self, reply: Reply) {
+        self.places.push_back(Place::Ready(reply));
+    }
+
+    /// Takes a place for an answer, and returns its number.
+    pub(crate) fn wait(&mut self) -> u32 {
+        self.take_place(Place::Awaited)
+    }
+
+    /// Takes a place for several answers, and returns its number.
+    pub(crate) fn gather(&mut self, answers: usize, gathered: Gathered) -> u32 {
+        self.take_place(Place::Gathers { left: answers, gathered })
+    }
+
+    fn take_place(&mut self, place: Place) -> u32 {
+        self.places.push_back(place);
+        self.first.wrapping_add(self.places.len() as u32 - 1)
+    }
+
+    /// An answer has arrived. Returns what several reactors have answered together when it is
+    /// complete; [`add_gathered`](Waiting::fill) then gives the response of that place.
+    pub(crate) fn fill(&mut self, number: u32, reply: Reply, counters: Option<&Counters>) -> bool {
+        let at = number.wrapping_sub(self.first) as usize;
+        let Some(place) = self.places.get_mut(at) else { return false };
+        match place {
+            Place::Gathers { left, gathered } => {
+                if let (Gathered::Counters(sum), Some(counters)) = (gathered, counters) {
+                    sum.add(counters);
+                }
+                *left -= 1;
+            }
+            _ => *place = Place::Ready(reply),
+        }
+        at == 0
+    }
+
+    /// The first response, if it is complete.
+    pub(crate) fn next(&mut self) -> Option<Complete> {
+        let complete = match self.places.front()? {
+            Place::Ready(_) => true,
+            Place::Gathers { left, .. } => *left == 0,
+            Place::Awaited => false,
+        };
+        if !complete {
+            return None;
+        }
+        self.first = self.first.wrapping_add(1);
+        match self.places.pop_front()? {
+            Place::Ready(reply) => Some(Complete::Reply(reply)),
+            Place::Gathers { gathered, .. } => Some(Complete::Gathered(gathered)),
+            Place::Awaited => None,
+        }
+    }
+}
+
+/// A response that is complete.
+pub(crate) enum Complete {
+    Reply(Reply),
+    Gathered(Gathered),
+}
