@@ -18,8 +18,9 @@ use super::waiting::{Complete, Gathered, Waiting};
 
 /// The longest line: a `get` of a thousand long keys.
 pub(crate) const MAX_LINE: usize = 256 << 10;
-/// How many responses of a connection may wait for other reactors before it is paused.
-const MOST_WAITING: usize = 128;
+/// How many responses of a connection may wait for other reactors before it is paused. Each may
+/// hold a value, by reference, that has left the cache since.
+const MOST_WAITING: usize = 32;
 /// How much text of a `get` is collected before it is sent.
 const CHUNK: usize = 16 << 10;
 /// How long a connection that closes may still wait for other reactors, which may be gone.
@@ -371,7 +372,10 @@ impl LineHandler for Memcached {
     type Session = Session;
 
     fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
-        self.started.get_or_insert(cx.now().as_secs());
+        let now = cx.now().as_secs();
+        self.started.get_or_insert(now);
+        // The first connection may come before the first tick.
+        self.cache.store.set_clock(now, cx.unix_time());
         Session::default()
     }
 
@@ -430,8 +434,8 @@ impl LineHandler for Memcached {
 
 impl Receive<Tick, Session> for Memcached {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: Tick) {
-        self.cache.store.set_now(cx.now().as_secs());
-        self.cache.store.tick(cx.unix_time());
+        self.cache.store.set_clock(cx.now().as_secs(), cx.unix_time());
+        self.cache.store.tick();
         self.peers.flush(cx);
     }
 }

@@ -174,9 +174,14 @@ impl Store {
         }
     }
 
-    /// Called every second: removes items whose time has passed.
-    pub(crate) fn tick(&mut self, unix_time: u64) {
+    /// Sets the present, and the seconds since 1970 that it is.
+    pub(crate) fn set_clock(&mut self, seconds: u64, unix_time: u64) {
+        self.set_now(seconds);
         self.epoch_offset = unix_time as i64 - i64::from(self.now);
+    }
+
+    /// Called every second: removes items whose time has passed.
+    pub(crate) fn tick(&mut self) {
         self.wheel.advance(&mut self.slots, self.now, &mut self.due);
         self.sweep(SWEPT_BY_TICK);
     }

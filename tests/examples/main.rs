@@ -8,4 +8,5 @@ mod chat;
 mod echo;
 mod hello;
 mod http;
+mod memcached;
 mod proxy;

@@ -28,6 +28,7 @@ mod haproxy;
 mod http;
 mod http_client;
 mod load;
+mod memcached;
 #[cfg(target_os = "linux")]
 mod memory;
 mod nginx;

@@ -13,7 +13,7 @@ use crate::process::{Process, Server, eventually, example, has, run};
 
 #[test]
 fn every_example_has_a_version_and_says_which_variables_set_its_options() {
-    for name in ["api", "chat", "echo", "hello", "http", "proxy"] {
+    for name in ["api", "chat", "echo", "hello", "http", "memcached", "proxy"] {
         let outcome = run(example(name).arg("--version"));
         assert_eq!(outcome.code, Some(0), "{name}");
         assert_eq!(outcome.stdout.trim_end(), format!("{name} {}", env!("CARGO_PKG_VERSION")));

@@ -19,6 +19,7 @@ mod hand_over;
 mod hello;
 mod http;
 mod lines;
+mod memcached;
 mod messages;
 mod parts;
 mod proxy;
