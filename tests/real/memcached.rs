@@ -105,8 +105,9 @@ print("done")
 
 #[test]
 fn row_08_pymemcache_works() {
-    let found = Command::new(PYTHON).args(["-c", "import pymemcache"]).stderr(Stdio::null());
-    let found = found.status().is_ok_and(|status| status.success());
+    let mut finds = Command::new(PYTHON);
+    finds.args(["-c", "import pymemcache"]).stderr(Stdio::null());
+    let found = finds.status().is_ok_and(|status| status.success());
     if !found && !skip("python3-pymemcache is not installed") {
         return;
     }
