@@ -11,10 +11,10 @@
 //! | file | what it does |
 //! |---|---|
 //! | `command`, `meta` | parse lines |
-//! | `item`, `store` | keep items: memory, order of use, expiry |
+//! | `item`, `slots`, `store` | keep items: memory, order of use, expiry |
 //! | `cache`, `meta_commands` | run the commands of one key |
 //! | `server` | the handler: lines and blocks in, responses out |
-//! | `waiting`, `peers` | responses that other threads compute, and the messages between threads |
+//! | `waiting`, `peers`, `exchange` | responses that other threads compute, and the messages for them |
 //! | `counters`, `statistics` | `stats` |
 
 #![forbid(unsafe_code)]
@@ -31,6 +31,8 @@ pub(crate) mod command;
 mod common;
 #[path = "memcached/counters.rs"]
 mod counters;
+#[path = "memcached/exchange.rs"]
+mod exchange;
 #[path = "memcached/item.rs"]
 pub(crate) mod item;
 #[path = "memcached/meta.rs"]
@@ -43,6 +45,8 @@ mod options;
 pub(crate) mod peers;
 #[path = "memcached/server.rs"]
 pub(crate) mod server;
+#[path = "memcached/slots.rs"]
+mod slots;
 #[path = "memcached/statistics.rs"]
 mod statistics;
 #[path = "memcached/store.rs"]

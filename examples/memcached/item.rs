@@ -59,23 +59,17 @@ impl Blob {
     pub(crate) fn key(&self) -> &[u8] {
         match self {
             Blob::Joined(bytes) => {
-                let (start, end) = (self.key_start(bytes), bytes.len().saturating_sub(1));
+                let (start, end) = (key_start(bytes), bytes.len().saturating_sub(1));
                 &bytes[start..end]
             }
             Blob::Apart(apart) => &apart.key,
         }
     }
 
-    /// Where the key of a joined item begins.
-    #[inline]
-    fn key_start(&self, bytes: &[u8]) -> usize {
-        bytes.last().map_or(0, |len| bytes.len() - 1 - usize::from(*len))
-    }
-
     /// The value with its end.
     pub(crate) fn ended(&self) -> &[u8] {
         match self {
-            Blob::Joined(bytes) => &bytes[..self.key_start(bytes)],
+            Blob::Joined(bytes) => &bytes[..key_start(bytes)],
             Blob::Apart(apart) => &apart.value,
         }
     }
@@ -89,7 +83,7 @@ impl Blob {
     /// The value with its end, by reference.
     pub(crate) fn share(&self) -> Bytes {
         match self {
-            Blob::Joined(bytes) => bytes.slice(..self.key_start(bytes)),
+            Blob::Joined(bytes) => bytes.slice(..key_start(bytes)),
             Blob::Apart(apart) => apart.value.clone(),
         }
     }
@@ -108,3 +102,9 @@ impl Blob {
 }
 
 const _: () = assert!(size_of::<Blob>() <= 32);
+
+/// Where the key of a joined item begins.
+#[inline]
+fn key_start(bytes: &[u8]) -> usize {
+    bytes.last().map_or(0, |len| bytes.len() - 1 - usize::from(*len))
+}

@@ -83,7 +83,7 @@ impl Peers {
         }
         // The table uses the lower half of the hash.
         let hash = store::hash(self.seed, key) >> 32;
-        let owner = (hash * self.handles.len() as u64 >> 32) as usize;
+        let owner = ((hash * self.handles.len() as u64) >> 32) as usize;
         (owner != self.own).then_some(owner)
     }
 

@@ -9,9 +9,8 @@ use sluicegate_reactor::*;
 
 use super::cache::{Cache, Reply};
 use super::command::{self, BAD_FORMAT, Command, Get, Mode, Refused, Stats, Words};
-use super::counters::Counters;
 use super::item::{Blob, END};
-use super::peers::{Batch, Message, Peers};
+use super::peers::{Message, Peers};
 use super::statistics;
 use super::store::Store;
 use super::waiting::{Complete, Gathered, Waiting};
@@ -20,7 +19,7 @@ use super::waiting::{Complete, Gathered, Waiting};
 pub(crate) const MAX_LINE: usize = 256 << 10;
 /// How many responses of a connection may wait for other reactors before it is paused. Each may
 /// hold a value, by reference, that has left the cache since.
-const MOST_WAITING: usize = 32;
+pub(crate) const MOST_WAITING: usize = 32;
 /// How much text of a `get` is collected before it is sent.
 const CHUNK: usize = 16 << 10;
 /// How long a connection that closes may still wait for other reactors, which may be gone.
@@ -46,9 +45,9 @@ pub(crate) struct Settings {
 
 /// The part of the cache that belongs to one reactor.
 pub(crate) struct Memcached {
-    settings: Settings,
-    cache: Cache,
-    peers: Peers,
+    pub(crate) settings: Settings,
+    pub(crate) cache: Cache,
+    pub(crate) peers: Peers,
     /// When the first connection was accepted, in seconds.
     started: Option<u64>,
 }
@@ -67,7 +66,7 @@ pub(crate) struct Session {
     line: Vec<u8>,
     /// Where in the `get` that waits the next key is; 0 if none waits.
     next_key: usize,
-    waiting: Waiting,
+    pub(crate) waiting: Waiting,
     /// Whether to close when nothing waits any more.
     closes: bool,
     paused: bool,
@@ -128,7 +127,7 @@ impl Memcached {
             }
             _ => {
                 if let Some(len) = command.value_len() {
-                    return self.expect_value(cx, session, line, command, len);
+                    return self.expect_value(session, line, command, len);
                 }
                 self.run(cx, session, &[line], command, None);
             }
@@ -140,7 +139,6 @@ impl Memcached {
     /// Keeps the line of a storage command until its value is there.
     fn expect_value(
         &mut self,
-        cx: &mut Context<'_>,
         session: &mut Session,
         line: &[u8],
         command: &Command<'_>,
@@ -152,18 +150,31 @@ impl Memcached {
             return Ok(Next::Whole(len + END.len()));
         }
         self.cache.counters.store_too_large += 1;
-        let (key, replaces) = match command {
-            Command::Set(set) => (set.key, set.mode == Mode::Set && set.cas.is_none()),
-            Command::Meta(meta) => (meta.key(), meta.flags.mode == Mode::Set),
-            _ => (&[][..], false),
-        };
-        if replaces {
-            // Nobody should go on to read the old value.
-            let delete = Command::Delete { key, noreply: true };
-            self.run(cx, session, &[b"delete ", key, b" noreply"], &delete, None);
-        }
+        self.drop_old(command);
         let response = if command.is_silent() { "" } else { TOO_LARGE };
         Err(Refused { response, swallow: (len + END.len()) as u64 })
+    }
+
+    /// Removes the item that a value over the limit was to replace: nobody should go on to read it.
+    fn drop_old(&mut self, command: &Command<'_>) {
+        let (key, line): (_, [&[u8]; 3]) = match command {
+            Command::Set(set) if set.mode == Mode::Set && set.cas.is_none() => {
+                (set.key, [b"md ", set.key, b""])
+            }
+            Command::Meta(meta) if meta.flags.mode == Mode::Set => {
+                let is_encoded: &[u8] = if meta.flags.has(b'b') { b" b" } else { b"" };
+                (meta.key(), [b"md ", meta.word, is_encoded])
+            }
+            _ => return,
+        };
+        match self.peers.owner(key) {
+            Some(peer) => self.peers.ask(peer, None, &line, None),
+            None => {
+                if let Some(index) = self.cache.store.find(key) {
+                    self.cache.store.remove(index);
+                }
+            }
+        }
     }
 
     /// Runs a command of one key, here or where the key is.
@@ -181,43 +192,6 @@ impl Memcached {
                 let to = (!command.is_silent()).then(|| (cx.id(), session.waiting.wait()));
                 self.peers.ask(peer, to, line, blob);
             }
-        }
-    }
-
-    /// Runs a command for all items.
-    fn run_everywhere(
-        &mut self,
-        cx: &mut Context<'_>,
-        session: &mut Session,
-        line: &[u8],
-        command: &Command<'_>,
-    ) {
-        let gathered = match self.run_part(cx, command) {
-            Some(counters) => Gathered::Counters(counters),
-            None if command.is_silent() => Gathered::Text(""),
-            None if matches!(command, Command::FlushAll { .. }) => Gathered::Text("OK\r\n"),
-            None => Gathered::Text("RESET\r\n"),
-        };
-        let place = session.waiting.gather(self.peers.others().count(), gathered);
-        for peer in self.peers.others() {
-            self.peers.ask(peer, Some((cx.id(), place)), &[line], None);
-        }
-        self.send_complete(cx, session);
-    }
-
-    /// Runs a command for the items of this reactor.
-    fn run_part(&mut self, cx: &mut Turn, command: &Command<'_>) -> Option<Box<Counters>> {
-        match command {
-            Command::FlushAll { delay, .. } => {
-                self.cache.counters.cmd_flush += 1;
-                self.cache.store.flush_at(*delay);
-                None
-            }
-            Command::Stats(Stats::Reset) => {
-                self.cache.reset_counters();
-                None
-            }
-            _ => Some(Box::new(statistics::counters(&self.cache, cx))),
         }
     }
 
@@ -280,7 +254,7 @@ impl Memcached {
     }
 
     /// Sends the responses that wait no longer.
-    fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+    pub(crate) fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         while let Some(complete) = session.waiting.next() {
             match complete {
                 Complete::Reply(reply) => {
@@ -301,7 +275,7 @@ impl Memcached {
     }
 
     /// Goes on with a `get` that has waited.
-    fn go_on(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+    pub(crate) fn go_on(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         if session.next_key > 0 {
             self.cache.store.set_now(cx.now().as_secs());
             let from = mem::take(&mut session.next_key);
@@ -326,44 +300,6 @@ impl Memcached {
         if pauses != session.paused {
             session.paused = pauses;
             if pauses { cx.pause() } else { cx.resume() }
-        }
-    }
-
-    /// Runs the lines that another reactor has sent.
-    fn serve(&mut self, cx: &mut Turn, batch: &mut Batch) {
-        for request in mem::take(&mut batch.requests) {
-            let line = &batch.text[request.line];
-            let mut counters = None;
-            match command::parse(line) {
-                Ok(Command::Get(get)) => {
-                    let key = Words::new(&line[get.keys..]).next().unwrap_or_default();
-                    self.cache.get(&get, key);
-                }
-                Ok(command) if command.key().is_some() => self.cache.run(&command, request.blob),
-                Ok(command) => counters = self.run_part(cx, &command),
-                Err(refused) => self.cache.reply.push(refused.response),
-            }
-            let Reply { text, value } = &mut self.cache.reply;
-            if let Some(to) = request.to {
-                self.peers.answer(batch.from, to, text, value.take(), counters);
-            }
-            (*value, _) = (None, text.clear());
-        }
-    }
-
-    /// Passes on what another reactor has answered.
-    fn pass_on(&mut self, cx: &mut Sessions<'_, Session>, batch: &mut Batch) {
-        for answer in mem::take(&mut batch.answers) {
-            let (connection, place) = answer.to;
-            let Some((mut cx, session)) = cx.get(connection) else { continue };
-            let text = batch.text[answer.text].to_vec();
-            let reply = Reply { text, value: answer.value };
-            if session.waiting.fill(place, reply, answer.counters.as_deref()) {
-                self.send_complete(&mut cx, session);
-            }
-            if session.waiting.len() < MOST_WAITING / 2 {
-                self.go_on(&mut cx, session);
-            }
         }
     }
 }
@@ -436,17 +372,6 @@ impl Receive<Tick, Session> for Memcached {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: Tick) {
         self.cache.store.set_clock(cx.now().as_secs(), cx.unix_time());
         self.cache.store.tick();
-        self.peers.flush(cx);
-    }
-}
-
-impl Receive<Message, Session> for Memcached {
-    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, message: Message) {
-        if let Message::Batch(mut batch) = message {
-            self.cache.store.set_now(cx.now().as_secs());
-            self.serve(cx, &mut batch);
-            self.pass_on(cx, &mut batch);
-        }
         self.peers.flush(cx);
     }
 }

@@ -62,21 +62,37 @@ impl Waiting {
         self.first.wrapping_add(self.places.len() as u32 - 1)
     }
 
-    /// An answer has arrived. Returns what several reactors have answered together when it is
-    /// complete; [`add_gathered`](Waiting::fill) then gives the response of that place.
-    pub(crate) fn fill(&mut self, number: u32, reply: Reply, counters: Option<&Counters>) -> bool {
-        let at = number.wrapping_sub(self.first) as usize;
-        let Some(place) = self.places.get_mut(at) else { return false };
-        match place {
-            Place::Gathers { left, gathered } => {
-                if let (Gathered::Counters(sum), Some(counters)) = (gathered, counters) {
-                    sum.add(counters);
-                }
-                *left -= 1;
-            }
-            _ => *place = Place::Ready(reply),
+    /// Gives up the first place if it is this one and waits for one answer, which is to be sent now.
+    pub(crate) fn take_first(&mut self, number: u32) -> bool {
+        let is_first = number == self.first && matches!(self.places.front(), Some(Place::Awaited));
+        if is_first {
+            self.first = self.first.wrapping_add(1);
+            self.places.pop_front();
         }
-        at == 0
+        is_first
+    }
+
+    /// An answer has arrived. One of several that make a response together has nothing in it.
+    pub(crate) fn fill(&mut self, number: u32, reply: Reply) {
+        match self.place(number) {
+            Some(Place::Gathers { left, .. }) => *left -= 1,
+            Some(place) => *place = Place::Ready(reply),
+            None => {}
+        }
+    }
+
+    /// The counters of another reactor have arrived.
+    pub(crate) fn add_counters(&mut self, number: u32, counters: &Counters) {
+        if let Some(Place::Gathers { left, gathered }) = self.place(number) {
+            *left -= 1;
+            if let Gathered::Counters(sum) = gathered {
+                sum.add(counters);
+            }
+        }
+    }
+
+    fn place(&mut self, number: u32) -> Option<&mut Place> {
+        self.places.get_mut(number.wrapping_sub(self.first) as usize)
     }
 
     /// The first response, if it is complete.

@@ -5,6 +5,8 @@
 
 #![no_main]
 
+use std::borrow::Cow;
+
 use libfuzzer_sys::fuzz_target;
 use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 use sluicegate_reactor::testing::Harness;
@@ -24,6 +26,7 @@ enum Event {
 fn next(line: &[u8]) -> Next {
     match line {
         [b'b', size, ..] => Next::Block(u64::from(size % 32)),
+        [b'w', size, ..] => Next::Whole(usize::from(size % 32)),
         [b'r', ..] => Next::Raw,
         _ => Next::Line,
     }
@@ -68,6 +71,10 @@ impl LineHandler for Recorder {
             _ => self.events.push(Event::Block(piece.to_vec())),
         }
         self.in_block = left > 0;
+    }
+
+    fn on_whole(&mut self, _: &mut Context<'_>, (): &mut (), block: Cow<'_, [u8]>) {
+        self.events.push(Event::Block(block.into_owned()));
     }
 
     fn on_raw(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) -> Next {
@@ -128,6 +135,15 @@ fn read(mut bytes: &[u8], delimiter: &[u8], optional_return: bool, most: usize) 
                     events.push(Event::End(LineEof::InBlock { left }));
                     return events;
                 }
+            }
+            Next::Whole(len) => {
+                let Some((block, rest)) = bytes.split_at_checked(len) else {
+                    let left = (len - bytes.len()) as u64;
+                    events.push(Event::End(LineEof::InBlock { left }));
+                    return events;
+                };
+                events.push(Event::Block(block.to_vec()));
+                bytes = rest;
             }
             Next::Raw => {
                 let end = end_of_raw(bytes);

@@ -15,6 +15,8 @@ mod cache;
 mod command;
 #[path = "../../examples/memcached/counters.rs"]
 mod counters;
+#[path = "../../examples/memcached/exchange.rs"]
+mod exchange;
 #[path = "../../examples/memcached/item.rs"]
 mod item;
 #[path = "../../examples/memcached/meta.rs"]
@@ -25,6 +27,8 @@ mod meta_commands;
 mod peers;
 #[path = "../../examples/memcached/server.rs"]
 mod server;
+#[path = "../../examples/memcached/slots.rs"]
+mod slots;
 #[path = "../../examples/memcached/statistics.rs"]
 mod statistics;
 #[path = "../../examples/memcached/store.rs"]
@@ -35,14 +39,8 @@ mod waiting;
 use server::{Memcached, Settings, TICK, Tick};
 
 /// A cache so small that items are evicted.
-const SETTINGS: Settings = Settings {
-    memory: 1000,
-    max_value: 300,
-    max_connections: 10,
-    threads: 1,
-    pid: 1,
-    seed: 1,
-};
+const SETTINGS: Settings =
+    Settings { memory: 1000, max_value: 300, max_connections: 10, threads: 1, pid: 1, seed: 1 };
 
 /// Pieces of bytes; the small ones cost the most turns and so are not all there.
 const SIZES: [usize; 16] = [1, 2, 3, 4, 5, 7, 8, 12, 16, 24, 32, 48, 64, 128, 256, usize::MAX];

@@ -1,0 +1,108 @@
+//! What the reactors run for each other: commands for keys of another one, and commands for all
+//! items.
+
+use std::mem;
+
+use sluicegate_reactor::{Context, Receive, Sessions, Turn};
+
+use super::cache::Reply;
+use super::command::{self, Command, Stats, Words};
+use super::counters::Counters;
+use super::peers::{Batch, Message};
+use super::server::{MOST_WAITING, Memcached, Session};
+use super::statistics;
+use super::waiting::Gathered;
+
+impl Memcached {
+    /// Runs a command for all items.
+    pub(crate) fn run_everywhere(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Session,
+        line: &[u8],
+        command: &Command<'_>,
+    ) {
+        let gathered = match self.run_part(cx, command) {
+            Some(counters) => Gathered::Counters(counters),
+            None if command.is_silent() => Gathered::Text(""),
+            None if matches!(command, Command::FlushAll { .. }) => Gathered::Text("OK\r\n"),
+            None => Gathered::Text("RESET\r\n"),
+        };
+        let place = session.waiting.gather(self.peers.others().count(), gathered);
+        for peer in self.peers.others() {
+            self.peers.ask(peer, Some((cx.id(), place)), &[line], None);
+        }
+        self.send_complete(cx, session);
+    }
+
+    /// Runs a command for the items of this reactor.
+    fn run_part(&mut self, cx: &mut Turn, command: &Command<'_>) -> Option<Box<Counters>> {
+        match command {
+            Command::FlushAll { delay, .. } => {
+                self.cache.counters.cmd_flush += 1;
+                self.cache.store.flush_at(*delay);
+                None
+            }
+            Command::Stats(Stats::Reset) => {
+                self.cache.reset_counters();
+                None
+            }
+            _ => Some(Box::new(statistics::counters(&self.cache, cx))),
+        }
+    }
+
+    /// Runs the lines that another reactor has sent.
+    fn serve(&mut self, cx: &mut Turn, batch: &mut Batch) {
+        for request in mem::take(&mut batch.requests) {
+            let line = &batch.text[request.line];
+            let mut counters = None;
+            match command::parse(line) {
+                Ok(Command::Get(get)) => {
+                    let key = Words::new(&line[get.keys..]).next().unwrap_or_default();
+                    self.cache.get(&get, key);
+                }
+                Ok(command) if command.key().is_some() => self.cache.run(&command, request.blob),
+                Ok(command) => counters = self.run_part(cx, &command),
+                Err(refused) => self.cache.reply.push(refused.response),
+            }
+            let Reply { text, value } = &mut self.cache.reply;
+            if let Some(to) = request.to {
+                self.peers.answer(batch.from, to, text, value.take(), counters);
+            }
+            (*value, _) = (None, text.clear());
+        }
+    }
+
+    /// Passes on what another reactor has answered.
+    fn pass_on(&mut self, cx: &mut Sessions<'_, Session>, batch: &mut Batch) {
+        for answer in mem::take(&mut batch.answers) {
+            let (connection, place) = answer.to;
+            let Some((mut cx, session)) = cx.get(connection) else { continue };
+            let text = &batch.text[answer.text];
+            if session.waiting.take_first(place) {
+                cx.send(text);
+                answer.value.into_iter().for_each(|value| _ = cx.send(value));
+            } else if let Some(counters) = answer.counters {
+                session.waiting.add_counters(place, &counters);
+            } else {
+                let reply = Reply { text: text.to_vec(), value: answer.value };
+                session.waiting.fill(place, reply);
+            }
+            self.send_complete(&mut cx, session);
+            if session.waiting.len() < MOST_WAITING / 2 {
+                self.go_on(&mut cx, session);
+            }
+        }
+    }
+}
+
+impl Receive<Message, Session> for Memcached {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, message: Message) {
+        if let Message::Batch(mut batch) = message {
+            self.cache.store.set_now(cx.now().as_secs());
+            self.serve(cx, &mut batch);
+            self.pass_on(cx, &mut batch);
+        }
+        self.peers.flush(cx);
+    }
+}
