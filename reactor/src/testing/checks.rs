@@ -94,7 +94,10 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a relay sleeps although its destination has room"
         );
         let sends = c.outbound.is_some();
+        let layer = c.special.as_ref().and_then(|special| special.layer.as_ref());
+        let shakes = layer.is_some_and(|layer| layer.shaking && layer.outgoing.len() == 0);
         let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
+            || shakes
             || c.waits_for_rate(Direction::Send);
         assert!(
             !sends || waits || phase == Phase::Shaking || !ready.any(Ready::WRITE),
