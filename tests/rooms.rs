@@ -35,6 +35,7 @@ const PROTOCOLS: &[&str] = &[
     "http",
     "line",
     "raw",
+    "proxy_protocol",
     "quantum",
     "warnings",
 ];

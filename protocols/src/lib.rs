@@ -12,13 +12,14 @@
 //! | [`forward`] | a reverse proxy for HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests, and a client |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
+//! | [`proxy_protocol`] | the address of a client behind a proxy |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
 //!
-//! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, and `forward` uses `raw::relay`;
-//! the others do not use each other.
+//! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
+//! `raw::relay`, and that uses `proxy_protocol`; the others do not use each other.
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod files;
 pub mod forward;
 pub mod http;
 pub mod line;
+pub mod proxy_protocol;
 mod quantum;
 pub mod raw;
 mod warnings;

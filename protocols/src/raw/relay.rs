@@ -21,10 +21,12 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use sluicegate_reactor::transport::{self, Factory};
 use sluicegate_reactor::{
     ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Target, Turn,
 };
 
+use crate::proxy_protocol::{Header, SendProxy, Version};
 use crate::warnings::Warnings;
 
 /// Makes the current connection and `peer` relay to each other until both have ended.
@@ -46,7 +48,16 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 pub struct Relay {
     upstream: Connector<Relay>,
     to: Target,
+    announces: Option<Announces>,
     warnings: Warnings,
+}
+
+/// How the target is told about a client.
+#[derive(Debug)]
+struct Announces {
+    version: Version,
+    /// Makes what comes behind the header.
+    inner: Option<Factory<Target>>,
 }
 
 impl Relay {
@@ -61,12 +72,49 @@ impl Relay {
         to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         connect: &Connect,
     ) -> io::Result<HandlerId<Relay>> {
+        Relay::install(reactor, to, connect, None)
+    }
+
+    /// Like [`register`](Relay::register), but the target gets a [PROXY protocol
+    /// header](Header::of) in front of each client's bytes, and of the transport of `connect`.
+    ///
+    /// # Errors
+    /// The same as those of [`register`](Relay::register).
+    pub fn register_announcing(
+        reactor: &mut Reactor,
+        to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+        connect: &Connect,
+        version: Version,
+    ) -> io::Result<HandlerId<Relay>> {
+        let announces = Announces { version, inner: connect.transport.clone() };
+        Relay::install(reactor, to, connect, Some(announces))
+    }
+
+    fn install(
+        reactor: &mut Reactor,
+        to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+        connect: &Connect,
+        announces: Option<Announces>,
+    ) -> io::Result<HandlerId<Relay>> {
         let to = Target::of(to)
             .map_err(|error| io::Error::new(error.kind(), format!("relay to {error}")))?;
         let relay = reactor.reserve();
         let upstream = reactor.connector(relay, connect)?;
-        reactor.install(relay, Relay { upstream, to, warnings: Warnings::of(module_path!()) });
+        let warnings = Warnings::of(module_path!());
+        reactor.install(relay, Relay { upstream, to, announces, warnings });
         Ok(relay)
+    }
+
+    /// Starts to connect to the target for a client.
+    fn connect(&self, cx: &mut Context<'_>) -> Result<ConnId, transport::Error> {
+        let Some(Announces { version, inner }) = &self.announces else {
+            return Ok(cx.connect(self.upstream, &self.to, ()));
+        };
+        let mut transport = SendProxy::new(&Header::of(cx)?, *version);
+        if let Some(inner) = inner.as_ref().and_then(|inner| inner.make(&self.to).transpose()) {
+            transport = transport.then(inner?);
+        }
+        Ok(cx.connect_through(self.upstream, &self.to, Box::new(transport), ()))
     }
 }
 
@@ -74,8 +122,14 @@ impl Handler for Relay {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        let upstream = cx.connect(self.upstream, &self.to, ());
-        join(cx, upstream);
+        match self.connect(cx) {
+            Ok(upstream) => join(cx, upstream),
+            Err(error) => {
+                let to = &self.to;
+                self.warnings.warn(cx.now(), format_args!("cannot connect to {to}: {error}"));
+                cx.abort();
+            }
+        }
     }
 
     /// Never called: all input is relayed.

@@ -1,0 +1,96 @@
+//! The PROXY protocol, versions 1 and 2: how a proxy tells the server where a client's connection
+//! comes from.
+//!
+//! A proxy connects to the server from its own address. With the PROXY protocol it first sends a
+//! [`Header`] with the addresses of the client's connection, and then the client's bytes. See
+//! [the specification](https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt).
+//!
+//! # Receiving
+//!
+//! [`AcceptProxy`] makes a listener expect headers. They work in front of any handler, and of TLS.
+//!
+//! ```
+//! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+//! use sluicegate_protocols::proxy_protocol::AcceptProxy;
+//! use sluicegate_reactor::{Listen, Reactor};
+//!
+//! /// Tells clients their address.
+//! struct Address;
+//!
+//! impl Service for Address {
+//!     type State = ();
+//!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         let client = reply.peer_address().map_or("unknown".to_owned(), |at| at.to_string());
+//!         reply.send(client)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut reactor = Reactor::new()?;
+//! let handler = reactor.register(Http::new(Address));
+//! let proxies = AcceptProxy { trusted: vec!["10.0.0.0/8".parse()?], ..AcceptProxy::default() };
+//! let listen = Listen { transport: Some(proxies.factory()), ..Listen::default() };
+//! reactor.listen("127.0.0.1:0", &listen, handler)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - Whoever may send a header may claim any address. So only [`trusted`](AcceptProxy::trusted)
+//!   addresses may, and they must: whether there is a header is never guessed.
+//! - The handler learns of a connection when its header has arrived.
+//!   [`Context::peer_address`](sluicegate_reactor::Context::peer_address) and
+//!   [`local_address`](sluicegate_reactor::Context::local_address) then return the addresses in it,
+//!   so logs and `X-Forwarded-For` name the client. `cx.transport::<Header>()` returns the rest.
+//! - The addresses of the connection itself apply if the header has none: the proxy checks whether
+//!   the server is alive (LOCAL), or does not know the client (UNKNOWN).
+//! - The connection ends if the header is invalid, or is incomplete after
+//!   [`Limits::handshake`](sluicegate_reactor::Limits::handshake). Bytes after the header are the
+//!   client's, even if they arrived together with it.
+//! - [`Listen::max_per_address`](sluicegate_reactor::Listen) counts connections by the address of
+//!   the proxy.
+//!
+//! # Sending
+//!
+//! [`SendProxy`] is the transport of an outgoing connection. [`Header::of`] describes the client:
+//!
+//! ```
+//! use sluicegate_protocols::proxy_protocol::{Header, SendProxy, Version};
+//! use sluicegate_protocols::raw::relay;
+//! use sluicegate_reactor::{Connector, Context, Handler, Input, Target};
+//!
+//! struct Proxy {
+//!     upstream: Connector<Proxy>,
+//!     to: Target,
+//! }
+//!
+//! impl Handler for Proxy {
+//!     type Session = ();
+//!
+//!     fn on_open(&mut self, cx: &mut Context<'_>) {
+//!         // Nobody waits for an answer if the client is already gone.
+//!         let Ok(header) = Header::of(cx) else { return cx.abort() };
+//!         let transport = Box::new(SendProxy::new(&header, Version::V2));
+//!         let upstream = cx.connect_through(self.upstream, &self.to, transport, ());
+//!         relay::join(cx, upstream);
+//!     }
+//!
+//!     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), _: &mut Input<'_>) {}
+//! }
+//! ```
+
+mod accept;
+mod binary;
+mod checksum;
+mod header;
+mod network;
+mod send;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+mod text;
+mod tlv;
+
+pub use accept::{AcceptProxy, Others};
+pub use header::{Header, HeaderError, Version};
+pub use network::{Network, NetworkError};
+pub use send::SendProxy;
+pub use tlv::{Ssl, Tlv, Tlvs};

@@ -1,0 +1,184 @@
+//! The networks that a proxy may connect from.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use sluicegate_reactor::Address;
+
+/// A network of proxies: IP addresses with a common prefix, or all clients of Unix sockets.
+///
+/// It is written `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1` or `unix`. An IPv4-mapped IPv6 address,
+/// which is what a socket for both families reports, is the same as the IPv4 address.
+///
+/// ```
+/// use sluicegate_protocols::proxy_protocol::Network;
+///
+/// let network: Network = "10.0.0.0/8".parse()?;
+/// assert!(network.contains(&"10.1.2.3:56324".parse()?));
+/// assert!(network.contains(&"[::ffff:10.1.2.3]:56324".parse()?));
+/// assert!(!network.contains(&"11.1.2.3:56324".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The first `prefix` bits of `first`, followed by zeros.
+    Ip {
+        first: IpAddr,
+        prefix: u8,
+    },
+    Unix,
+}
+
+impl Network {
+    /// All clients of Unix sockets. The permissions of the socket's file decide who they are.
+    pub const UNIX: Network = Network(Kind::Unix);
+
+    /// The addresses that begin with the first `prefix` bits of `ip`. The bits that follow are
+    /// ignored. `None` if an address of this kind does not have as many bits.
+    #[must_use]
+    pub fn new(ip: IpAddr, prefix: u8) -> Option<Network> {
+        let longest = bits(ip).1;
+        let (ip, prefix) = match (ip.to_canonical(), prefix.checked_sub(96)) {
+            (ip, _) if ip.is_ipv4() == (longest == 32) => (ip, prefix),
+            (ip, Some(prefix)) => (ip, prefix),
+            // All mapped addresses, and others.
+            (_, None) => (ip, prefix),
+        };
+        let first = (prefix <= bits(ip).1).then(|| masked(ip, prefix))?;
+        Some(Network(Kind::Ip { first, prefix }))
+    }
+
+    /// Whether an address belongs to the network.
+    #[must_use]
+    pub fn contains(&self, address: &Address) -> bool {
+        match (self.0, address) {
+            (Kind::Unix, address) => address.is_unix(),
+            (Kind::Ip { first, prefix }, Address::Ip(address)) => {
+                let ip = address.ip().to_canonical();
+                ip.is_ipv4() == first.is_ipv4() && masked(ip, prefix) == first
+            }
+            (Kind::Ip { .. }, Address::Unix(_)) => false,
+        }
+    }
+}
+
+/// An address as a number, and how many bits it has.
+fn bits(ip: IpAddr) -> (u128, u8) {
+    match ip {
+        IpAddr::V4(ip) => (ip.to_bits().into(), 32),
+        IpAddr::V6(ip) => (ip.to_bits(), 128),
+    }
+}
+
+/// An address with zeros behind the prefix.
+fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
+    let (number, longest) = bits(ip);
+    let mask = u128::MAX.checked_shl(u32::from(longest - prefix)).unwrap_or(0);
+    match ip {
+        IpAddr::V4(_) => IpAddr::V4(((number & mask) as u32).into()),
+        IpAddr::V6(_) => IpAddr::V6((number & mask).into()),
+    }
+}
+
+/// Text that is not a [`Network`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkError(Box<str>);
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.escape_debug();
+        write!(f, "{text}: not a network: an IP address, address/bits as in 10.0.0.0/8, or unix")
+    }
+}
+
+impl std::error::Error for NetworkError {}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Network, NetworkError> {
+        let parse = || {
+            if text == "unix" {
+                return Some(Network::UNIX);
+            }
+            let (ip, prefix) = match text.split_once('/') {
+                Some((ip, prefix)) => (ip.parse().ok()?, prefix.parse().ok()?),
+                None => {
+                    let ip = text.parse().ok()?;
+                    (ip, bits(ip).1)
+                }
+            };
+            Network::new(ip, prefix)
+        };
+        parse().ok_or_else(|| NetworkError(text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(network: &str, ip: &str) -> bool {
+        let address = Address::from(std::net::SocketAddr::new(ip.parse().unwrap(), 1));
+        network.parse::<Network>().unwrap().contains(&address)
+    }
+
+    #[test]
+    fn a_network_contains_the_addresses_with_its_prefix() {
+        for (network, ip, is_in) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.9.9.9/8", "10.1.1.1", true),
+            ("10.1.2.0/31", "10.1.2.1", true),
+            ("10.1.2.0/31", "10.1.2.2", false),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.1", "127.0.0.2", false),
+            ("0.0.0.0/0", "255.1.2.3", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "1.2.3.4", false),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("2001:db8::/64", "1.2.3.4", false),
+            ("::1", "::1", true),
+            ("::1/128", "::2", false),
+        ] {
+            assert_eq!(contains(network, ip), is_in, "{network} {ip}");
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_are_ipv4_addresses() {
+        for (network, ip, is_in) in [
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("10.0.0.0/8", "::ffff:11.1.2.3", false),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", true),
+            ("::ffff:10.0.0.0/104", "::ffff:11.1.2.3", false),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("::/0", "::ffff:10.1.2.3", false),
+        ] {
+            assert_eq!(contains(network, ip), is_in, "{network} {ip}");
+        }
+    }
+
+    #[test]
+    fn unix_sockets_are_a_network() {
+        let unix = Address::from_path("/run/a").unwrap();
+        assert_eq!("unix".parse(), Ok(Network::UNIX));
+        assert!(Network::UNIX.contains(&unix));
+        assert!(!Network::UNIX.contains(&"127.0.0.1:1".parse().unwrap()));
+        assert!(!"0.0.0.0/0".parse::<Network>().unwrap().contains(&unix));
+    }
+
+    #[test]
+    fn text_that_is_no_network_is_an_error_that_names_it() {
+        for text in ["", "x\n", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0/8", "1.2.3.4/-1"] {
+            let error = text.parse::<Network>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}: not a network", text.escape_debug())));
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The sending side.
+
+use std::any::{Any, TypeId};
+use std::mem;
+
+use sluicegate_reactor::transport::{Error, Opened, Output, State, Transport};
+
+use super::{Header, Version};
+
+/// Sends a PROXY header as soon as the connection is established, and nothing of its own after it.
+///
+/// Use it with [`Turn::connect_through`](sluicegate_reactor::Turn::connect_through). Give each
+/// connection its own, and do not share one connection between clients: the receiver takes
+/// everything on it to come from the client that the header names.
+pub struct SendProxy {
+    /// Empty once it was sent.
+    header: Vec<u8>,
+    inner: Option<Box<dyn Transport>>,
+}
+
+impl SendProxy {
+    /// Sends this header.
+    #[must_use]
+    pub fn new(header: &Header, version: Version) -> SendProxy {
+        SendProxy { header: header.encode(version), inner: None }
+    }
+
+    /// Continues with another transport behind the header, such as TLS.
+    #[must_use]
+    pub fn then(self, inner: Box<dyn Transport>) -> SendProxy {
+        SendProxy { inner: Some(inner), ..self }
+    }
+}
+
+impl Transport for SendProxy {
+    fn start(&mut self, out: &mut Output<'_>) -> Result<(), Error> {
+        out.put(&mem::take(&mut self.header));
+        self.inner.as_mut().map_or(Ok(()), |inner| inner.start(out))
+    }
+
+    fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error> {
+        self.inner.as_mut().map_or(Ok(Opened::Incomplete), |inner| inner.open(wire, out))
+    }
+
+    fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+        match &mut self.inner {
+            Some(inner) => inner.seal(plain, out),
+            None => Err("there is nothing to seal".into()),
+        }
+    }
+
+    fn close(&mut self, out: &mut Output<'_>) {
+        if let Some(inner) = &mut self.inner {
+            inner.close(out);
+        }
+    }
+
+    fn state(&self) -> State {
+        self.inner.as_ref().map_or(State::Transparent, |inner| inner.state())
+    }
+
+    fn is_secure(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.is_secure())
+    }
+
+    fn details(&self, of: TypeId) -> Option<&dyn Any> {
+        self.inner.as_ref().and_then(|inner| inner.details(of))
+    }
+}
