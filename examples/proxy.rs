@@ -73,7 +73,10 @@ pub(crate) fn main() -> ExitCode {
         }
         (Some(to), _) => {
             let connect = options.connect();
-            let make = |reactor: &mut Reactor| Relay::register(reactor, to, &connect);
+            let make = |reactor: &mut Reactor| match options.send_proxy {
+                Some(version) => Relay::register_announcing(reactor, to, &connect, version.into()),
+                None => Relay::register(reactor, to, &connect),
+            };
             independent::run(&options.server, options.limits(), describe(to), make)
         }
         (_, Some(origin)) => forward_requests(&options, origin),

@@ -11,6 +11,8 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::iterator::Signals;
+use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
+use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{
     Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions,
     Shard, Target,
@@ -34,6 +36,11 @@ pub(crate) struct Server {
     /// Also listen on a Unix socket at this path, for processes of the same user.
     #[arg(long, value_name = "PATH", help_heading = "Listening")]
     unix: Option<PathBuf>,
+    /// Take the addresses of clients from PROXY protocol headers, version 1 or 2. All clients must
+    /// be proxies in this network, such as 10.0.0.0/8, ::1 or `unix`; others are refused. May be
+    /// repeated.
+    #[arg(long, value_name = "FROM", value_delimiter = ',', help_heading = "Listening")]
+    accept_proxy: Vec<Network>,
     /// Most open connections at each address; further ones wait.
     #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
@@ -104,6 +111,13 @@ impl Server {
         Ok(())
     }
 
+    /// What stands in front of connections if they come from proxies.
+    fn proxies(&self) -> Option<Factory<Address>> {
+        let trusted = self.accept_proxy.clone();
+        let accept = AcceptProxy { trusted, ..AcceptProxy::default() };
+        (!self.accept_proxy.is_empty()).then(|| accept.factory())
+    }
+
     fn listen(
         &self,
         server: &mut sluicegate_reactor::Server,
@@ -111,7 +125,9 @@ impl Server {
     ) -> Result<Vec<ServerListener>, Failure> {
         let (max_connections, max_per_address) = (self.max_connections, self.per_address);
         let limits = self.limits(limits);
-        let listen = Listen { max_connections, max_per_address, limits, ..Listen::default() };
+        let transport = self.proxies();
+        let listen =
+            Listen { max_connections, max_per_address, limits, transport, ..Listen::default() };
         let mut listeners = Vec::new();
         for host in &self.bind {
             let opened = listen_on_each(server, &targets(host, self.port), &listen);

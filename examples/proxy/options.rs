@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 use sluicegate_protocols::forward::{FieldChanges, ForwardOptions, HostField, Provenance};
 use sluicegate_protocols::http::client::ClientOptions;
+use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_reactor::{Connect, Limits, Target};
 
 use super::common;
@@ -30,6 +31,10 @@ pub(crate) struct Options {
     /// Time to wait for a connection to the target.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
     connect_timeout: Duration,
+    /// Begin each connection to the target of --to with a PROXY protocol header of this version,
+    /// which tells it the address of the client.
+    #[arg(long, value_name = "VERSION", conflicts_with = "http")]
+    pub(crate) send_proxy: Option<SendProxy>,
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
@@ -48,6 +53,23 @@ pub(crate) struct Forwarded {
     /// Target of HTTP requests: HOST:PORT or unix:PATH.
     #[arg(long, value_name = "TARGET")]
     pub(crate) http: Option<Target>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum SendProxy {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl From<SendProxy> for Version {
+    fn from(version: SendProxy) -> Version {
+        match version {
+            SendProxy::V1 => Version::V1,
+            SendProxy::V2 => Version::V2,
+        }
+    }
 }
 
 /// What is changed in HTTP messages.

@@ -27,11 +27,17 @@ impl Haproxy {
     /// Starts one. It has its listener from us, as its standard input: nobody takes its port
     /// meanwhile, and who connects before it runs waits.
     pub(crate) fn start(settings: &str) -> Haproxy {
+        Haproxy::start_with("", settings)
+    }
+
+    /// The same with options of the listener.
+    pub(crate) fn start_with(listener_options: &str, settings: &str) -> Haproxy {
         let dir = tempdir().expect("a new directory");
         let file = dir.path().join("haproxy.cfg");
         let limits = "global\nmaxconn 200\nnbthread 1\ndefaults\ntimeout connect 60s\n\
                       timeout client 60s\ntimeout server 60s\ntimeout check 60s\n";
-        fs::write(&file, format!("{limits}listen it\nbind fd@0\n{settings}\n")).expect("a file");
+        let listen = format!("listen it\nbind fd@0 {listener_options}");
+        fs::write(&file, format!("{limits}{listen}\n{settings}\n")).expect("a file");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let mut command = Command::new("haproxy");

@@ -35,6 +35,8 @@ mod nginx;
 mod options;
 mod process;
 mod proxy;
+#[cfg(target_os = "linux")]
+mod proxy_protocol;
 mod random;
 mod resumed;
 #[cfg(target_os = "linux")]
