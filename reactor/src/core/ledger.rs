@@ -65,7 +65,7 @@ pub struct Ledger {
     pub refused_per_address: u64,
     /// Handshakes of [transports](crate::transport) that were completed.
     pub handshakes: u64,
-    /// Handshakes that failed or took too long.
+    /// Handshakes whose connections ended first: they failed, took too long or were given up.
     pub handshake_failures: u64,
     /// Connections reset immediately because
     /// [`Listen::max_handshakes`](crate::Listen::max_handshakes) were in progress. They also count

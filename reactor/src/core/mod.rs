@@ -400,7 +400,9 @@ impl Core {
             let Special { unread, layer, .. } = std::mem::take(&mut *special);
             self.pool.give(unread);
             if let Some(layer) = layer {
-                self.groups[c.group as usize].shaking -= u32::from(layer.shaking);
+                let group = &mut self.groups[c.group as usize];
+                group.shaking -= u32::from(layer.shaking);
+                group.ledger.handshake_failures += u64::from(layer.shaking);
                 layer.give_buffers(&mut self.pool);
             }
             self.spare_specials.give(special);

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::transport::Error;
 use super::{Core, Flags, Phase, Reason};
 
 impl Core {
@@ -88,6 +89,19 @@ impl Core {
                 log::warn!("{name}: connection failed: {error}");
                 self.fail(index, Reason::Failed);
             }
+        }
+    }
+
+    /// Ends a connection because its transport has failed with `error`.
+    #[cold]
+    pub(crate) fn fail_transport(&mut self, index: u32, error: &Error) {
+        log::debug!("{}: {error}", self.describe(index));
+        if let Some(c) = self.get_mut(index)
+            && c.phase < Phase::Ended
+        {
+            // An orderly end, since a reset would overtake an alert.
+            (c.phase, c.reason) = (Phase::Ended, Reason::Transport);
+            self.schedule(index);
         }
     }
 

@@ -280,8 +280,20 @@ impl Layer {
         }
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.end, Some(End::Failed(_)))
+    /// Notes that the transport has failed.
+    pub(crate) fn fail(&mut self, error: impl Into<Error>) {
+        self.end = Some(End::Failed(error.into()));
+    }
+
+    /// Takes out the error with which the transport has failed. From then on its stream is cut.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        match self.end.replace(End::Cut) {
+            Some(End::Failed(error)) => Some(error),
+            other => {
+                self.end = other;
+                None
+            }
+        }
     }
 
     /// Calls the transport. A panic is an error of it.
@@ -295,13 +307,20 @@ impl Layer {
             .unwrap_or_else(|_| Err("the transport panicked".into()))
     }
 
-    /// Seals the pieces at the front of the queue.
-    pub(crate) fn seal(&mut self, pieces: &[IoSlice<'_>], pool: &mut Pool) -> Result<(), Error> {
+    /// Seals the pieces at the front of the queue. An error is reported when what the transport has
+    /// put out is sent.
+    pub(crate) fn seal(&mut self, pieces: &[IoSlice<'_>], pool: &mut Pool) {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-        self.sealed = total;
         // One buffer for all records, so that they leave in one call.
         let sealed = pool.take(total + total / 64 + 512);
         pool.give(std::mem::replace(&mut self.outgoing, sealed));
+        match self.seal_pieces(pieces, pool) {
+            Ok(()) => self.sealed = total,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn seal_pieces(&mut self, pieces: &[IoSlice<'_>], pool: &mut Pool) -> Result<(), Error> {
         if let [piece] = pieces {
             return self.call(pool, |transport, out| transport.seal(piece, out));
         }

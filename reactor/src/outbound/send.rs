@@ -205,7 +205,9 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         c.flags.clear(Flags::FULL);
         c.flags.set(Flags::OWES_DRAIN.union(Flags::REVISIT_INPUT));
     }
-    let feeder = c.special.as_ref().filter(|_| taken > 0).and_then(|special| special.feeder);
+    // What a transport has sent for itself may have been in the way.
+    let may_wake = taken > 0 || matches!(flushed, Flushed::Empty);
+    let feeder = c.special.as_ref().filter(|_| may_wake).and_then(|special| special.feeder);
     match flushed {
         Flushed::Budget => {}
         Flushed::Empty => {
@@ -222,6 +224,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
             log::warn!("{}: a file ended before the region being sent", core.describe(index));
             core.fail(index, Reason::Truncated);
         }
+        Flushed::Unsealed(error) => core.fail_transport(index, &error),
         Flushed::Failed(error) => core.fail_with(index, &error),
     }
     if let Some(source) = feeder {

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, plan};
-use crate::core::transport::{Layer, SEALED};
+use crate::core::transport::{Error, Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
 use crate::sys::{AlignedBuffer, Fd, Kernel, More};
 
@@ -27,6 +27,8 @@ pub(crate) enum Flushed {
     Cold(usize),
     /// A region is longer than its file.
     Truncated,
+    /// The transport has failed, and can seal nothing more.
+    Unsealed(Error),
     /// The socket has failed.
     Failed(io::Error),
 }
@@ -74,9 +76,8 @@ impl Wire<'_> {
                 self.send_sealed()
             } else {
                 queue.owes_wire = false;
-                if self.layer.as_ref().is_some_and(|layer| layer.has_failed()) {
-                    // Nothing can be sealed any more. The connection ends with its input.
-                    return Flushed::Blocked;
+                if let Some(error) = self.layer.as_mut().and_then(|layer| layer.take_failure()) {
+                    return Flushed::Unsealed(error);
                 }
                 let front = Front::of(queue, self.limits, self.most(), self.layer.is_some());
                 match plan(&front, self.limits) {
@@ -182,8 +183,8 @@ impl Wire<'_> {
             pieces[front.pieces] = IoSlice::new(&self.scratch[..read]);
         }
         if let Some(layer) = &mut self.layer {
-            layer.seal(pieces, self.pool).map_err(io::Error::other)?;
-            return self.send_sealed();
+            layer.seal(pieces, self.pool);
+            return Ok(None);
         }
         transmit(self.kernel, self.socket, pieces, more, self.ledger).map(Some)
     }
@@ -198,13 +199,8 @@ impl Wire<'_> {
     #[inline(never)]
     fn send_sealed(&mut self) -> io::Result<Option<usize>> {
         let Some(layer) = &mut self.layer else { return Ok(None) };
-        self.ledger.send_calls += 1;
-        let bytes = layer.outgoing.bytes();
-        let count = self.kernel.send(self.socket, bytes, More::No)?;
-        self.ledger.short_writes += u64::from(count < bytes.len());
-        self.ledger.wire_sent += count as u64;
+        transmit_sealed(self.kernel, self.socket, layer, self.pool, self.ledger)?;
         self.moved = true;
-        layer.outgoing.consume(count, self.pool);
         if layer.outgoing.len() > 0 {
             return Ok(None);
         }
@@ -298,6 +294,24 @@ pub(super) fn transmit(
     let asked: usize = pieces.iter().map(|piece| piece.len()).sum();
     ledger.short_writes += u64::from(count < asked);
     Ok(count)
+}
+
+/// Sends what a transport has put out in one call, and counts the call and its bytes. Nothing else
+/// does.
+pub(crate) fn transmit_sealed(
+    kernel: &Kernel,
+    socket: Fd,
+    layer: &mut Layer,
+    pool: &mut Pool,
+    ledger: &mut Ledger,
+) -> io::Result<()> {
+    let bytes = layer.outgoing.bytes();
+    ledger.send_calls += 1;
+    let count = kernel.send(socket, bytes, More::No)?;
+    ledger.short_writes += u64::from(count < bytes.len());
+    ledger.wire_sent += count as u64;
+    layer.outgoing.consume(count, pool);
+    Ok(())
 }
 
 fn part(queue: &mut Queue, pieces: usize) -> io::Result<&mut Part> {

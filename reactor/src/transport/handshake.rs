@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use super::{failed, receive, send_owed};
 use crate::core::transport::{Layer, State, Transport};
 use crate::core::{Chunk, Core, Flags, Phase, Quantum, Reason, ticks};
-use crate::sys::{More, Ready};
+use crate::outbound;
+use crate::sys::Ready;
 use crate::time::deadlines;
 
 /// Gives an accepted connection its transport.
@@ -73,12 +74,8 @@ fn send(core: &mut Core, index: u32) {
     let (socket, mut may_send) = (c.socket, c.ready.any(Ready::WRITE));
     let Some(layer) = c.layer() else { return };
     while may_send && layer.outgoing.len() > 0 {
-        ledger.send_calls += 1;
-        match core.kernel.send(socket, layer.outgoing.bytes(), More::No) {
-            Ok(count) => {
-                ledger.wire_sent += count as u64;
-                layer.outgoing.consume(count, &mut core.pool);
-            }
+        match outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger) {
+            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 ledger.send_would_block += 1;
                 may_send = false;
@@ -137,9 +134,6 @@ fn retire(core: &mut Core, index: u32) {
 
 /// The time for the handshake is over.
 pub(crate) fn timed_out(core: &mut Core, index: u32) {
-    if let Some(ledger) = core.ledger_of(index) {
-        ledger.handshake_failures += 1;
-    }
     log::debug!("{}: the handshake took too long", core.describe(index));
     core.fail(index, Reason::TimedOut);
 }

@@ -75,9 +75,9 @@ pub use crate::core::transport::{Error, Factory, Opened, Output, State, Transpor
 pub(crate) use handshake::{accepted, advance, begin, timed_out};
 pub(crate) use receive::receive;
 
-use crate::core::{Core, Phase, Reason};
+use crate::core::transport::Layer;
+use crate::core::{Core, Flags};
 use crate::outbound;
-use crate::sys::More;
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
@@ -94,34 +94,27 @@ pub(crate) fn close(core: &mut Core, index: u32) {
     }
 }
 
-/// Sees to it that what a transport has put out is sent.
+/// Queues what a transport has put out. Nothing can follow the end of the stream.
 fn send_owed(core: &mut Core, index: u32) {
-    let layer = core.get_mut(index).and_then(|c| c.layer());
-    if layer.is_some_and(|layer| layer.outgoing.len() > 0 && !layer.shaking) {
-        let _ = outbound::append(core, index, |queue, _| queue.owes_wire = true);
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let has_ended = c.flags.any(Flags::SHUT_WR_DONE);
+    let owes = |layer: &&mut Layer| layer.outgoing.len() > 0 && !layer.shaking;
+    let Some(layer) = c.layer().filter(owes) else { return };
+    if has_ended {
+        return core.pool.give(std::mem::take(&mut layer.outgoing));
     }
+    let _ = outbound::append(core, index, |queue, _| queue.owes_wire = true);
 }
 
 /// Ends a connection whose transport has failed. What the transport has put out, such as an alert,
 /// is sent if the socket takes it.
 #[cold]
 fn failed(core: &mut Core, index: u32, error: &Error) {
-    log::debug!("{}: {error}", core.describe(index));
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let ledger = &mut core.groups[c.group as usize].ledger;
     let socket = c.socket;
-    if let Some(layer) = c.layer() {
-        ledger.handshake_failures += u64::from(layer.shaking);
-        let outgoing = std::mem::take(&mut layer.outgoing);
-        if outgoing.len() > 0 {
-            let sent = core.kernel.send(socket, outgoing.bytes(), More::No);
-            ledger.wire_sent += sent.unwrap_or(0) as u64;
-        }
-        core.pool.give(outgoing);
+    if let Some(layer) = c.layer().filter(|layer| layer.outgoing.len() > 0) {
+        let _ = outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger);
     }
-    if c.phase < Phase::Ended {
-        // An orderly end, since a reset would overtake the alert.
-        (c.phase, c.reason) = (Phase::Ended, Reason::Transport);
-        core.schedule(index);
-    }
+    core.fail_transport(index, error);
 }

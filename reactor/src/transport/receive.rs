@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{failed, send_owed};
-use crate::core::transport::{End, Error, Layer, Opened, State};
+use crate::core::transport::{End, Layer, Opened, State};
 use crate::core::{Chunk, Core, Flags, Pool, Quantum};
 use crate::sys::{AlignedBuffer, Ready};
 
@@ -79,16 +79,12 @@ pub(crate) fn receive(
 /// Ends the input of a connection if that of its transport has ended.
 fn end(core: &mut Core, index: u32) {
     let Some(c) = core.get_mut(index) else { return };
-    let Some(layer) = c.special.as_mut().and_then(|special| special.layer.as_mut()) else { return };
-    match &mut layer.end {
-        Some(End::Failed(error)) => {
-            let error = std::mem::replace(error, Error::from(""));
-            failed(core, index, &error);
-        }
-        Some(End::Clean | End::Cut) if !layer.shaking => {
-            c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
-        }
-        _ => {}
+    let Some(layer) = c.layer() else { return };
+    if let Some(error) = layer.take_failure() {
+        return failed(core, index, &error);
+    }
+    if layer.end.is_some() && !layer.shaking {
+        c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
     }
     send_owed(core, index);
 }
@@ -150,10 +146,11 @@ fn open(layer: &mut Layer, wire: &mut [u8], sink: &mut Sink<'_>, pool: &mut Pool
         match layer.call(pool, |transport, out| transport.open(&mut wire[at..], out)) {
             Ok(Opened::Bytes { consumed, plain }) if consumed > 0 => {
                 let Some(plain) = wire[at..].get(plain) else {
-                    layer.end =
-                        Some(End::Failed("the transport opened bytes that are not there".into()));
-                    return;
+                    return layer.fail("the transport opened bytes that are not there");
                 };
+                if layer.shaking && !plain.is_empty() && layer.transport.state() != State::Open {
+                    return layer.fail("the transport opened bytes in its handshake");
+                }
                 let later = sink.take(plain);
                 if !later.is_empty() {
                     layer.plain = Chunk::keep(later, pool);
@@ -168,21 +165,16 @@ fn open(layer: &mut Layer, wire: &mut [u8], sink: &mut Sink<'_>, pool: &mut Pool
             }
             Ok(Opened::Bytes { .. } | Opened::Incomplete) if wire.len() - at <= INCOMPLETE => break,
             Ok(Opened::Bytes { .. } | Opened::Incomplete) => {
-                layer.end = Some(End::Failed("a unit is longer than 128 KiB".into()));
-                return;
+                return layer.fail("a unit is longer than 128 KiB");
             }
             Ok(Opened::End) => {
                 layer.end = Some(End::Clean);
                 return;
             }
-            Err(error) => {
-                layer.end = Some(End::Failed(error));
-                return;
-            }
+            Err(error) => return layer.fail(error),
         }
         if layer.outgoing.len() > UNSENT {
-            layer.end = Some(End::Failed("the peer does not read the answers it causes".into()));
-            return;
+            return layer.fail("the peer does not read the answers it causes");
         }
     }
     layer.holds_units &= at < wire.len();

@@ -155,3 +155,46 @@ fn two_ends_that_are_full_go_on_when_one_of_them_reads() {
         .sum();
     assert_eq!(bytes, fed);
 }
+
+#[test]
+fn a_connection_that_closes_in_front_of_an_error_ends() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            cx.send(input.take());
+            cx.close();
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = open(&mut h);
+    h.feed(client, [record(b'd', b"good"), record(b'?', b"bad")].concat());
+    assert_eq!(log(&mut h), ["0 open", "0 data good", "0 close Transport"]);
+    assert_eq!(sent(&mut h, client).last().map(String::as_str), Some("a "));
+}
+
+#[test]
+fn a_connection_whose_full_queue_stops_its_input_in_front_of_an_error_ends() {
+    let limits = Limits { send_high: 1_000, send_low: 0, ..Limits::default() };
+    let mut h = sealed(Probe::echo(), limits);
+    let client = open(&mut h);
+    h.feed(client, [record(b'd', &[b'x'; 2_000]), record(b'?', b"bad")].concat());
+    assert_eq!(log(&mut h), ["0 open", "0 data of 2000", "0 close Transport"]);
+}
+
+#[test]
+fn nothing_follows_the_end_of_the_stream() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Data(input) => {
+            input.take();
+            cx.shutdown();
+        }
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = open(&mut h);
+    h.feed(client, record(b'd', b"1"));
+    h.feed(client, [record(b'p', b"?"), record(b'd', b"2")].concat());
+    assert_eq!(sent(&mut h, client), ["e "]);
+    assert_eq!(log(&mut h), ["0 open", "0 data 1", "0 data 2"]);
+    assert_eq!(h.reactor().connections(), 1);
+}

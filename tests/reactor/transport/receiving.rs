@@ -162,6 +162,52 @@ fn a_relay_passes_opened_bytes_on_and_seals_them_for_the_other_side() {
 }
 
 #[test]
+fn a_relay_goes_on_behind_what_the_transport_of_its_destination_has_sent() {
+    let mut first = None;
+    let probe = Probe::new(move |cx, call, _| match call {
+        Call::Open => match first.take() {
+            None => first = Some(cx.id()),
+            Some(other) => cx.relay_to(other),
+        },
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let to = h.open();
+    h.feed(to, greeting());
+    h.set_room(to, 2);
+    h.feed(to, record(b'p', b"12345"));
+    let from = open(&mut h);
+    h.feed(from, record(b'd', b"relayed"));
+    assert_eq!(sent(&mut h, to), ["q 12345", "d relayed"]);
+}
+
+#[test]
+fn a_transport_that_opens_bytes_in_its_handshake_has_failed() {
+    /// Opens what it gets, and never says that the handshake is over.
+    struct Early;
+    impl Transport for Early {
+        fn open(&mut self, wire: &mut [u8], _: &mut Output<'_>) -> Result<Opened, Error> {
+            Ok(Opened::Bytes { consumed: wire.len(), plain: 0..wire.len() })
+        }
+        fn seal(&mut self, _: &[u8], _: &mut Output<'_>) -> Result<(), Error> {
+            unreachable!("it is never open")
+        }
+        fn state(&self) -> Phase {
+            Phase::Handshake
+        }
+    }
+    let transport =
+        Some(Factory::new(|_: &Address| Ok(Some(Box::new(Early) as Box<dyn Transport>))));
+    let mut h = Harness::with(Probe::echo(), &Listen { transport, ..Listen::default() });
+    let client = h.open();
+    h.feed(client, b"early");
+    h.feed(client, b"data");
+    h.finish(client);
+    assert_eq!(h.state(client), State::Closed);
+    assert_eq!(h.ledger().handshake_failures, 1);
+}
+
+#[test]
 fn a_unit_that_never_ends_is_refused() {
     /// Waits for a line that has no end.
     struct Endless;
