@@ -123,7 +123,7 @@ impl Ear {
 }
 
 #[test]
-fn who_is_in_the_room_misses_nothing() {
+pub(crate) fn who_is_in_the_room_misses_nothing() {
     Simulation::new().run(|sim| {
         serve(sim, &Limits { idle: None, ..Limits::default() });
         let speakers = speakers(sim);
@@ -139,7 +139,7 @@ fn who_is_in_the_room_misses_nothing() {
 }
 
 #[test]
-fn who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard() {
+pub(crate) fn who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard() {
     let limits = Limits { send_high: 600, send_low: 300, idle: None, ..Limits::default() };
     let missed = Cell::new(0);
     Simulation::new().run(|sim| {

@@ -38,7 +38,7 @@ fn serve(sim: &mut Sim) {
 }
 
 #[test]
-fn a_relay_loses_nothing_and_carries_the_end_across() {
+pub(crate) fn a_relay_loses_nothing_and_carries_the_end_across() {
     // Those that end one connection of the two, of which the other cannot know.
     let faults = Faults { no_buffers: 0.0, aborted: 0.0, refused: 0.0, ..Faults::default() };
     let faults = Faults { exhausted: 0.0, ..faults };
@@ -52,7 +52,7 @@ fn a_relay_loses_nothing_and_carries_the_end_across() {
 }
 
 #[test]
-fn when_one_end_breaks_the_other_is_cut_and_what_it_got_is_right() {
+pub(crate) fn when_one_end_breaks_the_other_is_cut_and_what_it_got_is_right() {
     Simulation::new().run(|sim| {
         serve(sim);
         for _ in 0..1 + sim.below(4) {

@@ -74,7 +74,7 @@ fn some_requests(sim: &mut Sim) -> (String, Vec<usize>) {
 }
 
 #[test]
-fn answers_that_are_put_off_are_exact_and_in_order() {
+pub(crate) fn answers_that_are_put_off_are_exact_and_in_order() {
     Simulation::new().run(|sim| {
         serve(sim);
         let all = (0..1 + sim.below(5)).map(|_| {
@@ -98,7 +98,7 @@ fn answers_that_are_put_off_are_exact_and_in_order() {
 }
 
 #[test]
-fn a_reactor_that_stops_answers_what_was_put_off_and_says_that_it_is_the_last() {
+pub(crate) fn a_reactor_that_stops_answers_what_was_put_off_and_says_that_it_is_the_last() {
     Simulation::new().run(|sim| {
         serve(sim);
         let all = (0..1 + sim.below(5)).map(|_| {

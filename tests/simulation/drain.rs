@@ -56,7 +56,7 @@ fn listen(number: u8, client: &Client, promises: &Promises) {
 }
 
 #[test]
-fn what_was_promised_before_the_end_arrives_or_its_connection_is_reset() {
+pub(crate) fn what_was_promised_before_the_end_arrives_or_its_connection_is_reset() {
     Simulation::new().run(|sim| {
         let promises = Promises::default();
         let drain = Duration::from_millis([0, 5, 100, 30_000][sim.below(4)]);

@@ -34,7 +34,7 @@ fn unix() -> Address {
 }
 
 #[test]
-fn everybody_gets_back_what_they_have_sent_and_nothing_else() {
+pub(crate) fn everybody_gets_back_what_they_have_sent_and_nothing_else() {
     Simulation::new().run(|sim| {
         serve(sim, &Listen::default());
         sim.limit_queues(Limits::default().send_high + ONE_RECEIVE);
@@ -59,7 +59,7 @@ fn everybody_gets_back_what_they_have_sent_and_nothing_else() {
 }
 
 #[test]
-fn one_who_does_not_read_holds_back_little_and_nobody_else() {
+pub(crate) fn one_who_does_not_read_holds_back_little_and_nobody_else() {
     let limits = Limits { send_high: 3000, send_low: 1000, ..Limits::default() };
     let listen = Listen { limits, max_connections: 3, accept_budget: 1, ..Listen::default() };
     Simulation::new().run(|sim| {

@@ -115,7 +115,7 @@ fn dialogue(sim: &mut Sim) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn each_message_comes_in_one_piece_and_is_answered_once() {
+pub(crate) fn each_message_comes_in_one_piece_and_is_answered_once() {
     Simulation::new().run(|sim| {
         let receive_direct = [10, 1000, 64 << 10][sim.below(3)];
         let receive_low_water = [0, 10, 1000, 32 << 10][sim.below(4)];

@@ -365,7 +365,7 @@ fn check_end(seen: &Seen, alive: &Rc<()>) {
 }
 
 #[test]
-fn bodies_and_responses_of_all_kinds_are_exact_and_in_order() {
+pub(crate) fn bodies_and_responses_of_all_kinds_are_exact_and_in_order() {
     Simulation::new().run(|sim| {
         let (seen, alive) = serve(sim);
         let all = clients(sim);
@@ -381,7 +381,7 @@ fn bodies_and_responses_of_all_kinds_are_exact_and_in_order() {
 }
 
 #[test]
-fn a_reactor_that_stops_leaves_no_response_that_only_looks_whole() {
+pub(crate) fn a_reactor_that_stops_leaves_no_response_that_only_looks_whole() {
     Simulation::new().run(|sim| {
         let (seen, alive) = serve(sim);
         let all = clients(sim);

@@ -253,7 +253,7 @@ fn check(client: &Client, plans: &[Plan]) -> bool {
 }
 
 #[test]
-fn every_request_is_forwarded_and_answered_exactly() {
+pub(crate) fn every_request_is_forwarded_and_answered_exactly() {
     // Those that do not end a connection.
     let faults = Faults { no_buffers: 0.0, aborted: 0.0, refused: 0.0, ..Faults::default() };
     let faults = Faults { exhausted: 0.0, ..faults };
@@ -268,7 +268,7 @@ fn every_request_is_forwarded_and_answered_exactly() {
 }
 
 #[test]
-fn whatever_fails_no_response_is_another_or_looks_complete() {
+pub(crate) fn whatever_fails_no_response_is_another_or_looks_complete() {
     Simulation::new().run(|sim| {
         serve(sim);
         let all = clients(sim, true);
@@ -281,7 +281,7 @@ fn whatever_fails_no_response_is_another_or_looks_complete() {
 }
 
 #[test]
-fn a_proxy_that_stops_leaves_no_response_that_only_looks_complete() {
+pub(crate) fn a_proxy_that_stops_leaves_no_response_that_only_looks_complete() {
     Simulation::new().run(|sim| {
         serve(sim);
         let all = clients(sim, true);

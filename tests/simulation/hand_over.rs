@@ -13,7 +13,7 @@ use handlers::{Greeter, Login};
 const ADDRESS: &str = "10.0.0.1:23";
 
 #[test]
-fn what_follows_the_name_goes_to_the_next_handler_and_nothing_is_lost_between() {
+pub(crate) fn what_follows_the_name_goes_to_the_next_handler_and_nothing_is_lost_between() {
     Simulation::new().run(|sim| {
         sim.reactor(|reactor| {
             let then = reactor.register(Watched::new(Greeter));

@@ -37,7 +37,7 @@ fn compare(bytes: &[u8], at: usize) {
 }
 
 #[test]
-fn each_request_is_answered_once_and_in_full() {
+pub(crate) fn each_request_is_answered_once_and_in_full() {
     Simulation::new().run(|sim| {
         sim.reactor(|reactor| {
             let hello = reactor.register(Watched::new(Http::new(Hello)));

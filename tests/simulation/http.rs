@@ -47,7 +47,7 @@ pub(crate) fn get(name: impl Display) -> String {
 }
 
 #[test]
-fn pipelined_requests_are_answered_exactly_and_in_order() {
+pub(crate) fn pipelined_requests_are_answered_exactly_and_in_order() {
     // What is answered when no descriptor is left is not a file.
     let faults = Faults { open: 0.0, ..Faults::default() };
     Simulation::new().faults(faults).run(|sim| {
@@ -69,7 +69,7 @@ fn pipelined_requests_are_answered_exactly_and_in_order() {
 }
 
 #[test]
-fn the_last_answer_arrives_whole_though_its_client_goes_on_sending() {
+pub(crate) fn the_last_answer_arrives_whole_though_its_client_goes_on_sending() {
     let faults = Faults { open: 0.0, no_buffers: 0.0, aborted: 0.0, ..Faults::default() };
     Simulation::new().faults(faults).run(|sim| {
         serve(sim);
@@ -91,7 +91,7 @@ fn the_last_answer_arrives_whole_though_its_client_goes_on_sending() {
 }
 
 #[test]
-fn files_that_change_while_they_are_sent_are_exact_or_cut() {
+pub(crate) fn files_that_change_while_they_are_sent_are_exact_or_cut() {
     Simulation::new().run(|sim| {
         serve(sim);
         let all = (0..1 + sim.below(5)).map(|_| {

@@ -26,6 +26,7 @@ mod proxy;
 mod rates;
 mod receive_file;
 mod resumed_uploads;
+mod sealed;
 mod uploads;
 mod watched;
 mod websocket;

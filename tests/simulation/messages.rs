@@ -77,7 +77,7 @@ impl Receive<Answer> for Back {
 }
 
 #[test]
-fn each_job_comes_back_to_who_has_sent_it_in_order() {
+pub(crate) fn each_job_comes_back_to_who_has_sent_it_in_order() {
     Simulation::new().run(|sim| {
         let (jobs, job_box) = mailbox();
         let (answers, answer_box) = mailbox();

@@ -62,7 +62,7 @@ fn messages(sim: &mut Sim) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn each_message_is_passed_on_whole_and_answered_in_order() {
+pub(crate) fn each_message_is_passed_on_whole_and_answered_in_order() {
     // Those that end one connection of the two, of which the other cannot know.
     let faults = Faults { no_buffers: 0.0, aborted: 0.0, refused: 0.0, ..Faults::default() };
     let faults = Faults { exhausted: 0.0, ..faults };
@@ -76,7 +76,7 @@ fn each_message_is_passed_on_whole_and_answered_in_order() {
 }
 
 #[test]
-fn when_targets_are_lost_each_message_is_answered_all_the_same() {
+pub(crate) fn when_targets_are_lost_each_message_is_answered_all_the_same() {
     Simulation::new().run(|sim| {
         serve(sim, Some(3));
         let mut clients = Vec::new();

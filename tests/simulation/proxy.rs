@@ -86,7 +86,7 @@ fn proxy_at<H: Handler>(
 }
 
 #[test]
-fn proxies_lose_nothing_and_carry_ends_across_whichever_way_bytes_move() {
+pub(crate) fn proxies_lose_nothing_and_carry_ends_across_whichever_way_bytes_move() {
     // Those that end one connection of the two, of which the other cannot know.
     let faults = Faults { no_buffers: 0.0, aborted: 0.0, refused: 0.0, ..Faults::default() };
     let faults = Faults { exhausted: 0.0, ..faults };
@@ -103,7 +103,7 @@ fn proxies_lose_nothing_and_carry_ends_across_whichever_way_bytes_move() {
 }
 
 #[test]
-fn when_anything_breaks_what_arrives_is_right_and_nothing_is_left() {
+pub(crate) fn when_anything_breaks_what_arrives_is_right_and_nothing_is_left() {
     Simulation::new().run(|sim| {
         serve(sim);
         for _ in 0..1 + sim.below(4) {

@@ -67,7 +67,7 @@ fn wake_soon(cx: &mut Context<'_>) {
 }
 
 #[test]
-fn nothing_is_lost_and_nothing_too_fast_while_calls_fail() {
+pub(crate) fn nothing_is_lost_and_nothing_too_fast_while_calls_fail() {
     Simulation::new().run(|sim| {
         let mut rate = || [20_000, 100_000, 3_000_000][sim.below(3)];
         let (send_rate, receive_rate) = (rate(), rate());

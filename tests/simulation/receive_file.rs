@@ -108,7 +108,7 @@ fn check(sim: &mut Sim, client: &Client, files: &[(String, usize)], synced: bool
 }
 
 #[test]
-fn files_are_there_as_they_were_sent_or_not_at_all() {
+pub(crate) fn files_are_there_as_they_were_sent_or_not_at_all() {
     Simulation::new().run(|sim| {
         let synced = serve(sim);
         let clients = (0..1 + sim.below(4)).map(|number| upload(sim, number));
@@ -126,7 +126,7 @@ fn files_are_there_as_they_were_sent_or_not_at_all() {
 }
 
 #[test]
-fn a_peer_that_leaves_or_a_directory_that_is_removed_leaves_no_part_of_a_file() {
+pub(crate) fn a_peer_that_leaves_or_a_directory_that_is_removed_leaves_no_part_of_a_file() {
     Simulation::new().run(|sim| {
         let synced = serve(sim);
         let clients = (0..1 + sim.below(5)).map(|number| {

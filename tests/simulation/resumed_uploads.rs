@@ -121,11 +121,11 @@ fn run(faults: Faults, is_reliable: bool) {
 }
 
 #[test]
-fn an_upload_that_is_interrupted_again_and_again_comes_out_whole() {
+pub(crate) fn an_upload_that_is_interrupted_again_and_again_comes_out_whole() {
     run(Faults::none(), true);
 }
 
 #[test]
-fn an_upload_that_is_interrupted_while_everything_goes_wrong_leaves_no_gaps() {
+pub(crate) fn an_upload_that_is_interrupted_while_everything_goes_wrong_leaves_no_gaps() {
     run(Faults::default(), false);
 }

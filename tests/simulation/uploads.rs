@@ -149,11 +149,11 @@ fn run(faults: Faults, complete: bool) {
 }
 
 #[test]
-fn files_that_are_put_are_there_when_it_is_said() {
+pub(crate) fn files_that_are_put_are_there_when_it_is_said() {
     run(Faults::default(), true);
 }
 
 #[test]
-fn files_that_are_cut_off_are_not_there() {
+pub(crate) fn files_that_are_cut_off_are_not_there() {
     run(Faults::default(), false);
 }

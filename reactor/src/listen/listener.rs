@@ -45,7 +45,7 @@ pub(crate) struct Listener {
     pub(crate) address: Address,
     pub(crate) handler: u8,
     pub(crate) group: u16,
-    options: Listen,
+    pub(crate) options: Listen,
     rate: Option<Bucket>,
     /// Whether there may be connections to accept.
     pub(crate) ready: bool,

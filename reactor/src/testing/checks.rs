@@ -1,5 +1,6 @@
 //! The invariants of a reactor, whatever its handlers do.
 
+use crate::core::transport::Layer;
 use crate::core::{Connection, Direction, Flags, Ledger, NO_SESSION, Phase, Queue, is_due};
 use crate::inbound;
 use crate::sys::sim::{OpenDescriptors, World};
@@ -42,9 +43,20 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
         let stops = fed || c.flags.any(Flags::FULL);
         assert!(!fills || stops, "a full queue does not stop the input that fills it");
     }
+    check_handshakes(reactor);
     let scheduled = connections(reactor).filter(|c| c.link.is_linked()).count();
     assert_eq!(reactor.turn.core.wheel.len(), scheduled, "each deadline has a connection");
     check_ends(reactor, world);
+}
+
+/// Checks that each handshake in progress is counted in its group.
+fn check_handshakes(reactor: &Reactor) {
+    let mut shaking = vec![0; reactor.turn.core.groups.len()];
+    for c in connections(reactor).filter(|c| layer(c).is_some_and(|layer| layer.shaking)) {
+        shaking[usize::from(c.group)] += 1;
+    }
+    let counted: Vec<u32> = reactor.turn.core.groups.iter().map(|group| group.shaking).collect();
+    assert_eq!(counted, shaking, "the handshakes in progress");
 }
 
 /// Checked after every turn of one of the reactors of a world: each socket belongs to a connection.
@@ -85,6 +97,11 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             phase != Phase::Shaking || !ready.any(Ready::READ),
             "a handshake sleeps with input to receive: {ready:?}, noted {noted:?}"
         );
+        let holds_more = |layer: &Layer| layer.plain.len() > 0 || layer.holds_units;
+        assert!(
+            !open || !layer(c).is_some_and(holds_more),
+            "a connection sleeps with input in its transport: {phase:?}, noted {noted:?}"
+        );
         assert!(
             phase != Phase::Connecting || ready == Ready::default(),
             "a connection sleeps and misses the end of its connect: {ready:?}, noted {noted:?}"
@@ -94,14 +111,16 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a relay sleeps although its destination has room"
         );
         let sends = c.outbound.is_some();
-        let layer = c.special.as_ref().and_then(|special| special.layer.as_ref());
-        let shakes = layer.is_some_and(|layer| layer.shaking && layer.outgoing.len() == 0);
         let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
-            || shakes
             || c.waits_for_rate(Direction::Send);
         assert!(
             !sends || waits || phase == Phase::Shaking || !ready.any(Ready::WRITE),
             "a connection sleeps with room to send: {phase:?}, {ready:?}, noted {noted:?}"
+        );
+        let owes = layer(c).is_some_and(|layer| layer.outgoing.len() > 0);
+        assert!(
+            !owes || sends || phase == Phase::Shaking,
+            "a connection sleeps without a queue for what its transport has put out: {phase:?}"
         );
         assert!(
             sends || !held,
@@ -136,6 +155,10 @@ impl Drop for NothingOpen {
             assert_eq!(self.0.files().temporary(), 0, "temporary files are left");
         }
     }
+}
+
+fn layer(c: &Connection) -> Option<&Layer> {
+    c.special.as_ref()?.layer.as_deref()
 }
 
 fn connections(reactor: &Reactor) -> impl Iterator<Item = &Connection> {

@@ -162,7 +162,8 @@ impl<H: Handler> Harness<H> {
     pub fn take(&mut self, client: Client) -> Received {
         if self.ends[client.0].is_some() {
             self.pump(client);
-            return Received(self.ends[client.0].as_mut().map_or(Vec::new(), ClientEnd::take));
+            let end = self.ends[client.0].as_mut();
+            return Received(end.map_or(Vec::new(), |end| end.take(usize::MAX)));
         }
         let bytes = self.client(client).take();
         self.run();

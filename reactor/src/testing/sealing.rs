@@ -3,8 +3,10 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 
+use crate::core::Target;
 use crate::core::transport::{Error, Factory, Opened, Output, State, Transport};
 use crate::sys::Address;
+use crate::turn::reactor::Reactor;
 
 /// A transport that frames and disguises bytes, as TLS does, without protecting anything. Both ends
 /// greet each other first.
@@ -106,6 +108,23 @@ pub(super) struct Sealing {
     pub(super) client: Factory<Address>,
 }
 
+impl Sealing {
+    /// Gives the listeners and connectors of a reactor transports.
+    pub(super) fn put_under(&self, reactor: &mut Reactor) {
+        for listener in reactor.turn.listeners.iter_mut().flatten() {
+            listener.options.transport = Some(self.server.clone());
+        }
+        let groups = reactor.turn.core.groups.iter_mut();
+        for connect in groups.filter_map(|group| group.connect.as_mut()) {
+            let client = self.client.clone();
+            connect.transport = Some(Factory::new(move |target| match target {
+                Target::Address(address) => client.make(address),
+                Target::Name(..) => Err("no transport for a name".into()),
+            }));
+        }
+    }
+}
+
 /// The transports that [`through`] has set, if it is running.
 pub(super) fn current() -> Option<Sealing> {
     CURRENT.with_borrow(Clone::clone)
@@ -114,6 +133,8 @@ pub(super) fn current() -> Option<Sealing> {
 /// Runs `test` with transports: in every [`Harness`](super::Harness) that it makes, the listener of
 /// the harness and its clients talk through the transports that these factories make. What a
 /// client [feeds](super::Harness::feed) and what [was sent](super::Harness::sent) to it stays plain.
+/// The same holds for every [`Sim`](super::Sim): for its clients, and for the listeners and the
+/// connectors that each of its reactors has when it is added.
 ///
 /// ```
 /// use sluicegate_reactor::testing::{Harness, Records, through};
@@ -154,6 +175,8 @@ pub fn through<T>(
 /// The client's end of a connection that has a transport.
 pub(super) struct ClientEnd {
     transport: Box<dyn Transport>,
+    /// Whether the server has ended its stream.
+    pub(super) has_ended: bool,
     /// What has arrived and was not opened.
     wire: Vec<u8>,
     /// What was opened and not taken.
@@ -163,10 +186,16 @@ pub(super) struct ClientEnd {
 impl ClientEnd {
     /// Begins, and returns what to send first.
     pub(super) fn begin(transport: Box<dyn Transport>) -> (ClientEnd, Vec<u8>) {
-        let mut end = ClientEnd { transport, wire: Vec::new(), plain: Vec::new() };
+        let (wire, plain) = (Vec::new(), Vec::new());
+        let mut end = ClientEnd { transport, has_ended: false, wire, plain };
         let (result, out) = Output::collect(|out| end.transport.start(out));
         result.expect("a client begins");
         (end, out)
+    }
+
+    /// Whether the handshake is over.
+    pub(super) fn is_open(&self) -> bool {
+        self.transport.state() == State::Open
     }
 
     pub(super) fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
@@ -190,7 +219,10 @@ impl ClientEnd {
                         self.wire.drain(..consumed);
                     }
                     Ok(Opened::Bytes { .. } | Opened::Incomplete) => break,
-                    Ok(Opened::End) => self.wire.clear(),
+                    Ok(Opened::End) => {
+                        self.has_ended = true;
+                        self.wire.clear();
+                    }
                     Err(error) => panic!("the client cannot open what the server sent: {error}"),
                 }
             }
@@ -198,7 +230,8 @@ impl ClientEnd {
         out
     }
 
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.plain)
+    /// Takes up to `most` of the opened bytes.
+    pub(super) fn take(&mut self, most: usize) -> Vec<u8> {
+        self.plain.drain(..most.min(self.plain.len())).collect()
     }
 }

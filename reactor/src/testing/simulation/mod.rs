@@ -19,6 +19,7 @@
 //!   all reactors sleep, no work is left;
 //! - no handler has panicked.
 
+mod actor;
 mod client;
 mod runner;
 mod steps;

@@ -9,6 +9,7 @@ use super::steps::Progress;
 use crate::sys::sim::{Dice, Faults, Files, Mode, Remote, World};
 use crate::sys::{Address, Kernel};
 use crate::testing::checks::{self, NothingOpen};
+use crate::testing::sealing;
 use crate::turn::reactor::Reactor;
 
 /// One run of a scenario: a world of files, reactors and clients, in virtual time.
@@ -63,6 +64,9 @@ impl Sim {
         let mut reactor = Reactor::on(kernel).expect("a simulated reactor");
         self.world.set_actor(format_args!("reactor {}", self.reactors.len()));
         let made = make(&mut reactor);
+        if let Some(sealing) = sealing::current() {
+            sealing.put_under(&mut reactor);
+        }
         self.reactors.push(reactor);
         self.progress.push(Progress::default());
         self.stalls.push(0);
@@ -91,7 +95,10 @@ impl Sim {
         let starts_at = self.world.elapsed() + soon;
         let client = Client::new(self.clients.len() + 1, address.clone(), starts_at);
         self.clients.push(client.clone());
-        client
+        match sealing::current() {
+            Some(sealing) => client.through(sealing.client),
+            None => client,
+        }
     }
 
     /// Schedules an action after this much time, such as changing a file, stopping, or posting a

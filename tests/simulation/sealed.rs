@@ -1,0 +1,93 @@
+//! The other scenarios again, with a transport on both ends of every connection.
+
+use sluicegate_reactor::testing::{Records, through};
+
+/// Runs scenarios of other modules through [`Records`].
+macro_rules! sealed {
+    ($($module:ident { $($scenario:ident)* })*) => {
+        $(mod $module {
+            $(#[test]
+            fn $scenario() {
+                super::sealed(crate::$module::$scenario);
+            })*
+        })*
+    };
+}
+
+fn sealed(scenario: fn()) {
+    through(Records::factory(), Records::factory(), scenario);
+}
+
+sealed! {
+    chat {
+        who_is_in_the_room_misses_nothing
+        who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard
+    }
+    connect {
+        a_relay_loses_nothing_and_carries_the_end_across
+        when_one_end_breaks_the_other_is_cut_and_what_it_got_is_right
+    }
+    deferred {
+        answers_that_are_put_off_are_exact_and_in_order
+        a_reactor_that_stops_answers_what_was_put_off_and_says_that_it_is_the_last
+    }
+    drain {
+        what_was_promised_before_the_end_arrives_or_its_connection_is_reset
+    }
+    echo {
+        everybody_gets_back_what_they_have_sent_and_nothing_else
+        one_who_does_not_read_holds_back_little_and_nobody_else
+    }
+    exact {
+        each_message_comes_in_one_piece_and_is_answered_once
+    }
+    exchanges {
+        bodies_and_responses_of_all_kinds_are_exact_and_in_order
+        a_reactor_that_stops_leaves_no_response_that_only_looks_whole
+    }
+    forward {
+        every_request_is_forwarded_and_answered_exactly
+        whatever_fails_no_response_is_another_or_looks_complete
+        a_proxy_that_stops_leaves_no_response_that_only_looks_complete
+    }
+    hand_over {
+        what_follows_the_name_goes_to_the_next_handler_and_nothing_is_lost_between
+    }
+    hello {
+        each_request_is_answered_once_and_in_full
+    }
+    http {
+        pipelined_requests_are_answered_exactly_and_in_order
+        the_last_answer_arrives_whole_though_its_client_goes_on_sending
+        files_that_change_while_they_are_sent_are_exact_or_cut
+    }
+    lines {
+        each_line_is_answered_once_and_in_order_and_blocks_are_exact
+    }
+    messages {
+        each_job_comes_back_to_who_has_sent_it_in_order
+    }
+    parts {
+        each_message_is_passed_on_whole_and_answered_in_order
+        when_targets_are_lost_each_message_is_answered_all_the_same
+    }
+    proxy {
+        proxies_lose_nothing_and_carry_ends_across_whichever_way_bytes_move
+        when_anything_breaks_what_arrives_is_right_and_nothing_is_left
+    }
+    rates {
+        nothing_is_lost_and_nothing_too_fast_while_calls_fail
+    }
+    receive_file {
+        files_are_there_as_they_were_sent_or_not_at_all
+        a_peer_that_leaves_or_a_directory_that_is_removed_leaves_no_part_of_a_file
+    }
+    resumed_uploads {
+        an_upload_that_is_interrupted_again_and_again_comes_out_whole
+        an_upload_that_is_interrupted_while_everything_goes_wrong_leaves_no_gaps
+    }
+    uploads {
+        files_that_are_put_are_there_when_it_is_said
+        files_that_are_cut_off_are_not_there
+    }
+}
