@@ -81,17 +81,31 @@ use crate::outbound;
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
-    let Some(layer) = c.layer().filter(|layer| !layer.closed) else { return };
-    layer.closed = true;
-    let result = layer.call(&mut core.pool, |transport, out| {
+    match write_end(core, index) {
+        Some(Ok(())) => send_owed(core, index),
+        Some(Err(error)) => failed(core, index, &error),
+        None => {}
+    }
+}
+
+/// Ends the stream of a connection that ends in this turn.
+pub(crate) fn close_at_once(core: &mut Core, index: u32) {
+    if let Some(Ok(())) = write_end(core, index) {
+        send_at_once(core, index);
+    }
+}
+
+/// Lets a transport write the end of its stream. `None` if it has, or has nothing to end.
+fn write_end(core: &mut Core, index: u32) -> Option<Result<(), Error>> {
+    let layer = core.connections.get_mut(index as usize)?.layer()?;
+    if layer.shaking || std::mem::replace(&mut layer.closed, true) {
+        return None;
+    }
+    let close = |transport: &mut dyn Transport, out: &mut Output<'_>| {
         transport.close(out);
         Ok(())
-    });
-    match result {
-        Ok(()) => send_owed(core, index),
-        Err(error) => failed(core, index, &error),
-    }
+    };
+    Some(layer.call(&mut core.pool, close))
 }
 
 /// Queues what a transport has put out. Nothing can follow the end of the stream.
@@ -110,11 +124,16 @@ fn send_owed(core: &mut Core, index: u32) {
 /// is sent if the socket takes it.
 #[cold]
 fn failed(core: &mut Core, index: u32, error: &Error) {
+    send_at_once(core, index);
+    core.fail_transport(index, error);
+}
+
+/// Sends what a transport has put out, as far as the socket takes it.
+fn send_at_once(core: &mut Core, index: u32) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let ledger = &mut core.groups[c.group as usize].ledger;
     let socket = c.socket;
     if let Some(layer) = c.layer().filter(|layer| layer.outgoing.len() > 0) {
         let _ = outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger);
     }
-    core.fail_transport(index, error);
 }

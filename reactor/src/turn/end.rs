@@ -52,6 +52,9 @@ impl Reactor {
         attempt::abandon(core, index);
         let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
         let cut = is_unsent || inbound::is_fed(core, index);
+        if !cut && core.get(index).is_some_and(|c| c.reason == Reason::Stopped) {
+            transport::close_at_once(core, index);
+        }
         inbound::end_relays(core, index);
         rates::release(core, index);
         inbound::stop_saving(core, index);

@@ -198,3 +198,49 @@ fn nothing_follows_the_end_of_the_stream() {
     assert_eq!(log(&mut h), ["0 open", "0 data 1", "0 data 2"]);
     assert_eq!(h.reactor().connections(), 1);
 }
+
+#[test]
+fn a_transport_that_cannot_seal_sends_its_alert_and_ends() {
+    /// Seals one piece.
+    struct Once(bool);
+    impl Transport for Once {
+        fn open(&mut self, wire: &mut [u8], _: &mut Output<'_>) -> Result<Opened, Error> {
+            Ok(Opened::Bytes { consumed: wire.len(), plain: 0..wire.len() })
+        }
+        fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
+            if std::mem::replace(&mut self.0, true) {
+                out.put(b"alert");
+                return Err("no more keys".into());
+            }
+            out.put(plain);
+            Ok(())
+        }
+        fn state(&self) -> Phase {
+            Phase::Open
+        }
+    }
+    let transport =
+        Some(Factory::new(|_: &Address| Ok(Some(Box::new(Once(false)) as Box<dyn Transport>))));
+    let mut h = Harness::with(Probe::echo(), &Listen { transport, ..Listen::default() });
+    let client = h.open();
+    h.feed(client, b"first ");
+    h.feed(client, b"second");
+    assert_eq!(h.sent(client), "first alert");
+    assert_eq!(h.state(client), State::Shut);
+    assert_eq!(log(&mut h), ["0 open", "0 data first ", "0 data second", "0 close Transport"]);
+}
+
+#[test]
+fn a_stream_that_the_end_of_the_grace_period_ends_is_complete() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Stop => {}
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = open(&mut h);
+    h.stop();
+    h.advance(Duration::from_secs(31));
+    assert_eq!(log(&mut h), ["0 open", "0 stop", "0 close Stopped"]);
+    assert_eq!(sent(&mut h, client), ["e "]);
+    assert_eq!(h.state(client), State::Closed);
+}
