@@ -4,6 +4,7 @@ use std::io::{ErrorKind, IoSlice};
 
 use super::wire::{Flushed, Wire, transmit};
 use super::{Offer, Outgoing, Placement, place};
+use crate::core::transport::Layer;
 use crate::core::{
     ConnId, Core, Direction, Flags, Group, MOST_UNFLUSHED, Pool, Quantum, Queue, Reason, Sent,
 };
@@ -206,8 +207,8 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         c.flags.set(Flags::OWES_DRAIN.union(Flags::REVISIT_INPUT));
     }
     // What a transport has sent for itself may have been in the way.
-    let may_wake = taken > 0 || matches!(flushed, Flushed::Empty);
-    let feeder = c.special.as_ref().filter(|_| may_wake).and_then(|special| special.feeder);
+    let may_wake = |_: &ConnId| taken > 0 || matches!(flushed, Flushed::Empty);
+    let feeder = c.special.as_ref().and_then(|special| special.feeder).filter(may_wake);
     match flushed {
         Flushed::Budget => {}
         Flushed::Empty => {
@@ -224,7 +225,11 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
             log::warn!("{}: a file ended before the region being sent", core.describe(index));
             core.fail(index, Reason::Truncated);
         }
-        Flushed::Unsealed(error) => core.fail_transport(index, &error),
+        Flushed::Unsealed => {
+            if let Some(error) = c.layer().and_then(Layer::take_failure) {
+                core.fail_transport(index, &error);
+            }
+        }
         Flushed::Failed(error) => core.fail_with(index, &error),
     }
     if let Some(source) = feeder {

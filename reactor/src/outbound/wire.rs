@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 
 use super::{Action, Front, MAX_PIECES, plan};
-use crate::core::transport::{Error, Layer, SEALED};
+use crate::core::transport::{Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
 use crate::sys::{AlignedBuffer, Fd, Kernel, More};
 
@@ -28,7 +28,7 @@ pub(crate) enum Flushed {
     /// A region is longer than its file.
     Truncated,
     /// The transport has failed, and can seal nothing more.
-    Unsealed(Error),
+    Unsealed,
     /// The socket has failed.
     Failed(io::Error),
 }
@@ -58,8 +58,9 @@ impl Wire<'_> {
     /// A short count does not end the flush: sendfile may stop early while there is room, and only
     /// after `EAGAIN` is an event certain to follow.
     pub(crate) fn flush(&mut self, queue: &mut Queue, quantum: &mut Quantum) -> Flushed {
+        let is_plain = self.layer.is_none();
         loop {
-            let piece = if self.layer.is_none() { queue.as_one_piece() } else { None };
+            let piece = if is_plain { queue.as_one_piece() } else { None };
             if piece.is_none() && queue.is_empty() {
                 return Flushed::Empty;
             }
@@ -76,8 +77,8 @@ impl Wire<'_> {
                 self.send_sealed()
             } else {
                 queue.owes_wire = false;
-                if let Some(error) = self.layer.as_mut().and_then(|layer| layer.take_failure()) {
-                    return Flushed::Unsealed(error);
+                if self.layer.as_ref().is_some_and(|layer| layer.has_failed()) {
+                    return Flushed::Unsealed;
                 }
                 let front = Front::of(queue, self.limits, self.most(), self.layer.is_some());
                 match plan(&front, self.limits) {
@@ -90,7 +91,7 @@ impl Wire<'_> {
                 Ok(Some(0)) => return Flushed::Truncated,
                 Ok(Some(count)) => {
                     queue.advance(count, self.pool);
-                    self.most = self.most.saturating_sub(count);
+                    self.most -= count;
                     self.taken += count as u64;
                     quantum.use_bytes(count);
                     queue.note_taken(self.taken, false);
@@ -206,6 +207,8 @@ impl Wire<'_> {
         }
         let sealed = std::mem::take(&mut layer.sealed);
         self.ledger.sealed_bytes += sealed as u64;
+        // They were sealed when more might be sent.
+        self.most = self.most.max(sealed);
         Ok((sealed > 0).then_some(sealed))
     }
 

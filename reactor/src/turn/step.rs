@@ -12,6 +12,8 @@ use crate::connect::attempt;
 
 /// The next step: a callback, or a receive that can lead to one.
 enum Due {
+    /// The next step of connecting, or of the handshake of a transport.
+    Establish,
     Ready,
     Drain,
     /// A receive of a stream.
@@ -50,18 +52,15 @@ impl Reactor {
             (Quantum::to_receive(&group.limits), Quantum::to_send(&group.limits));
         input.metered = group.is_rated(c);
         let queued = c.outbound.is_some().then(|| Quantum::to_send(&group.limits));
-        if c.phase < Phase::Open {
-            self.establish(index);
-        }
         if let Some(mut before) = queued {
             outbound::flush(&mut self.turn.core, index, &mut before);
         }
         Some((input, output))
     }
 
-    /// Takes a connection that is not open yet further.
+    /// Takes a connection that is not open yet further. Returns whether it has come that far.
     #[cold]
-    fn establish(&mut self, index: u32) {
+    fn establish(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;
         if core.get(index).is_some_and(|c| c.phase == Phase::Connecting) {
             attempt::advance(core, index);
@@ -72,6 +71,7 @@ impl Reactor {
         {
             self.call(index, |handler, turn, _| handler.open(turn, index));
         }
+        self.turn.core.get(index).is_some_and(|c| c.phase >= Phase::Open)
     }
 
     /// Takes one step, if one is due. Returns whether there may be another.
@@ -79,6 +79,7 @@ impl Reactor {
     fn step(&mut self, index: u32, input: &mut Quantum) -> bool {
         match self.next_due(index, input) {
             Due::Nothing => return false,
+            Due::Establish => return self.establish(index),
             Due::Ready => self.call(index, |h, turn, slot| h.ready(turn, index, slot)),
             Due::Drain => self.call(index, |h, turn, slot| h.drain(turn, index, slot)),
             Due::Receive => {
@@ -116,7 +117,7 @@ impl Reactor {
         }
         let Some((c, group)) = self.turn.core.pair(index) else { return Due::Nothing };
         if !c.is_open() {
-            return Due::Nothing;
+            return if c.phase < Phase::Open { Due::Establish } else { Due::Nothing };
         }
         if input.is_used_up() || c.flags.any(Flags::YIELDED) {
             let ledger = &mut group.ledger;
