@@ -65,7 +65,7 @@ fn asks_for_cold(sim: &mut Sim, are_cut: bool) -> Asked {
 }
 
 #[test]
-fn while_a_disk_does_nothing_all_others_are_answered() {
+pub(crate) fn while_a_disk_does_nothing_all_others_are_answered() {
     // What leaves the memory after somebody has looked makes everybody wait, here and elsewhere.
     let faults = Faults { cold: 0.0, open: 0.0, ..Faults::default() };
     Simulation::new().faults(faults).run(|sim| {
@@ -105,7 +105,7 @@ fn while_a_disk_does_nothing_all_others_are_answered() {
 }
 
 #[test]
-fn files_that_leave_the_memory_and_change_while_they_are_read_are_exact_or_cut() {
+pub(crate) fn files_that_leave_the_memory_and_change_while_they_are_read_are_exact_or_cut() {
     let faults = Faults { cold: 0.4, slow_disk: 0.3, ..Faults::default() };
     Simulation::new().faults(faults).run(|sim| {
         serve(sim);

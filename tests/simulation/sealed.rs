@@ -1,11 +1,18 @@
-//! The other scenarios again, with a transport on both ends of every connection.
+//! The other scenarios again, with a transport on both ends of every connection; and clients that
+//! break the rules of a transport.
 
-use sluicegate_reactor::testing::{Records, through};
+use sluicegate_reactor::Listen;
+use sluicegate_reactor::testing::simulation::End;
+use sluicegate_reactor::testing::{Records, Simulation, through};
+
+use crate::echo::Echo;
+use crate::noise;
+use crate::watched::Watched;
 
 /// Runs scenarios of other modules through [`Records`].
 macro_rules! sealed {
-    ($($module:ident { $($scenario:ident)* })*) => {
-        $(mod $module {
+    ($($(#[$cfg:meta])? $module:ident { $($scenario:ident)* })*) => {
+        $($(#[$cfg])? mod $module {
             $(#[test]
             fn $scenario() {
                 super::sealed(crate::$module::$scenario);
@@ -22,6 +29,11 @@ sealed! {
     chat {
         who_is_in_the_room_misses_nothing
         who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard
+    }
+    #[cfg(target_os = "linux")]
+    cold_files {
+        while_a_disk_does_nothing_all_others_are_answered
+        files_that_leave_the_memory_and_change_while_they_are_read_are_exact_or_cut
     }
     connect {
         a_relay_loses_nothing_and_carries_the_end_across
@@ -90,4 +102,48 @@ sealed! {
         files_that_are_put_are_there_when_it_is_said
         files_that_are_cut_off_are_not_there
     }
+}
+
+/// A record of [`Records`].
+fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let [high, low] = (payload.len() as u16).to_be_bytes();
+    [kind, high, low].into_iter().chain(payload.iter().map(|byte| !byte)).collect()
+}
+
+#[test]
+fn clients_that_break_the_rules_of_a_transport_are_cut_and_others_are_served() {
+    const ADDRESS: &str = "10.0.0.1:7";
+    Simulation::new().run(|sim| {
+        sim.reactor(|reactor| {
+            let echo = reactor.register(Watched::new(Echo));
+            let listen = Listen { transport: Some(Records::factory()), ..Listen::default() };
+            reactor.listen(ADDRESS, &listen, echo).expect("the address is free");
+        });
+        let (greeting, data) = (record(b'g', b"hello"), record(b'd', &noise(3000)));
+        let mut broken = Vec::new();
+        for _ in 0..1 + sim.below(6) {
+            let bytes = match sim.below(5) {
+                // Stays in its handshake.
+                0 => greeting[..sim.below(8)].to_vec(),
+                // Sends data too early.
+                1 => data.clone(),
+                // Sends a record twice.
+                2 => [&greeting[..], &greeting].concat(),
+                // Loses a byte, so that the next record begins in the wrong place.
+                3 => [&greeting[..], &data[..10], &data[11..], &data].concat(),
+                _ => {
+                    let bytes = noise([10, 3000, 60_000][sim.below(3)]);
+                    let client = sim.client(ADDRESS).through(Records::factory());
+                    client.sends(&bytes).finishes().expects(&bytes);
+                    continue;
+                }
+            };
+            broken.push(sim.client(ADDRESS).sends(bytes));
+        }
+        sim.run();
+        assert_eq!(sim.reactors()[0].connections(), 0, "all were cut");
+        for client in broken {
+            assert!(matches!(client.end(), End::Finished | End::Reset), "{client:?}");
+        }
+    });
 }

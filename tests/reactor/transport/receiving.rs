@@ -65,7 +65,7 @@ fn blocks_of_a_known_length_arrive_whole_across_and_within_records() {
             }
             call => call.by_default(cx),
         });
-        let mut h = sealed(probe, Limits::default());
+        let mut h = sealed(probe, Limits { receive_low_water: 4_000, ..Limits::default() });
         let client = open(&mut h);
         let wire = data(&[pattern(count), pattern(count), pattern(3)].concat());
         for piece in wire.chunks(7_001) {
@@ -75,6 +75,7 @@ fn blocks_of_a_known_length_arrive_whole_across_and_within_records() {
         let equal = log(&mut h).iter().filter(|line| *line == "0 equal").count();
         assert_eq!(equal, 2, "blocks of {count}");
         assert_eq!(h.ledger().direct_receives > 0, direct > 0);
+        assert_eq!(h.ledger().low_waters, 0, "fewer bytes may be missing on the wire");
     }
 }
 
@@ -83,9 +84,13 @@ fn a_file_is_received_through_a_transport() {
     for length in [Some(200_000), None] {
         let content = pattern(200_000);
         let transport = Some(Records::factory());
+        let limits = Limits { splice_after: 0, ..Limits::default() };
         let mut h = Harness::build(
-            &Listen { transport, ..Listen::default() },
-            |files| files.make_dir("/up"),
+            &Listen { transport, limits, ..Listen::default() },
+            |files| {
+                files.set_in_memory();
+                files.make_dir("/up");
+            },
             |reactor| {
                 let dir = reactor.fs().open_dir("/up").unwrap();
                 reactor.register(Probe::new(move |cx, call, _| match call {
@@ -159,6 +164,38 @@ fn a_relay_passes_opened_bytes_on_and_seals_them_for_the_other_side() {
     assert!(plain == content);
     assert!(got.ends_with(&record(b'e', b"")));
     assert_eq!(h.ledger().relayed, content.len() as u64);
+}
+
+#[test]
+fn bulk_is_not_spliced_past_a_transport_on_either_side() {
+    for seals_source in [false, true] {
+        let transport = Some(Factory::new(move |address: &Address| {
+            let is_sealed = address.ip().is_some_and(|ip| ip.is_ipv4()) == seals_source;
+            Ok(is_sealed.then(|| Box::new(Records::default()) as Box<dyn Transport>))
+        }));
+        let mut first = None;
+        let probe = Probe::new(move |cx, call, _| match call {
+            Call::Open => match first.take() {
+                None => first = Some(cx.id()),
+                Some(other) => cx.relay_to(other),
+            },
+            call => call.by_default(cx),
+        });
+        let limits = Limits { splice_after: 0, ..Limits::default() };
+        let mut h = Harness::with(probe, &Listen { transport, limits, ..Listen::default() });
+        let to = h.open_from("::1".parse().unwrap());
+        if !seals_source {
+            h.feed(to, greeting());
+        }
+        let from = h.open();
+        if seals_source {
+            h.feed(from, [greeting(), record(b'd', b"relayed")].concat());
+            assert_eq!(h.sent(to), "relayed");
+        } else {
+            h.feed(from, b"relayed");
+            assert_eq!(sent(&mut h, to), ["d relayed"]);
+        }
+    }
 }
 
 #[test]

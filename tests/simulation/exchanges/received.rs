@@ -91,7 +91,8 @@ pub(super) fn check(
             return false;
         }
         let logged = logged.get(&plan.number).copied();
-        if status == 200 {
+        // What a transport seals together counts as sent when all of it has left.
+        if status == 200 && client.end() != End::Reset {
             assert_eq!(logged, Some((status, expected as u64)), "{plan:?}");
         }
         assert_eq!(logged.map(|(status, _)| status), Some(status), "{plan:?}");
