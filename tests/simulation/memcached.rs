@@ -92,7 +92,7 @@ fn dialogue(sim: &mut Sim, client: usize) -> (String, String) {
 }
 
 #[test]
-fn row_08_each_client_hears_the_answers_to_its_pipeline_in_order() {
+pub(crate) fn row_08_each_client_hears_the_answers_to_its_pipeline_in_order() {
     Simulation::new().run(|sim| {
         serve(sim);
         for number in 0..1 + sim.below(6) {
@@ -116,7 +116,7 @@ fn numbers(client: &Client) -> Vec<u64> {
 }
 
 #[test]
-fn row_08_a_key_that_clients_of_both_reactors_count_is_linearizable() {
+pub(crate) fn row_08_a_key_that_clients_of_both_reactors_count_is_linearizable() {
     Simulation::new().run(|sim| {
         serve(sim);
         let first = someone(sim).sends("set n 0 0 1\r\n0\r\n").awaits(8);
@@ -157,7 +157,7 @@ fn row_08_a_key_that_clients_of_both_reactors_count_is_linearizable() {
 }
 
 #[test]
-fn row_08_a_flush_and_statistics_reach_both_reactors() {
+pub(crate) fn row_08_a_flush_and_statistics_reach_both_reactors() {
     Simulation::new().run(|sim| {
         serve(sim);
         let sets: String = (0..20).map(|key| format!("set {key} 0 0 1\r\nx\r\n")).collect();
@@ -182,7 +182,7 @@ fn row_08_a_flush_and_statistics_reach_both_reactors() {
 }
 
 #[test]
-fn row_12_a_client_that_does_not_read_holds_up_nobody() {
+pub(crate) fn row_12_a_client_that_does_not_read_holds_up_nobody() {
     Simulation::new().run(|sim| {
         serve(sim);
         let value = "v".repeat(50_000);

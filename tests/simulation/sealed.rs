@@ -76,6 +76,12 @@ sealed! {
     lines {
         each_line_is_answered_once_and_in_order_and_blocks_are_exact
     }
+    memcached {
+        row_08_each_client_hears_the_answers_to_its_pipeline_in_order
+        row_08_a_key_that_clients_of_both_reactors_count_is_linearizable
+        row_08_a_flush_and_statistics_reach_both_reactors
+        row_12_a_client_that_does_not_read_holds_up_nobody
+    }
     messages {
         each_job_comes_back_to_who_has_sent_it_in_order
     }

@@ -43,16 +43,17 @@ pub trait Transport: 'static {
     /// called only once the transport is [open](State::Open).
     ///
     /// # Errors
-    /// An error ends the connection.
+    /// An error ends the connection, once `out` was sent.
     fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error>;
 
     /// Called once, when nothing more will be sent: writes the end of the stream, if the transport
-    /// has one. The reactor then shuts the socket's sending side down.
+    /// has one. The reactor then shuts the socket's sending side down. What the transport puts out
+    /// afterwards is dropped.
     fn close(&mut self, out: &mut Output<'_>) {
         let _ = out;
     }
 
-    /// How far the transport has come. The reactor asks after each callback until it is no longer
+    /// The state of the transport. The reactor asks after each callback until it is no longer
     /// [`State::Handshake`].
     fn state(&self) -> State;
 
@@ -129,7 +130,7 @@ impl<A> fmt::Debug for Factory<A> {
     }
 }
 
-/// How far a [`Transport`] has come.
+/// The state of a [`Transport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// The handler does not know of the connection yet, and nothing of it is sent.
@@ -151,7 +152,7 @@ pub enum Opened {
     Bytes {
         /// How many bytes to remove from the front.
         consumed: usize,
-        /// The bytes for the handler.
+        /// The bytes for the handler. There are none before the transport is [open](State::Open).
         plain: Range<usize>,
     },
     /// The peer has ended its stream, as the transport defines it. What follows is ignored.

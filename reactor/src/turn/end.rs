@@ -51,7 +51,8 @@ impl Reactor {
         let core = &mut self.turn.core;
         attempt::abandon(core, index);
         let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
-        let cut = is_unsent || inbound::is_fed(core, index);
+        let is_shaking = core.get_mut(index).and_then(|c| c.layer()).is_some_and(|l| l.shaking);
+        let cut = is_unsent || is_shaking || inbound::is_fed(core, index);
         if !cut && core.get(index).is_some_and(|c| c.reason == Reason::Stopped) {
             transport::close_at_once(core, index);
         }

@@ -282,3 +282,13 @@ fn through_runs_the_client_of_a_harness_through_a_transport() {
         assert_eq!(log(&mut h), ["0 open", "0 data hello", "0 eof", "0 close Closed"]);
     });
 }
+
+#[test]
+fn a_handshake_that_the_end_of_the_grace_period_cuts_is_reset() {
+    let limits = Limits { handshake: Duration::from_secs(60), ..Limits::default() };
+    let mut h = sealed(Probe::echo(), limits);
+    let client = h.open();
+    h.stop();
+    h.advance(Duration::from_secs(31));
+    assert_eq!(h.state(client), State::Reset, "it must not look orderly");
+}
