@@ -36,6 +36,7 @@ const PROTOCOLS: &[&str] = &[
     "line",
     "raw",
     "proxy_protocol",
+    "tls",
     "quantum",
     "warnings",
 ];

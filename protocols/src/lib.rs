@@ -17,6 +17,7 @@
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
+//! | `tls` | TLS beneath any of these (feature `tls`) |
 //!
 //! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
 //! `raw::relay`, and that uses `proxy_protocol`; the others do not use each other.
@@ -33,6 +34,8 @@ pub mod line;
 pub mod proxy_protocol;
 mod quantum;
 pub mod raw;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod warnings;
 pub mod websocket;
 

@@ -1,0 +1,165 @@
+//! The server's side.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use sluicegate_reactor::Address;
+use sluicegate_reactor::transport::{Factory, Transport};
+
+use super::connection::{Connection, Version};
+use super::identity::{ByName, Identity};
+use super::plain_http::PlainHttp;
+use super::roots::Roots;
+use super::{invalid, provider, ticketer, versions};
+
+/// What a server presents, and what it asks of its clients.
+///
+/// ```
+/// use sluicegate_protocols::tls::{Acceptor, Identity, PlainHttp, ServerOptions};
+///
+/// fn acceptor(certificates: &[u8], key: &[u8]) -> std::io::Result<Acceptor> {
+///     Acceptor::new(ServerOptions {
+///         identities: vec![Identity::from_pem(certificates, key)?],
+///         protocols: vec!["http/1.1".into()],
+///         plain_http: PlainHttp::Redirect,
+///         ..ServerOptions::default()
+///     })
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The server's certificates and keys. The client gets the first whose certificate is for the
+    /// name that it asks for (SNI) and whose key it supports. If none is, it gets the first whose
+    /// key it supports, whatever it asks for. There must be at least one.
+    pub identities: Vec<Identity>,
+    /// Whether clients must present certificates. The default is [`ClientCertificates::None`].
+    pub client_certificates: ClientCertificates,
+    /// The protocols that the server speaks, in the order of its preference (ALPN): `http/1.1`. If
+    /// the client offers others only, the handshake fails. With none, which is the default, the
+    /// client's are ignored.
+    pub protocols: Vec<Vec<u8>>,
+    /// The versions of TLS. The default is 1.2 and 1.3.
+    pub versions: Vec<Version>,
+    /// What a client gets that sends a plain HTTP request. The default is [`PlainHttp::Refuse`].
+    pub plain_http: PlainHttp,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            identities: Vec::new(),
+            client_certificates: ClientCertificates::None,
+            protocols: Vec::new(),
+            versions: vec![Version::Tls12, Version::Tls13],
+            plain_http: PlainHttp::Refuse,
+        }
+    }
+}
+
+/// Whether clients must present certificates.
+#[derive(Clone, Debug, Default)]
+pub enum ClientCertificates {
+    /// Clients are not asked for certificates.
+    #[default]
+    None,
+    /// Clients may present a certificate. The handshake fails if none of these authorities has
+    /// signed it.
+    Optional(Roots),
+    /// The handshake fails unless the client presents a certificate that one of these authorities
+    /// has signed.
+    Required(Roots),
+}
+
+/// Makes the TLS connections of a server, for [`Listen::transport`](sluicegate_reactor::Listen).
+///
+/// Clones share everything. So do the threads of a server: a client that has a session with one of
+/// them resumes it with another.
+#[derive(Clone)]
+pub struct Acceptor {
+    current: Arc<RwLock<Arc<Current>>>,
+}
+
+struct Current {
+    config: Arc<ServerConfig>,
+    plain_http: PlainHttp,
+}
+
+impl Acceptor {
+    /// An acceptor with these options.
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if there is no identity, no version, or no authority for client
+    /// certificates.
+    pub fn new(options: ServerOptions) -> io::Result<Acceptor> {
+        let current = Current::new(options)?;
+        Ok(Acceptor { current: Arc::new(RwLock::new(Arc::new(current))) })
+    }
+
+    /// Replaces the options for all clones of this acceptor, for example because certificates were
+    /// renewed. Connections that exist keep the previous ones. Sessions that began before are not
+    /// resumed, so that each client is verified by the new options.
+    ///
+    /// # Errors
+    /// Those of [`new`](Acceptor::new). The previous options then stay.
+    pub fn reload(&self, options: ServerOptions) -> io::Result<()> {
+        let new = Arc::new(Current::new(options)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    /// What makes the transport of each connection.
+    #[must_use]
+    pub fn factory(&self) -> Factory<Address> {
+        let acceptor = self.clone();
+        Factory::new(move |_: &Address| {
+            let current = acceptor.current();
+            let connection = Connection::server(current.config.clone(), current.plain_http)?;
+            Ok(Some(Box::new(connection) as Box<dyn Transport>))
+        })
+    }
+
+    fn current(&self) -> Arc<Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+impl Current {
+    fn new(options: ServerOptions) -> io::Result<Current> {
+        if options.identities.is_empty() {
+            return Err(invalid("a TLS server needs a certificate"));
+        }
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&versions(&options.versions))
+            .map_err(|error| invalid(format_args!("versions of TLS: {error}")))?;
+        let builder = match verifier(options.client_certificates)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ByName(options.identities)));
+        config.alpn_protocols = options.protocols;
+        config.ticketer = ticketer().map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Current { config: Arc::new(config), plain_http: options.plain_http })
+    }
+}
+
+fn verifier(certificates: ClientCertificates) -> io::Result<Option<Arc<dyn ClientCertVerifier>>> {
+    let builder =
+        |roots: Roots| WebPkiClientVerifier::builder_with_provider(roots.store, provider());
+    let builder = match certificates {
+        ClientCertificates::None => return Ok(None),
+        ClientCertificates::Optional(roots) => builder(roots).allow_unauthenticated(),
+        ClientCertificates::Required(roots) => builder(roots),
+    };
+    let verifier = builder.build();
+    verifier.map(Some).map_err(|error| invalid(format_args!("client certificates: {error}")))
+}

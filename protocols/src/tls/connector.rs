@@ -1,0 +1,108 @@
+//! The client's side.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use sluicegate_reactor::Target;
+use sluicegate_reactor::transport::{Error, Factory, Transport};
+
+use super::connection::{Connection, Version};
+use super::identity::{Identity, Only};
+use super::roots::Roots;
+use super::{invalid, provider, versions};
+
+/// What a client asks of servers, and what it presents to them.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The authorities of which one must have signed the server's certificate. The default is
+    /// [`Roots::web`].
+    pub roots: Roots,
+    /// The name, or the IP address, that the server's certificate must be for. A name is also sent
+    /// to the server, which may have several certificates. The default is the name or the IP
+    /// address of the [`Target`]. A Unix socket has none, so it must be given.
+    pub name: Option<String>,
+    /// The protocols that the client speaks, in the order of its preference (ALPN). The default is
+    /// none.
+    pub protocols: Vec<Vec<u8>>,
+    /// The certificate for servers that ask for one. The default is none.
+    pub identity: Option<Identity>,
+    /// The versions of TLS. The default is 1.2 and 1.3.
+    pub versions: Vec<Version>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> ClientOptions {
+        ClientOptions {
+            roots: Roots::web(),
+            name: None,
+            protocols: Vec::new(),
+            identity: None,
+            versions: vec![Version::Tls12, Version::Tls13],
+        }
+    }
+}
+
+/// Makes the TLS connections of a client, for [`Connect::transport`](sluicegate_reactor::Connect).
+///
+/// Clones share the sessions that can be resumed.
+#[derive(Clone)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    name: Option<ServerName<'static>>,
+}
+
+impl Connector {
+    /// A connector with these options.
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidInput` if the name is neither a host name nor an IP address, or if there
+    /// is no version.
+    pub fn new(options: ClientOptions) -> io::Result<Connector> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&versions(&options.versions))
+            .map_err(|error| invalid(format_args!("versions of TLS: {error}")))?
+            .with_root_certificates(options.roots.store);
+        let mut config = match options.identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(Only(identity))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = options.protocols;
+        let name = options.name.map(|name| {
+            let parsed = ServerName::try_from(name.clone());
+            parsed.map_err(|_| invalid(format_args!("{name:?} is no name of a server")))
+        });
+        Ok(Connector { config: Arc::new(config), name: name.transpose()? })
+    }
+
+    /// What makes the transport of each connection.
+    #[must_use]
+    pub fn factory(&self) -> Factory<Target> {
+        let connector = self.clone();
+        Factory::new(move |target: &Target| {
+            let name = connector.name.clone().map_or_else(|| name_of(target), Ok)?;
+            let connection = Connection::client(connector.config.clone(), name)?;
+            Ok(Some(Box::new(connection) as Box<dyn Transport>))
+        })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The name that a server at this target must have a certificate for.
+fn name_of(target: &Target) -> Result<ServerName<'static>, Error> {
+    match target {
+        Target::Name(name, _) => ServerName::try_from(name.to_string())
+            .map_err(|_| format!("{target}: no certificate can be for this name").into()),
+        Target::Address(address) => match address.ip() {
+            Some(ip) => Ok(ServerName::IpAddress(ip.into())),
+            None => Err(format!("{target}: ClientOptions::name must name the server").into()),
+        },
+    }
+}

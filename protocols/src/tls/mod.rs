@@ -1,0 +1,120 @@
+//! TLS 1.2 and 1.3 for servers and clients, by [rustls](https://docs.rs/rustls) (feature `tls`).
+//!
+//! A [`transport`](sluicegate_reactor::transport) encrypts what any handler sends and decrypts what
+//! it receives; the handler does not notice. An [`Acceptor`] makes it for a listener, a
+//! [`Connector`] for outgoing connections. A handler reads from its
+//! [`Connection`] what was agreed on:
+//! `cx.transport::<tls::Connection>()`.
+//!
+//! ```no_run
+//! use std::net::Ipv6Addr;
+//!
+//! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+//! use sluicegate_protocols::tls::{Acceptor, Identity, ServerOptions};
+//! use sluicegate_reactor::{Listen, Server, ServerOptions as Threads};
+//!
+//! struct Hello;
+//!
+//! impl Service for Hello {
+//!     type State = ();
+//!
+//!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         reply.header("Content-Type", "text/plain").send("hello")
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let (chain, key) = (std::fs::read("fullchain.pem")?, std::fs::read("privkey.pem")?);
+//!     let identities = vec![Identity::from_pem(&chain, &key)?];
+//!     let acceptor = Acceptor::new(ServerOptions { identities, ..ServerOptions::default() })?;
+//!     let listen = Listen { transport: Some(acceptor.factory()), ..Listen::default() };
+//!     let mut server = Server::new(&Threads::default());
+//!     let listener = server.listen((Ipv6Addr::UNSPECIFIED, 443), &listen)?;
+//!     server.run(|shard| {
+//!         let http = shard.register(Http::new(Hello));
+//!         shard.serve(&listener, http).map(drop)
+//!     })
+//! }
+//! ```
+//!
+//! # Certificates
+//!
+//! An ACME client such as [certbot](https://certbot.eff.org) obtains certificates from an authority
+//! that browsers trust and renews them every few weeks; it writes `fullchain.pem` and
+//! `privkey.pem`. Call [`Acceptor::reload`] when it has. For an authority of your own, `openssl` or
+//! [mkcert](https://github.com/FiloSottile/mkcert) will do; clients get its certificate by
+//! [`Roots::from_pem`]. To try TLS out, `Identity::self_signed` (feature `tls-self-signed`) makes a
+//! certificate that no authority has signed.
+//!
+//! # What is verified
+//!
+//! A client verifies that the server has the key of its certificate, that the certificate is for
+//! the name in question and valid now, and that one of the [`Roots`] has signed it. A server that
+//! asks for [`ClientCertificates`] verifies them likewise, except for a name: who may do what is
+//! for the handler to decide, by [`Connection::peer_certificates`]. This cannot be turned off.
+//!
+//! Not verified is whether a certificate was revoked; certificates that live for days or weeks are
+//! the remedy. A server presents a certificate even for names that it is not for, and leaves it to
+//! the client to refuse it.
+//!
+//! A stream ends with a `close_notify` alert. If the socket's stream ends without one, somebody may
+//! have cut it off:
+//! [`Context::is_cut`](sluicegate_reactor::Context::is_cut).
+//!
+//! Early data (0-RTT), renegotiation and compression do not exist here. The cipher suites, all of
+//! them with forward secrecy and authenticated encryption, are those of rustls, with the
+//! cryptography of [ring](https://docs.rs/ring), or of [aws-lc-rs](https://docs.rs/aws-lc-rs) with
+//! feature `tls-aws-lc`.
+
+mod acceptor;
+mod connection;
+mod connector;
+mod identity;
+mod plain_http;
+mod roots;
+#[cfg(feature = "tls-self-signed")]
+mod self_signed;
+#[cfg(all(test, feature = "testing", feature = "tls-self-signed"))]
+mod tests;
+mod unbuffered;
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+
+pub use acceptor::{Acceptor, ClientCertificates, ServerOptions};
+pub use connection::{Connection, Version};
+pub use connector::{ClientOptions, Connector};
+pub use identity::Identity;
+pub use plain_http::PlainHttp;
+pub use roots::Roots;
+use rustls::crypto::CryptoProvider;
+#[cfg(feature = "tls-aws-lc")]
+use rustls::crypto::aws_lc_rs as cryptography;
+#[cfg(not(feature = "tls-aws-lc"))]
+use rustls::crypto::ring as cryptography;
+use rustls::server::ProducesTickets;
+use rustls::{SupportedProtocolVersion, version};
+
+/// The cryptography. It is always passed explicitly: rustls has a default for the whole process,
+/// which belongs to the application.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(cryptography::default_provider())
+}
+
+/// Encrypts the sessions that clients keep, by keys that change every few hours.
+fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    cryptography::Ticketer::new()
+}
+
+fn versions(versions: &[Version]) -> Vec<&'static SupportedProtocolVersion> {
+    let rustls = |version: &Version| match version {
+        Version::Tls12 => &version::TLS12,
+        Version::Tls13 => &version::TLS13,
+    };
+    versions.iter().map(rustls).collect()
+}
+
+fn invalid(what: impl Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what.to_string())
+}

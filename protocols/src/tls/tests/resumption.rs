@@ -1,0 +1,122 @@
+//! Sessions that are resumed, and options that change.
+
+use super::*;
+use crate::tls::ClientCertificates;
+
+/// Connects, and returns whether the session was resumed.
+fn resumed(acceptor: &Acceptor, connector: &Connector) -> bool {
+    let mut pair = Pair::new(acceptor, connector);
+    pair.exchange();
+    assert_eq!(pair.errors(), ("", ""));
+    let (client, server) = (pair.client.tls(), pair.server.tls());
+    assert_eq!(client.is_resumed(), server.is_resumed());
+    assert_eq!(server.server_name(), Some("localhost"));
+    server.is_resumed()
+}
+
+#[test]
+fn another_thread_resumes_the_session() {
+    for version in BOTH {
+        let acceptor = acceptor(server(version));
+        let connector = connector(client());
+        assert!(!resumed(&acceptor, &connector));
+        let clone = acceptor.clone();
+        let other = connector.clone();
+        assert!(std::thread::spawn(move || resumed(&clone, &other)).join().expect("a result"));
+        assert!(resumed(&acceptor, &connector));
+    }
+}
+
+#[test]
+fn a_resumed_session_keeps_the_certificate_of_the_client() {
+    for version in BOTH {
+        let client_certificates = ClientCertificates::Required(AUTHORITY.roots());
+        let acceptor = acceptor(ServerOptions { client_certificates, ..server(version) });
+        let identity = Some(AUTHORITY.identity(&["user"]));
+        let connector = connector(ClientOptions { identity, ..client() });
+        assert!(!resumed(&acceptor, &connector));
+        let mut pair = Pair::new(&acceptor, &connector);
+        pair.exchange();
+        assert!(pair.server.tls().is_resumed());
+        assert_eq!(pair.server.tls().peer_certificates().count(), 1);
+    }
+}
+
+#[test]
+fn new_connections_get_the_reloaded_options() {
+    for version in BOTH {
+        let acceptor = acceptor(server(version));
+        let mut before = Pair::new(&acceptor, &connector(client()));
+        before.exchange();
+        let identity = AUTHORITY.identity(&["localhost"]);
+        let certificate = identity.key.cert[0].to_vec();
+        let options = ServerOptions { identities: vec![identity], ..server(version) };
+        acceptor.clone().reload(options).expect("the options are good");
+        let mut after = Pair::new(&acceptor, &connector(client()));
+        after.exchange();
+        let presented =
+            |pair: &Pair| pair.client.tls().peer_certificates().next() == Some(&certificate);
+        assert!(!presented(&before) && presented(&after));
+        before.client.send(b"goes on");
+        before.exchange();
+        assert_eq!(before.server.plain, b"goes on");
+    }
+}
+
+#[test]
+fn options_that_cannot_be_used_leave_the_previous_ones() {
+    let acceptor = acceptor(server(Version::Tls13));
+    assert!(acceptor.reload(ServerOptions::default()).is_err());
+    assert!(!resumed(&acceptor, &connector(client())));
+}
+
+/// Otherwise a client whose authority is no longer trusted could go on for as long as its ticket
+/// lasts.
+#[test]
+fn sessions_from_before_a_reload_are_not_resumed() {
+    for version in BOTH {
+        let (acceptor, connector) = (acceptor(server(version)), connector(client()));
+        assert!(!resumed(&acceptor, &connector));
+        acceptor.reload(server(version)).expect("the options are good");
+        assert!(!resumed(&acceptor, &connector));
+        assert!(resumed(&acceptor, &connector));
+    }
+}
+
+/// A server that sends its tickets in pieces, and a client that sends while it has only half of
+/// one.
+#[test]
+fn bytes_are_sent_in_the_middle_of_a_ticket() {
+    let key = &AUTHORITY.identity(&["localhost"]).key;
+    let mut config = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("a version")
+        .with_no_client_auth()
+        .with_cert_resolver(std::sync::Arc::new(rustls::sign::SingleCertAndKey::from(key.clone())));
+    config.ticketer = crate::tls::ticketer().expect("a ticketer");
+    config.max_fragment_size = Some(64);
+    let transport =
+        Connection::server(config.into(), crate::tls::PlainHttp::Refuse).expect("a server");
+    let mut pair = Pair {
+        client: End::connected(&connector(client()), "localhost:443"),
+        server: End::new(Box::new(transport)),
+    };
+    while !pair.server.is_open() {
+        let bytes = std::mem::take(&mut pair.client.out);
+        pair.server.receive(&bytes);
+        if !pair.server.is_open() {
+            let bytes = std::mem::take(&mut pair.server.out);
+            pair.client.receive(&bytes);
+        }
+    }
+    let tickets = records(&std::mem::take(&mut pair.server.out));
+    assert!(tickets.len() > 4, "a ticket has several records");
+    for record in tickets {
+        pair.client.receive(&record);
+        assert_eq!(pair.client.error, None);
+        pair.client.send(b".");
+    }
+    pair.client.close();
+    pair.exchange();
+    assert!(pair.server.plain.len() > 4 && pair.server.ended, "{:?}", pair.errors());
+}
