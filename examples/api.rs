@@ -17,6 +17,8 @@ mod common;
 mod independent;
 #[path = "common/upstream.rs"]
 pub(crate) mod upstream;
+#[path = "common/web.rs"]
+mod web;
 
 const JSON: &str = "application/json";
 
@@ -129,8 +131,9 @@ struct Options {
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|options: Options| {
-        let describe = |at: &Address| format!("API on http://{at}/");
+    common::main(|mut options: Options| {
+        let scheme = web::scheme(&mut options.server);
+        let describe = |at: &Address| format!("API on {scheme}://{at}/");
         independent::run(&options.server, Limits::default(), describe, |reactor| {
             let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);
             let origin = upstream::Origin::new(reactor, options.origin.as_ref())?;

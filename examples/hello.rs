@@ -14,6 +14,8 @@ use sluicegate_reactor::{Limits, Reactor};
 mod common;
 #[path = "common/independent.rs"]
 mod independent;
+#[path = "common/web.rs"]
+mod web;
 
 pub(crate) struct Hello;
 
@@ -34,12 +36,13 @@ struct Options {
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|options: Options| {
+    common::main(|mut options: Options| {
+        let scheme = web::scheme(&mut options.server);
         let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
         independent::run(
             &options.server,
             Limits::default(),
-            |at| format!("hello on http://{at}/"),
+            |at| format!("hello on {scheme}://{at}/"),
             make,
         )
     })

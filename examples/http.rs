@@ -17,14 +17,14 @@ use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Address, Handle, PostError, Receive, Sessions, mailbox};
 
 pub(crate) mod common;
-#[path = "common/hangup.rs"]
-mod hangup;
 #[path = "common/http_options.rs"]
 mod http_options;
 #[path = "http/options.rs"]
 mod options;
+#[path = "common/web.rs"]
+mod web;
 
-use hangup::Hangups;
+use common::hangup::Hangups;
 use options::Options;
 
 /// The files, and the users and the access log if there are any.
@@ -110,6 +110,7 @@ fn reload(options: &Options, log: Option<&AccessLog>, threads: &[Handle<Reload>]
 
 pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
+        let scheme = web::scheme(&mut options.server);
         options.dir = std::path::absolute(&options.dir)?;
         let dir = options.dir.display().to_string();
         if let Err(error) = std::fs::read_dir(&options.dir) {
@@ -122,7 +123,7 @@ pub(crate) fn main() -> ExitCode {
         // The first thread handles the signals.
         let hangups = iter::once(Hangups::register()?).map(Some).chain(iter::repeat_with(|| None));
         let parts = mailboxes.into_iter().zip(hangups).collect();
-        let describe = |at: &Address| format!("http://{at}{} serves {dir}", options.path());
+        let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
         options.server.run_with(parts, options.limits(), describe, |shard, (reloads, hangups)| {
             let files = Files::new(shard, &options.dir, options.files())?;
             let (done, checked) = mailbox();

@@ -21,8 +21,6 @@ use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::{Address, HandlerId, Reactor, Target};
 
 mod common;
-#[path = "common/hangup.rs"]
-mod hangup;
 #[path = "common/http_options.rs"]
 mod http_options;
 #[path = "common/independent.rs"]
@@ -31,7 +29,7 @@ mod independent;
 mod options;
 
 use common::Failure;
-use hangup::Hangups;
+use common::hangup::Hangups;
 use options::Options;
 
 /// The proxy for HTTP, and its access log if there is one.
@@ -67,20 +65,27 @@ impl Middleware for Front {
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|options: Options| match (&options.target.to, &options.target.http) {
-        (Some(_), _) if options.log.access_log.is_some() => {
-            Err("--access-log needs --http instead of --to".to_owned().into())
+    common::main(|mut options: Options| {
+        if options.target.http.is_some() {
+            options.server.protocol = Some("http/1.1");
         }
-        (Some(to), _) => {
-            let connect = options.connect();
-            let make = |reactor: &mut Reactor| match options.send_proxy {
-                Some(version) => Relay::register_announcing(reactor, to, &connect, version.into()),
-                None => Relay::register(reactor, to, &connect),
-            };
-            independent::run(&options.server, options.limits(), describe(to), make)
+        match (&options.target.to, &options.target.http) {
+            (Some(_), _) if options.log.access_log.is_some() => {
+                Err("--access-log needs --http instead of --to".to_owned().into())
+            }
+            (Some(to), _) => {
+                let connect = options.connect();
+                let make = |reactor: &mut Reactor| match options.send_proxy {
+                    Some(version) => {
+                        Relay::register_announcing(reactor, to, &connect, version.into())
+                    }
+                    None => Relay::register(reactor, to, &connect),
+                };
+                independent::run(&options.server, options.limits(), describe(to), make)
+            }
+            (_, Some(origin)) => forward_requests(&options, origin),
+            (None, None) => Err("--to or --http is missing".to_owned().into()),
         }
-        (_, Some(origin)) => forward_requests(&options, origin),
-        (None, None) => Err("--to or --http is missing".to_owned().into()),
     })
 }
 

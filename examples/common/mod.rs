@@ -1,6 +1,7 @@
 //! What the examples share: the options of a server, and how it starts and ends.
 
 use std::io::{self, ErrorKind, Write};
+use std::iter;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,15 +13,19 @@ use clap::{Args, value_parser};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::iterator::Signals;
 use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
+use sluicegate_protocols::tls::{Acceptor, Identity};
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{
     Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions,
     Shard, Target,
 };
 
+pub(crate) mod hangup;
 mod program;
+mod tls;
 pub(crate) mod units;
 
+use hangup::Hangups;
 pub(crate) use program::{Failure, main};
 
 /// The options of every example.
@@ -68,6 +73,11 @@ pub(crate) struct Server {
     /// Print counters on SIGUSR1 and at exit.
     #[arg(long, help_heading = "Process")]
     stats: bool,
+    #[command(flatten)]
+    pub(crate) tls: tls::Tls,
+    /// What the server speaks, for clients that ask (ALPN).
+    #[arg(skip)]
+    pub(crate) protocol: Option<&'static str>,
 }
 
 impl Server {
@@ -78,8 +88,8 @@ impl Server {
     }
 
     /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
-    /// one of `parts`, one for each thread. Once all threads have one, the addresses are printed.
-    /// SIGHUP is ignored unless the program does something else with it.
+    /// one of `parts`, one for each thread. Once all threads have one, the addresses are printed. On
+    /// SIGHUP, certificates are read again; the program may do more.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
@@ -89,7 +99,9 @@ impl Server {
     ) -> Result<(), Failure> {
         let options = ServerOptions { threads: self.threads.into(), ..ServerOptions::default() };
         let mut server = sluicegate_reactor::Server::new(&options);
-        let listeners = self.listen(&mut server, limits)?;
+        let own = self.tls.self_signed(&self.bind)?;
+        let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
+        let listeners = self.listen(&mut server, limits, acceptor.as_ref())?;
         server.stop_on_signals()?;
         // It would end the process. The flag that it sets is not read.
         signal_hook::flag::register(SIGHUP, Arc::default())?;
@@ -97,13 +109,21 @@ impl Server {
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
         }
+        // The first thread handles the signals.
+        let hangups = acceptor.is_some().then(Hangups::register).transpose()?;
+        let hangups = iter::once(hangups).chain(iter::repeat_with(|| None));
+        let parts = parts.into_iter().zip(hangups).collect();
         let unready = AtomicU16::new(self.threads);
-        server.run_with(parts, |shard, part| {
+        server.run_with(parts, |shard, (part, hangups)| {
             shard.set_drain(self.drain);
+            if let (Some(hangups), Some(acceptor)) = (hangups, acceptor.clone()) {
+                let (tls, protocol) = (self.tls.clone(), self.protocol);
+                hangups.handle(shard, move || tls.reload(&acceptor, protocol))?;
+            }
             let handler = make(shard, part)?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
             match unready.fetch_sub(1, Ordering::Relaxed) {
-                1 => announce(&listeners, &describe),
+                1 => announce(&listeners, &describe, own.as_ref()),
                 _ => Ok(()),
             }
         })?;
@@ -111,23 +131,29 @@ impl Server {
         Ok(())
     }
 
-    /// What stands in front of connections if they come from proxies.
-    fn proxies(&self) -> Option<Factory<Address>> {
+    /// What stands in front of connections: TLS, and before it the headers of proxies.
+    fn transport(&self, acceptor: Option<&Acceptor>) -> Option<Factory<Address>> {
+        let inner = acceptor.map(Acceptor::factory);
+        if self.accept_proxy.is_empty() {
+            return inner;
+        }
         let trusted = self.accept_proxy.clone();
-        let accept = AcceptProxy { trusted, ..AcceptProxy::default() };
-        (!self.accept_proxy.is_empty()).then(|| accept.factory())
+        Some(AcceptProxy { trusted, inner, ..AcceptProxy::default() }.factory())
     }
 
     fn listen(
         &self,
         server: &mut sluicegate_reactor::Server,
         limits: Limits,
+        acceptor: Option<&Acceptor>,
     ) -> Result<Vec<ServerListener>, Failure> {
-        let (max_connections, max_per_address) = (self.max_connections, self.per_address);
-        let limits = self.limits(limits);
-        let transport = self.proxies();
-        let listen =
-            Listen { max_connections, max_per_address, limits, transport, ..Listen::default() };
+        let listen = Listen {
+            max_connections: self.max_connections,
+            max_per_address: self.per_address,
+            limits: self.limits(limits),
+            transport: self.transport(acceptor),
+            ..Listen::default()
+        };
         let mut listeners = Vec::new();
         for host in &self.bind {
             let opened = listen_on_each(server, &targets(host, self.port), &listen);
@@ -140,14 +166,20 @@ impl Server {
     }
 }
 
-/// Prints the addresses other than Unix sockets.
-fn announce(listeners: &[ServerListener], describe: impl Fn(&Address) -> String) -> io::Result<()> {
+/// Prints the addresses other than Unix sockets, and the fingerprint of a certificate that was made
+/// for this process.
+fn announce(
+    listeners: &[ServerListener],
+    describe: impl Fn(&Address) -> String,
+    own: Option<&Identity>,
+) -> io::Result<()> {
     let addresses = listeners.iter().map(ServerListener::address);
-    for address in addresses.filter(|address| !address.is_unix()) {
-        writeln!(io::stdout(), "{}", describe(address))
-            .map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))?;
-    }
-    Ok(())
+    let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
+    let own = own.map(|own| format!("certificate with SHA-256 fingerprint {}", own.fingerprint()));
+    // In one write: whoever starts this process may read the first line only.
+    let lines: String = addresses.chain(own).map(|line| line + "\n").collect();
+    let written = io::stdout().lock().write_all(lines.as_bytes());
+    written.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
 }
 
 /// The addresses of a host. If it is a name that cannot be looked up, listening on it says why.

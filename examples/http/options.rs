@@ -23,10 +23,13 @@ Examples:
   http inbox --upload --auth users        ask for a password: htpasswd -cB users alice
   http dist --spa index.html --precompressed
                                           serve a single-page application
+  http --tls-cert fullchain.pem --tls-key privkey.pem --bind :: --port 443
+                                          serve over HTTPS
   http --access-log - --log-format json   print a line for each response
   SLUICEGATE_PORT=9000 http               set an option by the environment
 
-On SIGHUP it opens the access log and DIR again, and reads FILE of --auth again.
+On SIGHUP it opens the access log and DIR again, and reads the files of --auth
+and --tls-cert again.
 On SIGINT or SIGTERM it ends once responses are sent; a second signal ends it
 immediately.";
 

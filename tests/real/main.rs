@@ -41,6 +41,7 @@ mod random;
 mod resumed;
 #[cfg(target_os = "linux")]
 mod syscalls;
+mod tls;
 #[cfg(target_os = "linux")]
 mod traced;
 mod unix_sockets;

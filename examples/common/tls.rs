@@ -1,0 +1,108 @@
+//! The options for TLS, and reading certificates again on SIGHUP.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sluicegate_protocols::tls::{Acceptor, ClientCertificates, Identity, Roots, ServerOptions};
+
+use super::Failure;
+
+#[derive(Args, Clone)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct Tls {
+    /// Serve over TLS with this certificate, in PEM with the intermediate ones after it; may be
+    /// repeated. Clients choose by the name that they ask for, and get the first by default. Read
+    /// again on SIGHUP.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Vec<PathBuf>,
+    /// Private key of the certificate, in PEM; once for each certificate and in the same order.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Vec<PathBuf>,
+    /// Serve over TLS with a new certificate that no authority has signed, to try it out. Its
+    /// fingerprint is printed.
+    #[arg(long, conflicts_with = "tls_cert")]
+    tls_self_signed: bool,
+    /// Require a certificate of each client, signed by an authority in this PEM file.
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+impl Tls {
+    pub(crate) fn is_on(&self) -> bool {
+        self.tls_self_signed || !self.tls_cert.is_empty()
+    }
+
+    /// Makes a certificate for these hosts and this machine, if one is wanted.
+    pub(crate) fn self_signed(&self, hosts: &[String]) -> io::Result<Option<Identity>> {
+        let local = ["localhost", "127.0.0.1", "::1"].map(String::from);
+        let make = || Identity::self_signed(hosts.iter().cloned().chain(local));
+        self.tls_self_signed.then(make).transpose()
+    }
+
+    /// Reads the files. `protocol` is what the server speaks.
+    pub(crate) fn acceptor(
+        &self,
+        own: Option<&Identity>,
+        protocol: Option<&str>,
+    ) -> Result<Option<Acceptor>, Failure> {
+        if !self.is_on() {
+            return match self.tls_client_ca {
+                Some(_) => Err("--tls-client-ca needs --tls-cert or --tls-self-signed".into()),
+                None => Ok(None),
+            };
+        }
+        let identities = match own {
+            Some(own) => vec![own.clone()],
+            None => self.identities()?,
+        };
+        Ok(Some(Acceptor::new(self.options(identities, protocol)?)?))
+    }
+
+    /// What SIGHUP does.
+    pub(crate) fn reload(&self, acceptor: &Acceptor, protocol: Option<&str>) {
+        if self.tls_self_signed {
+            return;
+        }
+        let options = self.identities().and_then(|found| self.options(found, protocol));
+        match options.and_then(|options| acceptor.reload(options)) {
+            Ok(()) => log::info!("the certificates were read again"),
+            Err(error) => log::warn!("{error}; the previous certificates stay"),
+        }
+    }
+
+    fn identities(&self) -> io::Result<Vec<Identity>> {
+        if self.tls_cert.len() != self.tls_key.len() {
+            let text = "--tls-cert and --tls-key must be given equally often";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let read = |(certificate, key): (&PathBuf, &PathBuf)| {
+            Identity::from_pem(&read(certificate)?, &read(key)?).map_err(about(certificate))
+        };
+        self.tls_cert.iter().zip(&self.tls_key).map(read).collect()
+    }
+
+    fn options(
+        &self,
+        identities: Vec<Identity>,
+        protocol: Option<&str>,
+    ) -> io::Result<ServerOptions> {
+        let client_certificates = match &self.tls_client_ca {
+            Some(path) => {
+                ClientCertificates::Required(Roots::from_pem(&read(path)?).map_err(about(path))?)
+            }
+            None => ClientCertificates::None,
+        };
+        let protocols = protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Ok(ServerOptions { identities, client_certificates, protocols, ..Default::default() })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path).map_err(about(path))
+}
+
+/// Adds a path to an error.
+fn about(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
