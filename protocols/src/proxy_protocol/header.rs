@@ -62,14 +62,24 @@ impl Header {
     /// A header for the client of the current connection: the header that the connection began
     /// with, or else one with its addresses.
     ///
+    /// If the client uses [TLS](crate::tls), the header also says what is known of that, unless it
+    /// does so already: the protocol and the server name that were agreed on, the version, the
+    /// cipher, and whether the client has presented a certificate. All of these are TLVs, and only
+    /// version 2 has those.
+    ///
     /// # Errors
     /// The errors of [`Context::peer_address`] and [`Context::local_address`], if the connection
     /// was just reset.
     pub fn of(cx: &Context<'_>) -> io::Result<Header> {
-        match cx.transport::<Header>().filter(|header| header.addresses.is_some()) {
-            Some(header) => Ok(header.clone()),
-            None => Ok(Header::new(cx.peer_address()?, cx.local_address()?)),
+        let header = match cx.transport::<Header>().filter(|header| header.addresses.is_some()) {
+            Some(header) => header.clone(),
+            None => Header::new(cx.peer_address()?, cx.local_address()?),
+        };
+        #[cfg(feature = "tls")]
+        if let Some(client) = cx.transport().filter(|_| header.ssl().is_none()) {
+            return super::tls::describe(header, client).map_err(io::Error::other);
         }
+        Ok(header)
     }
 
     /// A header for a connection that the proxy makes for itself, such as a health check. The

@@ -87,6 +87,8 @@ mod send;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod text;
+#[cfg(feature = "tls")]
+mod tls;
 mod tlv;
 
 pub use accept::{AcceptProxy, Others};

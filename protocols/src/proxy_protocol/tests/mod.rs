@@ -7,6 +7,8 @@ mod peer;
 mod properties;
 mod sending;
 mod text;
+#[cfg(feature = "tls-self-signed")]
+mod tls;
 
 use sluicegate_reactor::Address;
 
