@@ -33,6 +33,7 @@ const PROTOCOLS: &[&str] = &[
     "forward",
     "websocket",
     "http",
+    "resp",
     "line",
     "raw",
     "proxy_protocol",

@@ -16,11 +16,13 @@
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
+//! | [`resp`] | the protocol of Redis |
 //! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
 //! | `tls` | TLS beneath any of these (feature `tls`) |
 //!
 //! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
-//! `raw::relay`, and that uses `proxy_protocol`; the others do not use each other.
+//! `raw::relay`, and that uses `proxy_protocol`; `resp` uses `line`. The others do not use each
+//! other.
 
 #![forbid(unsafe_code)]
 
@@ -34,6 +36,7 @@ pub mod line;
 pub mod proxy_protocol;
 mod quantum;
 pub mod raw;
+pub mod resp;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod warnings;

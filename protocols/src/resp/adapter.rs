@@ -1,0 +1,370 @@
+//! The handler that splits the input into commands.
+
+use std::borrow::Cow;
+use std::mem;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use sluicegate_reactor::{
+    Bytes, ConnId, Context, Handler, Input, Reason, Receive, Sessions, Timeout, Turn,
+};
+
+use super::command::{Command, Kept, Place};
+use super::parse::{self, Ahead, Argument, CRLF};
+use super::{CommandEof, CommandHandler, RespError};
+use crate::line::{Delimiter, Split, Splitter};
+use crate::quantum::{self, MESSAGES_PER_TURN};
+
+/// The limits of commands. They bound the memory that a connection needs for a command: its bytes,
+/// plus 12 for each argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandLimits {
+    /// The most arguments of a command, including its name. The default is 65,536.
+    pub arguments: usize,
+    /// The most bytes of the arguments of a command together, up to 4 GiB.
+    /// [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact) must be at least two
+    /// more. The default is two less than 16 MiB, which is the default there.
+    pub bytes: usize,
+    /// The most bytes of an inline command.
+    /// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least two more.
+    /// The default is 8 KiB.
+    pub inline: usize,
+    /// How long a command may take to arrive once its start has. Time in which the connection does
+    /// not read may be added. The default is 5 minutes.
+    pub time: Option<Duration>,
+}
+
+impl Default for CommandLimits {
+    fn default() -> CommandLimits {
+        CommandLimits {
+            arguments: 1 << 16,
+            bytes: (16 << 20) - CRLF.len(),
+            inline: 8 << 10,
+            time: Some(Duration::from_secs(300)),
+        }
+    }
+}
+
+/// Turns a [`CommandHandler`] into a [`Handler`].
+///
+/// The arguments of a command that has arrived whole are borrowed from the input. Otherwise those
+/// that have arrived are copied, and an argument that has begun is
+/// [received](sluicegate_reactor::Context::receive_exact) in one piece: a long one into its own
+/// buffer, where it [stays](Command::to_bytes).
+///
+/// The handler delivers at most 1,024 commands of a connection in one turn. It stops as soon as
+/// the connection is paused, closed or its send queue is full, so pipelines of any depth need no
+/// memory: what is not handled is not received.
+///
+/// While a command is incomplete, the [own
+/// deadline](sluicegate_reactor::Context::set_deadline) of the connection is
+/// [`CommandLimits::time`].
+#[derive(Debug)]
+pub struct Commands<H> {
+    handler: H,
+    limits: CommandLimits,
+    splitter: Splitter,
+    /// The places of the arguments of the command that is being delivered.
+    places: Vec<Place>,
+    /// The arguments of the inline command that is being delivered.
+    inline: Kept,
+}
+
+impl<H: CommandHandler> Commands<H> {
+    /// Commands with the default limits.
+    pub fn new(handler: H) -> Commands<H> {
+        Commands::with(handler, CommandLimits::default())
+    }
+
+    /// Commands with these limits.
+    pub fn with(handler: H, limits: CommandLimits) -> Commands<H> {
+        let limits = CommandLimits { bytes: limits.bytes.min(u32::MAX as usize), ..limits };
+        let splitter = Splitter::new(Delimiter::newline(), limits.inline);
+        Commands { handler, limits, splitter, places: Vec::new(), inline: Kept::default() }
+    }
+
+    /// The command handler.
+    pub fn handler(&mut self) -> &mut H {
+        &mut self.handler
+    }
+}
+
+/// The state of a connection: the handler's session, and the command that is incomplete.
+#[derive(Debug)]
+pub struct CommandSession<S> {
+    state: State,
+    own: S,
+}
+
+impl<S> CommandSession<S> {
+    /// Creates the session of a connection whose input starts with a command.
+    pub fn new(own: S) -> CommandSession<S> {
+        CommandSession { state: State::START, own }
+    }
+}
+
+const _: () = assert!(size_of::<CommandSession<()>>() <= 16);
+
+/// What the input continues with.
+#[derive(Debug)]
+enum State {
+    /// A command. `scanned` bytes of an inline one were searched, and `timed` is whether the time
+    /// that the command has is running.
+    Start { scanned: u32, timed: bool },
+    /// The rest of a command.
+    Partial(Box<Partial>),
+}
+
+impl State {
+    const START: State = State::Start { scanned: 0, timed: false };
+
+    fn is_timed(&self) -> bool {
+        matches!(self, State::Start { timed: true, .. } | State::Partial(_))
+    }
+}
+
+/// A command that is incomplete.
+#[derive(Debug)]
+struct Partial {
+    /// The arguments that have arrived.
+    kept: Kept,
+    ahead: Ahead,
+}
+
+impl<H: CommandHandler> Handler for Commands<H> {
+    type Session = CommandSession<H::Session>;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session {
+        CommandSession::new(self.handler.on_open(cx))
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.handler.on_ready(cx, &mut session.own);
+    }
+
+    fn on_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        input: &mut Input<'_>,
+    ) {
+        quantum::deliver(MESSAGES_PER_TURN, cx, input, |cx, input| {
+            self.step(cx, session, input).unwrap_or_else(|error| {
+                self.handler.on_malformed(cx, &mut session.own, error);
+                cx.close();
+                ControlFlow::Break(())
+            })
+        });
+    }
+
+    fn on_received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut Self::Session,
+        bytes: Cow<'_, [u8]>,
+    ) {
+        if let Err(error) = self.received(cx, session, bytes) {
+            self.handler.on_malformed(cx, &mut session.own, error);
+            cx.close();
+        }
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.handler.on_drain(cx, &mut session.own);
+    }
+
+    fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        let is_clean = matches!(session.state, State::Start { .. }) && cx.unread() == 0;
+        let eof = if is_clean { CommandEof::Clean } else { CommandEof::InCommand };
+        self.handler.on_eof(cx, &mut session.own, eof);
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Self::Session) {
+        self.handler.on_stop(cx, &mut session.own);
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
+        if which == Timeout::Own && session.state.is_timed() && !cx.wants_input() {
+            // The connection did not read, so the client could not go on.
+            return cx.set_deadline(self.limits.time);
+        }
+        self.handler.on_timeout(cx, &mut session.own, which);
+    }
+
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
+        self.handler.on_close(cx, id, session.own, why);
+    }
+}
+
+impl<M, S, H: Receive<M, S>> Receive<M, CommandSession<S>> for Commands<H> {
+    fn on_message(&mut self, cx: &mut Sessions<'_, CommandSession<S>>, message: M) {
+        cx.map(|session| &mut session.own, |cx| self.handler.on_message(cx, message));
+    }
+}
+
+impl<H: CommandHandler> Commands<H> {
+    /// Delivers what is at the front of the input.
+    #[inline]
+    fn step(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut CommandSession<H::Session>,
+        input: &mut Input<'_>,
+    ) -> Result<ControlFlow<()>, RespError> {
+        match &session.state {
+            State::Partial(_) => self.continue_partial(cx, session, input),
+            State::Start { .. } => match input.first() {
+                None => Ok(ControlFlow::Break(())),
+                Some(b'*') => self.start(cx, session, input),
+                Some(_) => self.inline(cx, session, input),
+            },
+        }
+    }
+
+    /// Delivers the command at the front of the input, or begins to collect it.
+    #[inline]
+    fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut CommandSession<H::Session>,
+        input: &mut Input<'_>,
+    ) -> Result<ControlFlow<()>, RespError> {
+        let bytes = input.bytes();
+        let Some((arguments, start)) = parse::count(bytes, self.limits.arguments)? else {
+            self.wait(cx, &mut session.state);
+            return Ok(ControlFlow::Break(()));
+        };
+        let mut ahead = Ahead { arguments, bytes: self.limits.bytes };
+        self.places.clear();
+        let end = parse::arguments(bytes, start, &mut ahead, &mut self.places)?;
+        if ahead.arguments > 0 {
+            self.wait(cx, &mut session.state);
+            let mut kept = Kept::default();
+            for index in 0..self.places.len() {
+                let command = Command::new(bytes, &self.places, &[]);
+                kept.push(command.get(index).unwrap_or_default());
+            }
+            input.consume(end);
+            session.state = State::Partial(Box::new(Partial { kept, ahead }));
+            return Ok(ControlFlow::Continue(()));
+        }
+        input.consume(end);
+        self.stop_waiting(cx, &mut session.state);
+        if !self.places.is_empty() {
+            let command = Command::new(bytes, &self.places, &[]);
+            self.handler.on_command(cx, &mut session.own, command);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Collects arguments of a command that has not arrived whole.
+    fn continue_partial(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut CommandSession<H::Session>,
+        input: &mut Input<'_>,
+    ) -> Result<ControlFlow<()>, RespError> {
+        let State::Partial(partial) = &mut session.state else { return Ok(ControlFlow::Break(())) };
+        while partial.ahead.arguments > 0 {
+            match parse::argument(input, &mut partial.ahead)? {
+                Argument::Whole { start, end } => {
+                    partial.kept.push(&input[start..end]);
+                    input.consume(end + CRLF.len());
+                }
+                Argument::Begun { start, len } => {
+                    input.consume(start);
+                    cx.receive_exact(len + CRLF.len()).map_err(|_| RespError::Length)?;
+                    return Ok(ControlFlow::Break(()));
+                }
+                Argument::Incomplete => return Ok(ControlFlow::Break(())),
+            }
+        }
+        self.deliver_partial(cx, session);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Takes an argument that was received in one piece.
+    fn received(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut CommandSession<H::Session>,
+        bytes: Cow<'_, [u8]>,
+    ) -> Result<(), RespError> {
+        let State::Partial(partial) = &mut session.state else { return Ok(()) };
+        if !bytes.ends_with(CRLF) {
+            return Err(RespError::Unterminated);
+        }
+        let len = bytes.len() - CRLF.len();
+        match bytes {
+            Cow::Borrowed(bytes) => partial.kept.push(&bytes[..len]),
+            Cow::Owned(bytes) => partial.kept.push_separate(Bytes::from(bytes).slice(..len)),
+        }
+        if partial.ahead.arguments == 0 {
+            self.deliver_partial(cx, session);
+        }
+        Ok(())
+    }
+
+    /// Delivers a command whose arguments are all kept.
+    fn deliver_partial(&mut self, cx: &mut Context<'_>, session: &mut CommandSession<H::Session>) {
+        self.stop_waiting(cx, &mut session.state);
+        if let State::Partial(partial) = mem::replace(&mut session.state, State::START) {
+            self.handler.on_command(cx, &mut session.own, partial.kept.command());
+        }
+    }
+
+    /// Delivers the inline command at the front of the input.
+    fn inline(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut CommandSession<H::Session>,
+        input: &mut Input<'_>,
+    ) -> Result<ControlFlow<()>, RespError> {
+        let State::Start { scanned, .. } = &mut session.state else {
+            return Ok(ControlFlow::Break(()));
+        };
+        let (bytes, mut searched) = (input.bytes(), *scanned as usize);
+        match self.splitter.split(bytes, &mut searched) {
+            Split::TooLong => Err(RespError::InlineTooLong),
+            Split::Incomplete => {
+                *scanned = searched as u32;
+                self.wait(cx, &mut session.state);
+                Ok(ControlFlow::Break(()))
+            }
+            Split::Line { len, end } => {
+                *scanned = 0;
+                input.consume(end);
+                self.stop_waiting(cx, &mut session.state);
+                self.inline.clear();
+                parse::inline(&bytes[..len], &mut self.inline)?;
+                if !self.inline.places.is_empty() {
+                    self.handler.on_command(cx, &mut session.own, self.inline.command());
+                }
+                Ok(ControlFlow::Continue(()))
+            }
+        }
+    }
+
+    /// Starts the time that an incomplete command has, unless it is running.
+    fn wait(&self, cx: &mut Context<'_>, state: &mut State) {
+        if let State::Start { timed, .. } = state
+            && !mem::replace(timed, true)
+            && self.limits.time.is_some()
+        {
+            cx.set_deadline(self.limits.time);
+        }
+    }
+
+    /// Ends that time, as the command is complete.
+    #[inline]
+    fn stop_waiting(&self, cx: &mut Context<'_>, state: &mut State) {
+        if state.is_timed() {
+            if let State::Start { timed, .. } = state {
+                *timed = false;
+            }
+            if self.limits.time.is_some() {
+                cx.set_deadline(None);
+            }
+        }
+    }
+}
