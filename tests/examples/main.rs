@@ -10,3 +10,4 @@ mod hello;
 mod http;
 mod memcached;
 mod proxy;
+mod redis;

@@ -38,6 +38,7 @@ mod proxy;
 #[cfg(target_os = "linux")]
 mod proxy_protocol;
 mod random;
+mod redis;
 mod resumed;
 #[cfg(target_os = "linux")]
 mod syscalls;

@@ -25,6 +25,7 @@ mod parts;
 mod proxy;
 mod rates;
 mod receive_file;
+mod redis;
 mod resumed_uploads;
 mod sealed;
 mod uploads;

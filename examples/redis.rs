@@ -1,0 +1,66 @@
+//! A server for a subset of Redis: strings that may expire, and publish and subscribe.
+//!
+//! `cargo run --release --example redis`, then `redis-cli` or `redis-benchmark -t get,set,incr`
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `server` | the handler: finds commands and runs them |
+//! | `table` | the commands, and what `COMMAND` says about them |
+//! | `strings`, `expire`, `pubsub`, `connection` | run commands |
+//! | `keys`, `deadlines` | keep values, and remove them when they expire |
+//! | `subscriptions`, `glob` | keep who has subscribed, and match patterns |
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, missing_docs)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, value_parser};
+use sluicegate_reactor::Limits;
+
+mod common;
+#[path = "redis/connection.rs"]
+mod connection;
+#[path = "redis/deadlines.rs"]
+mod deadlines;
+#[path = "redis/expire.rs"]
+mod expire;
+#[path = "redis/glob.rs"]
+pub(crate) mod glob;
+#[path = "redis/keys.rs"]
+mod keys;
+#[path = "redis/pubsub.rs"]
+mod pubsub;
+#[path = "redis/server.rs"]
+pub(crate) mod server;
+#[path = "redis/strings.rs"]
+mod strings;
+#[path = "redis/subscriptions.rs"]
+mod subscriptions;
+#[path = "redis/table.rs"]
+mod table;
+
+use server::{Redis, TICK, Tick};
+
+/// A server for a subset of Redis. It has one database, which is not saved, and one thread.
+#[derive(Parser)]
+#[command(name = "redis", version)]
+#[command(mut_arg("port", |arg| arg.default_value("6379")))]
+#[command(mut_arg("threads", |arg| arg.hide(true).value_parser(value_parser!(u16).range(1..=1))))]
+struct Options {
+    #[command(flatten)]
+    server: common::Server,
+}
+
+pub(crate) fn main() -> ExitCode {
+    // Subscribers are silent, and clients keep connections in reserve.
+    let limits = Limits { idle: None, ..Limits::default() };
+    let describe = |at: &_| format!("redis on {at}");
+    common::main(|Options { server }: Options| {
+        server.run_with(vec![()], limits, describe, |shard, ()| {
+            let redis = shard.register(Redis::create());
+            shard.every(TICK, redis, Tick);
+            Ok(redis)
+        })
+    })
+}

@@ -1,0 +1,125 @@
+//! The handler: finds each command in the table and runs it.
+
+use std::time::Duration;
+
+use sluicegate_protocols::resp::{Command, CommandHandler, Commands, Encoder, Version};
+use sluicegate_reactor::{ConnId, Context, Reason, Receive, Sessions, Turn};
+
+use super::keys::Keys;
+use super::subscriptions::{Subscribed, Subscriptions};
+use super::table;
+
+/// How often to send a [`Tick`].
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// How many bytes of the name of an unknown command are repeated to the client.
+const MOST_NAME: usize = 128;
+
+/// Keys that have expired can be removed.
+#[derive(Clone, Copy)]
+pub(crate) struct Tick;
+
+#[derive(Default)]
+pub(crate) struct Redis {
+    pub(crate) keys: Keys,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) commands: u64,
+    pub(crate) connections: u64,
+}
+
+/// The state of a connection.
+#[derive(Default)]
+pub(crate) struct Session {
+    pub(crate) version: Version,
+    pub(crate) subscribed: Subscribed,
+}
+
+/// A command that is running.
+pub(crate) struct Call<'a, 'c> {
+    pub(crate) cx: &'a mut Context<'c>,
+    pub(crate) session: &'a mut Session,
+    pub(crate) command: Command<'a>,
+}
+
+impl<'a, 'c> Call<'a, 'c> {
+    /// The time in milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.cx.now().as_millis() as u64
+    }
+
+    /// An argument. The name is argument 0, and the table says how many there are at least.
+    pub(crate) fn argument(&self, index: usize) -> &'a [u8] {
+        self.command.get(index).unwrap_or_default()
+    }
+
+    pub(crate) fn reply(&mut self) -> Encoder<'_, Context<'c>> {
+        Encoder::new(self.cx, self.session.version)
+    }
+
+    pub(crate) fn error(&mut self, text: &str) {
+        self.reply().error(text);
+    }
+
+    fn reject_unknown(&mut self) {
+        let name = self.command.name();
+        let start = name[..name.len().min(MOST_NAME)].escape_ascii();
+        self.error(&format!("ERR unknown command '{start}'"));
+        if self.command.is("POST") || self.command.is("Host:") {
+            // A page in a browser could send commands to this machine in the body of a request.
+            self.cx.close();
+        }
+    }
+
+    pub(crate) fn syntax_error(&mut self) {
+        self.error("ERR syntax error");
+    }
+}
+
+impl Redis {
+    pub(crate) fn create() -> Commands<Redis> {
+        Commands::new(Redis::default())
+    }
+}
+
+impl CommandHandler for Redis {
+    type Session = Session;
+
+    fn on_open(&mut self, _: &mut Context<'_>) -> Session {
+        self.connections += 1;
+        Session::default()
+    }
+
+    fn on_command(&mut self, cx: &mut Context<'_>, session: &mut Session, command: Command<'_>) {
+        self.commands += 1;
+        let mut call = Call { cx, session, command };
+        let Some(entry) = table::find(command.name()) else {
+            return call.reject_unknown();
+        };
+        let name = entry.name;
+        if !entry.takes(command.len()) {
+            let name = name.to_lowercase();
+            return call.error(&format!("ERR wrong number of arguments for '{name}' command"));
+        }
+        // In RESP2, a client could not tell a reply from a message.
+        let is_resp2 = call.session.version == Version::Resp2;
+        let is_subscribed = is_resp2 && !call.session.subscribed.is_empty();
+        if is_subscribed && !entry.is_for_subscribers() {
+            return call.error(&format!(
+                "ERR Can't execute '{}': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT are \
+                 allowed in this context",
+                name.to_lowercase()
+            ));
+        }
+        (entry.run)(self, &mut call);
+    }
+
+    fn on_close(&mut self, _: &mut Turn, id: ConnId, session: Session, _: Reason) {
+        self.subscriptions.remove_all(id, &session.subscribed);
+    }
+}
+
+impl Receive<Tick, Session> for Redis {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Tick: Tick) {
+        self.keys.remove_expired(cx.now().as_millis() as u64);
+    }
+}

@@ -1,0 +1,96 @@
+//! Connections and the server.
+
+use sluicegate_reactor::testing::State;
+
+use super::{ask, says, serve};
+
+#[test]
+fn a_connection_is_tried_and_closed() {
+    let mut h = serve();
+    let client = h.open();
+    assert_eq!(ask(&mut h, client, "PING"), "+PONG|");
+    assert_eq!(ask(&mut h, client, "ping \"a b\""), "$3|a b|");
+    assert_eq!(ask(&mut h, client, "ECHO x"), "$1|x|");
+    assert_eq!(ask(&mut h, client, "SELECT 0"), "+OK|");
+    assert_eq!(ask(&mut h, client, "SELECT 1"), "-ERR DB index is out of range|");
+    assert_eq!(ask(&mut h, client, "QUIT"), "+OK|");
+    assert_ne!(h.state(client), State::Open);
+}
+
+#[test]
+fn the_version_of_the_protocol_is_chosen() {
+    let mut h = serve();
+    let client = h.open();
+    let hello = ask(&mut h, client, "HELLO");
+    assert!(hello.starts_with("*14|$6|server|$5|redis|$7|version|"), "{hello}");
+    assert!(hello.contains("$5|proto|:2|"), "{hello}");
+    let hello = ask(&mut h, client, "HELLO 3 SETNAME me");
+    assert!(hello.starts_with("%7|$6|server|") && hello.contains("$5|proto|:3|"), "{hello}");
+    assert_eq!(ask(&mut h, client, "GET x"), "_|");
+    assert_eq!(ask(&mut h, client, "HELLO 4"), "-NOPROTO unsupported protocol version|");
+    assert_eq!(ask(&mut h, client, "HELLO 2 AUTH"), "-ERR syntax error|");
+    assert_eq!(ask(&mut h, client, "GET x"), "_|");
+}
+
+#[test]
+fn commands_that_do_not_exist_or_lack_arguments_are_errors() {
+    says(&[
+        ("FROB a", "-ERR unknown command 'FROB'|"),
+        ("\"\\xff\\r\\n\"", "-ERR unknown command '\\xff\\r\\n'|"),
+        ("GET", "-ERR wrong number of arguments for 'get' command|"),
+        ("get a b", "-ERR wrong number of arguments for 'get' command|"),
+        ("SET a", "-ERR wrong number of arguments for 'set' command|"),
+        ("DEL", "-ERR wrong number of arguments for 'del' command|"),
+    ]);
+}
+
+#[test]
+fn settings_that_tools_ask_for_have_their_values() {
+    says(&[
+        ("CONFIG GET save", "*2|$4|save|$0||"),
+        ("config get APPENDONLY", "*2|$10|appendonly|$2|no|"),
+        ("CONFIG GET no*", "*0|"),
+        ("CONFIG GET d* max*", "*4|$9|databases|$1|1|$9|maxmemory|$1|0|"),
+        ("CONFIG SET a b", "-ERR unknown subcommand: try CONFIG GET pattern|"),
+    ]);
+}
+
+#[test]
+fn the_server_describes_itself_and_its_commands() {
+    let mut h = serve();
+    let client = h.open();
+    let info = ask(&mut h, client, "INFO");
+    assert!(info.contains("# Server|redis_version:") && info.contains("|# Keyspace|"), "{info}");
+    ask(&mut h, client, "SET a 1");
+    let info = ask(&mut h, client, "INFO keyspace");
+    assert!(info.ends_with("# Keyspace|db0:keys=1|") && !info.contains("# Server"), "{info}");
+    let count = ask(&mut h, client, "COMMAND COUNT");
+    let count: usize = count.trim_matches([':', '|']).parse().expect("a number");
+    let all = ask(&mut h, client, "COMMAND");
+    assert!(
+        all.starts_with(&format!("*{count}|*10|$3|get|:2|*2|+readonly|+fast|:1|:1|:1|")),
+        "{all}"
+    );
+    assert!(ask(&mut h, client, "COMMAND DOCS").starts_with(&format!("*{}|", 2 * count)));
+    assert_eq!(
+        ask(&mut h, client, "COMMAND DOCS get nothing"),
+        "*2|$3|get|*4|$7|summary|$16|Returns a value.|$5|group|$6|string|"
+    );
+    assert!(ask(&mut h, client, "COMMAND INFO mset").contains("|$4|mset|:-3|"));
+}
+
+#[test]
+fn an_unknown_name_is_repeated_in_part_only() {
+    let reply = format!("-ERR unknown command '{}'|", "x".repeat(128));
+    says(&[(&"x".repeat(5000), &reply)]);
+}
+
+#[test]
+fn a_request_of_a_browser_is_refused_with_the_commands_in_its_body() {
+    let mut h = serve();
+    let client = h.open();
+    h.feed(client, "POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET a 1\r\n");
+    assert_ne!(h.state(client), State::Open);
+    let other = h.open();
+    assert_eq!(ask(&mut h, other, "EXISTS a"), ":0|");
+}
