@@ -1,5 +1,8 @@
 //! Protocols on top of [`sluicegate_reactor`]. None of them makes system calls.
 //!
+//! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) leads from an empty
+//! folder to a protocol of your own.
+//!
 //! A protocol splits the bytes of a connection into requests or messages, calls the application for
 //! each of them, and encodes its responses. Each protocol is a
 //! [`Handler`](sluicegate_reactor::Handler) of the reactor.

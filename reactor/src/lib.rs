@@ -4,6 +4,9 @@
 //! call; large blocks are sent by reference, never copied; files go straight from the page cache to
 //! the socket; and input that a handler does not consume stays where it is.
 //!
+//! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) leads from an empty
+//! folder to a working protocol.
+//!
 //! A reactor is one thread. It makes one callback at a time, so state shared between connections is
 //! just a field of the handler. There is no async runtime, and no lock or allocation per event.
 //!
