@@ -98,6 +98,10 @@ impl Transport for Records {
 }
 
 thread_local! {
+    #[allow(
+        clippy::missing_const_for_thread_local,
+        reason = "it is const; clippy 1.96 does not see that on OpenBSD"
+    )]
     static CURRENT: RefCell<Option<Sealing>> = const { RefCell::new(None) };
 }
 

@@ -98,6 +98,8 @@ impl Service for Site {
         if handshake.offers("echo") {
             handshake = handshake.protocol("echo");
         }
+        #[cfg(not(feature = "websocket-deflate"))]
+        assert!(!self.deflates, "the feature is off");
         #[cfg(feature = "websocket-deflate")]
         if self.deflates {
             handshake = handshake.deflate();
