@@ -1,113 +1,73 @@
-//! A chat with nicknames and rooms, on any number of threads, that bounds the memory used for
-//! members who do not read. `cargo run --release --example chat -- --port 7000`, then `nc localhost
-//! 7000`
+//! A chat with nicknames and rooms, for terminals and browsers, on any number of threads. Members
+//! who do not read cost little memory.
+//!
+//! `cargo run --release --example chat -- --port 7000 --web 127.0.0.1:8000`, then
+//! `nc localhost 7000`, or <http://127.0.0.1:8000/> in a browser.
+//!
+//! ```text
+//!   each thread                         the first thread
+//!   nc      <─> lines::LineMembers ──┐
+//!                                    ├── Report ──> hub::Hub ── Delivery ──> both, of all threads
+//!   browser <─> web::WebMembers ─────┘
+//! ```
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Parser;
-use sluicegate_protocols::line::{LineHandler, Lines, Next};
+use clap::{Parser, value_parser};
+use sluicegate_protocols::{http::Http, line::Lines};
 use sluicegate_reactor::*;
 
 mod common;
-#[path = "common/messaging.rs"]
-mod messaging;
+#[path = "chat/front.rs"]
+pub(crate) mod front;
+#[path = "chat/hub.rs"]
+pub(crate) mod hub;
+#[path = "chat/lines.rs"]
+pub(crate) mod lines;
+#[path = "chat/web.rs"]
+pub(crate) mod web;
 
-/// How long a member may read nothing before it is disconnected. In the meantime it misses
-/// messages.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-pub(crate) const HELP: &str = "* /nick NAME, /join ROOM; anything else goes to your room\n";
+use front::{Front, limits};
+use hub::{Delivery, Hub, Report};
+use lines::LineMembers;
+use web::{Site, WebMembers};
 
-/// What the members of one thread share.
-pub(crate) struct Chat {
-    /// The next guest's number. Threads use different numbers, so that no two guests share one.
-    next: usize,
-    /// Where messages go: to all threads, this one included.
-    threads: Vec<Handle<Said>>,
+/// What one thread of the chat starts with.
+pub(crate) struct Part {
+    /// On the first thread.
+    hub: Option<(Hub, Mailbox<Report>)>,
+    fronts: [(Front, Mailbox<Delivery>); 2],
 }
 
-pub(crate) struct Member {
-    /// Ends with the guest's number, so that no one can impersonate another member.
-    name: String,
-    room: String,
-    /// Its queue is full: it misses messages, and its own input is not read either.
-    slow: bool,
-}
-
-/// A room and a message to it. All queues refer to one copy of a message, unless it is short.
-pub(crate) type Said = (Bytes, Bytes);
-
-impl Chat {
-    pub(crate) fn new(thread: usize, threads: Vec<Handle<Said>>) -> Chat {
-        Chat { next: thread + 1, threads }
+impl Part {
+    pub(crate) fn for_each_thread(threads: usize, room_size: usize) -> Vec<Part> {
+        let (hub, reports) = mailbox();
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..2 * threads).map(|_| mailbox()).unzip();
+        let mut first = Some((Hub::new(handles, room_size), reports));
+        let front = |(number, mailbox)| (Front { number, hub: hub.clone() }, mailbox);
+        let mut fronts = mailboxes.into_iter().enumerate().map(front);
+        let pair = || Some([fronts.next()?, fronts.next()?]);
+        std::iter::from_fn(pair).map(|fronts| Part { hub: first.take(), fronts }).collect()
     }
 
-    fn say(&self, room: &str, text: String) {
-        let said: Said = (Bytes::copy_from_slice(room.as_bytes()), text.into());
-        for thread in &self.threads {
-            thread.post(said.clone()).unwrap_or_else(|error| log::debug!("message lost: {error}"));
+    /// Registers the handlers: one for terminals and one for browsers.
+    pub(crate) fn register(
+        self,
+        reactor: &mut Reactor,
+    ) -> (HandlerId<Lines<LineMembers>>, HandlerId<Http<Site>>) {
+        let [(lines, for_lines), (sockets, for_sockets)] = self.fronts;
+        let lines = reactor.register(LineMembers::lines(lines));
+        reactor.attach(for_lines, lines);
+        let members = reactor.register(WebMembers::sockets(sockets));
+        reactor.attach(for_sockets, members);
+        if let Some((hub, reports)) = self.hub {
+            let hub = reactor.register(hub);
+            reactor.attach(reports, hub);
         }
-    }
-}
-
-impl Receive<Said, Member> for Chat {
-    fn on_message(&mut self, cx: &mut Sessions<'_, Member>, (room, text): Said) {
-        cx.for_each(|cx, member| {
-            let hears = member.room.as_bytes() == room && !member.slow;
-            if hears && cx.send(text.clone()) == Sent::Full {
-                member.slow = true;
-                cx.set_deadline(Some(PATIENCE));
-            }
-        });
-    }
-}
-
-impl LineHandler for Chat {
-    type Session = Member;
-
-    fn on_open(&mut self, cx: &mut Context<'_>) -> Member {
-        let name = format!("guest#{}", self.next);
-        self.next += self.threads.len();
-        cx.send(HELP);
-        Member { name, room: "lobby".into(), slow: false }
-    }
-
-    fn on_line(&mut self, cx: &mut Context<'_>, me: &mut Member, line: &[u8]) -> Next {
-        // Control characters could move the cursors of terminals.
-        let line = String::from_utf8_lossy(line).replace(char::is_control, "");
-        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        let name = &me.name;
-        match command {
-            "/nick" | "/join" if rest.is_empty() => _ = cx.send(HELP),
-            "/nick" => {
-                let new = rest.to_owned() + &name[name.rfind('#').unwrap_or(0)..];
-                self.say(&me.room, format!("* {name} is now {new}\n"));
-                me.name = new;
-            }
-            "/join" => {
-                self.say(&me.room, format!("* {name} left for {rest}\n"));
-                self.say(rest, format!("* {name} joined\n"));
-                me.room = rest.into();
-            }
-            _ => self.say(&me.room, format!("{name}: {line}\n")),
-        }
-        Next::Line
-    }
-
-    fn on_drain(&mut self, cx: &mut Context<'_>, me: &mut Member) {
-        if std::mem::take(&mut me.slow) {
-            cx.set_deadline(None);
-            cx.send("* you missed some messages\n");
-        }
-    }
-
-    fn on_close(&mut self, cx: &mut Turn, _: ConnId, me: Member, _: Reason) {
-        if !cx.is_stopping() {
-            self.say(&me.room, format!("* {} left\n", me.name));
-        }
+        (lines, reactor.register(Http::new(Site { members })))
     }
 }
 
@@ -117,13 +77,24 @@ impl LineHandler for Chat {
 struct Options {
     #[command(flatten)]
     server: common::Server,
+    /// Also serve a page for browsers at this address: HOST:PORT.
+    #[arg(long, value_name = "ADDR", help_heading = "Listening")]
+    web: Option<Target>,
+    /// Most members of a room.
+    #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Connections")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    room_size: u32,
 }
 
 pub(crate) fn main() -> ExitCode {
-    // Members may be silent. A member that is gone is noticed at the next message to it.
-    let limits = Limits { idle: None, ..Limits::default() };
-    let make = |thread, threads| Lines::new(Chat::new(thread, threads));
-    common::main(|Options { server }: Options| {
-        messaging::run(&server, limits, |at| format!("chat on {at}"), make)
+    common::main(|Options { mut server, web, room_size }: Options| {
+        server.web = web.map(|target| (target, limits(Limits::default().idle)));
+        let parts = Part::for_each_thread(server.threads.into(), room_size as usize);
+        let describe = |at: &Address| format!("chat on {at}");
+        server.run_with(parts, limits(None), describe, |shard, part, web| {
+            let (lines, site) = part.register(shard);
+            web.map_or(Ok(()), |web| shard.serve(web, site).map(drop))?;
+            Ok(lines)
+        })
     })
 }

@@ -123,8 +123,9 @@ pub(crate) fn main() -> ExitCode {
         // The first thread handles the signals.
         let hangups = iter::once(Hangups::register()?).map(Some).chain(iter::repeat_with(|| None));
         let parts = mailboxes.into_iter().zip(hangups).collect();
+        let limits = options.limits();
         let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
-        options.server.run_with(parts, options.limits(), describe, |shard, (reloads, hangups)| {
+        options.server.run_with(parts, limits, describe, |shard, (reloads, hangups), _| {
             let files = Files::new(shard, &options.dir, options.files())?;
             let (done, checked) = mailbox();
             let auth =

@@ -101,7 +101,7 @@ fn forward_requests(options: &Options, origin: &Target) -> Result<(), Failure> {
     let mut hangups: Vec<_> = (0..options.server.threads).map(|_| None).collect();
     // The first thread handles the signals.
     hangups[0] = log.is_some().then(Hangups::register).transpose()?;
-    options.server.run_with(hangups, options.limits(), describe(origin), |shard, hangups| {
+    options.server.run_with(hangups, options.limits(), describe(origin), |shard, hangups, _| {
         let http = http(shard, origin, &forward, log.clone())?;
         if let (Some(hangups), Some(log)) = (hangups, log.clone()) {
             hangups.handle(shard, move || log.reopen())?;

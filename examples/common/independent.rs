@@ -15,5 +15,5 @@ pub(crate) fn run<H: Handler>(
     make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
 ) -> Result<(), Failure> {
     let parts = vec![(); server.threads.into()];
-    server.run_with(parts, limits, describe, |shard, ()| make(shard))
+    server.run_with(parts, limits, describe, |shard, (), _| make(shard))
 }

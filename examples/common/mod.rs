@@ -78,6 +78,10 @@ pub(crate) struct Server {
     /// What the server speaks, for clients that ask (ALPN).
     #[arg(skip)]
     pub(crate) protocol: Option<&'static str>,
+    /// Where to listen for browsers, if the program is not an HTTP server itself, and the default
+    /// limits there.
+    #[arg(skip)]
+    pub(crate) web: Option<(Target, Limits)>,
 }
 
 impl Server {
@@ -88,20 +92,25 @@ impl Server {
     }
 
     /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
-    /// one of `parts`, one for each thread. Once all threads have one, the addresses are printed. On
-    /// SIGHUP, certificates are read again; the program may do more.
+    /// one of `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once
+    /// all threads have a handler, the addresses are printed. On SIGHUP, certificates are read again;
+    /// the program may do more.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
         limits: Limits,
         describe: impl Fn(&Address) -> String + Sync,
-        make: impl Fn(&mut Shard<'_>, P) -> io::Result<HandlerId<H>> + Sync,
+        make: impl Fn(&mut Shard<'_>, P, Option<&ServerListener>) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
         let options = ServerOptions { threads: self.threads.into(), ..ServerOptions::default() };
         let mut server = sluicegate_reactor::Server::new(&options);
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
         let listeners = self.listen(&mut server, limits, acceptor.as_ref())?;
+        let listen_web = |(at, limits): &(Target, Limits)| {
+            server.listen(at, &self.options(limits.clone(), acceptor.as_ref()))
+        };
+        let web = self.web.as_ref().map(listen_web).transpose()?;
         server.stop_on_signals()?;
         // It would end the process. The flag that it sets is not read.
         signal_hook::flag::register(SIGHUP, Arc::default())?;
@@ -120,10 +129,10 @@ impl Server {
                 let (tls, protocol) = (self.tls.clone(), self.protocol);
                 hangups.handle(shard, move || tls.reload(&acceptor, protocol))?;
             }
-            let handler = make(shard, part)?;
+            let handler = make(shard, part, web.as_ref())?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
             match unready.fetch_sub(1, Ordering::Relaxed) {
-                1 => announce(&listeners, &describe, own.as_ref()),
+                1 => self.announce(&listeners, &describe, web.as_ref(), own.as_ref()),
                 _ => Ok(()),
             }
         })?;
@@ -141,19 +150,24 @@ impl Server {
         Some(AcceptProxy { trusted, inner, ..AcceptProxy::default() }.factory())
     }
 
+    /// The options of a listener.
+    fn options(&self, limits: Limits, acceptor: Option<&Acceptor>) -> Listen {
+        Listen {
+            max_connections: self.max_connections,
+            max_per_address: self.per_address,
+            limits: self.limits(limits),
+            transport: self.transport(acceptor),
+            ..Listen::default()
+        }
+    }
+
     fn listen(
         &self,
         server: &mut sluicegate_reactor::Server,
         limits: Limits,
         acceptor: Option<&Acceptor>,
     ) -> Result<Vec<ServerListener>, Failure> {
-        let listen = Listen {
-            max_connections: self.max_connections,
-            max_per_address: self.per_address,
-            limits: self.limits(limits),
-            transport: self.transport(acceptor),
-            ..Listen::default()
-        };
+        let listen = self.options(limits, acceptor);
         let mut listeners = Vec::new();
         for host in &self.bind {
             let opened = listen_on_each(server, &targets(host, self.port), &listen);
@@ -164,22 +178,27 @@ impl Server {
         }
         Ok(listeners)
     }
-}
 
-/// Prints the addresses other than Unix sockets, and the fingerprint of a certificate that was made
-/// for this process.
-fn announce(
-    listeners: &[ServerListener],
-    describe: impl Fn(&Address) -> String,
-    own: Option<&Identity>,
-) -> io::Result<()> {
-    let addresses = listeners.iter().map(ServerListener::address);
-    let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
-    let own = own.map(|own| format!("certificate with SHA-256 fingerprint {}", own.fingerprint()));
-    // In one write: whoever starts this process may read the first line only.
-    let lines: String = addresses.chain(own).map(|line| line + "\n").collect();
-    let written = io::stdout().lock().write_all(lines.as_bytes());
-    written.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
+    /// Prints the addresses other than Unix sockets, and the fingerprint of a certificate that was
+    /// made for this process.
+    fn announce(
+        &self,
+        listeners: &[ServerListener],
+        describe: impl Fn(&Address) -> String,
+        web: Option<&ServerListener>,
+        own: Option<&Identity>,
+    ) -> io::Result<()> {
+        let addresses = listeners.iter().map(ServerListener::address);
+        let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
+        let scheme = if self.tls.is_on() { "https" } else { "http" };
+        let web = web.map(|web| format!("page on {scheme}://{}/", web.address()));
+        let own =
+            own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
+        // In one write: whoever starts this process may read the first line only.
+        let lines: String = addresses.chain(web).chain(own).map(|line| line + "\n").collect();
+        let written = io::stdout().lock().write_all(lines.as_bytes());
+        written.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
+    }
 }
 
 /// The addresses of a host. If it is a name that cannot be looked up, listening on it says why.

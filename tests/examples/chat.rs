@@ -1,146 +1,248 @@
 use std::process::ExitCode;
+use std::time::Duration;
 
-use allocation_counter::{AllocationInfo, measure};
 use sluicegate_protocols::line::Lines;
-use sluicegate_reactor::testing::{Client, Harness, State};
-use sluicegate_reactor::{Limits, Listen, mailbox};
+use sluicegate_reactor::testing::{Client, Harness};
+use sluicegate_reactor::{Listen, ListenerId};
+
+mod slow;
+mod web;
 
 #[path = "../../examples/chat.rs"]
 mod example;
-use example::{Chat, HELP, PATIENCE};
+use example::Part;
+use example::front::{LINE, limits};
+use example::hub::{HELP, HISTORY, NOTICED};
+use example::lines::LineMembers;
 
 /// What runs the example is compiled here, too, and not called.
 const _: fn() -> ExitCode = example::main;
 
-type Room = Harness<Lines<Chat>>;
-
-/// A room and so many members in its lobby.
-fn lobby(members: usize) -> (Room, Vec<Client>) {
-    let mut h = Harness::build(
-        &Listen::default(),
-        |_| {},
-        |reactor| {
-            let (handle, mailbox) = mailbox();
-            let chat = reactor.register(Lines::new(Chat::new(0, vec![handle])));
-            reactor.attach(mailbox, chat);
-            chat
-        },
-    );
-    let mut clients = Vec::new();
-    while clients.len() < members {
-        h.at_once(|h| clients.extend((clients.len()..members).take(100).map(|_| h.open())));
-    }
-    (h, clients)
+struct Chat {
+    h: Harness<Lines<LineMembers>>,
+    web: ListenerId,
 }
 
-fn heard(h: &mut Room, client: Client) -> String {
-    let heard = String::from_utf8(h.sent(client).into()).expect("text");
-    heard.strip_prefix(HELP).unwrap_or(&heard).to_owned()
+const OPEN: &str = "GET /socket HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// A frame of a client. The key is zero, which leaves the payload as it is.
+fn frame(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let payload = payload.as_ref();
+    let len = payload.len() as u16;
+    let mut bytes = vec![0x80 | opcode];
+    match len {
+        0..126 => bytes.push(0x80 | len as u8),
+        _ => bytes.extend([&[0x80 | 126], &len.to_be_bytes()[..]].concat()),
+    }
+    [&bytes[..], &[0; 4], payload].concat()
+}
+
+/// The opcodes and payloads of the frames of a server.
+fn payloads(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    while let [first, len, rest @ ..] = bytes {
+        let (len, rest) = match (len, rest) {
+            (126, [high, low, rest @ ..]) => (u16::from_be_bytes([*high, *low]).into(), rest),
+            _ => (usize::from(*len), rest),
+        };
+        found.push((first & 0xf, rest[..len].to_vec()));
+        bytes = &rest[len..];
+    }
+    found
+}
+
+impl Chat {
+    fn new(room_size: usize) -> Chat {
+        let mut web = None;
+        let listen = Listen { limits: limits(None), ..Listen::default() };
+        let h = Harness::build(
+            &listen,
+            |_| {},
+            |reactor| {
+                let part = Part::for_each_thread(1, room_size).remove(0);
+                let (lines, site) = part.register(reactor);
+                web = reactor.listen("127.0.0.1:8000", &listen, site).ok();
+                lines
+            },
+        );
+        Chat { h, web: web.expect("a listener") }
+    }
+
+    /// A chat with members in its lobby, who have heard nothing yet.
+    fn with(members: usize) -> (Chat, Vec<Client>) {
+        let mut chat = Chat::new(10_000);
+        let mut all = Vec::new();
+        while all.len() < members {
+            let h = &mut chat.h;
+            h.at_once(|h| all.extend((all.len()..members).take(100).map(|_| h.open())));
+        }
+        chat.h.at_once(|h| all.iter().for_each(|client| _ = h.sent(*client)));
+        (chat, all)
+    }
+
+    fn says(&mut self, client: Client, line: &str) {
+        self.h.feed(client, format!("{line}\n"));
+    }
+
+    fn hears(&mut self, client: Client) -> String {
+        String::from_utf8(self.h.sent(client).into()).expect("text")
+    }
+
+    /// A member with a browser.
+    fn open_web(&mut self) -> Client {
+        let client = self.h.open_at(self.web);
+        self.h.feed(client, OPEN);
+        let sent = self.h.sent(client);
+        let head = sent.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        assert!(sent.starts_with(b"HTTP/1.1 101 "));
+        assert_eq!(payloads(&sent[head + 4..])[0], (1, HELP.into()));
+        client
+    }
+
+    fn hears_web(&mut self, client: Client) -> Vec<(u8, Vec<u8>)> {
+        payloads(&self.h.sent(client))
+    }
+}
+
+#[test]
+fn a_member_is_greeted_and_the_others_are_told() {
+    let (mut chat, members) = Chat::with(1);
+    let new = chat.h.open();
+    assert_eq!(chat.hears(new), format!("{HELP}* you are guest2 in lobby; members: 2\n"));
+    assert_eq!(chat.hears(members[0]), "* guest2 joined\n");
+    chat.h.finish(new);
+    assert_eq!(chat.hears(members[0]), "* guest2 left\n");
 }
 
 #[test]
 fn a_line_is_heard_in_its_room_and_nowhere_else() {
-    let (mut h, clients) = lobby(3);
-    let [one, two, three] = clients[..] else { unreachable!() };
-    h.feed(one, "/nick Ada\n");
-    h.feed(one, "/nick \n/join \x1b[1mmath\r\n");
-    h.feed(two, "/nick Ada\nhello\x1b[2J\n");
-    h.feed(one, "anybody?\n");
-    for line in ["/join [1mmath\n", "yes\n", "/join lobby\n"] {
-        h.feed(three, line);
+    let (mut chat, members) = Chat::with(3);
+    let [one, two, three] = members[..] else { unreachable!() };
+    chat.says(one, "/join math\r\nanybody?");
+    chat.says(two, "hello\x1b[2J\n\n \n//");
+    chat.says(three, "/join math");
+    chat.says(three, "yes");
+    chat.says(three, "/join math");
+    chat.says(three, "/join lobby");
+    let first = "* you are guest1 in math; members: 1\nguest1: anybody?\n\
+        * guest3 joined\nguest3: yes\n* guest3 left for lobby\n";
+    assert_eq!(chat.hears(one), first);
+    let left = "* guest1 left for math\n";
+    let second = format!("{left}guest2: hello[2J\n{HELP}* guest3 left for math\n* guest3 joined\n");
+    assert_eq!(chat.hears(two), second);
+    let third = format!(
+        "{left}guest2: hello[2J\nguest1: anybody?\n* you are guest3 in math; members: 2\n\
+         guest3: yes\n* you are in math\nguest2: hello[2J\n\
+         * you are guest3 in lobby; members: 2\n"
+    );
+    assert_eq!(chat.hears(three), third);
+}
+
+#[test]
+fn a_nickname_belongs_to_one_member_until_it_leaves() {
+    let (mut chat, members) = Chat::with(2);
+    let [one, two] = members[..] else { unreachable!() };
+    chat.says(one, "/nick Ada");
+    assert_eq!(chat.hears(two), "* guest1 is now Ada\n");
+    for (name, answer) in [
+        ("Ada", "* somebody else is Ada\n"),
+        ("aDA", "* somebody else is aDA\n"),
+        ("guest1", "* guest2 is now guest1\n"),
+        ("Guest1", "* guest1 is now Guest1\n"),
+        ("Ada:", "* a name has 1 to 20 letters, digits, - or _\n"),
+        ("", "* a name has 1 to 20 letters, digits, - or _\n"),
+        ("\u{202e}adA", "* a name has 1 to 20 letters, digits, - or _\n"),
+        ("anAdaWhoseNameIsLong1", "* a name has 1 to 20 letters, digits, - or _\n"),
+    ] {
+        chat.says(two, &format!("/nick {name}"));
+        assert_eq!(chat.hears(two), answer, "{name}");
     }
-    let named = "* guest#1 is now Ada#1\n";
-    let other = "* guest#2 is now Ada#2\n";
-    let come = "* guest#3 joined\n";
-    let gone = "* Ada#1 left for [1mmath\n";
-    let hello = "Ada#2: hello[2J\n";
-    let away = "* guest#3 left for [1mmath\n";
-    let back = "* guest#3 left for lobby\n";
-    let ada = format!("{named}{HELP}* Ada#1 joined\nAda#1: anybody?\n{come}guest#3: yes\n{back}");
-    assert_eq!(heard(&mut h, one), ada);
-    assert_eq!(heard(&mut h, two), format!("{named}{gone}{other}{hello}{away}{come}"));
-    let third = format!("{named}{gone}{other}{hello}{come}guest#3: yes\n{come}");
-    assert_eq!(heard(&mut h, three), third);
+    chat.h.finish(one);
+    chat.says(two, "/nick Ada");
+    assert_eq!(chat.hears(two), "* Ada left\n* Guest1 is now Ada\n");
+    // A guest does not get a name that is taken.
+    chat.says(two, "/nick guest3");
+    let new = chat.h.open();
+    assert!(chat.hears(new).contains("you are guest4 in"));
 }
 
 #[test]
-fn who_leaves_is_missed() {
-    let (mut h, clients) = lobby(2);
-    h.feed(clients[0], "/nick Ada\n");
-    h.finish(clients[0]);
-    let expected = "* guest#1 is now Ada#1\n* Ada#1 left\n";
-    assert_eq!(heard(&mut h, clients[1]), expected);
+fn who_lists_the_members_of_a_room() {
+    let (mut chat, members) = Chat::with(3);
+    chat.says(members[1], "/join math");
+    chat.hears(members[2]);
+    chat.says(members[2], "/who");
+    assert_eq!(chat.hears(members[2]), "* in lobby: guest1, guest3\n");
+    let (mut chat, members) = Chat::with(NOTICED + 7);
+    chat.says(members[0], "/who");
+    let heard = chat.hears(members[0]);
+    assert_eq!(heard.matches("guest").count(), NOTICED);
+    assert!(heard.ends_with(" and 7 more\n"), "{heard}");
+    // In a room of this size, nobody is told who comes and goes.
+    chat.h.open();
+    assert_eq!(chat.hears(members[0]), "");
+    chat.says(members[0], "/nick Ada");
+    assert_eq!(chat.hears(members[0]), "* guest1 is now Ada\n");
+    assert_eq!(chat.hears(members[1]), "");
 }
 
-/// Lets them take nothing from now on.
-fn silence(h: &mut Room, clients: &[Client]) {
-    h.at_once(|h| {
-        for client in clients {
-            h.sent(*client);
-            h.set_room(*client, 0);
-        }
-    });
-}
-
-/// What it takes to say a long line once more to so many members who do not listen yet.
-fn cost(members: usize) -> AllocationInfo {
-    let (mut h, clients) = lobby(members);
-    silence(&mut h, &clients);
-    let line = "x".repeat(4000) + "\n";
-    h.feed(clients[0], &line);
-    let cost = measure(|| h.feed(clients[0], &line));
-    h.at_once(|h| clients.iter().for_each(|client| h.set_room(*client, 1 << 20)));
-    for client in clients {
-        let heard = h.at_once(|h| heard(h, client));
-        assert_eq!(heard, format!("guest#1: {line}").repeat(2));
+#[test]
+fn who_joins_gets_the_last_messages_of_the_room() {
+    let (mut chat, members) = Chat::with(1);
+    let words = "x".repeat(600);
+    for number in 0..10 {
+        chat.says(members[0], &format!("{number} {words}"));
     }
-    h.stop();
-    cost
+    let new = chat.h.open();
+    let heard = chat.hears(new);
+    let history = heard.strip_prefix(HELP).expect("a greeting");
+    let kept: String = (4..10).map(|number| format!("guest1: {number} {words}\n")).collect();
+    assert!(kept.len() <= HISTORY && kept.len() + 611 > HISTORY);
+    assert_eq!(history, format!("{kept}* you are guest2 in lobby; members: 2\n"));
+    // An empty room is forgotten.
+    chat.says(members[0], "/join math");
+    chat.says(members[0], "nobody hears this");
+    chat.says(members[0], "/join lobby");
+    chat.hears(new);
+    chat.says(new, "/join math");
+    assert_eq!(chat.hears(new), "* you are guest2 in math; members: 1\n");
 }
 
 #[test]
-fn a_message_is_allocated_once_for_two_thousand_members_as_for_two() {
-    let (two, all) = (cost(2), cost(2000));
-    assert_eq!((two.count_total, two.bytes_total), (all.count_total, all.bytes_total));
+fn a_room_has_a_most() {
+    let mut chat = Chat::new(2);
+    let members: Vec<_> = (0..3).map(|_| chat.h.open()).collect();
+    assert!(chat.hears(members[2]).ends_with("* you are guest3 in lobby-2; members: 1\n"));
+    chat.says(members[2], "/join lobby");
+    assert_eq!(chat.hears(members[2]), "* lobby is full\n");
+    chat.h.finish(members[0]);
+    chat.says(members[2], "/join lobby");
+    assert_eq!(chat.hears(members[2]), "* you are guest3 in lobby; members: 2\n");
 }
 
 #[test]
-fn two_thousand_slow_readers_take_little_memory_and_miss_the_rest() {
-    const MESSAGES: usize = 100;
-    let (mut h, clients) = lobby(2000);
-    let (speaker, slow) = clients.split_first().expect("members");
-    silence(&mut h, slow);
-    let line = "x".repeat(7000) + "\n";
-    let cost = measure(|| {
-        for _ in 0..MESSAGES {
-            h.feed(*speaker, &line);
-            h.sent(*speaker);
-        }
-    });
-    // Each of them is owed 64 KiB: 128 MB if they did not share it.
-    assert!(cost.bytes_max < 4 << 20, "{cost:?}");
-    h.set_room(slow[0], 1 << 20);
-    let heard = heard(&mut h, slow[0]);
-    let arrived = heard.matches("guest#1: ").count();
-    assert!(arrived < 20, "{arrived}");
-    assert!(heard.ends_with("* you missed some messages\n"));
-    h.stop();
+fn a_line_that_is_too_long_is_not_said() {
+    let (mut chat, members) = Chat::with(2);
+    let longest = "x".repeat(LINE);
+    chat.says(members[0], &format!("{longest}\n{longest}x\nshort"));
+    assert_eq!(chat.hears(members[1]), format!("guest1: {longest}\nguest1: short\n"));
+    assert!(chat.hears(members[0]).contains("* a line has at most 1000 bytes\n"));
 }
 
 #[test]
-fn a_slow_reader_is_dropped_when_patience_ends_and_a_fast_one_stays() {
-    let (mut h, clients) = lobby(3);
-    let [speaker, slow, late] = clients[..] else { unreachable!() };
-    silence(&mut h, &[slow, late]);
-    for _ in 0..20 {
-        h.feed(speaker, "x".repeat(7000) + "\n");
-        h.sent(speaker);
-    }
-    h.advance(PATIENCE / 2);
-    h.set_room(late, 1 << 20);
-    // What is queued for the other is given its time too.
-    h.advance(PATIENCE + Limits::default().write_stall.expect("a limit"));
-    let states = [speaker, slow, late].map(|client| h.state(client));
-    assert_eq!(states, [State::Open, State::Reset, State::Open]);
-    assert_eq!(heard(&mut h, speaker), "* guest#2 left\n");
+fn a_member_who_talks_too_fast_waits_and_loses_nothing() {
+    let (mut chat, members) = Chat::with(2);
+    let (talker, web) = (members[0], chat.open_web());
+    chat.hears(members[1]);
+    chat.says(talker, "x\n".repeat(39).trim_end());
+    chat.h.feed(web, frame(1, "y").repeat(40));
+    let heard = chat.hears(members[1]);
+    let count = |heard: &str| [": x", ": y"].map(|text| heard.matches(text).count());
+    assert_eq!(count(&heard), [21, 21]);
+    chat.h.advance(Duration::from_millis(1990));
+    assert_eq!(count(&chat.hears(members[1])), [9, 9]);
+    chat.h.advance(Duration::from_secs(2));
+    assert_eq!(count(&chat.hears(members[1])), [9, 10]);
 }

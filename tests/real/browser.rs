@@ -17,7 +17,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::chromium::Browser;
+use crate::chromium::{Browser, LOWEST_CONTRAST};
 use crate::process::{Server, example, has};
 
 /// Names that are something else to HTML, to URLs or to both unless they are escaped.
@@ -106,22 +106,6 @@ fn put_holiday(root: &Path) -> std::path::PathBuf {
     }
     below
 }
-
-/// The lowest contrast of text with its background (WCAG 2, section 1.4.3).
-const LOWEST_CONTRAST: &str = "(() => {
-    const parts = (color) => color.match(/[\\d.]+/g).map(Number);
-    const luminance = (color) => {
-        const [r, g, b] = parts(color).map((part) => part / 255)
-            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const back = luminance(getComputedStyle(document.body).backgroundColor);
-    const contrasts = [...document.querySelectorAll('h1, th, td, a, p, label')].map((element) => {
-        const text = luminance(getComputedStyle(element).color);
-        return (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05);
-    });
-    return Math.min(...contrasts);
-})()";
 
 #[test]
 fn the_page_reads_well_on_any_screen() {

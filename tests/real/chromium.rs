@@ -13,6 +13,22 @@ use tempfile::{TempDir, tempdir};
 
 use crate::process::{PATIENCE, Process, eventually};
 
+/// The lowest contrast of text with its background (WCAG 2, section 1.4.3).
+pub(crate) const LOWEST_CONTRAST: &str = "(() => {
+    const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+    const luminance = (color) => {
+        const [r, g, b] = parts(color).map((part) => part / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const back = luminance(getComputedStyle(document.body).backgroundColor);
+    const contrasts = [...document.querySelectorAll('h1, th, td, a, p, label, b')].map((element) => {
+        const text = luminance(getComputedStyle(element).color);
+        return (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05);
+    });
+    return Math.min(...contrasts);
+})()";
+
 /// A browser with one page.
 pub(crate) struct Browser {
     commands: ChildStdin,

@@ -27,8 +27,8 @@ fn sealed(scenario: fn()) {
 
 sealed! {
     chat {
-        who_is_in_the_room_misses_nothing
-        who_does_not_keep_up_is_told_so_and_what_is_said_elsewhere_is_not_heard
+        members_miss_nothing_and_hear_it_in_the_same_order
+        a_member_who_does_not_keep_up_is_told_so_and_other_rooms_are_not_heard
     }
     #[cfg(target_os = "linux")]
     cold_files {

@@ -1,0 +1,137 @@
+//! What members have in common, however they are connected: the way to the hub and back, how fast
+//! they may talk, and what happens if they do not read.
+
+use std::time::Duration;
+
+use sluicegate_reactor::*;
+
+use super::hub::{Report, Seat, What};
+
+/// The most bytes of a line.
+pub(crate) const LINE: usize = 1000;
+/// A member can say one line in this time on average, and more after a pause: those of [`BURST`].
+const PER_LINE: Duration = Duration::from_millis(200);
+const BURST: Duration = Duration::from_secs(4);
+/// How long a member may leave its queue full before it is disconnected. In the meantime it misses
+/// messages.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The limits of connections. A message is not copied to each queue, unless it is shorter than what
+/// a queue needs to refer to it. `idle` is for browsers, who answer pings; others may be silent.
+pub(crate) fn limits(idle: Option<Duration>) -> Limits {
+    Limits { join: 64, join_in_room: 64, idle, ..Limits::default() }
+}
+
+/// The way to the hub for a handler of connections, of which each thread has two.
+pub(crate) struct Front {
+    pub(crate) number: usize,
+    pub(crate) hub: Handle<Report>,
+}
+
+impl Front {
+    fn report(&self, id: ConnId, what: What) -> bool {
+        let report = Report(Seat { front: self.number, id }, what);
+        let posted = self.hub.post(report);
+        posted.inspect_err(|error| log::debug!("the hub does not hear of {id:?}: {error}")).is_ok()
+    }
+
+    pub(crate) fn open(&self, cx: &mut Context<'_>) {
+        if !self.report(cx.id(), What::Opened) {
+            cx.abort();
+        }
+    }
+
+    pub(crate) fn say(&self, cx: &mut Context<'_>, flow: &mut Flow, line: String) {
+        flow.count_line(cx);
+        if !self.report(cx.id(), What::Said(line)) {
+            // The hub is very late, or the server stops.
+            cx.abort();
+        }
+    }
+
+    pub(crate) fn close(&self, cx: &mut Turn, id: ConnId) {
+        if !cx.is_stopping() {
+            self.report(id, What::Closed);
+        }
+    }
+
+    /// Calls `send` for the members whom a delivery is for.
+    pub(crate) fn deliver<S>(
+        &self,
+        cx: &mut Sessions<'_, S>,
+        to: &[ConnId],
+        send: impl Fn(&mut Context<'_>, &mut S),
+    ) {
+        for &id in to {
+            match cx.get(id) {
+                Some((mut cx, session)) => send(&mut cx, session),
+                // The hub does not know yet, or its mailbox was full.
+                None => _ = self.report(id, What::Closed),
+            }
+        }
+    }
+}
+
+/// How fast a member talks, and whether it reads.
+#[derive(Default)]
+pub(crate) struct Flow {
+    /// When the lines so far are paid for, at one for each [`PER_LINE`].
+    paid: Duration,
+    state: State,
+}
+
+#[derive(Default, PartialEq)]
+enum State {
+    #[default]
+    Live,
+    /// It has talked too fast, and its input waits.
+    Paced,
+    /// Its queue is full: it misses messages, and its own input is not read either.
+    Slow,
+}
+
+impl Flow {
+    /// Lets the input of a member who talks too fast wait.
+    fn count_line(&mut self, cx: &mut Context<'_>) {
+        self.paid = self.paid.max(cx.now()) + PER_LINE;
+        let wait = (self.paid - cx.now()).saturating_sub(BURST);
+        if wait > Duration::ZERO && self.state == State::Live {
+            self.state = State::Paced;
+            cx.pause();
+            cx.set_deadline(Some(wait));
+        }
+    }
+
+    /// Sends something, unless the member does not read.
+    pub(crate) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        send: impl FnOnce(&mut Context<'_>) -> Sent,
+    ) {
+        if self.state != State::Slow && send(cx) == Sent::Full {
+            self.state = State::Slow;
+            cx.set_deadline(Some(PATIENCE));
+        }
+    }
+
+    /// The queue has drained. Returns what to tell the member.
+    pub(crate) fn drained(&mut self, cx: &mut Context<'_>) -> Option<&'static str> {
+        if self.state != State::Slow {
+            return None;
+        }
+        self.state = State::Live;
+        cx.set_deadline(None);
+        cx.resume();
+        Some("* you missed some messages\n")
+    }
+
+    pub(crate) fn timed_out(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.state) == State::Slow {
+            let who = cx.peer_address().map_or_else(|error| error.to_string(), |at| at.to_string());
+            let seconds = PATIENCE.as_secs();
+            log::info!("{who} is disconnected: it has not kept up for {seconds} s");
+            return cx.abort();
+        }
+        cx.resume();
+    }
+}

@@ -1,0 +1,284 @@
+//! The rooms: who is where, what they are called, and who hears what.
+//!
+//! All threads report to one hub. That makes nicknames unique, and all members of a room hear its
+//! messages in the same order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use sluicegate_reactor::*;
+
+pub(crate) const HELP: &str =
+    "* /nick NAME, /join ROOM, /who, /help; anything else goes to your room\n";
+/// Where members start. While it is full, they start in `lobby-2` and so on.
+const LOBBY: &str = "lobby";
+/// The most bytes of messages that a room keeps for those who join.
+pub(crate) const HISTORY: usize = 4 << 10;
+/// The most characters of a nickname, and of the name of a room.
+const NAME: usize = 20;
+/// The most members who are told about each other's coming and going, and whom `/who` lists. Two
+/// notices for each of 5,000 members would be 50 million messages.
+pub(crate) const NOTICED: usize = 50;
+
+/// The connection of a member.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seat {
+    /// Which of the [fronts](super::front::Front) it belongs to.
+    pub(crate) front: usize,
+    pub(crate) id: ConnId,
+}
+
+/// What a front reports of a member.
+pub(crate) struct Report(pub(crate) Seat, pub(crate) What);
+
+pub(crate) enum What {
+    Opened,
+    Said(String),
+    Closed,
+}
+
+/// What a front sends to some of its members. All queues, and the history, refer to one copy of a
+/// text, unless it is short.
+pub(crate) struct Delivery {
+    pub(crate) to: Arc<Vec<ConnId>>,
+    pub(crate) text: Bytes,
+}
+
+pub(crate) struct Hub {
+    fronts: Vec<Handle<Delivery>>,
+    /// The most members of a room.
+    room_size: usize,
+    members: BTreeMap<Seat, Member>,
+    rooms: BTreeMap<String, Room>,
+    /// The names of all members, in lower case.
+    names: BTreeSet<String>,
+    /// How many guests there have been.
+    guests: u64,
+}
+
+struct Member {
+    name: String,
+    room: String,
+}
+
+#[derive(Default)]
+struct Room {
+    /// The members of each front. A delivery shares the list until a member comes or goes.
+    seats: Vec<Arc<Vec<ConnId>>>,
+    len: usize,
+    history: VecDeque<Bytes>,
+    /// The bytes of the history.
+    kept: usize,
+}
+
+impl Room {
+    fn deliver(&self, fronts: &[Handle<Delivery>], text: &Bytes) {
+        for (front, to) in fronts.iter().zip(&self.seats).filter(|(_, to)| !to.is_empty()) {
+            post(front, Delivery { to: to.clone(), text: text.clone() });
+        }
+    }
+
+    fn say(&mut self, fronts: &[Handle<Delivery>], text: Bytes) {
+        self.deliver(fronts, &text);
+        self.kept += text.len();
+        self.history.push_back(text);
+        while self.kept > HISTORY {
+            self.kept -= self.history.pop_front().map_or(0, |oldest| oldest.len());
+        }
+    }
+
+    /// Tells all members something about one of them, unless there are too many.
+    fn notice(&self, fronts: &[Handle<Delivery>], text: String) {
+        if self.len <= NOTICED {
+            self.deliver(fronts, &text.into());
+        }
+    }
+
+    fn seats(&mut self, front: usize) -> &mut Vec<ConnId> {
+        self.seats.resize_with(self.seats.len().max(front + 1), Arc::default);
+        Arc::make_mut(&mut self.seats[front])
+    }
+
+    fn add(&mut self, seat: Seat) {
+        self.seats(seat.front).push(seat.id);
+        self.len += 1;
+    }
+
+    fn remove(&mut self, seat: Seat) {
+        self.seats(seat.front).retain(|id| *id != seat.id);
+        self.len -= 1;
+    }
+}
+
+fn post(front: &Handle<Delivery>, delivery: Delivery) {
+    front.post(delivery).unwrap_or_else(|error| log::debug!("message lost: {error}"));
+}
+
+/// Whether this can be the name of a member or a room. Other characters could look like text of the
+/// server, or move the cursors of terminals.
+fn is_name(name: &str) -> bool {
+    let mut characters = name.chars();
+    let are_plain = characters.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    are_plain && (1..=NAME).contains(&name.chars().count())
+}
+
+impl Hub {
+    pub(crate) fn new(fronts: Vec<Handle<Delivery>>, room_size: usize) -> Hub {
+        Hub {
+            fronts,
+            room_size,
+            members: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            names: BTreeSet::new(),
+            guests: 0,
+        }
+    }
+
+    fn tell(&self, seat: Seat, text: impl Into<Bytes>) {
+        let delivery = Delivery { to: Arc::new(vec![seat.id]), text: text.into() };
+        post(&self.fronts[seat.front], delivery);
+    }
+
+    fn has_space(&self, room: &str) -> bool {
+        self.rooms.get(room).is_none_or(|room| room.len < self.room_size)
+    }
+
+    fn open(&mut self, seat: Seat) {
+        let name = loop {
+            self.guests += 1;
+            let name = format!("guest{}", self.guests);
+            if self.names.insert(name.clone()) {
+                break name;
+            }
+        };
+        let further = (2..).map(|number| format!("{LOBBY}-{number}"));
+        let mut lobbies = std::iter::once(LOBBY.to_owned()).chain(further);
+        let room = lobbies.find(|room| self.has_space(room)).unwrap_or_default();
+        self.members.insert(seat, Member { name, room: String::new() });
+        self.tell(seat, HELP);
+        self.enter(seat, room);
+    }
+
+    fn enter(&mut self, seat: Seat, name: String) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let room = self.rooms.entry(name.clone()).or_default();
+        room.notice(&self.fronts, format!("* {} joined\n", member.name));
+        let mut text = room.history.iter().flatten().copied().collect::<Vec<_>>();
+        room.add(seat);
+        let (who, members) = (&member.name, room.len);
+        text.extend(format!("* you are {who} in {name}; members: {members}\n").into_bytes());
+        member.room = name;
+        self.tell(seat, text);
+    }
+
+    /// Takes a member out of its room, and tells the others.
+    fn leave(&mut self, seat: Seat, name: &str, notice: String) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        room.remove(seat);
+        if room.len == 0 {
+            self.rooms.remove(name);
+        } else {
+            room.notice(&self.fronts, notice);
+        }
+    }
+
+    fn close(&mut self, seat: Seat) {
+        // A front repeats this when the hub still sends to a connection that is over.
+        let Some(Member { name, room }) = self.members.remove(&seat) else { return };
+        self.names.remove(&name.to_lowercase());
+        self.leave(seat, &room, format!("* {name} left\n"));
+    }
+
+    fn said(&mut self, seat: Seat, line: &str) {
+        let Some(member) = self.members.get(&seat) else { return };
+        let line = line.replace(char::is_control, "");
+        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        match command {
+            "/nick" => self.rename(seat, rest.trim()),
+            "/join" => self.join(seat, rest.trim()),
+            "/who" => self.list(seat),
+            command if command.starts_with('/') => self.tell(seat, HELP),
+            _ if line.trim().is_empty() => {}
+            _ => {
+                let text = format!("{}: {line}\n", member.name);
+                if let Some(room) = self.rooms.get_mut(&member.room) {
+                    room.say(&self.fronts, text.into());
+                }
+            }
+        }
+    }
+
+    fn rename(&mut self, seat: Seat, new: &str) {
+        let Some(member) = self.members.get_mut(&seat) else { return };
+        let (old, lower) = (member.name.to_lowercase(), new.to_lowercase());
+        if !is_name(new) {
+            return self.tell(seat, format!("* a name has 1 to {NAME} letters, digits, - or _\n"));
+        }
+        if lower != old && self.names.contains(&lower) {
+            return self.tell(seat, format!("* somebody else is {new}\n"));
+        }
+        self.names.remove(&old);
+        self.names.insert(lower);
+        let notice = format!("* {} is now {new}\n", member.name);
+        member.name = new.to_owned();
+        match self.rooms.get(&member.room) {
+            Some(room) if room.len <= NOTICED => room.notice(&self.fronts, notice),
+            _ => self.tell(seat, notice),
+        }
+    }
+
+    fn join(&mut self, seat: Seat, new: &str) {
+        let Some(Member { name, room }) = self.members.get(&seat) else { return };
+        let refusal = if !is_name(new) {
+            format!("* a room has 1 to {NAME} letters, digits, - or _\n")
+        } else if new == room {
+            format!("* you are in {new}\n")
+        } else if !self.has_space(new) {
+            format!("* {new} is full\n")
+        } else {
+            let notice = format!("* {name} left for {new}\n");
+            self.leave(seat, &room.clone(), notice);
+            return self.enter(seat, new.to_owned());
+        };
+        self.tell(seat, refusal);
+    }
+
+    /// Answers `/who`.
+    fn list(&self, seat: Seat) {
+        let Some(Member { room: name, .. }) = self.members.get(&seat) else { return };
+        let Some(room) = self.rooms.get(name) else { return };
+        let seats = room.seats.iter().enumerate();
+        let seats = seats.flat_map(|(front, ids)| ids.iter().map(move |&id| Seat { front, id }));
+        let names = seats.take(NOTICED).filter_map(|seat| self.members.get(&seat));
+        let mut names: Vec<_> = names.map(|member| &*member.name).collect();
+        names.sort_unstable();
+        let more = match room.len.saturating_sub(NOTICED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        self.tell(seat, format!("* in {name}: {}{more}\n", names.join(", ")));
+    }
+}
+
+impl Receive<Report> for Hub {
+    fn on_message(&mut self, _: &mut Sessions<'_>, Report(seat, what): Report) {
+        match what {
+            What::Opened => self.open(seat),
+            What::Said(line) => self.said(seat, &line),
+            What::Closed => self.close(seat),
+        }
+    }
+}
+
+/// The hub has no connections, only messages.
+impl Handler for Hub {
+    type Session = ();
+
+    fn on_open(&mut self, cx: &mut Context<'_>) {
+        cx.abort();
+    }
+
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        input.take();
+    }
+}

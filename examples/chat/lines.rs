@@ -1,0 +1,57 @@
+//! Members with a terminal, who send and receive lines.
+
+use sluicegate_protocols::line::{Delimiter, LineHandler, Lines, Next, Splitter};
+use sluicegate_reactor::*;
+
+use super::front::{Flow, Front, LINE};
+use super::hub::Delivery;
+
+pub(crate) struct LineMembers(Front);
+
+impl LineMembers {
+    pub(crate) fn lines(front: Front) -> Lines<LineMembers> {
+        Lines::with(LineMembers(front), Splitter::new(Delimiter::newline(), LINE))
+    }
+}
+
+impl Receive<Delivery, Flow> for LineMembers {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Flow>, Delivery { to, text }: Delivery) {
+        self.0.deliver(cx, &to, |cx, flow| flow.send(cx, |cx| cx.send(&text)));
+    }
+}
+
+impl LineHandler for LineMembers {
+    type Session = Flow;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Flow {
+        self.0.open(cx);
+        Flow::default()
+    }
+
+    fn on_line(&mut self, cx: &mut Context<'_>, flow: &mut Flow, line: &[u8]) -> Next {
+        self.0.say(cx, flow, String::from_utf8_lossy(line).into());
+        Next::Line
+    }
+
+    fn on_too_long(&mut self, cx: &mut Context<'_>, flow: &mut Flow, _: &[u8]) {
+        flow.send(cx, |cx| cx.send(format!("* a line has at most {LINE} bytes\n")));
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_>, flow: &mut Flow) {
+        if let Some(text) = flow.drained(cx) {
+            flow.send(cx, |cx| cx.send(text));
+        }
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, flow: &mut Flow, which: Timeout) {
+        match which {
+            Timeout::Own => flow.timed_out(cx),
+            Timeout::WriteStall => cx.abort(),
+            Timeout::Idle => cx.close(),
+        }
+    }
+
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: Flow, _: Reason) {
+        self.0.close(cx, id);
+    }
+}
