@@ -115,7 +115,8 @@ pub(super) struct ByName(pub(super) Vec<Identity>);
 
 impl ResolvesServerCert for ByName {
     /// The first identity for the name with a key that the client supports, or else the first with
-    /// such a key.
+    /// such a key. If there is none, the first identity: rustls then finds that nothing fits and
+    /// says why. Without an identity it would send `access_denied`.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         SERVER_NAME.set(hello.server_name().map(Box::from));
         let supported = |identity: &&Identity| {
@@ -125,8 +126,8 @@ impl ResolvesServerCert for ByName {
         let named = name.filter(|_| self.0.len() > 1).and_then(|name| {
             self.0.iter().filter(supported).find(|identity| identity.is_for(&name))
         });
-        let chosen = named.or_else(|| self.0.iter().find(supported))?;
-        Some(chosen.key.clone())
+        let chosen = named.or_else(|| self.0.iter().find(supported)).or_else(|| self.0.first());
+        chosen.map(|identity| identity.key.clone())
     }
 }
 

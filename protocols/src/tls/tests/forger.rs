@@ -57,7 +57,7 @@ impl Forger {
 }
 
 /// What the client answers to the records in `wire`.
-fn answer(client: &mut UnbufferedClientConnection, mut wire: &mut [u8]) -> Vec<u8> {
+pub(super) fn answer(client: &mut UnbufferedClientConnection, mut wire: &mut [u8]) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
         let UnbufferedStatus { discard, state, .. } = client.process_tls_records(wire);

@@ -1,5 +1,7 @@
 //! Names, and which certificate and protocol belong to them.
 
+use rustls::client::{ClientConfig, UnbufferedClientConnection};
+
 use super::*;
 
 /// The names that a server with several certificates is asked for, and the certificate it presents.
@@ -131,6 +133,23 @@ fn sides_without_a_common_version_do_not_connect() {
     assert!(pair.server.error().contains("peer is incompatible"), "{:?}", pair.errors());
     let options = ServerOptions { versions: vec![], ..server(Version::Tls13) };
     assert!(message(Acceptor::new(options)).starts_with("versions of TLS: "));
+}
+
+#[test]
+fn a_client_without_a_suite_for_the_key_gets_a_handshake_failure() {
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("ECDHE_RSA"));
+    let config = ClientConfig::builder_with_provider(provider.into())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .expect("a version")
+        .with_root_certificates(AUTHORITY.roots().store)
+        .with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    let mut client = UnbufferedClientConnection::new(config.into(), name).expect("a client");
+    let mut end = End::accepted(&acceptor(server(Version::Tls12)));
+    end.receive(&forger::answer(&mut client, &mut []));
+    assert_eq!(end.error(), "TLS handshake: peer is incompatible: NoCipherSuitesInCommon");
+    assert_eq!(end.out, [21, 3, 3, 0, 2, 2, 40], "a handshake_failure alert");
 }
 
 #[test]

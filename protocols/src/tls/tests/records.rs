@@ -3,8 +3,12 @@
 use super::*;
 
 /// What rustls refuses without an alert.
-const SILENT: [&str; 3] =
-    ["HandshakePayloadTooLarge", "MessageInterleavedWithHandshakeMessage", "MessageTooShort"];
+const SILENT: [&str; 4] = [
+    "HandshakePayloadTooLarge",
+    "MessageInterleavedWithHandshakeMessage",
+    "MessageTooShort",
+    "incompatible signing key",
+];
 
 /// Runs a session in which the records of one side are changed. Returns what was delivered to the
 /// other side, and whether an alert was sent.
@@ -147,4 +151,15 @@ fn a_handshake_in_one_byte_records_is_understood() {
         pair.exchange();
         assert!(pair.server.is_open(), "{:?}", pair.errors());
     }
+}
+
+#[test]
+fn a_handshake_in_one_byte_records_is_refused_with_an_alert() {
+    let options = ClientOptions { versions: vec![Version::Tls12], ..client() };
+    let mut pair = Pair::new(&acceptor(server(Version::Tls13)), &connector(options));
+    for byte in &std::mem::take(&mut pair.client.out)[5..] {
+        pair.server.receive(&[22, 3, 1, 0, 1, *byte]);
+    }
+    assert!(pair.server.error().contains("peer is incompatible"), "{}", pair.server.error());
+    assert_eq!(pair.server.out, [21, 3, 3, 0, 2, 2, 70], "a protocol_version alert");
 }
