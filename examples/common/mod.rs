@@ -51,7 +51,8 @@ pub(crate) struct Server {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
     /// Most open connections of a client, in each thread; further ones are reset. A client is an
-    /// IPv4 address or an IPv6 /64 prefix. By default there is no limit.
+    /// IPv4 address or an IPv6 /64 prefix, and with --accept-proxy the proxy. By default there is
+    /// no limit.
     #[arg(long, value_name = "N", help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     per_address: Option<u32>,

@@ -18,6 +18,9 @@
 //! | a relay in bulk goes by `splice` | through the reactor's buffers |
 //! | received into files or into separate buffers | the same |
 //!
+//! A file that is sent without a transport takes no memory, however slowly its peer reads. With one,
+//! up to 64 KiB of it are sealed ahead, for each peer that does not keep up.
+//!
 //! Marks, rates and counters are of plain bytes. [`Ledger::wire_received`](crate::Ledger) and
 //! [`Ledger::wire_sent`](crate::Ledger) count the others. Bytes count as sent once everything that
 //! they were sealed in has been sent.
