@@ -1,12 +1,14 @@
 //! The examples over TLS, as curl and OpenSSL speak it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
+use crate::descriptors;
+use crate::memory::anonymous;
 use crate::process::{Outcome, Process, Server, eventually, example, has, run};
 
 /// Certificates, as `openssl` makes them: an authority, and what it signed for `localhost` and for a
@@ -193,6 +195,60 @@ fn echo_answers_over_tls() {
     let mut line = String::new();
     BufReader::new(openssl.stdout()).read_line(&mut line).expect("a line");
     assert_eq!(line, "over TLS\n");
+}
+
+/// How many clients are stuck in their handshakes, and as many send garbage.
+const HOSTILE: usize = 500;
+
+/// What a client in its handshake may cost: its connection, its TLS, and a buffer of 4 KiB.
+const STUCK: u64 = 16 << 10;
+
+#[test]
+fn others_are_served_while_clients_are_stuck_in_the_handshake_or_send_garbage() {
+    let Some((_, _turn)) = descriptors::thousands(2 * HOSTILE) else { return };
+    if missing_tools() {
+        return;
+    }
+    let dir = authority();
+    let begun = [22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    let plain = (&[][..], &[][..], &b""[..]);
+    let proxied = (
+        &["--accept-proxy", "127.0.0.1"][..],
+        &["--haproxy-protocol"][..],
+        &b"PROXY UNKNOWN\r\n"[..],
+    );
+    for (options, of_curl, header) in [plain, proxied] {
+        let http = serve("http", dir.path(), options);
+        let get = || {
+            let got = curl(&http, dir.path(), &[&["--cacert", "ca.pem"], of_curl].concat());
+            assert_eq!(got.code, Some(0), "{got:?}");
+        };
+        get();
+        let before = anonymous(http.pid());
+        let connect = |bytes: &[u8]| {
+            let mut stream = http.connect();
+            stream.write_all(bytes).expect("a server that reads");
+            stream
+        };
+        let stuck = (0..HOSTILE).map(|number| match number % 3 {
+            0 => connect(b""),
+            1 => connect(header),
+            _ => connect(&[header, &begun].concat()),
+        });
+        let stuck: Vec<_> = stuck.collect();
+        let garbage: Vec<_> =
+            (0..HOSTILE).map(|_| connect(&[header, b"SSH-2.0-x"].concat())).collect();
+        get();
+        for mut client in garbage {
+            let mut alert = Vec::new();
+            client.read_to_end(&mut alert).expect("an end");
+            assert_eq!(alert[..2], [21, 3]);
+        }
+        get();
+        let grown = anonymous(http.pid()).saturating_sub(before);
+        assert!(grown <= STUCK * HOSTILE as u64, "{grown} bytes for {HOSTILE} clients");
+        drop(stuck);
+    }
 }
 
 #[test]
