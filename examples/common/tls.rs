@@ -20,7 +20,7 @@ pub(crate) struct Tls {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Vec<PathBuf>,
     /// Serve over TLS with a new certificate that no authority has signed, to try it out. Its
-    /// fingerprint is printed.
+    /// fingerprint is printed. Clients must skip verification, as `curl -k` does.
     #[arg(long, conflicts_with = "tls_cert")]
     tls_self_signed: bool,
     /// Require a certificate of each client, signed by an authority in this PEM file.
@@ -73,11 +73,14 @@ impl Tls {
 
     fn identities(&self) -> io::Result<Vec<Identity>> {
         if self.tls_cert.len() != self.tls_key.len() {
-            let text = "--tls-cert and --tls-key must be given equally often";
+            let text = "each --tls-cert needs a --tls-key, in the same order";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let read = |(certificate, key): (&PathBuf, &PathBuf)| {
-            Identity::from_pem(&read(certificate)?, &read(key)?).map_err(about(certificate))
+            Identity::from_pem(&read(certificate)?, &read(key)?).map_err(|error| {
+                let (certificate, key) = (certificate.display(), key.display());
+                io::Error::new(error.kind(), format!("{certificate} with {key}: {error}"))
+            })
         };
         self.tls_cert.iter().zip(&self.tls_key).map(read).collect()
     }

@@ -257,7 +257,7 @@ fn unusable_files_are_named() {
     fs::write(dir.path().join("empty"), "").expect("a file");
     for (arguments, words) in [
         (&["--tls-cert", "gone", "--tls-key", "gone"][..], "error: gone: No such file"),
-        (&["--tls-cert", "empty", "--tls-key", "empty"], "error: empty: no certificate"),
+        (&["--tls-cert", "empty", "--tls-key", "empty"], "error: empty with empty: no certificate"),
         (&["--tls-client-ca", "empty"], "error: --tls-client-ca needs --tls-cert"),
         (
             &["--tls-self-signed", "--tls-client-ca", "empty"],

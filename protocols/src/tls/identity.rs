@@ -30,8 +30,8 @@ impl Identity {
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if there is no certificate or no key, if one cannot be parsed or
-    /// is of an unsupported kind, or if the key is not that of the first certificate. Encrypted
-    /// keys are not supported.
+    /// is of an unsupported kind, or if the key does not belong to the first certificate.
+    /// Encrypted keys and certificates older than X.509 version 3 are not supported.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> io::Result<Identity> {
         let chain = certificates_from_pem(certificates)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
@@ -47,8 +47,12 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> io::Result<Identity> {
-        let key = CertifiedKey::from_der(chain, key, &provider())
-            .map_err(|error| invalid(format_args!("certificate and key: {error}")))?;
+        let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                invalid("the private key does not belong to the first certificate")
+            }
+            error => invalid(format_args!("certificate and key: {error}")),
+        })?;
         Ok(Identity { key: Arc::new(key) })
     }
 
