@@ -42,8 +42,8 @@ pub(crate) struct Server {
     #[arg(long, value_name = "PATH", help_heading = "Listening")]
     unix: Option<PathBuf>,
     /// Take the addresses of clients from PROXY protocol headers, version 1 or 2. All clients must
-    /// be proxies in this network, such as 10.0.0.0/8, ::1 or `unix`; others are refused. May be
-    /// repeated.
+    /// be proxies in this network, such as 10.0.0.0/8, ::1 or `unix`; others are reset, as are
+    /// connections without a header, and RUST_LOG=debug names them. May be repeated.
     #[arg(long, value_name = "FROM", value_delimiter = ',', help_heading = "Listening")]
     accept_proxy: Vec<Network>,
     /// Most open connections at each address; further ones wait.

@@ -25,6 +25,7 @@ Examples:
                                           serve a single-page application
   http --tls-cert fullchain.pem --tls-key privkey.pem --bind :: --port 443
                                           serve over HTTPS
+  http --tls-self-signed                  try HTTPS: curl -k https://127.0.0.1:8080/
   http --access-log - --log-format json   print a line for each response
   SLUICEGATE_PORT=9000 http               set an option by the environment
 

@@ -35,6 +35,13 @@
 //! # }
 //! ```
 //!
+//! In HAProxy, `send-proxy-v2` makes a server of a backend receive headers:
+//!
+//! ```text
+//! backend app
+//!   server app1 10.0.0.5:8080 send-proxy-v2
+//! ```
+//!
 //! - Whoever may send a header may claim any address. So only [`trusted`](AcceptProxy::trusted)
 //!   addresses may, and they must: whether there is a header is never guessed.
 //! - The handler learns of a connection when its header has arrived.
@@ -43,8 +50,9 @@
 //!   so logs and `X-Forwarded-For` name the client. `cx.transport::<Header>()` returns the rest.
 //! - The addresses of the connection itself apply if the header has none: the proxy checks whether
 //!   the server is alive (LOCAL), or does not know the client (UNKNOWN).
-//! - The connection ends if the header is invalid, or is incomplete after
-//!   [`Limits::handshake`](sluicegate_reactor::Limits::handshake). Bytes after the header are the
+//! - The connection ends if the header is missing, invalid, or incomplete after
+//!   [`Limits::handshake`](sluicegate_reactor::Limits::handshake). The log names the cause at level
+//!   `debug`. Bytes after the header are the
 //!   client's, even if they arrived together with it.
 //! - [`Listen::max_per_address`](sluicegate_reactor::Listen) counts connections by the address of
 //!   the proxy.

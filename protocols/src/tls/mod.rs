@@ -37,14 +37,72 @@
 //! }
 //! ```
 //!
+//! # Clients
+//!
+//! A [`Connector`] makes the transport of outgoing connections. Do not confuse it with the
+//! reactor's [`Connector`](sluicegate_reactor::Connector), which names a handler that connects.
+//!
+//! ```no_run
+//! use sluicegate_protocols::tls::{ClientOptions, Connector, Roots};
+//! use sluicegate_reactor::{Connect, Context, Handler, Input, Reactor};
+//!
+//! struct Client;
+//!
+//! impl Handler for Client {
+//!     type Session = ();
+//!
+//!     fn on_open(&mut self, _: &mut Context<'_>) {}
+//!
+//!     /// The handshake is complete, and the server's certificate is verified.
+//!     fn on_ready(&mut self, cx: &mut Context<'_>, _: &mut ()) {
+//!         cx.send("question\n");
+//!     }
+//!
+//!     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+//!         println!("{}", String::from_utf8_lossy(input.take()));
+//!         cx.close();
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let roots = Roots::from_pem(&std::fs::read("ca.pem")?)?;
+//!     let tls = Connector::new(ClientOptions { roots, ..ClientOptions::default() })?;
+//!     let connect = Connect { transport: Some(tls.factory()), ..Connect::default() };
+//!     let mut reactor = Reactor::new()?;
+//!     let client = reactor.register(Client);
+//!     let connector = reactor.connector(client, &connect)?;
+//!     reactor.connect(connector, ("localhost", 8443), ());
+//!     reactor.run()
+//! }
+//! ```
+//!
+//! If the handshake fails, [`on_close`](sluicegate_reactor::Handler::on_close) gets
+//! [`Reason::Transport`](sluicegate_reactor::Reason::Transport). The log names the cause at level
+//! `debug`, such as `invalid peer certificate: UnknownIssuer`. A server logs failed handshakes at
+//! the same level; its handler is not called for them.
+//!
 //! # Certificates
 //!
 //! An ACME client such as [certbot](https://certbot.eff.org) obtains certificates from an authority
 //! that browsers trust and renews them every few weeks; it writes `fullchain.pem` and
-//! `privkey.pem`. Call [`Acceptor::reload`] when it has. For an authority of your own, `openssl` or
-//! [mkcert](https://github.com/FiloSottile/mkcert) will do; clients get its certificate by
-//! [`Roots::from_pem`]. To try TLS out, `Identity::self_signed` (feature `tls-self-signed`) makes a
-//! certificate that no authority has signed.
+//! `privkey.pem`. Call [`Acceptor::reload`] when it has. To try TLS out, `Identity::self_signed`
+//! (feature `tls-self-signed`) makes a certificate that no authority has signed.
+//!
+//! For an authority of your own, use [mkcert](https://github.com/FiloSottile/mkcert) or `openssl`:
+//!
+//! ```sh
+//! openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj "/CN=Test CA" \
+//!     -keyout ca.key -out ca.pem
+//! openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout privkey.pem -out server.csr
+//! echo "subjectAltName=DNS:localhost,IP:127.0.0.1" > server.ext
+//! openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
+//!     -extfile server.ext -out fullchain.pem
+//! curl --cacert ca.pem https://localhost:8443/
+//! ```
+//!
+//! Clients look for the name in `subjectAltName`, not in `CN`. Without `-extfile`, OpenSSL 3.0
+//! writes certificates of X.509 version 1, which [`Identity::from_pem`] refuses
+//! (`UnsupportedCertVersion`). Clients trust `ca.pem` by [`Roots::from_pem`].
 //!
 //! # What is verified
 //!
