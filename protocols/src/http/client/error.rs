@@ -32,7 +32,8 @@ pub enum Cause {
     TimedOut(Phase),
     /// The connection ended before the first byte of a response.
     Closed,
-    /// The connection ended within the response.
+    /// The connection ended within the response. If the response ends with its connection, the end
+    /// was [cut off](sluicegate_reactor::Context::is_cut).
     Truncated,
     /// The response breaks a rule of HTTP or exceeds a limit, such as that of
     /// [`Take::Whole`](super::Take::Whole).

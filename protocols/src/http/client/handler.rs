@@ -86,15 +86,18 @@ impl<E: Exchange> Handler for Connections<E> {
 
     fn on_eof(&mut self, cx: &mut Context<'_>, session: &mut Session<E>) {
         session.adopt();
-        match (std::mem::replace(&mut session.state, State::Idle), session.length) {
-            (State::Idle, _) => self.close_idle(cx),
-            (State::Body(Sink::Memory { bytes, .. }), Length::UntilClose) => {
+        // The end of a connection completes a response, but only if nobody can have cut it off (RFC
+        // 9112, section 9.8).
+        let is_end = session.length == Length::UntilClose && !cx.is_cut();
+        match std::mem::replace(&mut session.state, State::Idle) {
+            State::Idle => self.close_idle(cx),
+            State::Body(Sink::Memory { bytes, .. }) if is_end => {
                 self.complete(cx, session, true, Received::Whole(bytes.into()));
             }
-            (State::Body(Sink::Pieces { .. }), Length::UntilClose) => {
+            State::Body(Sink::Pieces { .. }) if is_end => {
                 self.complete(cx, session, true, Received::Pieces);
             }
-            (State::Head { .. }, _) if self.is_unanswered(cx, session) => {
+            State::Head { .. } if self.is_unanswered(cx, session) => {
                 fail(cx, session, Cause::Closed);
             }
             _ => fail(cx, session, Cause::Truncated),

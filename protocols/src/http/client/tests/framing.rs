@@ -1,5 +1,9 @@
 //! Where a response ends, and what is no response (RFC 9112, section 6.3).
 
+use sluicegate_reactor::Connect;
+use sluicegate_reactor::testing::Records;
+use sluicegate_reactor::transport::{Error, Output, Transport};
+
 use super::*;
 use crate::http::Method;
 
@@ -58,6 +62,34 @@ fn row_47_without_a_length_a_response_ends_with_its_connection() {
             assert_ne!(outcome.1, State::Open);
             let (told, state) = same_at_every_split(way, &response, false);
             assert_eq!((told, state), (vec!["200".to_owned()], State::Open), "{way:?}");
+        }
+    }
+}
+
+#[test]
+fn row_47_without_a_length_a_response_that_is_cut_fails() {
+    for (way, complete) in
+        [(WHOLE, "body hello"), (Way::Pieces, "end hello"), (Way::File, "saved Created")]
+    {
+        for (is_cut, told) in [(false, complete), (true, "failed the response was cut off")] {
+            let connect = Connect { transport: Some(Records::factory()), ..Connect::default() };
+            let options = ClientOptions { connect, ..ClientOptions::default() };
+            let mut world = World::with(&options);
+            world.get(way);
+            let far = world.accept();
+            let mut records = Records::default();
+            let (result, wire) = Output::collect(|out| {
+                records.start(out)?;
+                records.seal(b"HTTP/1.1 200 OK\r\n\r\nhello", out)?;
+                if !is_cut {
+                    records.close(out);
+                }
+                Ok::<_, Error>(())
+            });
+            result.expect("records");
+            world.h.feed(far, wire);
+            world.h.finish(far);
+            assert_eq!(world.told(), ["200", told], "{way:?}");
         }
     }
 }
