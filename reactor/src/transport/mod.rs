@@ -79,28 +79,34 @@ pub(crate) use handshake::{accepted, advance, begin, timed_out};
 pub(crate) use receive::receive;
 
 use crate::core::transport::Layer;
-use crate::core::{Core, Flags};
+use crate::core::{Core, Flags, Pool};
 use crate::outbound;
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
-    match write_end(core, index) {
+    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let Some(layer) = c.layer() else { return };
+    match write_end(layer, &mut core.pool) {
         Some(Ok(())) => send_owed(core, index),
         Some(Err(error)) => failed(core, index, &error),
         None => {}
     }
 }
 
-/// Ends the stream of a connection that ends in this turn.
-pub(crate) fn close_at_once(core: &mut Core, index: u32) {
-    if let Some(Ok(())) = write_end(core, index) {
-        send_at_once(core, index);
+/// Drops the transport of a connection that ends in this turn, after it has ended its stream if
+/// `in_order`.
+pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool) {
+    let written = in_order.then(|| write_end(&mut layer, &mut core.pool)).flatten();
+    if let (Some(Ok(())), Some(c)) = (written, core.connections.get(index as usize)) {
+        let ledger = &mut core.groups[c.group as usize].ledger;
+        let (kernel, socket) = (&core.kernel, c.socket);
+        let _ = outbound::transmit_sealed(kernel, socket, &mut layer, &mut core.pool, ledger);
     }
+    layer.give_buffers(&mut core.pool);
 }
 
 /// Lets a transport write the end of its stream. `None` if it has, or has nothing to end.
-fn write_end(core: &mut Core, index: u32) -> Option<Result<(), Error>> {
-    let layer = core.connections.get_mut(index as usize)?.layer()?;
+fn write_end(layer: &mut Layer, pool: &mut Pool) -> Option<Result<(), Error>> {
     if layer.shaking || std::mem::replace(&mut layer.closed, true) {
         return None;
     }
@@ -108,7 +114,7 @@ fn write_end(core: &mut Core, index: u32) -> Option<Result<(), Error>> {
         transport.close(out);
         Ok(())
     };
-    Some(layer.call(&mut core.pool, close))
+    Some(layer.call(pool, close))
 }
 
 /// Queues what a transport has put out. Nothing can follow the end of the stream.

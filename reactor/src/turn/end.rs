@@ -53,9 +53,9 @@ impl Reactor {
         let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
         let is_shaking = core.get_mut(index).and_then(|c| c.layer()).is_some_and(|l| l.shaking);
         let cut = is_unsent || is_shaking || inbound::is_fed(core, index);
-        if !cut && core.get(index).is_some_and(|c| c.reason == Reason::Stopped) {
-            transport::close_at_once(core, index);
-        }
+        // Its stream may have to be ended, but the handler may still have it reset.
+        let layer = core.connections.get_mut(index as usize).filter(|_| !cut);
+        let layer = layer.and_then(|c| c.special.as_mut()?.layer.take());
         inbound::end_relays(core, index);
         rates::release(core, index);
         inbound::stop_saving(core, index);
@@ -64,6 +64,10 @@ impl Reactor {
         let Some(why) = core.get(index).map(|c| c.reason) else { return };
         self.handlers.close(&mut self.turn, index, why);
         let core = &mut self.turn.core;
+        if let Some(layer) = layer {
+            let is_stopped = core.get(index).is_some_and(|c| c.reason == Reason::Stopped);
+            transport::end(core, index, *layer, is_stopped);
+        }
         let Some(c) = core.get_mut(index) else { return };
         match (c.phase, c.reason) {
             _ if c.socket == NO_FD => close_socket(core, index),

@@ -244,3 +244,17 @@ fn a_stream_that_the_end_of_the_grace_period_ends_is_complete() {
     assert_eq!(sent(&mut h, client), ["e "]);
     assert_eq!(h.state(client), State::Closed);
 }
+
+#[test]
+fn a_handler_has_a_stream_reset_at_the_end_of_the_grace_period() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Stop => {}
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe.on_close(|cx, id, _| cx.peer(id).abort()), Limits::default());
+    let client = open(&mut h);
+    h.stop();
+    h.advance(Duration::from_secs(31));
+    assert_eq!(sent(&mut h, client), Vec::<String>::new());
+    assert_eq!(h.state(client), State::Reset);
+}
