@@ -60,7 +60,7 @@ pub(crate) enum Phase {
     /// Being established. Bytes to send are accepted.
     Connecting,
     /// Connected; the handshake of its transport is in progress. Bytes to send are accepted.
-    Shaking,
+    Handshake,
     /// Bytes are delivered and accepted.
     Open,
     /// Closed by its handler; the queue is being sent.
@@ -202,7 +202,7 @@ impl Connection {
             Phase::Ended | Phase::Failed => true,
             Phase::Lingering => self.ready.any(Ready::READ),
             // After an event it looks whether its handshake is over.
-            Phase::Connecting | Phase::Shaking | Phase::Gone => false,
+            Phase::Connecting | Phase::Handshake | Phase::Gone => false,
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct Group {
     pub(crate) connect: Option<Box<Connect>>,
     pub(crate) open: u32,
     /// How many of them are in the handshake of their transport.
-    pub(crate) shaking: u32,
+    pub(crate) handshaking: u32,
     /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
@@ -41,7 +41,7 @@ impl Group {
             limits,
             connect: None,
             open: 0,
-            shaking: 0,
+            handshaking: 0,
             shared: false,
             per_address: None,
             ledger: Ledger::default(),

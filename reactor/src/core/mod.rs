@@ -401,8 +401,8 @@ impl Core {
             self.pool.give(unread);
             if let Some(layer) = layer {
                 let group = &mut self.groups[c.group as usize];
-                group.shaking -= u32::from(layer.shaking);
-                group.ledger.handshake_failures += u64::from(layer.shaking);
+                group.handshaking -= u32::from(layer.handshaking);
+                group.ledger.handshake_failures += u64::from(layer.handshaking);
                 layer.give_buffers(&mut self.pool);
             }
             self.spare_specials.give(special);

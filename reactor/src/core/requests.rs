@@ -36,11 +36,11 @@ impl Core {
     pub(crate) fn close(&mut self, index: u32) {
         let Some(c) = self.get_mut(index) else { return };
         match c.phase {
-            Phase::Connecting | Phase::Shaking if c.outbound.is_some() => {
+            Phase::Connecting | Phase::Handshake if c.outbound.is_some() => {
                 (c.reason, c.deadline) = (Reason::Closed, 0);
                 c.flags.set(Flags::OUTPUT_CLOSED.union(Flags::CLOSE_WHEN_CONNECTED));
             }
-            Phase::Connecting | Phase::Shaking => self.fail(index, Reason::Closed),
+            Phase::Connecting | Phase::Handshake => self.fail(index, Reason::Closed),
             Phase::Open => {
                 (c.phase, c.reason, c.deadline) = (Phase::Closing, Reason::Closed, 0);
                 self.schedule(index);

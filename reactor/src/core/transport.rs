@@ -226,7 +226,7 @@ pub(crate) struct Layer {
     /// Whether the connection was accepted, so that its handler has yet to be told of it.
     pub(crate) accepted: bool,
     /// Whether the handshake is in progress, and counted in the group.
-    pub(crate) shaking: bool,
+    pub(crate) handshaking: bool,
     /// The tick at which the handshake must be over.
     pub(crate) until: u32,
     /// Bytes that were received and not opened.
@@ -269,7 +269,7 @@ impl Layer {
         Layer {
             transport,
             accepted,
-            shaking: false,
+            handshaking: false,
             until: 0,
             incoming: Chunk::default(),
             holds_units: false,

@@ -223,7 +223,7 @@ impl Listener {
     fn transport_of(&self, socket: Fd, core: &mut Core) -> Option<Option<Box<dyn Transport>>> {
         let Some(factory) = &self.options.transport else { return Some(None) };
         let group = &mut core.groups[self.group as usize];
-        let made = if group.shaking >= self.options.max_handshakes {
+        let made = if group.handshaking >= self.options.max_handshakes {
             group.ledger.refused_handshakes += 1;
             None
         } else {

@@ -51,12 +51,13 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
 
 /// Checks that each handshake in progress is counted in its group.
 fn check_handshakes(reactor: &Reactor) {
-    let mut shaking = vec![0; reactor.turn.core.groups.len()];
-    for c in connections(reactor).filter(|c| layer(c).is_some_and(|layer| layer.shaking)) {
-        shaking[usize::from(c.group)] += 1;
+    let mut handshaking = vec![0; reactor.turn.core.groups.len()];
+    for c in connections(reactor).filter(|c| layer(c).is_some_and(|layer| layer.handshaking)) {
+        handshaking[usize::from(c.group)] += 1;
     }
-    let counted: Vec<u32> = reactor.turn.core.groups.iter().map(|group| group.shaking).collect();
-    assert_eq!(counted, shaking, "the handshakes in progress");
+    let counted: Vec<u32> =
+        reactor.turn.core.groups.iter().map(|group| group.handshaking).collect();
+    assert_eq!(counted, handshaking, "the handshakes in progress");
 }
 
 /// Checked after every turn of one of the reactors of a world: each socket belongs to a connection.
@@ -94,7 +95,7 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
             "a connection sleeps with input to receive: {phase:?}, {ready:?}, noted {noted:?}"
         );
         assert!(
-            phase != Phase::Shaking || !ready.any(Ready::READ),
+            phase != Phase::Handshake || !ready.any(Ready::READ),
             "a handshake sleeps with input to receive: {ready:?}, noted {noted:?}"
         );
         let holds_more = |layer: &Layer| layer.plain.len() > 0 || layer.holds_units;
@@ -114,12 +115,12 @@ pub(super) fn at_rest(reactor: &Reactor, world: &World) {
         let waits = c.outbound.as_ref().is_some_and(|queue| queue.waits_for_disk)
             || c.waits_for_rate(Direction::Send);
         assert!(
-            !sends || waits || phase == Phase::Shaking || !ready.any(Ready::WRITE),
+            !sends || waits || phase == Phase::Handshake || !ready.any(Ready::WRITE),
             "a connection sleeps with room to send: {phase:?}, {ready:?}, noted {noted:?}"
         );
         let owes = layer(c).is_some_and(|layer| layer.outgoing.len() > 0);
         assert!(
-            !owes || sends || phase == Phase::Shaking,
+            !owes || sends || phase == Phase::Handshake,
             "a connection sleeps without a queue for what its transport has put out: {phase:?}"
         );
         assert!(

@@ -47,7 +47,7 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
         .map(|(queue, time)| (after(queue.progress, time), Deadline::Timeout(Timeout::WriteStall)));
     let idle = match c.phase {
         Phase::Connecting => special.and_then(|s| s.attempt.as_ref()).map(|attempt| attempt.until),
-        Phase::Shaking => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
+        Phase::Handshake => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
         Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
             limits.idle.map(|time| after(c.active, time))
         }

@@ -22,17 +22,18 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
     let tick = core.tick;
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let group = &mut core.groups[c.group as usize];
-    c.phase = Phase::Shaking;
+    c.phase = Phase::Handshake;
     let Some(layer) = c.layer() else { return };
     layer.until = tick.wrapping_add(ticks(group.limits.handshake) + 1);
-    layer.shaking = true;
-    group.shaking += 1;
+    layer.handshaking = true;
+    group.handshaking += 1;
     if let Err(error) = layer.call(&mut core.pool, |transport, out| transport.start(out)) {
         failed(core, index, &error);
     }
 }
 
-/// Takes the handshake as far as it goes now. Returns whether it is over and the connection open.
+/// Takes the handshake as far as it goes now. Returns whether an accepted connection is open now, and
+/// its handler has to be told.
 pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
     let mut quantum = match core.get(index) {
         Some(c) => Quantum::to_receive(core.limits(c.group)),
@@ -40,15 +41,15 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
     };
     loop {
         send(core, index);
-        let Some(c) = core.get_mut(index).filter(|c| c.phase == Phase::Shaking) else {
+        let Some(c) = core.get_mut(index).filter(|c| c.phase == Phase::Handshake) else {
             return false;
         };
         let can_receive = c.ready.any(Ready::READ);
         let Some(layer) = c.layer() else { return false };
         match layer.transport.state() {
-            State::Open => return open(core, index),
-            // What it has put out goes before anything else.
-            State::Transparent if layer.outgoing.len() == 0 => return open(core, index),
+            State::Open => return finish(core, index),
+            // What the transport has put out is sent before anything else.
+            State::Transparent if layer.outgoing.len() == 0 => return finish(core, index),
             State::Transparent => return false,
             State::Handshake if layer.end.is_some() => {
                 core.fail(index, Reason::Reset);
@@ -89,11 +90,12 @@ fn send(core: &mut Core, index: u32) {
     }
 }
 
-/// The handshake is over.
-fn open(core: &mut Core, index: u32) -> bool {
+/// Ends the handshake. Returns whether the connection was accepted, so that its handler has to be
+/// told.
+fn finish(core: &mut Core, index: u32) -> bool {
     let tick = core.tick;
     let Some((c, group)) = core.pair(index) else { return false };
-    group.shaking -= 1;
+    group.handshaking -= 1;
     group.ledger.handshakes += 1;
     c.active = tick;
     if let Some(queue) = &mut c.outbound {
@@ -102,19 +104,19 @@ fn open(core: &mut Core, index: u32) -> bool {
     let closes = c.flags.take(Flags::CLOSE_WHEN_CONNECTED);
     c.phase = if closes { Phase::Closing } else { Phase::Open };
     let Some(layer) = c.layer() else { return false };
-    layer.shaking = false;
-    if !layer.accepted && !closes {
+    layer.handshaking = false;
+    let accepted = layer.accepted;
+    if !accepted && !closes {
         c.flags.set(Flags::OWES_READY);
     }
-    let accepted = c.layer().is_some_and(|layer| layer.accepted);
     retire(core, index);
     send_owed(core, index);
     deadlines::arm(core, index);
     accepted
 }
 
-/// Takes a transparent transport out of the way. What it has not consumed is the connection's first
-/// input.
+/// Removes a transparent transport from the path of the bytes. What it has not consumed is the first
+/// input of the connection.
 fn retire(core: &mut Core, index: u32) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let Some(special) = &mut c.special else { return };

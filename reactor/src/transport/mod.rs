@@ -107,7 +107,7 @@ pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool)
 
 /// Lets a transport write the end of its stream. `None` if it has, or has nothing to end.
 fn write_end(layer: &mut Layer, pool: &mut Pool) -> Option<Result<(), Error>> {
-    if layer.shaking || std::mem::replace(&mut layer.closed, true) {
+    if layer.handshaking || std::mem::replace(&mut layer.closed, true) {
         return None;
     }
     let close = |transport: &mut dyn Transport, out: &mut Output<'_>| {
@@ -121,7 +121,7 @@ fn write_end(layer: &mut Layer, pool: &mut Pool) -> Option<Result<(), Error>> {
 fn send_owed(core: &mut Core, index: u32) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let has_ended = c.flags.any(Flags::SHUT_WR_DONE);
-    let owes = |layer: &&mut Layer| layer.outgoing.len() > 0 && !layer.shaking;
+    let owes = |layer: &&mut Layer| layer.outgoing.len() > 0 && !layer.handshaking;
     let Some(layer) = c.layer().filter(owes) else { return };
     if has_ended {
         return core.pool.give(std::mem::take(&mut layer.outgoing));

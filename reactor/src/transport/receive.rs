@@ -83,7 +83,7 @@ fn end(core: &mut Core, index: u32) {
     if let Some(error) = layer.take_failure() {
         return failed(core, index, &error);
     }
-    if layer.end.is_some() && !layer.shaking {
+    if layer.end.is_some() && !layer.handshaking {
         c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
     }
     send_owed(core, index);
@@ -148,19 +148,18 @@ fn open(layer: &mut Layer, wire: &mut [u8], sink: &mut Sink<'_>, pool: &mut Pool
                 let Some(plain) = wire[at..].get(plain) else {
                     return layer.fail("the transport opened bytes that are not there");
                 };
-                if layer.shaking && !plain.is_empty() && layer.transport.state() != State::Open {
+                let state = layer.handshaking.then(|| layer.transport.state());
+                if !plain.is_empty() && state.is_some_and(|state| state != State::Open) {
                     return layer.fail("the transport opened bytes in its handshake");
                 }
                 let later = sink.take(plain);
                 if !later.is_empty() {
                     layer.plain = Chunk::keep(later, pool);
                 }
-                let is_enough = if layer.shaking {
-                    layer.transport.state() != State::Handshake
-                } else {
-                    sink.taken == sink.room
+                layer.holds_units = match state {
+                    Some(state) => state != State::Handshake,
+                    None => sink.taken == sink.room,
                 };
-                layer.holds_units = is_enough;
                 at += consumed;
             }
             Ok(Opened::Bytes { .. } | Opened::Incomplete) if wire.len() - at <= INCOMPLETE => break,

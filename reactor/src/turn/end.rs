@@ -51,8 +51,9 @@ impl Reactor {
         let core = &mut self.turn.core;
         attempt::abandon(core, index);
         let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
-        let is_shaking = core.get_mut(index).and_then(|c| c.layer()).is_some_and(|l| l.shaking);
-        let cut = is_unsent || is_shaking || inbound::is_fed(core, index);
+        let is_handshaking =
+            core.get_mut(index).and_then(|c| c.layer()).is_some_and(|l| l.handshaking);
+        let cut = is_unsent || is_handshaking || inbound::is_fed(core, index);
         // Its stream may have to be ended, but the handler may still have it reset.
         let layer = core.connections.get_mut(index as usize).filter(|_| !cut);
         let layer = layer.and_then(|c| c.special.as_mut()?.layer.take());

@@ -53,11 +53,13 @@ impl Reactor {
             Phase::Connecting if which != Timeout::Own => {
                 attempt::timed_out(&mut turn.core, index);
             }
-            Phase::Shaking if which != Timeout::Own => transport::timed_out(&mut turn.core, index),
+            Phase::Handshake if which != Timeout::Own => {
+                transport::timed_out(&mut turn.core, index);
+            }
             // The connection has used up its quantum and gets `on_ready` first. A deadline that may
             // pass before it has been started again.
             Phase::Open if c.flags.any(Flags::OWES_READY) => {}
-            Phase::Connecting | Phase::Shaking | Phase::Open => {
+            Phase::Connecting | Phase::Handshake | Phase::Open => {
                 c.flags.clear(Flags::WROTE_THROUGH);
                 self.call(index, |handler, turn, slot| handler.timeout(turn, index, slot, which));
                 self.name_the_reason(index);

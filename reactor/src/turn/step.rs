@@ -66,7 +66,7 @@ impl Reactor {
             attempt::advance(core, index);
         }
         let core = &mut self.turn.core;
-        if core.get(index).is_some_and(|c| c.phase == Phase::Shaking)
+        if core.get(index).is_some_and(|c| c.phase == Phase::Handshake)
             && transport::advance(core, index)
         {
             self.call(index, |handler, turn, _| handler.open(turn, index));

@@ -262,11 +262,11 @@ fn a_preamble_leaves_what_follows_it_and_stays_out_of_the_way() {
 #[test]
 fn a_draining_reactor_tells_a_connection_in_its_handshake_once_it_is_open() {
     let mut h = sealed(Probe::echo(), Limits::default());
-    let (shaking, silent) = (h.open(), h.open());
+    let (handshaking, silent) = (h.open(), h.open());
     h.stop();
-    h.feed(shaking, greeting());
+    h.feed(handshaking, greeting());
     assert_eq!(log(&mut h), ["0 open", "0 stop", "0 close Closed"]);
-    h.finish(shaking);
+    h.finish(handshaking);
     h.advance(Duration::from_secs(31));
     assert_eq!(h.state(silent), State::Reset);
 }

@@ -103,7 +103,7 @@ impl Actor {
             (End::Waiting, _) => true,
             (End::Finished, None | Some(Act::Await(_))) => !self.finished,
             (_, None) => false,
-            (_, Some(Act::Send(_) | Act::Finish)) if self.is_shaking() => false,
+            (_, Some(Act::Send(_) | Act::Finish)) if self.is_handshaking() => false,
             (_, Some(Act::Await(bytes))) => self.received.len() >= *bytes,
             (_, Some(_)) => true,
         };
@@ -111,7 +111,7 @@ impl Actor {
     }
 
     /// Whether the handshake of its transport is in progress.
-    fn is_shaking(&self) -> bool {
+    fn is_handshaking(&self) -> bool {
         self.transport.as_ref().is_some_and(|transport| !transport.is_open())
     }
 
