@@ -1,12 +1,6 @@
 //! What a client accepts: content negotiation (RFC 9110, section 12).
 
-use crate::http::Request;
-
-/// The values of all fields with this name.
-pub(super) fn values<'a>(request: &Request<'a>, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let fields = request.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
-    fields.map(|(_, value)| value)
-}
+use crate::http::{Request, values};
 
 /// The members of lists such as `Accept`, with their qualities in thousandths. Malformed members
 /// are ignored.
@@ -19,7 +13,7 @@ pub(super) fn members<'a>(
 
 /// Whether a client names HTML among what it accepts, as browsers do when they show a page.
 pub(super) fn accepts_html(request: &Request<'_>) -> bool {
-    media_ranges(values(request, "Accept"))
+    media_ranges(values(request.headers(), "Accept"))
         .any(|(name, quality)| quality > 0 && name.eq_ignore_ascii_case("text/html"))
 }
 

@@ -4,11 +4,10 @@ use std::io;
 use std::iter;
 use std::time::Duration;
 
-use super::accept;
 use super::encodings;
 use super::representation::{Loading, Opened, Representation};
 use super::types::content_type;
-use crate::http::{Answered, Reply, Request, Status};
+use crate::http::{Answered, Reply, Request, Status, values};
 
 /// A regular file and its siblings. Siblings that do not exist are not looked for until the next
 /// check of the disk.
@@ -70,7 +69,7 @@ impl CachedFile {
         if self.encoded.is_empty() {
             return &self.plain;
         }
-        let accepted = accept::values(request, "Accept-Encoding");
+        let accepted = values(request.headers(), "Accept-Encoding");
         let codings = self.encoded.iter().filter_map(|encoded| encoded.coding);
         match encodings::choose(accepted, codings) {
             Some(at) => &self.encoded[at],

@@ -1,6 +1,6 @@
 //! Answers GET and HEAD of directories: with a redirect, a listing or an archive.
 
-use super::accept::{self, prefers_json};
+use super::accept::prefers_json;
 use super::archive::Archive;
 use super::archiver::Archives;
 use super::conditions;
@@ -9,7 +9,7 @@ use super::page::Offers;
 use super::path;
 use super::root::Files;
 use super::view::View;
-use crate::http::{Answered, Method, Reply, Request, Status};
+use crate::http::{Answered, Method, Reply, Request, Status, values};
 
 impl Files {
     /// Redirects to the same path with a slash. The reference is encoded from the decoded path, so
@@ -37,7 +37,7 @@ impl Files {
             Ok(reply) => reply,
             Err(answered) => return answered,
         };
-        let wants_json = prefers_json(accept::values(request, "Accept"));
+        let wants_json = prefers_json(values(request.headers(), "Accept"));
         let offers = Offers {
             upload: self.options.upload.is_some(),
             resume: self.partials.is_some(),

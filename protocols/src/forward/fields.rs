@@ -6,7 +6,7 @@ use super::options::{ForwardOptions, Provenance};
 use super::passage::Shared;
 use super::rules::FieldRules;
 use crate::http::client::{Response, Trailers};
-use crate::http::{Request, Version, is_token, list};
+use crate::http::{Request, Version, is_token, list, values};
 
 /// A header field.
 type Field<'a> = (&'a str, &'a [u8]);
@@ -16,14 +16,6 @@ fn push(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }
-}
-
-/// The values of the fields with a name.
-fn values<'a>(
-    headers: impl Iterator<Item = Field<'a>>,
-    name: &str,
-) -> impl Iterator<Item = &'a [u8]> {
-    headers.filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// The names of fields that `Connection` declares to concern only this hop.

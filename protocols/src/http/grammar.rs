@@ -85,6 +85,14 @@ pub(super) fn after_value(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// The values of the fields with this name, whatever its case.
+pub(crate) fn values<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    name: &str,
+) -> impl Iterator<Item = &'a [u8]> {
+    fields.filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
 /// The members of a comma-separated list, without the empty ones (RFC 9110, section 5.6.1.2). A
 /// comma in a quoted string separates nothing. A field value has no control characters but tabs, so
 /// this trims only optional whitespace.

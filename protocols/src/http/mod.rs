@@ -182,7 +182,7 @@ mod writer;
 
 pub use deferred::Deferred;
 pub use fault::Fault;
-pub(crate) use grammar::{check_option, is_token, list};
+pub(crate) use grammar::{check_option, is_token, list, values};
 pub use limits::HttpLimits;
 pub use middleware::Middleware;
 pub use postponed::Postponed;

@@ -2,7 +2,7 @@
 
 use sluicegate_reactor::{Handler, HandlerId};
 
-use super::grammar::list;
+use super::grammar::{list, values};
 use super::output::Destination;
 use super::reply::{Answered, Reply};
 use super::request::{BodyLength, Request, Version};
@@ -35,8 +35,8 @@ impl<'a> Request<'a> {
 
     /// Whether the list in a field contains this element.
     fn lists(&self, name: &str, element: &str) -> bool {
-        let mut values = self.headers().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        values.any(|(_, value)| list(value).any(|e| e.eq_ignore_ascii_case(element.as_bytes())))
+        let mut elements = values(self.headers(), name).flat_map(list);
+        elements.any(|other| other.eq_ignore_ascii_case(element.as_bytes()))
     }
 }
 

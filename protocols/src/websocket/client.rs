@@ -11,7 +11,7 @@ use super::frame::Role;
 use super::handshake::accept_of;
 use super::{WebSocket, WebSocketHandler, WebSockets};
 use crate::http::client::{Request, Response};
-use crate::http::list;
+use crate::http::{list, values};
 
 /// The handshake of a client: makes the request, and checks the response.
 ///
@@ -140,10 +140,7 @@ impl ClientHandshake {
 
     /// Returns whether messages are compressed.
     fn check(&self, response: &Response<'_>) -> Result<bool, ResponseError> {
-        let values = |name: &'static str| {
-            let fields = response.headers().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
-            fields.map(|(_, value)| value)
-        };
+        let values = |name: &'static str| values(response.headers(), name);
         let lists = |name, element: &[u8]| {
             values(name).flat_map(list).any(|member| member.eq_ignore_ascii_case(element))
         };

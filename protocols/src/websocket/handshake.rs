@@ -10,7 +10,7 @@ use sluicegate_reactor::HandlerId;
 
 use super::frame::Role;
 use super::{WebSocket, WebSocketHandler, WebSockets};
-use crate::http::{Answered, Method, Reply, Request, Status, Upgrade, list};
+use crate::http::{Answered, Method, Reply, Request, Status, Upgrade, list, values};
 
 /// A request to open a WebSocket, which was checked.
 ///
@@ -80,8 +80,8 @@ impl<'a> Handshake<'a> {
     /// [`CrossOrigin`](HandshakeError::CrossOrigin).
     pub fn from_any_origin(request: &Request<'a>) -> Result<Handshake<'a>, HandshakeError> {
         let upgrade = request.upgrade().filter(|upgrade| upgrade.offers("websocket"));
-        let mut versions = values(request, "Sec-WebSocket-Version");
-        let mut keys = values(request, "Sec-WebSocket-Key");
+        let mut versions = values(request.headers(), "Sec-WebSocket-Version");
+        let mut keys = values(request.headers(), "Sec-WebSocket-Key");
         match (upgrade, keys.next()) {
             _ if request.method() != Method::Get => Err(HandshakeError::Method),
             (None, _) => Err(HandshakeError::NoUpgrade),
@@ -99,7 +99,7 @@ impl<'a> Handshake<'a> {
     /// Whether the client speaks this subprotocol. Case matters.
     #[must_use]
     pub fn offers(&self, protocol: &str) -> bool {
-        let mut offered = values(&self.request, "Sec-WebSocket-Protocol").flat_map(list);
+        let mut offered = values(self.request.headers(), "Sec-WebSocket-Protocol").flat_map(list);
         offered.any(|offer| offer == protocol.as_bytes())
     }
 
@@ -122,7 +122,7 @@ impl<'a> Handshake<'a> {
     #[cfg(feature = "websocket-deflate")]
     #[must_use]
     pub fn deflate(self) -> Self {
-        let offers = values(&self.request, "Sec-WebSocket-Extensions");
+        let offers = values(self.request.headers(), "Sec-WebSocket-Extensions");
         Handshake { extensions: super::deflate::respond(offers), ..self }
     }
 
@@ -195,15 +195,6 @@ impl fmt::Display for HandshakeError {
 }
 
 impl Error for HandshakeError {}
-
-/// The values of the fields with this name.
-fn values<'a>(
-    request: &Request<'a>,
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-    let fields = request.headers().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
-    fields.map(|(_, value)| value)
-}
 
 /// Whether this is the Base64 of 16 bytes. Like most servers, this does not care about the bits of
 /// the last digit that are no part of them.
