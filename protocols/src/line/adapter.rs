@@ -200,16 +200,8 @@ impl<H: LineHandler> Lines<H> {
                 self.handler.on_block(cx, &mut session.own, &bytes[..count], left);
             }
             Mode::Whole { count } => {
-                let Some((block, _)) = input.bytes().split_at_checked(*count) else {
-                    if let Err(error) = cx.receive_exact(*count) {
-                        log::error!("{error}");
-                        cx.abort();
-                    }
-                    return ControlFlow::Break(());
-                };
-                input.consume(*count);
-                session.mode = Mode::LINE;
-                self.handler.on_whole(cx, &mut session.own, block.into());
+                let count = *count;
+                return self.deliver_whole(cx, session, input, count);
             }
             Mode::Raw if input.is_empty() => return ControlFlow::Break(()),
             Mode::Raw => match self.handler.on_raw(cx, &mut session.own, input) {
@@ -217,6 +209,27 @@ impl<H: LineHandler> Lines<H> {
                 next => self.follow(cx, session, next),
             },
         }
+        ControlFlow::Continue(())
+    }
+
+    /// Delivers a block in one piece, or requests what is missing of it.
+    fn deliver_whole(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &mut LineSession<H::Session>,
+        input: &mut Input<'_>,
+        count: usize,
+    ) -> ControlFlow<()> {
+        let Some((block, _)) = input.bytes().split_at_checked(count) else {
+            if let Err(error) = cx.receive_exact(count) {
+                log::error!("{error}");
+                cx.abort();
+            }
+            return ControlFlow::Break(());
+        };
+        input.consume(count);
+        session.mode = Mode::LINE;
+        self.handler.on_whole(cx, &mut session.own, block.into());
         ControlFlow::Continue(())
     }
 
