@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sluicegate_protocols::tls::{Acceptor, ClientCertificates, Identity, Roots, ServerOptions};
+use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, ClientCertificates, Identity, Roots};
 
 use super::Failure;
 
@@ -89,7 +89,7 @@ impl Tls {
         &self,
         identities: Vec<Identity>,
         protocol: Option<&str>,
-    ) -> io::Result<ServerOptions> {
+    ) -> io::Result<AcceptorOptions> {
         let client_certificates = match &self.tls_client_ca {
             Some(path) => {
                 ClientCertificates::Required(Roots::from_pem(&read(path)?).map_err(about(path))?)
@@ -97,7 +97,7 @@ impl Tls {
             None => ClientCertificates::None,
         };
         let protocols = protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(ServerOptions { identities, client_certificates, protocols, ..Default::default() })
+        Ok(AcceptorOptions { identities, client_certificates, protocols, ..Default::default() })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sluicegate_protocols::tls::{
-    Acceptor, ClientOptions, Connector, Identity, PlainHttp, Roots, ServerOptions, Version,
+    Acceptor, AcceptorOptions, Connector, ConnectorOptions, Identity, PlainHttp, Roots, Version,
 };
 use sluicegate_reactor::transport::{Factory, Opened, Output, State, Transport};
 use sluicegate_reactor::{Address, Target};
@@ -71,15 +71,15 @@ static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let identity = Identity::self_signed(["localhost".into()]).expect("an identity");
     let roots = Roots::only(&identity).expect("roots");
     let acceptors = [Version::Tls12, Version::Tls13].map(|version| {
-        let options = ServerOptions {
+        let options = AcceptorOptions {
             identities: vec![identity.clone()],
             versions: vec![version],
             plain_http: PlainHttp::Redirect,
-            ..ServerOptions::default()
+            ..AcceptorOptions::default()
         };
         Acceptor::new(options).expect("an acceptor").factory()
     });
-    let options = ClientOptions { roots, ..ClientOptions::default() };
+    let options = ConnectorOptions { roots, ..ConnectorOptions::default() };
     Setup { acceptors, connector: Connector::new(options).expect("a connector").factory() }
 });
 

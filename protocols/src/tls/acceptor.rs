@@ -19,19 +19,19 @@ use super::{invalid, provider, ticketer, versions};
 /// What a server presents, and what it asks of its clients.
 ///
 /// ```
-/// use sluicegate_protocols::tls::{Acceptor, Identity, PlainHttp, ServerOptions};
+/// use sluicegate_protocols::tls::{Acceptor, Identity, PlainHttp, AcceptorOptions};
 ///
 /// fn acceptor(certificates: &[u8], key: &[u8]) -> std::io::Result<Acceptor> {
-///     Acceptor::new(ServerOptions {
+///     Acceptor::new(AcceptorOptions {
 ///         identities: vec![Identity::from_pem(certificates, key)?],
 ///         protocols: vec!["http/1.1".into()],
 ///         plain_http: PlainHttp::Redirect,
-///         ..ServerOptions::default()
+///         ..AcceptorOptions::default()
 ///     })
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct ServerOptions {
+pub struct AcceptorOptions {
     /// The server's certificates and keys. The client gets the first whose certificate is for the
     /// name that it asks for (SNI) and whose key it supports. If none is, it gets the first whose
     /// key it supports, whatever it asks for. There must be at least one.
@@ -48,9 +48,9 @@ pub struct ServerOptions {
     pub plain_http: PlainHttp,
 }
 
-impl Default for ServerOptions {
-    fn default() -> ServerOptions {
-        ServerOptions {
+impl Default for AcceptorOptions {
+    fn default() -> AcceptorOptions {
+        AcceptorOptions {
             identities: Vec::new(),
             client_certificates: ClientCertificates::None,
             protocols: Vec::new(),
@@ -94,7 +94,7 @@ impl Acceptor {
     /// # Errors
     /// `ErrorKind::InvalidInput` if there is no identity, no version, or no authority for client
     /// certificates.
-    pub fn new(options: ServerOptions) -> io::Result<Acceptor> {
+    pub fn new(options: AcceptorOptions) -> io::Result<Acceptor> {
         let current = Current::new(options)?;
         Ok(Acceptor { current: Arc::new(RwLock::new(Arc::new(current))) })
     }
@@ -105,7 +105,7 @@ impl Acceptor {
     ///
     /// # Errors
     /// Those of [`new`](Acceptor::new). The previous options then stay.
-    pub fn reload(&self, options: ServerOptions) -> io::Result<()> {
+    pub fn reload(&self, options: AcceptorOptions) -> io::Result<()> {
         let new = Arc::new(Current::new(options)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
@@ -134,7 +134,7 @@ impl fmt::Debug for Acceptor {
 }
 
 impl Current {
-    fn new(options: ServerOptions) -> io::Result<Current> {
+    fn new(options: AcceptorOptions) -> io::Result<Current> {
         if options.identities.is_empty() {
             return Err(invalid("a TLS server needs a certificate"));
         }

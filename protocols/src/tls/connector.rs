@@ -16,7 +16,7 @@ use super::{invalid, provider, versions};
 
 /// What a client asks of servers, and what it presents to them.
 #[derive(Clone, Debug)]
-pub struct ClientOptions {
+pub struct ConnectorOptions {
     /// The authorities of which one must have signed the server's certificate. The default is
     /// [`Roots::web`].
     pub roots: Roots,
@@ -33,9 +33,9 @@ pub struct ClientOptions {
     pub versions: Vec<Version>,
 }
 
-impl Default for ClientOptions {
-    fn default() -> ClientOptions {
-        ClientOptions {
+impl Default for ConnectorOptions {
+    fn default() -> ConnectorOptions {
+        ConnectorOptions {
             roots: Roots::web(),
             name: None,
             protocols: Vec::new(),
@@ -60,7 +60,7 @@ impl Connector {
     /// # Errors
     /// `ErrorKind::InvalidInput` if the name is neither a host name nor an IP address, or if there
     /// is no version.
-    pub fn new(options: ClientOptions) -> io::Result<Connector> {
+    pub fn new(options: ConnectorOptions) -> io::Result<Connector> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(&options.versions))
             .map_err(|error| invalid(format_args!("versions of TLS: {error}")))?
@@ -102,7 +102,7 @@ fn name_of(target: &Target) -> Result<ServerName<'static>, Error> {
             .map_err(|_| format!("{target}: no certificate can be for this name").into()),
         Target::Address(address) => match address.ip() {
             Some(ip) => Ok(ServerName::IpAddress(ip.into())),
-            None => Err(format!("{target}: ClientOptions::name must name the server").into()),
+            None => Err(format!("{target}: ConnectorOptions::name must name the server").into()),
         },
     }
 }

@@ -10,8 +10,8 @@
 //! use std::net::Ipv6Addr;
 //!
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
-//! use sluicegate_protocols::tls::{Acceptor, Identity, ServerOptions};
-//! use sluicegate_reactor::{Listen, Server, ServerOptions as Threads};
+//! use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, Identity};
+//! use sluicegate_reactor::{Listen, Server, ServerOptions};
 //!
 //! struct Hello;
 //!
@@ -26,9 +26,9 @@
 //! fn main() -> std::io::Result<()> {
 //!     let (chain, key) = (std::fs::read("fullchain.pem")?, std::fs::read("privkey.pem")?);
 //!     let identities = vec![Identity::from_pem(&chain, &key)?];
-//!     let acceptor = Acceptor::new(ServerOptions { identities, ..ServerOptions::default() })?;
+//!     let acceptor = Acceptor::new(AcceptorOptions { identities, ..AcceptorOptions::default() })?;
 //!     let listen = Listen { transport: Some(acceptor.factory()), ..Listen::default() };
-//!     let mut server = Server::new(&Threads::default());
+//!     let mut server = Server::new(&ServerOptions::default());
 //!     let listener = server.listen((Ipv6Addr::UNSPECIFIED, 443), &listen)?;
 //!     server.run(|shard| {
 //!         let http = shard.register(Http::new(Hello));
@@ -140,9 +140,9 @@ use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
-pub use acceptor::{Acceptor, ClientCertificates, ServerOptions};
+pub use acceptor::{Acceptor, AcceptorOptions, ClientCertificates};
 pub use connection::{Connection, Version};
-pub use connector::{ClientOptions, Connector};
+pub use connector::{Connector, ConnectorOptions};
 pub use identity::Identity;
 pub use plain_http::PlainHttp;
 pub use roots::Roots;

@@ -6,7 +6,7 @@ use sluicegate_reactor::{Address, Context, Handler, Input, Target};
 
 use crate::proxy_protocol::{AcceptProxy, Header, SendProxy, Ssl, Tlv, Version};
 use crate::tls::{
-    Acceptor, ClientCertificates, ClientOptions, Connector, Identity, Roots, ServerOptions,
+    Acceptor, AcceptorOptions, ClientCertificates, Connector, ConnectorOptions, Identity, Roots,
 };
 
 /// Sends the header that it would send to others about its client.
@@ -27,17 +27,17 @@ impl Handler for Describe {
 fn described(announced: Option<&Header>, has_certificate: bool) -> Header {
     let identity = Identity::self_signed(["localhost".to_owned()]).expect("an identity");
     let roots = || Roots::only(&identity).expect("roots");
-    let acceptor = Acceptor::new(ServerOptions {
+    let acceptor = Acceptor::new(AcceptorOptions {
         identities: vec![identity.clone()],
         client_certificates: ClientCertificates::Optional(roots()),
         protocols: vec![b"http/1.1".to_vec()],
-        ..ServerOptions::default()
+        ..AcceptorOptions::default()
     });
-    let connector = Connector::new(ClientOptions {
+    let connector = Connector::new(ConnectorOptions {
         roots: roots(),
         protocols: vec![b"http/1.1".to_vec()],
         identity: has_certificate.then(|| identity.clone()),
-        ..ClientOptions::default()
+        ..ConnectorOptions::default()
     });
     let connector = connector.expect("a connector").factory();
     let mut server = acceptor.expect("an acceptor").factory();

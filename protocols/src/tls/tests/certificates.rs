@@ -7,7 +7,7 @@ use crate::tls::ClientCertificates;
 
 /// The errors of a client and of a server with this certificate.
 fn refused(version: Version, identity: Identity) -> (String, String) {
-    let options = ServerOptions { identities: vec![identity], ..server(version) };
+    let options = AcceptorOptions { identities: vec![identity], ..server(version) };
     let mut pair = Pair::new(&acceptor(options), &connector(client()));
     pair.exchange();
     let (client, server) = pair.errors();
@@ -59,9 +59,9 @@ fn a_client_certificate_is_required_optional_or_not_asked_for() {
                 Err("peer sent no certificates"),
             ),
         ] {
-            let options = ServerOptions { client_certificates: asked.clone(), ..server(version) };
+            let options = AcceptorOptions { client_certificates: asked.clone(), ..server(version) };
             let identity = presented.cloned();
-            let connector = connector(ClientOptions { identity, ..client() });
+            let connector = connector(ConnectorOptions { identity, ..client() });
             let mut pair = Pair::new(&acceptor(options), &connector);
             pair.exchange();
             match accepted {
@@ -106,7 +106,7 @@ fn unusable_pem_is_named() {
         message(Roots::from_pem(damaged.as_bytes())).starts_with("certificate of an authority")
     );
     assert_eq!(
-        message(Acceptor::new(ServerOptions::default())),
+        message(Acceptor::new(AcceptorOptions::default())),
         "a TLS server needs a certificate"
     );
 }
@@ -125,7 +125,7 @@ fn a_self_signed_certificate_is_trusted_by_clients_that_were_given_it() {
     let mut options = server(Version::Tls13);
     options.identities = vec![identity];
     let acceptor = acceptor(options);
-    let mut pair = Pair::new(&acceptor, &connector(ClientOptions { roots, ..client() }));
+    let mut pair = Pair::new(&acceptor, &connector(ConnectorOptions { roots, ..client() }));
     pair.exchange();
     assert_eq!(pair.errors(), ("", ""));
     let mut pair = Pair::new(&acceptor, &connector(client()));

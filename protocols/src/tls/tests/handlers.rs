@@ -10,10 +10,10 @@ use crate::line::{LineHandler, Lines, Next};
 
 /// Runs a test in harnesses whose clients talk to the handler over TLS.
 fn over_tls(version: Version, test: impl FnOnce()) {
-    let acceptor = acceptor(ServerOptions { protocols: vec!["x".into()], ..server(version) });
+    let acceptor = acceptor(AcceptorOptions { protocols: vec!["x".into()], ..server(version) });
     let protocols = vec!["x".into()];
     let connector =
-        connector(ClientOptions { protocols, name: Some("localhost".into()), ..client() });
+        connector(ConnectorOptions { protocols, name: Some("localhost".into()), ..client() });
     let client = connector.factory();
     let client = Factory::new(move |address: &Address| client.make(&Target::from(address)));
     through(acceptor.factory(), client, test);

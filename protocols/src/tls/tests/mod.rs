@@ -21,8 +21,9 @@ use rcgen::{
 use sluicegate_reactor::transport::{Opened, Output, State, Transport};
 use sluicegate_reactor::{Address, Target};
 
-use super::{Acceptor, ClientOptions, Connection, Connector, Identity, Roots};
-use super::{ServerOptions, Version};
+use super::{
+    Acceptor, AcceptorOptions, Connection, Connector, ConnectorOptions, Identity, Roots, Version,
+};
 
 const BOTH: [Version; 2] = [Version::Tls12, Version::Tls13];
 
@@ -68,22 +69,22 @@ fn key() -> KeyPair {
 }
 
 /// A server for `localhost` with this version only.
-fn server(version: Version) -> ServerOptions {
+fn server(version: Version) -> AcceptorOptions {
     static IDENTITY: LazyLock<Identity> = LazyLock::new(|| AUTHORITY.identity(&["localhost"]));
     let identities = vec![IDENTITY.clone()];
-    ServerOptions { identities, versions: vec![version], ..ServerOptions::default() }
+    AcceptorOptions { identities, versions: vec![version], ..AcceptorOptions::default() }
 }
 
 /// A client that trusts the tests' authority.
-fn client() -> ClientOptions {
-    ClientOptions { roots: AUTHORITY.roots(), ..ClientOptions::default() }
+fn client() -> ConnectorOptions {
+    ConnectorOptions { roots: AUTHORITY.roots(), ..ConnectorOptions::default() }
 }
 
-fn acceptor(options: ServerOptions) -> Acceptor {
+fn acceptor(options: AcceptorOptions) -> Acceptor {
     Acceptor::new(options).expect("an acceptor")
 }
 
-fn connector(options: ClientOptions) -> Connector {
+fn connector(options: ConnectorOptions) -> Connector {
     Connector::new(options).expect("a connector")
 }
 

@@ -11,7 +11,8 @@ fn the_name_chooses_the_certificate() {
         let identities = [&["a.example"][..], &["b.example", "*.b.example"], &["c.example"]]
             .map(|names| AUTHORITY.identity(names));
         let certificates = identities.clone().map(|identity| identity.key.cert[0].to_vec());
-        let acceptor = acceptor(ServerOptions { identities: identities.into(), ..server(version) });
+        let acceptor =
+            acceptor(AcceptorOptions { identities: identities.into(), ..server(version) });
         let connector = connector(client());
         for (name, index) in
             [("a.example", 0), ("b.example", 1), ("x.b.example", 1), ("C.EXAMPLE", 2)]
@@ -30,7 +31,8 @@ fn the_name_chooses_the_certificate() {
 fn a_name_without_a_certificate_gets_the_first_one_and_the_client_refuses_it() {
     for version in BOTH {
         let identities = ["a.example", "b.example"].map(|name| AUTHORITY.identity(&[name]));
-        let acceptor = acceptor(ServerOptions { identities: identities.into(), ..server(version) });
+        let acceptor =
+            acceptor(AcceptorOptions { identities: identities.into(), ..server(version) });
         let mut pair = Pair::to("other.example:443", &acceptor, &connector(client()));
         pair.exchange();
         assert_eq!(
@@ -46,7 +48,7 @@ fn a_name_without_a_certificate_gets_the_first_one_and_the_client_refuses_it() {
 fn an_address_is_verified_and_not_sent_as_a_name() {
     for version in BOTH {
         let identities = vec![AUTHORITY.identity(&["192.0.2.7", "::1"])];
-        let acceptor = acceptor(ServerOptions { identities, ..server(version) });
+        let acceptor = acceptor(AcceptorOptions { identities, ..server(version) });
         for target in ["192.0.2.7:443", "[::1]:443"] {
             let mut pair = Pair::to(target, &acceptor, &connector(client()));
             pair.exchange();
@@ -61,7 +63,7 @@ fn an_address_is_verified_and_not_sent_as_a_name() {
 
 #[test]
 fn a_given_name_wins_over_the_target() {
-    let connector = connector(ClientOptions { name: Some("localhost".into()), ..client() });
+    let connector = connector(ConnectorOptions { name: Some("localhost".into()), ..client() });
     for target in ["192.0.2.9:443", "unix:/run/socket", "other.example:443"] {
         let mut pair = Pair::to(target, &acceptor(server(Version::Tls13)), &connector);
         pair.exchange();
@@ -79,7 +81,7 @@ fn a_target_without_a_name_needs_a_given_one() {
         let text = made.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(text.starts_with(&target.to_string()), "{target}: {text}");
     }
-    let options = ClientOptions { name: Some("a b".into()), ..client() };
+    let options = ConnectorOptions { name: Some("a b".into()), ..client() };
     assert_eq!(message(Connector::new(options)), "\"a b\" is no name of a server");
 }
 
@@ -87,7 +89,7 @@ fn a_target_without_a_name_needs_a_given_one() {
 fn both_sides_agree_on_a_protocol() {
     for version in BOTH {
         let protocols = vec![b"http/1.1".to_vec(), b"x".to_vec()];
-        let acceptor = acceptor(ServerOptions { protocols, ..server(version) });
+        let acceptor = acceptor(AcceptorOptions { protocols, ..server(version) });
         for (offered, agreed) in [
             (vec![], Some(None)),
             (vec!["x", "http/1.1"], Some(Some("http/1.1"))),
@@ -95,7 +97,7 @@ fn both_sides_agree_on_a_protocol() {
             (vec!["h2"], None),
         ] {
             let protocols = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
-            let connector = connector(ClientOptions { protocols, ..client() });
+            let connector = connector(ConnectorOptions { protocols, ..client() });
             let mut pair = Pair::new(&acceptor, &connector);
             pair.exchange();
             match agreed {
@@ -119,7 +121,7 @@ fn both_sides_agree_on_a_protocol() {
 
 #[test]
 fn a_server_without_protocols_ignores_those_of_the_client() {
-    let options = ClientOptions { protocols: vec!["h2".into()], ..client() };
+    let options = ConnectorOptions { protocols: vec!["h2".into()], ..client() };
     let mut pair = Pair::new(&acceptor(server(Version::Tls13)), &connector(options));
     pair.exchange();
     assert_eq!((pair.errors(), pair.server.tls().protocol()), (("", ""), None));
@@ -127,11 +129,11 @@ fn a_server_without_protocols_ignores_those_of_the_client() {
 
 #[test]
 fn sides_without_a_common_version_do_not_connect() {
-    let options = ClientOptions { versions: vec![Version::Tls12], ..client() };
+    let options = ConnectorOptions { versions: vec![Version::Tls12], ..client() };
     let mut pair = Pair::new(&acceptor(server(Version::Tls13)), &connector(options));
     pair.exchange();
     assert!(pair.server.error().contains("peer is incompatible"), "{:?}", pair.errors());
-    let options = ServerOptions { versions: vec![], ..server(Version::Tls13) };
+    let options = AcceptorOptions { versions: vec![], ..server(Version::Tls13) };
     assert!(message(Acceptor::new(options)).starts_with("versions of TLS: "));
 }
 

@@ -5,7 +5,8 @@ use crate::tls::PlainHttp;
 
 /// Sends this to a server byte by byte. Returns what comes back and the error.
 fn answer(plain_http: PlainHttp, bytes: &[u8]) -> (String, String) {
-    let mut end = End::accepted(&acceptor(ServerOptions { plain_http, ..server(Version::Tls13) }));
+    let mut end =
+        End::accepted(&acceptor(AcceptorOptions { plain_http, ..server(Version::Tls13) }));
     for byte in bytes {
         end.receive(&[*byte]);
     }

@@ -155,7 +155,7 @@ fn a_handshake_in_one_byte_records_is_understood() {
 
 #[test]
 fn a_handshake_in_one_byte_records_is_refused_with_an_alert() {
-    let options = ClientOptions { versions: vec![Version::Tls12], ..client() };
+    let options = ConnectorOptions { versions: vec![Version::Tls12], ..client() };
     let mut pair = Pair::new(&acceptor(server(Version::Tls13)), &connector(options));
     for byte in &std::mem::take(&mut pair.client.out)[5..] {
         pair.server.receive(&[22, 3, 1, 0, 1, *byte]);

@@ -31,9 +31,9 @@ fn another_thread_resumes_the_session() {
 fn a_resumed_session_keeps_the_certificate_of_the_client() {
     for version in BOTH {
         let client_certificates = ClientCertificates::Required(AUTHORITY.roots());
-        let acceptor = acceptor(ServerOptions { client_certificates, ..server(version) });
+        let acceptor = acceptor(AcceptorOptions { client_certificates, ..server(version) });
         let identity = Some(AUTHORITY.identity(&["user"]));
-        let connector = connector(ClientOptions { identity, ..client() });
+        let connector = connector(ConnectorOptions { identity, ..client() });
         assert!(!resumed(&acceptor, &connector));
         let mut pair = Pair::new(&acceptor, &connector);
         pair.exchange();
@@ -50,7 +50,7 @@ fn new_connections_get_the_reloaded_options() {
         before.exchange();
         let identity = AUTHORITY.identity(&["localhost"]);
         let certificate = identity.key.cert[0].to_vec();
-        let options = ServerOptions { identities: vec![identity], ..server(version) };
+        let options = AcceptorOptions { identities: vec![identity], ..server(version) };
         acceptor.clone().reload(options).expect("the options are good");
         let mut after = Pair::new(&acceptor, &connector(client()));
         after.exchange();
@@ -66,7 +66,7 @@ fn new_connections_get_the_reloaded_options() {
 #[test]
 fn options_that_cannot_be_used_leave_the_previous_ones() {
     let acceptor = acceptor(server(Version::Tls13));
-    assert!(acceptor.reload(ServerOptions::default()).is_err());
+    assert!(acceptor.reload(AcceptorOptions::default()).is_err());
     assert!(!resumed(&acceptor, &connector(client())));
 }
 
