@@ -1,5 +1,5 @@
-//! A cache in memory that speaks memcached's text protocol, meta commands included, on any number of
-//! threads.
+//! A cache in memory that speaks memcached's text protocol, with the meta commands, on any number
+//! of threads.
 //!
 //! `cargo run --release --example memcached -- -m 64 -t 2`, then `printf 'stats\r\nquit\r\n' | nc
 //! localhost 11211`
@@ -62,7 +62,7 @@ pub(crate) fn main() -> ExitCode {
         let settings = options.settings();
         let threads = settings.threads;
         let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
-        // A thread that is alone does without a mailbox, and its reactor without looking into it.
+        // A single thread needs no mailbox, and its reactor need not look into one.
         let handles = if threads > 1 { handles } else { Vec::new() };
         let limits = Memcached::limits(&settings);
         let describe = |at: &_| format!("memcached on {at}");

@@ -6,8 +6,8 @@ use sluicegate_reactor::{Address, Handler, HandlerId, Limits, Reactor};
 
 use super::common::{Failure, Server};
 
-/// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of
-/// each thread.
+/// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each
+/// thread.
 pub(crate) fn run<H: Handler>(
     server: &Server,
     limits: Limits,

@@ -113,7 +113,7 @@ impl Server {
         };
         let web = self.web.as_ref().map(listen_web).transpose()?;
         server.stop_on_signals()?;
-        // It would end the process. The flag that it sets is not read.
+        // By default, SIGHUP ends the process. Nothing reads the flag.
         signal_hook::flag::register(SIGHUP, Arc::default())?;
         let reader = self.stats.then(|| server.ledger_reader());
         if let Some(reader) = reader.clone() {
@@ -214,8 +214,8 @@ fn targets(host: &str, port: u16) -> Vec<Target> {
     targets
 }
 
-/// Listens on all targets. Some systems list `::1` for `localhost` but do not have it, so one that
-/// is not an address of this machine is only an error if no other is.
+/// Listens on all targets. Some systems list `::1` for `localhost` but do not have it, so an
+/// address that this machine does not have is an error only if no target can be listened on.
 fn listen_on_each(
     server: &mut sluicegate_reactor::Server,
     targets: &[Target],

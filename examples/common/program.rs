@@ -35,7 +35,7 @@ fn from_environment(arg: Arg) -> Arg {
     let name = arg.get_long().unwrap_or(arg.get_id().as_str());
     let variable = format!("SLUICEGATE_{}", name.replace('-', "_").to_uppercase());
     let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
-    // Once for each option of the process.
+    // The leak is bounded: it happens once for each option.
     let arg = arg.env(&*variable.leak()).hide_env_values(true);
     if is_flag { arg.value_parser(BoolishValueParser::new()) } else { arg }
 }

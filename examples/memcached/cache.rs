@@ -196,7 +196,7 @@ impl Cache {
         };
         let index = stored.inspect_err(|_| {
             self.counters.store_no_memory += 1;
-            // Nobody should go on to read the old value.
+            // The old value is out of date.
             if let Some(index) = found {
                 self.store.remove(index);
             }

@@ -55,9 +55,7 @@ impl Cache {
             }
         };
         self.counters.get_hits += u64::from(found.is_some());
-        let slot = self.store.get(index);
-        let facts =
-            Facts { index: Some(index), cas: slot.cas, fetched: slot.fetched, used: slot.used };
+        let (facts, slot) = (self.facts(index), self.store.get(index));
         let left = i64::from(slot.expires) - i64::from(self.store.now());
         let ends_soon =
             slot.expires != NEVER && flags.recache.is_some_and(|recache| left < recache);

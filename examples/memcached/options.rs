@@ -1,4 +1,4 @@
-//! The options of the server. Those that memcached has, too, have its letters.
+//! The options of the server. Those that memcached has too have its letters.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;

@@ -100,7 +100,7 @@ impl Peers {
         line.iter().for_each(|part| batch.text.extend_from_slice(part));
         batch.requests.push(Request { to, line: start..batch.text.len(), blob });
         if !self.flushes {
-            // A full mailbox has something to wake up for: the tick flushes, too.
+            // If the mailbox is full, the next message in it flushes too.
             self.flushes = self.handles[self.own].post(Message::Flush).is_ok();
         }
     }
@@ -130,7 +130,7 @@ impl Peers {
             let empty = Batch { from: self.own, ..Batch::default() };
             let full = std::mem::replace(batch, empty);
             match handle.post(Message::Batch(full)) {
-                // It is tried again with what comes next, or by the tick.
+                // The next flush tries again, that of the tick at the latest.
                 Err(PostError::Full(Message::Batch(refused))) => *batch = refused,
                 Err(PostError::Stopped(Message::Batch(refused))) => {
                     let waiting = refused.requests.into_iter().filter_map(|request| request.to);

@@ -155,7 +155,7 @@ impl Memcached {
         Err(Refused { response, swallow: (len + END.len()) as u64 })
     }
 
-    /// Removes the item that a value over the limit was to replace: nobody should go on to read it.
+    /// Removes the item that a value over the limit was to replace: it is out of date.
     fn drop_old(&mut self, command: &Command<'_>) {
         let (key, line): (_, [&[u8]; 3]) = match command {
             Command::Set(set) if set.mode == Mode::Set && set.cas.is_none() => {
@@ -253,7 +253,7 @@ impl Memcached {
         sent == Sent::Full
     }
 
-    /// Sends the responses that wait no longer.
+    /// Sends the responses at the front that are complete.
     pub(crate) fn send_complete(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         while let Some(complete) = session.waiting.next() {
             match complete {
@@ -274,7 +274,7 @@ impl Memcached {
         }
     }
 
-    /// Goes on with a `get` that has waited.
+    /// Continues a `get` that has waited.
     pub(crate) fn go_on(&mut self, cx: &mut Context<'_>, session: &mut Session) {
         if session.next_key > 0 {
             self.cache.store.set_now(cx.now().as_secs());

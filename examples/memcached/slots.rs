@@ -24,7 +24,8 @@ pub(crate) struct Slot {
     older: u32,
     /// The client's flags.
     pub(crate) flags: u32,
-    /// When it expires: [`NEVER`](super::store::NEVER), or seconds of [`Store::now`](super::store::Store::now).
+    /// When it expires, in seconds of [`Store::now`](super::store::Store::now), or
+    /// [`NEVER`](super::store::NEVER).
     pub(crate) expires: u32,
     /// When it was last used, in seconds of [`Store::now`](super::store::Store::now).
     pub(crate) used: u32,

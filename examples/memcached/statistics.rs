@@ -8,7 +8,7 @@ use super::cache::{Cache, Reply};
 use super::counters::Counters;
 use super::server::Settings;
 
-/// Clients look at the version for which commands a server knows. Those here are of 1.6.
+/// Clients look at the version to learn which commands a server knows: here those of 1.6.
 pub(crate) const VERSION: &str =
     concat!("VERSION 1.6.0-sluicegate-", env!("CARGO_PKG_VERSION"), "\r\n");
 

@@ -1,9 +1,8 @@
 //! The items of one reactor: a hash table, the order of their use, and their expiry.
 //!
 //! An item is a slot of a vector. The hash table, the order of use and the timing wheel are chains of
-//! indices through the slots, so an item costs no allocation but its [`Blob`]: 88 bytes for the slot, 4 to 8 for the
-//! table, and what malloc adds to the blob. Together with [`Blob::cost`] this is what the limit
-//! counts.
+//! indices through the slots, so the only allocation of an item is its [`Blob`]. An item costs 88
+//! bytes for the slot, 4 to 8 for the table, and [`Blob::cost`]: the limit counts all of them.
 
 use std::hash::{DefaultHasher, Hasher};
 

@@ -62,7 +62,7 @@ impl Waiting {
         self.first.wrapping_add(self.places.len() as u32 - 1)
     }
 
-    /// Gives up the first place if it is this one and waits for one answer, which is to be sent now.
+    /// Frees the first place if it is this one and waits for one answer, which is to be sent now.
     pub(crate) fn take_first(&mut self, number: u32) -> bool {
         let is_first = number == self.first && matches!(self.places.front(), Some(Place::Awaited));
         if is_first {

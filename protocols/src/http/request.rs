@@ -134,8 +134,8 @@ impl<'a> Request<'a> {
     /// [transport](sluicegate_reactor::transport) does not look through. A client of a Unix socket
     /// is usually unnamed.
     ///
-    /// This is usually a system call. A service that needs the address of every request should keep it for
-    /// each connection.
+    /// This is usually a system call. A service that needs the address for every request should
+    /// keep it for each connection.
     ///
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.

@@ -7,7 +7,7 @@ use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State, Trans
 
 use super::{Header, Network};
 
-/// What becomes of connections from addresses that are not trusted.
+/// What happens to connections from untrusted addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Others {
     /// They are reset.
@@ -20,13 +20,13 @@ pub enum Others {
 /// Which connections begin with a PROXY header, and what follows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptProxy {
-    /// Where proxies connect from. Each of their connections must begin with a header. Whoever is
-    /// trusted may claim any address. The default is nobody.
+    /// Where proxies connect from. Each of their connections must begin with a header, which may
+    /// claim any address. By default nobody is trusted.
     pub trusted: Vec<Network>,
-    /// What becomes of other connections. By default they are refused.
+    /// What happens to other connections. By default they are refused.
     pub others: Others,
-    /// Makes the transport behind the header, such as TLS, from the address of the client. By
-    /// default there is none: the handler gets what follows.
+    /// Creates the transport behind the header, such as TLS, from the address of the client. By
+    /// default there is none: the handler gets what follows the header.
     pub inner: Option<Factory<Address>>,
 }
 

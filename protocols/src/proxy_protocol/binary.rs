@@ -11,7 +11,7 @@ use super::HeaderError;
 use super::header::{Endpoints, Header};
 use super::{checksum, tlv};
 
-/// What each header begins with. It is an error in most other protocols.
+/// What each header begins with: bytes that most other protocols refuse.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The bytes before the addresses: the signature, the version and command, the family and
@@ -53,7 +53,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError
         TCP4 if is_proxied => 2 * (4 + 2),
         TCP6 if is_proxied => 2 * (16 + 2),
         UNIX_STREAM if is_proxied => UNIX,
-        // A receiver skips what it has no use for.
+        // The specification has receivers skip what they cannot use.
         _ => 0,
     };
     if length < addresses {

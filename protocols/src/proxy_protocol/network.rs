@@ -38,7 +38,7 @@ impl Network {
     pub const UNIX: Network = Network(Kind::Unix);
 
     /// The addresses that begin with the first `prefix` bits of `ip`. The bits that follow are
-    /// ignored. `None` if an address of this kind does not have as many bits.
+    /// ignored. `None` if `ip` has fewer bits than that.
     #[must_use]
     pub fn new(ip: IpAddr, prefix: u8) -> Option<Network> {
         let longest = bits(ip).1;

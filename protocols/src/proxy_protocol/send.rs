@@ -9,9 +9,9 @@ use super::{Header, Version};
 
 /// Sends a PROXY header as soon as the connection is established, and nothing of its own after it.
 ///
-/// Use it with [`Turn::connect_through`](sluicegate_reactor::Turn::connect_through). Give each
-/// connection its own, and do not share one connection between clients: the receiver takes
-/// everything on it to come from the client that the header names.
+/// Use it with [`Turn::connect_through`](sluicegate_reactor::Turn::connect_through). Create one for
+/// each connection, and do not use a connection for several clients: the receiver attributes
+/// everything on it to the client that the header names.
 pub struct SendProxy {
     /// Empty once it was sent.
     header: Vec<u8>,

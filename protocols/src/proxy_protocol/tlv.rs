@@ -1,4 +1,4 @@
-//! What version 2 can say beyond addresses: values with a type and a length.
+//! What a header of version 2 contains besides addresses: values with a type and a length.
 
 use super::HeaderError;
 
@@ -87,7 +87,7 @@ impl<'a> Iterator for Tlvs<'a> {
     }
 }
 
-/// What [`Tlv::SSL`] says about the client's TLS connection to the proxy.
+/// The value of [`Tlv::SSL`]: the client's TLS connection to the proxy.
 #[derive(Clone, Debug)]
 pub struct Ssl<'a> {
     client: u8,
@@ -146,7 +146,7 @@ impl<'a> Ssl<'a> {
         self.parts().find_text(Tlv::SSL_CN)
     }
 
-    /// All that is said in TLVs of their own.
+    /// The TLVs within, such as [`Tlv::SSL_CIPHER`].
     #[must_use]
     pub fn parts(&self) -> Tlvs<'a> {
         Tlvs::new(self.parts)

@@ -32,19 +32,19 @@ use super::{invalid, provider, ticketer, versions};
 /// ```
 #[derive(Clone, Debug)]
 pub struct AcceptorOptions {
-    /// The server's certificates and keys. The client gets the first whose certificate is for the
-    /// name that it asks for (SNI) and whose key it supports. If none is, it gets the first whose
-    /// key it supports, whatever it asks for. There must be at least one.
+    /// The server's certificates and keys. The server presents the first one for the name that the
+    /// client requests (SNI) whose key the client supports, or else the first one whose key it
+    /// supports. There must be at least one.
     pub identities: Vec<Identity>,
     /// Whether clients must present certificates. The default is [`ClientCertificates::None`].
     pub client_certificates: ClientCertificates,
-    /// The protocols that the server speaks, in the order of its preference (ALPN): `http/1.1`. If
-    /// the client offers others only, the handshake fails. With none, which is the default, the
-    /// client's are ignored.
+    /// The application protocols of the server (ALPN) in order of preference, such as `http/1.1`.
+    /// If the client offers only others, the handshake fails. If there are none, which is the
+    /// default, the client's offer is ignored.
     pub protocols: Vec<Vec<u8>>,
     /// The versions of TLS. The default is 1.2 and 1.3.
     pub versions: Vec<Version>,
-    /// What a client gets that sends a plain HTTP request. The default is [`PlainHttp::Refuse`].
+    /// The response to a plain HTTP request. The default is [`PlainHttp::Refuse`].
     pub plain_http: PlainHttp,
 }
 
@@ -76,8 +76,8 @@ pub enum ClientCertificates {
 
 /// Makes the TLS connections of a server, for [`Listen::transport`](sluicegate_reactor::Listen).
 ///
-/// Clones share everything. So do the threads of a server: a client that has a session with one of
-/// them resumes it with another.
+/// Clones share everything, so a session that began on one thread of a server can be resumed on
+/// another.
 #[derive(Clone)]
 pub struct Acceptor {
     current: Arc<RwLock<Arc<Current>>>,
@@ -111,7 +111,7 @@ impl Acceptor {
         Ok(())
     }
 
-    /// What makes the transport of each connection.
+    /// The factory for [`Listen::transport`](sluicegate_reactor::Listen).
     #[must_use]
     pub fn factory(&self) -> Factory<Address> {
         let acceptor = self.clone();

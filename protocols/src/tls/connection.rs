@@ -14,8 +14,8 @@ use super::identity;
 use super::plain_http::{self, PlainHttp};
 use super::unbuffered::{Session, Task};
 
-/// A TLS connection, for [`Context::transport`](sluicegate_reactor::Context::transport): what its
-/// handshake has agreed on.
+/// A TLS connection, for [`Context::transport`](sluicegate_reactor::Context::transport): what was
+/// negotiated in its handshake.
 ///
 /// ```
 /// use sluicegate_protocols::tls::Connection;

@@ -14,18 +14,17 @@ use super::identity::{Identity, Only};
 use super::roots::Roots;
 use super::{invalid, provider, versions};
 
-/// What a client asks of servers, and what it presents to them.
+/// What a client requires of servers, and what it presents to them.
 #[derive(Clone, Debug)]
 pub struct ConnectorOptions {
-    /// The authorities of which one must have signed the server's certificate. The default is
+    /// The authorities, one of which must have signed the server's certificate. The default is
     /// [`Roots::web`].
     pub roots: Roots,
     /// The name, or the IP address, that the server's certificate must be for. A name is also sent
     /// to the server, which may have several certificates. The default is the name or the IP
     /// address of the [`Target`]. A Unix socket has none, so it must be given.
     pub name: Option<String>,
-    /// The protocols that the client speaks, in the order of its preference (ALPN). The default is
-    /// none.
+    /// The application protocols of the client (ALPN) in order of preference. The default is none.
     pub protocols: Vec<Vec<u8>>,
     /// The certificate for servers that ask for one. The default is none.
     pub identity: Option<Identity>,
@@ -72,12 +71,12 @@ impl Connector {
         config.alpn_protocols = options.protocols;
         let name = options.name.map(|name| {
             let parsed = ServerName::try_from(name.clone());
-            parsed.map_err(|_| invalid(format_args!("{name:?} is no name of a server")))
+            parsed.map_err(|_| invalid(format_args!("{name:?} is no host name or IP address")))
         });
         Ok(Connector { config: Arc::new(config), name: name.transpose()? })
     }
 
-    /// What makes the transport of each connection.
+    /// The factory for [`Connect::transport`](sluicegate_reactor::Connect).
     #[must_use]
     pub fn factory(&self) -> Factory<Target> {
         let connector = self.clone();

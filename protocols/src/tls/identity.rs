@@ -103,8 +103,8 @@ pub(super) fn certificates_from_pem(text: &[u8]) -> io::Result<Vec<CertificateDe
 }
 
 thread_local! {
-    /// The name in the ClientHello that this thread has processed last. rustls tells it to the
-    /// resolver of certificates, but an unbuffered connection does not give it out.
+    /// The name in the ClientHello that this thread processed last. rustls passes it to the
+    /// certificate resolver, but an unbuffered connection does not return it.
     static SERVER_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }
 

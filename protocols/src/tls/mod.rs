@@ -1,10 +1,10 @@
-//! TLS 1.2 and 1.3 for servers and clients, by [rustls](https://docs.rs/rustls) (feature `tls`).
+//! TLS 1.2 and 1.3 for servers and clients, built on [rustls](https://docs.rs/rustls) (feature
+//! `tls`).
 //!
-//! A [`transport`](sluicegate_reactor::transport) encrypts what any handler sends and decrypts what
-//! it receives; the handler does not notice. An [`Acceptor`] makes it for a listener, a
-//! [`Connector`] for outgoing connections. A handler reads from its
-//! [`Connection`] what was agreed on:
-//! `cx.transport::<tls::Connection>()`.
+//! A [`transport`](sluicegate_reactor::transport) encrypts what a handler sends and decrypts what
+//! it receives, so that any handler works over TLS unchanged. An [`Acceptor`] creates it for a
+//! listener, a [`Connector`] for outgoing connections. `cx.transport::<tls::Connection>()` returns
+//! the [`Connection`], which tells a handler what was negotiated.
 //!
 //! ```no_run
 //! use std::net::Ipv6Addr;
@@ -106,23 +106,22 @@
 //!
 //! # What is verified
 //!
-//! A client verifies that the server has the key of its certificate, that the certificate is for
-//! the name in question and valid now, and that one of the [`Roots`] has signed it. A server that
-//! asks for [`ClientCertificates`] verifies them likewise, except for a name: who may do what is
-//! for the handler to decide, by [`Connection::peer_certificates`]. This cannot be turned off.
+//! A client verifies that the server has the key of its certificate, that the certificate is valid
+//! now and for the requested name, and that one of the [`Roots`] has signed it. A server that asks
+//! for [`ClientCertificates`] verifies them in the same way, except for a name: the handler decides
+//! who may do what, from [`Connection::peer_certificates`]. Verification cannot be turned off.
 //!
-//! Not verified is whether a certificate was revoked; certificates that live for days or weeks are
-//! the remedy. A server presents a certificate even for names that it is not for, and leaves it to
-//! the client to refuse it.
+//! Revocation is not checked; certificates that expire within days or weeks make up for it. A
+//! server presents a certificate even if it is not for the requested name, and leaves it to the
+//! client to refuse it.
 //!
-//! A stream ends with a `close_notify` alert. If the socket's stream ends without one, somebody may
-//! have cut it off:
-//! [`Context::is_cut`](sluicegate_reactor::Context::is_cut).
+//! A stream ends with a `close_notify` alert. If the socket's stream ends without one, it may have
+//! been cut off, and [`Context::is_cut`](sluicegate_reactor::Context::is_cut) returns `true`.
 //!
-//! Early data (0-RTT), renegotiation and compression do not exist here. The cipher suites, all of
-//! them with forward secrecy and authenticated encryption, are those of rustls, with the
-//! cryptography of [ring](https://docs.rs/ring), or of [aws-lc-rs](https://docs.rs/aws-lc-rs) with
-//! feature `tls-aws-lc`.
+//! Early data (0-RTT), renegotiation and compression are not supported. The cipher suites are those
+//! of rustls, all with forward secrecy and authenticated encryption. The cryptography is that of
+//! [ring](https://docs.rs/ring), or of [aws-lc-rs](https://docs.rs/aws-lc-rs) with feature
+//! `tls-aws-lc`.
 
 mod acceptor;
 mod connection;
@@ -160,7 +159,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(cryptography::default_provider())
 }
 
-/// Encrypts the sessions that clients keep, by keys that change every few hours.
+/// Encrypts session tickets, with keys that are replaced every few hours.
 fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
     cryptography::Ticketer::new()
 }

@@ -3,18 +3,18 @@
 use httparse::{EMPTY_HEADER, Request, Status};
 use sluicegate_reactor::transport::{Error, Output};
 
-/// What a client gets that sends a plain HTTP request to a TLS port, usually because somebody wrote
-/// `http://` with the port of an `https://` URL. Either way, the connection then ends.
+/// The response to a plain HTTP request on a TLS port, which is usually a URL with `http://` instead
+/// of `https://`. The connection then ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PlainHttp {
-    /// A response with status 400.
+    /// Status 400.
     #[default]
     Refuse,
-    /// A redirect with status 308 to the same URL with `https://`, on the same port.
+    /// Status 308, a redirect to the same URL with `https://`, on the same port.
     Redirect,
 }
 
-/// The longest method that is looked for.
+/// The longest method that is recognized.
 const METHOD: usize = 16;
 
 /// The longest head of a request that is waited for, in bytes.

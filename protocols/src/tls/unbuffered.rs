@@ -1,8 +1,8 @@
 //! The only file that knows the connections of rustls.
 //!
-//! It uses their unbuffered interface, which decrypts a record where it lies. rustls nevertheless
-//! hands out a copy of the plain bytes. The copy only serves to find those in the record, which the
-//! handler gets.
+//! It uses their unbuffered interface, which decrypts a record in place. rustls nevertheless
+//! returns a copy of the plain bytes, which only serves to find them in the record: the handler
+//! gets them from there.
 
 use std::fmt;
 use std::ops::{Deref, Range};

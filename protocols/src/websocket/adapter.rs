@@ -177,7 +177,7 @@ impl<H: WebSocketHandler> WebSockets<H> {
             Some(incoming) => incoming.begin(&header),
             None => {
                 socket.incoming = Some(Box::new(Incoming::new(&header)));
-                if is_received_directly(cx, &header) {
+                if receive_directly(cx, &header) {
                     return ControlFlow::Break(());
                 }
             }
@@ -301,9 +301,9 @@ fn message(is_text: bool, payload: Cow<'_, [u8]>) -> Result<Message<'_>, Fault> 
     text.map(Message::Text).ok_or(Fault::Utf8)
 }
 
-/// Requests the payload of a long binary message that is one frame. A text is checked as it
-/// arrives, and compressed data is not delivered.
-fn is_received_directly(cx: &mut Context<'_>, header: &Header) -> bool {
+/// Requests the payload of a long binary message that is one frame, in a buffer of its own. Returns
+/// whether it did. A text is checked as it arrives, and compressed data is not delivered.
+fn receive_directly(cx: &mut Context<'_>, header: &Header) -> bool {
     let is_plain = header.opcode == Opcode::Binary && header.is_last && !header.is_deflated;
     match usize::try_from(header.payload) {
         Ok(payload) if is_plain && payload > cx.limits().receive_direct => {

@@ -1,4 +1,4 @@
-//! The trait of what stands between the wire and a handler, and its place in a connection.
+//! The [`Transport`] trait, and what a connection keeps for its transport.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use super::pool::{Chunk, Pool};
 use crate::sys::Address;
 
-/// Why a transport gives its connection up. The reactor logs it.
+/// Why a transport ends its connection. The reactor logs it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// What stands between the wire and a handler; see the [module](crate::transport).
+/// A filter between the wire and a handler; see the [module](crate::transport).
 ///
 /// A transport belongs to one connection and makes no system calls. The reactor passes the bytes
 /// that arrive to [`open`](Transport::open), and the bytes that the handler sends to
@@ -57,8 +57,8 @@ pub trait Transport: 'static {
     /// [`State::Handshake`].
     fn state(&self) -> State;
 
-    /// Whether nobody on the way can read or change the bytes. It is
-    /// [`Context::is_secure`](crate::Context::is_secure).
+    /// Whether the bytes are protected from being read or changed on the way.
+    /// [`Context::is_secure`](crate::Context::is_secure) returns it.
     fn is_secure(&self) -> bool {
         false
     }
@@ -76,7 +76,7 @@ pub trait Transport: 'static {
 
     /// What the transport has learned about the peer, for
     /// [`Context::transport`](crate::Context::transport): its value of the type `of`, if it has
-    /// one. A transport around another one passes the question on.
+    /// one. A transport that wraps another one passes the call on.
     fn details(&self, of: TypeId) -> Option<&dyn Any> {
         let _ = of;
         None
@@ -133,7 +133,7 @@ impl<A> fmt::Debug for Factory<A> {
 /// The state of a [`Transport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The handler does not know of the connection yet, and nothing of it is sent.
+    /// The handshake is in progress. The handler gets nothing yet, and what it sends waits.
     Handshake,
     /// Bytes pass through [`open`](Transport::open) and [`seal`](Transport::seal).
     Open,
@@ -301,7 +301,7 @@ impl Layer {
         }
     }
 
-    /// Calls the transport. A panic is an error of it.
+    /// Calls the transport. A panic becomes an error.
     pub(crate) fn call<T>(
         &mut self,
         pool: &mut Pool,

@@ -274,7 +274,8 @@ impl Wire<'_> {
     }
 }
 
-/// Sends pieces of memory in one call, and counts the call and its bytes. Nothing else does.
+/// Sends pieces of memory in one call, and counts the call and its bytes. This is the only place
+/// that does.
 #[inline]
 pub(super) fn transmit(
     kernel: &Kernel,
@@ -299,8 +300,8 @@ pub(super) fn transmit(
     Ok(count)
 }
 
-/// Sends what a transport has put out in one call, and counts the call and its bytes. Nothing else
-/// does.
+/// Sends what a transport has put out in one call, and counts the call and its bytes. This is the
+/// only place that does.
 pub(crate) fn transmit_sealed(
     kernel: &Kernel,
     socket: Fd,

@@ -1,35 +1,35 @@
-//! What may stand between the wire and a handler: encryption, a preamble, or any other filter of the
-//! bytes.
+//! Filters between the wire and a handler: encryption, a preamble, or any other transformation of
+//! the bytes.
 //!
 //! A [`Transport`] belongs to one connection. It opens what arrives and seals what is sent; the
-//! handler, its limits and its deadlines see plain bytes only. A [`Factory`] makes it:
+//! handler, its limits and its deadlines only see plain bytes. A [`Factory`] creates it:
 //! [`Listen::transport`](crate::Listen) for accepted connections and
 //! [`Connect::transport`](crate::Connect) for outgoing ones.
 //!
-//! A connection begins with the transport's handshake. The handler learns of the connection when
-//! that is over: [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready)
-//! comes then, and if the handshake fails, an accepted connection ends without a callback. The
-//! handshake must be over within [`Limits::handshake`](crate::Limits::handshake).
+//! A connection begins with the transport's handshake, which must be over within
+//! [`Limits::handshake`](crate::Limits::handshake). Then the handler gets
+//! [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready). If the handshake
+//! of an accepted connection fails, the handler gets no callback.
 //!
 //! | without a transport | with one |
 //! |---|---|
 //! | pieces are joined or gathered for one send | joined to full records, which leave in one send |
-//! | regions of files go by `sendfile` | read into a buffer of the reactor, and sealed from there |
-//! | a relay in bulk goes by `splice` | through the reactor's buffers |
+//! | regions of files are sent with `sendfile` | read into a buffer, and sealed from there |
+//! | long relays use `splice` | copied through the reactor's buffers |
 //! | received into files or into separate buffers | the same |
 //!
 //! A file that is sent without a transport takes no memory, however slowly its peer reads. With one,
 //! up to 64 KiB of it are sealed ahead, for each peer that does not keep up.
 //!
-//! Marks, rates and counters are of plain bytes. [`Ledger::wire_received`](crate::Ledger) and
-//! [`Ledger::wire_sent`](crate::Ledger) count the others. Bytes count as sent once everything that
-//! they were sealed in has been sent.
+//! Marks, rates and counters apply to plain bytes. [`Ledger::wire_received`](crate::Ledger) and
+//! [`Ledger::wire_sent`](crate::Ledger) count the bytes on the wire. Plain bytes count as sent once
+//! everything that they were sealed in has been sent.
 //!
-//! If the peer's socket ends before its transport has, the input ends as usual, and
-//! [`Context::is_cut`](crate::Context::is_cut) tells. A relay then resets its destination, and a
-//! file that the end of the stream completes is not kept.
+//! If the peer's socket ends before its transport does, the input ends as usual, and
+//! [`Context::is_cut`](crate::Context::is_cut) returns `true`. A relay then resets its destination,
+//! and a file that the end of the stream completes is not kept.
 //!
-//! This filter inverts every byte. It has no handshake and no records:
+//! This filter inverts every byte, without a handshake and without records:
 //!
 //! ```
 //! use sluicegate_reactor::testing::Harness;
