@@ -96,16 +96,20 @@ impl LineHandler for Recorder {
     }
 }
 
+/// The length of a last line without its delimiter, which may have begun.
+fn unfinished_len(bytes: &[u8], delimiter: &[u8], optional_return: bool) -> usize {
+    let begins = |len: &usize| bytes.ends_with(&delimiter[..*len]);
+    let begun = (0..delimiter.len()).rev().find(begins).unwrap_or(0);
+    bytes.len() - begun.max(usize::from(optional_return && bytes.ends_with(b"\r")))
+}
+
 /// The naive reading.
 fn read(mut bytes: &[u8], delimiter: &[u8], optional_return: bool, most: usize) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
         let found = (1..=bytes.len()).find(|end| bytes[..*end].ends_with(delimiter));
         let Some(end) = found else {
-            let begins = |len: &usize| bytes.ends_with(&delimiter[..*len]);
-            let begun = (0..delimiter.len()).rev().find(begins).unwrap_or(0);
-            let begun = begun.max(usize::from(optional_return && bytes.ends_with(b"\r")));
-            if bytes.len() - begun > most {
+            if unfinished_len(bytes, delimiter, optional_return) > most {
                 events.push(Event::TooLong(bytes[..most].to_vec()));
             }
             let eof = if bytes.is_empty() { LineEof::Clean } else { LineEof::InLine };
