@@ -19,8 +19,8 @@
 //!
 //! impl Service for Address {
 //!     type State = ();
-//!     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-//!         let client = reply.peer_address().map_or("unknown".to_owned(), |at| at.to_string());
+//!     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+//!         let client = request.peer_address().map_or("unknown".to_owned(), |at| at.to_string());
 //!         reply.send(client)
 //!     }
 //! }
