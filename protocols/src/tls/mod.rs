@@ -43,7 +43,7 @@
 //! reactor's [`Connector`](sluicegate_reactor::Connector), which names a handler that connects.
 //!
 //! ```no_run
-//! use sluicegate_protocols::tls::{ClientOptions, Connector, Roots};
+//! use sluicegate_protocols::tls::{ConnectorOptions, Connector, Roots};
 //! use sluicegate_reactor::{Connect, Context, Handler, Input, Reactor};
 //!
 //! struct Client;
@@ -66,7 +66,7 @@
 //!
 //! fn main() -> std::io::Result<()> {
 //!     let roots = Roots::from_pem(&std::fs::read("ca.pem")?)?;
-//!     let tls = Connector::new(ClientOptions { roots, ..ClientOptions::default() })?;
+//!     let tls = Connector::new(ConnectorOptions { roots, ..ConnectorOptions::default() })?;
 //!     let connect = Connect { transport: Some(tls.factory()), ..Connect::default() };
 //!     let mut reactor = Reactor::new()?;
 //!     let client = reactor.register(Client);
