@@ -16,8 +16,8 @@ Examples:
   memcached -I 8M                 accept values of up to 8 MiB
 
 Memory counts what an item needs besides its key and value: 105 to 120 bytes for
-values of up to 4 KiB, 200 to 250 for longer ones. (memcached 1.6 needs 80 to 90
-and rounds up to a slab's size, which adds 5 to 10 %.)
+values of up to 4 KiB, about 200 at 10 KB and 450 at 100 KB. (memcached 1.6 needs
+80 to 90 and rounds up to a slab's size, which adds 5 to 10 %.)
 There is no authentication: -l should be an address that only your servers reach.";
 
 /// The sizes that -I may be.

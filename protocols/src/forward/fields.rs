@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use super::options::{ForwardOptions, Provenance};
-use super::passage::Shared;
 use super::rules::FieldRules;
+use super::shared::Shared;
 use crate::http::client::{Response, Trailers};
-use crate::http::{Request, Version, is_token, list, values};
+use crate::http::{Request, Version, list, values};
 
 /// A header field.
 type Field<'a> = (&'a str, &'a [u8]);
@@ -82,12 +82,6 @@ pub(super) fn trailers<'a>(
 ) -> Vec<Field<'a>> {
     let is_kept = |(name, _): &Field<'a>| are_announced && rules.passes_supplementary(name);
     trailers.iter().filter(is_kept).collect()
-}
-
-/// Whether this is a pseudonym, or a host name with or without a port (RFC 9110, section 7.6.3).
-pub(super) fn is_via_name(name: &str) -> bool {
-    let (host, port) = name.split_once(':').unwrap_or((name, ""));
-    is_token(host.as_bytes()) && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `Via` names the protocol in which the message was received (RFC 9110, section 7.6.3).

@@ -107,6 +107,7 @@ mod options;
 mod passage;
 mod rules;
 mod service;
+mod shared;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
 mod tunnel;

@@ -1,9 +1,5 @@
 //! The options of a forwarding service.
 
-use std::io;
-
-use super::fields;
-use super::rules::FieldRules;
 use crate::http::client::ClientOptions;
 
 /// How requests are forwarded.
@@ -125,22 +121,5 @@ impl Default for ForwardOptions {
             upgrades: vec!["websocket".to_owned()],
             whole_body: 16 << 10,
         }
-    }
-}
-
-impl ForwardOptions {
-    /// Checks the options, as [`Forward::new`](super::Forward::new) does: a program can refuse them
-    /// before it has a reactor.
-    ///
-    /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`name`](ForwardOptions::name) cannot be in
-    /// `Via`, or if a header field is invalid or one that the proxy writes itself. The message names
-    /// it.
-    pub fn check(&self) -> io::Result<()> {
-        if !fields::is_via_name(&self.name) {
-            let why = format!("the name {:?} cannot be in Via", self.name);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-        FieldRules::of_requests(self).and(FieldRules::of_responses(self)).map(drop)
     }
 }

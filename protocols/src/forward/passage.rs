@@ -1,33 +1,19 @@
 //! The response of the origin on its way to the client.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
-use sluicegate_reactor::{ConnId, Context, HandlerId, Sent, Turn};
+use sluicegate_reactor::{ConnId, Context, Sent, Turn};
 
 use super::failure::{is_of_origin, status_of};
 use super::fields;
-use super::options::ForwardOptions;
-use super::rules::FieldRules;
-use super::tunnel::Tunnel;
+use super::shared::Shared;
 use crate::http::client::{ClientError, Exchange, RequestStream, Response, Take, Trailers};
 use crate::http::{Answered, Deferred, Reply, ResponseStream};
-use crate::warnings::Warnings;
 
 /// Bodies of at least this many bytes are relayed by the reactor, which splices them where it can.
 /// Shorter ones are sent in the same call as their head.
 pub(super) const BULK: u64 = 128 << 10;
-
-/// What all exchanges of a service share.
-pub(super) struct Shared {
-    pub(super) options: ForwardOptions,
-    pub(super) request_rules: FieldRules,
-    pub(super) response_rules: FieldRules,
-    pub(super) tunnel: HandlerId<Tunnel>,
-    pub(super) warnings: RefCell<Warnings>,
-    /// The header fields of the message that is being passed on.
-    pub(super) lines: RefCell<Vec<u8>>,
-}
 
 /// The body of a request that is streamed to the origin. It is empty until the request has a
 /// connection, and again when the origin wants no more.

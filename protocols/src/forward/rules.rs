@@ -3,7 +3,7 @@
 use std::io;
 
 use super::options::{FieldChanges, ForwardOptions, Provenance};
-use crate::http::check_option;
+use crate::http::{check_option, is_token};
 
 /// The fields that concern only the connection on which they were received (RFC 9110, section
 /// 7.6.1), or that frame the message, which every hop does anew.
@@ -23,6 +23,29 @@ const HOP: [&str; 9] = [
 const OF_REQUEST: [&str; 3] = ["Host", "Expect", "Max-Forwards"];
 
 const X_FORWARDED: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"];
+
+impl ForwardOptions {
+    /// Checks the options, as [`Forward::new`](super::Forward::new) does: a program can refuse them
+    /// before it has a reactor.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`name`](ForwardOptions::name) cannot be in
+    /// `Via`, or if a header field is invalid or one that the proxy writes itself. The message names
+    /// it.
+    pub fn check(&self) -> io::Result<()> {
+        if !is_via_name(&self.name) {
+            let why = format!("the name {:?} cannot be in Via", self.name);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        FieldRules::of_requests(self).and(FieldRules::of_responses(self)).map(drop)
+    }
+}
+
+/// Whether this is a pseudonym, or a host name with or without a port (RFC 9110, section 7.6.3).
+fn is_via_name(name: &str) -> bool {
+    let (host, port) = name.split_once(':').unwrap_or((name, ""));
+    is_token(host.as_bytes()) && port.bytes().all(|byte| byte.is_ascii_digit())
+}
 
 /// The rules for the messages of one direction.
 pub(super) struct FieldRules {

@@ -11,8 +11,9 @@ use sluicegate_reactor::{ConnId, Reactor, Sent, Target, Turn};
 
 use super::fields;
 use super::options::{ForwardOptions, HostField};
-use super::passage::{Answer, BULK, Passage, Shared, Upload};
+use super::passage::{Answer, BULK, Passage, Upload};
 use super::rules::FieldRules;
+use super::shared::Shared;
 use super::tunnel::Tunnel;
 use crate::http::client::{Client, ExchangeId, Request as Forwarded};
 use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};

@@ -8,7 +8,7 @@ use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use sluicegate_reactor::Address;
 
 use super::HeaderError;
-use super::header::{Endpoints, Header};
+use super::header::{Endpoints, Header, UNIX, UNIX_PATH};
 use super::{checksum, tlv};
 
 /// What each header begins with: bytes that most other protocols refuse.
@@ -25,12 +25,6 @@ const UNSPEC: u8 = 0x00;
 const TCP4: u8 = 0x11;
 const TCP6: u8 = 0x21;
 const UNIX_STREAM: u8 = 0x31;
-
-/// The bytes of a Unix address.
-const UNIX_PATH: usize = 108;
-
-/// The bytes of two Unix addresses, the longest ones.
-pub(super) const UNIX: usize = 2 * UNIX_PATH;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
     if bytes.iter().zip(SIGNATURE).any(|(byte, expected)| byte != expected) {

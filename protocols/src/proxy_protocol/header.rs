@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use sluicegate_reactor::{Address, Context};
 
 use super::tlv::{self, Ssl, Tlv, Tlvs};
-use super::{binary, text};
 
 /// The two formats of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +47,14 @@ pub(super) enum Endpoints<'a> {
     Unix(&'a Address, &'a Address),
 }
 
+/// The bytes of a Unix address.
+pub(super) const UNIX_PATH: usize = 108;
+
+/// The bytes of two Unix addresses, the longest ones.
+pub(super) const UNIX: usize = 2 * UNIX_PATH;
+
 /// The most bytes of TLVs that fit behind any addresses. The length field of a header has 16 bits.
-const MAX_TLVS: usize = u16::MAX as usize - binary::UNIX;
+const MAX_TLVS: usize = u16::MAX as usize - UNIX;
 
 impl Header {
     /// A header for a client's connection from `source` to `destination`.
@@ -87,37 +92,6 @@ impl Header {
     #[must_use]
     pub fn local() -> Header {
         Header::default()
-    }
-
-    /// Parses the header at the start of `bytes`, of either version. Returns it and its length, or
-    /// `None` if it is incomplete.
-    ///
-    /// A header without addresses that apply to a stream (LOCAL, UNKNOWN, UNSPEC and datagrams) is
-    /// equal to [`Header::local`]: anything else in it is skipped, as the specification asks for.
-    /// The same goes for Unix addresses that this system does not support.
-    ///
-    /// # Errors
-    /// [`HeaderError`] as soon as the bytes cannot become a valid header.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, HeaderError> {
-        match bytes.first() {
-            None => Ok(None),
-            Some(b'P') => text::parse(bytes),
-            Some(b'\r') => binary::parse(bytes),
-            Some(_) => Err(HeaderError("the connection does not start with a PROXY header")),
-        }
-    }
-
-    /// The header as bytes to send first on a connection.
-    ///
-    /// IPv4 and IPv6 addresses in one header become IPv6 addresses; two IPv4-mapped IPv6 addresses
-    /// become IPv4 addresses. Version 1 has no TLVs and is `PROXY UNKNOWN` unless both addresses
-    /// are IP addresses.
-    #[must_use]
-    pub fn encode(&self, version: Version) -> Vec<u8> {
-        match version {
-            Version::V1 => text::encode(self),
-            Version::V2 => binary::encode(self),
-        }
     }
 
     /// The address of the client; `None` if those of the connection apply.

@@ -89,6 +89,7 @@
 mod accept;
 mod binary;
 mod checksum;
+mod codec;
 mod header;
 mod network;
 mod send;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 /// What a peer may send, and how long it may take to close.
 ///
-/// The limits of the connection itself are those of its listener or connector
-/// ([`Limits`](sluicegate_reactor::Limits)):
+/// The connection also has the [`Limits`](sluicegate_reactor::Limits) of its listener or connector:
 ///
 /// | limit | effect on a WebSocket |
 /// |---|---|
