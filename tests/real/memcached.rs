@@ -2,14 +2,11 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tempfile::tempdir;
 
-use crate::process::{Outcome, Server, example, has, run, skip};
-
-/// Debian's Python, which finds Debian's modules.
-const PYTHON: &str = "/usr/bin/python3";
+use crate::process::{Outcome, PYTHON, Server, example, has, has_python_module, run};
 
 fn start(options: &[&str]) -> Server {
     Server::start(example("memcached").args(options))
@@ -105,10 +102,7 @@ print("done")
 
 #[test]
 fn row_08_pymemcache_works() {
-    let mut finds = Command::new(PYTHON);
-    finds.args(["-c", "import pymemcache"]).stderr(Stdio::null());
-    let found = finds.status().is_ok_and(|status| status.success());
-    if !found && !skip("python3-pymemcache is not installed") {
+    if !has_python_module("pymemcache") {
         return;
     }
     for threads in ["1", "2"] {

@@ -109,6 +109,17 @@ pub(crate) fn has(tool: &str) -> bool {
     found || skip(&format!("{tool} is not installed"))
 }
 
+/// Debian's Python, which finds Debian's modules; another that comes first in `PATH` may not.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
+
+/// Whether [`PYTHON`] finds a module, which is in Debian's package `python3-MODULE`.
+pub(crate) fn has_python_module(module: &str) -> bool {
+    let mut finds = Command::new(PYTHON);
+    finds.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
+    let found = finds.status().is_ok_and(|status| status.success());
+    found || skip(&format!("python3-{module} is not installed"))
+}
+
 /// Says why a test does not run, or fails where it must.
 #[expect(
     clippy::print_stderr,

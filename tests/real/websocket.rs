@@ -16,13 +16,7 @@ use sluicegate_protocols::websocket::{
 };
 use sluicegate_reactor::{ConnId, Context, HandlerId, Listen, Reactor, Target, Turn};
 
-use crate::process::{Process, has, run, skip};
-
-/// Whether Python has the package.
-fn has_websockets() -> bool {
-    let has_package = || run(Command::new("python3").args(["-c", "import websockets"]));
-    has("python3") && (has_package().code == Some(0) || skip("python3-websockets is not installed"))
-}
+use crate::process::{PYTHON, Process, has_python_module, run};
 
 type Log = Rc<RefCell<Vec<Closed>>>;
 
@@ -105,7 +99,7 @@ asyncio.run(main(sys.argv[1]))
 
 #[test]
 fn row_21_a_client_of_another_implementation_gets_its_messages_back() {
-    if !has_websockets() {
+    if !has_python_module("websockets") {
         return;
     }
     let mut reactor = Reactor::new().expect("a reactor");
@@ -116,7 +110,7 @@ fn row_21_a_client_of_another_implementation_gets_its_messages_back() {
     let uri = format!("ws://{}/", reactor.listener_address(listener).expect("it listens"));
     let stopper = reactor.stopper();
     let client = thread::spawn(move || {
-        let outcome = run(Command::new("python3").args(["-c", CLIENT, &uri]));
+        let outcome = run(Command::new(PYTHON).args(["-c", CLIENT, &uri]));
         stopper.stop().expect("a reactor that runs");
         outcome
     });
@@ -214,12 +208,12 @@ impl Exchange for Opening {
 
 #[test]
 fn row_21_a_server_of_another_implementation_gives_messages_back() {
-    if !has_websockets() {
+    if !has_python_module("websockets") {
         return;
     }
     for deflates in [false, true] {
         let mut server =
-            Process::spawn(Command::new("python3").args(["-c", SERVER]).stdout(Stdio::piped()));
+            Process::spawn(Command::new(PYTHON).args(["-c", SERVER]).stdout(Stdio::piped()));
         let mut port = String::new();
         BufReader::new(server.stdout()).read_line(&mut port).expect("a line");
         let origin: Target = format!("127.0.0.1:{}", port.trim()).parse().expect("an address");
