@@ -63,7 +63,12 @@ pub(crate) struct Server {
     /// silent clients are usual.
     #[arg(long, value_name = "TIME", value_parser = units::time, help_heading = "Connections")]
     idle_timeout: Option<Duration>,
-    /// Time that connections get to finish after SIGINT or SIGTERM.
+    /// Time to go on accepting after SIGINT or SIGTERM, until load balancers have noticed that the
+    /// server is not ready any more. A second signal ends it.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
+    #[arg(help_heading = "Process")]
+    shutdown_delay: Duration,
+    /// Time that connections then get to finish.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     drain: Duration,
@@ -103,7 +108,11 @@ impl Server {
         describe: impl Fn(&Address) -> String + Sync,
         make: impl Fn(&mut Shard<'_>, P, Option<&ServerListener>) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
-        let options = ServerOptions { threads: self.threads.into(), ..ServerOptions::default() };
+        let options = ServerOptions {
+            threads: self.threads.into(),
+            shutdown_delay: self.shutdown_delay,
+            ..ServerOptions::default()
+        };
         let mut server = sluicegate_reactor::Server::new(&options);
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;

@@ -116,6 +116,27 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn with_a_shutdown_delay_new_clients_are_served_until_it_ends() {
+    for threads in ["1", "2"] {
+        let start = |delay: &str| {
+            let arguments = ["--threads", threads, "--shutdown-delay", delay];
+            Server::start(example("hello").args(arguments))
+        };
+        let mut ends_by_itself = start("50ms");
+        ends_by_itself.signal("TERM");
+        let mut server = start("600s");
+        server.signal("TERM");
+        // In all likelihood, each thread has some of them.
+        for _ in 0..8 {
+            assert_eq!(Client::new(&server).get("/").0.status, 200);
+        }
+        server.signal("INT");
+        assert_eq!(server.wait(), Some(0), "the second signal ends the delay, not the process");
+        assert_eq!(ends_by_itself.wait(), Some(0));
+    }
+}
+
+#[test]
 fn an_access_log_of_several_threads_has_whole_lines() {
     use std::process::Stdio;
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
 use sluicegate_reactor::{
@@ -24,6 +25,10 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 
 /// Empty lines before a request line that are ignored (RFC 9112, section 2.2).
 const MAX_BLANK_LINES: u8 = 4;
+
+/// How long a client that has just connected may take to send its first request once the reactor
+/// stops. Longer than a round trip, and short compared with the time that a reactor has to drain.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
 impl<S: Service> Handler for Http<S> {
     type Session = HttpSession<S::State>;
@@ -159,7 +164,12 @@ impl<S: Service> Handler for Http<S> {
 
     /// All complete requests have been answered before, unless the client does not read.
     fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
-        if cx.unread() == 0 && !session.is_waiting() {
+        if cx.unread() == 0 && session.has_sent_nothing() {
+            // The client has just connected, and its first request may be under way. A browser that
+            // connects ahead of time sends none.
+            session.is_closing = true;
+            session.start_deadline(cx, FIRST_REQUEST.min(self.limits.head_timeout));
+        } else if cx.unread() == 0 && !session.is_waiting() {
             // The connection is idle, or its last response is in flight and leaves whole.
             cx.close();
         } else {
@@ -254,6 +264,7 @@ impl<S: Service> Http<S> {
             }
             // The rest may have arrived: nothing is read while the client reads no responses.
             _ if !cx.wants_input() => cx.set_deadline(Some(self.limits.head_timeout)),
+            State::Head { .. } if session.is_closing && cx.unread() == 0 => cx.close(),
             State::Head { .. } => self.refuse_late(cx, session, b"", Status::REQUEST_TIMEOUT),
             // The request was answered before.
             State::SkippingBody { .. } | State::ReceivingBody(_) => cx.close(),
@@ -273,7 +284,7 @@ impl<S: Service> Http<S> {
                     session.clear_deadline(cx);
                     return ControlFlow::Continue(());
                 }
-                Step::Incomplete => session.start_deadline(cx, &self.limits),
+                Step::Incomplete => session.start_deadline(cx, self.limits.head_timeout),
                 Step::Rest => {}
             }
             ControlFlow::Break(())

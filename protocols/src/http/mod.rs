@@ -66,7 +66,7 @@
 //! - It ignores `Upgrade` unless the service [accepts it](Reply::upgrade).
 //! - When the reactor stops, it closes idle connections immediately, and others once their
 //!   responses have been sent. It answers the requests that have already arrived, up to one turn's
-//!   quantum. It waits for the rest of an incomplete request, and responds to it with `Connection:
+//!   quantum. A client that has just connected has two seconds to send its first request. It waits for the rest of an incomplete request, and responds to it with `Connection:
 //!   close`. A client that has not read its responses gets one more, with `Connection: close`; its
 //!   further requests are not answered. A connection after an [upgrade](Reply::upgrade) belongs to
 //!   its new handler.

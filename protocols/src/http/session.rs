@@ -1,6 +1,7 @@
 //! The state of a connection: what it receives or waits for, and its deadline.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluicegate_reactor::Context;
 
@@ -135,6 +136,11 @@ impl<V> HttpSession<V> {
         matches!(&self.state, State::AwaitingResponse(awaited) if awaited.pending.mode.head_only)
     }
 
+    /// Whether the client has not sent a complete request yet.
+    pub(super) fn has_sent_nothing(&self) -> bool {
+        self.requests == 0 && matches!(self.state, State::Head { .. })
+    }
+
     /// Whether a request waits for its body or its response. Both have a deadline of their own.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.state, State::AwaitingResponse(_) | State::ReceivingBody(_))
@@ -257,10 +263,10 @@ impl<V> HttpSession<V> {
 
     /// Sets the deadline of the current state, once: bytes that trickle in do not move it.
     #[inline]
-    pub(super) fn start_deadline(&mut self, cx: &mut Context<'_>, limits: &HttpLimits) {
+    pub(super) fn start_deadline(&mut self, cx: &mut Context<'_>, time: Duration) {
         if !self.has_deadline {
             self.has_deadline = true;
-            cx.set_deadline(Some(limits.head_timeout));
+            cx.set_deadline(Some(time));
         }
     }
 

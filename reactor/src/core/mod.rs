@@ -124,6 +124,10 @@ pub(crate) struct Core {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lifecycle {
     Running,
+    /// A signal has announced that it will be asked to stop, at this time in nanoseconds.
+    Announced {
+        until: u64,
+    },
     /// It was asked to stop.
     Asked,
     /// Its listeners are closed, and every session is owed `on_stop`. Connections may take until

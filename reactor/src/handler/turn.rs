@@ -106,7 +106,7 @@ impl Turn {
     /// Whether the reactor was asked to stop. A handler should then start nothing that takes long.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.core.lifecycle != Lifecycle::Running
+        self.core.lifecycle >= Lifecycle::Asked
     }
 
     /// The session that came with a connection, unless it has been stored.

@@ -29,6 +29,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::core::Target;
 use crate::listen::listener::Origin;
@@ -61,12 +62,24 @@ pub struct ServerOptions {
     /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
     /// start when jobs need them.
     pub workers: WorkersLimits,
+    /// How long the server goes on accepting after the signal that
+    /// [stops](Server::stop_on_signals) it, while [`Stopper::is_announced`] tells load balancers to
+    /// send no new clients. A second signal ends the delay. The default is zero.
+    ///
+    /// Kubernetes removes a pod from its services while it stops it, and a load balancer notices a
+    /// failing health check only at the next one. Clients that they send meanwhile are served.
+    pub shutdown_delay: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> ServerOptions {
-        let workers = WorkersLimits::default();
-        ServerOptions { threads: 1, spread: Spread::Divided, pin: false, workers }
+        ServerOptions {
+            threads: 1,
+            spread: Spread::Divided,
+            pin: false,
+            workers: WorkersLimits::default(),
+            shutdown_delay: Duration::ZERO,
+        }
     }
 }
 
@@ -153,7 +166,7 @@ impl Server {
     #[must_use]
     pub fn new(options: &ServerOptions) -> Server {
         assert!(options.threads > 0, "a server needs at least one thread");
-        let stopper = Stopper::new(options.threads);
+        let stopper = Stopper::new(options.threads, options.shutdown_delay);
         Server {
             options: *options,
             stopper,
@@ -222,8 +235,10 @@ impl Server {
         reader
     }
 
-    /// Makes SIGINT and SIGTERM stop the server. A second signal ends the process immediately,
-    /// whatever else it is doing. Calling this again has no effect.
+    /// Makes SIGINT and SIGTERM stop the server. During the
+    /// [shutdown delay](ServerOptions::shutdown_delay), a second signal ends the delay. While the
+    /// server is stopping, another one ends the process immediately, whatever else it is doing.
+    /// Calling this again has no effect.
     ///
     /// # Errors
     /// The error of installing the signal handlers (`sigaction(2)`).

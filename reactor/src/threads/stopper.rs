@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::sys::{self, Waker};
 
@@ -16,16 +17,22 @@ struct StopRequest {
     /// In a separate `Arc`, because the signal handlers keep it.
     asked: Arc<AtomicBool>,
     on_signals: AtomicBool,
+    /// Set by the first signal.
+    announced: AtomicBool,
+    /// How long the reactors go on accepting after the first signal.
+    delay: Duration,
     /// The waker of each reactor, set when the reactor is created.
     wakers: Box<[OnceLock<Waker>]>,
 }
 
 impl Stopper {
     /// A stopper of reactors that are created later.
-    pub(crate) fn new(reactors: usize) -> Stopper {
+    pub(crate) fn new(reactors: usize, delay: Duration) -> Stopper {
         Stopper(Arc::new(StopRequest {
             asked: Arc::default(),
             on_signals: AtomicBool::new(false),
+            announced: AtomicBool::new(false),
+            delay,
             wakers: (0..reactors).map(|_| OnceLock::new()).collect(),
         }))
     }
@@ -50,6 +57,24 @@ impl Stopper {
     /// The first error from waking a thread. The other threads are woken all the same.
     pub fn stop(&self) -> io::Result<()> {
         self.0.asked.store(true, Ordering::SeqCst);
+        self.wake()
+    }
+
+    /// Whether a signal has announced that the reactors will stop, or they were asked to. A load
+    /// balancer should send no new clients then; see
+    /// [`ServerOptions::shutdown_delay`](crate::ServerOptions::shutdown_delay).
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        self.is_asked() || self.0.announced.load(Ordering::SeqCst)
+    }
+
+    /// How long to go on accepting, if a signal has announced the end and nothing has asked for it.
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        (!self.is_asked() && self.is_announced()).then_some(self.0.delay)
+    }
+
+    /// Wakes all reactors, to notice what was stored before.
+    fn wake(&self) -> io::Result<()> {
         fence(Ordering::SeqCst);
         let wake = |waker: &OnceLock<Waker>| waker.get().map_or(Ok(()), Waker::wake);
         self.0.wakers.iter().map(wake).fold(Ok(()), io::Result::and)
@@ -62,9 +87,14 @@ impl Stopper {
         }
         let stopper = self.clone();
         let stop = move || {
+            let is_first = !stopper.0.announced.swap(true, Ordering::SeqCst);
             // Nothing can be reported from inside a signal handler, and a waker that exists does not
             // refuse.
-            let _ = stopper.stop();
+            let _ = match stopper.0.delay {
+                Duration::ZERO => stopper.stop(),
+                _ if is_first => stopper.wake(),
+                _ => stopper.stop(),
+            };
         };
         sys::on_termination(self.0.asked.clone(), stop)
             .inspect_err(|_| self.0.on_signals.store(false, Ordering::Relaxed))

@@ -2,6 +2,8 @@
 //!
 //! When a handler, a [`Stopper`] or a signal asks it to stop, a reactor
 //!
+//! 0. if a signal asks, goes on as before for the
+//!    [shutdown delay](crate::ServerOptions::shutdown_delay), which is zero by default;
 //! 1. accepts the connections in the backlogs of its listeners, within their limits, and closes the
 //!    listeners: the kernel would reset the connections left in a backlog;
 //! 2. receives once more on every connection, so that requests that have already arrived are still
@@ -68,22 +70,34 @@ impl Reactor {
     pub(crate) fn until_drained(&self) -> Option<Duration> {
         match self.turn.core.lifecycle {
             Lifecycle::Asked => Some(Duration::ZERO),
-            Lifecycle::Draining { until } => {
+            Lifecycle::Announced { until } | Lifecycle::Draining { until } => {
                 Some(Duration::from_nanos(until.saturating_sub(self.turn.core.now)))
             }
             Lifecycle::Running | Lifecycle::Stopped => None,
         }
     }
 
-    /// Notes the request of a [`Stopper`].
+    /// Notes the request of a [`Stopper`], or a signal that announces one.
     pub(crate) fn note_stop(&mut self) {
-        if self.stopper.as_ref().is_some_and(Stopper::is_asked) {
+        let Some(stopper) = &self.stopper else { return };
+        let core = &mut self.turn.core;
+        if let Some(delay) = stopper.delay() {
+            let until = core.now.saturating_add(nanos(delay));
+            if core.lifecycle == Lifecycle::Running {
+                core.lifecycle = Lifecycle::Announced { until };
+            }
+        } else if stopper.is_asked() {
             self.turn.stop();
         }
     }
 
     /// Begins to drain, once, if the reactor was asked to stop.
     pub(crate) fn begin_drain(&mut self) {
+        if let Lifecycle::Announced { until } = self.turn.core.lifecycle
+            && self.turn.core.now >= until
+        {
+            self.turn.stop();
+        }
         if self.turn.core.lifecycle != Lifecycle::Asked {
             return;
         }

@@ -99,7 +99,7 @@ impl Reactor {
     }
 
     pub(crate) fn on(kernel: Kernel) -> io::Result<Reactor> {
-        Reactor::with_stopper(kernel, &Stopper::new(1), 0)
+        Reactor::with_stopper(kernel, &Stopper::new(1, Duration::ZERO), 0)
     }
 
     /// Creates the reactor with this index among those that a stopper stops.

@@ -12,13 +12,31 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 #[test]
 fn idle_connections_close_at_once() {
     let mut h = probe();
-    let (new, used) = (h.open(), h.open());
-    assert_eq!(ask(&mut h, used, GET), ["200 Get / h"]);
+    let client = h.open();
+    assert_eq!(ask(&mut h, client, GET), ["200 Get / h"]);
     h.stop();
-    assert_eq!([new, used].map(|client| h.state(client)), [State::Shut; 2]);
-    assert!(h.sent(new).is_empty() && h.sent(used).is_empty());
-    h.finish(new);
-    h.finish(used);
+    assert_eq!(h.state(client), State::Shut);
+    assert!(h.sent(client).is_empty());
+    h.finish(client);
+    assert!(h.reactor().has_stopped());
+}
+
+#[test]
+fn the_first_request_of_a_client_that_has_just_connected_is_answered() {
+    let mut h = probe();
+    let (asks, never_asks) = (h.open(), h.open());
+    h.stop();
+    assert_eq!([asks, never_asks].map(|client| h.state(client)), [State::Open; 2]);
+    h.feed(asks, GET);
+    let sent = h.sent(asks);
+    assert_eq!(field(split_head(&sent).0, "Connection"), Some("close"));
+    assert_eq!(answers(&sent), ["200 Get / h"]);
+    assert_eq!(h.state(asks), State::Shut);
+    h.advance(Duration::from_secs(3));
+    assert_eq!(h.state(never_asks), State::Shut);
+    assert!(h.sent(never_asks).is_empty());
+    h.finish(asks);
+    h.finish(never_asks);
     assert!(h.reactor().has_stopped());
 }
 
