@@ -41,6 +41,8 @@
 //! | the sessions reachable from a message or a timer | [`Sessions`] |
 //! | threads for blocking work | [`workers`] |
 //! | several threads, each with its own reactor | [`server`], [`Server`] |
+//! | taking over from the running server without losing a connection | [`Server::take_over`], [`server::restart`] |
+//! | messages to a service manager | [`server::notify`] |
 //! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | counters | [`Ledger`], [`LedgerReader`] |
 //!

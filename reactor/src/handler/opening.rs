@@ -73,8 +73,9 @@ impl Turn {
         listen: &Listen,
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
-        let (socket, origin) = listen::open(&self.core.kernel, at, listen, 1)?.remove(0);
-        self.add_listener(Source::Socket(socket, origin, None), listen, handler)
+        let open = |address: &_| listen::open(&self.core.kernel, address, listen, 1);
+        let (socket, origin) = listen::first_bound(at, open)?.remove(0);
+        self.add_listener(Source::Socket(socket, origin, None), listen, handler, None)
     }
 
     /// Accepts connections from a listening socket that was opened elsewhere: a
@@ -118,16 +119,20 @@ impl Turn {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         let socket = self.core.kernel.adopt_listener(socket.into(), &listen.tcp)?;
-        self.add_listener(Source::Socket(socket, Origin::Adopted, None), listen, handler)
+        self.add_listener(Source::Socket(socket, Origin::Adopted, None), listen, handler, None)
     }
 
     /// Stops listening, and returns whether the listener was open. The kernel resets the
     /// connections that wait in the backlog; accepted ones continue.
     pub fn close_listener(&mut self, listener: ListenerId) -> bool {
-        let place = self.listeners.get_mut(usize::from(listener.index));
-        let listener = place.and_then(Option::take);
-        let was_open = listener.is_some();
-        listener.into_iter().for_each(|listener| listener.close(&mut self.core));
+        let mut was_open = false;
+        for place in &mut self.listeners {
+            // A server may have several sockets for one address, whose connections share a group.
+            if let Some(listener) = place.take_if(|other| other.group == listener.group) {
+                listener.close(&mut self.core);
+                was_open = true;
+            }
+        }
         was_open
     }
 
@@ -139,16 +144,19 @@ impl Turn {
         Some(&listener.address)
     }
 
-    /// Adds a listener for a source, or closes the source.
+    /// Adds a listener for a source, or closes the source. Its connections can be in the group of
+    /// another listener.
     pub(crate) fn add_listener<H: Handler>(
         &mut self,
         source: Source,
         listen: &Listen,
         handler: HandlerId<H>,
+        beside: Option<ListenerId>,
     ) -> io::Result<ListenerId> {
         self.assert_known(handler);
         let index = self.listeners.len();
-        let listener = Listener::new(&mut self.core, index, source, listen, handler.index)?;
+        let group = beside.map(|other| other.group);
+        let listener = Listener::new(&mut self.core, index, source, listen, handler.index, group)?;
         // There are no more listeners than groups.
         let id = ListenerId { index: index as u16, group: listener.group };
         self.listeners.push(Some(listener));

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 use super::Listen;
+use super::custody::Custody;
 use crate::core::transport::Transport;
 use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress};
 use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
@@ -35,6 +36,11 @@ impl Source {
         match origin {
             Origin::Made(file) => drop(file),
             Origin::Adopted => core.selector.remove(socket),
+            Origin::Passing(file, custody) => {
+                core.selector.remove(socket);
+                drop(file);
+                custody.close();
+            }
         }
         core.kernel.close(socket);
     }
@@ -59,6 +65,15 @@ pub(crate) enum Origin {
     Made(Option<SocketFile>),
     /// Adopted. Other processes may have it open, so its events continue after it is closed.
     Adopted,
+    /// Of a server that can pass it to a successor, or has it from its predecessor.
+    Passing(Option<SocketFile>, Custody),
+}
+
+impl Origin {
+    /// Whether another process accepts the connections in the backlog.
+    fn is_elsewhere(&self) -> bool {
+        matches!(self, Origin::Passing(_, custody) if custody.is_elsewhere())
+    }
 }
 
 /// Registers a listening socket, and returns the address of the source.
@@ -78,14 +93,15 @@ fn watch(core: &mut Core, index: usize, source: &Source) -> io::Result<Address> 
 }
 
 impl Listener {
-    /// Creates the listener with this index, and a group for its connections. Closes the source on
-    /// error.
+    /// Creates the listener with this index. Its connections are in the group of another one, or in
+    /// one of their own. Closes the source on error.
     pub(crate) fn new(
         core: &mut Core,
         index: usize,
         source: Source,
         listen: &Listen,
         handler: u8,
+        group: Option<u16>,
     ) -> io::Result<Listener> {
         let address = match watch(core, index, &source) {
             Ok(address) => address,
@@ -94,11 +110,12 @@ impl Listener {
                 return Err(error);
             }
         };
-        let group = core.add_group(Group {
+        let new_group = || Group {
             per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
             address: Some(address.clone()),
             ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])
-        })?;
+        };
+        let group = group.map_or_else(|| core.add_group(new_group()), Ok)?;
         let burst = listen.accept_burst.into();
         Ok(Listener {
             source,
@@ -153,11 +170,18 @@ impl Listener {
         }
     }
 
-    /// Accepts the backlog, because closing the listener resets it. Accepts at most as many
-    /// connections as the backlog can hold; later ones came too late.
+    /// Accepts the backlog, because closing the listener resets it, unless another process has the
+    /// socket open to accept it. Accepts at most as many connections as the backlog can hold; later
+    /// ones came too late.
     pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         self.ready = true;
         let most = match &mut self.source {
+            Source::Socket(_, origin, distributor) if origin.is_elsewhere() => {
+                if distributor.as_ref().is_none_or(|distributor| !distributor.holds_one()) {
+                    return;
+                }
+                1
+            }
             Source::Socket(..) => self.options.backlog as usize,
             Source::Distributed(mailbox, _) => mailbox.close(),
         };

@@ -9,6 +9,7 @@ use crate::sys::{Address, Fd, Kernel, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
 pub mod activation;
+pub(crate) mod custody;
 pub(crate) mod listener;
 
 use listener::Origin;
@@ -94,11 +95,11 @@ pub struct ListenerId {
 /// connections at that address, otherwise one.
 pub(crate) fn open(
     kernel: &Kernel,
-    at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+    address: &Address,
     listen: &Listen,
     count: usize,
 ) -> io::Result<Vec<(Fd, Origin)>> {
-    first_bound(at, |address| match address {
+    match address {
         Address::Ip(address) => {
             let sockets = kernel.listen_tcp(*address, listen.backlog, &listen.tcp, count)?;
             Ok(sockets.into_iter().map(|socket| (socket, Origin::Made(None))).collect())
@@ -107,11 +108,11 @@ pub(crate) fn open(
             let (socket, file) = kernel.listen_unix(address, listen.unix_mode, listen.backlog)?;
             Ok(vec![(socket, Origin::Made(file))])
         }
-    })
+    }
 }
 
 /// Tries the addresses of a target until one can be bound.
-fn first_bound<T>(
+pub(crate) fn first_bound<T>(
     at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
     mut bind: impl FnMut(&Address) -> io::Result<T>,
 ) -> io::Result<T> {

@@ -22,80 +22,31 @@
 //!
 //! Connections on different threads communicate through messages: see [`Server::run_with`].
 
-use std::any::Any;
-use std::error::Error;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use crate::core::Target;
-use crate::listen::listener::Origin;
-use crate::listen::{self, Listen};
-use crate::sys::{self, Address, Kernel};
-use crate::threads::distribute::distribute;
+use crate::listen::Listen;
+use crate::sys::{Address, about};
 use crate::threads::snapshot::{AttachedReader, LedgerReader};
 use crate::threads::stopper::Stopper;
-use crate::threads::workers::{Workers, WorkersLimits};
-use crate::turn::reactor::Reactor;
+use crate::threads::workers::Workers;
 
+pub mod notify;
+mod opening;
+mod options;
+pub mod restart;
+mod run;
 mod shard;
 
+use notify::{Notifier, Watch};
+pub use options::{ServerOptions, Spread};
+use restart::Restart;
+use run::thread_name;
 pub use shard::Shard;
 use shard::{Bound, Place};
-
-/// How a server uses threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerOptions {
-    /// The number of threads with a reactor, at least one. The first is the thread that calls
-    /// [`Server::run`]. The default is 1.
-    pub threads: usize,
-    /// How connections are spread over the threads. The default is [`Spread::Divided`].
-    pub spread: Spread,
-    /// Whether each thread is pinned to a core, a different one as long as the process may use
-    /// enough cores. If pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a warning is
-    /// logged and the thread runs on any core. The default is false.
-    pub pin: bool,
-    /// The limits of the [worker pool](crate::workers) that all reactors of the server share, for
-    /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
-    /// start when jobs need them.
-    pub workers: WorkersLimits,
-    /// How long the server goes on accepting after the signal that
-    /// [stops](Server::stop_on_signals) it, while [`Stopper::is_announced`] tells load balancers to
-    /// send no new clients. A second signal ends the delay. The default is zero.
-    ///
-    /// Kubernetes removes a pod from its services while it stops it, and a load balancer notices a
-    /// failing health check only at the next one. Clients that they send meanwhile are served.
-    pub shutdown_delay: Duration,
-}
-
-impl Default for ServerOptions {
-    fn default() -> ServerOptions {
-        ServerOptions {
-            threads: 1,
-            spread: Spread::Divided,
-            pin: false,
-            workers: WorkersLimits::default(),
-            shutdown_delay: Duration::ZERO,
-        }
-    }
-}
-
-/// How connections are spread over the threads of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Spread {
-    /// Each thread has its own socket, and the kernel divides the connections by a hash of their
-    /// addresses (`SO_REUSEPORT`; on FreeBSD `SO_REUSEPORT_LB`). Many connections are spread
-    /// evenly, a few are not. If the kernel cannot do this (macOS, NetBSD, OpenBSD), and for Unix
-    /// and [adopted](Server::adopt_listener) sockets, this is the same as [`Passed`](Self::Passed).
-    #[default]
-    Divided,
-    /// The first thread accepts all connections and passes them to the threads in turn. Even a few
-    /// connections are spread evenly. Each connection costs a wakeup.
-    Passed,
-}
 
 /// A server: listening sockets, and threads that serve them.
 ///
@@ -132,6 +83,12 @@ pub struct Server {
     workers: Workers,
     listeners: Vec<(Address, Listen)>,
     shares: Vec<Share>,
+    /// If it has a control socket.
+    restart: Option<Restart>,
+    notifier: Option<Notifier>,
+    watch: Option<Arc<Watch>>,
+    /// How many threads do not serve yet.
+    unready: AtomicUsize,
 }
 
 /// What a thread takes along when it starts.
@@ -141,6 +98,8 @@ struct Share {
     places: Vec<Option<Place>>,
     /// If the server has a reader.
     reader: Option<AttachedReader>,
+    /// The control socket, for the first thread.
+    control: Option<Bound>,
 }
 
 /// An address at which a [`Server`] listens.
@@ -173,46 +132,67 @@ impl Server {
             workers: Workers::with(&options.workers),
             listeners: Vec::new(),
             shares: (0..options.threads).map(|_| Share::default()).collect(),
+            restart: None,
+            notifier: None,
+            watch: None,
+            unready: AtomicUsize::new(options.threads),
         }
     }
 
-    /// Listens on an address or host name: see [`Turn::listen`](crate::Turn::listen). With port 0,
-    /// all threads share the port that the system chooses.
+    /// Takes over the listeners of the server that has this control socket, if there is one, and
+    /// lets the next process take over from this one: see [`restart`]. Call it before anything
+    /// listens.
     ///
-    /// If another process already listens on the address, this fails, even if that is a
-    /// multi-threaded server of the same user.
+    /// ```no_run
+    /// # use sluicegate_reactor::{Context, Handler, Input};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_open(&mut self, _: &mut Context<'_>) {}
+    /// #     fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    /// #         cx.send(input.take());
+    /// #     }
+    /// # }
+    /// use sluicegate_reactor::{Listen, Server, ServerOptions};
     ///
-    /// [`max_connections`](crate::Listen::max_connections),
-    /// [`accept_rate`](crate::Listen::accept_rate), [`send_rate`](crate::Listen::send_rate) and
-    /// [`receive_rate`](crate::Listen::receive_rate) are divided between the threads;
-    /// [`max_per_address`](crate::Listen::max_per_address) applies to each of them.
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut server = Server::new(&ServerOptions::default());
+    /// server.take_over("/run/echo/control")?;
+    /// let listener = server.listen("127.0.0.1:7", &Listen::default())?;
+    /// server.stop_on_signals()?;
+    /// server.run(|shard| {
+    ///     let echo = shard.register(Echo);
+    ///     shard.serve(&listener, echo).map(drop)
+    /// })
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The same as those of [`Turn::listen`](crate::Turn::listen).
-    pub fn listen(
-        &mut self,
-        at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-        listen: &Listen,
-    ) -> io::Result<ServerListener> {
-        let divides = sys::DIVIDES && self.options.spread == Spread::Divided;
-        let count = if divides { self.options.threads } else { 1 };
-        let sockets = listen::open(&Kernel::Os, at, listen, count)?.into_iter();
-        let bound = |(socket, origin)| Bound { origin, socket: sys::owned(socket) };
-        self.add(sockets.map(bound).collect(), listen)
+    /// If the running server refuses, because another process is taking over from it, or it is
+    /// stopping or has another version; if it belongs to another user; or the error of listening at
+    /// the path. The message names the path.
+    ///
+    /// # Panics
+    /// If the server listens already.
+    pub fn take_over(&mut self, control: impl AsRef<Path>) -> io::Result<()> {
+        assert!(self.listeners.is_empty() && self.restart.is_none(), "take_over comes first");
+        let path = control.as_ref();
+        let (restart, bound) = Restart::begin(path).map_err(about(path.display()))?;
+        self.shares[0].control = Some(bound);
+        self.restart = Some(restart);
+        Ok(())
     }
 
-    /// Accepts connections from a socket that is already listening: see
-    /// [`Turn::adopt_listener`](crate::Turn::adopt_listener).
-    ///
-    /// # Errors
-    /// The same as those of [`Turn::adopt_listener`](crate::Turn::adopt_listener).
-    pub fn adopt_listener(
-        &mut self,
-        socket: impl Into<OwnedFd>,
-        listen: &Listen,
-    ) -> io::Result<ServerListener> {
-        let socket = Kernel::Os.adopt_listener(socket.into(), &listen.tcp)?;
-        self.add(vec![Bound { origin: Origin::Adopted, socket: sys::owned(socket) }], listen)
+    /// The number of this server among those that have taken over from each other, from 1.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.restart.as_ref().map_or(1, |restart| restart.generation)
+    }
+
+    /// Tells a service manager about the state of the server: see [`notify`].
+    pub fn set_notifier(&mut self, notifier: &Notifier) {
+        self.watch = Watch::new(notifier, self.options.threads);
+        self.notifier = Some(notifier.clone());
     }
 
     /// Returns a handle that any thread can use to stop the server.
@@ -330,6 +310,7 @@ impl Server {
     ) -> io::Result<()> {
         assert_eq!(parts.len(), self.options.threads, "there must be one part for each thread");
         let shares = std::mem::take(&mut self.shares);
+        self.restart.iter_mut().for_each(Restart::close_unserved);
         let first_error = Mutex::new(None);
         // The sockets that a thread will never serve are closed as soon as it ends or cannot start:
         // the others may take a while to end, and clients would wait for nothing.
@@ -353,75 +334,4 @@ impl Server {
         let first_error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner);
         first_error.map_or(Ok(()), Err)
     }
-
-    /// Adds a listener with a socket for each thread, or one socket for all.
-    fn add(&mut self, mut sockets: Vec<Bound>, listen: &Listen) -> io::Result<ServerListener> {
-        let address = Kernel::Os.local_address(sockets[0].socket.as_raw_fd())?;
-        let threads = self.options.threads;
-        let new: Vec<_> = if sockets.len() == threads {
-            sockets.into_iter().map(Place::Own).collect()
-        } else {
-            let (distributor, mailboxes) = distribute(threads);
-            let mut first = sockets.pop().map(|socket| (socket, distributor));
-            mailboxes.into_iter().map(|mailbox| Place::Passed(mailbox, first.take())).collect()
-        };
-        self.shares.iter_mut().zip(new).for_each(|(share, place)| share.places.push(Some(place)));
-        self.listeners.push((address.clone(), listen.clone()));
-        Ok(ServerListener { index: self.listeners.len() - 1, address })
-    }
-
-    /// Runs one thread's reactor to its end.
-    fn run_shard<P>(
-        &self,
-        index: usize,
-        part: P,
-        share: Share,
-        make: impl Fn(&mut Shard<'_>, P) -> io::Result<()>,
-    ) -> io::Result<()> {
-        if self.options.pin
-            && let Err(error) = sys::pin_to_core(index)
-        {
-            log::warn!("{}: not pinned to a core: {error}", thread_name(index));
-        }
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
-            reactor.set_workers(&self.workers);
-            if let Some(reader) = share.reader {
-                reactor.attach_reader(reader);
-            }
-            let mut shard = Shard { reactor, server: self, places: share.places, index };
-            make(&mut shard, part)?;
-            if let Some(at) = shard.places.iter().position(Option::is_some) {
-                let text = format!("{} is not served", self.listeners[at].0);
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            }
-            shard.reactor.run()
-        }));
-        result.unwrap_or_else(|panic| Err(io::Error::other(panic_message(&*panic))))
-    }
-
-    /// Stops all threads because one has failed.
-    fn fail(&self, index: usize, error: &io::Error, first: &Mutex<Option<io::Error>>) {
-        let name = thread_name(index);
-        if self.options.threads > 1 {
-            // The other threads may take a while to end, and `run` returns only then.
-            log::error!("{name}: {error}; stopping the server");
-        }
-        let error = io::Error::new(error.kind(), format!("{name}: {error}"));
-        first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        if let Err(error) = self.stopper.stop() {
-            log::error!("{name}: cannot wake the other threads to stop them: {error}");
-        }
-    }
-}
-
-fn thread_name(index: usize) -> String {
-    format!("reactor-{index}")
-}
-
-/// The message of a panic.
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panicked: {}", text.unwrap_or("no message"))
 }

@@ -15,10 +15,10 @@ use crate::turn::reactor::Reactor;
 
 /// Where the connections of a listener come from, for one thread.
 pub(super) enum Place {
-    /// Its own socket.
-    Own(Bound),
-    /// The first thread. That thread itself also has the socket.
-    Passed(Mailbox<OwnedFd>, Option<(Bound, Distributor)>),
+    /// Its own sockets. There are several if a predecessor had more threads.
+    Own(Vec<Bound>),
+    /// The first thread. That thread itself also has the sockets, each with a distributor.
+    Passed(Mailbox<OwnedFd>, Vec<(Bound, Distributor)>),
 }
 
 /// A listening socket that is not served yet. Dropping it removes its file, then closes it.
@@ -28,7 +28,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    fn source(self, distributor: Option<Distributor>) -> Source {
+    pub(super) fn source(self, distributor: Option<Distributor>) -> Source {
         Source::Socket(self.socket.into_raw_fd(), self.origin, distributor)
     }
 }
@@ -67,21 +67,40 @@ impl Shard<'_> {
         let place = self.places[listener.index].take().expect("a thread serves a listener once");
         let share = share(listen, self.server.options.threads);
         match place {
-            Place::Own(bound) => self.reactor.add_listener(bound.source(None), &share, handler),
+            Place::Own(sockets) => {
+                let share =
+                    Listen { accept_rate: divided(share.accept_rate, sockets.len()), ..share };
+                let mut first = None;
+                for bound in sockets {
+                    let source = bound.source(None);
+                    let id = self.reactor.add_listener(source, &share, handler, first)?;
+                    first.get_or_insert(id);
+                }
+                Ok(first.expect("a thread has a socket"))
+            }
             Place::Passed(sockets, first) => {
-                if let Some((bound, distributor)) = first {
-                    let listen = Listen {
-                        max_connections: u32::MAX,
-                        max_per_address: None,
-                        ..listen.clone()
-                    };
-                    self.reactor.add_listener(bound.source(Some(distributor)), &listen, handler)?;
+                let most = Listen {
+                    max_connections: u32::MAX,
+                    max_per_address: None,
+                    accept_rate: divided(listen.accept_rate, first.len()),
+                    ..listen.clone()
+                };
+                let mut beside = None;
+                for (bound, distributor) in first {
+                    let source = bound.source(Some(distributor));
+                    let id = self.reactor.add_listener(source, &most, handler, beside)?;
+                    beside.get_or_insert(id);
                 }
                 let listen = Listen { accept_rate: None, ..share };
                 self.reactor.add_receiver(sockets, address.clone(), &listen, handler)
             }
         }
     }
+}
+
+/// The share that each of several sockets has in a rate of accepts.
+fn divided(rate: Option<u32>, sockets: usize) -> Option<u32> {
+    rate.map(|rate| rate.div_ceil(u32::try_from(sockets.max(1)).unwrap_or(u32::MAX)))
 }
 
 /// A thread's share of a listener's limits.

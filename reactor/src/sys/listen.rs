@@ -3,9 +3,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 
-use socket2::{Domain, SockAddr, Socket};
+use socket2::{Domain, SockAddr, SockRef, Socket};
 
 use super::unix::stream_socket;
 use super::{Fd, TcpOptions};
@@ -45,6 +45,27 @@ pub(super) fn listen_tcp(
         all.push(open(address, backlog, options, share)?);
     }
     Ok(all.into_iter().map(IntoRawFd::into_raw_fd).collect())
+}
+
+/// Opens a socket at the address of another one that listens, so that the kernel divides the
+/// connections between them.
+pub(crate) fn listen_beside(
+    socket: &OwnedFd,
+    backlog: u32,
+    options: &TcpOptions,
+) -> io::Result<OwnedFd> {
+    let first = SockRef::from(socket);
+    let unsuitable = || io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket");
+    let address = first.local_addr()?.as_socket().ok_or_else(unsuitable)?;
+    // It has the option already if it has others beside it. FreeBSD would ignore it now.
+    #[cfg(not(target_os = "freebsd"))]
+    first.set_reuse_port(true)?;
+    open(address, backlog, options, share).map(OwnedFd::from)
+}
+
+/// Changes the backlog of a socket that listens.
+pub(crate) fn set_backlog(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
+    SockRef::from(socket).listen(backlog.try_into().unwrap_or(i32::MAX))
 }
 
 /// Lets other sockets have the address too.

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -21,10 +22,11 @@ pub(super) fn id_at(path: &Path) -> io::Result<FileId> {
     fs::symlink_metadata(path).map(|metadata| id_of(&metadata))
 }
 
-/// The lock of a Unix socket's address. Its file is removed on drop.
+/// The lock of a Unix socket's address. Its file is removed on drop, unless it was left.
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
+    is_left: bool,
 }
 
 /// How often a lock file may vanish between opening and locking it.
@@ -62,13 +64,35 @@ impl Lock {
             return Ok(None);
         }
         sign(&file).map_err(about(path.display()))?;
-        Ok(Some(Lock { path: path.into(), file }))
+        Ok(Some(Lock { path: path.into(), file, is_left: false }))
     }
+
+    /// The lock of the address `socket` that another process has taken and passed on: a lock
+    /// belongs to the open file, however many processes have it open (`flock(2)`).
+    pub(super) fn inherit(socket: &Path, lock: OwnedFd) -> Lock {
+        let path = socket.with_added_extension("lock");
+        Lock { path, file: lock.into(), is_left: false }
+    }
+
+    /// Another descriptor of the lock.
+    pub(super) fn copy(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from)
+    }
+
+    /// Leaves the file to the process that has the lock now.
+    pub(super) fn leave(&mut self) {
+        self.is_left = true;
+    }
+}
+
+/// Writes the id of this process into a lock file that another process has passed on.
+pub(crate) fn sign_lock(lock: &OwnedFd) -> io::Result<()> {
+    sign(&File::from(lock.try_clone()?))
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if is_at(&self.file, &self.path) {
+        if !self.is_left && is_at(&self.file, &self.path) {
             // A leftover lock file is harmless.
             let _ = fs::remove_file(&self.path);
         }
@@ -92,6 +116,8 @@ fn is_at(file: &File, path: &Path) -> bool {
 /// Writes the id of this process into a lock file, which is empty or contains another id.
 fn sign(mut file: &File) -> io::Result<()> {
     let metadata = file.metadata()?;
+    // Another process may have read or written it through a copy of this descriptor.
+    file.rewind()?;
     if !metadata.is_file() || metadata.len() > 0 && holder(file).is_none() {
         let text = "a file of that name exists and is not a lock file";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));

@@ -19,9 +19,9 @@
 //! have no such flag block the signals in the calling thread.
 //!
 //! *Readiness* is edge-triggered. A socket is registered once, for all events, and the registration
-//! ends when the descriptor is closed: no code here duplicates a socket or forks, which would keep
-//! an epoll registration alive (`epoll(7)`, question 6). A socket opened elsewhere may be open in
-//! another process too, so call [`Selector::remove`] before closing it. An event says what *may*
+//! ends when the descriptor is closed, unless the socket has other descriptors, which would keep an
+//! epoll registration alive (`epoll(7)`, question 6). A socket opened elsewhere, or passed on, may be
+//! open in another process too, so call [`Selector::remove`] before closing it. An event says what *may*
 //! have changed since the last one; merged and spurious events are allowed, lost ones are not.
 //! After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the call can
 //! succeed. The same holds after a short receive on TCP, unless an event has reported
@@ -83,6 +83,7 @@ mod options;
 #[cfg_attr(not(target_os = "linux"), path = "pipe/missing.rs")]
 mod pipe;
 mod residency;
+mod rights;
 mod sendfile;
 mod shared;
 mod signal;
@@ -104,10 +105,14 @@ pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
-pub(crate) use listen::DIVIDES;
+pub(crate) use listen::{DIVIDES, listen_beside, set_backlog};
+pub(crate) use lock_file::sign_lock;
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata, ReadDir};
 pub use options::{Keepalive, TcpOptions};
+pub(crate) use rights::{
+    MOST_RIGHTS, own_user, peer_process, receive_with_rights, send_with_rights,
+};
 pub(crate) use shared::Shared;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;

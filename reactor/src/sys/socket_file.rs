@@ -10,10 +10,12 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::SocketAddr as UnixSocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket};
 
@@ -27,12 +29,36 @@ pub(crate) struct SocketFile {
     /// Tells the file from one that has taken its place: no other file gets these numbers while the
     /// socket is open (`unix_bind` of Linux and `uipc_bindat` of the BSDs keep the inode).
     id: FileId,
-    _lock: Lock,
+    lock: Lock,
+    /// Whether the socket belongs to another process that has it open too.
+    is_elsewhere: Arc<AtomicBool>,
+}
+
+impl SocketFile {
+    /// The file of a socket that another process has opened, and passed on together with its lock.
+    /// The socket belongs to that process until [`share`](SocketFile::share) says otherwise.
+    pub(crate) fn inherit(path: &Path, mode: u32, lock: OwnedFd) -> io::Result<SocketFile> {
+        let lock = Lock::inherit(path, lock);
+        let is_elsewhere = Arc::new(AtomicBool::new(true));
+        let file = SocketFile { path: path.into(), id: id_at(path)?, lock, is_elsewhere };
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        Ok(file)
+    }
+
+    /// Leaves the file alone on drop while this flag says that the socket belongs to another
+    /// process. Returns another descriptor of the lock, for that process.
+    pub(crate) fn share(&mut self, is_elsewhere: Arc<AtomicBool>) -> io::Result<OwnedFd> {
+        self.is_elsewhere = is_elsewhere;
+        self.lock.copy()
+    }
 }
 
 /// Removes the file if it still belongs to the socket, which must still be open.
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.is_elsewhere.load(Ordering::Acquire) {
+            return self.lock.leave();
+        }
         let removed = id_at(&self.path)
             .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
         match removed {
@@ -76,7 +102,8 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
         }
         other => other?,
     }
-    let file = SocketFile { path: path.into(), id: id_at(path)?, _lock: lock };
+    let file =
+        SocketFile { path: path.into(), id: id_at(path)?, lock, is_elsewhere: Arc::default() };
     // The umask may have changed the permissions until now, but nobody could connect: the socket
     // does not listen yet.
     fs::set_permissions(path, Permissions::from_mode(mode))?;

@@ -25,6 +25,16 @@ pub(crate) struct Distributor {
 }
 
 impl Distributor {
+    /// A distributor to the same reactors.
+    pub(crate) fn another(&self) -> Distributor {
+        Distributor { reactors: self.reactors.clone(), next: self.next, held: None }
+    }
+
+    /// Whether it has a socket for which no reactor had room.
+    pub(crate) fn holds_one(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Takes back the socket for which no reactor had room.
     pub(crate) fn take_held(&mut self) -> Option<Fd> {
         self.held.take().map(IntoRawFd::into_raw_fd)

@@ -106,6 +106,7 @@ impl Reactor {
             // wake a thread has no one to go to, and no known cause.
             let _ = stopper.stop();
         }
+        self.on_drain.take().into_iter().for_each(|call| call());
         self.accept(Listener::accept_rest);
         self.close_listeners();
         let until = self.turn.core.now.saturating_add(nanos(self.grace));

@@ -55,7 +55,7 @@ impl Reactor {
         handler: HandlerId<H>,
     ) -> io::Result<ListenerId> {
         sockets.queue.attach(self.inboxes.bell());
-        self.turn.add_listener(Source::Distributed(sockets, address), listen, handler)
+        self.turn.add_listener(Source::Distributed(sockets, address), listen, handler, None)
     }
 
     /// Delivers messages, within the budget of each mailbox.

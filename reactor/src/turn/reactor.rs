@@ -69,6 +69,8 @@ pub struct Reactor {
     pub(crate) stopper: Option<Stopper>,
     /// How long connections may take to end once the reactor was asked to stop.
     pub(super) grace: Duration,
+    /// Called when the drain begins.
+    pub(crate) on_drain: Option<Box<dyn FnOnce()>>,
     /// At most two: of this reactor, and of all reactors of its server.
     pub(crate) readers: Vec<AttachedReader>,
 }
@@ -125,6 +127,7 @@ impl Reactor {
             expired: VecDeque::new(),
             stopper,
             grace: GRACE,
+            on_drain: None,
             readers: Vec::new(),
         };
         reactor.note_stop();

@@ -1,0 +1,83 @@
+//! Listening sockets that several processes have open while one takes over from another.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::sys;
+
+/// Which process the sockets of a listener belong to, and copies of their descriptors for a
+/// successor. The threads of a server share it.
+///
+/// A process that closes a socket which belongs to another leaves its file and its backlog alone.
+#[derive(Clone)]
+pub(crate) struct Custody {
+    is_elsewhere: Arc<AtomicBool>,
+    copies: Arc<Mutex<Copies>>,
+}
+
+/// Copies of descriptors. There are none once the sockets are closed here.
+#[derive(Default)]
+pub(crate) struct Copies {
+    pub(crate) sockets: Vec<OwnedFd>,
+    /// The lock of a Unix socket's file.
+    pub(crate) lock: Option<OwnedFd>,
+}
+
+impl Copies {
+    /// All descriptors, the lock last.
+    pub(crate) fn all(&self) -> Vec<BorrowedFd<'_>> {
+        self.sockets.iter().chain(&self.lock).map(AsFd::as_fd).collect()
+    }
+}
+
+impl Custody {
+    /// The custody of sockets that belong to a predecessor, or to this process.
+    pub(crate) fn new(copies: Copies, is_elsewhere: bool) -> Custody {
+        Custody {
+            is_elsewhere: Arc::new(AtomicBool::new(is_elsewhere)),
+            copies: Arc::new(Mutex::new(copies)),
+        }
+    }
+
+    /// Whether the sockets belong to another process, for the file of a Unix socket.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        self.is_elsewhere.clone()
+    }
+
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere.load(Ordering::Acquire)
+    }
+
+    /// Calls `act` with the copies.
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Copies) -> R) -> R {
+        act(&mut self.copies.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The sockets belong to this process from now on.
+    pub(crate) fn receive(&self) {
+        self.is_elsewhere.store(false, Ordering::Release);
+        self.with(|copies| {
+            if let Some(lock) = &copies.lock
+                && let Err(error) = sys::sign_lock(lock)
+            {
+                log::warn!("descriptor {}: the lock of a socket: {error}", lock.as_raw_fd());
+            }
+        });
+    }
+
+    /// Releases the sockets to a successor, unless they are closed here already. Returns whether it
+    /// did.
+    pub(crate) fn release(&self) -> bool {
+        self.with(|copies| {
+            let is_open = !copies.sockets.is_empty();
+            self.is_elsewhere.fetch_or(is_open, Ordering::Release);
+            is_open
+        })
+    }
+
+    /// Closes the copies: a socket is closed, and the others are about to be.
+    pub(crate) fn close(&self) {
+        self.with(|copies| *copies = Copies::default());
+    }
+}

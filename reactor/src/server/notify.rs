@@ -1,0 +1,193 @@
+//! Telling a service manager about the state of the process (`sd_notify(3)`).
+//!
+//! systemd starts a service with `Type=notify` and waits until it is ready, follows its reloads, and
+//! restarts it if it hangs. [`Server::set_notifier`](crate::Server::set_notifier) sends what the
+//! server knows:
+//!
+//! - `READY=1` once all threads serve, and `STOPPING=1` when the server begins to drain;
+//! - `WATCHDOG=1` while all threads turn, several times in the period of `WatchdogSec=`. A thread
+//!   whose callback does not return stops it, whichever thread that is;
+//! - `MAINPID=` when another process [takes over](crate::server::restart).
+//!
+//! The program sends the rest.
+
+use std::env;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::handler::{Context, Handler, Input, Receive, Sessions};
+use crate::sys::{Address, Kernel};
+use crate::turn::reactor::Reactor;
+
+/// Sends messages to the service manager that started the process. Clones send to the same one.
+///
+/// A message that cannot be sent is logged, since the service goes on without it.
+///
+/// ```
+/// use sluicegate_reactor::server::notify::Notifier;
+///
+/// # fn main() -> std::io::Result<()> {
+/// if let Some(notifier) = Notifier::from_environment()? {
+///     notifier.status("Reading the index");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    socket: Arc<UnixDatagram>,
+    to: SocketAddr,
+    /// How often the service manager wants to hear from the process.
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// The notifier for the service manager that started this process: `NOTIFY_SOCKET`,
+    /// `WATCHDOG_USEC` and `WATCHDOG_PID` of the environment. `None` if no service manager wants
+    /// messages.
+    ///
+    /// # Errors
+    /// If the variables do not follow `sd_notify(3)` and `sd_watchdog_enabled(3)`, or no socket can
+    /// be opened.
+    pub fn from_environment() -> io::Result<Option<Notifier>> {
+        let Some(to) = env::var_os("NOTIFY_SOCKET") else { return Ok(None) };
+        let address = match to.as_bytes() {
+            [b'@', name @ ..] => Address::from_abstract_name(name),
+            _ => Address::from_path(&to),
+        };
+        let wrong = |error: io::Error| {
+            io::Error::new(error.kind(), format!("NOTIFY_SOCKET={}: {error}", to.display()))
+        };
+        let Address::Unix(to) = address.map_err(wrong)? else { unreachable!("made above") };
+        let variable = |name| env::var(name).ok();
+        let (period, pid) = (variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
+        let watchdog = watchdog(std::process::id(), period.as_deref(), pid.as_deref())?;
+        let socket = UnixDatagram::unbound()?;
+        // A service manager that reads nothing must not hold up a reactor.
+        socket.set_nonblocking(true)?;
+        Ok(Some(Notifier { socket: Arc::new(socket), to, watchdog }))
+    }
+
+    /// The process is ready, at start or after a [reload](Notifier::reloading).
+    pub fn ready(&self) {
+        self.send("READY=1");
+    }
+
+    /// The process reads its configuration again. [`ready`](Notifier::ready) must follow, whether
+    /// that succeeds or not.
+    pub fn reloading(&self) {
+        let microseconds = Kernel::Os.monotonic() / 1000;
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
+    }
+
+    /// What the process does, in a line for people.
+    pub fn status(&self, text: &str) {
+        self.send(&format!("STATUS={}", text.replace('\n', " ")));
+    }
+
+    pub(super) fn stopping(&self) {
+        self.send("STOPPING=1");
+    }
+
+    pub(super) fn main_pid(&self, pid: u32) {
+        self.send(&format!("MAINPID={pid}"));
+    }
+
+    fn send(&self, text: &str) {
+        if let Err(error) = self.socket.send_to_addr(text.as_bytes(), &self.to) {
+            log::warn!("cannot tell the service manager {text:?}: {error}");
+        }
+    }
+}
+
+/// The period of the watchdog, if it is for this process.
+fn watchdog(own: u32, period: Option<&str>, pid: Option<&str>) -> io::Result<Option<Duration>> {
+    let Some(period) = period else { return Ok(None) };
+    let wrong = |text: &str| io::Error::new(ErrorKind::InvalidInput, text);
+    let meant = pid.map(str::parse).transpose();
+    if meant.map_err(|_| wrong("WATCHDOG_PID is not a number"))?.is_some_and(|pid: u32| pid != own)
+    {
+        return Ok(None);
+    }
+    match period.parse() {
+        Ok(microseconds) if microseconds > 0 => Ok(Some(Duration::from_micros(microseconds))),
+        _ => Err(wrong("WATCHDOG_USEC is not a number of microseconds")),
+    }
+}
+
+/// The threads of a server that have turned since the last message.
+pub(super) struct Watch {
+    notifier: Notifier,
+    period: Duration,
+    turned: Box<[AtomicBool]>,
+}
+
+impl Watch {
+    /// `None` unless the service manager wants messages.
+    pub(super) fn new(notifier: &Notifier, threads: usize) -> Option<Arc<Watch>> {
+        let turned = (0..threads).map(|_| AtomicBool::new(false)).collect();
+        // A thread notices up to a period late what another one has noted. Both together are half of
+        // what the service manager allows.
+        let period = notifier.watchdog? / 4;
+        Some(Arc::new(Watch { notifier: notifier.clone(), period, turned }))
+    }
+
+    /// Watches the thread with this index.
+    pub(super) fn add(self: &Arc<Watch>, reactor: &mut Reactor, index: usize) {
+        let watched = reactor.register(Watched { watch: self.clone(), index });
+        reactor.every(self.period, watched, Tick);
+    }
+}
+
+/// Notes that a thread turns.
+struct Watched {
+    watch: Arc<Watch>,
+    index: usize,
+}
+
+#[derive(Clone)]
+struct Tick;
+
+impl Receive<Tick> for Watched {
+    fn on_message(&mut self, _: &mut Sessions<'_>, _: Tick) {
+        let Watch { notifier, turned, .. } = &*self.watch;
+        turned[self.index].store(true, Ordering::Relaxed);
+        if self.index == 0 && turned.iter().all(|it| it.load(Ordering::Relaxed)) {
+            turned.iter().for_each(|it| it.store(false, Ordering::Relaxed));
+            notifier.send("WATCHDOG=1");
+        }
+    }
+}
+
+impl Handler for Watched {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_for_the_process_that_it_names_or_for_any() {
+        let second = Some(Duration::from_secs(1));
+        for (period, pid, expected) in [
+            (None, None, None),
+            (None, Some("42"), None),
+            (Some("1000000"), None, second),
+            (Some("1000000"), Some("42"), second),
+            (Some("1000000"), Some("41"), None),
+        ] {
+            assert_eq!(watchdog(42, period, pid).unwrap(), expected, "{period:?} {pid:?}");
+        }
+        for (period, pid) in [("0", None), ("-1", None), ("x", Some("42")), ("1", Some("x"))] {
+            let error = watchdog(42, Some(period), pid).unwrap_err();
+            assert!(error.to_string().starts_with("WATCHDOG_"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Opening the listeners of a server, before its threads start.
+
+use std::error::Error;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::restart::{self, Kind, Opened};
+use super::shard::{Bound, Place};
+use super::{Server, ServerListener, Spread};
+use crate::core::Target;
+use crate::listen::activation::{self, Inherited};
+use crate::listen::listener::Origin;
+use crate::listen::{self, Listen};
+use crate::sys::{self, Address, Kernel};
+use crate::threads::distribute::distribute;
+
+impl Server {
+    /// Listens on an address or host name: see [`Turn::listen`](crate::Turn::listen). With port 0,
+    /// all threads share the port that the system chooses.
+    ///
+    /// If another process already listens on the address, this fails, even if that is a
+    /// multi-threaded server of the same user, unless this server [takes over](Server::take_over)
+    /// from it.
+    ///
+    /// [`max_connections`](crate::Listen::max_connections),
+    /// [`accept_rate`](crate::Listen::accept_rate), [`send_rate`](crate::Listen::send_rate) and
+    /// [`receive_rate`](crate::Listen::receive_rate) are divided between the threads;
+    /// [`max_per_address`](crate::Listen::max_per_address) applies to each of them.
+    ///
+    /// # Errors
+    /// The same as those of [`Turn::listen`](crate::Turn::listen).
+    pub fn listen(
+        &mut self,
+        at: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+        listen: &Listen,
+    ) -> io::Result<ServerListener> {
+        let count = if self.divides() { self.options.threads } else { 1 };
+        let restart = &mut self.restart;
+        let (opened, kind) = listen::first_bound(at, |address| {
+            let inherited = restart.as_mut().and_then(|it| it.take(|found| found.is_at(address)));
+            let kind = if address.port() == Some(0) { Kind::AnyPort } else { Kind::Address };
+            let opened = match inherited {
+                Some(inherited) => inherited.open(listen, count)?,
+                None => restart::open(address, listen, count)?,
+            };
+            Ok((opened, kind))
+        })?;
+        self.add(opened, kind, listen)
+    }
+
+    /// Accepts connections from a socket that is already listening: see
+    /// [`Turn::adopt_listener`](crate::Turn::adopt_listener).
+    ///
+    /// # Errors
+    /// The same as those of [`Turn::adopt_listener`](crate::Turn::adopt_listener).
+    pub fn adopt_listener(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        listen: &Listen,
+    ) -> io::Result<ServerListener> {
+        let socket = Kernel::Os.adopt_listener(socket.into(), &listen.tcp)?;
+        let bound = Bound { origin: Origin::Adopted, socket: sys::owned(socket) };
+        self.add(Opened { sockets: vec![bound], from: None }, Kind::Address, listen)
+    }
+
+    /// Accepts connections from the sockets that a service manager has opened for this process, or
+    /// for the one that it [takes over](Server::take_over) from. Returns their names and listeners;
+    /// none if there are no such sockets. See [`activation`].
+    ///
+    /// Sockets with the same name and address are one listener (`ReusePort=yes` of
+    /// `systemd.socket(5)`). Each thread gets the same number of them if that is possible. Otherwise
+    /// the first thread accepts all connections, and passes them to the threads in turn.
+    ///
+    /// # Errors
+    /// Those of [`activation::listeners`] and of
+    /// [`Turn::adopt_listener`](crate::Turn::adopt_listener).
+    pub fn listen_activated(
+        &mut self,
+        listen: &Listen,
+    ) -> io::Result<Vec<(String, ServerListener)>> {
+        let mut all: Vec<(String, Address, Opened)> = Vec::new();
+        if let Some(restart) = &mut self.restart {
+            while let Some(inherited) = restart.take(|found| found.activated().is_some()) {
+                let name = inherited.activated().unwrap_or_default().to_owned();
+                let address = inherited.address.clone();
+                all.push((name, address, inherited.open(listen, 1)?));
+            }
+        }
+        for Inherited { name, socket } in activation::listeners()? {
+            let socket = Kernel::Os.adopt_listener(socket, &listen.tcp)?;
+            let bound = Bound { origin: Origin::Adopted, socket: sys::owned(socket) };
+            let address = Kernel::Os.local_address(socket)?;
+            match all.iter_mut().find(|(other, at, _)| (other, at) == (&name, &address)) {
+                Some((_, _, opened)) => opened.sockets.push(bound),
+                None => all.push((name, address, Opened { sockets: vec![bound], from: None })),
+            }
+        }
+        let add = |(name, _, opened): (String, _, _)| {
+            let listener = self.add(opened, Kind::Activated(name.clone()), listen)?;
+            Ok((name, listener))
+        };
+        all.into_iter().map(add).collect()
+    }
+
+    /// Whether the kernel divides connections between the sockets at one address.
+    fn divides(&self) -> bool {
+        sys::DIVIDES && self.options.spread == Spread::Divided
+    }
+
+    /// Adds a listener. Each thread gets the same number of sockets, or the first thread has them
+    /// all and passes connections on.
+    fn add(
+        &mut self,
+        mut opened: Opened,
+        kind: Kind,
+        listen: &Listen,
+    ) -> io::Result<ServerListener> {
+        let address = Kernel::Os.local_address(opened.sockets[0].socket.as_raw_fd())?;
+        if let Some(restart) = &mut self.restart {
+            restart.share(&mut opened, kind)?;
+        }
+        let (sockets, threads) = (opened.sockets, self.options.threads);
+        let is_divided = threads == 1 || self.divides() && sockets.len().is_multiple_of(threads);
+        let new: Vec<_> = if is_divided {
+            let mut own: Vec<_> = (0..threads).map(|_| Vec::new()).collect();
+            let places = (0..threads).cycle();
+            sockets.into_iter().zip(places).for_each(|(socket, at)| own[at].push(socket));
+            own.into_iter().map(Place::Own).collect()
+        } else {
+            let (distributor, mailboxes) = distribute(threads);
+            let with_distributor = |socket| (socket, distributor.another());
+            let mut first: Vec<_> = sockets.into_iter().map(with_distributor).collect();
+            let place = |mailbox| Place::Passed(mailbox, std::mem::take(&mut first));
+            mailboxes.into_iter().map(place).collect()
+        };
+        self.shares.iter_mut().zip(new).for_each(|(share, place)| share.places.push(Some(place)));
+        self.listeners.push((address.clone(), listen.clone()));
+        Ok(ServerListener { index: self.listeners.len() - 1, address })
+    }
+}

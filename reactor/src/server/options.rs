@@ -1,0 +1,56 @@
+//! The options of a server.
+
+use std::time::Duration;
+
+use crate::threads::workers::WorkersLimits;
+
+/// How a server uses threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// The number of threads with a reactor, at least one. The first is the thread that calls
+    /// [`Server::run`]. The default is 1.
+    pub threads: usize,
+    /// How connections are spread over the threads. The default is [`Spread::Divided`].
+    pub spread: Spread,
+    /// Whether each thread is pinned to a core, a different one as long as the process may use
+    /// enough cores. If pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a warning is
+    /// logged and the thread runs on any core. The default is false.
+    pub pin: bool,
+    /// The limits of the [worker pool](crate::workers) that all reactors of the server share, for
+    /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
+    /// start when jobs need them.
+    pub workers: WorkersLimits,
+    /// How long the server goes on accepting after the signal that
+    /// [stops](crate::Server::stop_on_signals) it, while [`Stopper::is_announced`] tells load balancers to
+    /// send no new clients. A second signal ends the delay. The default is zero.
+    ///
+    /// Kubernetes removes a pod from its services while it stops it, and a load balancer notices a
+    /// failing health check only at the next one. Clients that they send meanwhile are served.
+    pub shutdown_delay: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions {
+            threads: 1,
+            spread: Spread::Divided,
+            pin: false,
+            workers: WorkersLimits::default(),
+            shutdown_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// How connections are spread over the threads of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Spread {
+    /// Each thread has its own socket, and the kernel divides the connections by a hash of their
+    /// addresses (`SO_REUSEPORT`; on FreeBSD `SO_REUSEPORT_LB`). Many connections are spread
+    /// evenly, a few are not. If the kernel cannot do this (macOS, NetBSD, OpenBSD), and for Unix
+    /// and [adopted](crate::Server::adopt_listener) sockets, this is the same as [`Passed`](Self::Passed).
+    #[default]
+    Divided,
+    /// The first thread accepts all connections and passes them to the threads in turn. Even a few
+    /// connections are spread evenly. Each connection costs a wakeup.
+    Passed,
+}

@@ -1,0 +1,144 @@
+//! The old process of a hot restart: it offers its listeners, and releases them once the new process
+//! serves.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::message::{self, Entry, Kind, Lines, Offer};
+use crate::handler::{Context, Handler, Input, Receive, Sessions};
+use crate::listen::custody::Custody;
+use crate::server::notify::Notifier;
+use crate::sys;
+use crate::threads::stopper::Stopper;
+
+/// How long a new process may take from the offer until it serves: enough to read its files.
+pub(super) const START: Duration = Duration::from_secs(30);
+
+/// What a server has for its successor. The handler of its control socket, and the thread of a hot
+/// restart, have clones.
+#[derive(Clone)]
+pub(super) struct Estate {
+    pub(super) generation: u64,
+    pub(super) listeners: Arc<[(Kind, Custody)]>,
+    pub(super) stopper: Stopper,
+    pub(super) notifier: Option<Notifier>,
+    /// Whether all threads serve, and the predecessor has released its listeners.
+    pub(super) has_started: Arc<AtomicBool>,
+    /// Whether a new process is starting.
+    pub(super) is_offered: Arc<AtomicBool>,
+}
+
+/// Accepts the connections of new processes. Each is served by a thread of its own, which ends with
+/// it, because a server with one thread should keep no other.
+pub(super) struct Control(pub(super) Estate);
+
+impl Handler for Control {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<OwnedFd> for Control {
+    fn on_message(&mut self, _: &mut Sessions<'_>, socket: OwnedFd) {
+        let (estate, stream) = (self.0.clone(), UnixStream::from(socket));
+        let spawned = thread::Builder::new()
+            .name("hot-restart".into())
+            .spawn(move || estate.hand_over(&stream));
+        if let Err(error) = spawned {
+            log::error!("hot restart: cannot start a thread: {error}; this server goes on");
+        }
+    }
+}
+
+impl Estate {
+    fn hand_over(&self, stream: &UnixStream) {
+        let pid = sys::peer_process(stream).ok().and_then(|peer| peer.pid);
+        let name = pid.map_or("a process".into(), |pid| format!("process {pid}"));
+        if let Err(error) = self.try_to_hand_over(stream, &name) {
+            message::refuse(stream, &error.to_string());
+            log::warn!("{name} does not take over: {error}; this server goes on");
+            return;
+        }
+        log::info!("{name} has taken over; generation {} ends", self.generation);
+        if let (Some(notifier), Some(pid)) = (&self.notifier, pid) {
+            notifier.main_pid(pid);
+        }
+        // Comes last: if nothing is open, the process ends before this call returns.
+        if let Err(error) = self.stopper.stop() {
+            log::error!("cannot wake the threads to stop them: {error}");
+        }
+    }
+
+    fn try_to_hand_over(&self, stream: &UnixStream, name: &str) -> io::Result<()> {
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(START))?;
+        stream.set_write_timeout(Some(START))?;
+        super::check_user(stream)?;
+        let mut lines = Lines::of(stream);
+        message::check_request(&lines.next()?)?;
+        let refused = |why| Err(io::Error::new(ErrorKind::ResourceBusy, why));
+        if !self.has_started.load(Ordering::Acquire) {
+            return refused("this server is still starting");
+        }
+        if self.is_offered.swap(true, Ordering::AcqRel) {
+            return refused("another process is taking over");
+        }
+        log::info!("{name} starts, to take over");
+        let result = self.offer(stream).and_then(|()| {
+            let ready = lines.next()?;
+            let served = message::parse_ready(&ready, self.listeners.len())?;
+            self.release(&served)?;
+            let sent = message::send(stream, "released\n", &[]);
+            // The new process has just ended.
+            sent.inspect_err(|_| served.iter().for_each(|at| self.listeners[*at].1.receive()))
+        });
+        if result.is_err() {
+            self.is_offered.store(false, Ordering::Release);
+        }
+        result
+    }
+
+    /// Sends all listeners.
+    fn offer(&self, stream: &UnixStream) -> io::Result<()> {
+        let mut entries = Vec::new();
+        let mut descriptors = Vec::new();
+        for (kind, custody) in &*self.listeners {
+            custody.with(|copies| {
+                let (sockets, has_lock) = (copies.sockets.len(), copies.lock.is_some());
+                if sockets == 0 {
+                    return Err(stopping());
+                }
+                entries.push(Entry { sockets, has_lock, kind: kind.clone() });
+                // Until they are sent, the server may close its own.
+                let copy = |descriptor: &_| BorrowedFd::try_clone_to_owned(descriptor);
+                descriptors.extend(copies.all().iter().map(copy).collect::<io::Result<Vec<_>>>()?);
+                Ok(())
+            })?;
+        }
+        let offer = Offer { generation: self.generation, listeners: entries };
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        message::send(stream, &offer.encode(), &descriptors)
+    }
+
+    /// Leaves these listeners to the new process.
+    fn release(&self, served: &[usize]) -> io::Result<()> {
+        if self.stopper.is_announced() {
+            return Err(stopping());
+        }
+        for index in served {
+            if !self.listeners[*index].1.release() {
+                return Err(stopping());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stopping() -> io::Error {
+    io::Error::new(ErrorKind::ConnectionRefused, "this server is stopping")
+}

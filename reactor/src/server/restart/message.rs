@@ -1,0 +1,239 @@
+//! What the two processes of a hot restart say to each other: lines of text.
+//!
+//! ```text
+//! new                     old
+//! sluicegate-restart 1
+//!                         offer 3 2            generation, listeners
+//!                         1 lock control       sockets, and what the listener is
+//!                         4 - address
+//! ready 0 1                                    the listeners that it serves
+//!                         released
+//! ```
+//!
+//! The descriptors come with the offer: the sockets of each listener in turn, and then the lock of a
+//! Unix socket's file. Instead of a line, the old process may say `refused` and why.
+
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use crate::sys::{self, MOST_RIGHTS};
+
+/// What both processes must speak. Change it with the format.
+pub(super) const VERSION: u32 = 1;
+
+/// The longest line, in bytes.
+const LONGEST: usize = 4096;
+
+/// The most listeners, and the most sockets of one: more than any server has.
+const MOST: usize = 10_000;
+
+/// What the old process passes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Offer {
+    pub(super) generation: u64,
+    pub(super) listeners: Vec<Entry>,
+}
+
+/// A listener that is passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) sockets: usize,
+    pub(super) has_lock: bool,
+    pub(super) kind: Kind,
+}
+
+/// How a listener came about, by which the new process finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It is the control socket.
+    Control,
+    /// The server has listened at its address.
+    Address,
+    /// The server has listened at port 0.
+    AnyPort,
+    /// A service manager has opened it, under this name.
+    Activated(String),
+}
+
+fn malformed(what: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.into())
+}
+
+/// The first line of the new process.
+pub(super) fn request() -> String {
+    format!("sluicegate-restart {VERSION}\n")
+}
+
+/// Checks the first line of a new process.
+pub(super) fn check_request(line: &str) -> io::Result<()> {
+    let version = line.strip_prefix("sluicegate-restart ");
+    let version = version.ok_or_else(|| malformed("it does not ask for the listeners"))?;
+    if version.parse() == Ok(VERSION) {
+        return Ok(());
+    }
+    Err(malformed(format!("it speaks version {version:?} of the protocol, not {VERSION}")))
+}
+
+impl Entry {
+    fn parse(line: &str) -> io::Result<Entry> {
+        let wrong = || malformed(format!("{line:?} does not describe a listener"));
+        let mut words = line.splitn(4, ' ');
+        let mut next = || words.next().ok_or_else(wrong);
+        let sockets = next()?.parse().map_err(|_| wrong())?;
+        let has_lock = match next()? {
+            "lock" => true,
+            "-" => false,
+            _ => return Err(wrong()),
+        };
+        let kind = match (next()?, words.next()) {
+            ("control", None) => Kind::Control,
+            ("address", None) => Kind::Address,
+            ("any-port", None) => Kind::AnyPort,
+            ("activated", Some(name)) => Kind::Activated(name.to_owned()),
+            _ => return Err(wrong()),
+        };
+        if sockets == 0 || sockets > MOST || has_lock && sockets > 1 {
+            return Err(wrong());
+        }
+        Ok(Entry { sockets, has_lock, kind })
+    }
+
+    /// How many descriptors it has.
+    pub(super) fn descriptors(&self) -> usize {
+        self.sockets + usize::from(self.has_lock)
+    }
+}
+
+impl Offer {
+    pub(super) fn encode(&self) -> String {
+        let mut text = format!("offer {} {}\n", self.generation, self.listeners.len());
+        for Entry { sockets, has_lock, kind } in &self.listeners {
+            let lock = if *has_lock { "lock" } else { "-" };
+            let kind = match kind {
+                Kind::Control => "control",
+                Kind::Address => "address",
+                Kind::AnyPort => "any-port",
+                Kind::Activated(name) => &format!("activated {name}"),
+            };
+            text += &format!("{sockets} {lock} {kind}\n");
+        }
+        text
+    }
+
+    /// Receives an offer and its descriptors.
+    pub(super) fn receive(from: &mut Lines<'_>) -> io::Result<(Offer, Vec<OwnedFd>)> {
+        let line = from.answer()?;
+        let numbers = line.strip_prefix("offer ").and_then(|numbers| numbers.split_once(' '));
+        let wrong = || malformed(format!("{line:?} is no offer"));
+        let (generation, count) = numbers.ok_or_else(wrong)?;
+        let generation = generation.parse().map_err(|_| wrong())?;
+        let count: usize = count.parse().map_err(|_| wrong())?;
+        if count > MOST {
+            return Err(wrong());
+        }
+        let entry = |_| Entry::parse(&from.answer()?);
+        let listeners: Vec<_> = (0..count).map(entry).collect::<io::Result<_>>()?;
+        let announced: usize = listeners.iter().map(Entry::descriptors).sum();
+        let descriptors = std::mem::take(&mut from.descriptors);
+        if descriptors.len() != announced {
+            let text = format!("{announced} descriptors are announced, not {}", descriptors.len());
+            return Err(malformed(text));
+        }
+        Ok((Offer { generation, listeners }, descriptors))
+    }
+}
+
+/// The line of a new process that serves these listeners.
+pub(super) fn ready(adopted: &[usize]) -> String {
+    let numbers = adopted.iter().map(|index| format!(" {index}"));
+    format!("ready{}\n", numbers.collect::<String>())
+}
+
+/// The listeners, of `count`, that a new process serves.
+pub(super) fn parse_ready(line: &str, count: usize) -> io::Result<Vec<usize>> {
+    let wrong = || malformed(format!("{line:?} does not say which listeners it serves"));
+    let numbers = line.strip_prefix("ready").ok_or_else(wrong)?.split(' ').skip(1);
+    let parse = |number: &str| number.parse().ok().filter(|index| *index < count);
+    numbers.map(|number| parse(number).ok_or_else(wrong)).collect()
+}
+
+/// Says that the old process goes on, and why.
+pub(super) fn refuse(to: &UnixStream, why: &str) {
+    let text = format!("refused {}\n", why.replace('\n', " "));
+    // The other process may have ended.
+    let _ = send(to, &text, &[]);
+}
+
+/// Sends a text, with descriptors.
+pub(super) fn send(
+    mut to: &UnixStream,
+    text: &str,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut rest = text.as_bytes();
+    // Each message of descriptors needs a byte, and a text is longer than that.
+    for message in descriptors.chunks(MOST_RIGHTS) {
+        let sent = sys::send_with_rights(to, &rest[..1], message)?;
+        rest = &rest[sent..];
+    }
+    to.write_all(rest)
+}
+
+/// Reads lines, and keeps the descriptors that come with them.
+pub(super) struct Lines<'s> {
+    stream: &'s UnixStream,
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Lines<'_> {
+    pub(super) fn of(stream: &UnixStream) -> Lines<'_> {
+        Lines { stream, bytes: Vec::new(), descriptors: Vec::new() }
+    }
+
+    /// The next line, without its end. An error of kind `UnexpectedEof` if the other process has
+    /// ended.
+    pub(super) fn next(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.bytes.drain(..=end).collect();
+                let line = std::str::from_utf8(&line[..end]);
+                return line.map(str::to_owned).map_err(|_| malformed("a line is not text"));
+            }
+            if self.bytes.len() > LONGEST {
+                return Err(malformed("a line is too long"));
+            }
+            self.receive()?;
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let mut buffer = [0; LONGEST];
+        let received = sys::receive_with_rights(self.stream, &mut buffer, &mut self.descriptors);
+        match received {
+            Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, "it has closed the connection")),
+            Ok(count) => {
+                self.bytes.extend_from_slice(&buffer[..count]);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(io::Error::new(ErrorKind::TimedOut, "it did not answer in time"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next line of the old process, or why it refuses.
+    pub(super) fn answer(&mut self) -> io::Result<String> {
+        let line = self.next()?;
+        match line.strip_prefix("refused ") {
+            Some(why) => Err(io::Error::new(ErrorKind::ConnectionRefused, why)),
+            None => Ok(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Messages that are complete, cut anywhere, or wrong.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::thread;
+
+use super::*;
+
+fn entry(sockets: usize, has_lock: bool, kind: Kind) -> Entry {
+    Entry { sockets, has_lock, kind }
+}
+
+fn offer() -> Offer {
+    let listeners = vec![
+        entry(1, true, Kind::Control),
+        entry(3, false, Kind::Address),
+        entry(1, false, Kind::AnyPort),
+        entry(2, false, Kind::Activated("the web".into())),
+    ];
+    Offer { generation: 7, listeners }
+}
+
+/// What the other end of a pair receives if this is sent.
+fn received(text: &str, descriptors: usize) -> io::Result<(Offer, Vec<OwnedFd>)> {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    // Not the stream itself, which a copy would keep open.
+    let file = File::open("/dev/null").unwrap();
+    let all = vec![file.as_fd(); descriptors];
+    send(&ours, text, &all).unwrap();
+    drop(ours);
+    Offer::receive(&mut Lines::of(&theirs))
+}
+
+#[test]
+fn an_offer_is_received_as_it_was_sent() {
+    let (received, descriptors) = received(&offer().encode(), 8).unwrap();
+    assert_eq!((received, descriptors.len()), (offer(), 8));
+}
+
+#[test]
+fn more_descriptors_than_a_message_has_all_arrive() {
+    const SOCKETS: usize = 2 * MOST_RIGHTS + 1;
+    let listeners = vec![entry(SOCKETS, false, Kind::Address)];
+    let offer = Offer { generation: 1, listeners };
+    assert_eq!(received(&offer.encode(), SOCKETS).unwrap().1.len(), SOCKETS);
+}
+
+#[test]
+fn an_offer_that_is_cut_off_anywhere_is_an_error() {
+    let text = offer().encode();
+    for end in 1..text.len() {
+        let error = received(&text[..end], 8).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{:?}", &text[..end]);
+    }
+}
+
+#[test]
+fn an_offer_with_more_or_fewer_descriptors_than_it_announces_is_an_error() {
+    for count in [0, 7, 9, 300] {
+        let text = offer().encode() + &" ".repeat(3);
+        let error = received(&text, count).unwrap_err().to_string();
+        assert_eq!(error, format!("8 descriptors are announced, not {count}"));
+    }
+}
+
+#[test]
+fn lines_that_describe_no_offer_are_errors() {
+    for text in [
+        "\n",
+        "offer\n",
+        "offer 1\n",
+        "offer x 1\n",
+        "offer 1 -1\n",
+        "offer 1 10001\n",
+        "offer 1 1\n\n",
+        "offer 1 1\n0 - address\n",
+        "offer 1 1\n10001 - address\n",
+        "offer 1 1\n2 lock address\n",
+        "offer 1 1\n1 key address\n",
+        "offer 1 1\n1 - door\n",
+        "offer 1 1\n1 - activated\n",
+        "offer 1 1\n1 - address 2\n",
+    ] {
+        let error = received(text, 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{text:?}: {error}");
+    }
+    let error = received(&"x".repeat(3 * LONGEST), 0).unwrap_err();
+    assert_eq!(error.to_string(), "a line is too long");
+}
+
+#[test]
+fn a_refusal_is_an_error_that_says_why() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    refuse(&ours, "it is\nbusy");
+    let error = Offer::receive(&mut Lines::of(&theirs)).unwrap_err();
+    assert_eq!(error.to_string(), "it is busy");
+}
+
+#[test]
+fn a_request_of_another_version_is_refused() {
+    check_request(request().trim_end()).unwrap();
+    let error = check_request("sluicegate-restart 2").unwrap_err();
+    assert_eq!(error.to_string(), "it speaks version \"2\" of the protocol, not 1");
+    for line in ["", "sluicegate-restart", "sluicegate-restart ", "GET / HTTP/1.1"] {
+        check_request(line).unwrap_err();
+    }
+}
+
+#[test]
+fn the_listeners_that_are_served_are_a_list_of_numbers() {
+    assert_eq!(parse_ready(ready(&[]).trim_end(), 3).unwrap(), [0; 0]);
+    assert_eq!(parse_ready(ready(&[0, 2]).trim_end(), 3).unwrap(), [0, 2]);
+    for line in ["", "read", "ready 3", "ready -1", "ready x", "ready  1"] {
+        parse_ready(line, 3).unwrap_err();
+    }
+}
+
+#[test]
+fn a_text_that_its_reader_takes_slowly_arrives_whole() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let text = "x".repeat(1 << 20);
+    let reader = thread::spawn(move || {
+        let mut all = String::new();
+        theirs.read_to_string(&mut all).map(|_| all)
+    });
+    send(&ours, &text, &[ours.as_fd()]).unwrap();
+    drop(ours);
+    assert!(reader.join().unwrap().unwrap() == text);
+}

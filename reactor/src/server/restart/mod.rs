@@ -1,0 +1,213 @@
+//! Hot restart: a new process takes the listening sockets of the running one, and no client notices.
+//!
+//! A server that has a control socket ([`Server::take_over`](crate::Server::take_over)) passes its
+//! listeners to the next process that starts with the same control socket, such as a new version of
+//! the program, or the same one with other options:
+//!
+//! 1. The new process connects to the control socket and gets all listening sockets (`SCM_RIGHTS` of
+//!    `unix(7)`).
+//! 2. It starts as it always does: it reads its files, listens, and starts its threads. A listener
+//!    at an address of the old process gets the sockets from there. For some time, both processes
+//!    accept connections.
+//! 3. When all threads serve, it tells the old process, which closes its own descriptors, and drains
+//!    as if it had been asked to stop. The sockets stay open all the time, so no connection in a
+//!    backlog is reset.
+//!
+//! If the new process fails before that, or takes more than 30 seconds, the old one goes on and logs
+//! why. If the old process ends instead, the new one goes on.
+//!
+//! The socket's file is accessible to its own user only, both processes check the user of the other
+//! one (root may take over from anyone), and a file that a process has left behind is replaced.
+//!
+//! # What may differ
+//!
+//! The options of the new process apply, including the backlog, TCP options and permissions of
+//! listeners that it has taken over. It may have other listeners: what the old one alone has is
+//! closed when it stops.
+//!
+//! It may have another number of threads. If the kernel divides connections between sockets at one
+//! address ([`Spread::Divided`](crate::Spread::Divided)), there are as many sockets as the old
+//! process had, because closing one would reset the connections in its backlog. Each thread serves
+//! the same number of them; to that end the new process may open more. On FreeBSD, sockets cannot be
+//! added to one that was opened alone, so a server of one thread cannot be followed by one of
+//! several.
+//!
+//! # What does not pass
+//!
+//! Established connections stay with the old process until they end, at most for the
+//! [grace period](crate::Reactor::set_drain). Clients of TLS cannot resume the sessions of the old
+//! process, since rustls does not export the keys of its tickets; they make a full handshake.
+//!
+//! # Generations
+//!
+//! The first server has the [generation](crate::Server::generation) 1, and each one that takes over
+//! from it has the next one.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::notify::Notifier;
+use super::shard::Bound;
+use crate::listen::custody::{Copies, Custody};
+use crate::listen::listener::Origin;
+use crate::listen::{self, Listen};
+use crate::sys::{self, Address, Kernel};
+use crate::threads::distribute::distribute;
+use crate::threads::stopper::Stopper;
+use crate::turn::reactor::Reactor;
+
+mod give;
+mod message;
+mod take;
+
+use give::{Control, Estate};
+pub(super) use message::Kind;
+use take::{Inherited, Predecessor};
+
+/// What a server has from its predecessor, and has for its successor.
+pub(super) struct Restart {
+    pub(super) generation: u64,
+    /// Listeners of the predecessor that this server does not serve, or not yet.
+    inherited: Vec<Inherited>,
+    /// The indexes of those that it serves, in the offer.
+    served: Vec<usize>,
+    /// Until it has released its listeners.
+    predecessor: Mutex<Option<Predecessor>>,
+    /// The listeners of this server, the control socket first.
+    listeners: Vec<(Kind, Custody)>,
+    /// Whether a successor may ask.
+    has_started: Arc<AtomicBool>,
+}
+
+impl Restart {
+    /// Takes over from the process that listens at a control socket, if there is one. Returns the
+    /// control socket too.
+    pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
+        let predecessor = Predecessor::connect(path)?;
+        let (generation, inherited) = match &predecessor {
+            Some(predecessor) => predecessor.ask().map(|(last, all)| (last + 1, all))?,
+            None => (1, Vec::new()),
+        };
+        let mut restart = Restart {
+            generation,
+            inherited,
+            served: Vec::new(),
+            predecessor: Mutex::new(predecessor),
+            listeners: Vec::new(),
+            has_started: Arc::default(),
+        };
+        let listen = Listen { backlog: 8, unix_mode: 0o600, ..Listen::default() };
+        let mut bound = match restart.take(Inherited::is_control) {
+            Some(control) => control.open(&listen, 1)?,
+            None => open(&Address::from_path(path)?, &listen, 1)?,
+        };
+        restart.share(&mut bound, Kind::Control)?;
+        Ok((restart, bound.sockets.remove(0)))
+    }
+
+    /// Takes a listener of the predecessor.
+    pub(super) fn take(&mut self, suits: impl FnMut(&Inherited) -> bool) -> Option<Inherited> {
+        let at = self.inherited.iter().position(suits)?;
+        Some(self.inherited.remove(at))
+    }
+
+    /// Notes a listener, and keeps copies of its sockets for a successor.
+    pub(super) fn share(&mut self, opened: &mut Opened, kind: Kind) -> io::Result<()> {
+        let copy = |bound: &Bound| bound.socket.try_clone();
+        let sockets = opened.sockets.iter().map(copy).collect::<io::Result<_>>()?;
+        let custody = Custody::new(Copies { sockets, lock: None }, opened.from.is_some());
+        for bound in &mut opened.sockets {
+            let file = match std::mem::replace(&mut bound.origin, Origin::Adopted) {
+                Origin::Made(file) => file,
+                Origin::Adopted | Origin::Passing(..) => None,
+            };
+            // From here on, dropping it is right.
+            bound.origin = Origin::Passing(file, custody.clone());
+            if let Origin::Passing(Some(file), _) = &mut bound.origin {
+                let lock = file.share(custody.flag())?;
+                custody.with(|copies| copies.lock = Some(lock));
+            }
+        }
+        self.served.extend(opened.from);
+        self.listeners.push((kind, custody));
+        Ok(())
+    }
+
+    /// Serves the control socket on a reactor.
+    pub(super) fn serve(
+        &self,
+        control: Bound,
+        reactor: &mut Reactor,
+        stopper: &Stopper,
+        notifier: Option<&Notifier>,
+    ) -> io::Result<()> {
+        let estate = Estate {
+            generation: self.generation,
+            listeners: self.listeners.clone().into(),
+            stopper: stopper.clone(),
+            notifier: notifier.cloned(),
+            has_started: self.has_started.clone(),
+            is_offered: Arc::default(),
+        };
+        let (distributor, mailboxes) = distribute(1);
+        let handler = reactor.register(Control(estate));
+        mailboxes.into_iter().for_each(|mailbox| reactor.attach(mailbox, handler));
+        let source = control.source(Some(distributor));
+        reactor.add_listener(source, &Listen::default(), handler, None).map(drop)
+    }
+
+    /// Tells the predecessor, if there is one, to release its listeners: all threads serve. Those
+    /// that this server does not serve are closed here, so that the predecessor closes them.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        let predecessor = self.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(predecessor) = predecessor {
+            let name = predecessor.name().to_owned();
+            predecessor.finish(&self.served)?;
+            self.listeners.iter().for_each(|(_, custody)| custody.receive());
+            let (generation, count) = (self.generation, self.served.len());
+            log::info!("generation {generation} has taken over {count} listeners from {name}");
+        }
+        self.has_started.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Closes the listeners of the predecessor that this server does not serve. The predecessor
+    /// still has them open.
+    pub(super) fn close_unserved(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// Whether a successor has taken over.
+    pub(super) fn is_over(&self) -> impl Fn() -> bool + use<> {
+        let control = self.listeners[0].1.clone();
+        move || control.is_elsewhere()
+    }
+}
+
+/// The sockets of a listener.
+pub(super) struct Opened {
+    pub(super) sockets: Vec<Bound>,
+    /// If they are those of the predecessor: the index of its listener in the offer.
+    pub(super) from: Option<usize>,
+}
+
+/// Opens the sockets of a listener: `count` of them if the kernel divides connections.
+pub(super) fn open(address: &Address, listen: &Listen, count: usize) -> io::Result<Opened> {
+    let sockets = listen::open(&Kernel::Os, address, listen, count)?.into_iter();
+    let bound = |(socket, origin)| Bound { origin, socket: sys::owned(socket) };
+    Ok(Opened { sockets: sockets.map(bound).collect(), from: None })
+}
+
+/// Refuses a process of another user.
+fn check_user(stream: &UnixStream) -> io::Result<()> {
+    const ROOT: u32 = 0;
+    let (user, own) = (sys::peer_process(stream)?.user, sys::own_user());
+    if user == own || user == ROOT {
+        return Ok(());
+    }
+    let text = format!("it belongs to user {user}, not {own}");
+    Err(io::Error::new(ErrorKind::PermissionDenied, text))
+}

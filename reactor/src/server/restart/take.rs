@@ -1,0 +1,139 @@
+//! The new process of a hot restart: it takes the listeners of the old one, and tells it to release
+//! them once it serves.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Opened;
+use super::message::{self, Entry, Kind, Lines, Offer};
+use crate::listen::Listen;
+use crate::listen::listener::Origin;
+use crate::server::shard::Bound;
+use crate::sys::{self, Address, Kernel, SocketFile};
+
+/// How long the old process may take to answer. It is one that serves.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The connection to the old process, until it has released its listeners.
+pub(super) struct Predecessor {
+    stream: UnixStream,
+    /// For the log.
+    name: String,
+}
+
+/// A listener of the old process, until this one listens at its address.
+pub(crate) struct Inherited {
+    /// Its index in the offer.
+    index: usize,
+    kind: Kind,
+    pub(crate) address: Address,
+    sockets: Vec<OwnedFd>,
+    lock: Option<OwnedFd>,
+}
+
+impl Predecessor {
+    /// Connects to the process that listens at a control socket. `None` if there is none.
+    pub(super) fn connect(path: &Path) -> io::Result<Option<Predecessor>> {
+        let stream = match UnixStream::connect(path) {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        super::check_user(&stream)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(ANSWER))?;
+        let pid = sys::peer_process(&stream)?.pid;
+        let name = pid.map_or("the previous process".into(), |pid| format!("process {pid}"));
+        Ok(Some(Predecessor { stream, name }))
+    }
+
+    /// Asks for its listeners. Returns its generation too.
+    pub(super) fn ask(&self) -> io::Result<(u64, Vec<Inherited>)> {
+        message::send(&self.stream, &message::request(), &[])?;
+        let (offer, descriptors) = Offer::receive(&mut Lines::of(&self.stream))?;
+        let mut descriptors = descriptors.into_iter();
+        let inherit = |(index, Entry { sockets, has_lock, kind })| {
+            let sockets: Vec<_> = descriptors.by_ref().take(sockets).collect();
+            let lock = if has_lock { descriptors.next() } else { None };
+            let address = Kernel::Os.local_address(sockets[0].as_raw_fd())?;
+            Ok(Inherited { index, kind, address, sockets, lock })
+        };
+        let inherited = offer.listeners.into_iter().enumerate().map(inherit);
+        Ok((offer.generation, inherited.collect::<io::Result<_>>()?))
+    }
+
+    /// Says that this process serves these listeners, and waits until they are released.
+    pub(super) fn finish(self, served: &[usize]) -> io::Result<()> {
+        let Predecessor { stream, name } = &self;
+        let answer = message::send(stream, &message::ready(served), &[])
+            .and_then(|()| Lines::of(stream).answer());
+        match answer {
+            Ok(line) if line == "released" => Ok(()),
+            Ok(line) => Err(io::Error::new(ErrorKind::InvalidData, format!("{name}: {line:?}"))),
+            // It says so if it goes on.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) =>
+            {
+                log::warn!("{name} has ended before it released its listeners");
+                Ok(())
+            }
+            Err(error) => Err(io::Error::new(error.kind(), format!("{name} goes on: {error}"))),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Inherited {
+    /// Whether it is what a server gets that listens at an address.
+    pub(crate) fn is_at(&self, address: &Address) -> bool {
+        match self.kind {
+            Kind::AnyPort if address.port() == Some(0) => address.ip() == self.address.ip(),
+            Kind::AnyPort | Kind::Address => *address == self.address,
+            Kind::Control | Kind::Activated(_) => false,
+        }
+    }
+
+    pub(super) fn is_control(&self) -> bool {
+        self.kind == Kind::Control
+    }
+
+    /// The name of a socket that a service manager has opened.
+    pub(crate) fn activated(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Activated(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The sockets with these options, and as many more as `threads` can divide evenly.
+    pub(crate) fn open(self, listen: &Listen, threads: usize) -> io::Result<Opened> {
+        let prepare = |socket| {
+            let socket = sys::owned(Kernel::Os.adopt_listener(socket, &listen.tcp)?);
+            sys::set_backlog(&socket, listen.backlog)?;
+            Ok(socket)
+        };
+        let mut sockets: Vec<_> =
+            self.sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
+        while !self.address.is_unix() && !sockets.len().is_multiple_of(threads) {
+            sockets.push(sys::listen_beside(&sockets[0], listen.backlog, &listen.tcp)?);
+        }
+        let mut file = match (self.address.path(), self.lock) {
+            (Some(path), Some(lock)) => Some(SocketFile::inherit(path, listen.unix_mode, lock)?),
+            _ => None,
+        };
+        // A Unix socket with a file has no other beside it.
+        let bound = |socket| Bound { origin: Origin::Made(file.take()), socket };
+        let sockets = sockets.into_iter().map(bound).collect();
+        Ok(Opened { sockets, from: Some(self.index) })
+    }
+}
