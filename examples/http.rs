@@ -5,9 +5,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
 
-use std::iter;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use sluicegate_protocols::access_log::AccessLog;
 use sluicegate_protocols::auth::{BasicAuth, Checked, Users};
@@ -24,7 +23,7 @@ mod options;
 #[path = "common/web.rs"]
 mod web;
 
-use common::hangup::Hangups;
+use common::reload::{Apply, Read};
 use options::Options;
 
 /// The files, and the users and the access log if there are any.
@@ -91,21 +90,18 @@ impl Receive<Reload> for Site {
     }
 }
 
-/// What SIGHUP does.
-fn reload(options: &Options, log: Option<&AccessLog>, threads: &[Handle<Reload>]) {
-    if let Some(log) = log {
-        log.reopen();
-    }
-    let users = options.users().unwrap_or_else(|error| {
-        log::warn!("{error}; the previous users stay");
-        None
-    });
-    for thread in threads {
-        // A thread that has stopped has nothing to reload.
-        if let Err(PostError::Full(_)) = thread.post(Reload(users.clone())) {
-            log::warn!("a thread does not reload: it still has too many messages to handle");
+/// Reads the users and the directory again on SIGHUP.
+fn reload(options: &Options, threads: &[Handle<Reload>]) -> Result<Apply, common::Failure> {
+    options.check_directory()?;
+    let (users, threads) = (options.users()?, threads.to_vec());
+    Ok(Box::new(move || {
+        for thread in threads {
+            // A thread that has stopped has nothing to reload.
+            if let Err(PostError::Full(_)) = thread.post(Reload(users.clone())) {
+                log::warn!("a thread does not reload: it still has too many messages to handle");
+            }
         }
-    }
+    }))
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -113,19 +109,18 @@ pub(crate) fn main() -> ExitCode {
         let scheme = web::scheme(&mut options.server);
         options.dir = std::path::absolute(&options.dir)?;
         let dir = options.dir.display().to_string();
-        if let Err(error) = std::fs::read_dir(&options.dir) {
-            return Err(format!("{dir}: {error}; DIR must be a directory you can read").into());
-        }
+        options.check_directory()?;
         let (log, users) = (options.log.start()?, options.users()?);
         let (options, workers) = (Arc::new(options), Workers::new());
         let threads = 0..options.server.threads;
         let (threads, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
-        // The first thread handles the signals.
-        let hangups = iter::once(Hangups::register()?).map(Some).chain(iter::repeat_with(|| None));
-        let parts = mailboxes.into_iter().zip(hangups).collect();
+        let again = options.clone();
+        let mut parts: Vec<Read> = vec![Box::new(move || reload(&again, &threads))];
+        parts.extend(log.as_ref().map(|log| http_options::reopen(log, &options.log)));
+        *options.server.reload.lock().unwrap_or_else(PoisonError::into_inner) = parts;
         let limits = options.limits();
         let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
-        options.server.run_with(parts, limits, describe, |shard, (reloads, hangups), _| {
+        options.server.run_with(mailboxes, limits, describe, |shard, reloads, _| {
             let files = Files::new(shard, &options.dir, options.files())?;
             let (done, checked) = mailbox();
             let auth =
@@ -134,10 +129,6 @@ pub(crate) fn main() -> ExitCode {
             let http = shard.register(Http::with(site, options.http_limits()));
             shard.attach(reloads, http);
             shard.attach(checked, http);
-            if let Some(hangups) = hangups {
-                let (options, log, threads) = (options.clone(), log.clone(), threads.clone());
-                hangups.handle(shard, move || reload(&options, log.as_ref(), &threads))?;
-            }
             Ok(http)
         })
     })

@@ -11,6 +11,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::PoisonError;
 
 use sluicegate_protocols::access_log::AccessLog;
 use sluicegate_protocols::forward::{Body, Forward, ForwardOptions};
@@ -29,7 +30,6 @@ mod independent;
 mod options;
 
 use common::Failure;
-use common::hangup::Hangups;
 use options::Options;
 
 /// The proxy for HTTP, and its access log if there is one.
@@ -98,15 +98,12 @@ fn forward_requests(options: &Options, origin: &Target) -> Result<(), Failure> {
     let forward = options.forward();
     forward.check()?;
     let log = options.log.start()?;
-    let mut hangups: Vec<_> = (0..options.server.threads).map(|_| None).collect();
-    // The first thread handles the signals.
-    hangups[0] = log.is_some().then(Hangups::register).transpose()?;
-    options.server.run_with(hangups, options.limits(), describe(origin), |shard, hangups, _| {
-        let http = http(shard, origin, &forward, log.clone())?;
-        if let (Some(hangups), Some(log)) = (hangups, log.clone()) {
-            hangups.handle(shard, move || log.reopen())?;
-        }
-        Ok(http)
+    if let Some(log) = &log {
+        let reopen = http_options::reopen(log, &options.log);
+        options.server.reload.lock().unwrap_or_else(PoisonError::into_inner).push(reopen);
+    }
+    independent::run(&options.server, options.limits(), describe(origin), |reactor| {
+        http(reactor, origin, &forward, log.clone())
     })
 }
 

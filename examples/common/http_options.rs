@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use sluicegate_protocols::access_log::{AccessLog, LogFormat};
 
+use super::common::reload::Read;
+
 /// Parses a header field.
 pub(crate) fn header(text: &str) -> Result<(String, String), &'static str> {
     let (name, value) = text.split_once(':').ok_or("a header field has the form NAME:VALUE")?;
@@ -47,6 +49,17 @@ impl Log {
         };
         self.access_log.as_ref().map(start).transpose()
     }
+}
+
+/// Opens the access log again on SIGHUP.
+pub(crate) fn reopen(log: &AccessLog, options: &Log) -> Read {
+    let (log, path) = (log.clone(), options.access_log.clone());
+    Box::new(move || {
+        // The thread that writes the log opens it again. Here it shows whether it can.
+        path.as_deref().map(open).transpose()?;
+        let log = log.clone();
+        Ok(Box::new(move || log.reopen()))
+    })
 }
 
 /// Opens a log file, or standard output if the path is `-`.

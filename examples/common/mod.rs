@@ -4,34 +4,39 @@ use std::io::{self, ErrorKind, Write};
 use std::iter;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
-use signal_hook::consts::{SIGHUP, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
 use sluicegate_protocols::tls::{Acceptor, Identity};
+use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{
     Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions,
     Shard, Target,
 };
 
-pub(crate) mod hangup;
 mod program;
+pub(crate) mod reload;
+mod restart;
+mod signals;
 mod tls;
 pub(crate) mod units;
 
-use hangup::Hangups;
 pub(crate) use program::{Failure, main};
+use reload::Reload;
+use signals::SignalSource;
 
 /// The options of every example.
 #[derive(Args)]
 pub(crate) struct Server {
-    /// Address to listen on, or a host name for all of its addresses; may be repeated.
+    /// Address to listen on, or a host name for all of its addresses; may be repeated. If a service
+    /// manager has opened sockets for the program, it serves those instead.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_delimiter = ',')]
     #[arg(help_heading = "Listening")]
     bind: Vec<String>,
@@ -76,6 +81,10 @@ pub(crate) struct Server {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Process")]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(crate) threads: u16,
+    /// Take over the listeners of the server with this control socket, and listen there for the
+    /// next server. SIGUSR2 starts the program again, to take over from itself.
+    #[arg(long, value_name = "PATH", help_heading = "Process")]
+    control: Option<PathBuf>,
     /// Print counters on SIGUSR1 and at exit.
     #[arg(long, help_heading = "Process")]
     stats: bool,
@@ -84,11 +93,17 @@ pub(crate) struct Server {
     /// What the server speaks, for clients that ask (ALPN).
     #[arg(skip)]
     pub(crate) protocol: Option<&'static str>,
+    /// What SIGHUP reads again, besides the certificates.
+    #[arg(skip)]
+    pub(crate) reload: Reload,
     /// Where to listen for browsers, if the program is not an HTTP server itself, and the default
     /// limits there.
     #[arg(skip)]
     pub(crate) web: Option<(Target, Limits)>,
 }
+
+/// What a signal does.
+type Action = Box<dyn FnMut() + Send>;
 
 impl Server {
     /// The limits of connections: the defaults, or what the options say.
@@ -99,8 +114,8 @@ impl Server {
 
     /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
     /// one of `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once
-    /// all threads have a handler, the addresses are printed. On SIGHUP, certificates are read again;
-    /// the program may do more.
+    /// all threads have a handler, the addresses are printed. On SIGHUP, certificates and what
+    /// [`reload`](Server::reload) has are read again.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
@@ -114,6 +129,11 @@ impl Server {
             ..ServerOptions::default()
         };
         let mut server = sluicegate_reactor::Server::new(&options);
+        let notifier = Notifier::from_environment()?;
+        notifier.iter().for_each(|notifier| server.set_notifier(notifier));
+        if let Some(path) = &self.control {
+            server.take_over(path)?;
+        }
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
         let listeners = self.listen(&mut server, limits, acceptor.as_ref())?;
@@ -129,16 +149,16 @@ impl Server {
             report_on_signal(reader)?;
         }
         // The first thread handles the signals.
-        let hangups = acceptor.is_some().then(Hangups::register).transpose()?;
-        let hangups = iter::once(hangups).chain(iter::repeat_with(|| None));
-        let parts = parts.into_iter().zip(hangups).collect();
+        let signals = iter::once(self.signals(acceptor, notifier)?).map(Some);
+        let signals = signals.chain(iter::repeat_with(|| None));
+        let parts = parts.into_iter().zip(signals).collect();
         let unready = AtomicU16::new(self.threads);
-        server.run_with(parts, |shard, (part, hangups)| {
+        server.run_with(parts, |shard, (part, signals)| {
             shard.set_drain(self.drain);
-            if let (Some(hangups), Some(acceptor)) = (hangups, acceptor.clone()) {
-                let (tls, protocol) = (self.tls.clone(), self.protocol);
-                hangups.handle(shard, move || tls.reload(&acceptor, protocol))?;
-            }
+            signals
+                .into_iter()
+                .flatten()
+                .try_for_each(|(signals, action)| signals.handle(shard, action))?;
             let handler = make(shard, part, web.as_ref())?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
             match unready.fetch_sub(1, Ordering::Relaxed) {
@@ -148,6 +168,32 @@ impl Server {
         })?;
         reader.iter().for_each(report);
         Ok(())
+    }
+
+    /// The signals that this process handles, and what it does.
+    fn signals(
+        &self,
+        acceptor: Option<Acceptor>,
+        notifier: Option<Notifier>,
+    ) -> io::Result<Vec<(SignalSource, Action)>> {
+        let mut signals: Vec<(_, Action)> = Vec::new();
+        let (tls, protocol) = (self.tls.clone(), self.protocol);
+        let certificates = acceptor
+            .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocol)) });
+        let mut parts: Vec<_> = certificates.into_iter().collect();
+        parts.append(&mut self.reload.lock().unwrap_or_else(PoisonError::into_inner));
+        if !parts.is_empty() || notifier.is_some() {
+            let action = move || {
+                notifier.iter().for_each(Notifier::reloading);
+                reload::reload(&mut parts);
+                notifier.iter().for_each(Notifier::ready);
+            };
+            signals.push((SignalSource::register(SIGHUP)?, Box::new(action)));
+        }
+        if self.control.is_some() {
+            signals.push((SignalSource::register(SIGUSR2)?, Box::new(restart::start_again)));
+        }
+        Ok(signals)
     }
 
     /// What stands in front of connections: TLS, and before it the headers of proxies.
@@ -178,6 +224,10 @@ impl Server {
         acceptor: Option<&Acceptor>,
     ) -> Result<Vec<ServerListener>, Failure> {
         let listen = self.options(limits, acceptor);
+        let activated = server.listen_activated(&listen)?;
+        if !activated.is_empty() {
+            return Ok(activated.into_iter().map(|(_, listener)| listener).collect());
+        }
         let mut listeners = Vec::new();
         for host in &self.bind {
             let opened = listen_on_each(server, &targets(host, self.port), &listen);
@@ -206,8 +256,14 @@ impl Server {
             own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
         // In one write: whoever starts this process may read the first line only.
         let lines: String = addresses.chain(web).chain(own).map(|line| line + "\n").collect();
-        let written = io::stdout().lock().write_all(lines.as_bytes());
-        written.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
+        match io::stdout().lock().write_all(lines.as_bytes()) {
+            // Whoever reads the first line only may have left: it has read that of the process
+            // before a restart.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(io::Error::new(error.kind(), format!("standard output: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

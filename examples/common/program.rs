@@ -7,7 +7,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Parser};
 
 /// Why a program ends: one line for the user.
-pub(crate) struct Failure(String);
+pub(crate) struct Failure(pub(super) String);
 
 impl<E: Display> From<E> for Failure {
     fn from(error: E) -> Failure {

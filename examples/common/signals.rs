@@ -1,4 +1,4 @@
-//! What a program does on SIGHUP.
+//! What a program does on a signal.
 //!
 //! The signal handler writes to a socket, and the reactor reads it like any other. No thread waits
 //! for signals: a second thread makes system calls on descriptors slower.
@@ -6,36 +6,35 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use signal_hook::consts::SIGHUP;
 use sluicegate_reactor::{Context, Handler, Input, Limits, Reactor};
 
-/// The SIGHUPs since [`register`](Hangups::register).
-pub(crate) struct Hangups(UnixStream);
+/// The signals of one kind since [`register`](SignalSource::register).
+pub(crate) struct SignalSource(UnixStream);
 
-impl Hangups {
+impl SignalSource {
     /// Registers the signal handler.
-    pub(crate) fn register() -> io::Result<Hangups> {
+    pub(crate) fn register(signal: i32) -> io::Result<SignalSource> {
         let (read, written) = UnixStream::pair()?;
-        signal_hook::low_level::pipe::register(SIGHUP, written)?;
-        Ok(Hangups(read))
+        signal_hook::low_level::pipe::register(signal, written)?;
+        Ok(SignalSource(read))
     }
 
-    /// Calls `action` on this reactor after each SIGHUP. It is called once for several that arrive
+    /// Calls `action` on this reactor after each signal. It is called once for several that arrive
     /// together.
     pub(crate) fn handle(
         self,
         reactor: &mut Reactor,
         action: impl FnMut() + 'static,
     ) -> io::Result<()> {
-        let handler = reactor.register(OnHangup(action));
+        let handler = reactor.register(OnSignal(action));
         let limits = Limits { idle: None, ..Limits::default() };
         reactor.adopt(self.0, handler, &limits, ()).map(drop)
     }
 }
 
-struct OnHangup<A>(A);
+struct OnSignal<A>(A);
 
-impl<A: FnMut() + 'static> Handler for OnHangup<A> {
+impl<A: FnMut() + 'static> Handler for OnSignal<A> {
     type Session = ();
 
     fn on_open(&mut self, _: &mut Context<'_>) {}

@@ -7,6 +7,7 @@ use clap::Args;
 use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, ClientCertificates, Identity, Roots};
 
 use super::Failure;
+use super::reload::Apply;
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "TLS")]
@@ -59,16 +60,24 @@ impl Tls {
         Ok(Some(Acceptor::new(self.options(identities, protocol)?)?))
     }
 
-    /// What SIGHUP does.
-    pub(crate) fn reload(&self, acceptor: &Acceptor, protocol: Option<&str>) {
+    /// Reads the certificates again.
+    pub(crate) fn reload(
+        &self,
+        acceptor: &Acceptor,
+        protocol: Option<&str>,
+    ) -> Result<Apply, Failure> {
         if self.tls_self_signed {
-            return;
+            return Ok(Box::new(|| {}));
         }
-        let options = self.identities().and_then(|found| self.options(found, protocol));
-        match options.and_then(|options| acceptor.reload(options)) {
-            Ok(()) => log::info!("the certificates were read again"),
-            Err(error) => log::warn!("{error}; the previous certificates stay"),
-        }
+        let options = self.options(self.identities()?, protocol)?;
+        // Finds out whether they can be used.
+        Acceptor::new(options.clone())?;
+        let acceptor = acceptor.clone();
+        Ok(Box::new(move || {
+            if let Err(error) = acceptor.reload(options) {
+                log::error!("{error}; the previous certificates stay");
+            }
+        }))
     }
 
     fn identities(&self) -> io::Result<Vec<Identity>> {

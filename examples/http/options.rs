@@ -170,6 +170,13 @@ impl Options {
         Limits { files, ..Limits::default() }
     }
 
+    /// Whether the directory can be served.
+    pub(crate) fn check_directory(&self) -> Result<(), String> {
+        let advice = "DIR must be a directory you can read";
+        let read = std::fs::read_dir(&self.dir).map(drop);
+        read.map_err(|error| format!("{}: {error}; {advice}", self.dir.display()))
+    }
+
     /// Reads the users, if clients have to authenticate.
     pub(crate) fn users(&self) -> io::Result<Option<Arc<Users>>> {
         let Some(path) = &self.access.auth else { return Ok(None) };

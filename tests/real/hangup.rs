@@ -95,3 +95,43 @@ fn a_directory_that_is_replaced_is_served_after_a_hangup_by_every_thread() {
     server.signal("HUP");
     eventually("the new directory", || get().iter().all(|body| body == b"v2").then_some(()));
 }
+
+#[test]
+fn if_one_file_is_wrong_at_a_hangup_nothing_changes() {
+    let dir = tempdir().expect("a new directory");
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("site")).expect("a new directory");
+    fs::write(path("site/file"), "file").expect("a file");
+    fs::write(path("users"), "@/\n").expect("a file");
+    let errors = fs::File::create(path("errors")).expect("a file");
+    let mut http = example("http");
+    http.arg(path("site")).arg("--auth").arg(path("users"));
+    http.arg("--access-log").arg(path("log")).stderr(errors);
+    let mut server = Server::start(&mut http);
+    let mut client = Client::new(&server);
+    let lines = || fs::read_to_string(path("errors")).expect("a file").lines().count();
+    let breaks_users = || fs::write(path("users"), "no users\n");
+    let repairs_users = || fs::write(path("users"), "@/\n");
+    let breaks_site = || fs::rename(path("site"), path("elsewhere"));
+    let repairs_site = || fs::rename(path("elsewhere"), path("site"));
+    let cases: [(&dyn Fn() -> _, &dyn Fn() -> _, _); 2] =
+        [(&breaks_users, &repairs_users, "users"), (&breaks_site, &repairs_site, "site")];
+    for (breaks, repairs, wrong) in cases {
+        fs::rename(path("log"), path("old log")).expect("a log");
+        breaks().expect("a file");
+        let before = lines();
+        server.signal("HUP");
+        eventually("an error", || (lines() > before).then_some(()));
+        let errors = fs::read_to_string(path("errors")).expect("a file");
+        let new = errors.lines().last().expect("an error");
+        assert!(new.contains(&path(wrong).display().to_string()), "{new}");
+        assert!(new.ends_with("; nothing of the configuration changes"), "{new}");
+        assert_eq!(client.get("/file").0.status, 200);
+        assert!(!path("log").exists(), "the log is not opened again");
+        repairs().expect("a file");
+        server.signal("HUP");
+        eventually("a new log", || path("log").exists().then_some(()));
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+}

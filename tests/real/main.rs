@@ -39,6 +39,7 @@ mod proxy;
 mod proxy_protocol;
 mod random;
 mod redis;
+mod restart;
 mod resumed;
 #[cfg(target_os = "linux")]
 mod syscalls;

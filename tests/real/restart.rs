@@ -1,0 +1,210 @@
+//! Hot restart: a new process takes over, and no client notices.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use tempfile::{TempDir, tempdir};
+
+use crate::client::Client;
+use crate::process::{PATIENCE, Server, eventually, example, run};
+use crate::random::noise;
+
+/// More than the buffers of both ends hold, so that a download lasts until it is read.
+const LARGE: usize = 8 << 20;
+
+/// A directory with files to serve, and the place of a control socket.
+struct Site {
+    dir: TempDir,
+    large: Vec<u8>,
+}
+
+impl Site {
+    fn new() -> Site {
+        let dir = tempdir().expect("a new directory");
+        let large = noise(LARGE, 7);
+        fs::create_dir(dir.path().join("files")).expect("a new directory");
+        fs::write(dir.path().join("files/large"), &large).expect("a file");
+        fs::write(dir.path().join("files/small"), b"small").expect("a file");
+        Site { dir, large }
+    }
+
+    fn control(&self) -> PathBuf {
+        self.dir.path().join("control")
+    }
+
+    fn command(&self, threads: &str, more: &[&str]) -> Command {
+        let mut http = example("http");
+        http.arg(self.dir.path().join("files")).args(["--threads", threads, "--drain", "600"]);
+        http.arg("--control").arg(self.control()).args(more);
+        http
+    }
+
+    fn start(&self, threads: &str) -> Server {
+        Server::start(&mut self.command(threads, &[]))
+    }
+
+    /// A download that has begun.
+    fn download(&self, server: &Server) -> Client {
+        let mut client = Client::new(server);
+        client.ask("GET", "/large");
+        assert_eq!(client.head().len, LARGE as u64);
+        client
+    }
+
+    fn finish(&self, mut download: Client) {
+        let mut body = vec![0; LARGE];
+        download.rest().read_exact(&mut body).expect("a whole body");
+        assert!(body == self.large);
+    }
+
+    /// The process that has the control socket.
+    fn holder(&self) -> Option<u32> {
+        let lock = fs::read_to_string(self.control().with_added_extension("lock")).ok()?;
+        lock.trim().parse().ok()
+    }
+}
+
+/// Makes requests until it is told to stop, each on a new connection. Returns how many. Whatever is
+/// refused, reset or short panics.
+fn load(address: SocketAddr, stop: &AtomicBool, made: &AtomicU64) {
+    while !stop.load(Ordering::Relaxed) {
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut client = Client::over(stream);
+        let (head, body) = client.get("/small");
+        assert_eq!((head.status, &*body), (200, &b"small"[..]));
+        made.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits until some more requests have been made.
+fn wait_for_more(made: &AtomicU64) {
+    let before = made.load(Ordering::Relaxed);
+    eventually("more requests", || (made.load(Ordering::Relaxed) > before + 200).then_some(()));
+}
+
+/// How often a server takes over. More need minutes.
+fn rounds() -> usize {
+    std::env::var("SLUICEGATE_RESTARTS").map_or(4, |rounds| rounds.parse().expect("a number"))
+}
+
+#[test]
+fn no_request_fails_and_no_download_is_cut_when_servers_with_2_3_and_1_threads_take_over() {
+    let site = Site::new();
+    let mut server = site.start("2");
+    let address = server.address;
+    let (stop, made) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| load(address, &stop, &made))).collect();
+        for round in 0..rounds() {
+            let threads = ["3", "1", "2"][round % 3];
+            wait_for_more(&made);
+            let downloads: Vec<_> = (0..4).map(|_| site.download(&server)).collect();
+            let next = site.start(threads);
+            assert_eq!(next.address, address, "it takes over the port that was chosen");
+            let mut last = std::mem::replace(&mut server, next);
+            let pid = server.pid();
+            eventually("the new holder", || (site.holder() == Some(pid)).then_some(()));
+            downloads.into_iter().for_each(|download| site.finish(download));
+            assert_eq!(last.wait(), Some(0));
+        }
+        wait_for_more(&made);
+        stop.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().expect("no failed request"));
+    });
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    assert!(!site.control().exists(), "the last server removes it");
+}
+
+/// Starts a process that cannot take over. Returns its errors.
+fn fails(command: &mut Command) -> String {
+    let outcome = run(command.args(["--port", "0"]));
+    assert_ne!(outcome.code, Some(0), "{outcome:?}");
+    outcome.stderr
+}
+
+#[test]
+fn a_server_goes_on_if_the_new_process_fails() {
+    let site = Site::new();
+    let unix = site.dir.path().join("unix");
+    let unix = unix.to_str().expect("a path of characters");
+    let server = Server::start(&mut site.command("2", &["--unix", unix]));
+    let mode = fs::metadata(site.control()).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let serves = || {
+        assert_eq!(Client::new(&server).get("/small").0.status, 200);
+        let mut client = UnixStream::connect(unix).expect("a connection");
+        client.write_all(b"GET /small HTTP/1.0\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with("small"), "{answer}");
+        assert_eq!(site.holder(), Some(server.pid()));
+    };
+    fails(&mut site.command("1", &["--unix", unix, "--no-such-flag"]));
+    serves();
+    let missing = ["--unix", unix, "--tls-cert", "/missing", "--tls-key", "/missing"];
+    let errors = fails(&mut site.command("3", &missing));
+    assert!(errors.contains("/missing"), "{errors}");
+    serves();
+    // It has opened all other listeners by then.
+    let taken = std::net::TcpListener::bind("127.0.0.2:0").expect("a free port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    let other = ["--unix", unix, "--bind", "127.0.0.1,127.0.0.2"];
+    let outcome = run(site.command("3", &other).args(["--port", &port]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    serves();
+    // Whoever says nothing keeps nobody else from taking over.
+    let _silent = UnixStream::connect(site.control()).expect("a connection");
+    let mut stranger = UnixStream::connect(site.control()).expect("a connection");
+    stranger.write_all(b"sluicegate-restart 99\n").expect("a request");
+    let mut answer = String::new();
+    stranger.read_to_string(&mut answer).expect("an answer");
+    assert_eq!(answer, "refused it speaks version \"99\" of the protocol, not 1\n");
+    serves();
+    let mut server = server;
+    let mut next = Server::start(&mut site.command("1", &["--unix", unix]));
+    assert_eq!(server.wait(), Some(0));
+    assert!(Path::new(unix).exists());
+    next.signal("TERM");
+    assert_eq!(next.wait(), Some(0));
+    assert!(!Path::new(unix).exists());
+}
+
+#[test]
+fn a_control_socket_that_was_left_behind_is_replaced() {
+    let site = Site::new();
+    let mut killed = site.start("1");
+    killed.signal("KILL");
+    assert_eq!(killed.wait(), None);
+    assert!(site.control().exists());
+    let mut server = site.start("1");
+    assert_eq!(Client::new(&server).get("/small").0.status, 200);
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn sigusr2_starts_the_program_again_and_it_takes_over() {
+    let site = Site::new();
+    let mut server = site.start("2");
+    let download = site.download(&server);
+    let first = server.pid();
+    server.signal("USR2");
+    let next = eventually("a successor", || site.holder().filter(|pid| *pid != first));
+    let mut client = Client::new(&server);
+    assert_eq!(client.get("/small").0.status, 200);
+    site.finish(download);
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(client.get("/small").0.status, 200, "the successor serves it");
+    let killed = run(Command::new("kill").args(["-s", "TERM", &next.to_string()]));
+    assert_eq!(killed.code, Some(0), "{killed:?}");
+    eventually("its end", || (!site.control().exists()).then_some(()));
+}
