@@ -156,7 +156,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a free port.
     pub(crate) fn start(command: &mut Command) -> Server {
-        let mut process = Process::spawn(command.args(["--port", "0"]).stdout(Stdio::piped()));
+        Server::start_at(command, 0)
+    }
+
+    /// Starts one on a port.
+    pub(crate) fn start_at(command: &mut Command, port: u16) -> Server {
+        command.args(["--port", &port.to_string()]).stdout(Stdio::piped());
+        let mut process = Process::spawn(command);
         let stdout = process.stdout();
         let (tell, told) = channel();
         thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! Hot restart: a new process takes over, and no client notices.
+//! Restarts that no client notices: a new process takes over, or one of several servers behind a
+//! proxy restarts after the other.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +14,8 @@ use std::thread;
 use tempfile::{TempDir, tempdir};
 
 use crate::client::Client;
-use crate::process::{PATIENCE, Server, eventually, example, run};
+use crate::haproxy::Haproxy;
+use crate::process::{PATIENCE, Server, eventually, example, has, run};
 use crate::random::noise;
 
 /// More than the buffers of both ends hold, so that a download lasts until it is read.
@@ -71,15 +73,19 @@ impl Site {
     }
 }
 
-/// Makes requests until it is told to stop, each on a new connection. Returns how many. Whatever is
-/// refused, reset or short panics.
-fn load(address: SocketAddr, stop: &AtomicBool, made: &AtomicU64) {
+fn connect(address: SocketAddr) -> Client {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    Client::over(stream)
+}
+
+/// Makes requests until it is told to stop, each on a new connection. Whatever is refused, reset or
+/// short panics.
+fn load(address: SocketAddr, path: &str, expected: &[u8], stop: &AtomicBool, made: &AtomicU64) {
     while !stop.load(Ordering::Relaxed) {
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut client = Client::over(stream);
-        let (head, body) = client.get("/small");
-        assert_eq!((head.status, &*body), (200, &b"small"[..]));
+        let (head, body) = connect(address).get(path);
+        assert_eq!(head.status, 200, "{head:?}");
+        assert!(body == expected, "{} of {} bytes", body.len(), expected.len());
         made.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -102,7 +108,9 @@ fn no_request_fails_and_no_download_is_cut_when_servers_with_2_3_and_1_threads_t
     let address = server.address;
     let (stop, made) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(|| load(address, &stop, &made))).collect();
+        let clients: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| load(address, "/small", b"small", &stop, &made)))
+            .collect();
         for round in 0..rounds() {
             let threads = ["3", "1", "2"][round % 3];
             wait_for_more(&made);
@@ -207,4 +215,62 @@ fn sigusr2_starts_the_program_again_and_it_takes_over() {
     let killed = run(Command::new("kill").args(["-s", "TERM", &next.to_string()]));
     assert_eq!(killed.code, Some(0), "{killed:?}");
     eventually("its end", || (!site.control().exists()).then_some(()));
+}
+
+/// Restarts three servers behind HAProxy one after the other, while clients make requests.
+fn roll(command: impl Fn() -> Command, requests: &[(&str, &[u8])]) {
+    if !has("haproxy") {
+        return;
+    }
+    let mut servers: Vec<_> = (0..3).map(|_| Server::start(&mut command())).collect();
+    // HAProxy sends a request again if a server closes an idle connection meanwhile, as clients do.
+    let mut settings = "mode http\nbalance roundrobin\nretries 5\noption redispatch 1\n\
+                        retry-on conn-failure empty-response\n\
+                        http-response set-header Served-By %s\n"
+        .to_owned();
+    for (index, server) in servers.iter().enumerate() {
+        let check = "check inter 20ms fall 1 rise 1";
+        settings += &format!("server s{index} {} {check}\n", server.address);
+    }
+    let haproxy = Haproxy::start(&settings);
+    let (stop, made) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (address, stop, made) = (haproxy.address, &stop, &made);
+    thread::scope(|scope| {
+        let clients: Vec<_> = requests
+            .iter()
+            .map(|(path, expected)| scope.spawn(move || load(address, path, expected, stop, made)))
+            .collect();
+        for (index, server) in servers.iter_mut().enumerate() {
+            wait_for_more(made);
+            server.signal("TERM");
+            assert_eq!(server.wait(), Some(0));
+            *server = Server::start_at(&mut command(), server.address.port());
+            let name = format!("s{index}\r\n");
+            eventually("a request to the new server", || {
+                let (head, _) = connect(address).get(requests[0].0);
+                let fields = head.fields.to_ascii_lowercase();
+                fields.contains(&format!("served-by: {name}")).then_some(())
+            });
+        }
+        wait_for_more(made);
+        stop.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().expect("no failed request"));
+    });
+}
+
+#[test]
+fn no_request_fails_while_servers_behind_haproxy_restart_one_after_the_other() {
+    let hello = || {
+        let mut hello = example("hello");
+        hello.args(["--threads", "2"]);
+        hello
+    };
+    roll(hello, &[("/", b"Hello, World!".as_slice()); 3]);
+    let site = Site::new();
+    let http = || {
+        let mut http = example("http");
+        http.arg(site.dir.path().join("files"));
+        http
+    };
+    roll(http, &[("/small", b"small"), ("/small", b"small"), ("/large", &site.large)]);
 }
