@@ -41,6 +41,7 @@ mod random;
 mod redis;
 mod restart;
 mod resumed;
+mod service_manager;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod tls;

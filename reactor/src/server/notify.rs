@@ -171,7 +171,72 @@ impl Handler for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
     use super::*;
+    use crate::{Server, ServerOptions};
+
+    /// Ticks with the period of the watchdog, and blocks while the sender of its channel waits.
+    struct Ticking(Sender<Sender<()>>);
+
+    impl Handler for Ticking {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+    }
+
+    impl Receive<Tick> for Ticking {
+        fn on_message(&mut self, _: &mut Sessions<'_>, _: Tick) {
+            let (tell, told) = channel();
+            if self.0.send(tell).is_ok() {
+                // The answer is that the sender is dropped.
+                let _ = told.recv();
+            }
+        }
+    }
+
+    #[test]
+    fn the_watchdog_ends_while_one_thread_is_stuck() {
+        let period = Duration::from_millis(5);
+        let directory = tempfile::tempdir().unwrap();
+        let manager = UnixDatagram::bind(directory.path().join("notify")).unwrap();
+        let notifier = Notifier {
+            socket: Arc::new(UnixDatagram::unbound().unwrap()),
+            to: manager.local_addr().unwrap(),
+            watchdog: Some(4 * period),
+        };
+        let mut server = Server::new(&ServerOptions { threads: 2, ..ServerOptions::default() });
+        server.set_notifier(&notifier);
+        let stopper = server.stopper();
+        let (ticks, ticked): (Vec<_>, Vec<_>) = (0..2).map(|_| channel()).unzip();
+        let run = thread::spawn(move || {
+            server.run_with(ticks, |shard, tick| {
+                let ticking = shard.register(Ticking(tick));
+                shard.every(period, ticking, Tick);
+                Ok(())
+            })
+        });
+        let next = || {
+            let mut message = [0; 64];
+            let length = manager.recv(&mut message).unwrap();
+            String::from_utf8(message[..length].to_vec()).unwrap()
+        };
+        assert_eq!(next(), "READY=1");
+        // The second thread is stuck until this is dropped. The first one goes on.
+        let stuck = ticked[1].recv().unwrap();
+        for _ in 0..20 {
+            drop(ticked[0].recv().unwrap());
+        }
+        manager.set_nonblocking(true).unwrap();
+        let said = std::iter::from_fn(|| manager.recv(&mut [0; 64]).ok()).count();
+        assert!(said <= 2, "{said} messages, of before and of what was noted before");
+        manager.set_nonblocking(false).unwrap();
+        drop((stuck, ticked));
+        assert_eq!(next(), "WATCHDOG=1");
+        stopper.stop().unwrap();
+        run.join().unwrap().unwrap();
+    }
 
     #[test]
     fn the_watchdog_is_for_the_process_that_it_names_or_for_any() {
