@@ -13,6 +13,7 @@ use sluicegate_reactor::{
 };
 
 mod ends;
+mod restart;
 mod spread;
 #[cfg(target_os = "linux")]
 mod workers;

@@ -19,6 +19,7 @@ mod flags;
 mod group;
 mod id;
 mod ledger;
+mod lifecycle;
 mod limits;
 mod meter;
 mod part;
@@ -47,6 +48,7 @@ pub(crate) use flags::Flags;
 pub(crate) use group::Group;
 pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
 pub use ledger::{GroupId, Ledger};
+pub(crate) use lifecycle::Lifecycle;
 pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, FileTransfer, Limits};
 pub(crate) use meter::{Bucket, Direction, Meter};
@@ -118,25 +120,6 @@ pub(crate) struct Core {
     /// Counts what belongs to no connection; the rest is counted in the groups.
     pub(crate) ledger: Ledger,
     pub(crate) lifecycle: Lifecycle,
-}
-
-/// How far a reactor has come on its way to stop.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lifecycle {
-    Running,
-    /// A signal has announced that it will be asked to stop, at this time in nanoseconds.
-    Announced {
-        until: u64,
-    },
-    /// It was asked to stop.
-    Asked,
-    /// Its listeners are closed, and every session is owed `on_stop`. Connections may take until
-    /// this time to end, in nanoseconds.
-    Draining {
-        until: u64,
-    },
-    /// It accepts and connects no more.
-    Stopped,
 }
 
 /// Reads of files that are not in memory, see [`outbound`](crate::outbound#cold-files).

@@ -38,6 +38,9 @@
 //! [grace period](crate::Reactor::set_drain). Clients of TLS cannot resume the sessions of the old
 //! process, since rustls does not export the keys of its tickets; they make a full handshake.
 //!
+//! A client that sends a request on an idle connection just when the old process closes it has to
+//! repeat it on a new one, as HTTP clients do (RFC 9112, section 9.3.1).
+//!
 //! # Generations
 //!
 //! The first server has the [generation](crate::Server::generation) 1, and each one that takes over
