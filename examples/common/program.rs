@@ -1,10 +1,14 @@
 //! Programs: their options, from the command line and the environment, and how they fail.
 
 use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::BoolishValueParser;
-use clap::{Arg, ArgAction, Parser};
+use clap::{Arg, ArgAction, Command, Parser, value_parser};
+use clap_complete::Shell;
+use clap_mangen::Man;
 
 /// Why a program ends: one line for the user.
 pub(crate) struct Failure(pub(super) String);
@@ -18,15 +22,69 @@ impl<E: Display> From<E> for Failure {
 /// Parses the options and runs a program. A failure prints one line and exits with code 1. Invalid
 /// options exit with code 2.
 pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> ExitCode {
-    let command = O::command().mut_args(from_environment);
+    let command = O::command().mut_args(from_environment).args(About::options());
+    if let Some(about) = About::asked_for() {
+        return exit(about.print(command).map_err(Failure::from));
+    }
     let options = O::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    match run(options) {
+    exit(run(options))
+}
+
+fn exit(result: Result<(), Failure>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(text)) => {
             eprintln!("error: {text}");
             ExitCode::FAILURE
         }
+    }
+}
+
+const MAN: &str = "man";
+const COMPLETIONS: &str = "completions";
+
+/// What to print about a program instead of running it.
+enum About {
+    Manual,
+    Completions(Shell),
+}
+
+impl About {
+    fn options() -> [Arg; 2] {
+        let manual = Arg::new(MAN).long(MAN).action(ArgAction::SetTrue);
+        let completions = Arg::new(COMPLETIONS).long(COMPLETIONS).value_name("SHELL");
+        [
+            manual.help("Print the manual page"),
+            completions.help("Print completions for a shell").value_parser(value_parser!(Shell)),
+        ]
+        .map(|option| option.exclusive(true))
+    }
+
+    /// What the command line asks for, if that is all it has: other options, even required ones, do
+    /// not matter then.
+    fn asked_for() -> Option<About> {
+        let options = Command::new("").args(About::options());
+        let matches = options.disable_help_flag(true).try_get_matches().ok()?;
+        let shell = matches.get_one(COMPLETIONS).copied().map(About::Completions);
+        shell.or_else(|| matches.get_flag(MAN).then_some(About::Manual))
+    }
+
+    /// Prints it, under the name by which the program was called.
+    fn print(self, command: Command) -> io::Result<()> {
+        let called = std::env::args_os().next().unwrap_or_default();
+        let name = Path::new(&called).file_name().unwrap_or_default().to_string_lossy();
+        // The leak is bounded: the program ends.
+        let name: &str = name.into_owned().leak();
+        let mut command = command.name(name);
+        let mut printed = Vec::new();
+        match self {
+            About::Manual => Man::new(command).render(&mut printed)?,
+            About::Completions(shell) => {
+                clap_complete::generate(shell, &mut command, name, &mut printed);
+            }
+        }
+        io::stdout().write_all(&printed)
     }
 }
 

@@ -190,3 +190,18 @@ fn each_line_of_a_log_in_json_is_an_object_for_others_too() {
         127.0.0.1 400 'GET /\\x01\\xfe HTTP/1.1' None 8\n";
     assert_eq!(run(&mut python).stdout, expected);
 }
+
+#[test]
+fn the_manual_page_and_completions_are_printed_by_the_program_itself() {
+    for name in ["http", "proxy"] {
+        let manual = run(example(name).arg("--man"));
+        assert_eq!(manual.code, Some(0), "{manual:?}");
+        assert!(manual.stdout.contains(&format!(".TH {name} 1")), "{manual:?}");
+        assert!(manual.stdout.contains("\\-\\-max\\-connections"), "{manual:?}");
+        let completions = run(example(name).args(["--completions", "bash"]));
+        assert_eq!(completions.code, Some(0), "{completions:?}");
+        assert!(completions.stdout.contains("--max-connections"), "{completions:?}");
+    }
+    let refused = run(example("http").args(["--man", "--port", "0"]));
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+}

@@ -1,0 +1,20 @@
+# An image of `http`, which serves the directory /srv on port 8080:
+#   docker build -t sluicegate-http .
+#   docker run --rm --read-only -p 8080:8080 -v "$PWD:/srv:ro" sluicegate-http
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /source
+COPY . .
+# Statically linked, so that the image needs nothing else. The target has to be named: a build for
+# the host would link the macros of the compiler statically too, which cannot be.
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
+    RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" \
+    cargo build --release --locked --target "$target" --example http && \
+    mv "target/$target/release/examples/http" /sluicegate-http
+
+FROM scratch
+COPY --from=build /sluicegate-http /sluicegate-http
+USER 65532:65532
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/sluicegate-http"]
+CMD ["/srv", "--bind", "0.0.0.0"]
