@@ -46,7 +46,8 @@ pub(crate) fn start(
     let layer = match made {
         Ok(transport) => transport.map(|transport| Box::new(Layer::new(transport, false))),
         Err(error) => {
-            log::warn!("connect to {target}: {error}");
+            log::debug!("connect to {target}: {error}");
+            core.keep_failure(id.index, error);
             not_connected(core, id.index, ErrorKind::InvalidInput);
             return id;
         }

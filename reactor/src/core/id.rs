@@ -106,8 +106,8 @@ pub enum Reason {
     TimedOut,
     /// A callback panicked.
     Panicked,
-    /// The [transport](crate::transport) failed: the peer broke its rules, or was refused. The log
-    /// names the error at level `debug`.
+    /// The [transport](crate::transport) failed: the peer broke its rules, or was refused.
+    /// [`Turn::transport_error`](crate::Turn::transport_error) says why.
     Transport,
     /// The reactor stopped, and the grace period has passed.
     Stopped,

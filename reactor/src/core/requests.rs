@@ -94,7 +94,7 @@ impl Core {
 
     /// Ends a connection because its transport has failed with `error`.
     #[cold]
-    pub(crate) fn fail_transport(&mut self, index: u32, error: &Error) {
+    pub(crate) fn fail_transport(&mut self, index: u32, error: Error) {
         log::debug!("{}: {error}", self.describe(index));
         if let Some(c) = self.get_mut(index)
             && c.phase < Phase::Ended
@@ -102,6 +102,14 @@ impl Core {
             // An orderly end, since a reset would overtake an alert.
             (c.phase, c.reason) = (Phase::Ended, Reason::Transport);
             self.schedule(index);
+            self.keep_failure(index, error);
+        }
+    }
+
+    /// Keeps the error of a transport until the handler has been told.
+    pub(crate) fn keep_failure(&mut self, index: u32, error: Error) {
+        if let Some(special) = self.special(index) {
+            special.failure = Some(error);
         }
     }
 

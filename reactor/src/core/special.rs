@@ -8,7 +8,7 @@ use super::limits::Limits;
 use super::meter::Meters;
 use super::pool::Chunk;
 use super::relay::Relay;
-use super::transport::{Layer, Transport};
+use super::transport::{Error, Layer, Transport};
 use crate::fs::Saving;
 
 /// The rarely needed state of a connection. Boxed and pooled; a connection has it only while it is
@@ -32,6 +32,8 @@ pub(crate) struct Special {
     pub(crate) layer: Option<Box<Layer>>,
     /// A transport that has become transparent, and still knows the addresses.
     pub(crate) retired: Option<Box<dyn Transport>>,
+    /// Why its transport has failed, if it has.
+    pub(crate) failure: Option<Error>,
     /// While lingering: how many bytes may still be discarded.
     pub(crate) linger_left: u32,
 }
@@ -74,6 +76,7 @@ impl Special {
             && self.attempt.is_none()
             && self.layer.is_none()
             && self.retired.is_none()
+            && self.failure.is_none()
     }
 
     /// The transport, in use or retired.

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 use super::{Delivery, FOREIGN, Handler, Peer, Receive};
@@ -95,6 +96,44 @@ impl Turn {
     pub fn peer(&mut self, id: ConnId) -> Peer<'_> {
         let index = self.core.find(id).map(|_| id.index);
         Peer { core: &mut self.core, index }
+    }
+
+    /// What the [transport](crate::transport) of a connection has learned about the peer, if it is
+    /// of this type. Of the current connection, [`Context::transport`](crate::Context::transport)
+    /// returns it.
+    #[must_use]
+    pub fn transport_of<T: 'static>(&self, id: ConnId) -> Option<&T> {
+        let transport = self.core.find(id)?.special.as_ref()?.transport()?;
+        transport.details(TypeId::of::<T>())?.downcast_ref()
+    }
+
+    /// Why the [transport](crate::transport) of a connection has failed. In
+    /// [`on_close`](crate::Handler::on_close) it explains
+    /// [`Reason::Transport`](crate::Reason::Transport), and `Unconnected(InvalidInput)` if
+    /// [`Connect::transport`](crate::Connect) could not make a transport. Otherwise it is `None`.
+    ///
+    /// ```
+    /// use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Turn};
+    ///
+    /// struct Client;
+    ///
+    /// impl Handler for Client {
+    ///     type Session = ();
+    ///     fn on_open(&mut self, _: &mut Context<'_>) {}
+    ///     fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+    ///         input.take();
+    ///     }
+    ///     fn on_close(&mut self, cx: &mut Turn, id: ConnId, _: (), why: Reason) {
+    ///         match cx.transport_error(id) {
+    ///             Some(error) => eprintln!("{error}"),
+    ///             None => eprintln!("{why:?}"),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn transport_error(&self, id: ConnId) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.core.find(id)?.special.as_ref()?.failure.as_deref()
     }
 
     /// Asks the reactor, and with it the other threads of its server, to stop. Stopping begins in

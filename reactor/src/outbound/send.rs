@@ -227,7 +227,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         }
         Flushed::Unsealed => {
             if let Some(error) = c.layer().and_then(Layer::take_failure) {
-                core.fail_transport(index, &error);
+                core.fail_transport(index, error);
             }
         }
         Flushed::Failed(error) => core.fail_with(index, &error),

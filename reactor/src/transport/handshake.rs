@@ -28,7 +28,7 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
     layer.handshaking = true;
     group.handshaking += 1;
     if let Err(error) = layer.call(&mut core.pool, |transport, out| transport.start(out)) {
-        failed(core, index, &error);
+        failed(core, index, error);
     }
 }
 

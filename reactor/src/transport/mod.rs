@@ -88,7 +88,7 @@ pub(crate) fn close(core: &mut Core, index: u32) {
     let Some(layer) = c.layer() else { return };
     match write_end(layer, &mut core.pool) {
         Some(Ok(())) => send_owed(core, index),
-        Some(Err(error)) => failed(core, index, &error),
+        Some(Err(error)) => failed(core, index, error),
         None => {}
     }
 }
@@ -132,7 +132,7 @@ fn send_owed(core: &mut Core, index: u32) {
 /// Ends a connection whose transport has failed. What the transport has put out, such as an alert,
 /// is sent if the socket takes it.
 #[cold]
-fn failed(core: &mut Core, index: u32, error: &Error) {
+fn failed(core: &mut Core, index: u32, error: Error) {
     send_at_once(core, index);
     core.fail_transport(index, error);
 }

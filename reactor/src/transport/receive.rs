@@ -81,7 +81,7 @@ fn end(core: &mut Core, index: u32) {
     let Some(c) = core.get_mut(index) else { return };
     let Some(layer) = c.layer() else { return };
     if let Some(error) = layer.take_failure() {
-        return failed(core, index, &error);
+        return failed(core, index, error);
     }
     if layer.end.is_some() && !layer.handshaking {
         c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));

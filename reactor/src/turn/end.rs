@@ -61,7 +61,11 @@ impl Reactor {
         rates::release(core, index);
         inbound::stop_saving(core, index);
         inbound::lower(core, index, LowWater::Off);
+        let failure = core.get_mut(index).and_then(|c| c.special.as_mut()?.failure.take());
         core.drop_buffers(index);
+        if let Some(error) = failure {
+            core.keep_failure(index, error);
+        }
         let Some(why) = core.get(index).map(|c| c.reason) else { return };
         self.handlers.close(&mut self.turn, index, why);
         let core = &mut self.turn.core;

@@ -1,5 +1,10 @@
 //! How a stream ends: by the transport, or by the socket alone.
 
+use std::net::SocketAddr;
+
+use sluicegate_reactor::testing::Remote;
+use sluicegate_reactor::{ConnId, Connect, Context, Input, Reason, Target, Turn};
+
 use super::*;
 
 #[test]
@@ -257,4 +262,59 @@ fn a_handler_has_a_stream_reset_at_the_end_of_the_grace_period() {
     h.advance(Duration::from_secs(31));
     assert_eq!(sent(&mut h, client), Vec::<String>::new());
     assert_eq!(h.state(client), State::Reset);
+}
+
+/// Notes why its connections end.
+#[derive(Default)]
+struct Why(Vec<String>);
+
+impl Handler for Why {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
+        assert!(cx.transport_error(cx.id()).is_none());
+        input.take();
+    }
+
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, (): (), why: Reason) {
+        let error = cx.transport_error(id).map(ToString::to_string);
+        self.0.push(format!("{why:?} {}", error.unwrap_or_default()));
+    }
+}
+
+#[test]
+fn the_handler_learns_why_a_transport_has_failed() {
+    let listen = Listen { transport: Some(Records::factory()), ..Listen::default() };
+    let mut h = Harness::with(Why::default(), &listen);
+    let client = open(&mut h);
+    h.feed(client, record(b'd', b"1"));
+    h.feed(client, record(b'?', b"bad"));
+    assert_eq!(h.handler().0, ["Transport a record of kind 63 and 3 bytes"]);
+    let reset = open(&mut h);
+    h.reset(reset);
+    assert_eq!(h.handler().0[1..], ["Reset "]);
+}
+
+#[test]
+fn the_handler_learns_why_a_connection_got_no_transport_or_no_handshake() {
+    let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
+    for (fails, expected) in [
+        (true, "Unconnected(InvalidInput) no name"),
+        (false, "Transport a record of kind 63 and 0 bytes"),
+    ] {
+        let factory = Factory::new(move |_: &Target| match fails {
+            true => Err("no name".into()),
+            false => Ok(Some(Box::new(Records::default()) as Box<dyn Transport>)),
+        });
+        let mut h = Harness::new(Why::default());
+        h.set_remote(&back, Remote::Listens);
+        let connector = h.connector(&Connect { transport: Some(factory), ..Connect::default() });
+        h.connect(connector, &back, ());
+        if let Some(far) = h.try_accept(&back) {
+            h.feed(far, record(b'?', b""));
+        }
+        assert_eq!(h.handler().0, [expected]);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::testing::{Client, Harness, Received, Records, State, through};
 use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State as Phase, Transport};
-use sluicegate_reactor::{Address, Limits, Listen};
+use sluicegate_reactor::{Address, Handler, Limits, Listen};
 
 use crate::probe::{Call, Probe, log};
 
@@ -52,7 +52,7 @@ fn sealed(probe: Probe, limits: Limits) -> Harness<Probe> {
 }
 
 /// A client that has greeted.
-fn open(h: &mut Harness<Probe>) -> Client {
+fn open<H: Handler>(h: &mut Harness<H>) -> Client {
     let client = h.open();
     h.feed(client, greeting());
     client
