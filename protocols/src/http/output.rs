@@ -192,6 +192,13 @@ impl Destination<'_, '_> {
         }
     }
 
+    pub(super) fn transport<T: 'static>(&self) -> Option<&T> {
+        match self {
+            Destination::Current(cx) => cx.transport(),
+            Destination::Deferred(turn, id) => turn.transport_of(*id),
+        }
+    }
+
     pub(super) fn connection(&self) -> ConnId {
         match self {
             Destination::Current(cx) => cx.id(),

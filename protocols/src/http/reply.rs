@@ -210,6 +210,36 @@ impl<'a, 'cx> Reply<'a, 'cx> {
             .send(&page[..length])
     }
 
+    /// What the connection's [transport](sluicegate_reactor::transport) has learned about the
+    /// client, if it is of this type: the certificates of a TLS client, for example.
+    ///
+    #[cfg_attr(feature = "tls", doc = "```")]
+    #[cfg_attr(not(feature = "tls"), doc = "```ignore")]
+    /// use sluicegate_protocols::http::{Answered, Reply, Request, Service, Status};
+    /// use sluicegate_protocols::tls::Connection;
+    ///
+    /// /// Serves one client, whose certificate it knows.
+    /// struct Private {
+    ///     certificate: Vec<u8>,
+    /// }
+    ///
+    /// impl Service for Private {
+    ///     type State = ();
+    ///
+    ///     fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    ///         let tls = reply.transport::<Connection>();
+    ///         match tls.and_then(|tls| tls.peer_certificates().next()) {
+    ///             Some(certificate) if certificate == self.certificate => reply.send("welcome"),
+    ///             _ => reply.error(Status::FORBIDDEN),
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn transport<T: 'static>(&self) -> Option<&T> {
+        self.to.transport()
+    }
+
     /// The reactor: its files, its time, and its other connections.
     pub fn turn(&mut self) -> &mut Turn {
         self.to.turn()

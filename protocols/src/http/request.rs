@@ -153,6 +153,7 @@ impl<'a> Request<'a> {
 
     /// Whether the connection's [transport](sluicegate_reactor::transport) protects its bytes, as
     /// TLS does. What a proxy in front of this server says in `X-Forwarded-Proto` does not count.
+    /// [`Reply::transport`](super::Reply::transport) tells more about the client.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.connection.is_secure

@@ -28,6 +28,9 @@ pub enum Cause {
     /// No connection was established. The kinds are those of
     /// [`Reason::Unconnected`](sluicegate_reactor::Reason::Unconnected).
     Unconnected(io::ErrorKind),
+    /// The [transport](sluicegate_reactor::transport) failed, such as the handshake of TLS. The text
+    /// says why.
+    Transport(String),
     /// A deadline has passed.
     TimedOut(Phase),
     /// The connection ended before the first byte of a response.
@@ -108,6 +111,7 @@ impl fmt::Display for Cause {
                 f.write_str("cannot connect: no such host or socket")
             }
             Cause::Unconnected(kind) => write!(f, "cannot connect: {kind}"),
+            Cause::Transport(why) => f.write_str(why),
             Cause::TimedOut(phase) => write!(f, "timed out while waiting for {phase}"),
             Cause::Closed => f.write_str("the connection was closed before a response"),
             Cause::Truncated => f.write_str("the response was cut off"),

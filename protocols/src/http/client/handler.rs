@@ -1,6 +1,7 @@
 //! The callbacks of the connections to an origin.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::rc::Rc;
 
 use sluicegate_reactor::fs::{NotSaved, Saved};
@@ -143,6 +144,8 @@ impl<E: Exchange> Handler for Connections<E> {
         if let Some(running) = session.running.take() {
             let is_unanswered = running.is_unanswered(cx.peer(id).received());
             let cause = session.failure.take();
+            let transport = cx.transport_error(id).map(|error| error.to_string());
+            let cause = cause.or(transport.map(Cause::Transport));
             let cause = cause.unwrap_or_else(|| cause_of(why, is_unanswered, &running));
             failed = if matches!(cause, Cause::Closed) && running.may_repeat() {
                 self.shared.connect(cx, running).err().map(|running| (running, Cause::Stopped))
@@ -195,6 +198,8 @@ impl<E: Exchange> Receive<Refused<E>, Session<E>> for Connections<E> {
 fn cause_of<E: Exchange>(why: Reason, is_unanswered: bool, running: &Running<E>) -> Cause {
     match why {
         Reason::Unconnected(kind) => Cause::Unconnected(kind),
+        // A deadline of an open connection sets a failure, so this was that of the handshake.
+        Reason::TimedOut => Cause::Unconnected(ErrorKind::TimedOut),
         Reason::Stopped => Cause::Stopped,
         Reason::Panicked => Cause::Panicked,
         Reason::Aborted if running.is_streaming() => Cause::UnfinishedRequest,

@@ -69,7 +69,29 @@
 //! There is one `Client` for each origin and each type of exchange. It belongs to one reactor: a
 //! program with several threads creates one in each. [`Client::new`] needs the [`Reactor`], which
 //! callbacks do not have, so clients are created before the reactor runs. Redirects, cookies,
-//! caches, content codings and TLS are not included.
+//! caches and content codings are not included.
+//!
+//! # TLS
+//!
+//! A connector of `tls` (feature `tls`) makes the connections encrypted, and verifies that the
+//! origin has a certificate for the name in the [`Target`]:
+//!
+#![cfg_attr(feature = "tls", doc = "```no_run")]
+#![cfg_attr(not(feature = "tls"), doc = "```ignore")]
+//! use sluicegate_protocols::http::client::{Client, ClientOptions, Exchange};
+//! use sluicegate_protocols::tls::{Connector, ConnectorOptions, Roots};
+//! use sluicegate_reactor::{Connect, Reactor};
+//!
+//! fn client<E: Exchange>(reactor: &mut Reactor) -> std::io::Result<Client<E>> {
+//!     let (roots, protocols) = (Roots::system()?, vec!["http/1.1".into()]);
+//!     let tls = Connector::new(ConnectorOptions { roots, protocols, ..Default::default() })?;
+//!     let connect = Connect { transport: Some(tls.factory()), ..Connect::default() };
+//!     let options = ClientOptions { connect, ..ClientOptions::default() };
+//!     Client::new(reactor, "example.org:443", &options)
+//! }
+//! ```
+//!
+//! If the handshake fails, so does the exchange, with [`Cause::Transport`].
 //!
 //! # What a client does
 //!

@@ -24,7 +24,8 @@ const RECEIVE_MOST: usize = 32 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
     /// How connections are made: the time limit for connecting ([`Connect::timeout`], 10 s), the
-    /// socket options, and the limits of each connection. The client replaces those limits that
+    /// [transport](Connect::transport) such as TLS, the socket options, and the limits of each
+    /// connection. The client replaces those limits that
     /// would stop it from reading a response while it sends a request, and [`Limits::idle`].
     pub connect: Connect,
     /// The most connections to the origin, unfinished ones included. Default 100.
@@ -86,6 +87,11 @@ impl ClientOptions {
             ..own.clone()
         };
         Connect { limits, ..self.connect.clone() }
+    }
+
+    /// The port that `Host` omits: that of `https` if there is a transport, which is usually TLS.
+    pub(super) fn usual_port(&self) -> u16 {
+        if self.connect.transport.is_some() { 443 } else { 80 }
     }
 
     pub(super) fn chunks(&self) -> ChunkLimits {

@@ -83,7 +83,7 @@ impl<E: Exchange> Shared<E> {
         let shared = Rc::new(Shared {
             options: options.clone(),
             origin: target.to_string().into(),
-            host: host_of(&target).into(),
+            host: host_of(&target, options.usual_port()).into(),
             target,
             connector,
             handler,
@@ -136,7 +136,8 @@ impl<E: Exchange> Shared<E> {
     ) -> Result<(), Box<Running<E>>> {
         let slot = Rc::new(Slot::new(None));
         let id = cx.connect(self.connector, &self.target, Session::new(slot.clone()));
-        if !cx.peer(id).is_open() {
+        // A reactor that has stopped drops the session.
+        if Rc::strong_count(&slot) == 1 {
             return Err(running);
         }
         self.pool.borrow_mut().connections += 1;

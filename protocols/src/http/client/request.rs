@@ -220,8 +220,9 @@ impl Prepared {
     }
 }
 
-/// The value of `Host` for an origin (RFC 9110, section 7.2). For a Unix socket it is `localhost`.
-pub(super) fn host_of(origin: &Origin) -> String {
+/// The value of `Host` for an origin (RFC 9110, section 7.2), which omits the usual port of the
+/// scheme. For a Unix socket it is `localhost`.
+pub(super) fn host_of(origin: &Origin, usual_port: u16) -> String {
     let (host, port) = match origin {
         Origin::Name(name, port) => (name.to_string(), *port),
         Origin::Address(address) => match address.ip_and_port() {
@@ -231,7 +232,7 @@ pub(super) fn host_of(origin: &Origin) -> String {
             None => return "localhost".to_owned(),
         },
     };
-    if port == 80 { host } else { format!("{host}:{port}") }
+    if port == usual_port { host } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]
@@ -291,14 +292,16 @@ mod tests {
 
     #[test]
     fn the_host_is_that_of_the_origin_without_the_usual_port() {
-        for (origin, host) in [
-            ("name:80", "name"),
-            ("name:8080", "name:8080"),
-            ("10.0.0.1:80", "10.0.0.1"),
-            ("[::1]:81", "[::1]:81"),
-            ("unix:/run/a.sock", "localhost"),
+        for (origin, usual_port, host) in [
+            ("name:80", 80, "name"),
+            ("name:8080", 80, "name:8080"),
+            ("name:443", 443, "name"),
+            ("name:80", 443, "name:80"),
+            ("10.0.0.1:80", 80, "10.0.0.1"),
+            ("[::1]:81", 80, "[::1]:81"),
+            ("unix:/run/a.sock", 443, "localhost"),
         ] {
-            assert_eq!(host_of(&origin.parse().unwrap()), host);
+            assert_eq!(host_of(&origin.parse().unwrap(), usual_port), host);
         }
     }
 }

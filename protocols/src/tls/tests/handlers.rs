@@ -7,6 +7,7 @@ use sluicegate_reactor::{Context, Handler, Input, Listen};
 use super::*;
 use crate::http::{Answered, Http, Reply, Request, Service};
 use crate::line::{LineHandler, Lines, Next};
+use crate::tls::ClientCertificates;
 
 /// Runs a test in harnesses whose clients talk to the handler over TLS.
 fn over_tls(version: Version, test: impl FnOnce()) {
@@ -38,6 +39,39 @@ fn http_is_the_same_over_tls() {
             let text = String::from_utf8_lossy(&outcome.sent);
             assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{text}");
             assert_eq!(text.matches("Hello, World!").count(), 2, "{text}");
+        });
+    }
+}
+
+/// Answers with the length of the client's certificate.
+struct Whose;
+
+impl Service for Whose {
+    type State = ();
+
+    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let tls = reply.transport::<Connection>().expect("TLS");
+        let certificates: Vec<_> = tls.peer_certificates().map(<[u8]>::len).collect();
+        reply.send(format!("{certificates:?}"))
+    }
+}
+
+#[test]
+fn a_service_reads_the_certificate_of_its_client() {
+    let identity = AUTHORITY.identity(&["somebody"]);
+    let length = identity.key.cert[0].len();
+    for (identity, expected) in [(Some(identity), format!("[{length}]")), (None, "[]".into())] {
+        let client_certificates = ClientCertificates::Optional(AUTHORITY.roots());
+        let acceptor = acceptor(AcceptorOptions { client_certificates, ..server(Version::Tls13) });
+        let name = Some("localhost".into());
+        let client = connector(ConnectorOptions { identity, name, ..client() }).factory();
+        let client = Factory::new(move |address: &Address| client.make(&Target::from(address)));
+        through(acceptor.factory(), client, || {
+            let mut h = Harness::new(Http::new(Whose));
+            let client = h.open();
+            h.feed(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            let response = String::from_utf8_lossy(&h.sent(client)).into_owned();
+            assert!(response.ends_with(&format!("\r\n\r\n{expected}")), "{response}");
         });
     }
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod framing;
 mod requests;
 mod reuse;
+mod transports;
 mod turns;
 
 use std::borrow::Cow;
