@@ -25,7 +25,7 @@ mod program;
 pub(crate) mod reload;
 mod restart;
 mod signals;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod units;
 
 pub(crate) use program::{Failure, main};
@@ -48,7 +48,7 @@ pub(crate) struct Server {
     unix: Option<PathBuf>,
     /// Take the addresses of clients from PROXY protocol headers, version 1 or 2. All clients must
     /// be proxies in this network, such as 10.0.0.0/8, ::1 or `unix`; others are reset, as are
-    /// connections without a header, and RUST_LOG=debug names them. May be repeated.
+    /// connections without a header, with a warning. May be repeated.
     #[arg(long, value_name = "FROM", value_delimiter = ',', help_heading = "Listening")]
     accept_proxy: Vec<Network>,
     /// Most open connections at each address; further ones wait.

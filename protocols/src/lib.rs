@@ -37,6 +37,11 @@ pub mod forward;
 pub mod http;
 pub mod line;
 pub mod proxy_protocol;
+// Clippy 1.96 reports the initializer, which is const, on systems without `#[thread_local]`.
+#[cfg(all(test, feature = "testing"))]
+#[allow(clippy::missing_const_for_thread_local)]
+#[path = "../../tests/reactor/logged.rs"]
+mod logged;
 mod quantum;
 pub mod raw;
 pub mod resp;

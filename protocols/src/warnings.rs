@@ -1,7 +1,8 @@
 //! Warnings that a busy server would repeat too often.
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Least time between two warnings.
 const EVERY: Duration = Duration::from_secs(1);
@@ -37,5 +38,25 @@ impl Warnings {
             }
         }
         (self.at, self.left_out) = (Some(now), 0);
+    }
+}
+
+/// The same for what the threads of a server share, which has no reactor to ask for the time.
+#[derive(Debug)]
+pub(crate) struct SharedWarnings {
+    start: Instant,
+    warnings: Mutex<Warnings>,
+}
+
+impl SharedWarnings {
+    /// Warnings of the module with this path.
+    pub(crate) fn of(target: &'static str) -> SharedWarnings {
+        SharedWarnings { start: Instant::now(), warnings: Mutex::new(Warnings::of(target)) }
+    }
+
+    /// Logs a warning, or counts that it was not logged.
+    pub(crate) fn warn(&self, what: impl Display) {
+        let now = self.start.elapsed();
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).warn(now, what);
     }
 }

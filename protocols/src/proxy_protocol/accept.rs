@@ -1,11 +1,13 @@
 //! The receiving side.
 
 use std::any::{Any, TypeId};
+use std::sync::Arc;
 
 use sluicegate_reactor::Address;
 use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State, Transport};
 
 use super::{Header, Network};
+use crate::warnings::SharedWarnings;
 
 /// What happens to connections from untrusted addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,19 +33,28 @@ pub struct AcceptProxy {
 }
 
 impl AcceptProxy {
-    /// The factory for [`Listen::transport`](sluicegate_reactor::Listen).
+    /// The factory for [`Listen::transport`](sluicegate_reactor::Listen). A proxy that is refused,
+    /// or whose header is invalid, causes a warning, at most once a second.
     #[must_use]
     pub fn factory(self) -> Factory<Address> {
-        Factory::new(move |peer| self.make(peer))
+        let warnings = Arc::new(SharedWarnings::of(module_path!()));
+        Factory::new(move |peer| self.make(peer, &warnings))
     }
 
-    fn make(&self, peer: &Address) -> Result<Option<Box<dyn Transport>>, Error> {
+    fn make(
+        &self,
+        peer: &Address,
+        warnings: &Arc<SharedWarnings>,
+    ) -> Result<Option<Box<dyn Transport>>, Error> {
         if self.trusted.iter().any(|network| network.contains(peer)) {
-            let inner = self.inner.clone();
-            return Ok(Some(Box::new(Accepted::Waiting { peer: peer.clone(), inner })));
+            let (peer, inner, warnings) = (peer.clone(), self.inner.clone(), warnings.clone());
+            return Ok(Some(Box::new(Accepted::Waiting { peer, inner, warnings })));
         }
         match self.others {
-            Others::Refuse => Err(format!("{peer} is not a trusted proxy").into()),
+            Others::Refuse => {
+                warnings.warn(format_args!("{peer} was refused: it is not a trusted proxy"));
+                Err(format!("{peer} is not a trusted proxy").into())
+            }
             Others::Plain => make(self.inner.as_ref(), peer),
         }
     }
@@ -60,7 +71,7 @@ fn make(
 /// The transport of a proxy's connection.
 enum Accepted {
     /// Until the header has arrived.
-    Waiting { peer: Address, inner: Option<Factory<Address>> },
+    Waiting { peer: Address, inner: Option<Factory<Address>>, warnings: Arc<SharedWarnings> },
     /// From then on.
     Done { header: Header, inner: Option<Box<dyn Transport>> },
 }
@@ -93,8 +104,12 @@ impl Transport for Accepted {
         if let Some(inner) = self.inner_mut() {
             return inner.open(wire, out);
         }
-        let Accepted::Waiting { peer, inner } = self else { return Ok(Opened::Incomplete) };
-        let Some((header, consumed)) = Header::parse(wire)? else { return Ok(Opened::Incomplete) };
+        let Accepted::Waiting { peer, inner, warnings } = self else {
+            return Ok(Opened::Incomplete);
+        };
+        let parsed = Header::parse(wire)
+            .inspect_err(|error| warnings.warn(format_args!("{peer} was refused: {error}")))?;
+        let Some((header, consumed)) = parsed else { return Ok(Opened::Incomplete) };
         let mut inner = make(inner.as_ref(), header.source().unwrap_or(peer))?;
         if let Some(inner) = &mut inner {
             inner.start(out)?;

@@ -3,6 +3,9 @@
 use super::header::{Header, Version};
 use super::{HeaderError, binary, text};
 
+/// The first byte of a TLS handshake, a mistake that is worth a message of its own.
+const TLS: u8 = 22;
+
 impl Header {
     /// Parses the header at the start of `bytes`, of either version. Returns it and its length, or
     /// `None` if it is incomplete.
@@ -18,6 +21,9 @@ impl Header {
             None => Ok(None),
             Some(b'P') => text::parse(bytes),
             Some(b'\r') => binary::parse(bytes),
+            Some(&TLS) => Err(HeaderError(
+                "the connection starts with TLS; the PROXY header must come before TLS",
+            )),
             Some(_) => Err(HeaderError("the connection does not start with a PROXY header")),
         }
     }

@@ -51,9 +51,9 @@
 //! - The addresses of the connection itself apply if the header has none: the proxy checks whether
 //!   the server is alive (LOCAL), or does not know the client (UNKNOWN).
 //! - The connection ends if the header is missing, invalid, or incomplete after
-//!   [`Limits::handshake`](sluicegate_reactor::Limits::handshake). The log names the cause at level
-//!   `debug`. Bytes after the header are the
-//!   client's, even if they arrived together with it.
+//!   [`Limits::handshake`](sluicegate_reactor::Limits::handshake). In the first two cases a warning
+//!   names the proxy and the cause, at most once a second. Bytes after the header are the client's, even if they arrived
+//!   together with it.
 //! - [`Listen::max_per_address`](sluicegate_reactor::Listen) counts connections by the address of
 //!   the proxy.
 //!

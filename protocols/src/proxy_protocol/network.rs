@@ -8,7 +8,8 @@ use sluicegate_reactor::Address;
 
 /// A network of proxies: IP addresses with a common prefix, or all clients of Unix sockets.
 ///
-/// It is written `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1` or `unix`. An IPv4-mapped IPv6 address,
+/// It is written `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1` or `unix`. Text whose address has bits
+/// beyond the prefix, as in `10.0.0.1/8`, is refused, since it may be a mistake. An IPv4-mapped IPv6 address,
 /// which is what a socket for both families reports, is the same as the IPv4 address.
 ///
 /// ```
@@ -66,6 +67,15 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::Ip { first, prefix } => write!(f, "{first}/{prefix}"),
+            Kind::Unix => f.write_str("unix"),
+        }
+    }
+}
+
 /// An address as a number, and how many bits it has.
 fn bits(ip: IpAddr) -> (u128, u8) {
     match ip {
@@ -84,14 +94,21 @@ fn masked(ip: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-/// Text that is not a [`Network`].
+/// Text that is not a [`Network`], and why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworkError(Box<str>);
+pub struct NetworkError {
+    text: Box<str>,
+    /// The network that has the address of the text, if that is not the first one of its network.
+    meant: Option<Network>,
+}
 
 impl fmt::Display for NetworkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.escape_debug();
-        write!(f, "{text}: not a network: an IP address, address/bits as in 10.0.0.0/8, or unix")
+        write!(f, "{}: not a network: ", self.text.escape_debug())?;
+        match self.meant {
+            Some(network) => write!(f, "the address has bits beyond the prefix; write {network}"),
+            None => f.write_str("an IP address, address/bits as in 10.0.0.0/8, or unix"),
+        }
     }
 }
 
@@ -101,20 +118,26 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Network, NetworkError> {
+        let error = |meant| NetworkError { text: text.into(), meant };
         let parse = || {
             if text == "unix" {
-                return Some(Network::UNIX);
+                return Some((Network::UNIX, true));
             }
-            let (ip, prefix) = match text.split_once('/') {
+            let (ip, prefix): (IpAddr, u8) = match text.split_once('/') {
                 Some((ip, prefix)) => (ip.parse().ok()?, prefix.parse().ok()?),
                 None => {
                     let ip = text.parse().ok()?;
                     (ip, bits(ip).1)
                 }
             };
-            Network::new(ip, prefix)
+            let network = Network::new(ip, prefix)?;
+            Some((network, masked(ip, prefix) == ip))
         };
-        parse().ok_or_else(|| NetworkError(text.into()))
+        match parse() {
+            Some((network, true)) => Ok(network),
+            Some((network, false)) => Err(error(Some(network))),
+            None => Err(error(None)),
+        }
     }
 }
 
@@ -132,7 +155,6 @@ mod tests {
         for (network, ip, is_in) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
-            ("10.9.9.9/8", "10.1.1.1", true),
             ("10.1.2.0/31", "10.1.2.1", true),
             ("10.1.2.0/31", "10.1.2.2", false),
             ("127.0.0.1", "127.0.0.1", true),
@@ -172,6 +194,23 @@ mod tests {
         assert!(Network::UNIX.contains(&unix));
         assert!(!Network::UNIX.contains(&"127.0.0.1:1".parse().unwrap()));
         assert!(!"0.0.0.0/0".parse::<Network>().unwrap().contains(&unix));
+    }
+
+    #[test]
+    fn an_address_with_bits_beyond_its_prefix_is_an_error_that_names_its_network() {
+        for (text, network) in [
+            ("10.0.0.1/8", "10.0.0.0/8"),
+            ("1.2.3.4/0", "0.0.0.0/0"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("::ffff:10.0.0.1/104", "10.0.0.0/8"),
+        ] {
+            let error = text.parse::<Network>().unwrap_err().to_string();
+            let why = "not a network: the address has bits beyond the prefix";
+            assert_eq!(error, format!("{text}: {why}; write {network}"));
+            assert!(network.parse::<Network>().is_ok());
+        }
+        let masked = Network::new("10.0.0.1".parse().unwrap(), 8);
+        assert_eq!(masked, "10.0.0.0/8".parse().ok());
     }
 
     #[test]

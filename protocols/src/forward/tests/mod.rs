@@ -3,10 +3,6 @@
 mod bodies;
 mod changes;
 mod failures;
-// Clippy 1.96 reports the initializer, which is const, on systems without `#[thread_local]`.
-#[allow(clippy::missing_const_for_thread_local)]
-#[path = "../../../../tests/reactor/logged.rs"]
-mod logged;
 mod relayed;
 mod requests;
 mod responses;

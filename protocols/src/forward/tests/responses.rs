@@ -2,8 +2,8 @@
 
 use log::Level;
 
-use super::logged::logged_in;
 use super::{Outcome, World, get, pass, same_at_every_split};
+use crate::logged::logged_in;
 
 /// What the client gets of a response to GET.
 fn passed(response: &str) -> Outcome {

@@ -118,6 +118,11 @@ fn row_19_each_byte_before_the_addresses_is_checked_as_it_arrives() {
             bad[at] = byte;
             let expected = match (at, byte) {
                 (0, b'P') => ("malformed line".to_owned(), 2),
+                (0, 22) => {
+                    let text =
+                        "the connection starts with TLS; the PROXY header must come before TLS";
+                    (text.to_owned(), 1)
+                }
                 (0..12, _) => {
                     ("the connection does not start with a PROXY header".to_owned(), at + 1)
                 }

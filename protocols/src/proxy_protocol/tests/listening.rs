@@ -8,8 +8,11 @@ use sluicegate_reactor::testing::{Client, Harness, Records, State};
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{Address, Context, Handler, Input, Limits, Listen};
 
+use log::Level;
+
 use super::peer::Peer;
 use super::{address, at_every_cut, pair};
+use crate::logged::logged_in;
 use crate::proxy_protocol::{AcceptProxy, Header, Network, Others, Tlv, Version};
 
 /// Says whom it talks to, and sends back what it gets in capitals.
@@ -244,6 +247,31 @@ fn row_19_a_header_of_somebody_else_is_passed_on_plainly_if_that_is_chosen() {
     assert_eq!(h.sent(client), greeting);
     h.feed(client, "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n");
     assert_eq!(h.sent(client), "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n");
+}
+
+#[test]
+fn a_proxy_that_is_refused_or_breaks_the_protocol_is_named_in_a_warning() {
+    let refused = |other: &str, bytes: &[u8]| {
+        let mut named = String::new();
+        let warnings = logged_in(Level::Warn, || {
+            let mut h = listening(&["192.0.2.9"], AcceptProxy::default());
+            for _ in 0..2 {
+                let client = h.open_from(other.parse().expect("an address"));
+                h.feed(client, bytes);
+                named = h.address(client).to_string();
+            }
+        });
+        let first = warnings.first().cloned().unwrap_or_default();
+        let (address, why) = first.split_once(" was refused: ").expect("a refusal");
+        assert_eq!(address.split(':').next(), named.split(':').next());
+        why.to_owned()
+    };
+    assert_eq!(refused("192.0.2.10", b""), "it is not a trusted proxy");
+    let hello = b"\x16\x03\x01\x02\0\x01";
+    let order = "the connection starts with TLS; the PROXY header must come before TLS";
+    assert_eq!(refused("192.0.2.9", hello), format!("PROXY protocol: {order}"));
+    let none = "PROXY protocol: the connection does not start with a PROXY header";
+    assert_eq!(refused("192.0.2.9", b"GET /"), none);
 }
 
 #[test]
