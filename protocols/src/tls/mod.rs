@@ -77,9 +77,16 @@
 //! ```
 //!
 //! If the handshake fails, [`on_close`](sluicegate_reactor::Handler::on_close) gets
-//! [`Reason::Transport`](sluicegate_reactor::Reason::Transport). The log names the cause at level
-//! `debug`, such as `invalid peer certificate: UnknownIssuer`. A server logs failed handshakes at
-//! the same level; its handler is not called for them.
+//! [`Reason::Transport`](sluicegate_reactor::Reason::Transport), and
+//! [`Turn::transport_error`](sluicegate_reactor::Turn::transport_error) says why: `TLS handshake:
+//! invalid peer certificate: UnknownIssuer`, for example. A server logs failed handshakes at level
+//! `debug`; its handler is not called for them.
+//!
+//! # Proxies
+//!
+//! A [`ClientHello`] tells a proxy which server a client wants to reach. With it,
+//! [`ServerNames`](crate::raw::relay::ServerNames) relays TLS to several servers without decrypting
+//! it, and without their certificates.
 //!
 //! # Certificates
 //!
@@ -124,6 +131,7 @@
 //! `tls-aws-lc`.
 
 mod acceptor;
+mod client_hello;
 mod connection;
 mod connector;
 mod identity;
@@ -140,6 +148,8 @@ use std::io;
 use std::sync::Arc;
 
 pub use acceptor::{Acceptor, AcceptorOptions, ClientCertificates};
+pub(crate) use client_hello::is_server_name;
+pub use client_hello::{ClientHello, ClientHelloError};
 pub use connection::{Connection, Version};
 pub use connector::{Connector, ConnectorOptions};
 pub use identity::Identity;

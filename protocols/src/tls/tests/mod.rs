@@ -1,6 +1,7 @@
 //! Tests of TLS: two transports talk to each other without a reactor.
 
 mod certificates;
+mod client_hello;
 mod ends;
 mod forger;
 mod handlers;
