@@ -24,8 +24,8 @@
 //! | `tls` | TLS beneath any of these (feature `tls`) |
 //!
 //! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
-//! `raw::relay`, and that uses `proxy_protocol`; `resp` uses `line`. The others do not use each
-//! other.
+//! `raw::relay`, and that uses `proxy_protocol` and `tls`; `resp` uses `line`. The others do not use
+//! each other.
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,8 @@
 //!
 //! [`join`] makes each of two connections relay to the other. See
 //! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) for what happens to ends, resets, pauses
-//! and deadlines. Your own handler can first read which target the client wants, or send a
-//! greeting. [`Relay`] is a proxy that only relays:
+//! and deadlines. Your own handler can first send a greeting, for example. [`Relay`] is a proxy that
+//! only relays:
 //!
 //! ```
 //! use sluicegate_protocols::raw::relay::Relay;
@@ -17,17 +17,32 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! It can also [choose](Choose) the target of each connection from the first bytes that the client
+//! sends. `ServerNames` (feature `tls`) does so for TLS.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind};
+use std::rc::Rc;
 
 use sluicegate_reactor::transport::{self, Factory};
 use sluicegate_reactor::{
     ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Target, Turn,
 };
 
-use crate::proxy_protocol::{Header, SendProxy, Version};
+use crate::proxy_protocol::{Header, SendProxy, Tlv, Version};
 use crate::warnings::Warnings;
+
+mod choose;
+#[cfg(feature = "tls")]
+mod server_names;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+
+pub use choose::{Choice, Choose};
+#[cfg(feature = "tls")]
+pub use server_names::ServerNames;
 
 /// Makes the current connection and `peer` relay to each other until both have ended.
 pub fn join(cx: &mut Context<'_>, peer: ConnId) {
@@ -36,18 +51,19 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
     cx.peer(peer).relay_to(me);
 }
 
-/// Connects to one target for each connection that it accepts, and joins the two.
+/// Connects to a target for each connection that it accepts, and joins the two. `C` [chooses](Choose)
+/// the target; by default there is only one.
 ///
-/// If the target cannot be reached, the client's connection is closed and a warning is logged, at
-/// most once a second. When the reactor stops, relays continue until they have ended or the [grace
-/// period](Reactor::set_drain) is over.
+/// If the target cannot be reached, or the handshake with it fails, the client's connection is
+/// closed or reset, and a warning is logged, at most once a second. When the reactor stops, relays
+/// continue until they have ended or the [grace period](Reactor::set_drain) is over.
 ///
 /// An end of stream is only forwarded, never invented: after a deadline or the grace period, a side
 /// that has not received all data and the end of the other side is reset.
 #[derive(Debug)]
-pub struct Relay {
-    upstream: Connector<Relay>,
-    to: Target,
+pub struct Relay<C = Rc<Target>> {
+    upstream: Connector<Relay<C>>,
+    choose: C,
     announces: Option<Announces>,
     warnings: Warnings,
 }
@@ -58,6 +74,20 @@ struct Announces {
     version: Version,
     /// Makes what comes behind the header.
     inner: Option<Factory<Target>>,
+}
+
+/// The state of a connection.
+#[derive(Debug)]
+pub struct RelaySession(Side);
+
+#[derive(Debug)]
+enum Side {
+    /// A client whose target is not known yet.
+    Undecided,
+    Client,
+    /// A connection to this target that is not established yet.
+    Connecting(Rc<Target>),
+    Upstream(Rc<Target>),
 }
 
 impl Relay {
@@ -72,7 +102,7 @@ impl Relay {
         to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         connect: &Connect,
     ) -> io::Result<HandlerId<Relay>> {
-        Relay::install(reactor, to, connect, None)
+        Relay::choosing(reactor, only(to)?, connect, None)
     }
 
     /// Like [`register`](Relay::register), but the target gets a [PROXY protocol
@@ -86,67 +116,140 @@ impl Relay {
         connect: &Connect,
         version: Version,
     ) -> io::Result<HandlerId<Relay>> {
-        let announces = Announces { version, inner: connect.transport.clone() };
-        Relay::install(reactor, to, connect, Some(announces))
-    }
-
-    fn install(
-        reactor: &mut Reactor,
-        to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
-        connect: &Connect,
-        announces: Option<Announces>,
-    ) -> io::Result<HandlerId<Relay>> {
-        let to = Target::of(to)
-            .map_err(|error| io::Error::new(error.kind(), format!("relay to {error}")))?;
-        let relay = reactor.reserve();
-        let upstream = reactor.connector(relay, connect)?;
-        let warnings = Warnings::of(module_path!());
-        reactor.install(relay, Relay { upstream, to, announces, warnings });
-        Ok(relay)
-    }
-
-    /// Starts to connect to the target for a client.
-    fn connect(&self, cx: &mut Context<'_>) -> Result<ConnId, transport::Error> {
-        let Some(Announces { version, inner }) = &self.announces else {
-            return Ok(cx.connect(self.upstream, &self.to, ()));
-        };
-        let mut transport = SendProxy::new(&Header::of(cx)?, *version);
-        if let Some(inner) = inner.as_ref().and_then(|inner| inner.make(&self.to).transpose()) {
-            transport = transport.then(inner?);
-        }
-        Ok(cx.connect_through(self.upstream, &self.to, Box::new(transport), ()))
+        Relay::choosing(reactor, only(to)?, connect, Some(version))
     }
 }
 
-impl Handler for Relay {
-    type Session = ();
+fn only(
+    to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
+) -> io::Result<Rc<Target>> {
+    let to = Target::of(to);
+    to.map(Rc::new).map_err(|error| io::Error::new(error.kind(), format!("relay to {error}")))
+}
 
-    fn on_open(&mut self, cx: &mut Context<'_>) {
-        match self.connect(cx) {
-            Ok(upstream) => join(cx, upstream),
-            Err(error) => {
-                let to = &self.to;
-                self.warnings.warn(cx.now(), format_args!("cannot connect to {to}: {error}"));
-                cx.abort();
+impl<C: Choose> Relay<C> {
+    /// Registers a proxy whose targets are chosen. If there is a `version`, targets get a PROXY
+    /// protocol header, as with [`register_announcing`](Relay::register_announcing).
+    ///
+    /// # Errors
+    /// The same as those of [`Reactor::connector`].
+    pub fn choosing(
+        reactor: &mut Reactor,
+        choose: C,
+        connect: &Connect,
+        version: Option<Version>,
+    ) -> io::Result<HandlerId<Relay<C>>> {
+        let inner = || connect.transport.clone();
+        let announces = version.map(|version| Announces { version, inner: inner() });
+        let relay = reactor.reserve();
+        let upstream = reactor.connector(relay, connect)?;
+        let warnings = Warnings::of(module_path!());
+        reactor.install(relay, Relay { upstream, choose, announces, warnings });
+        Ok(relay)
+    }
+
+    /// Chooses the target of a client that has sent `first`, if that is enough.
+    fn choose(&mut self, cx: &mut Context<'_>, first: &[u8]) -> Side {
+        match self.choose.choose(cx, first) {
+            Choice::Wait => return Side::Undecided,
+            Choice::Connect { target, authority } => {
+                match self.connect(cx, &target, authority.as_deref()) {
+                    Ok(upstream) => join(cx, upstream),
+                    Err(error) => {
+                        self.warn(cx, format_args!("cannot connect to {target}: {error}"));
+                        cx.abort();
+                    }
+                }
+            }
+            Choice::Refuse { reason, reply } => {
+                log::debug!("{} was refused: {reason}", client_name(cx));
+                cx.send(reply);
+                cx.close();
+            }
+        }
+        Side::Client
+    }
+
+    /// Starts to connect to a target for a client.
+    fn connect(
+        &self,
+        cx: &mut Context<'_>,
+        to: &Rc<Target>,
+        authority: Option<&str>,
+    ) -> Result<ConnId, transport::Error> {
+        let session = RelaySession(Side::Connecting(to.clone()));
+        let Some(Announces { version, inner }) = &self.announces else {
+            return Ok(cx.connect(self.upstream, &**to, session));
+        };
+        let mut header = Header::of(cx)?;
+        if let Some(name) = authority.filter(|_| header.authority().is_none()) {
+            header = header.with(Tlv::AUTHORITY, name.as_bytes())?;
+        }
+        let mut transport = SendProxy::new(&header, *version);
+        if let Some(inner) = inner.as_ref().and_then(|inner| inner.make(to).transpose()) {
+            transport = transport.then(inner?);
+        }
+        Ok(cx.connect_through(self.upstream, &**to, Box::new(transport), session))
+    }
+
+    fn warn(&mut self, cx: &Turn, what: fmt::Arguments<'_>) {
+        self.warnings.warn(cx.now(), what);
+    }
+}
+
+/// The address of a client for the log, if it is still known.
+fn client_name(cx: &Context<'_>) -> String {
+    cx.peer_address().map_or_else(|_| "a client".to_owned(), |address| address.to_string())
+}
+
+impl<C: Choose> Handler for Relay<C> {
+    type Session = RelaySession;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> RelaySession {
+        let side = self.choose(cx, b"");
+        if let Side::Undecided = side {
+            cx.set_deadline(Some(cx.limits().handshake));
+        }
+        RelaySession(side)
+    }
+
+    fn on_ready(&mut self, _: &mut Context<'_>, session: &mut RelaySession) {
+        if let Side::Connecting(to) = &session.0 {
+            session.0 = Side::Upstream(to.clone());
+        }
+    }
+
+    /// Called until the target is known: then all input is relayed.
+    fn on_data(&mut self, cx: &mut Context<'_>, session: &mut RelaySession, input: &mut Input<'_>) {
+        if let Side::Undecided = session.0 {
+            session.0 = self.choose(cx, input);
+            if let Side::Client = session.0 {
+                cx.set_deadline(None);
             }
         }
     }
 
-    /// Never called: all input is relayed.
-    fn on_data(&mut self, _: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
-        input.take();
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut RelaySession) {
+        if let Side::Undecided = session.0 {
+            cx.close();
+        }
     }
 
-    fn on_stop(&mut self, _: &mut Context<'_>, _: &mut ()) {}
-
-    fn on_close(&mut self, cx: &mut Turn, _: ConnId, _: (), why: Reason) {
-        if let Reason::Unconnected(error) = why {
-            let to = &self.to;
-            let error = match error {
-                ErrorKind::NotFound => "no such host or socket".to_owned(),
-                other => other.to_string(),
-            };
-            self.warnings.warn(cx.now(), format_args!("cannot connect to {to}: {error}"));
-        }
+    fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: RelaySession, why: Reason) {
+        let (to, is_ready) = match &session.0 {
+            Side::Connecting(to) => (to, false),
+            Side::Upstream(to) => (to, true),
+            Side::Undecided | Side::Client => return,
+        };
+        let error = match why {
+            _ if let Some(error) = cx.transport_error(id) => error.to_string(),
+            Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
+            Reason::Unconnected(other) => other.to_string(),
+            Reason::TimedOut if !is_ready => "the handshake took too long".to_owned(),
+            Reason::Reset if !is_ready => "the connection was lost in the handshake".to_owned(),
+            _ => return,
+        };
+        let what = if is_ready { "connection" } else { "cannot connect" };
+        self.warn(cx, format_args!("{what} to {to}: {error}"));
     }
 }
