@@ -4,7 +4,8 @@
 //!
 //! If the target cannot be reached, the client's connection is closed. If one side is reset, so is
 //! the other. With `--http` instead of `--to`, requests are checked and passed on over connections
-//! that are kept, and the client gets 502 or 504 if the target does not answer.
+//! that are kept, and the client gets 502 or 504 if the target does not answer. With `--sni`, TLS is
+//! passed on without being decrypted, to the target of the name that the client asks for.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
@@ -18,6 +19,7 @@ use sluicegate_protocols::forward::{Body, Forward, ForwardOptions};
 use sluicegate_protocols::http::{
     Answered, Http, HttpLimits, LogRecord, Middleware, Reply, Request, Service,
 };
+use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_protocols::raw::relay::Relay;
 use sluicegate_reactor::{Address, HandlerId, Reactor, Target};
 
@@ -28,9 +30,14 @@ mod http_options;
 mod independent;
 #[path = "proxy/options.rs"]
 mod options;
+#[path = "proxy/upstream.rs"]
+mod upstream;
+#[path = "common/web.rs"]
+mod web;
 
 use common::Failure;
-use options::Options;
+use options::{Forwarded, Options};
+use upstream::Upstream;
 
 /// The proxy for HTTP, and its access log if there is one.
 pub(crate) struct Front {
@@ -65,45 +72,56 @@ impl Middleware for Front {
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|mut options: Options| {
-        if options.target.http.is_some() {
-            options.server.protocol = Some("http/1.1");
-        }
-        match (&options.target.to, &options.target.http) {
-            (Some(_), _) if options.log.access_log.is_some() => {
-                Err("--access-log needs --http instead of --to".to_owned().into())
-            }
-            (Some(to), _) => {
-                let connect = options.connect();
-                let make = |reactor: &mut Reactor| match options.send_proxy {
-                    Some(version) => {
-                        Relay::register_announcing(reactor, to, &connect, version.into())
-                    }
-                    None => Relay::register(reactor, to, &connect),
-                };
-                independent::run(&options.server, options.limits(), describe(to), make)
-            }
-            (_, Some(origin)) => forward_requests(&options, origin),
-            (None, None) => Err("--to or --http is missing".to_owned().into()),
+    common::main(|options: Options| {
+        let Forwarded { to, http, .. } = options.target.clone();
+        match (to, http) {
+            (_, Some(origin)) => forward_requests(options, &origin),
+            _ if options.log.access_log.is_some() => Err("--access-log needs --http".into()),
+            (Some(to), None) => forward_connections(&options, &to),
+            (None, None) => forward_by_name(&options),
         }
     })
 }
 
-fn describe(to: &Target) -> impl Fn(&Address) -> String {
-    move |at| format!("proxy from {at} to {to}")
+/// Runs the proxy to one target.
+fn forward_connections(options: &Options, to: &Upstream) -> Result<(), Failure> {
+    let connect = options.connect()?;
+    let make = |reactor: &mut Reactor| match options.send_proxy {
+        Some(version) => Relay::register_announcing(reactor, &to.target, &connect, version.into()),
+        None => Relay::register(reactor, &to.target, &connect),
+    };
+    let describe = |at: &Address| format!("proxy from {at} to {to}");
+    independent::run(&options.server, options.limits(), describe, make)
+}
+
+/// Runs the proxy for TLS that is not decrypted.
+fn forward_by_name(options: &Options) -> Result<(), Failure> {
+    if options.server.tls.is_on() {
+        return Err("--sni passes TLS on, and the --tls options would end it".into());
+    }
+    let connect = options.connect()?;
+    upstream::server_names(&options.target.sni)?;
+    let make = |reactor: &mut Reactor| {
+        let names = upstream::server_names(&options.target.sni)?;
+        Relay::choosing(reactor, names, &connect, options.send_proxy.map(Version::from))
+    };
+    let describe = |at: &Address| format!("proxy for TLS from {at}");
+    independent::run(&options.server, options.limits(), describe, make)
 }
 
 /// Runs the proxy for HTTP.
-fn forward_requests(options: &Options, origin: &Target) -> Result<(), Failure> {
-    let forward = options.forward();
+fn forward_requests(mut options: Options, origin: &Upstream) -> Result<(), Failure> {
+    let scheme = web::scheme(&mut options.server);
+    let forward = options.forward()?;
     forward.check()?;
     let log = options.log.start()?;
     if let Some(log) = &log {
         let reopen = http_options::reopen(log, &options.log);
         options.server.reload.lock().unwrap_or_else(PoisonError::into_inner).push(reopen);
     }
-    independent::run(&options.server, options.limits(), describe(origin), |reactor| {
-        http(reactor, origin, &forward, log.clone())
+    let describe = |at: &Address| format!("proxy from {scheme}://{at} to {origin}");
+    independent::run(&options.server, options.limits(), describe, |reactor| {
+        http(reactor, &origin.target, &forward, log.clone())
     })
 }
 
@@ -116,7 +134,8 @@ pub(crate) fn http(
 ) -> io::Result<HandlerId<Http<Front>>> {
     let client = &options.client;
     // The deadlines of the client come first.
-    let most = client.waiting_timeout + client.connect.timeout + client.response_timeout;
+    let connecting = client.connect.timeout + client.connect.limits.handshake;
+    let most = client.waiting_timeout + connecting + client.response_timeout;
     let limits = HttpLimits { response_timeout: most, ..HttpLimits::default() };
     let forward = Forward::new(reactor, origin, options)?;
     Ok(reactor.register(Http::with(Front { forward, log }, limits)))

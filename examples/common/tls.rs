@@ -85,13 +85,8 @@ impl Tls {
             let text = "each --tls-cert needs a --tls-key, in the same order";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let read = |(certificate, key): (&PathBuf, &PathBuf)| {
-            Identity::from_pem(&read(certificate)?, &read(key)?).map_err(|error| {
-                let (certificate, key) = (certificate.display(), key.display());
-                io::Error::new(error.kind(), format!("{certificate} with {key}: {error}"))
-            })
-        };
-        self.tls_cert.iter().zip(&self.tls_key).map(read).collect()
+        let pairs = self.tls_cert.iter().zip(&self.tls_key);
+        pairs.map(|(certificate, key)| read_identity(certificate, key)).collect()
     }
 
     fn options(
@@ -100,14 +95,25 @@ impl Tls {
         protocol: Option<&str>,
     ) -> io::Result<AcceptorOptions> {
         let client_certificates = match &self.tls_client_ca {
-            Some(path) => {
-                ClientCertificates::Required(Roots::from_pem(&read(path)?).map_err(about(path))?)
-            }
+            Some(path) => ClientCertificates::Required(read_roots(path)?),
             None => ClientCertificates::None,
         };
         let protocols = protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(AcceptorOptions { identities, client_certificates, protocols, ..Default::default() })
     }
+}
+
+/// Reads a certificate and its key.
+pub(crate) fn read_identity(certificate: &Path, key: &Path) -> io::Result<Identity> {
+    Identity::from_pem(&read(certificate)?, &read(key)?).map_err(|error| {
+        let (certificate, key) = (certificate.display(), key.display());
+        io::Error::new(error.kind(), format!("{certificate} with {key}: {error}"))
+    })
+}
+
+/// Reads the certificates of authorities.
+pub(crate) fn read_roots(path: &Path) -> io::Result<Roots> {
+    Roots::from_pem(&read(path)?).map_err(about(path))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -6,10 +6,11 @@ use clap::{Args, Parser, ValueEnum};
 use sluicegate_protocols::forward::{FieldChanges, ForwardOptions, HostField, Provenance};
 use sluicegate_protocols::http::client::ClientOptions;
 use sluicegate_protocols::proxy_protocol::Version;
-use sluicegate_reactor::{Connect, Limits, Target};
+use sluicegate_reactor::{Connect, Limits};
 
-use super::common;
+use super::common::{self, Failure};
 use super::http_options::{Log, header};
+use super::upstream::{NamedTarget, Upstream, UpstreamTls, named_target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,6 +19,10 @@ Examples:
                                           pass on HTTP requests, and print a line for each
   proxy --http unix:/run/app.sock --x-forwarded replace --header-up Authorization:
                                           be the outermost proxy, and keep passwords here
+  proxy --to tls://db.example:5433 --upstream-ca ca.pem
+                                          encrypt connections to a target that is verified
+  proxy --port 443 --bind :: --sni a.example=10.0.0.1:443 --sni '*=10.0.0.2:443'
+                                          pass on TLS by the name that clients ask for
 
 On SIGHUP it opens the access log again. On SIGINT or SIGTERM it ends once
 responses are sent; a second signal ends it immediately.";
@@ -31,10 +36,12 @@ pub(crate) struct Options {
     /// Time to wait for a connection to the target.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
     connect_timeout: Duration,
-    /// Begin each connection to the target of --to with a PROXY protocol header of this version,
-    /// which tells it the address of the client.
+    /// Begin each connection to the target of --to or --sni with a PROXY protocol header of this
+    /// version, which tells it the address of the client. It comes before TLS.
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
     pub(crate) send_proxy: Option<SendProxy>,
+    #[command(flatten)]
+    upstream_tls: UpstreamTls,
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
@@ -44,15 +51,20 @@ pub(crate) struct Options {
 }
 
 /// What is forwarded, and where.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Forwarded {
-    /// Target of connections: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) to: Option<Target>,
-    /// Target of HTTP requests: HOST:PORT or unix:PATH.
-    #[arg(long, value_name = "TARGET")]
-    pub(crate) http: Option<Target>,
+    /// Target of connections: HOST:PORT or unix:PATH, or with TLS tls://HOST:PORT.
+    #[arg(long, value_name = "TARGET", value_parser = Upstream::of_connections)]
+    pub(crate) to: Option<Upstream>,
+    /// Target of HTTP requests: HOST:PORT or unix:PATH, or with TLS https://HOST[:PORT].
+    #[arg(long, value_name = "TARGET", value_parser = Upstream::of_requests)]
+    pub(crate) http: Option<Upstream>,
+    /// Target of TLS connections to the server NAME, which are passed on without being decrypted.
+    /// `*.NAME` stands for all names that end with .NAME, and `*` for everything else. May be
+    /// repeated.
+    #[arg(long, value_name = "NAME=TARGET", value_delimiter = ',', value_parser = named_target)]
+    pub(crate) sni: Vec<NamedTarget>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -78,20 +90,23 @@ impl From<SendProxy> for Version {
 struct Fields {
     /// Header field for requests, such as `X-Frontend: a`, in place of the client's. Without a
     /// value, as in `Authorization:`, the field is removed. May be repeated.
-    #[arg(long, value_name = "NAME:[VALUE]", conflicts_with = "to", value_parser = header)]
+    #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
+    #[arg(conflicts_with_all = ["to", "sni"])]
     header_up: Vec<(String, String)>,
     /// The same for responses, such as `Strict-Transport-Security: max-age=31536000`. Responses
     /// that the proxy makes itself, such as 502, do not have it.
-    #[arg(long, value_name = "NAME:[VALUE]", conflicts_with = "to", value_parser = header)]
+    #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
+    #[arg(conflicts_with_all = ["to", "sni"])]
     header_down: Vec<(String, String)>,
     /// What happens to X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host of clients.
-    #[arg(long, value_name = "MODE", conflicts_with = "to", value_enum, default_value_t = Mode::Append)]
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["to", "sni"])]
+    #[arg(value_enum, default_value_t = Mode::Append)]
     x_forwarded: Mode,
     /// Field in which the target gets the address of the client, such as X-Real-IP.
-    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "sni"])]
     client_address: Option<String>,
     /// Send the name of the target as Host, in place of the client's.
-    #[arg(long, conflicts_with = "to")]
+    #[arg(long, conflicts_with_all = ["to", "sni"])]
     change_host: bool,
 }
 
@@ -112,19 +127,26 @@ impl Options {
         self.server.limits(Limits { receive_most: 32 << 10, ..Limits::default() })
     }
 
-    pub(crate) fn connect(&self) -> Connect {
+    /// How targets are connected to.
+    pub(crate) fn connect(&self) -> Result<Connect, Failure> {
+        let to = self.target.to.as_ref().or(self.target.http.as_ref());
+        let protocol = self.target.http.is_some().then_some("http/1.1");
+        let transport = self.upstream_tls.transport(to, protocol)?;
         let (timeout, limits) = (self.connect_timeout, self.limits());
-        Connect { timeout, limits, ..Connect::default() }
+        Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 
-    pub(crate) fn forward(&self) -> ForwardOptions {
-        let mut client = ClientOptions { connect: self.connect(), ..ClientOptions::default() };
+    pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
+        let mut client = ClientOptions { connect: self.connect()?, ..ClientOptions::default() };
         if let Some(idle) = client.connect.limits.idle {
             (client.response_timeout, client.body_timeout) = (idle, idle);
         }
         let Fields { header_up, header_down, x_forwarded, client_address, change_host } =
             &self.fields;
-        ForwardOptions {
+        if header_up.iter().any(|(name, _)| name.eq_ignore_ascii_case("Host")) {
+            return Err("--header-up cannot replace Host; --change-host sends the target's".into());
+        }
+        Ok(ForwardOptions {
             client,
             host: if *change_host { HostField::Origin } else { HostField::Keep },
             x_forwarded: match x_forwarded {
@@ -136,7 +158,7 @@ impl Options {
             request_fields: changes(header_up),
             response_fields: changes(header_down),
             ..ForwardOptions::default()
-        }
+        })
     }
 }
 

@@ -37,6 +37,7 @@ mod process;
 mod proxy;
 #[cfg(target_os = "linux")]
 mod proxy_protocol;
+mod proxy_tls;
 mod random;
 mod redis;
 mod restart;

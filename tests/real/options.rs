@@ -103,7 +103,15 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("proxy", ["--http=h:1", "--header-up=A B: c"], "header field \"A B\": the name is not"),
         ("proxy", ["--http=h:1", "--header-down=Via:"], "header field \"Via\": the server writes"),
         ("proxy", ["--http=h:1", "--client-address=Host"], "header field \"Host\": the server"),
-        ("proxy", ["--to=h:1", "--access-log=-"], "--access-log needs --http instead of --to"),
+        ("proxy", ["--to=h:1", "--access-log=-"], "error: --access-log needs --http"),
+        ("proxy", ["--http=h:1", "--header-up=host: a"], "; --change-host sends the target's"),
+        ("proxy", ["--to=h:1", "--upstream-name=a"], "need tls:// or https:// in the target"),
+        ("proxy", ["--to=tls://h:1", "--upstream-ca=/no/such"], "error: /no/such: No such file"),
+        ("proxy", ["--to=tls://unix:/x", "--port=0"], "tls://unix:/x: --upstream-name must name"),
+        ("proxy", ["--http=https://a b", "--port=0"], "a b:443: no certificate can be for"),
+        ("proxy", ["--sni=a=h:1", "--tls-self-signed"], "--sni passes TLS on"),
+        ("proxy", ["--sni=*a=h:1", "--port=0"], "\"*a\" is neither the name of a server, nor"),
+        ("proxy", ["--sni=a=h:1,A=h:2", "--port=0"], "\"A\" has two targets"),
     ] {
         let outcome = run(example(name).args(arguments));
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");

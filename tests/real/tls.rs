@@ -11,9 +11,9 @@ use crate::descriptors;
 use crate::memory::anonymous;
 use crate::process::{Outcome, Process, Server, eventually, example, has, run};
 
-/// Certificates, as `openssl` makes them: an authority, and what it signed for `localhost` and for a
-/// client.
-fn authority() -> TempDir {
+/// Certificates, as `openssl` makes them: an authority, and what it signed for a server with these
+/// names and for a client.
+pub(crate) fn authority() -> TempDir {
     let dir = tempdir().expect("a new directory");
     let openssl = |arguments: &str| {
         let mut openssl = Command::new("openssl");
@@ -24,8 +24,7 @@ fn authority() -> TempDir {
     openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=Authority -days 2"));
     for (name, subject) in [("server", "localhost"), ("client", "somebody")] {
         openssl(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={subject}"));
-        fs::write(dir.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1")
-            .expect("a file");
+        fs::write(dir.path().join("names"), NAMES).expect("a file");
         openssl(&format!(
             "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem \
              -days 2 -extfile names"
@@ -34,8 +33,11 @@ fn authority() -> TempDir {
     dir
 }
 
+/// The names of the server.
+const NAMES: &str = "subjectAltName=DNS:localhost,DNS:a.example,DNS:b.example,IP:127.0.0.1";
+
 /// Starts an example with the server's certificate.
-fn serve(name: &str, dir: &Path, more: &[&str]) -> Server {
+pub(crate) fn serve(name: &str, dir: &Path, more: &[&str]) -> Server {
     let mut command = example(name);
     command.current_dir(dir).args(["--tls-cert", "server.pem", "--tls-key", "server.key"]);
     Server::start(command.args(more))
@@ -60,7 +62,7 @@ fn s_client(server: &Server, dir: &Path, arguments: &[&str], input: &[u8]) -> St
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into()
 }
 
-fn missing_tools() -> bool {
+pub(crate) fn missing_tools() -> bool {
     !has("curl") || !has("openssl")
 }
 

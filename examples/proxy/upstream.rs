@@ -1,0 +1,130 @@
+//! The targets of the proxy, and TLS to them.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+use sluicegate_protocols::raw::relay::ServerNames;
+use sluicegate_protocols::tls::{Connector, ConnectorOptions, Roots};
+use sluicegate_reactor::Target;
+use sluicegate_reactor::transport::Factory;
+
+use super::common::Failure;
+use super::common::tls::{read_identity, read_roots};
+
+/// A target, and how it is spoken to.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    /// `tls://` or `https://` if connections are encrypted, otherwise empty.
+    scheme: &'static str,
+    pub(crate) target: Target,
+}
+
+impl Upstream {
+    fn is_encrypted(&self) -> bool {
+        !self.scheme.is_empty()
+    }
+
+    /// Parses a target of connections: `HOST:PORT`, or `tls://HOST:PORT`.
+    pub(crate) fn of_connections(text: &str) -> io::Result<Upstream> {
+        let (scheme, target) = match text.strip_prefix("tls://") {
+            Some(rest) => ("tls://", rest),
+            None => ("", text),
+        };
+        Ok(Upstream { scheme, target: target.parse()? })
+    }
+
+    /// Parses a target of HTTP requests: `HOST:PORT`, `http://HOST[:PORT]` or
+    /// `https://HOST[:PORT]`.
+    pub(crate) fn of_requests(text: &str) -> io::Result<Upstream> {
+        let (scheme, rest, port) = match text.split_once("://") {
+            Some(("https", rest)) => ("https://", rest, ":443"),
+            Some(("http", rest)) => ("", rest, ":80"),
+            _ => return Ok(Upstream { scheme: "", target: text.parse()? }),
+        };
+        let host = rest.strip_suffix('/').unwrap_or(rest);
+        let port = if !host.contains(':') || host.ends_with(']') { port } else { "" };
+        Ok(Upstream { scheme, target: format!("{host}{port}").parse()? })
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.scheme, self.target)
+    }
+}
+
+/// How targets with TLS are verified, and what they get.
+#[derive(Args)]
+#[command(next_help_heading = "TLS to the target")]
+pub(crate) struct UpstreamTls {
+    /// Trust the authorities in this PEM file, in place of those that the system trusts.
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+    /// Certificate for targets that ask for one, in PEM with the intermediate ones after it.
+    #[arg(long, value_name = "FILE", requires = "upstream_key")]
+    upstream_cert: Option<PathBuf>,
+    /// Private key of this certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "upstream_cert")]
+    upstream_key: Option<PathBuf>,
+    /// Name that the target is asked for (SNI), and that its certificate must be for. By default it
+    /// is the host of the target.
+    #[arg(long, value_name = "NAME")]
+    upstream_name: Option<String>,
+}
+
+impl UpstreamTls {
+    /// What encrypts the connections to a target, if they are to be encrypted. `protocol` is what
+    /// the proxy speaks.
+    pub(crate) fn transport(
+        &self,
+        to: Option<&Upstream>,
+        protocol: Option<&str>,
+    ) -> Result<Option<Factory<Target>>, Failure> {
+        let Some(to) = to.filter(|to| to.is_encrypted()) else {
+            return match self {
+                UpstreamTls {
+                    upstream_ca: None, upstream_cert: None, upstream_name: None, ..
+                } => Ok(None),
+                _ => Err("the --upstream options need tls:// or https:// in the target".into()),
+            };
+        };
+        if let (Target::Address(address), None) = (&to.target, &self.upstream_name)
+            && address.is_unix()
+        {
+            return Err(format!("{to}: --upstream-name must name the server").into());
+        }
+        let identity = self.upstream_cert.as_ref().zip(self.upstream_key.as_ref());
+        let options = ConnectorOptions {
+            roots: self.upstream_ca.as_ref().map_or_else(Roots::system, |path| read_roots(path))?,
+            name: self.upstream_name.clone(),
+            protocols: protocol.iter().map(|name| name.as_bytes().to_vec()).collect(),
+            identity: identity.map(|(cert, key)| read_identity(cert, key)).transpose()?,
+            ..ConnectorOptions::default()
+        };
+        let factory = Connector::new(options)?.factory();
+        // Fails if no certificate can be for the name of the target.
+        factory.make(&to.target)?;
+        Ok(Some(factory))
+    }
+}
+
+/// A name that clients ask for, and its target.
+pub(crate) type NamedTarget = (String, Target);
+
+/// Parses `NAME=TARGET`.
+pub(crate) fn named_target(text: &str) -> Result<NamedTarget, String> {
+    let (name, target) = text.split_once('=').ok_or("write NAME=HOST:PORT")?;
+    let target = target.parse().map_err(|error: io::Error| error.to_string())?;
+    Ok((name.to_owned(), target))
+}
+
+/// The targets by name.
+pub(crate) fn server_names(targets: &[NamedTarget]) -> io::Result<ServerNames> {
+    let mut names = ServerNames::default();
+    for (name, target) in targets {
+        names.add(name, target.clone())?;
+    }
+    Ok(names)
+}
