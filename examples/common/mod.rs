@@ -155,11 +155,9 @@ impl Server {
         let unready = AtomicU16::new(self.threads);
         server.run_with(parts, |shard, (part, signals)| {
             shard.set_drain(self.drain);
-            signals
-                .into_iter()
-                .flatten()
-                .try_for_each(|(signals, action)| signals.handle(shard, action))?;
             let handler = make(shard, part, web.as_ref())?;
+            let mut signals = signals.into_iter().flatten();
+            signals.try_for_each(|(signals, action)| signals.handle(shard, action))?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
             match unready.fetch_sub(1, Ordering::Relaxed) {
                 1 => self.announce(&listeners, &describe, web.as_ref(), own.as_ref()),
