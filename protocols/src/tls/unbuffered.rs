@@ -23,6 +23,8 @@ pub(super) struct Session {
     /// How many bytes at the front of the wire rustls has processed and still needs: the beginning
     /// of a handshake message that continues in the next record.
     pending: usize,
+    /// Whether opening has failed. Nothing can be sent then but the alert.
+    failed: bool,
 }
 
 enum Side {
@@ -102,7 +104,7 @@ const CLOSE_ROOM: usize = 128;
 impl Session {
     pub(super) fn server(config: Arc<ServerConfig>) -> Result<Session, Error> {
         let side = Side::Server(UnbufferedServerConnection::new(config)?);
-        Ok(Session { side, pending: 0 })
+        Ok(Session { side, pending: 0, failed: false })
     }
 
     pub(super) fn client(
@@ -110,7 +112,7 @@ impl Session {
         name: ServerName<'static>,
     ) -> Result<Session, Error> {
         let side = Side::Client(UnbufferedClientConnection::new(config, name)?);
-        Ok(Session { side, pending: 0 })
+        Ok(Session { side, pending: 0, failed: false })
     }
 
     pub(super) fn is_client(&self) -> bool {
@@ -151,7 +153,8 @@ impl Session {
             let end = processed + record.unwrap_or(rest.len());
             let (discard, step) = self.step(&mut wire[consumed..end], Task::Nothing, out);
             consumed += discard;
-            match step? {
+            let step = step.inspect_err(|_| self.failed = true)?;
+            match step {
                 Step::Again => processed = processed.max(consumed),
                 Step::Done { .. } if record.is_some() => processed = end,
                 Step::Done { .. } if consumed == 0 => break Opened::Incomplete,
@@ -170,6 +173,9 @@ impl Session {
 
     /// Sends as soon as it may. Returns whether it may.
     pub(super) fn send(&mut self, task: Task<'_>, out: &mut Output<'_>) -> Result<bool, Error> {
+        if self.failed {
+            return Ok(false);
+        }
         // rustls wants to see the pending bytes again, whatever they are by now, or it panics.
         let mut pending = vec![0; self.pending];
         loop {

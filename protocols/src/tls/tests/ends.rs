@@ -74,3 +74,15 @@ fn damage_after_the_own_end_is_an_error() {
         assert_eq!(pair.server.error(), "TLS: cannot decrypt peer's message");
     }
 }
+
+#[test]
+fn a_close_after_an_error_sends_nothing() {
+    let acceptor = acceptor(server(Version::Tls13));
+    let mut server = End::accepted(&acceptor);
+    // A ClientHello that goes on in the next record, and then a record of no known type.
+    server.receive(&[22, 3, 1, 0, 8, 1, 0, 0, 200, 3, 3, 1, 1, 99, 3, 3, 0, 1, 0]);
+    assert!(server.error().starts_with("TLS handshake: "), "{}", server.error());
+    let alert = server.out.len();
+    server.close();
+    assert_eq!(server.out.len(), alert);
+}

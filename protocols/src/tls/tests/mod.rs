@@ -155,7 +155,7 @@ impl End {
     }
 
     fn is_open(&self) -> bool {
-        self.transport.state() == State::Open
+        self.transport.state() == State::Open && self.error.is_none()
     }
 
     fn tls(&self) -> &Connection {
