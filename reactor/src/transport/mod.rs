@@ -78,9 +78,12 @@ pub use crate::core::transport::{Error, Factory, Opened, Output, State, Transpor
 pub(crate) use handshake::{accepted, advance, begin, timed_out};
 pub(crate) use receive::receive;
 
+use std::io::ErrorKind;
+
 use crate::core::transport::Layer;
-use crate::core::{Core, Flags, Pool};
+use crate::core::{Core, Flags, Ledger, Pool};
 use crate::outbound;
+use crate::sys::{Fd, Kernel};
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
@@ -99,8 +102,7 @@ pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool)
     let written = in_order.then(|| write_end(&mut layer, &mut core.pool)).flatten();
     if let (Some(Ok(())), Some(c)) = (written, core.connections.get(index as usize)) {
         let ledger = &mut core.groups[c.group as usize].ledger;
-        let (kernel, socket) = (&core.kernel, c.socket);
-        let _ = outbound::transmit_sealed(kernel, socket, &mut layer, &mut core.pool, ledger);
+        send_at_once(&core.kernel, c.socket, &mut layer, &mut core.pool, ledger);
     }
     layer.give_buffers(&mut core.pool);
 }
@@ -133,16 +135,30 @@ fn send_owed(core: &mut Core, index: u32) {
 /// is sent if the socket takes it.
 #[cold]
 fn failed(core: &mut Core, index: u32, error: Error) {
-    send_at_once(core, index);
+    if let Some(c) = core.connections.get_mut(index as usize) {
+        let ledger = &mut core.groups[c.group as usize].ledger;
+        let socket = c.socket;
+        if let Some(layer) = c.layer() {
+            send_at_once(&core.kernel, socket, layer, &mut core.pool, ledger);
+        }
+    }
     core.fail_transport(index, error);
 }
 
-/// Sends what a transport has put out, as far as the socket takes it.
-fn send_at_once(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
-    let ledger = &mut core.groups[c.group as usize].ledger;
-    let socket = c.socket;
-    if let Some(layer) = c.layer().filter(|layer| layer.outgoing.len() > 0) {
-        let _ = outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger);
+/// Sends what a transport has put out, as far as the socket takes it: a call that is short or
+/// interrupted is repeated.
+fn send_at_once(
+    kernel: &Kernel,
+    socket: Fd,
+    layer: &mut Layer,
+    pool: &mut Pool,
+    ledger: &mut Ledger,
+) {
+    while layer.outgoing.len() > 0 {
+        match outbound::transmit_sealed(kernel, socket, layer, pool, ledger) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
     }
 }

@@ -126,6 +126,15 @@ fn an_alert_leaves_and_what_came_before_the_error_is_delivered() {
 }
 
 #[test]
+fn an_alert_leaves_whole_although_its_sends_are_short_or_interrupted() {
+    let mut h = sealed(Probe::echo(), Limits::default());
+    let client = open(&mut h);
+    h.script_send(client, [Step::Interrupted, Step::Short(1), Step::Interrupted, Step::Short(1)]);
+    h.feed(client, record(b'?', b"bad"));
+    assert_eq!(sent(&mut h, client), ["a "]);
+}
+
+#[test]
 fn an_abort_sends_no_end() {
     let probe = Probe::new(|cx, call, _| match call {
         Call::Data(input) => {

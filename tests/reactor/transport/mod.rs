@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, Received, Records, State, through};
+use sluicegate_reactor::testing::{Client, Harness, Received, Records, State, Step, through};
 use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State as Phase, Transport};
 use sluicegate_reactor::{Address, Handler, Limits, Listen};
 
