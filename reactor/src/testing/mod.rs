@@ -211,4 +211,4 @@ pub use harness::{Client, Harness};
 pub use received::Received;
 pub use sealing::{Records, through};
 pub use simulation::{Sim, Simulation};
-pub use splits::{Outcome, same_at_every_split};
+pub use splits::{Outcome, same_at_every_split, same_at_splits};

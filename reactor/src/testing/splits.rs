@@ -29,7 +29,9 @@ impl fmt::Debug for Outcome {
 /// Sends `input` and then an end of stream to a new harness, split in the ways in which the network
 /// might deliver it: whole, cut in two at every position, and byte by byte; and once with a client
 /// that reads the response in small pieces. Then it does the same through the transport [`Records`],
-/// whose records are cut everywhere too. Returns the outcome, which must be the same each time.
+/// and cuts its records in the same ways too. Returns the outcome, which must be the same each time.
+///
+/// If [`through`](super::through) is running, it uses that transport only.
 ///
 /// The number of bytes handled is quadratic in the length of the input: inputs of up to a few
 /// thousand bytes are fine.
@@ -65,18 +67,30 @@ pub fn same_at_every_split<H: Handler>(
     input: impl AsRef<[u8]>,
 ) -> Outcome {
     let input = input.as_ref();
-    let outcome = same_at_every_cut(&make, input);
+    let outcome = same_at_splits(&make, input, usize::MAX);
     if sealing::current().is_none() {
         let (server, client) = (Records::factory(), Records::factory());
-        let sealed = sealing::through(server, client, || same_at_every_cut(&make, input));
+        let sealed = sealing::through(server, client, || same_at_splits(&make, input, usize::MAX));
         assert_eq!(sealed, outcome, "through a transport, and without one");
     }
     outcome
 }
 
-fn same_at_every_cut<H: Handler>(make: &impl Fn() -> Harness<H>, input: &[u8]) -> Outcome {
+/// Like [`same_at_every_split`], but cuts the input at no more than `most` positions, which are
+/// evenly spread, and so the records. It is for transports with an expensive handshake, such as TLS,
+/// since each cut takes a connection. The transport is that of [`through`](super::through); without
+/// it, there is none.
+///
+/// # Panics
+/// If two outcomes differ, or if `most` is 0.
+pub fn same_at_splits<H: Handler>(
+    make: impl Fn() -> Harness<H>,
+    input: impl AsRef<[u8]>,
+    most: usize,
+) -> Outcome {
+    let input = input.as_ref();
     let whole = exchange(make(), [input], None);
-    for at in 1..input.len() {
+    for at in positions(input.len(), most) {
         let (first, second) = input.split_at(at);
         let split = exchange(make(), [first, second], None);
         assert_eq!(split, whole, "cut in front of byte {at}, and whole");
@@ -88,24 +102,37 @@ fn same_at_every_cut<H: Handler>(make: &impl Fn() -> Harness<H>, input: &[u8]) -
     let slow = exchange(make(), [input], Some(room));
     assert_eq!(slow, whole, "taken in pieces of {room} bytes, and whole");
     if sealing::current().is_some() {
-        let mut at = 1;
-        while let Some(cut) = exchange_cut(make(), input, at) {
+        let (dribbled, wire_len) = exchange_sealed(make(), input, |wire| wire.chunks(1).collect());
+        assert_eq!(dribbled, whole, "the wire byte by byte, and whole");
+        for at in positions(wire_len, most) {
+            let (cut, _) = exchange_sealed(make(), input, |wire| {
+                let (first, second) = wire.split_at(at);
+                vec![first, second]
+            });
             assert_eq!(cut, whole, "the wire cut in front of byte {at}, and whole");
-            at += 1;
         }
     }
     whole
 }
 
-/// Sends the whole input through the client's transport, with the wire cut in front of byte `at`.
-/// Returns `None` if that is its end.
-fn exchange_cut<H: Handler>(mut h: Harness<H>, input: &[u8], at: usize) -> Option<Outcome> {
+/// The positions inside of `length` bytes at which to cut them, at most `most`.
+fn positions(length: usize, most: usize) -> impl Iterator<Item = usize> {
+    (1..length).step_by(length.div_ceil(most).max(1))
+}
+
+/// Sends the whole input through the client's transport, with the wire cut into pieces. Returns the
+/// length of the wire, too.
+fn exchange_sealed<H: Handler>(
+    mut h: Harness<H>,
+    input: &[u8],
+    cut: impl FnOnce(&[u8]) -> Vec<&[u8]>,
+) -> (Outcome, usize) {
     let client = h.open();
     let wire = h.seal(client, input);
-    let (first, second) = wire.split_at_checked(at).filter(|(_, second)| !second.is_empty())?;
-    h.feed_wire(client, first);
-    h.feed_wire(client, second);
-    Some(end_of_exchange(&mut h, client))
+    for piece in cut(&wire) {
+        h.feed_wire(client, piece);
+    }
+    (end_of_exchange(&mut h, client), wire.len())
 }
 
 fn exchange<'a, H: Handler>(

@@ -184,13 +184,15 @@ impl Actor {
             self.send_off(Piece::Urgent, now, faults, dice);
         }
         let rest = bytes.split_off(dice.part_of(bytes.len()));
+        let mut behind = Vec::new();
         if let Some(transport) = &mut self.transport {
             bytes = transport.seal(&bytes);
-            let behind = bytes.split_off(dice.part_of(bytes.len()));
-            self.send_off(Piece::Bytes(bytes), now, faults, dice);
-            bytes = behind;
+            // A transport may put out nothing yet.
+            if !bytes.is_empty() {
+                behind = bytes.split_off(dice.part_of(bytes.len()));
+            }
         }
-        if !bytes.is_empty() {
+        for bytes in [bytes, behind].into_iter().filter(|bytes| !bytes.is_empty()) {
             self.send_off(Piece::Bytes(bytes), now, faults, dice);
         }
         if !rest.is_empty() {
