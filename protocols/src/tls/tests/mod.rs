@@ -6,6 +6,7 @@ mod ends;
 mod forger;
 mod handlers;
 mod names;
+mod pitfalls;
 mod plain_http;
 mod records;
 mod resumption;
