@@ -27,6 +27,7 @@ const REACTOR: &[&str] = &[
 
 /// The rooms of `protocols/src`, the highest first.
 const PROTOCOLS: &[&str] = &[
+    "testing",
     "access_log",
     "auth",
     "files",

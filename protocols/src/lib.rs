@@ -22,6 +22,7 @@
 //! | [`resp`] | the protocol of Redis |
 //! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
 //! | `tls` | TLS beneath any of these (feature `tls`) |
+//! | `testing` | tests of a handler that also run over TLS (feature `testing`) |
 //!
 //! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
 //! `raw::relay`, and that uses `proxy_protocol` and `tls`; `resp` uses `line`. The others do not use
@@ -45,6 +46,8 @@ mod logged;
 mod quantum;
 pub mod raw;
 pub mod resp;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod warnings;

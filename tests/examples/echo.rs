@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Harness, State};
 
 #[path = "../../examples/echo.rs"]
 mod example;

@@ -1,7 +1,8 @@
 use std::process::ExitCode;
 
 use sluicegate_protocols::http::Http;
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Harness, State};
 
 #[path = "../../examples/hello.rs"]
 mod example;

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::http::Http;
+use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::fs::CreateOptions;
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 
 #[path = "../../examples/http.rs"]
 mod example;

@@ -8,7 +8,8 @@ mod parts;
 mod relayed;
 mod sockets;
 
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Address, Connect, Context, HandlerId, Listen, Reactor};
 
 use connect::Relay;

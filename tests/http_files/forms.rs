@@ -1,8 +1,8 @@
 //! Files of forms that browsers send.
 
 use sluicegate_protocols::http::HttpLimits;
+use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::fs::CreateOptions;
-use sluicegate_reactor::testing::same_at_every_split;
 
 use super::*;
 

@@ -2,8 +2,9 @@
 
 use sluicegate_protocols::files::Resume;
 use sluicegate_protocols::http::HttpLimits;
+use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::fs::CreateOptions;
-use sluicegate_reactor::testing::{Step, same_at_every_split};
+use sluicegate_reactor::testing::Step;
 
 use super::*;
 

@@ -1,6 +1,7 @@
 //! What an answer with a file consists of, and what conditions and ranges make of it.
 
-use sluicegate_reactor::testing::{Client, State, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Client, State};
 
 use super::*;
 

@@ -2,8 +2,9 @@
 
 use log::Level;
 use sluicegate_protocols::http::HttpLimits;
+use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::fs::CreateOptions;
-use sluicegate_reactor::testing::{Client, Step, same_at_every_split};
+use sluicegate_reactor::testing::{Client, Step};
 
 use super::*;
 

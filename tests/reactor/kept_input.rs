@@ -1,6 +1,7 @@
 //! What a handler leaves is offered again with what follows, up to a limit.
 
-use sluicegate_reactor::testing::{Harness, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::{Limits, Reason};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};

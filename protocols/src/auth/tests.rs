@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sluicegate_reactor::testing::{Harness, same_at_every_split};
+use sluicegate_reactor::testing::Harness;
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Listen, Receive, Sessions, mailbox};
 
 use super::{BasicAuth, Checked, MOST_CHECKS, MOST_VERIFIED, Users, VALID_FOR};
 use crate::http::{Answered, Http, Method, Reply, Request, Service};
+use crate::testing::same_at_every_split;
 
 /// The hash of "secret", at the lowest cost.
 const HASH: &str = "$2y$04$wQ542vhxiZ78dJbtbtc4SeW0idwUPDpespDknct7bkSDk8yHtqguy";

@@ -49,7 +49,7 @@ impl Default for ConnectorOptions {
 /// Clones share the sessions that can be resumed.
 #[derive(Clone)]
 pub struct Connector {
-    config: Arc<ClientConfig>,
+    pub(crate) config: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
 }
 

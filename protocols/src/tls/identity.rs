@@ -43,7 +43,7 @@ impl Identity {
         Identity::new(chain, key)
     }
 
-    pub(super) fn new(
+    pub(crate) fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> io::Result<Identity> {

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use sluicegate_protocols::line::Lines;
+use sluicegate_protocols::testing::same_at_every_split;
 use sluicegate_reactor::Listen;
-use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Client, Harness, State};
 
 #[path = "../../../examples/memcached.rs"]
 mod example;

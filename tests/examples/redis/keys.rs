@@ -1,6 +1,6 @@
 //! Values.
 
-use sluicegate_reactor::testing::same_at_every_split;
+use sluicegate_protocols::testing::same_at_every_split;
 
 use super::{says, serve};
 

@@ -7,7 +7,8 @@ mod sizes;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, State, Step, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Harness, State, Step};
 use sluicegate_reactor::{Context, Handler, Input, Limits, Listen, Reason, TooLarge};
 
 use crate::probe::{Call, Probe, log, pattern, with_limits};

@@ -8,7 +8,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Client, Harness, State};
 use sluicegate_reactor::{
     ConnId, Context, Handler, HandlerId, Input, Limits, Listen, Reactor, Reason, Timeout, Turn,
 };

@@ -11,7 +11,8 @@ mod successor;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, Remote, State, Step, same_at_every_split};
+use sluicegate_protocols::testing::same_at_every_split;
+use sluicegate_reactor::testing::{Client, Harness, Remote, State, Step};
 use sluicegate_reactor::{Address, ConnId, Connect, Context, Limits, Listen, Reactor, Sent};
 
 use crate::probe::{Call, Notes, Probe, log, pattern, with_limits};

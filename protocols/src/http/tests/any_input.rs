@@ -2,9 +2,10 @@
 //! whole.
 
 use proptest::prelude::*;
-use sluicegate_reactor::testing::{State, same_at_every_split};
+use sluicegate_reactor::testing::State;
 
 use super::{answers, probe};
+use crate::testing::same_at_every_split;
 
 /// Pieces of requests and of attacks.
 const PIECES: &[&str] = &[

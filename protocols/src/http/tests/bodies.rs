@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Client, Harness, State};
 use sluicegate_reactor::{ConnId, Limits, Listen, Turn};
 
 use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers, field, split_head};
 use crate::http::{Deferred, Status};
+use crate::testing::same_at_every_split;
 
 /// The most bytes of a body that is read whole.
 const LIMIT: usize = 100_000;

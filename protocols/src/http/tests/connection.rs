@@ -1,11 +1,12 @@
 //! Order, errors and panics on a connection.
 
 use sluicegate_reactor::Bytes;
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 
 use super::{Answered, Http, Reply, Request, Service, answers, check, probe};
 use super::{Closes, Stays};
 use crate::http::Method;
+use crate::testing::same_at_every_split;
 
 #[test]
 fn errors_come_after_the_answers_before_them() {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Client, Harness, State};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sent, Sessions, mailbox};
 
@@ -13,6 +13,7 @@ use super::{
     Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
 };
 use crate::http::{Deferred, LogRecord, Method, Status};
+use crate::testing::same_at_every_split;
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, NewFile};
-use sluicegate_reactor::testing::{Files, Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Files, Harness, State};
 use sluicegate_reactor::{ConnId, Listen, Turn};
 
 use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers};
 use crate::http::Status;
 use crate::http::multipart::{FormLimits, FormPart};
+use crate::testing::same_at_every_split;
 
 /// Saves each file under its name, and answers with what a form consists of.
 struct Inbox {

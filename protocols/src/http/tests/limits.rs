@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Limits, Listen};
 
 use super::{Closes, Http, HttpLimits, Probe, Stays};
 use super::{answers, ask, check, check_long, probe, probe_with};
+use crate::testing::same_at_every_split;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 

@@ -24,9 +24,10 @@ mod syntax;
 mod trailers;
 mod upgrade;
 
-use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Client, Harness, State};
 
 use super::{Answered, Http, HttpLimits, LogRecord, Reply, Request, Service};
+use crate::testing::same_at_every_split;
 
 /// Answers with the request, as `METHOD path?query host`.
 struct Probe;

@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Handle, Listen, Receive, Sent, Sessions, mailbox};
 
 use super::{
     Answered, Http, HttpLimits, Reply, Request, Service, answers, field, logged, split_head,
 };
 use crate::http::{LogRecord, Method, Postponed, Status};
+use crate::testing::same_at_every_split;
 
 /// Postpones each request once, unless it is for `/now`. Then it saves, reads, defers or answers.
 struct Gate {

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir, File};
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::workers::Workers;
 use sluicegate_reactor::{Handle, Limits, Listen, Receive, Sessions, mailbox};
 
 use super::{Answered, Http, Reply, Request, Service, answers, logged};
 use crate::http::{Deferred, HttpLimits, LogRecord};
+use crate::testing::same_at_every_split;
 
 /// Saves each body under the request's path, and logs.
 struct Inbox {

@@ -1,12 +1,13 @@
 //! Rows 21 to 25, 31 and 32: responses, and when the connection closes.
 
 use sluicegate_reactor::Address;
-use sluicegate_reactor::testing::{Harness, Records, State, same_at_every_split, through};
+use sluicegate_reactor::testing::{Harness, Records, State, through};
 
 use super::{
     Answered, Closes, Http, Reply, Request, Service, Stays, check, field, probe, split_head,
 };
 use crate::http::{Method, Status, Version};
+use crate::testing::same_at_every_split;
 
 /// The only response to one request.
 fn answer<S: Service>(service: impl Fn() -> S, request: &str) -> (String, Vec<u8>, State) {

@@ -1,10 +1,11 @@
 //! Streamed responses of known length.
 
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Receive, Sent, Sessions};
 
 use super::{Answered, Http, Reply, Request, Service, answers, field, split_head};
 use crate::http::{ResponseStream, Status};
+use crate::testing::same_at_every_split;
 
 /// Promises ten bytes, and sends five of them at once.
 #[derive(Default)]

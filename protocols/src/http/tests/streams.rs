@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluicegate_reactor::testing::{Client, Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Client, Harness, State};
 use sluicegate_reactor::{ConnId, Receive, Sent, Sessions, Turn};
 
 use super::{
     Answered, Http, HttpLimits, LogRecord, Reply, Request, Service, field, logged, split_head,
 };
 use crate::http::{Deferred, ResponseStream, Status};
+use crate::testing::same_at_every_split;
 
 /// Streams to `/stream`, which later callbacks continue; and at once to `/short`.
 #[derive(Default)]

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::io;
 
 use sluicegate_reactor::fs::{Committed, CreateOptions, Dir};
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{ConnId, Listen, Turn};
 
 use super::{Answered, Http, Reply, Request, Service, answers};
 use crate::http::Trailers;
+use crate::testing::same_at_every_split;
 
 /// Asks for bodies as the path says, and answers with the values of `A` in the head and those of
 /// all trailer fields.

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor};
 
 use super::{answers, field, split_head};
 use crate::http::{Answered, Http, HttpSession, LogRecord, Reply, Request, Service};
+use crate::testing::same_at_every_split;
 
 struct Shout;
 

@@ -91,7 +91,7 @@ fn what_raw_leaves_is_offered_again_with_what_follows() {
         }
     }
     let make = || Harness::new(Lines::new(Threes));
-    let outcome = sluicegate_reactor::testing::same_at_every_split(make, "a\n123b\n4\n6c\nd");
+    let outcome = crate::testing::same_at_every_split(make, "a\n123b\n4\n6c\nd");
     assert_eq!(outcome.sent, b"<a>123<b>4\n6<c>");
 }
 
@@ -122,8 +122,7 @@ fn blocks_and_raw_bytes_are_discarded_by_default() {
         }
     }
     let make = || Harness::new(Lines::new(Deaf));
-    let outcome =
-        sluicegate_reactor::testing::same_at_every_split(make, "a\n\n\n\nb\n123raw\nc\nd");
+    let outcome = crate::testing::same_at_every_split(make, "a\n\n\n\nb\n123raw\nc\nd");
     assert_eq!(outcome.sent, b"abraw");
     assert_eq!(outcome.state_at_end, State::Closed);
 }
@@ -165,7 +164,7 @@ fn the_part_of_a_line_that_came_can_be_counted_at_the_end() {
         }
     }
     let make = || Harness::new(Lines::new(Counter));
-    let outcome = sluicegate_reactor::testing::same_at_every_split(make, "whole\npart");
+    let outcome = crate::testing::same_at_every_split(make, "whole\npart");
     assert_eq!(outcome.sent_at_end, b"InLine of 4");
 }
 

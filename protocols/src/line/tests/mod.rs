@@ -148,7 +148,7 @@ fn tell(delimiter: Delimiter, most: usize) -> Harness<Lines<Teller>> {
 /// What a client receives for an input, and then for its end: the same at every split.
 #[track_caller]
 fn told(make: impl Fn() -> Harness<Lines<Teller>>, input: impl AsRef<[u8]>) -> [String; 2] {
-    let outcome = sluicegate_reactor::testing::same_at_every_split(make, input);
+    let outcome = crate::testing::same_at_every_split(make, input);
     [outcome.sent, outcome.sent_at_end]
         .map(|told| String::from_utf8(told.into()).expect("escaped bytes"))
 }

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Bytes, Limits, Listen};
 
 use super::*;
+use crate::testing::same_at_every_split;
 
 const PREFIXES: [Prefix; 6] =
     [Prefix::U8, Prefix::U16Be, Prefix::U16Le, Prefix::U32Be, Prefix::U32Le, Prefix::Varint];

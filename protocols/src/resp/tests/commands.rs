@@ -1,11 +1,12 @@
 //! What arrives as a command.
 
-use sluicegate_reactor::testing::{Harness, State, same_at_every_split};
+use sluicegate_reactor::testing::{Harness, State};
 use sluicegate_reactor::{Bytes, ConnId, Context, Limits, Listen};
 
 use crate::resp::{
     Command, CommandEof, CommandHandler, CommandLimits, Commands, Encoder, RespError, Version,
 };
+use crate::testing::same_at_every_split;
 
 /// Sends the arguments of each command.
 #[derive(Default)]

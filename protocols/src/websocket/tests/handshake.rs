@@ -1,8 +1,7 @@
 //! The opening handshake of a server.
 
-use sluicegate_reactor::testing::same_at_every_split;
-
 use super::*;
+use crate::testing::same_at_every_split;
 
 /// The response to a request: its head.
 fn head(request: &str) -> String {
