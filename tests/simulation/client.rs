@@ -188,11 +188,11 @@ fn add_client(
 ) -> Shared {
     let outcomes = Shared::default();
     let options = ClientOptions { connections: 1 + sim.below(3), ..ClientOptions::default() };
-    sim.reactor(|reactor| {
-        let origin: Target = ADDRESS.parse().expect("an address");
-        let client = Client::new(reactor, origin, &options).expect("room for a connector");
-        (0..count).for_each(|_| begin(reactor, &client, &outcomes));
-    });
+    let origin: Target = ADDRESS.parse().expect("an address");
+    let client = sim
+        .reactor(|reactor| Client::new(reactor, origin, &options).expect("room for a connector"));
+    let reactor = sim.reactors().last_mut().expect("it was added");
+    (0..count).for_each(|_| begin(reactor, &client, &outcomes));
     outcomes
 }
 
@@ -204,7 +204,7 @@ fn serve(sim: &mut Sim) {
 }
 
 #[test]
-fn every_body_arrives_whole_however_the_network_delivers_it() {
+pub(crate) fn every_body_arrives_whole_however_the_network_delivers_it() {
     // Those that end a connection, and stalls: an exchange may be too late then.
     let faults = Faults { no_buffers: 0.0, aborted: 0.0, refused: 0.0, ..Faults::default() };
     let faults = Faults { exhausted: 0.0, stall: 0.0, ..faults };
@@ -219,7 +219,7 @@ fn every_body_arrives_whole_however_the_network_delivers_it() {
 }
 
 #[test]
-fn every_exchange_ends_once_whatever_fails() {
+pub(crate) fn every_exchange_ends_once_whatever_fails() {
     Simulation::new().run(|sim| {
         serve(sim);
         let count = 1 + sim.below(5);
@@ -269,7 +269,7 @@ impl Handler for Wild {
 }
 
 #[test]
-fn every_exchange_with_a_wild_origin_ends_once() {
+pub(crate) fn every_exchange_with_a_wild_origin_ends_once() {
     Simulation::new().run(|sim| {
         sim.reactor(|reactor| {
             let wild = reactor.register(Wild);

@@ -9,6 +9,7 @@ mod client;
 #[cfg(target_os = "linux")]
 mod cold_files;
 mod connect;
+mod damaged;
 mod deferred;
 mod drain;
 mod echo;

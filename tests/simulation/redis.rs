@@ -69,7 +69,7 @@ fn dialogue(sim: &mut Sim, client: usize) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn row_23_each_command_is_answered_once_and_in_order() {
+pub(crate) fn row_23_each_command_is_answered_once_and_in_order() {
     Simulation::new().run(|sim| {
         serve(sim, Limits::default());
         for client in 0..1 + sim.below(6) {
@@ -87,7 +87,7 @@ fn row_23_each_command_is_answered_once_and_in_order() {
 }
 
 #[test]
-fn messages_reach_a_subscriber_whole_and_in_order() {
+pub(crate) fn messages_reach_a_subscriber_whole_and_in_order() {
     Simulation::new().run(|sim| {
         serve(sim, Limits::default());
         let mut confirmed = Vec::new();

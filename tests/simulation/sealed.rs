@@ -1,6 +1,8 @@
 //! The other scenarios again, with a transport on both ends of every connection; and clients that
 //! break the rules of a transport.
 
+use sluicegate_protocols::testing::over_tls;
+use sluicegate_protocols::tls::Version;
 use sluicegate_reactor::Listen;
 use sluicegate_reactor::testing::simulation::End;
 use sluicegate_reactor::testing::{Records, Simulation, through};
@@ -9,26 +11,46 @@ use crate::echo::Echo;
 use crate::noise;
 use crate::watched::Watched;
 
-/// Runs scenarios of other modules through [`Records`].
+/// Runs scenarios of other modules through [`Records`] and over TLS.
 macro_rules! sealed {
     ($($(#[$cfg:meta])? $module:ident { $($scenario:ident)* })*) => {
-        $($(#[$cfg])? mod $module {
-            $(#[test]
-            fn $scenario() {
-                super::sealed(crate::$module::$scenario);
+        mod records {
+            $($(#[$cfg])? mod $module {
+                $(#[test]
+                fn $scenario() {
+                    crate::sealed::through_records(crate::$module::$scenario);
+                })*
             })*
-        })*
+        }
+
+        mod tls {
+            $($(#[$cfg])? mod $module {
+                $(#[test]
+                fn $scenario() {
+                    crate::sealed::through_tls(crate::$module::$scenario);
+                })*
+            })*
+        }
     };
 }
 
-fn sealed(scenario: fn()) {
+fn through_records(scenario: fn()) {
     through(Records::factory(), Records::factory(), scenario);
+}
+
+fn through_tls(scenario: fn()) {
+    over_tls(&[Version::Tls12, Version::Tls13], scenario);
 }
 
 sealed! {
     chat {
         members_miss_nothing_and_hear_it_in_the_same_order
         a_member_who_does_not_keep_up_is_told_so_and_other_rooms_are_not_heard
+    }
+    client {
+        every_body_arrives_whole_however_the_network_delivers_it
+        every_exchange_ends_once_whatever_fails
+        every_exchange_with_a_wild_origin_ends_once
     }
     #[cfg(target_os = "linux")]
     cold_files {
@@ -100,6 +122,10 @@ sealed! {
         files_are_there_as_they_were_sent_or_not_at_all
         a_peer_that_leaves_or_a_directory_that_is_removed_leaves_no_part_of_a_file
     }
+    redis {
+        row_23_each_command_is_answered_once_and_in_order
+        messages_reach_a_subscriber_whole_and_in_order
+    }
     resumed_uploads {
         an_upload_that_is_interrupted_again_and_again_comes_out_whole
         an_upload_that_is_interrupted_while_everything_goes_wrong_leaves_no_gaps
@@ -107,6 +133,10 @@ sealed! {
     uploads {
         files_that_are_put_are_there_when_it_is_said
         files_that_are_cut_off_are_not_there
+    }
+    websocket {
+        every_message_comes_back_and_every_websocket_is_closed_cleanly
+        every_websocket_ends_once_and_no_message_is_changed_whatever_fails
     }
 }
 

@@ -170,21 +170,22 @@ fn world(sim: &mut Sim) -> Shared {
         .map(|_| (0..1 + sim.below(8)).map(|_| lengths(sim)).collect())
         .collect();
     let outcomes = Shared::default();
-    sim.reactor(|reactor| {
+    let (sender, client) = sim.reactor(|reactor| {
         let sender = reactor.register(WebSockets::new(Sender { outcomes: outcomes.clone() }));
         let origin: Target = ADDRESS.parse().expect("an address");
         let client = Client::new(reactor, origin, &ClientOptions::default());
-        let client = client.expect("room for a connector");
-        for lengths in all {
-            outcomes.borrow_mut().begun += 1;
-            let handshake = ClientHandshake::new(reactor);
-            let handshake =
-                if lengths.len().is_multiple_of(2) { handshake.deflate() } else { handshake };
-            let request = handshake.request("/");
-            let opening = Opening { handshake, sender, lengths, outcomes: outcomes.clone() };
-            client.send(reactor, request, opening);
-        }
+        (sender, client.expect("room for a connector"))
     });
+    let reactor = sim.reactors().last_mut().expect("it was added");
+    for lengths in all {
+        outcomes.borrow_mut().begun += 1;
+        let handshake = ClientHandshake::new(reactor);
+        let handshake =
+            if lengths.len().is_multiple_of(2) { handshake.deflate() } else { handshake };
+        let request = handshake.request("/");
+        let opening = Opening { handshake, sender, lengths, outcomes: outcomes.clone() };
+        client.send(reactor, request, opening);
+    }
     outcomes
 }
 
@@ -194,7 +195,7 @@ fn lengths(sim: &mut Sim) -> usize {
 }
 
 #[test]
-fn every_message_comes_back_and_every_websocket_is_closed_cleanly() {
+pub(crate) fn every_message_comes_back_and_every_websocket_is_closed_cleanly() {
     // Those that end a connection, and stalls: a deadline may pass then.
     let faults = Faults { no_buffers: 0.0, aborted: 0.0, refused: 0.0, ..Faults::default() };
     let faults = Faults { exhausted: 0.0, stall: 0.0, ..faults };
@@ -207,7 +208,7 @@ fn every_message_comes_back_and_every_websocket_is_closed_cleanly() {
 }
 
 #[test]
-fn every_websocket_ends_once_and_no_message_is_changed_whatever_fails() {
+pub(crate) fn every_websocket_ends_once_and_no_message_is_changed_whatever_fails() {
     Simulation::new().run(|sim| {
         let outcomes = world(sim);
         if sim.below(3) == 0 {
