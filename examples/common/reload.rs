@@ -10,8 +10,8 @@ pub(crate) type Read = Box<dyn FnMut() -> Result<Apply, Failure> + Send>;
 /// Applies what was read.
 pub(crate) type Apply = Box<dyn FnOnce()>;
 
-/// The parts of the configuration that are read again, in this order until one is wrong. A log comes
-/// last, since opening it may create it.
+/// The parts of the configuration that are read again, in this order until one is wrong. A log
+/// comes last, since opening it may create it.
 pub(crate) type Reload = Mutex<Vec<Read>>;
 
 /// Reads all parts, and then applies them.

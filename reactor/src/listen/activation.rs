@@ -4,6 +4,9 @@
 //! then needs no permission for the port, connections wait while it restarts, and the first
 //! connection can start it.
 //!
+//! [`Server::listen_activated`](crate::Server::listen_activated) serves them with all threads of a
+//! server.
+//!
 //! Environment variables describe the sockets: `LISTEN_PID` is the process they are for,
 //! `LISTEN_FDS` is their number, from descriptor 3 on, and `LISTEN_FDNAMES` holds their names. The
 //! variables stay set, since changing the environment is unsound while other threads run

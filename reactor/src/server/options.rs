@@ -47,7 +47,8 @@ pub enum Spread {
     /// Each thread has its own socket, and the kernel divides the connections by a hash of their
     /// addresses (`SO_REUSEPORT`; on FreeBSD `SO_REUSEPORT_LB`). Many connections are spread
     /// evenly, a few are not. If the kernel cannot do this (macOS, NetBSD, OpenBSD), and for Unix
-    /// and [adopted](crate::Server::adopt_listener) sockets, this is the same as [`Passed`](Self::Passed).
+    /// and [adopted](crate::Server::adopt_listener) sockets, this is the same as
+    /// [`Passed`](Self::Passed).
     #[default]
     Divided,
     /// The first thread accepts all connections and passes them to the threads in turn. Even a few

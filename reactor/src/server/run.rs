@@ -82,6 +82,8 @@ impl Server {
             // The other threads may take a while to end, and `run` returns only then.
             log::error!("{name}: {error}; stopping the server");
         }
+        // The predecessor goes on at once, and not after the drain.
+        self.restart.iter().for_each(Restart::give_up);
         let error = io::Error::new(error.kind(), format!("{name}: {error}"));
         first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if let Err(error) = self.stopper.stop() {

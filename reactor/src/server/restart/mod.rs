@@ -162,8 +162,7 @@ impl Restart {
         reactor.add_listener(source, &Listen::default(), handler, None).map(drop)
     }
 
-    /// Tells the predecessor, if there is one, to release its listeners: all threads serve. Those
-    /// that this server does not serve are closed here, so that the predecessor closes them.
+    /// Tells the predecessor, if there is one, to release its listeners: all threads serve.
     pub(super) fn finish(&self) -> io::Result<()> {
         let predecessor = self.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(predecessor) = predecessor {
@@ -175,6 +174,11 @@ impl Restart {
         }
         self.has_started.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Tells the predecessor that this server has failed, if it was still to take over.
+    pub(super) fn give_up(&self) {
+        drop(self.predecessor.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Closes the listeners of the predecessor that this server does not serve. The predecessor
