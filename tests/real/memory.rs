@@ -13,8 +13,8 @@ use crate::descriptors;
 use crate::process::{PATIENCE, Server, example};
 
 /// Memory is counted in pages: what connections, sessions and worklists have begun and not filled
-/// yet, and what the heap has at its ends.
-const BEGUN: u64 = 4 * 4096;
+/// yet, and how much of the heap the start of the program has already touched.
+const BEGUN: u64 = 6 * 4096;
 
 /// Bytes of memory that a process has for itself and that are not of a file.
 pub(crate) fn anonymous(pid: u32) -> u64 {
