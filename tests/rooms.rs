@@ -36,6 +36,7 @@ const PROTOCOLS: &[&str] = &[
     "http",
     "resp",
     "line",
+    "upstreams",
     "raw",
     "proxy_protocol",
     "tls",

@@ -20,13 +20,14 @@
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //! | [`resp`] | the protocol of Redis |
+//! | [`upstreams`] | proxies for several servers, and which of them serves a client |
 //! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
 //! | `tls` | TLS beneath any of these (feature `tls`) |
 //! | `testing` | tests of a handler that also run over TLS (feature `testing`) |
 //!
 //! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
-//! `raw::relay`, and that uses `proxy_protocol` and `tls`; `resp` uses `line`. The others do not use
-//! each other.
+//! `raw::relay`, as `upstreams` does, and that uses `proxy_protocol` and `tls`; `resp` uses `line`.
+//! The others do not use each other.
 
 #![forbid(unsafe_code)]
 
@@ -50,6 +51,7 @@ pub mod resp;
 pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod upstreams;
 mod warnings;
 pub mod websocket;
 

@@ -30,6 +30,7 @@ mod redis;
 mod resumed_uploads;
 mod sealed;
 mod uploads;
+mod upstreams;
 mod watched;
 mod websocket;
 

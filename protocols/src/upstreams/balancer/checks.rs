@@ -1,0 +1,78 @@
+//! Checks of upstreams, and the log of what changes.
+
+use std::io;
+use std::time::Duration;
+
+use sluicegate_reactor::{Connect, Connector, HandlerId, Reactor, Receive, Sessions, Turn};
+
+use super::{Balancer, Role, Session};
+use crate::proxy_protocol::Header;
+use crate::upstreams::{Change, UpstreamId, UpstreamsOptions};
+
+/// How upstreams are checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checks {
+    connector: Connector<Balancer>,
+    interval: Duration,
+}
+
+impl Checks {
+    /// Lets a balancer make checks, each of which connects in this way.
+    pub(super) fn new(
+        reactor: &mut Reactor,
+        balancer: HandlerId<Balancer>,
+        connect: &Connect,
+        interval: Duration,
+    ) -> io::Result<Checks> {
+        let connect = Connect { timeout: connect.timeout.min(interval), ..connect.clone() };
+        let connector = reactor.connector(balancer, &connect)?;
+        Ok(Checks { connector, interval })
+    }
+}
+
+/// It is time to check the upstreams.
+pub(super) struct CheckAll;
+
+impl Balancer {
+    /// Begins a check of each upstream.
+    fn check_all(&self, cx: &mut Turn) {
+        let Some(Checks { connector, interval }) = self.checks else { return };
+        let header = Header::local();
+        for (id, upstream) in self.upstreams.iter() {
+            let session = Session(Role::Check(id));
+            if let Err(error) = self.connect(cx, connector, id, Some(&header), session) {
+                log::warn!("cannot check {upstream}: {error}");
+            }
+        }
+        if !cx.is_stopping() {
+            cx.after(interval, self.me, CheckAll);
+        }
+    }
+
+    pub(super) fn checked(&mut self, cx: &mut Turn, id: UpstreamId, succeeded: bool) {
+        let change = self.upstreams.checked(id, succeeded, cx.now());
+        self.log(id, change);
+        if change.is_some() {
+            self.serve_queue(cx);
+        }
+    }
+
+    pub(super) fn log(&self, id: UpstreamId, change: Option<Change>) {
+        let (Some(upstream), Some(change)) = (self.upstreams.get(id), change) else { return };
+        let UpstreamsOptions { fail_timeout, .. } = self.upstreams.options();
+        match change {
+            Change::Aside => {
+                log::warn!("{upstream} is avoided for {fail_timeout:?}: connects have failed");
+            }
+            Change::Down => log::warn!("{upstream} is down: checks have failed"),
+            // As a warning, so that whoever sees the others sees this too.
+            Change::Up => log::warn!("{upstream} is up again"),
+        }
+    }
+}
+
+impl Receive<CheckAll, Session> for Balancer {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: CheckAll) {
+        self.check_all(cx);
+    }
+}

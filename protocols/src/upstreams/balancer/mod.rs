@@ -1,0 +1,290 @@
+//! A proxy for connections to several upstreams.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use sluicegate_reactor::transport::Factory;
+use sluicegate_reactor::{
+    ConnId, Connect, Connector, Context, Handler, HandlerId, Input, Reactor, Reason, Receive,
+    Sessions, Target, Timeout, Turn,
+};
+
+use super::{Balance, Upstream, UpstreamId, Upstreams};
+use crate::proxy_protocol::{Header, Version};
+use crate::raw::relay::join;
+use crate::warnings::Warnings;
+
+mod checks;
+mod options;
+mod placing;
+
+use checks::{CheckAll, Checks};
+pub use options::BalancerOptions;
+use placing::{Client, Place};
+
+/// Connects to one of several upstreams for each connection that it accepts, and
+/// [joins](crate::raw::relay::join) the two.
+///
+/// - Nothing is received from a client before its upstream is connected, and what the client sends
+///   waits in the kernel. So a connect that fails costs nothing: the next upstream is tried, until
+///   the client has tried all of them.
+/// - A client that has to [wait](BalancerOptions::waiting) is served in the order of arrival. If it
+///   leaves meanwhile, that is noticed when it is joined to an upstream.
+/// - If no upstream can be reached, or in time, the client is closed. Failed connects are logged, at
+///   most one a second, and each change of an upstream.
+/// - An established connection is never moved: when an upstream dies, its clients are reset, unless
+///   they had already received everything and its end.
+/// - When the reactor stops, relays continue until they have ended or the [grace
+///   period](Reactor::set_drain) is over.
+///
+/// [`Replace`] replaces the upstreams, and [`Inspect`] looks at them.
+#[derive(Debug)]
+pub struct Balancer {
+    me: HandlerId<Balancer>,
+    upstreams: Upstreams,
+    connector: Connector<Balancer>,
+    checks: Option<Checks>,
+    transport: Option<Factory<Target>>,
+    announce: Option<Version>,
+    /// Clients that wait for room, the oldest first.
+    queue: VecDeque<Rc<Client>>,
+    most_waiting: usize,
+    waiting_timeout: Duration,
+    /// Whether a timer is set that serves the queue.
+    retries: bool,
+    warnings: Warnings,
+}
+
+/// The state of a connection of a [`Balancer`].
+#[derive(Debug)]
+pub struct Session(Role);
+
+#[derive(Debug)]
+enum Role {
+    Client(Rc<Client>),
+    Upstream(Rc<Client>, UpstreamId),
+    /// A check that is not over.
+    Check(UpstreamId),
+    Checked,
+}
+
+/// Replaces the upstreams of a [`Balancer`]: see [`Upstreams::replace`].
+#[derive(Clone, Debug)]
+pub struct Replace(pub Vec<Upstream>);
+
+/// Calls a function with the upstreams of a [`Balancer`] and the time, on its thread: to post
+/// [`Upstreams::snapshot`] somewhere, for example.
+///
+/// ```
+/// use std::sync::mpsc::channel;
+///
+/// use sluicegate_protocols::upstreams::{Balancer, BalancerOptions, Inspect};
+/// use sluicegate_reactor::{Reactor, Target};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let upstreams: [Target; 1] = ["10.0.0.1:5432".parse()?];
+/// let proxy = Balancer::register(&mut reactor, upstreams, &BalancerOptions::default())?;
+/// let handle = reactor.handle(proxy);
+/// let (send, received) = channel();
+/// let inspect = Inspect::new(move |upstreams, now| drop(send.send(upstreams.snapshot(now))));
+/// assert!(handle.post(inspect).is_ok());
+/// reactor.turn(None)?;
+/// assert_eq!(received.recv().unwrap()[0].open, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Inspect(Box<Look>);
+
+type Look = dyn FnOnce(&Upstreams, Duration) + Send;
+
+impl Inspect {
+    /// Calls this function.
+    #[must_use]
+    pub fn new(look: impl FnOnce(&Upstreams, Duration) + Send + 'static) -> Inspect {
+        Inspect(Box::new(look))
+    }
+}
+
+impl Balancer {
+    /// Registers a proxy, for any number of listeners. The listener sets the limits and deadlines
+    /// of clients, except that its idle timeout begins when a client is joined to an upstream.
+    ///
+    /// # Errors
+    /// The same as those of [`Reactor::connector`].
+    pub fn register(
+        reactor: &mut Reactor,
+        upstreams: impl IntoIterator<Item: Into<Upstream>>,
+        options: &BalancerOptions,
+    ) -> io::Result<HandlerId<Balancer>> {
+        let me = reactor.reserve();
+        // Transports are made from the name of an upstream, which may not be its address.
+        let connect = Connect { transport: None, ..options.connect.clone() };
+        let connector = reactor.connector(me, &connect)?;
+        let checks = options.check_interval;
+        let checks = checks.map(|interval| Checks::new(reactor, me, &connect, interval));
+        let checks = checks.transpose()?;
+        let balancer = Balancer {
+            me,
+            upstreams: Upstreams::new(upstreams, options.upstreams),
+            connector,
+            checks,
+            transport: options.connect.transport.clone(),
+            announce: options.announce,
+            queue: VecDeque::new(),
+            most_waiting: options.waiting,
+            waiting_timeout: options.waiting_timeout,
+            retries: false,
+            warnings: Warnings::of(module_path!()),
+        };
+        reactor.install(me, balancer);
+        if checks.is_some() {
+            reactor.after(Duration::ZERO, me, CheckAll);
+        }
+        Ok(me)
+    }
+
+    /// The upstreams.
+    #[must_use]
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
+    /// The number of clients that wait for room.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl Handler for Balancer {
+    type Session = Session;
+
+    fn on_open(&mut self, cx: &mut Context<'_>) -> Session {
+        cx.pause();
+        cx.set_deadline(Some(self.waiting_timeout));
+        let source = match self.upstreams.options().balance {
+            Balance::SourceHash => cx.peer_address().ok().and_then(|at| at.ip_and_port()),
+            Balance::RoundRobin | Balance::LeastConnections => None,
+        };
+        let header = self.announce.map(|_| Header::of(cx)).transpose();
+        let client = Rc::new(Client {
+            id: cx.id(),
+            source: source.map(|at| at.ip()),
+            header: header.as_ref().ok().cloned().flatten(),
+            tried: RefCell::default(),
+            place: Cell::new(Place::Waiting),
+        });
+        match header {
+            Err(error) => {
+                self.warnings.warn(cx.now(), format_args!("cannot announce a client: {error}"));
+                cx.abort();
+            }
+            // Those who wait come first.
+            Ok(_) if self.queue.is_empty() && self.place(cx, &client) => {}
+            Ok(_) => {
+                self.enqueue(cx, &client);
+                self.serve_queue(cx);
+            }
+        }
+        Session(Role::Client(client))
+    }
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        match &session.0 {
+            Role::Upstream(client, id) => {
+                let change = self.upstreams.connected(*id, cx.now());
+                self.log(*id, change);
+                client.place.set(Place::Joined);
+                let mut accepted = cx.peer(client.id);
+                accepted.set_deadline(None);
+                accepted.resume();
+                join(cx, client.id);
+                if change.is_some() {
+                    self.serve_queue(cx);
+                }
+            }
+            Role::Check(id) => {
+                self.checked(cx, *id, true);
+                session.0 = Role::Checked;
+                cx.close();
+            }
+            Role::Client(_) | Role::Checked => {}
+        }
+    }
+
+    /// Only what an upstream sends to a check comes here; all other input is relayed.
+    fn on_data(&mut self, _: &mut Context<'_>, _: &mut Session, input: &mut Input<'_>) {
+        input.take();
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Session, which: Timeout) {
+        let waits =
+            matches!(&session.0, Role::Client(client) if client.place.get() != Place::Joined);
+        match which {
+            // The waiting timeout applies.
+            Timeout::Idle if waits => {}
+            Timeout::Own => {
+                let client =
+                    cx.peer_address().map_or_else(|_| "a client".to_owned(), |at| at.to_string());
+                let late = format_args!("no upstream for {client} in {:?}", self.waiting_timeout);
+                self.warnings.warn(cx.now(), late);
+                cx.close();
+            }
+            Timeout::Idle => cx.close(),
+            Timeout::WriteStall => cx.abort(),
+        }
+    }
+
+    fn on_stop(&mut self, cx: &mut Context<'_>, session: &mut Session) {
+        if let Role::Check(_) | Role::Checked = session.0 {
+            cx.abort();
+        }
+    }
+
+    fn on_close(&mut self, cx: &mut Turn, _: ConnId, session: Session, why: Reason) {
+        match session.0 {
+            Role::Client(client) => match client.place.get() {
+                Place::Waiting => self.queue.retain(|waiting| !Rc::ptr_eq(waiting, &client)),
+                Place::Connecting(upstream) => {
+                    client.place.set(Place::Gone);
+                    cx.peer(upstream).abort();
+                }
+                Place::Joined | Place::Gone => {}
+            },
+            Role::Upstream(client, id) => {
+                match client.place.get() {
+                    Place::Joined => self.upstreams.closed(id),
+                    Place::Gone => self.upstreams.given_up(id),
+                    Place::Waiting | Place::Connecting(_) => {
+                        self.attempt_over(cx, &client, id, why);
+                    }
+                }
+                self.serve_queue(cx);
+            }
+            Role::Check(id) => match why {
+                Reason::Stopped
+                | Reason::Aborted
+                | Reason::Unconnected(ErrorKind::QuotaExceeded) => {}
+                _ => self.checked(cx, id, false),
+            },
+            Role::Checked => {}
+        }
+    }
+}
+
+impl Receive<Replace, Session> for Balancer {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Replace(list): Replace) {
+        self.upstreams.replace(list, cx.now());
+        self.serve_queue(cx);
+    }
+}
+
+impl Receive<Inspect, Session> for Balancer {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Inspect(look): Inspect) {
+        look(&self.upstreams, cx.now());
+    }
+}

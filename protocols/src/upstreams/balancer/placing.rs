@@ -1,0 +1,183 @@
+//! Clients on their way to an upstream.
+
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use sluicegate_reactor::transport::{self, Transport};
+use sluicegate_reactor::{ConnId, Connector, Reason, Receive, Sessions, Turn};
+
+use super::{Balancer, Role, Session};
+use crate::proxy_protocol::{Header, SendProxy};
+use crate::upstreams::{Choice, Upstream, UpstreamId};
+
+/// A client, as it and the connection to its upstream know it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: ConnId,
+    pub(super) source: Option<IpAddr>,
+    pub(super) header: Option<Header>,
+    pub(super) tried: RefCell<Vec<UpstreamId>>,
+    pub(super) place: Cell<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the queue, or about to be.
+    Waiting,
+    Connecting(ConnId),
+    Joined,
+    /// It left before it was joined.
+    Gone,
+}
+
+/// An upstream that was aside may be tried again.
+struct Retry;
+
+impl Balancer {
+    /// Finds an upstream for a client and starts to connect. Returns whether the client no longer
+    /// waits: it connects, or it is closed.
+    pub(super) fn place(&mut self, cx: &mut Turn, client: &Rc<Client>) -> bool {
+        loop {
+            let choice = self.upstreams.choose(cx.now(), client.source, &client.tried.borrow());
+            let id = match choice {
+                Choice::Connect(id) => id,
+                Choice::Wait => return false,
+                Choice::Exhausted => {
+                    cx.peer(client.id).close();
+                    return true;
+                }
+            };
+            let session = Session(Role::Upstream(client.clone(), id));
+            match self.connect(cx, self.connector, id, client.header.as_ref(), session) {
+                Ok(connection) => {
+                    client.place.set(Place::Connecting(connection));
+                    return true;
+                }
+                Err(error) => self.note_failure(cx, client, id, &error.to_string()),
+            }
+        }
+    }
+
+    /// Starts to connect to an upstream, with what comes first on the connection.
+    pub(super) fn connect(
+        &self,
+        cx: &mut Turn,
+        connector: Connector<Balancer>,
+        id: UpstreamId,
+        header: Option<&Header>,
+        session: Session,
+    ) -> Result<ConnId, transport::Error> {
+        let Upstream { name, address } = self.upstreams.get(id).ok_or("it has left the list")?;
+        let mut transport: Option<Box<dyn Transport>> = match &self.transport {
+            Some(transport) => transport.make(name)?,
+            None => None,
+        };
+        if let (Some(version), Some(header)) = (self.announce, header) {
+            let proxy = SendProxy::new(header, version);
+            transport = Some(Box::new(match transport {
+                Some(inner) => proxy.then(inner),
+                None => proxy,
+            }));
+        }
+        Ok(match transport {
+            Some(transport) => cx.connect_through(connector, address, transport, session),
+            None => cx.connect(connector, address, session),
+        })
+    }
+
+    /// Lets a client wait for room, if there is room to wait.
+    pub(super) fn enqueue(&mut self, cx: &mut Turn, client: &Rc<Client>) {
+        client.place.set(Place::Waiting);
+        if self.queue.len() < self.most_waiting {
+            return self.queue.push_back(client.clone());
+        }
+        let most = self.most_waiting;
+        let full = format_args!("no room: all upstreams are full, and {most} clients wait");
+        self.warnings.warn(cx.now(), full);
+        cx.peer(client.id).close();
+    }
+
+    /// Serves the clients that wait, as far as there is room.
+    pub(super) fn serve_queue(&mut self, cx: &mut Turn) {
+        let mut at = 0;
+        while let Some(client) = self.queue.get(at).cloned() {
+            if self.place(cx, &client) {
+                self.queue.remove(at);
+            } else if client.tried.borrow().is_empty() {
+                break;
+            } else {
+                // There may be room where this client has already been.
+                at += 1;
+            }
+        }
+        self.set_retry(cx);
+    }
+
+    /// Serves the queue again as soon as an upstream that is aside may be tried.
+    pub(super) fn set_retry(&mut self, cx: &mut Turn) {
+        let now = cx.now();
+        if self.queue.is_empty() || self.retries {
+            return;
+        }
+        if let Some(at) = self.upstreams.next_trial(now) {
+            self.retries = true;
+            cx.after(at - now, self.me, Retry);
+        }
+    }
+
+    pub(super) fn note_failure(&mut self, cx: &Turn, client: &Client, id: UpstreamId, why: &str) {
+        if let Some(upstream) = self.upstreams.get(id) {
+            self.warnings.warn(cx.now(), format_args!("cannot connect to {upstream}: {why}"));
+        }
+        client.tried.borrow_mut().push(id);
+        let change = self.upstreams.failed(id, cx.now());
+        self.log(id, change);
+    }
+
+    /// An attempt to connect to an upstream is over.
+    pub(super) fn attempt_over(
+        &mut self,
+        cx: &mut Turn,
+        client: &Rc<Client>,
+        id: UpstreamId,
+        why: Reason,
+    ) {
+        match why {
+            // This process is to blame, and would be for the other upstreams too.
+            Reason::Unconnected(ErrorKind::QuotaExceeded) => {
+                self.upstreams.given_up(id);
+                let why = "too many connections, lookups or open files";
+                self.warnings.warn(cx.now(), format_args!("cannot connect to upstreams: {why}"));
+                cx.peer(client.id).close();
+            }
+            Reason::Stopped | Reason::Aborted | Reason::Panicked => {
+                self.upstreams.given_up(id);
+                cx.peer(client.id).abort();
+            }
+            why => {
+                self.note_failure(cx, client, id, &describe(why));
+                if !self.place(cx, client) {
+                    self.enqueue(cx, client);
+                }
+            }
+        }
+    }
+}
+
+fn describe(why: Reason) -> String {
+    match why {
+        Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
+        Reason::Unconnected(kind) => kind.to_string(),
+        Reason::TimedOut => "the handshake timed out".to_owned(),
+        _ => "the handshake failed".to_owned(),
+    }
+}
+
+impl Receive<Retry, Session> for Balancer {
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: Retry) {
+        self.retries = false;
+        self.serve_queue(cx);
+    }
+}

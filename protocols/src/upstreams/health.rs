@@ -1,0 +1,138 @@
+//! What connects and checks say about one upstream.
+
+use std::time::Duration;
+
+use super::UpstreamsOptions;
+
+/// A change of an upstream that an operator wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was put aside for [`fail_timeout`](UpstreamsOptions::fail_timeout).
+    Aside,
+    /// It is down: its checks fail.
+    Down,
+    /// It is neither aside nor down any more.
+    Up,
+}
+
+/// An upstream that is avoided because connects have failed.
+#[derive(Clone, Copy, Debug)]
+struct Aside {
+    until: Duration,
+    /// Whether a connection tries it after that time.
+    on_trial: bool,
+}
+
+/// The health of one upstream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Health {
+    /// Failed connects since the last one that succeeded.
+    failures: u32,
+    aside: Option<Aside>,
+    is_down: bool,
+    /// Checks in a row that contradict `is_down`.
+    contradicting: u32,
+    /// When it came back or was added, if it has not been there from the start.
+    since: Option<Duration>,
+}
+
+/// The full share of an upstream.
+pub(super) const FULL: u64 = 100;
+
+impl Health {
+    /// The health of an upstream that was added later.
+    pub(super) fn since(now: Duration) -> Health {
+        Health { since: Some(now), ..Health::default() }
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.is_down
+    }
+
+    pub(super) fn is_aside(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    /// Whether connections may use it.
+    pub(super) fn is_usable(&self, now: Duration) -> bool {
+        !self.is_down && self.aside.is_none_or(|aside| now >= aside.until && !aside.on_trial)
+    }
+
+    /// When a connection may try it again, if it is avoided until then.
+    pub(super) fn trial_at(&self, now: Duration) -> Option<Duration> {
+        let aside = self.aside.filter(|_| !self.is_down)?;
+        Some(aside.until).filter(|until| *until > now)
+    }
+
+    /// Its share of new connections, from 1 to [`FULL`].
+    pub(super) fn share(&self, now: Duration, slow_start: Duration) -> u64 {
+        let age = self.since.map(|since| now.saturating_sub(since));
+        match age.filter(|age| *age < slow_start) {
+            None => FULL,
+            Some(age) => 1 + (u128::from(FULL - 1) * age.as_nanos() / slow_start.as_nanos()) as u64,
+        }
+    }
+
+    /// A connection tries it.
+    pub(super) fn tried(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.on_trial = true;
+        }
+    }
+
+    /// A connection that tried it was given up for another reason.
+    pub(super) fn given_up(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.on_trial = false;
+        }
+    }
+
+    pub(super) fn connected(&mut self, now: Duration) -> Option<Change> {
+        self.failures = 0;
+        let was_aside = self.aside.take().is_some();
+        (was_aside && !self.is_down).then(|| self.come_back(now))
+    }
+
+    /// A connect has failed; `most` in a row put the upstream aside for `time`.
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        most: Option<u32>,
+        time: Duration,
+    ) -> Option<Change> {
+        self.failures = self.failures.saturating_add(1);
+        if most.is_none_or(|most| self.failures < most) {
+            return None;
+        }
+        let until = now.saturating_add(time);
+        let was_aside = self.aside.replace(Aside { until, on_trial: false }).is_some();
+        (!was_aside).then_some(Change::Aside)
+    }
+
+    pub(super) fn checked(
+        &mut self,
+        succeeded: bool,
+        now: Duration,
+        options: &UpstreamsOptions,
+    ) -> Option<Change> {
+        if succeeded != self.is_down {
+            self.contradicting = 0;
+            return None;
+        }
+        self.contradicting += 1;
+        let enough = if succeeded { options.rise } else { options.fall };
+        if self.contradicting < enough {
+            return None;
+        }
+        (self.is_down, self.contradicting) = (!succeeded, 0);
+        match succeeded {
+            false => Some(Change::Down),
+            true => self.aside.is_none().then(|| self.come_back(now)),
+        }
+    }
+
+    fn come_back(&mut self, now: Duration) -> Change {
+        self.since = Some(now);
+        Change::Up
+    }
+}
