@@ -1,9 +1,9 @@
-//! Forwards every connection to one target, or every HTTP request.
+//! Forwards every connection to one of its targets, or every HTTP request.
 //!
 //! `cargo run --release --example proxy -- --port 7000 --to localhost:8080`
 //!
-//! If the target cannot be reached, the client's connection is closed. If one side is reset, so is
-//! the other. With `--http` instead of `--to`, requests are checked and passed on over connections
+//! If no target can be reached, the client's connection is closed. If one side is reset, so is the
+//! other. With `--http` instead of `--to`, requests are checked and passed on over connections
 //! that are kept, and the client gets 502 or 504 if the target does not answer. With `--sni`, TLS is
 //! passed on without being decrypted, to the target of the name that the client asks for.
 
@@ -11,6 +11,7 @@
 #![allow(clippy::print_stderr, missing_docs)]
 
 use std::io;
+use std::iter;
 use std::process::ExitCode;
 use std::sync::PoisonError;
 
@@ -21,9 +22,14 @@ use sluicegate_protocols::http::{
 };
 use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_protocols::raw::relay::Relay;
-use sluicegate_reactor::{Address, HandlerId, Reactor, Target};
+use sluicegate_protocols::upstreams::Balancer;
+use sluicegate_reactor::{Address, HandlerId, Reactor, Target, mailbox};
 
+#[path = "proxy/balance.rs"]
+mod balance;
 mod common;
+#[path = "proxy/control.rs"]
+mod control;
 #[path = "common/http_options.rs"]
 mod http_options;
 #[path = "common/independent.rs"]
@@ -36,6 +42,7 @@ mod upstream;
 mod web;
 
 use common::Failure;
+use control::{Control, Loader, Thread};
 use options::{Forwarded, Options};
 use upstream::Upstream;
 
@@ -73,25 +80,44 @@ impl Middleware for Front {
 
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
-        let Forwarded { to, http, .. } = options.target.clone();
-        match (to, http) {
-            (_, Some(origin)) => forward_requests(options, &origin),
-            _ if options.log.access_log.is_some() => Err("--access-log needs --http".into()),
-            (Some(to), None) => forward_connections(&options, &to),
-            (None, None) => forward_by_name(&options),
+        let Forwarded { http, sni, .. } = options.target.clone();
+        match http {
+            Some(origin) => forward_requests(options, &origin),
+            None if options.log.access_log.is_some() => Err("--access-log needs --http".into()),
+            None if sni.is_empty() => forward_connections(&options),
+            None => forward_by_name(&options),
         }
     })
 }
 
-/// Runs the proxy to one target.
-fn forward_connections(options: &Options, to: &Upstream) -> Result<(), Failure> {
-    let connect = options.connect()?;
-    let make = |reactor: &mut Reactor| match options.send_proxy {
-        Some(version) => Relay::register_announcing(reactor, &to.target, &connect, version.into()),
-        None => Relay::register(reactor, &to.target, &connect),
-    };
-    let describe = |at: &Address| format!("proxy from {at} to {to}");
-    independent::run(&options.server, options.limits(), describe, make)
+/// Runs the proxy for connections.
+fn forward_connections(options: &Options) -> Result<(), Failure> {
+    let loader = Loader { source: options.source(), resolve: options.balancing.resolve };
+    let targets = loader.source.targets()?;
+    let upstreams = loader.look_up(&targets, &[]);
+    let announce = options.send_proxy.map(Version::from);
+    let balancing = options.balancing.options(options.connect(&targets)?, announce);
+    let threads = 0..options.server.threads;
+    let (replace, replacing): (Vec<_>, Vec<_>) = threads.clone().map(|_| mailbox()).unzip();
+    let (inspect, inspecting): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
+    let threads = replace.into_iter().zip(inspect);
+    let threads = threads.map(|(replace, inspect)| Thread { replace, inspect }).collect();
+    let (control, reload) = Control::new(loader.clone(), targets, upstreams.clone(), threads);
+    options.server.reload.lock().unwrap_or_else(PoisonError::into_inner).push(reload);
+    // The first thread handles the signals.
+    let first = iter::once(Some(control)).chain(iter::repeat_with(|| None));
+    let parts = replacing.into_iter().zip(inspecting).zip(first).collect();
+    let describe = |at: &Address| format!("proxy from {at} to {}", loader.source);
+    let limits = options.limits();
+    options.server.run_with(parts, limits, describe, |shard, ((replace, inspect), control), _| {
+        let balancer = Balancer::register(shard, upstreams.clone(), &balancing)?;
+        shard.attach(replace, balancer);
+        shard.attach(inspect, balancer);
+        if let Some((control, mailboxes)) = control {
+            control.start(shard, mailboxes)?;
+        }
+        Ok(balancer)
+    })
 }
 
 /// Runs the proxy for TLS that is not decrypted.
@@ -99,7 +125,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
     if options.server.tls.is_on() {
         return Err("--sni passes TLS on, and the --tls options would end it".into());
     }
-    let connect = options.connect()?;
+    let connect = options.connect(&[])?;
     upstream::server_names(&options.target.sni)?;
     let make = |reactor: &mut Reactor| {
         let names = upstream::server_names(&options.target.sni)?;
@@ -112,7 +138,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
 /// Runs the proxy for HTTP.
 fn forward_requests(mut options: Options, origin: &Upstream) -> Result<(), Failure> {
     let scheme = web::scheme(&mut options.server);
-    let forward = options.forward()?;
+    let forward = options.forward(origin)?;
     forward.check()?;
     let log = options.log.start()?;
     if let Some(log) = &log {

@@ -24,7 +24,7 @@ use sluicegate_reactor::{
 mod program;
 pub(crate) mod reload;
 mod restart;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod tls;
 pub(crate) mod units;
 

@@ -1,5 +1,7 @@
 //! The options of the proxy, and what they mean to the library.
 
+use std::path::PathBuf;
+use std::slice;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
@@ -8,6 +10,7 @@ use sluicegate_protocols::http::client::ClientOptions;
 use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_reactor::{Connect, Limits};
 
+use super::balance::{Balancing, Source};
 use super::common::{self, Failure};
 use super::http_options::{Log, header};
 use super::upstream::{NamedTarget, Upstream, UpstreamTls, named_target};
@@ -15,6 +18,8 @@ use super::upstream::{NamedTarget, Upstream, UpstreamTls, named_target};
 const EXAMPLES: &str = "\
 Examples:
   proxy --to db.example:5432 --port 5432  pass on every connection
+  proxy --to 10.0.0.1:5432 --to 10.0.0.2:5432 --balance least-connections --check 2s
+                                          divide connections among servers that work
   proxy --http localhost:3000 --access-log -
                                           pass on HTTP requests, and print a line for each
   proxy --http unix:/run/app.sock --x-forwarded replace --header-up Authorization:
@@ -24,19 +29,23 @@ Examples:
   proxy --port 443 --bind :: --sni a.example=10.0.0.1:443 --sni '*=10.0.0.2:443'
                                           pass on TLS by the name that clients ask for
 
-On SIGHUP it opens the access log again. On SIGINT or SIGTERM it ends once
+On SIGHUP it opens the access log again, and reads the targets of --to-file: those
+that have left the file finish their connections and get no more. On SIGUSR1 it
+prints a table of its targets. On SIGINT or SIGTERM it ends once
 responses are sent; a second signal ends it immediately.";
 
-/// Forwards every connection to one target, or every HTTP request.
+/// Forwards every connection to one of its targets, or every HTTP request.
 #[derive(Parser)]
 #[command(name = "proxy", version, after_help = EXAMPLES)]
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) target: Forwarded,
-    /// Time to wait for a connection to the target.
+    #[command(flatten)]
+    pub(crate) balancing: Balancing,
+    /// Time to wait for a connection to a target. After it, the next one is tried.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
     connect_timeout: Duration,
-    /// Begin each connection to the target of --to or --sni with a PROXY protocol header of this
+    /// Begin each connection to a target of --to or --sni with a PROXY protocol header of this
     /// version, which tells it the address of the client. It comes before TLS.
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
     pub(crate) send_proxy: Option<SendProxy>,
@@ -54,9 +63,13 @@ pub(crate) struct Options {
 #[derive(Args, Clone)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Forwarded {
-    /// Target of connections: HOST:PORT or unix:PATH, or with TLS tls://HOST:PORT.
-    #[arg(long, value_name = "TARGET", value_parser = Upstream::of_connections)]
-    pub(crate) to: Option<Upstream>,
+    /// Target of connections: HOST:PORT or unix:PATH, or with TLS tls://HOST:PORT. May be repeated.
+    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
+    #[arg(value_parser = Upstream::of_connections)]
+    pub(crate) to: Vec<Upstream>,
+    /// File with a target of connections in each line, in place of --to.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_file: Option<PathBuf>,
     /// Target of HTTP requests: HOST:PORT or unix:PATH, or with TLS https://HOST[:PORT].
     #[arg(long, value_name = "TARGET", value_parser = Upstream::of_requests)]
     pub(crate) http: Option<Upstream>,
@@ -91,22 +104,22 @@ struct Fields {
     /// Header field for requests, such as `X-Frontend: a`, in place of the client's. Without a
     /// value, as in `Authorization:`, the field is removed. May be repeated.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
-    #[arg(conflicts_with_all = ["to", "sni"])]
+    #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
     header_up: Vec<(String, String)>,
     /// The same for responses, such as `Strict-Transport-Security: max-age=31536000`. Responses
     /// that the proxy makes itself, such as 502, do not have it.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
-    #[arg(conflicts_with_all = ["to", "sni"])]
+    #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
     header_down: Vec<(String, String)>,
     /// What happens to X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host of clients.
-    #[arg(long, value_name = "MODE", conflicts_with_all = ["to", "sni"])]
+    #[arg(long, value_name = "MODE", conflicts_with_all = ["to", "to_file", "sni"])]
     #[arg(value_enum, default_value_t = Mode::Append)]
     x_forwarded: Mode,
     /// Field in which the target gets the address of the client, such as X-Real-IP.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "sni"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "to_file", "sni"])]
     client_address: Option<String>,
     /// Send the name of the target as Host, in place of the client's.
-    #[arg(long, conflicts_with_all = ["to", "sni"])]
+    #[arg(long, conflicts_with_all = ["to", "to_file", "sni"])]
     change_host: bool,
 }
 
@@ -127,17 +140,28 @@ impl Options {
         self.server.limits(Limits { receive_most: 32 << 10, ..Limits::default() })
     }
 
-    /// How targets are connected to.
-    pub(crate) fn connect(&self) -> Result<Connect, Failure> {
-        let to = self.target.to.as_ref().or(self.target.http.as_ref());
+    /// Where the targets of connections come from.
+    pub(crate) fn source(&self) -> Source {
+        match &self.target.to_file {
+            Some(path) => Source::File(path.clone()),
+            None => Source::Targets(self.target.to.clone()),
+        }
+    }
+
+    /// How these targets are connected to.
+    pub(crate) fn connect(&self, to: &[Upstream]) -> Result<Connect, Failure> {
         let protocol = self.target.http.is_some().then_some("http/1.1");
-        let transport = self.upstream_tls.transport(to, protocol)?;
+        let transport = self.upstream_tls.transport(to.first(), protocol)?;
+        if let Some(transport) = &transport {
+            to.iter().try_for_each(|to| transport.make(&to.target).map(drop))?;
+        }
         let (timeout, limits) = (self.connect_timeout, self.limits());
         Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 
-    pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
-        let mut client = ClientOptions { connect: self.connect()?, ..ClientOptions::default() };
+    pub(crate) fn forward(&self, origin: &Upstream) -> Result<ForwardOptions, Failure> {
+        let connect = self.connect(slice::from_ref(origin))?;
+        let mut client = ClientOptions { connect, ..ClientOptions::default() };
         if let Some(idle) = client.connect.limits.idle {
             (client.response_timeout, client.body_timeout) = (idle, idle);
         }

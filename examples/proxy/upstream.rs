@@ -22,7 +22,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         !self.scheme.is_empty()
     }
 

@@ -6,6 +6,7 @@ use log::Level;
 use sluicegate_protocols::forward::ForwardOptions;
 use sluicegate_protocols::http::Http;
 use sluicegate_protocols::raw::relay::Relay;
+use sluicegate_protocols::upstreams::{Balancer, BalancerOptions};
 use sluicegate_reactor::testing::{Client, Harness, Remote, State};
 use sluicegate_reactor::{Address, Connect, HandlerId, Limits, Listen, Reactor, Target};
 
@@ -24,26 +25,36 @@ fn relay(reactor: &mut Reactor, back: &Address) -> HandlerId<Relay> {
     Relay::register(reactor, back, &Connect::default()).expect("a new reactor has room")
 }
 
+/// The proxy for connections, as the example makes it.
+fn balancer(reactor: &mut Reactor, back: &Address) -> HandlerId<Balancer> {
+    let options = BalancerOptions::default();
+    Balancer::register(reactor, [back], &options).expect("a new reactor has room")
+}
+
 #[test]
-fn bytes_and_ends_are_passed_on_in_both_directions() {
+fn row_14_bytes_and_ends_are_passed_on_in_both_directions() {
     relayed::passes_bytes_and_ends_on(relay);
+    relayed::passes_bytes_and_ends_on(balancer);
 }
 
 #[test]
-fn a_reset_is_passed_on() {
+fn row_14_a_reset_is_passed_on() {
     relayed::passes_a_reset_on(relay);
+    relayed::passes_a_reset_on(balancer);
 }
 
 #[test]
-fn a_client_whose_target_refuses_is_closed() {
+fn row_16_a_client_whose_target_refuses_is_closed() {
     let (h, client, _) = relayed::refused(relay);
+    assert_eq!(h.state(client), State::Shut);
+    let (h, client, _) = relayed::refused(balancer);
     assert_eq!(h.state(client), State::Shut);
 }
 
 #[test]
-fn a_target_that_refuses_is_logged_once_a_second_with_the_number_of_other_failures() {
+fn row_16_a_target_that_refuses_is_logged_once_a_second_with_the_number_of_other_failures() {
     let logged = logged::logged_in(Level::Warn, || {
-        let (mut h, _, _) = relayed::refused(relay);
+        let (mut h, _, _) = relayed::refused(balancer);
         for _ in 0..3 {
             h.open();
         }
@@ -60,7 +71,8 @@ fn a_target_that_refuses_is_logged_once_a_second_with_the_number_of_other_failur
 fn a_name_without_an_address_is_logged() {
     let logged = logged::logged_in(Level::Warn, || {
         let make = |reactor: &mut Reactor| {
-            Relay::register(reactor, ("nobody.example", 80), &Connect::default())
+            let nobody = Target::from(("nobody.example", 80));
+            Balancer::register(reactor, [nobody], &BalancerOptions::default())
                 .expect("a new reactor has room")
         };
         Harness::build(&Listen::default(), |_| {}, make).open();
@@ -71,13 +83,14 @@ fn a_name_without_an_address_is_logged() {
 const IDLE: Duration = Duration::from_secs(3);
 
 /// A relay with a short idle timeout, its client, and the target's end of the connection to it.
-fn impatient() -> (Harness<Relay>, Client, Client) {
+fn impatient() -> (Harness<Balancer>, Client, Client) {
     let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
     let limits = Limits { idle: Some(IDLE), ..Limits::default() };
     let connect = Connect { limits: limits.clone(), ..Connect::default() };
     let listen = Listen { limits, ..Listen::default() };
     let make = |reactor: &mut Reactor| {
-        Relay::register(reactor, &back, &connect).expect("a new reactor has room")
+        let options = BalancerOptions { connect, ..BalancerOptions::default() };
+        Balancer::register(reactor, [&back], &options).expect("a new reactor has room")
     };
     let mut h = Harness::build(&listen, |_| {}, make);
     h.set_remote(&back, Remote::Listens);
@@ -87,7 +100,7 @@ fn impatient() -> (Harness<Relay>, Client, Client) {
 }
 
 #[test]
-fn an_idle_timeout_resets_both_sides_of_a_relay_with_undelivered_bytes() {
+fn row_17_an_idle_timeout_resets_both_sides_of_a_relay_with_undelivered_bytes() {
     for client_sends in [true, false] {
         let (mut h, client, target) = impatient();
         let (from, to) = if client_sends { (client, target) } else { (target, client) };
@@ -101,7 +114,7 @@ fn an_idle_timeout_resets_both_sides_of_a_relay_with_undelivered_bytes() {
 }
 
 #[test]
-fn an_idle_timeout_resets_a_side_whose_peer_has_not_ended_its_direction() {
+fn row_17_an_idle_timeout_resets_a_side_whose_peer_has_not_ended_its_direction() {
     let (mut h, client, target) = impatient();
     h.feed(target, b"half an answer");
     h.advance(2 * IDLE);
@@ -110,7 +123,7 @@ fn an_idle_timeout_resets_a_side_whose_peer_has_not_ended_its_direction() {
 }
 
 #[test]
-fn an_idle_timeout_closes_a_side_that_has_received_everything_and_the_end() {
+fn row_17_an_idle_timeout_closes_a_side_that_has_received_everything_and_the_end() {
     for client_ends in [true, false] {
         let (mut h, client, target) = impatient();
         let (from, to) = if client_ends { (client, target) } else { (target, client) };

@@ -50,4 +50,5 @@ mod tls;
 mod traced;
 mod unix_sockets;
 mod uploads;
+mod upstreams;
 mod websocket;

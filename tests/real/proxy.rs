@@ -86,7 +86,7 @@ fn everything_passes_in_both_directions_at_once_and_then_the_end() {
 }
 
 #[test]
-fn each_side_can_end_first_and_still_hears_the_other() {
+fn row_14_each_side_can_end_first_and_still_hears_the_other() {
     let (upstream, proxy) = upstream();
     for client_first in [true, false] {
         let (client, server) = pair(&upstream, &proxy);
@@ -96,7 +96,7 @@ fn each_side_can_end_first_and_still_hears_the_other() {
 }
 
 #[test]
-fn a_reset_is_passed_on_as_one_in_both_directions() {
+fn row_14_a_reset_is_passed_on_as_one_in_both_directions() {
     let (upstream, proxy) = upstream();
     for client_first in [true, false] {
         let (client, server) = pair(&upstream, &proxy);
@@ -111,7 +111,7 @@ fn a_reset_is_passed_on_as_one_in_both_directions() {
 }
 
 #[test]
-fn a_client_whose_target_refuses_sees_the_end() {
+fn row_16_a_client_whose_target_refuses_sees_the_end() {
     // Nobody else gets the port meanwhile.
     let taken = narrow_socket();
     let address = taken.local_addr().expect("its address").as_socket().expect("one of IP");
@@ -123,7 +123,7 @@ fn a_client_whose_target_refuses_sees_the_end() {
 }
 
 #[test]
-fn an_idle_timeout_in_the_middle_of_a_transfer_is_a_reset_for_both() {
+fn row_17_an_idle_timeout_in_the_middle_of_a_transfer_is_a_reset_for_both() {
     let upstream = narrow_listener();
     let address = upstream.local_addr().expect("its address").to_string();
     let proxy = Server::start(example("proxy").args(["--to", &address, "--idle-timeout", "1"]));
@@ -144,7 +144,7 @@ fn an_idle_timeout_in_the_middle_of_a_transfer_is_a_reset_for_both() {
 }
 
 #[test]
-fn a_target_that_is_not_there_is_named_in_a_warning() {
+fn row_16_a_target_that_is_not_there_is_named_in_a_warning() {
     let mut log = tempfile::tempfile().expect("a file");
     let mut command = example("proxy");
     command.args(["--to", "unix:/no/such/socket"]).env_remove("RUST_LOG");
@@ -173,7 +173,7 @@ const STALLS: u64 = 3;
 /// `SLUICEGATE_RELAY_MIB=1024` relays a GiB.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_reader_that_stalls_costs_no_memory_and_gets_everything_when_it_goes_on() {
+fn row_15_a_reader_that_stalls_costs_no_memory_and_gets_everything_when_it_goes_on() {
     let mib = std::env::var("SLUICEGATE_RELAY_MIB").map_or(64, |mib| mib.parse().expect("MiB"));
     let (upstream, proxy) = upstream();
     let (warm, taker) = pair(&upstream, &proxy);
@@ -246,7 +246,7 @@ const KEPT: usize = 2 * 16;
 /// `SLUICEGATE_PAIRS=10000` makes it as many.
 #[cfg(target_os = "linux")]
 #[test]
-fn aborted_pairs_leave_no_descriptors_and_no_pipes() {
+fn row_18_aborted_pairs_leave_no_descriptors_and_no_pipes() {
     let pairs = std::env::var("SLUICEGATE_PAIRS").map_or(500, |n| n.parse().expect("a number"));
     let (upstream, proxy) = upstream();
     // A pair that stays shows that the proxy has opened all that it needs itself.

@@ -245,7 +245,7 @@ impl Handler for Balancer {
         }
     }
 
-    fn on_close(&mut self, cx: &mut Turn, _: ConnId, session: Session, why: Reason) {
+    fn on_close(&mut self, cx: &mut Turn, connection: ConnId, session: Session, why: Reason) {
         match session.0 {
             Role::Client(client) => match client.place.get() {
                 Place::Waiting => self.queue.retain(|waiting| !Rc::ptr_eq(waiting, &client)),
@@ -257,10 +257,10 @@ impl Handler for Balancer {
             },
             Role::Upstream(client, id) => {
                 match client.place.get() {
-                    Place::Joined => self.upstreams.closed(id),
+                    Place::Joined => self.joined_over(cx, id, connection),
                     Place::Gone => self.upstreams.given_up(id),
                     Place::Waiting | Place::Connecting(_) => {
-                        self.attempt_over(cx, &client, id, why);
+                        self.attempt_over(cx, &client, id, connection, why);
                     }
                 }
                 self.serve_queue(cx);

@@ -136,12 +136,23 @@ impl Balancer {
         self.log(id, change);
     }
 
+    /// An established connection is over. Its upstream may have refused it only then, as with TLS 1.3
+    /// and the certificate of a client.
+    pub(super) fn joined_over(&mut self, cx: &Turn, id: UpstreamId, connection: ConnId) {
+        let error = cx.transport_error(connection);
+        if let (Some(error), Some(upstream)) = (error, self.upstreams.get(id)) {
+            self.warnings.warn(cx.now(), format_args!("connection to {upstream}: {error}"));
+        }
+        self.upstreams.closed(id);
+    }
+
     /// An attempt to connect to an upstream is over.
     pub(super) fn attempt_over(
         &mut self,
         cx: &mut Turn,
         client: &Rc<Client>,
         id: UpstreamId,
+        connection: ConnId,
         why: Reason,
     ) {
         match why {
@@ -157,7 +168,8 @@ impl Balancer {
                 cx.peer(client.id).abort();
             }
             why => {
-                self.note_failure(cx, client, id, &describe(why));
+                let why = describe(cx, connection, why);
+                self.note_failure(cx, client, id, &why);
                 if !self.place(cx, client) {
                     self.enqueue(cx, client);
                 }
@@ -166,12 +178,14 @@ impl Balancer {
     }
 }
 
-fn describe(why: Reason) -> String {
+/// Why a connection could not be established.
+fn describe(cx: &Turn, connection: ConnId, why: Reason) -> String {
     match why {
+        _ if let Some(error) = cx.transport_error(connection) => error.to_string(),
         Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
         Reason::Unconnected(kind) => kind.to_string(),
-        Reason::TimedOut => "the handshake timed out".to_owned(),
-        _ => "the handshake failed".to_owned(),
+        Reason::TimedOut => "the handshake took too long".to_owned(),
+        _ => "the connection was lost in the handshake".to_owned(),
     }
 }
 

@@ -1,0 +1,149 @@
+//! The options for several targets.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, value_parser};
+use sluicegate_protocols::proxy_protocol::Version;
+use sluicegate_protocols::upstreams::{Balance, BalancerOptions, UpstreamsOptions};
+use sluicegate_reactor::Connect;
+
+use super::common::units::time;
+use super::upstream::Upstream;
+
+#[derive(Args)]
+#[command(next_help_heading = "Several targets")]
+#[group(conflicts_with = "http")]
+pub(crate) struct Balancing {
+    /// How the target of a connection is chosen.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = How::RoundRobin)]
+    balance: How,
+    /// Most connections to each target, in each thread; further clients wait. By default there is no
+    /// limit.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    per_target: Option<u32>,
+    /// Most clients that wait, in each thread; further ones are closed.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    waiting: usize,
+    /// Close a client that is not connected to a target after this long.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    waiting_timeout: Duration,
+    /// Avoid a target after this many failed connects in a row, unless it is the only one; 0 means
+    /// never. If all targets are avoided, they are used nevertheless.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    max_fails: u32,
+    /// How long to avoid it before one connection tries it again.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    fail_timeout: Duration,
+    /// Also check each target this often, by connecting to it. By default there are no checks.
+    #[arg(long, value_name = "TIME", value_parser = period)]
+    check: Option<Duration>,
+    /// Use a target again after this many checks in a row have succeeded.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    rise: u32,
+    /// Avoid a target after this many checks in a row have failed.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    fall: u32,
+    /// Let the share of a target that comes back or is added grow for this long.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
+    slow_start: Duration,
+    /// Look names up this often, and make a target of each address. By default a name is one target,
+    /// and is looked up for each connection.
+    #[arg(long, value_name = "TIME", value_parser = period)]
+    pub(crate) resolve: Option<Duration>,
+}
+
+/// Parses the time between two events.
+fn period(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err("the time must be longer than zero".to_owned()),
+        period => Ok(period),
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum How {
+    /// Each in turn.
+    RoundRobin,
+    /// The one with the fewest connections.
+    LeastConnections,
+    /// By the address of the client: each client keeps its target.
+    SourceHash,
+}
+
+impl Balancing {
+    pub(crate) fn options(&self, connect: Connect, announce: Option<Version>) -> BalancerOptions {
+        let upstreams = UpstreamsOptions {
+            balance: match self.balance {
+                How::RoundRobin => Balance::RoundRobin,
+                How::LeastConnections => Balance::LeastConnections,
+                How::SourceHash => Balance::SourceHash,
+            },
+            max_connections: self.per_target,
+            max_failures: (self.max_fails > 0).then_some(self.max_fails),
+            fail_timeout: self.fail_timeout,
+            rise: self.rise,
+            fall: self.fall,
+            slow_start: self.slow_start,
+        };
+        BalancerOptions {
+            upstreams,
+            connect,
+            announce,
+            waiting: self.waiting,
+            waiting_timeout: self.waiting_timeout,
+            check_interval: self.check,
+        }
+    }
+}
+
+/// Where the targets come from.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Targets(Vec<Upstream>),
+    /// A file with a target in each line. Empty lines and those that begin with `#` are skipped.
+    File(PathBuf),
+}
+
+impl Source {
+    /// The targets as they are now.
+    ///
+    /// # Errors
+    /// Text that names the file and the line, or says that only some targets have TLS.
+    pub(crate) fn targets(&self) -> Result<Vec<Upstream>, String> {
+        let targets = match self {
+            Source::Targets(targets) => targets.clone(),
+            Source::File(path) => {
+                read(path).map_err(|error| format!("{}: {error}", path.display()))?
+            }
+        };
+        let encrypted = targets.iter().filter(|target| target.is_encrypted()).count();
+        if encrypted != 0 && encrypted != targets.len() {
+            return Err("either all targets have tls://, or none".to_owned());
+        }
+        Ok(targets)
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Targets(targets) => {
+                let targets: Vec<_> = targets.iter().map(Upstream::to_string).collect();
+                f.write_str(&targets.join(", "))
+            }
+            Source::File(path) => write!(f, "the targets in {}", path.display()),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<Upstream>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let lines = text.lines().map(str::trim).enumerate();
+    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let parse = |(number, line): (usize, &str)| {
+        Upstream::of_connections(line).map_err(|error| format!("line {}: {error}", number + 1))
+    };
+    let targets: Vec<_> = lines.map(parse).collect::<Result<_, String>>()?;
+    if targets.is_empty() { Err("there is no target".to_owned()) } else { Ok(targets) }
+}
