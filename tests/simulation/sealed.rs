@@ -36,6 +36,8 @@ macro_rules! sealed {
 
 fn through_records(scenario: fn()) {
     through(Records::factory(), Records::factory(), scenario);
+    // The kernel opens and seals the records of the reactors.
+    through(Records::offloaded(), Records::offloaded(), scenario);
 }
 
 fn through_tls(scenario: fn()) {

@@ -199,7 +199,7 @@ fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()>
     let Some(connect) = &core.groups[usize::from(c.group)].connect else { return Ok(()) };
     c.socket = core.kernel.start_connect(address, &connect.tcp)?;
     if address.is_unix() {
-        c.flags.set(Flags::UNIX);
+        c.flags.set(Flags::STOPS_SHORT);
     }
     // Registered after the call, since a socket that is not connecting is reported as writable and
     // hung up (`epoll(7)`). The token is that of the previous socket, from which no event can come

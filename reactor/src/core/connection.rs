@@ -210,10 +210,11 @@ impl Connection {
     ///
     /// It does not if an end of stream or an error follows the bytes, or urgent data is among them:
     /// no further edge would come (`tcp(7)`; on Linux 6.1 a receive stops at the urgent mark). Nor
-    /// does it on a Unix socket, where a receive stops wherever a descriptor was passed (`unix(7)`)
-    /// and no event announces the rest. There only `EAGAIN` means that the socket is empty.
+    /// does it on a Unix socket, where a receive stops wherever a descriptor was passed
+    /// (`unix(7)`), or if the kernel opens records of TLS, where it stops at the next one that is
+    /// not data: no event announces the rest. There only `EAGAIN` means that the socket is empty.
     pub(crate) fn short_means_empty(&self) -> bool {
-        !self.flags.any(Flags::UNIX)
+        !self.flags.any(Flags::STOPS_SHORT)
             && !self.ready.any(Ready::READ_END.union(Ready::HANGUP).union(Ready::URGENT))
     }
 
@@ -236,9 +237,11 @@ impl Connection {
         self.special.as_mut().map(|special| &mut special.strategy)
     }
 
-    /// Whether its bytes pass through a transport.
+    /// Whether its bytes pass through a transport. If the kernel does the work of the transport,
+    /// only those do that had arrived before.
     pub(crate) fn is_layered(&self) -> bool {
-        self.special.as_ref().is_some_and(|special| special.layer.is_some())
+        let layer = self.special.as_ref().and_then(|special| special.layer.as_ref());
+        layer.is_some_and(|layer| !layer.in_kernel || layer.plain.len() > 0)
     }
 
     /// Whether the input has ended without the end that its transport defines.
@@ -248,7 +251,7 @@ impl Connection {
             && layer.is_some_and(|layer| matches!(layer.end, Some(End::Cut)))
     }
 
-    /// The transport that its bytes pass through.
+    /// The transport that its bytes pass through, also if the kernel does its work.
     pub(crate) fn layer(&mut self) -> Option<&mut Layer> {
         self.special.as_mut()?.layer.as_deref_mut()
     }

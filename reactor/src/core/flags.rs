@@ -21,8 +21,9 @@ impl Flags {
     pub(crate) const DRAIN_REQUESTED: Flags = Flags(1 << 6);
     /// Bytes were written through since the last callback began.
     pub(crate) const WROTE_THROUGH: Flags = Flags(1 << 7);
-    /// A Unix socket: see [`Connection::short_means_empty`](super::Connection::short_means_empty).
-    pub(crate) const UNIX: Flags = Flags(1 << 8);
+    /// A receive may stop before the socket is empty: see
+    /// [`Connection::short_means_empty`](super::Connection::short_means_empty).
+    pub(crate) const STOPS_SHORT: Flags = Flags(1 << 8);
     /// The running callback wants no more input in this turn.
     pub(crate) const YIELDED: Flags = Flags(1 << 9);
     /// Input that is already here must be looked at again, although no event announces it.

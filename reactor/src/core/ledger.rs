@@ -65,6 +65,9 @@ pub struct Ledger {
     pub refused_per_address: u64,
     /// Handshakes of [transports](crate::transport) that were completed.
     pub handshakes: u64,
+    /// Connections whose transport has [left its records to the
+    /// kernel](crate::transport#tls-in-the-kernel).
+    pub offloaded: u64,
     /// Handshakes whose connections ended first: they failed, took too long or were given up.
     pub handshake_failures: u64,
     /// Connections reset immediately because
@@ -73,7 +76,8 @@ pub struct Ledger {
     pub refused_handshakes: u64,
     /// Bytes received. Bytes that pass through a transport are counted as it opens them.
     pub received: u64,
-    /// Bytes received for transports, as they arrive.
+    /// Bytes received for transports, as they arrive. The kernel does not report them for records
+    /// that it opens.
     pub wire_received: u64,
     /// Calls that receive: `recv`, and `splice` from a socket.
     pub recv_calls: u64,
@@ -144,7 +148,8 @@ pub struct Ledger {
     pub splice_bytes: u64,
     /// Bytes sent through transports, before they were sealed.
     pub sealed_bytes: u64,
-    /// Bytes that transports sent: the sealed ones, and their own.
+    /// Bytes that transports sent: the sealed ones, and their own. The kernel does not report them
+    /// for records that it seals.
     pub wire_sent: u64,
     /// Fallback: times that a relay or a file continued through memory because no pipe could be
     /// opened, for lack of descriptors or because of the user's quota.

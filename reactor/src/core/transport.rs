@@ -2,13 +2,13 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::pool::{Chunk, Pool};
-use crate::sys::Address;
+use crate::sys::{Address, Key, Suite};
 
 /// Why a transport ends its connection. The reactor logs it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -81,6 +81,66 @@ pub trait Transport: 'static {
         let _ = of;
         None
     }
+
+    /// The transport as one whose work the kernel can do, if it is one. The reactor asks once, at
+    /// the end of the handshake. A transport that wraps another one passes the call on.
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        None
+    }
+}
+
+/// A [`Transport`] of TLS that can leave its records to the kernel; see the
+/// [module](crate::transport#tls-in-the-kernel).
+///
+/// Once the kernel has the keys, neither `open` nor `seal` is called again. What the transport puts
+/// out must then be whole records in the clear, with their headers (`TLSPlaintext` of RFC 8446,
+/// section 5.1), and not data: the kernel seals them.
+pub trait Offload {
+    /// What the kernel must support. `None` if it cannot.
+    fn suite(&self) -> Option<Suite>;
+
+    /// Gives the keys away. The reactor calls this once. Everything that was put out has been sent,
+    /// and everything that was received has been opened.
+    ///
+    /// # Errors
+    /// An error ends the connection.
+    fn keys(&mut self) -> Result<Keys, Error>;
+
+    /// Called with the content type and the payload of each record that is not data.
+    ///
+    /// # Errors
+    /// An error ends the connection, once `out` was sent.
+    fn control(&mut self, kind: u8, payload: &[u8], out: &mut Output<'_>)
+    -> Result<Control, Error>;
+
+    /// Called when the kernel cannot open a record or has refused a key. Puts out an alert, and
+    /// returns what to log. The connection then ends.
+    fn fail(&mut self, error: &io::Error, out: &mut Output<'_>) -> Error;
+}
+
+/// The keys of both directions of a connection.
+#[derive(Debug)]
+pub struct Keys {
+    /// The key of what is sent.
+    pub send: Key,
+    /// The key of what is received.
+    pub receive: Key,
+}
+
+/// What [`Offload::control`] makes of a record.
+#[derive(Debug)]
+pub enum Control {
+    /// There is nothing to do, except to send what was put out.
+    Nothing,
+    /// The peer has ended its stream.
+    End,
+    /// The peer has updated its key.
+    Update {
+        /// The key of what follows.
+        receive: Box<Key>,
+        /// The key of what is sent behind the record that was put out, which tells the peer of it.
+        send: Option<Box<Key>>,
+    },
 }
 
 /// Makes the transport of a connection from an address: of a client for
@@ -244,6 +304,10 @@ pub(crate) struct Layer {
     pub(crate) sealed: usize,
     /// Whether the transport was closed.
     pub(crate) closed: bool,
+    /// Whether the kernel opens and seals the records. `outgoing` then holds records in the clear.
+    pub(crate) in_kernel: bool,
+    /// The key for what is sent behind the next record in `outgoing`.
+    pub(crate) next_key: Option<Box<Key>>,
 }
 
 /// How the peer's stream has ended.
@@ -278,6 +342,8 @@ impl Layer {
             outgoing: Chunk::default(),
             sealed: 0,
             closed: false,
+            in_kernel: false,
+            next_key: None,
         }
     }
 

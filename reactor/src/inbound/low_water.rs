@@ -12,8 +12,8 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
     let mark = limits.receive_low_water;
-    // Through a transport, other bytes arrive than are expected.
-    let may_be_up = mark > 1 && !c.flags.any(Flags::UNIX) && !c.is_layered();
+    // Through a transport, in the kernel or not, other bytes arrive than are expected.
+    let may_be_up = mark > 1 && !c.flags.any(Flags::STOPS_SHORT) && !c.is_layered();
     let is_dry = !c.ready.any(Ready::READ);
     let socket = c.socket;
     let Some(Strategy::Exact(exact)) = c.strategy() else { return };

@@ -14,6 +14,7 @@
 
 use std::io::{self, ErrorKind};
 
+use crate::core::transport::End;
 use crate::core::{Core, Flags, Limits, Quantum, Strategy};
 use crate::fs::{NotSaved, Saved};
 use crate::sys::{AlignedBuffer, Ready};
@@ -189,12 +190,19 @@ fn note(
 fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
     let Some((c, group)) = core.pair(index) else { return };
     match error {
-        None => c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF)),
+        None => {
+            c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
+            if let Some(layer) = c.layer() {
+                // The kernel opens the records, and has come to no end of them.
+                layer.end = Some(End::Cut);
+            }
+        }
         Some(error) if error.kind() == ErrorKind::WouldBlock => {
             group.ledger.recv_would_block += 1;
             c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
         }
         Some(error) if error.kind() == ErrorKind::Interrupted => {}
+        Some(error) if c.layer().is_some() => transport::held_up(core, index, &error),
         Some(error) => core.fail_with(index, &error),
     }
 }

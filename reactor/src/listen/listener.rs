@@ -217,7 +217,7 @@ impl Listener {
             return core.kernel.reset(socket);
         }
         let Some(transport) = self.transport_of(socket, core) else { return };
-        let flags = if self.address.is_unix() { Flags::UNIX } else { Flags::default() };
+        let flags = if self.address.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
         match core.adopt(socket, self.group, self.handler, flags) {
             Ok(id) => {
                 if let Some(transport) = transport {

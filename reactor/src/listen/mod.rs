@@ -154,7 +154,7 @@ pub(crate) fn adopt(
         return Err(io::Error::other("the reactor has stopped"));
     }
     let peer = core.kernel.peer_address(socket)?;
-    let unix = if peer.is_unix() { Flags::UNIX } else { Flags::default() };
+    let unix = if peer.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
     let group = adopted_group(core, limits)?;
     let id = core.adopt(socket, group, handler, unix.union(Flags::OWES_READY))?;
     core.groups[usize::from(group)].ledger.adopted += 1;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::transport::{Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
-use crate::sys::{AlignedBuffer, Fd, Kernel, More};
+use crate::sys::{AlignedBuffer, Fd, Kernel, KeyFor, More};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -58,9 +58,8 @@ impl Wire<'_> {
     /// A short count does not end the flush: sendfile may stop early while there is room, and only
     /// after `EAGAIN` is an event certain to follow.
     pub(crate) fn flush(&mut self, queue: &mut Queue, quantum: &mut Quantum) -> Flushed {
-        let is_plain = self.layer.is_none();
         loop {
-            let piece = if is_plain { queue.as_one_piece() } else { None };
+            let piece = if self.layer.is_none() { queue.as_one_piece() } else { None };
             if piece.is_none() && queue.is_empty() {
                 return Flushed::Empty;
             }
@@ -206,6 +205,10 @@ impl Wire<'_> {
             return Ok(None);
         }
         let sealed = std::mem::take(&mut layer.sealed);
+        if layer.in_kernel {
+            // The kernel seals what follows.
+            self.layer = None;
+        }
         self.ledger.sealed_bytes += sealed as u64;
         // They were sealed when more might be sent.
         self.most = self.most.max(sealed);
@@ -300,8 +303,8 @@ pub(super) fn transmit(
     Ok(count)
 }
 
-/// Sends what a transport has put out in one call, and counts the call and its bytes. This is the
-/// only place that does.
+/// Sends what a transport has put out in one call, or the next record of it if the kernel seals the
+/// records. Counts the call and its bytes. This is the only place that does.
 pub(crate) fn transmit_sealed(
     kernel: &Kernel,
     socket: Fd,
@@ -311,11 +314,37 @@ pub(crate) fn transmit_sealed(
 ) -> io::Result<()> {
     let bytes = layer.outgoing.bytes();
     ledger.send_calls += 1;
+    if layer.in_kernel {
+        return transmit_record(kernel, socket, layer, pool);
+    }
     let count = kernel.send(socket, bytes, More::No)?;
     ledger.short_writes += u64::from(count < bytes.len());
     ledger.wire_sent += count as u64;
     layer.outgoing.consume(count, pool);
     Ok(())
+}
+
+/// Sends a record that the kernel seals, and passes it the key for what follows.
+#[cold]
+fn transmit_record(
+    kernel: &Kernel,
+    socket: Fd,
+    layer: &mut Layer,
+    pool: &mut Pool,
+) -> io::Result<()> {
+    let record = |bytes: &[u8]| {
+        let (&[kind, _, _, high, low], rest) = bytes.split_first_chunk()?;
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        let payload = rest.get(..len)?;
+        Some(kernel.send_record(socket, kind, payload).map(|()| bytes.len() - rest.len() + len))
+    };
+    let count = record(layer.outgoing.bytes())
+        .unwrap_or_else(|| Err(io::Error::other("the transport has put out half a record")))?;
+    layer.outgoing.consume(count, pool);
+    match layer.next_key.take() {
+        Some(key) => kernel.set_tls_key(socket, KeyFor::Sending, &key),
+        None => Ok(()),
+    }
 }
 
 fn part(queue: &mut Queue, pieces: usize) -> io::Result<&mut Part> {

@@ -25,8 +25,9 @@
 //! have changed since the last one; merged and spurious events are allowed, lost ones are not.
 //! After [`Kernel::recv`] or a send has returned `WouldBlock`, an edge follows once the call can
 //! succeed. The same holds after a short receive on TCP, unless an event has reported
-//! [`Ready::READ_END`], [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`. No edge
-//! is promised after anything else, in particular not after a short send.
+//! [`Ready::READ_END`], [`Ready::HANGUP`] or [`Ready::URGENT`] since the last `WouldBlock`, or the
+//! kernel opens records of TLS. No edge is promised after anything else, in particular not after a
+//! short send.
 //!
 //! *Files* are opened beneath a directory and never outside of it. Reading a file may block on a
 //! disk whatever the flags: `O_NONBLOCK` has no effect on regular files. Where
@@ -75,6 +76,8 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+#[cfg_attr(not(target_os = "linux"), path = "ktls/missing.rs")]
+mod ktls;
 mod listen;
 mod lock_file;
 mod lookup;
@@ -86,8 +89,10 @@ mod residency;
 mod rights;
 mod sendfile;
 mod shared;
+mod shortage;
 mod signal;
 mod socket_file;
+mod tls;
 mod unix;
 mod waker;
 
@@ -114,8 +119,12 @@ pub(crate) use rights::{
     MOST_RIGHTS, own_user, peer_process, receive_with_rights, send_with_rights,
 };
 pub(crate) use shared::Shared;
+pub use shortage::is_out_of_descriptors;
+pub(crate) use shortage::is_shortage;
 pub(crate) use signal::on_termination;
 pub(crate) use socket_file::SocketFile;
+pub use tls::{Cipher, Key, Suite, TlsVersion};
+pub(crate) use tls::{HeldUp, KeyFor, held_up};
 pub(crate) use unix::owned;
 pub(crate) use waker::Waker;
 
@@ -268,6 +277,20 @@ kernel_calls! {
     /// Sends from a file without copying into the process. 0 means that the file ends before
     /// `offset`. Only where [`HAS_SENDFILE`].
     sendfile::sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
+    /// Whether the kernel can open and seal the records of this suite of TLS. The first call probes.
+    ktls::supports_tls(suite: Suite) -> bool;
+    /// Prepares a TCP stream for the keys of TLS (`TCP_ULP`). Until it has one, nothing changes. An
+    /// error changes nothing: `ENOTCONN` if the peer has ended its side.
+    ktls::attach_tls(socket: Fd) -> io::Result<()>;
+    /// From now on the kernel seals what is sent, or opens what is received, as records of data. A
+    /// second key takes the place of the first only since Linux 6.14, else this fails with `EBUSY`.
+    /// A receive fails with an error that [`held_up`] recognizes if the next record is not data.
+    ktls::set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Result<()>;
+    /// Receives the next record as a whole, if `buffer` has room: its content type and length.
+    /// `None` is the end of the stream.
+    ktls::recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>>;
+    /// Sends a short record of another content type. What was sent before is then on its way.
+    ktls::send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()>;
     /// Opens a pipe of about `bytes`, or less if the user's quota does not allow more. Returns its
     /// read end, its write end and its size. Only where [`HAS_SPLICE`].
     pipe::open_pipe(bytes: usize) -> io::Result<(Fd, Fd, usize)>;
@@ -350,28 +373,6 @@ pub(crate) const HAS_NOWAIT: bool = residency::AVAILABLE;
 /// For `map_err`: the error with what it concerns, as `what: error`.
 pub(crate) fn about(what: impl Display) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-/// Whether an error means that the process or the system has run out of descriptors (`EMFILE`,
-/// `ENFILE`). [`io::ErrorKind`] has no variant for this. Closing descriptors may help.
-///
-/// ```
-/// use std::io;
-/// use sluicegate_reactor::fs::is_out_of_descriptors;
-///
-/// assert!(!is_out_of_descriptors(&io::ErrorKind::NotFound.into()));
-/// ```
-#[must_use]
-pub fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
-
-/// Whether an error means that this process or machine has run out of descriptors, memory or
-/// registrations (`max_user_watches` of `epoll(7)`).
-pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    let of_memory = [libc::ENOMEM, libc::ENOBUFS, libc::ENOSPC];
-    let errno = error.raw_os_error();
-    is_out_of_descriptors(error) || errno.is_some_and(|errno| of_memory.contains(&errno))
 }
 
 /// The readiness queue.

@@ -33,6 +33,7 @@ mod faults_tests;
 mod files;
 #[cfg(test)]
 mod files_tests;
+mod ktls;
 mod network;
 mod new_files;
 mod pipes;
@@ -52,6 +53,7 @@ pub(crate) use client::Client;
 pub(crate) use dice::Dice;
 pub use faults::Faults;
 pub use files::Files;
+pub use ktls::KernelTls;
 pub use remote::Remote;
 pub use script::Step;
 pub(crate) use selector::Selector;
@@ -94,6 +96,7 @@ struct Machine {
     /// All pipes so far.
     pipes: Vec<Pipe>,
     pipe_size: usize,
+    tls: KernelTls,
     files: Files,
     /// The remotes outside of the machine.
     hosts: Vec<Host>,
@@ -125,6 +128,7 @@ impl World {
             streams: Vec::new(),
             pipes: Vec::new(),
             pipe_size: usize::MAX,
+            tls: KernelTls::default(),
             files: Files::new(),
             hosts: Vec::new(),
             names: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use super::harness::ADDRESS;
 use super::{Client, Harness};
 use crate::handler::Handler;
-use crate::sys::sim::{Calls, OpenDescriptors, Step};
+use crate::sys::sim::{Calls, KernelTls, OpenDescriptors, Step};
 
 impl<H: Handler> Harness<H> {
     /// Sets how many bytes may be in flight to a client before it takes some: 256 KiB at first.
@@ -50,6 +50,12 @@ impl<H: Handler> Harness<H> {
     /// Sets the largest size of new pipes; with 0 there are none. No limit at first.
     pub fn set_pipe_size(&mut self, bytes: usize) {
         self.world.set_pipe_size(bytes);
+    }
+
+    /// Sets what the kernel can do of TLS: everything at first, but only for
+    /// [`Records::offloaded`](super::Records::offloaded).
+    pub fn set_kernel_tls(&mut self, tls: KernelTls) {
+        self.world.set_kernel_tls(tls);
     }
 
     /// How often the reactor made each kind of system call.

@@ -206,7 +206,7 @@ mod sealing;
 pub mod simulation;
 mod splits;
 
-pub use crate::sys::sim::{Calls, Faults, Files, OpenDescriptors, Remote, State, Step};
+pub use crate::sys::sim::{Calls, Faults, Files, KernelTls, OpenDescriptors, Remote, State, Step};
 pub use harness::{Client, Harness};
 pub use received::Received;
 pub use sealing::{Records, through};

@@ -2,10 +2,13 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
+use std::io;
 
 use crate::core::Target;
-use crate::core::transport::{Error, Factory, Opened, Output, State, Transport};
-use crate::sys::Address;
+use crate::core::transport::{
+    Control, Error, Factory, Keys, Offload, Opened, Output, State, Transport,
+};
+use crate::sys::{Address, Cipher, Key, Suite, TlsVersion};
 use crate::turn::reactor::Reactor;
 
 /// A transport that frames and disguises bytes, as TLS does, without protecting anything. Both ends
@@ -16,6 +19,10 @@ use crate::turn::reactor::Reactor;
 #[derive(Debug, Default)]
 pub struct Records {
     greeted: bool,
+    /// Whether the kernel may open and seal the records.
+    offloads: bool,
+    /// Whether it does.
+    in_kernel: bool,
 }
 
 /// The kinds of records.
@@ -27,6 +34,10 @@ const PING: u8 = b'p';
 const PONG: u8 = b'q';
 /// Sent before an end by an error.
 const ALERT: u8 = b'a';
+/// Announces another key. If its payload is not empty, the other end has to do the same.
+const KEY: u8 = b'k';
+
+const KINDS: [u8; 7] = [GREETING, DATA, END, PING, PONG, ALERT, KEY];
 
 /// The longest payload of a record.
 const LONGEST: usize = 16 << 10;
@@ -36,6 +47,18 @@ impl Records {
     #[must_use]
     pub fn factory<A: 'static>() -> Factory<A> {
         Factory::new(|_| Ok(Some(Box::new(Records::default()))))
+    }
+
+    /// A factory of transports that leave their records to the kernel; see
+    /// [`Harness::set_kernel_tls`](super::Harness::set_kernel_tls).
+    #[must_use]
+    pub fn offloaded<A: 'static>() -> Factory<A> {
+        Factory::new(|_| Ok(Some(Box::new(Records { offloads: true, ..Records::default() }))))
+    }
+
+    fn key() -> Key {
+        let suite = Suite { version: TlsVersion::Tls13, cipher: Cipher::Inverted };
+        Key::new(suite, &[], [0; 12], 0)
     }
 }
 
@@ -54,7 +77,7 @@ impl Transport for Records {
     fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error> {
         let &mut [kind, high, low, ref mut rest @ ..] = wire else { return Ok(Opened::Incomplete) };
         let len = usize::from(u16::from_be_bytes([high, low]));
-        if len > LONGEST || !matches!(kind, GREETING | DATA | END | PING | PONG | ALERT) {
+        if len > LONGEST || !KINDS.contains(&kind) {
             put(out, ALERT, b"");
             return Err(format!("a record of kind {kind} and {len} bytes").into());
         }
@@ -64,7 +87,8 @@ impl Transport for Records {
             (GREETING, false) => self.greeted = true,
             (DATA, true) => return Ok(Opened::Bytes { consumed: 3 + len, plain: 3..3 + len }),
             (PING, true) => put(out, PONG, payload),
-            (PONG, true) => {}
+            (KEY, true) if len > 0 => put(out, KEY, b""),
+            (PONG | KEY, true) => {}
             (END, true) => return Ok(Opened::End),
             (ALERT, _) => return Err("the peer found an error".into()),
             _ => {
@@ -81,7 +105,10 @@ impl Transport for Records {
     }
 
     fn close(&mut self, out: &mut Output<'_>) {
-        put(out, END, b"");
+        match self.in_kernel {
+            true => put_clear(out, END, b""),
+            false => put(out, END, b""),
+        }
     }
 
     fn state(&self) -> State {
@@ -95,6 +122,60 @@ impl Transport for Records {
     fn details(&self, of: TypeId) -> Option<&dyn Any> {
         (of == TypeId::of::<Records>()).then_some(self)
     }
+
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        self.offloads.then_some(self)
+    }
+}
+
+impl Offload for Records {
+    fn suite(&self) -> Option<Suite> {
+        Some(Records::key().suite())
+    }
+
+    fn keys(&mut self) -> Result<Keys, Error> {
+        self.in_kernel = true;
+        Ok(Keys { send: Records::key(), receive: Records::key() })
+    }
+
+    fn control(
+        &mut self,
+        kind: u8,
+        payload: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<Control, Error> {
+        let key = || Box::new(Records::key());
+        match kind {
+            PING => put_clear(out, PONG, payload),
+            PONG => {}
+            END => return Ok(Control::End),
+            KEY if payload.is_empty() => {
+                return Ok(Control::Update { receive: key(), send: None });
+            }
+            KEY => {
+                put_clear(out, KEY, b"");
+                return Ok(Control::Update { receive: key(), send: Some(key()) });
+            }
+            ALERT => return Err("the peer found an error".into()),
+            _ => {
+                put_clear(out, ALERT, b"");
+                return Err("a record at the wrong time".into());
+            }
+        }
+        Ok(Control::Nothing)
+    }
+
+    fn fail(&mut self, error: &io::Error, out: &mut Output<'_>) -> Error {
+        put_clear(out, ALERT, b"");
+        format!("the kernel found an error: {error}").into()
+    }
+}
+
+/// Puts out a record for the kernel to seal.
+fn put_clear(out: &mut Output<'_>, kind: u8, payload: &[u8]) {
+    let [high, low] = (payload.len() as u16).to_be_bytes();
+    out.put(&[kind, 3, 3, high, low]);
+    out.put(payload);
 }
 
 thread_local! {

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::{failed, receive, send_owed};
+use super::{failed, offload, receive, send_owed};
 use crate::core::transport::{Layer, State, Transport};
 use crate::core::{Chunk, Core, Flags, Phase, Quantum, Reason, ticks};
 use crate::outbound;
@@ -110,9 +110,10 @@ fn finish(core: &mut Core, index: u32) -> bool {
         c.flags.set(Flags::OWES_READY);
     }
     retire(core, index);
+    offload::offload(core, index);
     send_owed(core, index);
     deadlines::arm(core, index);
-    accepted
+    accepted && core.get(index).is_some_and(|c| c.is_open())
 }
 
 /// Removes a transparent transport from the path of the bytes. What it has not consumed is the first

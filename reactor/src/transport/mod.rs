@@ -11,7 +11,7 @@
 //! [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready). If the handshake
 //! of an accepted connection fails, the handler gets no callback.
 //!
-//! | without a transport | with one |
+//! | without a transport, or with [one in the kernel](#tls-in-the-kernel) | with one |
 //! |---|---|
 //! | pieces are joined or gathered for one send | joined to full records, which leave in one send |
 //! | regions of files are sent with `sendfile` | read into a buffer, and sealed from there |
@@ -28,6 +28,32 @@
 //! If the peer's socket ends before its transport does, the input ends as usual, and
 //! [`Context::is_cut`](crate::Context::is_cut) returns `true`. A relay then resets its destination,
 //! and a file that the end of the stream completes is not kept.
+//!
+//! # TLS in the kernel
+//!
+//! Linux can open and seal the records of TLS (kTLS, `Documentation/networking/tls.rst`; the module
+//! `tls`, which `modprobe tls` loads). A transport that implements [`Offload`] gives its keys to the
+//! kernel at the end of the handshake. The connection then sends and receives plain bytes, as one
+//! without a transport does. It remains [secure](crate::Context::is_secure), and
+//! [`Context::transport`](crate::Context::transport) still returns what was negotiated.
+//!
+//! All other records still go to the transport: alerts, session tickets and key updates. The kernel
+//! delivers no data behind such a record before the reactor has received it. The end of the stream
+//! is an alert too. The reactor sends it once the socket has room for everything before it, and then
+//! shuts the socket's sending side down.
+//!
+//! The kernel must begin with a whole record. The transport opens complete records that arrived
+//! together with the handshake. If they are followed by a part of a record, or the socket has no
+//! room for the end of the handshake, the connection stays with its transport. It also stays if the
+//! kernel lacks the module or the cipher. The reactor checks that once per process, and logs the
+//! result at level `info`. FreeBSD has TLS in its kernel as well, but the reactor does not use it.
+//!
+//! A receive may stop in front of a record that is not data. Therefore only `EAGAIN` tells the
+//! reactor that the socket is empty, which takes one more call for each request: small responses
+//! gain nothing from the kernel. The kernel does not report the size of the records on the wire.
+//! [`Ledger::offloaded`](crate::Ledger) counts the connections.
+//!
+//! # Example
 //!
 //! This filter inverts every byte, without a handshake and without records:
 //!
@@ -72,10 +98,15 @@
 //! ```
 
 mod handshake;
+mod offload;
 mod receive;
 
-pub use crate::core::transport::{Error, Factory, Opened, Output, State, Transport};
+pub use crate::core::transport::{
+    Control, Error, Factory, Keys, Offload, Opened, Output, State, Transport,
+};
+pub use crate::sys::{Cipher, Key, Suite, TlsVersion};
 pub(crate) use handshake::{accepted, advance, begin, timed_out};
+pub(crate) use offload::held_up;
 pub(crate) use receive::receive;
 
 use std::io::ErrorKind;

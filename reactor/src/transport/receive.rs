@@ -8,7 +8,7 @@ use crate::core::{Chunk, Core, Flags, Pool, Quantum};
 use crate::sys::{AlignedBuffer, Ready};
 
 /// Size of the buffer that bytes are received into before they are opened.
-const WIRE: usize = 256 << 10;
+pub(super) const WIRE: usize = 256 << 10;
 
 /// The least that one receive asks for: a whole record of TLS. With less, a handler that wants a
 /// few bytes could not get them.
@@ -136,6 +136,26 @@ fn receive_wire(
     }
     open(layer, &mut core.wire[..len], sink, &mut core.pool);
     Some(())
+}
+
+/// Opens the records that arrived together with the end of the handshake, and keeps their bytes.
+pub(super) fn open_rest(core: &mut Core, index: u32) {
+    let Some((c, group)) = core.pair(index) else { return };
+    let mut quantum = Quantum::to_receive(&group.limits);
+    if !c.layer().is_some_and(|layer| layer.holds_units) {
+        return;
+    }
+    let mut opened = Vec::new();
+    let mut put = |bytes: &[u8]| opened.extend_from_slice(bytes);
+    let mut sink = Sink { put: &mut put, room: usize::MAX, taken: 0 };
+    receive_wire(core, index, &mut quantum, &mut sink);
+    let plain = Chunk::keep(&opened, &mut core.pool);
+    let Some(c) = core.get_mut(index) else { return };
+    // No event announces them, or the error behind them.
+    c.ready = c.ready.union(Ready::READ);
+    if let Some(layer) = c.layer() {
+        layer.plain = plain;
+    }
 }
 
 /// Opens what has arrived, as long as there is room for the result, and keeps the rest.

@@ -6,7 +6,7 @@ use super::reactor::Reactor;
 use crate::connect::attempt;
 use crate::core::{Core, Flags, LowWater, Phase, Reason};
 use crate::inbound;
-use crate::sys::{Fd, NO_FD, Ready};
+use crate::sys::{self, Fd, HeldUp, NO_FD, Ready};
 use crate::time::{deadlines, rates};
 use crate::transport;
 
@@ -18,8 +18,7 @@ impl Reactor {
     pub(super) fn settle(&mut self, index: u32) {
         let core = &mut self.turn.core;
         let Some(c) = core.get(index) else { return };
-        if c.outbound.is_none() && matches!(c.phase, Phase::Open | Phase::Closing) && c.is_layered()
-        {
+        if c.outbound.is_none() && matches!(c.phase, Phase::Open | Phase::Closing) {
             transport::close(core, index);
         }
         let Some(c) = core.get_mut(index) else { return };
@@ -111,8 +110,16 @@ impl Reactor {
                     c.ready = c.ready.without(Ready::READ.union(Ready::URGENT));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The end of the input, an error, or too much input.
-                Ok(_) | Err(_) => close_socket(core, index),
+                Err(error) => match sys::held_up(&error) {
+                    Some(HeldUp::Record)
+                        if core.kernel.recv_record(c.socket, &mut self.receive).is_ok() => {}
+                    // The kernel cannot get past the record. Closing the socket now would cause a
+                    // reset, which would overtake the alert.
+                    Some(HeldUp::Damage) => c.ready = c.ready.without(Ready::READ),
+                    _ => close_socket(core, index),
+                },
+                // The end of the input, or too much input.
+                Ok(_) => close_socket(core, index),
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::probe::{Call, Probe, log};
 
 mod ending;
 mod handshake;
+mod offload;
 mod receiving;
 mod sending;
 

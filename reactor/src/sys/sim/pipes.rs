@@ -116,7 +116,11 @@ impl Machine {
         self.fault_in_recv(stream, buffer.len());
         let count = self.streams[stream].recv(&mut buffer);
         self.settle(stream);
-        let count = count?;
+        // A splice has another error for a record that is not data.
+        let count = count.map_err(|error| match error.raw_os_error() {
+            Some(libc::EIO) => io::Error::from_raw_os_error(libc::EINVAL),
+            _ => error,
+        })?;
         self.pipes[pipe].slots.extend(buffer[..count].chunks(SLOT).map(<[u8]>::to_vec));
         Ok(count)
     }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
 
+use super::ktls::{self, Tls};
 use super::{Address, Fd, More, Ready, Script};
 
 /// How many bytes a stream holds before its client takes some, unless a test changes it.
@@ -41,11 +42,13 @@ pub(super) struct Stream {
     pub(super) local: Address,
     pub(super) peer: Address,
     /// Sent by the client, not yet received.
-    inbox: VecDeque<u8>,
+    pub(super) inbox: VecDeque<u8>,
+    /// The records that the kernel opens and seals, if it was told to.
+    pub(super) tls: Option<Box<Tls>>,
     /// How many bytes must have arrived for an event (`SO_RCVLOWAT`).
     receive_mark: usize,
     /// The position of an urgent byte in `inbox`. Like TCP, it knows the last one only.
-    urgent: Option<usize>,
+    pub(super) urgent: Option<usize>,
     /// Sent by the server, not yet taken by the client.
     outbox: Vec<u8>,
     capacity: usize,
@@ -78,6 +81,7 @@ impl Stream {
             local,
             peer,
             inbox: VecDeque::new(),
+            tls: None,
             receive_mark: 1,
             urgent: None,
             outbox: Vec::new(),
@@ -107,7 +111,7 @@ impl Stream {
         if self.connecting {
             return Ready::default();
         }
-        let ended = self.client != ClientSide::Open;
+        let ended = self.has_ended();
         let urgent = self.urgent.is_some();
         // A call that can only fail is ready, too.
         let over = self.is_over();
@@ -137,7 +141,20 @@ impl Stream {
     /// Whether the bytes in `inbox` cause an event. A mark above half of the receive buffer is
     /// reduced (`tcp_set_rcvlowat` of Linux).
     fn has_reached_mark(&self) -> bool {
+        if let Some(tls) = self.tls.as_ref().filter(|tls| tls.opens()) {
+            return tls.has_record(&self.inbox);
+        }
         self.inbox.len() >= self.receive_mark.min(self.capacity / 2).max(1)
+    }
+
+    /// Whether the kernel opens the records that the client sends.
+    fn opens_records(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.opens())
+    }
+
+    /// Whether the client has ended its side.
+    pub(super) fn has_ended(&self) -> bool {
+        self.client != ClientSide::Open
     }
 
     /// Whether both directions have ended.
@@ -195,8 +212,13 @@ impl Stream {
         if self.urgent == Some(0) {
             self.urgent = None;
         }
+        if let Some(tls) = self.tls.as_mut().filter(|tls| tls.opens())
+            && let Some(opened) = tls.recv(&mut self.inbox, buffer, limit)
+        {
+            return opened;
+        }
         let there = self.urgent.unwrap_or(self.inbox.len()).min(buffer.len());
-        if there > 0 {
+        if there > 0 && !self.opens_records() {
             let count = there.min(limit);
             self.inbox.read_exact(&mut buffer[..count])?;
             self.urgent = self.urgent.map(|at| at - count);
@@ -216,32 +238,48 @@ impl Stream {
     }
 
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        if pieces.len() > IOV_MAX {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        }
+        let count = self.room_for(pieces.iter().map(|piece| piece.len()).sum())?;
+        self.held = more == More::Yes;
+        if let Some(tls) = self.tls.as_ref().filter(|tls| tls.seals()) {
+            tls.seal(pieces, count, &mut self.outbox);
+            return Ok(count);
+        }
+        let end = self.outbox.len() + count;
+        for piece in pieces {
+            let take = piece.len().min(end - self.outbox.len());
+            self.outbox.extend_from_slice(&piece[..take]);
+        }
+        Ok(count)
+    }
+
+    /// Sends a record that the kernel seals, whole if there is any room.
+    pub(super) fn send_record(&mut self, kind: u8, payload: &[u8]) -> io::Result<()> {
+        self.room_for(payload.len().max(1))?;
+        self.held = false;
+        ktls::put(kind, payload, &mut self.outbox);
+        Ok(())
+    }
+
+    /// How many of `wanted` bytes a send may take now.
+    fn room_for(&mut self, wanted: usize) -> io::Result<usize> {
         assert!(!self.connecting, "a send before the connection is established");
         let limit = self.sends.next(&mut self.edge).inspect_err(|error| {
             self.refused |= error.kind() == io::ErrorKind::WouldBlock;
         })?;
-        if pieces.len() > IOV_MAX {
-            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
-        }
         if let Some(code) = self.error.take() {
             return Err(io::Error::from_raw_os_error(code));
         }
         if self.server != State::Open || self.client == ClientSide::Reset {
             return Err(io::Error::from_raw_os_error(libc::EPIPE));
         }
-        let wanted = pieces.iter().map(|piece| piece.len()).sum::<usize>();
         if wanted > 0 && self.room() == 0 {
             self.refused = true;
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let count = wanted.min(self.room()).min(limit);
-        let end = self.outbox.len() + count;
-        for piece in pieces {
-            let take = piece.len().min(end - self.outbox.len());
-            self.outbox.extend_from_slice(&piece[..take]);
-        }
-        self.held = more == More::Yes;
-        Ok(count)
+        Ok(wanted.min(self.room()).min(limit))
     }
 
     pub(super) fn shutdown_write(&mut self) -> io::Result<()> {
@@ -279,14 +317,17 @@ impl Stream {
     pub(super) fn client_send(&mut self, bytes: &[u8]) {
         self.assert_client_open();
         if self.server_receives() && !bytes.is_empty() {
+            // The kernel announces a record once, although more bytes follow.
+            let announced = self.tls.as_ref().is_some_and(|tls| tls.has_announced(&self.inbox));
             self.inbox.extend(bytes);
-            self.edge |= self.has_reached_mark();
+            self.edge |= self.has_reached_mark() && !announced;
         }
     }
 
     pub(super) fn client_send_urgent(&mut self) {
         self.assert_client_open();
-        self.urgent = Some(self.inbox.len());
+        // The byte itself is never received. A kernel that opens records skips it.
+        self.urgent = (!self.opens_records()).then_some(self.inbox.len());
         self.edge = true;
     }
 

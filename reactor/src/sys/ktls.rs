@@ -1,0 +1,209 @@
+//! TLS in the kernel: once a socket has the keys, plain sends and receives seal and open records
+//! (Linux, `Documentation/networking/tls.rst`).
+//!
+//! The layouts are those of `linux/tls.h`.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
+
+use libc::{c_int, c_void, socklen_t};
+
+use super::Fd;
+use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
+use super::unix::{check, check_size};
+
+#[cfg(test)]
+mod tests;
+
+/// The suites to try.
+const SUITES: [Suite; 6] = {
+    use Cipher::{Aes128Gcm, Aes256Gcm, ChaCha20Poly1305};
+    use TlsVersion::{Tls12, Tls13};
+    [
+        Suite { version: Tls12, cipher: Aes128Gcm },
+        Suite { version: Tls12, cipher: Aes256Gcm },
+        Suite { version: Tls12, cipher: ChaCha20Poly1305 },
+        Suite { version: Tls13, cipher: Aes128Gcm },
+        Suite { version: Tls13, cipher: Aes256Gcm },
+        Suite { version: Tls13, cipher: ChaCha20Poly1305 },
+    ]
+};
+
+/// Asks the kernel once per process, with connections of its own over the loopback interface: a
+/// connection that has given its keys away cannot do without the kernel.
+pub(super) fn supports_tls(suite: Suite) -> bool {
+    static SUPPORTED: OnceLock<Vec<Suite>> = OnceLock::new();
+    let supported = SUPPORTED.get_or_init(|| match probe() {
+        Ok(suites) => {
+            log::info!("TLS in the kernel is used for {} of {} suites", suites.len(), SUITES.len());
+            suites
+        }
+        Err(error) => {
+            log::info!("TLS in the kernel is not available (is the module `tls` loaded?): {error}");
+            Vec::new()
+        }
+    });
+    supported.contains(&suite)
+}
+
+/// The suites that the kernel supports: TLS 1.3 since Linux 5.1, ChaCha20-Poly1305 since 5.11, and
+/// each as far as its cipher was built.
+fn probe() -> io::Result<Vec<Suite>> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let mut supported = Vec::new();
+    for suite in SUITES {
+        let stream = TcpStream::connect(address)?;
+        let (socket, len) = (stream.as_raw_fd(), key_len(suite.cipher));
+        attach_tls(socket)?;
+        let key = Key::new(suite, &[0; 32][..len], [0; 12], 0);
+        let set = |direction| set_tls_key(socket, direction, &key);
+        if set(KeyFor::Sending).and_then(|()| set(KeyFor::Receiving)).is_ok() {
+            supported.push(suite);
+        }
+    }
+    Ok(supported)
+}
+
+fn key_len(cipher: Cipher) -> usize {
+    if cipher == Cipher::Aes128Gcm { 16 } else { 32 }
+}
+
+pub(super) fn attach_tls(socket: Fd) -> io::Result<()> {
+    set_option(socket, libc::SOL_TCP, libc::TCP_ULP, b"tls")
+}
+
+pub(super) fn set_tls_key(socket: Fd, direction: KeyFor, key: &Key) -> io::Result<()> {
+    let option = match direction {
+        KeyFor::Sending => libc::TLS_TX,
+        KeyFor::Receiving => libc::TLS_RX,
+    };
+    let (mut info, len) = crypto_info(direction, key)?;
+    let result = set_option(socket, libc::SOL_TLS, option, &info[..len]);
+    info.fill(0);
+    std::hint::black_box(&mut info);
+    result
+}
+
+/// The longest `tls12_crypto_info_*` of these ciphers.
+const CRYPTO_INFO: usize = 56;
+
+/// A `tls12_crypto_info_*`, which is also for TLS 1.3, and its length: version and cipher, then iv,
+/// key, salt and sequence number. They are arrays of bytes, so that there is no padding.
+fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<([u8; CRYPTO_INFO], usize)> {
+    let suite = key.suite();
+    let version = match suite.version {
+        TlsVersion::Tls12 => libc::TLS_1_2_VERSION,
+        TlsVersion::Tls13 => libc::TLS_1_3_VERSION,
+    };
+    let (cipher, salt_len) = match suite.cipher {
+        Cipher::Aes128Gcm => (libc::TLS_CIPHER_AES_GCM_128, 4),
+        Cipher::Aes256Gcm => (libc::TLS_CIPHER_AES_GCM_256, 4),
+        Cipher::ChaCha20Poly1305 => (libc::TLS_CIPHER_CHACHA20_POLY1305, 0),
+        #[cfg(feature = "testing")]
+        Cipher::Inverted => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    if key.bytes().len() != key_len(suite.cipher) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut nonce = *key.nonce();
+    if direction == KeyFor::Sending && suite.version == TlsVersion::Tls12 && salt_len > 0 {
+        // The records carry the last 8 bytes of their nonce (RFC 5288, section 3). rustls combines
+        // these bytes with the sequence number, while the kernel counts up from them. The other half
+        // of the range keeps the kernel from using a nonce again, which would reveal the key.
+        nonce[4] ^= 0x80;
+    }
+    let (salt, iv) = nonce.split_at(salt_len);
+    let sequence = key.sequence().to_be_bytes();
+    let (mut info, mut len) = ([0; CRYPTO_INFO], 0);
+    let fields: [&[u8]; 6] =
+        [&version.to_ne_bytes(), &cipher.to_ne_bytes(), iv, key.bytes(), salt, &sequence];
+    for field in fields {
+        info[len..len + field.len()].copy_from_slice(field);
+        len += field.len();
+    }
+    Ok((info, len))
+}
+
+fn set_option(socket: Fd, level: c_int, option: c_int, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the kernel reads `value.len()` bytes of the slice, which is borrowed for the call.
+    check(unsafe {
+        libc::setsockopt(socket, level, option, value.as_ptr().cast(), value.len() as socklen_t)
+    })
+    .map(drop)
+}
+
+/// Room for a control message of one byte.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+// SAFETY: the function only computes.
+const CONTROL: usize = unsafe { libc::CMSG_SPACE(1) } as usize;
+
+/// A message of one piece of memory, with a control message.
+fn message(piece: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+    // SAFETY: all fields are numbers or pointers, for which zero is a value.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (piece, 1);
+    message.msg_control = (&raw mut control.0).cast();
+    message.msg_controllen = CONTROL as _;
+    message
+}
+
+pub(super) fn recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>> {
+    let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut control = Control([0; CONTROL]);
+    let mut message = message(&mut piece, &mut control);
+    // SAFETY: the message refers to a buffer and to room for a control message, both borrowed
+    // exclusively for the call, with their lengths.
+    let count = check_size(unsafe { libc::recvmsg(socket, &raw mut message, 0) })?;
+    // SAFETY: the kernel has set the length of the control message that the header refers to.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if header.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: the control message is complete, and of one byte: there is no room for more.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: the kernel has written this byte.
+    let kind = unsafe { *data };
+    Ok(Some((kind, count)))
+}
+
+pub(super) fn send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()> {
+    check_writable(socket)?;
+    let base = payload.as_ptr().cast_mut().cast::<c_void>();
+    let mut piece = libc::iovec { iov_base: base, iov_len: payload.len() };
+    let mut control = Control([0; CONTROL]);
+    let message = message(&mut piece, &mut control);
+    // SAFETY: the header refers to room for one control message.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    // SAFETY: the room is aligned for a header and long enough for one.
+    let header = unsafe { &mut *header };
+    header.cmsg_level = libc::SOL_TLS;
+    header.cmsg_type = libc::TLS_SET_RECORD_TYPE;
+    // SAFETY: the function only computes.
+    header.cmsg_len = unsafe { libc::CMSG_LEN(1) } as _;
+    // SAFETY: the room has one byte behind the header.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: it is this byte.
+    unsafe { *data = kind };
+    // SAFETY: the kernel only reads the payload and the control message, which are borrowed for the
+    // call, with their lengths.
+    check_size(unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) }).map(drop)
+}
+
+/// Returns `WouldBlock` unless the socket is writable.
+///
+/// The kernel may hold a part of a record for which TCP had no room, and sends it later
+/// (`tls_push_partial_record`). If the socket were shut down before that, the part would be lost,
+/// and so would a record behind it. A writable socket has room for both.
+fn check_writable(socket: Fd) -> io::Result<()> {
+    let mut poll = libc::pollfd { fd: socket, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: the kernel reads and writes one `pollfd`, which is a local.
+    match check(unsafe { libc::poll(&raw mut poll, 1, 0) })? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}

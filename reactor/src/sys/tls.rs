@@ -1,0 +1,124 @@
+//! What the rooms above tell the kernel about a TLS connection, and what they learn from it.
+
+#![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux reads the keys"))]
+
+use std::fmt;
+use std::hint::black_box;
+use std::io;
+
+/// A cipher suite, as far as it matters to the records of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suite {
+    /// The version of TLS.
+    pub version: TlsVersion,
+    /// What encrypts the records.
+    pub cipher: Cipher,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2, [RFC 5246](https://www.rfc-editor.org/rfc/rfc5246).
+    Tls12,
+    /// TLS 1.3, [RFC 8446](https://www.rfc-editor.org/rfc/rfc8446).
+    Tls13,
+}
+
+/// A cipher with authentication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cipher {
+    /// AES-GCM with a key of 128 bits.
+    Aes128Gcm,
+    /// AES-GCM with a key of 256 bits.
+    Aes256Gcm,
+    /// ChaCha20-Poly1305.
+    ChaCha20Poly1305,
+    /// What [`testing::Records`](crate::testing::Records) does instead, which only the simulated
+    /// kernel can do.
+    #[cfg(feature = "testing")]
+    Inverted,
+}
+
+/// The longest key of a cipher.
+const LONGEST: usize = 32;
+
+/// The key of one direction of a connection.
+pub struct Key {
+    suite: Suite,
+    bytes: [u8; LONGEST],
+    len: usize,
+    nonce: [u8; 12],
+    sequence: u64,
+}
+
+impl Key {
+    /// A key of the suite's cipher; the 12 bytes that are combined with the sequence number of a
+    /// record to its nonce (`iv` in rustls); and the sequence number of the next record.
+    ///
+    /// # Panics
+    /// If the key is longer than 32 bytes.
+    #[must_use]
+    pub fn new(suite: Suite, key: &[u8], nonce: [u8; 12], sequence: u64) -> Key {
+        let (mut bytes, len) = ([0; LONGEST], key.len());
+        bytes[..len].copy_from_slice(key);
+        Key { suite, bytes, len, nonce, sequence }
+    }
+
+    pub(crate) fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    pub(super) fn nonce(&self) -> &[u8; 12] {
+        &self.nonce
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+/// The key is overwritten.
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.bytes.fill(0);
+        // Keeps the compiler from leaving out a write that nothing reads.
+        black_box(&mut self.bytes);
+    }
+}
+
+/// Without the key.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("suite", &self.suite).finish_non_exhaustive()
+    }
+}
+
+/// A direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFor {
+    Sending,
+    Receiving,
+}
+
+/// Why a receive on a socket whose records the kernel opens has brought nothing.
+pub(crate) enum HeldUp {
+    /// The next record is not data.
+    Record,
+    /// The next record is damaged.
+    Damage,
+}
+
+/// What an error of a receive means if the kernel opens the records; `None` for the errors of any
+/// socket.
+pub(crate) fn held_up(error: &io::Error) -> Option<HeldUp> {
+    match error.raw_os_error()? {
+        // From a receive and from a splice.
+        libc::EIO | libc::EINVAL => Some(HeldUp::Record),
+        libc::EBADMSG | libc::EMSGSIZE => Some(HeldUp::Damage),
+        _ => None,
+    }
+}
