@@ -27,6 +27,10 @@ pub(crate) struct Tls {
     /// Require a certificate of each client, signed by an authority in this PEM file.
     #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
+    /// Leave encryption to the kernel where it can do it (Linux with the module tls), so that files
+    /// are sent without being copied into the process.
+    #[arg(long)]
+    ktls: bool,
 }
 
 impl Tls {
@@ -99,7 +103,13 @@ impl Tls {
             None => ClientCertificates::None,
         };
         let protocols = protocol.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(AcceptorOptions { identities, client_certificates, protocols, ..Default::default() })
+        Ok(AcceptorOptions {
+            identities,
+            client_certificates,
+            protocols,
+            kernel: self.ktls,
+            ..AcceptorOptions::default()
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::descriptors;
 use crate::memory::anonymous;
-use crate::process::{Outcome, Process, Server, eventually, example, has, run};
+use crate::process::{Outcome, Process, Server, eventually, example, has, run, skip};
 
 /// Certificates, as `openssl` makes them: an authority, and what it signed for a server with these
 /// names and for a client.
@@ -83,6 +83,31 @@ fn curl_gets_a_file_over_each_version() {
     assert_eq!(untrusted.code, Some(60), "{untrusted:?}");
     let old = curl(&http, dir.path(), &["--tls-max", "1.1", "--cacert", "ca.pem"]);
     assert_eq!(old.code, Some(35), "{old:?}");
+}
+
+#[test]
+fn curl_gets_a_file_that_the_kernel_seals_or_that_is_sealed_without_it() {
+    if missing_tools() {
+        return;
+    }
+    let dir = authority();
+    let http = serve("http", dir.path(), &["--ktls"]);
+    let file = fs::read_to_string(dir.path().join("server.pem")).expect("a file");
+    let connections = || {
+        let text = fs::read_to_string("/proc/net/tls_stat").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("TlsTxSw"))?;
+        line.trim().parse::<u32>().ok()
+    };
+    if connections().is_none() {
+        skip("the kernel has no module `tls`, or it is not loaded");
+    }
+    for version in ["1.2", "1.3"] {
+        let before = connections();
+        let tls = [&format!("--tlsv{version}"), "--tls-max", version, "--cacert", "ca.pem"];
+        let got = curl(&http, dir.path(), &tls);
+        assert_eq!((got.stdout, got.code), (file.clone(), Some(0)), "{}", got.stderr);
+        assert!(before.is_none_or(|before| connections() > Some(before)), "the kernel sealed it");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use sluicegate_reactor::Address;
-use sluicegate_reactor::transport::{Error, Factory, Opened, Output, State, Transport};
+use sluicegate_reactor::transport::{Error, Factory, Offload, Opened, Output, State, Transport};
 
 use super::{Header, Network};
 use crate::warnings::SharedWarnings;
@@ -159,5 +159,9 @@ impl Transport for Accepted {
             Some(header) if of == TypeId::of::<Header>() => Some(header),
             _ => self.inner()?.details(of),
         }
+    }
+
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        self.inner_mut()?.offload()
     }
 }

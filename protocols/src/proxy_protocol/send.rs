@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::mem;
 
-use sluicegate_reactor::transport::{Error, Opened, Output, State, Transport};
+use sluicegate_reactor::transport::{Error, Offload, Opened, Output, State, Transport};
 
 use super::{Header, Version};
 
@@ -65,5 +65,9 @@ impl Transport for SendProxy {
 
     fn details(&self, of: TypeId) -> Option<&dyn Any> {
         self.inner.as_ref().and_then(|inner| inner.details(of))
+    }
+
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        self.inner.as_mut()?.offload()
     }
 }

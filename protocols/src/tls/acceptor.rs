@@ -46,6 +46,10 @@ pub struct AcceptorOptions {
     pub versions: Vec<Version>,
     /// The response to a plain HTTP request. The default is [`PlainHttp::Refuse`].
     pub plain_http: PlainHttp,
+    /// Whether [the kernel](super#the-kernel) encrypts and decrypts where it can. The default is
+    /// `false`: small responses gain nothing, and a kernel before Linux 6.14 cannot follow a peer
+    /// that updates its key.
+    pub kernel: bool,
 }
 
 impl Default for AcceptorOptions {
@@ -56,6 +60,7 @@ impl Default for AcceptorOptions {
             protocols: Vec::new(),
             versions: vec![Version::Tls12, Version::Tls13],
             plain_http: PlainHttp::Refuse,
+            kernel: false,
         }
     }
 }
@@ -147,6 +152,7 @@ impl Current {
         };
         let mut config = builder.with_cert_resolver(Arc::new(ByName(options.identities)));
         config.alpn_protocols = options.protocols;
+        config.enable_secret_extraction = options.kernel;
         config.ticketer = ticketer().map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Current { config: Arc::new(config), plain_http: options.plain_http })
     }

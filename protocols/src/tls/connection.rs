@@ -1,16 +1,19 @@
 //! A TLS connection as a transport, and what it tells about itself.
 
 use std::any::{Any, TypeId};
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io, mem};
 
+use rustls::ProtocolVersion;
 use rustls::client::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls::server::ServerConfig;
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
-use sluicegate_reactor::transport::{Error, Opened, Output, State, Transport};
+use sluicegate_reactor::transport::{
+    Control, Error, Keys, Offload, Opened, Output, State, Suite, Transport,
+};
 
 use super::identity;
+use super::in_kernel::{InKernel, Negotiated};
 use super::plain_http::{self, PlainHttp};
 use super::unbuffered::{Session, Task};
 
@@ -29,11 +32,25 @@ use super::unbuffered::{Session, Task};
 /// }
 /// ```
 pub struct Connection {
-    session: Session,
+    records: Records,
+    /// Whether the kernel may open and seal the records.
+    offloads: bool,
     /// What a server does with a plain HTTP request, until it knows that the client speaks TLS.
     plain_http: Option<PlainHttp>,
     /// The name that the client has asked for.
     server_name: Option<Box<str>>,
+}
+
+/// Where the records are opened and sealed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost each connection that stays in the process an allocation"
+)]
+enum Records {
+    Process(Session),
+    Kernel(Box<InKernel>),
+    /// Nowhere, because rustls did not give up the keys. The connection is about to end.
+    Lost,
 }
 
 impl Connection {
@@ -41,8 +58,9 @@ impl Connection {
         config: Arc<ServerConfig>,
         plain_http: PlainHttp,
     ) -> Result<Connection, rustls::Error> {
-        let session = Session::server(config)?;
-        Ok(Connection { session, plain_http: Some(plain_http), server_name: None })
+        let offloads = config.enable_secret_extraction;
+        let records = Records::Process(Session::server(config)?);
+        Ok(Connection { records, offloads, plain_http: Some(plain_http), server_name: None })
     }
 
     pub(super) fn client(
@@ -50,8 +68,9 @@ impl Connection {
         name: ServerName<'static>,
     ) -> Result<Connection, rustls::Error> {
         let server_name = Some(name.to_str().into());
-        let session = Session::client(config, name)?;
-        Ok(Connection { session, plain_http: None, server_name })
+        let offloads = config.enable_secret_extraction;
+        let records = Records::Process(Session::client(config, name)?);
+        Ok(Connection { records, offloads, plain_http: None, server_name })
     }
 
     /// The name of the server: the one that the client has asked for (SNI), or the one that
@@ -65,13 +84,13 @@ impl Connection {
     /// them has offered none.
     #[must_use]
     pub fn protocol(&self) -> Option<&[u8]> {
-        self.common().alpn_protocol()
+        self.negotiated()?.protocol
     }
 
     /// The version of TLS.
     #[must_use]
     pub fn version(&self) -> Version {
-        match self.common().protocol_version() {
+        match self.negotiated().and_then(|negotiated| negotiated.version) {
             Some(ProtocolVersion::TLSv1_2) => Version::Tls12,
             _ => Version::Tls13,
         }
@@ -80,38 +99,64 @@ impl Connection {
     /// The standard name of the cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
     #[must_use]
     pub fn cipher_suite(&self) -> &'static str {
-        let suite = self.common().negotiated_cipher_suite();
-        suite.and_then(|suite| suite.suite().as_str()).unwrap_or_default()
+        let suite = self.negotiated().and_then(|negotiated| negotiated.cipher_suite);
+        suite.and_then(|suite| suite.as_str()).unwrap_or_default()
     }
 
     /// The certificates of the peer in DER: its own, and then the intermediate ones. They are
     /// verified. Empty if the peer is a client that has presented none.
     pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.common().peer_certificates().unwrap_or_default().iter().map(|der| der.as_ref())
+        let certificates = self.negotiated().map(|negotiated| negotiated.peer_certificates);
+        certificates.unwrap_or_default().iter().map(|der| der.as_ref())
     }
 
     /// Whether the session was resumed, so that neither side had to present a certificate again.
     #[must_use]
     pub fn is_resumed(&self) -> bool {
-        self.common().handshake_kind() == Some(HandshakeKind::Resumed)
+        self.negotiated().is_some_and(|negotiated| negotiated.is_resumed)
     }
 
-    fn common(&self) -> &CommonState {
-        self.session.common()
+    /// Whether the kernel opens and seals the records of the connection.
+    #[must_use]
+    pub fn is_in_kernel(&self) -> bool {
+        matches!(self.records, Records::Kernel(_))
     }
 
-    fn failure(&self, error: rustls::Error) -> Error {
-        match self.state() {
-            State::Handshake => format!("TLS handshake: {error}").into(),
-            _ => format!("TLS: {error}").into(),
+    fn negotiated(&self) -> Option<Negotiated<'_>> {
+        match &self.records {
+            Records::Process(session) => Some(session.common().into()),
+            Records::Kernel(kernel) => Some(kernel.negotiated()),
+            Records::Lost => None,
         }
+    }
+
+    fn session(&mut self) -> Result<&mut Session, Error> {
+        match &mut self.records {
+            Records::Process(session) => Ok(session),
+            Records::Kernel(_) | Records::Lost => Err("TLS: the kernel has the records".into()),
+        }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        match &self.records {
+            Records::Process(session) => session.common().is_handshaking(),
+            Records::Kernel(_) | Records::Lost => false,
+        }
+    }
+}
+
+fn failure(session: &Session, error: &rustls::Error) -> Error {
+    match session.common().is_handshaking() {
+        true => format!("TLS handshake: {error}").into(),
+        false => format!("TLS: {error}").into(),
     }
 }
 
 impl Transport for Connection {
     fn start(&mut self, out: &mut Output<'_>) -> Result<(), Error> {
-        if self.session.is_client() {
-            self.session.send(Task::Nothing, out).map_err(|error| self.failure(error))?;
+        let session = self.session()?;
+        if session.is_client() {
+            session.send(Task::Nothing, out).map_err(|error| failure(session, &error))?;
         }
         Ok(())
     }
@@ -123,10 +168,11 @@ impl Transport for Connection {
             }
             self.plain_http = None;
         }
-        let handshake = self.common().is_handshaking();
-        let opened = self.session.open(wire, out).map_err(|error| {
-            self.session.put_alert(out);
-            self.failure(error)
+        let session = self.session()?;
+        let handshake = session.common().is_handshaking();
+        let opened = session.open(wire, out).map_err(|error| {
+            session.put_alert(out);
+            failure(session, &error)
         });
         if handshake && let Some(name) = identity::take_server_name() {
             self.server_name = Some(name);
@@ -135,21 +181,26 @@ impl Transport for Connection {
     }
 
     fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
-        match self.session.send(Task::Seal(plain), out) {
+        let session = self.session()?;
+        match session.send(Task::Seal(plain), out) {
             Ok(true) => Ok(()),
             Ok(false) => Err("TLS: sent before the handshake or after the end".into()),
-            Err(error) => Err(self.failure(error)),
+            Err(error) => Err(failure(session, &error)),
         }
     }
 
     fn close(&mut self, out: &mut Output<'_>) {
-        // In the middle of the handshake there is nothing to end. If the keys are used up, the
-        // connection ends without an alert.
-        let _ = self.session.send(Task::CloseNotify, out);
+        match &mut self.records {
+            // In the middle of the handshake there is nothing to end. If the keys are used up, the
+            // connection ends without an alert.
+            Records::Process(session) => _ = session.send(Task::CloseNotify, out),
+            Records::Kernel(kernel) => kernel.close(out),
+            Records::Lost => {}
+        }
     }
 
     fn state(&self) -> State {
-        match self.common().is_handshaking() {
+        match self.is_handshaking() {
             true => State::Handshake,
             false => State::Open,
         }
@@ -161,6 +212,41 @@ impl Transport for Connection {
 
     fn details(&self, of: TypeId) -> Option<&dyn Any> {
         (of == TypeId::of::<Connection>()).then_some(self)
+    }
+
+    fn offload(&mut self) -> Option<&mut dyn Offload> {
+        self.offloads.then_some(self)
+    }
+}
+
+impl Offload for Connection {
+    fn suite(&self) -> Option<Suite> {
+        self.negotiated()?.suite()
+    }
+
+    fn keys(&mut self) -> Result<Keys, Error> {
+        let Records::Process(session) = mem::replace(&mut self.records, Records::Lost) else {
+            return Err("TLS: the kernel has the keys".into());
+        };
+        let (keys, kernel) = InKernel::new(session)?;
+        self.records = Records::Kernel(Box::new(kernel));
+        Ok(keys)
+    }
+
+    fn control(
+        &mut self,
+        kind: u8,
+        payload: &[u8],
+        out: &mut Output<'_>,
+    ) -> Result<Control, Error> {
+        match &mut self.records {
+            Records::Kernel(kernel) => kernel.control(kind, payload, out),
+            Records::Process(_) | Records::Lost => Err("TLS: the kernel has no keys".into()),
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error, out: &mut Output<'_>) -> Error {
+        InKernel::fail(error, out)
     }
 }
 

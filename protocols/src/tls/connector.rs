@@ -30,6 +30,9 @@ pub struct ConnectorOptions {
     pub identity: Option<Identity>,
     /// The versions of TLS. The default is 1.2 and 1.3.
     pub versions: Vec<Version>,
+    /// Whether [the kernel](super#the-kernel) encrypts and decrypts where it can. The default is
+    /// `false`, as for [servers](super::AcceptorOptions::kernel).
+    pub kernel: bool,
 }
 
 impl Default for ConnectorOptions {
@@ -40,6 +43,7 @@ impl Default for ConnectorOptions {
             protocols: Vec::new(),
             identity: None,
             versions: vec![Version::Tls12, Version::Tls13],
+            kernel: false,
         }
     }
 }
@@ -69,6 +73,7 @@ impl Connector {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = options.protocols;
+        config.enable_secret_extraction = options.kernel;
         let name = options.name.map(|name| {
             let parsed = ServerName::try_from(name.clone());
             parsed.map_err(|_| invalid(format_args!("{name:?} is no host name or IP address")))

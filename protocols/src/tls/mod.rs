@@ -125,6 +125,21 @@
 //! A stream ends with a `close_notify` alert. If the socket's stream ends without one, it may have
 //! been cut off, and [`Context::is_cut`](sluicegate_reactor::Context::is_cut) returns `true`.
 //!
+//! # The kernel
+//!
+//! With [`AcceptorOptions::kernel`] or [`ConnectorOptions::kernel`], the [kernel encrypts and
+//! decrypts](sluicegate_reactor::transport#tls-in-the-kernel) the data of connections where it can:
+//! on Linux with the module `tls`, in TLS 1.2 and 1.3, with AES-GCM and ChaCha20-Poly1305. Files are
+//! then sent with `sendfile`. rustls still does the handshake, and this module handles alerts,
+//! session tickets and key updates.
+//!
+//! A kernel before Linux 6.14 cannot replace a key. If a peer updates its key, the connection then
+//! ends with an alert; few peers do before they have sent some hundred gigabytes. This side never
+//! starts a key update. RFC 8446, section 5.5 recommends one for AES-GCM after 2^24.5 records, which
+//! is 390 GB if all are full.
+//!
+//! # What is not supported
+//!
 //! Early data (0-RTT), renegotiation and compression are not supported. The cipher suites are those
 //! of rustls, all with forward secrecy and authenticated encryption. The cryptography is that of
 //! [ring](https://docs.rs/ring), or of [aws-lc-rs](https://docs.rs/aws-lc-rs) with feature
@@ -135,6 +150,7 @@ mod client_hello;
 mod connection;
 mod connector;
 mod identity;
+mod in_kernel;
 mod plain_http;
 mod roots;
 #[cfg(feature = "tls-self-signed")]

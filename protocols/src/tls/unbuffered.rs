@@ -27,7 +27,7 @@ pub(super) struct Session {
     failed: bool,
 }
 
-enum Side {
+pub(super) enum Side {
     Server(UnbufferedServerConnection),
     Client(UnbufferedClientConnection),
 }
@@ -113,6 +113,10 @@ impl Session {
     ) -> Result<Session, Error> {
         let side = Side::Client(UnbufferedClientConnection::new(config, name)?);
         Ok(Session { side, pending: 0, failed: false })
+    }
+
+    pub(super) fn into_side(self) -> Side {
+        self.side
     }
 
     pub(super) fn is_client(&self) -> bool {

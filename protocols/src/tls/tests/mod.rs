@@ -1,10 +1,12 @@
 //! Tests of TLS: two transports talk to each other without a reactor.
 
+mod both_ends;
 mod certificates;
 mod client_hello;
 mod ends;
 mod forger;
 mod handlers;
+mod in_kernel;
 mod names;
 mod pitfalls;
 mod plain_http;
