@@ -28,6 +28,7 @@ const REACTOR: &[&str] = &[
 /// The rooms of `protocols/src`, the highest first.
 const PROTOCOLS: &[&str] = &[
     "testing",
+    "ops",
     "access_log",
     "auth",
     "files",

@@ -15,6 +15,7 @@
 //! | [`forward`] | a reverse proxy for HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests, and a client |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
+//! | [`ops`] | readiness, for load balancers |
 //! | [`proxy_protocol`] | the address of a client behind a proxy |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
@@ -38,6 +39,7 @@ pub mod files;
 pub mod forward;
 pub mod http;
 pub mod line;
+pub mod ops;
 pub mod proxy_protocol;
 // Clippy 1.96 reports the initializer, which is const, on systems without `#[thread_local]`.
 #[cfg(all(test, feature = "testing"))]
