@@ -139,7 +139,8 @@ fn a_snapshot_tells_the_listeners_of_all_threads_apart() {
         .unwrap();
     let (addresses, snapshot) = clients.join().unwrap();
     let [first, second] = addresses.map(|address| {
-        let (_, ledger) = snapshot.listeners.iter().find(|(at, _)| *at == address).unwrap();
+        let mut listeners = snapshot.listeners.iter();
+        let ledger = &listeners.find(|listener| listener.address == address).unwrap().ledger;
         check(ledger);
         (ledger.accepted, ledger.received)
     });

@@ -44,7 +44,8 @@
 //! | taking over from the running server without losing a connection | [`Server::take_over`], [`server::restart`] |
 //! | messages to a service manager | [`server::notify`] |
 //! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
-//! | counters | [`Ledger`], [`LedgerReader`] |
+//! | counters | [`Ledger`], [`Snapshot`], [`LedgerReader`] |
+//! | how long turns take | [`Reactor::measure_turns`], [`Histogram`] |
 //!
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets or threads, and
 //! `testing::Simulation` runs reactors and clients while system calls fail and data arrives late.
@@ -80,19 +81,19 @@ mod turn;
 pub use crate::connect::{Backoff, Connect, Connector};
 pub use crate::core::wheel as timer;
 pub use crate::core::{
-    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Ledger, Limits, Reason, Sent, Target,
-    Timeout,
+    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Histogram, Ledger, Limits, Reason, Sent,
+    Target, Timeout,
 };
 pub use crate::handler::{Context, Endpoints, Handler, Input, Peer, Receive, Sessions, Turn};
 pub use crate::inbound::TooLarge;
 pub use crate::listen::{Listen, ListenerId, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
-pub use crate::sys::{Address, Keepalive, TcpOptions};
+pub use crate::sys::{Address, Keepalive, ProcessUsage, TcpOptions};
 pub use crate::threads::handle::{
     Handle, Mailbox, MailboxLimits, PostError, mailbox, mailbox_with,
 };
-pub use crate::threads::snapshot::{LedgerReader, Snapshot};
+pub use crate::threads::snapshot::{LedgerReader, ListenerSnapshot, Snapshot};
 pub use crate::threads::stopper::Stopper;
 pub use crate::threads::{handle, workers};
 pub use crate::time::timers::TimerId;

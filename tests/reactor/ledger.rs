@@ -250,3 +250,48 @@ fn refusals_and_short_counts_are_counted_whatever_is_sent() {
         assert_eq!(counted, (calls.send, calls.send_gather, calls.sendfile), "{kind}");
     }
 }
+
+#[test]
+fn a_snapshot_has_what_there_is_of_each_listener() {
+    let listen = Listen { max_connections: 5, ..Listen::default() };
+    let mut h = Harness::with(Probe::echo(), &listen);
+    let clients = [(); 3].map(|()| h.open());
+    h.finish(clients[0]);
+    h.set_room(clients[1], 1000);
+    h.feed(clients[1], pattern(100_000));
+    let snapshot = h.reactor().snapshot();
+    assert_eq!((snapshot.total.clone(), snapshot.timers), (h.ledger(), 0));
+    let [listener] = &snapshot.listeners[..] else { panic!("{snapshot:?}") };
+    assert_eq!((listener.ledger.open(), listener.peak, listener.limit), (2, 3, 5));
+    assert_eq!((listener.slow_readers, snapshot.slow_readers), (1, 1));
+    assert_eq!(listener.ledger.pending(), 99_000);
+    h.sent(clients[1]);
+    assert_eq!(h.reactor().snapshot().slow_readers, 0);
+}
+
+#[test]
+fn connections_of_no_listener_are_counted_apart() {
+    let there = Address::Ip("10.0.0.9:80".parse().unwrap());
+    let mut h = Harness::new(Probe::echo());
+    h.open();
+    h.set_remote(&there, Remote::Listens);
+    let handler = h.handler_id();
+    let connector = h.reactor().connector(handler, &Connect::default()).unwrap();
+    h.connect(connector, there, Default::default());
+    h.run();
+    let snapshot = h.reactor().snapshot();
+    assert_eq!((snapshot.others.connects, snapshot.others.accepted), (1, 0));
+    assert_eq!(snapshot.listeners[0].ledger.connects, 0);
+}
+
+#[test]
+fn turns_are_measured_from_when_it_is_asked_for() {
+    let mut h = Harness::new(Probe::echo());
+    let client = h.open();
+    assert_eq!(h.reactor().snapshot().turn_times, None);
+    h.reactor().measure_turns();
+    let before = h.ledger().turns;
+    h.feed(client, b"x");
+    let times = h.reactor().snapshot().turn_times.expect("it is measured");
+    assert_eq!(times.count(), h.ledger().turns - before);
+}

@@ -16,6 +16,10 @@ pub(crate) struct Group {
     /// The options of the connector that makes them, if one does.
     pub(crate) connect: Option<Box<Connect>>,
     pub(crate) open: u32,
+    /// The most there have been at once.
+    pub(crate) peak: u32,
+    /// The most that its listener accepts; 0 if it has none.
+    pub(crate) limit: u32,
     /// How many of them are in the handshake of their transport.
     pub(crate) handshaking: u32,
     /// Whether other processes may also have the sockets open.
@@ -41,6 +45,8 @@ impl Group {
             limits,
             connect: None,
             open: 0,
+            peak: 0,
+            limit: 0,
             handshaking: 0,
             shared: false,
             per_address: None,
@@ -54,6 +60,12 @@ impl Group {
     #[inline]
     pub(crate) fn is_rated(&self, c: &Connection) -> bool {
         self.buckets.is_some() || c.special.as_ref().is_some_and(|special| special.meters.is_some())
+    }
+
+    /// Adds a connection.
+    pub(crate) fn enter(&mut self) {
+        self.open += 1;
+        self.peak = self.peak.max(self.open);
     }
 
     /// Removes a connection that has closed.

@@ -76,6 +76,8 @@ pub struct Ledger {
     pub refused_handshakes: u64,
     /// Bytes received. Bytes that pass through a transport are counted as it opens them.
     pub received: u64,
+    /// Bytes of [`received`](Ledger::received) that went into pipes.
+    pub received_by_splice: u64,
     /// Bytes received for transports, as they arrive. The kernel does not report them for records
     /// that it opens.
     pub wire_received: u64,

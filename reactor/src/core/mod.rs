@@ -5,18 +5,19 @@
 
 use std::cell::Cell;
 use std::io;
-use std::time::Duration;
 
 use slab::Slab;
 
 use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 
 mod batches;
+mod clock;
 mod connect;
 mod connection;
 mod exact;
 mod flags;
 mod group;
+mod histogram;
 mod id;
 mod ledger;
 mod lifecycle;
@@ -46,6 +47,7 @@ pub(crate) use connection::{Connection, NO_SESSION, Phase};
 pub(crate) use exact::{Exact, LowWater};
 pub(crate) use flags::Flags;
 pub(crate) use group::Group;
+pub use histogram::Histogram;
 pub use id::{ConnId, HandlerId, Reason, Sent, Timeout};
 pub use ledger::{GroupId, Ledger};
 pub(crate) use lifecycle::Lifecycle;
@@ -119,6 +121,8 @@ pub(crate) struct Core {
     next_generation: u32,
     /// Counts what belongs to no connection; the rest is counted in the groups.
     pub(crate) ledger: Ledger,
+    /// How long turns take, if that is measured.
+    pub(crate) turn_times: Option<Box<Histogram>>,
     pub(crate) lifecycle: Lifecycle,
 }
 
@@ -178,24 +182,9 @@ impl Core {
             spare_specials: Spares::default(),
             next_generation: 1,
             ledger: Ledger::default(),
+            turn_times: None,
             lifecycle: Lifecycle::Running,
         }
-    }
-
-    /// Reads the clock.
-    pub(crate) fn read_clock(&mut self) {
-        self.now = self.kernel.monotonic();
-        self.tick = tick_of(self.now);
-        self.unix_time.set(None);
-    }
-
-    /// Seconds since 1970. The kernel is asked at most once a turn: each response has a date.
-    pub(crate) fn unix_time(&self) -> u64 {
-        self.unix_time.get().unwrap_or_else(|| {
-            let seconds = self.kernel.realtime();
-            self.unix_time.set(Some(seconds));
-            seconds
-        })
     }
 
     /// Whether the reactor drains, or has stopped.
@@ -205,12 +194,6 @@ impl Core {
 
     pub(crate) fn has_stopped(&self) -> bool {
         self.lifecycle == Lifecycle::Stopped
-    }
-
-    /// The time until a tick begins.
-    pub(crate) fn until(&self, tick: u32) -> Duration {
-        let ahead = tick.wrapping_sub(self.tick).cast_signed().max(0).cast_unsigned();
-        Duration::from_nanos((u64::from(ahead) * TICK).saturating_sub(self.now % TICK))
     }
 
     #[inline]
@@ -310,7 +293,7 @@ impl Core {
         self.next_generation = generation.wrapping_add(1);
         let connection = Connection::new(socket, generation, group, handler, self.tick);
         let index = self.connections.insert(connection) as u32;
-        self.groups[group as usize].open += 1;
+        self.groups[group as usize].enter();
         ConnId { index, generation }
     }
 

@@ -10,6 +10,8 @@ use super::{Delivery, FOREIGN, Handler, Peer, Receive};
 use crate::core::{ConnId, Core, GroupId, HandlerId, Ledger, Lifecycle};
 use crate::fs::Fs;
 use crate::listen::listener::Listener;
+use crate::sys::ProcessUsage;
+use crate::threads::snapshot::Snapshot;
 use crate::time::timers::{TimerId, Timers};
 
 /// The reactor as a handler sees it outside of a connection's callback, and as its owner sees it
@@ -84,6 +86,26 @@ impl Turn {
     #[must_use]
     pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
         self.core.groups[usize::from(group.into().0)].ledger.clone()
+    }
+
+    /// The counters of this reactor and of each listener, and what there is now. It takes time that
+    /// grows with the number of connections: about a millisecond for 100,000.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.core, self.timers.len())
+    }
+
+    /// What this process uses. Reading it takes a few system calls. A simulated reactor knows
+    /// nothing.
+    #[must_use]
+    pub fn process(&self) -> ProcessUsage {
+        self.core.kernel.process()
+    }
+
+    /// How long this turn has taken so far, as the clock says now.
+    #[must_use]
+    pub fn turn_time(&self) -> Duration {
+        self.core.since_clock()
     }
 
     /// The number of connections, lingering ones included.

@@ -18,7 +18,11 @@ pub(super) fn receive(
     let result = core.kernel.splice(c.socket, pipe.write, c.receivable(most.min(pipe.size)));
     // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
     let asked = *result.as_ref().unwrap_or(&0);
-    note(core, index, asked, result, quantum)
+    let count = note(core, index, asked, result, quantum)?;
+    if let Some(ledger) = core.ledger_of(index) {
+        ledger.received_by_splice += count as u64;
+    }
+    Some(count)
 }
 
 /// Records that a connection receives through memory because no pipe could be opened.

@@ -110,7 +110,10 @@ impl Listener {
                 return Err(error);
             }
         };
+        // A listener that passes its connections on has none itself.
+        let passes_on = matches!(source, Source::Socket(_, _, Some(_)));
         let new_group = || Group {
+            limit: if passes_on { 0 } else { listen.max_connections },
             per_address: listen.max_per_address.map(|most| Box::new(PerAddress::new(most))),
             address: Some(address.clone()),
             ..Group::new(listen.limits.clone(), [listen.send_rate, listen.receive_rate])

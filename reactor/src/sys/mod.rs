@@ -85,6 +85,7 @@ mod metadata;
 mod options;
 #[cfg_attr(not(target_os = "linux"), path = "pipe/missing.rs")]
 mod pipe;
+mod process;
 mod residency;
 mod rights;
 mod sendfile;
@@ -115,6 +116,7 @@ pub(crate) use lock_file::sign_lock;
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata, ReadDir};
 pub use options::{Keepalive, TcpOptions};
+pub use process::ProcessUsage;
 pub(crate) use rights::{
     MOST_RIGHTS, own_user, peer_process, receive_with_rights, send_with_rights,
 };
@@ -359,6 +361,8 @@ kernel_calls! {
     unix::realtime() -> u64;
     /// 64 random bits, for anything but secrets.
     unix::random() -> u64;
+    /// What this process uses.
+    process::process() -> ProcessUsage;
 }
 
 /// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.

@@ -25,6 +25,8 @@ pub(super) fn after_turn(reactor: &Reactor, world: &World) {
     let ways = send_bytes + gather_bytes + sendfile_bytes + splice_bytes + sealed_bytes;
     assert_eq!(ledger.sent, ways, "sent = the sum of the ways to send: {ledger:?}");
     assert!(write_through <= send_bytes, "write_through is part of send_bytes: {ledger:?}");
+    let apart = ledger.direct_bytes + ledger.received_by_splice;
+    assert!(apart <= ledger.received, "the ways to receive are parts of received: {ledger:?}");
     let open = connections(reactor).count() as u64;
     let begun = ledger.accepted + ledger.adopted + ledger.connects;
     assert_eq!(begun, ledger.closed + open, "accepted + adopted + connects = closed + open");

@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::core::{Core, Ledger};
+use crate::core::{Core, Flags, Histogram, Ledger};
 use crate::sys::Address;
 use crate::threads::handle::{Handle, Mailbox, PostError, mailbox};
 
-/// The counters of a reactor, or of all reactors of a server together.
+/// The counters of a reactor, or of all reactors of a server together, and what there was when they
+/// were copied.
 ///
 /// It is printed as one line for the total and, if there are several listeners, one line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,48 +22,96 @@ use crate::threads::handle::{Handle, Mailbox, PostError, mailbox};
 pub struct Snapshot {
     /// The total.
     pub total: Ledger,
-    /// The part of the total that belongs to the connections of each listener, by the listener's
-    /// address.
-    pub listeners: Vec<(Address, Ledger)>,
+    /// The part of the total that belongs to the connections of each listener.
+    pub listeners: Vec<ListenerSnapshot>,
+    /// The part of the total that belongs to connections of no listener: those that handlers
+    /// requested, and adopted ones.
+    pub others: Ledger,
+    /// The number of connections whose queue has reached
+    /// [`Limits::send_high`](crate::Limits::send_high) and has not fallen to the low mark yet.
+    pub slow_readers: u64,
+    /// The number of timers that are set.
+    pub timers: u64,
+    /// How long turns took, if that is [measured](crate::Reactor::measure_turns).
+    pub turn_times: Option<Histogram>,
+}
+
+/// The part of a [`Snapshot`] that belongs to the connections of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerSnapshot {
+    /// The address that it is bound to.
+    pub address: Address,
+    /// The counters.
+    pub ledger: Ledger,
+    /// The most connections there have been at once. For several reactors, the sum of their peaks.
+    pub peak: u64,
+    /// [`Listen::max_connections`](crate::Listen::max_connections).
+    pub limit: u64,
+    /// The part of [`Snapshot::slow_readers`].
+    pub slow_readers: u64,
 }
 
 impl Snapshot {
+    /// What a reactor with so many timers has done so far.
+    pub(crate) fn of(core: &Core, timers: usize) -> Snapshot {
+        let mut snapshot = Snapshot {
+            total: core.total(),
+            timers: timers as u64,
+            turn_times: core.turn_times.as_deref().cloned(),
+            ..Snapshot::default()
+        };
+        let mut slow_readers = vec![0; core.groups.len()];
+        for (_, c) in &core.connections {
+            slow_readers[usize::from(c.group)] += u64::from(c.flags.any(Flags::FULL));
+        }
+        for (group, slow_readers) in core.groups.iter().zip(slow_readers) {
+            snapshot.slow_readers += slow_readers;
+            match &group.address {
+                Some(address) => snapshot.add_listener(&ListenerSnapshot {
+                    address: address.clone(),
+                    ledger: group.ledger.clone(),
+                    peak: group.peak.into(),
+                    limit: group.limit.into(),
+                    slow_readers,
+                }),
+                None => snapshot.others += &group.ledger,
+            }
+        }
+        snapshot
+    }
+
     /// Adds the snapshot of another reactor.
     fn add(&mut self, other: &Snapshot) {
         self.total += &other.total;
-        for (address, ledger) in &other.listeners {
-            self.add_listener(address, ledger);
+        other.listeners.iter().for_each(|listener| self.add_listener(listener));
+        self.others += &other.others;
+        self.slow_readers += other.slow_readers;
+        self.timers += other.timers;
+        if let Some(times) = &other.turn_times {
+            self.turn_times.get_or_insert_default().merge(times);
         }
     }
 
-    /// Adds the ledger of a listener. Listeners at the same address count as one.
-    fn add_listener(&mut self, address: &Address, ledger: &Ledger) {
-        match self.listeners.iter_mut().find(|(known, _)| known == address) {
-            Some((_, sum)) => *sum += ledger,
-            None => self.listeners.push((address.clone(), ledger.clone())),
-        }
+    /// Adds a listener. Listeners at the same address count as one.
+    fn add_listener(&mut self, other: &ListenerSnapshot) {
+        let known = self.listeners.iter_mut().find(|known| known.address == other.address);
+        let Some(known) = known else { return self.listeners.push(other.clone()) };
+        known.ledger += &other.ledger;
+        known.peak += other.peak;
+        known.limit += other.limit;
+        known.slow_readers += other.slow_readers;
     }
 }
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.total.fmt(f)?;
-        for (address, ledger) in self.listeners.iter().filter(|_| self.listeners.len() > 1) {
-            write!(f, "\n{address}: {ledger}")?;
+        for listener in self.listeners.iter().filter(|_| self.listeners.len() > 1) {
+            write!(f, "\n{}: {}", listener.address, listener.ledger)?;
         }
         Ok(())
     }
-}
-
-/// What a reactor has done so far.
-fn snapshot(core: &Core) -> Snapshot {
-    let mut snapshot = Snapshot { total: core.total(), listeners: Vec::new() };
-    for group in &core.groups {
-        if let Some(address) = &group.address {
-            snapshot.add_listener(address, &group.ledger);
-        }
-    }
-    snapshot
 }
 
 /// Reads the counters of a reactor, or of all reactors of a server together, from any thread except
@@ -181,16 +230,16 @@ pub(crate) struct AttachedReader {
 
 impl AttachedReader {
     /// Answers all requests there are.
-    pub(crate) fn answer(&mut self, core: &Core) {
+    pub(crate) fn answer(&mut self, snapshot: impl Fn() -> Snapshot) {
         for request in self.requests.take() {
             // The thread may have given up waiting.
-            let _ = request.send(snapshot(core));
+            let _ = request.send(snapshot());
         }
     }
 
     /// Leaves the last snapshot, for the requests there are and for all to come.
-    pub(crate) fn end(&mut self, core: &Core) {
-        let _ = self.reader.0[self.index].last.set(snapshot(core));
+    pub(crate) fn end(&mut self, snapshot: impl Fn() -> Snapshot) {
+        let _ = self.reader.0[self.index].last.set(snapshot());
         self.requests.queue.close();
     }
 }

@@ -61,6 +61,11 @@ impl<M: Clone> Timers<M> {
         }
     }
 
+    /// How many timers are set.
+    pub(crate) fn len(&self) -> usize {
+        self.set.len()
+    }
+
     /// The next tick at which to call [`collect`](Timers::collect); `None` if no timer is set.
     pub(crate) fn next(&self) -> Option<u32> {
         self.wheel.next()

@@ -31,11 +31,18 @@ impl Reactor {
         reader
     }
 
+    /// Measures from now on how long turns take, from the end of the wait to the end of the turn:
+    /// see [`Snapshot::turn_times`](crate::Snapshot::turn_times). This costs a look at the clock
+    /// for each turn.
+    pub fn measure_turns(&mut self) {
+        self.turn.core.turn_times.get_or_insert_default();
+    }
+
     /// Answers the requests of a reader.
     pub(crate) fn attach_reader(&mut self, mut attached: AttachedReader) {
         attached.requests.queue.attach(self.inboxes.bell());
         if self.has_stopped() {
-            attached.end(&self.turn.core);
+            attached.end(|| self.turn.snapshot());
         }
         self.readers.push(attached);
     }

@@ -66,7 +66,7 @@ impl Reactor {
         }
         self.inboxes.deliver(rung, &mut self.handlers, &mut self.turn);
         if rung {
-            self.readers.iter_mut().for_each(|reader| reader.answer(&self.turn.core));
+            self.readers.iter_mut().for_each(|reader| reader.answer(|| self.turn.snapshot()));
         }
     }
 }

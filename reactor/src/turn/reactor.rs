@@ -305,6 +305,7 @@ impl Reactor {
         self.submit_jobs();
         self.free();
         self.end_drain();
+        self.turn.core.note_turn();
         Ok(())
     }
 

@@ -86,7 +86,7 @@ fn what_is_in_a_pipe_is_pending_and_dropped_with_its_connection() {
     h.reset(right);
     let ledger = h.ledger();
     assert_eq!((ledger.queued, ledger.sent, ledger.dropped), (1000, 10, 990));
-    assert_eq!(ledger.splice_bytes, 10);
+    assert_eq!((ledger.splice_bytes, ledger.received_by_splice), (10, 1000));
 }
 
 #[test]
