@@ -106,6 +106,7 @@ impl<S: Service> Handler for Http<S> {
     }
 
     fn on_drain(&mut self, cx: &mut Context<'_>, session: &mut HttpSession<S::State>) {
+        self.note_finished(cx, session);
         session.finish_response(cx);
         if let Some(head) = session.take_postponed(cx) {
             self.output.begin(cx);
@@ -192,6 +193,7 @@ impl<S: Service> Handler for Http<S> {
             }
             self.service.on_gone(cx, id);
         }
+        self.note_finished(cx, &session);
         let Some(mut in_flight) = session.in_flight else { return };
         if let State::AwaitingResponse(awaited) = &session.state
             && let Some((status, body, end)) = awaited.pending.queued()
@@ -229,12 +231,28 @@ impl<S: Service> Http<S> {
         session: &mut HttpSession<S::State>,
         nothing_left: bool,
     ) {
-        self.output.flush(cx);
+        self.flush(cx);
         if session.is_closing && nothing_left && !session.is_waiting() {
             cx.close();
         }
         if session.in_flight.as_ref().is_some_and(|in_flight| in_flight.is_waiting()) {
             cx.request_drain();
+        }
+    }
+
+    /// Hands the responses of a callback to the reactor.
+    #[inline]
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
+        self.output.flush(cx);
+        if let Some(metrics) = &self.metrics {
+            metrics.finish_callback(|| cx.turn_time());
+        }
+    }
+
+    /// Counts a deferred response, if it is finished.
+    fn note_finished(&self, cx: &Turn, session: &HttpSession<S::State>) {
+        if let (Some(metrics), Some((status, since))) = (&self.metrics, session.finished()) {
+            metrics.note_later(status, cx.now() + cx.turn_time() - since);
         }
     }
 
@@ -244,7 +262,7 @@ impl<S: Service> Http<S> {
             if body.is_too_slow(cx, &self.limits) {
                 self.output.begin(cx);
                 self.refuse_body(cx, session, Status::REQUEST_TIMEOUT);
-                self.output.flush(cx);
+                self.flush(cx);
             } else {
                 cx.set_deadline(Some(self.limits.head_timeout));
             }

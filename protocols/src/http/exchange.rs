@@ -311,6 +311,9 @@ impl<S: Service> Http<S> {
             Persistence::Upgrade => session.is_closing = false,
             _ => {}
         }
+        if let Some(metrics) = &self.metrics {
+            metrics.note(answered.status);
+        }
         if let Some(in_flight) = &mut session.in_flight {
             let end = cx.sent() + cx.pending() + self.output.bytes.len() as u64;
             let time = self.output.clock.second();
@@ -401,6 +404,6 @@ impl<S: Service> Http<S> {
     ) {
         self.output.begin(cx);
         self.refuse(cx, session, head, status);
-        self.output.flush(cx);
+        self.flush(cx);
     }
 }

@@ -38,6 +38,7 @@
 //! | identify the client | [`Request::peer_address`], [`Request::connection`], [`Request::is_secure`] |
 //! | send your own error pages | [`Service::on_refused`] |
 //! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
+//! | count responses and their times | [`Http::with_metrics`], [`HttpMetrics`] |
 //! | open a WebSocket | [`Handshake`](crate::websocket::Handshake) |
 //! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
 //! | put a service in front of another | [`Middleware`] |
@@ -134,7 +135,7 @@
 //! | `head`, `fields`, `response`, `output` | parsing requests, writing responses |
 //! | `sink`, [`multipart`], `chunks`, `trailers` | bodies being received |
 //! | `framed`, `framing`, `scan`, `target`, `writer` | the parts of messages |
-//! | `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
+//! | `metrics`, `request`, `record`, `fault`, `status`, `limits`, `date`, `grammar`, `credentials`, `percent` | data |
 //!
 //! [`client`] is independent of the first five lines, and uses the last three.
 
@@ -156,6 +157,7 @@ mod grammar;
 mod head;
 mod in_flight;
 mod limits;
+mod metrics;
 mod middleware;
 pub mod multipart;
 mod output;
@@ -184,6 +186,7 @@ pub use deferred::Deferred;
 pub use fault::Fault;
 pub(crate) use grammar::{check_option, is_token, list, values};
 pub use limits::HttpLimits;
+pub use metrics::{HttpCounters, HttpMetrics};
 pub use middleware::Middleware;
 pub use postponed::Postponed;
 pub use record::LogRecord;

@@ -1,6 +1,7 @@
 //! The handler that turns a service into an HTTP server.
 
 use super::limits::HttpLimits;
+use super::metrics::HttpMetrics;
 use super::output::Output;
 use super::service::Service;
 use super::target::HostCache;
@@ -31,6 +32,7 @@ pub struct Http<S: Service> {
     pub(super) limits: HttpLimits,
     pub(super) output: Output,
     pub(super) hosts: HostCache,
+    pub(super) metrics: Option<HttpMetrics>,
 }
 
 impl<S: Service> Http<S> {
@@ -41,7 +43,16 @@ impl<S: Service> Http<S> {
 
     /// Creates a server for this service, with these limits.
     pub fn with(service: S, limits: HttpLimits) -> Http<S> {
-        Http { service, limits, output: Output::new(), hosts: HostCache::default() }
+        let (output, hosts) = (Output::new(), HostCache::default());
+        Http { service, limits, output, hosts, metrics: None }
+    }
+
+    /// Counts responses and their times. This costs a look at the clock for each callback with a
+    /// response. `None`, which is the default, costs nothing.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: impl Into<Option<HttpMetrics>>) -> Http<S> {
+        self.metrics = metrics.into();
+        self
     }
 
     /// The service.

@@ -10,6 +10,7 @@ use super::in_flight::InFlight;
 use super::limits::HttpLimits;
 use super::response::{PendingResponse, StreamedResponse};
 use super::scan::HeadScan;
+use super::status::Status;
 
 /// The state of an HTTP connection.
 ///
@@ -53,6 +54,8 @@ pub(super) struct AwaitedResponse<V> {
     /// The request body, if the service receives it while the response is deferred.
     pub(super) body: Option<RequestBody<V>>,
     pub(super) pending: Arc<PendingResponse>,
+    /// When it was deferred.
+    since: Duration,
 }
 
 impl<V> State<V> {
@@ -188,7 +191,7 @@ impl<V> HttpSession<V> {
             cx.set_deadline(Some(limits.response_timeout));
         }
         let postponed = postponed.map(Box::from);
-        let awaited = AwaitedResponse { left, postponed, body: None, pending };
+        let awaited = AwaitedResponse { left, postponed, body: None, pending, since: cx.now() };
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
@@ -222,7 +225,8 @@ impl<V> HttpSession<V> {
     ) {
         self.has_deadline = true;
         cx.set_deadline(Some(limits.head_timeout));
-        let awaited = AwaitedResponse { left: 0, postponed: None, body: Some(body), pending };
+        let (body, since) = (Some(body), cx.now());
+        let awaited = AwaitedResponse { left: 0, postponed: None, body, pending, since };
         self.state = State::AwaitingResponse(Box::new(awaited));
     }
 
@@ -239,6 +243,12 @@ impl<V> HttpSession<V> {
         let is_finished = awaited.pending.finished().is_some();
         cx.set_deadline((!is_finished).then_some(limits.response_timeout));
         Some(body)
+    }
+
+    /// The status of a deferred response that is finished, and when it was deferred.
+    pub(super) fn finished(&self) -> Option<(Status, Duration)> {
+        let State::AwaitingResponse(awaited) = &self.state else { return None };
+        Some((awaited.pending.finished()?.status, awaited.since))
     }
 
     /// Continues after a deferred response, if it is finished. Finishing it has cleared its

@@ -11,6 +11,7 @@ use sluicegate_reactor::Address;
 use sluicegate_reactor::transport::{Factory, Transport};
 
 use super::connection::{Connection, Version};
+use super::counters::TlsCounters;
 use super::identity::{ByName, Identity};
 use super::plain_http::PlainHttp;
 use super::roots::Roots;
@@ -86,6 +87,7 @@ pub enum ClientCertificates {
 #[derive(Clone)]
 pub struct Acceptor {
     current: Arc<RwLock<Arc<Current>>>,
+    counters: TlsCounters,
 }
 
 struct Current {
@@ -101,7 +103,8 @@ impl Acceptor {
     /// certificates.
     pub fn new(options: AcceptorOptions) -> io::Result<Acceptor> {
         let current = Current::new(options)?;
-        Ok(Acceptor { current: Arc::new(RwLock::new(Arc::new(current))) })
+        let current = Arc::new(RwLock::new(Arc::new(current)));
+        Ok(Acceptor { current, counters: TlsCounters::default() })
     }
 
     /// Replaces the options for all clones of this acceptor, for example because certificates were
@@ -122,9 +125,16 @@ impl Acceptor {
         let acceptor = self.clone();
         Factory::new(move |_: &Address| {
             let current = acceptor.current();
-            let connection = Connection::server(current.config.clone(), current.plain_http)?;
+            let (config, counters) = (current.config.clone(), acceptor.counters.clone());
+            let connection = Connection::server(config, current.plain_http, counters)?;
             Ok(Some(Box::new(connection) as Box<dyn Transport>))
         })
+    }
+
+    /// The counters of its handshakes.
+    #[must_use]
+    pub fn counters(&self) -> TlsCounters {
+        self.counters.clone()
     }
 
     fn current(&self) -> Arc<Current> {

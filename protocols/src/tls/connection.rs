@@ -12,6 +12,7 @@ use sluicegate_reactor::transport::{
     Control, Error, Keys, Offload, Opened, Output, State, Suite, Transport,
 };
 
+use super::counters::TlsCounters;
 use super::identity;
 use super::in_kernel::{InKernel, Negotiated};
 use super::plain_http::{self, PlainHttp};
@@ -39,6 +40,8 @@ pub struct Connection {
     plain_http: Option<PlainHttp>,
     /// The name that the client has asked for.
     server_name: Option<Box<str>>,
+    /// Where a server counts the handshake, until it is completed.
+    counters: Option<TlsCounters>,
 }
 
 /// Where the records are opened and sealed.
@@ -57,10 +60,12 @@ impl Connection {
     pub(super) fn server(
         config: Arc<ServerConfig>,
         plain_http: PlainHttp,
+        counters: TlsCounters,
     ) -> Result<Connection, rustls::Error> {
         let offloads = config.enable_secret_extraction;
-        let records = Records::Process(Session::server(config)?);
-        Ok(Connection { records, offloads, plain_http: Some(plain_http), server_name: None })
+        let (records, counters) = (Records::Process(Session::server(config)?), Some(counters));
+        let (plain_http, server_name) = (Some(plain_http), None);
+        Ok(Connection { records, offloads, plain_http, server_name, counters })
     }
 
     pub(super) fn client(
@@ -70,7 +75,7 @@ impl Connection {
         let server_name = Some(name.to_str().into());
         let offloads = config.enable_secret_extraction;
         let records = Records::Process(Session::client(config, name)?);
-        Ok(Connection { records, offloads, plain_http: None, server_name })
+        Ok(Connection { records, offloads, plain_http: None, server_name, counters: None })
     }
 
     /// The name of the server: the one that the client has asked for (SNI), or the one that
@@ -176,6 +181,12 @@ impl Transport for Connection {
         });
         if handshake && let Some(name) = identity::take_server_name() {
             self.server_name = Some(name);
+        }
+        if handshake
+            && !self.common().is_handshaking()
+            && let Some(counters) = self.counters.take()
+        {
+            counters.note(self.version(), self.is_resumed());
         }
         opened
     }

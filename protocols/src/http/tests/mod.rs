@@ -12,6 +12,7 @@ mod forms;
 mod framing;
 mod limits;
 mod log;
+mod metrics;
 mod pauses;
 mod postponed;
 mod refused;

@@ -28,6 +28,21 @@ fn another_thread_resumes_the_session() {
 }
 
 #[test]
+fn handshakes_are_counted_by_version_and_resumption() {
+    let acceptor = acceptor(AcceptorOptions { versions: BOTH.to_vec(), ..server(Version::Tls13) });
+    let counts = || acceptor.clone().counters().completed().map(|it| it.2).collect::<Vec<_>>();
+    let connector = connector(client());
+    assert_eq!(counts(), [0, 0, 0, 0]);
+    assert!(!resumed(&acceptor, &connector));
+    assert_eq!(counts(), [0, 0, 1, 0]);
+    (0..2).for_each(|_| assert!(resumed(&acceptor, &connector)));
+    assert_eq!(counts(), [0, 0, 1, 2]);
+    acceptor.reload(server(Version::Tls12)).expect("the options are good");
+    assert!(!resumed(&acceptor, &connector));
+    assert_eq!(counts(), [1, 0, 1, 2], "they go on after a reload");
+}
+
+#[test]
 fn a_resumed_session_keeps_the_certificate_of_the_client() {
     for version in BOTH {
         let client_certificates = ClientCertificates::Required(AUTHORITY.roots());
@@ -96,7 +111,8 @@ fn bytes_are_sent_in_the_middle_of_a_ticket() {
     config.ticketer = crate::tls::ticketer().expect("a ticketer");
     config.max_fragment_size = Some(64);
     let transport =
-        Connection::server(config.into(), crate::tls::PlainHttp::Refuse).expect("a server");
+        Connection::server(config.into(), crate::tls::PlainHttp::Refuse, Default::default())
+            .expect("a server");
     let mut pair = Pair {
         client: End::connected(&connector(client()), "localhost:443"),
         server: End::new(Box::new(transport)),

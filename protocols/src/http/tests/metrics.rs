@@ -1,0 +1,109 @@
+//! Counting responses, and how long requests take.
+
+use std::time::Duration;
+
+use sluicegate_reactor::testing::Harness;
+use sluicegate_reactor::{ConnId, Turn};
+
+use super::super::HttpMetrics;
+use super::{Answered, Http, Reply, Request, Service};
+use crate::http::{Deferred, Status};
+
+/// Answers with the status that the path states, and defers what has no number until it is told to
+/// answer.
+struct Statuses {
+    waiting: Vec<Deferred>,
+}
+
+impl Service for Statuses {
+    type State = ();
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        match request.path()[1..].parse().ok().and_then(Status::new) {
+            Some(status) => reply.status(status).send("done"),
+            None => reply.defer(|deferred, _| self.waiting.push(deferred)),
+        }
+    }
+
+    fn on_gone(&mut self, _: &mut Turn, connection: ConnId) {
+        self.waiting.retain(|deferred| deferred.connection() != connection);
+    }
+}
+
+fn statuses() -> (Harness<Http<Statuses>>, HttpMetrics) {
+    let metrics = HttpMetrics::default();
+    let service = Statuses { waiting: Vec::new() };
+    (Harness::new(Http::new(service).with_metrics(metrics.clone())), metrics)
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+#[test]
+fn responses_are_counted_by_the_class_of_their_status() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    for path in ["/200", "/204", "/301", "/404", "/410", "/500", "/600", "/999"] {
+        h.feed(client, get(path));
+    }
+    assert_eq!(metrics.counters().responses, [0, 2, 1, 2, 3]);
+    h.feed(client, "nonsense\r\n");
+    assert_eq!(metrics.counters().responses, [0, 2, 1, 3, 3], "a refused request counts too");
+    assert_eq!(metrics.counters().times.count(), 9);
+}
+
+#[test]
+fn pipelined_requests_are_counted_one_by_one() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, get("/200").repeat(1000));
+    assert_eq!(metrics.counters().responses[1], 1000);
+    assert_eq!(metrics.counters().times.count(), 1000);
+}
+
+#[test]
+fn a_deferred_response_takes_as_long_as_its_client_waits() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, get("/later"));
+    h.advance(Duration::from_millis(700));
+    assert_eq!(metrics.counters().times.count(), 0);
+    let deferred = h.handler().service().waiting.pop().expect("a request");
+    deferred.answer(h.reactor(), |reply| reply.send("at last"));
+    h.run();
+    let counters = metrics.counters();
+    assert_eq!(counters.responses, [0, 1, 0, 0, 0]);
+    assert_eq!(counters.times.max(), Duration::from_millis(700));
+}
+
+#[test]
+fn a_deferred_response_that_closes_its_connection_counts_once() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, "GET /later HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let deferred = h.handler().service().waiting.pop().expect("a request");
+    deferred.answer(h.reactor(), |reply| reply.send("at last"));
+    h.run();
+    assert_eq!((metrics.counters().responses[1], metrics.counters().times.count()), (1, 1));
+}
+
+#[test]
+fn a_response_that_comes_too_late_counts_once() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, get("/later"));
+    h.advance(Duration::from_secs(61));
+    assert_eq!(metrics.counters().responses, [0, 0, 0, 0, 1], "503");
+    assert_eq!(metrics.counters().times.count(), 1);
+    assert!(h.sent(client).starts_with(b"HTTP/1.1 503 "));
+}
+
+#[test]
+fn a_client_that_has_left_gets_no_response_that_would_count() {
+    let (mut h, metrics) = statuses();
+    let client = h.open();
+    h.feed(client, get("/later"));
+    h.reset(client);
+    assert_eq!(metrics.counters(), Default::default());
+}
