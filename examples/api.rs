@@ -134,12 +134,12 @@ pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
         let scheme = web::scheme(&mut options.server);
         let describe = |at: &Address| format!("API on {scheme}://{at}/");
-        independent::run(&options.server, Limits::default(), describe, |reactor| {
+        independent::run(&options.server, Limits::default(), describe, |reactor, metrics| {
             let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);
             let origin = upstream::Origin::new(reactor, options.origin.as_ref())?;
             let (workers, subscribers) = (Workers::new(), Vec::new());
             let api = Api { uploads, workers, done, subscribers, origin };
-            let http = reactor.register(Http::new(api));
+            let http = reactor.register(Http::new(api).with_metrics(metrics));
             reactor.attach(mailbox, http);
             reactor.every(Duration::from_secs(1), http, Tick);
             Ok(http)

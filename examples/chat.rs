@@ -17,7 +17,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, value_parser};
-use sluicegate_protocols::{http::Http, line::Lines};
+use sluicegate_protocols::http::{Http, HttpMetrics};
+use sluicegate_protocols::line::Lines;
 use sluicegate_reactor::*;
 
 mod common;
@@ -57,6 +58,7 @@ impl Part {
     pub(crate) fn register(
         self,
         reactor: &mut Reactor,
+        metrics: Option<HttpMetrics>,
     ) -> (HandlerId<Lines<LineMembers>>, HandlerId<Http<Site>>) {
         let [(lines, for_lines), (sockets, for_sockets)] = self.fronts;
         let lines = reactor.register(LineMembers::lines(lines));
@@ -67,7 +69,7 @@ impl Part {
             let hub = reactor.register(hub);
             reactor.attach(reports, hub);
         }
-        (lines, reactor.register(Http::new(Site { members })))
+        (lines, reactor.register(Http::new(Site { members }).with_metrics(metrics)))
     }
 }
 
@@ -91,8 +93,8 @@ pub(crate) fn main() -> ExitCode {
         server.web = web.map(|target| (target, limits(Limits::default().idle)));
         let parts = Part::for_each_thread(server.threads.into(), room_size as usize);
         let describe = |at: &Address| format!("chat on {at}");
-        server.run_with(parts, limits(None), describe, |shard, part, web| {
-            let (lines, site) = part.register(shard);
+        server.run_with(parts, limits(None), describe, |shard, part, (web, metrics)| {
+            let (lines, site) = part.register(shard, metrics);
             web.map_or(Ok(()), |web| shard.serve(web, site).map(drop))?;
             Ok(lines)
         })

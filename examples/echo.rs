@@ -37,7 +37,7 @@ struct Options {
 
 pub(crate) fn main() -> ExitCode {
     common::main(|Options { server }: Options| {
-        let make = |reactor: &mut Reactor| Ok(reactor.register(Echo));
+        let make = |reactor: &mut Reactor, _| Ok(reactor.register(Echo));
         independent::run(&server, Limits::default(), |at| format!("echo on {at}"), make)
     })
 }

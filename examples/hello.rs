@@ -38,7 +38,9 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
         let scheme = web::scheme(&mut options.server);
-        let make = |reactor: &mut Reactor| Ok(reactor.register(Http::new(Hello)));
+        let make = |reactor: &mut Reactor, metrics| {
+            Ok(reactor.register(Http::new(Hello).with_metrics(metrics)))
+        };
         independent::run(
             &options.server,
             Limits::default(),

@@ -120,13 +120,15 @@ pub(crate) fn main() -> ExitCode {
         *options.server.reload.lock().unwrap_or_else(PoisonError::into_inner) = parts;
         let limits = options.limits();
         let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
-        options.server.run_with(mailboxes, limits, describe, |shard, reloads, _| {
+        options.server.run_with(mailboxes, limits, describe, |shard, reloads, extra| {
             let files = Files::new(shard, &options.dir, options.files())?;
             let (done, checked) = mailbox();
             let auth =
                 users.clone().map(|users| BasicAuth::new("files", users, workers.clone(), done));
             let site = Site { files, auth, log: log.clone() };
-            let http = shard.register(Http::with(site, options.http_limits()));
+            let (_, metrics) = extra;
+            let http = Http::with(site, options.http_limits()).with_metrics(metrics);
+            let http = shard.register(http);
             shard.attach(reloads, http);
             shard.attach(checked, http);
             Ok(http)

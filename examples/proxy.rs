@@ -18,7 +18,7 @@ use std::sync::PoisonError;
 use sluicegate_protocols::access_log::AccessLog;
 use sluicegate_protocols::forward::{Body, Forward, ForwardOptions};
 use sluicegate_protocols::http::{
-    Answered, Http, HttpLimits, LogRecord, Middleware, Reply, Request, Service,
+    Answered, Http, HttpLimits, HttpMetrics, LogRecord, Middleware, Reply, Request, Service,
 };
 use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_protocols::raw::relay::Relay;
@@ -127,7 +127,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
     }
     let connect = options.connect(&[])?;
     upstream::server_names(&options.target.sni)?;
-    let make = |reactor: &mut Reactor| {
+    let make = |reactor: &mut Reactor, _| {
         let names = upstream::server_names(&options.target.sni)?;
         Relay::choosing(reactor, names, &connect, options.send_proxy.map(Version::from))
     };
@@ -146,8 +146,8 @@ fn forward_requests(mut options: Options, origin: &Upstream) -> Result<(), Failu
         options.server.reload.lock().unwrap_or_else(PoisonError::into_inner).push(reopen);
     }
     let describe = |at: &Address| format!("proxy from {scheme}://{at} to {origin}");
-    independent::run(&options.server, options.limits(), describe, |reactor| {
-        http(reactor, &origin.target, &forward, log.clone())
+    independent::run(&options.server, options.limits(), describe, |reactor, metrics| {
+        http(reactor, &origin.target, &forward, (log.clone(), metrics))
     })
 }
 
@@ -156,7 +156,7 @@ pub(crate) fn http(
     reactor: &mut Reactor,
     origin: &Target,
     options: &ForwardOptions,
-    log: Option<AccessLog>,
+    (log, metrics): (Option<AccessLog>, Option<HttpMetrics>),
 ) -> io::Result<HandlerId<Http<Front>>> {
     let client = &options.client;
     // The deadlines of the client come first.
@@ -164,5 +164,5 @@ pub(crate) fn http(
     let most = client.waiting_timeout + connecting + client.response_timeout;
     let limits = HttpLimits { response_timeout: most, ..HttpLimits::default() };
     let forward = Forward::new(reactor, origin, options)?;
-    Ok(reactor.register(Http::with(Front { forward, log }, limits)))
+    Ok(reactor.register(Http::with(Front { forward, log }, limits).with_metrics(metrics)))
 }

@@ -2,18 +2,19 @@
 
 use std::io;
 
+use sluicegate_protocols::http::HttpMetrics;
 use sluicegate_reactor::{Address, Handler, HandlerId, Limits, Reactor};
 
 use super::common::{Failure, Server};
 
-/// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each
-/// thread.
+/// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread, and gets
+/// what counts HTTP requests if there is a status listener.
 pub(crate) fn run<H: Handler>(
     server: &Server,
     limits: Limits,
     describe: impl Fn(&Address) -> String + Sync,
-    make: impl Fn(&mut Reactor) -> io::Result<HandlerId<H>> + Sync,
+    make: impl Fn(&mut Reactor, Option<HttpMetrics>) -> io::Result<HandlerId<H>> + Sync,
 ) -> Result<(), Failure> {
     let parts = vec![(); server.threads.into()];
-    server.run_with(parts, limits, describe, |shard, (), _| make(shard))
+    server.run_with(parts, limits, describe, |shard, (), (_, metrics)| make(shard, metrics))
 }

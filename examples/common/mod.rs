@@ -12,6 +12,8 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
+use sluicegate_protocols::http::HttpMetrics;
+use sluicegate_protocols::ops::Phase;
 use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
 use sluicegate_protocols::tls::{Acceptor, Identity};
 use sluicegate_reactor::server::notify::Notifier;
@@ -25,6 +27,7 @@ mod program;
 pub(crate) mod reload;
 mod restart;
 pub(crate) mod signals;
+mod status;
 pub(crate) mod tls;
 pub(crate) mod units;
 
@@ -89,6 +92,8 @@ pub(crate) struct Server {
     #[arg(long, help_heading = "Process")]
     stats: bool,
     #[command(flatten)]
+    status: status::Status,
+    #[command(flatten)]
     pub(crate) tls: tls::Tls,
     /// What the server speaks, for clients that ask (ALPN).
     #[arg(skip)]
@@ -105,6 +110,10 @@ pub(crate) struct Server {
 /// What a signal does.
 type Action = Box<dyn FnMut() + Send>;
 
+/// What a thread gets beside its part: the listener for browsers, if there is one, and what counts
+/// HTTP requests, if there is a status listener.
+pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>);
+
 impl Server {
     /// The limits of connections: the defaults, or what the options say.
     pub(crate) fn limits(&self, defaults: Limits) -> Limits {
@@ -114,14 +123,14 @@ impl Server {
 
     /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
     /// one of `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once
-    /// all threads have a handler, the addresses are printed. On SIGHUP, certificates and what
-    /// [`reload`](Server::reload) has are read again.
+    /// all threads have a handler, the server is ready, and the addresses are printed. On SIGHUP,
+    /// certificates and what [`reload`](Server::reload) has are read again.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
         limits: Limits,
         describe: impl Fn(&Address) -> String + Sync,
-        make: impl Fn(&mut Shard<'_>, P, Option<&ServerListener>) -> io::Result<HandlerId<H>> + Sync,
+        make: impl Fn(&mut Shard<'_>, P, Extra<'_>) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
         let options = ServerOptions {
             threads: self.threads.into(),
@@ -141,6 +150,7 @@ impl Server {
             server.listen(at, &self.options(limits.clone(), acceptor.as_ref()))
         };
         let web = self.web.as_ref().map(listen_web).transpose()?;
+        let status = self.status.listen(&mut server)?;
         server.stop_on_signals()?;
         // By default, SIGHUP ends the process. Nothing reads the flag.
         signal_hook::flag::register(SIGHUP, Arc::default())?;
@@ -149,18 +159,29 @@ impl Server {
             report_on_signal(reader)?;
         }
         // The first thread handles the signals.
+        let statuses = self.status.parts(self.threads, server.generation(), acceptor.as_ref());
         let signals = iter::once(self.signals(acceptor, notifier)?).map(Some);
         let signals = signals.chain(iter::repeat_with(|| None));
-        let parts = parts.into_iter().zip(signals).collect();
+        let parts = parts.into_iter().zip(signals.zip(statuses)).collect();
         let unready = AtomicU16::new(self.threads);
-        server.run_with(parts, |shard, (part, signals)| {
+        server.run_with(parts, |shard, (part, (signals, status_part))| {
             shard.set_drain(self.drain);
-            let handler = make(shard, part, web.as_ref())?;
+            let mut metrics = None;
+            if let (Some(part), Some(listener)) = (status_part, &status) {
+                let thread = part.register(shard);
+                shard.serve(listener, thread.handler)?;
+                metrics = Some(thread.http);
+            }
+            let handler = make(shard, part, (web.as_ref(), metrics))?;
             let mut signals = signals.into_iter().flatten();
             signals.try_for_each(|(signals, action)| signals.handle(shard, action))?;
             listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
             match unready.fetch_sub(1, Ordering::Relaxed) {
-                1 => self.announce(&listeners, &describe, web.as_ref(), own.as_ref()),
+                1 => {
+                    self.status.readiness.set_phase(Phase::Ready);
+                    let more = [web.as_ref(), status.as_ref()];
+                    self.announce(&listeners, &describe, more, own.as_ref())
+                }
                 _ => Ok(()),
             }
         })?;
@@ -243,17 +264,19 @@ impl Server {
         &self,
         listeners: &[ServerListener],
         describe: impl Fn(&Address) -> String,
-        web: Option<&ServerListener>,
+        [web, status]: [Option<&ServerListener>; 2],
         own: Option<&Identity>,
     ) -> io::Result<()> {
         let addresses = listeners.iter().map(ServerListener::address);
         let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
         let scheme = if self.tls.is_on() { "https" } else { "http" };
         let web = web.map(|web| format!("page on {scheme}://{}/", web.address()));
+        let status = status.map(|status| format!("status on http://{}/", status.address()));
         let own =
             own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
         // In one write: whoever starts this process may read the first line only.
-        let lines: String = addresses.chain(web).chain(own).map(|line| line + "\n").collect();
+        let lines = addresses.chain(web).chain(status).chain(own);
+        let lines: String = lines.map(|line| line + "\n").collect();
         match io::stdout().lock().write_all(lines.as_bytes()) {
             // Whoever reads the first line only may have left: it has read that of the process
             // before a restart.

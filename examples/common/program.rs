@@ -10,6 +10,8 @@ use clap::{Arg, ArgAction, Command, Parser, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use super::status::WARNINGS;
+
 /// Why a program ends: one line for the user.
 pub(crate) struct Failure(pub(super) String);
 
@@ -27,7 +29,12 @@ pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> Exi
         return exit(about.print(command).map_err(Failure::from));
     }
     let options = O::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let environment = env_logger::Env::default().default_filter_or("warn");
+    let logger = env_logger::Builder::from_env(environment).build();
+    log::set_max_level(logger.filter());
+    if let Err(error) = log::set_boxed_logger(Box::new(WARNINGS.logger(logger))) {
+        eprintln!("warnings are not logged: {error}");
+    }
     exit(run(options))
 }
 

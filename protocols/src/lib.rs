@@ -15,7 +15,7 @@
 //! | [`forward`] | a reverse proxy for HTTP |
 //! | [`http`] | HTTP/1.1: a service that answers requests, and a client |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
-//! | [`ops`] | readiness, for load balancers |
+//! | [`ops`] | a status listener: health checks, metrics, and the state of a server |
 //! | [`proxy_protocol`] | the address of a client behind a proxy |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
@@ -26,7 +26,7 @@
 //! | `tls` | TLS beneath any of these (feature `tls`) |
 //! | `testing` | tests of a handler that also run over TLS (feature `testing`) |
 //!
-//! `files`, `forward`, `access_log`, `auth` and `websocket` are built on `http`, `forward` uses
+//! `files`, `forward`, `access_log`, `auth`, `ops` and `websocket` are built on `http`, `forward` uses
 //! `raw::relay`, as `upstreams` does, and that uses `proxy_protocol` and `tls`; `resp` uses `line`.
 //! The others do not use each other.
 

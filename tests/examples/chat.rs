@@ -62,7 +62,7 @@ impl Chat {
             |_| {},
             |reactor| {
                 let part = Part::for_each_thread(1, room_size).remove(0);
-                let (lines, site) = part.register(reactor);
+                let (lines, site) = part.register(reactor, None);
                 web = reactor.listen("127.0.0.1:8000", &listen, site).ok();
                 lines
             },

@@ -32,7 +32,7 @@ fn serve(sim: &mut Sim, limits: &Limits) {
     for (part, [lines_at, web_at]) in parts.into_iter().zip(ADDRESSES) {
         let listen = Listen { limits: limits.clone(), ..Listen::default() };
         sim.reactor(|reactor| {
-            let (lines, site) = part.register(reactor);
+            let (lines, site) = part.register(reactor, None);
             reactor.listen(lines_at, &listen, lines).expect("the address is free");
             reactor.listen(web_at, &listen, site).expect("the address is free");
         });

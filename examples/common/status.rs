@@ -1,0 +1,52 @@
+//! The status listener.
+
+use std::io;
+use std::iter;
+use std::sync::LazyLock;
+
+use clap::Args;
+use sluicegate_protocols::ops::{self, Readiness, RecentWarnings, StatusOptions, StatusPart};
+use sluicegate_protocols::tls::Acceptor;
+use sluicegate_reactor::{Server, ServerListener, Target};
+
+/// The warnings that the program has logged.
+pub(crate) static WARNINGS: LazyLock<RecentWarnings> = LazyLock::new(RecentWarnings::default);
+
+#[derive(Args)]
+pub(crate) struct Status {
+    /// Serve health checks, metrics and a live page over HTTP at this address: a port of the
+    /// loopback address, HOST:PORT or unix:PATH. There is no password.
+    #[arg(long = "status", value_name = "ADDR", value_parser = ops::address)]
+    #[arg(help_heading = "Process")]
+    at: Option<Target>,
+    /// Whether the server should get traffic.
+    #[arg(skip)]
+    pub(crate) readiness: Readiness,
+}
+
+impl Status {
+    /// Opens the listener, if there is to be one.
+    pub(crate) fn listen(&self, server: &mut Server) -> io::Result<Option<ServerListener>> {
+        self.at.as_ref().map(|at| server.listen(at, &ops::listen())).transpose()
+    }
+
+    /// What each thread needs for the listener: nothing if there is none.
+    pub(crate) fn parts(
+        &self,
+        threads: u16,
+        generation: u64,
+        acceptor: Option<&Acceptor>,
+    ) -> impl Iterator<Item = Option<StatusPart>> {
+        let options = StatusOptions {
+            // The example that this file is compiled into.
+            name: env!("CARGO_CRATE_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation,
+            readiness: self.readiness.clone(),
+            warnings: WARNINGS.clone(),
+            tls: acceptor.map(Acceptor::counters),
+        };
+        let parts = self.at.as_ref().map(|_| StatusPart::for_threads(options, threads.into()));
+        parts.into_iter().flatten().map(Some).chain(iter::repeat_with(|| None))
+    }
+}

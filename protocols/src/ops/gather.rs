@@ -1,0 +1,65 @@
+//! Asking all threads what they have done.
+
+use sluicegate_reactor::{Handle, TimerId};
+
+use super::sample::ThreadSample;
+
+/// What threads send each other.
+pub(super) enum Message {
+    /// A thread asks for a sample.
+    Ask { number: u64, from: usize },
+    /// The answer of a thread. The number is that of the question.
+    Answer { number: u64, from: usize, sample: Box<ThreadSample> },
+}
+
+/// A question to all threads, and the answers so far.
+pub(super) struct Gathering<P> {
+    number: u64,
+    /// By the index of the thread.
+    answers: Vec<Option<ThreadSample>>,
+    /// How many threads have not answered yet.
+    missing: usize,
+    /// What the answers are for.
+    pub(super) purpose: P,
+    /// Ends the wait for a thread that does not answer.
+    pub(super) timer: Option<TimerId>,
+}
+
+impl<P> Gathering<P> {
+    /// Asks all threads but the own one, which has the index `own`. A thread that has ended is not
+    /// waited for.
+    pub(super) fn ask(
+        number: u64,
+        threads: &[Handle<Message>],
+        (own, sample): (usize, ThreadSample),
+        purpose: P,
+    ) -> Gathering<P> {
+        let others = threads.iter().enumerate().filter(|(index, _)| *index != own);
+        let ask = |thread: &Handle<Message>| thread.post(Message::Ask { number, from: own });
+        let missing = others.filter(|(_, thread)| ask(thread).is_ok()).count();
+        let mut answers: Vec<_> = threads.iter().map(|_| None).collect();
+        answers[own] = Some(sample);
+        Gathering { number, answers, missing, purpose, timer: None }
+    }
+
+    /// Whether this is the question with that number.
+    pub(super) fn is(&self, number: u64) -> bool {
+        self.number == number
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// Notes an answer.
+    pub(super) fn note(&mut self, from: usize, sample: ThreadSample) {
+        if self.answers[from].replace(sample).is_none() {
+            self.missing -= 1;
+        }
+    }
+
+    /// The answers so far, by the index of the thread.
+    pub(super) fn take_answers(&mut self) -> Vec<Option<ThreadSample>> {
+        std::mem::take(&mut self.answers)
+    }
+}

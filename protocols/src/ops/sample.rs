@@ -1,0 +1,92 @@
+//! What the status listener shows, at one time.
+
+use std::time::Duration;
+
+use sluicegate_reactor::{Ledger, ListenerSnapshot, ProcessUsage, Snapshot};
+
+use super::readiness::Readiness;
+use super::warnings::RecentWarnings;
+use crate::http::HttpCounters;
+#[cfg(feature = "tls")]
+use crate::tls::TlsCounters;
+
+/// What a status listener tells about its server.
+#[derive(Clone, Debug, Default)]
+pub struct StatusOptions {
+    /// The name of the program.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// How many processes have taken over the listeners from each other, this one included. 0
+    /// counts as 1.
+    pub generation: u64,
+    /// Whether the server should get traffic.
+    pub readiness: Readiness,
+    /// The warnings to show.
+    pub warnings: RecentWarnings,
+    /// The counters of the server's [`Acceptor`](crate::tls::Acceptor), if it has one.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsCounters>,
+}
+
+/// What one thread has done so far.
+pub(super) struct ThreadSample {
+    pub(super) snapshot: Snapshot,
+    pub(super) http: HttpCounters,
+}
+
+/// What all threads have done so far.
+pub(super) struct Sample<'a> {
+    pub(super) options: &'a StatusOptions,
+    /// Seconds since 1970.
+    pub(super) time: u64,
+    /// When the server started, in seconds since 1970.
+    pub(super) started: u64,
+    /// A clock that does not jump, for rates.
+    pub(super) clock: Duration,
+    pub(super) process: ProcessUsage,
+    /// By the index of the thread. `None` if it has not answered in time, or has ended.
+    pub(super) threads: Vec<Option<ThreadSample>>,
+}
+
+/// The counters of the connections of one listener on one thread, or of all connections there
+/// without a listener.
+pub(super) struct Row<'a> {
+    pub(super) thread: usize,
+    pub(super) listener: Option<&'a ListenerSnapshot>,
+    pub(super) ledger: &'a Ledger,
+}
+
+impl Row<'_> {
+    /// The address of the listener.
+    pub(super) fn address(&self) -> String {
+        self.listener.map_or_else(|| "none".to_owned(), |listener| listener.address.to_string())
+    }
+}
+
+impl Sample<'_> {
+    /// The threads that have answered, with their indexes.
+    pub(super) fn answered(&self) -> impl Iterator<Item = (usize, &ThreadSample)> {
+        self.threads
+            .iter()
+            .enumerate()
+            .filter_map(|(index, thread)| Some((index, thread.as_ref()?)))
+    }
+
+    /// A row for each listener and thread, and one for each thread with other connections.
+    pub(super) fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        for (thread, ThreadSample { snapshot, .. }) in self.answered() {
+            rows.extend(snapshot.listeners.iter().map(|listener| Row {
+                thread,
+                listener: Some(listener),
+                ledger: &listener.ledger,
+            }));
+            let others = &snapshot.others;
+            if others.connects + others.adopted > 0 {
+                rows.push(Row { thread, listener: None, ledger: others });
+            }
+        }
+        rows
+    }
+}

@@ -1,0 +1,256 @@
+//! The HTTP service of the status listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluicegate_reactor::{Bytes, ConnId, HandlerId, Receive, Sent, Sessions, TimerId, Turn};
+
+use super::exposition::Format;
+use super::gather::{Gathering, Message};
+use super::json::json;
+use super::metrics;
+use super::sample::{Sample, ThreadSample};
+use super::status::Shared;
+use crate::http::{
+    Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
+};
+
+/// How long to wait for a thread. One that takes longer is in a long callback.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often those who watch get a sample.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Most clients that watch on one thread.
+const MOST_WATCHERS: usize = 32;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What a sample is for.
+enum Purpose {
+    Metrics(Format, Deferred),
+    Json(Deferred),
+    /// All who watch.
+    Event,
+}
+
+/// A second has passed.
+#[derive(Clone)]
+pub(super) struct Tick;
+
+/// The wait for the answers to this question is over.
+pub(super) struct Late(u64);
+
+/// The service of a status listener: see [the module](crate::ops).
+pub struct StatusService {
+    shared: Arc<Shared>,
+    /// The index of the thread.
+    index: usize,
+    handler: HandlerId<Http<StatusService>>,
+    http: HttpMetrics,
+    /// Questions that not all threads have answered yet. There are at most as many as connections,
+    /// and one for those who watch.
+    gatherings: Vec<Gathering<Purpose>>,
+    /// The number of the last question.
+    pub(super) number: u64,
+    watchers: Vec<ResponseStream>,
+    /// While somebody watches.
+    ticking: Option<TimerId>,
+}
+
+impl StatusService {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        index: usize,
+        handler: HandlerId<Http<StatusService>>,
+        http: HttpMetrics,
+    ) -> StatusService {
+        StatusService {
+            shared,
+            index,
+            handler,
+            http,
+            gatherings: Vec::new(),
+            number: 0,
+            watchers: Vec::new(),
+            ticking: None,
+        }
+    }
+
+    /// What this thread has done so far.
+    fn own(&self, cx: &Turn) -> ThreadSample {
+        ThreadSample { snapshot: cx.snapshot(), http: self.http.counters() }
+    }
+
+    /// Asks all threads, and goes on once they have answered.
+    fn gather(&mut self, cx: &mut Turn, purpose: Purpose) {
+        self.number += 1;
+        let own = (self.index, self.own(cx));
+        let mut gathering = Gathering::ask(self.number, &self.shared.threads, own, purpose);
+        if gathering.is_complete() {
+            return self.finish(cx, gathering);
+        }
+        gathering.timer = Some(cx.after(PATIENCE, self.handler, Late(self.number)));
+        self.gatherings.push(gathering);
+    }
+
+    /// Uses the answers of the threads.
+    fn finish(&mut self, cx: &mut Turn, mut gathering: Gathering<Purpose>) {
+        gathering.timer.take().map(|timer| cx.cancel_timer(timer));
+        let time = cx.unix_time();
+        let sample = Sample {
+            options: &self.shared.options,
+            time,
+            started: *self.shared.started.get().unwrap_or(&time),
+            clock: cx.now(),
+            process: cx.process(),
+            threads: gathering.take_answers(),
+        };
+        let no_store = |reply: Reply<'_, '_>, kind, text: String| {
+            unstored(reply).header("Content-Type", kind).send(text)
+        };
+        match gathering.purpose {
+            Purpose::Metrics(format, to) => {
+                let text = metrics::text(&sample, format);
+                to.answer(cx, |reply| no_store(reply, format.content_type(), text));
+            }
+            Purpose::Json(to) => {
+                let text = json(&sample) + "\n";
+                to.answer(cx, |reply| no_store(reply, "application/json", text));
+            }
+            Purpose::Event => {
+                let event = Bytes::from(format!("data: {}\n\n", json(&sample)));
+                // A client that does not keep up is cut off.
+                self.watchers.retain_mut(|stream| stream.send(cx, &event) == Sent::Accepted);
+                self.rest(cx);
+            }
+        }
+    }
+
+    fn watch(&mut self, cx: &mut Turn, stream: ResponseStream) {
+        self.watchers.push(stream);
+        if self.ticking.is_none() {
+            self.ticking = Some(cx.every(EVERY, self.handler, Tick));
+        }
+        self.gather(cx, Purpose::Event);
+    }
+
+    /// Stops the clock if nobody watches.
+    fn rest(&mut self, cx: &mut Turn) {
+        if self.watchers.is_empty() {
+            self.ticking.take().map(|ticking| cx.cancel_timer(ticking));
+        }
+    }
+
+    fn forget(&mut self, cx: &mut Turn, connection: ConnId) {
+        self.watchers.retain(|stream| stream.connection() != connection);
+        self.rest(cx);
+    }
+
+    fn readiness(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        let readiness = &self.shared.options.readiness;
+        let is_ready = readiness.is_ready();
+        let status = if is_ready { Status::OK } else { Status::SERVICE_UNAVAILABLE };
+        let is_verbose = request.query().is_some_and(|query| query.split('&').any(is_verbose));
+        let text = match is_verbose {
+            true => readiness.to_string(),
+            false if is_ready => "ready\n".to_owned(),
+            false => "not ready\n".to_owned(),
+        };
+        unstored(reply).status(status).header("Content-Type", TEXT).send(text)
+    }
+}
+
+/// Adds what all responses have.
+fn unstored<'a, 'cx>(reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
+    reply.header("Cache-Control", "no-store").header("X-Content-Type-Options", "nosniff")
+}
+
+/// Whether a part of a query is `verbose`, or `verbose` with any value.
+fn is_verbose(part: &str) -> bool {
+    part.split('=').next() == Some("verbose")
+}
+
+impl Service for StatusService {
+    type State = ();
+
+    fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+        if !matches!(request.method(), Method::Get | Method::Head) {
+            return reply.header("Allow", "GET, HEAD").error(Status::METHOD_NOT_ALLOWED);
+        }
+        match request.path() {
+            "/livez" => unstored(reply).header("Content-Type", TEXT).send("alive\n"),
+            "/readyz" => self.readiness(request, reply),
+            "/metrics" => {
+                let format = Format::accepted(request.header("Accept"));
+                reply.defer(|to, cx| self.gather(cx, Purpose::Metrics(format, to)))
+            }
+            "/status.json" => reply.defer(|to, cx| self.gather(cx, Purpose::Json(to))),
+            "/events" if self.watchers.len() >= MOST_WATCHERS => {
+                reply.header("Retry-After", "5").error(Status::SERVICE_UNAVAILABLE)
+            }
+            "/events" => {
+                let reply = unstored(reply).header("Content-Type", "text/event-stream");
+                reply.stream(|stream, cx| self.watch(cx, stream))
+            }
+            _ => reply.error(Status::NOT_FOUND),
+        }
+    }
+
+    fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
+        self.forget(cx, connection);
+    }
+
+    fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
+        self.forget(cx, connection);
+    }
+
+    fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
+        let at = self.watchers.iter().position(|stream| stream.connection() == connection);
+        at.map(|at| self.watchers.swap_remove(at).finish(cx));
+        self.rest(cx);
+    }
+}
+
+impl Receive<Message> for StatusService {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, message: Message) {
+        match message {
+            Message::Ask { number, from } => {
+                let sample = Box::new(self.own(cx));
+                // A thread that has ended needs no answer, and one that is so far behind that its
+                // mailbox is full waits no longer.
+                let answer = Message::Answer { number, from: self.index, sample };
+                let _ = self.shared.threads[from].post(answer);
+            }
+            Message::Answer { number, from, sample } => {
+                let at = self.gatherings.iter().position(|gathering| gathering.is(number));
+                // It may be late.
+                let Some(at) = at else { return };
+                self.gatherings[at].note(from, *sample);
+                if self.gatherings[at].is_complete() {
+                    let gathering = self.gatherings.swap_remove(at);
+                    self.finish(cx, gathering);
+                }
+            }
+        }
+    }
+}
+
+impl Receive<Late> for StatusService {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, Late(number): Late) {
+        let at = self.gatherings.iter().position(|gathering| gathering.is(number));
+        if let Some(at) = at {
+            let gathering = self.gatherings.swap_remove(at);
+            self.finish(cx, gathering);
+        }
+    }
+}
+
+impl Receive<Tick> for StatusService {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, _: Tick) {
+        let is_event = |gathering: &Gathering<_>| matches!(gathering.purpose, Purpose::Event);
+        if !self.gatherings.iter().any(is_event) {
+            self.gather(cx, Purpose::Event);
+        }
+    }
+}
