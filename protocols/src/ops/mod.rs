@@ -1,8 +1,9 @@
-//! What operators need of a running server: a status listener with health checks and metrics, and the
-//! state that it shows.
+//! What operators need of a running server: a status listener with health checks, metrics and a
+//! live page, and the state that it shows.
 //!
 //! | path | response |
 //! |---|---|
+//! | `/` | a page that draws the figures as they change |
 //! | `/livez` | 200 while the event loop runs |
 //! | `/readyz` | 200 or 503, as [`Readiness`] says; with `?verbose`, the result of each check |
 //! | `/metrics` | the metrics for Prometheus: its text format 0.0.4, or OpenMetrics if `Accept` names that |
@@ -56,6 +57,7 @@ mod exposition;
 mod gather;
 mod json;
 mod metrics;
+mod page;
 mod readiness;
 mod sample;
 mod service;

@@ -9,6 +9,7 @@ use super::exposition::Format;
 use super::gather::{Gathering, Message};
 use super::json::json;
 use super::metrics;
+use super::page;
 use super::sample::{Sample, ThreadSample};
 use super::status::Shared;
 use crate::http::{
@@ -162,7 +163,7 @@ impl StatusService {
 }
 
 /// Adds what all responses have.
-fn unstored<'a, 'cx>(reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
+pub(super) fn unstored<'a, 'cx>(reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
     reply.header("Cache-Control", "no-store").header("X-Content-Type-Options", "nosniff")
 }
 
@@ -179,6 +180,7 @@ impl Service for StatusService {
             return reply.header("Allow", "GET, HEAD").error(Status::METHOD_NOT_ALLOWED);
         }
         match request.path() {
+            "/" => page::answer(reply),
             "/livez" => unstored(reply).header("Content-Type", TEXT).send("alive\n"),
             "/readyz" => self.readiness(request, reply),
             "/metrics" => {
