@@ -36,6 +36,8 @@ pub(crate) struct Browser {
     next_id: u64,
     /// The session with the page, once there is one.
     session: Option<String>,
+    /// What the console has shown since it is watched.
+    console: Vec<Value>,
     _process: Process,
     _profile: TempDir,
 }
@@ -58,6 +60,7 @@ impl Browser {
             messages,
             next_id: 0,
             session: None,
+            console: Vec::new(),
             _process: process,
             _profile: profile,
         };
@@ -88,7 +91,23 @@ impl Browser {
             if message["id"] == self.next_id {
                 return message;
             }
+            let shown = ["Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"];
+            if shown.iter().any(|method| message["method"] == **method) {
+                self.console.push(message["params"].clone());
+            }
         }
+    }
+
+    /// Notes from now on what the console shows.
+    pub(crate) fn watch_console(&mut self) {
+        self.call("Runtime.enable", json!({}));
+        self.call("Log.enable", json!({}));
+    }
+
+    /// What the console has shown: errors of scripts, and what the browser has to say about the
+    /// page.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.console.iter().map(Value::to_string).collect()
     }
 
     /// Opens a page and waits until it is loaded.

@@ -43,6 +43,7 @@ mod redis;
 mod restart;
 mod resumed;
 mod service_manager;
+mod status;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod tls;

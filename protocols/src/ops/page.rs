@@ -18,10 +18,10 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
     Bytes::from(page.replacen("</script>", &format!("\n{SCRIPT}</script>"), 1))
 });
 
-/// Allows the browser to use the style and the script of the page, whose hashes these are, and to
-/// ask this server for events.
+/// Allows the browser to use the style and the script of the page, whose hashes these are, and its
+/// empty icon, and to ask this server for events.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
-    form-action 'none'; connect-src 'self'; \
+    form-action 'none'; connect-src 'self'; img-src data:; \
     style-src 'sha256-dks5EoWw4g76Pwg/LbB94zb8HkB7BQGawBJuJPqL9+8='; \
     script-src 'sha256-3/rrOFbdyzx0gngDuFome+LhzwAgI6ujB44v+zU26lU='";
 
