@@ -27,7 +27,7 @@ pub(crate) struct Status {
 impl Status {
     /// Opens the listener, if there is to be one.
     pub(crate) fn listen(&self, server: &mut Server) -> io::Result<Option<ServerListener>> {
-        self.at.as_ref().map(|at| server.listen(at, &ops::listen())).transpose()
+        self.at.as_ref().map(|at| server.listen(at, &ops::listen_options())).transpose()
     }
 
     /// What each thread needs for the listener: nothing if there is none.
@@ -36,7 +36,7 @@ impl Status {
         threads: u16,
         generation: u64,
         acceptor: Option<&Acceptor>,
-    ) -> impl Iterator<Item = Option<StatusPart>> {
+    ) -> impl Iterator<Item = Option<StatusPart>> + use<> {
         let options = StatusOptions {
             // The example that this file is compiled into.
             name: env!("CARGO_CRATE_NAME").to_owned(),

@@ -27,18 +27,21 @@ use crate::process::{PATIENCE, Process, address_in, eventually, example, has, ru
 struct Site {
     address: SocketAddr,
     status: SocketAddr,
-    _process: Process,
+    process: Process,
     _files: TempDir,
 }
 
 impl Site {
-    fn start() -> Site {
+    fn start(options: &[&str]) -> Site {
         let files = tempdir().expect("a new directory");
         for (name, length) in [("small", 100), ("medium", 10_000), ("large", 1 << 20)] {
             fs::write(files.path().join(name), vec![b'.'; length]).expect("a file");
         }
         let mut command = example("http");
-        command.args(["--port", "0", "--status", "0", "--threads", "2"]).arg(files.path());
+        command
+            .args(["--port", "0", "--status", "0", "--threads", "2"])
+            .args(options)
+            .arg(files.path());
         let mut process = Process::spawn(command.stdout(Stdio::piped()));
         let stdout = BufReader::new(process.stdout());
         let (tell, told) = channel();
@@ -50,7 +53,7 @@ impl Site {
         let line = line();
         assert!(line.starts_with("status on http://127.0.0.1:"), "{line}");
         let status = address_in(&line).expect("an address");
-        Site { address, status, _process: process, _files: files }
+        Site { address, status, process, _files: files }
     }
 
     /// Downloads a file on a connection of its own, and returns how many bytes came.
@@ -92,7 +95,7 @@ fn curl_gets_the_health_and_the_metrics_of_a_server() {
     if !has("curl") {
         return;
     }
-    let site = Site::start();
+    let site = Site::start(&[]);
     assert!(site.curl("/livez", &[]).starts_with("HTTP/1.1 200 OK\n"));
     assert!(site.curl("/readyz?verbose", &[]).ends_with("\n\n[+] phase: ready\nready\n"));
     let metrics = site.curl("/metrics", &[]);
@@ -106,11 +109,30 @@ fn curl_gets_the_health_and_the_metrics_of_a_server() {
 }
 
 #[test]
+fn a_server_that_is_about_to_stop_is_not_ready_but_alive() {
+    if !has("curl") {
+        return;
+    }
+    let mut site = Site::start(&["--shutdown-delay", "60s"]);
+    assert!(site.curl("/readyz", &[]).starts_with("HTTP/1.1 200 OK\n"));
+    site.process.signal("TERM");
+    eventually("the server is not ready", || {
+        site.curl("/readyz", &[]).starts_with("HTTP/1.1 503 ").then_some(())
+    });
+    assert!(site.curl("/readyz?verbose", &[]).ends_with("[-] phase: draining\nnot ready\n"));
+    assert!(site.curl("/livez", &[]).starts_with("HTTP/1.1 200 OK\n"));
+    assert_eq!(site.sample()["phase"], "draining");
+    assert!(site.download("small") > 100, "it still serves");
+    site.process.signal("TERM");
+    assert_eq!(site.process.wait(), Some(0));
+}
+
+#[test]
 fn the_figures_of_all_threads_are_what_clients_have_got() {
     if !has("curl") {
         return;
     }
-    let site = Site::start();
+    let site = Site::start(&[]);
     let names = ["small", "medium", "large", "missing"];
     let got: usize = (0..40).map(|at| site.download(names[at % 4])).sum();
     // A client sees the end of the stream a little before its server closes the connection.
@@ -147,7 +169,7 @@ fn the_page_shows_figures_that_move() {
     if !has("chromium") {
         return;
     }
-    let site = Site::start();
+    let site = Site::start(&[]);
     let mut browser = Browser::start();
     browser.watch_console();
     browser.set_screen(1280, "light");
@@ -155,8 +177,8 @@ fn the_page_shows_figures_that_move() {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                for name in ["small", "medium", "large"] {
-                    site.download(name);
+                for at in 0..60 {
+                    site.download(if at == 0 { "large" } else { "medium" });
                 }
             }
         });

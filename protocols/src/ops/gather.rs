@@ -1,8 +1,18 @@
-//! Asking all threads what they have done.
+//! What threads share, and asking all of them what they have done.
+
+use std::sync::OnceLock;
 
 use sluicegate_reactor::{Handle, TimerId};
 
-use super::sample::ThreadSample;
+use super::sample::{StatusOptions, ThreadSample};
+
+/// What the threads of a server share.
+pub(super) struct Shared {
+    pub(super) options: StatusOptions,
+    pub(super) threads: Vec<Handle<Message>>,
+    /// When the first thread started, in seconds since 1970.
+    pub(super) started: OnceLock<u64>,
+}
 
 /// What threads send each other.
 pub(super) enum Message {

@@ -179,6 +179,8 @@ fn histogram(name: &str, times: &Histogram, json: &mut Json) {
     json.object(name, |json| {
         json.number("count", times.count());
         json.number("sum_seconds", times.sum().as_secs_f64());
+        json.number("p50_seconds", times.quantile(0.5).as_secs_f64());
+        json.number("p99_seconds", times.quantile(0.99).as_secs_f64());
         json.number("max_seconds", times.max().as_secs_f64());
         json.array("buckets", times.buckets(), |json, (_, count)| json.number("", count));
     });

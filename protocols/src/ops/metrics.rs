@@ -173,8 +173,10 @@ const LISTENER_COUNTERS: &[Counters] = &[
     },
 ];
 
-/// Counters that each thread has: the name, the help and the counter.
-const THREAD_COUNTERS: [(&str, &str, fn(&Ledger) -> u64); 4] = [
+/// What a thread counts: the name, the help and the counter.
+type ThreadCounter = (&'static str, &'static str, fn(&Ledger) -> u64);
+
+const THREAD_COUNTERS: &[ThreadCounter] = &[
     ("sluicegate_turns", "Turns of the event loop.", |ledger| ledger.turns),
     ("sluicegate_events", "Readiness events.", |ledger| ledger.events),
     ("sluicegate_messages", "Messages handled, including those of timers.", |l| l.messages),

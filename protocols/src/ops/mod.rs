@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `/` | a page that draws the figures as they change |
 //! | `/livez` | 200 while the event loop runs |
-//! | `/readyz` | 200 or 503, as [`Readiness`] says; with `?verbose`, the result of each check |
+//! | `/readyz` | 200 or 503, as [`Readiness`] says, and 503 once the server [will stop](sluicegate_reactor::Turn::will_stop); with `?verbose`, the result of each check |
 //! | `/metrics` | the metrics for Prometheus: its text format 0.0.4, or OpenMetrics if `Accept` names that |
 //! | `/status.json` | the same figures as JSON |
 //! | `/events` | the JSON as server-sent events, once a second |
@@ -34,7 +34,7 @@
 //! let threads = 2;
 //! let mut server = Server::new(&ServerOptions { threads, ..ServerOptions::default() });
 //! let listener = server.listen("0.0.0.0:8080", &Listen::default())?;
-//! let status_listener = server.listen(ops::address("9100")?, &ops::listen())?;
+//! let status_listener = server.listen(ops::address("9100")?, &ops::listen_options())?;
 //! let readiness = Readiness::default();
 //! let options = StatusOptions {
 //!     name: "hello".into(),
@@ -69,5 +69,5 @@ mod warnings;
 pub use readiness::{Phase, Readiness, ReadinessCheck};
 pub use sample::StatusOptions;
 pub use service::StatusService;
-pub use status::{StatusPart, StatusThread, address, listen};
+pub use status::{StatusPart, StatusThread, address, listen_options};
 pub use warnings::{RecentWarnings, Warning};

@@ -1,10 +1,9 @@
-//! The live page.
+//! The live page, and what it has in common with all responses of the status listener.
 
 use std::sync::LazyLock;
 
 use sluicegate_reactor::Bytes;
 
-use super::service::unstored;
 use crate::http::{Answered, Reply};
 
 const STYLE: &str = include_str!("page.css");
@@ -25,6 +24,14 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none
     style-src 'sha256-dks5EoWw4g76Pwg/LbB94zb8HkB7BQGawBJuJPqL9+8='; \
     script-src 'sha256-3/rrOFbdyzx0gngDuFome+LhzwAgI6ujB44v+zU26lU='";
 
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Adds what all responses have.
+pub(super) fn unstored<'a, 'cx>(reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
+    reply.header("Cache-Control", "no-store").header("X-Content-Type-Options", "nosniff")
+}
+
+/// Answers with the page.
 pub(super) fn answer(reply: Reply<'_, '_>) -> Answered {
     let reply = reply
         .header("Content-Type", "text/html; charset=utf-8")

@@ -6,12 +6,12 @@ use std::time::Duration;
 use sluicegate_reactor::{Bytes, ConnId, HandlerId, Receive, Sent, Sessions, TimerId, Turn};
 
 use super::exposition::Format;
-use super::gather::{Gathering, Message};
+use super::gather::{Gathering, Message, Shared};
 use super::json::json;
 use super::metrics;
 use super::page;
+use super::readiness::Phase;
 use super::sample::{Sample, ThreadSample};
-use super::status::Shared;
 use crate::http::{
     Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
 };
@@ -24,8 +24,6 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Most clients that watch on one thread.
 const MOST_WATCHERS: usize = 32;
-
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What a sample is for.
 enum Purpose {
@@ -98,6 +96,7 @@ impl StatusService {
     /// Uses the answers of the threads.
     fn finish(&mut self, cx: &mut Turn, mut gathering: Gathering<Purpose>) {
         gathering.timer.take().map(|timer| cx.cancel_timer(timer));
+        self.note_stop(cx);
         let time = cx.unix_time();
         let sample = Sample {
             options: &self.shared.options,
@@ -108,7 +107,7 @@ impl StatusService {
             threads: gathering.take_answers(),
         };
         let no_store = |reply: Reply<'_, '_>, kind, text: String| {
-            unstored(reply).header("Content-Type", kind).send(text)
+            page::unstored(reply).header("Content-Type", kind).send(text)
         };
         match gathering.purpose {
             Purpose::Metrics(format, to) => {
@@ -148,7 +147,15 @@ impl StatusService {
         self.rest(cx);
     }
 
-    fn readiness(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
+    /// Notes that the server is about to stop.
+    fn note_stop(&self, cx: &Turn) {
+        if cx.will_stop() {
+            self.shared.options.readiness.set_phase(Phase::Draining);
+        }
+    }
+
+    fn readiness(&self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered {
+        self.note_stop(reply.turn());
         let readiness = &self.shared.options.readiness;
         let is_ready = readiness.is_ready();
         let status = if is_ready { Status::OK } else { Status::SERVICE_UNAVAILABLE };
@@ -158,13 +165,8 @@ impl StatusService {
             false if is_ready => "ready\n".to_owned(),
             false => "not ready\n".to_owned(),
         };
-        unstored(reply).status(status).header("Content-Type", TEXT).send(text)
+        page::unstored(reply).status(status).header("Content-Type", page::TEXT).send(text)
     }
-}
-
-/// Adds what all responses have.
-pub(super) fn unstored<'a, 'cx>(reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
-    reply.header("Cache-Control", "no-store").header("X-Content-Type-Options", "nosniff")
 }
 
 /// Whether a part of a query is `verbose`, or `verbose` with any value.
@@ -181,7 +183,7 @@ impl Service for StatusService {
         }
         match request.path() {
             "/" => page::answer(reply),
-            "/livez" => unstored(reply).header("Content-Type", TEXT).send("alive\n"),
+            "/livez" => page::unstored(reply).header("Content-Type", page::TEXT).send("alive\n"),
             "/readyz" => self.readiness(request, reply),
             "/metrics" => {
                 let format = Format::accepted(request.header("Accept"));
@@ -192,7 +194,7 @@ impl Service for StatusService {
                 reply.header("Retry-After", "5").error(Status::SERVICE_UNAVAILABLE)
             }
             "/events" => {
-                let reply = unstored(reply).header("Content-Type", "text/event-stream");
+                let reply = page::unstored(reply).header("Content-Type", "text/event-stream");
                 reply.stream(|stream, cx| self.watch(cx, stream))
             }
             _ => reply.error(Status::NOT_FOUND),

@@ -3,20 +3,12 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use sluicegate_reactor::{Handle, HandlerId, Listen, Mailbox, Reactor, Target, mailbox};
+use sluicegate_reactor::{HandlerId, Listen, Mailbox, Reactor, Target, mailbox};
 
-use super::gather::Message;
+use super::gather::{Message, Shared};
 use super::sample::StatusOptions;
 use super::service::StatusService;
 use crate::http::{Http, HttpMetrics};
-
-/// What the threads of a server share.
-pub(super) struct Shared {
-    pub(super) options: StatusOptions,
-    pub(super) threads: Vec<Handle<Message>>,
-    /// When the first thread started, in seconds since 1970.
-    pub(super) started: OnceLock<u64>,
-}
 
 /// What one thread of a server needs for the status listener: see [the module](crate::ops).
 pub struct StatusPart {
@@ -64,7 +56,7 @@ pub struct StatusThread {
 
 /// The options of a status listener: the default ones for a few connections.
 #[must_use]
-pub fn listen() -> Listen {
+pub fn listen_options() -> Listen {
     Listen { max_connections: 256, ..Listen::default() }
 }
 

@@ -170,6 +170,13 @@ impl Turn {
         self.core.lifecycle >= Lifecycle::Asked
     }
 
+    /// Whether the reactor was asked to stop, or goes on for a
+    /// [delay](crate::ServerOptions::shutdown_delay) before it is: new clients should go elsewhere.
+    #[must_use]
+    pub fn will_stop(&self) -> bool {
+        self.core.lifecycle > Lifecycle::Running
+    }
+
     /// The session that came with a connection, unless it has been stored.
     pub(crate) fn take_session<S: 'static>(&mut self, index: u32) -> Option<S> {
         Some(*self.sessions.remove(&index)?.downcast().ok()?)

@@ -361,8 +361,6 @@ kernel_calls! {
     unix::realtime() -> u64;
     /// 64 random bits, for anything but secrets.
     unix::random() -> u64;
-    /// What this process uses.
-    process::process() -> ProcessUsage;
 }
 
 /// Whether [`Kernel::sendfile`] exists and is non-blocking on this system.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use super::Kernel;
+
 /// What a process uses. Each value is `None` where the system does not tell it: only Linux does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -20,8 +22,19 @@ pub struct ProcessUsage {
 /// The clock ticks per second of `/proc`: `USER_HZ` is 100 on every architecture that Rust has.
 const TICKS: u64 = 100;
 
+impl Kernel {
+    /// What this process uses. The simulated kernel tells nothing.
+    pub(crate) fn process(&self) -> ProcessUsage {
+        match self {
+            Kernel::Os => process(),
+            #[cfg(feature = "testing")]
+            Kernel::Sim(_) => ProcessUsage::default(),
+        }
+    }
+}
+
 /// Reads `/proc/self`, which takes a few system calls, but no time that grows with the process.
-pub(super) fn process() -> ProcessUsage {
+fn process() -> ProcessUsage {
     let read = |name| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
     // Linux 6.2 has begun to report the number of entries as the size (`proc_fd_getattr`). Counting
     // them would take long in a process with many.

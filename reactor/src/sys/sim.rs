@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Event, Fd, More, Ready};
-use crate::sys::{Address, ProcessUsage};
+use crate::sys::Address;
 
 mod calls;
 mod chaos;
@@ -236,12 +236,6 @@ impl World {
         let state = &mut *self.0.borrow_mut();
         state.wall += state.wall_clock_jump();
         state.wall_clock()
-    }
-
-    /// There is no process.
-    #[expect(clippy::unused_self, reason = "a call of the contract")]
-    pub(crate) fn process(&self) -> ProcessUsage {
-        ProcessUsage::default()
     }
 
     pub(crate) fn random(&self) -> u64 {
