@@ -166,12 +166,7 @@ impl Server {
         let unready = AtomicU16::new(self.threads);
         server.run_with(parts, |shard, (part, (signals, status_part))| {
             shard.set_drain(self.drain);
-            let mut metrics = None;
-            if let (Some(part), Some(listener)) = (status_part, &status) {
-                let thread = part.register(shard);
-                shard.serve(listener, thread.handler)?;
-                metrics = Some(thread.http);
-            }
+            let metrics = status::serve(shard, status_part, status.as_ref())?;
             let handler = make(shard, part, (web.as_ref(), metrics))?;
             let mut signals = signals.into_iter().flatten();
             signals.try_for_each(|(signals, action)| signals.handle(shard, action))?;

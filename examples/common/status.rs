@@ -5,9 +5,10 @@ use std::iter;
 use std::sync::LazyLock;
 
 use clap::Args;
+use sluicegate_protocols::http::HttpMetrics;
 use sluicegate_protocols::ops::{self, Readiness, RecentWarnings, StatusOptions, StatusPart};
 use sluicegate_protocols::tls::Acceptor;
-use sluicegate_reactor::{Server, ServerListener, Target};
+use sluicegate_reactor::{Server, ServerListener, Shard, Target};
 
 /// The warnings that the program has logged.
 pub(crate) static WARNINGS: LazyLock<RecentWarnings> = LazyLock::new(RecentWarnings::default);
@@ -49,4 +50,16 @@ impl Status {
         let parts = self.at.as_ref().map(|_| StatusPart::for_threads(options, threads.into()));
         parts.into_iter().flatten().map(Some).chain(iter::repeat_with(|| None))
     }
+}
+
+/// Serves the listener on a thread, if there is one. Returns what counts the thread's HTTP requests.
+pub(crate) fn serve(
+    shard: &mut Shard<'_>,
+    part: Option<StatusPart>,
+    listener: Option<&ServerListener>,
+) -> io::Result<Option<HttpMetrics>> {
+    let (Some(part), Some(listener)) = (part, listener) else { return Ok(None) };
+    let thread = part.register(shard);
+    shard.serve(listener, thread.handler)?;
+    Ok(Some(thread.http))
 }
