@@ -183,7 +183,7 @@ impl Transport for Connection {
             self.server_name = Some(name);
         }
         if handshake
-            && !self.common().is_handshaking()
+            && !self.is_handshaking()
             && let Some(counters) = self.counters.take()
         {
             counters.note(self.version(), self.is_resumed());
