@@ -9,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::descriptors;
 use crate::memory::anonymous;
-use crate::process::{Outcome, Process, Server, eventually, example, has, run, skip};
+use crate::process::{Outcome, Process, Server, eventually, example, has, run};
 
 /// Certificates, as `openssl` makes them: an authority, and what it signed for a server with these
 /// names and for a client.
@@ -98,9 +98,7 @@ fn curl_gets_a_file_that_the_kernel_seals_or_that_is_sealed_without_it() {
         let line = text.lines().find_map(|line| line.strip_prefix("TlsTxSw"))?;
         line.trim().parse::<u32>().ok()
     };
-    if connections().is_none() {
-        skip("the kernel has no module `tls`, or it is not loaded");
-    }
+    // A kernel without the module `tls` has no count, and falls back.
     for version in ["1.2", "1.3"] {
         let before = connections();
         let tls = [&format!("--tlsv{version}"), "--tls-max", version, "--cacert", "ca.pem"];

@@ -1,5 +1,6 @@
 //! The handlers that run on a real kernel, in a world in which everything goes wrong that can. Each
-//! scenario runs once for each of 200 seeds; `SLUICEGATE_SEEDS` says otherwise.
+//! scenario runs once for each of 200 seeds, and with each transport for each of 50;
+//! `SLUICEGATE_SEEDS` says otherwise.
 #![cfg(feature = "testing")]
 #![allow(clippy::duplicate_mod, reason = "each example has what they have in common")]
 

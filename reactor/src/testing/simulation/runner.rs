@@ -7,9 +7,12 @@ use std::thread;
 
 use super::world::Sim;
 use crate::sys::sim::{Faults, Mode, World};
+use crate::testing::sealing;
 
 /// The default number of seeds.
 const SEEDS: u64 = 200;
+/// The default number within `through`: the scenario also runs without it, or through several.
+const SEALED_SEEDS: u64 = 50;
 /// The variable that sets how many seeds are run.
 const COUNT: &str = "SLUICEGATE_SEEDS";
 /// The variable that selects a single seed.
@@ -47,7 +50,7 @@ const ONE: &str = "SLUICEGATE_SEED";
 ///
 /// | environment variable | effect |
 /// |---|---|
-/// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 0 to 199 |
+/// | `SLUICEGATE_SEEDS=100000` | runs the seeds 0 to 99,999 instead of 0 to 199, or 0 to 49 within [`through`](crate::testing::through) |
 /// | `SLUICEGATE_SEED=17` | runs seed 17 only, and writes its trace to standard error |
 #[derive(Clone, Debug)]
 pub struct Simulation {
@@ -85,7 +88,8 @@ impl Simulation {
                 panic!("seed {seed} fails: {}", message(&*failure));
             });
         }
-        for seed in 0..number(COUNT).unwrap_or(SEEDS) {
+        let seeds = if sealing::current().is_some() { SEALED_SEEDS } else { SEEDS };
+        for seed in 0..number(COUNT).unwrap_or(seeds) {
             if self.run_seed(seed, Mode::Off, &scenario).1.is_err() {
                 self.report(seed, &scenario);
             }
