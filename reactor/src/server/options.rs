@@ -8,7 +8,7 @@ use crate::threads::workers::WorkersLimits;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
     /// The number of threads with a reactor, at least one. The first is the thread that calls
-    /// [`Server::run`]. The default is 1.
+    /// [`Server::run`](crate::Server::run). The default is 1.
     pub threads: usize,
     /// How connections are spread over the threads. The default is [`Spread::Divided`].
     pub spread: Spread,
@@ -21,7 +21,7 @@ pub struct ServerOptions {
     /// start when jobs need them.
     pub workers: WorkersLimits,
     /// How long the server goes on accepting after the signal that
-    /// [stops](crate::Server::stop_on_signals) it, while [`Stopper::is_announced`] tells load balancers to
+    /// [stops](crate::Server::stop_on_signals) it, while [`Stopper::is_announced`](crate::Stopper::is_announced) tells load balancers to
     /// send no new clients. A second signal ends the delay. The default is zero.
     ///
     /// Kubernetes removes a pod from its services while it stops it, and a load balancer notices a

@@ -7,7 +7,7 @@ use sluicegate_reactor::Connect;
 use crate::proxy_protocol::Version;
 use crate::upstreams::UpstreamsOptions;
 
-/// The options of a [`Balancer`].
+/// The options of a [`Balancer`](super::Balancer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BalancerOptions {
     /// How upstreams are chosen, their limits, and when they are avoided.
