@@ -1,16 +1,23 @@
 //! What connections cost in memory.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
+use sluicegate_protocols::tls::{self, ConnectorOptions, Roots};
+use sluicegate_reactor::{
+    Connect, Connector, Context, Handler, Input, Limits, Reactor, Target, Turn,
+};
 use socket2::{Domain, SockRef, Socket, Type};
 use tempfile::tempdir;
 
 use crate::descriptors;
-use crate::process::{PATIENCE, Server, example};
+use crate::process::{PATIENCE, Server, example, has};
+use crate::tls::{authority, serve};
 
 /// Memory is counted in pages: what connections, sessions and worklists have begun and not filled
 /// yet, and how much of the heap the start of the program has already touched.
@@ -88,4 +95,74 @@ fn an_idle_connection_of_http_costs_at_most_256_bytes() {
     fs::write(dir.path().join("file"), "content").expect("a file");
     let request = b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_cost(256, example("http").arg(dir.path()), request);
+}
+
+/// TLS connections to an echo server that are opened one after the other and stay open.
+struct Secure {
+    connector: Connector<Secure>,
+    server: Target,
+    pid: u32,
+    open: usize,
+    /// The memory of the server with [`FEW_SECURE`] connections, and with [`MANY_SECURE`].
+    memory: Rc<RefCell<Vec<u64>>>,
+}
+
+const FEW_SECURE: usize = 100;
+const MANY_SECURE: usize = 400;
+
+impl Handler for Secure {
+    type Session = ();
+
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+
+    fn on_ready(&mut self, cx: &mut Context<'_>, _: &mut ()) {
+        cx.send(b"x");
+    }
+
+    fn on_data(&mut self, cx: &mut Context<'_>, _: &mut (), input: &mut Input<'_>) {
+        input.take();
+        self.open += 1;
+        if [FEW_SECURE, MANY_SECURE].contains(&self.open) {
+            self.memory.borrow_mut().push(anonymous(self.pid));
+        }
+        let cx: &mut Turn = cx;
+        match self.open {
+            MANY_SECURE => cx.stop(),
+            _ => _ = cx.connect(self.connector, &self.server, ()),
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(sluicegate_libkqueue, ignore = "libkqueue keeps books of its own about each descriptor")]
+fn an_idle_tls_connection_costs_at_most_6_kib() {
+    if !has("openssl") {
+        return;
+    }
+    let dir = authority();
+    let server = serve("echo", dir.path(), &[]);
+    let pem = fs::read(dir.path().join("ca.pem")).expect("a file");
+    let options = ConnectorOptions {
+        roots: Roots::from_pem(&pem).expect("an authority"),
+        ..ConnectorOptions::default()
+    };
+    let connect = Connect {
+        transport: Some(tls::Connector::new(options).expect("a connector").factory()),
+        limits: Limits { idle: None, ..Limits::default() },
+        ..Connect::default()
+    };
+    let mut reactor = Reactor::new().expect("a reactor");
+    let handler = reactor.reserve();
+    let connector = reactor.connector(handler, &connect).expect("a connector");
+    let (to, memory) = (Target::from(server.address), Rc::default());
+    let secure = Secure { connector, server: to.clone(), pid: server.pid(), open: 0, memory };
+    let memory = secure.memory.clone();
+    reactor.install(handler, secure);
+    reactor.set_drain(Duration::ZERO);
+    reactor.connect(connector, &to, ());
+    reactor.run().expect("a run");
+
+    let [before, after] = memory.borrow()[..] else { panic!("not all connections were opened") };
+    let cost = after.saturating_sub(before) / (MANY_SECURE - FEW_SECURE) as u64;
+    assert!(cost <= 6 << 10, "{cost} bytes for each");
 }
