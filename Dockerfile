@@ -1,6 +1,7 @@
 # An image of `http`, which serves the directory /srv on port 8080:
 #   docker build -t sluicegate-http .
 #   docker run --rm --read-only -p 8080:8080 -v "$PWD:/srv:ro" sluicegate-http
+# Options follow the name of the image.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /source
 COPY . .
@@ -13,8 +14,9 @@ RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
 
 FROM scratch
 COPY --from=build /sluicegate-http /sluicegate-http
+WORKDIR /srv
+ENV SLUICEGATE_BIND=0.0.0.0
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/sluicegate-http"]
-CMD ["/srv", "--bind", "0.0.0.0"]

@@ -152,8 +152,10 @@ impl Server {
         let web = self.web.as_ref().map(listen_web).transpose()?;
         let status = self.status.listen(&mut server)?;
         server.stop_on_signals()?;
-        // By default, SIGHUP ends the process. Nothing reads the flag.
-        signal_hook::flag::register(SIGHUP, Arc::default())?;
+        // By default, these signals end the process. Nothing reads the flag.
+        for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
+            signal_hook::flag::register(signal, Arc::default())?;
+        }
         let reader = self.stats.then(|| server.ledger_reader());
         if let Some(reader) = reader.clone() {
             report_on_signal(reader)?;
@@ -266,7 +268,10 @@ impl Server {
         let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
         let scheme = if self.tls.is_on() { "https" } else { "http" };
         let web = web.map(|web| format!("page on {scheme}://{}/", web.address()));
-        let status = status.map(|status| format!("status on http://{}/", status.address()));
+        let status = status.map(|status| match status.address() {
+            at if at.is_unix() => format!("status on {at}"),
+            at => format!("status on http://{at}/"),
+        });
         let own =
             own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
         // In one write: whoever starts this process may read the first line only.

@@ -28,7 +28,7 @@ pub(crate) struct Tls {
     #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
     /// Leave encryption to the kernel where it can do it (Linux with the module tls), so that files
-    /// are sent without being copied into the process.
+    /// are sent without being copied into the process. RUST_LOG=info says whether it can.
     #[arg(long)]
     ktls: bool,
 }
@@ -52,10 +52,12 @@ impl Tls {
         protocol: Option<&str>,
     ) -> Result<Option<Acceptor>, Failure> {
         if !self.is_on() {
-            return match self.tls_client_ca {
-                Some(_) => Err("--tls-client-ca needs --tls-cert or --tls-self-signed".into()),
-                None => Ok(None),
+            let unused = match self {
+                Tls { tls_client_ca: Some(_), .. } => "--tls-client-ca",
+                Tls { ktls: true, .. } => "--ktls",
+                _ => return Ok(None),
             };
+            return Err(format!("{unused} needs --tls-cert or --tls-self-signed").into());
         }
         let identities = match own {
             Some(own) => vec![own.clone()],

@@ -144,7 +144,7 @@ pub trait Service: Sized + 'static {
 
     /// The client has shut down its sending side while a [`ResponseStream`](super::ResponseStream)
     /// on this connection is in progress. Most such clients have left; a few wait for the rest. A
-    /// service whose streams may be silent for long should drop or finish the stream here:
+    /// service whose streams may be silent for long should finish the stream here:
     /// otherwise a client that has left is noticed only when the next part is sent to it.
     fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);

@@ -16,11 +16,13 @@ pub(super) enum Format {
 impl Format {
     /// The format for a request with this `Accept`. A client that can read OpenMetrics names it.
     pub(super) fn accepted(accept: Option<&[u8]>) -> Format {
-        let names = |accept: &[u8]| {
-            let text = String::from_utf8_lossy(accept).to_ascii_lowercase();
-            text.contains("application/openmetrics-text")
-        };
-        if accept.is_some_and(names) { Format::OpenMetrics } else { Format::Text }
+        let text = String::from_utf8_lossy(accept.unwrap_or_default()).to_ascii_lowercase();
+        let mut types = text.split(',').map(|range| range.split(';').map(str::trim));
+        let names_it = types.any(|mut range| {
+            range.next() == Some("application/openmetrics-text")
+                && range.all(|parameter| parameter.trim_end_matches(['0', '.']) != "q=")
+        });
+        if names_it { Format::OpenMetrics } else { Format::Text }
     }
 
     pub(super) const fn content_type(self) -> &'static str {

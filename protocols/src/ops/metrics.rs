@@ -20,7 +20,7 @@ struct Counters {
     values: &'static [Value],
 }
 
-/// The ways on which bytes are sent. Their sum is `Ledger::sent`.
+/// The methods by which bytes are sent. Their sum is `Ledger::sent`.
 pub(super) const SENT: &[Value] = &[
     ("joined", |ledger| ledger.send_bytes - ledger.write_through),
     ("write_through", |ledger| ledger.write_through),
@@ -30,7 +30,7 @@ pub(super) const SENT: &[Value] = &[
     ("sealed", |ledger| ledger.sealed_bytes),
 ];
 
-/// The ways on which bytes are received. Their sum is `Ledger::received`.
+/// The methods by which bytes are received. Their sum is `Ledger::received`.
 pub(super) const RECEIVED: &[Value] = &[
     ("shared_buffer", |ledger| {
         ledger.received.saturating_sub(ledger.direct_bytes + ledger.received_by_splice)
@@ -86,14 +86,14 @@ const LISTENER_COUNTERS: &[Counters] = &[
     },
     Counters {
         name: "sluicegate_sent_bytes",
-        help: "Bytes that the kernel accepted, by the way on which they were sent.",
-        label: "way",
+        help: "Bytes that the kernel accepted, by method.",
+        label: "method",
         values: SENT,
     },
     Counters {
         name: "sluicegate_received_bytes",
-        help: "Bytes received, by the way on which they came.",
-        label: "way",
+        help: "Bytes received, by method.",
+        label: "method",
         values: RECEIVED,
     },
     Counters {

@@ -4,7 +4,7 @@
 //! | path | response |
 //! |---|---|
 //! | `/` | a page that draws the figures as they change |
-//! | `/livez` | 200 while the event loop runs |
+//! | `/livez` | 200 while the server accepts; while it drains, this listener is closed too |
 //! | `/readyz` | 200 or 503, as [`Readiness`] says, and 503 once the server [will stop](sluicegate_reactor::Turn::will_stop); with `?verbose`, the result of each check |
 //! | `/metrics` | the metrics for Prometheus: its text format 0.0.4, or OpenMetrics if `Accept` names that |
 //! | `/status.json` | the same figures as JSON |

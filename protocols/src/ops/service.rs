@@ -47,8 +47,7 @@ pub struct StatusService {
     index: usize,
     handler: HandlerId<Http<StatusService>>,
     http: HttpMetrics,
-    /// Questions that not all threads have answered yet. There are at most as many as connections,
-    /// and one for those who watch.
+    /// Questions that not all threads have answered yet, each for at most [`PATIENCE`].
     gatherings: Vec<Gathering<Purpose>>,
     /// The number of the last question.
     pub(super) number: u64,
@@ -120,8 +119,13 @@ impl StatusService {
             }
             Purpose::Event => {
                 let event = Bytes::from(format!("data: {}\n\n", json(&sample)));
-                // A client that does not keep up is cut off.
-                self.watchers.retain_mut(|stream| stream.send(cx, &event) == Sent::Accepted);
+                self.watchers.retain_mut(|stream| {
+                    let keeps_up = stream.send(cx, &event) == Sent::Accepted;
+                    if !keeps_up {
+                        cx.peer(stream.connection()).abort();
+                    }
+                    keeps_up
+                });
                 self.rest(cx);
             }
         }
@@ -142,8 +146,11 @@ impl StatusService {
         }
     }
 
-    fn forget(&mut self, cx: &mut Turn, connection: ConnId) {
-        self.watchers.retain(|stream| stream.connection() != connection);
+    /// Ends the response to a client that watches. If it were only dropped, the connection would
+    /// stay until the response timeout.
+    fn dismiss(&mut self, cx: &mut Turn, connection: ConnId) {
+        let at = self.watchers.iter().position(|stream| stream.connection() == connection);
+        at.map(|at| self.watchers.swap_remove(at).finish(cx));
         self.rest(cx);
     }
 
@@ -190,6 +197,9 @@ impl Service for StatusService {
                 reply.defer(|to, cx| self.gather(cx, Purpose::Metrics(format, to)))
             }
             "/status.json" => reply.defer(|to, cx| self.gather(cx, Purpose::Json(to))),
+            "/events" if request.method() == Method::Head => {
+                page::unstored(reply).header("Content-Type", "text/event-stream").send("")
+            }
             "/events" if self.watchers.len() >= MOST_WATCHERS => {
                 reply.header("Retry-After", "5").error(Status::SERVICE_UNAVAILABLE)
             }
@@ -202,17 +212,16 @@ impl Service for StatusService {
     }
 
     fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
-        self.forget(cx, connection);
+        self.dismiss(cx, connection);
     }
 
     fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
-        self.forget(cx, connection);
+        self.watchers.retain(|stream| stream.connection() != connection);
+        self.rest(cx);
     }
 
     fn on_stop(&mut self, cx: &mut Turn, connection: ConnId) {
-        let at = self.watchers.iter().position(|stream| stream.connection() == connection);
-        at.map(|at| self.watchers.swap_remove(at).finish(cx));
-        self.rest(cx);
+        self.dismiss(cx, connection);
     }
 }
 

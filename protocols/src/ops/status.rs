@@ -2,8 +2,9 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use sluicegate_reactor::{HandlerId, Listen, Mailbox, Reactor, Target, mailbox};
+use sluicegate_reactor::{HandlerId, Limits, Listen, Mailbox, Reactor, Target, mailbox};
 
 use super::gather::{Message, Shared};
 use super::sample::StatusOptions;
@@ -54,10 +55,12 @@ pub struct StatusThread {
     pub http: HttpMetrics,
 }
 
-/// The options of a status listener: the default ones for a few connections.
+/// The options of a status listener: the default ones for a few connections, which are closed after
+/// 10 seconds without traffic so that probes get their turn. Clients that watch are not.
 #[must_use]
 pub fn listen_options() -> Listen {
-    Listen { max_connections: 256, ..Listen::default() }
+    let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };
+    Listen { max_connections: 256, limits, ..Listen::default() }
 }
 
 /// The address of a status listener: `HOST:PORT`, `unix:PATH`, or a port of the loopback address,

@@ -102,9 +102,12 @@ fn openmetrics_is_sent_to_clients_that_accept_it() {
     let response = world.ask(&request);
     assert!(response.contains("\nContent-Type: application/openmetrics-text; version=1.0.0;"));
     assert!(response.ends_with("# EOF\n"));
-    let response = world.get("/metrics");
-    assert!(response.contains("\nContent-Type: text/plain; version=0.0.4; charset=utf-8\n"));
-    assert!(!response.contains("EOF"));
+    let without = "Accept: application/openmetrics-text; q=0, text/plain";
+    for accept in ["Accept: */*", without] {
+        let response = world.ask(&format!("GET /metrics HTTP/1.1\r\nHost: h\r\n{accept}\r\n\r\n"));
+        assert!(response.contains("\nContent-Type: text/plain; version=0.0.4; charset=utf-8\n"));
+        assert!(!response.contains("EOF"));
+    }
 }
 
 #[test]

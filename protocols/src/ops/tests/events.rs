@@ -27,6 +27,21 @@ fn a_sample_a_second_is_sent_while_somebody_watches() {
     assert_eq!(timers(&mut world), 1);
     world.h.finish(watcher);
     assert_eq!(timers(&mut world), 0, "nobody watches any more");
+    assert_ne!(world.h.state(watcher), State::Open, "its place is free");
+}
+
+#[test]
+fn a_head_request_for_the_events_is_answered_and_does_not_watch() {
+    let mut world = World::new();
+    let client = world.h.open();
+    world.h.feed(client, EVENTS.replace("GET", "HEAD"));
+    world.h.feed(client, "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
+    let responses = world.text(client);
+    assert!(
+        responses.contains("text/event-stream") && responses.ends_with("alive\n"),
+        "{responses}"
+    );
+    assert_eq!(world.h.reactor().snapshot().timers, 0);
 }
 
 #[test]
