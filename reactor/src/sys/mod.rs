@@ -76,6 +76,7 @@ mod connect;
 mod cpu;
 mod create;
 mod dir;
+mod event;
 #[cfg_attr(not(target_os = "linux"), path = "ktls/missing.rs")]
 mod ktls;
 mod listen;
@@ -111,6 +112,7 @@ pub use address::Address;
 pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
+pub(crate) use event::{Event, Ready};
 pub(crate) use listen::{DIVIDES, listen_beside, set_backlog};
 pub(crate) use lock_file::sign_lock;
 pub(crate) use lookup::look_up;
@@ -135,53 +137,6 @@ pub(crate) type Fd = i32;
 
 /// The value that stands for no descriptor.
 pub(crate) const NO_FD: Fd = -1;
-
-/// What an event says about a descriptor, and what a connection remembers of its events.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Ready(pub(crate) u8);
-
-impl Ready {
-    /// There may be something to read (or accept).
-    pub(crate) const READ: Ready = Ready(1);
-    /// There may be room to write.
-    pub(crate) const WRITE: Ready = Ready(2);
-    /// The peer has shut down its sending side (`EPOLLRDHUP`, `EV_EOF` on the read filter).
-    pub(crate) const READ_END: Ready = Ready(4);
-    /// Both directions have ended or the socket has an error (`EPOLLHUP`, `EPOLLERR`).
-    pub(crate) const HANGUP: Ready = Ready(8);
-    /// Urgent data is in the stream (`EPOLLPRI`).
-    pub(crate) const URGENT: Ready = Ready(16);
-
-    /// Whether any bit of `other` is set.
-    pub(crate) const fn any(self, other: Ready) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The bits of both.
-    pub(crate) const fn union(self, other: Ready) -> Ready {
-        Ready(self.0 | other.0)
-    }
-
-    /// The bits of `self` without those of `other`.
-    pub(crate) const fn without(self, other: Ready) -> Ready {
-        Ready(self.0 & !other.0)
-    }
-}
-
-impl std::fmt::Debug for Ready {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = ["READ", "WRITE", "READ_END", "HANGUP", "URGENT"];
-        let set = names.iter().enumerate().filter(|(i, _)| self.0 & (1 << i) != 0);
-        f.write_str(&set.map(|(_, name)| *name).collect::<Vec<_>>().join("|"))
-    }
-}
-
-/// An event: the token of its descriptor, and its readiness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) token: u64,
-    pub(crate) ready: Ready,
-}
 
 /// Whether more data follows immediately, so that the kernel may hold back a partial segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
