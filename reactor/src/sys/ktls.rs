@@ -3,16 +3,17 @@
 //!
 //! The layouts are those of `linux/tls.h`.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
-use libc::{c_int, c_void, socklen_t};
+use libc::{c_int, socklen_t};
 
 use super::Fd;
+use super::control_message::{self, ControlMessage};
 use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
-use super::unix::{check, check_size};
+use super::unix::check;
 
 #[cfg(test)]
 mod tests;
@@ -103,10 +104,10 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<([u8; CRYPTO_INFO], u
         Cipher::Aes256Gcm => (libc::TLS_CIPHER_AES_GCM_256, 4),
         Cipher::ChaCha20Poly1305 => (libc::TLS_CIPHER_CHACHA20_POLY1305, 0),
         #[cfg(feature = "testing")]
-        Cipher::Inverted => return Err(io::ErrorKind::Unsupported.into()),
+        Cipher::Inverted => return Err(ErrorKind::Unsupported.into()),
     };
     if key.bytes().len() != key_len(suite.cipher) {
-        return Err(io::ErrorKind::InvalidInput.into());
+        return Err(ErrorKind::InvalidInput.into());
     }
     let mut nonce = *key.nonce();
     if direction == KeyFor::Sending && suite.version == TlsVersion::Tls12 && salt_len > 0 {
@@ -135,63 +136,30 @@ fn set_option(socket: Fd, level: c_int, option: c_int, value: &[u8]) -> io::Resu
     .map(drop)
 }
 
-/// Room for a control message of one byte.
-#[repr(C, align(8))]
-struct Control([u8; CONTROL]);
-
-// SAFETY: the function only computes.
-const CONTROL: usize = unsafe { libc::CMSG_SPACE(1) } as usize;
-
-/// A message of one piece of memory, with a control message.
-fn message(piece: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
-    // SAFETY: all fields are numbers or pointers, for which zero is a value.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    (message.msg_iov, message.msg_iovlen) = (piece, 1);
-    message.msg_control = (&raw mut control.0).cast();
-    message.msg_controllen = CONTROL as _;
-    message
-}
+/// The room for the control message with the type of a record, which is one byte.
+const ROOM: usize = control_message::words(1);
 
 pub(super) fn recv_record(socket: Fd, buffer: &mut [u8]) -> io::Result<Option<(u8, usize)>> {
-    let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let mut control = Control([0; CONTROL]);
-    let mut message = message(&mut piece, &mut control);
-    // SAFETY: the message refers to a buffer and to room for a control message, both borrowed
-    // exclusively for the call, with their lengths.
-    let count = check_size(unsafe { libc::recvmsg(socket, &raw mut message, 0) })?;
-    // SAFETY: the kernel has set the length of the control message that the header refers to.
-    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    if header.is_null() {
-        return Ok(None);
+    let mut room = [0; ROOM];
+    let (count, messages) = control_message::recv(socket, buffer, &mut room, 0)?;
+    for message in messages {
+        if (message.level, message.kind) == (libc::SOL_TLS, libc::TLS_GET_RECORD_TYPE)
+            && let [kind] = message.data
+        {
+            return Ok(Some((*kind, count)));
+        }
     }
-    // SAFETY: the control message is complete, and of one byte: there is no room for more.
-    let data = unsafe { libc::CMSG_DATA(header) };
-    // SAFETY: the kernel has written this byte.
-    let kind = unsafe { *data };
-    Ok(Some((kind, count)))
+    match count {
+        0 => Ok(None),
+        _ => Err(io::Error::new(ErrorKind::InvalidData, "the kernel gave a record without a type")),
+    }
 }
 
 pub(super) fn send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()> {
     check_writable(socket)?;
-    let base = payload.as_ptr().cast_mut().cast::<c_void>();
-    let mut piece = libc::iovec { iov_base: base, iov_len: payload.len() };
-    let mut control = Control([0; CONTROL]);
-    let message = message(&mut piece, &mut control);
-    // SAFETY: the header refers to room for one control message.
-    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    // SAFETY: the room is aligned for a header and long enough for one.
-    let header = unsafe { &mut *header };
-    header.cmsg_level = libc::SOL_TLS;
-    header.cmsg_type = libc::TLS_SET_RECORD_TYPE;
-    // SAFETY: the function only computes.
-    header.cmsg_len = unsafe { libc::CMSG_LEN(1) } as _;
-    // SAFETY: the room has one byte behind the header.
-    let data = unsafe { libc::CMSG_DATA(header) };
-    // SAFETY: it is this byte.
-    unsafe { *data = kind };
-    // SAFETY: the kernel only reads the payload and the control message, which are borrowed for the
-    // call, with their lengths.
-    check_size(unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) }).map(drop)
+    let (level, set_type) = (libc::SOL_TLS, libc::TLS_SET_RECORD_TYPE);
+    let message = ControlMessage { level, kind: set_type, data: &[kind] };
+    control_message::send(socket, payload, &message, &mut [0; ROOM]).map(drop)
 }
 
 /// Returns `WouldBlock` unless the socket is writable.
@@ -203,7 +171,7 @@ fn check_writable(socket: Fd) -> io::Result<()> {
     let mut poll = libc::pollfd { fd: socket, events: libc::POLLOUT, revents: 0 };
     // SAFETY: the kernel reads and writes one `pollfd`, which is a local.
     match check(unsafe { libc::poll(&raw mut poll, 1, 0) })? {
-        0 => Err(io::ErrorKind::WouldBlock.into()),
+        0 => Err(ErrorKind::WouldBlock.into()),
         _ => Ok(()),
     }
 }

@@ -73,6 +73,7 @@ mod address;
 mod adopt;
 mod buffer;
 mod connect;
+mod control_message;
 mod cpu;
 mod create;
 mod dir;

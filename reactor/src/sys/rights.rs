@@ -2,26 +2,25 @@
 //! who that process is.
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use libc::c_int;
 
-use super::Fd;
-use super::unix::{check, check_size, owned};
+use super::control_message::{self, ControlMessage, ControlMessages};
+use super::unix::{self, check, owned};
+use super::{Fd, More};
 
 /// The most descriptors of one message: `SCM_MAX_FD` of Linux.
 pub(crate) const MOST_RIGHTS: usize = 253;
 
-/// The memory of a control message, aligned for its header: 16 bytes of header at most, and the
-/// descriptors.
-type Control = [u64; 2 + MOST_RIGHTS.div_ceil(2)];
+/// The room for a control message with as many descriptors.
+const ROOM: usize = control_message::words(MOST_RIGHTS * size_of::<Fd>());
 
 /// Descriptors that are received do not stay open in programs that this process starts.
 #[cfg(target_os = "linux")]
 const RECEIVE_FLAGS: c_int = libc::MSG_CMSG_CLOEXEC;
-/// Not every other system has the flag, so [`take_rights`] sets it.
+/// Not every other system has the flag, so [`receive_with_rights`] sets it.
 #[cfg(not(target_os = "linux"))]
 const RECEIVE_FLAGS: c_int = 0;
 
@@ -41,111 +40,54 @@ pub(crate) fn send_with_rights(
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
     assert!(!bytes.is_empty() && descriptors.len() <= MOST_RIGHTS, "one message");
-    let mut control: Control = [0; _];
-    let mut buffer =
-        libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let mut message = message(&mut buffer, &mut control);
     if descriptors.is_empty() {
-        message.msg_controllen = 0;
-    } else {
-        let size = size_of_val(descriptors) as libc::c_uint;
-        // SAFETY: computes a number.
-        message.msg_controllen = unsafe { libc::CMSG_SPACE(size) } as _;
-        // SAFETY: `msg_control` is large enough for a header, and aligned for it.
-        let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-        // SAFETY: the header is in `control`, which nothing else refers to meanwhile.
-        let header = unsafe { &mut *header };
-        // SAFETY: computes a number.
-        header.cmsg_len = unsafe { libc::CMSG_LEN(size) } as _;
-        header.cmsg_level = libc::SOL_SOCKET;
-        header.cmsg_type = libc::SCM_RIGHTS;
-        // SAFETY: computes a place within `control`, which has room for the descriptors there.
-        let data = unsafe { libc::CMSG_DATA(header) };
-        for (index, descriptor) in descriptors.iter().enumerate() {
-            // SAFETY: there are at most `MOST_RIGHTS` descriptors, for which `control` has room.
-            let place = unsafe { data.cast::<Fd>().add(index) };
-            // SAFETY: the same; the place need not be aligned.
-            unsafe { place.write_unaligned(descriptor.as_raw_fd()) };
-        }
+        return unix::send(to.as_raw_fd(), bytes, More::No);
     }
-    // SAFETY: the message refers to `bytes`, which the kernel only reads, and to `control`, with
-    // their lengths.
-    check_size(unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, NO_SIGNAL) })
+    let numbers: Vec<u8> = descriptors.iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes()).collect();
+    let (level, kind) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    let message = ControlMessage { level, kind, data: &numbers };
+    control_message::send(to.as_raw_fd(), bytes, &message, &mut [0; ROOM])
 }
-
-/// The flag against `SIGPIPE`, where a call has one.
-#[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: c_int = 0;
 
 /// Receives bytes, and appends the descriptors that come with them. 0 is the end of the stream.
 ///
 /// # Errors
 /// `InvalidData` if there were more descriptors than [`MOST_RIGHTS`], or than this process may
-/// open.
+/// open. Those that were received are closed.
 pub(crate) fn receive_with_rights(
     from: &UnixStream,
     bytes: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
-    let mut control: Control = [0; _];
-    let mut buffer = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut message = message(&mut buffer, &mut control);
-    // SAFETY: the message refers to `bytes` and `control`, which are borrowed exclusively, with
-    // their lengths.
-    let received = unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, RECEIVE_FLAGS) };
-    let received = check_size(received)?;
-    take_rights(&message, descriptors)?;
-    if message.msg_flags & libc::MSG_CTRUNC != 0 {
+    let mut room = [0; ROOM];
+    let (count, messages) =
+        control_message::recv(from.as_raw_fd(), bytes, &mut room, RECEIVE_FLAGS)?;
+    let is_truncated = messages.are_truncated();
+    // All are taken before anything can fail, so that none stays open without an owner.
+    let mut received = take_rights(messages);
+    if is_truncated {
         let text = "more descriptors were passed than this process can take";
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    Ok(received)
-}
-
-/// Takes the descriptors out of a received message.
-fn take_rights(message: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) -> io::Result<()> {
-    // SAFETY: the kernel has written the control messages, and their length.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
-    // SAFETY: a header that is not null is within the control messages.
-    while let Some(header) = unsafe { next.as_ref() } {
-        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            // SAFETY: computes a number.
-            let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-            // The type depends on the system.
-            let length: usize = header.cmsg_len as _;
-            // SAFETY: computes a place within the control message.
-            let data = unsafe { libc::CMSG_DATA(header) };
-            let count = length.saturating_sub(empty) / size_of::<Fd>();
-            for index in 0..count {
-                // SAFETY: the length in the header covers this descriptor.
-                let place = unsafe { data.cast::<Fd>().add(index) };
-                // SAFETY: the same; the place need not be aligned.
-                let descriptor = unsafe { place.read_unaligned() };
-                // It is new, and nothing else knows it.
-                descriptors.push(owned(descriptor));
-                if RECEIVE_FLAGS == 0 {
-                    // SAFETY: numbers go in, no memory is touched.
-                    check(unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) })?;
-                }
-            }
+    if RECEIVE_FLAGS == 0 {
+        for descriptor in &received {
+            let fd = descriptor.as_raw_fd();
+            // SAFETY: numbers go in, no memory is touched.
+            check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
         }
-        // SAFETY: `header` is a header of this message.
-        next = unsafe { libc::CMSG_NXTHDR(message, header) };
     }
-    Ok(())
+    descriptors.append(&mut received);
+    Ok(count)
 }
 
-/// A message of one buffer with room for descriptors.
-fn message(buffer: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
-    // SAFETY: a `msghdr` consists of integers and pointers, for which zero is valid.
-    let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    message.msg_iov = buffer;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = size_of_val(control) as _;
-    message
+/// Takes the descriptors out of the control messages, which own them until then.
+fn take_rights(messages: ControlMessages<'_>) -> Vec<OwnedFd> {
+    let rights = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    messages
+        .filter(|message| (message.level, message.kind) == rights)
+        .flat_map(|message| message.data.as_chunks().0)
+        .map(|number| owned(Fd::from_ne_bytes(*number)))
+        .collect()
 }
 
 /// Who is at the other end: `SO_PEERCRED` of `unix(7)`.

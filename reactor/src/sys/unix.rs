@@ -20,9 +20,9 @@ pub(super) mod tests;
 
 /// The flag against `SIGPIPE`. Apple has an option of the socket instead, set in [`accept`].
 #[cfg(not(target_vendor = "apple"))]
-const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
+pub(super) const NO_SIGNAL: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const NO_SIGNAL: c_int = 0;
+pub(super) const NO_SIGNAL: c_int = 0;
 
 /// Only Linux has a flag of the call. The option of the BSDs (`TCP_NOPUSH`) stays set on the
 /// socket, and two more calls to set and clear it cost more than a second segment.

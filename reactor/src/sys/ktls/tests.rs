@@ -138,3 +138,17 @@ fn a_record_does_not_follow_bytes_that_have_no_room() {
     let error = send_record(fd, 21, &[1, 0]).expect_err("no room");
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
+
+#[test]
+fn bytes_without_the_type_of_their_record_are_an_error_and_not_the_end() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let mut near =
+        TcpStream::connect(listener.local_addr().expect("its address")).expect("a stream");
+    let (far, _) = listener.accept().expect("the other end");
+    near.write_all(b"plain").expect("sent");
+    drop(near);
+    let mut buffer = [0; 16];
+    let error = recv_record(far.as_raw_fd(), &mut buffer).expect_err("no type");
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert_eq!(recv_record(far.as_raw_fd(), &mut buffer).expect("the end"), None);
+}
