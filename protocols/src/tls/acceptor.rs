@@ -8,7 +8,7 @@ use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use sluicegate_reactor::Address;
-use sluicegate_reactor::transport::{Factory, Transport};
+use sluicegate_reactor::transport::{Factory, Transport, probe_kernel};
 
 use super::connection::{Connection, Version};
 use super::counters::TlsCounters;
@@ -163,6 +163,9 @@ impl Current {
         let mut config = builder.with_cert_resolver(Arc::new(ByName(options.identities)));
         config.alpn_protocols = options.protocols;
         config.enable_secret_extraction = options.kernel;
+        if options.kernel {
+            probe_kernel();
+        }
         config.ticketer = ticketer().map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Current { config: Arc::new(config), plain_http: options.plain_http })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use sluicegate_reactor::Target;
-use sluicegate_reactor::transport::{Error, Factory, Transport};
+use sluicegate_reactor::transport::{Error, Factory, Transport, probe_kernel};
 
 use super::connection::{Connection, Version};
 use super::identity::{Identity, Only};
@@ -74,6 +74,9 @@ impl Connector {
         };
         config.alpn_protocols = options.protocols;
         config.enable_secret_extraction = options.kernel;
+        if options.kernel {
+            probe_kernel();
+        }
         let name = options.name.map(|name| {
             let parsed = ServerName::try_from(name.clone());
             parsed.map_err(|_| invalid(format_args!("{name:?} is no host name or IP address")))

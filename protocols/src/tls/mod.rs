@@ -133,6 +133,10 @@
 //! then sent with `sendfile`. rustls still does the handshake, and this module handles alerts,
 //! session tickets and key updates.
 //!
+//! Creating an [`Acceptor`] or a [`Connector`] with this option
+//! [probes](sluicegate_reactor::transport::probe_kernel) the kernel. Create them before the threads of
+//! the server start.
+//!
 //! A kernel before Linux 6.14 cannot replace a key. If a peer updates its key, the connection then
 //! ends with an alert; few peers do before they have sent some hundred gigabytes. This side never
 //! starts a key update. RFC 8446, section 5.5 recommends one for AES-GCM after 2^24.5 records, which

@@ -12,6 +12,7 @@ use libc::{c_int, socklen_t};
 
 use super::Fd;
 use super::control_message::{self, ControlMessage};
+use super::shortage::is_shortage;
 use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
 use super::unix::check;
 
@@ -32,25 +33,46 @@ const SUITES: [Suite; 6] = {
     ]
 };
 
-/// Asks the kernel once per process, with connections of its own over the loopback interface: a
-/// connection that has given its keys away cannot do without the kernel.
+/// The suites that the kernel supports, once that is known.
+static SUPPORTED: OnceLock<Vec<Suite>> = OnceLock::new();
+
+/// Whether the kernel supports this suite: a connection that has given its keys away cannot do
+/// without the kernel.
 pub(super) fn supports_tls(suite: Suite) -> bool {
-    static SUPPORTED: OnceLock<Vec<Suite>> = OnceLock::new();
-    let supported = SUPPORTED.get_or_init(|| match probe() {
+    probe_tls();
+    SUPPORTED.get().is_some_and(|supported| supported.contains(&suite))
+}
+
+/// Asks the kernel which suites it supports, unless that is known already.
+pub(crate) fn probe_tls() {
+    if SUPPORTED.get().is_none() {
+        remember(&SUPPORTED, probe());
+    }
+}
+
+/// Keeps the result of a probe, unless it failed for want of a resource: that says nothing about the
+/// kernel, so the next connection probes again.
+fn remember(supported: &OnceLock<Vec<Suite>>, probed: io::Result<Vec<Suite>>) {
+    let suites = match probed {
         Ok(suites) => {
             log::info!("TLS in the kernel is used for {} of {} suites", suites.len(), SUITES.len());
             suites
+        }
+        Err(error) if is_shortage(&error) => {
+            log::debug!("TLS in the kernel could not be probed, which is tried again: {error}");
+            return;
         }
         Err(error) => {
             log::info!("TLS in the kernel is not available (is the module `tls` loaded?): {error}");
             Vec::new()
         }
-    });
-    supported.contains(&suite)
+    };
+    // Another thread may have kept the same result first.
+    let _ = supported.set(suites);
 }
 
-/// The suites that the kernel supports: TLS 1.3 since Linux 5.1, ChaCha20-Poly1305 since 5.11, and
-/// each as far as its cipher was built.
+/// Tries each suite with a connection over the loopback interface. The kernel supports TLS 1.3 since
+/// Linux 5.1, ChaCha20-Poly1305 since 5.11, and each cipher only if it was built.
 fn probe() -> io::Result<Vec<Suite>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -61,8 +83,10 @@ fn probe() -> io::Result<Vec<Suite>> {
         attach_tls(socket)?;
         let key = Key::new(suite, &[0; 32][..len], [0; 12], 0);
         let set = |direction| set_tls_key(socket, direction, &key);
-        if set(KeyFor::Sending).and_then(|()| set(KeyFor::Receiving)).is_ok() {
-            supported.push(suite);
+        match set(KeyFor::Sending).and_then(|()| set(KeyFor::Receiving)) {
+            Ok(()) => supported.push(suite),
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(_) => {}
         }
     }
     Ok(supported)

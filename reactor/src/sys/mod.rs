@@ -114,6 +114,7 @@ pub(crate) use adopt::take_inherited;
 pub(crate) use buffer::AlignedBuffer;
 pub(crate) use cpu::pin_to_core;
 pub(crate) use event::{Event, Ready};
+pub(crate) use ktls::probe_tls;
 pub(crate) use listen::{DIVIDES, listen_beside, set_backlog};
 pub(crate) use lock_file::sign_lock;
 pub(crate) use lookup::look_up;
@@ -235,7 +236,8 @@ kernel_calls! {
     /// Sends from a file without copying into the process. 0 means that the file ends before
     /// `offset`. Only where [`HAS_SENDFILE`].
     sendfile::sendfile(socket: Fd, file: Fd, offset: u64, bytes: usize) -> io::Result<usize>;
-    /// Whether the kernel can open and seal the records of this suite of TLS. The first call probes.
+    /// Whether the kernel can open and seal the records of this suite of TLS. Probes, unless
+    /// [`probe_tls`] has done so.
     ktls::supports_tls(suite: Suite) -> bool;
     /// Prepares a TCP stream for the keys of TLS (`TCP_ULP`). Until it has one, nothing changes. An
     /// error changes nothing: `ENOTCONN` if the peer has ended its side.

@@ -45,8 +45,8 @@
 //! The kernel must begin with a whole record. The transport opens complete records that arrived
 //! together with the handshake. If they are followed by a part of a record, or the socket has no
 //! room for the end of the handshake, the connection stays with its transport. It also stays if the
-//! kernel lacks the module or the cipher. The reactor checks that once per process, and logs the
-//! result at level `info`. FreeBSD has TLS in its kernel as well, but the reactor does not use it.
+//! kernel lacks the module or the cipher, which [`probe_kernel`] finds out. FreeBSD has TLS in its
+//! kernel as well, but the reactor does not use it.
 //!
 //! A receive may stop in front of a record that is not data. Therefore only `EAGAIN` tells the
 //! reactor that the socket is empty, which takes one more call for each request: small responses
@@ -107,6 +107,7 @@ pub use crate::core::transport::{
 pub use crate::sys::{Cipher, Key, Suite, TlsVersion};
 pub(crate) use handshake::{accepted, advance, begin, timed_out};
 pub(crate) use offload::held_up;
+pub use offload::probe_kernel;
 pub(crate) use receive::receive;
 
 use std::io::ErrorKind;

@@ -8,6 +8,21 @@ use crate::core::transport::{Control, End, Error, Keys, Layer, Offload, Output};
 use crate::core::{Core, Flags, Pool};
 use crate::sys::{self, AlignedBuffer, HeldUp, KeyFor, Ready};
 
+/// Asks the kernel which suites of TLS it supports, with connections over the loopback interface.
+///
+/// The answer holds for the whole process. Call this before the threads of a server start, when
+/// creating what makes transports with an [`Offload`](super::Offload): otherwise the first handshake
+/// asks, and the connections of its reactor wait meanwhile. If the process lacks descriptors or
+/// memory to ask, the next handshake does. The answer is logged at level `info`. On systems other
+/// than Linux, this does nothing.
+///
+/// ```
+/// sluicegate_reactor::transport::probe_kernel();
+/// ```
+pub fn probe_kernel() {
+    sys::probe_tls();
+}
+
 /// Leaves the records of a transport to the kernel, if both can. Called at the end of the handshake.
 pub(super) fn offload(core: &mut Core, index: u32) {
     let Some(c) = core.connections.get_mut(index as usize) else { return };

@@ -10,6 +10,8 @@ pub(super) fn supports_tls(_: Suite) -> bool {
     false
 }
 
+pub(crate) fn probe_tls() {}
+
 pub(super) fn attach_tls(_: Fd) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -97,6 +97,21 @@ fn a_kernel_without_the_module_supports_no_suite() {
 }
 
 #[test]
+fn a_probe_without_descriptors_is_repeated_and_any_other_result_is_kept() {
+    let supported = OnceLock::new();
+    for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+        remember(&supported, Err(io::Error::from_raw_os_error(errno)));
+        assert_eq!(supported.get(), None, "{errno}");
+    }
+    remember(&supported, Ok(SUITES.to_vec()));
+    assert_eq!(supported.get().map(Vec::len), Some(SUITES.len()));
+
+    let missing = OnceLock::new();
+    remember(&missing, Err(io::Error::from_raw_os_error(libc::ENOENT)));
+    assert_eq!(missing.get(), Some(&Vec::new()));
+}
+
+#[test]
 fn records_pass_between_two_kernels_and_other_ones_hold_the_data_up() {
     for suite in SUITES {
         let Some((mut near, mut far)) = pair() else { return };
