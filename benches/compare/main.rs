@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build --profile bench --examples
-//! cargo bench --bench compare                      # everything: some 40 minutes
+//! cargo bench --bench compare                      # everything: some 45 minutes
 //! cargo bench --bench compare -- http static-1k    # two workloads
 //! cargo bench --bench compare -- --list            # what there is
 //! cargo bench --bench compare -- --rounds 5 http   # a first look
@@ -23,7 +23,7 @@
 //!   median within 1% of 1 in 30 rounds, and within 5% where bulk data dominates. Bulk also
 //!   differs from run to run by more than its quartiles show: take several.
 //! - The client throws the bodies of files away in the kernel (`MSG_TRUNC`), so that it does not
-//!   push the server's data out of the cache it shares with it.
+//!   push the server's data out of the cache it shares with it. Over TLS it has to decrypt them.
 //!
 //! All servers use the system's congestion control. BBR paces by a timer, which costs more than the
 //! servers' work as soon as much is sent: choose another one first
@@ -41,6 +41,11 @@
 //!   to answer from memory: in `http` and `http-pipelined` they serve a file.
 //! - `haproxy`, if it is installed: one thread, `splice-auto`, buffers of 64 KiB and pipes of
 //!   256 KiB, with which it is fastest.
+//!
+//! Only `sluicegate`, `nginx` and `haproxy` take part in the workloads `tls-...`. They use the same
+//! P-256 certificate, TLS 1.3 and the one cipher suite that the client offers,
+//! TLS_AES_256_GCM_SHA384. None of them leaves encryption to the kernel. Handshakes are complete
+//! before the measurement starts.
 //!
 //! What is behind a relay is a process of its own on the same core, and is not counted.
 //!

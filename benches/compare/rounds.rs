@@ -104,7 +104,8 @@ fn compare(options: &Options) -> io::Result<()> {
     );
     for workload in workloads::ALL.iter().filter(wanted) {
         let folder = folder(workload.content)?;
-        let site = Site { content: workload.content, folder: folder.path(), behind: None };
+        let Workload { content, tls, .. } = *workload;
+        let site = Site { content, tls, folder: folder.path(), behind: None };
         site.write()?;
         println!("\n{}", rounds(workload, &site, options)?);
     }
@@ -151,7 +152,7 @@ fn rounds<'a>(workload: &'a Workload, site: &Site<'_>, options: &Options) -> io:
 /// The servers that can do the workload. Says which ones are not installed.
 fn contenders(workload: &Workload) -> io::Result<Vec<Contender>> {
     let mut contenders = Vec::new();
-    for program in servers::ALL.into_iter().filter(|program| program.offers(workload.content)) {
+    for program in servers::ALL.into_iter().filter(|program| program.offers(workload)) {
         match program.executable(workload.content)? {
             Some(executable) => {
                 contenders.push(Contender { program, executable, costs: Vec::new() });
@@ -177,13 +178,13 @@ fn measure(
         Some(content) => Some(Server::start(
             Program::Bare,
             &std::env::current_exe()?,
-            &Site { content, ..*site },
+            &Site { content, tls: false, ..*site },
         )?),
         None => None,
     };
     let site = Site { behind: behind.as_ref().map(|server| server.address), ..*site };
     let server = Server::start(contender.program, &contender.executable, &site)?;
-    let mut load = workload.load(server.address)?;
+    let mut load = workload.load(server.address, &site.identity())?;
     load.run(workload.warm_up)?;
     let before = server.cpu_time()?;
     let work = workload.unit.of(load.run(time)?);

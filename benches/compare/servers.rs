@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rcgen::CertifiedKey;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 
-use crate::workloads::Content;
+use crate::workloads::{Content, Workload};
 
 /// A program that is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,10 @@ impl Program {
     }
 
     /// Whether it can do this at all.
-    pub(crate) fn offers(self, content: Content) -> bool {
+    pub(crate) fn offers(self, workload: &Workload) -> bool {
+        let Workload { content, tls, .. } = *workload;
         match self {
+            Program::Bare | Program::H2o | Program::Lighttpd if tls => false,
             Program::Sluicegate | Program::Bare => true,
             Program::Nginx => {
                 matches!(content, Content::Hello | Content::File(_) | Content::Upload(_))
@@ -133,6 +136,10 @@ impl Program {
             if let Some(behind) = site.behind {
                 command.arg("--to").arg(behind.to_string());
             }
+            if site.tls {
+                let identity = site.identity();
+                command.arg("--tls-cert").arg(&identity).arg("--tls-key").arg(&identity);
+            }
         }
         Ok(command)
     }
@@ -142,14 +149,26 @@ impl Program {
 /// in `www`.
 pub(crate) struct Site<'a> {
     pub(crate) content: Content,
+    /// Whether it is served over TLS.
+    pub(crate) tls: bool,
     pub(crate) folder: &'a Path,
     /// The server behind a relay.
     pub(crate) behind: Option<SocketAddr>,
 }
 
 impl Site<'_> {
-    /// Writes the files to be served.
+    /// The PEM file with the certificate and its key.
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.folder.join("identity.pem")
+    }
+
+    /// Writes the files to be served, and for TLS a certificate that signs itself.
     pub(crate) fn write(&self) -> io::Result<()> {
+        if self.tls {
+            let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()]);
+            let CertifiedKey { cert, signing_key } = made.map_err(io::Error::other)?;
+            fs::write(self.identity(), cert.pem() + &signing_key.serialize_pem())?;
+        }
         let www = self.folder.join("www");
         fs::create_dir_all(&www)?;
         let mut file = File::create(www.join(self.content.file()))?;
@@ -182,6 +201,17 @@ fn nginx(site: &Site<'_>, port: u16) -> String {
             .into(),
         _ => format!("location / {{ return 200 \"{}\"; }}", Content::HELLO),
     };
+    let mut ssl = String::new();
+    if site.tls {
+        let pem = site.identity();
+        let pem = pem.display();
+        ssl = format!(
+            " ssl;
+    ssl_certificate {pem};
+    ssl_certificate_key {pem};
+    ssl_protocols TLSv1.3"
+        );
+    }
     let user = if getuid().is_root() { "user root;" } else { "" };
     format!(
         "{user}
@@ -202,7 +232,7 @@ http {{
   open_file_cache max=1000 inactive=60s;
   open_file_cache_valid 60s;
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{ssl};
     root {folder}/www;
     {location}
   }}
@@ -251,6 +281,10 @@ mimetype.assign = ( \"\" => \"text/plain\" )
 
 fn haproxy(site: &Site<'_>, port: u16) -> String {
     let behind = site.behind.map(|address| address.to_string()).unwrap_or_default();
+    let mut ssl = String::new();
+    if site.tls {
+        ssl = format!(" ssl crt {} ssl-min-ver TLSv1.3", site.identity().display());
+    }
     format!(
         "global
   nbthread 1
@@ -264,7 +298,7 @@ defaults
   timeout client 300s
   timeout server 300s
 listen relay
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{port} backlog 4096{ssl}
   server behind {behind}
 "
     )

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::load::{Load, Work, bulk, echo, http, slow, upload};
+use crate::load::tls::Connector;
+use crate::load::{self, Load, Stream, Work, bulk, echo, http, slow, upload};
 
 /// Something to do for a server, and how to count it.
 pub(crate) struct Workload {
@@ -12,6 +14,8 @@ pub(crate) struct Workload {
     pub(crate) about: &'static str,
     pub(crate) unit: Unit,
     pub(crate) content: Content,
+    /// Whether clients connect over TLS.
+    pub(crate) tls: bool,
     /// Time until every connection is at its pace and every buffer is as full as it will be.
     pub(crate) warm_up: Duration,
     demand: Demand,
@@ -62,6 +66,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections, messages of 64 bytes, one in flight",
         unit: Unit::Message(64),
         content: Content::Echo,
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Echo { connections: 64, message: 64, in_flight: 1 },
     },
@@ -70,6 +75,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections, messages of 64 bytes, 32 in flight",
         unit: Unit::Message(64),
         content: Content::Echo,
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Echo { connections: 64, message: 64, in_flight: 32 },
     },
@@ -78,6 +84,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "8 connections, messages of 1 MiB, one in flight",
         unit: Unit::Message(MIB),
         content: Content::Echo,
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Echo { connections: 8, message: MIB, in_flight: 1 },
     },
@@ -86,6 +93,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections, answers of 13 bytes, one in flight",
         unit: Unit::Request,
         content: Content::Hello,
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Http { connections: 64, in_flight: 1 },
     },
@@ -94,6 +102,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections, answers of 13 bytes, 16 in flight",
         unit: Unit::Request,
         content: Content::Hello,
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Http { connections: 64, in_flight: 16 },
     },
@@ -102,6 +111,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections, a file of 1 KiB",
         unit: Unit::Request,
         content: Content::File(1 << 10),
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Http { connections: 64, in_flight: 1 },
     },
@@ -110,6 +120,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections, a file of 10 KiB",
         unit: Unit::Request,
         content: Content::File(10 << 10),
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Http { connections: 64, in_flight: 1 },
     },
@@ -118,6 +129,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "16 connections, a file of 1 MiB",
         unit: Unit::Megabyte,
         content: Content::File(1 << 20),
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Http { connections: 16, in_flight: 1 },
     },
@@ -126,6 +138,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "4 connections, a file of 100 MiB",
         unit: Unit::Megabyte,
         content: Content::File(100 << 20),
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Http { connections: 4, in_flight: 1 },
     },
@@ -134,6 +147,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "500 clients that each read a file of 100 MiB at 125 kB/s",
         unit: Unit::Byte,
         content: Content::File(100 << 20),
+        tls: false,
         warm_up: slow::SPREAD.saturating_add(Duration::from_secs(1)),
         demand: Demand::Slow { clients: 500, rate: 125_000 },
     },
@@ -142,6 +156,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "64 connections to an echo behind it, messages of 64 bytes, one in flight",
         unit: Unit::Message(64),
         content: Content::Relay { bulk: false },
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Echo { connections: 64, message: 64, in_flight: 1 },
     },
@@ -150,6 +165,7 @@ pub(crate) const ALL: &[Workload] = &[
         about: "4 connections that send to a sink behind it as fast as they can",
         unit: Unit::Megabyte,
         content: Content::Relay { bulk: true },
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Bulk { connections: 4 },
     },
@@ -158,27 +174,86 @@ pub(crate) const ALL: &[Workload] = &[
         about: "4 connections, bodies of 8 MiB into files in memory",
         unit: Unit::Megabyte,
         content: Content::Upload(8 << 20),
+        tls: false,
         warm_up: SHORT,
         demand: Demand::Upload { connections: 4 },
+    },
+    Workload {
+        name: "tls-1k",
+        about: "64 connections over TLS, a file of 1 KiB",
+        unit: Unit::Request,
+        content: Content::File(1 << 10),
+        tls: true,
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "tls-1m",
+        about: "16 connections over TLS, a file of 1 MiB",
+        unit: Unit::Megabyte,
+        content: Content::File(1 << 20),
+        tls: true,
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 16, in_flight: 1 },
+    },
+    Workload {
+        name: "tls-100m",
+        about: "4 connections over TLS, a file of 100 MiB",
+        unit: Unit::Megabyte,
+        content: Content::File(100 << 20),
+        tls: true,
+        warm_up: SHORT,
+        demand: Demand::Http { connections: 4, in_flight: 1 },
+    },
+    Workload {
+        name: "tls-relay-msg",
+        about: "as relay-msg, with TLS to the relay",
+        unit: Unit::Message(64),
+        content: Content::Relay { bulk: false },
+        tls: true,
+        warm_up: SHORT,
+        demand: Demand::Echo { connections: 64, message: 64, in_flight: 1 },
+    },
+    Workload {
+        name: "tls-relay-bulk",
+        about: "as relay-bulk, with TLS to the relay",
+        unit: Unit::Megabyte,
+        content: Content::Relay { bulk: true },
+        tls: true,
+        warm_up: SHORT,
+        demand: Demand::Bulk { connections: 4 },
     },
 ];
 
 impl Workload {
-    /// Connects the clients to a server.
-    pub(crate) fn load(&self, to: SocketAddr) -> io::Result<Box<dyn Load>> {
+    /// Connects the clients to a server. Over TLS they trust the certificate in a PEM file.
+    pub(crate) fn load(&self, to: SocketAddr, certificate: &Path) -> io::Result<Box<dyn Load>> {
+        if self.tls {
+            let connector = Connector::new(certificate)?;
+            self.load_over(to, || connector.connect(to))
+        } else {
+            self.load_over(to, || load::connect(to))
+        }
+    }
+
+    fn load_over<S: Stream + 'static>(
+        &self,
+        to: SocketAddr,
+        connect: impl Fn() -> io::Result<S>,
+    ) -> io::Result<Box<dyn Load>> {
         let (target, length) = (self.content.target(), self.content.length());
         Ok(match self.demand {
             Demand::Echo { connections, message, in_flight } => {
-                Box::new(echo::load(to, connections, message * in_flight)?)
+                Box::new(echo::load(connect, connections, message * in_flight)?)
             }
             Demand::Http { connections, in_flight } => {
-                Box::new(http::load(to, connections, in_flight, &target, length)?)
+                Box::new(http::load(connect, connections, in_flight, &target, length)?)
             }
             Demand::Slow { clients, rate } => {
                 Box::new(slow::Slow::new(to, clients, rate, &target, length)?)
             }
-            Demand::Bulk { connections } => Box::new(bulk::load(to, connections)?),
-            Demand::Upload { connections } => Box::new(upload::load(to, connections, length)?),
+            Demand::Bulk { connections } => Box::new(bulk::load(connect, connections)?),
+            Demand::Upload { connections } => Box::new(upload::load(connect, connections, length)?),
         })
     }
 }

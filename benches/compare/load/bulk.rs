@@ -1,19 +1,18 @@
 //! As many bytes in one direction as the server takes.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 
-use rustix::net::{SendFlags, send};
-
-use super::{Client, Crowd, Work};
-use crate::poll::done;
+use super::{Client, Crowd, Stream, Work};
 
 /// Bytes of one send.
 const BLOCK: usize = 256 << 10;
 
 /// Connections that send without an end.
-pub(crate) fn load(to: SocketAddr, connections: usize) -> io::Result<Crowd<Bulk>> {
-    Crowd::new(to, connections, || Bulk { block: vec![b'x'; BLOCK] })
+pub(crate) fn load<S: Stream>(
+    connect: impl Fn() -> io::Result<S>,
+    connections: usize,
+) -> io::Result<Crowd<S, Bulk>> {
+    Crowd::new(connect, connections, || Bulk { block: vec![b'x'; BLOCK] })
 }
 
 /// A client that sends.
@@ -22,8 +21,8 @@ pub(crate) struct Bulk {
 }
 
 impl Client for Bulk {
-    fn drive(&mut self, socket: &TcpStream, _: &mut [u8], work: &mut Work) -> io::Result<()> {
-        while let Some(sent) = done(send(socket, &self.block, SendFlags::NOSIGNAL))? {
+    fn drive(&mut self, stream: &mut impl Stream, _: &mut [u8], work: &mut Work) -> io::Result<()> {
+        while let Some(sent) = stream.send(&self.block)? {
             work.bytes += sent as u64;
         }
         Ok(())

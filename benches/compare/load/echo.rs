@@ -1,18 +1,18 @@
 //! Messages that come back.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 
-use rustix::net::{SendFlags, send};
-
-use super::{Client, Crowd, Work, discard};
-use crate::poll::done;
+use super::{Client, Crowd, Stream, Work};
 
 /// Connections that send a batch of bytes, and the next one when it has come back.
-pub(crate) fn load(to: SocketAddr, connections: usize, batch: usize) -> io::Result<Crowd<Echo>> {
+pub(crate) fn load<S: Stream>(
+    connect: impl Fn() -> io::Result<S>,
+    connections: usize,
+    batch: usize,
+) -> io::Result<Crowd<S, Echo>> {
     let batch: Rc<[u8]> = vec![b'x'; batch].into();
-    Crowd::new(to, connections, || Echo { batch: Rc::clone(&batch), sent: 0, received: 0 })
+    Crowd::new(connect, connections, || Echo { batch: Rc::clone(&batch), sent: 0, received: 0 })
 }
 
 /// A client that sends messages.
@@ -23,10 +23,15 @@ pub(crate) struct Echo {
 }
 
 impl Client for Echo {
-    fn drive(&mut self, socket: &TcpStream, nowhere: &mut [u8], work: &mut Work) -> io::Result<()> {
+    fn drive(
+        &mut self,
+        stream: &mut impl Stream,
+        nowhere: &mut [u8],
+        work: &mut Work,
+    ) -> io::Result<()> {
         while self.received < self.sent {
             let left = self.batch.len() - self.received;
-            let Some(got) = discard(socket, nowhere, left as u64)? else { break };
+            let Some(got) = stream.discard(nowhere, left as u64)? else { break };
             self.received += got;
             work.bytes += got as u64;
         }
@@ -38,8 +43,7 @@ impl Client for Echo {
             self.sent = 0;
         }
         while self.sent < self.batch.len() {
-            let rest = &self.batch[self.sent..];
-            let Some(sent) = done(send(socket, rest, SendFlags::NOSIGNAL))? else { break };
+            let Some(sent) = stream.send(&self.batch[self.sent..])? else { break };
             self.sent += sent;
         }
         Ok(())

@@ -1,25 +1,20 @@
 //! Requests for one target, and answers whose status and length are checked.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 
-use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendFlags, send};
-
-use super::{Client, Crowd, Work, discard, receive};
-use crate::poll::done;
+use super::{Client, Crowd, Stream, Work};
 
 /// Connections that send a batch of requests, and the next one when all answers are there.
-pub(crate) fn load(
-    to: SocketAddr,
+pub(crate) fn load<S: Stream>(
+    connect: impl Fn() -> io::Result<S>,
     connections: usize,
     pipelined: usize,
     target: &str,
     length: u64,
-) -> io::Result<Crowd<Http>> {
+) -> io::Result<Crowd<S, Http>> {
     let requests: Rc<[u8]> = request(target).repeat(pipelined).into();
-    Crowd::new(to, connections, || Http {
+    Crowd::new(connect, connections, || Http {
         requests: Rc::clone(&requests),
         pipelined,
         length,
@@ -109,22 +104,25 @@ impl Http {
 }
 
 impl Client for Http {
-    fn drive(&mut self, socket: &TcpStream, nowhere: &mut [u8], work: &mut Work) -> io::Result<()> {
+    fn drive(
+        &mut self,
+        stream: &mut impl Stream,
+        nowhere: &mut [u8],
+        work: &mut Work,
+    ) -> io::Result<()> {
         while self.owed > 0 {
             if self.body > 0 {
-                let Some(got) = discard(socket, nowhere, self.body)? else { break };
+                let Some(got) = stream.discard(nowhere, self.body)? else { break };
                 self.take_body(got as u64, work);
             } else {
-                let free = spare_capacity(&mut self.buffer);
-                if receive(socket, free, RecvFlags::empty())?.is_none() {
+                if stream.receive(&mut self.buffer)?.is_none() {
                     break;
                 }
                 self.take(work)?;
             }
         }
         if self.owed == 0 {
-            let sent = done(send(socket, &self.requests, SendFlags::NOSIGNAL))?;
-            if sent != Some(self.requests.len()) {
+            if stream.send(&self.requests)? != Some(self.requests.len()) {
                 return Err(io::Error::other("requests have been sent in part"));
             }
             self.owed = self.pipelined;

@@ -10,14 +10,15 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendFlags, send};
 use socket2::{Domain, Socket, Type};
 
 use super::http::{check_head, request};
-use super::{Load, Work, discard, nowhere, receive};
+use super::{Load, Stream, Work, nowhere};
 
 /// Bytes of a client's receive buffer (the kernel doubles it, for its own overhead).
 const RECEIVE_BUFFER: usize = 16 << 10;
+/// Longest head of an answer, in bytes.
+const HEAD: usize = 1024;
 /// Bytes of a segment: Ethernet's frame without the heads of IP and TCP.
 const SEGMENT: u32 = 1448;
 /// Time between two reads of a client.
@@ -62,10 +63,10 @@ impl Slow {
             socket.set_tcp_mss(SEGMENT)?;
             socket.connect(&server.into())?;
             socket.set_nonblocking(true)?;
-            let socket = TcpStream::from(socket);
-            send(&socket, &request, SendFlags::NOSIGNAL)?;
+            let mut socket = TcpStream::from(socket);
+            socket.send(&request)?;
             let due = start + SPREAD * client / clients;
-            Ok(Client { socket, due, head: Vec::new(), body: None })
+            Ok(Client { socket, due, head: Vec::with_capacity(HEAD), body: None })
         };
         Ok(Slow {
             server,
@@ -104,13 +105,11 @@ impl Client {
     /// Reads up to `most` bytes; answers how many of the body were there.
     fn read(&mut self, most: u64, length: u64, nowhere: &mut [u8]) -> io::Result<u64> {
         if let Some(left) = &mut self.body {
-            let got = discard(&self.socket, nowhere, most.min(*left))?.unwrap_or(0) as u64;
+            let got = self.socket.discard(nowhere, most.min(*left))?.unwrap_or(0) as u64;
             *left -= got;
             return Ok(got);
         }
-        let mut buffer = [0; 1024];
-        let got = receive(&self.socket, &mut buffer[..], RecvFlags::empty())?.unwrap_or(0);
-        self.head.extend_from_slice(&buffer[..got]);
+        self.socket.receive(&mut self.head)?;
         let Some(head) = check_head(&self.head, length)? else { return Ok(0) };
         let body = (self.head.len() - head) as u64;
         self.body = Some(length - body);

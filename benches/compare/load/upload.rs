@@ -2,24 +2,24 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 
-use rustix::net::{RecvFlags, SendFlags, send};
-
 use super::http::head_end;
-use super::{Client, Crowd, Work, receive};
-use crate::poll::done;
+use super::{Client, Crowd, Stream, Work};
 
 /// Bytes of one send.
 const BLOCK: usize = 256 << 10;
 
 /// Connections that put a body of `length` bytes, each into a file of its own, and again when it
 /// is there.
-pub(crate) fn load(to: SocketAddr, connections: usize, length: u64) -> io::Result<Crowd<Upload>> {
+pub(crate) fn load<S: Stream>(
+    connect: impl Fn() -> io::Result<S>,
+    connections: usize,
+    length: u64,
+) -> io::Result<Crowd<S, Upload>> {
     let block: Rc<[u8]> = vec![b'x'; BLOCK].into();
     let names = Cell::new(0);
-    Crowd::new(to, connections, || {
+    Crowd::new(connect, connections, || {
         let name = names.replace(names.get() + 1);
         let host = "Host: 127.0.0.1";
         let head =
@@ -39,27 +39,23 @@ pub(crate) struct Upload {
 
 impl Upload {
     /// Takes the answer. False: it has not come yet.
-    fn is_answered(socket: &TcpStream) -> io::Result<bool> {
-        let mut buffer = [0; 1024];
-        let Some(got) = receive(socket, &mut buffer[..], RecvFlags::empty())? else {
-            return Ok(false);
-        };
-        let answer = &buffer[..got];
+    fn is_answered(stream: &mut impl Stream) -> io::Result<bool> {
+        let mut answer = Vec::with_capacity(1024);
+        let Some(got) = stream.receive(&mut answer)? else { return Ok(false) };
         let saved = [&b"HTTP/1.1 201 "[..], b"HTTP/1.1 204 "];
-        if saved.iter().any(|start| answer.starts_with(start)) && head_end(answer) == Some(got) {
+        if saved.iter().any(|start| answer.starts_with(start)) && head_end(&answer) == Some(got) {
             return Ok(true);
         }
-        let answer = String::from_utf8_lossy(answer);
+        let answer = String::from_utf8_lossy(&answer);
         Err(io::Error::other(format!("expected 201 or 204 without a body, not this:\n{answer}")))
     }
 }
 
 impl Client for Upload {
-    fn drive(&mut self, socket: &TcpStream, _: &mut [u8], work: &mut Work) -> io::Result<()> {
+    fn drive(&mut self, stream: &mut impl Stream, _: &mut [u8], work: &mut Work) -> io::Result<()> {
         loop {
             let Some(sent) = self.sent else {
-                let sent = done(send(socket, &self.head, SendFlags::NOSIGNAL))?;
-                if sent != Some(self.head.len()) {
+                if stream.send(&self.head)? != Some(self.head.len()) {
                     return Err(io::Error::other("a head has been sent in part"));
                 }
                 self.sent = Some(0);
@@ -68,12 +64,10 @@ impl Client for Upload {
             let left = self.length - sent;
             if left > 0 {
                 let block = &self.block[..left.min(BLOCK as u64) as usize];
-                let Some(count) = done(send(socket, block, SendFlags::NOSIGNAL))? else {
-                    return Ok(());
-                };
+                let Some(count) = stream.send(block)? else { return Ok(()) };
                 self.sent = Some(sent + count as u64);
                 work.bytes += count as u64;
-            } else if Upload::is_answered(socket)? {
+            } else if Upload::is_answered(stream)? {
                 work.answers += 1;
                 self.sent = None;
             } else {
