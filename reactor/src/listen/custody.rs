@@ -22,6 +22,8 @@ pub(crate) struct Copies {
     pub(crate) sockets: Vec<OwnedFd>,
     /// The lock of a Unix socket's file.
     pub(crate) lock: Option<OwnedFd>,
+    /// Whether a successor that is starting has copies too.
+    pub(crate) is_offered: bool,
 }
 
 impl Copies {
@@ -66,18 +68,24 @@ impl Custody {
         });
     }
 
-    /// Releases the sockets to a successor, unless they are closed here already. Returns whether it
-    /// did.
-    pub(crate) fn release(&self) -> bool {
-        self.with(|copies| {
-            let is_open = !copies.sockets.is_empty();
-            self.is_elsewhere.fetch_or(is_open, Ordering::Release);
-            is_open
-        })
+    /// The sockets belong to a successor from now on.
+    pub(crate) fn release(&self) {
+        self.is_elsewhere.store(true, Ordering::Release);
     }
 
-    /// Closes the copies: a socket is closed, and the others are about to be.
+    /// The successor that was starting has failed.
+    pub(crate) fn withdraw(&self) {
+        self.with(|copies| copies.is_offered = false);
+    }
+
+    /// Closes the copies: a socket is about to be closed, and so are the others. If a successor is
+    /// starting, the sockets belong to it from now on, whether it gets ready before this process
+    /// ends or after that.
     pub(crate) fn close(&self) {
-        self.with(|copies| *copies = Copies::default());
+        self.with(|copies| {
+            if std::mem::take(copies).is_offered {
+                self.release();
+            }
+        });
     }
 }

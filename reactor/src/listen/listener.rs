@@ -38,8 +38,8 @@ impl Source {
             Origin::Adopted => core.selector.remove(socket),
             Origin::Passing(file, custody) => {
                 core.selector.remove(socket);
-                drop(file);
                 custody.close();
+                drop(file);
             }
         }
         core.kernel.close(socket);

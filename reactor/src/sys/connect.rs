@@ -1,9 +1,11 @@
 //! Starting a connection, and reading its outcome.
 
 use std::io;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
-use socket2::{Domain, SockRef};
+use socket2::{Domain, SockAddr, SockRef};
 
 use super::unix::{borrow, stream_socket};
 use super::{Address, Fd, TcpOptions};
@@ -22,6 +24,23 @@ pub(super) fn start_connect(address: &Address, options: &TcpOptions) -> io::Resu
         Err(error) if !goes_on(&error) => Err(error),
         _ => Ok(socket.into_raw_fd()),
     }
+}
+
+/// Connects to the Unix socket at a path, without waiting. The stream blocks.
+///
+/// # Errors
+/// `WouldBlock` if the backlog is full: `connect(2)` of Linux would wait for room in it. The BSDs
+/// refuse such a connection.
+pub(crate) fn connect_at(path: &Path) -> io::Result<UnixStream> {
+    let socket = stream_socket(Domain::UNIX)?;
+    socket.connect(&SockAddr::unix(path)?).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            io::Error::new(error.kind(), "the process there does not accept connections")
+        }
+        _ => error,
+    })?;
+    socket.set_nonblocking(false)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 /// Whether the connection is still being made although the call has failed. A signal does not stop
@@ -95,6 +114,20 @@ mod tests {
     fn a_unix_socket_that_is_not_there_is_an_error_of_the_call() {
         let to = Address::from_path("/nowhere/at all.sock").unwrap();
         assert_eq!(start(&to).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn nobody_waits_for_a_process_that_accepts_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let waiting = connect_at(&path).unwrap();
+        assert!(!SockRef::from(&waiting).nonblocking().unwrap());
+        let error = connect_at(&path).unwrap_err();
+        assert_eq!(error.to_string(), "the process there does not accept connections");
     }
 
     #[test]

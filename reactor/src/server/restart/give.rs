@@ -61,7 +61,7 @@ impl Estate {
         let name = pid.map_or("a process".into(), |pid| format!("process {pid}"));
         if let Err(error) = self.try_to_hand_over(stream, &name) {
             message::refuse(stream, &error.to_string());
-            log::warn!("{name} does not take over: {error}; this server goes on");
+            log::warn!("{name} does not take over: {error}");
             return;
         }
         log::info!("{name} has taken over; generation {} ends", self.generation);
@@ -81,7 +81,6 @@ impl Estate {
         super::check_user(stream)?;
         let mut lines = Lines::of(stream);
         message::check_request(&lines.next()?)?;
-        let refused = |why| Err(io::Error::new(ErrorKind::ResourceBusy, why));
         if !self.has_started.load(Ordering::Acquire) {
             return refused("this server is still starting");
         }
@@ -92,28 +91,33 @@ impl Estate {
         let result = self.offer(stream).and_then(|()| {
             let ready = lines.next()?;
             let served = message::parse_ready(&ready, self.listeners.len())?;
-            self.release(&served)?;
+            // Even if the server is stopping: what it has closed since the offer, it has left.
+            served.iter().for_each(|at| self.listeners[*at].1.release());
             let sent = message::send(stream, "released\n", &[]);
             // The new process has just ended.
             sent.inspect_err(|_| served.iter().for_each(|at| self.listeners[*at].1.receive()))
         });
+        // What it does not serve belongs to this process again.
+        self.listeners.iter().for_each(|(_, custody)| custody.withdraw());
         if result.is_err() {
             self.is_offered.store(false, Ordering::Release);
         }
         result
     }
 
-    /// Sends all listeners.
+    /// Sends all open listeners.
     fn offer(&self, stream: &UnixStream) -> io::Result<()> {
         let mut entries = Vec::new();
         let mut descriptors = Vec::new();
-        for (kind, custody) in &*self.listeners {
+        for (index, (kind, custody)) in self.listeners.iter().enumerate() {
             custody.with(|copies| {
                 let (sockets, has_lock) = (copies.sockets.len(), copies.lock.is_some());
-                if sockets == 0 {
-                    return Err(stopping());
+                match (sockets, kind) {
+                    (0, Kind::Control) => return refused("this server is stopping"),
+                    (0, _) => return Ok(()),
+                    _ => copies.is_offered = true,
                 }
-                entries.push(Entry { sockets, has_lock, kind: kind.clone() });
+                entries.push(Entry { index, sockets, has_lock, kind: kind.clone() });
                 // Until they are sent, the server may close its own.
                 let copy = |descriptor: &_| BorrowedFd::try_clone_to_owned(descriptor);
                 descriptors.extend(copies.all().iter().map(copy).collect::<io::Result<Vec<_>>>()?);
@@ -124,21 +128,8 @@ impl Estate {
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
         message::send(stream, &offer.encode(), &descriptors)
     }
-
-    /// Leaves these listeners to the new process.
-    fn release(&self, served: &[usize]) -> io::Result<()> {
-        if self.stopper.is_announced() {
-            return Err(stopping());
-        }
-        for index in served {
-            if !self.listeners[*index].1.release() {
-                return Err(stopping());
-            }
-        }
-        Ok(())
-    }
 }
 
-fn stopping() -> io::Error {
-    io::Error::new(ErrorKind::ConnectionRefused, "this server is stopping")
+fn refused<T>(why: &str) -> io::Result<T> {
+    Err(io::Error::new(ErrorKind::ResourceBusy, why))
 }

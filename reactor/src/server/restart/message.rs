@@ -4,14 +4,14 @@
 //! new                     old
 //! sluicegate-restart 1
 //!                         offer 3 2            generation, listeners
-//!                         1 lock control       sockets, and what the listener is
-//!                         4 - address
-//! ready 0 1                                    the listeners that it serves
+//!                         0 1 lock control     index, sockets, and what the listener is
+//!                         2 4 - address
+//! ready 0 2                                    the listeners that it serves
 //!                         released
 //! ```
 //!
 //! The descriptors come with the offer: the sockets of each listener in turn, and then the lock of a
-//! Unix socket's file. Instead of a line, the old process may say `refused` and why.
+//! Unix socket's file. A listener that the old process has closed is left out. Instead of a line, the old process may say `refused` and why.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -25,8 +25,9 @@ pub(super) const VERSION: u32 = 1;
 /// The longest line, in bytes.
 const LONGEST: usize = 4096;
 
-/// The most listeners, and the most sockets of one: more than any server has.
-const MOST: usize = 10_000;
+/// The most listeners, and the most sockets of one: more than any server has. The line that names
+/// all of them is not longer than [`LONGEST`].
+const MOST: usize = 1000;
 
 /// What the old process passes.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct Offer {
 /// A listener that is passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// Its index among all listeners of the old process.
+    pub(super) index: usize,
     pub(super) sockets: usize,
     pub(super) has_lock: bool,
     pub(super) kind: Kind,
@@ -78,8 +81,9 @@ pub(super) fn check_request(line: &str) -> io::Result<()> {
 impl Entry {
     fn parse(line: &str) -> io::Result<Entry> {
         let wrong = || malformed(format!("{line:?} does not describe a listener"));
-        let mut words = line.splitn(4, ' ');
+        let mut words = line.splitn(5, ' ');
         let mut next = || words.next().ok_or_else(wrong);
+        let index = next()?.parse().map_err(|_| wrong())?;
         let sockets = next()?.parse().map_err(|_| wrong())?;
         let has_lock = match next()? {
             "lock" => true,
@@ -93,10 +97,10 @@ impl Entry {
             ("activated", Some(name)) => Kind::Activated(name.to_owned()),
             _ => return Err(wrong()),
         };
-        if sockets == 0 || sockets > MOST || has_lock && sockets > 1 {
+        if index >= MOST || sockets == 0 || sockets > MOST || has_lock && sockets > 1 {
             return Err(wrong());
         }
-        Ok(Entry { sockets, has_lock, kind })
+        Ok(Entry { index, sockets, has_lock, kind })
     }
 
     /// How many descriptors it has.
@@ -108,7 +112,7 @@ impl Entry {
 impl Offer {
     pub(super) fn encode(&self) -> String {
         let mut text = format!("offer {} {}\n", self.generation, self.listeners.len());
-        for Entry { sockets, has_lock, kind } in &self.listeners {
+        for Entry { index, sockets, has_lock, kind } in &self.listeners {
             let lock = if *has_lock { "lock" } else { "-" };
             let kind = match kind {
                 Kind::Control => "control",
@@ -116,7 +120,7 @@ impl Offer {
                 Kind::AnyPort => "any-port",
                 Kind::Activated(name) => &format!("activated {name}"),
             };
-            text += &format!("{sockets} {lock} {kind}\n");
+            text += &format!("{index} {sockets} {lock} {kind}\n");
         }
         text
     }

@@ -14,10 +14,12 @@
 //!    backlog is reset.
 //!
 //! If the new process fails before that, or takes more than 30 seconds, the old one goes on and logs
-//! why. If the old process ends instead, the new one goes on.
+//! why. If the old process ends or is stopped instead, the new one goes on: it has the sockets, and
+//! the files of Unix sockets stay.
 //!
-//! The socket's file is accessible to its own user only, both processes check the user of the other
-//! one (root may take over from anyone), and a file that a process has left behind is replaced.
+//! Only its own user can open the socket's file. Each process also checks that the other one belongs
+//! to the same user or to root. So root cannot take over from a process of another user. A file that
+//! a process has left behind is replaced.
 //!
 //! # What may differ
 //!
@@ -75,7 +77,7 @@ pub(super) struct Restart {
     pub(super) generation: u64,
     /// Listeners of the predecessor that this server does not serve, or not yet.
     inherited: Vec<Inherited>,
-    /// The indexes of those that it serves, in the offer.
+    /// The indexes of those that it serves.
     served: Vec<usize>,
     /// Until it has released its listeners.
     predecessor: Mutex<Option<Predecessor>>,
@@ -91,7 +93,7 @@ impl Restart {
     pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
         let predecessor = Predecessor::connect(path)?;
         let (generation, inherited) = match &predecessor {
-            Some(predecessor) => predecessor.ask().map(|(last, all)| (last + 1, all))?,
+            Some(predecessor) => predecessor.ask().map(|(last, all)| (last.saturating_add(1), all))?,
             None => (1, Vec::new()),
         };
         let mut restart = Restart {
@@ -121,7 +123,7 @@ impl Restart {
     pub(super) fn share(&mut self, opened: &mut Opened, kind: Kind) -> io::Result<()> {
         let copy = |bound: &Bound| bound.socket.try_clone();
         let sockets = opened.sockets.iter().map(copy).collect::<io::Result<_>>()?;
-        let custody = Custody::new(Copies { sockets, lock: None }, opened.from.is_some());
+        let custody = Custody::new(Copies { sockets, ..Copies::default() }, opened.from.is_some());
         for bound in &mut opened.sockets {
             let file = match std::mem::replace(&mut bound.origin, Origin::Adopted) {
                 Origin::Made(file) => file,
@@ -197,7 +199,7 @@ impl Restart {
 /// The sockets of a listener.
 pub(super) struct Opened {
     pub(super) sockets: Vec<Bound>,
-    /// If they are those of the predecessor: the index of its listener in the offer.
+    /// If they are those of the predecessor: the index of its listener there.
     pub(super) from: Option<usize>,
 }
 
@@ -218,3 +220,6 @@ fn check_user(stream: &UnixStream) -> io::Result<()> {
     let text = format!("it belongs to user {user}, not {own}");
     Err(io::Error::new(ErrorKind::PermissionDenied, text))
 }
+
+#[cfg(test)]
+mod tests;

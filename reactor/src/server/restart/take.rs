@@ -26,7 +26,7 @@ pub(super) struct Predecessor {
 
 /// A listener of the old process, until this one listens at its address.
 pub(crate) struct Inherited {
-    /// Its index in the offer.
+    /// Its index among the listeners of the old process.
     index: usize,
     kind: Kind,
     pub(crate) address: Address,
@@ -37,7 +37,7 @@ pub(crate) struct Inherited {
 impl Predecessor {
     /// Connects to the process that listens at a control socket. `None` if there is none.
     pub(super) fn connect(path: &Path) -> io::Result<Option<Predecessor>> {
-        let stream = match UnixStream::connect(path) {
+        let stream = match sys::connect_at(path) {
             Ok(stream) => stream,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
@@ -59,27 +59,28 @@ impl Predecessor {
         message::send(&self.stream, &message::request(), &[])?;
         let (offer, descriptors) = Offer::receive(&mut Lines::of(&self.stream))?;
         let mut descriptors = descriptors.into_iter();
-        let inherit = |(index, Entry { sockets, has_lock, kind })| {
+        let inherit = |Entry { index, sockets, has_lock, kind }| {
             let sockets: Vec<_> = descriptors.by_ref().take(sockets).collect();
             let lock = if has_lock { descriptors.next() } else { None };
             let address = Kernel::Os.local_address(sockets[0].as_raw_fd())?;
             Ok(Inherited { index, kind, address, sockets, lock })
         };
-        let inherited = offer.listeners.into_iter().enumerate().map(inherit);
+        let inherited = offer.listeners.into_iter().map(inherit);
         Ok((offer.generation, inherited.collect::<io::Result<_>>()?))
     }
 
     /// Says that this process serves these listeners, and waits until they are released.
     pub(super) fn finish(self, served: &[usize]) -> io::Result<()> {
         let Predecessor { stream, name } = &self;
-        let answer = message::send(stream, &message::ready(served), &[])
-            .and_then(|()| Lines::of(stream).answer());
-        match answer {
+        // A process that has refused or ended has closed the connection, so sending may fail. What
+        // it said is still there to read.
+        let _ = message::send(stream, &message::ready(served), &[]);
+        match Lines::of(stream).answer() {
             Ok(line) if line == "released" => Ok(()),
             Ok(line) => Err(io::Error::new(ErrorKind::InvalidData, format!("{name}: {line:?}"))),
-            // It says so if it goes on.
+            // It says so if it goes on. Linux reports a reset if it has ended with unread bytes.
             Err(error)
-                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) =>
+                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) =>
             {
                 log::warn!("{name} has ended before it released its listeners");
                 Ok(())
@@ -90,6 +91,11 @@ impl Predecessor {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    #[cfg(test)]
+    pub(super) fn stream(&self) -> &UnixStream {
+        &self.stream
     }
 }
 

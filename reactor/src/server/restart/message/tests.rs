@@ -7,16 +7,16 @@ use std::thread;
 
 use super::*;
 
-fn entry(sockets: usize, has_lock: bool, kind: Kind) -> Entry {
-    Entry { sockets, has_lock, kind }
+fn entry(index: usize, sockets: usize, has_lock: bool, kind: Kind) -> Entry {
+    Entry { index, sockets, has_lock, kind }
 }
 
 fn offer() -> Offer {
     let listeners = vec![
-        entry(1, true, Kind::Control),
-        entry(3, false, Kind::Address),
-        entry(1, false, Kind::AnyPort),
-        entry(2, false, Kind::Activated("the web".into())),
+        entry(0, 1, true, Kind::Control),
+        entry(1, 3, false, Kind::Address),
+        entry(3, 1, false, Kind::AnyPort),
+        entry(4, 2, false, Kind::Activated("the web".into())),
     ];
     Offer { generation: 7, listeners }
 }
@@ -41,7 +41,7 @@ fn an_offer_is_received_as_it_was_sent() {
 #[test]
 fn more_descriptors_than_a_message_has_all_arrive() {
     const SOCKETS: usize = 2 * MOST_RIGHTS + 1;
-    let listeners = vec![entry(SOCKETS, false, Kind::Address)];
+    let listeners = vec![entry(0, SOCKETS, false, Kind::Address)];
     let offer = Offer { generation: 1, listeners };
     assert_eq!(received(&offer.encode(), SOCKETS).unwrap().1.len(), SOCKETS);
 }
@@ -72,15 +72,17 @@ fn lines_that_describe_no_offer_are_errors() {
         "offer 1\n",
         "offer x 1\n",
         "offer 1 -1\n",
-        "offer 1 10001\n",
+        "offer 1 1001\n",
         "offer 1 1\n\n",
-        "offer 1 1\n0 - address\n",
-        "offer 1 1\n10001 - address\n",
-        "offer 1 1\n2 lock address\n",
-        "offer 1 1\n1 key address\n",
-        "offer 1 1\n1 - door\n",
-        "offer 1 1\n1 - activated\n",
-        "offer 1 1\n1 - address 2\n",
+        "offer 1 1\n1 - address\n",
+        "offer 1 1\n1000 1 - address\n",
+        "offer 1 1\n0 0 - address\n",
+        "offer 1 1\n0 1001 - address\n",
+        "offer 1 1\n0 2 lock address\n",
+        "offer 1 1\n0 1 key address\n",
+        "offer 1 1\n0 1 - door\n",
+        "offer 1 1\n0 1 - activated\n",
+        "offer 1 1\n0 1 - address 2\n",
     ] {
         let error = received(text, 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{text:?}: {error}");
@@ -114,6 +116,14 @@ fn the_listeners_that_are_served_are_a_list_of_numbers() {
     for line in ["", "read", "ready 3", "ready -1", "ready x", "ready  1"] {
         parse_ready(line, 3).unwrap_err();
     }
+}
+
+#[test]
+fn the_longest_list_of_listeners_is_a_line() {
+    let all: Vec<_> = (0..MOST).collect();
+    assert!(ready(&all).len() <= LONGEST);
+    let line = ready(&all);
+    assert_eq!(parse_ready(line.trim_end(), MOST).unwrap(), all);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! The new process, with an old one that the tests play.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use super::message::Lines;
+use super::*;
+
+/// The connection of a new process to an old one, and its other end.
+fn connected() -> (Predecessor, UnixStream) {
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let listener = UnixListener::bind(&control).unwrap();
+    let predecessor = Predecessor::connect(&control).unwrap().expect("it listens");
+    (predecessor, listener.accept().unwrap().0)
+}
+
+#[test]
+fn a_start_that_was_too_slow_fails() {
+    let (predecessor, old) = connected();
+    message::refuse(&old, "it did not answer in time");
+    drop(old);
+    let error = predecessor.finish(&[0]).unwrap_err().to_string();
+    assert!(error.ends_with(" goes on: it did not answer in time"), "{error}");
+}
+
+#[test]
+fn a_new_process_goes_on_if_the_old_one_ends_before_it_answers() {
+    let (predecessor, old) = connected();
+    drop(old);
+    predecessor.finish(&[0]).unwrap();
+}
+
+#[test]
+fn a_new_process_goes_on_if_the_old_one_ends_with_unread_bytes() {
+    let (predecessor, old) = connected();
+    message::send(predecessor.stream(), "unread\n", &[]).unwrap();
+    drop(old);
+    predecessor.finish(&[0]).unwrap();
+}
+
+#[test]
+fn the_last_generation_that_can_be_counted_has_successors() {
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let listener = UnixListener::bind(&control).unwrap();
+    let lock = File::create(control.with_added_extension("lock")).unwrap();
+    let last = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        message::check_request(&Lines::of(&stream).next().unwrap()).unwrap();
+        let offer = format!("offer {} 1\n0 1 lock control\n", u64::MAX);
+        message::send(&stream, &offer, &[listener.as_fd(), lock.as_fd()]).unwrap();
+    });
+    let (restart, _) = Restart::begin(&control).unwrap();
+    last.join().unwrap();
+    assert_eq!(restart.generation, u64::MAX);
+}
