@@ -1,8 +1,11 @@
 //! Servers that take over from each other, all of them in this process.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::ErrorKind;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use sluicegate_reactor::{Address, Listen, Server, ServerListener, Spread};
@@ -75,6 +78,90 @@ fn a_listener_that_the_next_server_does_not_have_is_closed() {
     second.open();
     second.stop().unwrap();
     assert!(!control.exists());
+}
+
+#[test]
+fn a_successor_that_is_starting_goes_on_if_the_last_server_is_stopped() {
+    let _alone = alone();
+    for is_idle in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let control = dir.path().join("control");
+        let path = dir.path().join("unix");
+        let listen = |server: &mut Server| {
+            server.listen(Address::from_path(&path).unwrap(), &Listen::default()).unwrap()
+        };
+        let (mut server, listener) = successor(&control, 1, Spread::Divided);
+        let unix_listener = listen(&mut server);
+        let first = run(server, vec![listener, unix_listener]);
+        // While it is open, the server drains.
+        let open = Some(first.open()).filter(|_| !is_idle);
+        let (mut server, listener) = successor(&control, 1, Spread::Divided);
+        let unix_listener = listen(&mut server);
+        first.stopper.stop().unwrap();
+        let first = if is_idle { first.wait().map(|()| None) } else { Ok(Some(first)) };
+        let second = run(server, vec![listener, unix_listener]);
+        second.open();
+        drop(open);
+        first.unwrap().into_iter().for_each(|first| first.wait().unwrap());
+        UnixStream::connect(&path).expect("its file stays");
+        let (server, listener) = successor(&control, 1, Spread::Divided);
+        assert_eq!(server.generation(), 3, "the control socket stays too");
+        let third = run(server, vec![listener]);
+        second.wait().unwrap();
+        third.stop().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_has_closed_a_listener_passes_the_others() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    let closed = server.listen(ANY_PORT, &Listen::default()).unwrap();
+    let last = server.listen((Ipv4Addr::new(127, 0, 0, 2), 0), &Listen::default()).unwrap();
+    let at = last.address().clone();
+    let all = [closed, listener.clone(), last];
+    let first = Running::start(server, &listener, move |shard| {
+        let teller = shard.register(Teller(0));
+        let [closed, ..] = [&all[0], &all[1], &all[2]].map(|it| shard.serve(it, teller));
+        assert!(shard.close_listener(closed?));
+        Ok(())
+    });
+    first.open();
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    assert_eq!(listener.address(), &first.address);
+    let last = server.listen((Ipv4Addr::new(127, 0, 0, 2), 0), &Listen::default()).unwrap();
+    assert_eq!(last.address(), &at);
+    let second = run(server, vec![listener, last]);
+    first.wait().unwrap();
+    second.open();
+    TcpStream::connect(at.ip_and_port().unwrap()).expect("it listens");
+    second.stop().unwrap();
+}
+
+#[test]
+fn a_successor_that_does_not_serve_yet_gets_no_connections_and_changes_no_files() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let unix = dir.path().join("unix");
+    let path = Address::from_path(&unix).unwrap();
+    let mode = || fs::metadata(&unix).unwrap().permissions().mode() & 0o777;
+    let with_mode = |unix_mode| Listen { unix_mode, ..Listen::default() };
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    let unix_listener = server.listen(&path, &with_mode(0o600)).unwrap();
+    let first = run(server, vec![listener, unix_listener]);
+    let (mut server, listener) = successor(&control, 3, Spread::Divided);
+    let unix_listener = server.listen(&path, &with_mode(0o640)).unwrap();
+    let clients: Vec<_> = (0..64).map(|_| first.open()).collect();
+    assert_eq!(mode(), 0o600);
+    drop(clients);
+    let second = run(server, vec![listener, unix_listener]);
+    first.wait().unwrap();
+    assert_eq!(serving(&second), (0..3).collect());
+    assert_eq!(mode(), 0o640);
+    second.stop().unwrap();
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Listening sockets that several processes have open while one takes over from another.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::sys;
+use crate::sys::SharedFile;
 
 /// Which process the sockets of a listener belong to, and copies of their descriptors for a
 /// successor. The threads of a server share it.
@@ -20,8 +20,7 @@ pub(crate) struct Custody {
 #[derive(Default)]
 pub(crate) struct Copies {
     pub(crate) sockets: Vec<OwnedFd>,
-    /// The lock of a Unix socket's file.
-    pub(crate) lock: Option<OwnedFd>,
+    pub(crate) file: Option<SharedFile>,
     /// Whether a successor that is starting has copies too.
     pub(crate) is_offered: bool,
 }
@@ -29,7 +28,8 @@ pub(crate) struct Copies {
 impl Copies {
     /// All descriptors, the lock last.
     pub(crate) fn all(&self) -> Vec<BorrowedFd<'_>> {
-        self.sockets.iter().chain(&self.lock).map(AsFd::as_fd).collect()
+        let locks = self.file.iter().map(|file| file.lock.as_fd());
+        self.sockets.iter().map(AsFd::as_fd).chain(locks).collect()
     }
 }
 
@@ -60,10 +60,8 @@ impl Custody {
     pub(crate) fn receive(&self) {
         self.is_elsewhere.store(false, Ordering::Release);
         self.with(|copies| {
-            if let Some(lock) = &copies.lock
-                && let Err(error) = sys::sign_lock(lock)
-            {
-                log::warn!("descriptor {}: the lock of a socket: {error}", lock.as_raw_fd());
+            if let Some(Err(error)) = copies.file.as_ref().map(SharedFile::receive) {
+                log::warn!("{error}");
             }
         });
     }
@@ -73,7 +71,7 @@ impl Custody {
         self.is_elsewhere.store(true, Ordering::Release);
     }
 
-    /// The successor that was starting has failed.
+    /// The successor that was starting has failed, or does not serve the sockets.
     pub(crate) fn withdraw(&self) {
         self.with(|copies| copies.is_offered = false);
     }

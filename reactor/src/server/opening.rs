@@ -59,7 +59,7 @@ impl Server {
         listen: &Listen,
     ) -> io::Result<ServerListener> {
         let socket = Kernel::Os.adopt_listener(socket.into(), &listen.tcp)?;
-        let bound = Bound { origin: Origin::Adopted, socket: sys::owned(socket) };
+        let bound = Bound { origin: Origin::Adopted, socket: sys::owned(socket), backlog: None };
         self.add(Opened { sockets: vec![bound], from: None }, Kind::Address, listen)
     }
 
@@ -88,7 +88,8 @@ impl Server {
         }
         for Inherited { name, socket } in activation::listeners()? {
             let socket = Kernel::Os.adopt_listener(socket, &listen.tcp)?;
-            let bound = Bound { origin: Origin::Adopted, socket: sys::owned(socket) };
+            let bound =
+                Bound { origin: Origin::Adopted, socket: sys::owned(socket), backlog: None };
             let address = Kernel::Os.local_address(socket)?;
             match all.iter_mut().find(|(other, at, _)| (other, at) == (&name, &address)) {
                 Some((_, _, opened)) => opened.sockets.push(bound),

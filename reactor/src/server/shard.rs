@@ -9,6 +9,7 @@ use crate::core::HandlerId;
 use crate::handler::Handler;
 use crate::listen::listener::{Origin, Source};
 use crate::listen::{Listen, ListenerId};
+use crate::sys;
 use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
 use crate::turn::reactor::Reactor;
@@ -25,11 +26,16 @@ pub(super) enum Place {
 pub(super) struct Bound {
     pub(super) origin: Origin,
     pub(super) socket: OwnedFd,
+    /// The backlog that it gets when it is served. `None` if it has one already.
+    pub(super) backlog: Option<u32>,
 }
 
 impl Bound {
-    pub(super) fn source(self, distributor: Option<Distributor>) -> Source {
-        Source::Socket(self.socket.into_raw_fd(), self.origin, distributor)
+    pub(super) fn source(self, distributor: Option<Distributor>) -> io::Result<Source> {
+        if let Some(backlog) = self.backlog {
+            sys::set_backlog(&self.socket, backlog)?;
+        }
+        Ok(Source::Socket(self.socket.into_raw_fd(), self.origin, distributor))
     }
 }
 
@@ -72,7 +78,7 @@ impl Shard<'_> {
                     Listen { accept_rate: divided(share.accept_rate, sockets.len()), ..share };
                 let mut first = None;
                 for bound in sockets {
-                    let source = bound.source(None);
+                    let source = bound.source(None)?;
                     let id = self.reactor.add_listener(source, &share, handler, first)?;
                     first.get_or_insert(id);
                 }
@@ -87,7 +93,7 @@ impl Shard<'_> {
                 };
                 let mut beside = None;
                 for (bound, distributor) in first {
-                    let source = bound.source(Some(distributor));
+                    let source = bound.source(Some(distributor))?;
                     let id = self.reactor.add_listener(source, &most, handler, beside)?;
                     beside.get_or_insert(id);
                 }

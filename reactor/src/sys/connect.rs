@@ -135,7 +135,7 @@ mod tests {
     fn a_full_backlog_of_a_unix_socket_is_an_error_of_the_call() {
         let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         // An empty name asks the kernel to choose an abstract one (`unix(7)`).
-        listener.bind(&socket2::SockAddr::unix("").unwrap()).unwrap();
+        listener.bind(&SockAddr::unix("").unwrap()).unwrap();
         listener.listen(0).unwrap();
         let name = listener.local_addr().unwrap();
         let to = Address::from_abstract_name(name.as_abstract_namespace().unwrap()).unwrap();

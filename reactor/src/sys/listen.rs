@@ -22,7 +22,9 @@ pub(super) fn listen_tcp(
     options: &TcpOptions,
     count: usize,
 ) -> io::Result<Vec<Fd>> {
-    let first = open(address, backlog, options, |_| Ok(()))?;
+    let start = |socket: &Socket| socket.listen(backlog.try_into().unwrap_or(i32::MAX));
+    let first = bind(address, options, |_| Ok(()))?;
+    start(&first)?;
     if count == 1 {
         return Ok(vec![first.into_raw_fd()]);
     }
@@ -42,28 +44,27 @@ pub(super) fn listen_tcp(
         all.push(first);
     }
     while all.len() < count {
-        all.push(open(address, backlog, options, share)?);
+        let socket = bind(address, options, share)?;
+        start(&socket)?;
+        all.push(socket);
     }
     Ok(all.into_iter().map(IntoRawFd::into_raw_fd).collect())
 }
 
-/// Opens a socket at the address of another one that listens, so that the kernel divides the
-/// connections between them.
-pub(crate) fn listen_beside(
-    socket: &OwnedFd,
-    backlog: u32,
-    options: &TcpOptions,
-) -> io::Result<OwnedFd> {
+/// Binds a socket to the address of another one that listens. When it listens too
+/// ([`set_backlog`]), the kernel divides the connections between them: Linux adds it to the group
+/// only then (`inet_csk_listen_start`).
+pub(crate) fn bind_beside(socket: &OwnedFd, options: &TcpOptions) -> io::Result<OwnedFd> {
     let first = SockRef::from(socket);
     let unsuitable = || io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket");
     let address = first.local_addr()?.as_socket().ok_or_else(unsuitable)?;
     // It has the option already if it has others beside it. FreeBSD would ignore it now.
     #[cfg(not(target_os = "freebsd"))]
     first.set_reuse_port(true)?;
-    open(address, backlog, options, share).map(OwnedFd::from)
+    bind(address, options, share).map(OwnedFd::from)
 }
 
-/// Changes the backlog of a socket that listens.
+/// Listens, or changes the backlog of a socket that listens.
 pub(crate) fn set_backlog(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
     SockRef::from(socket).listen(backlog.try_into().unwrap_or(i32::MAX))
 }
@@ -80,10 +81,9 @@ fn share(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port_lb(true)
 }
 
-/// Opens a listening socket. `prepare` is called with it before it is bound.
-fn open(
+/// Opens a socket and binds it. `prepare` is called with it before that.
+fn bind(
     address: SocketAddr,
-    backlog: u32,
     options: &TcpOptions,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
@@ -96,6 +96,5 @@ fn open(
     options.apply(&socket)?;
     prepare(&socket)?;
     socket.bind(&SockAddr::from(address))?;
-    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
     Ok(socket)
 }

@@ -86,7 +86,7 @@ impl Lock {
 }
 
 /// Writes the id of this process into a lock file that another process has passed on.
-pub(crate) fn sign_lock(lock: &OwnedFd) -> io::Result<()> {
+pub(super) fn sign_lock(lock: &OwnedFd) -> io::Result<()> {
     sign(&File::from(lock.try_clone()?))
 }
 

@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket};
 
-use super::lock_file::{FileId, Lock, id_at};
+use super::lock_file::{FileId, Lock, id_at, sign_lock};
 use super::unix::stream_socket;
-use super::{Address, Fd};
+use super::{Address, Fd, about};
 
 /// The file of a listening Unix socket, and its lock. Drop it before the socket is closed.
 pub(crate) struct SocketFile {
@@ -29,6 +29,8 @@ pub(crate) struct SocketFile {
     /// Tells the file from one that has taken its place: no other file gets these numbers while the
     /// socket is open (`unix_bind` of Linux and `uipc_bindat` of the BSDs keep the inode).
     id: FileId,
+    /// The permissions that it is to have.
+    mode: u32,
     lock: Lock,
     /// Whether the socket belongs to another process that has it open too.
     is_elsewhere: Arc<AtomicBool>,
@@ -40,16 +42,33 @@ impl SocketFile {
     pub(crate) fn inherit(path: &Path, mode: u32, lock: OwnedFd) -> io::Result<SocketFile> {
         let lock = Lock::inherit(path, lock);
         let is_elsewhere = Arc::new(AtomicBool::new(true));
-        let file = SocketFile { path: path.into(), id: id_at(path)?, lock, is_elsewhere };
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
-        Ok(file)
+        Ok(SocketFile { path: path.into(), id: id_at(path)?, mode, lock, is_elsewhere })
     }
 
     /// Leaves the file alone on drop while this flag says that the socket belongs to another
-    /// process. Returns another descriptor of the lock, for that process.
-    pub(crate) fn share(&mut self, is_elsewhere: Arc<AtomicBool>) -> io::Result<OwnedFd> {
+    /// process. Returns what the two processes share.
+    pub(crate) fn share(&mut self, is_elsewhere: Arc<AtomicBool>) -> io::Result<SharedFile> {
         self.is_elsewhere = is_elsewhere;
-        self.lock.copy()
+        Ok(SharedFile { path: self.path.clone(), mode: self.mode, lock: self.lock.copy()? })
+    }
+}
+
+/// What two processes share of the file of a Unix socket.
+pub(crate) struct SharedFile {
+    path: PathBuf,
+    mode: u32,
+    pub(crate) lock: OwnedFd,
+}
+
+impl SharedFile {
+    /// Gives the file the permissions that this process has chosen, and its lock the id of this
+    /// process.
+    pub(crate) fn receive(&self) -> io::Result<()> {
+        let path = self.path.display();
+        sign_lock(&self.lock)
+            .map_err(about(format_args!("cannot write the process id into the lock of {path}")))?;
+        fs::set_permissions(&self.path, Permissions::from_mode(self.mode))
+            .map_err(about(format_args!("cannot change the permissions of {path}")))
     }
 }
 
@@ -102,11 +121,11 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
         }
         other => other?,
     }
-    let file =
-        SocketFile { path: path.into(), id: id_at(path)?, lock, is_elsewhere: Arc::default() };
+    let (path, id) = (path.to_owned(), id_at(path)?);
+    let file = SocketFile { path, id, mode, lock, is_elsewhere: Arc::default() };
     // The umask may have changed the permissions until now, but nobody could connect: the socket
     // does not listen yet.
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    fs::set_permissions(&file.path, Permissions::from_mode(mode))?;
     start(&socket, backlog)?;
     Ok((socket.into_raw_fd(), file))
 }

@@ -111,7 +111,7 @@ impl Estate {
         let mut descriptors = Vec::new();
         for (index, (kind, custody)) in self.listeners.iter().enumerate() {
             custody.with(|copies| {
-                let (sockets, has_lock) = (copies.sockets.len(), copies.lock.is_some());
+                let (sockets, has_lock) = (copies.sockets.len(), copies.file.is_some());
                 match (sockets, kind) {
                     (0, Kind::Control) => return refused("this server is stopping"),
                     (0, _) => return Ok(()),

@@ -30,7 +30,9 @@
 //! It may have another number of threads. If the kernel divides connections between sockets at one
 //! address ([`Spread::Divided`](crate::Spread::Divided)), there are as many sockets as the old
 //! process had, because closing one would reset the connections in its backlog. Each thread serves
-//! the same number of them; to that end the new process may open more. On FreeBSD, sockets cannot be
+//! the same number of them; to that end the new process may open more. Each gets connections from the
+//! time when its thread [serves](crate::Shard::serve) it. If another thread fails to start after
+//! that, the connections in its backlog are reset. On FreeBSD, sockets cannot be
 //! added to one that was opened alone, so a server of one thread cannot be followed by one of
 //! several.
 //!
@@ -93,7 +95,9 @@ impl Restart {
     pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
         let predecessor = Predecessor::connect(path)?;
         let (generation, inherited) = match &predecessor {
-            Some(predecessor) => predecessor.ask().map(|(last, all)| (last.saturating_add(1), all))?,
+            Some(predecessor) => {
+                predecessor.ask().map(|(last, all)| (last.saturating_add(1), all))?
+            }
             None => (1, Vec::new()),
         };
         let mut restart = Restart {
@@ -132,8 +136,8 @@ impl Restart {
             // From here on, dropping it is right.
             bound.origin = Origin::Passing(file, custody.clone());
             if let Origin::Passing(Some(file), _) = &mut bound.origin {
-                let lock = file.share(custody.flag())?;
-                custody.with(|copies| copies.lock = Some(lock));
+                let shared = file.share(custody.flag())?;
+                custody.with(|copies| copies.file = Some(shared));
             }
         }
         self.served.extend(opened.from);
@@ -160,8 +164,11 @@ impl Restart {
         let (distributor, mailboxes) = distribute(1);
         let handler = reactor.register(Control(estate));
         mailboxes.into_iter().for_each(|mailbox| reactor.attach(mailbox, handler));
-        let source = control.source(Some(distributor));
-        reactor.add_listener(source, &Listen::default(), handler, None).map(drop)
+        let source = control.source(Some(distributor))?;
+        let id = reactor.add_listener(source, &Listen::default(), handler, None)?;
+        // Its connections are none of the service: they are not to be in the statistics.
+        reactor.core.groups[usize::from(id.group)].address = None;
+        Ok(())
     }
 
     /// Tells the predecessor, if there is one, to release its listeners: all threads serve.
@@ -206,7 +213,7 @@ pub(super) struct Opened {
 /// Opens the sockets of a listener: `count` of them if the kernel divides connections.
 pub(super) fn open(address: &Address, listen: &Listen, count: usize) -> io::Result<Opened> {
     let sockets = listen::open(&Kernel::Os, address, listen, count)?.into_iter();
-    let bound = |(socket, origin)| Bound { origin, socket: sys::owned(socket) };
+    let bound = |(socket, origin)| Bound { origin, socket: sys::owned(socket), backlog: None };
     Ok(Opened { sockets: sockets.map(bound).collect(), from: None })
 }
 

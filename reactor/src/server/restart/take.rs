@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// The connection to the old process, until it has released its listeners.
 pub(super) struct Predecessor {
-    stream: UnixStream,
+    pub(super) stream: UnixStream,
     /// For the log.
     name: String,
 }
@@ -80,7 +80,10 @@ impl Predecessor {
             Ok(line) => Err(io::Error::new(ErrorKind::InvalidData, format!("{name}: {line:?}"))),
             // It says so if it goes on. Linux reports a reset if it has ended with unread bytes.
             Err(error)
-                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) =>
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+                ) =>
             {
                 log::warn!("{name} has ended before it released its listeners");
                 Ok(())
@@ -91,11 +94,6 @@ impl Predecessor {
 
     pub(super) fn name(&self) -> &str {
         &self.name
-    }
-
-    #[cfg(test)]
-    pub(super) fn stream(&self) -> &UnixStream {
-        &self.stream
     }
 }
 
@@ -123,22 +121,20 @@ impl Inherited {
 
     /// The sockets with these options, and as many more as `threads` can divide evenly.
     pub(crate) fn open(self, listen: &Listen, threads: usize) -> io::Result<Opened> {
-        let prepare = |socket| {
-            let socket = sys::owned(Kernel::Os.adopt_listener(socket, &listen.tcp)?);
-            sys::set_backlog(&socket, listen.backlog)?;
-            Ok(socket)
-        };
+        // The service manager has chosen the backlogs of the sockets that it has opened.
+        let backlog = self.activated().is_none().then_some(listen.backlog);
+        let prepare = |socket| Kernel::Os.adopt_listener(socket, &listen.tcp).map(sys::owned);
         let mut sockets: Vec<_> =
             self.sockets.into_iter().map(prepare).collect::<io::Result<_>>()?;
         while !self.address.is_unix() && !sockets.len().is_multiple_of(threads) {
-            sockets.push(sys::listen_beside(&sockets[0], listen.backlog, &listen.tcp)?);
+            sockets.push(sys::bind_beside(&sockets[0], &listen.tcp)?);
         }
         let mut file = match (self.address.path(), self.lock) {
             (Some(path), Some(lock)) => Some(SocketFile::inherit(path, listen.unix_mode, lock)?),
             _ => None,
         };
         // A Unix socket with a file has no other beside it.
-        let bound = |socket| Bound { origin: Origin::Made(file.take()), socket };
+        let bound = |socket| Bound { origin: Origin::Made(file.take()), socket, backlog };
         let sockets = sockets.into_iter().map(bound).collect();
         Ok(Opened { sockets, from: Some(self.index) })
     }

@@ -36,7 +36,7 @@ fn a_new_process_goes_on_if_the_old_one_ends_before_it_answers() {
 #[test]
 fn a_new_process_goes_on_if_the_old_one_ends_with_unread_bytes() {
     let (predecessor, old) = connected();
-    message::send(predecessor.stream(), "unread\n", &[]).unwrap();
+    message::send(&predecessor.stream, "unread\n", &[]).unwrap();
     drop(old);
     predecessor.finish(&[0]).unwrap();
 }
