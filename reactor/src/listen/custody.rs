@@ -9,7 +9,16 @@ use crate::sys::SharedFile;
 /// Which process the sockets of a listener belong to, and copies of their descriptors for a
 /// successor. The threads of a server share it.
 ///
-/// A process that closes a socket which belongs to another leaves its file and its backlog alone.
+/// What a process does when it closes the sockets:
+///
+/// | State | Backlog | File of a Unix socket |
+/// | --- | --- | --- |
+/// | They belong to this process | accepts it first | removes it |
+/// | A successor that is starting has been offered them | accepts it first | leaves it |
+/// | They belong to another process | leaves it | leaves it |
+///
+/// In the second state, closing them makes them belong to the successor. If that one then fails, a
+/// file stays behind, which the next server replaces.
 #[derive(Clone)]
 pub(crate) struct Custody {
     is_elsewhere: Arc<AtomicBool>,

@@ -21,8 +21,9 @@ pub struct ServerOptions {
     /// start when jobs need them.
     pub workers: WorkersLimits,
     /// How long the server goes on accepting after the signal that
-    /// [stops](crate::Server::stop_on_signals) it, while [`Stopper::is_announced`](crate::Stopper::is_announced) tells load balancers to
-    /// send no new clients. A second signal ends the delay. The default is zero.
+    /// [stops](crate::Server::stop_on_signals) it, while
+    /// [`Stopper::will_stop`](crate::Stopper::will_stop) tells load balancers to send no new
+    /// clients. A second signal ends the delay. The default is zero.
     ///
     /// Kubernetes removes a pod from its services while it stops it, and a load balancer notices a
     /// failing health check only at the next one. Clients that they send meanwhile are served.

@@ -22,11 +22,11 @@ pub(super) fn id_at(path: &Path) -> io::Result<FileId> {
     fs::symlink_metadata(path).map(|metadata| id_of(&metadata))
 }
 
-/// The lock of a Unix socket's address. Its file is removed on drop, unless it was left.
+/// The lock of a Unix socket's address. Dropping it closes its file; the kernel releases the lock
+/// when no process has the file open any more.
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
-    is_left: bool,
 }
 
 /// How often a lock file may vanish between opening and locking it.
@@ -64,14 +64,14 @@ impl Lock {
             return Ok(None);
         }
         sign(&file).map_err(about(path.display()))?;
-        Ok(Some(Lock { path: path.into(), file, is_left: false }))
+        Ok(Some(Lock { path: path.into(), file }))
     }
 
     /// The lock of the address `socket` that another process has taken and passed on: a lock
     /// belongs to the open file, however many processes have it open (`flock(2)`).
     pub(super) fn inherit(socket: &Path, lock: OwnedFd) -> Lock {
         let path = socket.with_added_extension("lock");
-        Lock { path, file: lock.into(), is_left: false }
+        Lock { path, file: lock.into() }
     }
 
     /// Another descriptor of the lock.
@@ -79,24 +79,18 @@ impl Lock {
         self.file.try_clone().map(OwnedFd::from)
     }
 
-    /// Leaves the file to the process that has the lock now.
-    pub(super) fn leave(&mut self) {
-        self.is_left = true;
+    /// Removes the file, unless another one has taken its place.
+    pub(super) fn remove(&self) {
+        if is_at(&self.file, &self.path) {
+            // A leftover lock file is harmless.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
 /// Writes the id of this process into a lock file that another process has passed on.
 pub(super) fn sign_lock(lock: &OwnedFd) -> io::Result<()> {
     sign(&File::from(lock.try_clone()?))
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if !self.is_left && is_at(&self.file, &self.path) {
-            // A leftover lock file is harmless.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -165,6 +159,7 @@ mod tests {
         let expected =
             format!("process {process} already listens there: it holds the lock {shown}");
         assert_eq!(error.to_string(), expected);
+        lock.remove();
         drop(lock);
         assert!(!path.exists());
         assert!(Lock::take(&socket).is_ok());
@@ -175,6 +170,7 @@ mod tests {
         let (_directory, socket, path) = place();
         let lock = Lock::take(&socket).unwrap();
         let file = open(&path).unwrap();
+        lock.remove();
         drop(lock);
         assert!(Lock::of(file, &path).unwrap().is_none());
         let file = open(&path).unwrap();
@@ -187,6 +183,7 @@ mod tests {
         fs::write(&path, "1234567\n").unwrap();
         let lock = Lock::take(&socket).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        lock.remove();
         drop(lock);
 
         fs::write(&path, "precious").unwrap();

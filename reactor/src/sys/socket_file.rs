@@ -76,7 +76,7 @@ impl SharedFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.is_elsewhere.load(Ordering::Acquire) {
-            return self.lock.leave();
+            return;
         }
         let removed = id_at(&self.path)
             .and_then(|now| if now == self.id { fs::remove_file(&self.path) } else { Ok(()) });
@@ -86,6 +86,7 @@ impl Drop for SocketFile {
             }
             _ => {}
         }
+        self.lock.remove();
     }
 }
 
@@ -112,6 +113,18 @@ fn listen_without_file(address: &Address, backlog: u32) -> io::Result<Fd> {
 
 fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, SocketFile)> {
     let lock = Lock::take(path)?;
+    let bound = bind(path).and_then(|socket| Ok((socket, id_at(path)?)));
+    let (socket, id) = bound.inspect_err(|_| lock.remove())?;
+    let file = SocketFile { path: path.into(), id, mode, lock, is_elsewhere: Arc::default() };
+    // The umask may have changed the permissions until now, but nobody could connect: the socket
+    // does not listen yet.
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    start(&socket, backlog)?;
+    Ok((socket.into_raw_fd(), file))
+}
+
+/// Binds a socket to a path, in place of one that a process has left behind.
+fn bind(path: &Path) -> io::Result<Socket> {
     let socket = stream_socket(Domain::UNIX)?;
     let address = SockAddr::unix(path)?;
     match socket.bind(&address) {
@@ -121,13 +134,7 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
         }
         other => other?,
     }
-    let (path, id) = (path.to_owned(), id_at(path)?);
-    let file = SocketFile { path, id, mode, lock, is_elsewhere: Arc::default() };
-    // The umask may have changed the permissions until now, but nobody could connect: the socket
-    // does not listen yet.
-    fs::set_permissions(&file.path, Permissions::from_mode(mode))?;
-    start(&socket, backlog)?;
-    Ok((socket.into_raw_fd(), file))
+    Ok(socket)
 }
 
 fn start(socket: &Socket, backlog: u32) -> io::Result<()> {

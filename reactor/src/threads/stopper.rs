@@ -64,13 +64,13 @@ impl Stopper {
     /// balancer should send no new clients then; see
     /// [`ServerOptions::shutdown_delay`](crate::ServerOptions::shutdown_delay).
     #[must_use]
-    pub fn is_announced(&self) -> bool {
+    pub fn will_stop(&self) -> bool {
         self.is_asked() || self.0.announced.load(Ordering::SeqCst)
     }
 
     /// How long to go on accepting, if a signal has announced the end and nothing has asked for it.
     pub(crate) fn delay(&self) -> Option<Duration> {
-        (!self.is_asked() && self.is_announced()).then_some(self.0.delay)
+        (!self.is_asked() && self.will_stop()).then_some(self.0.delay)
     }
 
     /// Wakes all reactors, to notice what was stored before.

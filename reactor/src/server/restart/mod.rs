@@ -17,9 +17,9 @@
 //! why. If the old process ends or is stopped instead, the new one goes on: it has the sockets, and
 //! the files of Unix sockets stay.
 //!
-//! Only its own user can open the socket's file. Each process also checks that the other one belongs
-//! to the same user or to root. So root cannot take over from a process of another user. A file that
-//! a process has left behind is replaced.
+//! Only its own user can open the socket's file. Each process also checks that the other one
+//! belongs to the same user or to root. So root cannot take over from a process of another user. A
+//! file that a process has left behind is replaced.
 //!
 //! # What may differ
 //!
@@ -30,10 +30,10 @@
 //! It may have another number of threads. If the kernel divides connections between sockets at one
 //! address ([`Spread::Divided`](crate::Spread::Divided)), there are as many sockets as the old
 //! process had, because closing one would reset the connections in its backlog. Each thread serves
-//! the same number of them; to that end the new process may open more. Each gets connections from the
-//! time when its thread [serves](crate::Shard::serve) it. If another thread fails to start after
-//! that, the connections in its backlog are reset. On FreeBSD, sockets cannot be
-//! added to one that was opened alone, so a server of one thread cannot be followed by one of
+//! the same number of them; to that end the new process may open more. Each of those gets
+//! connections from the time when its thread [serves](crate::Shard::serve) it. If another thread
+//! fails to start after that, the connections in its backlog are reset. On FreeBSD, sockets cannot
+//! be added to one that was opened alone, so a server of one thread cannot be followed by one of
 //! several.
 //!
 //! # What does not pass
@@ -72,13 +72,13 @@ mod take;
 
 use give::{Control, Estate};
 pub(super) use message::Kind;
-use take::{Inherited, Predecessor};
+use take::{Offered, Predecessor};
 
 /// What a server has from its predecessor, and has for its successor.
 pub(super) struct Restart {
     pub(super) generation: u64,
     /// Listeners of the predecessor that this server does not serve, or not yet.
-    inherited: Vec<Inherited>,
+    inherited: Vec<Offered>,
     /// The indexes of those that it serves.
     served: Vec<usize>,
     /// Until it has released its listeners.
@@ -109,7 +109,7 @@ impl Restart {
             has_started: Arc::default(),
         };
         let listen = Listen { backlog: 8, unix_mode: 0o600, ..Listen::default() };
-        let mut bound = match restart.take(Inherited::is_control) {
+        let mut bound = match restart.take(Offered::is_control) {
             Some(control) => control.open(&listen, 1)?,
             None => open(&Address::from_path(path)?, &listen, 1)?,
         };
@@ -118,7 +118,7 @@ impl Restart {
     }
 
     /// Takes a listener of the predecessor.
-    pub(super) fn take(&mut self, suits: impl FnMut(&Inherited) -> bool) -> Option<Inherited> {
+    pub(super) fn take(&mut self, suits: impl FnMut(&Offered) -> bool) -> Option<Offered> {
         let at = self.inherited.iter().position(suits)?;
         Some(self.inherited.remove(at))
     }

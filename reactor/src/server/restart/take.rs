@@ -25,7 +25,7 @@ pub(super) struct Predecessor {
 }
 
 /// A listener of the old process, until this one listens at its address.
-pub(crate) struct Inherited {
+pub(crate) struct Offered {
     /// Its index among the listeners of the old process.
     index: usize,
     kind: Kind,
@@ -55,7 +55,7 @@ impl Predecessor {
     }
 
     /// Asks for its listeners. Returns its generation too.
-    pub(super) fn ask(&self) -> io::Result<(u64, Vec<Inherited>)> {
+    pub(super) fn ask(&self) -> io::Result<(u64, Vec<Offered>)> {
         message::send(&self.stream, &message::request(), &[])?;
         let (offer, descriptors) = Offer::receive(&mut Lines::of(&self.stream))?;
         let mut descriptors = descriptors.into_iter();
@@ -63,7 +63,7 @@ impl Predecessor {
             let sockets: Vec<_> = descriptors.by_ref().take(sockets).collect();
             let lock = if has_lock { descriptors.next() } else { None };
             let address = Kernel::Os.local_address(sockets[0].as_raw_fd())?;
-            Ok(Inherited { index, kind, address, sockets, lock })
+            Ok(Offered { index, kind, address, sockets, lock })
         };
         let inherited = offer.listeners.into_iter().map(inherit);
         Ok((offer.generation, inherited.collect::<io::Result<_>>()?))
@@ -97,7 +97,7 @@ impl Predecessor {
     }
 }
 
-impl Inherited {
+impl Offered {
     /// Whether it is what a server gets that listens at an address.
     pub(crate) fn is_at(&self, address: &Address) -> bool {
         match self.kind {
