@@ -117,7 +117,6 @@ pub(crate) use cpu::pin_to_core;
 pub(crate) use event::{Event, Ready};
 pub(crate) use ktls::probe_tls;
 pub(crate) use listen::{DIVIDES, bind_beside, set_backlog};
-pub(crate) use lock_file::sign_lock;
 pub(crate) use lookup::look_up;
 pub use metadata::{Entry, FileKind, Metadata, ReadDir};
 pub use options::{Keepalive, TcpOptions};
