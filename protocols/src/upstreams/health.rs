@@ -80,7 +80,7 @@ impl Health {
         }
     }
 
-    /// A connection that tried it was given up for another reason.
+    /// A connection that tried it is over and says nothing new about it.
     pub(super) fn given_up(&mut self) {
         if let Some(aside) = &mut self.aside {
             aside.on_trial = false;
@@ -102,6 +102,8 @@ impl Health {
     ) -> Option<Change> {
         self.failures = self.failures.saturating_add(1);
         if most.is_none_or(|most| self.failures < most) {
+            // The upstream may be aside already, and be the only one now: its trial is over too.
+            self.given_up();
             return None;
         }
         let until = now.saturating_add(time);

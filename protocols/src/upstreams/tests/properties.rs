@@ -1,6 +1,6 @@
 //! Whatever happens in any order, the state agrees with a simple model.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -160,6 +160,45 @@ impl Model {
         }
         assert!(connecting.is_empty() && open.is_empty(), "{connecting:?} {open:?}");
     }
+
+    /// Once nothing goes wrong any more, clients get to every upstream of the list.
+    fn recovers(mut self, upstreams: &mut Upstreams) {
+        self.connecting.drain(..).for_each(|(id, _)| upstreams.given_up(id));
+        self.open.drain(..).for_each(|(id, _)| upstreams.closed(id));
+        let ids: Vec<_> = upstreams.iter().map(|(id, _)| id).collect();
+        for _ in 0..upstreams.options().rise {
+            ids.iter().for_each(|id| _ = upstreams.checked(*id, true, self.now));
+        }
+        // Both the time aside and the slow start are over.
+        self.now += 60 * SECOND;
+        let client = |source| {
+            let source = IpAddr::from([10, 0, 0, source]);
+            let (id, number) = choose_for(upstreams, self.now, Some(source), &[]).expect("room");
+            upstreams.given_up(id);
+            number
+        };
+        let chosen: BTreeSet<_> = (0..=u8::MAX).map(client).collect();
+        assert_eq!(chosen, self.listed.into_iter().collect());
+    }
+}
+
+#[test]
+fn an_upstream_whose_trial_fails_while_it_is_the_only_one_is_tried_again() {
+    let options = UpstreamsOptions { max_failures: Some(1), ..UpstreamsOptions::default() };
+    let mut upstreams = Upstreams::new(list([0, 1]), options);
+    let mut model = Model { listed: vec![0, 1], ..Model::default() };
+    let try_first = Event::Choose { source: 0, has_tried: false };
+    let events = [
+        try_first.clone(),
+        Event::Failed(0),
+        Event::Wait(20_000),
+        Event::Replace(0b01),
+        try_first,
+        Event::Failed(0),
+        Event::Replace(0b11),
+    ];
+    events.iter().for_each(|event| model.apply(&mut upstreams, event));
+    model.recovers(&mut upstreams);
 }
 
 proptest! {
@@ -175,6 +214,7 @@ proptest! {
             model.apply(&mut upstreams, event);
             model.agrees(&upstreams);
         }
+        model.recovers(&mut upstreams);
     }
 
     #[test]
