@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use sluicegate_reactor::{Connect, Connector, HandlerId, Reactor, Receive, Sessions, Turn};
+use sluicegate_reactor::{Connect, Connector, HandlerId, Limits, Reactor, Receive, Sessions, Turn};
 
 use super::{Balancer, Role, Session};
 use crate::proxy_protocol::Header;
@@ -24,7 +24,10 @@ impl Checks {
         connect: &Connect,
         interval: Duration,
     ) -> io::Result<Checks> {
-        let connect = Connect { timeout: connect.timeout.min(interval), ..connect.clone() };
+        let handshake = connect.limits.handshake.min(interval);
+        let limits = Limits { handshake, ..connect.limits.clone() };
+        let timeout = connect.timeout.min(interval);
+        let connect = Connect { timeout, limits, ..connect.clone() };
         let connector = reactor.connector(balancer, &connect)?;
         Ok(Checks { connector, interval })
     }

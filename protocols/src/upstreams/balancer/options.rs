@@ -12,22 +12,22 @@ use crate::upstreams::UpstreamsOptions;
 pub struct BalancerOptions {
     /// How upstreams are chosen, their limits, and when they are avoided.
     pub upstreams: UpstreamsOptions,
-    /// How connections to upstreams are made. Its `timeout` is that of one upstream: after it, the
-    /// next one is tried. [`Connect::transport`] is given the [name](crate::upstreams::Upstream::name) of the
-    /// upstream.
+    /// How connections to upstreams are made. `timeout` is the time to connect to one upstream.
+    /// `limits.handshake` is the time for the handshake after that. When either is over, the next
+    /// upstream is tried. [`Connect::transport`] is given the
+    /// [name](crate::upstreams::Upstream::name) of the upstream.
     pub connect: Connect,
     /// Begins each connection with a [PROXY protocol header](crate::proxy_protocol) that tells the
     /// upstream the address of the client, in front of the transport. The default is `None`.
     pub announce: Option<Version>,
-    /// The most clients that wait because all upstreams have their most connections. Further ones
-    /// are closed. The default is 1000.
+    /// How many clients may wait for a free upstream. More are closed. The default is 1000.
     pub waiting: usize,
     /// How long a client may wait until it is connected to an upstream, whatever it waits for. Then
     /// it is closed. The default is 30 s.
     pub waiting_timeout: Duration,
-    /// How often each upstream is checked, by connecting to it. A check that takes longer than this
-    /// time or the `timeout` of [`connect`](BalancerOptions::connect) has failed. The default is
-    /// `None`: no checks.
+    /// How often each upstream is checked, by connecting to it. This is also the longest that the
+    /// connect of a check, and the handshake after that, may take; the limits of
+    /// [`connect`](BalancerOptions::connect) may be shorter. The default is `None`: no checks.
     pub check_interval: Option<Duration>,
 }
 

@@ -1,6 +1,7 @@
 //! Checks of upstreams.
 
-use sluicegate_reactor::testing::{Harness, Remote, State};
+use sluicegate_reactor::Connect;
+use sluicegate_reactor::testing::{Harness, Records, Remote, State};
 
 use super::balancer::{accept, assert_joined, at, balancer, refuses, serving};
 use super::*;
@@ -67,6 +68,19 @@ fn an_upstream_that_does_not_answer_a_check_in_time_is_down() {
         answer(&mut h);
     }
     assert_eq!(states(h.handler().upstreams(), SECOND)[1], UpstreamState::Down);
+}
+
+#[test]
+fn an_upstream_that_is_silent_in_the_handshake_of_a_check_is_down_as_soon() {
+    let connect = Connect { transport: Some(Records::factory()), ..Connect::default() };
+    let options = BalancerOptions { check_interval: Some(SECOND), connect, ..checking() };
+    assert!(options.connect.limits.handshake > 5 * SECOND);
+    let mut h = serving(1, &options);
+    // The first check was refused, since nobody listened yet.
+    for _ in 0..5 {
+        h.advance(SECOND);
+    }
+    assert_eq!(states(h.handler().upstreams(), SECOND), [UpstreamState::Down]);
 }
 
 #[test]
