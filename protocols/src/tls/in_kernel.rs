@@ -79,8 +79,8 @@ enum End {
     Client(KernelConnection<ClientConnectionData>),
 }
 
-/// The longest handshake message: a session ticket of 64 KiB and what is around it.
-const LONGEST: usize = 66 << 10;
+/// The longest `NewSessionTicket`: a ticket of 64 KiB and what is around it.
+const LONGEST_TICKET: usize = 66 << 10;
 
 /// A record with the `KeyUpdate` message that asks for none in return (RFC 8446, section 4.6.3).
 const KEY_UPDATE: [u8; 10] = [22, 3, 3, 0, 5, 24, 0, 0, 1, 0];
@@ -161,12 +161,18 @@ impl InKernel {
         let mut result = Control::Nothing;
         while let &[kind, a, b, c, ref behind @ ..] = rest {
             let len = u32::from_be_bytes([0, a, b, c]) as usize;
-            if len > LONGEST {
-                return refuse(
-                    out,
-                    AlertDescription::DecodeError,
-                    "a handshake message is too long",
-                );
+            // Nothing is kept of a message that would be refused when it is complete.
+            let longest = match (HandshakeType::from(kind), &self.end) {
+                (HandshakeType::NewSessionTicket, End::Client(_)) => LONGEST_TICKET,
+                (HandshakeType::KeyUpdate, _) => 1,
+                (other, _) => {
+                    let what = format!("an unexpected handshake message of type {other:?}");
+                    return refuse(out, AlertDescription::UnexpectedMessage, &what);
+                }
+            };
+            if len > longest {
+                let what = "a handshake message is too long";
+                return refuse(out, AlertDescription::DecodeError, what);
             }
             let Some((message, behind)) = behind.split_at_checked(len) else { break };
             rest = behind;

@@ -84,14 +84,25 @@ fn other_records_are_answered_with_an_alert() {
         (Version::Tls13, 22, &[24, 0, 0, 1, 2], 10),
         // A message behind a key update.
         (Version::Tls13, 22, &[24, 0, 0, 1, 0, 24, 0, 0, 1, 0], 10),
-        // A ticket for a server, and one that is too long.
+        // A ticket for a server, and messages of which only the head has arrived.
         (Version::Tls13, 22, &[4, 0, 0, 0], 10),
-        (Version::Tls13, 22, &[4, 2, 0, 0], 50),
+        (Version::Tls13, 22, &[4, 1, 0, 0], 10),
+        (Version::Tls13, 22, &[1, 1, 0, 0], 10),
+        (Version::Tls13, 22, &[24, 0, 0, 2], 50),
     ] {
         let mut pair = offloaded(version);
         pair.server.control(kind, payload).expect_err("a record of no use");
         assert_eq!(pair.server.put_out(), alert(2, description), "{version} {kind} {payload:?}");
     }
+}
+
+#[test]
+fn a_client_refuses_a_ticket_that_is_too_long() {
+    let mut pair = offloaded(Version::Tls13);
+    assert!(matches!(pair.client.control(22, &[4, 1, 0, 0]), Ok(Control::Nothing)));
+    let mut pair = offloaded(Version::Tls13);
+    pair.client.control(22, &[4, 2, 0, 0]).expect_err("a ticket of 128 KiB");
+    assert_eq!(pair.client.put_out(), alert(2, 50));
 }
 
 #[test]
