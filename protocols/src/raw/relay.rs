@@ -236,20 +236,31 @@ impl<C: Choose> Handler for Relay<C> {
     }
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: RelaySession, why: Reason) {
-        let (to, is_ready) = match &session.0 {
-            Side::Connecting(to) => (to, false),
-            Side::Upstream(to) => (to, true),
-            Side::Undecided | Side::Client => return,
-        };
-        let error = match why {
-            _ if let Some(error) = cx.transport_error(id) => error.to_string(),
-            Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
-            Reason::Unconnected(other) => other.to_string(),
-            Reason::TimedOut if !is_ready => "the handshake took too long".to_owned(),
-            Reason::Reset if !is_ready => "the connection was lost in the handshake".to_owned(),
-            _ => return,
-        };
-        let what = if is_ready { "connection" } else { "cannot connect" };
-        self.warn(cx, format_args!("{what} to {to}: {error}"));
+        let is_failure = matches!(
+            why,
+            Reason::Unconnected(_) | Reason::TimedOut | Reason::Reset | Reason::Transport
+        );
+        match &session.0 {
+            Side::Connecting(to) if is_failure => {
+                let why = describe(cx, id, why);
+                self.warn(cx, format_args!("cannot connect to {to}: {why}"));
+            }
+            Side::Upstream(to) if let Some(error) = cx.transport_error(id) => {
+                let error = error.to_string();
+                self.warn(cx, format_args!("connection to {to}: {error}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Why a connection could not be established.
+pub(crate) fn describe(cx: &Turn, id: ConnId, why: Reason) -> String {
+    match why {
+        _ if let Some(error) = cx.transport_error(id) => error.to_string(),
+        Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
+        Reason::Unconnected(kind) => kind.to_string(),
+        Reason::TimedOut => "the handshake took too long".to_owned(),
+        _ => "the connection was lost in the handshake".to_owned(),
     }
 }

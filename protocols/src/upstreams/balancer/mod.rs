@@ -54,7 +54,7 @@ pub struct Balancer {
     most_waiting: usize,
     waiting_timeout: Duration,
     /// Whether a timer is set that serves the queue.
-    retries: bool,
+    retry_is_set: bool,
     warnings: Warnings,
 }
 
@@ -137,7 +137,7 @@ impl Balancer {
             queue: VecDeque::new(),
             most_waiting: options.waiting,
             waiting_timeout: options.waiting_timeout,
-            retries: false,
+            retry_is_set: false,
             warnings: Warnings::of(module_path!()),
         };
         reactor.install(me, balancer);

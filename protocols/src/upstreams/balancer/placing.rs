@@ -10,6 +10,7 @@ use sluicegate_reactor::{ConnId, Connector, Reason, Receive, Sessions, Turn};
 
 use super::{Balancer, Role, Session};
 use crate::proxy_protocol::{Header, SendProxy};
+use crate::raw::relay::describe;
 use crate::upstreams::{Choice, Upstream, UpstreamId};
 
 /// A client, as it and the connection to its upstream know it.
@@ -22,6 +23,12 @@ pub(super) struct Client {
     pub(super) place: Cell<Place>,
 }
 
+/// Where a client is. When a connection ends, its role and this say what happens next:
+/// - `Role::Client`, `Waiting`: the client leaves the queue.
+/// - `Role::Client`, `Connecting`: the client aborts the attempt.
+/// - `Role::Upstream`, `Waiting` or `Connecting`: the client tries the next upstream.
+/// - `Role::Upstream`, `Gone`: the attempt was aborted, and the upstream is not to blame.
+/// - Either role, `Joined`: the relay ends the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the queue, or about to be.
@@ -118,11 +125,11 @@ impl Balancer {
     /// Serves the queue again as soon as an upstream that is aside may be tried.
     pub(super) fn set_retry(&mut self, cx: &mut Turn) {
         let now = cx.now();
-        if self.queue.is_empty() || self.retries {
+        if self.queue.is_empty() || self.retry_is_set {
             return;
         }
         if let Some(at) = self.upstreams.next_trial(now) {
-            self.retries = true;
+            self.retry_is_set = true;
             cx.after(at - now, self.me, Retry);
         }
     }
@@ -178,20 +185,9 @@ impl Balancer {
     }
 }
 
-/// Why a connection could not be established.
-fn describe(cx: &Turn, connection: ConnId, why: Reason) -> String {
-    match why {
-        _ if let Some(error) = cx.transport_error(connection) => error.to_string(),
-        Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
-        Reason::Unconnected(kind) => kind.to_string(),
-        Reason::TimedOut => "the handshake took too long".to_owned(),
-        _ => "the connection was lost in the handshake".to_owned(),
-    }
-}
-
 impl Receive<Retry, Session> for Balancer {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, _: Retry) {
-        self.retries = false;
+        self.retry_is_set = false;
         self.serve_queue(cx);
     }
 }
