@@ -36,15 +36,15 @@ mod http_options;
 mod independent;
 #[path = "proxy/options.rs"]
 mod options;
-#[path = "proxy/upstream.rs"]
-mod upstream;
+#[path = "proxy/target.rs"]
+mod target;
 #[path = "common/web.rs"]
 mod web;
 
 use common::Failure;
 use control::{Control, Loader, Thread};
 use options::{Forwarded, Options};
-use upstream::Upstream;
+use target::ProxyTarget;
 
 /// The proxy for HTTP, and its access log if there is one.
 pub(crate) struct Front {
@@ -126,9 +126,9 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
         return Err("--sni passes TLS on, and the --tls options would end it".into());
     }
     let connect = options.connect(&[])?;
-    upstream::server_names(&options.target.sni)?;
+    target::server_names(&options.target.sni)?;
     let make = |reactor: &mut Reactor, _| {
-        let names = upstream::server_names(&options.target.sni)?;
+        let names = target::server_names(&options.target.sni)?;
         Relay::choosing(reactor, names, &connect, options.send_proxy.map(Version::from))
     };
     let describe = |at: &Address| format!("proxy for TLS from {at}");
@@ -136,7 +136,7 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
 }
 
 /// Runs the proxy for HTTP.
-fn forward_requests(mut options: Options, origin: &Upstream) -> Result<(), Failure> {
+fn forward_requests(mut options: Options, origin: &ProxyTarget) -> Result<(), Failure> {
     let scheme = web::scheme(&mut options.server);
     let forward = options.forward(origin)?;
     forward.check()?;

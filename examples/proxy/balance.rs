@@ -9,11 +9,11 @@ use sluicegate_protocols::upstreams::{Balance, BalancerOptions, UpstreamsOptions
 use sluicegate_reactor::Connect;
 
 use super::common::units::time;
-use super::upstream::Upstream;
+use super::target::ProxyTarget;
 
 #[derive(Args)]
 #[command(next_help_heading = "Several targets")]
-#[group(conflicts_with = "http")]
+#[group(conflicts_with_all = ["http", "sni"])]
 pub(crate) struct Balancing {
     /// How the target of a connection is chosen.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = How::RoundRobin)]
@@ -29,7 +29,7 @@ pub(crate) struct Balancing {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     waiting_timeout: Duration,
     /// Avoid a target after this many failed connects in a row, unless it is the only one; 0 means
-    /// never. If all targets are avoided, they are used nevertheless.
+    /// never. If every target is avoided, all are used.
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_fails: u32,
     /// How long to avoid it before one connection tries it again.
@@ -100,8 +100,8 @@ impl Balancing {
 /// Where the targets come from.
 #[derive(Clone)]
 pub(crate) enum Source {
-    Targets(Vec<Upstream>),
-    /// A file with a target in each line. Empty lines and those that begin with `#` are skipped.
+    Targets(Vec<ProxyTarget>),
+    /// A file with a target in each line. `#` begins a comment, and empty lines are skipped.
     File(PathBuf),
 }
 
@@ -110,7 +110,7 @@ impl Source {
     ///
     /// # Errors
     /// Text that names the file and the line, or says that only some targets have TLS.
-    pub(crate) fn targets(&self) -> Result<Vec<Upstream>, String> {
+    pub(crate) fn targets(&self) -> Result<Vec<ProxyTarget>, String> {
         let targets = match self {
             Source::Targets(targets) => targets.clone(),
             Source::File(path) => {
@@ -129,7 +129,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Source::Targets(targets) => {
-                let targets: Vec<_> = targets.iter().map(Upstream::to_string).collect();
+                let targets: Vec<_> = targets.iter().map(ProxyTarget::to_string).collect();
                 f.write_str(&targets.join(", "))
             }
             Source::File(path) => write!(f, "the targets in {}", path.display()),
@@ -137,12 +137,12 @@ impl std::fmt::Display for Source {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Upstream>, String> {
+fn read(path: &Path) -> Result<Vec<ProxyTarget>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let lines = text.lines().map(str::trim).enumerate();
-    let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let lines = lines.enumerate().filter(|(_, line)| !line.is_empty());
     let parse = |(number, line): (usize, &str)| {
-        Upstream::of_connections(line).map_err(|error| format!("line {}: {error}", number + 1))
+        ProxyTarget::of_connections(line).map_err(|error| format!("line {}: {error}", number + 1))
     };
     let targets: Vec<_> = lines.map(parse).collect::<Result<_, String>>()?;
     if targets.is_empty() { Err("there is no target".to_owned()) } else { Ok(targets) }

@@ -15,7 +15,7 @@ use sluicegate_reactor::{
 use super::balance::Source;
 use super::common::reload::Read;
 use super::common::signals::SignalSource;
-use super::upstream;
+use super::target::ProxyTarget;
 
 /// Where the targets come from, and what they stand for.
 #[derive(Clone)]
@@ -27,11 +27,7 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// The upstreams of targets. A name that cannot be looked up keeps its addresses in `before`.
-    pub(crate) fn look_up(
-        &self,
-        targets: &[upstream::Upstream],
-        before: &[Upstream],
-    ) -> Vec<Upstream> {
+    pub(crate) fn look_up(&self, targets: &[ProxyTarget], before: &[Upstream]) -> Vec<Upstream> {
         let targets = targets.iter().map(|target| target.target.clone());
         if self.resolve.is_none() {
             return targets.map(Upstream::from).collect();
@@ -65,7 +61,7 @@ pub(crate) struct Thread {
 /// Keeps the targets of all threads up to date.
 pub(crate) struct Control {
     loader: Loader,
-    targets: Vec<upstream::Upstream>,
+    targets: Vec<ProxyTarget>,
     upstreams: Vec<Upstream>,
     threads: Vec<Thread>,
     workers: Workers,
@@ -79,7 +75,7 @@ pub(crate) struct Mailboxes {
 }
 
 /// The targets have been read again.
-struct Targets(Vec<upstream::Upstream>);
+struct Targets(Vec<ProxyTarget>);
 
 /// It is time to look names up.
 #[derive(Clone)]
@@ -96,14 +92,14 @@ impl Control {
     /// reads.
     pub(crate) fn new(
         loader: Loader,
-        targets: Vec<upstream::Upstream>,
+        targets: Vec<ProxyTarget>,
         upstreams: Vec<Upstream>,
         threads: Vec<Thread>,
     ) -> ((Control, Mailboxes), Read) {
         let (reload, reloaded) = mailbox();
         let (looked_up, mailbox) = mailbox();
         let source = loader.source.clone();
-        let is_encrypted = targets.first().is_some_and(upstream::Upstream::is_encrypted);
+        let is_encrypted = targets.first().is_some_and(ProxyTarget::is_encrypted);
         let read: Read = Box::new(move || {
             let targets = source.targets()?;
             if targets.iter().any(|target| target.is_encrypted() != is_encrypted) {

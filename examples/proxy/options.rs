@@ -13,7 +13,7 @@ use sluicegate_reactor::{Connect, Limits};
 use super::balance::{Balancing, Source};
 use super::common::{self, Failure};
 use super::http_options::{Log, header};
-use super::upstream::{NamedTarget, Upstream, UpstreamTls, named_target};
+use super::target::{NamedTarget, ProxyTarget, UpstreamTls, named_target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,10 +29,11 @@ Examples:
   proxy --port 443 --bind :: --sni a.example=10.0.0.1:443 --sni '*=10.0.0.2:443'
                                           pass on TLS by the name that clients ask for
 
-On SIGHUP it opens the access log again, and reads the targets of --to-file: those
-that have left the file finish their connections and get no more. On SIGUSR1 it
-prints a table of its targets. On SIGINT or SIGTERM it ends once
-responses are sent; a second signal ends it immediately.";
+On SIGHUP it opens the access log again, and reads the files of --tls-cert and
+--to-file again: targets that have left the file finish their connections and get
+no more. With --to or --to-file, it prints a table of its targets on SIGUSR1.
+On SIGINT or SIGTERM it ends once responses are sent; a second signal ends it
+immediately.";
 
 /// Forwards every connection to one of its targets, or every HTTP request.
 #[derive(Parser)]
@@ -42,7 +43,8 @@ pub(crate) struct Options {
     pub(crate) target: Forwarded,
     #[command(flatten)]
     pub(crate) balancing: Balancing,
-    /// Time to wait for a connection to a target. After it, the next one is tried.
+    /// The time to connect to one target. A TLS handshake may take 10 s after that. When either is
+    /// over, the next target is tried.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
     connect_timeout: Duration,
     /// Begin each connection to a target of --to or --sni with a PROXY protocol header of this
@@ -65,14 +67,14 @@ pub(crate) struct Options {
 pub(crate) struct Forwarded {
     /// Target of connections: HOST:PORT or unix:PATH, or with TLS tls://HOST:PORT. May be repeated.
     #[arg(long, value_name = "TARGET", value_delimiter = ',')]
-    #[arg(value_parser = Upstream::of_connections)]
-    pub(crate) to: Vec<Upstream>,
+    #[arg(value_parser = ProxyTarget::of_connections)]
+    pub(crate) to: Vec<ProxyTarget>,
     /// File with a target of connections in each line, in place of --to.
     #[arg(long, value_name = "FILE")]
     pub(crate) to_file: Option<PathBuf>,
     /// Target of HTTP requests: HOST:PORT or unix:PATH, or with TLS https://HOST[:PORT].
-    #[arg(long, value_name = "TARGET", value_parser = Upstream::of_requests)]
-    pub(crate) http: Option<Upstream>,
+    #[arg(long, value_name = "TARGET", value_parser = ProxyTarget::of_requests)]
+    pub(crate) http: Option<ProxyTarget>,
     /// Target of TLS connections to the server NAME, which are passed on without being decrypted.
     /// `*.NAME` stands for all names that end with .NAME, and `*` for everything else. May be
     /// repeated.
@@ -149,7 +151,7 @@ impl Options {
     }
 
     /// How these targets are connected to.
-    pub(crate) fn connect(&self, to: &[Upstream]) -> Result<Connect, Failure> {
+    pub(crate) fn connect(&self, to: &[ProxyTarget]) -> Result<Connect, Failure> {
         let protocol = self.target.http.is_some().then_some("http/1.1");
         let transport = self.upstream_tls.transport(to.first(), protocol)?;
         if let Some(transport) = &transport {
@@ -159,7 +161,7 @@ impl Options {
         Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 
-    pub(crate) fn forward(&self, origin: &Upstream) -> Result<ForwardOptions, Failure> {
+    pub(crate) fn forward(&self, origin: &ProxyTarget) -> Result<ForwardOptions, Failure> {
         let connect = self.connect(slice::from_ref(origin))?;
         let mut client = ClientOptions { connect, ..ClientOptions::default() };
         if let Some(idle) = client.connect.limits.idle {

@@ -179,7 +179,7 @@ fn row_20_a_target_that_leaves_the_file_finishes_its_connections_and_gets_no_mor
     let dir = tempdir().expect("a new directory");
     let file = dir.path().join("targets");
     let write = |text: &str| fs::write(&file, text).expect("a file");
-    write(&format!("# two\n{}\n\n  {}\n", first.address, second.address));
+    write(&format!("# two\n{} # the first\n\n  {}\n", first.address, second.address));
     let path = Path::to_str(&file).expect("text");
     let proxy = Proxy::with_threads(2, &["--to-file", path]);
     let mut pairs: Vec<_> = (0..8).map(|_| joined(proxy.address)).collect();
@@ -235,7 +235,11 @@ fn a_file_without_targets_and_options_that_need_targets_are_refused() {
         (&["--to-file", "/no/such/file"], 1, "/no/such/file: "),
         (&["--to", "a:1", "--to-file", path], 2, "cannot be used with"),
         (&["--http", "a:1", "--balance", "source-hash"], 2, "cannot be used with"),
+        (&["--sni", "a=b:1", "--balance", "source-hash"], 2, "cannot be used with"),
+        (&["--sni", "a=b:1", "--check", "1s"], 2, "cannot be used with"),
         (&["--to", "a:1", "--access-log", "-"], 1, "needs --http"),
+        (&["--http", "https://x/path"], 2, "a target has no path"),
+        (&["--http", "http://x:80/path/"], 2, "a target has no path"),
         (&["--to", "a:1", "--check", "0"], 2, "longer than zero"),
     ] {
         let outcome = crate::process::run(example("proxy").args(arguments));

@@ -15,41 +15,44 @@ use super::common::tls::{read_identity, read_roots};
 
 /// A target, and how it is spoken to.
 #[derive(Clone)]
-pub(crate) struct Upstream {
+pub(crate) struct ProxyTarget {
     /// `tls://` or `https://` if connections are encrypted, otherwise empty.
     scheme: &'static str,
     pub(crate) target: Target,
 }
 
-impl Upstream {
+impl ProxyTarget {
     pub(crate) fn is_encrypted(&self) -> bool {
         !self.scheme.is_empty()
     }
 
     /// Parses a target of connections: `HOST:PORT`, or `tls://HOST:PORT`.
-    pub(crate) fn of_connections(text: &str) -> io::Result<Upstream> {
+    pub(crate) fn of_connections(text: &str) -> io::Result<ProxyTarget> {
         let (scheme, target) = match text.strip_prefix("tls://") {
             Some(rest) => ("tls://", rest),
             None => ("", text),
         };
-        Ok(Upstream { scheme, target: target.parse()? })
+        Ok(ProxyTarget { scheme, target: target.parse()? })
     }
 
     /// Parses a target of HTTP requests: `HOST:PORT`, `http://HOST[:PORT]` or
     /// `https://HOST[:PORT]`.
-    pub(crate) fn of_requests(text: &str) -> io::Result<Upstream> {
+    pub(crate) fn of_requests(text: &str) -> io::Result<ProxyTarget> {
         let (scheme, rest, port) = match text.split_once("://") {
             Some(("https", rest)) => ("https://", rest, ":443"),
             Some(("http", rest)) => ("", rest, ":80"),
-            _ => return Ok(Upstream { scheme: "", target: text.parse()? }),
+            _ => return Ok(ProxyTarget { scheme: "", target: text.parse()? }),
         };
         let host = rest.strip_suffix('/').unwrap_or(rest);
+        if host.contains('/') && !host.starts_with("unix:") {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a target has no path"));
+        }
         let port = if !host.contains(':') || host.ends_with(']') { port } else { "" };
-        Ok(Upstream { scheme, target: format!("{host}{port}").parse()? })
+        Ok(ProxyTarget { scheme, target: format!("{host}{port}").parse()? })
     }
 }
 
-impl fmt::Display for Upstream {
+impl fmt::Display for ProxyTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.scheme, self.target)
     }
@@ -79,7 +82,7 @@ impl UpstreamTls {
     /// the proxy speaks.
     pub(crate) fn transport(
         &self,
-        to: Option<&Upstream>,
+        to: Option<&ProxyTarget>,
         protocol: Option<&str>,
     ) -> Result<Option<Factory<Target>>, Failure> {
         let Some(to) = to.filter(|to| to.is_encrypted()) else {
