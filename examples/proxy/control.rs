@@ -62,6 +62,8 @@ pub(crate) struct Thread {
 pub(crate) struct Control {
     loader: Loader,
     targets: Vec<ProxyTarget>,
+    /// Counts how often `targets` was replaced.
+    version: u64,
     upstreams: Vec<Upstream>,
     threads: Vec<Thread>,
     workers: Workers,
@@ -81,8 +83,8 @@ struct Targets(Vec<ProxyTarget>);
 #[derive(Clone)]
 struct LookUp;
 
-/// A worker has looked the targets up.
-struct LookedUp(Vec<Upstream>);
+/// A worker has looked up the targets of this version.
+struct LookedUp(u64, Vec<Upstream>);
 
 /// Shows the targets.
 struct Report;
@@ -110,7 +112,8 @@ impl Control {
             Ok(Box::new(move || drop(reload.post(Targets(targets)))))
         });
         let workers = Workers::new();
-        let control = Control { loader, targets, upstreams, threads, workers, looked_up };
+        let version = 0;
+        let control = Control { loader, targets, version, upstreams, threads, workers, looked_up };
         ((control, Mailboxes { targets: reloaded, looked_up: mailbox }), read)
     }
 
@@ -135,8 +138,8 @@ impl Control {
             let upstreams = loader.look_up(&targets, &[]);
             return self.replace(upstreams);
         }
-        let before = self.upstreams.clone();
-        let look_up = move || LookedUp(loader.look_up(&targets, &before));
+        let (version, before) = (self.version, self.upstreams.clone());
+        let look_up = move || LookedUp(version, loader.look_up(&targets, &before));
         if let Err(error) = self.workers.run(look_up, &self.looked_up) {
             log::warn!("cannot look up the targets: {error}");
         }
@@ -159,6 +162,7 @@ impl Control {
 impl Receive<Targets> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, Targets(targets): Targets) {
         self.targets = targets;
+        self.version += 1;
         self.look_up();
     }
 }
@@ -170,8 +174,11 @@ impl Receive<LookUp> for Control {
 }
 
 impl Receive<LookedUp> for Control {
-    fn on_message(&mut self, _: &mut Sessions<'_>, LookedUp(upstreams): LookedUp) {
-        self.replace(upstreams);
+    fn on_message(&mut self, _: &mut Sessions<'_>, LookedUp(version, upstreams): LookedUp) {
+        // A name server may be slow to answer for targets that have been replaced since.
+        if version == self.version {
+            self.replace(upstreams);
+        }
     }
 }
 
