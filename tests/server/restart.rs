@@ -10,7 +10,7 @@ use std::path::Path;
 
 use sluicegate_reactor::{Address, Listen, Server, ServerListener, Spread};
 
-use super::{ANY_PORT, Running, Teller, alone, threads};
+use super::{ANY_PORT, PATIENCE, Running, Teller, alone, threads};
 
 /// Runs a server whose listeners have a [`Teller`] on each thread.
 fn run(server: Server, listeners: Vec<ServerListener>) -> Running {
@@ -110,6 +110,21 @@ fn a_successor_that_is_starting_goes_on_if_the_last_server_is_stopped() {
         second.wait().unwrap();
         third.stop().unwrap();
     }
+}
+
+#[test]
+fn the_control_socket_is_not_in_the_statistics() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut server, listener) = successor(&dir.path().join("control"), 1, Spread::Divided);
+    let reader = server.ledger_reader();
+    let address = listener.address().clone();
+    let server = run(server, vec![listener]);
+    server.open();
+    let snapshot = reader.snapshot(PATIENCE).expect("the server runs");
+    let addresses: Vec<_> = snapshot.listeners.iter().map(|listener| &listener.address).collect();
+    assert_eq!(addresses, [&address]);
+    server.stop().unwrap();
 }
 
 #[test]
