@@ -10,10 +10,11 @@ use rustls::server::danger::ClientCertVerifier;
 use sluicegate_reactor::Address;
 use sluicegate_reactor::transport::{Factory, Transport, probe_kernel};
 
-use super::connection::{Connection, Version};
+use super::connection::Connection;
 use super::counters::TlsCounters;
 use super::identity::{ByName, Identity};
 use super::plain_http::PlainHttp;
+use super::protocol_version::Version;
 use super::roots::Roots;
 use super::{invalid, provider, ticketer, versions};
 

@@ -16,6 +16,7 @@ use super::counters::TlsCounters;
 use super::identity;
 use super::in_kernel::{InKernel, Negotiated};
 use super::plain_http::{self, PlainHttp};
+use super::protocol_version::Version;
 use super::unbuffered::{Session, Task};
 
 /// A TLS connection, for [`Context::transport`](sluicegate_reactor::Context::transport): what was
@@ -267,23 +268,5 @@ impl fmt::Debug for Connection {
             .field("server_name", &self.server_name)
             .field("state", &self.state())
             .finish_non_exhaustive()
-    }
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Version {
-    /// TLS 1.2, [RFC 5246](https://www.rfc-editor.org/rfc/rfc5246).
-    Tls12,
-    /// TLS 1.3, [RFC 8446](https://www.rfc-editor.org/rfc/rfc8446).
-    Tls13,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Version::Tls12 => "TLS 1.2",
-            Version::Tls13 => "TLS 1.3",
-        })
     }
 }

@@ -9,8 +9,9 @@ use rustls::pki_types::ServerName;
 use sluicegate_reactor::Target;
 use sluicegate_reactor::transport::{Error, Factory, Transport, probe_kernel};
 
-use super::connection::{Connection, Version};
+use super::connection::Connection;
 use super::identity::{Identity, Only};
+use super::protocol_version::Version;
 use super::roots::Roots;
 use super::{invalid, provider, versions};
 

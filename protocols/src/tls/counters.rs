@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::connection::Version;
+use super::protocol_version::Version;
 
 /// Counts the completed handshakes of an [`Acceptor`](super::Acceptor). Clones show the same
 /// counters. Threads share them: next to a handshake, adding to one costs nothing.

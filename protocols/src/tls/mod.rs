@@ -157,6 +157,7 @@ mod counters;
 mod identity;
 mod in_kernel;
 mod plain_http;
+mod protocol_version;
 mod roots;
 #[cfg(feature = "tls-self-signed")]
 mod self_signed;
@@ -171,11 +172,12 @@ use std::sync::Arc;
 pub use acceptor::{Acceptor, AcceptorOptions, ClientCertificates};
 pub(crate) use client_hello::is_server_name;
 pub use client_hello::{ClientHello, ClientHelloError};
-pub use connection::{Connection, Version};
+pub use connection::Connection;
 pub use connector::{Connector, ConnectorOptions};
 pub use counters::TlsCounters;
 pub use identity::Identity;
 pub use plain_http::PlainHttp;
+pub use protocol_version::Version;
 pub use roots::Roots;
 use rustls::crypto::CryptoProvider;
 #[cfg(feature = "tls-aws-lc")]
