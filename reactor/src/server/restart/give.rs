@@ -33,8 +33,8 @@ pub(super) struct Estate {
     pub(super) is_offered: Arc<AtomicBool>,
 }
 
-/// Accepts the connections of new processes. Each is served by a thread of its own, which ends with
-/// it, because a server with one thread should keep no other.
+/// Accepts the connections of new processes. A thread serves each of them and ends with it: a server
+/// with one reactor should not keep a second thread.
 pub(super) struct Control(pub(super) Estate);
 
 impl Handler for Control {
