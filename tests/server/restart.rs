@@ -7,6 +7,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use sluicegate_reactor::{Address, Listen, Server, ServerListener, Spread};
 
@@ -22,10 +24,19 @@ fn run(server: Server, listeners: Vec<ServerListener>) -> Running {
     })
 }
 
-/// A server that takes over from the last one with this control socket.
+/// A server that takes over from the last one with this control socket. One that is still starting
+/// is asked again.
 fn successor(control: &Path, count: usize, spread: Spread) -> (Server, ServerListener) {
-    let mut server = threads(count, spread);
-    server.take_over(control).unwrap();
+    let until = Instant::now() + PATIENCE;
+    let mut server = loop {
+        let mut server = threads(count, spread);
+        match server.take_over(control) {
+            Ok(()) => break server,
+            Err(error) if error.kind() != ErrorKind::ConnectionRefused => panic!("{error}"),
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        thread::yield_now();
+    };
     let listener = server.listen(ANY_PORT, &Listen::default()).unwrap();
     (server, listener)
 }

@@ -35,7 +35,20 @@ pub(super) struct Estate {
 
 /// Accepts the connections of new processes. A thread serves each of them and ends with it: a server
 /// with one reactor should not keep a second thread.
-pub(super) struct Control(pub(super) Estate);
+pub(super) struct Control {
+    estate: Estate,
+    /// Each of these threads has a clone.
+    serving: Arc<()>,
+}
+
+/// The most processes that are served at once. Further ones are disconnected.
+const MOST_SERVED: usize = 8;
+
+impl Control {
+    pub(super) fn new(estate: Estate) -> Control {
+        Control { estate, serving: Arc::default() }
+    }
+}
 
 impl Handler for Control {
     type Session = ();
@@ -45,10 +58,15 @@ impl Handler for Control {
 
 impl Receive<OwnedFd> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, socket: OwnedFd) {
-        let (estate, stream) = (self.0.clone(), UnixStream::from(socket));
-        let spawned = thread::Builder::new()
-            .name("hot-restart".into())
-            .spawn(move || estate.hand_over(&stream));
+        if Arc::strong_count(&self.serving) > MOST_SERVED {
+            return log::warn!("hot restart: {MOST_SERVED} processes wait already");
+        }
+        let (estate, stream) = (self.estate.clone(), UnixStream::from(socket));
+        let serving = self.serving.clone();
+        let spawned = thread::Builder::new().name("hot-restart".into()).spawn(move || {
+            estate.hand_over(&stream);
+            drop(serving);
+        });
         if let Err(error) = spawned {
             log::error!("hot restart: cannot start a thread: {error}; this server goes on");
         }

@@ -162,7 +162,7 @@ impl Restart {
             is_offered: Arc::default(),
         };
         let (distributor, mailboxes) = distribute(1);
-        let handler = reactor.register(Control(estate));
+        let handler = reactor.register(Control::new(estate));
         mailboxes.into_iter().for_each(|mailbox| reactor.attach(mailbox, handler));
         let source = control.source(Some(distributor))?;
         let id = reactor.add_listener(source, &Listen::default(), handler, None)?;
