@@ -1,223 +1,122 @@
 //! A sample as JSON: for `/status.json`, and for the page.
 
-use std::fmt::{Display, Write};
-
+use serde_json::{Value, json};
 use sluicegate_reactor::{Histogram, Ledger};
 
-use super::metrics::{CLASSES, RECEIVED, REFUSED, SENT};
+use super::metrics::{CLASSES, Labelled, RECEIVED, REFUSED, SENT};
+use super::readiness::Readiness;
 use super::sample::{Row, Sample, ThreadSample};
+use super::warnings::Warning;
 
-/// JSON that is being written. Writing to a string cannot fail.
-struct Json(String);
-
-impl Json {
-    /// Adds what precedes a value: a comma, and the name if it is a member of an object.
-    fn begin(&mut self, name: &str) {
-        if !self.0.ends_with(['{', '[']) && !self.0.is_empty() {
-            self.0.push(',');
-        }
-        if !name.is_empty() {
-            self.string(name);
-            self.0.push(':');
-        }
-    }
-
-    /// Adds a number, or a value that is written alike.
-    fn number(&mut self, name: &str, value: impl Display) {
-        self.begin(name);
-        let _ = write!(self.0, "{value}");
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        self.begin(name);
-        self.string(text);
-    }
-
-    fn object(&mut self, name: &str, write: impl FnOnce(&mut Json)) {
-        self.begin(name);
-        self.0.push('{');
-        write(self);
-        self.0.push('}');
-    }
-
-    fn array<T>(
-        &mut self,
-        name: &str,
-        items: impl IntoIterator<Item = T>,
-        mut write: impl FnMut(&mut Json, T),
-    ) {
-        self.begin(name);
-        self.0.push('[');
-        items.into_iter().for_each(|item| write(self, item));
-        self.0.push(']');
-    }
-
-    fn string(&mut self, text: &str) {
-        self.0.push('"');
-        for character in text.chars() {
-            match character {
-                '"' | '\\' => self.0.extend(['\\', character]),
-                c if c.is_control() => {
-                    let _ = write!(self.0, "\\u{:04x}", u32::from(c));
-                }
-                c => self.0.push(c),
-            }
-        }
-        self.0.push('"');
-    }
-}
-
-/// The sample as one line.
+/// The sample as one line. What is not known is `null`.
 pub(super) fn json(sample: &Sample<'_>) -> String {
-    let mut json = Json(String::with_capacity(8 << 10));
-    json.object("", |json| {
-        let options = sample.options;
-        json.text("name", &options.name);
-        json.text("version", &options.version);
-        json.number("generation", options.generation.max(1));
-        json.number("time", sample.time);
-        json.number("started", sample.started);
-        json.number("clock", sample.clock.as_secs_f64());
-        readiness(sample, json);
-        process(sample, json);
-        json.array("threads", sample.threads.iter().enumerate(), |json, (index, thread)| {
-            json.object("", |json| {
-                json.number("thread", index);
-                json.number("up", thread.is_some());
-                thread.iter().for_each(|thread| one_thread(thread, json));
-            });
-        });
-        json.array("listeners", sample.rows(), |json, row| listener(&row, json));
-        #[cfg(feature = "tls")]
-        tls(sample, json);
-        json.array("warnings", options.warnings.recent(), |json, warning| {
-            json.object("", |json| {
-                json.number("time", warning.time);
-                json.text("level", &warning.level.as_str().to_ascii_lowercase());
-                json.text("text", &warning.text);
-            });
-        });
+    let options = sample.options;
+    let process = &sample.process;
+    let threads = sample.threads.iter().enumerate();
+    let status = json!({
+        "name": options.name,
+        "version": options.version,
+        "generation": options.generation.max(1),
+        "time": sample.time,
+        "started": sample.started,
+        "clock": sample.clock.as_secs_f64(),
+        "ready": options.readiness.is_ready(),
+        "phase": options.readiness.phase().name(),
+        "checks": checks(&options.readiness),
+        "process": {
+            "cpu_seconds": process.cpu.map(|time| time.as_secs_f64()),
+            "resident_bytes": process.resident,
+            "descriptors": process.descriptors,
+            "max_descriptors": process.max_descriptors,
+        },
+        "threads": threads.map(|(index, sample)| thread(index, sample.as_ref())).collect::<Value>(),
+        "listeners": sample.rows().iter().map(listener).collect::<Value>(),
+        "warnings": options.warnings.recent().iter().map(warning).collect::<Value>(),
+        "tls": tls(sample),
     });
-    json.0
+    status.to_string()
 }
 
-fn readiness(sample: &Sample<'_>, json: &mut Json) {
-    let readiness = &sample.options.readiness;
-    json.number("ready", readiness.is_ready());
-    json.text("phase", readiness.phase().name());
-    json.array("checks", readiness.checks(), |json, (name, result)| {
-        json.object("", |json| {
-            json.text("name", &name);
-            json.number("passes", result.is_ok());
-            result.err().iter().for_each(|why| json.text("why", why));
-        });
-    });
+fn checks(readiness: &Readiness) -> Value {
+    let checks = readiness.checks().into_iter();
+    let check = |(name, result): (String, Result<(), String>)| {
+        let (passes, why) = (result.is_ok(), result.err());
+        json!({"name": name, "passes": passes, "why": why})
+    };
+    checks.map(check).collect()
 }
 
-fn process(sample: &Sample<'_>, json: &mut Json) {
-    let process = sample.process;
-    json.object("process", |json| {
-        let cpu = process.cpu.map(|time| time.as_secs_f64());
-        cpu.into_iter().for_each(|cpu| json.number("cpu_seconds", cpu));
-        let numbers = [
-            ("resident_bytes", process.resident),
-            ("descriptors", process.descriptors),
-            ("max_descriptors", process.max_descriptors),
-        ];
-        for (name, value) in numbers {
-            value.into_iter().for_each(|value| json.number(name, value));
-        }
-    });
+fn warning(Warning { time, level, text }: &Warning) -> Value {
+    json!({"time": time, "level": level.as_str().to_ascii_lowercase(), "text": text})
 }
 
-fn one_thread(thread: &ThreadSample, json: &mut Json) {
-    let ThreadSample { snapshot, http } = thread;
-    json.number("connections", snapshot.total.open());
-    json.number("slow_readers", snapshot.slow_readers);
-    json.number("queued_bytes", snapshot.total.pending());
-    json.number("timers", snapshot.timers);
-    snapshot.turn_times.iter().for_each(|times| histogram("turns", times, json));
-    json.object("http", |json| {
-        json.object("responses", |json| {
-            CLASSES.iter().zip(http.responses).for_each(|(class, count)| json.number(class, count));
-        });
-        histogram("times", &http.times, json);
-    });
-    counters(&snapshot.total, json);
+fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
+    let Some(ThreadSample { snapshot, http }) = sample else {
+        return json!({"thread": index, "up": false});
+    };
+    json!({
+        "thread": index,
+        "up": true,
+        "connections": snapshot.total.open(),
+        "slow_readers": snapshot.slow_readers,
+        "queued_bytes": snapshot.total.pending(),
+        "timers": snapshot.timers,
+        "turns": snapshot.turn_times.as_ref().map(histogram),
+        "http": {
+            "responses": CLASSES.into_iter().zip(http.responses).collect::<Value>(),
+            "times": histogram(&http.times),
+        },
+        "counters": counters(&snapshot.total),
+    })
 }
 
-fn listener(row: &Row<'_>, json: &mut Json) {
-    json.object("", |json| {
-        json.text("address", &row.address());
-        json.number("thread", row.thread);
-        json.number("connections", row.ledger.open());
-        json.number("queued_bytes", row.ledger.pending());
-        if let Some(listener) = row.listener {
-            json.number("peak", listener.peak);
-            json.number("limit", listener.limit);
-            json.number("slow_readers", listener.slow_readers);
-        }
-        for (name, values) in [("sent", SENT), ("received", RECEIVED), ("refused", REFUSED)] {
-            json.object(name, |json| {
-                values.iter().for_each(|(value, counter)| json.number(value, counter(row.ledger)));
-            });
-        }
-        counters(row.ledger, json);
-    });
+fn listener(row: &Row<'_>) -> Value {
+    let ledger = row.ledger;
+    let by = |counters: &[Labelled]| -> Value {
+        counters.iter().map(|(label, counter)| (*label, counter(ledger))).collect()
+    };
+    json!({
+        "address": row.address(),
+        "thread": row.thread,
+        "connections": ledger.open(),
+        "queued_bytes": ledger.pending(),
+        "peak": row.listener.map(|listener| listener.peak),
+        "limit": row.listener.map(|listener| listener.limit),
+        "slow_readers": row.listener.map(|listener| listener.slow_readers),
+        "sent": by(SENT),
+        "received": by(RECEIVED),
+        "refused": by(REFUSED),
+        "counters": counters(ledger),
+    })
 }
 
 /// The counters that are not zero.
-fn counters(ledger: &Ledger, json: &mut Json) {
-    json.object("counters", |json| {
-        let counters = ledger.counters().filter(|(_, count)| *count > 0);
-        counters.for_each(|(name, count)| json.number(name, count));
-    });
+fn counters(ledger: &Ledger) -> Value {
+    ledger.counters().filter(|(_, count)| *count > 0).collect()
 }
 
 /// The number of times in each bucket: those up to 1 µs, up to 2 µs and so on, and the rest.
-fn histogram(name: &str, times: &Histogram, json: &mut Json) {
-    json.object(name, |json| {
-        json.number("count", times.count());
-        json.number("sum_seconds", times.sum().as_secs_f64());
-        json.number("p50_seconds", times.quantile(0.5).as_secs_f64());
-        json.number("p99_seconds", times.quantile(0.99).as_secs_f64());
-        json.number("max_seconds", times.max().as_secs_f64());
-        json.array("buckets", times.buckets(), |json, (_, count)| json.number("", count));
-    });
+fn histogram(times: &Histogram) -> Value {
+    json!({
+        "count": times.count(),
+        "sum_seconds": times.sum().as_secs_f64(),
+        "p50_seconds": times.quantile(0.5).as_secs_f64(),
+        "p99_seconds": times.quantile(0.99).as_secs_f64(),
+        "max_seconds": times.max().as_secs_f64(),
+        "buckets": times.buckets().map(|(_, count)| count).collect::<Value>(),
+    })
 }
 
 #[cfg(feature = "tls")]
-fn tls(sample: &Sample<'_>, json: &mut Json) {
+fn tls(sample: &Sample<'_>) -> Value {
     let completed = sample.options.tls.iter().flat_map(|counters| counters.completed());
-    json.array("tls", completed, |json, (version, resumed, count)| {
-        json.object("", |json| {
-            json.text("version", version);
-            json.number("resumed", resumed);
-            json.number("count", count);
-        });
-    });
+    let rows = completed.map(
+        |(version, resumed, count)| json!({"version": version, "resumed": resumed, "count": count}),
+    );
+    rows.collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_separated_and_texts_are_escaped() {
-        let mut json = Json(String::new());
-        json.object("", |json| {
-            json.text("a", "\"\\\n");
-            json.array("b", [1, 2], |json, number| json.number("", number));
-            json.array("c", [(), ()], |json, ()| json.object("", |json| json.number("d", true)));
-        });
-        let expected = r#"{"a":"\"\\\u000a","b":[1,2],"c":[{"d":true},{"d":true}]}"#;
-        assert_eq!(json.0, expected);
-    }
-
-    #[test]
-    fn a_text_may_end_like_the_beginning_of_an_array() {
-        let mut json = Json(String::new());
-        json.array("", ["[", "{"], |json, text| json.text("", text));
-        assert_eq!(json.0, r#"["[","{"]"#);
-    }
+#[cfg(not(feature = "tls"))]
+fn tls(_: &Sample<'_>) -> Value {
+    json!([])
 }

@@ -9,7 +9,7 @@ use super::sample::{Row, Sample};
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// A value of a label, and the counter that belongs to it.
-type Value = (&'static str, fn(&Ledger) -> u64);
+pub(super) type Labelled = (&'static str, fn(&Ledger) -> u64);
 
 /// A family of counters that each listener has.
 struct Counters {
@@ -17,11 +17,11 @@ struct Counters {
     help: &'static str,
     /// The label that tells its counters apart; empty if there is one.
     label: &'static str,
-    values: &'static [Value],
+    values: &'static [Labelled],
 }
 
 /// The methods by which bytes are sent. Their sum is `Ledger::sent`.
-pub(super) const SENT: &[Value] = &[
+pub(super) const SENT: &[Labelled] = &[
     ("joined", |ledger| ledger.send_bytes - ledger.write_through),
     ("write_through", |ledger| ledger.write_through),
     ("gather", |ledger| ledger.gather_bytes),
@@ -31,7 +31,7 @@ pub(super) const SENT: &[Value] = &[
 ];
 
 /// The methods by which bytes are received. Their sum is `Ledger::received`.
-pub(super) const RECEIVED: &[Value] = &[
+pub(super) const RECEIVED: &[Labelled] = &[
     ("shared_buffer", |ledger| {
         ledger.received.saturating_sub(ledger.direct_bytes + ledger.received_by_splice)
     }),
@@ -40,7 +40,7 @@ pub(super) const RECEIVED: &[Value] = &[
 ];
 
 /// Why connections were reset immediately.
-pub(super) const REFUSED: &[Value] = &[
+pub(super) const REFUSED: &[Labelled] = &[
     ("per_address", |ledger| ledger.refused_per_address),
     ("handshakes", |ledger| ledger.refused_handshakes),
 ];

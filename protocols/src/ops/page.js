@@ -230,7 +230,7 @@ function showNow(now, old, threads, per) {
   const open = sum(bounded, it => it.connections), limit = sum(bounded, it => it.limit);
   const slow = total(it => it.slow_readers), panics = total(it => it.counters.panics);
   const refused = sum(now.listeners, it => all(it.refused));
-  const known = (value, show) => value === undefined ? "–" : show(value);
+  const known = (value, show) => value == null ? "–" : show(value);
   list("now", [
     ["connections", count(total(it => it.connections)), `of ${count(limit)}`,
       open > .9 * limit ? "bad" : ""],

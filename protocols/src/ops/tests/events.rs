@@ -18,7 +18,7 @@ fn a_sample_a_second_is_sent_while_somebody_watches() {
     world.h.feed(watcher, EVENTS);
     let first = world.text(watcher);
     assert!(first.contains("\nContent-Type: text/event-stream\n"), "{first}");
-    assert!(first.contains("data: {\"name\":\"test\","), "{first}");
+    assert!(first.contains("data: {") && first.contains("\"name\":\"test\""), "{first}");
     for _ in 0..3 {
         world.h.advance(OVER_A_SECOND);
         assert_eq!(world.text(watcher).matches("data: ").count(), 1);
