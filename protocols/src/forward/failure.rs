@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::http::Status;
-use crate::http::client::Cause;
+use crate::http::client::{Cause, Phase, Request};
 
 /// The status of the response to a request whose exchange with the origin has failed.
 pub(super) fn status_of(cause: &Cause) -> Status {
@@ -21,4 +21,29 @@ pub(super) fn is_of_origin(cause: &Cause) -> bool {
         cause,
         Cause::InvalidRequest(_) | Cause::NotRelayed | Cause::UnfinishedRequest | Cause::Stopped
     )
+}
+
+/// Whether a failure before a response counts against the origin. It does not if the proxy had no
+/// room for the request.
+pub(super) fn counts(cause: &Cause) -> bool {
+    let no_room = matches!(
+        cause,
+        Cause::QueueFull
+            | Cause::TimedOut(Phase::Waiting)
+            | Cause::Unconnected(ErrorKind::QuotaExceeded)
+    );
+    is_of_origin(cause) && !no_room
+}
+
+/// Whether another origin may get a request whose exchange has failed: it was not sent, or sending
+/// it twice does no harm.
+pub(super) fn is_unsent(cause: &Cause, request: &Request) -> bool {
+    match cause {
+        // This process has no room for a connection, to whichever origin.
+        Cause::Unconnected(ErrorKind::QuotaExceeded) => false,
+        Cause::Unconnected(_) => true,
+        // The handshake has failed, or the first records after it were refused.
+        Cause::Transport(_) => request.is_idempotent(),
+        _ => false,
+    }
 }

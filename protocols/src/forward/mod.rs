@@ -43,13 +43,30 @@
 //! | status | if |
 //! |---|---|
 //! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
-//! | 503 | too many requests wait for a connection to the origin |
+//! | 503 | too many requests wait for a connection to the origin, or no origin may get more |
 //! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
 //!
 //! A warning names the origin and the cause, at most once a second. If the response has begun, the
 //! client's connection is reset instead, so that a body that was cut off never looks complete. If
 //! the client leaves, the connection to the origin is closed. A client that has only shut down its
 //! sending side still gets its response.
+//!
+//! # Several origins
+//!
+//! [`Forward::balanced`] divides requests among several origins, as
+//! [`ForwardOptions::upstreams`] says:
+//!
+//! - A request goes to the next origin if it cannot be sent to the first one: the connection is not
+//!   established, or the handshake of its transport fails and the method is idempotent. A request
+//!   whose body is streamed is not sent again, and neither is one that an origin may have got.
+//! - An origin that fails several times in a row before a response is avoided for a while, unless
+//!   all of them are. A response of any status shows that the origin works.
+//! - An origin with [`max_connections`](crate::upstreams::UpstreamsOptions::max_connections)
+//!   unanswered requests gets no more. If all have as many, the client gets 503. How many requests
+//!   wait for a connection is the limit of the
+//!   [client](crate::http::client::ClientOptions::waiting), for each origin.
+//!
+//! Origins are not checked without requests, and the list does not change.
 //!
 //! # Answering some requests here
 //!
@@ -97,6 +114,7 @@
 //! | | |
 //! |---|---|
 //! | `service` | requests on their way to the origin |
+//! | `origins` | which origin gets a request |
 //! | `passage` | responses on their way back |
 //! | `tunnel` | connections after an upgrade |
 //! | `fields`, `rules`, `failure`, `options` | header fields, failures, options |
@@ -104,6 +122,7 @@
 mod failure;
 mod fields;
 mod options;
+mod origins;
 mod passage;
 mod rules;
 mod service;

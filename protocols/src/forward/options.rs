@@ -1,6 +1,7 @@
 //! The options of a forwarding service.
 
 use crate::http::client::ClientOptions;
+use crate::upstreams::UpstreamsOptions;
 
 /// How requests are forwarded.
 ///
@@ -20,6 +21,9 @@ pub struct ForwardOptions {
     /// The connections to the origin, and its deadlines. Their limit
     /// [`idle`](sluicegate_reactor::Limits::idle) also ends a silent connection after an upgrade.
     pub client: ClientOptions,
+    /// How one of [several origins](super::forward#several-origins) is chosen, and when it is avoided.
+    /// Its connections are the requests that it has not answered completely.
+    pub upstreams: UpstreamsOptions,
     /// The `Host` that the origin gets. Default: the client's.
     pub host: HostField,
     /// What happens to `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`. Default:
@@ -111,6 +115,7 @@ impl Default for ForwardOptions {
     fn default() -> ForwardOptions {
         ForwardOptions {
             client: ClientOptions::default(),
+            upstreams: UpstreamsOptions::default(),
             host: HostField::Keep,
             x_forwarded: Provenance::Append,
             forwarded: Provenance::Pass,

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use sluicegate_reactor::{ConnId, Context, Sent, Turn};
 
-use super::failure::{is_of_origin, status_of};
+use super::failure::{counts, is_of_origin, is_unsent, status_of};
 use super::fields;
+use super::origins::{Attempt, Retry};
 use super::shared::Shared;
 use crate::http::client::{ClientError, Exchange, RequestStream, Response, Take, Trailers};
 use crate::http::{Answered, Deferred, Reply, ResponseStream};
@@ -24,6 +25,9 @@ pub(super) struct Passage {
     pub(super) shared: Rc<Shared>,
     pub(super) client: ConnId,
     pub(super) answer: Answer,
+    pub(super) attempt: Attempt,
+    /// `None` if there is no other origin, or if the request body is streamed.
+    pub(super) retry: Option<Box<Retry>>,
     /// `None` unless the request body is streamed.
     pub(super) upload: Option<Upload>,
 }
@@ -70,6 +74,7 @@ impl Passage {
 
 impl Exchange for Passage {
     fn on_response(&mut self, cx: &mut Turn, response: &Response<'_>) -> Take {
+        self.attempt.note_answer(cx.now());
         let length = response.body_length();
         if length == Some(0) {
             let stated = response.content_length();
@@ -130,7 +135,8 @@ impl Exchange for Passage {
         }
     }
 
-    fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {
+    fn on_upgrade(mut self, cx: &mut Context<'_>, response: &Response<'_>) {
+        self.attempt.note_answer(cx.now());
         let Answer::Awaited(deferred) = self.answer else { return };
         let lines = &mut *self.shared.lines.borrow_mut();
         fields::write_response(lines, response, &self.shared, true);
@@ -140,9 +146,21 @@ impl Exchange for Passage {
         }
     }
 
-    fn on_failed(self, cx: &mut Turn, error: ClientError) {
+    fn on_failed(mut self, cx: &mut Turn, error: ClientError) {
         if is_of_origin(error.cause()) {
             self.shared.warnings.borrow_mut().warn(cx.now(), &error);
+        }
+        if counts(error.cause()) {
+            self.attempt.note_failure(cx.now());
+        }
+        if let Answer::Awaited(_) = self.answer
+            && let Some(retry) =
+                self.retry.take_if(|retry| is_unsent(error.cause(), &retry.request))
+        {
+            match retry.next(cx, self) {
+                Ok(()) => return,
+                Err(passage) => self = passage,
+            }
         }
         match self.answer {
             Answer::Awaited(deferred) => {

@@ -5,25 +5,28 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use sluicegate_reactor::{ConnId, Reactor, Sent, Target, Turn};
 
 use super::fields;
 use super::options::{ForwardOptions, HostField};
+use super::origins::{Attempt, Current, Origins, Retry};
 use super::passage::{Answer, BULK, Passage, Upload};
 use super::rules::FieldRules;
 use super::shared::Shared;
 use super::tunnel::Tunnel;
-use crate::http::client::{Client, ExchangeId, Request as Forwarded};
+use crate::http::client::{ExchangeId, Request as Forwarded};
 use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};
+use crate::upstreams::UpstreamId;
 use crate::warnings::Warnings;
 
 /// A [`Service`] that passes requests on to an origin and answers with its responses.
 ///
 /// See the [module](super).
 pub struct Forward {
-    client: Client<Passage>,
+    origins: Rc<Origins>,
     shared: Rc<Shared>,
     /// One for each connection of a client, by its slot.
     links: Vec<Option<Link>>,
@@ -33,9 +36,10 @@ pub struct Forward {
 struct Link {
     connection: ConnId,
     /// The IP address of the client; an IPv4 address even on a socket for both versions.
+    ip: Option<IpAddr>,
+    /// The same as text.
     address: String,
-    /// The exchange that was begun last.
-    exchange: Option<ExchangeId>,
+    current: Current,
 }
 
 /// The request body that [`Forward`] receives.
@@ -52,6 +56,20 @@ impl Forward {
         origin: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
         options: &ForwardOptions,
     ) -> io::Result<Forward> {
+        let origin = Target::of(origin)
+            .map_err(|error| io::Error::new(error.kind(), format!("origin {error}")))?;
+        Forward::balanced(reactor, [origin], options)
+    }
+
+    /// Creates a service that divides requests among [several origins](super#several-origins).
+    ///
+    /// # Errors
+    /// The same as those of [`Forward::new`], and `InvalidInput` if there is no origin.
+    pub fn balanced(
+        reactor: &mut Reactor,
+        origins: impl IntoIterator<Item = Target>,
+        options: &ForwardOptions,
+    ) -> io::Result<Forward> {
         options.check()?;
         let shared = Shared {
             options: options.clone(),
@@ -61,8 +79,8 @@ impl Forward {
             warnings: RefCell::new(Warnings::of(module_path!())),
             lines: RefCell::default(),
         };
-        let client = Client::new(reactor, origin, &options.client)?;
-        Ok(Forward { client, shared: Rc::new(shared), links: Vec::new() })
+        let origins = Origins::register(reactor, origins, options)?;
+        Ok(Forward { origins, shared: Rc::new(shared), links: Vec::new() })
     }
 
     /// The link of the connection of a request.
@@ -78,26 +96,24 @@ impl Forward {
         }
         entry.get_or_insert_with(|| {
             let address = request.peer_address().ok().and_then(|address| address.ip_and_port());
-            let address =
-                address.map_or("unknown".to_owned(), |at| at.ip().to_canonical().to_string());
-            Link { connection, address, exchange: None }
+            let ip = address.map(|at| at.ip().to_canonical());
+            let address = ip.map_or("unknown".to_owned(), |ip| ip.to_string());
+            Link { connection, ip, address, current: Current::default() }
         })
     }
 
     /// The exchange of a connection, unless it is over.
-    fn exchange(&self, connection: ConnId) -> Option<&ExchangeId> {
+    fn exchange(&self, connection: ConnId) -> Option<(UpstreamId, ExchangeId)> {
         let link = self.links.get(connection.slot())?.as_ref()?;
-        let exchange = link.exchange.as_ref().filter(|_| link.connection == connection)?;
-        (!exchange.is_over()).then_some(exchange)
+        let current = link.current.borrow().clone().filter(|_| link.connection == connection);
+        current.filter(|(_, exchange)| !exchange.is_over())
     }
 
-    /// Cancels the exchange of a connection. Returns whether there was one.
-    fn cancel(&self, cx: &mut Turn, connection: ConnId) -> bool {
-        let exchange = self.exchange(connection);
-        if let Some(exchange) = exchange {
-            self.client.cancel(cx, exchange);
-        }
-        exchange.is_some()
+    /// Cancels the exchange of a connection. Returns its origin if there was one.
+    fn cancel(&self, cx: &mut Turn, connection: ConnId) -> Option<UpstreamId> {
+        let (origin, exchange) = self.exchange(connection)?;
+        self.origins.client(origin).cancel(cx, &exchange);
+        Some(origin)
     }
 
     /// The request that the origin gets. Its body is still missing.
@@ -131,7 +147,7 @@ impl Forward {
         &mut self,
         request: &Request<'_>,
         body: Option<Cow<'_, [u8]>>,
-        reply: Reply<'_, '_>,
+        mut reply: Reply<'_, '_>,
     ) -> Answered<Body> {
         let mut forwarded = self.forwarded(request);
         forwarded = match body {
@@ -139,24 +155,54 @@ impl Forward {
             Some(Cow::Borrowed(body)) => forwarded.body(body),
             Some(Cow::Owned(body)) => forwarded.body(body),
         };
+        let Some(attempt) = self.choose(request, &mut reply) else {
+            return reply.error(Status::SERVICE_UNAVAILABLE);
+        };
+        let (origin, retry) = (attempt.id(), self.retry(request, &forwarded));
         reply.defer(|deferred, cx| {
             let client = deferred.connection();
-            let passage = self.passage(client, Answer::Awaited(deferred), None);
-            let exchange = self.client.send(cx, forwarded, passage);
-            self.note_exchange(client, exchange);
+            let (shared, answer) = (self.shared.clone(), Answer::Awaited(deferred));
+            let passage = Passage { shared, client, answer, attempt, retry, upload: None };
+            let exchange = self.origins.client(origin).send(cx, forwarded, passage);
+            self.note_exchange(client, (origin, exchange));
         })
     }
 
+    /// Chooses an origin for a request.
+    fn choose(&mut self, request: &Request<'_>, reply: &mut Reply<'_, '_>) -> Option<Attempt> {
+        let source = self.link(request).ip;
+        self.origins.choose(reply.turn().now(), source, &[])
+    }
+
+    /// What is kept to send a request to another origin.
+    fn retry(&mut self, request: &Request<'_>, forwarded: &Forwarded) -> Option<Box<Retry>> {
+        if !self.origins.are_several() {
+            return None;
+        }
+        let origins = Rc::downgrade(&self.origins);
+        let Link { ip, current, .. } = self.link(request);
+        let (source, current) = (*ip, current.clone());
+        let (request, tried) = (forwarded.clone(), Vec::new());
+        Some(Box::new(Retry { origins, request, source, tried, current }))
+    }
+
     /// Passes a request on, and its body as it arrives.
-    fn stream(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Body> {
+    fn stream(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answered<Body> {
         let length = request.content_length();
         let forwarded = self.forwarded(request).stream(length);
+        let Some(attempt) = self.choose(request, &mut reply) else {
+            return reply.error(Status::SERVICE_UNAVAILABLE);
+        };
+        let origin = attempt.id();
         reply.defer_with_body(|deferred, cx| {
             let client = deferred.connection();
             let upload = Upload::default();
-            let passage = self.passage(client, Answer::Awaited(deferred), Some(upload.clone()));
-            let (exchange, stream) = self.client.send_streamed(cx, forwarded, passage);
-            self.note_exchange(client, exchange);
+            let (shared, answer) = (self.shared.clone(), Answer::Awaited(deferred));
+            let (retry, body) = (None, Some(upload.clone()));
+            let passage = Passage { shared, client, answer, attempt, retry, upload: body };
+            let sender = self.origins.client(origin);
+            let (exchange, stream) = sender.send_streamed(cx, forwarded, passage);
+            self.note_exchange(client, (origin, exchange));
             let mut relayed_to = None;
             match stream {
                 // Until the request has a connection.
@@ -173,13 +219,9 @@ impl Forward {
         })
     }
 
-    fn passage(&self, client: ConnId, answer: Answer, upload: Option<Upload>) -> Passage {
-        Passage { shared: self.shared.clone(), client, answer, upload }
-    }
-
-    fn note_exchange(&mut self, client: ConnId, exchange: ExchangeId) {
-        if let Some(Some(link)) = self.links.get_mut(client.slot()) {
-            link.exchange = Some(exchange);
+    fn note_exchange(&self, client: ConnId, exchange: (UpstreamId, ExchangeId)) {
+        if let Some(Some(link)) = self.links.get(client.slot()) {
+            link.current.replace(Some(exchange));
         }
     }
 }
@@ -276,17 +318,19 @@ impl Service for Forward {
     fn on_refused(&mut self, status: Status, mut reply: Reply<'_, '_>) -> Answered {
         let connection = reply.connection();
         let cx = reply.turn();
-        let was_waiting = self.cancel(cx, connection);
-        if !was_waiting || status != Status::SERVICE_UNAVAILABLE {
+        let waited_for = self.cancel(cx, connection);
+        let Some(origin) = waited_for.filter(|_| status == Status::SERVICE_UNAVAILABLE) else {
             return reply.error(status);
-        }
-        let late = format_args!("{}: no response in time", self.client.origin()).to_string();
+        };
+        let late = format!("{}: no response in time", self.origins.client(origin).origin());
         self.shared.warnings.borrow_mut().warn(cx.now(), late);
         reply.error(Status::GATEWAY_TIMEOUT)
     }
 
     fn on_room(&mut self, cx: &mut Turn, connection: ConnId) {
-        if let Some(origin) = self.exchange(connection).and_then(ExchangeId::connection) {
+        if let Some((_, exchange)) = self.exchange(connection)
+            && let Some(origin) = exchange.connection()
+        {
             cx.peer(origin).resume();
         }
     }
@@ -298,7 +342,7 @@ impl Service for Forward {
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Forward({})", self.client.origin())
+        write!(f, "Forward({})", self.origins)
     }
 }
 

@@ -282,6 +282,20 @@ impl Upstreams {
         &self.options
     }
 
+    /// Logs a change of an upstream, if there was one.
+    pub(crate) fn log(&self, id: UpstreamId, change: Option<Change>) {
+        let (Some(upstream), Some(change)) = (self.get(id), change) else { return };
+        match change {
+            Change::Aside => {
+                let time = self.options.fail_timeout;
+                log::warn!("{upstream} is avoided for {time:?} after failures");
+            }
+            Change::Down => log::warn!("{upstream} is down: checks have failed"),
+            // As a warning, so that whoever sees the others sees this too.
+            Change::Up => log::warn!("{upstream} is up again"),
+        }
+    }
+
     /// All upstreams, with those that have left the list at the end.
     #[must_use]
     pub fn snapshot(&self, now: Duration) -> Vec<UpstreamStatus> {

@@ -1,5 +1,6 @@
 //! Forwarding, with clients and origins whose every byte is scripted.
 
+mod balanced;
 mod bodies;
 mod changes;
 mod failures;

@@ -19,7 +19,7 @@ use crate::http::writer::{Own, write_decimal, write_field};
 /// let search = Request::get("/search?q=reactor").header("Accept", "text/html");
 /// let note = Request::new(Method::Post, "/notes").body("buy milk");
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Request {
     /// The request line and the header fields.
@@ -48,7 +48,7 @@ pub(super) struct Traits {
 }
 
 /// The body of a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Body {
     None,
     Bytes(Bytes),
@@ -103,6 +103,11 @@ impl Request {
         self.head.extend_from_slice(lines);
         self.traits.has_trailers |= has_trailers;
         self
+    }
+
+    /// Whether sending it twice has the same effect as once.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.traits.is_idempotent
     }
 
     /// Sets `Host`, in place of the origin's name and port.

@@ -1,4 +1,4 @@
-//! Checks of upstreams, and the log of what changes.
+//! Checks of upstreams.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sluicegate_reactor::{Connect, Connector, HandlerId, Limits, Reactor, Receive
 
 use super::{Balancer, Role, Session};
 use crate::proxy_protocol::Header;
-use crate::upstreams::{Change, UpstreamId, UpstreamsOptions};
+use crate::upstreams::UpstreamId;
 
 /// How upstreams are checked.
 #[derive(Clone, Copy, Debug)]
@@ -54,22 +54,9 @@ impl Balancer {
 
     pub(super) fn checked(&mut self, cx: &mut Turn, id: UpstreamId, succeeded: bool) {
         let change = self.upstreams.checked(id, succeeded, cx.now());
-        self.log(id, change);
+        self.upstreams.log(id, change);
         if change.is_some() {
             self.serve_queue(cx);
-        }
-    }
-
-    pub(super) fn log(&self, id: UpstreamId, change: Option<Change>) {
-        let (Some(upstream), Some(change)) = (self.upstreams.get(id), change) else { return };
-        let UpstreamsOptions { fail_timeout, .. } = self.upstreams.options();
-        match change {
-            Change::Aside => {
-                log::warn!("{upstream} is avoided for {fail_timeout:?}: connects have failed");
-            }
-            Change::Down => log::warn!("{upstream} is down: checks have failed"),
-            // As a warning, so that whoever sees the others sees this too.
-            Change::Up => log::warn!("{upstream} is up again"),
         }
     }
 }

@@ -140,7 +140,7 @@ impl Balancer {
         }
         client.tried.borrow_mut().push(id);
         let change = self.upstreams.failed(id, cx.now());
-        self.log(id, change);
+        self.upstreams.log(id, change);
     }
 
     /// An established connection is over. Its upstream may have refused it only then, as with TLS 1.3

@@ -1,0 +1,163 @@
+//! The origins of a service: which of them gets a request, and what becomes of it there.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use sluicegate_reactor::{Reactor, Target, Turn};
+
+use super::options::ForwardOptions;
+use super::passage::Passage;
+use crate::http::client::{Client, ExchangeId, Request};
+use crate::upstreams::{Choice, UpstreamId, Upstreams};
+
+/// The origins, with a client for each.
+pub(super) struct Origins {
+    upstreams: Rc<RefCell<Upstreams>>,
+    clients: Vec<(UpstreamId, Client<Passage>)>,
+}
+
+impl Origins {
+    /// Registers a client for each origin.
+    pub(super) fn register(
+        reactor: &mut Reactor,
+        origins: impl IntoIterator<Item = Target>,
+        options: &ForwardOptions,
+    ) -> io::Result<Rc<Origins>> {
+        let upstreams = Upstreams::new(origins, options.upstreams);
+        let mut clients = Vec::new();
+        for (id, upstream) in upstreams.iter() {
+            clients.push((id, Client::new(reactor, &upstream.address, &options.client)?));
+        }
+        if clients.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "there is no origin"));
+        }
+        Ok(Rc::new(Origins { upstreams: Rc::new(RefCell::new(upstreams)), clients }))
+    }
+
+    /// Chooses an origin for a request from this address, other than those that were tried. `None`
+    /// if all of these have as many requests as they may have, or were tried.
+    pub(super) fn choose(
+        &self,
+        now: Duration,
+        source: Option<IpAddr>,
+        tried: &[UpstreamId],
+    ) -> Option<Attempt> {
+        match self.upstreams.borrow_mut().choose(now, source, tried) {
+            Choice::Connect(id) => {
+                Some(Attempt { upstreams: self.upstreams.clone(), id, state: State::Pending })
+            }
+            Choice::Wait | Choice::Exhausted => None,
+        }
+    }
+
+    /// The client of an origin.
+    pub(super) fn client(&self, id: UpstreamId) -> &Client<Passage> {
+        let (_, client) = self.clients.iter().find(|(known, _)| *known == id).expect("an origin");
+        client
+    }
+
+    /// Whether a request that could not be sent to one origin can be sent to another.
+    pub(super) fn are_several(&self) -> bool {
+        self.clients.len() > 1
+    }
+}
+
+impl std::fmt::Display for Origins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.clients.iter().map(|(_, client)| client.origin()).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// A request at an origin, which counts among the connections of its upstream until it is dropped.
+pub(super) struct Attempt {
+    upstreams: Rc<RefCell<Upstreams>>,
+    id: UpstreamId,
+    state: State,
+}
+
+/// What the upstreams have been told about an attempt.
+#[derive(PartialEq, Eq)]
+enum State {
+    /// Nothing yet.
+    Pending,
+    /// That the origin has answered.
+    Answered,
+    /// That it has failed, or is over.
+    Over,
+}
+
+impl Attempt {
+    pub(super) fn id(&self) -> UpstreamId {
+        self.id
+    }
+
+    /// The head of the response has arrived.
+    pub(super) fn note_answer(&mut self, now: Duration) {
+        if self.state == State::Pending {
+            self.state = State::Answered;
+            let mut upstreams = self.upstreams.borrow_mut();
+            let change = upstreams.connected(self.id, now);
+            upstreams.log(self.id, change);
+        }
+    }
+
+    /// There will be no response, and the origin is to blame.
+    pub(super) fn note_failure(&mut self, now: Duration) {
+        if self.state == State::Pending {
+            self.state = State::Over;
+            let mut upstreams = self.upstreams.borrow_mut();
+            let change = upstreams.failed(self.id, now);
+            upstreams.log(self.id, change);
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let mut upstreams = self.upstreams.borrow_mut();
+        match self.state {
+            State::Pending => upstreams.given_up(self.id),
+            State::Answered => upstreams.closed(self.id),
+            State::Over => {}
+        }
+    }
+}
+
+/// The exchange of a client's connection that was begun last, and its origin.
+pub(super) type Current = Rc<RefCell<Option<(UpstreamId, ExchangeId)>>>;
+
+/// A request that is sent to another origin if it cannot be sent to the first.
+pub(super) struct Retry {
+    // The clients own the exchanges that wait, and those own this.
+    pub(super) origins: Weak<Origins>,
+    pub(super) request: Request,
+    pub(super) source: Option<IpAddr>,
+    /// The origins that were tried before the present one.
+    pub(super) tried: Vec<UpstreamId>,
+    pub(super) current: Current,
+}
+
+impl Retry {
+    /// Sends the request of an exchange that has failed to the next origin.
+    ///
+    /// # Errors
+    /// Returns the exchange if there is no other origin.
+    pub(super) fn next(mut self, cx: &mut Turn, mut passage: Passage) -> Result<(), Passage> {
+        self.tried.push(passage.attempt.id());
+        let Some(origins) = self.origins.upgrade() else { return Err(passage) };
+        let Some(attempt) = origins.choose(cx.now(), self.source, &self.tried) else {
+            return Err(passage);
+        };
+        let (id, current) = (attempt.id(), self.current.clone());
+        let request = self.request.clone();
+        passage.attempt = attempt;
+        passage.retry = Some(Box::new(self));
+        let exchange = origins.client(id).send(cx, request, passage);
+        current.replace(Some((id, exchange)));
+        Ok(())
+    }
+}
