@@ -44,7 +44,6 @@ mod web;
 use common::Failure;
 use control::{Control, Loader, Thread};
 use options::{Forwarded, Options};
-use target::ProxyTarget;
 
 /// The proxy for HTTP, and its access log if there is one.
 pub(crate) struct Front {
@@ -80,12 +79,12 @@ impl Middleware for Front {
 
 pub(crate) fn main() -> ExitCode {
     common::main(|options: Options| {
-        let Forwarded { http, sni, .. } = options.target.clone();
-        match http {
-            Some(origin) => forward_requests(options, &origin),
-            None if options.log.access_log.is_some() => Err("--access-log needs --http".into()),
-            None if sni.is_empty() => forward_connections(&options),
-            None => forward_by_name(&options),
+        let Forwarded { http, sni, .. } = &options.target;
+        match () {
+            () if !http.is_empty() => forward_requests(options),
+            () if options.log.access_log.is_some() => Err("--access-log needs --http".into()),
+            () if sni.is_empty() => forward_connections(&options),
+            () => forward_by_name(&options),
         }
     })
 }
@@ -136,33 +135,37 @@ fn forward_by_name(options: &Options) -> Result<(), Failure> {
 }
 
 /// Runs the proxy for HTTP.
-fn forward_requests(mut options: Options, origin: &ProxyTarget) -> Result<(), Failure> {
+fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let scheme = web::scheme(&mut options.server);
-    let forward = options.forward(origin)?;
+    let forward = options.forward()?;
     forward.check()?;
     let log = options.log.start()?;
     if let Some(log) = &log {
         let reopen = http_options::reopen(log, &options.log);
         options.server.reload.lock().unwrap_or_else(PoisonError::into_inner).push(reopen);
     }
-    let describe = |at: &Address| format!("proxy from {scheme}://{at} to {origin}");
+    let source = options.source();
+    let describe = |at: &Address| format!("proxy from {scheme}://{at} to {source}");
+    let origins: Vec<_> = options.target.http.iter().map(|to| to.target.clone()).collect();
     independent::run(&options.server, options.limits(), describe, |reactor, metrics| {
-        http(reactor, &origin.target, &forward, (log.clone(), metrics))
+        http(reactor, origins.clone(), &forward, (log.clone(), metrics))
     })
 }
 
 /// Registers a proxy for HTTP.
 pub(crate) fn http(
     reactor: &mut Reactor,
-    origin: &Target,
+    origins: Vec<Target>,
     options: &ForwardOptions,
     (log, metrics): (Option<AccessLog>, Option<HttpMetrics>),
 ) -> io::Result<HandlerId<Http<Front>>> {
     let client = &options.client;
     // The deadlines of the client come first.
     let connecting = client.connect.timeout + client.connect.limits.handshake;
-    let most = client.waiting_timeout + connecting + client.response_timeout;
+    let attempts = u32::try_from(origins.len()).unwrap_or(u32::MAX);
+    let trying = (client.waiting_timeout + connecting).saturating_mul(attempts);
+    let most = trying.saturating_add(client.response_timeout);
     let limits = HttpLimits { response_timeout: most, ..HttpLimits::default() };
-    let forward = Forward::new(reactor, origin, options)?;
+    let forward = Forward::balanced(reactor, origins, options)?;
     Ok(reactor.register(Http::with(Front { forward, log }, limits).with_metrics(metrics)))
 }

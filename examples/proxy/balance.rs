@@ -9,47 +9,49 @@ use sluicegate_protocols::upstreams::{Balance, BalancerOptions, UpstreamsOptions
 use sluicegate_reactor::Connect;
 
 use super::common::units::time;
-use super::target::ProxyTarget;
+use super::target::{ProxyTarget, check_schemes};
 
 #[derive(Args)]
 #[command(next_help_heading = "Several targets")]
-#[group(conflicts_with_all = ["http", "sni"])]
+#[group(conflicts_with = "sni")]
 pub(crate) struct Balancing {
-    /// How the target of a connection is chosen.
+    /// How the target of a connection, or of an HTTP request, is chosen.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = How::RoundRobin)]
     balance: How,
-    /// Most connections to each target, in each thread; further clients wait. By default there is no
-    /// limit.
+    /// Most connections to each target, in each thread; further clients wait. With --http, most
+    /// unanswered requests; further ones get 503. By default there is no limit.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     per_target: Option<u32>,
     /// Most clients that wait, in each thread; further ones are closed.
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "http")]
     waiting: usize,
     /// Close a client that is not connected to a target after this long.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    #[arg(conflicts_with = "http")]
     waiting_timeout: Duration,
     /// Avoid a target after this many failed connects in a row, unless it is the only one; 0 means
-    /// never. If every target is avoided, all are used.
+    /// never. With --http, requests without a response count too. If every target is avoided, all
+    /// are used.
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_fails: u32,
     /// How long to avoid it before one connection tries it again.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     fail_timeout: Duration,
     /// Also check each target this often, by connecting to it. By default there are no checks.
-    #[arg(long, value_name = "TIME", value_parser = period)]
+    #[arg(long, value_name = "TIME", value_parser = period, conflicts_with = "http")]
     check: Option<Duration>,
     /// Use a target again after this many checks in a row have succeeded.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "http")]
     rise: u32,
     /// Avoid a target after this many checks in a row have failed.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "http")]
     fall: u32,
     /// Let the share of a target that comes back or is added grow for this long.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     slow_start: Duration,
     /// Look names up this often, and make a target of each address. By default a name is one target,
     /// and is looked up for each connection.
-    #[arg(long, value_name = "TIME", value_parser = period)]
+    #[arg(long, value_name = "TIME", value_parser = period, conflicts_with = "http")]
     pub(crate) resolve: Option<Duration>,
 }
 
@@ -72,8 +74,8 @@ enum How {
 }
 
 impl Balancing {
-    pub(crate) fn options(&self, connect: Connect, announce: Option<Version>) -> BalancerOptions {
-        let upstreams = UpstreamsOptions {
+    pub(crate) fn upstreams(&self) -> UpstreamsOptions {
+        UpstreamsOptions {
             balance: match self.balance {
                 How::RoundRobin => Balance::RoundRobin,
                 How::LeastConnections => Balance::LeastConnections,
@@ -85,9 +87,12 @@ impl Balancing {
             rise: self.rise,
             fall: self.fall,
             slow_start: self.slow_start,
-        };
+        }
+    }
+
+    pub(crate) fn options(&self, connect: Connect, announce: Option<Version>) -> BalancerOptions {
         BalancerOptions {
-            upstreams,
+            upstreams: self.upstreams(),
             connect,
             announce,
             waiting: self.waiting,
@@ -117,10 +122,7 @@ impl Source {
                 read(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
         };
-        let encrypted = targets.iter().filter(|target| target.is_encrypted()).count();
-        if encrypted != 0 && encrypted != targets.len() {
-            return Err("either all targets have tls://, or none".to_owned());
-        }
+        check_schemes(&targets)?;
         Ok(targets)
     }
 }

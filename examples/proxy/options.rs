@@ -1,7 +1,6 @@
 //! The options of the proxy, and what they mean to the library.
 
 use std::path::PathBuf;
-use std::slice;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
@@ -13,13 +12,15 @@ use sluicegate_reactor::{Connect, Limits};
 use super::balance::{Balancing, Source};
 use super::common::{self, Failure};
 use super::http_options::{Log, header};
-use super::target::{NamedTarget, ProxyTarget, UpstreamTls, named_target};
+use super::target::{NamedTarget, ProxyTarget, UpstreamTls, check_schemes, named_target};
 
 const EXAMPLES: &str = "\
 Examples:
   proxy --to db.example:5432 --port 5432  pass on every connection
   proxy --to 10.0.0.1:5432 --to 10.0.0.2:5432 --balance least-connections --check 2s
                                           divide connections among servers that work
+  proxy --http 10.0.0.1:80 --http 10.0.0.2:80 --balance least-connections
+                                          divide HTTP requests among servers that work
   proxy --http localhost:3000 --access-log -
                                           pass on HTTP requests, and print a line for each
   proxy --http unix:/run/app.sock --x-forwarded replace --header-up Authorization:
@@ -72,9 +73,11 @@ pub(crate) struct Forwarded {
     /// File with a target of connections in each line, in place of --to.
     #[arg(long, value_name = "FILE")]
     pub(crate) to_file: Option<PathBuf>,
-    /// Target of HTTP requests: HOST:PORT or unix:PATH, or with TLS https://HOST[:PORT].
-    #[arg(long, value_name = "TARGET", value_parser = ProxyTarget::of_requests)]
-    pub(crate) http: Option<ProxyTarget>,
+    /// Target of HTTP requests: HOST:PORT or unix:PATH, or with TLS https://HOST[:PORT]. May be
+    /// repeated.
+    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
+    #[arg(value_parser = ProxyTarget::of_requests)]
+    pub(crate) http: Vec<ProxyTarget>,
     /// Target of TLS connections to the server NAME, which are passed on without being decrypted.
     /// `*.NAME` stands for all names that end with .NAME, and `*` for everything else. May be
     /// repeated.
@@ -142,17 +145,18 @@ impl Options {
         self.server.limits(Limits { receive_most: 32 << 10, ..Limits::default() })
     }
 
-    /// Where the targets of connections come from.
+    /// Where the targets come from.
     pub(crate) fn source(&self) -> Source {
-        match &self.target.to_file {
+        let Forwarded { to, to_file, http, .. } = &self.target;
+        match to_file {
             Some(path) => Source::File(path.clone()),
-            None => Source::Targets(self.target.to.clone()),
+            None => Source::Targets(if http.is_empty() { to } else { http }.clone()),
         }
     }
 
     /// How these targets are connected to.
     pub(crate) fn connect(&self, to: &[ProxyTarget]) -> Result<Connect, Failure> {
-        let protocol = self.target.http.is_some().then_some("http/1.1");
+        let protocol = (!self.target.http.is_empty()).then_some("http/1.1");
         let transport = self.upstream_tls.transport(to.first(), protocol)?;
         if let Some(transport) = &transport {
             to.iter().try_for_each(|to| transport.make(&to.target).map(drop))?;
@@ -161,8 +165,9 @@ impl Options {
         Ok(Connect { timeout, limits, transport, ..Connect::default() })
     }
 
-    pub(crate) fn forward(&self, origin: &ProxyTarget) -> Result<ForwardOptions, Failure> {
-        let connect = self.connect(slice::from_ref(origin))?;
+    pub(crate) fn forward(&self) -> Result<ForwardOptions, Failure> {
+        check_schemes(&self.target.http)?;
+        let connect = self.connect(&self.target.http)?;
         let mut client = ClientOptions { connect, ..ClientOptions::default() };
         if let Some(idle) = client.connect.limits.idle {
             (client.response_timeout, client.body_timeout) = (idle, idle);
@@ -174,6 +179,7 @@ impl Options {
         }
         Ok(ForwardOptions {
             client,
+            upstreams: self.balancing.upstreams(),
             host: if *change_host { HostField::Origin } else { HostField::Keep },
             x_forwarded: match x_forwarded {
                 Mode::Append => Provenance::Append,

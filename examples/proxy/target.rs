@@ -44,7 +44,7 @@ impl ProxyTarget {
             _ => return Ok(ProxyTarget { scheme: "", target: text.parse()? }),
         };
         let host = rest.strip_suffix('/').unwrap_or(rest);
-        if host.contains('/') && !host.starts_with("unix:") {
+        if host.contains('/') {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a target has no path"));
         }
         let port = if !host.contains(':') || host.ends_with(']') { port } else { "" };
@@ -55,6 +55,18 @@ impl ProxyTarget {
 impl fmt::Display for ProxyTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.scheme, self.target)
+    }
+}
+
+/// Checks that all targets are spoken to in the same way: one connector serves them.
+///
+/// # Errors
+/// Text for the user.
+pub(crate) fn check_schemes(targets: &[ProxyTarget]) -> Result<(), String> {
+    let mut others = targets.iter().filter(|target| target.scheme != targets[0].scheme);
+    match others.next() {
+        None => Ok(()),
+        Some(_) => Err("either all targets have tls:// or https://, or none".to_owned()),
     }
 }
 

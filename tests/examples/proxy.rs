@@ -150,7 +150,7 @@ fn the_end_of_the_drain_time_resets_both_sides_of_a_relay() {
 
 /// The proxy for HTTP, as the example makes it.
 fn http(reactor: &mut Reactor, back: &Address) -> HandlerId<Http<Front>> {
-    example::http(reactor, &Target::from(back), &ForwardOptions::default(), (None, None))
+    example::http(reactor, vec![Target::from(back)], &ForwardOptions::default(), (None, None))
         .expect("a new reactor has room")
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
 use tempfile::tempdir;
 
 use crate::client::Client;
@@ -34,6 +35,36 @@ fn files_pass(at: SocketAddr, dir: &Path) {
             scope.spawn(move || get_and_put(at, dir, client));
         }
     });
+}
+
+#[test]
+fn requests_are_divided_among_targets_and_none_fails_when_one_dies() {
+    let dirs = [(); 2].map(|()| tempdir().expect("a new directory"));
+    let mut targets = [("a", &dirs[0]), ("b", &dirs[1])].map(|(name, dir)| {
+        fs::write(dir.path().join("name"), name).expect("a file");
+        Server::start(example("http").arg(dir.path()))
+    });
+    // Connections to a socket that does not listen are refused.
+    let dead = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    dead.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    let dead = dead.local_addr().expect("an address").as_socket().expect("an IP address");
+    let [a, b] = targets.each_ref().map(|target| target.address);
+    let proxy = proxy_to(format!("{a},{dead},{b}"));
+    let mut client = Client::new(&proxy);
+    let mut names = |count| {
+        let mut ask = || {
+            let (head, body) = client.get("/name");
+            assert_eq!(head.status, 200, "{head:?}");
+            String::from_utf8(body).expect("text")
+        };
+        (0..count).map(|_| ask()).collect::<String>()
+    };
+    let answered = names(20);
+    let from_a = answered.matches('a').count();
+    assert!((5..=15).contains(&from_a), "{answered}");
+    targets[1].signal("KILL");
+    targets[1].wait();
+    assert_eq!(names(20), "a".repeat(20));
 }
 
 #[test]
