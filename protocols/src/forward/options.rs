@@ -21,7 +21,7 @@ pub struct ForwardOptions {
     /// The connections to the origin, and its deadlines. Their limit
     /// [`idle`](sluicegate_reactor::Limits::idle) also ends a silent connection after an upgrade.
     pub client: ClientOptions,
-    /// How one of [several origins](super::forward#several-origins) is chosen, and when it is avoided.
+    /// How one of [several origins](super#several-origins) is chosen, and when it is avoided.
     /// Its connections are the requests that it has not answered completely.
     pub upstreams: UpstreamsOptions,
     /// The `Host` that the origin gets. Default: the client's.

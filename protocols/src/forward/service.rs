@@ -50,7 +50,8 @@ impl Forward {
     /// `localhost:8080`. It connects when there are requests.
     ///
     /// # Errors
-    /// The same as those of [`ForwardOptions::check`] and [`Client::new`].
+    /// The same as those of [`ForwardOptions::check`] and
+    /// [`Client::new`](crate::http::client::Client::new).
     pub fn new(
         reactor: &mut Reactor,
         origin: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
