@@ -59,37 +59,34 @@ pub(crate) fn start(
             None
         }
     };
-    if let Some(c) = core.get_mut(id.index) {
-        (c.phase, c.ready) = (Phase::Connecting, Ready::default());
-    }
-    if let Some(special) = core.special(id.index) {
-        special.attempt = Some(Box::new(Attempt { target, left, deadline: until, until }));
-        special.layer = layer;
-    }
+    let c = &mut core[id.index];
+    (c.phase, c.ready) = (Phase::Connecting, Ready::default());
+    let special = core.special(id.index);
+    special.attempt = Some(Box::new(Attempt { target, left, deadline: until, until }));
+    special.layer = layer;
     deadlines::arm(core, id.index);
     core.schedule(id.index);
     id
 }
 
 fn attempt(core: &mut Core, index: u32) -> Option<&mut Attempt> {
-    core.get_mut(index)?.special.as_mut()?.attempt.as_deref_mut()
+    core[index].special.as_mut()?.attempt.as_deref_mut()
 }
 
 /// Drops the attempt of a connection that is over.
 pub(crate) fn abandon(core: &mut Core, index: u32) {
-    let special = core.get_mut(index).and_then(|c| c.special.as_mut());
+    let special = core[index].special.as_mut();
     if special.and_then(|special| special.attempt.take()).is_some() {
         drop_socket(core, index);
     }
 }
 
 fn drop_socket(core: &mut Core, index: u32) {
-    if let Some(c) = core.get_mut(index) {
-        c.ready = Ready::default();
-        let socket = std::mem::replace(&mut c.socket, NO_FD);
-        if socket != NO_FD {
-            core.kernel.close(socket);
-        }
+    let c = &mut core[index];
+    c.ready = Ready::default();
+    let socket = std::mem::replace(&mut c.socket, NO_FD);
+    if socket != NO_FD {
+        core.kernel.close(socket);
     }
 }
 
@@ -98,7 +95,7 @@ pub(crate) fn advance(core: &mut Core, index: u32) {
     if attempt(core, index).is_none_or(|attempt| attempt.left.is_none()) {
         return;
     }
-    if core.get(index).is_some_and(|c| c.socket == NO_FD) {
+    if core[index].socket == NO_FD {
         return try_next(core, index, ErrorKind::NotFound);
     }
     match is_connected(core, index) {
@@ -110,8 +107,10 @@ pub(crate) fn advance(core: &mut Core, index: u32) {
 
 /// A lookup has been answered. The connection may no longer be waiting for it.
 pub(super) fn resolved(core: &mut Core, id: ConnId, found: io::Result<Vec<SocketAddr>>) {
-    let waits = core.find(id).is_some_and(|c| c.phase == Phase::Connecting);
-    let Some(attempt) = attempt(core, id.index).filter(|_| waits) else { return };
+    if core.find(id).is_none_or(|c| c.phase != Phase::Connecting) {
+        return;
+    }
+    let Some(attempt) = attempt(core, id.index) else { return };
     match found {
         Ok(addresses) => {
             attempt.left = Some(in_order(addresses).into_iter());
@@ -123,7 +122,7 @@ pub(super) fn resolved(core: &mut Core, id: ConnId, found: io::Result<Vec<Socket
 
 /// Whether the socket is connected: `false` until an event tells how the attempt ended.
 fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(false) };
+    let c = &mut core.connections[index as usize];
     if !c.ready.any(Ready::WRITE.union(Ready::HANGUP)) {
         return Ok(false);
     }
@@ -145,7 +144,7 @@ fn is_connected(core: &mut Core, index: u32) -> io::Result<bool> {
 
 fn connected(core: &mut Core, index: u32) {
     let tick = core.tick;
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     c.active = tick;
     c.ready = c.ready.union(Ready::WRITE);
     if let Some(queue) = &mut c.outbound {
@@ -170,7 +169,7 @@ fn connected(core: &mut Core, index: u32) {
 fn attempt_failed(core: &mut Core, index: u32, error: io::Error) {
     drop_socket(core, index);
     let now = core.now;
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     if let Some(attempt) = c.special.as_ref().and_then(|special| special.attempt.as_ref()) {
         log::debug!("connect to {}: {error}", attempt.target);
         if sys::is_shortage(&error) {
@@ -195,7 +194,7 @@ fn try_next(core: &mut Core, index: u32, why: ErrorKind) {
 }
 
 fn try_address(core: &mut Core, index: u32, address: &Address) -> io::Result<()> {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(()) };
+    let c = &mut core.connections[index as usize];
     let Some(connect) = &core.groups[usize::from(c.group)].connect else { return Ok(()) };
     c.socket = core.kernel.start_connect(address, &connect.tcp)?;
     if address.is_unix() {
@@ -227,8 +226,6 @@ pub(crate) fn timed_out(core: &mut Core, index: u32) {
 }
 
 fn not_connected(core: &mut Core, index: u32, kind: ErrorKind) {
-    if let Some(ledger) = core.ledger_of(index) {
-        ledger.connect_failures += 1;
-    }
+    core.ledger_of(index).connect_failures += 1;
     core.fail(index, Reason::Unconnected(kind));
 }

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::ops::{Index, IndexMut};
 
 use slab::Slab;
 
@@ -135,6 +136,23 @@ pub(crate) struct ColdReads {
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
 }
 
+/// The connection at an index that the turn has checked, or that a handler was called with: slots
+/// are freed only at the end of a turn.
+impl Index<u32> for Core {
+    type Output = Connection;
+    #[inline]
+    fn index(&self, index: u32) -> &Connection {
+        &self.connections[index as usize]
+    }
+}
+
+impl IndexMut<u32> for Core {
+    #[inline]
+    fn index_mut(&mut self, index: u32) -> &mut Connection {
+        &mut self.connections[index as usize]
+    }
+}
+
 impl Links for Slab<Connection> {
     fn link(&mut self, index: u32) -> &mut Link {
         &mut self[index as usize].link
@@ -196,6 +214,7 @@ impl Core {
         self.lifecycle == Lifecycle::Stopped
     }
 
+    /// The connection at an index that may be of an earlier turn.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&Connection> {
         self.connections.get(index as usize)
@@ -213,10 +232,10 @@ impl Core {
 
     /// A connection and its group.
     #[inline]
-    pub(crate) fn pair(&mut self, index: u32) -> Option<(&mut Connection, &mut Group)> {
-        let c = self.connections.get_mut(index as usize)?;
+    pub(crate) fn pair(&mut self, index: u32) -> (&mut Connection, &mut Group) {
+        let c = &mut self.connections[index as usize];
         let group = &mut self.groups[c.group as usize];
-        Some((c, group))
+        (c, group)
     }
 
     /// The connection that `id` names, unless it has ended.
@@ -225,13 +244,15 @@ impl Core {
     }
 
     /// The id of the connection at an index.
-    pub(crate) fn id(&self, index: u32) -> Option<ConnId> {
-        Some(ConnId { index, generation: self.get(index)?.generation })
+    pub(crate) fn id(&self, index: u32) -> ConnId {
+        ConnId { index, generation: self[index].generation }
     }
 
     pub(crate) fn socket(&self, index: u32) -> io::Result<Fd> {
-        let socket = self.get(index).map(|c| c.socket).filter(|socket| *socket != NO_FD);
-        socket.ok_or_else(|| io::ErrorKind::NotConnected.into())
+        match self[index].socket {
+            NO_FD => Err(io::ErrorKind::NotConnected.into()),
+            socket => Ok(socket),
+        }
     }
 
     pub(crate) fn limits(&self, group: u16) -> &Limits {
@@ -239,8 +260,8 @@ impl Core {
     }
 
     /// The counters of a connection's group.
-    pub(crate) fn ledger_of(&mut self, index: u32) -> Option<&mut Ledger> {
-        self.pair(index).map(|(_, group)| &mut group.ledger)
+    pub(crate) fn ledger_of(&mut self, index: u32) -> &mut Ledger {
+        &mut self.pair(index).1.ledger
     }
 
     /// The sum of the counters of all groups and of the reactor.
@@ -281,9 +302,7 @@ impl Core {
         let index = self.connections.vacant_key() as u32;
         self.selector.add(socket, token(index, self.next_generation))?;
         let id = self.insert(socket, group, handler);
-        if let Some(c) = self.get_mut(index) {
-            c.flags = flags;
-        }
+        self[index].flags = flags;
         Ok(id)
     }
 
@@ -300,9 +319,8 @@ impl Core {
     /// Puts a connection on the worklist of this turn, once.
     #[inline]
     pub(crate) fn schedule(&mut self, index: u32) {
-        if let Some(c) = self.connections.get_mut(index as usize)
-            && !c.flags.any(Flags::SCHEDULED)
-        {
+        let c = &mut self.connections[index as usize];
+        if !c.flags.any(Flags::SCHEDULED) {
             c.flags.set(Flags::SCHEDULED);
             self.owed.push(index);
         }
@@ -344,14 +362,14 @@ impl Core {
     }
 
     /// The [`Special`] state of a connection, created if it has none.
-    pub(crate) fn special(&mut self, index: u32) -> Option<&mut Special> {
-        let c = self.connections.get_mut(index as usize)?;
-        Some(c.special.get_or_insert_with(|| self.spare_specials.take()))
+    pub(crate) fn special(&mut self, index: u32) -> &mut Special {
+        let c = &mut self.connections[index as usize];
+        c.special.get_or_insert_with(|| self.spare_specials.take())
     }
 
     /// Recycles the [`Special`] state of a connection if it is empty.
     pub(crate) fn recycle_special(&mut self, index: u32) {
-        let Some(c) = self.connections.get_mut(index as usize) else { return };
+        let c = &mut self.connections[index as usize];
         if let Some(special) = c.special.take_if(|special| special.is_empty()) {
             self.spare_specials.give(special);
         }
@@ -359,7 +377,7 @@ impl Core {
 
     /// Drops the queued output and the unread input. Buffers go back to the pool.
     pub(crate) fn drop_buffers(&mut self, index: u32) {
-        let Some(c) = self.connections.get_mut(index as usize) else { return };
+        let c = &mut self.connections[index as usize];
         let (special, queue) = (c.special.take(), c.outbound.take());
         if let Some(mut queue) = queue {
             let dropped = queue.clear(&mut self.pool);

@@ -8,23 +8,19 @@ use super::{Core, Flags, Phase, Reason};
 
 impl Core {
     pub(crate) fn pause(&mut self, index: u32) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(Flags::PAUSED);
-        }
+        self[index].flags.set(Flags::PAUSED);
     }
 
     pub(crate) fn resume(&mut self, index: u32) {
-        if self.get_mut(index).is_some_and(|c| c.flags.take(Flags::PAUSED)) {
+        if self[index].flags.take(Flags::PAUSED) {
             self.request(index, Flags::REVISIT_INPUT);
         }
     }
 
     /// Sets flags that the turn acts on.
     pub(crate) fn request(&mut self, index: u32, flags: Flags) {
-        if let Some(c) = self.get_mut(index) {
-            c.flags.set(flags);
-            self.schedule(index);
-        }
+        self[index].flags.set(flags);
+        self.schedule(index);
     }
 
     pub(crate) fn yield_now(&mut self, index: u32) {
@@ -34,7 +30,7 @@ impl Core {
     /// Closes a connection once its queue is empty. One that is being established is given up,
     /// unless bytes are queued for it.
     pub(crate) fn close(&mut self, index: u32) {
-        let Some(c) = self.get_mut(index) else { return };
+        let c = &mut self[index];
         match c.phase {
             Phase::Connecting | Phase::Handshake if c.outbound.is_some() => {
                 (c.reason, c.deadline) = (Reason::Closed, 0);
@@ -50,20 +46,19 @@ impl Core {
     }
 
     pub(crate) fn abort(&mut self, index: u32) {
-        match self.get_mut(index) {
+        let c = &mut self[index];
+        if (c.phase, c.reason) == (Phase::Failed, Reason::Stopped) {
             // Its session learns of the end of the grace period, and can still have it reset.
-            Some(c) if (c.phase, c.reason) == (Phase::Failed, Reason::Stopped) => {
-                c.reason = Reason::Aborted;
-            }
-            _ => self.fail(index, Reason::Aborted),
+            c.reason = Reason::Aborted;
+        } else {
+            self.fail(index, Reason::Aborted);
         }
     }
 
     /// Ends a connection immediately, without sending what is queued. `on_close` is called later.
     pub(crate) fn fail(&mut self, index: u32, reason: Reason) {
-        if let Some(c) = self.get_mut(index)
-            && c.phase < Phase::Ended
-        {
+        let c = &mut self[index];
+        if c.phase < Phase::Ended {
             (c.phase, c.reason) = (Phase::Failed, reason);
             self.schedule(index);
         }
@@ -96,9 +91,8 @@ impl Core {
     #[cold]
     pub(crate) fn fail_transport(&mut self, index: u32, error: Error) {
         log::debug!("{}: {error}", self.describe(index));
-        if let Some(c) = self.get_mut(index)
-            && c.phase < Phase::Ended
-        {
+        let c = &mut self[index];
+        if c.phase < Phase::Ended {
             // An orderly end, since a reset would overtake an alert.
             (c.phase, c.reason) = (Phase::Ended, Reason::Transport);
             self.schedule(index);
@@ -108,14 +102,12 @@ impl Core {
 
     /// Keeps the error of a transport until the handler has been told.
     pub(crate) fn keep_failure(&mut self, index: u32, error: Error) {
-        if let Some(special) = self.special(index) {
-            special.failure = Some(error);
-        }
+        self.special(index).failure = Some(error);
     }
 
     /// Text that names a connection in the log: its id, and its peer if the socket still knows it.
     pub(crate) fn describe(&self, index: u32) -> String {
-        let Some(id) = self.id(index) else { return "a connection that is gone".to_owned() };
+        let id = self.id(index);
         match self.socket(index).and_then(|socket| self.kernel.peer_address(socket)) {
             Ok(peer) => format!("{id:?} with {peer}"),
             Err(_) => format!("{id:?}"),

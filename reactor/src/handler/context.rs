@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Endpoints, HandOver, Handler, Peer, Turn};
 use crate::core::transport::Transport;
-use crate::core::{ConnId, Connection, HandlerId, Limits, Sent};
+use crate::core::{ConnId, HandlerId, Limits, Sent};
 use crate::fs::{NewFile, WhenWhole};
 use crate::inbound::{self, TooLarge};
 use crate::outbound::{self, Outgoing};
@@ -27,8 +27,7 @@ impl<'a> Context<'a> {
     /// The current connection's id.
     #[must_use]
     pub fn id(&self) -> ConnId {
-        let generation = self.turn.core.get(self.index).map_or(0, |c| c.generation);
-        ConnId { index: self.index, generation }
+        self.turn.core.id(self.index)
     }
 
     /// The current connection, as a [`Peer`].
@@ -56,15 +55,14 @@ impl<'a> Context<'a> {
     /// becomes false; the rest is offered again later.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.turn.core.get(self.index).is_some_and(|c| c.wants_input())
+        self.turn.core[self.index].wants_input()
             && !self.turn.hand_overs.iter().any(|hand_over| hand_over.index == self.index)
     }
 
     /// The current connection's limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        let group = self.turn.core.get(self.index).map_or(0, |c| c.group);
-        self.turn.core.limits(group)
+        self.turn.core.limits(self.turn.core[self.index].group)
     }
 
     /// Ends this connection's part of the turn. The input that the callback leaves unconsumed is
@@ -351,25 +349,25 @@ impl<'a> Context<'a> {
     /// Queued bytes that the kernel has not accepted yet.
     #[must_use]
     pub fn pending(&self) -> u64 {
-        self.turn.core.get(self.index).map_or(0, |c| c.pending())
+        self.turn.core[self.index].pending()
     }
 
     /// Bytes received that no callback has consumed.
     #[must_use]
     pub fn unread(&self) -> usize {
-        self.turn.core.get(self.index).map_or(0, |c| c.unread())
+        self.turn.core[self.index].unread()
     }
 
     /// Bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.turn.core.get(self.index).map_or(0, |c| c.received)
+        self.turn.core[self.index].received
     }
 
     /// Bytes that the kernel has accepted so far.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.turn.core.get(self.index).map_or(0, |c| c.sent)
+        self.turn.core[self.index].sent
     }
 
     /// The address of the peer. See [`Endpoints::peer`].
@@ -422,11 +420,11 @@ impl<'a> Context<'a> {
     /// which the end of the stream completes a message must not take the message for complete.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.turn.core.get(self.index).is_some_and(Connection::is_cut)
+        self.turn.core[self.index].is_cut()
     }
 
     fn any_transport(&self) -> Option<&dyn Transport> {
-        self.turn.core.get(self.index)?.special.as_ref()?.transport()
+        self.turn.core[self.index].special.as_ref()?.transport()
     }
 }
 

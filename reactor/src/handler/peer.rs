@@ -183,7 +183,7 @@ impl Peer<'_> {
     }
 
     fn connection(&self) -> Option<&Connection> {
-        self.core.get(self.index?)
+        Some(&self.core[self.index?])
     }
 
     fn with(&mut self, act: impl FnOnce(&mut Core, u32)) {

@@ -192,7 +192,7 @@ trait Store<S> {
 
 impl<S: 'static> Store<S> for Slab<S> {
     fn get(&mut self, turn: &mut Turn, index: u32) -> Option<&mut S> {
-        match turn.core.get(index)?.slot {
+        match turn.core[index].slot {
             NO_SESSION => store(self, turn, index),
             slot => self.get_mut(slot as usize),
         }
@@ -219,7 +219,7 @@ pub(crate) fn store<'a, S: 'static>(
 ) -> Option<&'a mut S> {
     let session = turn.take_session(index)?;
     let entry = sessions.vacant_entry();
-    turn.core.get_mut(index)?.slot = entry.key() as u32;
+    turn.core[index].slot = entry.key() as u32;
     Some(entry.insert(session))
 }
 

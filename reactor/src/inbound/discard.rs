@@ -9,7 +9,7 @@ pub(super) fn step(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Arrival::Nothing };
+    let c = &mut core.connections[index as usize];
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
     let Strategy::Discard(left) = &mut special.strategy else { return Arrival::Nothing };
@@ -29,12 +29,11 @@ pub(super) fn step(
     }
     let most = usize::try_from(*left).unwrap_or(usize::MAX);
     if let Some(count) = receive(core, buffer, index, most, quantum)
-        && let Some(c) = core.get_mut(index)
-        && let Some(Strategy::Discard(left)) = c.strategy()
+        && let Some(Strategy::Discard(left)) = core[index].strategy()
     {
         *left -= count as u64;
         // So that a next step sees that all are skipped, even if the socket has no more input.
-        c.flags.set(Flags::REVISIT_INPUT);
+        core[index].flags.set(Flags::REVISIT_INPUT);
     }
     Arrival::Progress
 }

@@ -37,7 +37,7 @@ impl Error for TooLarge {}
 
 /// Makes a request. The quick path is for a request that follows another, message after message.
 pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), TooLarge> {
-    let Some((c, group)) = core.pair(index) else { return Ok(()) };
+    let (c, group) = core.pair(index);
     let limit = group.limits.receive_exact;
     if count > limit {
         return Err(TooLarge { count, limit });
@@ -57,7 +57,7 @@ pub(crate) fn expect(core: &mut Core, index: u32, count: usize) -> Result<(), To
 
 /// Ends a request that is being answered.
 pub(super) fn answered(core: &mut Core, index: u32) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     group.ledger.exact_receives += 1;
     if let Some(special) = &mut c.special {
         special.strategy = Strategy::Stream;
@@ -67,8 +67,7 @@ pub(super) fn answered(core: &mut Core, index: u32) {
 /// Gives a request up. Its bytes that have arrived become ordinary input.
 pub(super) fn stop(core: &mut Core, index: u32) {
     low_water::lower(core, index, LowWater::Off);
-    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
-    if let Some(special) = special
+    if let Some(special) = &mut core.connections[index as usize].special
         && let Strategy::Exact(exact) = &mut special.strategy
     {
         let arrived = exact.take();
@@ -82,7 +81,7 @@ pub(super) fn stop(core: &mut Core, index: u32) {
 /// Moves the rest of a receive to the separate buffer of a request, if it is the beginning of a
 /// long message. Returns whether it did.
 pub(super) fn begin(core: &mut Core, index: u32, rest: &[u8]) -> bool {
-    let Some((c, group)) = core.pair(index) else { return false };
+    let (c, group) = core.pair(index);
     match c.strategy() {
         Some(Strategy::Exact(exact))
             if rest.len() < exact.expected && exact.is_direct(rest.len(), &group.limits) =>
@@ -108,7 +107,7 @@ pub(super) fn step(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
+    let (c, group) = core.pair(index);
     c.flags.clear(Flags::REVISIT_INPUT);
     let can_receive = c.can_receive();
     let Some(special) = &mut c.special else { return Arrival::Nothing };
@@ -134,7 +133,7 @@ pub(super) fn step(
 
 /// Receives once into the request's separate buffer.
 fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Arrival::Nothing };
+    let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let (most, is_layered) = (c.receivable(usize::MAX), c.is_layered());
     let Some(special) = &mut c.special else { return Arrival::Nothing };
@@ -153,7 +152,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
         let mut taken = std::mem::take(buffer);
         let mut append = |bytes: &[u8]| taken.extend_from_slice(bytes);
         let count = transport::receive(core, index, asked, quantum, &mut append);
-        if let Some(Strategy::Exact(exact)) = core.get_mut(index).and_then(|c| c.strategy()) {
+        if let Some(Strategy::Exact(exact)) = core[index].strategy() {
             exact.put_back(taken);
         }
         count
@@ -161,7 +160,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
         let result = core.kernel.recv_append(c.socket, buffer, asked);
         note(core, index, asked, result, quantum)
     };
-    let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
+    let (c, group) = core.pair(index);
     group.ledger.direct_bytes += count.unwrap_or(0) as u64;
     let Some(Strategy::Exact(exact)) = c.strategy() else { return Arrival::Nothing };
     let message = (exact.left() == 0).then(|| exact.take());
@@ -176,7 +175,7 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
 
 /// Called after a message from a separate buffer was delivered: notes that in the next request.
 pub(crate) fn note_direct(core: &mut Core, index: u32) {
-    match core.get_mut(index).and_then(|c| c.strategy()) {
+    match core[index].strategy() {
         Some(Strategy::Exact(next)) => next.after_direct = true,
         _ => core.recycle_special(index),
     }

@@ -27,8 +27,8 @@ pub(crate) fn receive_file(
     left: Option<u64>,
     when_whole: WhenWhole,
 ) {
-    let Some((_, group)) = core.pair(index) else { return };
-    let saving = Saving::new(file, left, when_whole, group.limits.splice_after as u64);
+    let splice_after = core.limits(core[index].group).splice_after as u64;
+    let saving = Saving::new(file, left, when_whole, splice_after);
     set_strategy(core, index, Strategy::File(Box::new(saving)));
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
 /// Takes out the file. What arrives from now on goes to the handler.
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let tick = core.tick;
-    let c = core.get_mut(index)?;
+    let c = &mut core[index];
     let special = c.special.as_mut().filter(|s| matches!(s.strategy, Strategy::File(_)))?;
     let waited = special.waits_for_worker();
     let Strategy::File(saving) = std::mem::take(&mut special.strategy) else { return None };
@@ -63,7 +63,7 @@ fn end(core: &mut Core, index: u32) -> Option<Saving> {
 
 /// The file that a connection receives.
 fn saving(core: &mut Core, index: u32) -> Option<&mut Saving> {
-    match core.get_mut(index)?.strategy()? {
+    match core[index].strategy()? {
         Strategy::File(saving) => Some(saving),
         _ => None,
     }
@@ -77,7 +77,7 @@ fn saving_of(core: &mut Core, id: ConnId) -> Option<&mut Saving> {
 
 /// Takes the unread bytes, and decides what the file needs next.
 fn next_need(core: &mut Core, index: u32) -> Option<Need> {
-    let c = core.connections.get_mut(index as usize)?;
+    let c = &mut core.connections[index as usize];
     let most = core.groups[c.group as usize].limits.file_batches;
     let is_cut = c.is_cut();
     let special = c.special.as_mut()?;
@@ -97,7 +97,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
 /// idle time.
 fn go_on(core: &mut Core, index: u32) {
     let tick = core.tick;
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     c.active = tick;
     if let Some(special) = &mut c.special {
         special.blocked = false;
@@ -122,10 +122,8 @@ pub(super) fn step(
         Some(Need::Worker) => block(core, index),
         Some(Need::MissingInput) => {
             stop_saving(core, index);
-            if let Some(c) = core.get_mut(index) {
-                // `on_eof` comes next, again if it was called before.
-                c.flags.set(Flags::OWES_EOF);
-            }
+            // `on_eof` comes next, again if it was called before.
+            core[index].flags.set(Flags::OWES_EOF);
             Arrival::Progress
         }
         Some(Need::Nothing) => {
@@ -142,7 +140,10 @@ fn receive_more(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some(c) = core.get(index).filter(|c| c.can_receive()) else { return Arrival::Nothing };
+    let c = &core[index];
+    if !c.can_receive() {
+        return Arrival::Nothing;
+    }
     // A splice gets past neither urgent data nor a transport.
     let may_splice = !c.ready.any(Ready::URGENT) && !c.is_layered();
     let Some(saving) = saving(core, index) else { return Arrival::Nothing };
@@ -166,8 +167,8 @@ pub(super) fn take(
     index: u32,
     part: Range<usize>,
 ) -> usize {
-    let c = core.connections.get_mut(index as usize);
-    let Some(Strategy::File(saving)) = c.and_then(|c| c.strategy()) else { return 0 };
+    let c = &mut core.connections[index as usize];
+    let Some(Strategy::File(saving)) = c.strategy() else { return 0 };
     let count = saving.share(part.len());
     let is_lent = count > GATHER && count == part.len() && core.batches.has_room();
     if is_lent && !saving.is_in_memory() {
@@ -183,7 +184,7 @@ pub(super) fn take(
 /// Counts bytes received for a file, and makes another step follow, which sees whether the file is
 /// complete even if the socket has no more input.
 fn note_saved(core: &mut Core, index: u32, count: usize) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     c.flags.set(Flags::REVISIT_INPUT);
     group.ledger.saved += count as u64;
 }
@@ -206,15 +207,13 @@ fn splice(core: &mut Core, index: u32, most: usize, quantum: &mut Quantum) {
     core.batches.pipe = (left == 0).then_some(pipe);
     if count > 0 {
         note_saved(core, index, count);
-        if let Some(ledger) = core.ledger_of(index) {
-            ledger.saved_by_splice += count as u64;
-        }
+        core.ledger_of(index).saved_by_splice += count as u64;
     }
 }
 
 /// Hands a batch of a connection's file to a worker.
 fn leave_to_worker(core: &mut Core, index: u32, batch: Batch) {
-    let Some(id) = core.id(index) else { return };
+    let id = core.id(index);
     core.batches.held += batch.memory();
     core.push_job(
         move |kernel| batch.finish(kernel),
@@ -242,7 +241,7 @@ fn has_room_for(core: &mut Core, index: u32) -> bool {
     if core.batches.has_room() {
         return true;
     }
-    let Some(id) = core.id(index) else { return false };
+    let id = core.id(index);
     if core.batches.waiting.len() > 2 * core.connections.len() {
         // At least half of these connections are gone.
         let mut waiting = std::mem::take(&mut core.batches.waiting);

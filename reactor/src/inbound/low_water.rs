@@ -3,13 +3,13 @@
 //! The mark (`SO_RCVLOWAT`) is raised only while a request has read all available input and still
 //! lacks many bytes. Without it, every segment would cause an event and a receive.
 
-use crate::core::{Core, Exact, Flags, Group, LowWater, Strategy};
+use crate::core::{Core, Flags, Group, LowWater, Strategy};
 use crate::sys::Ready;
 
 /// Called after a receive. Raises the mark if the socket is empty and enough bytes are missing to
 /// be worth two calls. Lowers it before fewer bytes are missing than the mark.
 pub(super) fn adjust(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
     let mark = limits.receive_low_water;
     // Through a transport, in the kernel or not, other bytes arrive than are expected.
@@ -32,7 +32,7 @@ pub(super) fn adjust(core: &mut Core, index: u32) {
 
 /// Lowers the mark if it is up. Bytes below the mark may have arrived without an event.
 pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     match c.strategy() {
         Some(Strategy::Exact(exact)) if exact.low_water == LowWater::On => exact.low_water = now,
         _ => return,
@@ -47,11 +47,12 @@ pub(crate) fn lower(core: &mut Core, index: u32, now: LowWater) {
 /// whether bytes below the mark may have arrived. They are received in this turn, and the deadline
 /// passes at the next tick, unless it has moved.
 pub(crate) fn look_below(core: &mut Core, index: u32) -> bool {
-    let Some(c) = core.get_mut(index).filter(|c| c.wants_input()) else { return false };
-    let Some(Strategy::Exact(Exact { low_water: LowWater::On, .. })) = c.strategy() else {
-        return false;
-    };
-    lower(core, index, LowWater::Never);
-    core.schedule(index);
-    true
+    let c = &mut core[index];
+    let is_up = c.wants_input()
+        && matches!(c.strategy(), Some(Strategy::Exact(exact)) if exact.low_water == LowWater::On);
+    if is_up {
+        lower(core, index, LowWater::Never);
+        core.schedule(index);
+    }
+    is_up
 }

@@ -67,8 +67,7 @@ pub(crate) fn step(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
-    match c.strategy() {
+    match core[index].strategy() {
         None | Some(Strategy::Stream) => stream::step(core, buffer, index, quantum),
         Some(Strategy::Exact(_)) => exact::step(core, buffer, index, quantum),
         Some(Strategy::Relay(_)) => relay::step(core, buffer, index, quantum),
@@ -79,9 +78,7 @@ pub(crate) fn step(
 
 /// Stops receiving until the destination of a relay, or a worker, lets the connection go on.
 fn block(core: &mut Core, index: u32) -> Arrival {
-    if let Some(special) = core.special(index) {
-        special.blocked = true;
-    }
+    core.special(index).blocked = true;
     Arrival::Nothing
 }
 
@@ -89,10 +86,8 @@ fn block(core: &mut Core, index: u32) -> Arrival {
 pub(crate) fn set_strategy(core: &mut Core, index: u32, strategy: Strategy) {
     stop_for_hand_over(core, index);
     stop_saving(core, index);
-    if let Some(special) = core.special(index) {
-        special.strategy = strategy;
-        core.request(index, Flags::REVISIT_INPUT);
-    }
+    core.special(index).strategy = strategy;
+    core.request(index, Flags::REVISIT_INPUT);
 }
 
 /// Ends a relay or a request before a connection goes to another handler. A file that is being
@@ -105,8 +100,7 @@ pub(crate) fn stop_for_hand_over(core: &mut Core, index: u32) {
 /// Called after `on_eof`. Closes a connection whose handler has requested bytes in that callback,
 /// since they can never arrive. Otherwise the end could be reported forever.
 pub(crate) fn close_if_waiting_in_vain(core: &mut Core, index: u32) {
-    let special = core.get(index).and_then(|c| c.special.as_ref());
-    let Some(special) = special else { return };
+    let Some(special) = &core[index].special else { return };
     let unread = special.unread.len();
     let in_vain = match &special.strategy {
         Strategy::Exact(exact) => exact.expected > unread,
@@ -134,7 +128,7 @@ pub(crate) fn receive(
     most: usize,
     quantum: &mut Quantum,
 ) -> Option<usize> {
-    let c = core.get(index)?;
+    let c = &core[index];
     let asked = buffer.len().min(c.receivable(most));
     if c.is_layered() {
         return receive_through(core, buffer, index, asked, quantum);
@@ -169,7 +163,7 @@ fn note(
     result: io::Result<usize>,
     quantum: &mut Quantum,
 ) -> Option<usize> {
-    let c = core.connections.get_mut(index as usize)?;
+    let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     ledger.recv_calls += 1;
     match result {
@@ -188,7 +182,7 @@ fn note(
 /// Records why a receive brought nothing: the end of the stream, or an error.
 #[inline(never)]
 fn note_nothing(core: &mut Core, index: u32, error: Option<io::Error>) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     match error {
         None => {
             c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));

@@ -14,21 +14,17 @@ pub(super) fn receive(
     most: usize,
     quantum: &mut Quantum,
 ) -> Option<usize> {
-    let c = core.get(index)?;
+    let c = &core[index];
     let result = core.kernel.splice(c.socket, pipe.write, c.receivable(most.min(pipe.size)));
     // Fewer bytes than fit may not be all there are: small pieces can fill the pipe before.
     let asked = *result.as_ref().unwrap_or(&0);
     let count = note(core, index, asked, result, quantum)?;
-    if let Some(ledger) = core.ledger_of(index) {
-        ledger.received_by_splice += count as u64;
-    }
+    core.ledger_of(index).received_by_splice += count as u64;
     Some(count)
 }
 
 /// Records that a connection receives through memory because no pipe could be opened.
 pub(super) fn note_missing(core: &mut Core, index: u32, error: &io::Error) {
     log::debug!("{}: no pipe to receive into: {error}", core.describe(index));
-    if let Some(ledger) = core.ledger_of(index) {
-        ledger.no_pipe += 1;
-    }
+    core.ledger_of(index).no_pipe += 1;
 }

@@ -41,9 +41,11 @@ pub(crate) fn flush_relayed(core: &mut Core) {
 /// Relays the next `count` bytes of a connection to another, or with `None` everything until the
 /// end of the stream.
 pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>) {
-    let Some(c) = core.get(index).filter(|c| c.phase <= Phase::Open) else { return };
-    let me = ConnId { index, generation: c.generation };
-    let relay = Relay::new(to, count, core.limits(c.group));
+    if core[index].phase > Phase::Open {
+        return;
+    }
+    let me = core.id(index);
+    let relay = Relay::new(to, count, core.limits(core[index].group));
     set_strategy(core, index, Strategy::Relay(relay));
     // Without a destination, the next step ends the relay. An empty part needs none.
     if count == Some(0) || core.find(to).is_none_or(|c| c.phase > Phase::Open) {
@@ -55,15 +57,13 @@ pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>)
         stop_relaying(core, earlier.index);
         core.request(earlier.index, Flags::REVISIT_INPUT);
     }
-    if let Some(special) = core.special(to.index) {
-        special.feeder = Some(me);
-    }
+    core.special(to.index).feeder = Some(me);
 }
 
 /// The connection that relays to the one at `index`, unless it is gone and another connection may
 /// have its place.
 fn source(core: &Core, index: u32) -> Option<ConnId> {
-    let source = core.get(index)?.special.as_ref()?.feeder?;
+    let source = core[index].special.as_ref()?.feeder?;
     core.find(source).map(|_| source)
 }
 
@@ -77,13 +77,13 @@ fn relay_of(c: &Connection) -> Option<&Relay> {
 
 /// How many bytes are left of the part that a connection relays, if it relays one.
 fn left(core: &Core, index: u32) -> Option<u64> {
-    relay_of(core.get(index)?)?.left
+    relay_of(&core[index])?.left
 }
 
 /// The connection that the one at `index` relays to, unless it is gone.
 fn destination(core: &Core, index: u32) -> Option<(ConnId, &Connection)> {
-    let me = core.id(index)?;
-    let to = relay_of(core.get(index)?)?.to;
+    let me = core.id(index);
+    let to = relay_of(&core[index])?.to;
     let fed = |c: &&Connection| c.special.as_ref().is_some_and(|s| s.feeder == Some(me));
     core.find(to).filter(fed).map(|c| (to, c))
 }
@@ -93,7 +93,7 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
     if let Some((to, _)) = destination(core, index) {
         forget_source(core, to.index);
     }
-    if let Some(special) = core.get_mut(index).and_then(|c| c.special.as_mut())
+    if let Some(special) = &mut core[index].special
         && matches!(special.strategy, Strategy::Relay(_))
     {
         special.strategy = Strategy::Stream;
@@ -104,7 +104,7 @@ pub(crate) fn stop_relaying(core: &mut Core, index: u32) {
 
 /// Detaches a destination from its source. From now on its own full queue stops its input.
 fn forget_source(core: &mut Core, index: u32) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     let is_full = c.outbound.as_ref().is_some_and(|queue| queue.is_full(&group.limits));
     if let Some(special) = &mut c.special {
         special.feeder = None;
@@ -119,8 +119,8 @@ fn forget_source(core: &mut Core, index: u32) {
 /// whether the connection is the source of a part.
 fn release_part(core: &mut Core, index: u32) -> bool {
     let is_part = left(core, index).is_some();
-    if is_part && let Some(special) = core.special(index) {
-        special.blocked = false;
+    if is_part {
+        core.special(index).blocked = false;
         core.request(index, Flags::REVISIT_INPUT);
     }
     is_part
@@ -142,10 +142,13 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
 /// Sends what a destination has queued, within its quantum.
 #[inline(never)]
 fn flush(core: &mut Core, index: u32) {
-    let Some(c) = core.get(index).filter(|c| c.can_send()) else { return };
+    let c = &core[index];
+    if !c.can_send() {
+        return;
+    }
     let mut quantum = Quantum::to_send(core.limits(c.group));
     outbound::flush(core, index, &mut quantum);
-    if core.get(index).is_some_and(Connection::can_send) {
+    if core[index].can_send() {
         core.schedule(index);
     }
 }
@@ -157,7 +160,8 @@ pub(super) fn step(
     quantum: &mut Quantum,
 ) -> Arrival {
     let owed = Flags::REVISIT_INPUT.union(Flags::OWES_EOF);
-    if !core.get(index).is_some_and(|c| c.can_receive() || c.flags.any(owed)) {
+    let c = &core[index];
+    if !c.can_receive() && !c.flags.any(owed) {
         return Arrival::Nothing;
     }
     let Some((ConnId { index: to, .. }, c)) = destination(core, index) else {
@@ -165,12 +169,12 @@ pub(super) fn step(
     };
     if !takes(c) {
         flush(core, to);
-        if !core.get(to).is_some_and(takes) {
+        if !takes(&core[to]) {
             // It accepts bytes later, or it ends.
             return block(core, index);
         }
     }
-    let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
+    let c = &mut core[index];
     if c.flags.take(Flags::REVISIT_INPUT) {
         pass_unread(core, index, to);
     } else if c.flags.any(Flags::OWES_EOF) {
@@ -187,10 +191,8 @@ pub(super) fn step(
 /// Ends the relay of a part of which `left` bytes were not passed on.
 fn end_part(core: &mut Core, index: u32, left: u64) -> Arrival {
     stop_relaying(core, index);
-    if let Some(c) = core.get_mut(index) {
-        // Bytes behind the part may be unread.
-        c.flags.set(Flags::REVISIT_INPUT);
-    }
+    // Bytes behind the part may be unread.
+    core[index].flags.set(Flags::REVISIT_INPUT);
     Arrival::Relayed(left)
 }
 
@@ -205,21 +207,21 @@ fn end_without_destination(core: &mut Core, index: u32) -> Arrival {
 
 /// Ends a relay at the end of the stream. That completes a stream, but cuts a part off.
 fn pass_end(core: &mut Core, index: u32, to: u32) {
-    let is_cut = core.get(index).is_some_and(|c| c.is_cut());
+    let is_cut = core[index].is_cut();
     let is_part = left(core, index).is_some();
     stop_relaying(core, index);
     if is_part || is_cut {
         // `on_eof` of the source comes next, again if it was called before.
         core.fail(to, Reason::RelayLost);
-    } else if let Some(c) = core.get_mut(index) {
-        c.flags.clear(Flags::OWES_EOF);
+    } else {
+        core[index].flags.clear(Flags::OWES_EOF);
         core.request(to, Flags::OUTPUT_CLOSED);
     }
 }
 
 /// Passes on bytes that were unread when the relay began.
 fn pass_unread(core: &mut Core, index: u32, to: u32) {
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     if c.flags.any(Flags::INPUT_ENDED) {
         // The handler may know of the end, but the destination does not.
         c.flags.set(Flags::OWES_EOF);
@@ -232,19 +234,17 @@ fn pass_unread(core: &mut Core, index: u32, to: u32) {
     note_relayed(core, to, count);
     let _ = outbound::write_or_join(core, to, &unread.bytes()[..count]);
     unread.consume(count, &mut core.pool);
-    if let Some(special) = core.special(index) {
-        special.unread = unread;
-    }
+    core.special(index).unread = unread;
 }
 
 /// Receives once from a source and sends the bytes to its destination.
 fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum: &mut Quantum) {
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     // A splice gets past neither urgent data nor transports.
     let may_splice = !c.ready.any(Ready::URGENT) && !c.is_layered();
     let Some(Strategy::Relay(relay)) = c.strategy() else { return };
     let most = relay.share(usize::MAX);
-    if relay.splices() && may_splice && !core.get(to).is_some_and(Connection::is_layered) {
+    if relay.splices() && may_splice && !core[to].is_layered() {
         return splice(core, index, to, most, quantum);
     }
     let Some(count) = receive(core, buffer, index, most.min(RECEIVE), quantum) else { return };
@@ -257,24 +257,21 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
     } else {
         let _ = outbound::enqueue(core, to, |queue, pool| queue.join(bytes, pool));
         core.relayed.push(to);
-        if let Some(ledger) = core.ledger_of(to) {
-            ledger.joined += count as u64;
-        }
+        core.ledger_of(to).joined += count as u64;
     }
 }
 
 /// Counts bytes that a destination is about to get.
 #[inline]
 fn note_relayed(core: &mut Core, to: u32, count: usize) {
-    if let Some(ledger) = core.ledger_of(to) {
-        ledger.queued += count as u64;
-        ledger.relayed += count as u64;
-    }
+    let ledger = core.ledger_of(to);
+    ledger.queued += count as u64;
+    ledger.relayed += count as u64;
 }
 
 #[inline]
 fn learn(core: &mut Core, index: u32, count: usize) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     if let Some(Strategy::Relay(relay)) = c.strategy() {
         relay.received(count, &group.limits);
     }
@@ -285,7 +282,7 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quant
     let pipe = match core.pool.pipes.take(&core.kernel) {
         Ok(pipe) => pipe,
         Err(error) => {
-            if let Some(Strategy::Relay(relay)) = core.get_mut(index).and_then(|c| c.strategy()) {
+            if let Some(Strategy::Relay(relay)) = core[index].strategy() {
                 relay.copy();
             }
             return pipe::note_missing(core, index, &error);
@@ -303,7 +300,7 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quant
 /// Ends the connections that relay from or to one that is over. An orderly end is passed on only
 /// where there was one: otherwise the relay may have delivered only a part.
 pub(crate) fn end_relays(core: &mut Core, index: u32) {
-    let Some(c) = core.get(index).filter(|c| c.special.is_some()) else { return };
+    let c = &core[index];
     // An attempt to connect that was given up, or failed, has relayed nothing.
     let unconnected = matches!(c.reason, Reason::Closed | Reason::Unconnected(_));
     let in_order = c.phase == Phase::Ended
@@ -326,7 +323,7 @@ pub(crate) fn end_relays(core: &mut Core, index: u32) {
 /// Ends a connection because the other end of its relay has ended. A connection that its handler
 /// has closed, or whose peer has been sent everything and the end, ends in order in any case.
 fn end_with(core: &mut Core, index: u32, in_order: bool) {
-    let Some(c) = core.get(index) else { return };
+    let c = &core[index];
     let is_complete = c.outbound.is_none() && c.flags.any(Flags::OUTPUT_CLOSED);
     if in_order || is_complete || c.phase == Phase::Closing {
         core.close(index);
@@ -337,5 +334,5 @@ fn end_with(core: &mut Core, index: u32, in_order: bool) {
 
 /// Whether another connection still relays to the one at `index`, so that its end has not come.
 pub(crate) fn is_fed(core: &Core, index: u32) -> bool {
-    core.get(index).and_then(|c| c.special.as_ref()).is_some_and(|s| s.feeder.is_some())
+    core[index].special.as_ref().is_some_and(|special| special.feeder.is_some())
 }

@@ -20,7 +20,7 @@ pub(super) fn step(
     index: u32,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some(c) = core.get_mut(index) else { return Arrival::Nothing };
+    let c = &mut core[index];
     if c.flags.take(Flags::REVISIT_INPUT) {
         Arrival::Unread
     } else if c.flags.take(Flags::OWES_EOF) {
@@ -41,7 +41,7 @@ pub(super) fn receive_shared(
     most: usize,
     quantum: &mut Quantum,
 ) -> Arrival {
-    let Some((c, group)) = core.pair(index) else { return Arrival::Nothing };
+    let (c, group) = core.pair(index);
     let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
     let most = most.min(room_for_answers(pending, &group.limits));
     let mut front = 0;
@@ -55,8 +55,7 @@ pub(super) fn receive_shared(
     let Some(count) = receive(core, &mut buffer[front..], index, most, quantum) else {
         return Arrival::Progress;
     };
-    let special = core.connections.get_mut(index as usize).and_then(|c| c.special.as_mut());
-    if let Some(special) = special {
+    if let Some(special) = &mut core.connections[index as usize].special {
         buffer[..front].copy_from_slice(special.unread.bytes());
         core.pool.give(std::mem::take(&mut special.unread));
         core.recycle_special(index);
@@ -76,16 +75,14 @@ fn receive_behind(
     unread.make_room(&mut core.pool);
     let received = receive(core, unread.spare(), index, most, quantum);
     unread.filled(received.unwrap_or(0));
-    if let Some(special) = core.special(index) {
-        special.unread = unread;
-    }
+    core.special(index).unread = unread;
     if received.is_some() { Arrival::Unread } else { Arrival::Progress }
 }
 
 /// The piece of `available` bytes that the handler wants now, if any.
 #[inline]
 pub(crate) fn next_piece(core: &mut Core, index: u32, available: usize) -> Option<Piece> {
-    let c = core.get_mut(index)?;
+    let c = &mut core[index];
     if !c.wants_input() || c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) {
         return None;
     }
@@ -117,29 +114,25 @@ pub(crate) fn store_rest(
 ) {
     let saved = file::take(core, buffer, index, rest.clone());
     let rest = &buffer[rest.start + saved..rest.end];
-    let is_open = core.get(index).is_some_and(|c| c.is_open());
-    if rest.is_empty() || !is_open {
+    if rest.is_empty() || !core[index].is_open() {
         return core.recycle_special(index);
     }
     if !exact::begin(core, index, rest) {
         let unread = Chunk::keep(rest, &mut core.pool);
-        if let Some(ledger) = core.ledger_of(index) {
-            ledger.kept += rest.len() as u64;
-        }
+        core.ledger_of(index).kept += rest.len() as u64;
         keep(core, index, unread);
     }
 }
 
 /// Takes out the unread bytes, to offer all of them to the handler.
 pub(crate) fn take_unread(core: &mut Core, index: u32) -> Option<Chunk> {
-    let special = core.get_mut(index)?.special.as_mut()?;
-    Some(std::mem::take(&mut special.unread))
+    Some(std::mem::take(&mut core[index].special.as_mut()?.unread))
 }
 
 /// Puts back the unread bytes after the handler has consumed `count` of them.
 pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Chunk, count: usize) {
     unread.consume(count, &mut core.pool);
-    if unread.len() > 0 && core.get(index).is_some_and(|c| c.is_open()) {
+    if unread.len() > 0 && core[index].is_open() {
         keep(core, index, unread);
     } else {
         core.pool.give(unread);
@@ -151,10 +144,8 @@ pub(crate) fn put_back(core: &mut Core, index: u32, mut unread: Chunk, count: us
 /// an overrun, unless it was left for the next turn, for another handler or for another strategy.
 fn keep(core: &mut Core, index: u32, unread: Chunk) {
     let len = unread.len();
-    if let Some(special) = core.special(index) {
-        special.unread = unread;
-    }
-    let Some((c, Group { limits, ledger, .. })) = core.pair(index) else { return };
+    core.special(index).unread = unread;
+    let (c, Group { limits, ledger, .. }) = core.pair(index);
     let is_judged = !c.flags.any(Flags::YIELDED.union(Flags::OWES_READY)) && !c.has_strategy();
     if len >= limits.max_unread && c.wants_input() && is_judged {
         ledger.overruns += 1;

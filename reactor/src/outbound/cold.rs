@@ -14,8 +14,8 @@ const MOST_READS: usize = 32;
 
 /// Makes a queue wait until the next `bytes` of the region at its front are in memory.
 pub(super) fn wait_for_disk(core: &mut Core, index: u32, bytes: usize) {
-    let Some(id) = core.id(index) else { return };
-    if let Some(queue) = core.get_mut(index).and_then(|c| c.outbound.as_mut()) {
+    let id = core.id(index);
+    if let Some(queue) = &mut core[index].outbound {
         queue.waits_for_disk = true;
     }
     if core.cold.waiting.len() > 2 * core.connections.len() {
@@ -41,10 +41,9 @@ fn start_read(core: &mut Core, id: ConnId, bytes: usize) {
     let Some(part) = waiting_part(core, id) else { return };
     let (file, offset, hidden) = (part.file.share(), part.offset, part.file.is_hidden());
     core.cold.running += 1;
-    if let Some(ledger) = core.ledger_of(id.index) {
-        ledger.cold_reads += 1;
-        ledger.cold_untold += u64::from(hidden);
-    }
+    let ledger = core.ledger_of(id.index);
+    ledger.cold_reads += 1;
+    ledger.cold_untold += u64::from(hidden);
     core.push_job(
         move |kernel| kernel.map(|kernel| kernel.warm(file.fd(), offset, bytes)),
         move |core, read| done(core, id, bytes, read),
@@ -74,7 +73,7 @@ fn resume(core: &mut Core, id: ConnId, bytes: usize) {
     let tick = core.tick;
     let Some(part) = waiting_part(core, id) else { return };
     part.note_warmed(bytes);
-    let Some(c) = core.get_mut(id.index) else { return };
+    let c = &mut core[id.index];
     c.active = tick;
     if let Some(queue) = &mut c.outbound {
         queue.waits_for_disk = false;

@@ -14,7 +14,7 @@ use crate::time::{deadlines, rates};
 /// Accepts what a handler sends. A full queue stops the input of its connection.
 #[inline]
 pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
-    let Some((c, group)) = core.pair(index) else { return Sent::Gone };
+    let (c, group) = core.pair(index);
     if !c.accepts_output() {
         return Sent::Gone;
     }
@@ -40,9 +40,8 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
             append(core, index, |queue, pool| push(queue, what, placement, pool))
         }
     };
-    if sent == Sent::Full
-        && let Some((c, group)) = core.pair(index)
-    {
+    if sent == Sent::Full {
+        let (c, group) = core.pair(index);
         group.ledger.full_queues += u64::from(!c.flags.any(Flags::FULL));
         c.flags.set(Flags::FULL);
     }
@@ -77,7 +76,7 @@ fn flush_others(core: &mut Core) {
 /// turn, and nothing if a rate applies. If the socket fails, the rest of the slice is counted as
 /// dropped.
 pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
+    let c = &mut core.connections[index as usize];
     let group = &mut core.groups[c.group as usize];
     let may_write = c.is_open() && !group.is_rated(c) && !c.is_layered();
     let most = if may_write { slice.len().min(group.limits.send_quantum.max(1)) } else { 0 };
@@ -143,7 +142,7 @@ pub(crate) fn enqueue(
     index: u32,
     push: impl FnOnce(&mut Queue, &mut Pool),
 ) -> Sent {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Sent::Gone };
+    let c = &mut core.connections[index as usize];
     let (tick, spares) = (core.tick, &mut core.spare_queues);
     let queue = c.outbound.get_or_insert_with(|| {
         let mut queue = spares.take();
@@ -162,14 +161,17 @@ pub(crate) fn enqueue(
 /// Sends what is queued, within the quantum and the rate of the connection.
 #[inline]
 pub(crate) fn flush(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    if core.get(index).is_some_and(|c| c.outbound.is_some()) {
+    if core[index].outbound.is_some() {
         flush_queue(core, index, quantum);
     }
 }
 
 #[inline(never)]
 fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    let Some((c, group)) = core.pair(index).filter(|(c, _)| c.can_send()) else { return };
+    let (c, group) = core.pair(index);
+    if !c.can_send() {
+        return;
+    }
     let (is_rated, mut most) = (group.is_rated(c), usize::MAX);
     if is_rated {
         let pending = c.pending();
@@ -186,7 +188,7 @@ fn flush_queue(core: &mut Core, index: u32, quantum: &mut Quantum) {
 /// Sends up to `most` bytes of what is queued.
 #[inline(always)]
 fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let Some(queue) = c.outbound.as_mut() else { return };
     let Group { limits, ledger, .. } = &mut core.groups[c.group as usize];
     let (kernel, pool, scratch) = (&core.kernel, &mut core.pool, &mut core.scratch);
@@ -241,7 +243,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
 /// Tells the source of a relay that its destination has sent something. The source is not idle, and
 /// may go on once the queue is empty.
 fn wake_feeder(core: &mut Core, index: u32, source: ConnId) {
-    let emptied = core.get(index).is_some_and(|c| c.outbound.is_none());
+    let emptied = core[index].outbound.is_none();
     let tick = core.tick;
     let c = core.get_mut(source.index).filter(|c| c.generation == source.generation);
     let Some(c) = c else { return };

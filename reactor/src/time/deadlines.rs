@@ -22,17 +22,18 @@ pub(crate) enum Deadline {
 /// Sets or clears the handler's own deadline.
 pub(crate) fn set_own(core: &mut Core, index: u32, after: Option<Duration>) {
     let tick = core.tick;
-    if let Some(c) = core.get_mut(index) {
-        // One more tick, since the current one is partly over; 0 means none.
-        c.deadline = after.map_or(0, |after| tick.wrapping_add(ticks(after) + 1).max(1));
-        if after.is_some() {
-            arm(core, index);
-        }
+    // One more tick, since the current one is partly over; 0 means none.
+    core[index].deadline = after.map_or(0, |after| tick.wrapping_add(ticks(after) + 1).max(1));
+    if after.is_some() {
+        arm(core, index);
     }
 }
 
-/// The first deadline of a connection: its tick, and which it is.
+/// The first deadline of a connection: its tick, and which it is. One that is gone has none.
 pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
+    if c.phase == Phase::Gone {
+        return None;
+    }
     let limits = core.limits(c.group);
     let after = |from: u32, time: Duration| from.wrapping_add(ticks(time) + 1);
     let special = c.special.as_ref();
@@ -63,8 +64,7 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
 
 /// Makes sure that a connection's entry in the wheel expires no later than its first deadline.
 pub(crate) fn arm(core: &mut Core, index: u32) {
-    let alive = core.get(index).filter(|c| c.phase != Phase::Gone);
-    let Some((due, _)) = alive.and_then(|c| first(core, c)) else { return };
+    let Some((due, _)) = first(core, &core[index]) else { return };
     let linked = core.connections.link(index).due();
     if linked.is_none_or(|at| !is_due(at, due)) {
         core.wheel.schedule(&mut core.connections, index, due);
@@ -73,8 +73,7 @@ pub(crate) fn arm(core: &mut Core, index: u32) {
 
 /// The deadline of a connection that has passed. If none has, the entry is armed again.
 pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
-    let alive = core.get(index).filter(|c| c.phase != Phase::Gone)?;
-    let (tick, due) = first(core, alive)?;
+    let (tick, due) = first(core, core.get(index)?)?;
     if !is_due(tick, core.tick) {
         arm(core, index);
         return None;
@@ -85,7 +84,7 @@ pub(crate) fn passed(core: &mut Core, index: u32) -> Option<Deadline> {
 /// Counts a deadline that has passed, and starts its time again.
 pub(crate) fn restart(core: &mut Core, index: u32, which: Timeout) {
     let tick = core.tick;
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     group.ledger.timeouts += 1;
     match which {
         Timeout::Own => c.deadline = 0,

@@ -12,7 +12,7 @@
 //! scheduled as the connection's [entry in the wheel](super::deadlines).
 
 use super::deadlines;
-use crate::core::{Bucket, Connection, Core, Direction, Meter, Phase, Quantum, TICK, is_due};
+use crate::core::{Bucket, Core, Direction, Meter, Phase, Quantum, TICK, is_due};
 
 #[cfg(test)]
 mod tests;
@@ -73,7 +73,7 @@ impl Metered<'_> {
 
 /// The meter of a connection in one direction, if it has one. What has moved is accounted for.
 fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
-    let c = core.connections.get_mut(index as usize)?;
+    let c = &mut core.connections[index as usize];
     let moved = [c.sent, c.received][way as usize];
     let meter = &mut c.special.as_mut()?.meters.as_mut()?[way as usize];
     let buckets = core.groups[c.group as usize].buckets.as_mut();
@@ -85,13 +85,11 @@ fn metered(core: &mut Core, index: u32, way: Direction) -> Option<Metered<'_>> {
 
 /// Gives a connection its meters if it has none.
 fn ensure_meters(core: &mut Core, index: u32) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     let limits = &group.limits;
     let meters =
         [Meter::new(limits.send_rate, c.sent), Meter::new(limits.receive_rate, c.received)];
-    if let Some(special) = core.special(index) {
-        special.meters.get_or_insert_with(|| Box::new(meters));
-    }
+    core.special(index).meters.get_or_insert_with(|| Box::new(meters));
 }
 
 /// How many of `wanted` bytes a connection may move now. If it is 0, the connection waits, or goes
@@ -103,11 +101,10 @@ pub(crate) fn allow(core: &mut Core, index: u32, way: Direction, wanted: u64) ->
     let was_waiting = metered.meter.is_waiting();
     let allowed = metered.ask(wanted, now, turn);
     if metered.meter.is_waiting() && !was_waiting {
-        if let Some(ledger) = core.ledger_of(index) {
-            match way {
-                Direction::Send => ledger.send_rate_holds += 1,
-                Direction::Receive => ledger.recv_rate_holds += 1,
-            }
+        let ledger = core.ledger_of(index);
+        match way {
+            Direction::Send => ledger.send_rate_holds += 1,
+            Direction::Receive => ledger.recv_rate_holds += 1,
         }
         deadlines::arm(core, index);
     }
@@ -115,11 +112,11 @@ pub(crate) fn allow(core: &mut Core, index: u32, way: Direction, wanted: u64) ->
 }
 
 /// Called before a receive. Makes the connection wait, or limits what the receive
-/// [may bring](Connection::receivable).
+/// [may bring](crate::core::Connection::receivable).
 pub(crate) fn meter_input(core: &mut Core, index: u32, quantum: &mut Quantum) {
-    if core.get(index).is_some_and(Connection::can_receive)
+    if core[index].can_receive()
         && allow(core, index, Direction::Receive, u64::MAX) == 0
-        && core.get(index).is_some_and(Connection::can_receive)
+        && core[index].can_receive()
     {
         quantum.bytes = 0;
     }
@@ -148,7 +145,7 @@ pub(crate) fn release(core: &mut Core, index: u32) {
 pub(crate) fn end_due_waits(core: &mut Core) {
     let mut due = std::mem::take(&mut core.due_rates);
     due.sort_by_key(|index| {
-        let meters = core.get(*index).and_then(Connection::meters);
+        let meters = core[*index].meters();
         meters.and_then(|meters| meters.iter().filter_map(|meter| meter.ready).min())
     });
     due.drain(..).for_each(|index| end_waits(core, index));
@@ -158,7 +155,7 @@ pub(crate) fn end_due_waits(core: &mut Core) {
 /// Ends those waits of a connection that are over.
 fn end_waits(core: &mut Core, index: u32) {
     let tick = core.tick;
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     let Some(meters) = c.special.as_mut().and_then(|special| special.meters.as_mut()) else {
         return;
     };
@@ -180,7 +177,7 @@ fn end_waits(core: &mut Core, index: u32) {
 
 /// Changes the rate of one connection.
 pub(crate) fn set(core: &mut Core, index: u32, way: Direction, rate: Option<u64>) {
-    if core.get(index).is_none_or(|c| c.phase > Phase::Closing) {
+    if core[index].phase > Phase::Closing {
         return;
     }
     ensure_meters(core, index);

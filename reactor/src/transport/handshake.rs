@@ -11,16 +11,14 @@ use crate::time::deadlines;
 
 /// Gives an accepted connection its transport.
 pub(crate) fn accepted(core: &mut Core, index: u32, transport: Box<dyn Transport>) {
-    if let Some(special) = core.special(index) {
-        special.layer = Some(Box::new(Layer::new(transport, true)));
-        begin(core, index);
-    }
+    core.special(index).layer = Some(Box::new(Layer::new(transport, true)));
+    begin(core, index);
 }
 
 /// Begins the handshake of a connection that has a transport.
 pub(crate) fn begin(core: &mut Core, index: u32) {
     let tick = core.tick;
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let group = &mut core.groups[c.group as usize];
     c.phase = Phase::Handshake;
     let Some(layer) = c.layer() else { return };
@@ -35,15 +33,13 @@ pub(crate) fn begin(core: &mut Core, index: u32) {
 /// Takes the handshake as far as it goes now. Returns whether an accepted connection is open now, and
 /// its handler has to be told.
 pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
-    let mut quantum = match core.get(index) {
-        Some(c) => Quantum::to_receive(core.limits(c.group)),
-        None => return false,
-    };
+    let mut quantum = Quantum::to_receive(core.limits(core[index].group));
     loop {
         send(core, index);
-        let Some(c) = core.get_mut(index).filter(|c| c.phase == Phase::Handshake) else {
+        let c = &mut core[index];
+        if c.phase != Phase::Handshake {
             return false;
-        };
+        }
         let can_receive = c.ready.any(Ready::READ);
         let Some(layer) = c.layer() else { return false };
         match layer.transport.state() {
@@ -70,7 +66,7 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
 
 /// Sends what the transport has put out.
 fn send(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let (socket, mut may_send) = (c.socket, c.ready.any(Ready::WRITE));
     let Some(layer) = c.layer() else { return };
@@ -94,7 +90,7 @@ fn send(core: &mut Core, index: u32) {
 /// told.
 fn finish(core: &mut Core, index: u32) -> bool {
     let tick = core.tick;
-    let Some((c, group)) = core.pair(index) else { return false };
+    let (c, group) = core.pair(index);
     group.handshaking -= 1;
     group.ledger.handshakes += 1;
     c.active = tick;
@@ -113,13 +109,13 @@ fn finish(core: &mut Core, index: u32) -> bool {
     offload::offload(core, index);
     send_owed(core, index);
     deadlines::arm(core, index);
-    accepted && core.get(index).is_some_and(|c| c.is_open())
+    accepted && core[index].is_open()
 }
 
 /// Removes a transparent transport from the path of the bytes. What it has not consumed is the first
 /// input of the connection.
 fn retire(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let Some(special) = &mut c.special else { return };
     let transparent = |layer: &mut Box<Layer>| layer.transport.state() == State::Transparent;
     let Some(layer) = special.layer.take_if(transparent) else { return };

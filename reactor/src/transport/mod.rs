@@ -119,8 +119,7 @@ use crate::sys::{Fd, Kernel};
 
 /// Ends a stream, once, when everything else has been sent.
 pub(crate) fn close(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
-    let Some(layer) = c.layer() else { return };
+    let Some(layer) = core.connections[index as usize].layer() else { return };
     match write_end(layer, &mut core.pool) {
         Some(Ok(())) => send_owed(core, index),
         Some(Err(error)) => failed(core, index, error),
@@ -132,7 +131,8 @@ pub(crate) fn close(core: &mut Core, index: u32) {
 /// `in_order`.
 pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool) {
     let written = in_order.then(|| write_end(&mut layer, &mut core.pool)).flatten();
-    if let (Some(Ok(())), Some(c)) = (written, core.connections.get(index as usize)) {
+    if let Some(Ok(())) = written {
+        let c = &core.connections[index as usize];
         let ledger = &mut core.groups[c.group as usize].ledger;
         send_at_once(&core.kernel, c.socket, &mut layer, &mut core.pool, ledger);
     }
@@ -153,7 +153,7 @@ fn write_end(layer: &mut Layer, pool: &mut Pool) -> Option<Result<(), Error>> {
 
 /// Queues what a transport has put out. Nothing can follow the end of the stream.
 fn send_owed(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let has_ended = c.flags.any(Flags::SHUT_WR_DONE);
     let owes = |layer: &&mut Layer| layer.outgoing.len() > 0 && !layer.handshaking;
     let Some(layer) = c.layer().filter(owes) else { return };
@@ -167,12 +167,11 @@ fn send_owed(core: &mut Core, index: u32) {
 /// is sent if the socket takes it.
 #[cold]
 fn failed(core: &mut Core, index: u32, error: Error) {
-    if let Some(c) = core.connections.get_mut(index as usize) {
-        let ledger = &mut core.groups[c.group as usize].ledger;
-        let socket = c.socket;
-        if let Some(layer) = c.layer() {
-            send_at_once(&core.kernel, socket, layer, &mut core.pool, ledger);
-        }
+    let c = &mut core.connections[index as usize];
+    let ledger = &mut core.groups[c.group as usize].ledger;
+    let socket = c.socket;
+    if let Some(layer) = c.layer() {
+        send_at_once(&core.kernel, socket, layer, &mut core.pool, ledger);
     }
     core.fail_transport(index, error);
 }

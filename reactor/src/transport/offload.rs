@@ -25,8 +25,7 @@ pub fn probe_kernel() {
 
 /// Leaves the records of a transport to the kernel, if both can. Called at the end of the handshake.
 pub(super) fn offload(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
-    let Some(layer) = c.layer() else { return };
+    let Some(layer) = core.connections[index as usize].layer() else { return };
     let suite = layer.call(&mut core.pool, |transport, _| {
         Ok(transport.offload().and_then(|offload| offload.suite()))
     });
@@ -36,7 +35,7 @@ pub(super) fn offload(core: &mut Core, index: u32) {
         Err(error) => return failed(core, index, error),
     }
     open_rest(core, index);
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     let socket = c.socket;
     let Some(layer) = c.layer() else { return };
     // The kernel begins with a whole record in each direction.
@@ -50,7 +49,7 @@ pub(super) fn offload(core: &mut Core, index: u32) {
     }
     match give_keys(core, index) {
         Ok(()) => {
-            let Some((c, group)) = core.pair(index) else { return };
+            let (c, group) = core.pair(index);
             c.flags.set(Flags::STOPS_SHORT);
             group.ledger.offloaded += 1;
         }
@@ -60,7 +59,7 @@ pub(super) fn offload(core: &mut Core, index: u32) {
 
 /// Passes the keys of a transport to the kernel.
 fn give_keys(core: &mut Core, index: u32) -> Result<(), Error> {
-    let Some(c) = core.connections.get_mut(index as usize) else { return Ok(()) };
+    let c = &mut core.connections[index as usize];
     let socket = c.socket;
     let Some(layer) = c.layer() else { return Ok(()) };
     let Keys { send, receive } = call(layer, &mut core.pool, |offload, _| offload.keys())?;
@@ -96,7 +95,7 @@ fn receive_record(core: &mut Core, index: u32) {
     if core.wire.is_empty() {
         core.wire = AlignedBuffer::new(WIRE);
     }
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let Some(layer) = c.special.as_mut().and_then(|special| special.layer.as_deref_mut()) else {
         return;
@@ -139,7 +138,7 @@ fn receive_record(core: &mut Core, index: u32) {
 
 /// Ends the input.
 fn end(core: &mut Core, index: u32, end: End) {
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     if let Some(layer) = c.layer() {
         layer.end = Some(end);
         c.flags.set(Flags::INPUT_ENDED.union(Flags::OWES_EOF));
@@ -148,7 +147,7 @@ fn end(core: &mut Core, index: u32, end: End) {
 
 /// Ends a connection because the kernel cannot go on with its records.
 fn fail(core: &mut Core, index: u32, error: &io::Error) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     let socket = c.socket;
     let Some(layer) = c.layer() else { return };
     // No update is answered any more.

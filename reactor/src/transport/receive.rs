@@ -51,8 +51,7 @@ pub(crate) fn receive(
     put: &mut dyn FnMut(&[u8]),
 ) -> Option<usize> {
     let mut sink = Sink { put, room, taken: 0 };
-    let c = core.connections.get_mut(index as usize)?;
-    let layer = c.special.as_mut()?.layer.as_deref_mut()?;
+    let layer = core.connections[index as usize].layer()?;
     if layer.plain.len() > 0 {
         let later = sink.take(layer.plain.bytes()).len();
         layer.plain.consume(layer.plain.len() - later, &mut core.pool);
@@ -60,7 +59,7 @@ pub(crate) fn receive(
         receive_wire(core, index, quantum, &mut sink)?;
     }
     let taken = sink.taken;
-    let (c, group) = core.pair(index)?;
+    let (c, group) = core.pair(index);
     c.received += taken as u64;
     group.ledger.received += taken as u64;
     let layer = c.special.as_mut()?.layer.as_deref_mut()?;
@@ -78,7 +77,7 @@ pub(crate) fn receive(
 
 /// Ends the input of a connection if that of its transport has ended.
 fn end(core: &mut Core, index: u32) {
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     let Some(layer) = c.layer() else { return };
     if let Some(error) = layer.take_failure() {
         return failed(core, index, error);
@@ -100,7 +99,7 @@ fn receive_wire(
     if core.wire.is_empty() {
         core.wire = AlignedBuffer::new(WIRE);
     }
-    let c = core.connections.get_mut(index as usize)?;
+    let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let short_means_empty = c.short_means_empty();
     let layer = c.special.as_mut()?.layer.as_deref_mut()?;
@@ -140,7 +139,7 @@ fn receive_wire(
 
 /// Opens the records that arrived together with the end of the handshake, and keeps their bytes.
 pub(super) fn open_rest(core: &mut Core, index: u32) {
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     let mut quantum = Quantum::to_receive(&group.limits);
     if !c.layer().is_some_and(|layer| layer.holds_units) {
         return;
@@ -150,7 +149,7 @@ pub(super) fn open_rest(core: &mut Core, index: u32) {
     let mut sink = Sink { put: &mut put, room: usize::MAX, taken: 0 };
     receive_wire(core, index, &mut quantum, &mut sink);
     let plain = Chunk::keep(&opened, &mut core.pool);
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     // No event announces them, or the error behind them.
     c.ready = c.ready.union(Ready::READ);
     if let Some(layer) = c.layer() {

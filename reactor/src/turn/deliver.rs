@@ -17,7 +17,7 @@ impl Reactor {
     pub(super) fn deliver_bytes(&mut self, index: u32, count: usize) {
         let consumed = deliver(&mut self.handlers, &mut self.turn, index, &self.receive[..count]);
         let core = &mut self.turn.core;
-        if consumed < count || core.get(index).is_some_and(|c| c.special.is_some()) {
+        if consumed < count || core[index].special.is_some() {
             inbound::store_rest(core, &mut self.receive, index, consumed..count);
         }
     }
@@ -48,7 +48,7 @@ fn deliver(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -
                 let mut input = Input::new(rest);
                 handlers.call(turn, index, |h, turn, slot| h.data(turn, index, slot, &mut input));
                 rest = input.bytes();
-                if rest.is_empty() || turn.core.get(index).is_none_or(|c| !c.has_strategy()) {
+                if rest.is_empty() || !turn.core[index].has_strategy() {
                     return bytes.len() - rest.len();
                 }
             }

@@ -91,7 +91,7 @@ impl Handlers {
 
     /// Ends the session of a connection, if it has one.
     pub(super) fn close(&mut self, turn: &mut Turn, index: u32, why: Reason) {
-        let Some(id) = turn.core.id(index) else { return };
+        let id = turn.core.id(index);
         self.call(turn, index, |handler, turn, slot| handler.close(turn, id, slot, why));
         if let Some(c) = turn.core.get_mut(index) {
             c.slot = NO_SESSION;

@@ -17,29 +17,26 @@ impl Reactor {
     /// Takes the next step of ending, according to the phase.
     pub(super) fn settle(&mut self, index: u32) {
         let core = &mut self.turn.core;
-        let Some(c) = core.get(index) else { return };
+        let c = &core[index];
         if c.outbound.is_none() && matches!(c.phase, Phase::Open | Phase::Closing) {
             transport::close(core, index);
         }
-        let Some(c) = core.get_mut(index) else { return };
+        let c = &mut core[index];
         let flushed = c.outbound.is_none();
         match c.phase {
             Phase::Open if flushed && c.flags.any(Flags::OUTPUT_CLOSED) => {
                 shut(core, index);
-                if let Some(c) = core.get_mut(index)
-                    && c.is_open()
-                    && c.flags.any(Flags::INPUT_ENDED)
-                    && !c.flags.any(Flags::OWES_EOF)
-                {
+                let c = &mut core[index];
+                if c.is_open() && c.flags.any(Flags::INPUT_ENDED) && !c.flags.any(Flags::OWES_EOF) {
                     (c.phase, c.reason) = (Phase::Ended, Reason::Finished);
                 }
             }
             Phase::Closing if flushed => c.phase = Phase::Ended,
             _ => {}
         }
-        match core.get(index).map(|c| c.phase) {
-            Some(Phase::Ended | Phase::Failed) => self.end(index),
-            Some(Phase::Lingering) => self.linger(index),
+        match core[index].phase {
+            Phase::Ended | Phase::Failed => self.end(index),
+            Phase::Lingering => self.linger(index),
             _ => {}
         }
     }
@@ -49,30 +46,29 @@ impl Reactor {
     fn end(&mut self, index: u32) {
         let core = &mut self.turn.core;
         attempt::abandon(core, index);
-        let is_unsent = core.get(index).is_some_and(|c| c.outbound.is_some());
-        let is_handshaking =
-            core.get_mut(index).and_then(|c| c.layer()).is_some_and(|l| l.handshaking);
+        let is_unsent = core[index].outbound.is_some();
+        let is_handshaking = core[index].layer().is_some_and(|layer| layer.handshaking);
         let cut = is_unsent || is_handshaking || inbound::is_fed(core, index);
         // Its stream may have to be ended, but the handler may still have it reset.
-        let layer = core.connections.get_mut(index as usize).filter(|_| !cut);
-        let layer = layer.and_then(|c| c.special.as_mut()?.layer.take());
+        let special = core[index].special.as_mut().filter(|_| !cut);
+        let layer = special.and_then(|special| special.layer.take());
         inbound::end_relays(core, index);
         rates::release(core, index);
         inbound::stop_saving(core, index);
         inbound::lower(core, index, LowWater::Off);
-        let failure = core.get_mut(index).and_then(|c| c.special.as_mut()?.failure.take());
+        let failure = core[index].special.as_mut().and_then(|special| special.failure.take());
         core.drop_buffers(index);
         if let Some(error) = failure {
             core.keep_failure(index, error);
         }
-        let Some(why) = core.get(index).map(|c| c.reason) else { return };
+        let why = core[index].reason;
         self.handlers.close(&mut self.turn, index, why);
         let core = &mut self.turn.core;
         if let Some(layer) = layer {
-            let is_stopped = core.get(index).is_some_and(|c| c.reason == Reason::Stopped);
+            let is_stopped = core[index].reason == Reason::Stopped;
             transport::end(core, index, *layer, is_stopped);
         }
-        let Some(c) = core.get_mut(index) else { return };
+        let c = &core[index];
         match (c.phase, c.reason) {
             _ if c.socket == NO_FD => close_socket(core, index),
             (Phase::Ended, _) if c.flags.any(Flags::INPUT_ENDED) => close_socket(core, index),
@@ -91,7 +87,7 @@ impl Reactor {
     fn linger(&mut self, index: u32) {
         let core = &mut self.turn.core;
         for _ in 0..LINGER_CALLS {
-            let Some(c) = core.connections.get_mut(index as usize) else { return };
+            let c = &mut core.connections[index as usize];
             if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
                 return;
             }
@@ -127,7 +123,7 @@ impl Reactor {
 
 /// Shuts down the sending direction, once.
 fn shut(core: &mut Core, index: u32) {
-    let Some(c) = core.connections.get_mut(index as usize) else { return };
+    let c = &mut core.connections[index as usize];
     if !c.flags.any(Flags::SHUT_WR_DONE) {
         c.flags.set(Flags::SHUT_WR_DONE);
         if let Err(error) = core.kernel.shutdown_write(c.socket) {
@@ -138,12 +134,10 @@ fn shut(core: &mut Core, index: u32) {
 
 fn start_lingering(core: &mut Core, index: u32) {
     shut(core, index);
-    let Some((c, group)) = core.pair(index) else { return };
+    let (c, group) = core.pair(index);
     c.phase = Phase::Lingering;
     let (bytes, time) = (group.limits.linger_bytes, group.limits.linger_time);
-    if let Some(special) = core.special(index) {
-        special.linger_left = bytes;
-    }
+    core.special(index).linger_left = bytes;
     deadlines::set_own(core, index, Some(time));
 }
 
@@ -162,10 +156,12 @@ fn reset_socket(core: &mut Core, index: u32) {
 /// Removes a connection from the reactor's records. Its place is freed at the end of the turn.
 fn leave(core: &mut Core, index: u32) -> Option<Fd> {
     core.drop_buffers(index);
-    let c = core.get_mut(index).filter(|c| c.phase != Phase::Gone)?;
+    let (c, group) = core.pair(index);
+    if c.phase == Phase::Gone {
+        return None;
+    }
     c.phase = Phase::Gone;
     let socket = c.socket;
-    let (_, group) = core.pair(index)?;
     group.ledger.closed += 1;
     group.leave(index);
     if group.shared {

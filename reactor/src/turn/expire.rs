@@ -48,7 +48,7 @@ impl Reactor {
     /// A deadline has passed.
     fn time_out(&mut self, index: u32, which: Timeout) {
         let turn = &mut self.turn;
-        let Some(c) = turn.core.get_mut(index) else { return };
+        let c = &mut turn.core[index];
         match c.phase {
             Phase::Connecting if which != Timeout::Own => {
                 attempt::timed_out(&mut turn.core, index);
@@ -74,9 +74,9 @@ impl Reactor {
 
     /// Gives a connection that its handler closed or aborted on a timeout the reason `TimedOut`.
     fn name_the_reason(&mut self, index: u32) {
-        if let Some(c) = self.turn.core.get_mut(index)
-            && (matches!(c.phase, Phase::Closing | Phase::Failed)
-                || c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
+        let c = &mut self.turn.core[index];
+        if (matches!(c.phase, Phase::Closing | Phase::Failed)
+            || c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
             && matches!(c.reason, Reason::Closed | Reason::Aborted)
         {
             c.reason = Reason::TimedOut;

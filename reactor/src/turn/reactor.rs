@@ -367,7 +367,7 @@ impl Reactor {
         }
         for index in opened.drain(..) {
             // A handler learns of a connection with a transport after the handshake.
-            if self.turn.core.get(index).is_some_and(|c| c.is_open()) {
+            if self.turn.core[index].is_open() {
                 self.call(index, |handler, turn, _| handler.open(turn, index));
             }
             self.turn.core.schedule(index);

@@ -115,7 +115,7 @@ impl Reactor {
         if input.metered {
             rates::meter_input(&mut self.turn.core, index, input);
         }
-        let Some((c, group)) = self.turn.core.pair(index) else { return Due::Nothing };
+        let (c, group) = self.turn.core.pair(index);
         if !c.is_open() {
             return if c.phase < Phase::Open { Due::Establish } else { Due::Nothing };
         }

@@ -146,7 +146,7 @@ fn end_batch(core: &mut Core, id: ConnId, result: io::Result<Option<Committed>>)
 
 /// The positions of the connections that are blocked.
 fn blocked(core: &mut Core, ids: &VecDeque<ConnId>) -> Vec<usize> {
-    let is_blocked = |at: &usize| core.special(ids[*at].index).is_some_and(|it| it.blocked);
+    let is_blocked = |at: &usize| core.special(ids[*at].index).blocked;
     (0..ids.len()).filter(is_blocked).collect()
 }
 
