@@ -324,10 +324,6 @@ pub(crate) enum End {
 /// largest buffer of the pool.
 pub(crate) const SEALED: usize = 63 << 10;
 
-/// Short pieces are joined to this size before they are sealed: the largest record of TLS (RFC 8446,
-/// section 5.1). Each record costs a transport a header and a check value.
-const JOINED: usize = 16 << 10;
-
 impl Layer {
     pub(crate) fn new(transport: Box<dyn Transport>, accepted: bool) -> Layer {
         Layer {
@@ -385,38 +381,22 @@ impl Layer {
         // One buffer for all records, so that they leave in one call.
         let sealed = pool.take(total + total / 64 + 512);
         pool.give(std::mem::replace(&mut self.outgoing, sealed));
-        match self.seal_pieces(pieces, pool) {
+        let result = if let [piece] = pieces {
+            self.call(pool, |transport, out| transport.seal(piece, out))
+        } else {
+            // Joined, since each record costs a transport a header and a check value.
+            let mut joined = pool.take(total);
+            for piece in pieces {
+                joined.fill(piece);
+            }
+            let result = self.call(pool, |transport, out| transport.seal(joined.bytes(), out));
+            pool.give(joined);
+            result
+        };
+        match result {
             Ok(()) => self.sealed = total,
             Err(error) => self.fail(error),
         }
-    }
-
-    fn seal_pieces(&mut self, pieces: &[IoSlice<'_>], pool: &mut Pool) -> Result<(), Error> {
-        if let [piece] = pieces {
-            return self.call(pool, |transport, out| transport.seal(piece, out));
-        }
-        let mut joined = pool.take(JOINED);
-        for piece in pieces {
-            let mut rest: &[u8] = piece;
-            while !rest.is_empty() {
-                let whole = rest.len() - rest.len() % JOINED;
-                if joined.len() == 0 && whole > 0 {
-                    self.call(pool, |transport, out| transport.seal(&rest[..whole], out))?;
-                    rest = &rest[whole..];
-                    continue;
-                }
-                rest = joined.fill(rest);
-                if joined.room() == 0 {
-                    self.call(pool, |transport, out| transport.seal(joined.bytes(), out))?;
-                    joined.advance(joined.len());
-                }
-            }
-        }
-        if joined.len() > 0 {
-            self.call(pool, |transport, out| transport.seal(joined.bytes(), out))?;
-        }
-        pool.give(joined);
-        Ok(())
     }
 
     /// Gives the buffers back.
