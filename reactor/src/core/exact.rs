@@ -63,9 +63,9 @@ impl Exact {
         !self.is_direct(0, limits) && !self.after_direct
     }
 
-    /// Copies bytes, fewer than are missing.
+    /// Copies bytes, at most as many as are missing.
     pub(crate) fn fill(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
-        debug_assert!(bytes.len() < self.left());
+        debug_assert!(bytes.len() <= self.left());
         self.reserve(bytes.len())?;
         self.buffer.extend_from_slice(bytes);
         Ok(())
@@ -87,11 +87,6 @@ impl Exact {
         self.reserve(1)?;
         let room = self.left().min(self.buffer.capacity() - self.buffer.len());
         Ok((&mut self.buffer, room))
-    }
-
-    /// Puts a buffer back that was [spare](Exact::spare).
-    pub(crate) fn put_back(&mut self, buffer: Vec<u8>) {
-        self.buffer = buffer;
     }
 
     /// Takes the buffer out.

@@ -124,15 +124,21 @@ pub(super) fn step(
     } else if !can_receive {
         Arrival::Nothing
     } else if exact.is_direct(unread, &group.limits) {
-        receive_direct(core, index, quantum)
+        receive_direct(core, buffer, index, quantum)
     } else {
         let most = if exact.after_direct { AFTER_DIRECT } else { usize::MAX };
         receive_shared(core, buffer, index, most, quantum)
     }
 }
 
-/// Receives once into the request's separate buffer.
-fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival {
+/// Receives once into the request's separate buffer. A transport opens its bytes into the shared one,
+/// from which they are copied.
+fn receive_direct(
+    core: &mut Core,
+    shared: &mut [u8],
+    index: u32,
+    quantum: &mut Quantum,
+) -> Arrival {
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
     let (most, is_layered) = (c.receivable(usize::MAX), c.is_layered());
@@ -149,11 +155,11 @@ fn receive_direct(core: &mut Core, index: u32, quantum: &mut Quantum) -> Arrival
     let asked = room.min(most);
     ledger.direct_receives += 1;
     let count = if is_layered {
-        let mut taken = std::mem::take(buffer);
-        let mut append = |bytes: &[u8]| taken.extend_from_slice(bytes);
-        let count = transport::receive(core, index, asked, quantum, &mut append);
+        let room = asked.min(shared.len());
+        let count = transport::receive(core, index, &mut shared[..room], quantum);
         if let Some(Strategy::Exact(exact)) = core[index].strategy() {
-            exact.put_back(taken);
+            // The buffer has room for them.
+            let _ = exact.fill(&shared[..count.unwrap_or(0)]);
         }
         count
     } else {

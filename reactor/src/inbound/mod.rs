@@ -131,26 +131,10 @@ pub(crate) fn receive(
     let c = &core[index];
     let asked = buffer.len().min(c.receivable(most));
     if c.is_layered() {
-        return receive_through(core, buffer, index, asked, quantum);
+        return transport::receive(core, index, &mut buffer[..asked], quantum);
     }
     let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
     note(core, index, asked, result, quantum)
-}
-
-/// Receives through a transport, up to `most` bytes to the front of `buffer`.
-#[inline(never)]
-fn receive_through(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    most: usize,
-    quantum: &mut Quantum,
-) -> Option<usize> {
-    let mut at = 0;
-    transport::receive(core, index, most, quantum, &mut |bytes| {
-        buffer[at..at + bytes.len()].copy_from_slice(bytes);
-        at += bytes.len();
-    })
 }
 
 /// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it

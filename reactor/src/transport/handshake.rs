@@ -58,7 +58,7 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
             }
             State::Handshake => {
                 quantum.calls -= 1;
-                receive(core, index, 0, &mut quantum, &mut |_| {});
+                receive(core, index, &mut [], &mut quantum);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Receiving through a transport.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 
 use super::{failed, send_owed};
 use crate::core::transport::{End, Layer, Opened, State};
@@ -21,44 +21,32 @@ const INCOMPLETE: usize = 128 << 10;
 /// transport and does not read them is cut off.
 const UNSENT: usize = 128 << 10;
 
-/// Where opened bytes go.
-struct Sink<'a> {
-    put: &'a mut dyn FnMut(&[u8]),
-    room: usize,
-    taken: usize,
+/// Copies as many opened bytes as there is room for, and returns the rest. What is left of the room
+/// is behind them.
+fn fill<'a>(room: &mut &mut [u8], plain: &'a [u8]) -> &'a [u8] {
+    // Writing to a slice does not fail.
+    let count = room.write(plain).unwrap_or(0);
+    &plain[count..]
 }
 
-impl Sink<'_> {
-    /// Takes as much as there is room for, and returns the rest.
-    fn take<'b>(&mut self, plain: &'b [u8]) -> &'b [u8] {
-        let (now, later) = plain.split_at(plain.len().min(self.room - self.taken));
-        if !now.is_empty() {
-            (self.put)(now);
-            self.taken += now.len();
-        }
-        later
-    }
-}
-
-/// Receives through the transport of a connection, once at most, and passes up to `room` opened
-/// bytes to `put`. Returns how many those are, if any. The connection stays readable while there
-/// are more, whatever the socket holds: no event announces them.
+/// Receives through the transport of a connection, once at most, to the front of `room`. Returns how
+/// many opened bytes that brought, if any. The connection stays readable while there are more,
+/// whatever the socket holds: no event announces them.
 pub(crate) fn receive(
     core: &mut Core,
     index: u32,
-    room: usize,
+    mut room: &mut [u8],
     quantum: &mut Quantum,
-    put: &mut dyn FnMut(&[u8]),
 ) -> Option<usize> {
-    let mut sink = Sink { put, room, taken: 0 };
+    let whole = room.len();
     let layer = core.connections[index as usize].layer()?;
     if layer.plain.len() > 0 {
-        let later = sink.take(layer.plain.bytes()).len();
+        let later = fill(&mut room, layer.plain.bytes()).len();
         layer.plain.consume(layer.plain.len() - later, &mut core.pool);
     } else if layer.end.is_none() {
-        receive_wire(core, index, quantum, &mut sink)?;
+        receive_wire(core, index, quantum, &mut room)?;
     }
-    let taken = sink.taken;
+    let taken = whole - room.len();
     let (c, group) = core.pair(index);
     c.received += taken as u64;
     group.ledger.received += taken as u64;
@@ -94,7 +82,7 @@ fn receive_wire(
     core: &mut Core,
     index: u32,
     quantum: &mut Quantum,
-    sink: &mut Sink<'_>,
+    room: &mut &mut [u8],
 ) -> Option<()> {
     if core.wire.is_empty() {
         core.wire = AlignedBuffer::new(WIRE);
@@ -109,7 +97,7 @@ fn receive_wire(
     core.pool.give(kept);
     let mut len = front;
     if !layer.holds_units {
-        let asked = sink.room.saturating_add(sink.room / 64).clamp(LEAST, WIRE - front);
+        let asked = (room.len() + room.len() / 64).clamp(LEAST, WIRE - front);
         ledger.recv_calls += 1;
         match core.kernel.recv(c.socket, &mut core.wire[front..front + asked]) {
             Ok(0) => layer.end = Some(End::Cut),
@@ -133,7 +121,7 @@ fn receive_wire(
             }
         }
     }
-    open(layer, &mut core.wire[..len], sink, &mut core.pool);
+    open(layer, &mut core.wire[..len], room, &mut core.pool);
     Some(())
 }
 
@@ -144,11 +132,12 @@ pub(super) fn open_rest(core: &mut Core, index: u32) {
     if !c.layer().is_some_and(|layer| layer.holds_units) {
         return;
     }
-    let mut opened = Vec::new();
-    let mut put = |bytes: &[u8]| opened.extend_from_slice(bytes);
-    let mut sink = Sink { put: &mut put, room: usize::MAX, taken: 0 };
-    receive_wire(core, index, &mut quantum, &mut sink);
-    let plain = Chunk::keep(&opened, &mut core.pool);
+    // They take no more room than their records.
+    let mut opened = vec![0; WIRE];
+    let mut room = &mut opened[..];
+    receive_wire(core, index, &mut quantum, &mut room);
+    let count = WIRE - room.len();
+    let plain = Chunk::keep(&opened[..count], &mut core.pool);
     let c = &mut core[index];
     // No event announces them, or the error behind them.
     c.ready = c.ready.union(Ready::READ);
@@ -158,7 +147,7 @@ pub(super) fn open_rest(core: &mut Core, index: u32) {
 }
 
 /// Opens what has arrived, as long as there is room for the result, and keeps the rest.
-fn open(layer: &mut Layer, wire: &mut [u8], sink: &mut Sink<'_>, pool: &mut Pool) {
+fn open(layer: &mut Layer, wire: &mut [u8], room: &mut &mut [u8], pool: &mut Pool) {
     layer.holds_units = false;
     let mut at = 0;
     while at < wire.len() && !layer.holds_units {
@@ -171,13 +160,13 @@ fn open(layer: &mut Layer, wire: &mut [u8], sink: &mut Sink<'_>, pool: &mut Pool
                 if !plain.is_empty() && state.is_some_and(|state| state != State::Open) {
                     return layer.fail("the transport opened bytes in its handshake");
                 }
-                let later = sink.take(plain);
+                let later = fill(room, plain);
                 if !later.is_empty() {
                     layer.plain = Chunk::keep(later, pool);
                 }
                 layer.holds_units = match state {
                     Some(state) => state != State::Handshake,
-                    None => sink.taken == sink.room,
+                    None => room.is_empty(),
                 };
                 at += consumed;
             }
