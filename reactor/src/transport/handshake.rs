@@ -2,10 +2,9 @@
 
 use std::io::ErrorKind;
 
-use super::{failed, offload, receive, send_owed};
+use super::{failed, offload, receive, send_out, send_owed};
 use crate::core::transport::{Layer, State, Transport};
 use crate::core::{Chunk, Core, Flags, Phase, Quantum, Reason, ticks};
-use crate::outbound;
 use crate::sys::Ready;
 use crate::time::deadlines;
 
@@ -68,21 +67,15 @@ pub(crate) fn advance(core: &mut Core, index: u32) -> bool {
 fn send(core: &mut Core, index: u32) {
     let c = &mut core.connections[index as usize];
     let ledger = &mut core.groups[c.group as usize].ledger;
-    let (socket, mut may_send) = (c.socket, c.ready.any(Ready::WRITE));
-    let Some(layer) = c.layer() else { return };
-    while may_send && layer.outgoing.len() > 0 {
-        match outbound::transmit_sealed(&core.kernel, socket, layer, &mut core.pool, ledger) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                ledger.send_would_block += 1;
-                may_send = false;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return core.fail_with(index, &error),
+    let (socket, may_send) = (c.socket, c.ready.any(Ready::WRITE));
+    let Some(layer) = c.layer().filter(|_| may_send) else { return };
+    match send_out(&core.kernel, socket, layer, &mut core.pool, ledger) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            ledger.send_would_block += 1;
+            c.ready = c.ready.without(Ready::WRITE);
         }
-    }
-    if !may_send {
-        c.ready = c.ready.without(Ready::WRITE);
+        Err(error) => core.fail_with(index, &error),
     }
 }
 

@@ -110,7 +110,7 @@ pub(crate) use offload::held_up;
 pub use offload::probe_kernel;
 pub(crate) use receive::receive;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use crate::core::transport::Layer;
 use crate::core::{Core, Flags, Ledger, Pool};
@@ -134,7 +134,7 @@ pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool)
     if let Some(Ok(())) = written {
         let c = &core.connections[index as usize];
         let ledger = &mut core.groups[c.group as usize].ledger;
-        send_at_once(&core.kernel, c.socket, &mut layer, &mut core.pool, ledger);
+        let _ = send_out(&core.kernel, c.socket, &mut layer, &mut core.pool, ledger);
     }
     layer.give_buffers(&mut core.pool);
 }
@@ -171,25 +171,25 @@ fn failed(core: &mut Core, index: u32, error: Error) {
     let ledger = &mut core.groups[c.group as usize].ledger;
     let socket = c.socket;
     if let Some(layer) = c.layer() {
-        send_at_once(&core.kernel, socket, layer, &mut core.pool, ledger);
+        let _ = send_out(&core.kernel, socket, layer, &mut core.pool, ledger);
     }
     core.fail_transport(index, error);
 }
 
 /// Sends what a transport has put out, as far as the socket takes it: a call that is short or
 /// interrupted is repeated.
-fn send_at_once(
+fn send_out(
     kernel: &Kernel,
     socket: Fd,
     layer: &mut Layer,
     pool: &mut Pool,
     ledger: &mut Ledger,
-) {
+) -> io::Result<()> {
     while layer.outgoing.len() > 0 {
         match outbound::transmit_sealed(kernel, socket, layer, pool, ledger) {
-            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return,
+            sent => sent?,
         }
     }
+    Ok(())
 }
