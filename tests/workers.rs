@@ -1,12 +1,13 @@
 //! Jobs that block run on the threads of a pool, and their results come back as messages.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use sluicegate_reactor::workers::{RunError, Workers, WorkersLimits};
+use sluicegate_reactor::workers::{Workers, WorkersLimits};
 use sluicegate_reactor::{
     Context, Handle, Handler, Input, MailboxLimits, Reactor, Receive, Sessions, mailbox_with,
 };
@@ -112,8 +113,8 @@ fn a_full_queue_gives_the_job_back() {
         begun.recv_timeout(NEVER).unwrap();
         workers.run(|| 1, reply).unwrap();
         let refused = workers.run(|| 2, reply).unwrap_err();
-        assert!(matches!(refused, RunError::Full(_)));
-        assert_eq!(refused.into_inner()(), 2);
+        assert_eq!(refused.error.kind(), ErrorKind::QuotaExceeded);
+        assert_eq!((refused.job)(), 2);
         open.send(0).unwrap();
     });
     assert_eq!(answers, [0, 1]);

@@ -23,7 +23,7 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
             Kernel::Os => {
                 let look_up = move |name: Box<str>| answer(look_up(&name, port));
                 if let Err(refused) = workers.submit(Kind::Lookup, name, look_up, reply) {
-                    let error = io::Error::new(ErrorKind::QuotaExceeded, refused.to_string());
+                    let error = io::Error::new(ErrorKind::QuotaExceeded, refused.error);
                     resolved(core, id, Err(error));
                 }
             }

@@ -15,8 +15,7 @@ pub(crate) fn submit(core: &mut Core, workers: &Workers, reply: &Handle<Then>) {
             Kernel::Os => {
                 let run = |job: Job| job(Ok(&Kernel::Os));
                 if let Err(refused) = workers.submit(Kind::DiskJob, job, run, reply) {
-                    let error = io::Error::other(refused.to_string());
-                    refused.into_inner()(Err(error))(core);
+                    (refused.job)(Err(io::Error::other(refused.error)))(core);
                 }
             }
             #[cfg(feature = "testing")]

@@ -62,6 +62,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::sys::about;
 use crate::threads::handle::{Handle, PostError};
 
 #[cfg(test)]
@@ -136,8 +137,8 @@ impl Workers {
     /// result.
     ///
     /// # Errors
-    /// [`RunError::Full`] if [`WorkersLimits::queue`] jobs are already waiting,
-    /// [`RunError::NoThread`] if the pool has no thread and cannot start one. Both return the job.
+    /// `QuotaExceeded` if [`WorkersLimits::queue`] jobs are already waiting; the error of starting a
+    /// thread if the pool has none. The job is returned with the error.
     pub fn run<M, F>(&self, job: F, reply: &Handle<M>) -> Result<(), RunError<F>>
     where
         M: Send + 'static,
@@ -166,14 +167,18 @@ impl Workers {
         let Owner(pool) = &*self.0;
         let mut queue = pool.lock();
         if kind != Kind::DiskJob && queue.waiting(kind) >= pool.limits.queue {
-            return Err(RunError::Full(job));
+            let error = io::Error::new(io::ErrorKind::QuotaExceeded, "worker queue is full");
+            return Err(RunError { job, error });
         }
         let idle = queue.threads - queue.running;
         if idle <= queue.jobs.len() && queue.threads < pool.limits.threads {
             let worker = pool.clone();
             match thread::Builder::new().name("worker".to_owned()).spawn(move || worker.work()) {
                 Ok(_) => queue.threads += 1,
-                Err(error) if queue.threads == 0 => return Err(RunError::NoThread(job, error)),
+                Err(error) if queue.threads == 0 => {
+                    let error = about("start a worker thread")(error);
+                    return Err(RunError { job, error });
+                }
                 Err(error) => log::warn!("cannot start another worker thread: {error}"),
             }
         }
@@ -187,7 +192,6 @@ impl Workers {
             drop(pool_in_use);
         };
         queue.jobs.push_back((kind, Box::new(run)));
-        queue.waiting_lookups += usize::from(kind == Kind::Lookup);
         drop(queue);
         pool.changed.notify_one();
         Ok(())
@@ -206,38 +210,23 @@ impl fmt::Debug for Workers {
     }
 }
 
-/// Why a job was not accepted. Contains the job.
-pub enum RunError<F> {
-    /// [`WorkersLimits::queue`] jobs wait.
-    Full(F),
-    /// The pool has no thread, and this is why none could be started.
-    NoThread(F, io::Error),
-}
-
-impl<F> RunError<F> {
+/// A job that was not accepted, and why.
+pub struct RunError<F> {
     /// The job.
-    pub fn into_inner(self) -> F {
-        match self {
-            RunError::Full(job) | RunError::NoThread(job, _) => job,
-        }
-    }
+    pub job: F,
+    /// Why: see [`Workers::run`].
+    pub error: io::Error,
 }
 
 impl<F> fmt::Debug for RunError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Full(_) => f.write_str("Full(..)"),
-            RunError::NoThread(_, error) => write!(f, "NoThread(.., {error:?})"),
-        }
+        self.error.fmt(f)
     }
 }
 
 impl<F> fmt::Display for RunError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunError::Full(_) => f.write_str("worker queue is full"),
-            RunError::NoThread(_, error) => write!(f, "start a worker thread: {error}"),
-        }
+        fmt::Display::fmt(&self.error, f)
     }
 }
 
@@ -290,8 +279,6 @@ pub(crate) enum Kind {
 struct Queue {
     /// In the order in which they came.
     jobs: VecDeque<(Kind, Box<dyn FnOnce() + Send>)>,
-    /// How many of them are lookups.
-    waiting_lookups: usize,
     threads: usize,
     /// How many threads run a job.
     running: usize,
@@ -303,10 +290,8 @@ struct Queue {
 impl Queue {
     /// How many jobs wait that share a bound with those of this kind.
     fn waiting(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::Lookup => self.waiting_lookups,
-            Kind::Job | Kind::DiskJob => self.jobs.len() - self.waiting_lookups,
-        }
+        let is_alike = |other| (other == Kind::Lookup) == (kind == Kind::Lookup);
+        self.jobs.iter().filter(|(other, _)| is_alike(*other)).count()
     }
 
     /// Takes the oldest job that may run now.
@@ -315,10 +300,7 @@ impl Queue {
         let at = self.jobs.iter().position(|(kind, _)| may_look_up || *kind != Kind::Lookup)?;
         let (kind, run) = self.jobs.remove(at)?;
         self.running += 1;
-        if kind == Kind::Lookup {
-            self.waiting_lookups -= 1;
-            self.looking_up += 1;
-        }
+        self.looking_up += usize::from(kind == Kind::Lookup);
         Some((kind, run))
     }
 }

@@ -68,7 +68,7 @@ fn lookups_take_half_of_the_threads_and_other_jobs_overtake_those_that_wait() {
     assert_eq!(bench.next(), "job");
     drop(job);
     wait_until(|| bench.queue().running == 1);
-    assert_eq!(bench.queue().waiting_lookups, 1, "a thread is idle, and not for a lookup");
+    assert_eq!(bench.queue().waiting(Kind::Lookup), 1, "a thread is idle, and not for a lookup");
     drop(first);
     assert_eq!(bench.next(), "second lookup");
     drop(second);
