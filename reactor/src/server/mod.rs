@@ -30,7 +30,7 @@ use std::thread;
 
 use crate::listen::Listen;
 use crate::sys::{Address, about};
-use crate::threads::snapshot::{AttachedReader, LedgerReader};
+use crate::threads::snapshot::{LedgerReader, SharedLedger};
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::Workers;
 
@@ -97,7 +97,7 @@ struct Share {
     /// Where it gets the connections of each listener from, until it serves the listener.
     places: Vec<Option<Place>>,
     /// If the server has a reader.
-    reader: Option<AttachedReader>,
+    ledger: Option<SharedLedger>,
     /// The control socket, for the first thread.
     control: Option<Bound>,
 }
@@ -205,14 +205,11 @@ impl Server {
     /// [runs](Server::run) and afterwards.
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
-        if let Some(attached) = &self.shares[0].reader {
-            return attached.reader.clone();
-        }
-        let (reader, attached) = LedgerReader::new(self.options.threads);
-        for (share, attached) in self.shares.iter_mut().zip(attached) {
-            share.reader = Some(attached);
-        }
-        reader
+        let ledgers = self.shares.iter_mut().map(|share| {
+            let shared = share.ledger.get_or_insert_with(SharedLedger::new);
+            shared.remote.clone()
+        });
+        LedgerReader(ledgers.collect())
     }
 
     /// Makes SIGINT and SIGTERM stop the server. During the

@@ -30,8 +30,8 @@ impl Server {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
             reactor.set_workers(&self.workers);
-            if let Some(reader) = share.reader {
-                reactor.attach_reader(reader);
+            if let Some(ledger) = share.ledger {
+                reactor.share_ledger(ledger);
             }
             let mut shard = Shard { reactor, server: self, places: share.places, index };
             make(&mut shard, part)?;

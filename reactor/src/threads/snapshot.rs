@@ -146,10 +146,10 @@ impl fmt::Display for Snapshot {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct LedgerReader(Arc<[RemoteLedger]>);
+pub struct LedgerReader(pub(crate) Arc<[Arc<RemoteLedger>]>);
 
 /// The ledger of one reactor, as other threads see it.
-struct RemoteLedger {
+pub(crate) struct RemoteLedger {
     requests: Handle<Request>,
     /// What the reactor had done when it stopped.
     last: OnceLock<Snapshot>,
@@ -159,22 +159,6 @@ struct RemoteLedger {
 type Request = Sender<Snapshot>;
 
 impl LedgerReader {
-    /// A reader of the ledgers of `count` reactors, and what each of them attaches.
-    pub(crate) fn new(count: usize) -> (LedgerReader, Vec<AttachedReader>) {
-        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox()).unzip();
-        let ledger = |requests| RemoteLedger { requests, last: OnceLock::new() };
-        let reader = LedgerReader(handles.into_iter().map(ledger).collect());
-        let attached =
-            |(index, requests)| AttachedReader { reader: reader.clone(), index, requests };
-        let attached = mailboxes.into_iter().enumerate().map(attached).collect();
-        (reader, attached)
-    }
-
-    /// Whether it reads a single reactor.
-    pub(crate) fn reads_one(&self) -> bool {
-        self.0.len() == 1
-    }
-
     /// Returns the current counters of all its reactors. Returns `None` if a reactor does not answer
     /// within the timeout, because it is in a long callback or is not running. Returns `None`
     /// immediately if 16,384 requests are waiting for one of the reactors.
@@ -188,7 +172,7 @@ impl LedgerReader {
     #[must_use]
     pub fn snapshot(&self, timeout: Duration) -> Option<Snapshot> {
         let until = Instant::now().checked_add(timeout);
-        let answers: Vec<Option<_>> = self.0.iter().map(RemoteLedger::request).collect();
+        let answers: Vec<Option<_>> = self.0.iter().map(|ledger| ledger.request()).collect();
         let mut sum = Snapshot::default();
         for (ledger, answer) in self.0.iter().zip(answers) {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
@@ -219,16 +203,20 @@ impl fmt::Debug for LedgerReader {
     }
 }
 
-/// A reader of a reactor's ledger, as the reactor sees it. If it is dropped, the ledger is empty
-/// for all requests that have not been answered.
-pub(crate) struct AttachedReader {
-    pub(crate) reader: LedgerReader,
-    /// Which of the reader's ledgers is that of the reactor.
-    index: usize,
+/// The ledger of a reactor that other threads read, as the reactor sees it. If it is dropped, the
+/// ledger is empty for all requests that have not been answered.
+pub(crate) struct SharedLedger {
+    pub(crate) remote: Arc<RemoteLedger>,
     pub(crate) requests: Mailbox<Request>,
 }
 
-impl AttachedReader {
+impl SharedLedger {
+    pub(crate) fn new() -> SharedLedger {
+        let (handle, requests) = mailbox();
+        let remote = Arc::new(RemoteLedger { requests: handle, last: OnceLock::new() });
+        SharedLedger { remote, requests }
+    }
+
     /// Answers all requests there are.
     pub(crate) fn answer(&mut self, snapshot: impl Fn() -> Snapshot) {
         for request in self.requests.take() {
@@ -239,7 +227,7 @@ impl AttachedReader {
 
     /// Leaves the last snapshot, for the requests there are and for all to come.
     pub(crate) fn end(&mut self, snapshot: impl Fn() -> Snapshot) {
-        let _ = self.reader.0[self.index].last.set(snapshot());
+        let _ = self.remote.last.set(snapshot());
         self.requests.queue.close();
     }
 }

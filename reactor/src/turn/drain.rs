@@ -151,7 +151,7 @@ impl Reactor {
         self.turn.core.later.clear();
         self.turn.timers.clear();
         self.turn.core.jobs.clear();
-        self.readers.iter_mut().for_each(|reader| reader.end(|| self.turn.snapshot()));
+        self.shared_ledger.iter_mut().for_each(|shared| shared.end(|| self.turn.snapshot()));
         if cut > 0 {
             log::warn!("stopped; cut off {cut} connections that were still open");
         }

@@ -1,7 +1,7 @@
 //! Copies of the ledger for other threads.
 
 use super::reactor::Reactor;
-use crate::threads::snapshot::{AttachedReader, LedgerReader};
+use crate::threads::snapshot::{LedgerReader, SharedLedger};
 
 impl Reactor {
     /// Returns a handle that other threads can use to read this reactor's
@@ -23,12 +23,10 @@ impl Reactor {
     /// ```
     #[must_use]
     pub fn ledger_reader(&mut self) -> LedgerReader {
-        if let Some(own) = self.readers.iter().find(|attached| attached.reader.reads_one()) {
-            return own.reader.clone();
+        if self.shared_ledger.is_none() {
+            self.share_ledger(SharedLedger::new());
         }
-        let (reader, attached) = LedgerReader::new(1);
-        attached.into_iter().for_each(|attached| self.attach_reader(attached));
-        reader
+        LedgerReader(self.shared_ledger.iter().map(|shared| shared.remote.clone()).collect())
     }
 
     /// Measures from now on how long turns take, from the end of the wait to the end of the turn:
@@ -38,12 +36,12 @@ impl Reactor {
         self.turn.core.turn_times.get_or_insert_default();
     }
 
-    /// Answers the requests of a reader.
-    pub(crate) fn attach_reader(&mut self, mut attached: AttachedReader) {
-        attached.requests.queue.attach(self.inboxes.bell());
+    /// Answers the requests of readers.
+    pub(crate) fn share_ledger(&mut self, mut shared: SharedLedger) {
+        shared.requests.queue.attach(self.inboxes.bell());
         if self.has_stopped() {
-            attached.end(|| self.turn.snapshot());
+            shared.end(|| self.turn.snapshot());
         }
-        self.readers.push(attached);
+        self.shared_ledger = Some(shared);
     }
 }

@@ -66,7 +66,7 @@ impl Reactor {
         }
         self.inboxes.deliver(rung, &mut self.handlers, &mut self.turn);
         if rung {
-            self.readers.iter_mut().for_each(|reader| reader.answer(|| self.turn.snapshot()));
+            self.shared_ledger.iter_mut().for_each(|shared| shared.answer(|| self.turn.snapshot()));
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::inbound;
 use crate::listen::listener::{LISTENER_BIT, Listener};
 use crate::sys::{AlignedBuffer, Kernel, Selector};
 use crate::threads::jobs;
-use crate::threads::snapshot::AttachedReader;
+use crate::threads::snapshot::SharedLedger;
 use crate::threads::stopper::Stopper;
 use crate::threads::workers::Workers;
 
@@ -71,8 +71,8 @@ pub struct Reactor {
     pub(super) grace: Duration,
     /// Called when the drain begins.
     pub(crate) on_drain: Option<Box<dyn FnOnce()>>,
-    /// At most two: of this reactor, and of all reactors of its server.
-    pub(crate) readers: Vec<AttachedReader>,
+    /// Once another thread has asked for a reader.
+    pub(crate) shared_ledger: Option<SharedLedger>,
 }
 
 /// Between turns a reactor is a [`Turn`]: it can listen, connect, set timers and reach connections.
@@ -128,7 +128,7 @@ impl Reactor {
             stopper,
             grace: GRACE,
             on_drain: None,
-            readers: Vec::new(),
+            shared_ledger: None,
         };
         reactor.note_stop();
         Ok(reactor)
