@@ -73,9 +73,9 @@ use wheel::{Link, Links, Wheel};
 /// Most groups of a reactor, in its lifetime: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
-/// The most connections that wait for the end of the turn with what other callbacks have sent on
-/// them. Without a limit, an event for thousands of connections would fill as many buffers before
-/// the first one is sent, and they would not stay in the processor's cache (benches/README.md).
+/// The most connections that wait for the end of the turn with what others have sent on them.
+/// Without a limit, an event for thousands of connections would fill as many buffers before the
+/// first one is sent, and they would not stay in the processor's cache (benches/README.md).
 pub(crate) const MOST_UNFLUSHED: usize = 64;
 
 pub(crate) struct Core {
@@ -96,8 +96,6 @@ pub(crate) struct Core {
     pub(crate) owed: Vec<u32>,
     /// Connections that have used up their quantum and continue in the next turn.
     pub(crate) later: Vec<u32>,
-    /// Destinations of relays that were given a small piece in this round of the worklist.
-    pub(crate) relayed: Vec<u32>,
     /// Connections whose wait for their rate is over.
     pub(crate) due_rates: Vec<u32>,
     /// Closed connections, whose slots are freed at the end of the turn.
@@ -115,7 +113,8 @@ pub(crate) struct Core {
     pub(crate) wire: AlignedBuffer,
     /// The buffer for file bytes that pass through memory; allocated when first needed.
     pub(crate) scratch: AlignedBuffer,
-    /// Connections that callbacks of others have sent to, and whose queues are not flushed yet.
+    /// Connections that callbacks of others, or relays, have sent to, and whose queues are not
+    /// flushed yet.
     pub(crate) unflushed: Vec<u32>,
     pub(crate) spare_queues: Spares<Queue>,
     spare_specials: Spares<Special>,
@@ -185,7 +184,6 @@ impl Core {
             unix_time: Cell::new(None),
             owed: Vec::new(),
             later: Vec::new(),
-            relayed: Vec::new(),
             due_rates: Vec::new(),
             gone: Vec::new(),
             jobs: Vec::new(),

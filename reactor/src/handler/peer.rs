@@ -29,7 +29,7 @@ impl Peer<'_> {
     pub fn send<'b>(&mut self, what: impl Into<Outgoing<'b>>) -> Sent {
         match self.index {
             Some(index) => {
-                outbound::note_unflushed(self.core, index);
+                outbound::flush_later(self.core, index);
                 outbound::send(self.core, index, what.into())
             }
             None => Sent::Gone,

@@ -129,7 +129,7 @@ impl<S> Sessions<'_, S> {
     /// ```
     pub fn for_each(&mut self, mut act: impl FnMut(&mut Context<'_>, &mut S)) {
         for index in 0..self.turn.core.connections.capacity() as u32 {
-            outbound::note_unflushed(&mut self.turn.core, index);
+            outbound::flush_later(&mut self.turn.core, index);
             if let Some((mut cx, session)) = self.at(index) {
                 act(&mut cx, session);
             }

@@ -131,8 +131,8 @@ pub(super) fn step(
     }
 }
 
-/// Receives once into the request's separate buffer. A transport opens its bytes into the shared one,
-/// from which they are copied.
+/// Receives once into the request's separate buffer. A transport opens its bytes into the shared
+/// one, from which they are copied.
 fn receive_direct(
     core: &mut Core,
     shared: &mut [u8],

@@ -29,15 +29,6 @@ const RECEIVE: usize = 64 << 10;
 /// (benches/README.md).
 const SMALL: usize = 4 << 10;
 
-/// Sends the small pieces that relays have received in this round of the worklist.
-#[inline]
-pub(crate) fn flush_relayed(core: &mut Core) {
-    for at in 0..core.relayed.len() {
-        flush(core, core.relayed[at]);
-    }
-    core.relayed.clear();
-}
-
 /// Relays the next `count` bytes of a connection to another, or with `None` everything until the
 /// end of the stream.
 pub(crate) fn relay(core: &mut Core, index: u32, to: ConnId, count: Option<u64>) {
@@ -139,20 +130,6 @@ pub(crate) fn is_blocked_in_vain(core: &Core, c: &Connection) -> bool {
     c.is_open() && is_blocked && relay_of(c).is_some_and(takes)
 }
 
-/// Sends what a destination has queued, within its quantum.
-#[inline(never)]
-fn flush(core: &mut Core, index: u32) {
-    let c = &core[index];
-    if !c.can_send() {
-        return;
-    }
-    let mut quantum = Quantum::to_send(core.limits(c.group));
-    outbound::flush(core, index, &mut quantum);
-    if core[index].can_send() {
-        core.schedule(index);
-    }
-}
-
 pub(super) fn step(
     core: &mut Core,
     buffer: &mut [u8],
@@ -168,7 +145,7 @@ pub(super) fn step(
         return end_without_destination(core, index);
     };
     if !takes(c) {
-        flush(core, to);
+        outbound::flush_now(core, to);
         if !takes(&core[to]) {
             // It accepts bytes later, or it ends.
             return block(core, index);
@@ -256,7 +233,7 @@ fn receive_for(core: &mut Core, buffer: &mut [u8], index: u32, to: u32, quantum:
         let _ = outbound::write_or_join(core, to, bytes);
     } else {
         let _ = outbound::enqueue(core, to, |queue, pool| queue.join(bytes, pool));
-        core.relayed.push(to);
+        outbound::flush_later(core, to);
         core.ledger_of(to).joined += count as u64;
     }
 }
@@ -294,7 +271,7 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quant
     learn(core, index, count);
     note_relayed(core, to, count);
     let _ = outbound::append(core, to, |queue, _| queue.push_pipe(pipe, count));
-    flush(core, to);
+    outbound::flush_now(core, to);
 }
 
 /// Ends the connections that relay from or to one that is over. An orderly end is passed on only

@@ -54,7 +54,9 @@ mod wire;
 
 pub use crate::core::Residency;
 pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
-pub(crate) use send::{append, enqueue, flush, note_unflushed, send, write_or_join};
+pub(crate) use send::{
+    append, enqueue, flush, flush_later, flush_now, flush_waiting, send, write_or_join,
+};
 pub(crate) use wire::{SCRATCH, transmit_sealed};
 
 /// Something to send: the argument of [`Context::send`](crate::Context::send).

@@ -48,27 +48,46 @@ pub(crate) fn send(core: &mut Core, index: u32, what: Outgoing<'_>) -> Sent {
     sent
 }
 
-/// Notes that a callback sends on a connection which may not be its own.
+/// Flushes the queue of a connection, which may not be the current one, at the end of the turn or
+/// once many wait.
 #[inline]
-pub(crate) fn note_unflushed(core: &mut Core, index: u32) {
+pub(crate) fn flush_later(core: &mut Core, index: u32) {
     if core.unflushed.last() != Some(&index) {
         if core.unflushed.len() >= MOST_UNFLUSHED {
-            flush_others(core);
+            flush_waiting(core);
         }
         core.unflushed.push(index);
     }
 }
 
-/// Flushes the queues of the connections that other callbacks have sent to.
-#[inline(never)]
-fn flush_others(core: &mut Core) {
-    let mut others = std::mem::take(&mut core.unflushed);
-    for index in others.drain(..) {
-        let Some(c) = core.get(index) else { continue };
-        let mut quantum = Quantum::to_send(core.limits(c.group));
-        flush(core, index, &mut quantum);
+/// Flushes the queues that wait for the end of the turn.
+#[inline]
+pub(crate) fn flush_waiting(core: &mut Core) {
+    if core.unflushed.is_empty() {
+        return;
     }
-    core.unflushed = others;
+    let mut waiting = std::mem::take(&mut core.unflushed);
+    for index in waiting.drain(..) {
+        if core.get(index).is_some() {
+            flush_now(core, index);
+        }
+    }
+    core.unflushed = waiting;
+}
+
+/// Sends what a connection has queued, within its quantum. If more can be sent, it goes on
+/// when the connection runs.
+#[inline(never)]
+pub(crate) fn flush_now(core: &mut Core, index: u32) {
+    let c = &core[index];
+    if !c.can_send() {
+        return;
+    }
+    let mut quantum = Quantum::to_send(core.limits(c.group));
+    flush(core, index, &mut quantum);
+    if core[index].can_send() {
+        core.schedule(index);
+    }
 }
 
 /// Sends a slice immediately on a connection with nothing queued, and appends what the socket

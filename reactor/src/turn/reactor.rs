@@ -12,8 +12,8 @@ use super::inboxes::Inboxes;
 use crate::connect::{Connect, Connector, resolver};
 use crate::core::{Core, Group, HandlerId};
 use crate::handler::{Handler, Turn};
-use crate::inbound;
 use crate::listen::listener::{LISTENER_BIT, Listener};
+use crate::outbound;
 use crate::sys::{AlignedBuffer, Kernel, Selector};
 use crate::threads::jobs;
 use crate::threads::snapshot::SharedLedger;
@@ -302,6 +302,7 @@ impl Reactor {
         self.run_timers();
         self.deliver_messages();
         self.run_owed();
+        outbound::flush_waiting(&mut self.turn.core);
         self.submit_jobs();
         self.free();
         self.end_drain();
@@ -399,7 +400,6 @@ impl Reactor {
         for &index in &work {
             self.run_connection(index);
         }
-        inbound::flush_relayed(&mut self.turn.core);
         work.clear();
         self.work = work;
     }
