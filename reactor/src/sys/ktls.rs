@@ -8,13 +8,11 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
-use libc::{c_int, socklen_t};
-
 use super::Fd;
 use super::control_message::{self, ControlMessage};
 use super::shortage::is_shortage;
 use super::tls::{Cipher, Key, KeyFor, Suite, TlsVersion};
-use super::unix::check;
+use super::unix::{check, set_option};
 
 #[cfg(test)]
 mod tests;
@@ -150,14 +148,6 @@ fn crypto_info(direction: KeyFor, key: &Key) -> io::Result<([u8; CRYPTO_INFO], u
         len += field.len();
     }
     Ok((info, len))
-}
-
-fn set_option(socket: Fd, level: c_int, option: c_int, value: &[u8]) -> io::Result<()> {
-    // SAFETY: the kernel reads `value.len()` bytes of the slice, which is borrowed for the call.
-    check(unsafe {
-        libc::setsockopt(socket, level, option, value.as_ptr().cast(), value.len() as socklen_t)
-    })
-    .map(drop)
 }
 
 /// The room for the control message with the type of a record, which is one byte.

@@ -22,9 +22,8 @@ pub(super) fn listen_tcp(
     options: &TcpOptions,
     count: usize,
 ) -> io::Result<Vec<Fd>> {
-    let start = |socket: &Socket| socket.listen(backlog.try_into().unwrap_or(i32::MAX));
     let first = bind(address, options, |_| Ok(()))?;
-    start(&first)?;
+    start(&first, backlog)?;
     if count == 1 {
         return Ok(vec![first.into_raw_fd()]);
     }
@@ -45,7 +44,7 @@ pub(super) fn listen_tcp(
     }
     while all.len() < count {
         let socket = bind(address, options, share)?;
-        start(&socket)?;
+        start(&socket, backlog)?;
         all.push(socket);
     }
     Ok(all.into_iter().map(IntoRawFd::into_raw_fd).collect())
@@ -66,7 +65,11 @@ pub(crate) fn bind_beside(socket: &OwnedFd, options: &TcpOptions) -> io::Result<
 
 /// Listens, or changes the backlog of a socket that listens.
 pub(crate) fn set_backlog(socket: &OwnedFd, backlog: u32) -> io::Result<()> {
-    SockRef::from(socket).listen(backlog.try_into().unwrap_or(i32::MAX))
+    start(&SockRef::from(socket), backlog)
+}
+
+pub(super) fn start(socket: &Socket, backlog: u32) -> io::Result<()> {
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))
 }
 
 /// Lets other sockets have the address too.

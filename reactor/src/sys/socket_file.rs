@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket};
 
+use super::listen::start;
 use super::lock_file::{FileId, Lock, id_at, sign_lock};
 use super::unix::stream_socket;
 use super::{Address, Fd, about};
@@ -135,10 +136,6 @@ fn bind(path: &Path) -> io::Result<Socket> {
         other => other?,
     }
     Ok(socket)
-}
-
-fn start(socket: &Socket, backlog: u32) -> io::Result<()> {
-    socket.listen(backlog.try_into().unwrap_or(i32::MAX))
 }
 
 /// Removes the socket of a process that is gone. Anything else stays and is an error.

@@ -72,6 +72,14 @@ pub(crate) fn owned(fd: Fd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// Sets an option of a socket (`setsockopt(2)`).
+#[cfg(target_os = "linux")]
+pub(super) fn set_option(socket: Fd, level: c_int, option: c_int, value: &[u8]) -> io::Result<()> {
+    let (bytes, len) = (value.as_ptr().cast(), value.len() as libc::socklen_t);
+    // SAFETY: the kernel reads `value.len()` bytes of the slice, which is borrowed for the call.
+    check(unsafe { libc::setsockopt(socket, level, option, bytes, len) }).map(drop)
+}
+
 /// Opens a non-blocking socket. `Socket::new` sets close-on-exec, and `SO_NOSIGPIPE` on Apple.
 pub(super) fn stream_socket(domain: Domain) -> io::Result<Socket> {
     #[cfg(not(target_vendor = "apple"))]
@@ -154,17 +162,7 @@ pub(super) fn reset(socket: Fd) {
 #[cfg(all(target_os = "linux", not(sluicegate_libkqueue)))]
 pub(super) fn set_receive_mark(socket: Fd, bytes: usize) -> io::Result<()> {
     let bytes = c_int::try_from(bytes).unwrap_or(c_int::MAX);
-    // SAFETY: the kernel reads one `c_int` from a local, with its size.
-    check(unsafe {
-        libc::setsockopt(
-            socket,
-            libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const bytes).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    })
-    .map(drop)
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, &bytes.to_ne_bytes())
 }
 
 /// Other systems have the option, but not what makes it safe: Linux reports bytes below the mark
