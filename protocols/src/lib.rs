@@ -1,7 +1,7 @@
 //! Protocols on top of [`sluicegate_reactor`]. None of them makes system calls.
 //!
-//! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) leads from an empty
-//! folder to a protocol of your own.
+//! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) takes you from an
+//! empty folder to your own protocol.
 //!
 //! A protocol splits the bytes of a connection into requests or messages, calls the application for
 //! each of them, and encodes its responses. Each protocol is a
@@ -9,26 +9,26 @@
 //!
 //! | module | for |
 //! |---|---|
-//! | [`access_log`] | writing a line for each HTTP response, off the reactor |
+//! | [`access_log`] | access logs: one line per HTTP response, written on a separate thread |
 //! | `auth` | HTTP Basic authentication (feature `auth`) |
 //! | [`files`] | serving a directory over HTTP |
 //! | [`forward`] | a reverse proxy for HTTP |
-//! | [`http`] | HTTP/1.1: a service that answers requests, and a client |
+//! | [`http`] | HTTP/1.1: servers and clients |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
-//! | [`ops`] | a status listener: health checks, metrics, and the state of a server |
+//! | [`ops`] | a status listener: health checks, metrics and a live page |
 //! | [`proxy_protocol`] | the address of a client behind a proxy |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |
 //! | [`raw`] | bytes as they arrive |
 //! | [`resp`] | the protocol of Redis |
-//! | [`upstreams`] | proxies for several servers, and which of them serves a client |
-//! | [`websocket`] | WebSocket: messages for pages and other programs, as server and client |
+//! | [`upstreams`] | load balancing: proxies that distribute connections across several servers |
+//! | [`websocket`] | WebSocket, as server and client |
 //! | `tls` | TLS beneath any of these (feature `tls`) |
-//! | `testing` | tests of a handler that also run over TLS (feature `testing`) |
+//! | `testing` | running the tests of a handler over TLS as well (feature `testing`) |
 //!
-//! `files`, `forward`, `access_log`, `auth`, `ops` and `websocket` are built on `http`, `forward` uses
-//! `raw::relay`, as `upstreams` does, and that uses `proxy_protocol` and `tls`; `resp` uses `line`.
-//! The others do not use each other.
+//! `files`, `forward`, `access_log`, `auth`, `ops` and `websocket` are built on `http`. `forward`
+//! and `upstreams` use `raw::relay`, which uses `proxy_protocol` and `tls`. `resp` uses `line`. The
+//! other modules are independent of each other.
 
 #![forbid(unsafe_code)]
 

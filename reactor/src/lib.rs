@@ -1,14 +1,14 @@
 //! A minimal, hand-rolled, edge-triggered reactor for servers that speak their own protocol.
 //!
-//! **The kind and size of the data decide how it moves.** Small pieces are joined and sent in one
-//! call; large blocks are sent by reference, never copied; files go straight from the page cache to
-//! the socket; and input that a handler does not consume stays where it is.
+//! **The kind and size of the data decide how it moves.** Small pieces are coalesced and sent in
+//! one call. Large blocks are sent by reference and never copied. Files go straight from the page
+//! cache to the socket. Input that a handler does not consume stays in its buffer.
 //!
-//! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) leads from an empty
-//! folder to a working protocol.
+//! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) takes you from an
+//! empty folder to a working protocol.
 //!
-//! A reactor is one thread. It makes one callback at a time, so state shared between connections is
-//! just a field of the handler. There is no async runtime, and no lock or allocation per event.
+//! A reactor runs on one thread. It makes one callback at a time, so state that connections share
+//! is just a field of the handler. There is no async runtime, and no lock or allocation per event.
 //!
 //! ```text
 //! turn:     wait, note events, accept, run connections, run deadlines and timers,
@@ -21,17 +21,17 @@
 //!
 //! | to find | look at |
 //! |---|---|
-//! | the loop and its phases | [`Reactor`], [`Reactor::turn`] |
+//! | the event loop and its phases | [`Reactor`], [`Reactor::turn`] |
 //! | what to implement, and what to call | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | listening, and limits on clients | [`Listen`] |
 //! | sockets opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
 //! | outgoing connections | [`connect`], [`Target`], [`Backoff`] |
-//! | what stands between the wire and a handler: encryption, a preamble, a filter | [`transport`] |
+//! | filters between the wire and a handler: encryption, a preamble | [`transport`] |
 //! | the address of a socket | [`Address`] |
 //! | how data is sent | [`outbound`], [`Limits`] |
 //! | receiving messages of a known length | [`Context::receive_exact`] |
 //! | receiving into files | [`Context::receive_file`], [`fs::Dir::create`] |
-//! | relaying one connection's input to another, all of it or a known number of bytes | [`Context::relay_to`], [`Context::relay_part`] |
+//! | relaying one connection's input to another: all of it, or a known number of bytes | [`Context::relay_to`], [`Context::relay_part`] |
 //! | handlers that refer to each other, or hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
 //! | files beneath a directory | [`fs`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
@@ -41,7 +41,7 @@
 //! | the sessions reachable from a message or a timer | [`Sessions`] |
 //! | threads for blocking work | [`workers`] |
 //! | several threads, each with its own reactor | [`server`], [`Server`] |
-//! | taking over from the running server without losing a connection | [`Server::take_over`], [`server::restart`] |
+//! | hot restart: taking over from the running server without losing a connection | [`Server::take_over`], [`server::restart`] |
 //! | messages to a service manager | [`server::notify`] |
 //! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | counters | [`Ledger`], [`Snapshot`], [`LedgerReader`] |

@@ -10,16 +10,16 @@ use crate::sys::{Address, TcpOptions};
 /// The options of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
-    /// The time limit for establishing a connection, including the name lookup and all attempts: 10
-    /// s.
+    /// The time limit for establishing a connection, including the name lookup and all attempts.
+    /// The default is 10 s.
     pub timeout: Duration,
-    /// The time limit for one address while there is another to try: 2 s. This allows one
-    /// retransmission of a lost first packet, after 1 s (RFC 6298).
+    /// The time limit for one address while there is another to try. The default is 2 s, which
+    /// allows one retransmission of a lost SYN, after 1 s (RFC 6298).
     pub attempt_timeout: Duration,
-    /// The most connections, unfinished and lingering ones included: 10,000. Further ones fail with
-    /// `ErrorKind::QuotaExceeded`.
+    /// The maximum number of connections, unfinished and lingering ones included. Further connects
+    /// fail with `ErrorKind::QuotaExceeded`. The default is 10,000.
     pub max_connections: u32,
-    /// Makes the transport of each connection, from its target. The default is none.
+    /// Makes the transport of each connection from its target. The default is none.
     pub transport: Option<Factory<Target>>,
     /// The options of TCP sockets. If the system refuses one, each attempt fails with
     /// [`Reason::Unconnected`](crate::Reason::Unconnected).

@@ -5,8 +5,9 @@ use std::time::Duration;
 /// The number of buckets with an upper bound: from 1 µs to 2^24 µs, about 17 s.
 const BOUNDED: usize = 25;
 
-/// Times, counted in buckets whose upper bounds are the powers of two of a microsecond from 1 µs to
-/// about 17 s, and one bucket for longer times. Counting takes a few instructions and no memory.
+/// A histogram of durations. The upper bounds of its buckets are powers of two in microseconds,
+/// from 1 µs to about 17 s; one more bucket is for longer times. Recording takes a few instructions
+/// and no memory.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,12 +34,12 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts a time.
+    /// Records a duration.
     pub fn record(&mut self, time: Duration) {
         self.record_many(time, 1);
     }
 
-    /// Counts the same time `count` times.
+    /// Records the same duration `count` times.
     pub fn record_many(&mut self, time: Duration, count: u64) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let micros = nanos.div_ceil(1000).max(1);
@@ -49,33 +50,33 @@ impl Histogram {
         self.max = self.max.max(nanos);
     }
 
-    /// The buckets in the order of their upper bounds, each with the number of times in it, and not
-    /// in those before it. The last one has no upper bound.
+    /// The buckets in the order of their upper bounds, each with the number of durations in that
+    /// bucket alone (not cumulative). The last bucket has no upper bound.
     pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
         let bound = |bucket| (bucket < BOUNDED).then(|| Duration::from_micros(1_u64 << bucket));
         self.counts.iter().enumerate().map(move |(bucket, count)| (bound(bucket), *count))
     }
 
-    /// How many times were counted.
+    /// The number of durations recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The sum of all times.
+    /// The sum of all durations.
     #[must_use]
     pub fn sum(&self) -> Duration {
         Duration::from_nanos(self.sum)
     }
 
-    /// The longest time.
+    /// The longest duration.
     #[must_use]
     pub fn max(&self) -> Duration {
         Duration::from_nanos(self.max)
     }
 
-    /// An upper bound for the shortest `share` of all times: 0.5 for the median. The bound is that
-    /// of a bucket, but at most the longest time. Zero if no time was counted.
+    /// An upper bound of the quantile `share`, such as 0.5 for the median. It is the upper bound of
+    /// a bucket, but at most the longest duration. Zero if nothing was recorded.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Duration {
         let wanted = (self.count() as f64 * share).ceil() as u64;
@@ -87,7 +88,7 @@ impl Histogram {
         bucket.and_then(|(bound, _)| bound).map_or(self.max(), |bound| bound.min(self.max()))
     }
 
-    /// Adds the times of another histogram.
+    /// Adds the durations of another histogram.
     pub fn merge(&mut self, other: &Histogram) {
         self.counts.iter_mut().zip(other.counts).for_each(|(count, more)| *count += more);
         self.sum = self.sum.saturating_add(other.sum);

@@ -18,8 +18,8 @@ pub struct ConnId {
 
 impl ConnId {
     /// The slot of the connection: a small number that no other open connection of the reactor has.
-    /// It suits as the index of a table with one entry for each connection. A later connection may
-    /// get the same slot, so an entry should contain the whole id.
+    /// Use it as the index of a table with one entry per connection. A later connection may get the
+    /// same slot, so store the whole id in each entry.
     #[must_use]
     pub fn slot(self) -> usize {
         self.index as usize
@@ -58,10 +58,10 @@ impl<H> fmt::Debug for HandlerId<H> {
     }
 }
 
-/// What became of bytes given to `send`.
+/// The result of `send`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Accepted, and there is room for more.
+    /// Accepted, and the queue has room for more.
     Accepted,
     /// Accepted, but the queue is now full: the connection stops reading until
     /// [`on_drain`](crate::Handler::on_drain). A producer that can wait should wait for that call.

@@ -1,8 +1,8 @@
 //! Counters of what a reactor has done.
 //!
-//! Everything is counted once, where it happens. Events of a connection are counted in its group,
-//! which is that of its listener or connector; the rest is counted by the reactor. So counting
-//! costs one addition, and sums are computed only when they are read.
+//! Everything is counted once, where it happens. Events of a connection are counted in the group of
+//! its listener or connector; all other events are counted by the reactor. So counting costs one
+//! addition, and sums are computed only when they are read.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -65,21 +65,21 @@ pub struct Ledger {
     pub refused_per_address: u64,
     /// Handshakes of [transports](crate::transport) that were completed.
     pub handshakes: u64,
-    /// Connections whose transport has [left its records to the
+    /// Connections whose transport was [offloaded to the
     /// kernel](crate::transport#tls-in-the-kernel).
     pub offloaded: u64,
-    /// Handshakes whose connections ended first: they failed, took too long or were given up.
+    /// Handshakes that were not completed because they failed, timed out or were abandoned.
     pub handshake_failures: u64,
     /// Connections reset immediately because
     /// [`Listen::max_handshakes`](crate::Listen::max_handshakes) were in progress. They also count
     /// as accepted and closed.
     pub refused_handshakes: u64,
-    /// Bytes received. Bytes that pass through a transport are counted as it opens them.
+    /// Bytes received. With a transport, these are the opened (plain) bytes.
     pub received: u64,
     /// Bytes of [`received`](Ledger::received) that went into pipes.
     pub received_by_splice: u64,
-    /// Bytes received for transports, as they arrive. The kernel does not report them for records
-    /// that it opens.
+    /// Bytes that arrived on the wire for transports. For records that the kernel opens, it does
+    /// not report their size.
     pub wire_received: u64,
     /// Calls that receive: `recv`, and `splice` from a socket.
     pub recv_calls: u64,
@@ -101,13 +101,12 @@ pub struct Ledger {
     pub overruns: u64,
     /// [`Context::receive_exact`](crate::Context::receive_exact) requests that were completed.
     pub exact_receives: u64,
-    /// Receive calls straight into the buffer of such a request. They also count as
+    /// Receive calls directly into the buffer of such a request. They also count as
     /// [`recv_calls`](Ledger::recv_calls).
     pub direct_receives: u64,
     /// Bytes received by those calls. They also count as [`received`](Ledger::received).
     pub direct_bytes: u64,
-    /// Times that such a request told the kernel to report only [many
-    /// bytes](crate::Limits::receive_low_water).
+    /// Times that such a request set a [low-water mark](crate::Limits::receive_low_water).
     pub low_waters: u64,
     /// Bytes received for files by [`receive_file`](crate::Context::receive_file) and
     /// [`receive_part`](crate::Context::receive_part). Bytes that were unread before are not
@@ -146,12 +145,12 @@ pub struct Ledger {
     /// `splice` calls that sent from a pipe. Calls that receive into one count as
     /// [`recv_calls`](Ledger::recv_calls).
     pub splice_calls: u64,
-    /// Bytes that they sent.
+    /// Bytes that such calls sent.
     pub splice_bytes: u64,
     /// Bytes sent through transports, before they were sealed.
     pub sealed_bytes: u64,
-    /// Bytes that transports sent: the sealed ones, and their own. The kernel does not report them
-    /// for records that it seals.
+    /// Bytes that transports sent on the wire: sealed bytes, and their own messages. For records
+    /// that the kernel seals, it does not report their size.
     pub wire_sent: u64,
     /// Fallback: times that a relay or a file continued through memory because no pipe could be
     /// opened, for lack of descriptors or because of the user's quota.

@@ -1,4 +1,4 @@
-//! Every size, count and time on which the reactor bases a decision, as data.
+//! All sizes, counts and times that the reactor's decisions depend on, as data.
 
 use std::time::Duration;
 
@@ -23,16 +23,16 @@ pub struct Limits {
     /// Shared bytes up to this size are also copied if they fit into the buffer at the queue's
     /// tail, since they then need no other buffer. The default is 4 KiB.
     pub join_in_room: usize,
-    /// Borrowed bytes longer than this are sent immediately if nothing is queued, and only what the
-    /// socket refuses is copied. For shorter ones, a separate call costs more than the copy. The
-    /// default is 16 KiB.
+    /// Borrowed bytes longer than this are sent immediately if nothing is queued, and only the part
+    /// that the socket refuses is copied. For shorter ones, a separate call costs more than the
+    /// copy. The default is 16 KiB.
     pub write_through: usize,
     /// The first borrowed bytes of a callback are sent immediately if they are longer than this and
     /// nothing is queued. Most callbacks send once, so this saves the copy. A callback that sends
     /// again has made at most one unnecessary call. The default is 1 KiB.
     pub write_first: usize,
-    /// The most pieces in one gathered send, up to [`MAX_PIECES`](crate::outbound::MAX_PIECES). The
-    /// default is 64.
+    /// The maximum number of pieces in one gathered send, up to
+    /// [`MAX_PIECES`](crate::outbound::MAX_PIECES). The default is 64.
     ///
     /// A socket that has refused bytes is offered fewer: up to twice as many as it accepted the
     /// last time it had room.
@@ -40,16 +40,16 @@ pub struct Limits {
     /// File regions up to this size are read into memory and sent in the same call as what is
     /// queued before them. Larger ones are sent with sendfile. The default is 16 KiB.
     pub small_file: u64,
-    /// The most bytes of one sendfile call. Smaller calls cost more, larger ones save nothing and
-    /// make other connections wait. The default is 1 MiB.
+    /// The maximum number of bytes of one sendfile call. Smaller calls cost more; larger calls save
+    /// nothing and make other connections wait. The default is 1 MiB.
     pub sendfile_chunk: usize,
     /// How file regions move to the socket. The default is [`Sendfile`](FileTransfer::Sendfile).
     pub files: FileTransfer,
     /// How regions that are not in memory are treated. The default is [`Warm`](ColdFiles::Warm).
     pub cold_files: ColdFiles,
-    /// How many bytes of a region are checked at a time, and read by a worker if they are not in
-    /// memory. It should be at least twice `sendfile_chunk`. The check takes two calls for the
-    /// first window and one for each window that follows. The default is 2 MiB.
+    /// The number of bytes of a region that are checked at a time, and that a worker reads if they
+    /// are not in memory. It should be at least twice `sendfile_chunk`. The check takes two calls
+    /// for the first window and one for each window that follows. The default is 2 MiB.
     pub warm_window: usize,
     /// A [relay](crate::Context::relay_to) that has received this many bytes in consecutive large
     /// pieces switches to `splice(2)` through a pipe, until the pieces become small again. A [part]
@@ -61,17 +61,17 @@ pub struct Limits {
     ///
     /// [part]: crate::Context::relay_part
     pub splice_after: usize,
-    /// A piece that a relay receives counts as large from this size. For smaller ones, memory is
-    /// cheaper than a pipe. The default is 20 KiB.
+    /// A piece of at least this size that a relay receives counts as large. For smaller pieces,
+    /// memory is cheaper than a pipe. The default is 20 KiB.
     pub splice_least: usize,
-    /// The most bytes of one receive that go to the handler. A small value suits a protocol whose
-    /// handler looks at the beginning of a long message and then directs the rest elsewhere, as a
-    /// proxy does: what was received with the beginning has to be copied. The default is
-    /// `usize::MAX`, which the reactor's buffer of 512 KiB bounds.
+    /// The maximum number of bytes that one receive delivers to the handler. Use a small value if
+    /// the handler parses the beginning of a long message and then directs the rest elsewhere, as a
+    /// proxy does, because the bytes received along with the beginning have to be copied. The
+    /// default is `usize::MAX`, so the reactor's buffer of 512 KiB is the limit.
     pub receive_most: usize,
     /// A connection that has received this many bytes in one turn waits for the next turn before it
-    /// receives more. The default is 256 KiB, which one receive into the reactor's buffer can
-    /// bring.
+    /// receives more. The default is 256 KiB, which a single receive into the reactor's buffer can
+    /// reach.
     pub receive_quantum: usize,
     /// A connection that has sent this many bytes in one turn waits for the next turn. This
     /// includes bytes queued earlier and those queued in response to the turn's input. The default
@@ -86,7 +86,7 @@ pub struct Limits {
     pub send_high: usize,
     /// A full queue accepts more once it has drained to this many bytes. The default is 32 KiB.
     pub send_low: usize,
-    /// With this many segments the queue is full, whatever their size. The default is 256.
+    /// With this many segments the queue is full, regardless of their size. The default is 256.
     pub send_segments: usize,
     /// With this many regions of files the queue is full, since each keeps its file open. The
     /// default is 4.
@@ -94,8 +94,8 @@ pub struct Limits {
     /// A connection whose handler leaves this many bytes unconsumed while it waits for more is
     /// reset with [`Reason::Overrun`](crate::Reason::Overrun). The default is 64 KiB.
     pub max_unread: usize,
-    /// The most bytes that [`Context::receive_exact`](crate::Context::receive_exact) can request.
-    /// The default is 16 MiB.
+    /// The maximum number of bytes that [`Context::receive_exact`](crate::Context::receive_exact)
+    /// can request. The default is 16 MiB.
     pub receive_exact: usize,
     /// Requests for more bytes than this receive into a separate buffer, which the handler may
     /// keep. Up to this many bytes are lent from the shared receive buffer, which is cheaper for
@@ -111,12 +111,12 @@ pub struct Limits {
     /// [`unread`](crate::Context::unread) yet. They are received and counted before the connection
     /// is considered [`idle`](crate::Limits::idle), and before its handler's own deadline passes.
     pub receive_low_water: usize,
-    /// The most batches of a received file, of up to 512 KiB each, that workers hold at a time. At
-    /// this limit the connection stops receiving until the disk has caught up. While the batches of
-    /// all connections of a reactor take 8 MiB of memory, none of them receives more for a file, so
-    /// a slow disk costs no more with many peers. Two things come on top: the bytes that arrive
-    /// together with the request for a file, and up to 64 KiB per file that are too few for a
-    /// batch. The default is 2.
+    /// The maximum number of batches of a received file, of up to 512 KiB each, that workers hold
+    /// at a time. At this limit the connection stops receiving until the disk has caught up. All
+    /// connections of a reactor together may have 8 MiB in batches; at that limit none of them
+    /// receives more for a file, so a slow disk costs no more memory with many peers. This does not
+    /// include the bytes that arrive together with the request for a file, and up to 64 KiB per
+    /// file that are too few for a batch. The default is 2.
     pub file_batches: usize,
     /// A connection times out if no bytes move in either direction for this long. It is then
     /// closed, unless the handler's [`on_timeout`](crate::Handler::on_timeout) does something else.
@@ -134,20 +134,22 @@ pub struct Limits {
     /// Files count as queued bytes. A peer that reads slowly does not time out. The default is 60
     /// s.
     pub write_stall: Option<Duration>,
-    /// The most bytes per second that a connection sends, files included; 0 counts as 1. Unused
-    /// bytes accumulate for about 70 ms, or for as long as 4 KiB take at this rate if that is
-    /// longer. A connection that has used them up sends again at the next tick, which comes every
-    /// 17 ms; until then it counts as neither idle nor stalled. Only payload is counted, not
+    /// The maximum send rate of a connection in bytes per second, files included; 0 counts as 1.
+    /// The unused rate accumulates for about 70 ms, or for the time that 4 KiB take at this rate if
+    /// that is longer. A connection that has used up its rate sends again at the next tick (every
+    /// 17 ms); until then it counts as neither idle nor stalled. Only the payload is counted, not
     /// protocol headers. The default is no limit.
     pub send_rate: Option<u64>,
-    /// The most bytes that a connection receives per second, by any method, as with
-    /// [`send_rate`](crate::Limits::send_rate). Full socket buffers hold the peer back, so the peer
-    /// can send more at first. The default is no limit.
+    /// The maximum rate at which a connection receives, by any method, in bytes per second; see
+    /// [`send_rate`](crate::Limits::send_rate). The peer is slowed down only once the socket
+    /// buffers are full, so it can send more at first. The default is no limit.
     pub receive_rate: Option<u64>,
-    /// How long a closed connection waits for the peer to shut down its sending side. Without the
-    /// wait, input in flight would cause a reset that destroys the response. The default is 5 s.
+    /// How long a closed connection lingers, waiting for the peer to shut down its sending side.
+    /// Without the wait, input in flight would cause a reset that destroys the response. The
+    /// default is 5 s.
     pub linger_time: Duration,
-    /// How many bytes a closed connection discards during that wait. The default is 1 MiB.
+    /// The maximum number of bytes that a closed connection discards while it lingers. The default
+    /// is 1 MiB.
     pub linger_bytes: u32,
 }
 
@@ -239,13 +241,13 @@ pub enum FileTransfer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ColdFiles {
     /// A worker reads them. Some file systems do not report what is in memory, such as FUSE and
-    /// overlayfs, which containers use (ext4, XFS and Btrfs do). On those, a worker reads
-    /// everything that no worker has read through the same open file in the last 10 s.
+    /// overlayfs, which containers use; ext4, XFS and Btrfs do. On file systems that do not, a
+    /// worker reads everything that no worker has read through the same open file in the last 10 s.
     #[default]
     Warm,
     /// A worker reads them if the file system reports what is in memory. On other file systems the
-    /// reactor reads in place and waits for the disk, which suits an overlay whose files are in
-    /// memory.
+    /// reactor itself reads the file and waits for the disk. Use this for an overlayfs whose files
+    /// are in memory.
     WarmIfTold,
     /// The reactor waits for the disk. Nothing is checked.
     Wait,

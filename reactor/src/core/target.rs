@@ -34,7 +34,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Converts what a caller names as a target: a [`Target`], an address, or text.
+    /// Converts a [`Target`], an address or text into a target.
     ///
     /// ```
     /// use std::io;
@@ -48,8 +48,8 @@ impl Target {
     /// ```
     ///
     /// # Errors
-    /// The error of the conversion, with its kind, or `InvalidInput` if it has none. That of text
-    /// contains the text.
+    /// The error of the conversion, with its kind, or `InvalidInput` if it has none. For text, the
+    /// message contains the text.
     pub fn of(
         named: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
     ) -> io::Result<Target> {

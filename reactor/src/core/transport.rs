@@ -10,18 +10,18 @@ use std::sync::Arc;
 use super::pool::{Chunk, Pool};
 use crate::sys::{Address, Key, Suite};
 
-/// Why a transport ends its connection. The reactor logs it.
+/// The error with which a transport ends its connection. The reactor logs it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A filter between the wire and a handler; see the [module](crate::transport).
 ///
 /// A transport belongs to one connection and makes no system calls. The reactor passes the bytes
 /// that arrive to [`open`](Transport::open), and the bytes that the handler sends to
-/// [`seal`](Transport::seal). In every callback, what the transport puts into `out` is sent, in
-/// this order.
+/// [`seal`](Transport::seal). In every callback, the bytes that the transport puts into `out` are
+/// sent, in order.
 pub trait Transport: 'static {
-    /// Called once, when the connection is established and before anything else. The side that
-    /// speaks first does so here.
+    /// Called once when the connection is established, before any other method. If this side sends
+    /// the first message, it does so here.
     ///
     /// # Errors
     /// An error ends the connection.
@@ -31,29 +31,29 @@ pub trait Transport: 'static {
     }
 
     /// Opens the next unit at the front of `wire`, which holds all bytes that have arrived and were
-    /// not consumed. It may change them in place. It is called until it returns
+    /// not consumed. It may change them in place. The reactor calls it until it returns
     /// [`Opened::Incomplete`] or has consumed everything, and again with the rest once more bytes
     /// have arrived.
     ///
     /// # Errors
-    /// An error ends the connection, once `out` was sent: that is how an alert leaves.
+    /// An error ends the connection after `out` has been sent, so an alert can be sent first.
     fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error>;
 
-    /// Turns all of `plain`, up to 64 KiB that leave together, into bytes for the wire. It is
-    /// called only once the transport is [open](State::Open).
+    /// Turns all of `plain`, up to 64 KiB that are sent together, into bytes for the wire. It is
+    /// called only while the transport is [open](State::Open).
     ///
     /// # Errors
     /// An error ends the connection, once `out` was sent.
     fn seal(&mut self, plain: &[u8], out: &mut Output<'_>) -> Result<(), Error>;
 
-    /// Called once, when nothing more will be sent: writes the end of the stream, if the transport
-    /// has one. The reactor then shuts the socket's sending side down. What the transport puts out
-    /// afterwards is dropped.
+    /// Called once when nothing more will be sent. Writes the end of the stream, if the transport
+    /// has one. The reactor then shuts down the socket's sending side, and drops any later output
+    /// of the transport.
     fn close(&mut self, out: &mut Output<'_>) {
         let _ = out;
     }
 
-    /// The state of the transport. The reactor asks after each callback until it is no longer
+    /// The state of the transport. The reactor checks it after each callback until it is no longer
     /// [`State::Handshake`].
     fn state(&self) -> State;
 
@@ -74,39 +74,40 @@ pub trait Transport: 'static {
         None
     }
 
-    /// What the transport has learned about the peer, for
-    /// [`Context::transport`](crate::Context::transport): its value of the type `of`, if it has
-    /// one. A transport that wraps another one passes the call on.
+    /// Details about the peer for [`Context::transport`](crate::Context::transport): the
+    /// transport's value of the type `of`, if it has one. A transport that wraps another one
+    /// forwards the call.
     fn details(&self, of: TypeId) -> Option<&dyn Any> {
         let _ = of;
         None
     }
 
-    /// The transport as one whose work the kernel can do, if it is one. The reactor asks once, at
-    /// the end of the handshake. A transport that wraps another one passes the call on.
+    /// Returns the transport as an [`Offload`] if the kernel can take over its work. The reactor
+    /// calls this once, at the end of the handshake. A transport that wraps another one forwards
+    /// the call.
     fn offload(&mut self) -> Option<&mut dyn Offload> {
         None
     }
 }
 
-/// A [`Transport`] of TLS that can leave its records to the kernel; see the
+/// A TLS [`Transport`] that the kernel can take over; see the
 /// [module](crate::transport#tls-in-the-kernel).
 ///
-/// Once the kernel has the keys, neither `open` nor `seal` is called again. What the transport puts
-/// out must then be whole records in the clear, with their headers (`TLSPlaintext` of RFC 8446,
-/// section 5.1), and not data: the kernel seals them.
+/// Once the kernel has the keys, neither `open` nor `seal` is called again. The transport must then
+/// put out whole plaintext records with their headers (`TLSPlaintext` of RFC 8446, section 5.1)
+/// that contain no application data. The kernel seals them.
 pub trait Offload {
-    /// What the kernel must support. `None` if it cannot.
+    /// The cipher suite that the kernel must support. `None` if no kernel supports it.
     fn suite(&self) -> Option<Suite>;
 
-    /// Gives the keys away. The reactor calls this once. Everything that was put out has been sent,
-    /// and everything that was received has been opened.
+    /// Extracts the keys. The reactor calls this once, after all output has been sent and all input
+    /// has been opened.
     ///
     /// # Errors
     /// An error ends the connection.
     fn keys(&mut self) -> Result<Keys, Error>;
 
-    /// Called with the content type and the payload of each record that is not data.
+    /// Called with the content type and the payload of each record that is not application data.
     ///
     /// # Errors
     /// An error ends the connection, once `out` was sent.
@@ -114,31 +115,32 @@ pub trait Offload {
     -> Result<Control, Error>;
 
     /// Called when the kernel cannot open a record or has refused a key. Puts out an alert, and
-    /// returns what to log. The connection then ends.
+    /// returns the error to log. The connection then ends.
     fn fail(&mut self, error: &io::Error, out: &mut Output<'_>) -> Error;
 }
 
 /// The keys of both directions of a connection.
 #[derive(Debug)]
 pub struct Keys {
-    /// The key of what is sent.
+    /// The key for sending.
     pub send: Key,
-    /// The key of what is received.
+    /// The key for receiving.
     pub receive: Key,
 }
 
-/// What [`Offload::control`] makes of a record.
+/// The result of [`Offload::control`].
 #[derive(Debug)]
 pub enum Control {
-    /// There is nothing to do, except to send what was put out.
+    /// Nothing more to do than to send the output.
     Nothing,
     /// The peer has ended its stream.
     End,
     /// The peer has updated its key.
     Update {
-        /// The key of what follows.
+        /// The key of the records that follow.
         receive: Box<Key>,
-        /// The key of what is sent behind the record that was put out, which tells the peer of it.
+        /// The key of the records sent after the one that was put out, which announces the new key
+        /// to the peer.
         send: Option<Box<Key>>,
     },
 }
@@ -193,34 +195,35 @@ impl<A> fmt::Debug for Factory<A> {
 /// The state of a [`Transport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The handshake is in progress. The handler gets nothing yet, and what it sends waits.
+    /// The handshake is in progress. The handler gets no input yet, and its output waits.
     Handshake,
     /// Bytes pass through [`open`](Transport::open) and [`seal`](Transport::seal).
     Open,
-    /// The transport has done its work: from now on bytes pass as they are, and neither `open` nor
-    /// `seal` is called again. What was not consumed goes to the handler.
+    /// The transport is done: from now on bytes pass unchanged, and neither `open` nor `seal` is
+    /// called again. Unconsumed bytes go to the handler.
     Transparent,
 }
 
-/// What [`Transport::open`] has found.
+/// The result of [`Transport::open`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// The unit at the front is incomplete; nothing was consumed. At most 128 KiB are collected.
+    /// The unit at the front is incomplete; nothing was consumed. The reactor buffers at most 128
+    /// KiB.
     Incomplete,
-    /// The first `consumed` bytes are done with. Those at `plain`, which lie among them, go to the
-    /// handler; the range is empty if they were for the transport alone.
+    /// The first `consumed` bytes were processed. The range `plain` within them goes to the
+    /// handler; it is empty if the unit was for the transport only.
     Bytes {
         /// How many bytes to remove from the front.
         consumed: usize,
-        /// The bytes for the handler. There are none before the transport is [open](State::Open).
+        /// The bytes for the handler. Empty before the transport is [open](State::Open).
         plain: Range<usize>,
     },
-    /// The peer has ended its stream, as the transport defines it. What follows is ignored.
+    /// The peer has ended its stream, as the transport defines it. Later bytes are ignored.
     End,
 }
 
 impl Opened {
-    /// `consumed` bytes that were for the transport alone.
+    /// `consumed` bytes that were for the transport only.
     #[must_use]
     pub fn nothing(consumed: usize) -> Opened {
         Opened::Bytes { consumed, plain: 0..0 }
@@ -234,7 +237,7 @@ pub struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Runs `act` and returns what it has put out: for tests of a transport without a reactor.
+    /// Runs `act` and returns its output, for testing a transport without a reactor.
     #[cfg(feature = "testing")]
     pub fn collect<T>(act: impl FnOnce(&mut Output<'_>) -> T) -> (T, Vec<u8>) {
         let (mut chunk, mut pool) = (Chunk::default(), Pool::default());
@@ -242,7 +245,8 @@ impl Output<'_> {
         (result, chunk.bytes().to_vec())
     }
 
-    /// Room for at least `count` bytes, to write to; call [`filled`](Output::filled) afterwards.
+    /// Returns a writable buffer of at least `count` bytes; call [`filled`](Output::filled)
+    /// afterwards.
     pub fn room(&mut self, count: usize) -> &mut [u8] {
         if self.chunk.room() < count {
             let mut larger = self.pool.take_whole(self.chunk.len() + count);
@@ -261,13 +265,13 @@ impl Output<'_> {
         self.chunk.filled(count);
     }
 
-    /// Copies bytes.
+    /// Appends a copy of these bytes.
     pub fn put(&mut self, bytes: &[u8]) {
         self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.filled(bytes.len());
     }
 
-    /// How many bytes wait to be sent.
+    /// The number of bytes that wait to be sent.
     #[must_use]
     pub fn len(&self) -> usize {
         self.chunk.len()

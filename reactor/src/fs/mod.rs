@@ -4,8 +4,8 @@
 //! test works on the files of the simulated kernel. A [`File`] is a reference-counted descriptor: a
 //! file cache and ten thousand outbound queues can share one.
 //!
-//! A [`NewFile`] is written under a temporary name. When it is complete, it gets its final name;
-//! otherwise it is removed, unless it is [resumable](Dir::create_resumable). A
+//! A [`NewFile`] is written under a temporary name. When it is complete, it gets its final name. If
+//! it is dropped before that, it is removed, unless it is [resumable](Dir::create_resumable). A
 //! [temporary file](Dir::create_unnamed) never has a name.
 //!
 //! Opening, reading, listing, creating and committing may block on a slow disk. Sending a
@@ -65,8 +65,8 @@ impl Fs {
 /// Paths are relative to it and cannot leave it. Linux enforces that (`openat2(2)` with
 /// `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`); on other systems the reactor walks the path one
 /// component at a time. Symbolic links that stay beneath the directory are followed. An absolute
-/// link stays beneath it if its target passes through the directory; its rest is then resolved like
-/// a relative link. Such links cost a few more system calls on all systems.
+/// link is followed if its target passes through the directory; the remaining path is then resolved
+/// like a relative link. Such links cost a few more system calls on all systems.
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,
@@ -86,8 +86,8 @@ impl Dir {
         Ok(File::new(kernel.clone(), fd))
     }
 
-    /// Opens a directory beneath this one, as the root for everything opened through it. To create
-    /// files in it, permission to read it is not needed.
+    /// Opens a directory beneath this one, as the root for everything opened through it. Creating
+    /// files in it does not require permission to read it.
     ///
     /// # Errors
     /// The same as those of [`open`](Dir::open); `NotADirectory` for a file.

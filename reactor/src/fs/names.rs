@@ -8,14 +8,14 @@ use super::new_file::split;
 use crate::sys::{Fd, Kernel};
 
 impl Dir {
-    /// Creates a directory, with all permissions that the process's `umask(2)` leaves. The
-    /// directory that it is in must exist. Links in the path before the last name are followed if
-    /// they stay beneath this directory.
+    /// Creates a directory, with all permissions that the process's `umask(2)` allows. The parent
+    /// directory must exist. Links in the path before the last component are followed if they stay
+    /// beneath this directory.
     ///
     /// # Errors
     /// `AlreadyExists` if the name is taken; `InvalidInput` if the path does not end in a name;
-    /// `NotFound` if the directory that it is in does not exist; `PermissionDenied` if the path
-    /// leads outside this directory; otherwise the error of `mkdirat(2)`.
+    /// `NotFound` if the parent directory does not exist; `PermissionDenied` if the path leads
+    /// outside this directory; otherwise the error of `mkdirat(2)`.
     pub fn create_dir(&self, path: impl AsRef<OsStr>) -> io::Result<()> {
         self.in_parent(path.as_ref(), Kernel::make_dir)
     }
@@ -24,7 +24,7 @@ impl Dir {
     /// followed if they stay beneath this directory. Open descriptors of the file stay valid.
     ///
     /// # Errors
-    /// `NotFound` if there is none; `InvalidInput` if the path does not end in a name;
+    /// `NotFound` if the file does not exist; `InvalidInput` if the path does not end in a name;
     /// `PermissionDenied` if the path leads outside this directory; for a directory `IsADirectory`
     /// or, on systems other than Linux, `PermissionDenied`; otherwise the error of `unlinkat(2)`.
     ///

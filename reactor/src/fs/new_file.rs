@@ -19,9 +19,10 @@ const NAME_MAX: usize = 255;
 pub struct CreateOptions {
     /// The permissions, reduced by the process's `umask(2)`. Default: `0o644`.
     pub mode: u32,
-    /// Whether a commit syncs to disk (`fsync(2)`): the content before the file gets its name, and
-    /// the directory before the commit returns. Without this, a file that was committed seconds ago
-    /// may be lost in a power failure. The directory must be readable. Default: false.
+    /// Whether a commit syncs to disk (`fsync(2)`): first the content, before the file gets its
+    /// name, and then the directory, before the commit returns. Without this, a file that was
+    /// committed seconds ago may be lost in a power failure. The directory must be readable.
+    /// Default: false.
     pub sync: bool,
 }
 
@@ -98,18 +99,17 @@ impl Name {
 /// The effect of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// There was no file of that name, or only a dangling symbolic link. Or the file is
+    /// No file with that name existed, or only a dangling symbolic link, or the file is
     /// [unnamed](Dir::create_unnamed).
     Created,
-    /// The old file of that name was replaced. It can still be read through descriptors that are
-    /// open.
+    /// An old file with that name was replaced. It can still be read through open descriptors.
     Replaced,
 }
 
 impl Dir {
-    /// Creates a file that appears at this path once it is committed, and then replaces any file of
-    /// that name. A symbolic link is replaced, not followed. Links earlier in the path are followed
-    /// if they stay beneath this directory.
+    /// Creates a file that appears at this path once it is committed, replacing any file with that
+    /// name. A symbolic link is replaced, not followed. Links earlier in the path are followed if
+    /// they stay beneath this directory.
     ///
     /// # Errors
     /// `InvalidInput` if the path does not end in a file name; `NotFound` if the file's directory
@@ -237,9 +237,9 @@ pub(super) fn temporary_name(kernel: &Kernel) -> OsString {
     format!(".{:016x}.part", kernel.random()).into()
 }
 
-/// Whether this is the name of a [`NewFile`] before its commit, `.RANDOM.part`, or a name of the
-/// form `.NAME.RANDOM.part`, which a server can use itself. A server should hide such names in
-/// directories in which it creates files.
+/// Whether this is a temporary name: `.RANDOM.part`, the name of a [`NewFile`] before its commit,
+/// or `.NAME.RANDOM.part`, which a server can use for its own files. A server should hide such
+/// names in directories in which it creates files.
 ///
 /// ```
 /// use sluicegate_reactor::fs::is_temporary;

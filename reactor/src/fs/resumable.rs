@@ -1,4 +1,4 @@
-//! New files that can be continued after they were given up.
+//! New files that can be continued after an interruption.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -15,14 +15,14 @@ mod tests;
 const ATTEMPTS: u32 = 100;
 
 impl Dir {
-    /// Creates a file like [`create`](Dir::create), or continues one that was given up. Until it is
-    /// committed, the file has the name `id` in the directory `partials`.
-    /// [`len`](NewFile::len) returns how much of it there is. Bytes that no worker had written when
-    /// the file was given up are missing.
+    /// Creates a file like [`create`](Dir::create), or continues one that was abandoned. Until it
+    /// is committed, the file has the name `id` in the directory `partials`. [`len`](NewFile::len)
+    /// returns the number of bytes that it already has. Bytes that no worker had written when the
+    /// file was abandoned are missing.
     ///
     /// A file that is dropped without a commit stays in `partials`, unless it is empty. So does the
-    /// file of a process that is killed. A failed commit removes it, and
-    /// [`remove_abandoned`](Dir::remove_abandoned) removes files that nobody continues.
+    /// file of a process that is killed. A failed commit removes the file, and
+    /// [`remove_abandoned`](Dir::remove_abandoned) removes files that are not continued.
     ///
     /// The file is locked while it is open (`flock(2)`), so no other thread or process that uses
     /// this call can write to it.
@@ -119,7 +119,7 @@ impl Dir {
 
     /// Removes the files in this directory that were last written more than `age` ago, by the wall
     /// clock, and are not open as [resumable](Dir::create_resumable) files. Returns the number of
-    /// the remaining ones.
+    /// files that remain.
     ///
     /// # Errors
     /// The error of `openat(2)` or `unlinkat(2)`.

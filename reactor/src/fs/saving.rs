@@ -288,9 +288,9 @@ pub(crate) struct Finished {
 /// The result of receiving bytes into a file.
 #[derive(Debug)]
 pub enum Saved {
-    /// All of them arrived, and the file was committed.
+    /// All bytes arrived, and the file was committed.
     Committed(Committed),
-    /// All of them arrived, and the file is returned: the result of
+    /// All bytes arrived, and the file is returned: the result of
     /// [`receive_part`](crate::Context::receive_part).
     Part(NewFile),
 }
@@ -302,9 +302,9 @@ pub struct NotSaved {
     /// The error of writing, syncing or renaming, such as `StorageFull`, `QuotaExceeded`, or
     /// `NotFound` for a directory that was removed.
     pub error: io::Error,
-    /// How many of the expected bytes have not been received yet; `None` if they continue until the
-    /// peer shuts down its sending side. They are still to come: to continue after them, a handler
-    /// must [discard](crate::Context::discard) them.
+    /// The number of expected bytes that have not been received yet; `None` if they continue until
+    /// the peer shuts down its sending side. The peer still sends these bytes: to continue after
+    /// them, a handler must [discard](crate::Context::discard) them.
     pub left: Option<u64>,
 }
 

@@ -65,9 +65,9 @@ impl<'a> Context<'a> {
         self.turn.core.limits(self.turn.core[self.index].group)
     }
 
-    /// Ends this connection's part of the turn. The input that the callback leaves unconsumed is
-    /// offered again in the next turn, after the other connections have had theirs, even if nothing
-    /// more arrives. Call this when one input contains more work than should be done at once.
+    /// Ends this connection's part of the turn. Input that the callback leaves unconsumed is
+    /// offered again in the next turn, even if nothing more arrives, so that other connections are
+    /// served in between. Call this when one input contains more work than should be done at once.
     /// [`Limits::max_unread`] does not apply to input left this way, and queued output is sent now.
     pub fn yield_now(&mut self) {
         self.turn.core.yield_now(self.index);
@@ -188,7 +188,7 @@ impl<'a> Context<'a> {
     }
 
     /// Receives and drops the next `count` bytes, or fewer if the peer shuts down its sending side
-    /// first. They start with the input that the callback leaves unconsumed. Later bytes go to
+    /// first. The bytes start with the input that the callback leaves unconsumed. Later bytes go to
     /// [`on_data`](crate::Handler::on_data).
     pub fn discard(&mut self, count: u64) {
         inbound::discard(&mut self.turn.core, self.index, count);
@@ -251,17 +251,18 @@ impl<'a> Context<'a> {
     ///
     /// The connection keeps its id, its [limits](crate::Limits), its queue, its counters, and
     /// whether it is [shut down](crate::Context::shutdown). Everything that the old handler
-    /// requested ends: a [pause](crate::Context::pause), its [own
+    /// requested is cancelled: a [pause](crate::Context::pause), its [own
     /// deadline](crate::Context::set_deadline), a [drain](crate::Context::request_drain), a pending
     /// [`receive_exact`](crate::Context::receive_exact), and a [relay](crate::Context::relay_to) of
-    /// the input or of a [part](crate::Context::relay_part) of it. The new handler therefore starts as with a newly accepted connection.
+    /// the input or of a [part](crate::Context::relay_part) of it. The new handler therefore starts
+    /// as if the connection were newly accepted.
     ///
-    /// A hand-over cannot be undone. If the connection is closed, aborted or lost in the same
-    /// callback, if the callback panics, or if it hands the connection over again, the new handler
-    /// still gets the session, but only to end it in [`on_close`](crate::Handler::on_close). A
-    /// session returned by an [`on_open`](crate::Handler::on_open) that hands over is closed
-    /// immediately. After this call [`wants_input`](crate::Context::wants_input) is false for the
-    /// rest of the callback.
+    /// A hand-over cannot be undone. If the same callback also closes, aborts or hands over the
+    /// connection, or panics, or if the connection is lost during it, the new handler still gets
+    /// the session, but its only callback is [`on_close`](crate::Handler::on_close). If
+    /// [`on_open`](crate::Handler::on_open) hands the connection over, the session that it returns
+    /// is closed immediately. After this call [`wants_input`](crate::Context::wants_input) is false
+    /// for the rest of the callback.
     ///
     /// Costs one allocation.
     ///
@@ -394,8 +395,8 @@ impl<'a> Context<'a> {
         self.endpoints().local()
     }
 
-    /// The addresses of the connection, to look up later in this callback. Meant for protocols that
-    /// pass them to an application together with the context.
+    /// Access to the addresses of the connection, valid until the callback returns. Meant for
+    /// protocols that pass it to an application together with the context.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints<'a> {
         let core = &self.turn.core;
@@ -408,16 +409,16 @@ impl<'a> Context<'a> {
         self.any_transport().is_some_and(Transport::is_secure)
     }
 
-    /// What the connection's [transport](crate::transport) has learned about the peer, if it is of
-    /// this type.
+    /// The details that the connection's [transport](crate::transport) has about the peer, if they
+    /// are of type `T`.
     #[must_use]
     pub fn transport<T: 'static>(&self) -> Option<&T> {
         self.any_transport()?.details(TypeId::of::<T>())?.downcast_ref()
     }
 
-    /// Whether the peer's stream has ended without the end that its
-    /// [transport](crate::transport) defines, so that somebody may have cut it off. A protocol in
-    /// which the end of the stream completes a message must not take the message for complete.
+    /// Whether the peer's stream ended without the end marker of its [transport](crate::transport),
+    /// so that an attacker may have truncated it. If the end of the stream completes a message in a
+    /// protocol, the message must then be treated as incomplete.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.turn.core[self.index].is_cut()

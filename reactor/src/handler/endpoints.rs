@@ -9,8 +9,8 @@ use crate::sys::{Address, Fd, Kernel, NO_FD};
 
 /// The two ends of a connection: see [`Context::endpoints`](crate::Context::endpoints).
 ///
-/// Its methods make a system call each time, unless the [transport](crate::transport) knows the
-/// address. It cannot be kept beyond the callback.
+/// Each method makes a system call, unless the [transport](crate::transport) knows the address. The
+/// value cannot outlive the callback.
 #[derive(Clone)]
 pub struct Endpoints<'cx> {
     kernel: Kernel,
@@ -38,8 +38,8 @@ impl Endpoints<'_> {
         }
     }
 
-    /// The address of the peer: what the transport says, or else the socket. A client of a Unix
-    /// socket is usually unnamed.
+    /// The address of the peer, from the transport if it knows one, or else from the socket. A
+    /// client of a Unix socket is usually unnamed.
     ///
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
@@ -50,7 +50,7 @@ impl Endpoints<'_> {
         }
     }
 
-    /// The local address: what the transport says, or else the socket.
+    /// The local address, from the transport if it knows one, or else from the socket.
     ///
     /// # Errors
     /// The error of `getsockname(2)`.

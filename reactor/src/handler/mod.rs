@@ -21,19 +21,19 @@ pub use receive::{Receive, Sessions};
 pub(crate) use turn::HandOver;
 pub use turn::Turn;
 
-/// A protocol: one value per reactor, with a session for each connection.
+/// A protocol: one value for all connections of a reactor, with a session for each connection.
 ///
-/// The handler itself holds the state that its connections share. It handles one callback at a
-/// time, so a chat room or a cache needs neither a lock nor a reference count. The state of one
-/// connection is its [`Session`](crate::Handler::Session). The callbacks of a connection get its
-/// session; [messages and timers](crate::Receive) can reach the sessions of all connections.
+/// The handler itself holds the state that its connections share. The reactor makes one callback at
+/// a time, so a chat room or a cache needs neither a lock nor a reference count. The
+/// [`Session`](crate::Handler::Session) holds the state of one connection. The callbacks of a
+/// connection get its session; [messages and timers](crate::Receive) can access the sessions of all
+/// connections.
 ///
 /// A connection without traffic is closed after 75 seconds. If clients may stay silent while they
 /// wait for messages, set [`Limits::idle`](crate::Limits::idle) to `None`.
 ///
 /// A panic in a callback is logged and closes that connection with [`Reason::Panicked`]. The
-/// reactor continues, so a handler must tolerate a change to its shared state that was left half
-/// done.
+/// reactor continues, so a handler must tolerate shared state that a panic left partially updated.
 ///
 /// ```
 /// use sluicegate_reactor::{Context, Handler, Input};
@@ -58,7 +58,7 @@ pub trait Handler: Sized + 'static {
     /// The state of one connection.
     type Session: 'static;
 
-    /// A connection was accepted. Bytes sent here are sent before any are received.
+    /// A connection was accepted. Output sent here is sent before any input is received.
     fn on_open(&mut self, cx: &mut Context<'_>) -> Self::Session;
 
     /// A connection that this handler did not accept is ready for use: it was
@@ -70,9 +70,9 @@ pub trait Handler: Sized + 'static {
         let _ = (cx, session);
     }
 
-    /// Bytes have arrived, or the connection reads again after a pause or a full queue and has
-    /// unconsumed input. Bytes that a callback does not consume are offered again, together with
-    /// the next ones.
+    /// Bytes have arrived, or the connection has resumed reading after a pause or a full queue and
+    /// has unconsumed input. Bytes that a callback does not consume are offered again, together
+    /// with the bytes that arrive next.
     fn on_data(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, input: &mut Input<'_>);
 
     /// All bytes requested with [`Context::receive_exact`] have arrived. Called once per request.
@@ -158,11 +158,11 @@ pub trait Handler: Sized + 'static {
         cx.close();
     }
 
-    /// The connection is over. Called once for each session, as its last callback. `cx` can still
+    /// The connection has ended. Called once for each session, as its last callback. `cx` can still
     /// reach other connections. With [`Reason::Closed`] and [`Reason::Finished`] the kernel has
     /// accepted every byte that was sent. With [`Reason::Stopped`] the peer sees a normal end of
-    /// stream unless something is queued; a handler whose output would then look complete should
-    /// call [`Peer::abort`](crate::Peer::abort).
+    /// stream unless output is queued. If truncated output could then look complete, the handler
+    /// should call [`Peer::abort`](crate::Peer::abort).
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, session: Self::Session, why: Reason) {
         let _ = (cx, id, session, why);
     }

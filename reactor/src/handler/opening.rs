@@ -23,13 +23,13 @@ impl Turn {
     ///
     /// # Unix sockets
     ///
-    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. If no process listens
-    /// on an existing socket, as after a crash, it is replaced; the reactor finds out by trying to
-    /// connect. The file is removed when the listener closes, unless another file has taken its
-    /// place. While the listener is open, the file `path.lock` beside it is locked (`flock(2)`) and
-    /// contains the process id. If several servers start at the same time, one gets the address and
-    /// the others get an error. Only users who are trusted not to replace these files should be
-    /// able to write to the directory.
+    /// The file of a Unix socket gets the permissions [`Listen::unix_mode`]. A stale socket file,
+    /// as left by a crash, is replaced; the reactor detects it by trying to connect. The file is
+    /// removed when the listener closes, unless another file has taken its place. While the
+    /// listener is open, the file `path.lock` beside it is locked (`flock(2)`) and contains the
+    /// process id. If several servers start at the same time, one gets the address and the others
+    /// get an error. Only users who are trusted not to replace these files should be able to write
+    /// to the directory.
     ///
     /// The client of a Unix socket cannot tell whether its connection was closed or reset. If the
     /// connection is [aborted](crate::Context::abort), the client sees the end of the stream,
@@ -166,15 +166,15 @@ impl Turn {
 
 /// Connected sockets.
 impl Turn {
-    /// Takes over a connected stream that was opened elsewhere: a
-    /// [`TcpStream`](std::net::TcpStream), a [`UnixStream`](std::os::unix::net::UnixStream), or a
-    /// descriptor passed by another process. The handler's [`on_ready`](crate::Handler::on_ready)
-    /// is called soon, but never from inside this call.
+    /// Adopts a connected stream that was opened elsewhere: a [`TcpStream`](std::net::TcpStream), a
+    /// [`UnixStream`](std::os::unix::net::UnixStream), or a descriptor passed by another process.
+    /// The handler's [`on_ready`](crate::Handler::on_ready) is called soon, but never from inside
+    /// this call.
     ///
     /// The stream becomes non-blocking and close-on-exec, and gets `TCP_NODELAY`. If other
-    /// processes have it open as well, it is non-blocking for them too. In that case the peer sees
-    /// the end of the stream when this side closes the connection, but no full close or reset until
-    /// the other processes have closed it too.
+    /// processes have it open as well, it becomes non-blocking for them too. In that case, when
+    /// this side closes the connection, the peer sees the end of the stream, but no full close or
+    /// reset until the other processes have closed it too.
     ///
     /// ```
     /// use std::io::Read;
@@ -258,8 +258,8 @@ impl Turn {
         self.start(connector, target.into(), None, session)
     }
 
-    /// Starts to connect, as [`connect`](Turn::connect) does, with a transport for this connection
-    /// in place of the one that [`Connect::transport`](crate::Connect) makes.
+    /// Starts to connect like [`connect`](Turn::connect), but uses the given transport instead of
+    /// one made by [`Connect::transport`](crate::Connect).
     ///
     /// # Panics
     /// If the connector belongs to another reactor.

@@ -36,13 +36,14 @@ impl Peer<'_> {
         }
     }
 
-    /// Stops reading. Received input that is not consumed is kept; the kernel's full buffers hold
-    /// the peer back. A reset by the peer is noticed when reading or writing continues.
+    /// Stops reading. Received input that is not consumed is kept. Once the kernel's buffers are
+    /// full, the peer has to wait. A reset by the peer is noticed only when reading or writing
+    /// resumes.
     pub fn pause(&mut self) {
         self.with(Core::pause);
     }
 
-    /// Reads again. Unconsumed input is offered again soon, but never from inside this call.
+    /// Resumes reading. Unconsumed input is offered again soon, but never from inside this call.
     pub fn resume(&mut self) {
         self.with(Core::resume);
     }
@@ -54,8 +55,8 @@ impl Peer<'_> {
     }
 
     /// Closes once the queue is empty. No more input is delivered. The descriptor lingers, within
-    /// limits, until the peer has shut down its sending side, so that late input cannot destroy the
-    /// response.
+    /// limits, until the peer has shut down its sending side, so that late input cannot cause a
+    /// reset that destroys the response.
     pub fn close(&mut self) {
         self.with(Core::close);
     }
@@ -67,8 +68,8 @@ impl Peer<'_> {
 
     /// Requests one [`on_drain`](crate::Handler::on_drain) call for when the kernel has accepted
     /// everything in the queue, including output queued in the meantime. Use it to produce the next
-    /// part, to record that a response has been sent, or to notify the session of another
-    /// connection of a change made to that connection.
+    /// part of the output, to record that a response has been sent, or to make another connection's
+    /// session notice a change.
     pub fn request_drain(&mut self) {
         self.with(|core, index| core.request(index, Flags::DRAIN_REQUESTED));
     }
@@ -76,8 +77,8 @@ impl Peer<'_> {
     /// Sets the connection's own deadline to `after` from [`Turn::now`](crate::Turn::now). `None`
     /// clears it, and so does [`close`](crate::Peer::close). The deadline is absolute: traffic does
     /// not move it. When it passes, [`on_timeout`](crate::Handler::on_timeout) is called with
-    /// [`Timeout::Own`](crate::Timeout::Own), up to about 17 ms late and never early. Longer times
-    /// than 208 days are cut to 208 days.
+    /// [`Timeout::Own`](crate::Timeout::Own), up to about 17 ms late and never early. Times longer
+    /// than 208 days are reduced to 208 days.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
         self.with(|core, index| deadlines::set_own(core, index, after));
     }
@@ -116,8 +117,8 @@ impl Peer<'_> {
     ///   directions of a connection have ended, it closes with
     ///   [`Finished`](crate::Reason::Finished), as usual.
     /// - If the handler closes the source, the destination is [closed](crate::Peer::close) after
-    ///   it. If it closes the destination, the source is closed. If one of them ends in any other
-    ///   way, such as a reset or a deadline, the other is reset with
+    ///   it. If the handler closes the destination, the source is closed. If either ends in any
+    ///   other way, such as a reset or a deadline, the other is reset with
     ///   [`Reason::RelayLost`](crate::Reason::RelayLost), so that a truncated stream never looks
     ///   complete. In two cases the other connection is closed instead: if its handler has already
     ///   closed it or it has received everything including the end, and if it is a source whose
@@ -128,9 +129,9 @@ impl Peer<'_> {
     ///   and the source waits until the destination has ended.
     /// - Each connection has its own deadlines. Bytes sent to the destination count as activity on
     ///   the source.
-    /// - Another call changes the destination. A destination has one source: a second relay to it
-    ///   ends the first, and the first source's input goes to its handler again. [Handing the
-    ///   source over](crate::Context::hand_over) ends the relay in the same way.
+    /// - Calling this again changes the destination. A destination has one source: a second relay
+    ///   to it ends the first, and the input of the first source goes to its handler again.
+    ///   [Handing the source over](crate::Context::hand_over) ends the relay in the same way.
     ///
     /// A connection that relays to itself echoes. If the destination is gone or closing, the source
     /// is closed.

@@ -1,4 +1,4 @@
-//! Messages to a handler, and the sessions that it can reach when one arrives.
+//! Messages to a handler, and access to its sessions when one arrives.
 
 use std::any::Any;
 use std::ops::{Deref, DerefMut};
@@ -13,8 +13,8 @@ use crate::outbound;
 /// A handler that receives messages of type `M` from other threads, from [workers](crate::workers)
 /// and from its own timers. It may be implemented for any number of types.
 ///
-/// `S` is the handler's [`Session`](Handler::Session), through which a message reaches the
-/// connections: see [`Sessions`]. Handlers without a session omit it.
+/// `S` is the handler's [`Session`](Handler::Session): a message can access the sessions of all
+/// connections, see [`Sessions`]. Handlers without a session omit it.
 ///
 /// See [`handle`](crate::handle) for an example.
 #[diagnostic::on_unimplemented(
@@ -24,7 +24,7 @@ use crate::outbound;
             second is the `Session` of the handler"
 )]
 pub trait Receive<M, S = ()> {
-    /// A message has arrived. No connection is current; `cx` reaches all of them.
+    /// A message has arrived. No connection is current, but `cx` gives access to all of them.
     ///
     /// A panic here is logged and counted, and loses only this message.
     fn on_message(&mut self, cx: &mut Sessions<'_, S>, message: M);

@@ -14,8 +14,8 @@ use crate::sys::ProcessUsage;
 use crate::threads::snapshot::Snapshot;
 use crate::time::timers::{TimerId, Timers};
 
-/// The reactor as a handler sees it outside of a connection's callback, and as its owner sees it
-/// [between turns](crate::Reactor).
+/// The reactor as seen by a handler outside of a connection's callback, and by its owner [between
+/// turns](crate::Reactor).
 ///
 /// Time and randomness come from here, so that a simulated run can be replayed exactly.
 pub struct Turn {
@@ -88,21 +88,22 @@ impl Turn {
         self.core.groups[usize::from(group.into().0)].ledger.clone()
     }
 
-    /// The counters of this reactor and of each listener, and what there is now. It takes time that
-    /// grows with the number of connections: about a millisecond for 100,000.
+    /// The counters of this reactor and of each listener, and their current state, such as peaks,
+    /// slow readers and timers. The time that this takes grows with the number of connections:
+    /// about a millisecond for 100,000.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.core, self.timers.len())
     }
 
-    /// What this process uses. Reading it takes a few system calls. A simulated reactor knows
-    /// nothing.
+    /// The resources that this process uses. Takes a few system calls. In a simulated reactor,
+    /// nothing is known.
     #[must_use]
     pub fn process(&self) -> ProcessUsage {
         self.core.kernel.process()
     }
 
-    /// How long this turn has taken so far, as the clock says now.
+    /// How long this turn has taken so far. Reads the clock.
     #[must_use]
     pub fn turn_time(&self) -> Duration {
         self.core.since_clock()
@@ -120,19 +121,20 @@ impl Turn {
         Peer { core: &mut self.core, index }
     }
 
-    /// What the [transport](crate::transport) of a connection has learned about the peer, if it is
-    /// of this type. Of the current connection, [`Context::transport`](crate::Context::transport)
-    /// returns it.
+    /// The details that the [transport](crate::transport) of a connection has about the peer, if
+    /// they are of type `T`. For the current connection, use
+    /// [`Context::transport`](crate::Context::transport).
     #[must_use]
     pub fn transport_of<T: 'static>(&self, id: ConnId) -> Option<&T> {
         let transport = self.core.find(id)?.special.as_ref()?.transport()?;
         transport.details(TypeId::of::<T>())?.downcast_ref()
     }
 
-    /// Why the [transport](crate::transport) of a connection has failed. In
-    /// [`on_close`](crate::Handler::on_close) it explains
+    /// The error of a connection's [transport](crate::transport), for use in
+    /// [`on_close`](crate::Handler::on_close). It explains
     /// [`Reason::Transport`](crate::Reason::Transport), and `Unconnected(InvalidInput)` if
-    /// [`Connect::transport`](crate::Connect) could not make a transport. Otherwise it is `None`.
+    /// [`Connect::transport`](crate::Connect) could not make a transport. In all other cases it is
+    /// `None`.
     ///
     /// ```
     /// use sluicegate_reactor::{ConnId, Context, Handler, Input, Reason, Turn};
@@ -158,20 +160,22 @@ impl Turn {
         self.core.find(id)?.special.as_ref()?.failure.as_deref()
     }
 
-    /// Asks the reactor, and with it the other threads of its server, to stop. Stopping begins in
-    /// the next turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
+    /// Asks the reactor and the other threads of its server to stop. Stopping begins in the next
+    /// turn; see [`Reactor::set_drain`](crate::Reactor::set_drain).
     pub fn stop(&mut self) {
         self.core.lifecycle = self.core.lifecycle.max(Lifecycle::Asked);
     }
 
-    /// Whether the reactor was asked to stop. A handler should then start nothing that takes long.
+    /// Whether the reactor was asked to stop. If so, a handler should not start anything that takes
+    /// long.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.core.lifecycle >= Lifecycle::Asked
     }
 
-    /// Whether the reactor was asked to stop, or goes on for a
-    /// [delay](crate::ServerOptions::shutdown_delay) before it is: new clients should go elsewhere.
+    /// Whether the reactor was asked to stop, or is in its [shutdown
+    /// delay](crate::ServerOptions::shutdown_delay), after which it will stop. Load balancers
+    /// should not send it new clients.
     #[must_use]
     pub fn will_stop(&self) -> bool {
         self.core.lifecycle > Lifecycle::Running
@@ -261,7 +265,7 @@ impl Turn {
         self.timers.once(self.core.now, time, Delivery::new(to, move || message.take()))
     }
 
-    /// Delivers a copy of a message to a handler periodically, the first one `period` after
+    /// Delivers a copy of a message to a handler periodically, for the first time `period` after
     /// [`Turn::now`]. The timer does not drift: each copy is due at a multiple of the period after
     /// the start.
     ///

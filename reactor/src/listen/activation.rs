@@ -4,14 +4,14 @@
 //! then needs no permission for the port, connections wait while it restarts, and the first
 //! connection can start it.
 //!
-//! [`Server::listen_activated`](crate::Server::listen_activated) serves them with all threads of a
-//! server.
+//! To serve the sockets with all threads of a server, use
+//! [`Server::listen_activated`](crate::Server::listen_activated).
 //!
-//! Environment variables describe the sockets: `LISTEN_PID` is the process they are for,
-//! `LISTEN_FDS` is their number, from descriptor 3 on, and `LISTEN_FDNAMES` holds their names. The
-//! variables stay set, since changing the environment is unsound while other threads run
-//! ([`std::env::set_var`]). Child processes inherit them, but not the sockets, and `LISTEN_PID`
-//! does not match a child.
+//! Environment variables describe the sockets: `LISTEN_PID` is the process they are meant for,
+//! `LISTEN_FDS` is the number of sockets, which start at descriptor 3, and `LISTEN_FDNAMES` holds
+//! their names. The variables stay set, since changing the environment is unsound while other
+//! threads run ([`std::env::set_var`]). Child processes inherit them, but not the sockets, and
+//! `LISTEN_PID` does not match a child.
 
 use std::env;
 use std::io;

@@ -17,17 +17,19 @@ use listener::Origin;
 /// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// The most connections that wait in the kernel to be accepted (`listen(2)`): 4096. The system
-    /// may cap it. Has no effect on [adopted](crate::Turn::adopt_listener) listeners.
+    /// The maximum length of the backlog, the queue of connections that wait in the kernel to be
+    /// accepted (`listen(2)`). The system may cap it. Has no effect on
+    /// [adopted](crate::Turn::adopt_listener) listeners. The default is 4096.
     pub backlog: u32,
-    /// The most connections accepted in one turn: 64. The next turn accepts more.
+    /// The maximum number of connections accepted in one turn; the next turn accepts more. The
+    /// default is 64.
     pub accept_budget: u32,
-    /// The most open connections, lingering ones included: 100,000. Further ones wait in the
-    /// backlog until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how
-    /// often the limit was reached.
+    /// The maximum number of open connections, lingering ones included. Further connections wait in
+    /// the backlog until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how
+    /// often the limit was reached. The default is 100,000.
     pub max_connections: u32,
-    /// The most open connections per client, lingering ones included. Further ones are accepted and
-    /// immediately reset, and counted in
+    /// The maximum number of open connections per client, lingering ones included. Further
+    /// connections are accepted and immediately reset, and counted in
     /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
     ///
     /// A client is an IPv4 address or a 64-bit IPv6 prefix, which is what one subscriber typically
@@ -35,28 +37,29 @@ pub struct Listen {
     /// behind a proxy or a carrier's NAT share one address; a server on the open internet should
     /// set one. A limit costs a system call and four hash lookups per connection.
     pub max_per_address: Option<u32>,
-    /// The most connections accepted per second on average; 0 counts as 1. Further ones wait in the
-    /// backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts how often the limit was
-    /// reached. The default is no limit.
+    /// The maximum average number of connections accepted per second; 0 counts as 1. Further
+    /// connections wait in the backlog. [`Ledger::rate_pauses`](crate::Ledger::rate_pauses) counts
+    /// how often the limit was reached. The default is no limit.
     pub accept_rate: Option<u32>,
-    /// The most connections accepted at once after a pause, if there is an
-    /// [`accept_rate`](crate::Listen::accept_rate): 256.
+    /// The maximum burst of connections accepted after a pause, if there is an
+    /// [`accept_rate`](crate::Listen::accept_rate). The default is 256.
     pub accept_burst: u32,
-    /// The permissions of a Unix socket's file, whatever the umask: users who may write to it may
-    /// connect. By default only the server's own user may. Some old systems ignore them
-    /// (`unix(7)`); on those, the permissions of the directory decide.
+    /// The permissions of a Unix socket's file, regardless of the umask. Users who may write to the
+    /// file may connect. By default only the server's own user may. Some old systems ignore the
+    /// permissions of the file (`unix(7)`) and apply only those of its directory.
     pub unix_mode: u32,
-    /// Makes the transport of each connection, from the address of its client. The default is none.
+    /// Makes the transport of each connection from the address of its client. The default is none.
     pub transport: Option<Factory<Address>>,
-    /// The most handshakes of transports in progress. Further connections are reset and counted in
-    /// [`Ledger::refused_handshakes`](crate::Ledger::refused_handshakes). The default is 10,000.
+    /// The maximum number of transport handshakes in progress. Further connections are reset and
+    /// counted in [`Ledger::refused_handshakes`](crate::Ledger::refused_handshakes). The default is
+    /// 10,000.
     pub max_handshakes: u32,
     /// The options of TCP sockets.
     pub tcp: TcpOptions,
-    /// The most bytes that all connections together send per second. Connections with queued output
-    /// take turns. [`Limits::send_rate`] applies to each of them as well.
+    /// The maximum number of bytes per second that all connections together send. Connections with
+    /// queued output take turns. [`Limits::send_rate`] also applies to each connection.
     pub send_rate: Option<u64>,
-    /// The most bytes that all connections together receive per second.
+    /// The maximum number of bytes per second that all connections together receive.
     pub receive_rate: Option<u64>,
     /// The limits of each connection.
     pub limits: Limits,

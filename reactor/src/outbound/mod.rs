@@ -8,14 +8,14 @@
 //!
 //! | data | how it is sent |
 //! |---|---|
-//! | small pieces | joined in one buffer for one `send` |
-//! | a borrowed slice longer than `write_through`, or than `write_first` if it is the first of its callback; nothing is queued | `send` immediately; only what the socket refuses is copied |
-//! | shared bytes longer than `join`, and longer than `join_in_room` or the room at the queue's end | referenced, and gathered with their neighbours in one `sendmsg` |
+//! | small pieces | coalesced in one buffer for one `send` |
+//! | a borrowed slice longer than `write_through`, or than `write_first` if it is the first of its callback, while nothing is queued | `send` immediately; only what the socket refuses is copied |
+//! | shared bytes longer than `join`, and longer than `join_in_room` or the room at the queue's end | referenced, and sent together with their neighbours in one `sendmsg` |
 //! | a region up to `small_file` | read into memory, then one `sendmsg` together with what precedes it |
 //! | a longer region | what precedes it with `MSG_MORE`, then `sendfile` in bounded calls |
 //! | a region that is not in memory | the same, after a worker has read it from the disk |
 //! | up to 4 KiB that another connection [relays](crate::Context::relay_to) | one `send`, after the other relays of the turn have received |
-//! | more bytes that another connection relays | `send` immediately, from the buffer that received them |
+//! | more than 4 KiB that another connection relays | `send` immediately, from the buffer that received them |
 //! | bulk data that is relayed | `splice` from the pipe that received it (Linux) |
 //!
 //! Files are never mapped into memory: if a file were truncated while it is sent, `SIGBUS` would
@@ -30,10 +30,10 @@
 //! way. If the kernel refuses, a [worker](crate::workers) reads the window. Until then the
 //! connection's queue waits, but its input is still handled. A window that a worker has read is not
 //! checked again, so the queue waits for each window at most once. This time counts neither as idle
-//! nor as a stalled write, since it is not the peer's fault.
+//! nor as a stalled write, because the peer does not cause it.
 //!
-//! A send can still block: pages in the middle of a window may be missing, or leave memory between
-//! the check and the call. For file systems without `RWF_NOWAIT` see
+//! A send can still block: pages in the middle of a window may be missing, or may be evicted
+//! between the check and the call. For file systems without `RWF_NOWAIT` see
 //! [`ColdFiles`](crate::ColdFiles). On systems other than Linux, regions are read in place;
 //! FreeBSD's sendfile reads in the background.
 
@@ -59,7 +59,7 @@ pub(crate) use send::{
 };
 pub(crate) use wire::{SCRATCH, transmit_sealed};
 
-/// Something to send: the argument of [`Context::send`](crate::Context::send).
+/// The argument of [`Context::send`](crate::Context::send): bytes or a region of a file.
 ///
 /// It converts from many types. Slices, strings, byte arrays, `&Vec<u8>` and `&String` are
 /// borrowed. `Vec<u8>`, `Box<[u8]>`, `String`, [`Bytes`] and `&Bytes` are taken without copying;

@@ -48,7 +48,7 @@ use run::thread_name;
 pub use shard::Shard;
 use shard::{Bound, Place};
 
-/// A server: listening sockets, and threads that serve them.
+/// A server: listening sockets and the threads that serve them.
 ///
 /// Listen first, so that errors surface before any thread starts. Then [`run`](Server::run) calls a
 /// function on each thread that registers handlers and attaches them to the listeners.
@@ -139,9 +139,9 @@ impl Server {
         }
     }
 
-    /// Takes over the listeners of the server that has this control socket, if there is one, and
-    /// lets the next process take over from this one: see [`restart`]. Call it before anything
-    /// listens.
+    /// Takes over the listeners of the running server with this control socket, if there is one,
+    /// and lets the next process take over from this one: see [`restart`]. Call it before the
+    /// server listens.
     ///
     /// ```no_run
     /// # use sluicegate_reactor::{Context, Handler, Input};
@@ -168,12 +168,12 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// If the running server refuses, because another process is taking over from it, or it is
-    /// stopping or has another version; if it belongs to another user; or the error of listening at
-    /// the path. The message names the path.
+    /// If the running server refuses because another process is taking over from it, it is
+    /// stopping, or its version differs; if it belongs to another user; or the error of listening
+    /// at the path. The message names the path.
     ///
     /// # Panics
-    /// If the server listens already.
+    /// If the server is already listening.
     pub fn take_over(&mut self, control: impl AsRef<Path>) -> io::Result<()> {
         assert!(self.listeners.is_empty() && self.restart.is_none(), "take_over comes first");
         let path = control.as_ref();
@@ -183,13 +183,14 @@ impl Server {
         Ok(())
     }
 
-    /// The number of this server among those that have taken over from each other, from 1.
+    /// The position of this server in the chain of servers that have taken over from each other,
+    /// from 1.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.restart.as_ref().map_or(1, |restart| restart.generation)
     }
 
-    /// Tells a service manager about the state of the server: see [`notify`].
+    /// Notifies a service manager of the state of the server: see [`notify`].
     pub fn set_notifier(&mut self, notifier: &Notifier) {
         self.watch = Watch::new(notifier, self.options.threads);
         self.notifier = Some(notifier.clone());
@@ -227,7 +228,7 @@ impl Server {
     ///
     /// `make` is called once on each thread with a [`Shard`], the thread's reactor. It must
     /// register the thread's handlers and [serve](Shard::serve) every listener. The calling thread
-    /// is the first one; the others are named `reactor-1` and so on. When one thread is asked to
+    /// is the first thread; the others are named `reactor-1` and so on. When one thread is asked to
     /// stop, all threads stop.
     ///
     /// # Errors

@@ -1,15 +1,15 @@
-//! Telling a service manager about the state of the process (`sd_notify(3)`).
+//! Notifying a service manager of the state of the process (`sd_notify(3)`).
 //!
-//! systemd starts a service with `Type=notify` and waits until it is ready, follows its reloads, and
-//! restarts it if it hangs. [`Server::set_notifier`](crate::Server::set_notifier) sends what the
-//! server knows:
+//! For a service with `Type=notify`, systemd waits until it is ready, tracks its reloads, and
+//! restarts it if it hangs. With [`Server::set_notifier`](crate::Server::set_notifier), the server
+//! sends these messages:
 //!
 //! - `READY=1` once all threads serve, and `STOPPING=1` when the server begins to drain;
-//! - `WATCHDOG=1` while all threads turn, several times in the period of `WatchdogSec=`. A thread
-//!   whose callback does not return stops it, whichever thread that is;
+//! - `WATCHDOG=1` several times per `WatchdogSec=`, as long as all threads turn. If a callback does
+//!   not return on any thread, the messages stop;
 //! - `MAINPID=` when another process [takes over](crate::server::restart).
 //!
-//! The program sends the rest.
+//! The program sends all other messages.
 
 use std::env;
 use std::io::{self, ErrorKind};
@@ -23,9 +23,10 @@ use crate::handler::{Context, Handler, Input, Receive, Sessions};
 use crate::sys::{Address, Kernel};
 use crate::turn::reactor::Reactor;
 
-/// Sends messages to the service manager that started the process. Clones send to the same one.
+/// Sends messages to the service manager that started the process. Clones send to the same service
+/// manager.
 ///
-/// A message that cannot be sent is logged, since the service goes on without it.
+/// If a message cannot be sent, the failure is logged, and the service continues.
 ///
 /// ```
 /// use sluicegate_reactor::server::notify::Notifier;
@@ -46,9 +47,9 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// The notifier for the service manager that started this process: `NOTIFY_SOCKET`,
-    /// `WATCHDOG_USEC` and `WATCHDOG_PID` of the environment. `None` if no service manager wants
-    /// messages.
+    /// The notifier for the service manager that started this process, from the environment
+    /// variables `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. `None` if no service manager
+    /// expects messages.
     ///
     /// # Errors
     /// If the variables do not follow `sd_notify(3)` and `sd_watchdog_enabled(3)`, or no socket can
@@ -72,19 +73,19 @@ impl Notifier {
         Ok(Some(Notifier { socket: Arc::new(socket), to, watchdog }))
     }
 
-    /// The process is ready, at start or after a [reload](Notifier::reloading).
+    /// Reports that the process is ready, at startup or after a [reload](Notifier::reloading).
     pub fn ready(&self) {
         self.send("READY=1");
     }
 
-    /// The process reads its configuration again. [`ready`](Notifier::ready) must follow, whether
-    /// that succeeds or not.
+    /// Reports that the process is reloading its configuration. [`ready`](Notifier::ready) must
+    /// follow, whether that succeeds or not.
     pub fn reloading(&self) {
         let microseconds = Kernel::Os.monotonic() / 1000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
-    /// What the process does, in a line for people.
+    /// Reports the status of the process as one line of text for people.
     pub fn status(&self, text: &str) {
         self.send(&format!("STATUS={}", text.replace('\n', " ")));
     }

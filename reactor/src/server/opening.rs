@@ -64,12 +64,13 @@ impl Server {
     }
 
     /// Accepts connections from the sockets that a service manager has opened for this process, or
-    /// for the one that it [takes over](Server::take_over) from. Returns their names and listeners;
-    /// none if there are no such sockets. See [`activation`].
+    /// for the one that it [takes over](Server::take_over) from. Returns their names and listeners,
+    /// or an empty list if there are no such sockets. See [`activation`].
     ///
-    /// Sockets with the same name and address are one listener (`ReusePort=yes` of
-    /// `systemd.socket(5)`). Each thread gets the same number of them if that is possible. Otherwise
-    /// the first thread accepts all connections, and passes them to the threads in turn.
+    /// Sockets with the same name and address form one listener (`ReusePort=yes` of
+    /// `systemd.socket(5)`). If the sockets can be divided evenly, each thread gets the same number
+    /// of them. Otherwise the first thread accepts all connections and passes them to the threads
+    /// in turn.
     ///
     /// # Errors
     /// Those of [`activation::listeners`] and of

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::threads::workers::WorkersLimits;
 
-/// How a server uses threads.
+/// The options of a server: its threads, workers and shutdown delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
     /// The number of threads with a reactor, at least one. The first is the thread that calls
@@ -12,21 +12,23 @@ pub struct ServerOptions {
     pub threads: usize,
     /// How connections are spread over the threads. The default is [`Spread::Divided`].
     pub spread: Spread,
-    /// Whether each thread is pinned to a core, a different one as long as the process may use
-    /// enough cores. If pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a warning is
-    /// logged and the thread runs on any core. The default is false.
+    /// Whether each thread is pinned to a core. Threads get different cores as long as the process
+    /// may use enough of them. If pinning is unavailable (OpenBSD, NetBSD, macOS) or forbidden, a
+    /// warning is logged and the thread runs on any core. The default is false.
     pub pin: bool,
     /// The limits of the [worker pool](crate::workers) that all reactors of the server share, for
     /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
-    /// start when jobs need them.
+    /// are started on demand.
     pub workers: WorkersLimits,
-    /// How long the server goes on accepting after the signal that
-    /// [stops](crate::Server::stop_on_signals) it, while
-    /// [`Stopper::will_stop`](crate::Stopper::will_stop) tells load balancers to send no new
-    /// clients. A second signal ends the delay. The default is zero.
+    /// How long the server keeps accepting after the signal that
+    /// [stops](crate::Server::stop_on_signals) it. During this time
+    /// [`Stopper::will_stop`](crate::Stopper::will_stop) returns true, so that health checks can
+    /// tell load balancers to send no new clients. A second signal ends the delay. The default is
+    /// zero.
     ///
-    /// Kubernetes removes a pod from its services while it stops it, and a load balancer notices a
-    /// failing health check only at the next one. Clients that they send meanwhile are served.
+    /// Kubernetes removes a pod from its services while it already stops it, and a load balancer
+    /// notices a failing health check only when it performs the next one. The server still serves
+    /// the clients that they send in the meantime.
     pub shutdown_delay: Duration,
 }
 
@@ -53,6 +55,6 @@ pub enum Spread {
     #[default]
     Divided,
     /// The first thread accepts all connections and passes them to the threads in turn. Even a few
-    /// connections are spread evenly. Each connection costs a wakeup.
+    /// connections are spread evenly, but each connection costs a wakeup.
     Passed,
 }

@@ -22,7 +22,7 @@ use super::{Fd, about};
 /// The address of a socket.
 ///
 /// It is displayed as `127.0.0.1:80`, `[::1]:80`, `unix:/run/name.sock`, `unix:@abstract` or, for
-/// an unnamed socket, `unix:`. Unprintable characters are escaped, since a peer chooses its own
+/// an unnamed socket, `unix:`. Unprintable characters are escaped, because a peer chooses its own
 /// name. The same forms can be parsed.
 ///
 /// The zone of an IPv6 address, which a link-local address requires (RFC 4007), can be parsed as a

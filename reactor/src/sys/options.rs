@@ -12,9 +12,9 @@ use super::about;
 /// Probes for a peer that has vanished silently (`SO_KEEPALIVE`, `tcp(7)`).
 ///
 /// The kernel probes an idle connection, and ends it if no probe is answered. This detects a peer
-/// whose machine or network is gone when nothing is being sent and no [deadline](crate::Limits)
-/// would end the connection. By default a connection is probed after one idle minute, and ended two
-/// minutes after the peer was last heard from.
+/// whose machine or network is gone even if nothing is being sent and no [deadline](crate::Limits)
+/// would end the connection. By default a connection is probed after one minute without traffic,
+/// and ended two minutes after the last packet from the peer.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,12 +27,14 @@ use super::about;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Idle time before the first probe: 60 s. Rounded up to whole seconds; Linux takes 1 s to
-    /// 32,767 s.
+    /// The idle time before the first probe, rounded up to whole seconds. Linux accepts 1 s to
+    /// 32,767 s. The default is 60 s.
     pub idle: Duration,
-    /// Time between two probes: 10 s. Rounded up to whole seconds; Linux takes 1 s to 32,767 s.
+    /// The time between two probes, rounded up to whole seconds. Linux accepts 1 s to 32,767 s. The
+    /// default is 10 s.
     pub interval: Duration,
-    /// Unanswered probes after which the connection is ended: 6. Linux takes 1 to 127.
+    /// The number of unanswered probes after which the connection is ended. Linux accepts 1 to 127.
+    /// The default is 6.
     pub count: u32,
 }
 
@@ -47,9 +49,10 @@ impl Default for Keepalive {
 /// [connector](crate::Connect::tcp). They have no effect on Unix sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TcpOptions {
-    /// The most unsent bytes that the kernel buffers for a connection, not counting those in flight
-    /// (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel, which is cheapest,
-    /// but a peer that stops reading pins up to 4 MiB. See `benches/README.md`.
+    /// The maximum number of unsent bytes that the kernel buffers for a connection, not counting
+    /// those in flight (`TCP_NOTSENT_LOWAT`, Linux only). `None` leaves the limit to the kernel,
+    /// which is cheapest, but a peer that stops reading pins up to 4 MiB of kernel memory. See
+    /// `benches/README.md`.
     pub unsent: Option<u32>,
     /// The name of the congestion control algorithm (`TCP_CONGESTION`, `tcp(7)`). Linux and FreeBSD
     /// only; other systems refuse a name with `ErrorKind::Unsupported`. `None` leaves the choice to

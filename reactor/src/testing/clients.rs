@@ -49,8 +49,8 @@ impl<H: Handler> Harness<H> {
         }
     }
 
-    /// What a client with a transport puts on the wire for `bytes`, to be [fed](Self::feed_wire) in
-    /// any pieces.
+    /// Returns the bytes that a client with a transport puts on the wire for `bytes`, to be
+    /// [fed](Self::feed_wire) in any pieces.
     ///
     /// # Panics
     /// If the client has no transport: see [`through`](super::through).
@@ -140,8 +140,8 @@ impl<H: Handler> Harness<H> {
         self.run();
     }
 
-    /// Takes everything that the server has sent since the last call, including what it sends once
-    /// there is room again.
+    /// Takes everything that the server has sent since the last call, including the bytes that it
+    /// sends once there is room again.
     ///
     /// # Panics
     /// If the server never stops sending; use [`take`](Harness::take) to read only a part.
@@ -157,8 +157,8 @@ impl<H: Handler> Harness<H> {
         panic!("the server never stops sending");
     }
 
-    /// Takes the bytes that have arrived from the server so far, which makes room for as many more.
-    /// What the server then sends is returned by the next call.
+    /// Takes the bytes that have arrived from the server so far, which makes room for the same
+    /// number of bytes. The next call returns what the server then sends.
     pub fn take(&mut self, client: Client) -> Received {
         if self.ends[client.0].is_some() {
             self.pump(client);

@@ -18,7 +18,8 @@ impl<H: Handler> Harness<H> {
         self.reactor.connector(handler, connect).expect("a reactor has room for a connector")
     }
 
-    /// Connects as the program around a reactor does: see [`Turn::connect`](crate::Turn::connect).
+    /// Connects from outside of a callback, as the owner of a reactor can: see
+    /// [`Turn::connect`](crate::Turn::connect).
     pub fn connect<O: Handler>(
         &mut self,
         connector: Connector<O>,

@@ -6,8 +6,8 @@ use crate::handler::Handler;
 use crate::sys::sim::{Calls, KernelTls, OpenDescriptors, Step};
 
 impl<H: Handler> Harness<H> {
-    /// Sets how many bytes may be in flight to a client before it takes some: 256 KiB at first.
-    /// With a small number, sends are cut short or refused.
+    /// Sets how many bytes may be in flight to a client before it takes some. With a small number,
+    /// sends are short or refused. Initially 256 KiB.
     pub fn set_room(&mut self, client: Client, bytes: usize) {
         self.client(client).set_send_capacity(bytes);
         self.run();
@@ -30,35 +30,36 @@ impl<H: Handler> Harness<H> {
         self.world.script_accept(&ADDRESS.into(), steps);
     }
 
-    /// Creates an event for a connection on which nothing has happened.
+    /// Creates a spurious event for a connection.
     pub fn wake(&mut self, client: Client) {
         self.client(client).spurious_edge();
         self.run();
     }
 
-    /// Sets the most descriptors that can be open at once. No limit at first.
+    /// Sets the maximum number of open descriptors. Initially there is no limit.
     pub fn set_descriptor_limit(&mut self, limit: usize) {
         self.world.set_descriptor_limit(limit);
     }
 
-    /// Sets the most descriptors that can be watched at once (`max_user_watches` of `epoll(7)`),
-    /// the listener included. No limit at first.
+    /// Sets the maximum number of watched descriptors (`max_user_watches` of `epoll(7)`), the
+    /// listener included. Initially there is no limit.
     pub fn set_watch_limit(&mut self, limit: usize) {
         self.world.set_watch_limit(limit);
     }
 
-    /// Sets the largest size of new pipes; with 0 there are none. No limit at first.
+    /// Sets the maximum size of new pipes; with 0, pipes cannot be created. Initially there is no
+    /// limit.
     pub fn set_pipe_size(&mut self, bytes: usize) {
         self.world.set_pipe_size(bytes);
     }
 
-    /// Sets what the kernel can do of TLS: everything at first, but only for
+    /// Sets what the kernel supports of TLS: initially everything, but only for
     /// [`Records::offloaded`](super::Records::offloaded).
     pub fn set_kernel_tls(&mut self, tls: KernelTls) {
         self.world.set_kernel_tls(tls);
     }
 
-    /// How often the reactor made each kind of system call.
+    /// The number of system calls that the reactor has made, by kind.
     #[must_use]
     pub fn calls(&self) -> Calls {
         self.world.calls()

@@ -1,8 +1,8 @@
 //! Running handlers without sockets, files, threads or real time.
 //!
 //! A [`Harness`] is a reactor on a simulated kernel: the same loop, queues and deadlines, with
-//! clients, a disk and a clock that the test controls. Nothing happens by itself, so every run of a
-//! test is the same.
+//! clients, a disk and a clock that the test controls. Nothing happens on its own, so every run of
+//! a test is the same.
 //!
 //! ```
 //! use sluicegate_reactor::testing::{Harness, State};
@@ -27,11 +27,11 @@
 //! ```
 //!
 //! Every action of a client runs the reactor until it would sleep. After each turn the harness
-//! checks what must hold whatever a handler does: each queued byte was sent, was dropped or is
-//! still queued; no closed descriptor is used; no readiness is lost. A test of a handler therefore
-//! tests the reactor as well.
+//! checks invariants that hold for any handler: each queued byte was sent, was dropped or is still
+//! queued; no closed descriptor is used; no readiness is lost. A test of a handler therefore tests
+//! the reactor as well.
 //!
-//! The network may deliver in many pieces what a peer sends in one: [`same_at_every_split`] checks
+//! The network may split the data of a single send into many pieces: [`same_at_every_split`] checks
 //! that a protocol does not depend on this. A test lets time pass with [`Harness::advance`], sets
 //! the results of individual calls with [`Harness::script_recv`] and similar methods, puts files on
 //! the disk with [`Harness::files`], and controls the remote hosts with [`Harness::set_remote`].
@@ -45,11 +45,11 @@
 //!
 //! # Simulations
 //!
-//! A harness does what its test says. A [`Simulation`] finds cases that no one has thought of: it
-//! runs a scenario in a world of reactors and clients for hundreds of seeds. Each seed makes
-//! different calls fail ([`Faults`]), splits and delays bytes differently, and chooses which client
-//! or reactor acts next. A scenario does not say what happens, but what the result must be. Here is
-//! the same handler:
+//! A harness does exactly what its test says. A [`Simulation`] finds cases that you have not
+//! thought of: it runs a scenario in a world of reactors and clients with hundreds of seeds. Each
+//! seed makes different calls fail ([`Faults`]), splits and delays bytes differently, and chooses
+//! which client or reactor acts next. A scenario does not define what happens, but what the result
+//! must be. Here is the same handler:
 //!
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input};
@@ -76,7 +76,7 @@
 //!
 //! A fault may end any connection, so no client can [expect](simulation::Client::expects) output
 //! that depends on another client. A scenario with such clients checks afterwards which of them
-//! [were hit](simulation::Client::is_spoilt):
+//! [were affected](simulation::Client::is_spoilt):
 //!
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input, Receive, Sessions};
@@ -158,7 +158,7 @@
 //!   is an action of [`Sim::after`].
 //! - A reactor's line is a system call as `strace` would show it: descriptors and sizes, the
 //!   result, and the first bytes that were moved. `wait` shows the descriptor and the readiness of
-//!   each event; an event that came too late for its connection is shown as `closed`. A wait
+//!   each event; an event that arrives after its connection was closed is shown as `closed`. A wait
 //!   without events has no line.
 //! - `> ` shows bytes that arrive from a client, `< ` bytes that arrive at one. Bytes take time to
 //!   travel: the line for a client's bytes has the time at which the reactor could receive them.
@@ -183,8 +183,8 @@
 //!   results of [`workers`](crate::workers) itself ([`Sim::after`]);
 //! - open files through [`fs`](crate::fs), not through `std::fs`.
 //!
-//! If a seed fails but does not fail again, the panic message says so; one of these is then the
-//! reason.
+//! If a seed fails but passes when it is repeated, the panic message says so. One of these is then
+//! the reason.
 //!
 //! # What is not simulated
 //!

@@ -1,4 +1,4 @@
-//! A small transport for tests, and running a test's exchanges through one.
+//! A small transport for tests, and running tests through a transport.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
@@ -11,11 +11,11 @@ use crate::core::transport::{
 use crate::sys::{Address, Cipher, Key, Suite, TlsVersion};
 use crate::turn::reactor::Reactor;
 
-/// A transport that frames and disguises bytes, as TLS does, without protecting anything. Both ends
-/// greet each other first.
+/// A transport that frames and transforms bytes, as TLS does, without protecting anything. The
+/// handshake is an exchange of greetings.
 ///
-/// A record is its kind, the length of its payload in two bytes, the highest first, and the
-/// payload, each byte of it inverted.
+/// A record consists of its kind, the length of its payload in two bytes (big-endian), and the
+/// payload with each byte inverted.
 #[derive(Debug, Default)]
 pub struct Records {
     greeted: bool,
@@ -49,7 +49,7 @@ impl Records {
         Factory::new(|_| Ok(Some(Box::new(Records::default()))))
     }
 
-    /// A factory of transports that leave their records to the kernel; see
+    /// A factory of transports whose work the kernel takes over; see
     /// [`Harness::set_kernel_tls`](super::Harness::set_kernel_tls).
     #[must_use]
     pub fn offloaded<A: 'static>() -> Factory<A> {

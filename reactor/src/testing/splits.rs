@@ -28,8 +28,9 @@ impl fmt::Debug for Outcome {
 
 /// Sends `input` and then an end of stream to a new harness, split in the ways in which the network
 /// might deliver it: whole, cut in two at every position, and byte by byte; and once with a client
-/// that reads the response in small pieces. Then it does the same through the transport [`Records`],
-/// and cuts its records in the same ways too. Returns the outcome, which must be the same each time.
+/// that reads the response in small pieces. Then it repeats all of this through the transport
+/// [`Records`], and also cuts its records in these ways. Returns the outcome, which must be the
+/// same each time.
 ///
 /// If [`through`](super::through) is running, it uses that transport only.
 ///
@@ -76,10 +77,10 @@ pub fn same_at_every_split<H: Handler>(
     outcome
 }
 
-/// Like [`same_at_every_split`], but cuts the input at no more than `most` positions, which are
-/// evenly spread, and so the records. It is for transports with an expensive handshake, such as TLS,
-/// since each cut takes a connection. The transport is that of [`through`](super::through); without
-/// it, there is none.
+/// Like [`same_at_every_split`], but cuts the input at no more than `most` evenly spread positions,
+/// and the records in the same way. Use it for transports with an expensive handshake, such as TLS,
+/// because each cut needs a new connection. The transport is that of [`through`](super::through);
+/// outside of `through`, there is none.
 ///
 /// # Panics
 /// If two outcomes differ, or if `most` is 0.

@@ -1,9 +1,9 @@
 //! Messages from other threads.
 //!
-//! A handler has no lock and need not be [`Send`]. To reach it, another thread posts a message to
-//! its reactor, which calls [`on_message`](crate::Receive::on_message) on the reactor's thread. A
-//! handler can receive messages of several types, each through its own mailboxes. A message for one
-//! connection carries its [`ConnId`](crate::ConnId), which callbacks get from
+//! A handler has no lock and need not be [`Send`]. To communicate with it, another thread posts a
+//! message to its reactor, which calls [`on_message`](crate::Receive::on_message) on its own
+//! thread. A handler can receive messages of several types, each through its own mailboxes. A
+//! message for one connection carries its [`ConnId`](crate::ConnId), which callbacks get from
 //! [`Context::id`](crate::Context::id). With the id, the handler can look up the connection and
 //! [its session](crate::Sessions::get), or just [send](crate::Turn::peer) something.
 //!
@@ -46,10 +46,10 @@
 //! ```
 //!
 //! Messages that one thread posts to one mailbox arrive in order. There is no order between
-//! mailboxes. Posting takes one short lock, and wakes the reactor only if it is sleeping. Once a
-//! turn, the reactor takes all posted messages, and handles at most [`MailboxLimits::per_turn`]
-//! from each mailbox before it returns to its connections. If no messages arrive, the reactor takes
-//! no lock and reads no cache line that other threads write.
+//! mailboxes. Posting takes one short lock, and wakes the reactor only if it is sleeping. Once per
+//! turn, the reactor takes all posted messages, and handles at most [`MailboxLimits::per_turn`] of
+//! each mailbox before it returns to its connections. If no messages arrive, the reactor takes no
+//! lock and reads no cache line that other threads write.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
@@ -59,15 +59,16 @@ use std::fmt;
 use crate::threads::bounded_queue::BoundedQueue;
 use crate::threads::sync::Arc;
 
-/// How many messages a mailbox holds, and how many are handled at a time.
+/// The limits of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxLimits {
-    /// The most messages that wait to be taken, at least one. The default is 16,384. The reactor
-    /// can hold as many more that it has already taken, so a mailbox uses memory for up to twice
-    /// this number of messages, and keeps that memory for later ones.
+    /// The maximum number of messages that wait to be taken, at least one. The default is 16,384.
+    /// The reactor can hold the same number of messages that it has already taken. A mailbox
+    /// therefore uses memory for up to twice this number of messages, and keeps that memory for
+    /// later messages.
     pub capacity: usize,
-    /// The most messages that are handled in one turn of the reactor, at least one. The rest is
-    /// handled in the next turn, which does not block. The default is 1,024.
+    /// The maximum number of messages that are handled in one turn of the reactor, at least one.
+    /// The rest is handled in the next turn, which does not wait for events. The default is 1,024.
     pub per_turn: usize,
 }
 
@@ -136,7 +137,8 @@ impl<M> Handle<M> {
     /// Posts a message. Never blocks, except for the short lock of the mailbox.
     ///
     /// The message is handled unless the reactor stops first. In that case it is dropped on the
-    /// reactor's thread. A caller that must know can ask the handler for a reply.
+    /// reactor's thread. A caller that has to know whether it was handled can request a reply from
+    /// the handler.
     ///
     /// # Errors
     /// [`PostError::Full`] if the mailbox is full, [`PostError::Stopped`] if its reactor has
@@ -196,9 +198,8 @@ impl<M> fmt::Display for PostError<M> {
 
 impl<M> Error for PostError<M> {}
 
-/// The end of a mailbox from which messages are delivered, for
-/// [`Reactor::attach`](crate::Reactor::attach). When it is dropped, it drops its messages and
-/// refuses further ones.
+/// The receiving end of a mailbox, for [`Reactor::attach`](crate::Reactor::attach). When it is
+/// dropped, its messages are dropped and further ones are refused.
 pub struct Mailbox<M> {
     pub(crate) queue: Arc<BoundedQueue<M>>,
     /// Taken from the queue, and not handled yet.

@@ -1,8 +1,8 @@
 //! Reading the ledgers of reactors from other threads.
 //!
 //! A reactor counts without locks, so other threads cannot read its counters directly. A
-//! [`LedgerReader`] requests a copy, which the reactor makes when it delivers messages. If no
-//! thread asks, this costs nothing.
+//! [`LedgerReader`] requests a copy, which the reactor makes when it delivers messages. As long as
+//! no thread requests a copy, this costs nothing.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,10 +13,10 @@ use crate::core::{Core, Flags, Histogram, Ledger};
 use crate::sys::Address;
 use crate::threads::handle::{Handle, Mailbox, PostError, mailbox};
 
-/// The counters of a reactor, or of all reactors of a server together, and what there was when they
-/// were copied.
+/// The counters of a reactor, or of all reactors of a server together, and their state at the time
+/// of the copy.
 ///
-/// It is printed as one line for the total and, if there are several listeners, one line for each.
+/// Its `Display` has one line for the total and, if there are several listeners, one line for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -24,11 +24,12 @@ pub struct Snapshot {
     pub total: Ledger,
     /// The part of the total that belongs to the connections of each listener.
     pub listeners: Vec<ListenerSnapshot>,
-    /// The part of the total that belongs to connections of no listener: those that handlers
+    /// The part of the total that belongs to connections without a listener: those that handlers
     /// requested, and adopted ones.
     pub others: Ledger,
     /// The number of connections whose queue has reached
-    /// [`Limits::send_high`](crate::Limits::send_high) and has not fallen to the low mark yet.
+    /// [`Limits::send_high`](crate::Limits::send_high) and has not yet drained to
+    /// [`Limits::send_low`](crate::Limits::send_low).
     pub slow_readers: u64,
     /// The number of timers that are set.
     pub timers: u64,
@@ -44,7 +45,7 @@ pub struct ListenerSnapshot {
     pub address: Address,
     /// The counters.
     pub ledger: Ledger,
-    /// The most connections there have been at once. For several reactors, the sum of their peaks.
+    /// The peak number of open connections. For several reactors, the sum of their peaks.
     pub peak: u64,
     /// [`Listen::max_connections`](crate::Listen::max_connections).
     pub limit: u64,
@@ -164,8 +165,8 @@ impl LedgerReader {
     /// immediately if 16,384 requests are waiting for one of the reactors.
     ///
     /// Each reactor makes its copy after this call, when it delivers messages; a sleeping reactor
-    /// is woken for it. So the copy includes everything that happened before the call, and its
-    /// numbers are consistent: bytes given to `send` were sent, were dropped or are
+    /// is woken for this. So the copy includes everything that happened before the call, and its
+    /// numbers are consistent: bytes passed to `send` were sent, were dropped or are
     /// [pending](Ledger::pending). Several reactors make their copies at different times. The last
     /// ledger of a reactor can still be read after the reactor has stopped or was dropped; the
     /// ledger of a server that was dropped before it ran is empty.

@@ -50,18 +50,18 @@ impl Stopper {
         self.0.asked.load(Ordering::SeqCst)
     }
 
-    /// Asks the reactors to stop. Their connections get time to finish: see
+    /// Asks the reactors to stop. Their connections then have a grace period to finish: see
     /// [`Reactor::set_drain`](crate::Reactor::set_drain).
     ///
     /// # Errors
-    /// The first error from waking a thread. The other threads are woken all the same.
+    /// The first error from waking a thread. The other threads are woken nevertheless.
     pub fn stop(&self) -> io::Result<()> {
         self.0.asked.store(true, Ordering::SeqCst);
         self.wake()
     }
 
-    /// Whether a signal has announced that the reactors will stop, or they were asked to. A load
-    /// balancer should send no new clients then; see
+    /// Whether the reactors were asked to stop, or a signal has announced that they will stop. If
+    /// so, load balancers should send no new clients; see
     /// [`ServerOptions::shutdown_delay`](crate::ServerOptions::shutdown_delay).
     #[must_use]
     pub fn will_stop(&self) -> bool {

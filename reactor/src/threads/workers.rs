@@ -1,6 +1,6 @@
 //! A pool of threads for work that blocks: disk access, name resolution, long computations.
 //!
-//! A job runs on one of the pool's threads. Its result comes back to a handler as a message.
+//! A job runs on one of the pool's threads, and its result is posted to a handler as a message.
 //!
 //! ```
 //! # use sluicegate_reactor::{Context, Handler, Input};
@@ -48,8 +48,8 @@
 //!
 //! Sharing means that one kind of work can delay another. `getaddrinfo(3)` may take half a minute
 //! if a name server does not answer, so lookups use at most half of the threads, but at least one;
-//! further lookups wait. In a pool with one thread, a slow lookup therefore delays every disk job
-//! behind it. The program's own jobs are not capped: run long ones in a separate pool.
+//! further lookups wait. In a pool with only one thread, a slow lookup delays all disk jobs behind
+//! it. The program's own jobs are not capped: run long ones in a separate pool.
 //!
 //! [`ServerOptions::workers`]: crate::ServerOptions::workers
 //! [`Reactor::set_workers`]: crate::Reactor::set_workers
@@ -68,14 +68,15 @@ use crate::threads::handle::{Handle, PostError};
 #[cfg(test)]
 mod tests;
 
-/// How many threads a pool has, and how many jobs may wait for them.
+/// The limits of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkersLimits {
-    /// The most threads, at least one. A thread starts when a job finds no idle one, and then
-    /// stays. The default is 4.
+    /// The maximum number of threads, at least one. A thread is started when a job finds no idle
+    /// thread, and then stays. The default is 4.
     pub threads: usize,
-    /// The most jobs that wait for a thread, at least one. [`Workers::run`] refuses more, and
-    /// connecting to a host name fails if this many lookups are waiting. The default is 1,024.
+    /// The maximum number of jobs that wait for a thread, at least one. At this limit
+    /// [`Workers::run`] refuses jobs, and connecting to a host name fails if this many lookups are
+    /// waiting. The default is 1,024.
     ///
     /// The disk jobs of reactors wait with the others, but are never refused. Their number is
     /// bounded separately: each holds a descriptor of its file, a reactor reads at most 32 windows

@@ -1,12 +1,12 @@
 //! Filters between the wire and a handler: encryption, a preamble, or any other transformation of
 //! the bytes.
 //!
-//! A [`Transport`] belongs to one connection. It opens what arrives and seals what is sent; the
-//! handler, its limits and its deadlines only see plain bytes. A [`Factory`] creates it:
-//! [`Listen::transport`](crate::Listen) for accepted connections and
-//! [`Connect::transport`](crate::Connect) for outgoing ones.
+//! A [`Transport`] belongs to one connection. It opens (decrypts) the bytes that arrive and seals
+//! (encrypts) the bytes that are sent. The handler, its limits and its deadlines see only plain
+//! bytes. A [`Factory`] creates it: [`Listen::transport`](crate::Listen) for accepted connections
+//! and [`Connect::transport`](crate::Connect) for outgoing ones.
 //!
-//! A connection begins with the transport's handshake, which must be over within
+//! A connection begins with the transport's handshake, which must complete within
 //! [`Limits::handshake`](crate::Limits::handshake). Then the handler gets
 //! [`on_open`](crate::Handler::on_open) or [`on_ready`](crate::Handler::on_ready). If the handshake
 //! of an accepted connection fails, the handler gets no callback.
@@ -18,40 +18,40 @@
 //! | long relays use `splice` | copied through the reactor's buffers |
 //! | received into files or into separate buffers | the same |
 //!
-//! A file that is sent without a transport takes no memory, however slowly its peer reads. With one,
-//! up to 64 KiB of it are sealed ahead, for each peer that does not keep up.
+//! Without a transport, sending a file takes no memory, even if the peer reads slowly. With a
+//! transport, up to 64 KiB of sealed bytes are kept for each slow peer.
 //!
-//! Marks, rates and counters apply to plain bytes. [`Ledger::wire_received`](crate::Ledger) and
-//! [`Ledger::wire_sent`](crate::Ledger) count the bytes on the wire. Plain bytes count as sent once
-//! everything that they were sealed in has been sent.
+//! Watermarks, rates and counters apply to plain bytes. [`Ledger::wire_received`](crate::Ledger)
+//! and [`Ledger::wire_sent`](crate::Ledger) count the bytes on the wire. Plain bytes count as sent
+//! once all of the sealed bytes that contain them have been sent.
 //!
 //! If the peer's socket ends before its transport does, the input ends as usual, and
 //! [`Context::is_cut`](crate::Context::is_cut) returns `true`. A relay then resets its destination,
-//! and a file that the end of the stream completes is not kept.
+//! and a file whose end is marked by the end of the stream is not kept.
 //!
 //! # TLS in the kernel
 //!
 //! Linux can open and seal the records of TLS (kTLS, `Documentation/networking/tls.rst`; the module
-//! `tls`, which `modprobe tls` loads). A transport that implements [`Offload`] gives its keys to the
-//! kernel at the end of the handshake. The connection then sends and receives plain bytes, as one
-//! without a transport does. It remains [secure](crate::Context::is_secure), and
+//! `tls`, which `modprobe tls` loads). A transport that implements [`Offload`] gives its keys to
+//! the kernel at the end of the handshake. The connection then sends and receives plain bytes, like
+//! a connection without a transport. It remains [secure](crate::Context::is_secure), and
 //! [`Context::transport`](crate::Context::transport) still returns what was negotiated.
 //!
-//! All other records still go to the transport: alerts, session tickets and key updates. The kernel
-//! delivers no data behind such a record before the reactor has received it. The end of the stream
-//! is an alert too. The reactor sends it once the socket has room for everything before it, and then
-//! shuts the socket's sending side down.
+//! Records without application data still go to the transport: alerts, session tickets and key
+//! updates. The kernel delivers no data after such a record until the reactor has received the
+//! record. The end of the stream is an alert too. The reactor sends this alert once the socket has
+//! accepted everything before it, and then shuts down the socket's sending side.
 //!
-//! The kernel must begin with a whole record. The transport opens complete records that arrived
-//! together with the handshake. If they are followed by a part of a record, or the socket has no
-//! room for the end of the handshake, the connection stays with its transport. It also stays if the
-//! kernel lacks the module or the cipher, which [`probe_kernel`] finds out. FreeBSD has TLS in its
-//! kernel as well, but the reactor does not use it.
+//! The kernel must start at a record boundary. The transport opens complete records that arrived
+//! together with the handshake. If they are followed by a partial record, or if the socket has no
+//! room for the end of the handshake, the transport keeps doing the work. This is also the case if
+//! the kernel lacks the module or the cipher, which [`probe_kernel`] detects. FreeBSD also has
+//! kernel TLS, but the reactor does not use it.
 //!
-//! A receive may stop in front of a record that is not data. Therefore only `EAGAIN` tells the
-//! reactor that the socket is empty, which takes one more call for each request: small responses
-//! gain nothing from the kernel. The kernel does not report the size of the records on the wire.
-//! [`Ledger::offloaded`](crate::Ledger) counts the connections.
+//! A receive may stop in front of a record without application data. Therefore only `EAGAIN` tells
+//! the reactor that the socket is empty, which costs one more call per request, so small responses
+//! gain nothing from kernel TLS. The kernel does not report the size of the records on the wire.
+//! [`Ledger::offloaded`](crate::Ledger) counts the connections that use it.
 //!
 //! # Example
 //!

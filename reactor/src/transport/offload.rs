@@ -8,13 +8,14 @@ use crate::core::transport::{Control, End, Error, Keys, Layer, Offload, Output};
 use crate::core::{Core, Flags, Pool};
 use crate::sys::{self, AlignedBuffer, HeldUp, KeyFor, Ready};
 
-/// Asks the kernel which suites of TLS it supports, with connections over the loopback interface.
+/// Determines which TLS cipher suites the kernel supports, using connections over the loopback
+/// interface.
 ///
-/// The answer holds for the whole process. Call this before the threads of a server start, when
-/// creating what makes transports with an [`Offload`](super::Offload): otherwise the first handshake
-/// asks, and the connections of its reactor wait meanwhile. If the process lacks descriptors or
-/// memory to ask, the next handshake does. The answer is logged at level `info`. On systems other
-/// than Linux, this does nothing.
+/// The result applies to the whole process. Call this before the threads of a server start, when
+/// you create the factory of transports with an [`Offload`](super::Offload). Otherwise the first
+/// handshake probes the kernel, and the other connections of its reactor have to wait. If the
+/// process lacks the descriptors or memory to probe, the next handshake tries again. The result is
+/// logged at level `info`. On systems other than Linux, this does nothing.
 ///
 /// ```
 /// sluicegate_reactor::transport::probe_kernel();

@@ -1,9 +1,9 @@
 //! Stopping a reactor: gracefully within a grace period, then immediately.
 //!
-//! When a handler, a [`Stopper`] or a signal asks it to stop, a reactor
+//! When a handler, a [`Stopper`] or a signal asks a reactor to stop, the reactor
 //!
-//! 0. if a signal asks, goes on as before for the
-//!    [shutdown delay](crate::ServerOptions::shutdown_delay), which is zero by default;
+//! 0. after a signal, continues to serve for the [shutdown
+//!    delay](crate::ServerOptions::shutdown_delay), which is zero by default;
 //! 1. accepts the connections in the backlogs of its listeners, within their limits, and closes the
 //!    listeners: the kernel would reset the connections left in a backlog;
 //! 2. receives once more on every connection, so that requests that have already arrived are still

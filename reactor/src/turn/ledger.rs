@@ -29,9 +29,8 @@ impl Reactor {
         LedgerReader(self.shared_ledger.iter().map(|shared| shared.remote.clone()).collect())
     }
 
-    /// Measures from now on how long turns take, from the end of the wait to the end of the turn:
-    /// see [`Snapshot::turn_times`](crate::Snapshot::turn_times). This costs a look at the clock
-    /// for each turn.
+    /// Starts to measure how long turns take, from the end of the wait to the end of the turn: see
+    /// [`Snapshot::turn_times`](crate::Snapshot::turn_times). This costs one clock read per turn.
     pub fn measure_turns(&mut self) {
         self.turn.core.turn_times.get_or_insert_default();
     }

@@ -13,9 +13,9 @@
 //! 8. **free** the slots of connections that are gone.
 //!
 //! Handlers are called in phases 3 to 7, and after phase 8 when the reactor stops and ends the
-//! remaining sessions. They are called one at a time, and never from inside a call they make. A
-//! slot is not reused before the turn ends, so no event of the turn can reach the next connection
-//! in it.
+//! remaining sessions. Calls are made one at a time, and never from inside a call that a handler
+//! makes. A slot is not reused before the turn ends, so no event of the turn can reach the next
+//! connection in that slot.
 
 mod deliver;
 pub(crate) mod dispatch;

@@ -256,11 +256,11 @@ impl Reactor {
         Ok(Connector { group, handler })
     }
 
-    /// Turns until the reactor has stopped. When a [`Stopper`], a signal or a handler asks it to
-    /// stop, it accepts no more connections and calls [`on_stop`](crate::Handler::on_stop) for each
-    /// session. When the [grace period](crate::Reactor::set_drain) ends, the remaining connections
-    /// are closed: queued output is cut off, and unread input causes a reset. To run again, create
-    /// a new reactor.
+    /// Runs turns until the reactor has stopped. When a [`Stopper`], a signal or a handler asks it
+    /// to stop, the reactor accepts no more connections and calls
+    /// [`on_stop`](crate::Handler::on_stop) for each session. When the [grace
+    /// period](crate::Reactor::set_drain) ends, the remaining connections are closed: queued output
+    /// is cut off, and unread input causes a reset. To run again, create a new reactor.
     ///
     /// # Errors
     /// The error of waiting for events; never an error caused by a peer.

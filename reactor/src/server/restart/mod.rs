@@ -1,54 +1,56 @@
-//! Hot restart: a new process takes the listening sockets of the running one, and no client notices.
+//! Hot restart: a new process takes over the listening sockets of the running one without losing a
+//! connection.
 //!
 //! A server that has a control socket ([`Server::take_over`](crate::Server::take_over)) passes its
 //! listeners to the next process that starts with the same control socket, such as a new version of
-//! the program, or the same one with other options:
+//! the program, or the same version with different options:
 //!
 //! 1. The new process connects to the control socket and gets all listening sockets (`SCM_RIGHTS` of
 //!    `unix(7)`).
-//! 2. It starts as it always does: it reads its files, listens, and starts its threads. A listener
-//!    at an address of the old process gets the sockets from there. For some time, both processes
+//! 2. It starts up normally: it reads its files, listens, and starts its threads. A listener at an
+//!    address of the old process gets the sockets of that process. For some time, both processes
 //!    accept connections.
-//! 3. When all threads serve, it tells the old process, which closes its own descriptors, and drains
-//!    as if it had been asked to stop. The sockets stay open all the time, so no connection in a
-//!    backlog is reset.
+//! 3. When all threads serve, it notifies the old process, which closes its own descriptors and
+//!    drains as if it had been asked to stop. The sockets stay open throughout, so no connection in
+//!    a backlog is reset.
 //!
-//! If the new process fails before that, or takes more than 30 seconds, the old one goes on and logs
-//! why. If the old process ends or is stopped instead, the new one goes on: it has the sockets, and
-//! the files of Unix sockets stay.
+//! If the new process fails before that, or takes more than 30 seconds, the old one logs the reason
+//! and keeps serving. If the old process ends or is stopped in the meantime, the new one continues,
+//! because it has the sockets, and the files of Unix sockets are kept.
 //!
-//! Only its own user can open the socket's file. Each process also checks that the other one
-//! belongs to the same user or to root. So root cannot take over from a process of another user. A
-//! file that a process has left behind is replaced.
+//! Only the server's own user can open the file of the control socket. Each process also checks
+//! that the other one belongs to the same user or to root. So root cannot take over from a process
+//! of another user. A stale socket file is replaced.
 //!
 //! # What may differ
 //!
 //! The options of the new process apply, including the backlog, TCP options and permissions of
-//! listeners that it has taken over. It may have other listeners: what the old one alone has is
-//! closed when it stops.
+//! listeners that it has taken over. It may have different listeners: those that only the old
+//! process has are closed when that process stops.
 //!
-//! It may have another number of threads. If the kernel divides connections between sockets at one
-//! address ([`Spread::Divided`](crate::Spread::Divided)), there are as many sockets as the old
-//! process had, because closing one would reset the connections in its backlog. Each thread serves
-//! the same number of them; to that end the new process may open more. Each of those gets
-//! connections from the time when its thread [serves](crate::Shard::serve) it. If another thread
-//! fails to start after that, the connections in its backlog are reset. On FreeBSD, sockets cannot
-//! be added to one that was opened alone, so a server of one thread cannot be followed by one of
-//! several.
+//! It may have a different number of threads. If the kernel divides connections between sockets at
+//! one address ([`Spread::Divided`](crate::Spread::Divided)), the new process keeps all sockets of
+//! the old one, because closing one would reset the connections in its backlog. Each thread must
+//! serve the same number of sockets, so the new process may open additional ones. An additional
+//! socket gets connections as soon as its thread [serves](crate::Shard::serve) it. If another
+//! thread fails to start after that, the connections in the backlog of that socket are reset. On
+//! FreeBSD, sockets cannot be added to one that was opened alone, so a server of one thread cannot
+//! be followed by one of several.
 //!
-//! # What does not pass
+//! # What is not passed on
 //!
-//! Established connections stay with the old process until they end, at most for the
-//! [grace period](crate::Reactor::set_drain). Clients of TLS cannot resume the sessions of the old
-//! process, since rustls does not export the keys of its tickets; they make a full handshake.
+//! Established connections stay with the old process until they end, or until its [grace
+//! period](crate::Reactor::set_drain) is over. TLS clients cannot resume the sessions of the old
+//! process, because rustls does not export its ticket keys; they make a full handshake.
 //!
-//! A client that sends a request on an idle connection just when the old process closes it has to
-//! repeat it on a new one, as HTTP clients do (RFC 9112, section 9.3.1).
+//! If a client sends a request on an idle connection just when the old process closes it, the
+//! client has to repeat the request on a new connection, as HTTP clients do (RFC 9112, section
+//! 9.3.1).
 //!
 //! # Generations
 //!
-//! The first server has the [generation](crate::Server::generation) 1, and each one that takes over
-//! from it has the next one.
+//! The first server has [generation](crate::Server::generation) 1. A server that takes over has the
+//! generation of its predecessor plus one.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;

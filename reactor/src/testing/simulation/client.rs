@@ -1,4 +1,4 @@
-//! The script of a client, and what came of it.
+//! The script of a client, and its result.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -26,9 +26,9 @@ pub struct Client(Rc<RefCell<Actor>>);
 /// The state of a [`Client`]'s connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Not made yet.
+    /// Not connected yet.
     Waiting,
-    /// No listener at its address.
+    /// Refused: there is no listener at its address.
     Refused,
     /// Open.
     Open,
@@ -53,8 +53,8 @@ impl Client {
         self.with(|client| client.acts.push_back(act))
     }
 
-    /// Talks through the transport that `factory` makes. What it sends and receives stays plain.
-    /// Once it is connected, it sends nothing of its own before the handshake is over.
+    /// Uses the transport that `factory` makes. The bytes in its script and its results are plain.
+    /// After connecting, it sends nothing else until the handshake is complete.
     pub fn through(self, factory: Factory<Address>) -> Client {
         self.with(|client| client.through = Some(factory))
     }
@@ -90,7 +90,7 @@ impl Client {
         self.with(|client| client.slow = true)
     }
 
-    /// Reads no more after this many bytes.
+    /// Stops reading after this many bytes.
     pub fn reads_at_most(self, bytes: usize) -> Client {
         self.with(|client| client.reads_at_most = bytes)
     }

@@ -5,7 +5,7 @@
 //! which order they act, how the network splits and delays their data, and which system calls fail
 //! ([`Faults`](super::Faults)). The handlers run unmodified.
 //!
-//! After each turn of each reactor, the simulation checks what must hold whatever a handler does:
+//! After each turn of each reactor, the simulation checks these invariants:
 //!
 //! - each queued byte was sent, was dropped or is still queued; each connection that was opened is
 //!   open or was closed;

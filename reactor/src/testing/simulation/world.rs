@@ -80,7 +80,7 @@ impl Sim {
         &mut self.reactors
     }
 
-    /// Adds a client that connects to the listener at this address at some point soon.
+    /// Adds a client that soon connects to the listener at this address.
     ///
     /// # Panics
     /// If `of` is not an IP address and port.
@@ -131,7 +131,7 @@ impl Sim {
         self.world.set_remote(address, remote);
     }
 
-    /// A number below `limit`, determined by the seed, for scenarios that vary.
+    /// A number below `limit` that the seed determines, for scenarios that vary.
     ///
     /// # Panics
     /// If the limit is 0.
@@ -159,8 +159,9 @@ impl Sim {
         &self.faults
     }
 
-    /// Sets how many bytes of memory any connection may have queued at the end of a turn: its
-    /// [`send_high`](crate::Limits::send_high), plus the most that one callback sends.
+    /// Sets the maximum number of bytes of memory that any connection may have queued at the end of
+    /// a turn: its [`send_high`](crate::Limits::send_high), plus the maximum that one callback
+    /// sends.
     pub fn limit_queues(&mut self, bytes: usize) {
         self.most_queued = bytes;
     }
