@@ -11,11 +11,11 @@ use super::status::Status;
 use super::stream::ResponseStream;
 use super::writer::write_interim;
 
-/// The right to answer a request later: see [`Reply::defer`].
+/// A handle with which to answer a request later: see [`Reply::defer`].
 ///
 /// It can be sent to another thread, but the request must be answered on the reactor that received
-/// it. If it is dropped in the call that created it, the client gets 503 immediately; if it is
-/// dropped later, the client gets 503 after
+/// it. If the handle is dropped in the call that created it, the client gets 503 immediately; if it
+/// is dropped later, the client gets 503 after
 /// [`response_timeout`](super::HttpLimits::response_timeout).
 #[derive(Debug)]
 #[must_use = "a client waits for the response"]
@@ -26,14 +26,15 @@ pub struct Deferred {
 
 impl Reply<'_, '_> {
     /// Defers the response until a worker has computed it, a timer has fired, or another connection
-    /// has delivered it. `then` is called with a [`Deferred`], to keep or to send elsewhere, and
-    /// the reactor. Any later callback can answer the request with [`Deferred::answer`].
+    /// has delivered it. `then` is called with the reactor and a [`Deferred`], which it can store
+    /// or send to another thread. Any later callback can answer the request with
+    /// [`Deferred::answer`].
     ///
     /// Until then the connection answers no other request. Pipelined requests wait, and reading
     /// pauses once the first of them has arrived, so responses keep their order. A client that
-    /// resets the connection gets no response; one that only shut down its sending side does. After
-    /// [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503. A reactor
-    /// that is stopping waits for the response until its grace period ends.
+    /// resets the connection gets no response, but one that has only shut down its sending side
+    /// does. After [`response_timeout`](super::HttpLimits::response_timeout) the client gets 503.
+    /// When the reactor stops, it waits for the response until its grace period ends.
     ///
     /// The status and fields set on this reply so far are discarded.
     ///
@@ -96,14 +97,14 @@ impl Reply<'_, '_> {
     /// body is [relayed](sluicegate_reactor::Peer::relay_part) to, which needs a body of [known
     /// length](super::Request::content_length).
     ///
-    /// A body that is not relayed is delivered to [`Service::on_piece`](super::Service::on_piece),
-    /// and so is the rest of one whose destination has ended. Then
+    /// A body that is not relayed is delivered to [`Service::on_piece`](super::Service::on_piece).
+    /// If the destination of a relay ends, the rest of the body is delivered there too. Then
     /// [`Service::on_body_end`](super::Service::on_body_end) is called. Pauses, limits and errors
-    /// are those of [`read_pieces`](Reply::read_pieces).
+    /// are the same as for [`read_pieces`](Reply::read_pieces).
     ///
-    /// The response may begin before the body is complete. It then announces that the connection
-    /// closes, unless the body is short enough to be [skipped](super::HttpLimits::drain). Once the
-    /// response is complete, the rest of the body is not delivered.
+    /// The response may begin before the body is complete. It then has `Connection: close`, unless
+    /// the body is short enough to be [skipped](super::HttpLimits::drain). Once the response is
+    /// complete, the rest of the body is not delivered.
     ///
     /// ```
     /// use sluicegate_protocols::http::{Answered, Reply, Request, ResponseStream, Service, Status};
@@ -166,8 +167,7 @@ impl Reply<'_, '_> {
 }
 
 impl Deferred {
-    /// Whether the client is still waiting for the response. Check this before work that takes
-    /// long.
+    /// Whether the client is still waiting for the response. Check this before long work.
     #[must_use]
     pub fn is_wanted(&self, cx: &mut Turn) -> bool {
         self.pending.is_here() && cx.peer(self.connection).is_open()

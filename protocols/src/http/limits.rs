@@ -12,18 +12,19 @@ pub(super) const MAX_HEADERS: usize = 256;
 ///
 /// # All limits of a server
 ///
-/// The reactor's [`Listen`] and [`Limits`] apply too. Together they bound what a client can cost:
+/// The reactor's [`Listen`] and [`Limits`] apply too. Together they bound the resources that a
+/// client can use:
 ///
 /// | what | limit | default |
 /// |---|---|---|
 /// | open connections | [`Listen::max_connections`] | 100,000 |
 /// | open connections of a client | [`Listen::max_per_address`] | none |
 /// | new connections per second | [`Listen::accept_rate`] | none |
-/// | bytes sent per second, per connection and in all | [`Limits::send_rate`], [`Listen::send_rate`] | none |
+/// | bytes sent per second, per connection and in total | [`Limits::send_rate`], [`Listen::send_rate`] | none |
 /// | a connection without traffic | [`Limits::idle`] | 75 s |
 /// | a client that accepts no bytes | [`Limits::write_stall`] | 60 s |
-/// | responses in memory that a client does not read | [`Limits::send_high`] | 64 KiB |
-/// | a closed connection that still sends | [`Limits::linger_time`], [`Limits::linger_bytes`] | 5 s, 1 MiB |
+/// | queued responses that a client does not read | [`Limits::send_high`] | 64 KiB |
+/// | a closed connection whose client still sends | [`Limits::linger_time`], [`Limits::linger_bytes`] | 5 s, 1 MiB |
 /// | requests of a connection | [`requests`](HttpLimits::requests) | none |
 /// | pipelined requests answered in a turn | see [`Http`](super::Http) | 1,024 |
 /// | the request line | [`request_line`](HttpLimits::request_line) | 8 KiB |
@@ -54,34 +55,36 @@ pub(super) const MAX_HEADERS: usize = 256;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// The longest request line in bytes, without its CRLF. Longer ones get 414. Default 8192.
+    /// The maximum length of the request line in bytes, without its CRLF. Longer ones get 414.
+    /// Default 8192.
     pub request_line: usize,
-    /// The longest head in bytes, from the request line to the empty line, and the longest trailer
-    /// section. Longer ones get 431. Default 32 KiB.
+    /// The maximum length of a head in bytes, from the request line to the empty line, and of the
+    /// trailer section. Longer ones get 431. Default 32 KiB.
     pub head: usize,
-    /// The most header fields, at most 256. Requests with more get 431. Default 100.
+    /// The maximum number of header fields, up to 256. Requests with more get 431. Default 100.
     pub headers: usize,
-    /// The longest request body in bytes. Longer ones get 413. Default 1 GiB.
+    /// The maximum length of a request body in bytes. Longer ones get 413. Default 1 GiB.
     pub body: u64,
-    /// The longest body in bytes that is skipped if the service does not read it. If the body is
-    /// longer, the connection closes after the response. Default 64 KiB.
+    /// The maximum length in bytes of a body that is skipped if the service does not read it. If
+    /// the body is longer, the connection closes after the response. Default 64 KiB.
     pub drain: u64,
     /// How long a head may take, from its first byte to its last. After that the client gets 408
-    /// and the connection closes. A body that the service does not read may take as long to skip,
-    /// from its first byte, before the connection closes. Before the first byte of a head, the
+    /// and the connection closes. Skipping a body that the service does not read may take the same
+    /// time, from its first byte; then the connection closes. Before the first byte of a head, the
     /// reactor's idle limit applies. Default 10 s.
     pub head_timeout: Duration,
-    /// The lowest rate, in bytes per second, of a body that the service has requested, averaged
+    /// The minimum rate, in bytes per second, of a body that the service has requested, averaged
     /// over each [`head_timeout`](HttpLimits::head_timeout). A slower client gets 408 and the
     /// connection closes. Default 500.
     pub body_rate: u32,
     /// How long a [deferred](super::Reply::defer) response may take. After that, the client gets
     /// 503 and the connection closes. Default 60 s.
     pub response_timeout: Duration,
-    /// The most requests on one connection. The last response closes it. Default: no limit.
+    /// The maximum number of requests per connection. The connection closes after the last
+    /// response. Default: no limit.
     pub requests: Option<u32>,
     /// Whether requests with a field `Content_Length` or `Transfer_Encoding` get 400. Programs that
-    /// map field names to variables, as CGI does, mistake these for the fields with a hyphen.
+    /// map field names to variables, as CGI does, confuse these with the fields with a hyphen.
     /// Behind this server, they would see a different body than the server does. Default true.
     pub refuse_lookalikes: bool,
 }

@@ -8,24 +8,24 @@ use sluicegate_reactor::Histogram;
 
 use super::status::Status;
 
-/// What the HTTP servers of a thread have done: see [`Http::with_metrics`](super::Http).
+/// The counters of the HTTP servers of a thread: see [`Http::with_metrics`](super::Http).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HttpCounters {
-    /// Final responses by the class of their status, from 1xx to 5xx. The first is for 101, the
-    /// response to an upgrade.
+    /// The number of final responses by the class of their status, from 1xx to 5xx. The first entry
+    /// counts 101, the response to an upgrade.
     pub responses: [u64; 5],
-    /// How long requests took: from the turn in which a request was complete, as far as the service
-    /// has asked for it, to the end of its response. That is when the kernel was given it, or, for a
-    /// [deferred](super::Reply::defer) or [streamed](super::Reply::stream) one, has accepted its
-    /// last byte.
+    /// How long requests took. The time starts in the turn in which the head, and the body if the
+    /// service has requested it, was complete. It ends when the response is passed to the kernel
+    /// or, for a [deferred](super::Reply::defer) or [streamed](super::Reply::stream) response, when
+    /// the kernel has accepted its last byte.
     pub times: Histogram,
 }
 
-/// Counts the responses of the HTTP servers of a thread. Clones count together.
+/// Counts the responses of the HTTP servers of a thread. Clones share the counters.
 ///
 /// The counters belong to the thread: counting takes no lock and touches no memory that another
-/// thread uses. The [status listener](crate::ops) copies them when it is asked.
+/// thread uses. The [status listener](crate::ops) copies them on request.
 ///
 /// ```
 /// use sluicegate_protocols::http::{Answered, Http, HttpMetrics, Reply, Request, Service};

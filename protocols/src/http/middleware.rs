@@ -1,4 +1,4 @@
-//! Services in front of other services.
+//! Services that wrap other services.
 
 use std::borrow::Cow;
 use std::io;
@@ -14,9 +14,9 @@ use super::service::Service;
 use super::status::Status;
 use super::trailers::Trailers;
 
-/// A [`Service`] in front of another one. It answers some requests itself, or only looks at them,
-/// and the inner service answers the others. All callbacks but those below go to the inner service,
-/// so it works as it does alone.
+/// A [`Service`] that wraps another one. It answers some requests itself, or only inspects them,
+/// and passes the others to the inner service. All callbacks except those below go to the inner
+/// service, which works as it does on its own.
 ///
 /// ```
 /// use sluicegate_protocols::files::{Files, FilesOptions, Upload};
@@ -55,8 +55,8 @@ use super::trailers::Trailers;
 /// # }
 /// ```
 ///
-/// A service that asks for request bodies itself, or that chooses between several others,
-/// implements [`Service`] and converts their states: see [`Answered::map`].
+/// A service that requests bodies itself, or that chooses between several others, implements
+/// [`Service`] and converts their states: see [`Answered::map`].
 pub trait Middleware: Sized + 'static {
     /// The type of the inner service.
     type Inner: Service;

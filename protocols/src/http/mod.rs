@@ -1,8 +1,8 @@
 //! HTTP/1.1: servers, and a [`client`].
 //!
 //! A [`Service`] gets a checked [`Request`], which borrows from the received bytes, and a [`Reply`]
-//! to answer it with. [`Http`] is the handler around the service: it finds requests in the input,
-//! enforces the rules of HTTP and the [limits](HttpLimits), and sends the responses in order.
+//! to answer it with. [`Http`] is the handler that wraps the service: it parses requests, enforces
+//! the rules of HTTP and the [limits](HttpLimits), and sends the responses in order.
 //!
 //! ```
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
@@ -29,22 +29,22 @@
 //! | receive a form with files | [`Reply::read_form`], then [`Service::on_part`] |
 //! | read the trailer fields of a chunked body | [`Service::on_trailers`] |
 //! | save a body in a file | [`Reply::save`], then [`Service::on_saved`] |
-//! | keep a long body without a name | [`Dir::create_unnamed`], then [`Reply::save`] |
+//! | keep a long body in a temporary file | [`Dir::create_unnamed`], then [`Reply::save`] |
 //! | answer later, from a worker, a timer or another connection | [`Reply::defer`] |
 //! | answer later, and receive the body in the meantime | [`Reply::defer_with_body`] |
-//! | decide later, such as whether the client may make the request | [`Reply::postpone`] |
-//! | answer piece by piece, as with server-sent events | [`Reply::stream`] |
+//! | decide later, for example whether the client is authorized | [`Reply::postpone`] |
+//! | stream a response, such as server-sent events | [`Reply::stream`] |
 //! | send 103 (Early Hints) | [`Reply::interim`] |
 //! | identify the client | [`Request::peer_address`], [`Request::connection`], [`Request::is_secure`] |
 //! | send your own error pages | [`Service::on_refused`] |
 //! | write an access log | [`Service::on_sent`], [`AccessLog`](crate::access_log::AccessLog) |
 //! | count responses and their times | [`Http::with_metrics`], [`HttpMetrics`] |
 //! | open a WebSocket | [`Handshake`](crate::websocket::Handshake) |
-//! | speak another protocol on the connection | [`Request::upgrade`], [`Reply::upgrade`] |
-//! | put a service in front of another | [`Middleware`] |
+//! | switch to another protocol | [`Request::upgrade`], [`Reply::upgrade`] |
+//! | wrap a service in another | [`Middleware`] |
 //! | serve files | [`Files`](crate::files::Files) |
 //! | send requests to another server | [`client`] |
-//! | pass requests on to another server | [`Forward`](crate::forward::Forward) |
+//! | forward requests to another server | [`Forward`](crate::forward::Forward) |
 //!
 //! For routing, `match` on the method and the path. The path is still percent-encoded, and the
 //! crate `percent-encoding` decodes it; for queries, use the crate `form_urlencoded`. See
@@ -56,27 +56,28 @@
 //!   closes the connection. A head that does not arrive in time gets 408.
 //! - It accepts only CRLF as the end of a line. A bare LF or CR gets 400.
 //! - It refuses a request as soon as a line of its head is complete and invalid, even if the head
-//!   is not complete. If several lines are invalid, the first one decides the status.
+//!   is incomplete. If several lines are invalid, the first one determines the status.
 //! - It writes `Date`, `Content-Length` and `Connection`, and omits the body of a response to HEAD.
 //! - It answers CONNECT and TRACE with 501.
-//! - It receives a request body if the service asks for it: into memory up to a limit, in pieces,
-//!   or into a file. Otherwise it skips a short body, and closes the connection after the response
-//!   to a long or chunked one. A body is never parsed as the next request.
+//! - It receives a request body if the service requests it: into memory up to a limit, in pieces,
+//!   or into a file. Otherwise it skips a short body; if the body is long or chunked, it closes the
+//!   connection after the response. A body is never parsed as the next request.
 //! - It answers `Expect: 100-continue` with 100 if the service wants the body. Otherwise the client
 //!   gets the final response immediately, and the connection closes if a body was announced.
 //! - It ignores `Upgrade` unless the service [accepts it](Reply::upgrade).
 //! - When the reactor stops, it closes idle connections immediately, and others once their
 //!   responses have been sent. It answers the requests that have already arrived, up to one turn's
-//!   quantum. A client that has just connected has two seconds to send its first request. It waits for the rest of an incomplete request, and responds to it with `Connection:
-//!   close`. A client that has not read its responses gets one more, with `Connection: close`; its
-//!   further requests are not answered. A connection after an [upgrade](Reply::upgrade) belongs to
-//!   its new handler.
+//!   quantum. A client that has just connected has two seconds to send its first request. If a
+//!   request is incomplete, `Http` waits for the rest, and responds with `Connection: close`. A
+//!   client that has not read its responses gets one more, with `Connection: close`; its further
+//!   requests are not answered. After an [upgrade](Reply::upgrade), the new handler decides what
+//!   happens to the connection.
 //!
-//! # What it refuses although others accept it
+//! # Requests that `Http` refuses although other servers accept them
 //!
-//! If two parsers interpret a request differently, it can pass a filter that uses one and reach an
-//! application that uses the other. `Http` therefore accepts the syntax of RFC 9112 and little
-//! else:
+//! If two parsers interpret a request differently, an attacker can smuggle a request past a filter
+//! that uses one of them to an application that uses the other. `Http` therefore accepts little
+//! beyond the syntax of RFC 9112:
 //!
 //! | request | response | reason |
 //! |---|---|---|
@@ -93,18 +94,18 @@
 //! | two equal `Content-Length` | 400 | RFC 9110, section 8.6: accepting them is optional |
 //! | `Content_Length`, `Transfer_Encoding` | 400 | see [`HttpLimits::refuse_lookalikes`] |
 //!
-//! It accepts some requests that others refuse:
+//! It accepts some requests that other servers refuse:
 //!
 //! | request | reason |
 //! |---|---|
 //! | any token as the method | RFC 9110, section 9.1: methods are extensible |
 //! | `\`, `^`, `{`, `\|`, `}` and the like in the target | browsers do not encode them in a query |
 //! | an empty `Host` | RFC 9112, section 3.3; see [`Request::host`] |
-//! | an absolute target and another `Host` | RFC 9112, section 3.2.2: the target's host counts |
+//! | an absolute target and a different `Host` | RFC 9112, section 3.2.2: the host of the target applies |
 //! | more bytes after the last request | RFC 9112, section 9.6: they are not processed |
 //!
-//! Public test suites were run against a service that echoes each body, and for comparison against
-//! servers that answer everything with 400 or with 200:
+//! These are the results of public test suites, run against a service that echoes each body. For
+//! comparison, the last two columns show servers that answer everything with 400 or with 200:
 //!
 //! | suite | `Http` | 400 | 200 |
 //! |---|---|---|---|
@@ -113,8 +114,9 @@
 //! | [llhttp], commit 01e105a, strict requests: invalid ones refused | 50 of 53 | 53 | 0 |
 //! | the same, valid ones accepted | 51 of 65 | 0 | 65 |
 //!
-//! For the run, llhttp's HTTP/1.1 requests without `Host` were given one, and its invalid requests
-//! that stop within the head were completed. The 17 that differ are all in the tables above.
+//! For this run, a `Host` field was added to llhttp's HTTP/1.1 requests that lack one, and its
+//! invalid requests that end within the head were completed. The 17 deviations are all explained in
+//! the tables above.
 //!
 //! [`Dir::create_unnamed`]: sluicegate_reactor::fs::Dir::create_unnamed
 //! [uNetworking/h1spec]: https://github.com/uNetworking/h1spec

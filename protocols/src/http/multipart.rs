@@ -1,13 +1,13 @@
 //! Decodes `multipart/form-data` (RFC 7578), the format in which browsers send forms with files.
 //!
-//! [`FormDecoder`] gets a body in pieces of any size and returns the heads of its parts and their
-//! data. It holds the head of one part and no data. For a request body,
-//! [`Reply::read_form`](super::Reply::read_form) does the rest.
+//! [`FormDecoder`] decodes a body in pieces of any size, and returns the heads and the data of its
+//! parts. It buffers the head of one part, but no data. For request bodies, use
+//! [`Reply::read_form`](super::Reply::read_form).
 //!
-//! It is strict where clients agree, and lenient where they differ:
+//! It is strict where all clients behave alike, and lenient where they differ:
 //!
-//! - The first delimiter must be the first thing in the body, and nothing may follow a delimiter on
-//!   its line. After the last one, anything is ignored.
+//! - The body must start with the first delimiter, and nothing may follow a delimiter on its line.
+//!   Everything after the last delimiter is ignored.
 //! - Lines end with CRLF. Each part has one `Content-Disposition: form-data` with a `name`. Other
 //!   fields than that and `Content-Type` are ignored, even `Content-Transfer-Encoding`, which is
 //!   obsolete.
@@ -46,13 +46,13 @@ use super::status::Status;
 /// The longest boundary in bytes (RFC 2046, section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
-/// The limits on a form. The length of the whole body has
-/// [its own](super::HttpLimits::body).
+/// The limits on a form. [`HttpLimits::body`](super::HttpLimits::body) limits the length of the
+/// whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormLimits {
-    /// The most parts. Default 1000.
+    /// The maximum number of parts. Default 1000.
     pub parts: usize,
-    /// The longest head of a part in bytes. Default 8 KiB.
+    /// The maximum length of the head of a part in bytes. Default 8 KiB.
     pub part_head: usize,
 }
 
@@ -91,10 +91,10 @@ enum Expected {
     Epilogue,
 }
 
-/// The next thing in a form.
+/// The next event of a form.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FormEvent<'a> {
-    /// All of the input was consumed and more is needed.
+    /// All input was consumed, and more is needed.
     NeedInput,
     /// The head of the next part.
     Part(&'a FormPart),
@@ -103,7 +103,7 @@ pub enum FormEvent<'a> {
     Data(&'a [u8]),
     /// The part is complete.
     PartEnd,
-    /// The form is complete. What follows is consumed and ignored.
+    /// The form is complete. Further input is consumed and ignored.
     End,
 }
 
@@ -122,8 +122,9 @@ impl FormPart {
         &self.name
     }
 
-    /// The name that the client gives the file. It can be anything, such as `../../etc/passwd`.
-    /// Empty if the user has chosen no file; `None` if the field is not one for files.
+    /// The file name that the client sent. Do not trust it: it can be anything, such as
+    /// `../../etc/passwd`. Empty if the user has not chosen a file; `None` if the field is not a
+    /// file field.
     #[must_use]
     pub fn file_name(&self) -> Option<&[u8]> {
         self.file_name.as_deref()
@@ -212,7 +213,7 @@ impl FormDecoder {
         matches!(self.expected, Expected::Epilogue)
     }
 
-    /// Decodes the next thing in the input and consumes it.
+    /// Decodes the next event in the input and consumes it.
     ///
     /// # Errors
     /// The body is not a form, or exceeds a limit. The decoder must not be used again.

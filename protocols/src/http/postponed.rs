@@ -7,7 +7,7 @@ use super::reply::{Answered, Reply};
 use super::response::Awaited;
 use super::status::Status;
 
-/// The right to have a request delivered to the service again, or to answer it: see
+/// A handle with which to deliver a request to the service again, or to answer it: see
 /// [`Reply::postpone`].
 ///
 /// If it is dropped in the call that created it, the client gets 503 immediately; if it is dropped
@@ -17,15 +17,15 @@ use super::status::Status;
 pub struct Postponed(Deferred);
 
 impl Reply<'_, '_> {
-    /// Postpones the request, until the service has found out what to do with it: whether the
-    /// client may make it, or which part of the service it is for. `then` is called with a
-    /// [`Postponed`], to keep or to send elsewhere, and the reactor. Once a later callback calls
-    /// [`Postponed::deliver`], [`Service::call`](super::Service::call) is called with the same
-    /// request, and can answer it or ask for its body.
+    /// Postpones the request until the service can decide what to do with it, for example whether
+    /// the client is authorized, or which part of the service handles it. `then` is called with the
+    /// reactor and a [`Postponed`], which it can store or send to another thread. Once a later
+    /// callback calls [`Postponed::deliver`], [`Service::call`](super::Service::call) is called
+    /// again with the same request, and can answer it or request its body.
     ///
     /// Until then nothing else is read from the connection, and a client that sent `Expect:
-    /// 100-continue` does not send its body. Apart from that, what is said of [deferred
-    /// responses](Reply::defer) applies.
+    /// 100-continue` does not send its body. Otherwise the rules for [deferred
+    /// responses](Reply::defer) apply.
     ///
     /// The status and fields set on this reply so far are discarded. `postpone` works only in
     /// [`Service::call`](super::Service::call); elsewhere the response is 500.
@@ -102,8 +102,8 @@ impl Postponed {
         }
     }
 
-    /// Answers the request instead, as [`Deferred::answer`] does. A body that the client sends is
-    /// treated as one that the service does not read.
+    /// Answers the request instead, as [`Deferred::answer`] does. A request body is treated as one
+    /// that the service does not read.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         self.0.answer(cx, make)
     }

@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use super::date::{log_date, timestamp};
 use super::status::Status;
 
-/// A response that has been sent, or was cut off, for an
-/// [access log](crate::access_log::AccessLog).
+/// A response that was sent completely or cut off, for an [access
+/// log](crate::access_log::AccessLog).
 ///
-/// Its `Display` is a line in the Combined Log Format, without the newline. Of what the client
-/// sends, quotes, backslashes and bytes other than printable ASCII are escaped as `\xNN`; in the
-/// user, so are spaces.
+/// Its `Display` is a line in the Combined Log Format, without the newline. In data from the
+/// client, quotes, backslashes and bytes other than printable ASCII are escaped as `\xNN`. In the
+/// user name, spaces are escaped too.
 ///
 /// ```
 /// use sluicegate_protocols::http::{LogRecord, Status};
@@ -34,10 +34,10 @@ use super::status::Status;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogRecord<'a> {
-    /// The client's address, if it is known; `None` on a Unix socket.
+    /// The client's address, if known; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
-    /// The user whom the request's Basic credentials name, if it has any. As in nginx, it does not
-    /// matter whether the service has checked them.
+    /// The user name in the request's Basic credentials, if there are any. As in nginx, the service
+    /// need not have checked them.
     pub user: Option<&'a [u8]>,
     /// When the request was answered, in seconds since 1970.
     pub time: u64,

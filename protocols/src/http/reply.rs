@@ -29,8 +29,8 @@ impl<V> Answered<V> {
         Answered { status, body, persistence, state: None }
     }
 
-    /// Converts the state, so that one service can delegate to another. If it needs no state of its
-    /// own, [`Middleware`](super::Middleware) is simpler.
+    /// Converts the state, so that one service can delegate to another. If the outer service has no
+    /// state itself, [`Middleware`](super::Middleware) is simpler.
     ///
     /// ```
     /// use std::borrow::Cow;
@@ -100,7 +100,8 @@ impl<V> Answered<V> {
 /// A response that is being built. Its status is 200 unless [`status`](Reply::status) sets another.
 ///
 /// The methods that return an [`Answered`] finish it. The response is sent when the callback
-/// returns, together with those to pipelined requests, or later if the method says so.
+/// returns, together with the responses to other pipelined requests, or later if the method says
+/// so.
 #[must_use]
 pub struct Reply<'a, 'cx> {
     pub(super) to: Destination<'a, 'cx>,
@@ -128,9 +129,10 @@ impl<'a, 'cx> Reply<'a, 'cx> {
 
     /// Adds a header field.
     ///
-    /// Fields that could split the response are omitted and logged: those whose name is not a token
-    /// or whose value contains CR, LF or NUL. So are `Connection`, `Content-Length`, `Date` and
-    /// `Transfer-Encoding`, which [`Http`](super::Http) writes itself.
+    /// Invalid fields, with which an attacker could split the response, are omitted and logged:
+    /// those whose name is not a token or whose value contains CR, LF or NUL. The same applies to
+    /// `Connection`, `Content-Length`, `Date` and `Transfer-Encoding`, which [`Http`](super::Http)
+    /// writes itself.
     #[inline]
     pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         write_field(&mut self.output.fields, name, value.as_ref(), Own::Date);
@@ -210,8 +212,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
             .send(&page[..length])
     }
 
-    /// What the connection's [transport](sluicegate_reactor::transport) has learned about the
-    /// client, if it is of this type: the certificates of a TLS client, for example.
+    /// The details that the connection's [transport](sluicegate_reactor::transport) has about the
+    /// client, such as the certificates of a TLS client, if they are of type `T`.
     ///
     #[cfg_attr(feature = "tls", doc = "```")]
     #[cfg_attr(not(feature = "tls"), doc = "```ignore")]
@@ -245,8 +247,8 @@ impl<'a, 'cx> Reply<'a, 'cx> {
         self.to.turn()
     }
 
-    /// The connection, if there is no [`Request`](super::Request) to ask: when one is
-    /// [refused](super::Service::on_refused), or in a [deferred](Reply::defer) response.
+    /// The connection, for cases in which there is no [`Request`](super::Request): when a request
+    /// is [refused](super::Service::on_refused), or in a [deferred](Reply::defer) response.
     #[must_use]
     pub fn connection(&self) -> ConnId {
         self.to.connection()

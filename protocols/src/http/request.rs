@@ -130,12 +130,12 @@ impl<'a> Request<'a> {
         self.connection.id
     }
 
-    /// The address of the client, or of the proxy in front of this server if there is one that the
-    /// [transport](sluicegate_reactor::transport) does not look through. A client of a Unix socket
-    /// is usually unnamed.
+    /// The address of the client. Behind a proxy, this is the address of the proxy, unless the
+    /// [transport](sluicegate_reactor::transport) knows that of the client. A client of a Unix
+    /// socket is usually unnamed.
     ///
-    /// This is usually a system call. A service that needs the address for every request should
-    /// keep it for each connection.
+    /// This usually makes a system call. A service that needs the address for every request should
+    /// store it once per connection.
     ///
     /// # Errors
     /// The error of `getpeername(2)`, such as `NotConnected` after a reset.
@@ -143,7 +143,7 @@ impl<'a> Request<'a> {
         self.connection.endpoints.peer()
     }
 
-    /// The address to which the client connected. This is usually a system call too.
+    /// The address to which the client connected. This usually makes a system call too.
     ///
     /// # Errors
     /// The error of `getsockname(2)`.
@@ -152,19 +152,20 @@ impl<'a> Request<'a> {
     }
 
     /// Whether the connection's [transport](sluicegate_reactor::transport) protects its bytes, as
-    /// TLS does. What a proxy in front of this server says in `X-Forwarded-Proto` does not count.
-    /// [`Reply::transport`](super::Reply::transport) tells more about the client.
+    /// TLS does. `X-Forwarded-Proto`, which a proxy in front of this server may send, is ignored.
+    /// [`Reply::transport`](super::Reply::transport) returns details about the client.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.connection.is_secure
     }
 
-    /// Whether a browser sends this request for a page of another origin. A page of any site can
-    /// make a browser send forms to this server, with the rights of its user. A service that
-    /// changes something should refuse them.
+    /// Whether a browser sends this request on behalf of a page of another origin. Any site can
+    /// make a browser send forms to this server with the rights of its user (cross-site request
+    /// forgery). A service should refuse such requests if they change anything.
     ///
-    /// `Sec-Fetch-Site` decides, or else whether `Origin` names [`host`](Request::host). Behind a
-    /// proxy, `Host` must therefore be passed on. Clients other than browsers send neither.
+    /// The result depends on `Sec-Fetch-Site` or, if that is absent, on whether `Origin` names
+    /// [`host`](Request::host). A proxy must therefore pass on `Host`. Clients other than browsers
+    /// send neither field.
     #[must_use]
     pub fn is_cross_origin(&self) -> bool {
         match (self.header("Sec-Fetch-Site"), self.header("Origin")) {
@@ -178,7 +179,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The host and port that the client requests: those of an absolute target, or else `Host`.
+    /// The host and port that the client requests, from an absolute target or else from `Host`.
     /// Their syntax has been checked. May be empty; `None` only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a str> {

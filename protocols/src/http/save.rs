@@ -1,4 +1,4 @@
-//! Asking for a request body: in memory, in pieces, or in a file.
+//! Requesting a request body: in memory, in pieces, or in a file.
 
 use std::io::{self, ErrorKind};
 
@@ -16,9 +16,9 @@ impl Reply<'_, '_> {
     /// answers the request.
     ///
     /// A small body usually arrives together with the head. It is then borrowed, and `on_body` is
-    /// called immediately. A longer body goes into a buffer that grows as data arrives, not to the
-    /// length that the client announces. A client that sent `Expect: 100-continue` gets a 100
-    /// response. If the request has no body, `on_body` gets an empty one.
+    /// called immediately. A longer body goes into a buffer that grows as data arrives; the length
+    /// that the client announces is not allocated in advance. A client that sent `Expect:
+    /// 100-continue` gets a 100 response. If the request has no body, `on_body` gets an empty one.
     ///
     /// A client whose body is longer than `limit`, than
     /// [`HttpLimits::body`](super::HttpLimits::body) or than the reactor's
@@ -69,12 +69,12 @@ impl Reply<'_, '_> {
     /// [`Service::on_body`](super::Service::on_body) is called with an empty body, and answers the
     /// request.
     ///
-    /// A service that cannot keep up can call [`Peer::pause`](sluicegate_reactor::Peer::pause) on
-    /// the connection. Nothing more is received until it resumes, so the client has to wait. A
-    /// pause has no deadline, so the service must resume the connection or close it. Once the whole
-    /// body has been delivered, the pause ends.
+    /// For backpressure, a service can call [`Peer::pause`](sluicegate_reactor::Peer::pause) on the
+    /// connection. Nothing more is received until the service resumes it, so the client has to
+    /// wait. A pause has no deadline, so the service must resume or close the connection. The pause
+    /// ends once the whole body has been delivered.
     ///
-    /// Limits and errors are those of [`read`](Reply::read), except that there is no `limit`
+    /// Limits and errors are the same as for [`read`](Reply::read), except that there is no `limit`
     /// argument.
     pub fn read_pieces<V>(self, state: V) -> Answered<V> {
         self.ask_for(Awaited::Pieces, state)
@@ -161,19 +161,18 @@ impl Reply<'_, '_> {
     /// a browser sends. For each part, [`Service::on_part`](super::Service::on_part) decides where
     /// its data goes: into a file, received as by [`save`](Reply::save), or to
     /// [`Service::on_piece`](super::Service::on_piece). The file of a part is committed as soon as
-    /// the part is complete, and stays if a later part fails:
-    /// [`Service::on_part_saved`](super::Service::on_part_saved) is called. After the last part,
+    /// the part is complete, and [`Service::on_part_saved`](super::Service::on_part_saved) is
+    /// called. The file stays even if a later part fails. After the last part,
     /// [`Service::on_body`](super::Service::on_body) is called with an empty body, and answers the
     /// request.
     ///
     /// A client whose body has another type gets 415, one whose form is malformed or ends early
     /// 400, and one that exceeds `limits` 413. If a file could not be written, the status is that
-    /// of [`saved`](Reply::saved). Other limits and errors are those of
+    /// of [`saved`](Reply::saved). Other limits and errors are the same as for
     /// [`read_pieces`](Reply::read_pieces).
     ///
-    /// A page of any other site can make a browser send such a form. A service that changes
-    /// something should check who asks: see
-    /// [`Request::is_cross_origin`](super::Request::is_cross_origin).
+    /// Any other site can make a browser send such a form. A service that changes anything should
+    /// check for this: see [`Request::is_cross_origin`](super::Request::is_cross_origin).
     ///
     /// ```
     /// use std::borrow::Cow;
@@ -236,9 +235,8 @@ impl Reply<'_, '_> {
     }
 
     /// Finishes the response to a request whose body the service asked to [save](Reply::save): 201
-    /// if a file was created, 204 if one was replaced, or else the status
-    /// [for the error](Status::for_unsaved). The reason for 507 and 500 is logged, at most once a
-    /// second.
+    /// if a file was created, 204 if one was replaced, or else the status [for the
+    /// error](Status::for_unsaved). The reason for 507 and 500 is logged, at most once per second.
     pub fn saved<V>(self, saved: &io::Result<Committed>) -> Answered<V> {
         match saved {
             Ok(Committed::Created) => self.status(Status::CREATED).send(""),
@@ -266,7 +264,7 @@ impl Output {
 }
 
 impl Status {
-    /// The status for an error that has kept a file from being written:
+    /// The status for an error that prevented a file from being written:
     ///
     /// - 507 if the disk or the quota is full or the file too large,
     /// - 409 if its directory does not exist or its name is that of a directory,

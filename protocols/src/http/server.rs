@@ -8,8 +8,8 @@ use super::target::HostCache;
 
 /// An HTTP/1.1 server as a handler of the reactor.
 ///
-/// It answers at most 1,024 requests of a connection in one callback; the rest wait for the next
-/// turn, so a client that pipelines thousands of requests does not hold up the others.
+/// It answers at most 1,024 requests of a connection in one callback. The rest wait for the next
+/// turn, so that a client that pipelines thousands of requests does not delay other clients.
 ///
 /// ```no_run
 /// # use sluicegate_protocols::http::{Answered, Http, HttpLimits, Reply, Request, Service};
@@ -47,8 +47,8 @@ impl<S: Service> Http<S> {
         Http { service, limits, output, hosts, metrics: None }
     }
 
-    /// Counts responses and their times. This costs a look at the clock for each callback with a
-    /// response. `None`, which is the default, costs nothing.
+    /// Counts responses and their times. This costs one clock read per callback with a response.
+    /// `None`, which is the default, costs nothing.
     #[must_use]
     pub fn with_metrics(mut self, metrics: impl Into<Option<HttpMetrics>>) -> Http<S> {
         self.metrics = metrics.into();

@@ -22,16 +22,16 @@ pub trait Service: Sized + 'static {
 
     /// Answers one request. An [`Answered`] can be created only by finishing `reply`.
     ///
-    /// The requests of a connection come one at a time and in order. `call` must not block: a
-    /// response that waits for another thread, a timer or another connection is
-    /// [deferred](Reply::defer), and one whose length is not known is [streamed](Reply::stream).
+    /// The requests of a connection come one at a time and in order. `call` must not block. If the
+    /// response depends on another thread, a timer or another connection, [defer](Reply::defer) it.
+    /// If its length is not known, [stream](Reply::stream) it.
     ///
     /// The request body has not been read yet. To get it, finish the reply with
     /// [`read`](Reply::read), [`read_pieces`](Reply::read_pieces) or [`save`](Reply::save).
     fn call(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answered<Self::State>;
 
     /// The next piece of a request body that is [delivered in pieces](Reply::read_pieces) has
-    /// arrived. `state` is what the service passed to that call.
+    /// arrived. `state` is the value that the service passed to that call.
     ///
     /// # Errors
     /// Return the status with which to refuse the request. The connection closes after the
@@ -47,8 +47,8 @@ pub trait Service: Sized + 'static {
         Ok(())
     }
 
-    /// A part of a [form](Reply::read_form) begins. Returns the file in which its data is saved, or
-    /// `None` if the data is passed to [`on_piece`](Service::on_piece), which is the default.
+    /// A part of a [form](Reply::read_form) begins. Return the file in which to save its data, or
+    /// `None` to have the data passed to [`on_piece`](Service::on_piece), which is the default.
     ///
     /// # Errors
     /// Return the status with which to refuse the request. The connection closes after the
@@ -77,8 +77,8 @@ pub trait Service: Sized + 'static {
 
     /// A chunked request body is complete and has trailer fields, of at most
     /// [`HttpLimits::head`](super::HttpLimits::head) bytes. [`on_body`](Service::on_body) or
-    /// [`on_saved`](Service::on_saved) comes next. `state` is what the service set aside when it
-    /// asked for the body.
+    /// [`on_saved`](Service::on_saved) comes next. `state` is the value that the service passed
+    /// when it requested the body.
     fn on_trailers(
         &mut self,
         cx: &mut Turn,
@@ -90,13 +90,13 @@ pub trait Service: Sized + 'static {
     }
 
     /// A request body that is received [while the response is deferred](Reply::defer_with_body) is
-    /// complete. `state` is what the service passed to that call.
+    /// complete. `state` is the value that the service passed to that call.
     fn on_body_end(&mut self, cx: &mut Turn, connection: ConnId, state: Self::State) {
         let _ = (cx, connection, state);
     }
 
-    /// Answers a request whose body the service asked to [read](Reply::read). `state` is what it
-    /// passed to that call.
+    /// Answers a request whose body the service requested with [`read`](Reply::read). `state` is
+    /// the value that it passed to that call.
     ///
     /// A body that arrived with its head is borrowed. A longer one is owned: `into_owned` returns
     /// the buffer that it was received into, without a copy.
@@ -114,9 +114,9 @@ pub trait Service: Sized + 'static {
         reply.error(Status::INTERNAL_SERVER_ERROR)
     }
 
-    /// Answers a request whose body the service asked to [save](Reply::save). `state` is what it
-    /// passed to that call, and `saved` says whether a file was created or replaced, or why the
-    /// body could not be saved. The default is [`Reply::saved`].
+    /// Answers a request whose body the service requested with [`save`](Reply::save). `state` is
+    /// the value that it passed to that call. `saved` says whether a file was created or replaced,
+    /// or why the body could not be saved. The default is [`Reply::saved`].
     fn on_saved(
         &mut self,
         request: &Request<'_>,
@@ -128,10 +128,10 @@ pub trait Service: Sized + 'static {
         reply.saved(saved)
     }
 
-    /// Answers a request that `Http` refuses because it breaks a rule, exceeds a limit or is late.
-    /// The default is [`Reply::error`]; a service can send its own error page instead. The response
-    /// must be finished in the call. The connection closes after it, unless the only problem is a
-    /// body that is too long for the service but short enough to be skipped.
+    /// Answers a request that `Http` refuses because it breaks a rule, exceeds a limit or times
+    /// out. The default is [`Reply::error`]; a service can send its own error page instead. The
+    /// response must be finished in the call. The connection closes after it, unless the only
+    /// problem is a body that is too long for the service but short enough to be skipped.
     fn on_refused(&mut self, status: Status, reply: Reply<'_, '_>) -> Answered {
         reply.error(status)
     }
@@ -143,9 +143,9 @@ pub trait Service: Sized + 'static {
     }
 
     /// The client has shut down its sending side while a [`ResponseStream`](super::ResponseStream)
-    /// on this connection is in progress. Most such clients have left; a few wait for the rest. A
-    /// service whose streams may be silent for long should finish the stream here:
-    /// otherwise a client that has left is noticed only when the next part is sent to it.
+    /// on this connection is in progress. Most such clients have disconnected, but a few wait for
+    /// the rest. If streams may be silent for a long time, the service should finish the stream
+    /// here. Otherwise it notices that the client has gone only when it sends the next part.
     fn on_client_end(&mut self, cx: &mut Turn, connection: ConnId) {
         let _ = (cx, connection);
     }
@@ -168,7 +168,7 @@ pub trait Service: Sized + 'static {
         false
     }
 
-    /// A response is done: the kernel has accepted its last byte, or the connection ended before
+    /// A response has ended: the kernel has accepted its last byte, or the connection ended before
     /// that. Meant for access logs; see [`wants_log`](Service::wants_log).
     fn on_sent(&mut self, record: &LogRecord<'_>) {
         let _ = record;

@@ -13,7 +13,8 @@ use super::writer::{Own, write_interim};
 /// The rest of a response whose head has been sent: see [`Reply::stream`].
 ///
 /// If it is dropped before it is [finished](ResponseStream::finish), the connection is reset within
-/// [`response_timeout`](super::HttpLimits::response_timeout): what was sent must not look complete.
+/// [`response_timeout`](super::HttpLimits::response_timeout), so that the truncated response does
+/// not look complete.
 #[derive(Debug)]
 #[must_use = "a client waits for the rest of the response"]
 pub struct ResponseStream {
@@ -30,7 +31,7 @@ impl Reply<'_, '_> {
     ///
     /// The body is chunked; for an HTTP/1.0 client, closing the connection marks its end. Responses
     /// to pipelined requests wait for it, as for a [deferred](Reply::defer) response. The stream
-    /// may stay silent for as long as the service likes: neither the idle limit nor
+    /// may stay silent for any length of time: neither the idle limit nor
     /// [`response_timeout`](super::HttpLimits::response_timeout) ends it.
     ///
     /// ```
@@ -81,8 +82,8 @@ impl Reply<'_, '_> {
         self.start_stream(None, then)
     }
 
-    /// Like [`stream`](Reply::stream), for a body of known length whose content comes later, as it
-    /// does in a proxy. The head states the length, and there are no trailers.
+    /// Like [`stream`](Reply::stream), for a body of known length whose content is not available
+    /// yet, as in a proxy. The head states the length, and there are no trailers.
     ///
     /// The service must send exactly `length` bytes. If it sends more, or
     /// [finishes](ResponseStream::finish) early, an error is logged and the connection is reset.

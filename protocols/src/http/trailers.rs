@@ -4,8 +4,8 @@ use super::grammar::field;
 
 /// The fields after a chunked body. Their syntax has been checked.
 ///
-/// They are not among the header fields. Use only those that are meant to be trailers, such as a
-/// checksum: a filter in front of the server may have checked `Authorization` only in the head.
+/// They are separate from the header fields. Use only fields that are meant to be trailers, such as
+/// a checksum: a filter in front of the server may have checked `Authorization` only in the head.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trailers<'a> {
     lines: &'a [u8],
@@ -22,7 +22,7 @@ impl<'a> Trailers<'a> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Whether there are none.
+    /// Whether there are no trailer fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()

@@ -18,7 +18,7 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// are never kept, whatever their size, and raw bytes only if the handler does not consume them.
 ///
 /// A connection delivers at most [`per_turn`](Lines::per_turn) lines in one turn, so that a busy
-/// client does not hold up the others.
+/// client does not delay the others.
 #[derive(Clone, Debug)]
 pub struct Lines<H> {
     handler: H,
@@ -37,8 +37,8 @@ impl<H: LineHandler> Lines<H> {
         Lines { handler, splitter, per_turn: MESSAGES_PER_TURN }
     }
 
-    /// Sets how many lines and blocks of a connection are delivered in one callback at most. The
-    /// default is 1,024. The responses of one callback are sent together.
+    /// Sets the maximum number of lines and blocks of a connection that are delivered in one turn.
+    /// The default is 1,024. The responses to them are sent together.
     #[must_use]
     pub fn per_turn(self, most: u32) -> Lines<H> {
         Lines { per_turn: most.max(1), ..self }
@@ -50,7 +50,7 @@ impl<H: LineHandler> Lines<H> {
     }
 }
 
-/// The state of a connection: the handler's session, and what the next input is.
+/// The state of a connection: the handler's session, and the kind of input that comes next.
 #[derive(Debug)]
 pub struct LineSession<S> {
     mode: Mode,

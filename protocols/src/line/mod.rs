@@ -1,8 +1,8 @@
-//! Lines, and what comes between them: blocks of a known size, and raw bytes.
+//! Lines, with optional blocks of known size and raw bytes between them.
 //!
 //! A [`LineHandler`] gets one line at a time, borrowed from the input and without its delimiter. It
-//! returns what to expect [`Next`]: another line, a block whose size the line has announced, or raw
-//! bytes.
+//! returns the [`Next`] input to expect: another line, a block whose size the line has announced,
+//! or raw bytes.
 //!
 //! The calls do not depend on how the network splits the input. Lines have a maximum length, each
 //! byte is examined once, and the responses to all lines of one receive are sent together.
@@ -108,8 +108,8 @@ pub trait LineHandler: Sized + 'static {
     }
 
     /// Raw bytes have arrived. Bytes that are not consumed are offered again together with the next
-    /// ones or, if this returns something other than [`Next::Raw`], are the start of that. By
-    /// default raw bytes are discarded.
+    /// ones. If this returns something other than [`Next::Raw`], the unconsumed bytes are the start
+    /// of that input. By default raw bytes are discarded.
     fn on_raw(
         &mut self,
         cx: &mut Context<'_>,
@@ -121,9 +121,9 @@ pub trait LineHandler: Sized + 'static {
         Next::Raw
     }
 
-    /// A line is longer than the maximum. `start` is its start, of the maximum length; its end may
-    /// not have arrived. By default the connection is closed. Otherwise the rest of the line is
-    /// skipped.
+    /// A line is longer than the maximum. `start` is its beginning, of the maximum length; its end
+    /// may not have arrived yet. By default the connection is closed. If it stays open, the rest of
+    /// the line is skipped.
     fn on_too_long(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, start: &[u8]) {
         let _ = (session, start);
         cx.close();
@@ -182,7 +182,7 @@ pub enum Next {
     Raw,
 }
 
-/// Where in the input the peer has stopped.
+/// Where in the input the stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineEof {
     /// Between two lines, or in raw bytes.

@@ -1,5 +1,5 @@
-//! Finds the ends of lines: a pure function of the bytes and of how many have been searched
-//! already.
+//! Finds the ends of lines: a pure function of the bytes and the number of bytes that have been
+//! searched already.
 
 use memchr::memchr;
 
@@ -24,7 +24,7 @@ pub struct Delimiter {
 }
 
 impl Delimiter {
-    /// `\n` or `\r\n`: what people type and most programs send.
+    /// `\n` or `\r\n`, which is what people type and most programs send.
     #[must_use]
     pub fn newline() -> Delimiter {
         Delimiter { last: b'\n', before: Box::default(), optional_return: true }
@@ -36,8 +36,8 @@ impl Delimiter {
         Delimiter::new(b"\r\n")
     }
 
-    /// Exactly these bytes. The splitter searches for the last of them, so it is fastest if that
-    /// byte is rare in the lines.
+    /// Exactly these bytes. The splitter searches for the last byte, so it is fastest if that byte
+    /// is rare in the lines.
     ///
     /// # Panics
     /// If `bytes` is empty.
@@ -118,7 +118,7 @@ pub enum Split {
     },
     /// The start of a line, not too long so far.
     Incomplete,
-    /// A line that is too long, whatever follows.
+    /// A line that exceeds the maximum length.
     TooLong,
 }
 

@@ -1,9 +1,9 @@
 //! Forwarding bytes between two connections, for proxies.
 //!
-//! [`join`] makes each of two connections relay to the other. See
-//! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) for what happens to ends, resets, pauses
-//! and deadlines. Your own handler can first send a greeting, for example. [`Relay`] is a proxy that
-//! only relays:
+//! [`join`] makes each of two connections relay to the other.
+//! [`Peer::relay_to`](sluicegate_reactor::Peer::relay_to) describes how ends of streams, resets,
+//! pauses and deadlines are handled. Your own handler can do something else first, such as send a
+//! greeting. [`Relay`] is a proxy that only relays:
 //!
 //! ```
 //! use sluicegate_protocols::raw::relay::Relay;
@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! It can also [choose](Choose) the target of each connection from the first bytes that the client
-//! sends. `ServerNames` (feature `tls`) does so for TLS.
+//! A relay can also [choose](Choose) the target of each connection from the first bytes that the
+//! client sends. `ServerNames` (feature `tls`) does this for TLS.
 
 use std::error::Error;
 use std::fmt;
@@ -55,11 +55,11 @@ pub fn join(cx: &mut Context<'_>, peer: ConnId) {
 /// the target; by default there is only one.
 ///
 /// If the target cannot be reached, or the handshake with it fails, the client's connection is
-/// closed or reset, and a warning is logged, at most once a second. When the reactor stops, relays
-/// continue until they have ended or the [grace period](Reactor::set_drain) is over.
+/// closed or reset, and a warning is logged, at most once per second. When the reactor stops,
+/// relays continue until they have ended or the [grace period](Reactor::set_drain) is over.
 ///
-/// An end of stream is only forwarded, never invented: after a deadline or the grace period, a side
-/// that has not received all data and the end of the other side is reset.
+/// An end of stream is forwarded, but never synthesized: after a deadline or the grace period, a
+/// side that has not received all data and the end of the other side's stream is reset.
 #[derive(Debug)]
 pub struct Relay<C = Rc<Target>> {
     upstream: Connector<Relay<C>>,
@@ -95,8 +95,8 @@ impl Relay {
     /// and deadlines of clients, and `connect` those of connections to the target.
     ///
     /// # Errors
-    /// If the target is text that is not one; the message says why. Otherwise the same as those of
-    /// [`Reactor::connector`].
+    /// If the target is text that cannot be parsed; the message says why. Otherwise the same as
+    /// those of [`Reactor::connector`].
     pub fn register(
         reactor: &mut Reactor,
         to: impl TryInto<Target, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -105,8 +105,9 @@ impl Relay {
         Relay::choosing(reactor, only(to)?, connect, None)
     }
 
-    /// Like [`register`](Relay::register), but the target gets a [PROXY protocol
-    /// header](Header::of) in front of each client's bytes, and of the transport of `connect`.
+    /// Like [`register`](Relay::register), but each connection to the target starts with a [PROXY
+    /// protocol header](Header::of), which precedes the transport of `connect` and the client's
+    /// bytes.
     ///
     /// # Errors
     /// The same as those of [`register`](Relay::register).
@@ -128,8 +129,8 @@ fn only(
 }
 
 impl<C: Choose> Relay<C> {
-    /// Registers a proxy whose targets are chosen. If there is a `version`, targets get a PROXY
-    /// protocol header, as with [`register_announcing`](Relay::register_announcing).
+    /// Registers a proxy whose targets `choose` determines. If there is a `version`, targets get a
+    /// PROXY protocol header, as with [`register_announcing`](Relay::register_announcing).
     ///
     /// # Errors
     /// The same as those of [`Reactor::connector`].

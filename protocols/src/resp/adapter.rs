@@ -19,18 +19,18 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// plus 12 for each argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandLimits {
-    /// The most arguments of a command, including its name. The default is 65,536.
+    /// The maximum number of arguments of a command, including its name. The default is 65,536.
     pub arguments: usize,
-    /// The most bytes of the arguments of a command together, up to 4 GiB.
+    /// The maximum total length of the arguments of a command in bytes, up to 4 GiB.
     /// [`Limits::receive_exact`](sluicegate_reactor::Limits::receive_exact) must be at least two
-    /// more. The default is two less than 16 MiB, which is the default there.
+    /// bytes more. The default is 16 MiB minus two bytes, which fits its default.
     pub bytes: usize,
-    /// The most bytes of an inline command.
-    /// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least two more.
-    /// The default is 8 KiB.
+    /// The maximum length of an inline command in bytes.
+    /// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least two bytes
+    /// more. The default is 8 KiB.
     pub inline: usize,
-    /// How long a command may take to arrive once its start has. Time in which the connection does
-    /// not read may be added. The default is 5 minutes.
+    /// How long a command may take to arrive, from its first byte. Time during which the connection
+    /// does not read may be added. The default is 5 minutes.
     pub time: Option<Duration>,
 }
 
@@ -47,14 +47,14 @@ impl Default for CommandLimits {
 
 /// Turns a [`CommandHandler`] into a [`Handler`].
 ///
-/// The arguments of a command that has arrived whole are borrowed from the input. Otherwise those
-/// that have arrived are copied, and an argument that has begun is
-/// [received](sluicegate_reactor::Context::receive_exact) in one piece: a long one into its own
-/// buffer, where it [stays](Command::to_bytes).
+/// If a command arrives whole, its arguments are borrowed from the input. Otherwise the arguments
+/// that have arrived are copied, and the argument that is incomplete is
+/// [received](sluicegate_reactor::Context::receive_exact) in one piece: a long one goes into its
+/// own buffer, where it [stays](Command::to_bytes).
 ///
-/// The handler delivers at most 1,024 commands of a connection in one turn. It stops as soon as
-/// the connection is paused, closed or its send queue is full, so pipelines of any depth need no
-/// memory: what is not handled is not received.
+/// The handler delivers at most 1,024 commands of a connection in one turn. It stops as soon as the
+/// connection is paused or closed, or its send queue is full. So pipelines of any depth need no
+/// memory: commands that cannot be handled yet are not received.
 ///
 /// While a command is incomplete, the [own
 /// deadline](sluicegate_reactor::Context::set_deadline) of the connection is
@@ -71,12 +71,12 @@ pub struct Commands<H> {
 }
 
 impl<H: CommandHandler> Commands<H> {
-    /// Commands with the default limits.
+    /// Creates a handler with the default limits.
     pub fn new(handler: H) -> Commands<H> {
         Commands::with(handler, CommandLimits::default())
     }
 
-    /// Commands with these limits.
+    /// Creates a handler with these limits.
     pub fn with(handler: H, limits: CommandLimits) -> Commands<H> {
         let limits = CommandLimits { bytes: limits.bytes.min(u32::MAX as usize), ..limits };
         let splitter = Splitter::new(Delimiter::newline(), limits.inline);

@@ -1,4 +1,4 @@
-//! A command: the arguments that a client has sent, the first of which names it.
+//! A command: the arguments that a client has sent. The first one is its name.
 
 use std::fmt;
 
@@ -65,8 +65,8 @@ impl<'a> Command<'a> {
         (1..self.len()).map(move |index| command.get(index).unwrap_or_default())
     }
 
-    /// An argument to be kept. A long one that was received into its own buffer stays there:
-    /// nothing is copied. Others are copied.
+    /// Returns an argument that outlives the call. A long argument that was received into its own
+    /// buffer is not copied; others are.
     #[must_use]
     pub fn to_bytes(&self, index: usize) -> Option<Bytes> {
         match *self.places.get(index)? {

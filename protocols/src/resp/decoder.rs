@@ -11,13 +11,14 @@ use super::{RespError, Value, header};
 /// The limits of replies. They bound the memory that a reply needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecoderLimits {
-    /// How many aggregates may be inside each other. The default is 32.
+    /// The maximum nesting depth of aggregates. The default is 32.
     pub depth: usize,
-    /// The most values of a reply together, which need 40 bytes each. The default is 1,048,576.
+    /// The maximum total number of values in a reply, which need 40 bytes each. The default is
+    /// 1,048,576.
     pub values: usize,
-    /// The most bytes of the strings of a reply together. The default is 64 MiB.
+    /// The maximum total length of the strings in a reply in bytes. The default is 64 MiB.
     pub bytes: usize,
-    /// The most bytes of a line, such as an error. The default is 16 KiB.
+    /// The maximum length of a line, such as an error, in bytes. The default is 16 KiB.
     pub line: usize,
 }
 
@@ -27,9 +28,9 @@ impl Default for DecoderLimits {
     }
 }
 
-/// Decodes the replies that a client receives, of RESP2 and RESP3, in any pieces.
+/// Decodes the RESP2 and RESP3 replies that a client receives, in any pieces.
 ///
-/// The state of a reply that is incomplete is kept, and each byte is examined once. Attributes are
+/// The decoder keeps the state of an incomplete reply, and examines each byte once. Attributes are
 /// skipped. Strings and aggregates of unknown length, which no server sends, are errors.
 ///
 /// ```
@@ -87,12 +88,12 @@ impl Decoder {
         Decoder { limits, ..Decoder::default() }
     }
 
-    /// Decodes the reply at the front of `bytes`, and removes what it has examined from there. If
-    /// the result is `None`, pass what is left again, together with the bytes that follow.
+    /// Decodes the reply at the front of `bytes`, and removes the bytes that it has consumed. If
+    /// the result is `None`, pass the remaining bytes again, together with the bytes that follow.
     ///
     /// # Errors
-    /// If the bytes are no reply, or one that exceeds a limit. The connection has to be closed then,
-    /// as the start of the next reply is not known.
+    /// If the bytes are not a valid reply, or the reply exceeds a limit. The connection must then
+    /// be closed, because the start of the next reply is not known.
     pub fn decode(&mut self, bytes: &mut &[u8]) -> Result<Option<Value>, RespError> {
         loop {
             let value = match self.element(bytes)? {

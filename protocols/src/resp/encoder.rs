@@ -9,20 +9,20 @@ use super::parse::CRLF;
 /// The version of the protocol that a client understands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
-    /// What every client understands. Connections begin with it.
+    /// RESP2, which every client understands. Connections start with it.
     #[default]
     Resp2,
-    /// With maps, sets, doubles, booleans, big numbers, verbatim strings and pushes. Clients ask for
-    /// it with `HELLO 3`.
+    /// RESP3, which adds maps, sets, doubles, booleans, big numbers, verbatim strings and pushes.
+    /// Clients request it with `HELLO 3`.
     Resp3,
 }
 
-/// Where an [`Encoder`] writes to: the current connection, another one, or memory.
+/// The destination of an [`Encoder`]: the current connection, another one, or memory.
 pub trait Sink {
     /// Appends bytes.
     fn put(&mut self, bytes: &[u8]);
 
-    /// Appends shared bytes. A connection that they are sent to references long ones.
+    /// Appends shared bytes. A connection references long ones instead of copying them.
     fn put_shared(&mut self, bytes: &Bytes) {
         self.put(bytes);
     }
@@ -61,9 +61,9 @@ impl Sink for Vec<u8> {
 
 /// Writes values, in the order of the calls.
 ///
-/// An aggregate, such as an [`array`](Encoder::array), is written as its header, after which its
-/// elements have to be written. The types of RESP3 become those of RESP2 if the client does not
-/// know them; each method says which.
+/// For an aggregate, such as an [`array`](Encoder::array), the method writes only the header; write
+/// its elements afterwards. For a RESP2 client, RESP3 types are converted to RESP2 types; each
+/// method documents the conversion.
 ///
 /// A client writes a command as an array of bulk strings.
 ///
@@ -136,7 +136,7 @@ impl<'a, S: Sink> Encoder<'a, S> {
         })
     }
 
-    /// Writes a null in place of an array: in RESP2, a null array.
+    /// Writes a null instead of an array: in RESP2, a null array.
     pub fn null_array(&mut self) -> &mut Self {
         self.put(match self.version {
             Version::Resp2 => b"*-1\r\n",
@@ -163,7 +163,7 @@ impl<'a, S: Sink> Encoder<'a, S> {
         self.aggregate(b'~', len)
     }
 
-    /// Begins a push of `len` values: a message that is no reply, which can only be sent between
+    /// Begins a push of `len` values: an out-of-band message, which can be sent only between
     /// replies. In RESP2, an array.
     pub fn push(&mut self, len: usize) -> &mut Self {
         self.aggregate(b'>', len)

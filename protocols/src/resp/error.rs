@@ -1,15 +1,15 @@
-//! What makes input invalid.
+//! Why input is invalid.
 
 use std::error::Error;
 use std::fmt;
 
-/// Why input is not RESP, or exceeds a limit. It is displayed in the words of Redis, which
+/// Why input is not valid RESP, or exceeds a limit. Its `Display` uses the wording of Redis, which
 /// [`Commands`](super::Commands) sends to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RespError {
-    /// The number of elements of an array, map, set or push is no number or exceeds the limit.
+    /// The number of elements of an array, map, set or push is not a number or exceeds the limit.
     Count,
-    /// The length of a bulk string is no number or exceeds the limit.
+    /// The length of a bulk string is not a number or exceeds the limit.
     Length,
     /// An argument of a command starts with this byte and not with `$`.
     NotBulk(u8),
@@ -19,7 +19,7 @@ pub enum RespError {
     InlineTooLong,
     /// A quoted argument of an inline command does not end, or is not followed by a space.
     Quotes,
-    /// A reply has an element of a type with this byte, which does not exist.
+    /// A reply has an element of unknown type, which this byte denotes.
     Type(u8),
     /// A reply has an integer, double, boolean, null or verbatim string that is malformed.
     Malformed,

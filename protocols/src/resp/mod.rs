@@ -36,15 +36,15 @@
 //! | write replies, or the commands of a client | [`Encoder`] |
 //! | read replies as a client | [`Decoder`] |
 //!
-//! Commands are arrays of bulk strings, or a line of words (an *inline command*), which a person can
-//! type. A client may send any number of them without waiting for replies; they are answered in
-//! order, and those of one receive together.
+//! A command is an array of bulk strings, or a line of words (an *inline command*), which a person
+//! can type. A client may pipeline any number of commands. They are answered in order, and the
+//! replies to the commands of one receive are sent together.
 //!
-//! Replies have the types of RESP2 and, if the client has asked for it with `HELLO 3`, those of
-//! RESP3. An [`Encoder`] for RESP2 writes the types of RESP3 in the way in which Redis does.
+//! Replies have the types of RESP2 or, if the client has requested it with `HELLO 3`, those of
+//! RESP3. An [`Encoder`] for RESP2 converts RESP3 types in the same way as Redis.
 //!
-//! All lengths are checked before memory is allocated for what they announce, and memory grows with
-//! what arrives. An error in the protocol is sent to the client, and the connection is closed.
+//! All lengths are checked before any memory is allocated for them, and memory grows only as data
+//! arrives. On a protocol error, the client gets an error reply, and the connection is closed.
 
 use sluicegate_reactor::{ConnId, Context, Reason, Timeout, Turn};
 
@@ -92,8 +92,8 @@ pub trait CommandHandler: Sized + 'static {
     );
 
     /// The input is not a valid command, or exceeds a limit. By default the error is sent to the
-    /// client. The connection is closed after this call, as the start of the next command is not
-    /// known.
+    /// client. The connection is closed after this call, because the start of the next command is
+    /// not known.
     fn on_malformed(
         &mut self,
         cx: &mut Context<'_>,
@@ -141,7 +141,7 @@ pub trait CommandHandler: Sized + 'static {
     }
 }
 
-/// Where in the input the peer has stopped.
+/// Where in the input the stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandEof {
     /// Between two commands.

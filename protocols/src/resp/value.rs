@@ -1,4 +1,4 @@
-//! Values: what a client receives.
+//! The values that a client receives.
 
 use sluicegate_reactor::Bytes;
 
@@ -21,7 +21,7 @@ pub enum Value {
     Map(Vec<(Value, Value)>),
     /// A set, in the order in which the server has sent it.
     Set(Vec<Value>),
-    /// A message that is no reply.
+    /// An out-of-band message, which is not a reply.
     Push(Vec<Value>),
     /// A number with a fraction.
     Double(f64),

@@ -20,16 +20,16 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 
 /// Turns a [`WebSocketHandler`] into a [`Handler`].
 ///
-/// Its connections begin as HTTP and are handed over: by
+/// Its connections start as HTTP and are handed over: by
 /// [`Handshake::accept`](super::Handshake::accept) in a server, and by
 /// [`ClientHandshake::accept`](super::ClientHandshake::accept) in a client. One handler can have
 /// connections of both kinds.
 ///
-/// A frame that arrives in one piece is delivered without being stored: a server unmasks it into
-/// one buffer of the handler, and a client borrows it from the input. A long binary message is
-/// received into the buffer in which it stays, and unmasked there. Other messages are collected in
-/// a buffer of the connection that grows as they arrive. A connection delivers at most 1,024 frames
-/// in one turn.
+/// A frame that arrives in one piece is not stored: a server unmasks it into a buffer that all
+/// connections share, and a client borrows it from the input. A long binary message is received
+/// directly into its final buffer and unmasked there. Other messages are collected in a
+/// per-connection buffer that grows as they arrive. A connection delivers at most 1,024 frames in
+/// one turn.
 #[derive(Debug)]
 pub struct WebSockets<H> {
     handler: H,
@@ -39,12 +39,12 @@ pub struct WebSockets<H> {
 }
 
 impl<H: WebSocketHandler> WebSockets<H> {
-    /// WebSockets with the default limits.
+    /// Creates a handler with the default limits.
     pub fn new(handler: H) -> WebSockets<H> {
         WebSockets::with(handler, WebSocketLimits::default())
     }
 
-    /// WebSockets with these limits.
+    /// Creates a handler with these limits.
     pub fn with(handler: H, limits: WebSocketLimits) -> WebSockets<H> {
         WebSockets { handler, shared: Rc::new(Shared::new(limits)), unmasked: Vec::new() }
     }

@@ -13,9 +13,9 @@ use super::{WebSocket, WebSocketHandler, WebSockets};
 use crate::http::client::{Request, Response};
 use crate::http::{list, values};
 
-/// The handshake of a client: makes the request, and checks the response.
+/// The opening handshake of a client: creates the request, and checks the response.
 ///
-/// The request is sent with a [`Client`](crate::http::client::Client) of HTTP. Its
+/// Send the request with an HTTP [`Client`](crate::http::client::Client). Its
 /// [`Exchange`](crate::http::client::Exchange) keeps the handshake until
 /// [`on_upgrade`](crate::http::client::Exchange::on_upgrade):
 ///
@@ -80,8 +80,8 @@ impl ClientHandshake {
         }
     }
 
-    /// Offers a subprotocol. The server can choose one of those that are offered, preferably the
-    /// first, or none.
+    /// Offers a subprotocol; may be called several times, in order of preference. The server
+    /// chooses one of them, or none.
     #[must_use]
     pub fn protocol(mut self, protocol: &str) -> Self {
         self.protocols.push(protocol.to_owned());
@@ -118,11 +118,11 @@ impl ClientHandshake {
         self.protocols.iter().any(|offered| offered == chosen).then_some(chosen)
     }
 
-    /// Checks the response, and hands the connection over. `session` is the application's state of
+    /// Checks the response, and hands the connection over. `session` is the application's state for
     /// the connection.
     ///
     /// # Errors
-    /// How the response breaks the rules. The connection is then closed.
+    /// If the response breaks a rule. The connection is then closed.
     pub fn accept<H: WebSocketHandler>(
         &self,
         cx: &mut Context<'_>,
@@ -170,9 +170,9 @@ impl ClientHandshake {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// It upgrades to something else.
+    /// It upgrades to another protocol.
     Upgrade,
-    /// `Sec-WebSocket-Accept` does not fit the key.
+    /// `Sec-WebSocket-Accept` does not match the key.
     Accept,
     /// It chooses a subprotocol that was not offered.
     Protocol,

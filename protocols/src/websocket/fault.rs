@@ -63,7 +63,7 @@ pub enum Closed {
     Cleanly {
         /// The code; [`CloseCode::ABSENT`] if there is none.
         code: CloseCode,
-        /// The reason, for people who debug. At most 123 bytes, usually empty.
+        /// The reason, for debugging. At most 123 bytes, usually empty.
         reason: Box<str>,
     },
     /// The peer broke a rule or exceeded a limit, and was sent a Close frame that says so.
@@ -102,7 +102,7 @@ pub enum Fault {
     Length,
     /// A control frame is fragmented, or longer than 125 bytes.
     Control,
-    /// A continuation without a message to continue, or a new message within another one.
+    /// A continuation frame without a message to continue, or a new message within another one.
     Fragment,
     /// A Close frame contains a code that must not be sent, or half of one.
     CloseCode,

@@ -12,7 +12,7 @@ use super::frame::Role;
 use super::{WebSocket, WebSocketHandler, WebSockets};
 use crate::http::{Answered, Method, Reply, Request, Status, Upgrade, list, values};
 
-/// A request to open a WebSocket, which was checked.
+/// A valid request to open a WebSocket.
 ///
 /// ```
 /// use sluicegate_protocols::http::{Answered, Reply, Request, Service};
@@ -59,12 +59,13 @@ impl<'a> Handshake<'a> {
     /// Checks a request, and refuses pages of other origins.
     ///
     /// A browser lets any page open a WebSocket to any server, and sends the user's cookies along.
-    /// A server that knows its users by cookies or by their address must therefore check where the
-    /// page comes from, as [`Request::is_cross_origin`] does. Clients other than browsers pass. For
-    /// a server that is open to other origins see [`from_any_origin`](Handshake::from_any_origin).
+    /// A server that identifies users by cookies or by address must therefore check the origin of
+    /// the page, as [`Request::is_cross_origin`] does. Clients other than browsers are always
+    /// accepted. To accept pages of other origins, use
+    /// [`from_any_origin`](Handshake::from_any_origin).
     ///
     /// # Errors
-    /// Why the request does not open a WebSocket. [`HandshakeError::answer`] responds to it.
+    /// If the request does not open a WebSocket. [`HandshakeError::answer`] responds to it.
     pub fn new(request: &Request<'a>) -> Result<Handshake<'a>, HandshakeError> {
         if request.is_cross_origin() {
             return Err(HandshakeError::CrossOrigin);
@@ -72,8 +73,8 @@ impl<'a> Handshake<'a> {
         Handshake::from_any_origin(request)
     }
 
-    /// Checks a request, whatever its origin. The caller decides by the field `Origin` who may
-    /// connect.
+    /// Checks a request of any origin. The caller decides who may connect, based on the field
+    /// `Origin`.
     ///
     /// # Errors
     /// The same as those of [`new`](Handshake::new), except for
@@ -96,26 +97,26 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// Whether the client speaks this subprotocol. Case matters.
+    /// Whether the client offers this subprotocol. Case matters.
     #[must_use]
     pub fn offers(&self, protocol: &str) -> bool {
         let mut offered = values(self.request.headers(), "Sec-WebSocket-Protocol").flat_map(list);
         offered.any(|offer| offer == protocol.as_bytes())
     }
 
-    /// Chooses a subprotocol, which the client must have [offered](Handshake::offers): otherwise it
-    /// closes the connection. Without a choice, none is spoken.
+    /// Chooses a subprotocol. The client must have [offered](Handshake::offers) it, or it closes
+    /// the connection. By default, no subprotocol is used.
     #[must_use]
     pub fn protocol(self, protocol: &'a str) -> Self {
         Handshake { protocol: Some(protocol), ..self }
     }
 
-    /// Compresses messages in both directions if the client offers it (permessage-deflate, RFC
-    /// 7692), except short ones.
+    /// Compresses all but short messages in both directions if the client offers it
+    /// (permessage-deflate, RFC 7692).
     ///
-    /// Compression costs far more time than all the rest. It pays if the network is slow and
-    /// messages are long and repetitive. A message in which secrets and text of an attacker are
-    /// combined should not be compressed, since its length tells something about the secret.
+    /// Compression takes far more CPU time than everything else. It is worthwhile if the network is
+    /// slow and messages are long and repetitive. Do not compress messages that combine secrets
+    /// with text from an attacker, because their length reveals information about the secret.
     ///
     /// All connections of a handler share one compressor and one decompressor: no message refers to
     /// an earlier one (`server_no_context_takeover`, `client_no_context_takeover`).
@@ -127,7 +128,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// Accepts the WebSocket: responds with 101, and hands the connection over. `session` is the
-    /// application's state of the connection.
+    /// application's state for the connection.
     ///
     /// Call this only in [`Service::call`](crate::http::Service::call); see [`Reply::upgrade`].
     pub fn accept<H: WebSocketHandler, V>(
@@ -154,7 +155,7 @@ impl<'a> Handshake<'a> {
 pub enum HandshakeError {
     /// The method is not GET.
     Method,
-    /// The request asks for no upgrade to `websocket`, has a body, or is HTTP/1.0.
+    /// The request does not request an upgrade to `websocket`, has a body, or is HTTP/1.0.
     NoUpgrade,
     /// `Sec-WebSocket-Version` is not 13.
     Version,
@@ -165,7 +166,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Answers the request with the status that fits, and the fields that go with it.
+    /// Answers the request with the appropriate status and header fields.
     pub fn answer<V>(self, reply: Reply<'_, '_>) -> Answered<V> {
         match self {
             HandshakeError::Method => {

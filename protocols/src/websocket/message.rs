@@ -1,4 +1,4 @@
-//! Messages, and frames that are sent to many.
+//! Messages, and frames that are sent to many connections.
 
 use std::borrow::Cow;
 #[cfg(feature = "websocket-deflate")]
@@ -63,8 +63,9 @@ impl From<Vec<u8>> for Message<'_> {
 
 /// A message that is encoded once and [sent](super::WebSocket::send_frame) to many connections.
 ///
-/// Frames of a server are the same for all of its clients, so a long one is in memory only once
-/// however many queues refer to it. A compressed copy is made when the first connection needs it.
+/// A server's frames are the same for all of its clients, so a long one is in memory only once,
+/// regardless of how many queues refer to it. A compressed copy is made when the first connection
+/// needs it.
 ///
 /// ```
 /// # use sluicegate_protocols::websocket::{Message, WebSocketHandler};

@@ -1,9 +1,8 @@
-//! WebSocket (RFC 6455): messages in both directions, for pages and for other programs.
+//! WebSocket (RFC 6455): messages in both directions, for browsers and other programs.
 //!
-//! A [`WebSocketHandler`] gets one [`Message`] at a time and sends others. A WebSocket begins as
-//! a request of HTTP: a [`Service`](crate::http::Service) checks it with a [`Handshake`] and hands
-//! the connection over, so that pages and WebSockets share a port. This server sends back what it
-//! receives:
+//! A [`WebSocketHandler`] gets one [`Message`] at a time and sends others. A WebSocket starts as an
+//! HTTP request: a [`Service`](crate::http::Service) checks it with a [`Handshake`] and hands the
+//! connection over, so HTTP and WebSockets share a port. This server echoes all messages:
 //!
 //! ```no_run
 //! use sluicegate_protocols::{http::*, websocket::*};
@@ -45,7 +44,7 @@
 //! | choose a subprotocol | [`Handshake::offers`], [`Handshake::protocol`] |
 //! | compress messages (feature `websocket-deflate`) | `Handshake::deflate` |
 //! | send to one connection | [`WebSocket::send`] |
-//! | send the same to many | [`Frame`], [`WebSocket::send_frame`] |
+//! | send the same message to many connections | [`Frame`], [`WebSocket::send_frame`] |
 //! | send no faster than the peer reads | [`Sent::Full`](sluicegate_reactor::Sent::Full), then [`WebSocketHandler::on_drain`] |
 //! | close | [`WebSocket::close`] |
 //! | limit what a peer may send | [`WebSocketLimits`] |
@@ -53,14 +52,14 @@
 //!
 //! # What `WebSockets` does for a handler
 //!
-//! - It closes a connection whose peer breaks a rule, with the code and the reason of the [`Fault`].
-//!   A text is checked as it arrives, and fails at the first wrong byte.
+//! - It closes a connection whose peer breaks a rule, with the code and the reason of the
+//!   [`Fault`]. A text message is checked as it arrives, and fails at the first invalid byte.
 //! - It joins fragments, up to a limit.
-//! - It answers pings, in order with what is sent. A peer that does not read the answers is not read
-//!   from.
+//! - It answers pings, in order with other messages. If a peer does not read the pongs, its input
+//!   is not read either.
 //! - It sends a ping after [`Limits::idle`] without traffic, and ends the connection if nothing
 //!   arrives for the same time again.
-//! - It answers a Close frame once, with the same code, and closes the connection. What follows the
+//! - It answers a Close frame once, with the same code, and closes the connection. Input after the
 //!   frame is ignored.
 //! - When the reactor stops, it closes with 1001 (Going Away).
 //!

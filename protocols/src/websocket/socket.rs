@@ -33,10 +33,10 @@ impl Shared {
     }
 }
 
-/// One end of a WebSocket, with the application's state of the connection.
+/// One end of a WebSocket, with the application's state for the connection.
 ///
 /// The callbacks of [`WebSocketHandler`](super::WebSocketHandler) get it. A
-/// [message](sluicegate_reactor::Receive) reaches those of all connections:
+/// [message](sluicegate_reactor::Receive) can access the WebSockets of all connections: implement
 /// `Receive<M, WebSocket<Session>>`.
 ///
 /// Its methods need the [`Context`] of the same connection.
@@ -80,7 +80,7 @@ impl<S> WebSocket<S> {
         }
     }
 
-    /// Whether messages can be sent: no side has sent a Close frame.
+    /// Whether messages can be sent, that is, neither side has sent a Close frame.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
@@ -88,15 +88,15 @@ impl<S> WebSocket<S> {
 
     /// Sends a message: a `&str` or `String` as text, a `&[u8]` or `Vec<u8>` as binary data.
     ///
-    /// A server sends owned bytes without copying them, a client masks them in place. Like
-    /// [`Context::send`], this always accepts the whole message or returns [`Sent::Gone`], which it
-    /// does as soon as one side has begun to close.
+    /// A server sends owned bytes without copying them; a client masks them in place. Like
+    /// [`Context::send`], this always accepts the whole message or returns [`Sent::Gone`]. It
+    /// returns `Gone` as soon as either side has begun to close.
     pub fn send<'m>(&mut self, cx: &mut Context<'_>, message: impl Into<Message<'m>>) -> Sent {
         let (opcode, payload) = message.into().into_parts();
         self.send_payload(cx, opcode, payload)
     }
 
-    /// Sends a message that was encoded before, to send it to many connections.
+    /// Sends a message that was encoded once for many connections.
     pub fn send_frame(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Sent {
         match self.role {
             Role::Client => self.send_payload(cx, frame.opcode, frame.payload().into()),
@@ -115,11 +115,11 @@ impl<S> WebSocket<S> {
         }
     }
 
-    /// Starts to close: sends a Close frame with this code and reason, of which at most 123 bytes
-    /// are sent. Messages that the peer still sends are discarded. The connection ends when the
-    /// peer has answered, or after [`close_timeout`](WebSocketLimits::close_timeout).
+    /// Starts the closing handshake: sends a Close frame with this code and up to 123 bytes of this
+    /// reason. Messages that the peer still sends are discarded. The connection ends when the peer
+    /// has answered, or after [`close_timeout`](WebSocketLimits::close_timeout).
     ///
-    /// Does nothing if one side has already begun to close.
+    /// Does nothing if either side has already begun to close.
     pub fn close(&mut self, cx: &mut Context<'_>, code: CloseCode, reason: &str) {
         if !self.is_open() {
             return;

@@ -5,8 +5,8 @@
 //! sends these messages:
 //!
 //! - `READY=1` once all threads serve, and `STOPPING=1` when the server begins to drain;
-//! - `WATCHDOG=1` several times per `WatchdogSec=`, as long as all threads turn. If a callback does
-//!   not return on any thread, the messages stop;
+//! - `WATCHDOG=1` several times per `WatchdogSec=`, as long as all threads turn. If a callback
+//!   hangs on any of them, the messages stop;
 //! - `MAINPID=` when another process [takes over](crate::server::restart).
 //!
 //! The program sends all other messages.

@@ -1,10 +1,11 @@
 //! Filters between the wire and a handler: encryption, a preamble, or any other transformation of
 //! the bytes.
 //!
-//! A [`Transport`] belongs to one connection. It opens (decrypts) the bytes that arrive and seals
-//! (encrypts) the bytes that are sent. The handler, its limits and its deadlines see only plain
-//! bytes. A [`Factory`] creates it: [`Listen::transport`](crate::Listen) for accepted connections
-//! and [`Connect::transport`](crate::Connect) for outgoing ones.
+//! A [`Transport`] belongs to one connection. It opens the bytes that arrive and seals the bytes
+//! that are sent, for example by decrypting and encrypting them. The handler, its limits and its
+//! deadlines see only plain bytes. A [`Factory`] creates the transport:
+//! [`Listen::transport`](crate::Listen) for accepted connections and
+//! [`Connect::transport`](crate::Connect) for outgoing ones.
 //!
 //! A connection begins with the transport's handshake, which must complete within
 //! [`Limits::handshake`](crate::Limits::handshake). Then the handler gets

@@ -20,7 +20,7 @@ pub struct ClientError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The request cannot be sent: its method, target or host is invalid.
+    /// The request cannot be sent because its method, target or host is invalid.
     InvalidRequest(&'static str),
     /// Too many requests are waiting for a connection: see
     /// [`ClientOptions::waiting`](super::ClientOptions::waiting).
@@ -35,8 +35,8 @@ pub enum Cause {
     TimedOut(Phase),
     /// The connection ended before the first byte of a response.
     Closed,
-    /// The connection ended within the response. If the response ends with its connection, the end
-    /// was [cut off](sluicegate_reactor::Context::is_cut).
+    /// The connection ended within the response. If the end of the connection marks the end of the
+    /// response, the stream was [cut off](sluicegate_reactor::Context::is_cut).
     Truncated,
     /// The response breaks a rule of HTTP or exceeds a limit, such as that of
     /// [`Take::Whole`](super::Take::Whole).
@@ -45,8 +45,8 @@ pub enum Cause {
     NotSaved(io::Error),
     /// The connection that the response body was [relayed](super::Take::Relay) to has ended.
     NotRelayed,
-    /// The [`RequestStream`](super::RequestStream) was dropped unfinished, or did not keep to its
-    /// length.
+    /// The [`RequestStream`](super::RequestStream) was dropped unfinished, or sent more or less
+    /// than its length.
     UnfinishedRequest,
     /// The socket or a file that was being sent failed. The log names the error.
     Failed,
@@ -59,9 +59,9 @@ pub enum Cause {
 /// What an exchange was waiting for when a deadline passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// A connection that is not in use.
+    /// A free connection.
     Waiting,
-    /// The origin to accept more of the request.
+    /// The origin accepting more of the request.
     Request,
     /// The head of the response.
     Response,
@@ -74,7 +74,7 @@ impl ClientError {
         ClientError { origin: origin.clone(), cause }
     }
 
-    /// The origin, as the client was given it.
+    /// The origin, as it was passed to the client.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin

@@ -1,4 +1,4 @@
-//! The trait of what is done with a response.
+//! The trait that handles a response.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use super::response::Response;
 use super::stream::RequestStream;
 use crate::http::trailers::Trailers;
 
-/// What an exchange does with the body of a response.
+/// How an exchange receives the body of a response.
 #[derive(Debug)]
 #[must_use]
 pub enum Take {
-    /// Nothing. [`Exchange::on_end`] is called immediately. A body that is short enough is skipped;
-    /// otherwise the connection is closed.
+    /// Not at all. [`Exchange::on_end`] is called immediately. A short body is skipped; for a
+    /// longer one, the connection is closed.
     Nothing,
     /// Receives the whole body, up to this many bytes, for [`Exchange::on_body`]. The limit
     /// [`receive_exact`](sluicegate_reactor::Limits::receive_exact) of the connection applies too;
@@ -32,7 +32,7 @@ pub enum Take {
     File(NewFile),
 }
 
-/// What is done with the response to one request. There is one value for each request.
+/// Handles the response to one request. There is one value per request.
 ///
 /// The last callback takes the value: [`on_body`](Exchange::on_body),
 /// [`on_end`](Exchange::on_end) or [`on_saved`](Exchange::on_saved), according to the [`Take`] that
@@ -41,7 +41,7 @@ pub enum Take {
 /// [cancelled](super::Client::cancel) or the reactor has stopped before it could begin; the value
 /// is then dropped. Every callback may send further requests.
 pub trait Exchange: Sized + 'static {
-    /// The head of the response has arrived. The callback says what happens to the body.
+    /// The head of the response has arrived. Returns how to receive the body.
     fn on_response(&mut self, cx: &mut Turn, response: &Response<'_>) -> Take;
 
     /// An interim response has arrived, such as 100 (Continue) or 103 (Early Hints). There can be
@@ -107,7 +107,7 @@ pub trait Exchange: Sized + 'static {
 
     /// The next piece of a body that is received in [pieces](Take::Pieces) has arrived.
     ///
-    /// To receive no more for a while, [pause](sluicegate_reactor::Peer::pause) the connection.
+    /// For backpressure, [pause](sluicegate_reactor::Peer::pause) the connection.
     ///
     /// ```
     /// use sluicegate_protocols::http::Trailers;
@@ -148,8 +148,8 @@ pub trait Exchange: Sized + 'static {
         let _ = (cx, body);
     }
 
-    /// All pieces of a body have been delivered, all of it was relayed, or the exchange wanted
-    /// nothing. Only a chunked body that is received in pieces has trailers.
+    /// All pieces of a body have been delivered, the body has been relayed, or the exchange does
+    /// not want it. Only a chunked body that is received in pieces has trailers.
     fn on_end(self, cx: &mut Turn, trailers: Trailers<'_>) {
         let _ = (cx, trailers);
     }
@@ -188,9 +188,9 @@ pub trait Exchange: Sized + 'static {
         let _ = (cx, committed);
     }
 
-    /// The origin has agreed to an [upgrade](super::Request::upgrade). The callback hands the
-    /// connection [over](Context::hand_over) to the handler of the new protocol, which gets all
-    /// bytes after the head. The connection is closed otherwise.
+    /// The origin has agreed to an [upgrade](super::Request::upgrade). The callback [hands the
+    /// connection over](Context::hand_over) to the handler of the new protocol, which gets all
+    /// bytes after the head. If it does not, the connection is closed.
     fn on_upgrade(self, cx: &mut Context<'_>, response: &Response<'_>) {
         let _ = (cx, response);
     }

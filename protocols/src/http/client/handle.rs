@@ -1,4 +1,4 @@
-//! The handle with which requests are sent.
+//! The handle that sends requests.
 
 use std::error::Error;
 use std::fmt;
@@ -42,18 +42,18 @@ impl<E: Exchange> Client<E> {
     /// Sends a request, from any callback of the reactor, and starts an exchange. No callback of
     /// the exchange is called from inside this call.
     ///
-    /// The request is sent on the idle connection that was used last. If none is idle, a new one is
-    /// opened. If there may be no more connections, the request waits for one.
+    /// The request is sent on the most recently used idle connection. If none is idle, a new one is
+    /// opened. If the limit on connections is reached, the request waits for one.
     ///
-    /// If the origin closes a connection that was idle before a byte of the response arrives, the
-    /// request is sent once more, on a new connection: if its method is idempotent, and it has no
-    /// body or bytes as its body. Any other failure is reported.
+    /// If the origin closes a reused connection before the first byte of the response, the request
+    /// is retried once on a new connection, provided that its method is idempotent and its body is
+    /// empty or in memory. Any other failure is reported.
     pub fn send(&self, cx: &mut Turn, request: Request, exchange: E) -> ExchangeId {
         self.start(cx, request, exchange).0
     }
 
-    /// Sends a request whose body is [streamed](Request::stream). If the request has a connection,
-    /// even if that is still being established, the stream is returned, and
+    /// Sends a request whose body is [streamed](Request::stream). If a connection is available
+    /// immediately, even if it is still being established, the stream is returned, and
     /// [`Exchange::on_stream`] is not called.
     pub fn send_streamed(
         &self,
@@ -90,8 +90,8 @@ impl<E: Exchange> Client<E> {
         (id, stream)
     }
 
-    /// Cancels an exchange: drops its value without a call, and closes the connection that it uses.
-    /// An exchange that is over is not affected.
+    /// Cancels an exchange: drops its value without calling it, and closes its connection. Has no
+    /// effect on an exchange that has ended.
     pub fn cancel(&self, cx: &mut Turn, id: &ExchangeId) {
         let place = id.place();
         id.set(Place::Over);

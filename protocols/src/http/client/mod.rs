@@ -1,7 +1,8 @@
 //! An HTTP/1.1 client for use inside a reactor.
 //!
-//! A [`Client`] sends requests to one origin, over connections that it keeps and uses again. An
-//! [`Exchange`] handles the response to one request: its callbacks are called as that arrives.
+//! A [`Client`] sends requests to one origin over connections that it keeps alive and reuses. An
+//! [`Exchange`] handles the response to one request: its callbacks are called as the response
+//! arrives.
 //!
 //! ```
 //! use std::borrow::Cow;
@@ -58,23 +59,23 @@
 //! | save a body in a file | [`Take::File`], then [`Exchange::on_saved`] |
 //! | send a body | [`Request::body`] |
 //! | send a body piece by piece | [`Request::stream`], then [`Exchange::on_stream`] |
-//! | receive no more for a while | [`Response::connection`], [`Peer::pause`] |
+//! | apply backpressure to the origin | [`Response::connection`], [`Peer::pause`] |
 //! | open a WebSocket | [`ClientHandshake`](crate::websocket::ClientHandshake) |
-//! | speak another protocol on the connection | [`Request::upgrade`], [`Exchange::on_upgrade`] |
-//! | give up | [`Client::cancel`], [`ClientOptions`] |
+//! | switch to another protocol | [`Request::upgrade`], [`Exchange::on_upgrade`] |
+//! | cancel, or set deadlines | [`Client::cancel`], [`ClientOptions`] |
 //!
 //! The origin is a [`Target`], or text such as `localhost:8080` or `unix:/run/app.sock`. It is not a
 //! URL.
 //!
 //! There is one `Client` for each origin and each type of exchange. It belongs to one reactor: a
 //! program with several threads creates one in each. [`Client::new`] needs the [`Reactor`], which
-//! callbacks do not have, so clients are created before the reactor runs. Redirects, cookies,
-//! caches and content codings are not included.
+//! callbacks do not have, so clients are created before the reactor runs. The client does not
+//! handle redirects, cookies, caching or content codings.
 //!
 //! # TLS
 //!
-//! A connector of `tls` (feature `tls`) makes the connections encrypted, and verifies that the
-//! origin has a certificate for the name in the [`Target`]:
+//! A connector of `tls` (feature `tls`) encrypts the connections, and verifies that the origin has
+//! a certificate for the name in the [`Target`]:
 //!
 #![cfg_attr(feature = "tls", doc = "```no_run")]
 #![cfg_attr(not(feature = "tls"), doc = "```ignore")]

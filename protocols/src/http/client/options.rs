@@ -23,33 +23,34 @@ const RECEIVE_MOST: usize = 32 << 10;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// How connections are made: the time limit for connecting ([`Connect::timeout`], 10 s), the
+    /// How connections are opened: the time limit for connecting ([`Connect::timeout`], 10 s), the
     /// [transport](Connect::transport) such as TLS, the socket options, and the limits of each
-    /// connection. The client replaces those limits that
-    /// would stop it from reading a response while it sends a request, and [`Limits::idle`].
+    /// connection. The client replaces those limits that would stop it from reading a response
+    /// while it sends a request, and [`Limits::idle`].
     pub connect: Connect,
-    /// The most connections to the origin, unfinished ones included. Default 100.
+    /// The maximum number of connections to the origin, unfinished ones included. Default 100.
     pub connections: usize,
-    /// The most requests that wait for a connection. Further ones fail. Default 1000.
+    /// The maximum number of requests that wait for a connection. Further ones fail. Default 1000.
     pub waiting: usize,
     /// How long a request may wait for a connection. Default 10 s.
     pub waiting_timeout: Duration,
     /// How long the origin may take from the request to the end of the response's head. If the
-    /// request is still being sent when this time has passed, the time starts again. Default 60 s.
+    /// request is still being sent when this time has passed, the timeout restarts. Default 60 s.
     pub response_timeout: Duration,
-    /// How long the origin may send nothing in the middle of a response body. The time that the
+    /// How long the origin may be silent in the middle of a response body. Time during which the
     /// exchange [pauses](sluicegate_reactor::Peer::pause) the connection does not count. Default 60
     /// s.
     pub body_timeout: Duration,
-    /// How long an unused connection is kept. Default 4 s: Apache httpd and Node.js close theirs
-    /// after 5 s, and a request that meets such a close may have to fail.
+    /// How long an idle connection is kept (keep-alive). Default 4 s: Apache httpd and Node.js
+    /// close idle connections after 5 s, and a request that is sent at that moment may fail.
     pub idle_timeout: Duration,
-    /// The longest head of a response in bytes, and the longest trailer section. Default 32 KiB.
+    /// The maximum length in bytes of the head of a response, and of its trailer section. Default
+    /// 32 KiB.
     pub head: usize,
-    /// The most header fields of a response, at most 256. Default 100.
+    /// The maximum number of header fields of a response, up to 256. Default 100.
     pub headers: usize,
-    /// The longest response body in bytes that is skipped if the exchange does not want it. The
-    /// connection is closed otherwise. Default 64 KiB.
+    /// The maximum length in bytes of a response body that is skipped if the exchange does not want
+    /// it. If the body is longer, the connection is closed. Default 64 KiB.
     pub drain: u64,
 }
 

@@ -58,8 +58,8 @@ enum Body {
 }
 
 impl Request {
-    /// Creates a request without a body. The target is a path, with or without a query, that is
-    /// percent-encoded already; or `*` for OPTIONS. CONNECT is not supported.
+    /// Creates a request without a body. The target is a percent-encoded path, with or without a
+    /// query, or `*` for OPTIONS. CONNECT is not supported.
     pub fn new(method: Method<'_>, target: &str) -> Request {
         let name = method.as_str();
         let invalid = match Target::of(method, target) {
@@ -89,8 +89,9 @@ impl Request {
 
     /// Adds a header field.
     ///
-    /// Fields that could split the request are omitted and logged: those whose name is not a token
-    /// or whose value contains CR, LF or NUL. So are those that the client writes itself.
+    /// Invalid fields, with which an attacker could split the request, are omitted and logged:
+    /// those whose name is not a token or whose value contains CR, LF or NUL. The same applies to
+    /// the fields that the client writes itself.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         write_field(&mut self.head, name, value.as_ref(), Own::Host);
         self.traits.has_trailers |= name.eq_ignore_ascii_case("trailer");
@@ -110,7 +111,7 @@ impl Request {
         self.traits.is_idempotent
     }
 
-    /// Sets `Host`, in place of the origin's name and port.
+    /// Sets `Host` to something other than the origin's name and port.
     pub fn host(mut self, host: &str) -> Self {
         if !host.is_empty() && !is_authority(host.as_bytes()) {
             self.invalid = Some("the host is not a name with or without a port");
@@ -129,8 +130,8 @@ impl Request {
 
     /// Sets a body of known length: bytes, or a region of a file.
     ///
-    /// Borrowed bytes are copied. A request with bytes can be sent again, one with a region cannot:
-    /// the file may change.
+    /// Borrowed bytes are copied. A request whose body is in memory can be retried. One with a
+    /// region cannot, because the file may change.
     pub fn body<'b>(mut self, body: impl Into<Outgoing<'b>>) -> Self {
         self.body = match body.into() {
             Outgoing::Slice(slice) => Body::Bytes(Bytes::copy_from_slice(slice)),
@@ -142,14 +143,14 @@ impl Request {
 
     /// Gives the request a body that is sent piece by piece. Once the head has been sent,
     /// [`Exchange::on_stream`](super::Exchange::on_stream) gets a
-    /// [`RequestStream`](super::RequestStream). With a length the head states it; otherwise the
-    /// body is chunked, which an HTTP/1.0 server does not understand.
+    /// [`RequestStream`](super::RequestStream). If `length` is given, the head states it. Otherwise
+    /// the body is chunked, which an HTTP/1.0 server does not understand.
     pub fn stream(mut self, length: Option<u64>) -> Self {
         self.body = Body::Stream(length);
         self
     }
 
-    /// Asks to speak another protocol on the connection. If the origin agrees,
+    /// Requests an upgrade of the connection to another protocol. If the origin agrees,
     /// [`Exchange::on_upgrade`](super::Exchange::on_upgrade) is called.
     pub fn upgrade(mut self, protocol: &str) -> Self {
         write_field(&mut self.head, "Upgrade", protocol.as_bytes(), Own::Host);

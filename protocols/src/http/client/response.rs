@@ -137,8 +137,8 @@ impl<'a> Response<'a> {
         self.content_length
     }
 
-    /// The connection of the response: an exchange that
-    /// [pauses](sluicegate_reactor::Peer::pause) it receives no more until it resumes it.
+    /// The connection of the response. An exchange can [pause](sluicegate_reactor::Peer::pause) it,
+    /// and receives no more until it resumes it.
     #[must_use]
     pub fn connection(&self) -> ConnId {
         self.connection

@@ -220,7 +220,7 @@ impl Deref for FrameHeader {
 pub enum FrameError {
     /// The frame is longer than the maximum.
     TooLong {
-        /// Its length in bytes; of a varint that is incomplete, the least it can be.
+        /// Its length in bytes; for an incomplete varint, the minimum that it can be.
         len: u64,
         /// The maximum length in bytes.
         max: usize,

@@ -101,7 +101,7 @@ pub trait FrameHandler: Sized + 'static {
     }
 }
 
-/// Where in the input the peer has stopped.
+/// Where in the input the stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameEof {
     /// Between two frames.
@@ -114,8 +114,8 @@ pub enum FrameEof {
 ///
 /// A frame that arrives in one piece is borrowed from the input. The reactor keeps the start of an
 /// incomplete frame up to [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes;
-/// longer frames are collected in a buffer that grows as bytes arrive, never to the announced
-/// length in advance. A connection delivers at most 1,024 frames in one turn.
+/// longer frames are collected in a buffer that grows as bytes arrive; the announced length is
+/// never allocated in advance. A connection delivers at most 1,024 frames in one turn.
 #[derive(Clone, Debug)]
 pub struct Frames<H> {
     handler: H,
@@ -123,7 +123,7 @@ pub struct Frames<H> {
 }
 
 impl<H: FrameHandler> Frames<H> {
-    /// Frames in this format.
+    /// Creates a handler for frames in this format.
     pub fn new(handler: H, framing: Framing) -> Frames<H> {
         Frames { handler, framing }
     }

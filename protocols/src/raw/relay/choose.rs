@@ -40,33 +40,33 @@ use sluicegate_reactor::{Context, Target};
 /// # }
 /// ```
 pub trait Choose: 'static {
-    /// Called when a client is accepted, with no bytes, and then each time that more bytes have
-    /// arrived, with all of them, until the answer is not [`Choice::Wait`].
+    /// Called with no bytes when a client is accepted, and then with all bytes so far each time
+    /// more bytes arrive, until the result is not [`Choice::Wait`].
     ///
-    /// A client that keeps the choice waiting for
-    /// [`Limits::handshake`](sluicegate_reactor::Limits::handshake) is closed, and so is one that
-    /// sends [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes.
+    /// The client is closed if no choice is made within
+    /// [`Limits::handshake`](sluicegate_reactor::Limits::handshake), or before it has sent
+    /// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) bytes.
     fn choose(&mut self, cx: &Context<'_>, first: &[u8]) -> Choice;
 }
 
-/// What [`Choose::choose`] has decided.
+/// The result of [`Choose::choose`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// More bytes are needed.
     Wait,
-    /// The client is relayed to this target, which gets all bytes from the first one on.
+    /// Relay the client to this target, which gets all bytes from the first one on.
     Connect {
         /// The target.
         target: Rc<Target>,
-        /// The name by which the client calls the target, if it is known. It goes into the PROXY
+        /// The name of the target that the client requested, if known. It is sent in the PROXY
         /// header ([`Header::authority`](crate::proxy_protocol::Header::authority)).
         authority: Option<Box<str>>,
     },
-    /// The client is closed.
+    /// Close the client's connection.
     Refuse {
-        /// Why, for the log at level `debug`.
+        /// The reason, which is logged at level `debug`.
         reason: Cow<'static, str>,
-        /// What the client gets first.
+        /// The bytes to send to the client first.
         reply: &'static [u8],
     },
 }

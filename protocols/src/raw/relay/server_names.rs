@@ -12,11 +12,11 @@ use crate::tls::{ClientHello, is_server_name};
 #[cfg(all(test, feature = "testing", feature = "tls-self-signed"))]
 mod tests;
 
-/// Chooses the target of a TLS client by the name of the server that the client asks for (SNI). TLS
-/// is not decrypted: the target has the certificate.
+/// Chooses the target of a TLS client by the server name that the client requests (SNI). TLS is not
+/// decrypted: the target has the certificate.
 ///
-/// A client whose name has no target gets the alert `unrecognized_name`, and one that does not speak
-/// TLS gets `decode_error`.
+/// If there is no target for the name, the client gets the alert `unrecognized_name`. A client that
+/// does not speak TLS gets `decode_error`.
 ///
 /// ```
 /// use sluicegate_protocols::raw::relay::{Relay, ServerNames};
@@ -46,9 +46,9 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 const DECODE_ERROR: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
 
 impl ServerNames {
-    /// Adds the target of a name. `*.example.org` stands for all names that end with `.example.org`,
-    /// and `*` for all names and for clients that ask for none. A longer name comes before a shorter
-    /// one. Upper and lower case are the same.
+    /// Adds the target of a name. `*.example.org` matches all names that end with `.example.org`,
+    /// and `*` matches all names and clients that request none. The longest match wins. Case does
+    /// not matter.
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if the name is not one of these, or has a target already.
