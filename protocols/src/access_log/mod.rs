@@ -1,4 +1,4 @@
-//! Access logs, written by a thread of their own.
+//! Access logs, written by a separate thread.
 //!
 //! A service passes each [`LogRecord`] to [`AccessLog::add`], which formats a line and queues it. A
 //! thread writes the queued lines, as many as possible in one call, so reactors never wait for the
@@ -45,22 +45,22 @@
 //!
 //! # Rotation
 //!
-//! Rename the file, then call [`reopen`](AccessLog::reopen): the thread opens the log again as it
-//! did at the start, and writes all further lines there. Every line is in one of the two files. For
+//! Rename the file, then call [`reopen`](AccessLog::reopen): the thread reopens the log in the same
+//! way as at the start, and writes all further lines there. Every line is in exactly one of the two files. For
 //! logrotate, call it when the process gets SIGHUP, as `examples/http.rs` does.
 //!
-//! # What can go wrong
+//! # Failures
 //!
 //! Failures are reported with `log::warn!`, at most once per second, and do not stop the server:
 //!
 //! | problem | consequence |
 //! |---|---|
-//! | the disk or the reader is too slow | lines wait, up to 8 MiB; further ones are dropped and counted |
-//! | a write fails, as on a full disk | it is tried again every second; lines wait in the meantime |
+//! | the disk or the reader is too slow | up to 8 MiB of lines wait; further ones are dropped and counted |
+//! | a write fails, as on a full disk | it is retried every second; lines wait in the meantime |
 //! | the log cannot be opened again | lines are written to the previous file |
 //! | the reader of a pipe is gone | logging ends |
 //!
-//! When the last [`AccessLog`] is dropped, the lines that wait are written, for at most a second.
+//! When the last [`AccessLog`] is dropped, the waiting lines are written, for at most one second.
 //!
 //! # JSON
 //!
@@ -74,16 +74,16 @@
 //! |---|---|
 //! | `time` | when the request was answered, in UTC |
 //! | `client` | the IP address of the client; `null` on a Unix socket |
-//! | `user` | the user whom the request's Basic credentials name, or `null` |
+//! | `user` | the user name in the request's Basic credentials, or `null` |
 //! | `request` | the request line as it was received |
 //! | `status` | the status of the response |
 //! | `sent` | bytes of the response body that the kernel has accepted |
 //! | `referer` | the request's `Referer`, or `null` |
 //! | `user_agent` | the request's `User-Agent`, or `null` |
 //!
-//! Bytes from the client that are not printable ASCII are escaped, each as the code point of the
-//! same number: byte 0xFF is `\u00ff`. Such bytes have no known encoding, and this way no
-//! information is lost.
+//! Bytes from the client that are not printable ASCII are escaped, each as the code point with the
+//! same number: byte 0xFF is `\u00ff`. The encoding of such bytes is not known, and this loses no
+//! information.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -106,7 +106,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a log that is dropped waits for its last lines to be written.
 const LAST: Duration = Duration::from_secs(1);
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// The Combined Log Format of Apache and nginx: the `Display` of a [`LogRecord`].
@@ -146,8 +146,8 @@ impl AccessLog {
         Ok(AccessLog { format, lines: Arc::new(Owner(lines)) })
     }
 
-    /// Adds a line. It never waits for the disk: if too many lines wait already, this one is dropped
-    /// and counted.
+    /// Adds a line. Never waits for the disk: if too many lines are already waiting, this one is
+    /// dropped and counted.
     pub fn add(&self, record: &LogRecord<'_>) {
         self.lines.0.add(|out| match self.format {
             LogFormat::Combined => writeln!(out, "{record}"),
@@ -155,9 +155,9 @@ impl AccessLog {
         });
     }
 
-    /// Makes the thread open the log again. Lines that are added from now on are written to the new
-    /// file, and so are those that still wait. If the log cannot be opened, a warning is logged and
-    /// the previous file is kept.
+    /// Makes the thread reopen the log. Lines that are still waiting, and all later ones, are
+    /// written to the new file. If the log cannot be opened, a warning is logged and the previous
+    /// file is kept.
     ///
     /// This takes a lock, so it must not be called in a signal handler.
     pub fn reopen(&self) {

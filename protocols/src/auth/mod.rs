@@ -1,6 +1,7 @@
 //! HTTP Basic authentication (RFC 7617): who may read and write which paths.
 //!
-//! A [`Middleware`](crate::http::Middleware) asks [`BasicAuth::admit`] before it passes a request on.
+//! A [`Middleware`](crate::http::Middleware) calls [`BasicAuth::admit`] before it passes a request
+//! on.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -58,29 +59,29 @@
 //! # }
 //! ```
 //!
-//! # Who may do what
+//! # Users and rules
 //!
-//! [`Users::parse`] reads lines of a file as `htpasswd -B` writes it, with rules behind the hash if
-//! a user may not do everything:
+//! [`Users::parse`] reads a file in the format of `htpasswd -B`. Rules after the hash restrict a
+//! user:
 //!
 //! | line | meaning |
 //! |---|---|
 //! | `alice:$2y$05$...` | `alice` may read and write everything |
 //! | `bob:$2y$05$...@/docs,/in:rw` | `bob` may read `/docs`, and read and write `/in` |
 //! | `@/public` | everyone may read `/public`, without a password |
-//! | `# ...`, an empty line | nothing |
+//! | `# ...`, an empty line | ignored |
 //!
 //! A rule is a path, followed by `:ro` or `:rw`; without either it is read-only. It covers the path
-//! and everything beneath it. Rules add up, so one rule cannot take away what another one gives.
-//! GET and HEAD read, OPTIONS is always allowed, and all other methods write.
+//! and everything beneath it. Rules add up, so one rule cannot revoke what another one grants. GET
+//! and HEAD read, OPTIONS is always allowed, and all other methods write.
 //!
-//! A right to a directory is a right to all that its files can be reached by: its listing, its
-//! archive, and forms that save files in it. Rules name paths, not files. Who may read a path may
-//! read what a symbolic link there leads to.
+//! A right to a directory includes its listing, its archive, and forms that save files in it. Rules
+//! apply to paths, not to files: a user who may read a path may read the target of a symbolic link
+//! at that path.
 //!
 //! The path of a request is compared after decoding. A path with the segments `.` or `..`, with an
-//! encoded slash, or with an invalid escape is covered only by rules for `/`: what it leads to is
-//! up to the service.
+//! encoded slash, or with an invalid escape is covered only by rules for `/`, because the service
+//! decides what it refers to.
 //!
 //! Without credentials, or with wrong ones, the client gets 401. With credentials that do not cover
 //! the request, it gets 403. These responses lack the
@@ -88,18 +89,18 @@
 //!
 //! # Passwords
 //!
-//! Passwords must be hashed with bcrypt; plain ones are refused. `htpasswd -nB NAME` writes a line.
-//! As everywhere with bcrypt, only the first 72 bytes of a password count.
+//! Passwords must be hashed with bcrypt; plain-text passwords are rejected. `htpasswd -nB NAME`
+//! prints such a line. As always with bcrypt, only the first 72 bytes of a password count.
 //!
 //! A check takes milliseconds to seconds, by design, so a worker does it while the request is
-//! [postponed](crate::http::Reply::postpone). Give the checks a [pool](Workers) of their own, so
-//! that attempts to guess passwords do not delay access to files. Credentials that were right are
-//! remembered for 5 minutes, at most 1,024 of them, as keyed hashes. At most 16 checks are in
-//! progress on a reactor; a request that needs another one gets 503. If all hashes have the same
-//! cost, an unknown user takes as long as a wrong password.
+//! [postponed](crate::http::Reply::postpone). Use a separate [pool](Workers) for the checks, so
+//! that attempts to guess passwords do not delay access to files. Up to 1,024 valid credentials are
+//! cached for 5 minutes, as keyed hashes. At most 16 checks are in progress on a reactor; a request
+//! that needs another one gets 503. If all hashes have the same cost, an unknown user takes as long
+//! as a wrong password.
 //!
-//! Basic authentication sends passwords in clear text. Use it behind a proxy that speaks TLS, or on
-//! a network that you trust.
+//! Basic authentication sends passwords in clear text. Use it with TLS, or on a network that you
+//! trust.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -129,7 +130,7 @@ const MOST_VERIFIED: usize = 1024;
 /// The most checks in progress.
 const MOST_CHECKS: usize = 16;
 
-/// Decides which requests are answered. Each reactor has its own. See the [module](self).
+/// Authenticates and authorizes requests. Each reactor has its own. See the [module](self).
 pub struct BasicAuth {
     challenge: String,
     users: Arc<Users>,
@@ -153,14 +154,14 @@ pub struct Checked {
     key: u64,
     /// The users at the time of the check.
     users: Arc<Users>,
-    /// The user, if the password was right.
+    /// The user, if the password was correct.
     user: Option<Box<str>>,
 }
 
 impl BasicAuth {
-    /// Admits these users. `realm` is what browsers show when they ask for a password. `workers`
-    /// check passwords, and post to `done`, which must lead to a service that calls
-    /// [`finish`](BasicAuth::finish).
+    /// Creates an authenticator for these users. `realm` is the text that browsers show when they
+    /// prompt for a password. `workers` check passwords and post the results to `done`, whose
+    /// handler must call [`finish`](BasicAuth::finish).
     #[must_use]
     pub fn new(
         realm: &str,
@@ -180,7 +181,7 @@ impl BasicAuth {
         }
     }
 
-    /// Replaces the users. All credentials are checked again.
+    /// Replaces the users and clears the cached credentials.
     pub fn set_users(&mut self, users: Arc<Users>) {
         self.users = users;
         self.verified.clear();
@@ -189,9 +190,9 @@ impl BasicAuth {
     /// Returns the reply if the client may make this request.
     ///
     /// # Errors
-    /// Otherwise the request is answered, with 401, 403 or 503, or it is
-    /// [postponed](Reply::postpone) until its password has been checked. The service returns what
-    /// it gets here.
+    /// Otherwise the request was answered with 401, 403 or 503, or it was
+    /// [postponed](Reply::postpone) until its password has been checked. The service must return
+    /// this value.
     pub fn admit<'a, 'cx, V>(
         &mut self,
         request: &Request<'_>,
@@ -217,8 +218,8 @@ impl BasicAuth {
         Err(self.check(key, credentials, reply))
     }
 
-    /// The user that makes a request, once it is [admitted](BasicAuth::admit); `None` if it has no
-    /// credentials, or none that were checked because everyone may make it.
+    /// The user who makes a request, once it is [admitted](BasicAuth::admit). `None` if it has no
+    /// credentials, or if they were not checked because everyone may make this request.
     #[must_use]
     pub fn user(&self, request: &Request<'_>) -> Option<&str> {
         let key = self.hasher.hash_one(request.header("Authorization")?);

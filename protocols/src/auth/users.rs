@@ -1,4 +1,4 @@
-//! Users, the hashes of their passwords, and what they may do.
+//! Users, the hashes of their passwords, and their rights.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ const MOST_COST: u32 = 16;
 
 /// Users and their rights. See the [module](super) for the format of a file.
 ///
-/// Its `Debug` shows names, but no hashes.
+/// Its `Debug` output shows names, but no hashes.
 pub struct Users {
     by_name: BTreeMap<Box<str>, User>,
     /// What everyone may do.

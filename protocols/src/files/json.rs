@@ -7,8 +7,8 @@
 //!
 //! `href` is a URL relative to the listing, correctly encoded for any name. `name` is text, with
 //! U+FFFD for invalid UTF-8. `modified` is in seconds since 1970. Directories have no `size`.
-//! `pages` is the number of pages; `?page=` selects one. `cut` is true if there are more entries
-//! than the pages can show.
+//! `pages` is the number of pages; `?page=` selects one. `cut` is true if the directory has more
+//! entries than the listing shows.
 
 use serde_json::{Value, json};
 

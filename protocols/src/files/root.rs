@@ -43,8 +43,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// Serves the files beneath `root` on this reactor. This registers a handler that builds the
-    /// listings, and one for archives if they are enabled.
+    /// Serves the files beneath `root` on this reactor. This registers a handler that builds
+    /// listings, and one that builds archives if they are enabled.
     ///
     /// # Errors
     /// If the directory cannot be opened; `InvalidInput` if an option is invalid; if
@@ -82,14 +82,14 @@ impl Files {
         })
     }
 
-    /// Opens the root directory again, by the path that was passed to [`new`](Files::new), and
-    /// forgets what is cached. If another directory has taken its place, further requests get the
-    /// files of that one. Downloads, uploads, listings and archives in progress continue in the
-    /// previous one.
+    /// Reopens the root directory by the path that was passed to [`new`](Files::new), and clears
+    /// the cache. If the directory has been replaced by another one, further requests get the files
+    /// of the new one. Downloads, uploads, listings and archives in progress continue in the old
+    /// one.
     ///
     /// # Errors
-    /// If the directory, or the one of partial files in it, cannot be opened. The message names it.
-    /// The previous one is kept.
+    /// If the directory, or the directory of partial files in it, cannot be opened. The message
+    /// names it. The previous directory is kept.
     pub fn reopen(&mut self, cx: &Turn) -> io::Result<()> {
         let root = cx.fs().open_dir(&self.location)?;
         self.partials = Partials::open(&root, &self.options)?;

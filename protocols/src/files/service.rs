@@ -11,7 +11,7 @@ use super::root::Files;
 use crate::http::multipart::FormPart;
 use crate::http::{Answered, Method, Reply, Request, Service, Status};
 
-/// What [`Files`] sets aside while it receives an upload.
+/// The state that [`Files`] keeps while it receives an upload.
 #[derive(Debug, Default)]
 pub struct Upload {
     /// The directory that a form is sent to, and the name of the file that is being received.

@@ -1,4 +1,4 @@
-//! A reverse proxy: passing requests on to an origin.
+//! A reverse proxy for HTTP: forwards requests to an origin.
 //!
 //! [`Forward`] is a [`Service`] for [`Http`](crate::http::Http). It sends each request to the
 //! origin through a [`Client`](crate::http::client::Client), and answers with the origin's
@@ -18,38 +18,38 @@
 //! # }
 //! ```
 //!
-//! # What is passed on
+//! # What is forwarded
 //!
-//! - Both sides parse strictly and write new messages, so that nothing reaches the origin that the
-//!   proxy has not understood. Framing is never copied.
-//! - Fields that concern one connection only are removed in both directions: those of RFC 9110,
-//!   section 7.6.1, those that `Connection` names, and `Expect`, which `Http` answers. `Via` is
-//!   added. See [`ForwardOptions`] for `Host`, `X-Forwarded-For` and `Forwarded`.
+//! - The proxy parses messages strictly in both directions and writes new ones, so nothing reaches
+//!   the origin that it has not understood. Framing is never copied.
+//! - Hop-by-hop fields are removed in both directions: those of RFC 9110, section 7.6.1, those that
+//!   `Connection` names, and `Expect`, which `Http` answers. `Via` is added. See [`ForwardOptions`]
+//!   for `Host`, `X-Forwarded-For` and `Forwarded`.
 //! - Bodies are streamed in both directions. A known length stays known, and a chunked body stays
-//!   chunked, with its trailers if the head has announced them. The slower side sets the
-//!   pace: while one connection is full, the other is not read. Long bodies of known length are
-//!   [relayed](sluicegate_reactor::Peer::relay_part) by the reactor.
-//! - Interim responses such as 103 are passed on.
+//!   chunked, with its trailers if the head has announced them. Backpressure works in both
+//!   directions: while one connection is full, the other is not read. Long bodies of known length
+//!   are [relayed](sluicegate_reactor::Peer::relay_part) by the reactor.
+//! - Interim responses such as 103 are forwarded.
 //! - An accepted [upgrade](ForwardOptions::upgrades), such as that of a WebSocket, joins the two
 //!   connections.
-//! - An OPTIONS request with `Max-Forwards: 0` is answered here.
-//! - All other fields are passed on unchanged unless the [options](FieldChanges) remove, replace or
-//!   add some. `Authorization` is passed on too: remove it if the password is for this proxy. An
-//!   origin that writes its own address in `Location` or `Set-Cookie` must be told that of the
-//!   proxy.
+//! - The proxy itself answers an OPTIONS request with `Max-Forwards: 0`.
+//! - All other fields are forwarded unchanged unless the [options](FieldChanges) remove, replace or
+//!   add some. `Authorization` is forwarded too: remove it if the password is for this proxy. If
+//!   the origin writes its own address in `Location` or `Set-Cookie`, configure it to use the
+//!   address of the proxy.
 //!
 //! # Failures
 //!
-//! | status | if |
+//! | status | cause |
 //! |---|---|
 //! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
 //! | 503 | too many requests wait for a connection to the origin, or no origin may get more |
 //! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
 //!
-//! A warning names the origin and the cause, at most once a second. If the response has begun, the
-//! client's connection is reset instead, so that a body that was cut off never looks complete. If
-//! the client leaves, the connection to the origin is closed. A client that has only shut down its
-//! sending side still gets its response.
+//! A warning names the origin and the cause, at most once per second. If the response has already
+//! begun, the client's connection is reset instead, so that a truncated body never looks complete.
+//! If the client disconnects, the connection to the origin is closed. A client that has only shut
+//! down its sending side still gets its response.
 //!
 //! # Several origins
 //!
@@ -68,9 +68,10 @@
 //!
 //! Origins are not checked without requests, and the list does not change.
 //!
-//! # Answering some requests here
+//! # Answering some requests in the proxy
 //!
-//! A [`Middleware`](crate::http::Middleware) answers some requests itself and passes on the others:
+//! A [`Middleware`](crate::http::Middleware) can answer some requests itself and forward the
+//! others:
 //!
 //! ```
 //! use sluicegate_protocols::forward::{Body, Forward};
@@ -100,10 +101,10 @@
 //! }
 //! ```
 //!
-//! A service that also reads bodies itself must pass on these callbacks: `on_body`, `on_piece`,
-//! `on_trailers`, `on_body_end`, `on_refused`, `on_room` and `on_gone`. Without `on_room`, a long
-//! response stops; without `on_gone`, the origin sends a response that nobody reads; without
-//! `on_refused`, the client of a late origin gets 503.
+//! A service that wraps [`Forward`] and also reads bodies itself must pass on these callbacks:
+//! `on_body`, `on_piece`, `on_trailers`, `on_body_end`, `on_refused`, `on_room` and `on_gone`.
+//! Without `on_room`, a long response stops; without `on_gone`, the origin sends a response that
+//! nobody reads; without `on_refused`, the client of a late origin gets 503.
 //!
 //! [`Service`]: crate::http::Service
 //!

@@ -18,7 +18,7 @@ use crate::upstreams::UpstreamsOptions;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardOptions {
-    /// The connections to the origin, and its deadlines. Their limit
+    /// The options of the connections to the origin. Their limit
     /// [`idle`](sluicegate_reactor::Limits::idle) also ends a silent connection after an upgrade.
     pub client: ClientOptions,
     /// How one of [several origins](super#several-origins) is chosen, and when it is avoided.
@@ -31,13 +31,14 @@ pub struct ForwardOptions {
     pub x_forwarded: Provenance,
     /// What happens to `Forwarded` (RFC 7239). Default: [`Pass`](Provenance::Pass).
     pub forwarded: Provenance,
-    /// The name of a field that tells the origin the IP address of the client, such as `X-Real-IP`.
-    /// It replaces what the client says; on a Unix socket its value is `unknown`. Default: none.
+    /// The name of a field in which the origin gets the IP address of the client, such as
+    /// `X-Real-IP`. It replaces the field that the client sends, if any. On a Unix socket its value
+    /// is `unknown`. Default: none.
     pub client_address: Option<String>,
-    /// What else is changed in the fields of requests. Default: nothing.
+    /// Further changes to the fields of requests. Default: none.
     pub request_fields: FieldChanges,
-    /// What is changed in the fields of the origin's responses. Responses that the proxy makes
-    /// itself, such as 502, do not change. Default: nothing.
+    /// Changes to the fields of the origin's responses. Responses that the proxy generates itself,
+    /// such as 502, are not changed. Default: none.
     pub response_fields: FieldChanges,
     /// The name of this proxy in `Via`: a host name with or without a port, or a pseudonym. Default
     /// `sluicegate`.
@@ -52,11 +53,12 @@ pub struct ForwardOptions {
 
 /// Changes to the header fields of the messages of one direction.
 ///
-/// Names that differ only in case or in `_` for `-` are the same: programs that map names to
-/// variables, as CGI does, cannot tell them apart. The names must be tokens, the values must not
-/// contain control characters, and the fields must not be those that the proxy writes itself: the
-/// framing, `Date`, `Trailer`, `Via`, and in requests also `Host`, `Expect`, `Max-Forwards` and
-/// what other options replace. [`ForwardOptions::check`] says what is wrong.
+/// Names are compared without regard to case, and `_` counts as `-`, because programs that map
+/// names to variables, as CGI does, cannot tell them apart. The names must be tokens, and the
+/// values must not contain control characters. The fields must not be those that the proxy writes
+/// itself: the framing, `Date`, `Trailer`, `Via`, and in requests also `Host`, `Expect`,
+/// `Max-Forwards` and the fields that other options replace. [`ForwardOptions::check`] reports
+/// violations.
 ///
 /// ```
 /// use sluicegate_protocols::forward::{FieldChanges, ForwardOptions};
@@ -78,11 +80,11 @@ pub struct ForwardOptions {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldChanges {
-    /// The names of the fields that are removed, also from trailers and interim responses.
+    /// The names of the fields to remove, including from trailers and interim responses.
     pub remove: Vec<String>,
-    /// Names and values of fields that replace those with the same name.
+    /// The names and values of fields that replace those with the same name.
     pub set: Vec<(String, String)>,
-    /// Names and values of fields that are added to those with the same name, if there are any.
+    /// The names and values of fields to add, even if there are others with the same name.
     pub add: Vec<(String, String)>,
 }
 
@@ -96,18 +98,18 @@ pub enum HostField {
     Origin,
 }
 
-/// What happens to the fields that say where a request comes from.
+/// What happens to the fields that state where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
-    /// This proxy's client is appended to the list that the request has. Protocol and host are
-    /// those of the first proxy: they are added only if there are none.
+    /// The address of the client is appended to the list in the request. Protocol and host describe
+    /// the connection to the first proxy: they are added only if they are absent.
     ///
-    /// A client can send these fields itself. An origin may trust only the last element of the
-    /// list, or as many as there are trusted proxies in a row.
+    /// A client can forge these fields. With one proxy, the origin can trust only the last element
+    /// of the list; with several trusted proxies in a row, it can trust one element per proxy.
     Append,
-    /// The client's fields are replaced. The origin may trust what it gets.
+    /// The client's fields are replaced, so the origin can trust the fields that it gets.
     Replace,
-    /// The client's fields are passed on as they are.
+    /// The client's fields are forwarded unchanged.
     Pass,
 }
 

@@ -25,8 +25,8 @@ const OF_REQUEST: [&str; 3] = ["Host", "Expect", "Max-Forwards"];
 const X_FORWARDED: [&str; 3] = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"];
 
 impl ForwardOptions {
-    /// Checks the options, as [`Forward::new`](super::Forward::new) does: a program can refuse them
-    /// before it has a reactor.
+    /// Checks the options, as [`Forward::new`](super::Forward::new) does, so that a program can
+    /// report errors before it creates a reactor.
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if [`name`](ForwardOptions::name) cannot be in

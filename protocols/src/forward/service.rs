@@ -22,7 +22,7 @@ use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};
 use crate::upstreams::UpstreamId;
 use crate::warnings::Warnings;
 
-/// A [`Service`] that passes requests on to an origin and answers with its responses.
+/// A [`Service`] that forwards requests to an origin and answers with its responses.
 ///
 /// See the [module](super).
 pub struct Forward {
@@ -47,7 +47,7 @@ pub struct Body(Option<Upload>);
 
 impl Forward {
     /// Creates a service that forwards to one origin: a [`Target`], an address, or text such as
-    /// `localhost:8080`. It connects when there are requests.
+    /// `localhost:8080`. It connects on demand.
     ///
     /// # Errors
     /// The same as those of [`ForwardOptions::check`] and
