@@ -1,24 +1,24 @@
-//! What operators need of a running server: a status listener with health checks, metrics and a
-//! live page, and the state that it shows.
+//! A status listener for operators: health checks, metrics and a live page.
 //!
 //! | path | response |
 //! |---|---|
-//! | `/` | a page that draws the figures as they change |
-//! | `/livez` | 200 while the server accepts; while it drains, this listener is closed too |
-//! | `/readyz` | 200 or 503, as [`Readiness`] says, and 503 once the server [will stop](sluicegate_reactor::Turn::will_stop); with `?verbose`, the result of each check |
-//! | `/metrics` | the metrics for Prometheus: its text format 0.0.4, or OpenMetrics if `Accept` names that |
+//! | `/` | a live page with charts |
+//! | `/livez` | 200 while the server accepts connections; while it drains, this listener is closed too |
+//! | `/readyz` | 200 or 503 according to [`Readiness`], and 503 once the server [will stop](sluicegate_reactor::Turn::will_stop); `?verbose` adds the result of each check |
+//! | `/metrics` | metrics in the Prometheus text format 0.0.4, or as OpenMetrics if `Accept` requests it |
 //! | `/status.json` | the same figures as JSON |
-//! | `/events` | the JSON as server-sent events, once a second |
+//! | `/events` | the same JSON as server-sent events, once per second |
 //!
-//! Every thread of the server serves the listener, on the same reactor as everything else. A thread
-//! that is asked for figures asks the others by message, and waits for at most two seconds. So a
-//! server that nobody asks does no work for its status: it counts anyway, without locks, and every
-//! thread on its own. Two things are counted only if there is a status listener: how long turns
-//! take, and, if [`Http`](crate::http::Http::with_metrics) gets the [`StatusThread::http`] of its
-//! thread, HTTP responses and their times. Each costs a look at the clock.
+//! Every thread of the server serves the listener, on the same reactor as all other connections. A
+//! thread that gets a request for metrics collects those of the other threads with messages, and
+//! waits for at most two seconds. Without requests, the status listener does almost no work,
+//! because the reactors count in any case, without locks and on each thread separately. Two things
+//! are measured only if there is a status listener: how long turns take, and HTTP responses and
+//! their times, if [`Http`](crate::http::Http::with_metrics) gets the [`StatusThread::http`] of its
+//! thread. Each measurement costs one clock read.
 //!
-//! The listener has no password and no encryption, and tells addresses and warnings. Listen on the
-//! loopback address, or on a network of the operators.
+//! The listener has neither authentication nor encryption, and it exposes addresses and warnings.
+//! Bind it to the loopback interface or to a management network.
 //!
 //! ```no_run
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};

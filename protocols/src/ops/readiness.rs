@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The phase of a server's life, as far as a load balancer is concerned.
+/// The phase of a server, as a load balancer sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// It is not serving yet.
@@ -27,11 +27,11 @@ impl Phase {
     }
 }
 
-/// Whether a server should get traffic: its phase, and checks of what it depends on. `/readyz` of
-/// the status listener reads it. Clones share one state.
+/// Whether a server should get traffic: its phase, and checks of its dependencies. `/readyz` of the
+/// status listener reports it. Clones share the state.
 ///
-/// A server is ready once its phase is [`Ready`](Phase::Ready) and no check fails. It is shared by
-/// all threads behind a lock, so it is meant for changes a few times a minute, not for each request.
+/// A server is ready once its phase is [`Ready`](Phase::Ready) and no check fails. All threads
+/// share it behind a lock, so it is meant to change a few times per minute, not for each request.
 ///
 /// ```
 /// use sluicegate_protocols::ops::{Phase, Readiness};
@@ -89,8 +89,8 @@ impl Readiness {
         self.with(|state| state.is_ready())
     }
 
-    /// Adds a check with this name, which passes at first. A check that was added under the same
-    /// name before is the same check.
+    /// Adds a check with this name, which passes initially. If there is already a check with this
+    /// name, returns that one.
     #[must_use]
     pub fn check(&self, name: &str) -> ReadinessCheck {
         let index = self.with(|state| {
@@ -103,7 +103,7 @@ impl Readiness {
         ReadinessCheck { readiness: self.clone(), index }
     }
 
-    /// The names of all checks, and why those that fail do.
+    /// The names and results of all checks, with the reasons of those that fail.
     #[must_use]
     pub fn checks(&self) -> Vec<(String, Result<(), String>)> {
         self.with(|state| state.checks.clone())
@@ -125,7 +125,7 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// A check of [`Readiness`]. Dropping it leaves the check as it is.
+/// A check of [`Readiness`]. Dropping this handle does not remove or change the check.
 #[derive(Clone, Debug)]
 pub struct ReadinessCheck {
     readiness: Readiness,
@@ -133,12 +133,12 @@ pub struct ReadinessCheck {
 }
 
 impl ReadinessCheck {
-    /// Notes that the check passes.
+    /// Records that the check passes.
     pub fn pass(&self) {
         self.set(Ok(()));
     }
 
-    /// Notes that the check fails, and why.
+    /// Records that the check fails, and why.
     pub fn fail(&self, why: impl Into<String>) {
         self.set(Err(why.into()));
     }

@@ -1,4 +1,4 @@
-//! What the status listener shows, at one time.
+//! The data that the status listener shows, at one moment.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::http::HttpCounters;
 #[cfg(feature = "tls")]
 use crate::tls::TlsCounters;
 
-/// What a status listener tells about its server.
+/// The options of a status listener: the server that it describes, and the state that it shows.
 #[derive(Clone, Debug, Default)]
 pub struct StatusOptions {
     /// The name of the program.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// How many processes have taken over the listeners from each other, this one included. 0
-    /// counts as 1.
+    /// The number of processes that have taken over the listeners from each other, including this
+    /// one: see [`Server::generation`](sluicegate_reactor::Server::generation). 0 counts as 1.
     pub generation: u64,
     /// Whether the server should get traffic.
     pub readiness: Readiness,

@@ -1,4 +1,4 @@
-//! What each thread of a server needs for its status listener.
+//! The part of each thread in a status listener.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use super::sample::StatusOptions;
 use super::service::StatusService;
 use crate::http::{Http, HttpMetrics};
 
-/// What one thread of a server needs for the status listener: see [the module](crate::ops).
+/// The part of one thread in the status listener: see [the module](crate::ops).
 pub struct StatusPart {
     shared: Arc<Shared>,
     index: usize,
@@ -19,7 +19,7 @@ pub struct StatusPart {
 }
 
 impl StatusPart {
-    /// The parts of a server with this many threads, one for each.
+    /// Creates the parts for a server with this many threads, one per thread.
     #[must_use]
     pub fn for_threads(options: StatusOptions, threads: usize) -> Vec<StatusPart> {
         let (handles, mailboxes): (_, Vec<_>) = (0..threads).map(|_| mailbox()).unzip();
@@ -28,8 +28,8 @@ impl StatusPart {
         mailboxes.into_iter().enumerate().map(part).collect()
     }
 
-    /// Registers the handler for the status listener, and measures from now on how long the turns
-    /// of this reactor take.
+    /// Registers the handler for the status listener, and starts to measure how long the turns of
+    /// this reactor take.
     pub fn register(self, reactor: &mut Reactor) -> StatusThread {
         let StatusPart { shared, index, mailbox } = self;
         shared.started.get_or_init(|| reactor.unix_time());
@@ -49,14 +49,14 @@ impl StatusPart {
 /// The status listener on one thread of a server.
 #[derive(Debug)]
 pub struct StatusThread {
-    /// The handler with which to serve the listener.
+    /// The handler of the listener.
     pub handler: HandlerId<Http<StatusService>>,
-    /// Counts the requests of this thread, if its [`Http`] gets it.
+    /// Counts the requests of this thread. Pass it to the thread's [`Http`].
     pub http: HttpMetrics,
 }
 
-/// The options of a status listener: the default ones for a few connections, which are closed after
-/// 10 seconds without traffic so that probes get their turn. Clients that watch are not.
+/// The default options of a status listener. They allow only a few connections, and close idle ones
+/// after 10 seconds so that probes can connect. Connections that watch `/events` are not closed.
 #[must_use]
 pub fn listen_options() -> Listen {
     let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };

@@ -13,7 +13,7 @@ const MOST: usize = 50;
 const MOST_BYTES: usize = 500;
 
 /// Keeps the last 50 warnings and errors that a program has logged, for its status page. Clones
-/// keep the same.
+/// share them.
 ///
 /// ```
 /// use sluicegate_protocols::ops::RecentWarnings;
@@ -50,7 +50,7 @@ pub struct Warning {
 }
 
 impl RecentWarnings {
-    /// A logger that keeps warnings and errors, and passes all records on to `inner`.
+    /// Returns a logger that keeps warnings and errors, and passes all records on to `inner`.
     pub fn logger<L: Log>(&self, inner: L) -> impl Log + use<L> {
         Tee { warnings: self.clone(), inner }
     }

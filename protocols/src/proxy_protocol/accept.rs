@@ -15,26 +15,26 @@ pub enum Others {
     /// They are reset.
     #[default]
     Refuse,
-    /// They have no header. If they send one, the handler gets it.
+    /// They have no header. If they send one, it is passed to the handler as data.
     Plain,
 }
 
 /// Which connections begin with a PROXY header, and what follows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptProxy {
-    /// Where proxies connect from. Each of their connections must begin with a header, which may
-    /// claim any address. By default nobody is trusted.
+    /// The networks that proxies connect from. Each of their connections must begin with a header,
+    /// which may claim any address. By default nobody is trusted.
     pub trusted: Vec<Network>,
-    /// What happens to other connections. By default they are refused.
+    /// What happens to connections from other addresses. By default they are refused.
     pub others: Others,
-    /// Creates the transport behind the header, such as TLS, from the address of the client. By
-    /// default there is none: the handler gets what follows the header.
+    /// Creates the transport that follows the header, such as TLS, from the address of the client.
+    /// By default there is none, and the handler gets the bytes after the header.
     pub inner: Option<Factory<Address>>,
 }
 
 impl AcceptProxy {
-    /// The factory for [`Listen::transport`](sluicegate_reactor::Listen). A proxy that is refused,
-    /// or whose header is invalid, causes a warning, at most once a second.
+    /// The factory for [`Listen::transport`](sluicegate_reactor::Listen). If a proxy is refused, or
+    /// its header is invalid, a warning is logged, at most once per second.
     #[must_use]
     pub fn factory(self) -> Factory<Address> {
         let warnings = Arc::new(SharedWarnings::of(module_path!()));

@@ -11,8 +11,8 @@ impl Header {
     /// `None` if it is incomplete.
     ///
     /// A header without addresses that apply to a stream (LOCAL, UNKNOWN, UNSPEC and datagrams) is
-    /// equal to [`Header::local`]: anything else in it is skipped, as the specification asks for.
-    /// The same goes for Unix addresses that this system does not support.
+    /// equal to [`Header::local`]: anything else in it is skipped, as the specification requires.
+    /// The same applies to Unix addresses that this system does not support.
     ///
     /// # Errors
     /// [`HeaderError`] as soon as the bytes cannot become a valid header.
@@ -30,9 +30,9 @@ impl Header {
 
     /// The header as bytes to send first on a connection.
     ///
-    /// IPv4 and IPv6 addresses in one header become IPv6 addresses; two IPv4-mapped IPv6 addresses
-    /// become IPv4 addresses. Version 1 has no TLVs and is `PROXY UNKNOWN` unless both addresses
-    /// are IP addresses.
+    /// If one address is IPv4 and the other IPv6, both are written as IPv6 addresses. Two
+    /// IPv4-mapped IPv6 addresses are written as IPv4 addresses. Version 1 has no TLVs and is
+    /// `PROXY UNKNOWN` unless both addresses are IP addresses.
     #[must_use]
     pub fn encode(&self, version: Version) -> Vec<u8> {
         match version {

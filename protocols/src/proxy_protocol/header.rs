@@ -17,7 +17,7 @@ pub enum Version {
     V2,
 }
 
-/// A PROXY protocol header: where the client's connection comes from, and where it went to.
+/// A PROXY protocol header: the source and the destination of the client's connection.
 ///
 /// ```
 /// use sluicegate_protocols::proxy_protocol::{Header, Tlv, Version};
@@ -64,13 +64,13 @@ impl Header {
         Header { addresses, tlvs: Vec::new() }
     }
 
-    /// A header for the client of the current connection: the header that the connection began
-    /// with, or else one with its addresses.
+    /// A header for the client of the current connection: the header with which the connection
+    /// began, or else a new one with the addresses of the connection.
     ///
-    /// If the client uses [TLS](crate::tls), the header also says what is known of that, unless it
-    /// does so already: the protocol and the server name that were agreed on, the version, the
-    /// cipher, and whether the client has presented a certificate. All of these are TLVs, and only
-    /// version 2 has those.
+    /// If the client uses [TLS](crate::tls), the header also describes the TLS connection, unless
+    /// it already does: the negotiated protocol, the server name, the version, the cipher, and
+    /// whether the client has presented a certificate. These are TLVs, which only version 2
+    /// supports.
     ///
     /// # Errors
     /// The errors of [`Context::peer_address`] and [`Context::local_address`], if the connection
@@ -118,14 +118,14 @@ impl Header {
         self.tlvs().find(Tlv::ALPN)
     }
 
-    /// The host name that the client asked for, such as the server name of TLS. It is the client's
-    /// choice, unchecked. `None` if it is not UTF-8.
+    /// The host name that the client requested, such as the server name of TLS. The client chooses
+    /// it, so do not trust it. `None` if it is not UTF-8.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         self.tlvs().find_text(Tlv::AUTHORITY)
     }
 
-    /// What identifies the connection across proxies: up to 128 bytes.
+    /// An id of up to 128 bytes that identifies the connection across proxies.
     #[must_use]
     pub fn unique_id(&self) -> Option<&[u8]> {
         self.tlvs().find(Tlv::UNIQUE_ID)

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2: how a proxy tells the server where a client's connection
-//! comes from.
+//! The PROXY protocol, versions 1 and 2, with which a proxy passes the addresses of a client's
+//! connection to a server.
 //!
 //! A proxy connects to the server from its own address. With the PROXY protocol it first sends a
 //! [`Header`] with the addresses of the client's connection, and then the client's bytes. See
@@ -7,7 +7,8 @@
 //!
 //! # Receiving
 //!
-//! [`AcceptProxy`] makes a listener expect headers. They work in front of any handler, and of TLS.
+//! [`AcceptProxy`] makes a listener expect headers. It works with any handler, and with TLS after
+//! the header.
 //!
 //! ```
 //! use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
@@ -35,27 +36,27 @@
 //! # }
 //! ```
 //!
-//! In HAProxy, `send-proxy-v2` makes a server of a backend receive headers:
+//! In HAProxy, `send-proxy-v2` sends headers to a server of a backend:
 //!
 //! ```text
 //! backend app
 //!   server app1 10.0.0.5:8080 send-proxy-v2
 //! ```
 //!
-//! - Whoever may send a header may claim any address. So only [`trusted`](AcceptProxy::trusted)
-//!   addresses may, and they must: whether there is a header is never guessed.
-//! - The handler learns of a connection when its header has arrived.
+//! - A header can claim any address. Therefore only [`trusted`](AcceptProxy::trusted) addresses may
+//!   send one, and they must: the presence of a header is never guessed.
+//! - The handler's first callback is made when the header has arrived.
 //!   [`Context::peer_address`](sluicegate_reactor::Context::peer_address) and
 //!   [`local_address`](sluicegate_reactor::Context::local_address) then return the addresses in it,
 //!   so logs and `X-Forwarded-For` name the client. `cx.transport::<Header>()` returns the rest.
-//! - The addresses of the connection itself apply if the header has none: the proxy checks whether
-//!   the server is alive (LOCAL), or does not know the client (UNKNOWN).
+//! - If the header has no addresses, those of the connection itself apply. This is the case for
+//!   health checks of the proxy (LOCAL), and if the proxy does not know the client (UNKNOWN).
 //! - The connection ends if the header is missing, invalid, or incomplete after
 //!   [`Limits::handshake`](sluicegate_reactor::Limits::handshake). In the first two cases a warning
-//!   names the proxy and the cause, at most once a second. Bytes after the header are the client's, even if they arrived
-//!   together with it.
+//!   names the proxy and the cause, at most once per second. Bytes after the header belong to the
+//!   client, even if they arrive together with it.
 //! - [`Listen::max_per_address`](sluicegate_reactor::Listen) counts connections by the address of
-//!   the proxy.
+//!   the proxy, not by that of the client.
 //!
 //! # Sending
 //!

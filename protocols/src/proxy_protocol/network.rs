@@ -9,8 +9,8 @@ use sluicegate_reactor::Address;
 /// A network of proxies: IP addresses with a common prefix, or all clients of Unix sockets.
 ///
 /// It is written `10.0.0.0/8`, `2001:db8::/32`, `127.0.0.1` or `unix`. Text whose address has bits
-/// beyond the prefix, as in `10.0.0.1/8`, is refused, since it may be a mistake. An IPv4-mapped IPv6 address,
-/// which is what a socket for both families reports, is the same as the IPv4 address.
+/// beyond the prefix, as in `10.0.0.1/8`, is rejected, because it may be a mistake. An IPv4-mapped
+/// IPv6 address, as reported by a dual-stack socket, is treated as the IPv4 address.
 ///
 /// ```
 /// use sluicegate_protocols::proxy_protocol::Network;
@@ -35,7 +35,7 @@ enum Kind {
 }
 
 impl Network {
-    /// All clients of Unix sockets. The permissions of the socket's file decide who they are.
+    /// All clients of Unix sockets. The permissions of the socket's file determine who can connect.
     pub const UNIX: Network = Network(Kind::Unix);
 
     /// The addresses that begin with the first `prefix` bits of `ip`. The bits that follow are

@@ -7,7 +7,8 @@ use sluicegate_reactor::transport::{Error, Offload, Opened, Output, State, Trans
 
 use super::{Header, Version};
 
-/// Sends a PROXY header as soon as the connection is established, and nothing of its own after it.
+/// Sends a PROXY header as soon as the connection is established, and then passes all bytes through
+/// unchanged.
 ///
 /// Use it with [`Turn::connect_through`](sluicegate_reactor::Turn::connect_through). Create one for
 /// each connection, and do not use a connection for several clients: the receiver attributes
@@ -25,7 +26,7 @@ impl SendProxy {
         SendProxy { header: header.encode(version), inner: None }
     }
 
-    /// Continues with another transport behind the header, such as TLS.
+    /// Adds another transport after the header, such as TLS.
     #[must_use]
     pub fn then(self, inner: Box<dyn Transport>) -> SendProxy {
         SendProxy { inner: Some(inner), ..self }

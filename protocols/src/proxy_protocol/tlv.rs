@@ -1,4 +1,4 @@
-//! What a header of version 2 contains besides addresses: values with a type and a length.
+//! Type-length-value fields (TLVs), which a version 2 header contains in addition to addresses.
 
 use super::HeaderError;
 
@@ -51,7 +51,7 @@ impl Tlv<'_> {
     pub const NETNS: u8 = 0x30;
 }
 
-/// TLVs, one after the other.
+/// An iterator over TLVs.
 #[derive(Clone, Debug)]
 pub struct Tlvs<'a> {
     rest: &'a [u8],
@@ -62,13 +62,13 @@ impl<'a> Tlvs<'a> {
         Tlvs { rest: bytes }
     }
 
-    /// The value of the first TLV of this type.
+    /// Returns the value of the first TLV of this type.
     #[must_use]
     pub fn find(mut self, kind: u8) -> Option<&'a [u8]> {
         self.find_map(|tlv| (tlv.kind == kind).then_some(tlv.value))
     }
 
-    /// The same as text; `None` if it is not UTF-8.
+    /// Like [`find`](Tlvs::find), as text. `None` if it is not UTF-8.
     #[must_use]
     pub fn find_text(self, kind: u8) -> Option<&'a str> {
         self.find(kind).and_then(|value| str::from_utf8(value).ok())
@@ -121,8 +121,8 @@ impl<'a> Ssl<'a> {
         self.client & (Ssl::CLIENT_CERT_CONN | Ssl::CLIENT_CERT_SESS) != 0
     }
 
-    /// Whether the client presented a certificate that the proxy has verified. The result of the
-    /// verification alone does not tell: HAProxy reports success without a certificate too.
+    /// Whether the client presented a certificate that the proxy has verified. The verification
+    /// result alone is not sufficient: HAProxy also reports success if there is no certificate.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.has_certificate() && self.verify == 0
@@ -146,7 +146,7 @@ impl<'a> Ssl<'a> {
         self.parts().find_text(Tlv::SSL_CN)
     }
 
-    /// The TLVs within, such as [`Tlv::SSL_CIPHER`].
+    /// The nested TLVs, such as [`Tlv::SSL_CIPHER`].
     #[must_use]
     pub fn parts(&self) -> Tlvs<'a> {
         Tlvs::new(self.parts)

@@ -25,8 +25,8 @@ pub fn over_tls<T>(versions: &[Version], test: impl FnOnce() -> T) -> T {
     through(server_end(versions), client_end(), test)
 }
 
-/// Makes the server's end of simulated connections. Each speaks one of these versions, depending on
-/// the port of its client.
+/// Makes the server's end of simulated connections. Each connection uses one of these versions,
+/// depending on the port of its client.
 ///
 /// The lengths of all messages in a handshake are independent of keys and random numbers, so a
 /// [seed](sluicegate_reactor::testing#running-seeds) of a simulation repeats its run.

@@ -57,8 +57,8 @@ const VARIABLE: &str = "SLUICEGATE_TLS_CUTS";
 /// [`same_at_every_split`](testing::same_at_every_split) of the reactor does, and, with the feature
 /// `tls-self-signed`, over each version of TLS.
 ///
-/// Over TLS, the input is cut at 8 positions only, which are evenly spread, and so are its records.
-/// The environment variable `SLUICEGATE_TLS_CUTS` sets another number.
+/// Over TLS, the input and its records are cut at only 8 evenly spread positions each. The
+/// environment variable `SLUICEGATE_TLS_CUTS` sets another number.
 ///
 /// # Panics
 /// If two outcomes differ. The message contains both. Also if the variable is not a number above 0.

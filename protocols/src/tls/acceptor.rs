@@ -1,4 +1,4 @@
-//! The server's side.
+//! TLS for servers.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ use super::protocol_version::Version;
 use super::roots::Roots;
 use super::{invalid, provider, ticketer, versions};
 
-/// What a server presents, and what it asks of its clients.
+/// The TLS options of a server.
 ///
 /// ```
 /// use sluicegate_protocols::tls::{Acceptor, Identity, PlainHttp, AcceptorOptions};
@@ -34,23 +34,23 @@ use super::{invalid, provider, ticketer, versions};
 /// ```
 #[derive(Clone, Debug)]
 pub struct AcceptorOptions {
-    /// The server's certificates and keys. The server presents the first one for the name that the
-    /// client requests (SNI) whose key the client supports, or else the first one whose key it
-    /// supports. There must be at least one.
+    /// The server's certificates and keys. The server presents the first identity that matches the
+    /// server name in the handshake (SNI) and whose key type the client supports. If none matches,
+    /// it presents the first one with a supported key type. There must be at least one.
     pub identities: Vec<Identity>,
     /// Whether clients must present certificates. The default is [`ClientCertificates::None`].
     pub client_certificates: ClientCertificates,
     /// The application protocols of the server (ALPN) in order of preference, such as `http/1.1`.
-    /// If the client offers only others, the handshake fails. If there are none, which is the
-    /// default, the client's offer is ignored.
+    /// If the client offers only other protocols, the handshake fails. If the list is empty, which
+    /// is the default, the client's offer is ignored.
     pub protocols: Vec<Vec<u8>>,
     /// The versions of TLS. The default is 1.2 and 1.3.
     pub versions: Vec<Version>,
     /// The response to a plain HTTP request. The default is [`PlainHttp::Refuse`].
     pub plain_http: PlainHttp,
-    /// Whether [the kernel](super#the-kernel) encrypts and decrypts where it can. The default is
-    /// `false`: small responses gain nothing, and a kernel before Linux 6.14 cannot follow a peer
-    /// that updates its key.
+    /// Whether [the kernel](super#the-kernel) encrypts and decrypts if it can. The default is
+    /// `false`, because small responses gain nothing, and kernels before Linux 6.14 do not support
+    /// key updates by the peer.
     pub kernel: bool,
 }
 
@@ -70,20 +70,20 @@ impl Default for AcceptorOptions {
 /// Whether clients must present certificates.
 #[derive(Clone, Debug, Default)]
 pub enum ClientCertificates {
-    /// Clients are not asked for certificates.
+    /// Client certificates are not requested.
     #[default]
     None,
-    /// Clients may present a certificate. The handshake fails if none of these authorities has
-    /// signed it.
+    /// Clients may present a certificate. If they do, the handshake fails unless one of these
+    /// authorities has signed it.
     Optional(Roots),
     /// The handshake fails unless the client presents a certificate that one of these authorities
     /// has signed.
     Required(Roots),
 }
 
-/// Makes the TLS connections of a server, for [`Listen::transport`](sluicegate_reactor::Listen).
+/// Creates the TLS transports of a server, for [`Listen::transport`](sluicegate_reactor::Listen).
 ///
-/// Clones share everything, so a session that began on one thread of a server can be resumed on
+/// Clones share all state, so a session that began on one thread of a server can be resumed on
 /// another.
 #[derive(Clone)]
 pub struct Acceptor {
@@ -97,7 +97,7 @@ struct Current {
 }
 
 impl Acceptor {
-    /// An acceptor with these options.
+    /// Creates an acceptor with these options.
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if there is no identity, no version, or no authority for client
@@ -109,11 +109,11 @@ impl Acceptor {
     }
 
     /// Replaces the options for all clones of this acceptor, for example because certificates were
-    /// renewed. Connections that exist keep the previous ones. Sessions that began before are not
-    /// resumed, so that each client is verified by the new options.
+    /// renewed. Existing connections keep the previous options. Earlier sessions are not resumed,
+    /// so each client is verified according to the new options.
     ///
     /// # Errors
-    /// Those of [`new`](Acceptor::new). The previous options then stay.
+    /// Those of [`new`](Acceptor::new). The previous options then remain in effect.
     pub fn reload(&self, options: AcceptorOptions) -> io::Result<()> {
         let new = Arc::new(Current::new(options)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;

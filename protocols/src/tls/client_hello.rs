@@ -1,10 +1,10 @@
-//! The first message of a TLS client, read without taking part in the handshake.
+//! Parses the first message of a TLS client, without taking part in the handshake.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a client asks for in its first message, for a proxy that passes TLS on without decrypting
-/// it. [`ServerNames`](crate::raw::relay::ServerNames) is such a proxy.
+/// The first message of a TLS client, for a proxy that relays TLS without decrypting it, such as
+/// [`ServerNames`](crate::raw::relay::ServerNames).
 ///
 /// ```
 /// use sluicegate_protocols::tls::ClientHello;
@@ -19,16 +19,17 @@ pub struct ClientHello {
 }
 
 impl ClientHello {
-    /// The most bytes in which a message must be complete, with the headers of its records: 16 KiB.
-    /// Browsers send about 2 KiB.
+    /// The maximum length of the message in bytes, including its record headers: 16 KiB. Browsers
+    /// send about 2 KiB.
     pub const MOST: usize = 16 << 10;
 
-    /// Parses the message at the start of `bytes`, the first that a client has sent. It may be split
-    /// into any number of records. Returns `None` if it is incomplete. What follows it is ignored.
+    /// Parses the message at the start of `bytes`, which are the first bytes that a client has
+    /// sent. It may be split into any number of records. Returns `None` if it is incomplete. Bytes
+    /// after the message are ignored.
     ///
     /// # Errors
-    /// [`ClientHelloError`] if the bytes are not a valid message, nor the start of one, of at most
-    /// [`MOST`](ClientHello::MOST) bytes.
+    /// [`ClientHelloError`] if the bytes are neither a valid message nor the start of one, or if
+    /// the message is longer than [`MOST`](ClientHello::MOST) bytes.
     pub fn parse(bytes: &[u8]) -> Result<Option<ClientHello>, ClientHelloError> {
         let within = &bytes[..bytes.len().min(ClientHello::MOST)];
         match message(within)? {
@@ -40,7 +41,7 @@ impl ClientHello {
 
     /// The name of the server that the client wants to reach (SNI), in lower case and without a dot
     /// at the end. It consists of letters, digits, hyphens, underscores and dots. `None` if the
-    /// client names none.
+    /// client does not name a server.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()

@@ -1,4 +1,4 @@
-//! A TLS connection as a transport, and what it tells about itself.
+//! A TLS connection as a transport, and its negotiated parameters.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use super::plain_http::{self, PlainHttp};
 use super::protocol_version::Version;
 use super::unbuffered::{Session, Task};
 
-/// A TLS connection, for [`Context::transport`](sluicegate_reactor::Context::transport): what was
-/// negotiated in its handshake.
+/// A TLS connection, for [`Context::transport`](sluicegate_reactor::Context::transport). Its
+/// methods return the parameters that the handshake negotiated.
 ///
 /// ```
 /// use sluicegate_protocols::tls::Connection;
@@ -79,15 +79,16 @@ impl Connection {
         Ok(Connection { records, offloads, plain_http: None, server_name, counters: None })
     }
 
-    /// The name of the server: the one that the client has asked for (SNI), or the one that
-    /// [`Connector`](super::Connector) has verified. `None` if the client has named none.
+    /// The name of the server. In a server, this is the name that the client has requested (SNI),
+    /// or `None` if it has not requested any. In a client, this is the name that the
+    /// [`Connector`](super::Connector) has verified.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// The protocol that both sides have agreed on (ALPN), such as `http/1.1`. `None` if one of
-    /// them has offered none.
+    /// The negotiated application protocol (ALPN), such as `http/1.1`. `None` if one of the sides
+    /// has not offered any.
     #[must_use]
     pub fn protocol(&self) -> Option<&[u8]> {
         self.negotiated()?.protocol
@@ -109,8 +110,8 @@ impl Connection {
         suite.and_then(|suite| suite.as_str()).unwrap_or_default()
     }
 
-    /// The certificates of the peer in DER: its own, and then the intermediate ones. They are
-    /// verified. Empty if the peer is a client that has presented none.
+    /// The verified certificates of the peer in DER: its own, followed by the intermediate ones.
+    /// Empty if the peer is a client that has not presented any.
     pub fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
         let certificates = self.negotiated().map(|negotiated| negotiated.peer_certificates);
         certificates.unwrap_or_default().iter().map(|der| der.as_ref())

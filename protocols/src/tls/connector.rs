@@ -1,4 +1,4 @@
-//! The client's side.
+//! TLS for clients.
 
 use std::fmt;
 use std::io;
@@ -15,23 +15,23 @@ use super::protocol_version::Version;
 use super::roots::Roots;
 use super::{invalid, provider, versions};
 
-/// What a client requires of servers, and what it presents to them.
+/// The TLS options of a client.
 #[derive(Clone, Debug)]
 pub struct ConnectorOptions {
     /// The authorities, one of which must have signed the server's certificate. The default is
     /// [`Roots::web`].
     pub roots: Roots,
-    /// The name, or the IP address, that the server's certificate must be for. A name is also sent
-    /// to the server, which may have several certificates. The default is the name or the IP
-    /// address of the [`Target`]. A Unix socket has none, so it must be given.
+    /// The host name or IP address for which the server's certificate must be valid. A name is also
+    /// sent to the server (SNI), which may have several certificates. The default is the host name
+    /// or IP address of the [`Target`]. It is required for a Unix socket, which has neither.
     pub name: Option<String>,
     /// The application protocols of the client (ALPN) in order of preference. The default is none.
     pub protocols: Vec<Vec<u8>>,
-    /// The certificate for servers that ask for one. The default is none.
+    /// The certificate for servers that request one. The default is none.
     pub identity: Option<Identity>,
     /// The versions of TLS. The default is 1.2 and 1.3.
     pub versions: Vec<Version>,
-    /// Whether [the kernel](super#the-kernel) encrypts and decrypts where it can. The default is
+    /// Whether [the kernel](super#the-kernel) encrypts and decrypts if it can. The default is
     /// `false`, as for [servers](super::AcceptorOptions::kernel).
     pub kernel: bool,
 }
@@ -49,9 +49,9 @@ impl Default for ConnectorOptions {
     }
 }
 
-/// Makes the TLS connections of a client, for [`Connect::transport`](sluicegate_reactor::Connect).
+/// Creates the TLS transports of a client, for [`Connect::transport`](sluicegate_reactor::Connect).
 ///
-/// Clones share the sessions that can be resumed.
+/// Clones share the cache of sessions that can be resumed.
 #[derive(Clone)]
 pub struct Connector {
     pub(crate) config: Arc<ClientConfig>,
@@ -59,7 +59,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector with these options.
+    /// Creates a connector with these options.
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if the name is neither a host name nor an IP address, or if there

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::protocol_version::Version;
 
-/// Counts the completed handshakes of an [`Acceptor`](super::Acceptor). Clones show the same
-/// counters. Threads share them: next to a handshake, adding to one costs nothing.
+/// Counts the completed handshakes of an [`Acceptor`](super::Acceptor). Clones share the counters,
+/// and so do threads: the cost of an update is negligible compared with a handshake.
 ///
 /// [`Ledger::handshake_failures`](sluicegate_reactor::Ledger) counts those that failed.
 #[derive(Clone, Default)]

@@ -1,4 +1,4 @@
-//! Certificates with their keys, and the choice among several.
+//! Certificates with their keys, and choosing one of several.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
@@ -17,7 +17,7 @@ use super::{invalid, provider};
 /// A certificate, the intermediate certificates that a peer needs to verify it, and its private
 /// key.
 ///
-/// Its `Debug` shows the certificate's fingerprint only.
+/// Its `Debug` output shows only the certificate's fingerprint.
 #[derive(Clone)]
 pub struct Identity {
     pub(super) key: Arc<CertifiedKey>,
@@ -29,8 +29,8 @@ impl Identity {
     /// ignored, so that both arguments may be the same file.
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if there is no certificate or no key, if one cannot be parsed or
-    /// is of an unsupported kind, or if the key does not belong to the first certificate.
+    /// `ErrorKind::InvalidInput` if there is no certificate or no key, if one of them cannot be
+    /// parsed or is of an unsupported kind, or if the key does not belong to the first certificate.
     /// Encrypted keys and certificates older than X.509 version 3 are not supported.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> io::Result<Identity> {
         let chain = certificates_from_pem(certificates)?;

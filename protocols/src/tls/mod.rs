@@ -1,10 +1,10 @@
 //! TLS 1.2 and 1.3 for servers and clients, built on [rustls](https://docs.rs/rustls) (feature
 //! `tls`).
 //!
-//! A [`transport`](sluicegate_reactor::transport) encrypts what a handler sends and decrypts what
-//! it receives, so that any handler works over TLS unchanged. An [`Acceptor`] creates it for a
-//! listener, a [`Connector`] for outgoing connections. `cx.transport::<tls::Connection>()` returns
-//! the [`Connection`], which tells a handler what was negotiated.
+//! A [`transport`](sluicegate_reactor::transport) encrypts the output of a handler and decrypts its
+//! input, so any handler works over TLS unchanged. An [`Acceptor`] creates the transports of a
+//! listener, a [`Connector`] those of outgoing connections. `cx.transport::<tls::Connection>()`
+//! returns the [`Connection`], which has the negotiated parameters.
 //!
 //! ```no_run
 //! use std::net::Ipv6Addr;
@@ -39,8 +39,9 @@
 //!
 //! # Clients
 //!
-//! A [`Connector`] makes the transport of outgoing connections. Do not confuse it with the
-//! reactor's [`Connector`](sluicegate_reactor::Connector), which names a handler that connects.
+//! A [`Connector`] creates the transport of outgoing connections. Do not confuse it with the
+//! reactor's [`Connector`](sluicegate_reactor::Connector), which identifies the options of a
+//! handler that connects.
 //!
 //! ```no_run
 //! use sluicegate_protocols::tls::{ConnectorOptions, Connector, Roots};
@@ -78,24 +79,24 @@
 //!
 //! If the handshake fails, [`on_close`](sluicegate_reactor::Handler::on_close) gets
 //! [`Reason::Transport`](sluicegate_reactor::Reason::Transport), and
-//! [`Turn::transport_error`](sluicegate_reactor::Turn::transport_error) says why: `TLS handshake:
-//! invalid peer certificate: UnknownIssuer`, for example. A server logs failed handshakes at level
-//! `debug`; its handler is not called for them.
+//! [`Turn::transport_error`](sluicegate_reactor::Turn::transport_error) returns the cause, such as
+//! `TLS handshake: invalid peer certificate: UnknownIssuer`. A server logs failed handshakes at
+//! level `debug`; its handler is not called for them.
 //!
 //! # Proxies
 //!
-//! A [`ClientHello`] tells a proxy which server a client wants to reach. With it,
-//! [`ServerNames`](crate::raw::relay::ServerNames) relays TLS to several servers without decrypting
-//! it, and without their certificates.
+//! A proxy can read the name of the server that a client wants to reach from its [`ClientHello`].
+//! [`ServerNames`](crate::raw::relay::ServerNames) uses it to relay TLS to several servers without
+//! decrypting it, and without their certificates.
 //!
 //! # Certificates
 //!
 //! An ACME client such as [certbot](https://certbot.eff.org) obtains certificates from an authority
 //! that browsers trust and renews them every few weeks; it writes `fullchain.pem` and
-//! `privkey.pem`. Call [`Acceptor::reload`] when it has. To try TLS out, `Identity::self_signed`
-//! (feature `tls-self-signed`) makes a certificate that no authority has signed.
+//! `privkey.pem`. Call [`Acceptor::reload`] after each renewal. To try out TLS, create a
+//! self-signed certificate with `Identity::self_signed` (feature `tls-self-signed`).
 //!
-//! For an authority of your own, use [mkcert](https://github.com/FiloSottile/mkcert) or `openssl`:
+//! To create your own authority, use [mkcert](https://github.com/FiloSottile/mkcert) or `openssl`:
 //!
 //! ```sh
 //! openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj "/CN=Test CA" \
@@ -109,27 +110,30 @@
 //!
 //! Clients look for the name in `subjectAltName`, not in `CN`. Without `-extfile`, OpenSSL 3.0
 //! writes certificates of X.509 version 1, which [`Identity::from_pem`] refuses
-//! (`UnsupportedCertVersion`). Clients trust `ca.pem` by [`Roots::from_pem`].
+//! (`UnsupportedCertVersion`). Clients trust the authority if they load `ca.pem` with
+//! [`Roots::from_pem`].
 //!
 //! # What is verified
 //!
 //! A client verifies that the server has the key of its certificate, that the certificate is valid
-//! now and for the requested name, and that one of the [`Roots`] has signed it. A server that asks
-//! for [`ClientCertificates`] verifies them in the same way, except for a name: the handler decides
-//! who may do what, from [`Connection::peer_certificates`]. Verification cannot be turned off.
+//! now and for the requested name, and that one of the [`Roots`] has signed it. A server that
+//! requests [`ClientCertificates`] verifies them in the same way, except for the name: the handler
+//! authorizes clients based on [`Connection::peer_certificates`]. Verification cannot be turned
+//! off.
 //!
-//! Revocation is not checked; certificates that expire within days or weeks make up for it. A
-//! server presents a certificate even if it is not for the requested name, and leaves it to the
-//! client to refuse it.
+//! Revocation is not checked; use certificates that expire within days or weeks instead. If a
+//! server has no certificate for the requested name, it presents another one, and the client
+//! decides whether to accept it.
 //!
 //! A stream ends with a `close_notify` alert. If the socket's stream ends without one, it may have
-//! been cut off, and [`Context::is_cut`](sluicegate_reactor::Context::is_cut) returns `true`.
+//! been truncated by an attacker, and [`Context::is_cut`](sluicegate_reactor::Context::is_cut)
+//! returns `true`.
 //!
 //! # The kernel
 //!
 //! With [`AcceptorOptions::kernel`] or [`ConnectorOptions::kernel`], the [kernel encrypts and
-//! decrypts](sluicegate_reactor::transport#tls-in-the-kernel) the data of connections where it can:
-//! on Linux with the module `tls`, in TLS 1.2 and 1.3, with AES-GCM and ChaCha20-Poly1305. Files are
+//! decrypts](sluicegate_reactor::transport#tls-in-the-kernel) the data of connections if it can: on
+//! Linux with the module `tls`, in TLS 1.2 and 1.3, with AES-GCM and ChaCha20-Poly1305. Files are
 //! then sent with `sendfile`. rustls still does the handshake, and this module handles alerts,
 //! session tickets and key updates.
 //!
@@ -137,10 +141,10 @@
 //! [probes](sluicegate_reactor::transport::probe_kernel) the kernel. Create them before the threads of
 //! the server start.
 //!
-//! A kernel before Linux 6.14 cannot replace a key. If a peer updates its key, the connection then
-//! ends with an alert; few peers do before they have sent some hundred gigabytes. This side never
-//! starts a key update. RFC 8446, section 5.5 recommends one for AES-GCM after 2^24.5 records, which
-//! is 390 GB if all are full.
+//! Kernels before Linux 6.14 cannot replace a key. If a peer updates its key, the connection then
+//! ends with an alert; few peers do so before they have sent several hundred gigabytes. This side
+//! never starts a key update. RFC 8446, section 5.5 recommends one for AES-GCM after 2^24.5
+//! records, which is 390 GB if all records are full.
 //!
 //! # What is not supported
 //!

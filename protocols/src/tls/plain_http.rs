@@ -1,4 +1,4 @@
-//! The answer to a plain HTTP request where TLS is expected.
+//! The response to a plain HTTP request on a TLS port.
 
 use httparse::{EMPTY_HEADER, Request, Status};
 use sluicegate_reactor::transport::{Error, Output};

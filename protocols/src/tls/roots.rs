@@ -25,12 +25,12 @@ impl Roots {
         Roots { store: Arc::new(store) }
     }
 
-    /// The authorities that the system trusts, from its store or from the files that
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reads files, so call it before the reactor runs.
+    /// The authorities that the system trusts, from its certificate store or from `SSL_CERT_FILE`
+    /// and `SSL_CERT_DIR`. This reads files, so call it before the reactor runs.
     ///
     /// # Errors
-    /// `ErrorKind::NotFound` if there are none, with the reason for it if there is one.
-    /// Certificates of the store that cannot be parsed are skipped.
+    /// `ErrorKind::NotFound` if there are none, with the reason if it is known. Certificates of the
+    /// store that cannot be parsed are skipped.
     pub fn system() -> io::Result<Roots> {
         let found = rustls_native_certs::load_native_certs();
         let mut store = RootCertStore::empty();
@@ -51,7 +51,7 @@ impl Roots {
         Roots::new(identity.key.cert.clone())
     }
 
-    /// The authorities, or single self-signed certificates, in a PEM text.
+    /// The authorities, or individual self-signed certificates, in a PEM text.
     ///
     /// # Errors
     /// `ErrorKind::InvalidInput` if there is no certificate, or if one cannot be parsed.

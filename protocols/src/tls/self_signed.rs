@@ -1,4 +1,4 @@
-//! Certificates for trying TLS out.
+//! Self-signed certificates, for trying out TLS.
 
 use std::io;
 
@@ -8,11 +8,11 @@ use super::identity::Identity;
 use super::invalid;
 
 impl Identity {
-    /// Makes a key and a certificate for these host names and IP addresses that no authority has
-    /// signed: for trying TLS out, and for tests. Clients have to be told to trust it.
+    /// Creates a key and a self-signed certificate for these host names and IP addresses, for
+    /// trying out TLS and for tests. Clients must be configured to trust it.
     ///
     /// # Errors
-    /// `ErrorKind::InvalidInput` if a name cannot be in a certificate.
+    /// `ErrorKind::InvalidInput` if a name is not valid in a certificate.
     pub fn self_signed(names: impl IntoIterator<Item = String>) -> io::Result<Identity> {
         let made = rcgen::generate_simple_self_signed(names.into_iter().collect::<Vec<_>>())
             .map_err(|error| invalid(format_args!("self-signed certificate: {error}")))?;

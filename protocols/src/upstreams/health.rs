@@ -1,17 +1,17 @@
-//! What connects and checks say about one upstream.
+//! The health of one upstream, as determined by connects and checks.
 
 use std::time::Duration;
 
 use super::UpstreamsOptions;
 
-/// A change of an upstream that an operator wants to see.
+/// A change in the health of an upstream, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It was put aside for [`fail_timeout`](UpstreamsOptions::fail_timeout).
+    /// It was ejected for [`fail_timeout`](UpstreamsOptions::fail_timeout) because connects failed.
     Aside,
-    /// It is down: its checks fail.
+    /// It is down because its checks fail.
     Down,
-    /// It is neither aside nor down any more.
+    /// It has recovered: it is neither ejected nor down any more.
     Up,
 }
 

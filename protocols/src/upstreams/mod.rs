@@ -1,7 +1,7 @@
-//! Several upstreams that serve the same clients: which one gets the next connection.
+//! Load balancing: distributes connections across several upstreams.
 //!
-//! [`Balancer`] is a proxy for connections. It connects to one of several upstreams for each client,
-//! and [joins](crate::raw::relay::join) the two:
+//! [`Balancer`] is a proxy. For each client it connects to one of several upstreams, and
+//! [joins](crate::raw::relay::join) the two connections:
 //!
 //! ```
 //! use sluicegate_protocols::upstreams::{Balancer, BalancerOptions};
@@ -17,27 +17,29 @@
 //! # }
 //! ```
 //!
-//! [`Upstreams`] is the state behind it, for other protocols: it chooses, counts connections, and
-//! remembers failures. It opens no connection and reads no clock.
+//! [`Upstreams`] is the state machine behind it, which other protocols can use: it chooses
+//! upstreams, counts their connections, and tracks their health. It opens no connections and reads
+//! no clock.
 //!
 //! # Choosing
 //!
-//! [`Balance`] says how. An upstream is a candidate unless
+//! [`Balance`] is the strategy. An upstream is a candidate unless
 //!
 //! - the client has already tried it,
-//! - it has left the list ([`Upstreams::replace`]), so that it only finishes its connections,
-//! - it is *aside*: [`max_failures`](UpstreamsOptions::max_failures) connects in a row have failed,
-//!   and [`fail_timeout`](UpstreamsOptions::fail_timeout) is not over. After that time one
-//!   connection tries it, and the others follow if that connection is established,
-//! - it is *down*: [`fall`](UpstreamsOptions::fall) checks in a row have failed, and
-//!   [`rise`](UpstreamsOptions::rise) checks in a row have not succeeded since.
+//! - it was removed from the list ([`Upstreams::replace`]) and is draining its connections,
+//! - it is *ejected* (`Aside`): [`max_failures`](UpstreamsOptions::max_failures) consecutive
+//!   connects have failed, and [`fail_timeout`](UpstreamsOptions::fail_timeout) is not over. After
+//!   that time a single connection tries it; if it is established, the upstream is a candidate
+//!   again,
+//! - it is *down*: [`fall`](UpstreamsOptions::fall) consecutive checks have failed, and
+//!   [`rise`](UpstreamsOptions::rise) consecutive checks have not succeeded since.
 //!
-//! If no other upstream is left to a client, it tries those that are aside or down: a proxy whose
-//! checks are wrong still serves. If all candidates have
+//! If a client has no other upstream left, it tries those that are ejected or down, so that the
+//! proxy still works if the checks are wrong. If all candidates have
 //! [`max_connections`](UpstreamsOptions::max_connections), the client waits.
 //!
-//! An upstream that comes back or joins the list gets its full share of new connections only after
-//! [`slow_start`](UpstreamsOptions::slow_start).
+//! An upstream that recovers or is added to the list gets its full share of new connections only
+//! after [`slow_start`](UpstreamsOptions::slow_start).
 
 mod balancer;
 mod hash;

@@ -1,4 +1,4 @@
-//! What an upstream is, and how one is chosen.
+//! Upstreams, and the options for choosing one.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use sluicegate_reactor::Target;
 
 /// One of several servers that serve the same clients.
 ///
-/// A name is looked up for each connection. A program that looks names up itself makes an upstream
-/// of each address, and keeps the name for [transports](sluicegate_reactor::Connect::transport) such
-/// as TLS:
+/// A host name is resolved for each connection. A program that resolves names itself creates one
+/// upstream per address, and keeps the name for
+/// [transports](sluicegate_reactor::Connect::transport) such as TLS:
 ///
 /// ```
 /// use sluicegate_protocols::upstreams::Upstream;
@@ -22,9 +22,9 @@ use sluicegate_reactor::Target;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
-    /// What the upstream is called.
+    /// The name of the upstream.
     pub name: Target,
-    /// Where to connect, usually the same.
+    /// The target to connect to, usually the same.
     pub address: Target,
 }
 
@@ -47,39 +47,41 @@ impl fmt::Display for Upstream {
 /// How an upstream is chosen among the candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// Each in turn.
+    /// Round-robin: each upstream in turn.
     #[default]
     RoundRobin,
-    /// The one with the fewest connections, and each in turn among those.
+    /// The upstream with the fewest connections. If there are several, each of them in turn.
     LeastConnections,
-    /// By the address of the client, so that a client keeps its upstream. A client is an IPv4
-    /// address or an IPv6 /64 prefix. When an upstream leaves, only its own clients move; when one
-    /// joins, it only takes clients over. Several proxies with the same upstreams agree. Clients
-    /// without an IP address are served in turn.
+    /// By a hash of the client's address, so that a client keeps its upstream. A client is an IPv4
+    /// address or an IPv6 /64 prefix. When an upstream is removed, only its own clients move; when
+    /// one is added, clients move only to that one. Several proxies with the same upstreams make
+    /// the same choices. Clients without an IP address are distributed round-robin.
     ///
     /// [`slow_start`](UpstreamsOptions::slow_start) has no effect, since it would move clients.
     SourceHash,
 }
 
-/// The limits of each upstream, and when it is avoided.
+/// The options for choosing upstreams: strategy, limits and health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamsOptions {
     /// How an upstream is chosen. The default is [`Balance::RoundRobin`].
     pub balance: Balance,
-    /// The most connections of an upstream, unfinished ones included. The default is no limit.
+    /// The maximum number of connections to an upstream, unfinished ones included. The default is
+    /// no limit.
     pub max_connections: Option<u32>,
-    /// After this many failed connects in a row, an upstream is put aside, unless it is the only
-    /// one. `None` means never. The default is 3.
+    /// The number of consecutive failed connects after which an upstream is ejected, unless it is
+    /// the only one. `None` means never. The default is 3.
     pub max_failures: Option<u32>,
-    /// How long an upstream is aside. The default is 10 s.
+    /// How long an upstream stays ejected. The default is 10 s.
     pub fail_timeout: Duration,
-    /// How many checks in a row must succeed before an upstream that is down is up again. The
-    /// default is 2.
+    /// The number of consecutive checks that must succeed before an upstream that is down is up
+    /// again. The default is 2.
     pub rise: u32,
-    /// How many checks in a row must fail before an upstream is down. The default is 3.
+    /// The number of consecutive checks that must fail before an upstream is down. The default is
+    /// 3.
     pub fall: u32,
-    /// How long the share of an upstream grows from a hundredth to its full size after it has come
-    /// back or was added. The default is zero: it has its full share at once.
+    /// The time over which the share of an upstream grows from one hundredth to its full size after
+    /// it has recovered or was added. The default is zero: it has its full share immediately.
     pub slow_start: Duration,
 }
 

@@ -7,16 +7,16 @@ use super::hash;
 use super::health::{FULL, Health};
 use super::{Balance, Change, Upstream, UpstreamState, UpstreamStatus, UpstreamsOptions};
 
-/// Identifies an upstream for as long as it is in its [`Upstreams`]. An id is never used again.
+/// Identifies an upstream of an [`Upstreams`]. Ids are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamId(u64);
 
-/// What a client does next.
+/// The result of [`Upstreams::choose`]: what the client does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Connect to this upstream. The connection is counted from now on.
+    /// Connect to this upstream. The connection already counts.
     Connect(UpstreamId),
-    /// Wait: all candidates have their most connections.
+    /// Wait: all candidates have their maximum number of connections.
     Wait,
     /// Give up: the client has tried all upstreams.
     Exhausted,
@@ -24,11 +24,11 @@ pub enum Choice {
 
 /// A list of upstreams, with their connections and their health.
 ///
-/// The caller reports what becomes of each connection that was [chosen](Upstreams::choose): either
-/// [`connected`](Upstreams::connected) and later [`closed`](Upstreams::closed), or
-/// [`failed`](Upstreams::failed), or [`given_up`](Upstreams::given_up). `now` is the time since any
-/// start, such as [`Turn::now`](sluicegate_reactor::Turn::now). Reports about an upstream that is
-/// not in the list any more have no effect.
+/// The caller must report the outcome of each connection that was [chosen](Upstreams::choose):
+/// either [`connected`](Upstreams::connected) and later [`closed`](Upstreams::closed), or
+/// [`failed`](Upstreams::failed), or [`given_up`](Upstreams::given_up). `now` is a monotonic time
+/// with any start, such as [`Turn::now`](sluicegate_reactor::Turn::now). Reports about an upstream
+/// that is no longer in the list have no effect.
 ///
 /// ```
 /// use std::time::Duration;
@@ -105,7 +105,7 @@ impl Entry {
 }
 
 impl Upstreams {
-    /// Creates a list. Upstreams that are in it twice are taken once.
+    /// Creates a list. Duplicates are ignored.
     pub fn new(
         list: impl IntoIterator<Item: Into<Upstream>>,
         options: UpstreamsOptions,
@@ -115,9 +115,9 @@ impl Upstreams {
         upstreams
     }
 
-    /// Takes a new list, such as that of a file that was read again. Upstreams that are in both
-    /// keep their connections and their health. Those that have left get no further connections,
-    /// and disappear once their last one is closed.
+    /// Replaces the list, for example after its file was reloaded. Upstreams that are in both lists
+    /// keep their connections and their health. Removed ones get no further connections, and
+    /// disappear once their last connection is closed.
     pub fn replace(&mut self, list: impl IntoIterator<Item: Into<Upstream>>, now: Duration) {
         self.take_over(list, &Health::since(now));
     }
@@ -148,8 +148,8 @@ impl Upstreams {
         Entry { id, upstream, number, health, is_draining: false, counts, last_turn }
     }
 
-    /// Chooses an upstream for a client: one that is not in `tried`. `source` is the address of the
-    /// client, for [`Balance::SourceHash`]. Takes time proportional to the number of upstreams.
+    /// Chooses an upstream that is not in `tried`. `source` is the address of the client, for
+    /// [`Balance::SourceHash`]. Takes time proportional to the number of upstreams.
     pub fn choose(
         &mut self,
         now: Duration,
@@ -207,7 +207,7 @@ impl Upstreams {
         self.entries.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// A connection is established.
+    /// Reports that a connection was established.
     pub fn connected(&mut self, id: UpstreamId, now: Duration) -> Option<Change> {
         let entry = self.entry_mut(id)?;
         entry.counts.connecting -= 1;
@@ -216,7 +216,7 @@ impl Upstreams {
         entry.health.connected(now)
     }
 
-    /// A connection could not be established, and the upstream is to blame.
+    /// Reports that the upstream failed: a connection to it could not be established.
     pub fn failed(&mut self, id: UpstreamId, now: Duration) -> Option<Change> {
         let is_only = self.iter().count() == 1;
         let UpstreamsOptions { max_failures, fail_timeout, .. } = self.options;
@@ -229,7 +229,8 @@ impl Upstreams {
         change
     }
 
-    /// A connection that was not established yet was given up, and the upstream is not to blame.
+    /// Reports that a connection was abandoned before it was established, for a reason that does
+    /// not count against the upstream.
     pub fn given_up(&mut self, id: UpstreamId) {
         if let Some(entry) = self.entry_mut(id) {
             entry.counts.connecting -= 1;
@@ -238,7 +239,7 @@ impl Upstreams {
         }
     }
 
-    /// An established connection is closed.
+    /// Reports that an established connection was closed.
     pub fn closed(&mut self, id: UpstreamId) {
         if let Some(entry) = self.entry_mut(id) {
             entry.counts.open -= 1;
@@ -250,14 +251,14 @@ impl Upstreams {
         self.entries.retain(|entry| !entry.is_draining || entry.connections() > 0);
     }
 
-    /// A check has succeeded or failed.
+    /// Reports the result of a check.
     pub fn checked(&mut self, id: UpstreamId, succeeded: bool, now: Duration) -> Option<Change> {
         let options = self.options;
         self.entry_mut(id)?.health.checked(succeeded, now, &options)
     }
 
-    /// When the next upstream that is aside may be tried again, if one is. A client that waits is
-    /// served then, if not earlier.
+    /// The time at which the next ejected upstream may be tried again, if any is ejected. Waiting
+    /// clients are served at that time, if not earlier.
     #[must_use]
     pub fn next_trial(&self, now: Duration) -> Option<Duration> {
         let listed = self.entries.iter().filter(|entry| !entry.is_draining);
@@ -296,7 +297,7 @@ impl Upstreams {
         }
     }
 
-    /// All upstreams, with those that have left the list at the end.
+    /// The state of all upstreams. Those that were removed from the list and still drain come last.
     #[must_use]
     pub fn snapshot(&self, now: Duration) -> Vec<UpstreamStatus> {
         let status = |entry: &Entry| UpstreamStatus {

@@ -1,4 +1,4 @@
-//! What an operator sees of an upstream.
+//! The status of an upstream, for operators.
 
 use std::fmt;
 
@@ -7,15 +7,16 @@ use super::Upstream;
 /// The state of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamState {
-    /// It has its full share of new connections.
+    /// It gets its full share of new connections.
     Up,
-    /// Its share grows: see [`slow_start`](super::UpstreamsOptions::slow_start).
+    /// Its share of new connections is growing: see
+    /// [`slow_start`](super::UpstreamsOptions::slow_start).
     Starting,
-    /// It is avoided because connects have failed.
+    /// It is ejected because connects have failed.
     Aside,
-    /// It is avoided because checks have failed.
+    /// It is down because checks have failed.
     Down,
-    /// It has left the list, and finishes its connections.
+    /// It was removed from the list, and its connections are finishing.
     Draining,
 }
 
@@ -31,19 +32,20 @@ impl fmt::Display for UpstreamState {
     }
 }
 
-/// One upstream at one moment: see [`Upstreams::snapshot`](super::Upstreams::snapshot).
+/// The status of an upstream at one moment: see
+/// [`Upstreams::snapshot`](super::Upstreams::snapshot).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamStatus {
     /// The upstream.
     pub upstream: Upstream,
     /// Its state.
     pub state: UpstreamState,
-    /// Connections that are not established yet.
+    /// The number of connections that are not established yet.
     pub connecting: u32,
-    /// Established connections.
+    /// The number of established connections.
     pub open: u32,
-    /// Connections established so far.
+    /// The number of connections established so far.
     pub connected: u64,
-    /// Connects that have failed so far.
+    /// The number of connects that have failed so far.
     pub failed: u64,
 }

@@ -1,4 +1,4 @@
-//! A proxy for connections to several upstreams.
+//! A proxy that balances connections across several upstreams.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -28,19 +28,20 @@ use placing::{Client, Place};
 /// Connects to one of several upstreams for each connection that it accepts, and
 /// [joins](crate::raw::relay::join) the two.
 ///
-/// - Nothing is received from a client before its upstream is connected, and what the client sends
-///   waits in the kernel. So a connect that fails costs nothing: the next upstream is tried, until
-///   the client has tried all of them.
-/// - A client that has to [wait](BalancerOptions::waiting) is served in the order of arrival. If it
-///   leaves meanwhile, that is noticed when it is joined to an upstream.
-/// - If no upstream can be reached, or in time, the client is closed. Failed connects are logged, at
-///   most one a second, and each change of an upstream.
-/// - An established connection is never moved: when an upstream dies, its clients are reset, unless
-///   they had already received everything and its end.
+/// - The balancer receives nothing from a client until its upstream is connected; the client's data
+///   waits in the kernel. So if a connect fails, nothing is lost: the balancer tries the next
+///   upstream, until it has tried all of them.
+/// - Clients that have to [wait](BalancerOptions::waiting) are served in the order of arrival. If a
+///   waiting client disconnects, this is noticed only when it is joined to an upstream.
+/// - If no upstream can be reached in time, the client is closed. Failed connects are logged, at
+///   most once per second. Each change in the health of an upstream is logged.
+/// - An established connection is never moved to another upstream. When an upstream dies, its
+///   clients are reset, unless they have already received everything including the end of the
+///   stream.
 /// - When the reactor stops, relays continue until they have ended or the [grace
 ///   period](Reactor::set_drain) is over.
 ///
-/// [`Replace`] replaces the upstreams, and [`Inspect`] looks at them.
+/// [`Replace`] replaces the upstreams, and [`Inspect`] reads their state.
 #[derive(Debug)]
 pub struct Balancer {
     me: HandlerId<Balancer>,
@@ -75,8 +76,8 @@ enum Role {
 #[derive(Clone, Debug)]
 pub struct Replace(pub Vec<Upstream>);
 
-/// Calls a function with the upstreams of a [`Balancer`] and the time, on its thread: to post
-/// [`Upstreams::snapshot`] somewhere, for example.
+/// Calls a function with the upstreams of a [`Balancer`] and the time, on the balancer's thread,
+/// for example to post [`Upstreams::snapshot`] to another thread.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -111,7 +112,7 @@ impl Inspect {
 
 impl Balancer {
     /// Registers a proxy, for any number of listeners. The listener sets the limits and deadlines
-    /// of clients, except that its idle timeout begins when a client is joined to an upstream.
+    /// of clients, except that the idle timeout starts when a client is joined to an upstream.
     ///
     /// # Errors
     /// The same as those of [`Reactor::connector`].
@@ -153,7 +154,7 @@ impl Balancer {
         &self.upstreams
     }
 
-    /// The number of clients that wait for room.
+    /// The number of clients that wait for an upstream.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.queue.len()

@@ -10,23 +10,25 @@ use crate::upstreams::UpstreamsOptions;
 /// The options of a [`Balancer`](super::Balancer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BalancerOptions {
-    /// How upstreams are chosen, their limits, and when they are avoided.
+    /// How upstreams are chosen, their limits, and when they are ejected.
     pub upstreams: UpstreamsOptions,
-    /// How connections to upstreams are made. `timeout` is the time to connect to one upstream.
-    /// `limits.handshake` is the time for the handshake after that. When either is over, the next
-    /// upstream is tried. [`Connect::transport`] is given the
+    /// How connections to upstreams are opened. `timeout` limits the time to connect to one
+    /// upstream, and `limits.handshake` the time of the handshake after that. When either has
+    /// passed, the next upstream is tried. [`Connect::transport`] is given the
     /// [name](crate::upstreams::Upstream::name) of the upstream.
     pub connect: Connect,
-    /// Begins each connection with a [PROXY protocol header](crate::proxy_protocol) that tells the
-    /// upstream the address of the client, in front of the transport. The default is `None`.
+    /// Starts each connection, before the transport, with a [PROXY protocol
+    /// header](crate::proxy_protocol) that contains the address of the client. The default is
+    /// `None`.
     pub announce: Option<Version>,
-    /// How many clients may wait for a free upstream. More are closed. The default is 1000.
+    /// The maximum number of clients that wait for a free upstream. Further clients are closed. The
+    /// default is 1000.
     pub waiting: usize,
-    /// How long a client may wait until it is connected to an upstream, whatever it waits for. Then
-    /// it is closed. The default is 30 s.
+    /// The maximum time until a client is connected to an upstream. Then the client is closed. The
+    /// default is 30 s.
     pub waiting_timeout: Duration,
-    /// How often each upstream is checked, by connecting to it. This is also the longest that the
-    /// connect of a check, and the handshake after that, may take; the limits of
+    /// The interval at which each upstream is checked by connecting to it. It also limits the time
+    /// that the connect of a check, and the handshake after it, may take; the limits of
     /// [`connect`](BalancerOptions::connect) may be shorter. The default is `None`: no checks.
     pub check_interval: Option<Duration>,
 }
