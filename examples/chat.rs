@@ -1,5 +1,5 @@
 //! A chat with nicknames and rooms, for terminals and browsers, on any number of threads. Members
-//! who do not read cost little memory.
+//! who do not read use little memory.
 //!
 //! `cargo run --release --example chat -- --port 7000 --web 127.0.0.1:8000`, then
 //! `nc localhost 7000`, or <http://127.0.0.1:8000/> in a browser.
@@ -36,7 +36,7 @@ use hub::{Delivery, Hub, Report};
 use lines::LineMembers;
 use web::{Site, WebMembers};
 
-/// What one thread of the chat starts with.
+/// The part of one thread of the chat.
 pub(crate) struct Part {
     /// On the first thread.
     hub: Option<(Hub, Mailbox<Report>)>,
@@ -82,7 +82,7 @@ struct Options {
     /// Also serve a page for browsers at this address: HOST:PORT.
     #[arg(long, value_name = "ADDR", help_heading = "Listening")]
     web: Option<Target>,
-    /// Most members of a room.
+    /// Maximum number of members of a room.
     #[arg(long, value_name = "N", default_value_t = 10_000, help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     room_size: u32,

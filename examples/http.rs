@@ -90,7 +90,7 @@ impl Receive<Reload> for Site {
     }
 }
 
-/// Reads the users and the directory again on SIGHUP.
+/// Reloads the users and reopens the directory on SIGHUP.
 fn reload(options: &Options, threads: &[Handle<Reload>]) -> Result<Apply, common::Failure> {
     options.check_directory()?;
     let (users, threads) = (options.users()?, threads.to_vec());

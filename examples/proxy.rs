@@ -3,9 +3,9 @@
 //! `cargo run --release --example proxy -- --port 7000 --to localhost:8080`
 //!
 //! If no target can be reached, the client's connection is closed. If one side is reset, so is the
-//! other. With `--http` instead of `--to`, requests are checked and passed on over connections
-//! that are kept, and the client gets 502 or 504 if the target does not answer. With `--sni`, TLS is
-//! passed on without being decrypted, to the target of the name that the client asks for.
+//! other. With `--http` instead of `--to`, requests are checked and forwarded over keep-alive
+//! connections, and the client gets 502 or 504 if the target does not answer. With `--sni`, TLS is
+//! relayed without being decrypted to the target for the server name that the client requests.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]

@@ -1,4 +1,4 @@
-//! A server for a subset of Redis: strings that may expire, and publish and subscribe.
+//! A server for a subset of Redis: strings with expiration, and pub/sub.
 //!
 //! `cargo run --release --example redis`, then `redis-cli` or `redis-benchmark -t get,set,incr`
 //!

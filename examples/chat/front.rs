@@ -1,5 +1,5 @@
-//! What members have in common, however they are connected: the way to the hub and back, how fast
-//! they may talk, and what happens if they do not read.
+//! The part that terminals and browsers share: messages to and from the hub, rate limiting, and the
+//! handling of members who do not read.
 
 use std::time::Duration;
 

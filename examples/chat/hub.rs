@@ -1,4 +1,4 @@
-//! The rooms: who is where, what they are called, and who hears what.
+//! The hub: rooms, their members, nicknames, and the delivery of messages.
 //!
 //! All threads report to one hub. That makes nicknames unique, and all members of a room hear its
 //! messages in the same order.

@@ -19,20 +19,20 @@ pub(crate) fn header(text: &str) -> Result<(String, String), &'static str> {
 #[derive(Args)]
 #[command(next_help_heading = "Log")]
 pub(crate) struct Log {
-    /// Append a line for each response to this file, or to standard output if it is `-`. Lines
-    /// beyond 8 MiB that wait to be written are lost, and a warning says how many.
+    /// Append one line per response to this file; `-` is standard output. If more than 8 MiB of
+    /// lines wait to be written, further lines are dropped, and a warning states how many.
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
-    /// How these lines are written.
+    /// Format of these lines.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Combined)]
     log_format: Format,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// As Apache and nginx do.
+    /// The Combined Log Format of Apache and nginx.
     Combined,
-    /// A JSON object for each line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -51,7 +51,7 @@ impl Log {
     }
 }
 
-/// Opens the access log again on SIGHUP.
+/// Reopens the access log on SIGHUP.
 pub(crate) fn reopen(log: &AccessLog, options: &Log) -> Read {
     let (log, path) = (log.clone(), options.access_log.clone());
     Box::new(move || {

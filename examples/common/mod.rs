@@ -1,4 +1,4 @@
-//! What the examples share: the options of a server, and how it starts and ends.
+//! Shared by all examples: the options of a server, its start and its shutdown.
 
 use std::io::{self, ErrorKind, Write};
 use std::iter;
@@ -38,8 +38,8 @@ use signals::SignalSource;
 /// The options of every example.
 #[derive(Args)]
 pub(crate) struct Server {
-    /// Address to listen on, or a host name for all of its addresses; may be repeated. If a service
-    /// manager has opened sockets for the program, it serves those instead.
+    /// Address to listen on, or a host name for all of its addresses; may be repeated. Ignored if a
+    /// service manager passes sockets to the program.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", value_delimiter = ',')]
     #[arg(help_heading = "Listening")]
     bind: Vec<String>,
@@ -49,34 +49,35 @@ pub(crate) struct Server {
     /// Also listen on a Unix socket at this path, for processes of the same user.
     #[arg(long, value_name = "PATH", help_heading = "Listening")]
     unix: Option<PathBuf>,
-    /// Take the addresses of clients from PROXY protocol headers, version 1 or 2. All clients must
-    /// be proxies in this network, such as 10.0.0.0/8, ::1 or `unix`; others are reset, as are
-    /// connections without a header, with a warning. May be repeated.
+    /// Take client addresses from PROXY protocol headers, version 1 or 2. FROM is a network of
+    /// proxies, such as 10.0.0.0/8, ::1 or `unix`; may be repeated. Connections from elsewhere or
+    /// without a header are reset with a warning.
     #[arg(long, value_name = "FROM", value_delimiter = ',', help_heading = "Listening")]
     accept_proxy: Vec<Network>,
-    /// Most open connections at each address; further ones wait.
+    /// Maximum number of open connections per listening address; further ones wait.
     #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
-    /// Most open connections of a client, in each thread; further ones are reset. A client is an
-    /// IPv4 address or an IPv6 /64 prefix, and with --accept-proxy the proxy. By default there is
-    /// no limit.
+    /// Maximum number of open connections per client, in each thread; further ones are reset. A
+    /// client is an IPv4 address or an IPv6 /64 prefix; with --accept-proxy it is the proxy. By
+    /// default there is no limit.
     #[arg(long, value_name = "N", help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     per_address: Option<u32>,
-    /// Most bytes per second that each connection sends: 500K, 1M. By default there is no limit.
+    /// Maximum send rate of each connection in bytes per second, such as 500K or 1M. By default
+    /// there is no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Connections")]
     rate: Option<u64>,
-    /// Close connections without traffic after this long: 30s, 5m. By default 75 s, or never if
-    /// silent clients are usual.
+    /// Close connections after this time without traffic, such as 30s or 5m. The default is 75s, or
+    /// never in programs whose clients are usually silent.
     #[arg(long, value_name = "TIME", value_parser = units::time, help_heading = "Connections")]
     idle_timeout: Option<Duration>,
-    /// Time to go on accepting after SIGINT or SIGTERM, until load balancers have noticed that the
-    /// server is not ready any more. A second signal ends it.
+    /// How long to keep accepting after SIGINT or SIGTERM, so that load balancers can notice that
+    /// the server is no longer ready. A second signal ends the delay.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     shutdown_delay: Duration,
-    /// Time that connections then get to finish.
+    /// How long connections may then take to finish.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     drain: Duration,
@@ -84,8 +85,8 @@ pub(crate) struct Server {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Process")]
     #[arg(value_parser = value_parser!(u16).range(1..))]
     pub(crate) threads: u16,
-    /// Take over the listeners of the server with this control socket, and listen there for the
-    /// next server. SIGUSR2 starts the program again, to take over from itself.
+    /// Take over the listeners of the running server with this control socket, and let the next
+    /// server take over from this one. On SIGUSR2, the program starts itself again to take over.
     #[arg(long, value_name = "PATH", help_heading = "Process")]
     control: Option<PathBuf>,
     /// Print counters on SIGUSR1 and at exit.
@@ -95,10 +96,10 @@ pub(crate) struct Server {
     status: status::Status,
     #[command(flatten)]
     pub(crate) tls: tls::Tls,
-    /// What the server speaks, for clients that ask (ALPN).
+    /// The application protocol of the server, for ALPN.
     #[arg(skip)]
     pub(crate) protocol: Option<&'static str>,
-    /// What SIGHUP reads again, besides the certificates.
+    /// The configuration that SIGHUP reloads, besides the certificates.
     #[arg(skip)]
     pub(crate) reload: Reload,
     /// Where to listen for browsers, if the program is not an HTTP server itself, and the default
@@ -115,16 +116,16 @@ type Action = Box<dyn FnMut() + Send>;
 pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>);
 
 impl Server {
-    /// The limits of connections: the defaults, or what the options say.
+    /// The limits of connections: the defaults, as changed by the options.
     pub(crate) fn limits(&self, defaults: Limits) -> Limits {
         let idle = self.idle_timeout.or(defaults.idle);
         Limits { idle, send_rate: self.rate, ..defaults }
     }
 
     /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
-    /// one of `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once
-    /// all threads have a handler, the server is ready, and the addresses are printed. On SIGHUP,
-    /// certificates and what [`reload`](Server::reload) has are read again.
+    /// one of `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set.
+    /// Once all threads have a handler, the server is ready, and the addresses are printed. On
+    /// SIGHUP, the certificates and the parts in [`reload`](Server::reload) are reloaded.
     pub(crate) fn run_with<H: Handler, P: Send>(
         &self,
         parts: Vec<P>,
@@ -212,7 +213,7 @@ impl Server {
         Ok(signals)
     }
 
-    /// What stands in front of connections: TLS, and before it the headers of proxies.
+    /// The transport of accepted connections: TLS, and before it the headers of proxies.
     fn transport(&self, acceptor: Option<&Acceptor>) -> Option<Factory<Address>> {
         let inner = acceptor.map(Acceptor::factory);
         if self.accept_proxy.is_empty() {

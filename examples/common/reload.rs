@@ -1,17 +1,17 @@
-//! Reading the configuration again on SIGHUP: all of it, or nothing if a part is wrong.
+//! Reloading the configuration on SIGHUP: all of it, or nothing if a part is invalid.
 
 use std::sync::Mutex;
 
 use super::Failure;
 
-/// Reads a part of the configuration again, and checks it.
+/// Reads a part of the configuration, and checks it.
 pub(crate) type Read = Box<dyn FnMut() -> Result<Apply, Failure> + Send>;
 
 /// Applies what was read.
 pub(crate) type Apply = Box<dyn FnOnce()>;
 
-/// The parts of the configuration that are read again, in this order until one is wrong. A log
-/// comes last, since opening it may create it.
+/// The parts of the configuration that are reloaded, in this order, until one is invalid. A log
+/// comes last, because opening it may create it.
 pub(crate) type Reload = Mutex<Vec<Read>>;
 
 /// Reads all parts, and then applies them.
@@ -20,7 +20,7 @@ pub(super) fn reload(parts: &mut [Read]) {
     match read {
         Ok(all) => {
             all.into_iter().for_each(|apply| apply());
-            log::info!("the configuration was read again");
+            log::info!("the configuration was reloaded");
         }
         Err(Failure(text)) => log::error!("{text}; nothing of the configuration changes"),
     }

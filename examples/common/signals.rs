@@ -1,4 +1,4 @@
-//! What a program does on a signal.
+//! Actions on signals.
 //!
 //! The signal handler writes to a socket, and the reactor reads it like any other. No thread waits
 //! for signals: a second thread makes system calls on descriptors slower.

@@ -15,8 +15,8 @@ pub(crate) static WARNINGS: LazyLock<RecentWarnings> = LazyLock::new(RecentWarni
 
 #[derive(Args)]
 pub(crate) struct Status {
-    /// Serve health checks, metrics and a live page over HTTP at this address: a port of the
-    /// loopback address, HOST:PORT or unix:PATH. There is no password.
+    /// Serve health checks, Prometheus metrics and a live page over HTTP at this address: a port on
+    /// the loopback interface, HOST:PORT or unix:PATH. There is no authentication.
     #[arg(long = "status", value_name = "ADDR", value_parser = ops::address)]
     #[arg(help_heading = "Process")]
     at: Option<Target>,
@@ -26,12 +26,12 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Opens the listener, if there is to be one.
+    /// Opens the listener, if one is configured.
     pub(crate) fn listen(&self, server: &mut Server) -> io::Result<Option<ServerListener>> {
         self.at.as_ref().map(|at| server.listen(at, &ops::listen_options())).transpose()
     }
 
-    /// What each thread needs for the listener: nothing if there is none.
+    /// The parts of the threads in the listener, if there is one.
     pub(crate) fn parts(
         &self,
         threads: u16,
@@ -52,7 +52,8 @@ impl Status {
     }
 }
 
-/// Serves the listener on a thread, if there is one. Returns what counts the thread's HTTP requests.
+/// Serves the listener on a thread, if there is one. Returns the metrics for the thread's HTTP
+/// requests.
 pub(crate) fn serve(
     shard: &mut Shard<'_>,
     part: Option<StatusPart>,

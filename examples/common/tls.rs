@@ -1,4 +1,4 @@
-//! The options for TLS, and reading certificates again on SIGHUP.
+//! The options for TLS, and reloading certificates on SIGHUP.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use super::reload::Apply;
 #[derive(Args, Clone)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct Tls {
-    /// Serve over TLS with this certificate, in PEM with the intermediate ones after it; may be
-    /// repeated. Clients choose by the name that they ask for, and get the first by default. Read
-    /// again on SIGHUP.
+    /// Serve over TLS with this PEM file: the certificate, followed by any intermediate
+    /// certificates; may be repeated. The server name that the client requests selects the
+    /// certificate; the first one is the default. Reloaded on SIGHUP.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Vec<PathBuf>,
-    /// Private key of the certificate, in PEM; once for each certificate and in the same order.
+    /// Private key of the certificate, in PEM; one for each certificate, in the same order.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Vec<PathBuf>,
-    /// Serve over TLS with a new certificate that no authority has signed, to try it out. Its
-    /// fingerprint is printed. Clients must skip verification, as `curl -k` does.
+    /// Serve over TLS with a new self-signed certificate, for trying out TLS. Its fingerprint is
+    /// printed. Clients must skip verification, as `curl -k` does.
     #[arg(long, conflicts_with = "tls_cert")]
     tls_self_signed: bool,
-    /// Require a certificate of each client, signed by an authority in this PEM file.
+    /// Require client certificates signed by an authority in this PEM file.
     #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<PathBuf>,
-    /// Leave encryption to the kernel where it can do it (Linux with the module tls), so that files
-    /// are sent without being copied into the process. RUST_LOG=info says whether it can.
+    /// Let the kernel encrypt if it can (Linux with the module `tls`), so that files are sent
+    /// without being copied into the process. RUST_LOG=info logs whether it can.
     #[arg(long)]
     ktls: bool,
 }
@@ -45,7 +45,7 @@ impl Tls {
         self.tls_self_signed.then(make).transpose()
     }
 
-    /// Reads the files. `protocol` is what the server speaks.
+    /// Reads the files. `protocol` is the application protocol of the server.
     pub(crate) fn acceptor(
         &self,
         own: Option<&Identity>,
@@ -66,7 +66,7 @@ impl Tls {
         Ok(Some(Acceptor::new(self.options(identities, protocol)?)?))
     }
 
-    /// Reads the certificates again.
+    /// Reloads the certificates.
     pub(crate) fn reload(
         &self,
         acceptor: &Acceptor,

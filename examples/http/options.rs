@@ -1,4 +1,4 @@
-//! The options of the server, and what they mean to the library.
+//! The options of the server, and their conversion to those of the library.
 
 use std::io;
 use std::path::PathBuf;
@@ -56,27 +56,27 @@ pub(crate) struct Options {
 #[derive(Args)]
 #[command(next_help_heading = "Files")]
 struct Files {
-    /// File to serve for a directory; may be repeated, and the first one that exists is served.
+    /// File to serve for a directory; may be repeated: the first one that exists is served.
     #[arg(long, value_name = "NAME", default_value = "index.html", value_delimiter = ',')]
     index: Vec<String>,
-    /// Do not list directories that have no such file.
+    /// Do not list directories without an index file.
     #[arg(long)]
     no_listing: bool,
     /// Offer each directory as a tar archive, at `?tar`.
     #[arg(long)]
     archive: bool,
-    /// Also serve and list names that begin with a dot. Otherwise they get 404, except
+    /// Also serve and list files whose names begin with a dot. By default they get 404, except
     /// /.well-known.
     #[arg(long)]
     hidden: bool,
     /// Send NAME.br, NAME.zst or NAME.gz instead of NAME to clients that accept the coding.
     #[arg(long)]
     precompressed: bool,
-    /// Page for paths that do not exist, beneath DIR.
+    /// Page for paths that do not exist, as a path beneath DIR.
     #[arg(long = "404", value_name = "FILE")]
     not_found: Option<String>,
-    /// Page of a single-page application, beneath DIR: sent for paths that do not exist, unless
-    /// they look like files.
+    /// Page of a single-page application, as a path beneath DIR. It is sent for paths that do not
+    /// exist, unless they look like files.
     #[arg(long, value_name = "FILE")]
     spa: Option<String>,
     /// Copy files through a buffer instead of using sendfile.
@@ -90,12 +90,12 @@ struct Responses {
     /// Path under which the files are served, such as /static.
     #[arg(long, value_name = "PATH", default_value = "")]
     prefix: String,
-    /// Header field for responses, such as `Cache-Control: no-cache`; may be repeated. Requests for a
-    /// password (401) do not have it.
+    /// Header field for responses, such as `Cache-Control: no-cache`; may be repeated. Not added to
+    /// refusals such as 401 and 413.
     #[arg(long, value_name = "NAME:VALUE", value_parser = http_options::header)]
     header: Vec<(String, String)>,
-    /// Let scripts of other sites read the files: those of this origin, such as
-    /// https://example.org, or of all with `*`. May be repeated.
+    /// Let scripts on other sites read the files. ORIGIN is a site such as https://example.org, or
+    /// `*` for all, which is the default. May be repeated.
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     #[arg(num_args = 0.., require_equals = true, default_missing_value = "*")]
     cors: Vec<String>,
@@ -104,24 +104,26 @@ struct Responses {
 #[derive(Args)]
 #[command(next_help_heading = "Access")]
 struct Access {
-    /// File of users, one `NAME:HASH` on a line, as `htpasswd -B` writes it. Rules restrict a user,
-    /// as in `NAME:HASH@/docs,/in:rw`; a line like `@/public` is for everyone.
+    /// Require a password. FILE lists the users, one `NAME:HASH` per line, in the format of
+    /// `htpasswd -B`. Rules restrict a user, as in `NAME:HASH@/docs,/in:rw`; a line like `@/public`
+    /// applies to everyone.
     #[arg(long, value_name = "FILE")]
     auth: Option<PathBuf>,
     /// Allow clients to create and replace files, with PUT or from the page of a directory.
     #[arg(long)]
     upload: bool,
     /// Keep interrupted uploads for this long, such as 24h, so that clients can continue them. The
-    /// page of a directory does so by itself, others send Upload-Token and Content-Range.
+    /// page of a directory does this automatically; other clients send Upload-Token and
+    /// Content-Range.
     #[arg(long, value_name = "TIME", requires = "upload", value_parser = common::units::time)]
     resume: Option<Duration>,
-    /// Create the directories on the path of a file that is uploaded with PUT.
+    /// Create missing directories on the path of a file uploaded with PUT.
     #[arg(long, requires = "upload")]
     create_directories: bool,
     /// Allow clients to remove files with DELETE.
     #[arg(long)]
     delete: bool,
-    /// Longest request body.
+    /// Maximum length of a request body.
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = common::units::size)]
     max_body: u64,
 }

@@ -1,4 +1,4 @@
-//! The options of the server. Those that memcached has too have its letters.
+//! The options of the server. Those that memcached also has use the same letters.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::RangeInclusive;
@@ -23,7 +23,7 @@ There is no authentication: -l should be an address that only your servers reach
 /// The sizes that -I may be.
 const VALUE_SIZES: RangeInclusive<u64> = 1 << 10..=128 << 20;
 
-/// A cache in memory that speaks the text protocol of memcached.
+/// An in-memory cache that speaks the memcached text protocol.
 #[derive(Parser)]
 #[command(name = "memcached", version, after_help = EXAMPLES)]
 #[command(mut_arg("bind", |arg| arg.short('l')))]
@@ -31,18 +31,18 @@ const VALUE_SIZES: RangeInclusive<u64> = 1 << 10..=128 << 20;
 #[command(mut_arg("threads", |arg| arg.short('t')))]
 #[command(mut_arg("max_connections", |arg| arg.short('c').default_value("1024")))]
 pub(crate) struct Options {
-    /// Memory for items in MiB; the least recently used ones make room for new ones.
+    /// Memory for items in MiB; when it is full, the least recently used items are evicted.
     #[arg(short = 'm', long, value_name = "MIB", default_value_t = 64, help_heading = "Cache")]
     #[arg(value_parser = value_parser!(u64).range(1..=1 << 24))]
     memory: u64,
-    /// Longest value, from 1K to 128M.
+    /// Maximum length of a value, from 1K to 128M.
     #[arg(short = 'I', long, value_name = "SIZE", default_value = "1M", help_heading = "Cache")]
     #[arg(value_parser = value_size)]
     max_value: u64,
-    /// Accepted for the scripts that start memcached, and ignored: there is no UDP.
+    /// Ignored, because there is no UDP; accepted for compatibility with memcached.
     #[arg(short = 'U', long, value_name = "N", default_value_t = 0, help_heading = "Cache")]
     udp_port: u16,
-    /// Accepted for the scripts that start memcached, and ignored: RUST_LOG sets what is logged.
+    /// Ignored, because RUST_LOG sets the log level; accepted for compatibility with memcached.
     #[arg(short = 'v', action = ArgAction::Count, help_heading = "Process")]
     verbose: u8,
     #[command(flatten)]
@@ -55,7 +55,7 @@ fn value_size(text: &str) -> Result<u64, String> {
 }
 
 impl Options {
-    /// What the options mean.
+    /// The settings that the options define.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             memory: (self.memory << 20) as usize,

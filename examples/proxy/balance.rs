@@ -15,42 +15,43 @@ use super::target::{ProxyTarget, check_schemes};
 #[command(next_help_heading = "Several targets")]
 #[group(conflicts_with = "sni")]
 pub(crate) struct Balancing {
-    /// How the target of a connection, or of an HTTP request, is chosen.
+    /// How to choose the target of a connection or of an HTTP request.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = How::RoundRobin)]
     balance: How,
-    /// Most connections to each target, in each thread; further clients wait. With --http, most
-    /// unanswered requests; further ones get 503. By default there is no limit.
+    /// Maximum number of connections to each target, in each thread; further clients wait. With
+    /// --http, maximum number of unanswered requests; further ones get 503. By default there is no
+    /// limit.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     per_target: Option<u32>,
-    /// Most clients that wait, in each thread; further ones are closed.
+    /// Maximum number of waiting clients, in each thread; further ones are closed.
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "http")]
     waiting: usize,
-    /// Close a client that is not connected to a target after this long.
+    /// Close a client that is not connected to a target within this time.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     #[arg(conflicts_with = "http")]
     waiting_timeout: Duration,
-    /// Avoid a target after this many failed connects in a row, unless it is the only one; 0 means
-    /// never. With --http, requests without a response count too. If every target is avoided, all
-    /// are used.
+    /// Eject a target after this many consecutive failed connects, unless it is the only one; 0
+    /// means never. With --http, requests without a response count as failures too. If all targets
+    /// are ejected or down, all are used.
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_fails: u32,
-    /// How long to avoid it before one connection tries it again.
+    /// How long a target stays ejected before one connection tries it again.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     fail_timeout: Duration,
-    /// Also check each target this often, by connecting to it. By default there are no checks.
+    /// Also check each target at this interval by connecting to it. By default there are no checks.
     #[arg(long, value_name = "TIME", value_parser = period, conflicts_with = "http")]
     check: Option<Duration>,
-    /// Use a target again after this many checks in a row have succeeded.
+    /// Mark a target up after this many consecutive successful checks.
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "http")]
     rise: u32,
-    /// Avoid a target after this many checks in a row have failed.
+    /// Mark a target down after this many consecutive failed checks.
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "http")]
     fall: u32,
-    /// Let the share of a target that comes back or is added grow for this long.
+    /// Ramp up the share of a recovered or added target over this time.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     slow_start: Duration,
-    /// Look names up this often, and make a target of each address. By default a name is one target,
-    /// and is looked up for each connection.
+    /// Resolve host names at this interval, and use each address as a target. By default a name is
+    /// one target, and is resolved for each connection.
     #[arg(long, value_name = "TIME", value_parser = period, conflicts_with = "http")]
     pub(crate) resolve: Option<Duration>,
 }
@@ -65,11 +66,11 @@ fn period(text: &str) -> Result<Duration, String> {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum How {
-    /// Each in turn.
+    /// Each target in turn.
     RoundRobin,
-    /// The one with the fewest connections.
+    /// The target with the fewest connections.
     LeastConnections,
-    /// By the address of the client: each client keeps its target.
+    /// By a hash of the client's address: each client keeps its target.
     SourceHash,
 }
 
@@ -106,7 +107,7 @@ impl Balancing {
 #[derive(Clone)]
 pub(crate) enum Source {
     Targets(Vec<ProxyTarget>),
-    /// A file with a target in each line. `#` begins a comment, and empty lines are skipped.
+    /// A file with one target per line. `#` starts a comment, and empty lines are skipped.
     File(PathBuf),
 }
 

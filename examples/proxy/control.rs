@@ -1,4 +1,4 @@
-//! What changes and shows the targets while the proxy runs: signals and name servers.
+//! Changing and showing the targets while the proxy runs, on signals and after name lookups.
 
 use std::io::{self, Write};
 use std::net::ToSocketAddrs;

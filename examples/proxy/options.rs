@@ -1,4 +1,4 @@
-//! The options of the proxy, and what they mean to the library.
+//! The options of the proxy, and their conversion to those of the library.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,12 +44,12 @@ pub(crate) struct Options {
     pub(crate) target: Forwarded,
     #[command(flatten)]
     pub(crate) balancing: Balancing,
-    /// The time to connect to one target. A TLS handshake may take 10 s after that. When either is
-    /// over, the next target is tried.
+    /// Time limit for connecting to one target. A TLS handshake may take another 10 s. When either
+    /// time has passed, the next target is tried.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
     connect_timeout: Duration,
-    /// Begin each connection to a target of --to or --sni with a PROXY protocol header of this
-    /// version, which tells it the address of the client. It comes before TLS.
+    /// Start each connection to a target of --to or --sni with a PROXY protocol header of this
+    /// version, which contains the address of the client. It precedes TLS.
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
     pub(crate) send_proxy: Option<SendProxy>,
     #[command(flatten)]
@@ -66,21 +66,20 @@ pub(crate) struct Options {
 #[derive(Args, Clone)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Forwarded {
-    /// Target of connections: HOST:PORT or unix:PATH, or with TLS tls://HOST:PORT. May be repeated.
+    /// Target of connections: HOST:PORT, unix:PATH, or tls://HOST:PORT for TLS. May be repeated.
     #[arg(long, value_name = "TARGET", value_delimiter = ',')]
     #[arg(value_parser = ProxyTarget::of_connections)]
     pub(crate) to: Vec<ProxyTarget>,
-    /// File with a target of connections in each line, in place of --to.
+    /// File with one target of connections per line, instead of --to.
     #[arg(long, value_name = "FILE")]
     pub(crate) to_file: Option<PathBuf>,
-    /// Target of HTTP requests: HOST:PORT or unix:PATH, or with TLS https://HOST[:PORT]. May be
+    /// Target of HTTP requests: HOST:PORT, unix:PATH, or https://HOST[:PORT] for TLS. May be
     /// repeated.
     #[arg(long, value_name = "TARGET", value_delimiter = ',')]
     #[arg(value_parser = ProxyTarget::of_requests)]
     pub(crate) http: Vec<ProxyTarget>,
-    /// Target of TLS connections to the server NAME, which are passed on without being decrypted.
-    /// `*.NAME` stands for all names that end with .NAME, and `*` for everything else. May be
-    /// repeated.
+    /// Target of TLS connections to the server NAME, which are relayed without being decrypted.
+    /// `*.NAME` matches all names that end with .NAME, and `*` everything else. May be repeated.
     #[arg(long, value_name = "NAME=TARGET", value_delimiter = ',', value_parser = named_target)]
     pub(crate) sni: Vec<NamedTarget>,
 }
@@ -102,39 +101,39 @@ impl From<SendProxy> for Version {
     }
 }
 
-/// What is changed in HTTP messages.
+/// Changes to HTTP messages.
 #[derive(Args)]
 #[command(next_help_heading = "Header fields")]
 struct Fields {
-    /// Header field for requests, such as `X-Frontend: a`, in place of the client's. Without a
+    /// Header field for requests, such as `X-Frontend: a`, which replaces the client's. Without a
     /// value, as in `Authorization:`, the field is removed. May be repeated.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
     #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
     header_up: Vec<(String, String)>,
-    /// The same for responses, such as `Strict-Transport-Security: max-age=31536000`. Responses
-    /// that the proxy makes itself, such as 502, do not have it.
+    /// The same for responses, such as `Strict-Transport-Security: max-age=31536000`. Not applied
+    /// to responses that the proxy generates itself, such as 502.
     #[arg(long, value_name = "NAME:[VALUE]", value_parser = header)]
     #[arg(conflicts_with_all = ["to", "to_file", "sni"])]
     header_down: Vec<(String, String)>,
-    /// What happens to X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host of clients.
+    /// How to handle the fields X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host of clients.
     #[arg(long, value_name = "MODE", conflicts_with_all = ["to", "to_file", "sni"])]
     #[arg(value_enum, default_value_t = Mode::Append)]
     x_forwarded: Mode,
-    /// Field in which the target gets the address of the client, such as X-Real-IP.
+    /// Name of a field in which the target gets the client's address, such as X-Real-IP.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["to", "to_file", "sni"])]
     client_address: Option<String>,
-    /// Send the name of the target as Host, in place of the client's.
+    /// Send the name of the target as Host, instead of the client's Host.
     #[arg(long, conflicts_with_all = ["to", "to_file", "sni"])]
     change_host: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Mode {
-    /// Add the client to the list: for a proxy behind others.
+    /// Append the client to the list, for a proxy behind other proxies.
     Append,
-    /// Replace what the client says: for the outermost proxy.
+    /// Replace the client's fields, for the outermost proxy.
     Replace,
-    /// Leave them as they are.
+    /// Forward the fields unchanged.
     Pass,
 }
 

@@ -13,7 +13,7 @@ use sluicegate_reactor::transport::Factory;
 use super::common::Failure;
 use super::common::tls::{read_identity, read_roots};
 
-/// A target, and how it is spoken to.
+/// A target, and whether connections to it are encrypted.
 #[derive(Clone)]
 pub(crate) struct ProxyTarget {
     /// `tls://` or `https://` if connections are encrypted, otherwise empty.
@@ -58,7 +58,7 @@ impl fmt::Display for ProxyTarget {
     }
 }
 
-/// Checks that all targets are spoken to in the same way: one connector serves them.
+/// Checks that either all targets or none use TLS, because one connector serves them all.
 ///
 /// # Errors
 /// Text for the user.
@@ -70,21 +70,22 @@ pub(crate) fn check_schemes(targets: &[ProxyTarget]) -> Result<(), String> {
     }
 }
 
-/// How targets with TLS are verified, and what they get.
+/// The options for TLS to targets.
 #[derive(Args)]
 #[command(next_help_heading = "TLS to the target")]
 pub(crate) struct UpstreamTls {
-    /// Trust the authorities in this PEM file, in place of those that the system trusts.
+    /// Trust the authorities in this PEM file instead of those that the system trusts.
     #[arg(long, value_name = "FILE")]
     upstream_ca: Option<PathBuf>,
-    /// Certificate for targets that ask for one, in PEM with the intermediate ones after it.
+    /// Certificate for targets that request one: a PEM file with the certificate, followed by any
+    /// intermediate certificates.
     #[arg(long, value_name = "FILE", requires = "upstream_key")]
     upstream_cert: Option<PathBuf>,
     /// Private key of this certificate, in PEM.
     #[arg(long, value_name = "FILE", requires = "upstream_cert")]
     upstream_key: Option<PathBuf>,
-    /// Name that the target is asked for (SNI), and that its certificate must be for. By default it
-    /// is the host of the target.
+    /// Server name to send to the target (SNI), for which its certificate must be valid. By
+    /// default, the host of the target.
     #[arg(long, value_name = "NAME")]
     upstream_name: Option<String>,
 }
