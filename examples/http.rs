@@ -82,7 +82,7 @@ pub(crate) struct Reload(pub(crate) Option<Arc<Users>>);
 impl Receive<Reload> for Site {
     fn on_message(&mut self, cx: &mut Sessions<'_>, Reload(users): Reload) {
         if let Err(error) = self.files.reopen(cx) {
-            log::warn!("{error}; the previous directory is served");
+            log::warn!("{error}; the previous directory is kept");
         }
         if let (Some(auth), Some(users)) = (&mut self.auth, users) {
             auth.set_users(users);
@@ -98,7 +98,7 @@ fn reload(options: &Options, threads: &[Handle<Reload>]) -> Result<Apply, common
         for thread in threads {
             // A thread that has stopped has nothing to reload.
             if let Err(PostError::Full(_)) = thread.post(Reload(users.clone())) {
-                log::warn!("a thread does not reload: it still has too many messages to handle");
+                log::warn!("a thread has not reloaded: too many messages are waiting for it");
             }
         }
     }))

@@ -189,7 +189,7 @@ fn an_option_that_the_system_refuses_is_named_in_the_error() {
     let listen = Listen { tcp: tcp.clone(), ..Listen::default() };
     let error = reactor.listen("127.0.0.1:0", &listen, quiet).unwrap_err();
     let expected = "listen on 127.0.0.1:0: congestion no such one: the system has no congestion \
-                    control algorithm of that name";
+                    control algorithm with that name";
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.to_string(), expected);
 

@@ -85,7 +85,8 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let error = listen_on(&path).err().expect("a refusal");
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     let (shown, process) = (path.display(), std::process::id());
-    let said = format!("process {process} already listens there: it holds the lock {shown}.lock");
+    let said =
+        format!("process {process} is already listening there: it holds the lock {shown}.lock");
     assert_eq!(error.to_string(), format!("listen on unix:{shown}: {said}"));
     assert_echoes(&mut alive, UnixStream::connect(&path).expect("a connection"));
 }

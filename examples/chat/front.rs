@@ -32,7 +32,7 @@ impl Front {
     fn report(&self, id: ConnId, what: What) -> bool {
         let report = Report(Seat { front: self.number, id }, what);
         let posted = self.hub.post(report);
-        posted.inspect_err(|error| log::debug!("the hub does not hear of {id:?}: {error}")).is_ok()
+        posted.inspect_err(|error| log::debug!("cannot report {id:?} to the hub: {error}")).is_ok()
     }
 
     pub(crate) fn open(&self, cx: &mut Context<'_>) {
@@ -129,7 +129,7 @@ impl Flow {
         if std::mem::take(&mut self.state) == State::Slow {
             let who = cx.peer_address().map_or_else(|error| error.to_string(), |at| at.to_string());
             let seconds = PATIENCE.as_secs();
-            log::info!("{who} is disconnected: it has not kept up for {seconds} s");
+            log::info!("disconnected {who}, which has not kept up for {seconds} s");
             return cx.abort();
         }
         cx.resume();

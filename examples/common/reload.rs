@@ -22,6 +22,6 @@ pub(super) fn reload(parts: &mut [Read]) {
             all.into_iter().for_each(|apply| apply());
             log::info!("the configuration was reloaded");
         }
-        Err(Failure(text)) => log::error!("{text}; nothing of the configuration changes"),
+        Err(Failure(text)) => log::error!("{text}; the configuration is unchanged"),
     }
 }

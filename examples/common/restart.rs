@@ -8,10 +8,10 @@ use std::{env, io, thread};
 pub(crate) fn start_again() {
     let started = thread::Builder::new().name("restart".into()).spawn(|| match run() {
         Ok(()) => {}
-        Err(error) => log::error!("restart: {error}; this server goes on"),
+        Err(error) => log::error!("restart: {error}; this server keeps running"),
     });
     if let Err(error) = started {
-        log::error!("restart: cannot start a thread: {error}; this server goes on");
+        log::error!("restart: cannot start a thread: {error}; this server keeps running");
     }
 }
 

@@ -81,7 +81,7 @@ impl Tls {
         let acceptor = acceptor.clone();
         Ok(Box::new(move || {
             if let Err(error) = acceptor.reload(options) {
-                log::error!("{error}; the previous certificates stay");
+                log::error!("{error}; the previous certificates are kept");
             }
         }))
     }

@@ -10,7 +10,11 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         "k" | "kib" => 10,
         "m" | "mib" => 20,
         "g" | "gib" => 30,
-        _ => return Err("a size is a number of bytes, or one with K, M or G, as in 64K".to_owned()),
+        _ => {
+            return Err(
+                "a size is a number of bytes, or a number with K, M or G, as in 64K".to_owned()
+            );
+        }
     };
     let number: u64 = number.parse().map_err(|_| "a size begins with a whole number")?;
     number.checked_mul(1 << shift).ok_or_else(|| "the size is too large".to_owned())

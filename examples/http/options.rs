@@ -20,18 +20,18 @@ Examples:
   http                                    serve this directory at http://127.0.0.1:8080/
   http public --bind 0.0.0.0 --port 80    serve `public` to everyone
   http inbox --upload --max-body 50M      let clients store files of up to 50 MiB
-  http inbox --upload --auth users        ask for a password: htpasswd -cB users alice
+  http inbox --upload --auth users        require a password: htpasswd -cB users alice
   http dist --spa index.html --precompressed
                                           serve a single-page application
   http --tls-cert fullchain.pem --tls-key privkey.pem --bind :: --port 443
                                           serve over HTTPS
-  http --tls-self-signed                  try HTTPS: curl -k https://127.0.0.1:8080/
-  http --access-log - --log-format json   print a line for each response
-  SLUICEGATE_PORT=9000 http               set an option by the environment
+  http --tls-self-signed                  try out HTTPS: curl -k https://127.0.0.1:8080/
+  http --access-log - --log-format json   print one line per response
+  SLUICEGATE_PORT=9000 http               set an option with an environment variable
 
-On SIGHUP it opens the access log and DIR again, and reads the files of --auth
-and --tls-cert again.
-On SIGINT or SIGTERM it ends once responses are sent; a second signal ends it
+On SIGHUP, the program reopens the access log and DIR, and reloads the files of
+--auth and --tls-cert.
+On SIGINT or SIGTERM, it exits once responses are sent; a second signal stops it
 immediately.";
 
 /// Serves the files of a directory over HTTP.
@@ -95,7 +95,7 @@ struct Responses {
     #[arg(long, value_name = "NAME:VALUE", value_parser = http_options::header)]
     header: Vec<(String, String)>,
     /// Let scripts on other sites read the files. ORIGIN is a site such as https://example.org, or
-    /// `*` for all, which is the default. May be repeated.
+    /// `*` for all sites, which is also the default. May be repeated.
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     #[arg(num_args = 0.., require_equals = true, default_missing_value = "*")]
     cors: Vec<String>,
@@ -184,7 +184,7 @@ impl Options {
         let Some(path) = &self.access.auth else { return Ok(None) };
         let text = std::fs::read_to_string(path).map_err(|error| {
             // Other programs take a name and a password here.
-            let text = format!("{error}; FILE must have lines as `htpasswd -B` writes them");
+            let text = format!("{error}; FILE must be in the format of `htpasswd -B`");
             io::Error::new(error.kind(), text)
         });
         let users = text.and_then(|text| Users::parse(&text)).map_err(|error| {

@@ -12,13 +12,13 @@ const EXAMPLES: &str = "\
 Examples:
   memcached                       serve 127.0.0.1, port 11211, with 64 MiB for items
   memcached -m 4096 -t 4 -l 0.0.0.0
-                                  serve everyone from 4 GiB, which four threads share
+                                  serve everyone, with 4 GiB and four threads
   memcached -I 8M                 accept values of up to 8 MiB
 
-Memory counts what an item needs besides its key and value: 105 to 120 bytes for
-values of up to 4 KiB, about 200 at 10 KB and 450 at 100 KB. (memcached 1.6 needs
-80 to 90 and rounds up to a slab's size, which adds 5 to 10 %.)
-There is no authentication: -l should be an address that only your servers reach.";
+The memory of an item includes an overhead: 105 to 120 bytes for values of up to
+4 KiB, about 200 for 10 KB and 450 for 100 KB. (memcached 1.6 needs 80 to 90, and
+rounds up to a slab's size, which adds 5 to 10 %.)
+There is no authentication: use a -l address that only your servers can reach.";
 
 /// The sizes that -I may be.
 const VALUE_SIZES: RangeInclusive<u64> = 1 << 10..=128 << 20;

@@ -152,7 +152,7 @@ impl Control {
         }
         for thread in &self.threads {
             if let Err(PostError::Full(_)) = thread.replace.post(Replace(upstreams.clone())) {
-                log::warn!("a thread keeps its targets: it has too many messages to handle");
+                log::warn!("a thread keeps its old targets: too many messages are waiting for it");
             }
         }
         self.upstreams = upstreams;

@@ -16,24 +16,25 @@ use super::target::{NamedTarget, ProxyTarget, UpstreamTls, check_schemes, named_
 
 const EXAMPLES: &str = "\
 Examples:
-  proxy --to db.example:5432 --port 5432  pass on every connection
+  proxy --to db.example:5432 --port 5432  relay every connection
   proxy --to 10.0.0.1:5432 --to 10.0.0.2:5432 --balance least-connections --check 2s
-                                          divide connections among servers that work
+                                          balance connections across healthy servers
   proxy --http 10.0.0.1:80 --http 10.0.0.2:80 --balance least-connections
-                                          divide HTTP requests among servers that work
+                                          balance HTTP requests across healthy servers
   proxy --http localhost:3000 --access-log -
-                                          pass on HTTP requests, and print a line for each
+                                          forward HTTP requests, and print one line per request
   proxy --http unix:/run/app.sock --x-forwarded replace --header-up Authorization:
-                                          be the outermost proxy, and keep passwords here
+                                          be the outermost proxy, and do not forward passwords
   proxy --to tls://db.example:5433 --upstream-ca ca.pem
-                                          encrypt connections to a target that is verified
+                                          encrypt connections, and verify the target
   proxy --port 443 --bind :: --sni a.example=10.0.0.1:443 --sni '*=10.0.0.2:443'
-                                          pass on TLS by the name that clients ask for
+                                          relay TLS by the server name that clients request
 
-On SIGHUP it opens the access log again, and reads the files of --tls-cert and
---to-file again: targets that have left the file finish their connections and get
-no more. With --to or --to-file, it prints a table of its targets on SIGUSR1.
-On SIGINT or SIGTERM it ends once responses are sent; a second signal ends it
+On SIGHUP, the program reopens the access log, and reloads the files of --tls-cert
+and --to-file. Targets that were removed from the file get no new connections, and
+the existing ones can finish. On SIGUSR1, with --to or --to-file, the program prints
+a table of its targets.
+On SIGINT or SIGTERM, it exits once responses are sent; a second signal stops it
 immediately.";
 
 /// Forwards every connection to one of its targets, or every HTTP request.

@@ -59,7 +59,7 @@ fn cpu_time(pid: u32) -> Duration {
 fn logged(log: &Path) -> u64 {
     let text = fs::read_to_string(log).expect("a log");
     for line in text.lines() {
-        assert!(line.contains("accept: ") && line.ends_with("; waiting"), "{line}");
+        assert!(line.contains("accept: ") && line.ends_with("; accepting is paused"), "{line}");
     }
     text.lines().count() as u64
 }

@@ -125,7 +125,7 @@ fn if_one_file_is_wrong_at_a_hangup_nothing_changes() {
         let errors = fs::read_to_string(path("errors")).expect("a file");
         let new = errors.lines().last().expect("an error");
         assert!(new.contains(&path(wrong).display().to_string()), "{new}");
-        assert!(new.ends_with("; nothing of the configuration changes"), "{new}");
+        assert!(new.ends_with("; the configuration is unchanged"), "{new}");
         assert_eq!(client.get("/file").0.status, 200);
         assert!(!path("log").exists(), "the log is not opened again");
         repairs().expect("a file");

@@ -202,7 +202,7 @@ fn a_self_signed_certificate_is_enough_for_clients_that_do_not_verify() {
     assert_eq!(got.stdout, "Hello, World!");
     let plain = format!("http://{}/", hello.address);
     let got = run(Command::new("curl").args(["--silent", "--max-time", "60", &plain]));
-    assert_eq!(got.stdout, "This port speaks HTTPS: write https:// instead of http://.\n");
+    assert_eq!(got.stdout, "This port speaks HTTPS: use https:// instead of http://.\n");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_socket_goes_with_its_server_and_one_that_was_left_is_replaced() {
     assert_eq!(refused.code, Some(1));
     let expected = format!("error: listen on unix:{}: process ", path.display());
     assert!(refused.stderr.starts_with(&expected), "{}", refused.stderr);
-    assert!(refused.stderr.contains(" already listens there: "), "{}", refused.stderr);
+    assert!(refused.stderr.contains(" is already listening there: "), "{}", refused.stderr);
     assert_echoes(&path);
 
     server.signal("KILL");

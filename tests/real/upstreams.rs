@@ -109,7 +109,7 @@ fn row_20_targets_are_used_in_turn_and_one_that_refuses_is_passed_over() {
     assert!(proxy.open_at(first.address) >= 2 && proxy.open_at(second.address) >= 2);
     let log = proxy.log();
     assert!(log.contains(&format!("cannot connect to {refuses}: connection refused")), "{log}");
-    assert!(log.contains(&format!("{refuses} is avoided for 10s")), "{log}");
+    assert!(log.contains(&format!("{refuses} is ejected for 10s")), "{log}");
     let rows = proxy.table();
     assert_eq!(rows[1][1..], [&targets[1], "aside", "0", "0", "0", "2"]);
 }

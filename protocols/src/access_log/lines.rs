@@ -91,7 +91,7 @@ impl Lines {
             if let Step::Reopen = step {
                 match open() {
                     Ok(new) => out = new,
-                    Err(error) => warn(format!("not opened again: {error}")),
+                    Err(error) => warn(format!("cannot be reopened: {error}")),
                 }
                 continue;
             }

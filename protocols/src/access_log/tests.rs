@@ -185,7 +185,7 @@ fn a_log_that_cannot_be_opened_again_keeps_its_file() {
     lines.reopen();
     lines.end();
     let mut logged = Vec::new();
-    assert_eq!(write(&lines, &mut logged), ["not opened again: entity not found"]);
+    assert_eq!(write(&lines, &mut logged), ["cannot be reopened: entity not found"]);
     assert_eq!(logged, b"a line\n");
 }
 

@@ -128,7 +128,8 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
         None => (text, Access::Read),
     };
     let inside = path.strip_prefix('/').map(|inside| inside.strip_suffix('/').unwrap_or(inside));
-    let inside = inside.ok_or_else(|| format!("the path of the rule {text:?} begins with no /"))?;
+    let inside =
+        inside.ok_or_else(|| format!("the path of the rule {text:?} does not begin with /"))?;
     let is_plain = |name: &str| !matches!(name, "" | "." | "..");
     if !inside.is_empty() && !inside.split('/').all(is_plain) {
         return Err(format!("no request has the path of the rule {text:?}"));
@@ -191,10 +192,10 @@ mod tests {
             ("a:$apr1$x$y".to_owned(), "use `htpasswd -nB a`"),
             (format!("a:{costly}"), "cost above 16"),
             (format!("a:{HASH}\na:{HASH}"), "line 2: there are two users"),
-            (format!("a:{HASH}@docs"), "begins with no /"),
+            (format!("a:{HASH}@docs"), "does not begin with /"),
             (format!("a:{HASH}@/docs:w"), "does not end with :ro or :rw"),
             (format!("a:{HASH}@/docs/../x"), "no request has the path"),
-            (format!("a:{HASH}@"), "begins with no /"),
+            (format!("a:{HASH}@"), "does not begin with /"),
             ("@/a//b".to_owned(), "no request has the path"),
         ] {
             let error = error(&text);

@@ -185,7 +185,7 @@ fn push_form(resume: bool, page: &mut String) {
         "<label for=\"files\">Upload files</label>\n",
         "<input id=\"files\" name=\"files\" type=\"file\" multiple required>\n",
         "<button>Upload</button>\n",
-        "<p hidden>Or drop them on this page. Files of the same name are replaced.</p>\n",
+        "<p hidden>Or drop them on this page. Files with the same name are replaced.</p>\n",
         "<ul aria-live=\"polite\"></ul>\n</form>\n<script>",
     ));
     page.push_str(SCRIPT);

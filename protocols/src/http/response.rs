@@ -156,7 +156,7 @@ impl PendingResponse {
     pub(super) fn is_here(&self) -> bool {
         let is_here = self.thread == thread::current().id();
         if !is_here {
-            log::error!("a response cannot be sent by a reactor that did not get its request");
+            log::error!("a response can be sent only by the reactor that received its request");
         }
         is_here
     }

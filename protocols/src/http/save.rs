@@ -227,7 +227,7 @@ impl Reply<'_, '_> {
 
     fn ask_for<V>(self, body: Awaited, state: V) -> Answered<V> {
         if !self.output.has_body {
-            log::error!("a service asked for a request body that has already been handled");
+            log::error!("a service requested a body that has already been handled");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         self.output.awaited = Some(body);

@@ -48,7 +48,7 @@ pub(super) const REFUSED: &[Labelled] = &[
 const LISTENER_COUNTERS: &[Counters] = &[
     Counters {
         name: "sluicegate_connections_opened",
-        help: "Connections by where they came from.",
+        help: "Connections by origin.",
         label: "by",
         values: &[
             ("accept", |ledger| ledger.accepted),
@@ -104,7 +104,7 @@ const LISTENER_COUNTERS: &[Counters] = &[
     },
     Counters {
         name: "sluicegate_dropped_bytes",
-        help: "Bytes that were queued and never sent, because their connection had failed.",
+        help: "Bytes that were queued but never sent, because their connection failed.",
         label: "",
         values: &[("", |ledger| ledger.dropped)],
     },
@@ -137,7 +137,7 @@ const LISTENER_COUNTERS: &[Counters] = &[
     },
     Counters {
         name: "sluicegate_full_queues",
-        help: "Times that a client read so slowly that its queue became full.",
+        help: "Times that a queue became full because its client reads slowly.",
         label: "",
         values: &[("", |ledger| ledger.full_queues)],
     },
@@ -214,7 +214,7 @@ fn process(sample: &Sample<'_>, to: &mut Exposition) {
     let gauges = [
         (
             "sluicegate_generation",
-            "Processes that took over the listeners, this one included.",
+            "Number of processes that have taken over the listeners, including this one.",
             Some(options.generation.max(1)),
         ),
         (
@@ -224,12 +224,12 @@ fn process(sample: &Sample<'_>, to: &mut Exposition) {
         ),
         (
             "process_start_time_seconds",
-            "When the server started, since 1970.",
+            "Start time of the server, in seconds since 1970.",
             Some(sample.started),
         ),
         ("process_resident_memory_bytes", "Resident memory.", sample.process.resident),
         ("process_open_fds", "Open descriptors.", sample.process.descriptors),
-        ("process_max_fds", "Most open descriptors.", sample.process.max_descriptors),
+        ("process_max_fds", "Maximum number of open descriptors.", sample.process.max_descriptors),
     ];
     for (name, help, value) in gauges {
         value.into_iter().for_each(|value| to.family(name, Kind::Gauge, help).sample(&[], value));
@@ -244,10 +244,10 @@ fn connections(rows: &[Row<'_>], to: &mut Exposition) {
     type Gauge = fn(&Row<'_>) -> Option<u64>;
     let gauges: [(&str, &str, Gauge); 5] = [
         ("sluicegate_connections", "Open connections.", |row| Some(row.ledger.open())),
-        ("sluicegate_connections_peak", "Most open connections there have been at once.", |row| {
+        ("sluicegate_connections_peak", "Peak number of open connections.", |row| {
             Some(row.listener?.peak)
         }),
-        ("sluicegate_connections_limit", "Most connections that are accepted.", |row| {
+        ("sluicegate_connections_limit", "Maximum number of open connections.", |row| {
             Some(row.listener?.limit)
         }),
         ("sluicegate_slow_readers", "Connections whose queue is full.", |row| {
@@ -284,7 +284,7 @@ fn threads(sample: &Sample<'_>, to: &mut Exposition) {
     for (index, thread) in sample.answered() {
         timers.sample(&[("thread", &index.to_string())], thread.snapshot.timers);
     }
-    let help = "How long turns of the event loop took, without waiting.";
+    let help = "Duration of turns of the event loop, without waiting.";
     let mut turns = to.family("sluicegate_turn_seconds", Kind::Histogram, help);
     for (index, thread) in sample.answered() {
         let times = thread.snapshot.turn_times.iter();
@@ -300,7 +300,7 @@ fn http(sample: &Sample<'_>, to: &mut Exposition) {
             responses.sample(&[("class", class), ("thread", &index.to_string())], count);
         }
     }
-    let help = "How long HTTP requests took, until their response was sent.";
+    let help = "Duration of HTTP requests, until their response was sent.";
     let mut times = to.family("sluicegate_http_request_seconds", Kind::Histogram, help);
     for (index, thread) in sample.answered() {
         times.histogram(&[("thread", &index.to_string())], &thread.http.times);

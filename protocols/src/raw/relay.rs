@@ -261,7 +261,7 @@ pub(crate) fn describe(cx: &Turn, id: ConnId, why: Reason) -> String {
         _ if let Some(error) = cx.transport_error(id) => error.to_string(),
         Reason::Unconnected(ErrorKind::NotFound) => "no such host or socket".to_owned(),
         Reason::Unconnected(kind) => kind.to_string(),
-        Reason::TimedOut => "the handshake took too long".to_owned(),
+        Reason::TimedOut => "the handshake timed out".to_owned(),
         _ => "the connection was lost in the handshake".to_owned(),
     }
 }

@@ -92,7 +92,7 @@ fn message(bytes: &[u8]) -> Result<Option<Cow<'_, [u8]>>, ClientHelloError> {
             joined => joined.to_mut().extend_from_slice(fragment),
         }
         if joined[0] != CLIENT_HELLO {
-            return Err(ClientHelloError("the first message is another one"));
+            return Err(ClientHelloError("the first message is not a ClientHello"));
         }
         let Some(&[_, high, middle, low]) = joined.first_chunk() else { continue };
         let end = 4 + u32::from_be_bytes([0, high, middle, low]) as usize;

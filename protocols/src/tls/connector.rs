@@ -80,7 +80,8 @@ impl Connector {
         }
         let name = options.name.map(|name| {
             let parsed = ServerName::try_from(name.clone());
-            parsed.map_err(|_| invalid(format_args!("{name:?} is no host name or IP address")))
+            parsed
+                .map_err(|_| invalid(format_args!("{name:?} is not a host name or an IP address")))
         });
         Ok(Connector { config: Arc::new(config), name: name.transpose()? })
     }

@@ -23,7 +23,7 @@ const HEAD: usize = 8 << 10;
 /// The most header fields of a request that is redirected.
 const FIELDS: usize = 64;
 
-const BODY: &str = "This port speaks HTTPS: write https:// instead of http://.\n";
+const BODY: &str = "This port speaks HTTPS: use https:// instead of http://.\n";
 
 /// Whether the first bytes of a connection are for TLS. `false` means that more must arrive.
 ///

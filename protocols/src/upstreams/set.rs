@@ -289,7 +289,7 @@ impl Upstreams {
         match change {
             Change::Aside => {
                 let time = self.options.fail_timeout;
-                log::warn!("{upstream} is avoided for {time:?} after failures");
+                log::warn!("{upstream} is ejected for {time:?} after failures");
             }
             Change::Down => log::warn!("{upstream} is down: checks have failed"),
             // As a warning, so that whoever sees the others sees this too.

@@ -183,8 +183,8 @@ pub enum ResponseError {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ResponseError::Upgrade => "the server upgrades to another protocol than websocket",
-            ResponseError::Accept => "Sec-WebSocket-Accept does not fit the key",
+            ResponseError::Upgrade => "the server upgrades to a protocol other than websocket",
+            ResponseError::Accept => "Sec-WebSocket-Accept does not match the key",
             ResponseError::Protocol => "the server chose a subprotocol that was not offered",
             ResponseError::Extensions => "the server uses an extension that was not offered",
         })

@@ -187,7 +187,7 @@ impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             HandshakeError::Method => "the method is not GET",
-            HandshakeError::NoUpgrade => "the request asks for no WebSocket",
+            HandshakeError::NoUpgrade => "the request does not request a WebSocket",
             HandshakeError::Version => "Sec-WebSocket-Version is not 13",
             HandshakeError::Key => "Sec-WebSocket-Key is not 16 bytes in Base64",
             HandshakeError::CrossOrigin => "the request comes from a page of another origin",

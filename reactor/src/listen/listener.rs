@@ -280,7 +280,7 @@ impl Listener {
         group.ledger.accept_pauses += 1;
         self.retry_at = core.now + PAUSE;
         if group.log.allows(core.now) {
-            log::error!("{}: {what}: {error}; waiting", self.address);
+            log::error!("{}: {what}: {error}; accepting is paused", self.address);
         }
     }
 

@@ -100,7 +100,7 @@ impl Notifier {
 
     fn send(&self, text: &str) {
         if let Err(error) = self.socket.send_to_addr(text.as_bytes(), &self.to) {
-            log::warn!("cannot tell the service manager {text:?}: {error}");
+            log::warn!("cannot send {text:?} to the service manager: {error}");
         }
     }
 }

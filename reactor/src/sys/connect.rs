@@ -35,7 +35,7 @@ pub(crate) fn connect_at(path: &Path) -> io::Result<UnixStream> {
     let socket = stream_socket(Domain::UNIX)?;
     socket.connect(&SockAddr::unix(path)?).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            io::Error::new(error.kind(), "the process there does not accept connections")
+            io::Error::new(error.kind(), "the backlog of the listening process is full")
         }
         _ => error,
     })?;
@@ -127,7 +127,7 @@ mod tests {
         let waiting = connect_at(&path).unwrap();
         assert!(!SockRef::from(&waiting).nonblocking().unwrap());
         let error = connect_at(&path).unwrap_err();
-        assert_eq!(error.to_string(), "the process there does not accept connections");
+        assert_eq!(error.to_string(), "the backlog of the listening process is full");
     }
 
     #[test]

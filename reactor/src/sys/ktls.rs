@@ -53,15 +53,15 @@ pub(crate) fn probe_tls() {
 fn remember(supported: &OnceLock<Vec<Suite>>, probed: io::Result<Vec<Suite>>) {
     let suites = match probed {
         Ok(suites) => {
-            log::info!("TLS in the kernel is used for {} of {} suites", suites.len(), SUITES.len());
+            log::info!("kernel TLS supports {} of {} cipher suites", suites.len(), SUITES.len());
             suites
         }
         Err(error) if is_shortage(&error) => {
-            log::debug!("TLS in the kernel could not be probed, which is tried again: {error}");
+            log::debug!("cannot probe kernel TLS, will try again: {error}");
             return;
         }
         Err(error) => {
-            log::info!("TLS in the kernel is not available (is the module `tls` loaded?): {error}");
+            log::info!("kernel TLS is not available (is the module `tls` loaded?): {error}");
             Vec::new()
         }
     };

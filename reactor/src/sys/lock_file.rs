@@ -48,7 +48,7 @@ impl Lock {
             }
         }
         // Some network file systems change the numbers of their files.
-        let text = format!("the lock file {} does not stay in its place", path.display());
+        let text = format!("the lock file {} keeps being replaced", path.display());
         Err(io::Error::new(io::ErrorKind::AddrInUse, text))
     }
 
@@ -113,7 +113,7 @@ fn sign(mut file: &File) -> io::Result<()> {
     // Another process may have read or written it through a copy of this descriptor.
     file.rewind()?;
     if !metadata.is_file() || metadata.len() > 0 && holder(file).is_none() {
-        let text = "a file of that name exists and is not a lock file";
+        let text = "a file with that name exists and is not a lock file";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     file.set_len(0)?;
@@ -130,7 +130,7 @@ fn holder(file: &File) -> Option<u32> {
 
 fn held(path: &Path, file: &File) -> io::Error {
     let holder = holder(file).map_or("another process".into(), |id| format!("process {id}"));
-    let text = format!("{holder} already listens there: it holds the lock {}", path.display());
+    let text = format!("{holder} is already listening there: it holds the lock {}", path.display());
     io::Error::new(io::ErrorKind::AddrInUse, text)
 }
 
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         let (shown, process) = (path.display(), std::process::id());
         let expected =
-            format!("process {process} already listens there: it holds the lock {shown}");
+            format!("process {process} is already listening there: it holds the lock {shown}");
         assert_eq!(error.to_string(), expected);
         lock.remove();
         drop(lock);

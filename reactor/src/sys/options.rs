@@ -88,7 +88,7 @@ fn set_congestion(socket: &Socket, name: &str) -> io::Result<()> {
     socket.set_tcp_congestion(name.as_bytes()).map_err(|error| match error.kind() {
         // The system's text would be "No such file or directory".
         kind @ io::ErrorKind::NotFound => {
-            io::Error::new(kind, "the system has no congestion control algorithm of that name")
+            io::Error::new(kind, "the system has no congestion control algorithm with that name")
         }
         _ => error,
     })

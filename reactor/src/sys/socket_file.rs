@@ -141,14 +141,17 @@ fn bind(path: &Path) -> io::Result<Socket> {
 /// Removes the socket of a process that is gone. Anything else stays and is an error.
 fn remove_stale(path: &Path, address: &SockAddr) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        let text = "a file of that name exists and is not a socket";
+        let text = "a file with that name exists and is not a socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     // The connect must not block: the backlog of a live server may be full.
     match stream_socket(Domain::UNIX)?.connect(address) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
-        _ => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process already listens there")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another process is already listening there",
+        )),
     }
 }
 

@@ -126,6 +126,6 @@ fn retire(core: &mut Core, index: u32) {
 
 /// The time for the handshake is over.
 pub(crate) fn timed_out(core: &mut Core, index: u32) {
-    log::debug!("{}: the handshake took too long", core.describe(index));
+    log::debug!("{}: the handshake timed out", core.describe(index));
     core.fail(index, Reason::TimedOut);
 }

@@ -45,7 +45,7 @@ pub(super) fn offload(core: &mut Core, index: u32) {
         return;
     }
     if let Err(error) = core.kernel.attach_tls(socket) {
-        log::debug!("{}: not left to the kernel: {error}", core.describe(index));
+        log::debug!("{}: not offloaded to the kernel: {error}", core.describe(index));
         return;
     }
     match give_keys(core, index) {
@@ -124,7 +124,7 @@ fn receive_record(core: &mut Core, index: u32) {
         }
         Ok(Control::Update { receive, send }) => {
             if layer.next_key.is_some() {
-                let error = "the peer updates its key and does not read the answers";
+                let error = "the peer updates its key and does not read the responses";
                 return failed(core, index, error.into());
             }
             layer.next_key = send;

@@ -181,7 +181,7 @@ fn open(layer: &mut Layer, wire: &mut [u8], room: &mut &mut [u8], pool: &mut Poo
             Err(error) => return layer.fail(error),
         }
         if layer.outgoing.len() > UNSENT {
-            return layer.fail("the peer does not read the answers it causes");
+            return layer.fail("the peer does not read the responses it causes");
         }
     }
     layer.holds_units &= at < wire.len();

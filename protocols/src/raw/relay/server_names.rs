@@ -90,7 +90,7 @@ impl Choose for ServerNames {
             None => {
                 let reason = match hello.server_name() {
                     Some(name) => format!("there is no target for {name}").into(),
-                    None => "it asks for no server name, and there is no default target".into(),
+                    None => "it requests no server name, and there is no default target".into(),
                 };
                 Choice::Refuse { reason, reply: &UNRECOGNIZED_NAME }
             }

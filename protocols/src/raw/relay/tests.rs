@@ -133,7 +133,7 @@ fn a_target_whose_handshake_fails_is_named_with_the_reason() {
     assert_eq!(end(Harness::reset), why(lost));
     assert_eq!(end(Harness::finish), why(lost));
     let late = end(|h, _| h.advance(Duration::from_secs(20)));
-    assert_eq!(late, why("the handshake took too long"));
+    assert_eq!(late, why("the handshake timed out"));
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn bytes_of_another_protocol_are_an_error_at_once() {
     }
     assert_eq!(error(b"\x16\x03\x01\0\0"), "a record is empty");
     assert_eq!(error(b"\x16\x03\x01\x40\x01"), "a record is too long");
-    assert_eq!(error(b"\x16\x03\x01\0\x04\x02\0\0\0"), "the first message is another one");
+    assert_eq!(error(b"\x16\x03\x01\0\x04\x02\0\0\0"), "the first message is not a ClientHello");
 }
 
 #[test]

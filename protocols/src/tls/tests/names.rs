@@ -82,7 +82,7 @@ fn a_target_without_a_name_needs_a_given_one() {
         assert!(text.starts_with(&target.to_string()), "{target}: {text}");
     }
     let options = ConnectorOptions { name: Some("a b".into()), ..client() };
-    assert_eq!(message(Connector::new(options)), "\"a b\" is no host name or IP address");
+    assert_eq!(message(Connector::new(options)), "\"a b\" is not a host name or an IP address");
 }
 
 #[test]

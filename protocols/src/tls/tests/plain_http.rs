@@ -18,8 +18,8 @@ fn a_plain_request_is_told_to_use_https() {
     let (answer, error) = answer(PlainHttp::Refuse, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(
         answer,
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 59\r\n\
-         Connection: close\r\n\r\nThis port speaks HTTPS: write https:// instead of http://.\n"
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\n\
+         Connection: close\r\n\r\nThis port speaks HTTPS: use https:// instead of http://.\n"
     );
     assert_eq!(error, "plain HTTP request on a TLS port");
 }

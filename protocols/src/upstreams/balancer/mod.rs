@@ -181,7 +181,8 @@ impl Handler for Balancer {
         });
         match header {
             Err(error) => {
-                self.warnings.warn(cx.now(), format_args!("cannot announce a client: {error}"));
+                self.warnings
+                    .warn(cx.now(), format_args!("cannot send the address of a client: {error}"));
                 cx.abort();
             }
             // Those who wait come first.

@@ -76,7 +76,8 @@ impl Balancer {
         header: Option<&Header>,
         session: Session,
     ) -> Result<ConnId, transport::Error> {
-        let Upstream { name, address } = self.upstreams.get(id).ok_or("it has left the list")?;
+        let Upstream { name, address } =
+            self.upstreams.get(id).ok_or("it was removed from the list")?;
         let mut transport: Option<Box<dyn Transport>> = match &self.transport {
             Some(transport) => transport.make(name)?,
             None => None,
@@ -101,7 +102,7 @@ impl Balancer {
             return self.queue.push_back(client.clone());
         }
         let most = self.most_waiting;
-        let full = format_args!("no room: all upstreams are full, and {most} clients wait");
+        let full = format_args!("all upstreams are full, and {most} clients are waiting");
         self.warnings.warn(cx.now(), full);
         cx.peer(client.id).close();
     }

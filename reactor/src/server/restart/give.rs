@@ -59,7 +59,7 @@ impl Handler for Control {
 impl Receive<OwnedFd> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, socket: OwnedFd) {
         if Arc::strong_count(&self.serving) > MOST_SERVED {
-            return log::warn!("hot restart: {MOST_SERVED} processes wait already");
+            return log::warn!("hot restart: refused a process, because {MOST_SERVED} are waiting");
         }
         let (estate, stream) = (self.estate.clone(), UnixStream::from(socket));
         let serving = self.serving.clone();
@@ -68,7 +68,7 @@ impl Receive<OwnedFd> for Control {
             drop(serving);
         });
         if let Err(error) = spawned {
-            log::error!("hot restart: cannot start a thread: {error}; this server goes on");
+            log::error!("hot restart: cannot start a thread: {error}; this server keeps running");
         }
     }
 }
@@ -79,10 +79,10 @@ impl Estate {
         let name = pid.map_or("a process".into(), |pid| format!("process {pid}"));
         if let Err(error) = self.try_to_hand_over(stream, &name) {
             message::refuse(stream, &error.to_string());
-            log::warn!("{name} does not take over: {error}");
+            log::warn!("{name} has not taken over: {error}");
             return;
         }
-        log::info!("{name} has taken over; generation {} ends", self.generation);
+        log::info!("{name} has taken over; generation {} stops", self.generation);
         if let (Some(notifier), Some(pid)) = (&self.notifier, pid) {
             notifier.main_pid(pid);
         }
@@ -105,7 +105,7 @@ impl Estate {
         if self.is_offered.swap(true, Ordering::AcqRel) {
             return refused("another process is taking over");
         }
-        log::info!("{name} starts, to take over");
+        log::info!("{name} is starting to take over");
         let result = self.offer(stream).and_then(|()| {
             let ready = lines.next()?;
             let served = message::parse_ready(&ready, self.listeners.len())?;

@@ -72,7 +72,7 @@ pub(super) fn request() -> String {
 /// Checks the first line of a new process.
 pub(super) fn check_request(line: &str) -> io::Result<()> {
     let version = line.strip_prefix("sluicegate-restart ");
-    let version = version.ok_or_else(|| malformed("it does not ask for the listeners"))?;
+    let version = version.ok_or_else(|| malformed("it has not requested the listeners"))?;
     if version.parse() == Ok(VERSION) {
         return Ok(());
     }
@@ -130,7 +130,7 @@ impl Offer {
     pub(super) fn receive(from: &mut Lines<'_>) -> io::Result<(Offer, Vec<OwnedFd>)> {
         let line = from.answer()?;
         let numbers = line.strip_prefix("offer ").and_then(|numbers| numbers.split_once(' '));
-        let wrong = || malformed(format!("{line:?} is no offer"));
+        let wrong = || malformed(format!("{line:?} is not an offer"));
         let (generation, count) = numbers.ok_or_else(wrong)?;
         let generation = generation.parse().map_err(|_| wrong())?;
         let count: usize = count.parse().map_err(|_| wrong())?;

@@ -85,10 +85,12 @@ impl Predecessor {
                     ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
                 ) =>
             {
-                log::warn!("{name} has ended before it released its listeners");
+                log::warn!("{name} ended before it released its listeners");
                 Ok(())
             }
-            Err(error) => Err(io::Error::new(error.kind(), format!("{name} goes on: {error}"))),
+            Err(error) => {
+                Err(io::Error::new(error.kind(), format!("{name} keeps running: {error}")))
+            }
         }
     }
 

@@ -23,7 +23,7 @@ fn a_start_that_was_too_slow_fails() {
     message::refuse(&old, "it did not answer in time");
     drop(old);
     let error = predecessor.finish(&[0]).unwrap_err().to_string();
-    assert!(error.ends_with(" goes on: it did not answer in time"), "{error}");
+    assert!(error.ends_with(" keeps running: it did not answer in time"), "{error}");
 }
 
 #[test]
