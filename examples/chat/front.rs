@@ -7,7 +7,7 @@ use sluicegate_reactor::*;
 
 use super::hub::{Report, Seat, What};
 
-/// The most bytes of a line.
+/// The maximum number of bytes of a line.
 pub(crate) const LINE: usize = 1000;
 /// A member can say one line in this time on average, and more after a pause: those of [`BURST`].
 const PER_LINE: Duration = Duration::from_millis(200);

@@ -12,12 +12,12 @@ pub(crate) const HELP: &str =
     "* /nick NAME, /join ROOM, /who, /help; anything else goes to your room\n";
 /// Where members start. While it is full, they start in `lobby-2` and so on.
 const LOBBY: &str = "lobby";
-/// The most bytes of messages that a room keeps for those who join.
+/// The maximum number of bytes of messages that a room keeps for those who join.
 pub(crate) const HISTORY: usize = 4 << 10;
-/// The most characters of a nickname, and of the name of a room.
+/// The maximum number of characters of a nickname, and of the name of a room.
 const NAME: usize = 20;
-/// The most members who are told about each other's coming and going, and whom `/who` lists. Two
-/// notices for each of 5,000 members would be 50 million messages.
+/// The maximum number of members who are told about each other's coming and going, and whom `/who`
+/// lists. Two notices for each of 5,000 members would be 50 million messages.
 pub(crate) const NOTICED: usize = 50;
 
 /// The connection of a member.
@@ -46,7 +46,7 @@ pub(crate) struct Delivery {
 
 pub(crate) struct Hub {
     fronts: Vec<Handle<Delivery>>,
-    /// The most members of a room.
+    /// The maximum number of members of a room.
     room_size: usize,
     members: BTreeMap<Seat, Member>,
     rooms: BTreeMap<String, Room>,

@@ -100,7 +100,7 @@ impl Store {
         self.used
     }
 
-    /// The most bytes of all items.
+    /// The maximum number of bytes of all items.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }

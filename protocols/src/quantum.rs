@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use sluicegate_reactor::{Context, Input};
 
-/// The most messages of a connection that a protocol delivers in one callback by default. A single
-/// receive can bring half a million, and other connections have to be served in between.
+/// The maximum number of messages of a connection that a protocol delivers in one callback by
+/// default. A single receive can bring half a million, and other connections have to be served in
+/// between.
 pub(crate) const MESSAGES_PER_TURN: u32 = 1024;
 
 /// Delivers up to `most` messages: calls `next` until it breaks or the connection stops reading.

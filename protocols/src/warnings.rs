@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Least time between two warnings.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Logs the first of many warnings, and then at most one a second with the number of those left
+/// Logs the first of many warnings, and then at most one per second with the number of those left
 /// out.
 #[derive(Debug)]
 pub(crate) struct Warnings {

@@ -20,7 +20,7 @@ struct State {
     waiting: Vec<u8>,
     /// Lines dropped since the last warning.
     dropped: u64,
-    /// Whether the log is to be opened again.
+    /// Whether the log must be reopened.
     reopen: bool,
     /// No more lines are added.
     over: bool,
@@ -28,7 +28,7 @@ struct State {
     ended: bool,
 }
 
-/// What the thread does next.
+/// The next action of the thread.
 enum Step {
     Write,
     Reopen,

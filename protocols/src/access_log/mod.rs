@@ -123,7 +123,7 @@ pub struct AccessLog {
     lines: Arc<Owner>,
 }
 
-/// What all clones share. The thread has a reference to the lines only.
+/// The state that all clones share. The thread has a reference to the lines only.
 struct Owner(Arc<Lines>);
 
 impl AccessLog {

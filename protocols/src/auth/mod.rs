@@ -1,4 +1,4 @@
-//! HTTP Basic authentication (RFC 7617): who may read and write which paths.
+//! HTTP Basic authentication (RFC 7617), with read and write rights by path.
 //!
 //! A [`Middleware`](crate::http::Middleware) calls [`BasicAuth::admit`] before it passes a request
 //! on.
@@ -124,10 +124,10 @@ pub use users::Users;
 /// How long credentials that were right are remembered.
 const VALID_FOR: Duration = Duration::from_secs(300);
 
-/// The most credentials that are remembered.
+/// The maximum number of cached credentials.
 const MOST_VERIFIED: usize = 1024;
 
-/// The most checks in progress.
+/// The maximum number of checks in progress.
 const MOST_CHECKS: usize = 16;
 
 /// Authenticates and authorizes requests. Each reactor has its own. See the [module](self).

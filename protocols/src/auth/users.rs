@@ -15,7 +15,7 @@ const MOST_COST: u32 = 16;
 /// Its `Debug` output shows names, but no hashes.
 pub struct Users {
     by_name: BTreeMap<Box<str>, User>,
-    /// What everyone may do.
+    /// The rights of everyone.
     anyone: Vec<Rule>,
 }
 
@@ -24,7 +24,7 @@ struct User {
     rules: Vec<Rule>,
 }
 
-/// What a request needs.
+/// The right that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Access {
     Read,

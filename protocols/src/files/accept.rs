@@ -1,4 +1,4 @@
-//! What a client accepts: content negotiation (RFC 9110, section 12).
+//! Content negotiation (RFC 9110, section 12).
 
 use crate::http::{Request, values};
 

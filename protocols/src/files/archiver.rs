@@ -14,8 +14,8 @@ use super::archive::{Archive, Step};
 use super::background::{self, Waker, Work};
 use crate::http::ResponseStream;
 
-/// The most archives that are sent at the same time. Each has a descriptor open for each level of
-/// directories it is in. A request for one more gets 503.
+/// The maximum number of archives that are sent at the same time. Each has a descriptor open for
+/// each level of directories it is in. A request for one more gets 503.
 const MOST_ARCHIVES: usize = 16;
 
 /// The archives of a reactor, as the service of its requests sees them.
@@ -24,7 +24,7 @@ pub(super) struct Archives {
     waker: Waker,
 }
 
-/// What the service and the [`Archiver`] share.
+/// The state that the service and the [`Archiver`] share.
 #[derive(Default)]
 struct Queue {
     /// The archives that can continue, the next one first.

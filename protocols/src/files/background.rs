@@ -8,7 +8,7 @@ use sluicegate_reactor::{Context, Handle, Handler, Input, Reactor, Receive, Sess
 
 /// Work that is done in steps.
 pub(super) trait Work: 'static {
-    /// The most steps in a turn: about a millisecond's work.
+    /// The maximum number of steps in a turn: about a millisecond's work.
     const STEPS_PER_TURN: usize;
 
     /// Takes the next step. Returns whether there may be another one.

@@ -46,8 +46,8 @@ impl<V> Cache<V> {
         Some(&mut slot.value)
     }
 
-    /// Inserts a value, in place of the one that the name had. A value heavier than the whole cache
-    /// is dropped at once.
+    /// Inserts a value, replacing any value with the same name. A value heavier than the whole
+    /// cache is dropped at once.
     pub(super) fn insert(&mut self, name: &[u8], value: V, weight: usize) {
         self.remove(name);
         if weight > self.max_weight || self.max_entries == 0 {

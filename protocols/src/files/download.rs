@@ -12,7 +12,7 @@ use super::root::Files;
 use super::unsized_file;
 use crate::http::{Answered, Reply, Request, Status};
 
-/// What a path names.
+/// The kind of file at a path.
 pub(super) enum Found {
     File(OpenedFile),
     /// A directory without an index file.

@@ -20,11 +20,11 @@ use super::page::{self, Offers, content_security_policy};
 use super::view::View;
 use crate::http::{Deferred, Reply, Status};
 
-/// The most listings in progress, which take turns. Each has a descriptor open and up to
-/// [`FilesOptions::listing_names`] names in memory; others wait.
+/// The maximum number of listings in progress, which take turns. Each has a descriptor open and up
+/// to [`FilesOptions::listing_names`] names in memory; others wait.
 const MOST_ACTIVE: usize = 4;
 
-/// The most listings that wait. A request for one more gets 503.
+/// The maximum number of listings that wait. A request for one more gets 503.
 const MOST_WAITING: usize = 1024;
 
 /// A listing that a client waits for.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluicegate_reactor::fs::CreateOptions;
 
-/// What [`Files`](super::Files) serves, and what it caches.
+/// The options of [`Files`](super::Files): what it serves, and what it caches.
 ///
 /// ```
 /// use sluicegate_protocols::files::FilesOptions;

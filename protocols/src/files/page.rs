@@ -30,7 +30,7 @@ const POLICY_WITH_FORM: &str = "default-src 'none'; base-uri 'none'; frame-ances
     style-src 'sha256-O6ESgZSvUQbSaKzHL9+h2e80RdqB79pKm68bs7hOpfc='; \
     script-src 'sha256-7P/uG3Za1vLC4IZuaTFdJ402eBvndZ7iGFP2ue3oCzs='";
 
-/// What a page offers besides links.
+/// The features of a page besides links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offers {
     /// A form for uploads.
@@ -41,7 +41,7 @@ pub(super) struct Offers {
     pub(super) archive: bool,
 }
 
-/// What the browser may do with a page.
+/// The content security policy of a page.
 pub(super) fn content_security_policy(offers: Offers) -> &'static str {
     if offers.upload { POLICY_WITH_FORM } else { POLICY }
 }

@@ -10,8 +10,8 @@ use sluicegate_reactor::fs::Dir;
 
 use super::cache::Cache;
 
-/// The most directories that are kept open. Few are uploaded to at a time, and each takes a
-/// descriptor.
+/// The maximum number of directories that are kept open. Few are uploaded to at a time, and each
+/// takes a descriptor.
 const MOST: usize = 16;
 
 /// Open directories beneath a root, by path.

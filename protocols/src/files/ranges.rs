@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The most ranges of one request. A request for more gets the whole file (section 14.2): it may be
-/// an attack, and a client that reads sparsely is better served by the whole.
+/// The maximum number of ranges of one request. A request for more gets the whole file (section
+/// 14.2): it may be an attack, and a client that reads sparsely is better served by the whole.
 const MAX_RANGES: usize = 16;
 
 /// The part of a file that a `Range` field selects.

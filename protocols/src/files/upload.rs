@@ -15,8 +15,8 @@ use super::service::Upload;
 use super::validators::{Modified, Validators, etag};
 use crate::http::{Answered, Reply, Request, Status};
 
-/// The most directories on the path of a file for which they are created. Each takes a few system
-/// calls.
+/// The maximum number of directories on the path of a file for which they are created. Each takes a
+/// few system calls.
 const MAX_DIRECTORIES: usize = 64;
 
 /// The start of an upload.

@@ -1,4 +1,4 @@
-//! What a client gets when the origin does not answer.
+//! The response to a client when the origin fails.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! The header fields that are passed on.
+//! The header fields that are forwarded.
 
 use std::io::Write;
 

@@ -32,7 +32,7 @@ pub(super) struct Passage {
     pub(super) upload: Option<Upload>,
 }
 
-/// What the client has got.
+/// The part of the response that the client has received.
 pub(super) enum Answer {
     /// No final response.
     Awaited(Deferred),

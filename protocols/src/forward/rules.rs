@@ -1,4 +1,4 @@
-//! Which header fields are passed on, and which are added.
+//! The rules for which header fields are forwarded, and which are added.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The service that passes requests on.
+//! The service that forwards requests.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -32,7 +32,7 @@ pub struct Forward {
     links: Vec<Option<Link>>,
 }
 
-/// What is known of the connection of a client.
+/// The state for the connection of a client.
 struct Link {
     connection: ConnId,
     /// The IP address of the client; an IPv4 address even on a socket for both versions.

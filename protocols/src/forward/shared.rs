@@ -1,4 +1,4 @@
-//! What all exchanges of a service share.
+//! The state that all exchanges of a service share.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use super::rules::FieldRules;
 use super::tunnel::Tunnel;
 use crate::warnings::Warnings;
 
-/// What all exchanges of a service share.
+/// The state that all exchanges of a service share.
 pub(super) struct Shared {
     pub(super) options: ForwardOptions,
     pub(super) request_rules: FieldRules,

@@ -1,4 +1,4 @@
-//! A request body that is being received, for a service that has asked for it.
+//! A request body that is being received, for a service that has requested it.
 
 use std::borrow::Cow;
 use std::io;
@@ -33,7 +33,7 @@ enum Content {
     Form(Box<FormBody>),
 }
 
-/// What follows when the reactor has saved a file or a part of one.
+/// The action after the reactor has saved a file or a part of one.
 pub(super) enum AfterSaving {
     /// The rest of the body.
     Rest,
@@ -229,7 +229,7 @@ impl<V> RequestBody<V> {
         u128::from(arrived) < expected && !is_waiting && !has_waited
     }
 
-    /// The head of the request, and what the service has set aside.
+    /// The head of the request, and the state of the service.
     pub(super) fn into_parts(self) -> (Box<[u8]>, V) {
         (self.head, self.state)
     }

@@ -1,4 +1,4 @@
-//! Dates as HTTP writes them, formatted once a second.
+//! Dates in the format of HTTP, formatted once per second.
 
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};

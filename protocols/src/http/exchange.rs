@@ -19,7 +19,7 @@ use super::service::Service;
 use super::session::HttpSession;
 use super::status::Status;
 
-/// What follows a response, as far as the request decides it.
+/// The effect of a request on what follows its response.
 #[derive(Clone, Copy)]
 struct Aftermath {
     /// How many bytes of the request body are still skipped.
@@ -47,7 +47,7 @@ impl Aftermath {
     }
 }
 
-/// What has arrived of a request.
+/// The part of a request that has arrived.
 pub(super) enum Arrived<'i, 'a, V> {
     /// Its head. The input continues behind it; `None` if the request was postponed and is
     /// delivered again, outside of the callback for input.

@@ -1,4 +1,4 @@
-//! What can be wrong with a message.
+//! Reasons to refuse a message.
 
 use std::fmt;
 

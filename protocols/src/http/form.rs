@@ -24,7 +24,7 @@ pub(super) struct FormBody {
     file: Option<NewFile>,
 }
 
-/// What a look at the input of a form brought.
+/// The result of examining the input of a form.
 pub(super) enum FormProgress {
     /// The same as for other bodies.
     Body(Progress),

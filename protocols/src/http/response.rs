@@ -10,7 +10,7 @@ use sluicegate_reactor::{ConnId, Sent};
 use super::multipart::FormLimits;
 use super::status::Status;
 
-/// What a response says about the connection (RFC 9112, section 9.3).
+/// The `Connection` field of a response (RFC 9112, section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Persistence {
     /// Nothing: in HTTP/1.1 the connection stays open.
@@ -25,7 +25,7 @@ pub(super) enum Persistence {
     Undecided,
 }
 
-/// What a response waits for that is not finished in the call.
+/// What an unfinished response waits for.
 pub(super) enum Awaited {
     /// The owner of the [`Deferred`](super::Deferred).
     Response(Arc<PendingResponse>),

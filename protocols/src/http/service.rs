@@ -16,7 +16,7 @@ use super::trailers::Trailers;
 /// An application that answers requests. One value serves all connections of a reactor.
 pub trait Service: Sized + 'static {
     /// What the service sets aside while a request body arrives, and gets back with the body: the
-    /// name of an upload, or the user who sends it. `()` if it asks for no bodies, or needs nothing
+    /// name of an upload, or the user who sends it. `()` if it requests no bodies, or needs nothing
     /// but the head.
     type State: 'static;
 

@@ -32,7 +32,7 @@ pub struct HttpSession<V = ()> {
 
 const _: () = assert!(size_of::<HttpSession>() <= 32);
 
-/// What a connection receives or waits for.
+/// The input or event that a connection expects.
 pub(super) enum State<V> {
     /// It receives a head.
     Head { scan: HeadScan, blank_lines: u8 },

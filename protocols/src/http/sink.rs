@@ -22,7 +22,7 @@ pub(super) enum Sink {
     Memory { decoder: Option<ChunkDecoder>, bytes: Vec<u8>, limit: usize, left: u64 },
 }
 
-/// What a look at the input brought.
+/// The result of examining the input.
 pub(super) enum Progress {
     /// More input is needed.
     Incomplete,

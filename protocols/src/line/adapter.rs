@@ -15,7 +15,8 @@ use crate::quantum::{self, MESSAGES_PER_TURN};
 /// The reactor keeps the start of an incomplete line, so
 /// [`Limits::max_unread`](sluicegate_reactor::Limits::max_unread) must be at least
 /// [`Splitter::keep`]. The defaults fit: lines of up to 8 KiB, and 64 KiB for unread input. Blocks
-/// are never kept, whatever their size, and raw bytes only if the handler does not consume them.
+/// are never kept, regardless of their size, and raw bytes only if the handler does not consume
+/// them.
 ///
 /// A connection delivers at most [`per_turn`](Lines::per_turn) lines in one turn, so that a busy
 /// client does not delay the others.
@@ -66,7 +67,7 @@ impl<S> LineSession<S> {
 
 const _: () = assert!(size_of::<LineSession<()>>() <= 16);
 
-/// What the input continues with.
+/// The kind of input that comes next.
 #[derive(Clone, Copy, Debug)]
 enum Mode {
     /// A line, `scanned` bytes of which were searched.

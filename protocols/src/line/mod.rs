@@ -165,7 +165,7 @@ pub trait LineHandler: Sized + 'static {
     }
 }
 
-/// What comes next in the input.
+/// The kind of input that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// A line.

@@ -1,4 +1,4 @@
-//! What threads share, and asking all of them what they have done.
+//! Gathering the samples of all threads, and the state that they share.
 
 use std::sync::OnceLock;
 
@@ -6,7 +6,7 @@ use sluicegate_reactor::{Handle, TimerId};
 
 use super::sample::{StatusOptions, ThreadSample};
 
-/// What the threads of a server share.
+/// The state that the threads of a server share.
 pub(super) struct Shared {
     pub(super) options: StatusOptions,
     pub(super) threads: Vec<Handle<Message>>,
@@ -14,9 +14,9 @@ pub(super) struct Shared {
     pub(super) started: OnceLock<u64>,
 }
 
-/// What threads send each other.
+/// The messages between threads.
 pub(super) enum Message {
-    /// A thread asks for a sample.
+    /// A thread requests a sample.
     Ask { number: u64, from: usize },
     /// The answer of a thread. The number is that of the question.
     Answer { number: u64, from: usize, sample: Box<ThreadSample> },
@@ -29,7 +29,7 @@ pub(super) struct Gathering<P> {
     answers: Vec<Option<ThreadSample>>,
     /// How many threads have not answered yet.
     missing: usize,
-    /// What the answers are for.
+    /// The purpose of the answers.
     pub(super) purpose: P,
     /// Ends the wait for a thread that does not answer.
     pub(super) timer: Option<TimerId>,

@@ -15,7 +15,7 @@ pub(super) type Labelled = (&'static str, fn(&Ledger) -> u64);
 struct Counters {
     name: &'static str,
     help: &'static str,
-    /// The label that tells its counters apart; empty if there is one.
+    /// The label that distinguishes its counters; empty if there is only one counter.
     label: &'static str,
     values: &'static [Labelled],
 }
@@ -173,7 +173,7 @@ const LISTENER_COUNTERS: &[Counters] = &[
     },
 ];
 
-/// What a thread counts: the name, the help and the counter.
+/// A counter of each thread: its name, its help and its value.
 type ThreadCounter = (&'static str, &'static str, fn(&Ledger) -> u64);
 
 const THREAD_COUNTERS: &[ThreadCounter] = &[
@@ -239,7 +239,7 @@ fn process(sample: &Sample<'_>, to: &mut Exposition) {
     cpu.into_iter().for_each(|cpu| family.sample(&[], cpu));
 }
 
-/// What connections there are.
+/// The gauges of the current connections.
 fn connections(rows: &[Row<'_>], to: &mut Exposition) {
     type Gauge = fn(&Row<'_>) -> Option<u64>;
     let gauges: [(&str, &str, Gauge); 5] = [

@@ -1,4 +1,4 @@
-//! The live page, and what it has in common with all responses of the status listener.
+//! The live page, and the header fields of all responses of the status listener.
 
 use std::sync::LazyLock;
 

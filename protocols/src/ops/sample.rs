@@ -29,13 +29,13 @@ pub struct StatusOptions {
     pub tls: Option<TlsCounters>,
 }
 
-/// What one thread has done so far.
+/// The counters of one thread.
 pub(super) struct ThreadSample {
     pub(super) snapshot: Snapshot,
     pub(super) http: HttpCounters,
 }
 
-/// What all threads have done so far.
+/// The counters of all threads.
 pub(super) struct Sample<'a> {
     pub(super) options: &'a StatusOptions,
     /// Seconds since 1970.

@@ -19,17 +19,17 @@ use crate::http::{
 /// How long to wait for a thread. One that takes longer is in a long callback.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often those who watch get a sample.
+/// How often the watchers of `/events` get a sample.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Most clients that watch on one thread.
 const MOST_WATCHERS: usize = 32;
 
-/// What a sample is for.
+/// The purpose of a sample.
 enum Purpose {
     Metrics(Format, Deferred),
     Json(Deferred),
-    /// All who watch.
+    /// All watchers of `/events`.
     Event,
 }
 
@@ -52,7 +52,7 @@ pub struct StatusService {
     /// The number of the last question.
     pub(super) number: u64,
     watchers: Vec<ResponseStream>,
-    /// While somebody watches.
+    /// Set while there are watchers.
     ticking: Option<TimerId>,
 }
 
@@ -75,12 +75,12 @@ impl StatusService {
         }
     }
 
-    /// What this thread has done so far.
+    /// The counters of this thread.
     fn own(&self, cx: &Turn) -> ThreadSample {
         ThreadSample { snapshot: cx.snapshot(), http: self.http.counters() }
     }
 
-    /// Asks all threads, and goes on once they have answered.
+    /// Requests a sample from all threads, and continues once they have answered.
     fn gather(&mut self, cx: &mut Turn, purpose: Purpose) {
         self.number += 1;
         let own = (self.index, self.own(cx));

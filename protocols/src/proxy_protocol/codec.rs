@@ -3,7 +3,7 @@
 use super::header::{Header, Version};
 use super::{HeaderError, binary, text};
 
-/// The first byte of a TLS handshake, a mistake that is worth a message of its own.
+/// The first byte of a TLS handshake, a frequent mistake that gets a specific message.
 const TLS: u8 = 22;
 
 impl Header {

@@ -1,4 +1,4 @@
-//! A header as a value, whatever version it is written in.
+//! A header as a value, independent of its version.
 
 use std::fmt;
 use std::io;
@@ -53,7 +53,8 @@ pub(super) const UNIX_PATH: usize = 108;
 /// The bytes of two Unix addresses, the longest ones.
 pub(super) const UNIX: usize = 2 * UNIX_PATH;
 
-/// The most bytes of TLVs that fit behind any addresses. The length field of a header has 16 bits.
+/// The maximum number of bytes of TLVs that fit behind any addresses. The length field of a header
+/// has 16 bits.
 const MAX_TLVS: usize = u16::MAX as usize - UNIX;
 
 impl Header {

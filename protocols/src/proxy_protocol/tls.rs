@@ -1,4 +1,4 @@
-//! What a header says about a client's TLS connection.
+//! The TLVs that describe a client's TLS connection.
 
 use super::{Header, HeaderError, Ssl, Tlv};
 use crate::tls::{Connection, Version};

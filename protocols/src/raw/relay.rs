@@ -68,7 +68,7 @@ pub struct Relay<C = Rc<Target>> {
     warnings: Warnings,
 }
 
-/// How the target is told about a client.
+/// How the target gets the address of a client.
 #[derive(Debug)]
 struct Announces {
     version: Version,

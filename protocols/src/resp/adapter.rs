@@ -105,7 +105,7 @@ impl<S> CommandSession<S> {
 
 const _: () = assert!(size_of::<CommandSession<()>>() <= 16);
 
-/// What the input continues with.
+/// The kind of input that comes next.
 #[derive(Debug)]
 enum State {
     /// A command. `scanned` bytes of an inline one were searched, and `timed` is whether the time

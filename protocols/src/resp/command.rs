@@ -36,7 +36,7 @@ impl<'a> Command<'a> {
         self.get(0).unwrap_or_default()
     }
 
-    /// Whether this is the command with that name, whatever the case.
+    /// Whether this is the command with that name, ignoring case.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.name().eq_ignore_ascii_case(name.as_bytes())

@@ -9,7 +9,7 @@ use super::header;
 pub(super) struct Ahead {
     /// How many arguments.
     pub(super) arguments: usize,
-    /// The most bytes that they may have together.
+    /// The maximum number of bytes that they may have together.
     pub(super) bytes: usize,
 }
 

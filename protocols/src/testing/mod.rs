@@ -45,8 +45,8 @@ pub use ends::{client_end, over_tls, server_end};
 #[cfg(feature = "tls-self-signed")]
 use crate::tls::Version;
 
-/// The most positions at which an input is cut over each version of TLS, and at which its records
-/// are. Each cut takes a handshake, which takes a millisecond in a debug build.
+/// The maximum number of positions at which an input is cut over each version of TLS, and at which
+/// its records are. Each cut takes a handshake, which takes a millisecond in a debug build.
 #[cfg(feature = "tls-self-signed")]
 const CUTS: usize = 8;
 /// The variable that sets another number.

@@ -68,7 +68,7 @@ const MALFORMED: ClientHelloError = ClientHelloError("a length within it is wron
 /// The type of records with handshake messages, and the major version in all records.
 const RECORD: [u8; 2] = [22, 3];
 
-/// The most bytes of a record without its header (RFC 8446, section 5.1).
+/// The maximum number of bytes of a record without its header (RFC 8446, section 5.1).
 const LONGEST_RECORD: usize = 16 << 10;
 
 /// The type of the message in a handshake.

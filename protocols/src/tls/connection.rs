@@ -37,9 +37,9 @@ pub struct Connection {
     records: Records,
     /// Whether the kernel may open and seal the records.
     offloads: bool,
-    /// What a server does with a plain HTTP request, until it knows that the client speaks TLS.
+    /// How a server responds to a plain HTTP request, until it knows that the client uses TLS.
     plain_http: Option<PlainHttp>,
-    /// The name that the client has asked for.
+    /// The server name that the client has requested.
     server_name: Option<Box<str>>,
     /// Where a server counts the handshake, until it is completed.
     counters: Option<TlsCounters>,

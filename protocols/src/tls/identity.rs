@@ -108,7 +108,7 @@ thread_local! {
     static SERVER_NAME: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }
 
-/// The name that the client has asked for in the ClientHello that was just processed, if it has.
+/// The server name in the ClientHello that was just processed, if it has one.
 pub(super) fn take_server_name() -> Option<Box<str>> {
     SERVER_NAME.take()
 }
@@ -135,7 +135,7 @@ impl ResolvesServerCert for ByName {
     }
 }
 
-/// The identity that a client presents if the server asks for one.
+/// The identity that a client presents if the server requests one.
 #[derive(Debug)]
 pub(super) struct Only(pub(super) Identity);
 

@@ -15,7 +15,7 @@ use sluicegate_reactor::transport::{Cipher, Control, Error, Key, Keys, Output, S
 
 use super::unbuffered::{Session, Side};
 
-/// What was negotiated in the handshake.
+/// The parameters that the handshake negotiated.
 pub(super) struct Negotiated<'a> {
     pub(super) protocol: Option<&'a [u8]>,
     pub(super) version: Option<ProtocolVersion>,

@@ -20,7 +20,7 @@ const METHOD: usize = 16;
 /// The longest head of a request that is waited for, in bytes.
 const HEAD: usize = 8 << 10;
 
-/// The most header fields of a request that is redirected.
+/// The maximum number of header fields of a request that is redirected.
 const FIELDS: usize = 64;
 
 const BODY: &str = "This port speaks HTTPS: use https:// instead of http://.\n";

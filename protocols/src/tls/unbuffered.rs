@@ -88,14 +88,14 @@ impl Sample {
 /// The length of a record's header (RFC 8446, section 5.1).
 const HEADER: usize = 5;
 
-/// The most plain bytes of a record.
+/// The maximum number of plain bytes of a record.
 const RECORD: usize = 16 << 10;
 
 /// The length of the nonce at the front of a record of AES-GCM in TLS 1.2 (RFC 5288, section 3).
 const NONCE: usize = 8;
 
-/// The most bytes that a record is longer than its plain bytes: the header, a nonce in TLS 1.2 or
-/// the content type in TLS 1.3, and a tag of 16 bytes.
+/// The maximum number of bytes that a record is longer than its plain bytes: the header, a nonce in
+/// TLS 1.2 or the content type in TLS 1.3, and a tag of 16 bytes.
 const OVERHEAD: usize = HEADER + NONCE + 16;
 
 /// A `close_notify` alert of 2 bytes fits into this, with a key update before it.
@@ -123,7 +123,7 @@ impl Session {
         matches!(self.side, Side::Client(_))
     }
 
-    /// What rustls tells about any connection.
+    /// The state that rustls keeps for connections of both sides.
     pub(super) fn common(&self) -> &CommonState {
         match &self.side {
             Side::Server(server) => server.deref(),

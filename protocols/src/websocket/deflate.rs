@@ -4,7 +4,7 @@
 use super::codec::WINDOW_BITS;
 use crate::http::list;
 
-/// What a client offers.
+/// The parameters that a client offers.
 pub(super) const OFFER: &str =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 

@@ -10,7 +10,7 @@ use super::frame::{Header, Mask, Opcode};
 pub(super) struct Incoming {
     pub(super) is_text: bool,
     pub(super) is_deflated: bool,
-    /// What has arrived, unmasked. Grows as bytes arrive, never to an announced length.
+    /// The bytes that have arrived, unmasked. Grows as bytes arrive, never to an announced length.
     pub(super) bytes: Vec<u8>,
     /// How many of the bytes are known to be complete characters, in a text.
     checked: usize,

@@ -15,7 +15,7 @@ use super::message::{Frame, Message};
 /// Borrowed payloads up to this size are masked on the stack.
 const MASKED_ON_STACK: usize = 1 << 10;
 
-/// What all connections of a handler share.
+/// The state that all connections of a handler share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) limits: WebSocketLimits,

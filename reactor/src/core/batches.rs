@@ -14,7 +14,7 @@ pub(crate) const MOST_HELD: usize = 8 << 20;
 /// Most unused buffers that are kept.
 pub(crate) const SPARE_BATCHES: usize = 4;
 
-/// What all files that are being received share.
+/// The state that all files being received share.
 #[derive(Default)]
 pub(crate) struct Batches {
     pub(crate) spare: Vec<AlignedBuffer>,

@@ -41,13 +41,13 @@ impl Default for Connect {
     }
 }
 
-/// What a connection has until it is established.
+/// The state of a connection until it is established.
 pub(crate) struct Attempt {
     pub(crate) target: Target,
     /// The addresses that are left to try; `None` while the name is looked up.
     pub(crate) left: Option<std::vec::IntoIter<Address>>,
-    /// The tick at which the whole attempt is given up.
+    /// The tick at which the whole attempt is abandoned.
     pub(crate) deadline: u32,
-    /// The tick at which the present address is given up.
+    /// The tick at which the present address is abandoned.
     pub(crate) until: u32,
 }

@@ -1,4 +1,4 @@
-//! What the connections of one listener or connector share: limits, rates and counters.
+//! The state that the connections of one listener or connector share: limits, rates and counters.
 
 use super::Connection;
 use super::connect::Connect;
@@ -16,16 +16,17 @@ pub(crate) struct Group {
     /// The options of the connector that makes them, if one does.
     pub(crate) connect: Option<Box<Connect>>,
     pub(crate) open: u32,
-    /// The most there have been at once.
+    /// The peak number.
     pub(crate) peak: u32,
-    /// The most that its listener accepts; 0 if it has none.
+    /// The maximum that its listener accepts; 0 if it has no listener.
     pub(crate) limit: u32,
     /// How many of them are in the handshake of their transport.
     pub(crate) handshaking: u32,
     /// Whether other processes may also have the sockets open.
     pub(crate) shared: bool,
     pub(crate) per_address: Option<Box<PerAddress>>,
-    /// What limits all connections together. `None` if no rate applies, not even to each of them.
+    /// The rate limits of all connections together. `None` if no rate applies, not even to each of
+    /// them.
     pub(crate) buckets: Option<Box<SharedBuckets>>,
     /// The counters of its connections.
     pub(crate) ledger: Ledger,

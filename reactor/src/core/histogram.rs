@@ -1,4 +1,4 @@
-//! Counting times.
+//! Histograms of durations.
 
 use std::time::Duration;
 

@@ -196,7 +196,7 @@ impl Default for Limits {
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,
-    /// The most bytes of one call for the handler.
+    /// The maximum number of bytes of one call for the handler.
     pub(crate) most: usize,
     /// Whether a [rate](crate::time::rates) limits how much of it can be used.
     pub(crate) metered: bool,

@@ -11,7 +11,7 @@ const BURST: u64 = 4 * TICK;
 /// smaller piece costs as much (benches/README.md).
 const LEAST_PIECE: u64 = 4 << 10;
 
-/// The most bytes of a piece, so that connections that share a rate take turns.
+/// The maximum number of bytes of a piece, so that connections that share a rate take turns.
 const MOST_PIECE: u64 = 256 << 10;
 
 /// A token bucket that is one number: the generic cell rate algorithm of ITU-T I.371. It lets a

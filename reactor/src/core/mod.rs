@@ -73,9 +73,9 @@ use wheel::{Link, Links, Wheel};
 /// Most groups of a reactor, in its lifetime: a [`Connection`] has 16 bits for its group.
 const MOST_GROUPS: usize = 1 << 16;
 
-/// The most connections that wait for the end of the turn with what others have sent on them.
-/// Without a limit, an event for thousands of connections would fill as many buffers before the
-/// first one is sent, and they would not stay in the processor's cache (benches/README.md).
+/// The maximum number of connections that wait for the end of the turn with what others have sent on
+/// them. Without a limit, an event for thousands of connections would fill as many buffers before
+/// the first one is sent, and they would not stay in the processor's cache (benches/README.md).
 pub(crate) const MOST_UNFLUSHED: usize = 64;
 
 pub(crate) struct Core {
@@ -162,7 +162,7 @@ impl Links for Slab<Connection> {
 /// the reactor's thread does afterwards.
 pub(crate) type Job = Box<dyn FnOnce(io::Result<&Kernel>) -> Then + Send>;
 
-/// What the reactor's thread does after a job.
+/// The action of the reactor's thread after a job.
 pub(crate) type Then = Box<dyn FnOnce(&mut Core) + Send>;
 
 /// The token with which a connection is registered at the selector.

@@ -1,11 +1,11 @@
-//! A region of a file that waits to be sent, and what is known of its bytes being in memory.
+//! A region of a file that waits to be sent, and whether its bytes are known to be in memory.
 
 use crate::fs::{File, Region};
 
-/// What is known of a region's next bytes.
+/// Whether a region's next bytes are in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Residency {
-    /// Nothing: they have not been checked.
+    /// Not known: they have not been checked.
     #[default]
     Unknown,
     /// This many of them are in memory, or were just read by a worker.

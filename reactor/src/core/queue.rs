@@ -12,7 +12,7 @@ use super::pool::{Chunk, Pool};
 use crate::fs::Region;
 use crate::sys::Fd;
 
-/// What one connection has yet to send. Boxed and pooled; a connection has one only while it is not
+/// The unsent output of one connection. Boxed and pooled; a connection has one only while it is not
 /// empty.
 #[derive(Default)]
 pub(crate) struct Queue {

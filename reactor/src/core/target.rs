@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::sys::Address;
 
-/// What to connect to or listen on: an [`Address`], or a host name and a port.
+/// The target of a connect or a listener: an [`Address`], or a host name and a port.
 ///
 /// Text is parsed as an [`Address`], or else as `name:port`. A host that is an IP address needs no
 /// lookup.

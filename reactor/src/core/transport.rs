@@ -324,8 +324,8 @@ pub(crate) enum End {
     Failed(Error),
 }
 
-/// The most bytes that are sealed at a time. With what a transport adds to them, they fit into the
-/// largest buffer of the pool.
+/// The maximum number of bytes that are sealed at a time. With what a transport adds to them, they
+/// fit into the largest buffer of the pool.
 pub(crate) const SEALED: usize = 63 << 10;
 
 impl Layer {

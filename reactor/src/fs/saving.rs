@@ -15,7 +15,7 @@ use super::new_file::Part;
 use super::{Committed, NewFile};
 use crate::sys::{AlignedBuffer, Fd, HAS_SPLICE, Kernel};
 
-/// What happens when all bytes have arrived.
+/// The action to take when all bytes have arrived.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenWhole {
     Commit,
@@ -154,7 +154,8 @@ impl Saving {
         batch
     }
 
-    /// Records the end of a batch. Returns whether it was one of this file and lets the file go on.
+    /// Records the end of a batch. Returns whether it was one of this file and lets the file
+    /// continue.
     pub(crate) fn batch_done(
         &mut self,
         batch: &Finished,
@@ -173,7 +174,7 @@ impl Saving {
         !self.waits_for_room || self.failed.is_some()
     }
 
-    /// Whether a worker is writing a part of it. The peer is not to blame for that time.
+    /// Whether a worker is writing a part of it. That time does not count against the peer.
     pub(crate) fn is_with_worker(&self) -> bool {
         self.writing > 0
     }
@@ -275,7 +276,7 @@ impl Batch {
     }
 }
 
-/// What is left of a batch when a worker is done with it.
+/// The rest of a batch after a worker has written it.
 pub(crate) struct Finished {
     /// The file that it was of. It does not keep the file open: the reactor would then close it.
     part: Weak<Part>,

@@ -1,4 +1,4 @@
-//! What an application implements and calls.
+//! The API that an application implements and calls.
 
 use std::borrow::Cow;
 use std::ops::Deref;

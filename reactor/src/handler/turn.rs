@@ -27,7 +27,7 @@ pub struct Turn {
     pub(crate) handlers: Vec<TypeId>,
     /// Sessions that have not reached their handler yet, by the index of their connection.
     pub(crate) sessions: HashMap<u32, Box<dyn Any>>,
-    /// The hand-overs that the running callback asked for. Empty between callbacks.
+    /// The hand-overs that the running callback requested. Empty between callbacks.
     pub(crate) hand_overs: Vec<HandOver>,
 }
 

@@ -93,7 +93,7 @@ fn next_need(core: &mut Core, index: u32) -> Option<Need> {
     Some(saving.need(c.flags.any(Flags::INPUT_ENDED), most))
 }
 
-/// Lets a connection go on after a worker has done something for it. The wait does not count as
+/// Lets a connection continue after a worker has done something for it. The wait does not count as
 /// idle time.
 fn go_on(core: &mut Core, index: u32) {
     let tick = core.tick;

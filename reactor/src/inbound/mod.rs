@@ -1,4 +1,4 @@
-//! Receive strategies: what the handler of a connection expects decides where the bytes go.
+//! Receive strategies: where the bytes of a connection go depends on what its handler expects.
 //!
 //! | expected input | where it goes |
 //! |---|---|
@@ -40,11 +40,11 @@ use relay::stop_relaying;
 pub(crate) use relay::{end_relays, is_fed, relay};
 pub(crate) use stream::{Piece, next_piece, put_back, store_rest, take_unread};
 
-/// What one step of receiving brought. The turn delivers it.
+/// The result of one receive step, which the turn delivers.
 pub(crate) enum Arrival {
     /// This many bytes, in the shared buffer.
     Bytes(usize),
-    /// What is unread can be delivered now.
+    /// Unread bytes can be delivered now.
     Unread,
     /// A message in a separate buffer.
     Message(Vec<u8>),
@@ -76,7 +76,7 @@ pub(crate) fn step(
     }
 }
 
-/// Stops receiving until the destination of a relay, or a worker, lets the connection go on.
+/// Stops receiving until the destination of a relay, or a worker, lets the connection continue.
 fn block(core: &mut Core, index: u32) -> Arrival {
     core.special(index).blocked = true;
     Arrival::Nothing

@@ -20,12 +20,12 @@ use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay
 use crate::outbound;
 use crate::sys::Ready;
 
-/// The most bytes of one receive through memory. A slow destination pins as much of its source's
-/// input.
+/// The maximum number of bytes of one receive through memory. A slow destination pins as much of
+/// its source's input.
 const RECEIVE: usize = 64 << 10;
 
-/// The most bytes of a piece that leaves after the other relays of the turn have received.
-/// Receiving everything and then sending everything costs less than alternating
+/// The maximum number of bytes of a piece that leaves after the other relays of the turn have
+/// received. Receiving everything and then sending everything costs less than alternating
 /// (benches/README.md).
 const SMALL: usize = 4 << 10;
 
@@ -106,8 +106,8 @@ fn forget_source(core: &mut Core, index: u32) {
     core.recycle_special(index);
 }
 
-/// Lets the source of a part go on without its destination: its next step ends the relay. Returns
-/// whether the connection is the source of a part.
+/// Lets the source of a part continue without its destination: its next step ends the relay.
+/// Returns whether the connection is the source of a part.
 fn release_part(core: &mut Core, index: u32) -> bool {
     let is_part = left(core, index).is_some();
     if is_part {

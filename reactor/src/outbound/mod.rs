@@ -76,7 +76,7 @@ pub enum Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The kind of what is sent.
+    /// The kind of this piece of output.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {

@@ -1,5 +1,5 @@
-//! The decisions: what to do with a piece of output, and what the wire does next with the front of
-//! a queue. They are pure functions of sizes and [`Limits`].
+//! The two decisions of sending: how to place a piece of output, and which call to make next for
+//! the front of a queue. They are pure functions of sizes and [`Limits`].
 
 use crate::core::{ColdFiles, FileTransfer, Limits, Queue, Residency, Segment};
 use crate::sys;
@@ -7,10 +7,10 @@ use crate::sys;
 #[cfg(test)]
 mod tests;
 
-/// The most pieces of one gathered send. Their list is on the stack.
+/// The maximum number of pieces of one gathered send. Their list is on the stack.
 pub const MAX_PIECES: usize = 64;
 
-/// The kind of what is sent.
+/// The kind of a piece of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Borrowed bytes.
@@ -22,12 +22,12 @@ pub enum Kind {
     Region,
 }
 
-/// A piece of output, and the state of the connection it is for.
+/// A piece of output, and the state of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// Its kind.
     pub kind: Kind,
-    /// Its number of bytes.
+    /// Its length in bytes.
     pub len: u64,
     /// Whether nothing is queued and the socket may have room.
     pub idle: bool,
@@ -38,10 +38,10 @@ pub struct Offer {
     pub room: usize,
 }
 
-/// What to do with a piece of output.
+/// Where a piece of output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// To the socket immediately; what it refuses is joined.
+    /// To the socket immediately; the part that the socket refuses is joined.
     WriteThrough,
     /// A copy goes to the buffer at the queue's end.
     Join,
@@ -52,14 +52,14 @@ pub enum Placement {
 /// The front of a queue, in sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Front {
-    /// How many pieces of memory come first and are offered in one call: at most
+    /// The number of memory pieces at the front that are offered in one call, at most
     /// [`Limits::gather_pieces`].
     pub pieces: usize,
     /// The number of bytes in those pieces.
     pub memory: usize,
-    /// Bytes left of the file region directly behind those pieces; 0 if there is none.
+    /// The remaining bytes of the file region directly after those pieces; 0 if there is none.
     pub file_left: u64,
-    /// Bytes in the pipe directly behind those pieces; 0 if there is none.
+    /// The number of bytes in the pipe directly after those pieces; 0 if there is none.
     pub pipe: usize,
     /// Whether the next bytes of that region are in memory.
     pub residency: Residency,
@@ -101,22 +101,23 @@ impl Front {
     }
 }
 
-/// What to do next.
+/// The next call for the front of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing: the queue is empty.
     Rest,
     /// Send the pieces of memory in one call.
     Memory {
-        /// Whether a region follows by sendfile directly, so that the kernel should hold back a
-        /// partial segment (`MSG_MORE`): header and file then share segments.
+        /// Whether a region follows immediately with sendfile. If so, the kernel should hold back a
+        /// partial segment (`MSG_MORE`), so that header and file share segments.
         region_follows: bool,
     },
-    /// Read bytes of the region and send them behind the pieces of memory, in one call.
+    /// Read bytes of the region and send them after the pieces of memory, in one call.
     Read {
         /// Bytes to read.
         bytes: usize,
-        /// Whether to read only what is in memory (`RWF_NOWAIT`), since that is not known yet.
+        /// Whether to read only bytes that are in memory (`RWF_NOWAIT`), because it is not known
+        /// yet whether they are.
         nowait: bool,
     },
     /// Check whether the next bytes of the region are in memory.

@@ -260,7 +260,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
 }
 
 /// Tells the source of a relay that its destination has sent something. The source is not idle, and
-/// may go on once the queue is empty.
+/// may continue once the queue is empty.
 fn wake_feeder(core: &mut Core, index: u32, source: ConnId) {
     let emptied = core[index].outbound.is_none();
     let tick = core.tick;

@@ -43,7 +43,7 @@ pub(crate) struct Wire<'a> {
     /// The transport that seals what is sent, if there is one.
     pub(crate) layer: Option<&'a mut Layer>,
     pub(crate) ledger: &'a mut Ledger,
-    /// The most bytes to send in the whole flush.
+    /// The maximum number of bytes to send in the whole flush.
     pub(crate) most: usize,
     /// Bytes of the queue that the kernel has taken.
     pub(crate) taken: u64,
@@ -189,7 +189,7 @@ impl Wire<'_> {
         transmit(self.kernel, self.socket, pieces, more, self.ledger).map(Some)
     }
 
-    /// The most bytes to send in one call. What is sealed together leaves together.
+    /// The maximum number of bytes to send in one call. What is sealed together leaves together.
     fn most(&self) -> usize {
         if self.layer.is_some() { self.most.min(SEALED) } else { self.most }
     }

@@ -91,7 +91,7 @@ pub struct Server {
     unready: AtomicUsize,
 }
 
-/// What a thread takes along when it starts.
+/// The state that a thread gets when it starts.
 #[derive(Default)]
 struct Share {
     /// Where it gets the connections of each listener from, until it serves the listener.

@@ -308,7 +308,8 @@ fn from_system(
     ask(&stream).map(Address::Unix)
 }
 
-/// The most bytes in the path of a Unix socket. `sun_path` has one more, for the terminating zero.
+/// The maximum number of bytes in the path of a Unix socket. `sun_path` has one more, for the
+/// terminating zero.
 const MAX_UNIX_PATH: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
 

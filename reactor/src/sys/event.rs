@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What an event says about a descriptor, and what a connection remembers of its events.
+/// The readiness that an event reports for a descriptor, and that a connection stores.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Ready(pub(crate) u8);
 

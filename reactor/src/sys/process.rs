@@ -1,21 +1,22 @@
-//! What the system tells about this process.
+//! The resources that this process uses, as the system reports them.
 
 use std::fs;
 use std::time::Duration;
 
 use super::Kernel;
 
-/// What a process uses. Each value is `None` where the system does not tell it: only Linux does.
+/// The resources that a process uses. Each value is `None` if the system does not report it; only
+/// Linux does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProcessUsage {
-    /// The processor time of all its threads, in steps of 10 ms.
+    /// The CPU time of all its threads, in steps of 10 ms.
     pub cpu: Option<Duration>,
-    /// The memory that is resident, in bytes.
+    /// The resident memory in bytes.
     pub resident: Option<u64>,
-    /// The number of open descriptors. Linux tells it since version 6.2.
+    /// The number of open descriptors. Linux reports it since version 6.2.
     pub descriptors: Option<u64>,
-    /// The most descriptors that it may open (`RLIMIT_NOFILE`).
+    /// The maximum number of open descriptors (`RLIMIT_NOFILE`).
     pub max_descriptors: Option<u64>,
 }
 
@@ -23,7 +24,7 @@ pub struct ProcessUsage {
 const TICKS: u64 = 100;
 
 impl Kernel {
-    /// What this process uses. The simulated kernel tells nothing.
+    /// The resources that this process uses. The simulated kernel reports nothing.
     pub(crate) fn process(&self) -> ProcessUsage {
         match self {
             Kernel::Os => process(),

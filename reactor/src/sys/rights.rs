@@ -11,7 +11,7 @@ use super::control_message::{self, ControlMessage, ControlMessages};
 use super::unix::{self, check, owned};
 use super::{Fd, More};
 
-/// The most descriptors of one message: `SCM_MAX_FD` of Linux.
+/// The maximum number of descriptors of one message: `SCM_MAX_FD` of Linux.
 pub(crate) const MOST_RIGHTS: usize = 253;
 
 /// The room for a control message with as many descriptors.

@@ -1,14 +1,14 @@
-//! A simulated kernel. It does what the contract of [`sys`](super) promises, and nothing more.
+//! A simulated kernel. It implements exactly the contract of [`sys`](super).
 //!
 //! A [`World`] is one machine in memory: its descriptors, sockets, files and clock. It acts as the
 //! kernel for the reactors in it, and as the environment that their test controls: [`Client`] is
 //! the far end of a stream, [`World::files`] the disk, and [`World::advance`] lets time pass.
-//! Nothing happens by itself, so a run with the same seed repeats exactly.
+//! Nothing happens on its own, so a run with the same seed repeats exactly.
 //!
-//! Where a real kernel does more than the contract promises, this one does not: an edge comes only
-//! when it was promised, the number of a closed descriptor is reused immediately, a directory is
-//! not sorted. Where kernels differ, it behaves like Linux. Tests script failures, one [`Step`] per
-//! call.
+//! Where a real kernel does more than the contract requires, this one does not: an edge comes only
+//! when the contract requires it, the number of a closed descriptor is reused immediately, and
+//! directories are not sorted. Where kernels differ, it behaves like Linux. Tests script failures,
+//! one [`Step`] per call.
 //!
 //! A call on a descriptor that is not open panics, since it is a bug in the reactor.
 //! [`World::misuse`] records it in case the panic is caught.

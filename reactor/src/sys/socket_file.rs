@@ -54,7 +54,7 @@ impl SocketFile {
     }
 }
 
-/// What two processes share of the file of a Unix socket.
+/// The state that two processes share for the file of a Unix socket.
 pub(crate) struct SharedFile {
     path: PathBuf,
     mode: u32,
@@ -124,7 +124,7 @@ fn listen_at_path(path: &Path, mode: u32, backlog: u32) -> io::Result<(Fd, Socke
     Ok((socket.into_raw_fd(), file))
 }
 
-/// Binds a socket to a path, in place of one that a process has left behind.
+/// Binds a socket to a path, replacing a stale one.
 fn bind(path: &Path) -> io::Result<Socket> {
     let socket = stream_socket(Domain::UNIX)?;
     let address = SockAddr::unix(path)?;

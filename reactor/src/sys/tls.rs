@@ -1,4 +1,4 @@
-//! What the rooms above tell the kernel about a TLS connection, and what they learn from it.
+//! The types with which the rooms above and the kernel exchange the state of a TLS connection.
 
 #![cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux reads the keys"))]
 
@@ -6,12 +6,12 @@ use std::fmt;
 use std::hint::black_box;
 use std::io;
 
-/// A cipher suite, as far as it matters to the records of a connection.
+/// The part of a cipher suite that concerns the records of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suite {
     /// The version of TLS.
     pub version: TlsVersion,
-    /// What encrypts the records.
+    /// The cipher that encrypts the records.
     pub cipher: Cipher,
 }
 
@@ -24,7 +24,7 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// A cipher with authentication.
+/// An authenticated cipher (AEAD).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cipher {
     /// AES-GCM with a key of 128 bits.
@@ -33,8 +33,8 @@ pub enum Cipher {
     Aes256Gcm,
     /// ChaCha20-Poly1305.
     ChaCha20Poly1305,
-    /// What [`testing::Records`](crate::testing::Records) does instead, which only the simulated
-    /// kernel can do.
+    /// The transformation of [`testing::Records`](crate::testing::Records), which only the
+    /// simulated kernel supports.
     #[cfg(feature = "testing")]
     Inverted,
 }
@@ -52,8 +52,9 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key of the suite's cipher; the 12 bytes that are combined with the sequence number of a
-    /// record to its nonce (`iv` in rustls); and the sequence number of the next record.
+    /// Creates a key. `key` is the key of the suite's cipher, `nonce` the 12 bytes that are
+    /// combined with the sequence number of a record to form its nonce (`iv` in rustls), and
+    /// `sequence` the sequence number of the next record.
     ///
     /// # Panics
     /// If the key is longer than 32 bytes.
@@ -112,7 +113,7 @@ pub(crate) enum HeldUp {
     Damage,
 }
 
-/// What an error of a receive means if the kernel opens the records; `None` for the errors of any
+/// The meaning of a receive error if the kernel opens the records; `None` for the errors of any
 /// socket.
 pub(crate) fn held_up(error: &io::Error) -> Option<HeldUp> {
     match error.raw_os_error()? {

@@ -1,4 +1,4 @@
-//! The invariants of a reactor, whatever its handlers do.
+//! The invariants of a reactor with any handlers.
 
 use crate::core::transport::Layer;
 use crate::core::{Connection, Direction, Flags, Ledger, NO_SESSION, Phase, Queue, is_due};

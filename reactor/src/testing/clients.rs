@@ -1,4 +1,4 @@
-//! What the clients of a harness do.
+//! The actions of the clients of a harness.
 
 use std::io;
 use std::net::IpAddr;

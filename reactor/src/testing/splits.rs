@@ -9,11 +9,11 @@ use crate::handler::Handler;
 /// The course of one exchange, as its client saw it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the server had sent when all input had arrived.
+    /// The output of the server when all input had arrived.
     pub sent: Received,
     /// The state of the server's end at that point.
     pub state: State,
-    /// What the server sent after the client had shut down its sending side.
+    /// The output of the server after the client had shut down its sending side.
     pub sent_at_end: Received,
     /// The state of the server's end at that point.
     pub state_at_end: State,

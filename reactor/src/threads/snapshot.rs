@@ -54,7 +54,7 @@ pub struct ListenerSnapshot {
 }
 
 impl Snapshot {
-    /// What a reactor with so many timers has done so far.
+    /// The counters of a reactor with this many timers.
     pub(crate) fn of(core: &Core, timers: usize) -> Snapshot {
         let mut snapshot = Snapshot {
             total: core.total(),
@@ -152,7 +152,7 @@ pub struct LedgerReader(pub(crate) Arc<[Arc<RemoteLedger>]>);
 /// The ledger of one reactor, as other threads see it.
 pub(crate) struct RemoteLedger {
     requests: Handle<Request>,
-    /// What the reactor had done when it stopped.
+    /// The counters of the reactor when it stopped.
     last: OnceLock<Snapshot>,
 }
 

@@ -19,7 +19,7 @@ struct StopRequest {
     on_signals: AtomicBool,
     /// Set by the first signal.
     announced: AtomicBool,
-    /// How long the reactors go on accepting after the first signal.
+    /// How long the reactors keep accepting after the first signal.
     delay: Duration,
     /// The waker of each reactor, set when the reactor is created.
     wakers: Box<[OnceLock<Waker>]>,
@@ -68,7 +68,8 @@ impl Stopper {
         self.is_asked() || self.0.announced.load(Ordering::SeqCst)
     }
 
-    /// How long to go on accepting, if a signal has announced the end and nothing has asked for it.
+    /// How long to keep accepting, if a signal has announced the stop and nothing has requested it
+    /// yet.
     pub(crate) fn delay(&self) -> Option<Duration> {
         (!self.is_asked() && self.will_stop()).then_some(self.0.delay)
     }

@@ -263,7 +263,7 @@ struct Pool {
     limits: WorkersLimits,
 }
 
-/// What a job is for.
+/// The purpose of a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The program. [`WorkersLimits::queue`] bounds how many wait.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::core::wheel::Links;
 use crate::core::{Connection, Core, Meter, Phase, Timeout, is_due, ticks};
 
-/// What happens at a tick.
+/// The event at a tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
     /// The handler's `on_timeout` is called.

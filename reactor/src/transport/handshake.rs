@@ -1,4 +1,4 @@
-//! The handshake of a transport: the time between the connection and its handler.
+//! The handshake of a transport, which precedes the first callback of the handler.
 
 use std::io::ErrorKind;
 

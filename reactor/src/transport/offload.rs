@@ -146,7 +146,7 @@ fn end(core: &mut Core, index: u32, end: End) {
     }
 }
 
-/// Ends a connection because the kernel cannot go on with its records.
+/// Ends a connection because the kernel cannot continue with its records.
 fn fail(core: &mut Core, index: u32, error: &io::Error) {
     let c = &mut core.connections[index as usize];
     let socket = c.socket;

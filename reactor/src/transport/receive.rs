@@ -14,11 +14,12 @@ pub(super) const WIRE: usize = 256 << 10;
 /// few bytes could not get them.
 const LEAST: usize = 18 << 10;
 
-/// The most bytes of an incomplete unit: a handshake message of TLS takes up to 64 KiB.
+/// The maximum number of bytes of an incomplete unit: a handshake message of TLS takes up to 64
+/// KiB.
 const INCOMPLETE: usize = 128 << 10;
 
-/// The most bytes that wait for the socket while more is opened. A peer that causes answers of the
-/// transport and does not read them is cut off.
+/// The maximum number of bytes that wait for the socket while more is opened. A peer that causes
+/// answers of the transport and does not read them is cut off.
 const UNSENT: usize = 128 << 10;
 
 /// Copies as many opened bytes as there is room for, and returns the rest. What is left of the room

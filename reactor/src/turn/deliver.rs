@@ -1,4 +1,4 @@
-//! Passes received bytes to a handler, in the pieces that it asks for.
+//! Passes received bytes to a handler, in the pieces that it requests.
 
 use std::borrow::Cow;
 

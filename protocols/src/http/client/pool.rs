@@ -16,8 +16,8 @@ use super::options::ClientOptions;
 use super::request::host_of;
 use super::session::{ExchangeId, Place, Running, Session, Slot};
 
-/// What a client shares with the handler of its connections. No callback of an exchange is called
-/// from here: it may use the pool itself.
+/// The state that a client shares with the handler of its connections. No callback of an exchange
+/// is called from here: it may use the pool itself.
 pub(super) struct Shared<E: Exchange> {
     pub(super) options: ClientOptions,
     target: Target,
@@ -225,7 +225,7 @@ impl<E: Exchange> Shared<E> {
         self.pool.borrow_mut().connections -= 1;
     }
 
-    /// Connects for requests that are waiting, as far as there may be more connections.
+    /// Connects for waiting requests, up to the limit on connections.
     pub(super) fn connect_waiting(&self, cx: &mut Turn) {
         while self.pool.borrow().connections < self.options.connections
             && let Some(running) = self.take_waiting()

@@ -17,7 +17,7 @@ use crate::http::limits::MAX_HEADERS;
 use crate::http::sink::{Progress, Sink};
 use crate::http::trailers::Trailers;
 
-/// The most interim responses before the final one.
+/// The maximum number of interim responses before the final one.
 const MAX_INTERIMS: u8 = 16;
 
 /// How a body was received.

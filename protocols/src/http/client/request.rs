@@ -34,7 +34,7 @@ pub struct Request {
     invalid: Option<&'static str>,
 }
 
-/// What the client has to know of a request.
+/// The properties of a request that the client needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
     pub(super) is_head: bool,
@@ -120,7 +120,7 @@ impl Request {
         self
     }
 
-    /// Writes `Host` as the first field, in place of the one that is there.
+    /// Writes `Host` as the first field, replacing any existing one.
     fn write_host(&mut self, host: &str) {
         let name = b"Host: ";
         let text = name.iter().chain(host.as_bytes()).chain(b"\r\n").copied();

@@ -34,7 +34,7 @@ pub(super) enum Length {
 }
 
 impl Length {
-    /// The most bytes that can follow; `None` for chunks.
+    /// The maximum number of bytes that can follow; `None` for chunks.
     pub(super) fn most(self) -> Option<u64> {
         match self {
             Length::Exact(length) => Some(length),

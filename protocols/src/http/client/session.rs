@@ -125,7 +125,7 @@ pub(super) struct Session<E> {
     pub(super) failure: Option<Cause>,
 }
 
-/// What a connection receives.
+/// The input that a connection expects.
 pub(super) enum State {
     /// Nothing: no request has been sent.
     Idle,

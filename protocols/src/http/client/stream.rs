@@ -25,7 +25,7 @@ pub struct RequestStream {
     high: u64,
 }
 
-/// What a connection shares with the stream of its request.
+/// The state that a connection shares with the stream of its request.
 #[derive(Debug)]
 pub(super) struct StreamState {
     body: FramedBody,

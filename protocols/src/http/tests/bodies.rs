@@ -10,7 +10,7 @@ use super::{Answered, Http, HttpLimits, Reply, Request, Service, answers, field,
 use crate::http::{Deferred, Status};
 use crate::testing::same_at_every_split;
 
-/// The most bytes of a body that is read whole.
+/// The maximum number of bytes of a body that is read whole.
 const LIMIT: usize = 100_000;
 
 /// Reads bodies as the first part of the path says, and answers with the path and the body.

@@ -27,7 +27,7 @@ pub(super) struct Client {
 /// - `Role::Client`, `Waiting`: the client leaves the queue.
 /// - `Role::Client`, `Connecting`: the client aborts the attempt.
 /// - `Role::Upstream`, `Waiting` or `Connecting`: the client tries the next upstream.
-/// - `Role::Upstream`, `Gone`: the attempt was aborted, and the upstream is not to blame.
+/// - `Role::Upstream`, `Gone`: the attempt was aborted, which does not count against the upstream.
 /// - Either role, `Joined`: the relay ends the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -107,7 +107,7 @@ impl Balancer {
         cx.peer(client.id).close();
     }
 
-    /// Serves the clients that wait, as far as there is room.
+    /// Serves waiting clients while upstreams have room.
     pub(super) fn serve_queue(&mut self, cx: &mut Turn) {
         let mut at = 0;
         while let Some(client) = self.queue.get(at).cloned() {

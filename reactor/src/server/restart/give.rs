@@ -41,7 +41,7 @@ pub(super) struct Control {
     serving: Arc<()>,
 }
 
-/// The most processes that are served at once. Further ones are disconnected.
+/// The maximum number of processes served at the same time. Further ones are disconnected.
 const MOST_SERVED: usize = 8;
 
 impl Control {

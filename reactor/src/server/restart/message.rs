@@ -1,4 +1,4 @@
-//! What the two processes of a hot restart say to each other: lines of text.
+//! The messages between the two processes of a hot restart: lines of text.
 //!
 //! ```text
 //! new                     old
@@ -20,17 +20,17 @@ use std::os::unix::net::UnixStream;
 
 use crate::sys::{self, MOST_RIGHTS};
 
-/// What both processes must speak. Change it with the format.
+/// The version of the format, which must be the same in both processes. Change it with the format.
 pub(super) const VERSION: u32 = 1;
 
 /// The longest line, in bytes.
 const LONGEST: usize = 4096;
 
-/// The most listeners, and the most sockets of one: more than any server has. The line that names
-/// all of them is not longer than [`LONGEST`].
+/// The maximum number of listeners, and of the sockets of one: more than any server has. The line
+/// that names all of them is not longer than [`LONGEST`].
 const MOST: usize = 1000;
 
-/// What the old process passes.
+/// The message of the old process with its listeners.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) generation: u64,
@@ -163,7 +163,7 @@ pub(super) fn parse_ready(line: &str, count: usize) -> io::Result<Vec<usize>> {
     numbers.map(|number| parse(number).ok_or_else(wrong)).collect()
 }
 
-/// Says that the old process goes on, and why.
+/// Reports that the old process keeps running, and why.
 pub(super) fn refuse(to: &UnixStream, why: &str) {
     let text = format!("refused {}\n", why.replace('\n', " "));
     // The other process may have ended.

@@ -1,5 +1,5 @@
-//! The new process of a hot restart: it takes the listeners of the old one, and tells it to release
-//! them once it serves.
+//! The new process of a hot restart: it takes over the listeners of the old one, and tells it to
+//! release them once it serves.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};

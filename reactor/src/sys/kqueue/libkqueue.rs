@@ -52,7 +52,7 @@ pub(super) const EV_RECEIPT: u16 = 0x0040;
 pub(super) const EV_ERROR: u16 = 0x4000;
 pub(super) const EV_EOF: u16 = 0x8000;
 
-/// The most events that libkqueue writes in one call (`MAX_KEVENT`).
+/// The maximum number of events that libkqueue writes in one call (`MAX_KEVENT`).
 const MOST_EVENTS: usize = 512;
 
 /// One filter of one descriptor in one queue.

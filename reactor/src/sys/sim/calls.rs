@@ -1,6 +1,6 @@
 //! Counting system calls.
 
-/// How often the reactor made each kind of system call.
+/// The number of system calls that the reactor has made, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Calls {
@@ -8,9 +8,9 @@ pub struct Calls {
     pub accept: u64,
     /// Starting a connection.
     pub connect: u64,
-    /// Looking a name up.
+    /// Looking up a name.
     pub look_up: u64,
-    /// Closing a descriptor of any kind, orderly or with a reset.
+    /// Closing a descriptor of any kind, normally or with a reset.
     pub close: u64,
     /// Ending the sending direction of a connection.
     pub shutdown: u64,
@@ -22,7 +22,7 @@ pub struct Calls {
     pub send: u64,
     /// Sending several slices of memory.
     pub send_gather: u64,
-    /// How many of these two promised more data (`MSG_MORE`).
+    /// The number of those sends with `MSG_MORE`.
     pub send_more: u64,
     /// Sending from a file.
     pub sendfile: u64,
@@ -38,7 +38,7 @@ pub struct Calls {
     pub read_nowait: u64,
     /// Loading a part of a file into memory, for which a worker waits.
     pub warm: u64,
-    /// How many reads of a file, and sends from one, had to wait for the disk.
+    /// The number of file reads and sends from files that had to wait for the disk.
     pub disk_waits: u64,
     /// Creating a file.
     pub create: u64,

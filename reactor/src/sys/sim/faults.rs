@@ -35,7 +35,7 @@ pub struct Faults {
     pub exhausted: f64,
     /// [Opening](crate::fs::Dir::open) or [creating](crate::fs::Dir::create) a file fails with
     /// `EMFILE` or `ENFILE`. A handler may report that to its peer, so a scenario with this fault
-    /// must expect other answers.
+    /// must expect different responses.
     pub open: f64,
     /// A write to a file, or a sync of a file or directory, fails with `ENOSPC`, `EDQUOT` or `EIO`.
     pub write: f64,
@@ -49,19 +49,19 @@ pub struct Faults {
     pub spurious: f64,
     /// A wait returns an event for a connection that is already closed.
     pub stale: f64,
-    /// A wait returns only some of the events, and not in the order in which they arose.
+    /// A wait returns only some of the events, and not in the order in which they occurred.
     pub reordered: f64,
-    /// Events come as from kqueue: separately for reading and writing. Drawn once for a run.
+    /// Events are delivered as by kqueue: separately for reading and writing. Drawn once per run.
     pub kqueue: f64,
     /// A call that reads or writes a file takes up to 50 ms.
     pub slow_disk: f64,
-    /// A file turns out not to be in memory.
+    /// A file is not in memory.
     pub cold: f64,
     /// A client sends an urgent byte between two pieces of its data.
     pub urgent: f64,
     /// A reactor with work to do is not scheduled for up to
-    /// [`longest_stall`](Faults::longest_stall). Other reactors run meanwhile, and what arrives is
-    /// kept for it.
+    /// [`longest_stall`](Faults::longest_stall). In the meantime other reactors run, and data that
+    /// arrives is kept.
     pub stall: f64,
     /// The longest [`stall`](Faults::stall).
     pub longest_stall: Duration,

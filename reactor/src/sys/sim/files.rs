@@ -19,7 +19,7 @@ use crate::sys::{Entry, FileKind, Metadata, ReadDir};
 pub(super) type Inode = u64;
 
 pub(super) const ROOT: Inode = 1;
-/// The most links that are followed in one path (`MAXSYMLINKS` of Linux).
+/// The maximum number of links that are followed in one path (`MAXSYMLINKS` of Linux).
 const MAX_LINKS: usize = 40;
 /// The longest file name in bytes. Longer ones fail with `ENAMETOOLONG`.
 pub(super) const NAME_MAX: usize = 255;

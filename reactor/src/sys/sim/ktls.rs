@@ -1,5 +1,5 @@
-//! TLS in a simulated kernel: of the format of [`testing::Records`](crate::testing::Records), which
-//! is all that it can do.
+//! TLS in a simulated kernel, which supports only the format of
+//! [`testing::Records`](crate::testing::Records).
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
@@ -8,12 +8,12 @@ use super::{Stream, World};
 use crate::sys::Fd;
 use crate::sys::tls::{Cipher, Key, KeyFor, Suite};
 
-/// What a simulated kernel can do of TLS.
+/// What a simulated kernel supports of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KernelTls {
     /// Nothing, as if it had no such module.
     Missing,
-    /// Everything but taking another key, as Linux before 6.14.
+    /// Everything except key updates, like Linux before 6.14.
     FixedKeys,
     /// Everything.
     #[default]
@@ -24,7 +24,7 @@ pub enum KernelTls {
 const DATA: u8 = b'd';
 /// The length of the header of a record: its content type and two bytes of length.
 const HEADER: usize = 3;
-/// The most bytes in a record.
+/// The maximum number of bytes in a record.
 const LONGEST: usize = 16 << 10;
 
 /// The records of a stream.

@@ -8,7 +8,8 @@ use super::{Fd, Machine, More, Object, World};
 
 /// The size of a page. A pipe has a slot for each page of its size.
 const PAGE: usize = 4096;
-/// The most bytes in one slot: the payload of an Ethernet segment, as TCP does not join segments.
+/// The maximum number of bytes in one slot: the payload of an Ethernet segment, as TCP does not
+/// join segments.
 const SLOT: usize = 1448;
 
 /// The bytes in a pipe, slot by slot.

@@ -11,12 +11,12 @@ use super::trace::Said;
 use super::{Address, Fd, Machine, Object, Step, Stream, World};
 use crate::sys::TcpOptions;
 
-/// How connections to an address end.
+/// How a remote handles connections to its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
     /// They are established immediately.
     Listens,
-    /// Nothing answers: they stay unfinished until the remote changes.
+    /// They get no response, and stay unfinished until the remote changes.
     Silent,
     /// They fail after the call has returned, with this `errno`: `ECONNREFUSED`, `EHOSTUNREACH` or
     /// `ETIMEDOUT`.

@@ -6,7 +6,7 @@ use std::io;
 /// The result of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// As if nothing were scripted.
+    /// As without a script.
     Normal,
     /// Moves at most this many bytes, at least one. The bytes that a receive leaves are treated as
     /// arriving right after it, with an edge: this is the only case in which TCP returns a short
@@ -36,7 +36,8 @@ impl Script {
         self.0.is_empty()
     }
 
-    /// The most bytes that this call can move, or its error. Sets `edge` if an edge follows.
+    /// The maximum number of bytes that this call can move, or its error. Sets `edge` if an edge
+    /// follows.
     pub(super) fn next(&mut self, edge: &mut bool) -> io::Result<usize> {
         match self.0.pop_front().unwrap_or(Step::Normal) {
             Step::Normal => Ok(usize::MAX),

@@ -11,7 +11,7 @@ use super::{Address, Fd, More, Ready, Script};
 
 /// How many bytes a stream holds before its client takes some, unless a test changes it.
 const DEFAULT_SEND_CAPACITY: usize = 256 * 1024;
-/// The most slices in one call (`IOV_MAX` of Linux); more fail with `EMSGSIZE`.
+/// The maximum number of slices in one call (`IOV_MAX` of Linux); more fail with `EMSGSIZE`.
 const IOV_MAX: usize = 1024;
 
 /// The state of the server's end, as the client sees it.

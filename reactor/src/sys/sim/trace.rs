@@ -1,4 +1,4 @@
-//! What has happened in a world, for people to read.
+//! The events in a world, in a readable form.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::{Event, Machine, World};
 
 /// Most lines kept.
 const LINES: usize = 200;
-/// The most bytes shown of the data that a call has moved.
+/// The maximum number of bytes shown of the data that a call has moved.
 const SHOWN: usize = 24;
 
 /// Lines like those of `strace(1)`: when, who, what, and `<- fault` for faults of the dice.

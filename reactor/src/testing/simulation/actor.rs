@@ -1,4 +1,4 @@
-//! What a client does, and when.
+//! The actions of a client, and their times.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::transport::Factory;
 
 /// The pause of a slow reader between two reads.
 const SLOWLY: Duration = Duration::from_millis(300);
-/// The most bytes it then takes.
+/// The maximum number of bytes it then takes.
 const LITTLE: usize = 500;
 /// How long a client waits before it tries again after it has met a full backlog.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Hears what arrives.
 pub(super) type Listener = Box<dyn FnMut(&[u8])>;
 
-/// What a client does next.
+/// The next action of a client.
 pub(super) enum Act {
     Send(Vec<u8>),
     /// Until this many bytes were received.

@@ -118,7 +118,7 @@ impl Client {
 
 /// The results of a client.
 impl Client {
-    /// What has arrived so far.
+    /// The bytes that have arrived so far.
     #[must_use]
     pub fn received(&self) -> Received {
         Received(self.0.borrow().received.clone())
@@ -146,7 +146,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// What the simulation asks of a client.
+/// The interface of a client for the simulation.
 impl Client {
     /// When it has something to do, if ever.
     pub(super) fn due(&self, now: u64) -> Option<u64> {

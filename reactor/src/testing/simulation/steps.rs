@@ -1,4 +1,4 @@
-//! What happens in one run.
+//! The steps of one run.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ const MOMENT: Duration = Duration::from_micros(30);
 /// than every default deadline.
 const REST: Duration = Duration::from_secs(180);
 
-/// The most steps in one run. More count as an endless loop.
+/// The maximum number of steps in one run. More count as an endless loop.
 const MOST_STEPS: u32 = 300_000;
 
-/// The most turns in which a connection may make no progress although it could: in each of them a
-/// call is made for it, and a fault may let it fail.
+/// The maximum number of turns in which a connection may make no progress although it could: in
+/// each of them a call is made for it, and a fault may let it fail.
 const PATIENCE: u32 = 64;
 
 /// Who can act now.
@@ -177,7 +177,7 @@ impl Sim {
     }
 }
 
-/// The most bytes of memory that one connection has queued.
+/// The maximum number of bytes of memory that one connection has queued.
 fn most_queued(reactor: &Reactor) -> usize {
     let connections = reactor.turn.core.connections.iter();
     let queued = connections.filter_map(|(_, c)| Some(c.outbound.as_ref()?.memory()));
