@@ -91,8 +91,8 @@ impl Users {
         self.by_name.contains_key(name)
     }
 
-    /// The hash of a user; that of another one if there is no such user, so that the check takes as
-    /// long.
+    /// The hash of a user. If there is no such user, the hash of another one, so that the check
+    /// takes the same time.
     pub(super) fn hash_of(&self, name: &str) -> Option<&str> {
         let user = self.by_name.get(name).or_else(|| self.by_name.values().next());
         user.map(|user| &*user.hash)

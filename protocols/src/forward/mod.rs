@@ -43,7 +43,7 @@
 //! | status | cause |
 //! |---|---|
 //! | 502 | the origin cannot be reached, closes early, or breaks a rule of HTTP |
-//! | 503 | too many requests wait for a connection to the origin, or no origin may get more |
+//! | 503 | too many requests wait for a connection to the origin, or all origins have reached their limit |
 //! | 504 | a deadline of the [client](crate::http::client::ClientOptions), or [`response_timeout`](crate::http::HttpLimits::response_timeout), has passed |
 //!
 //! A warning names the origin and the cause, at most once per second. If the response has already
@@ -53,20 +53,21 @@
 //!
 //! # Several origins
 //!
-//! [`Forward::balanced`] divides requests among several origins, as
-//! [`ForwardOptions::upstreams`] says:
+//! [`Forward::balanced`] balances requests across several origins, according to
+//! [`ForwardOptions::upstreams`]:
 //!
-//! - A request goes to the next origin if it cannot be sent to the first one: the connection is not
-//!   established, or the handshake of its transport fails and the method is idempotent. A request
-//!   whose body is streamed is not sent again, and neither is one that an origin may have got.
-//! - An origin that fails several times in a row before a response is avoided for a while, unless
-//!   all of them are. A response of any status shows that the origin works.
+//! - If a request cannot be sent to the first origin, it is sent to the next one. This is the case
+//!   if the connection is not established, or if the handshake of its transport fails and the
+//!   method is idempotent. A request is not retried if its body is streamed, or if an origin may
+//!   have received it.
+//! - An origin is ejected for a while after several consecutive failures before a response, unless
+//!   all origins are. A response with any status counts as a success.
 //! - An origin with [`max_connections`](crate::upstreams::UpstreamsOptions::max_connections)
-//!   unanswered requests gets no more. If all have as many, the client gets 503. How many requests
-//!   wait for a connection is the limit of the
-//!   [client](crate::http::client::ClientOptions::waiting), for each origin.
+//!   unanswered requests gets no more. If all origins have reached this limit, the client gets 503.
+//!   The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
+//!   requests wait for a connection.
 //!
-//! Origins are not checked without requests, and the list does not change.
+//! There are no health checks, and the list of origins is fixed.
 //!
 //! # Answering some requests in the proxy
 //!
@@ -115,7 +116,7 @@
 //! | | |
 //! |---|---|
 //! | `service` | requests on their way to the origin |
-//! | `origins` | which origin gets a request |
+//! | `origins` | choosing the origin of a request |
 //! | `passage` | responses on their way back |
 //! | `tunnel` | connections after an upgrade |
 //! | `fields`, `rules`, `failure`, `options` | header fields, failures, options |

@@ -21,8 +21,8 @@ pub struct ForwardOptions {
     /// The options of the connections to the origin. Their limit
     /// [`idle`](sluicegate_reactor::Limits::idle) also ends a silent connection after an upgrade.
     pub client: ClientOptions,
-    /// How one of [several origins](super#several-origins) is chosen, and when it is avoided.
-    /// Its connections are the requests that it has not answered completely.
+    /// How one of [several origins](super#several-origins) is chosen, and when it is ejected. The
+    /// connections of an origin are the requests that it has not answered completely.
     pub upstreams: UpstreamsOptions,
     /// The `Host` that the origin gets. Default: the client's.
     pub host: HostField,

@@ -62,7 +62,7 @@ impl Forward {
         Forward::balanced(reactor, [origin], options)
     }
 
-    /// Creates a service that divides requests among [several origins](super#several-origins).
+    /// Creates a service that balances requests across [several origins](super#several-origins).
     ///
     /// # Errors
     /// The same as those of [`Forward::new`], and `InvalidInput` if there is no origin.

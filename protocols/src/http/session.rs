@@ -1,4 +1,4 @@
-//! The state of a connection: what it receives or waits for, and its deadline.
+//! The state of a connection: the input or event that it expects, and its deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,8 +200,8 @@ impl<V> HttpSession<V> {
         matches!(&self.state, State::AwaitingResponse(awaited) if awaited.postponed.is_some())
     }
 
-    /// Takes out the head of a request that is to be delivered again. What follows it is received
-    /// again.
+    /// Takes out the head of a request that must be delivered again. The bytes after it are
+    /// received again.
     pub(super) fn take_postponed(&mut self, cx: &mut Context<'_>) -> Option<Box<[u8]>> {
         let State::AwaitingResponse(awaited) = &mut self.state else { return None };
         if !awaited.pending.is_delivered_again() {

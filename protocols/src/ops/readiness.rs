@@ -67,7 +67,8 @@ impl State {
 }
 
 impl Readiness {
-    /// Calls `read` with the state. What a thread that panicked has left is a complete state.
+    /// Calls `read` with the state. The state is complete even if a thread panicked while it held
+    /// the lock.
     fn with<R>(&self, read: impl FnOnce(&mut State) -> R) -> R {
         read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

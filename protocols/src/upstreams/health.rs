@@ -15,7 +15,7 @@ pub enum Change {
     Up,
 }
 
-/// An upstream that is avoided because connects have failed.
+/// An upstream that is ejected because connects have failed.
 #[derive(Clone, Copy, Debug)]
 struct Aside {
     until: Duration,
@@ -58,7 +58,7 @@ impl Health {
         !self.is_down && self.aside.is_none_or(|aside| now >= aside.until && !aside.on_trial)
     }
 
-    /// When a connection may try it again, if it is avoided until then.
+    /// When a connection may try it again, if it is ejected until then.
     pub(super) fn trial_at(&self, now: Duration) -> Option<Duration> {
         let aside = self.aside.filter(|_| !self.is_down)?;
         Some(aside.until).filter(|until| *until > now)
