@@ -74,8 +74,7 @@ impl Receive<Checked> for Site {
     }
 }
 
-/// Tells the site of each thread what may have changed: the directory, and the users if there are
-/// new ones.
+/// Makes the site of each thread reopen the directory, and use the new users if there are any.
 #[derive(Clone)]
 pub(crate) struct Reload(pub(crate) Option<Arc<Users>>);
 

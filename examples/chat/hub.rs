@@ -28,7 +28,7 @@ pub(crate) struct Seat {
     pub(crate) id: ConnId,
 }
 
-/// What a front reports of a member.
+/// A report of a front about a member.
 pub(crate) struct Report(pub(crate) Seat, pub(crate) What);
 
 pub(crate) enum What {
@@ -37,8 +37,8 @@ pub(crate) enum What {
     Closed,
 }
 
-/// What a front sends to some of its members. All queues, and the history, refer to one copy of a
-/// text, unless it is short.
+/// A text that a front sends to some of its members. All queues, and the history, refer to one copy
+/// of a text, unless it is short.
 pub(crate) struct Delivery {
     pub(crate) to: Arc<Vec<ConnId>>,
     pub(crate) text: Bytes,

@@ -8,7 +8,7 @@ use sluicegate_reactor::{Address, Handler, HandlerId, Limits, Reactor};
 use super::common::{Failure, Server};
 
 /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread, and gets
-/// what counts HTTP requests if there is a status listener.
+/// the HTTP metrics if there is a status listener.
 pub(crate) fn run<H: Handler>(
     server: &Server,
     limits: Limits,

@@ -108,11 +108,11 @@ pub(crate) struct Server {
     pub(crate) web: Option<(Target, Limits)>,
 }
 
-/// What a signal does.
+/// The action on a signal.
 type Action = Box<dyn FnMut() + Send>;
 
-/// What a thread gets beside its part: the listener for browsers, if there is one, and what counts
-/// HTTP requests, if there is a status listener.
+/// The additional arguments of a thread: the listener for browsers, if there is one, and the HTTP
+/// metrics, if there is a status listener.
 pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>);
 
 impl Server {
@@ -187,7 +187,7 @@ impl Server {
         Ok(())
     }
 
-    /// The signals that this process handles, and what it does.
+    /// The signals that this process handles, and the actions on them.
     fn signals(
         &self,
         acceptor: Option<Acceptor>,
@@ -289,7 +289,8 @@ impl Server {
     }
 }
 
-/// The addresses of a host. If it is a name that cannot be looked up, listening on it says why.
+/// The addresses of a host. If it is a name that cannot be resolved, listening on it returns the
+/// error.
 fn targets(host: &str, port: u16) -> Vec<Target> {
     let target = Target::from((host, port));
     let Target::Name(name, port) = &target else { return vec![target] };
@@ -327,7 +328,7 @@ fn listen_on_each(
     }
 }
 
-/// Adds to an error what the user can do about it.
+/// Adds advice for the user to an error.
 fn advise(error: &io::Error, host: &str, port: u16) -> Failure {
     let advice = match error.kind() {
         ErrorKind::PermissionDenied if (1..1024).contains(&port) => {

@@ -12,7 +12,7 @@ use clap_mangen::Man;
 
 use super::status::WARNINGS;
 
-/// Why a program ends: one line for the user.
+/// Why a program failed, as one line for the user.
 pub(crate) struct Failure(pub(super) String);
 
 impl<E: Display> From<E> for Failure {
@@ -51,7 +51,7 @@ fn exit(result: Result<(), Failure>) -> ExitCode {
 const MAN: &str = "man";
 const COMPLETIONS: &str = "completions";
 
-/// What to print about a program instead of running it.
+/// Information to print instead of running the program.
 enum About {
     Manual,
     Completions(Shell),
@@ -68,8 +68,8 @@ impl About {
         .map(|option| option.exclusive(true))
     }
 
-    /// What the command line asks for, if that is all it has: other options, even required ones, do
-    /// not matter then.
+    /// The information that the command line requests, if it requests nothing else. Other options,
+    /// even required ones, are then ignored.
     fn asked_for() -> Option<About> {
         let options = Command::new("").args(About::options());
         let matches = options.disable_help_flag(true).try_get_matches().ok()?;

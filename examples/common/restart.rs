@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 use std::{env, io, thread};
 
-/// Starts the program again, in whatever version is installed now. A thread waits for the new
-/// process, which ends only after this one unless it fails.
+/// Starts the installed version of the program. A thread waits for the new process, which ends only
+/// after this one unless it fails.
 pub(crate) fn start_again() {
     let started = thread::Builder::new().name("restart".into()).spawn(|| match run() {
         Ok(()) => {}

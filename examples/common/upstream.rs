@@ -1,4 +1,4 @@
-//! Asking another server, and answering with what it says.
+//! Requesting a page of another server, and responding with its answer.
 
 use std::borrow::Cow;
 use std::io;
@@ -9,13 +9,13 @@ use sluicegate_protocols::http::client::{
 use sluicegate_protocols::http::{Answered, Deferred, Reply, Status};
 use sluicegate_reactor::{Reactor, Target, Turn};
 
-/// A response that is passed on when it is complete.
+/// A response that is forwarded when it is complete.
 pub(crate) struct Relayed {
     to: Deferred,
     status: Status,
 }
 
-/// The other server, if there is one.
+/// The other server, if one is configured.
 pub(crate) struct Origin(Option<Client<Relayed>>);
 
 impl Origin {

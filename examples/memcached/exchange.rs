@@ -1,5 +1,5 @@
-//! What the reactors run for each other: commands for keys of another one, and commands for all
-//! items.
+//! Commands that the reactors run for each other: those for keys of another reactor, and those for
+//! all items.
 
 use std::mem;
 

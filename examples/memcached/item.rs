@@ -12,7 +12,7 @@ pub(crate) const END: &[u8] = b"\r\n";
 /// piece in the call. Longer values are sent by reference.
 pub(crate) const COPIED: usize = 4 << 10;
 
-/// What an allocation takes beyond its bytes: the header of malloc, and rounding.
+/// The overhead of an allocation: the header of malloc, and rounding.
 const MALLOC: usize = 16;
 /// The count of references to [`Bytes`], which is allocated once the value is sent.
 const SHARED: usize = 24 + MALLOC;

@@ -6,7 +6,7 @@ use super::item::{Blob, END};
 use super::meta::{Meta, Op};
 use super::store::NEVER;
 
-/// What the flags of a response are about, as of before the command where that matters.
+/// The facts that the flags of a response report, as of before the command where that matters.
 #[derive(Clone, Copy, Default)]
 struct Facts {
     index: Option<u32>,

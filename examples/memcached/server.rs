@@ -1,4 +1,4 @@
-//! The handler: what arrives at the connections of one reactor, and what goes back.
+//! The handler of the connections of one reactor.
 
 use std::borrow::Cow;
 use std::mem;

@@ -11,7 +11,7 @@ use sluicegate_reactor::timer::{MAX_DELAY, Wheel};
 use super::item::Blob;
 use super::slots::{Slot, Slots};
 
-/// What an item costs without its blob: its slot, and two places in the table, which has that many
+/// The overhead of an item without its blob: its slot, and two places in the table, which it has
 /// after it has grown.
 const OVERHEAD: usize = size_of::<Slot>() + 2 * size_of::<u32>();
 /// How many dead items each new one removes: more than one, so that they never accumulate.
@@ -71,7 +71,7 @@ pub(crate) fn hash(seed: u64, key: &[u8]) -> u64 {
 }
 
 impl Store {
-    /// Creates a store for items of `limit` bytes, what is needed to manage them included.
+    /// Creates a store for items of `limit` bytes, including their overhead.
     pub(crate) fn new(limit: usize, seed: u64) -> Store {
         Store {
             slots: Slots::new(),
@@ -95,7 +95,7 @@ impl Store {
         self.slots.len() - self.flushed
     }
 
-    /// The bytes of all items, what is needed to manage them included.
+    /// The bytes of all items, including their overhead.
     pub(crate) fn used(&self) -> usize {
         self.used
     }
@@ -105,7 +105,7 @@ impl Store {
         self.limit
     }
 
-    /// The present, in seconds of a clock of its own.
+    /// The current time, in seconds of the store's own clock.
     pub(crate) fn now(&self) -> u32 {
         self.now
     }

@@ -17,11 +17,11 @@ use super::common::reload::Read;
 use super::common::signals::SignalSource;
 use super::target::ProxyTarget;
 
-/// Where the targets come from, and what they stand for.
+/// The source of the targets, and their conversion to upstreams.
 #[derive(Clone)]
 pub(crate) struct Loader {
     pub(crate) source: Source,
-    /// How often names are looked up, if each address is a target.
+    /// How often names are resolved, if each address is a target.
     pub(crate) resolve: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ impl Loader {
     }
 }
 
-/// An upstream for each address of a target.
+/// One upstream per address of a target.
 fn addresses(name: Target, before: &[Upstream]) -> Vec<Upstream> {
     let Target::Name(host, port) = &name else { return vec![name.into()] };
     match (&**host, *port).to_socket_addrs() {
@@ -70,16 +70,16 @@ pub(crate) struct Control {
     looked_up: Handle<LookedUp>,
 }
 
-/// What a control receives from outside of its reactor.
+/// The mailboxes through which a control receives messages from outside of its reactor.
 pub(crate) struct Mailboxes {
     targets: Mailbox<Targets>,
     looked_up: Mailbox<LookedUp>,
 }
 
-/// The targets have been read again.
+/// The targets have been reloaded.
 struct Targets(Vec<ProxyTarget>);
 
-/// It is time to look names up.
+/// It is time to resolve names.
 #[derive(Clone)]
 struct LookUp;
 
@@ -117,7 +117,7 @@ impl Control {
         ((control, Mailboxes { targets: reloaded, looked_up: mailbox }), read)
     }
 
-    /// Starts to handle signals and to look names up, on one thread for all of them.
+    /// Starts to handle signals and to resolve names, on one thread for all of them.
     pub(crate) fn start(self, reactor: &mut Reactor, mailboxes: Mailboxes) -> io::Result<()> {
         let resolve = self.loader.resolve;
         let me = reactor.register(self);
@@ -131,7 +131,7 @@ impl Control {
         signals.handle(reactor, move || drop(report.post(Report)))
     }
 
-    /// Looks the targets up, off the reactor if that may take time.
+    /// Resolves the targets, on a worker if that may take time.
     fn look_up(&mut self) {
         let (loader, targets) = (self.loader.clone(), self.targets.clone());
         if loader.resolve.is_none() {

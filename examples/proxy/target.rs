@@ -91,8 +91,8 @@ pub(crate) struct UpstreamTls {
 }
 
 impl UpstreamTls {
-    /// What encrypts the connections to a target, if they are to be encrypted. `protocol` is what
-    /// the proxy speaks.
+    /// The transport that encrypts connections to a target, if they are encrypted. `protocol` is
+    /// the application protocol of the proxy.
     pub(crate) fn transport(
         &self,
         to: Option<&ProxyTarget>,
@@ -126,7 +126,7 @@ impl UpstreamTls {
     }
 }
 
-/// A name that clients ask for, and its target.
+/// A name that clients request, and its target.
 pub(crate) type NamedTarget = (String, Target);
 
 /// Parses `NAME=TARGET`.

@@ -10,7 +10,7 @@ use super::server::{Call, Redis};
 /// The version of Redis whose commands these are.
 const REDIS_VERSION: &str = "7.0.0";
 
-/// What `CONFIG GET` returns: what clients, such as redis-benchmark, ask for.
+/// The settings that `CONFIG GET` returns: those that clients such as redis-benchmark request.
 const SETTINGS: &[(&str, &str)] =
     &[("save", ""), ("appendonly", "no"), ("databases", "1"), ("maxmemory", "0"), ("timeout", "0")];
 

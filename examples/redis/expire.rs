@@ -33,7 +33,7 @@ pub(crate) fn deadline(now: u64, time: i64, unit: i64) -> Option<u64> {
     Some(now + time.max(0) as u64)
 }
 
-/// What a client is told that asks for a time to live that is too long, or not positive.
+/// The error for a time to live that is too long or not positive.
 pub(crate) fn invalid(name: &str) -> String {
     format!("ERR invalid expire time in '{name}' command")
 }

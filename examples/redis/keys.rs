@@ -28,7 +28,7 @@ struct Expiry {
     deadline: u32,
 }
 
-/// What becomes of the time to live when a value is set.
+/// How setting a value changes the time to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
     /// The value does not expire.

@@ -91,7 +91,7 @@ impl Entry {
         self.name.ends_with("SUBSCRIBE") || matches!(self.name, "PING" | "QUIT")
     }
 
-    /// What `COMMAND` says.
+    /// The reply to `COMMAND`.
     fn describe(&self, to: &mut Encoder<'_, Context<'_>>) {
         to.array(10).bulk(self.lowercase().as_bytes()).integer(self.arity.into());
         to.set(self.flags.len());
@@ -102,7 +102,7 @@ impl Entry {
         to.set(0).array(0).array(0).array(0);
     }
 
-    /// What `COMMAND DOCS` says.
+    /// The reply to `COMMAND DOCS`.
     fn document(&self, to: &mut Encoder<'_, Context<'_>>) {
         to.bulk(self.lowercase().as_bytes()).map(2);
         to.bulk(b"summary").bulk(self.summary.as_bytes());

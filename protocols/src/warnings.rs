@@ -41,7 +41,7 @@ impl Warnings {
     }
 }
 
-/// The same for what the threads of a server share, which has no reactor to ask for the time.
+/// The same for state that the threads of a server share, which has no reactor's clock.
 #[derive(Debug)]
 pub(crate) struct SharedWarnings {
     start: Instant,

@@ -5,15 +5,15 @@ use std::ops::Range;
 use sluicegate_reactor::Outgoing;
 use sluicegate_reactor::fs::Metadata;
 
-/// The line that separates the parts. It does not occur in the file: it contains the time at which
-/// the file was last changed, which nobody knew when they wrote the contents.
+/// The line that separates the parts. It does not occur in the file, because it contains the time
+/// of the last change, which was not known when the contents were written.
 pub(super) fn boundary(metadata: &Metadata) -> String {
     let Metadata { changed_seconds, changed_nanos, inode, .. } = metadata;
     format!("{changed_seconds:x}.{changed_nanos:x}.{inode:x}")
 }
 
-/// The pieces of the body: each part behind its head. `content_type` is the header line for the
-/// type of the file, `len` its length, and `read` returns the bytes of a part.
+/// The pieces of the body: each part after its head. `content_type` is the header line for the type
+/// of the file, `len` its length, and `read` returns the bytes of a part.
 pub(super) fn body(
     parts: Vec<Range<u64>>,
     boundary: &str,

@@ -64,7 +64,7 @@ impl CachedFile {
         }
     }
 
-    /// What the client prefers.
+    /// The client's preferences.
     fn select(&self, request: &Request<'_>) -> &Representation {
         if self.encoded.is_empty() {
             return &self.plain;

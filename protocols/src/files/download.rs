@@ -58,7 +58,7 @@ impl Files {
         }
     }
 
-    /// Opens what the path of the request names.
+    /// Opens the file at the path of the request.
     pub(super) fn find(&mut self) -> io::Result<Found> {
         let wants_directory = self.path.is_empty() || self.path.ends_with(b"/");
         if wants_directory {

@@ -14,7 +14,7 @@ pub(super) enum Coding {
 impl Coding {
     pub(super) const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstandard, Coding::Gzip];
 
-    /// What its files append to the name of the original.
+    /// The suffix that its files append to the name of the original.
     pub(super) fn extension(self) -> &'static str {
         match self {
             Coding::Brotli => ".br",
@@ -42,8 +42,8 @@ impl Coding {
 /// no coding. At equal quality the first coding wins, and any coding wins over none. Malformed
 /// members are ignored.
 ///
-/// A client that accepts neither the codings nor none gets the file without a coding: that serves
-/// more clients than 406.
+/// If a client accepts neither these codings nor `identity`, it gets the file without a coding,
+/// because that serves more clients than 406.
 pub(super) fn choose<'h>(
     fields: impl Iterator<Item = &'h [u8]>,
     available: impl Iterator<Item = Coding>,

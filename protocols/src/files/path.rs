@@ -120,8 +120,9 @@ fn are_names_served(path: &[u8], hidden: bool, at_site_root: bool) -> bool {
     })
 }
 
-/// The name under which a file is saved that a client calls `name`: what follows the last slash or
-/// backslash, as some clients send a whole path. `decode` would accept it as the last segment.
+/// The name under which a file that a client calls `name` is saved: the part after the last slash
+/// or backslash, because some clients send a whole path. `decode` would accept it as the last
+/// segment.
 pub(super) fn file_name(name: &[u8], hidden: bool) -> Result<&[u8], PathError> {
     let start = name.iter().rposition(|byte| matches!(byte, b'/' | b'\\')).map_or(0, |at| at + 1);
     let name = &name[start..];

@@ -25,7 +25,7 @@ pub(super) struct Representation {
     pub(super) coding: Option<Coding>,
     /// The formatted header fields: first the type, and last those of responses with status 304.
     fields: String,
-    /// The position in `fields` behind the type.
+    /// The position in `fields` after the type.
     content_type: usize,
     /// The position in `fields` of those of 304: `Vary` and the validators.
     unmodified: usize,

@@ -134,8 +134,8 @@ impl Files {
         }
     }
 
-    /// Whether the path is that of something that is neither file nor directory: a socket cannot
-    /// even be opened.
+    /// Whether the path is neither that of a file nor that of a directory, such as a socket, which
+    /// cannot even be opened.
     pub(super) fn is_special(&self, path: &[u8]) -> bool {
         let metadata = self.root.metadata(OsStr::from_bytes(path));
         metadata.is_ok_and(|m| !m.is_file() && !m.is_dir())

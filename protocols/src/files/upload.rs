@@ -79,7 +79,7 @@ impl Files {
         }
     }
 
-    /// Looks at what has a path, and creates the file that will have it, or continues it.
+    /// Examines the existing file at a path, and creates or continues the new file for it.
     pub(super) fn begin(
         &mut self,
         path: &[u8],
@@ -175,7 +175,7 @@ impl Files {
     }
 }
 
-/// Whether the conditions of a request hold for the file that has the name now, if there is one.
+/// Whether the conditions of a request hold for the current file with this name, if there is one.
 pub(super) fn is_permitted(request: &Request<'_>, there: Option<Metadata>, date: u64) -> bool {
     if !request.headers().any(|(name, _)| conditions::is_relevant(name)) {
         return true;

@@ -1,4 +1,4 @@
-//! The origins of a service: which of them gets a request, and what becomes of it there.
+//! The origins of a service: choosing one for each request, and tracking the request there.
 
 use std::cell::RefCell;
 use std::io;
@@ -38,7 +38,7 @@ impl Origins {
     }
 
     /// Chooses an origin for a request from this address, other than those that were tried. `None`
-    /// if all of these have as many requests as they may have, or were tried.
+    /// if all of these have reached their limit, or were tried.
     pub(super) fn choose(
         &self,
         now: Duration,
@@ -79,7 +79,7 @@ pub(super) struct Attempt {
     state: State,
 }
 
-/// What the upstreams have been told about an attempt.
+/// The reports about an attempt that the upstreams have received.
 #[derive(PartialEq, Eq)]
 enum State {
     /// Nothing yet.
@@ -105,7 +105,7 @@ impl Attempt {
         }
     }
 
-    /// There will be no response, and the origin is to blame.
+    /// There will be no response, which counts against the origin.
     pub(super) fn note_failure(&mut self, now: Duration) {
         if self.state == State::Pending {
             self.state = State::Over;

@@ -6,7 +6,7 @@ use super::options::{FieldChanges, ForwardOptions, Provenance};
 use crate::http::{check_option, is_token};
 
 /// The fields that concern only the connection on which they were received (RFC 9110, section
-/// 7.6.1), or that frame the message, which every hop does anew.
+/// 7.6.1), or that frame the message, which every hop does itself.
 const HOP: [&str; 9] = [
     "Connection",
     "Content-Length",
@@ -124,7 +124,7 @@ fn length_bit(name: &str) -> u64 {
     1 << name.len().min(63)
 }
 
-/// Whether it is the proxy that writes a field, or that has to know what it says.
+/// Whether the proxy writes this field itself, or has to interpret it.
 fn is_of_proxy(name: &str) -> bool {
     is_one_of(name, &["Date", "Trailer", "Via"])
 }

@@ -348,7 +348,7 @@ impl<S: Service> Http<S> {
         Step::Again
     }
 
-    /// Skips the rest of a body that nobody reads.
+    /// Skips the rest of an unread body.
     #[inline(never)]
     fn skip_body(
         cx: &mut Context<'_>,

@@ -148,7 +148,7 @@ impl<V> RequestBody<V> {
         &mut self.state
     }
 
-    /// What the service has set aside, and the trailer fields of a body that is complete.
+    /// The state of the service, and the trailer fields of a complete body.
     pub(super) fn trailers(&mut self) -> (&mut V, Trailers<'_>) {
         let trailers = match &self.content {
             Content::Plain(sink) => sink.trailers(),
@@ -157,7 +157,7 @@ impl<V> RequestBody<V> {
         (&mut self.state, trailers)
     }
 
-    /// The part of a form whose head has just arrived, and what the service has set aside.
+    /// The part of a form whose head has just arrived, and the state of the service.
     pub(super) fn part(&mut self) -> Option<(FormPart, &mut V)> {
         let Content::Form(form) = &mut self.content else { return None };
         Some((form.take_part(), &mut self.state))

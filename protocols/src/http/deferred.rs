@@ -218,7 +218,7 @@ impl Deferred {
     /// same.
     ///
     /// Returns [`Sent::Gone`] without calling `make` if the connection is closed, if the deadline
-    /// has passed and the client has got 503, or if `cx` is the reactor of another thread.
+    /// has passed and the client has received 503, or if `cx` is the reactor of another thread.
     pub fn answer(self, cx: &mut Turn, make: impl FnOnce(Reply<'_, '_>) -> Answered) -> Sent {
         if !self.is_wanted(cx) {
             return Sent::Gone;

@@ -24,7 +24,7 @@ pub(super) enum Step {
 }
 
 impl<S: Service> Http<S> {
-    /// Takes what the input has of a body for the service.
+    /// Takes the part of the service's body that is in the input.
     pub(super) fn step_body(
         &mut self,
         cx: &mut Context<'_>,

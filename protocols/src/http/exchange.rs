@@ -49,8 +49,8 @@ impl Aftermath {
 
 /// The part of a request that has arrived.
 pub(super) enum Arrived<'i, 'a, V> {
-    /// Its head. The input continues behind it; `None` if the request was postponed and is
-    /// delivered again, outside of the callback for input.
+    /// Its head. The input continues after it; `None` if the request was postponed and is delivered
+    /// again, outside of the callback for input.
     Head(Option<&'i mut Input<'a>>),
     /// Its body, for which the service has set this aside.
     Body(Received<'a>, V),

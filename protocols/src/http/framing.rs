@@ -1,4 +1,4 @@
-//! The header fields that frame a message, and those that decide what follows it.
+//! The header fields that frame a message, and those that determine what follows it.
 
 use super::fault::Fault;
 use super::grammar::{are_parameters, is_token, list, split_token};

@@ -70,7 +70,7 @@ pub struct FormDecoder {
     /// How much of the delimiter the consumed input ends with.
     matched: usize,
     expected: Expected,
-    /// The line end after the delimiter, and what has arrived of the head behind it.
+    /// The line end after the delimiter, and the part of the next head that has arrived.
     head: Vec<u8>,
     /// The part whose head was decoded last.
     part: FormPart,

@@ -10,7 +10,7 @@ use super::response::{Awaited, PendingResponse, Persistence, ResponseMode};
 use super::status::Status;
 use super::writer::{write_decimal, write_status_line};
 
-/// Bodies in memory up to this size are copied behind their head: a short copy is cheaper than one
+/// Bodies in memory up to this size are copied after their head: a short copy is cheaper than one
 /// more segment in a gathered send.
 const INLINE_BODY: usize = 4 << 10;
 
@@ -69,7 +69,7 @@ impl Output {
         result
     }
 
-    /// Starts a callback. What a service that panicked has left belongs to another connection.
+    /// Starts a callback. The output left by a service that panicked belongs to another connection.
     pub(super) fn begin(&mut self, cx: &Context<'_>) {
         self.bytes.clear();
         if self.awaited.is_some() {

@@ -19,7 +19,7 @@ pub struct Answered<V = ()> {
     /// Bytes of the body that were queued.
     pub(super) body: u64,
     pub(super) persistence: Persistence,
-    /// What the service sets aside until the request body is here.
+    /// The state of the service until the request body has arrived.
     pub(super) state: Option<V>,
 }
 

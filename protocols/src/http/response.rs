@@ -88,7 +88,7 @@ pub(super) struct PendingResponse {
 #[derive(Debug)]
 pub(super) struct StreamedResponse {
     pub(super) status: Status,
-    /// The position behind its head, in bytes sent on the connection.
+    /// The position after its head, in bytes sent on the connection.
     start: u64,
     /// Bytes of the body that were queued.
     body: AtomicU64,
@@ -121,7 +121,7 @@ pub(super) struct FinishedResponse {
     pub(super) status: Status,
     /// Bytes of the body that were queued.
     pub(super) body: u64,
-    /// The position behind its last byte, in bytes sent on the connection.
+    /// The position after its last byte, in bytes sent on the connection.
     pub(super) end: u64,
 }
 
@@ -182,7 +182,7 @@ impl PendingResponse {
         self.stream().is_some()
     }
 
-    /// What was queued of the response: its status, the bytes of its body, and the position behind
+    /// What was queued of the response: its status, the bytes of its body, and the position after
     /// its last byte. If a stream was cut, that position leaves out the chunk framing.
     pub(super) fn queued(&self) -> Option<(Status, u64, u64)> {
         if let Some(FinishedResponse { status, body, end }) = self.finished() {

@@ -15,9 +15,9 @@ use super::trailers::Trailers;
 
 /// An application that answers requests. One value serves all connections of a reactor.
 pub trait Service: Sized + 'static {
-    /// What the service sets aside while a request body arrives, and gets back with the body: the
-    /// name of an upload, or the user who sends it. `()` if it requests no bodies, or needs nothing
-    /// but the head.
+    /// The state that the service keeps while a request body arrives, and gets back with the body:
+    /// the name of an upload, or the user who sends it. `()` if it requests no bodies, or needs
+    /// nothing but the head.
     type State: 'static;
 
     /// Answers one request. An [`Answered`] can be created only by finishing `reply`.

@@ -213,7 +213,7 @@ impl<H: LineHandler> Lines<H> {
         ControlFlow::Continue(())
     }
 
-    /// Delivers a block in one piece, or requests what is missing of it.
+    /// Delivers a block in one piece, or requests its missing bytes.
     fn deliver_whole(
         &mut self,
         cx: &mut Context<'_>,
@@ -234,7 +234,7 @@ impl<H: LineHandler> Lines<H> {
         ControlFlow::Continue(())
     }
 
-    /// Continues with what the handler has asked for.
+    /// Continues with the input that the handler has requested.
     #[inline]
     fn follow(&mut self, cx: &mut Context<'_>, session: &mut LineSession<H::Session>, next: Next) {
         session.mode = match next {

@@ -106,7 +106,7 @@ pub struct Splitter {
     max_len: usize,
 }
 
-/// The result of [`Splitter::split`]: what is at the front of the bytes.
+/// The result of [`Splitter::split`]: the kind of input at the front of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// A line.

@@ -11,7 +11,7 @@ use super::HeaderError;
 use super::header::{Endpoints, Header, UNIX, UNIX_PATH};
 use super::{checksum, tlv};
 
-/// What each header begins with: bytes that most other protocols refuse.
+/// The signature at the start of each header, which most other protocols reject.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The bytes before the addresses: the signature, the version and command, the family and

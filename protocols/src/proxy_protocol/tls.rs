@@ -3,8 +3,8 @@
 use super::{Header, HeaderError, Ssl, Tlv};
 use crate::tls::{Connection, Version};
 
-/// Adds what is known of a client's connection to its header. The common name of a certificate is
-/// left out, since nothing here looks into certificates.
+/// Adds the known properties of a client's connection to its header. The common name of a
+/// certificate is left out, since nothing here looks into certificates.
 pub(super) fn describe(mut header: Header, client: &Connection) -> Result<Header, HeaderError> {
     let name = client.server_name().map(str::as_bytes);
     for (kind, value) in [(Tlv::ALPN, client.protocol()), (Tlv::AUTHORITY, name)] {

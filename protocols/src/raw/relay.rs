@@ -72,7 +72,7 @@ pub struct Relay<C = Rc<Target>> {
 #[derive(Debug)]
 struct Announces {
     version: Version,
-    /// Makes what comes behind the header.
+    /// Makes what comes after the header.
     inner: Option<Factory<Target>>,
 }
 

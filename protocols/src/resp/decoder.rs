@@ -52,7 +52,7 @@ pub struct Decoder {
     string: Option<Partial>,
     /// How many bytes of a line were searched.
     scanned: usize,
-    /// What the reply has so far.
+    /// The values of the reply so far.
     values: usize,
     bytes: usize,
 }

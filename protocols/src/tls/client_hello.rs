@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         Ok(self.take(size)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    /// Bytes behind their length, which takes `size` bytes.
+    /// Bytes that follow their length, which takes `size` bytes.
     fn prefixed(&mut self, size: usize) -> Result<&'a [u8], ClientHelloError> {
         let length = self.number(size)?;
         self.take(length)

@@ -119,8 +119,8 @@ pub(super) struct ByName(pub(super) Vec<Identity>);
 
 impl ResolvesServerCert for ByName {
     /// The first identity for the name with a key that the client supports, or else the first with
-    /// such a key. If there is none, the first identity: rustls then finds that nothing fits and
-    /// says why. Without an identity it would send `access_denied`.
+    /// such a key. If there is none, the first identity: rustls then finds that none matches, and
+    /// reports why. Without an identity it would send `access_denied`.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         SERVER_NAME.set(hello.server_name().map(Box::from));
         let supported = |identity: &&Identity| {

@@ -1,5 +1,5 @@
-//! A connection whose records the kernel opens and seals. What is left for rustls is to derive the
-//! next keys and to keep the tickets of servers.
+//! A connection whose records the kernel opens and seals. rustls only derives the next keys and
+//! keeps the tickets of servers.
 
 use std::io;
 
@@ -70,7 +70,7 @@ pub(super) struct InKernel {
     is_resumed: bool,
     /// The beginning of a handshake message that continues in the next record.
     fragment: Vec<u8>,
-    /// Whether a `close_notify` was sent, behind which nothing may follow.
+    /// Whether a `close_notify` was sent, after which nothing may follow.
     has_closed: bool,
 }
 

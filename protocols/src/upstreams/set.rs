@@ -50,7 +50,7 @@ pub enum Choice {
 #[derive(Clone, Debug)]
 pub struct Upstreams {
     options: UpstreamsOptions,
-    /// In the order of the list; behind them those that have left it and still have connections.
+    /// In the order of the list, followed by those that were removed and still have connections.
     entries: Vec<Entry>,
     next_id: u64,
     /// Counts the turns of [`Entry::turn`]: that of the upstream that was last chosen.

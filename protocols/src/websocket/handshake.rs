@@ -197,8 +197,8 @@ impl fmt::Display for HandshakeError {
 
 impl Error for HandshakeError {}
 
-/// Whether this is the Base64 of 16 bytes. Like most servers, this does not care about the bits of
-/// the last digit that are no part of them.
+/// Whether this is the Base64 of 16 bytes. Like most servers, this ignores the unused bits of the
+/// last digit.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24 && key.strip_suffix(b"==").is_some_and(|digits| digits.iter().all(is_digit))

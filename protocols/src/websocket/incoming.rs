@@ -51,7 +51,8 @@ impl Incoming {
         self.frame.as_ref().map(|frame| frame.left)
     }
 
-    /// Takes what the input has of the current frame. Returns whether the message is complete.
+    /// Takes the part of the current frame that is in the input. Returns whether the message is
+    /// complete.
     pub(super) fn fill(&mut self, input: &mut Input<'_>) -> Result<bool, Fault> {
         let Some(frame) = &mut self.frame else { return Ok(false) };
         let count = usize::try_from(frame.left).map_or(input.len(), |left| left.min(input.len()));

@@ -192,7 +192,7 @@ impl Default for Limits {
     }
 }
 
-/// What a connection may still do in one direction in the current turn.
+/// The rest of a connection's quantum in one direction in the current turn.
 pub(crate) struct Quantum {
     pub(crate) calls: u32,
     pub(crate) bytes: usize,

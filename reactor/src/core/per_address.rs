@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// What counts as one client: an IPv4 address, or the 64-bit network of an IPv6 address (RFC 4291,
-/// section 2.5.4), since a subscriber can use any address in its network.
+/// The key of a client: an IPv4 address, or the 64-bit network of an IPv6 address (RFC 4291,
+/// section 2.5.4), because a subscriber can use any address in its network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct ClientNet(IpAddr);
 

@@ -102,7 +102,7 @@ impl Chunk {
         self.buffer.len()
     }
 
-    /// How many bytes fit behind the filled part.
+    /// How many bytes fit after the filled part.
     pub(crate) fn room(&self) -> usize {
         self.buffer.len() - self.end
     }
@@ -115,7 +115,7 @@ impl Chunk {
         rest
     }
 
-    /// The part behind the filled one, to receive into; call [`filled`](Chunk::filled) afterwards.
+    /// The part after the filled one, to receive into; call [`filled`](Chunk::filled) afterwards.
     pub(crate) fn spare(&mut self) -> &mut [u8] {
         &mut self.buffer[self.end..]
     }
@@ -135,7 +135,7 @@ impl Chunk {
         }
     }
 
-    /// Moves the filled part to the front of the buffer, so that all room is behind it.
+    /// Moves the filled part to the front of the buffer, so that all room is after it.
     pub(crate) fn compact(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

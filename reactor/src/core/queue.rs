@@ -170,8 +170,8 @@ impl Queue {
         }
     }
 
-    /// The number of bytes in a call after which another piece would hardly be taken: twice what
-    /// the socket took the last time, since it may have more room now.
+    /// The number of bytes in a call after which the socket is unlikely to accept another piece:
+    /// twice the number that it accepted the last time, because it may have more room now.
     pub(crate) fn enough(&self) -> usize {
         match self.last_taken {
             0 => usize::MAX,
@@ -196,7 +196,7 @@ impl Queue {
         }
     }
 
-    /// The file region behind the first `pieces` pieces of memory.
+    /// The file region after the first `pieces` pieces of memory.
     pub(crate) fn part(&mut self, pieces: usize) -> Option<&mut Part> {
         match self.segments.get_mut(pieces - usize::from(self.first.len() > 0)) {
             Some(Segment::File(part)) => Some(part),

@@ -1,4 +1,4 @@
-//! The [`Transport`] trait, and what a connection keeps for its transport.
+//! The [`Transport`] trait, and the state that a connection keeps for its transport.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -310,7 +310,7 @@ pub(crate) struct Layer {
     pub(crate) closed: bool,
     /// Whether the kernel opens and seals the records. `outgoing` then holds records in the clear.
     pub(crate) in_kernel: bool,
-    /// The key for what is sent behind the next record in `outgoing`.
+    /// The key for what is sent after the next record in `outgoing`.
     pub(crate) next_key: Option<Box<Key>>,
 }
 
@@ -320,7 +320,7 @@ pub(crate) enum End {
     Clean,
     /// The socket's stream has ended and the transport's has not.
     Cut,
-    /// The transport has failed, which is reported when what came before is dealt with.
+    /// The transport has failed. This is reported after earlier input has been handled.
     Failed(Error),
 }
 
@@ -378,8 +378,8 @@ impl Layer {
             .unwrap_or_else(|_| Err("the transport panicked".into()))
     }
 
-    /// Seals the pieces at the front of the queue. An error is reported when what the transport has
-    /// put out is sent.
+    /// Seals the pieces at the front of the queue. An error is reported after the transport's
+    /// output has been sent.
     pub(crate) fn seal(&mut self, pieces: &[IoSlice<'_>], pool: &mut Pool) {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
         // One buffer for all records, so that they leave in one call.

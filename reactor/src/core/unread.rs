@@ -3,8 +3,8 @@
 
 use super::pool::{Chunk, Pool};
 
-/// Least room for a receive behind unread bytes. With less, the bytes move to a larger buffer first,
-/// which costs less than a receive that does not fit (benches/README.md).
+/// The minimum room for a receive after unread bytes. With less, the bytes move to a larger buffer
+/// first, which costs less than a receive that does not fit (benches/README.md).
 const LEAST_ROOM: usize = 1 << 10;
 
 /// Most unread bytes that move to the front of the shared buffer for a receive. For more, the copy
@@ -13,7 +13,7 @@ const LEAST_ROOM: usize = 1 << 10;
 pub(crate) const MOVED_UNREAD: usize = 4 << 10;
 
 impl Chunk {
-    /// A copy of `bytes`, with room for a receive behind them.
+    /// A copy of `bytes`, with room for a receive after them.
     pub(crate) fn keep(bytes: &[u8], pool: &mut Pool) -> Chunk {
         let mut chunk = pool.take_whole(bytes.len() + LEAST_ROOM);
         chunk.fill(bytes);

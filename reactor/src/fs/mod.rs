@@ -263,8 +263,8 @@ impl File {
 /// A range of a file to send. Created by [`File::region`].
 ///
 /// If the file ends before the region does, the connection is reset
-/// ([`Reason::Truncated`](crate::Reason::Truncated)): the peer must not mistake a part of the
-/// promised bytes for all of them.
+/// ([`Reason::Truncated`](crate::Reason::Truncated)): otherwise the peer could mistake a part of
+/// the promised bytes for all of them.
 #[derive(Clone, Debug)]
 pub struct Region {
     pub(crate) file: File,

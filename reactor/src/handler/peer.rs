@@ -142,8 +142,8 @@ impl Peer<'_> {
     /// Forwards the next `count` bytes of this connection's input to another one, as
     /// [`relay_to`](crate::Peer::relay_to) does: a request body of known length, for example. Then
     /// [`on_relayed`](crate::Handler::on_relayed) is called, and later bytes go to the handler. The
-    /// part starts with the input that the callback leaves unconsumed; bytes behind the part are
-    /// not touched. A part of 0 bytes is complete immediately.
+    /// part starts with the input that the callback leaves unconsumed; bytes after the part are not
+    /// touched. A part of 0 bytes is complete immediately.
     ///
     /// A part ends differently from a relay of everything:
     ///

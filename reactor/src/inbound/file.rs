@@ -32,7 +32,7 @@ pub(crate) fn receive_file(
     set_strategy(core, index, Strategy::File(Box::new(saving)));
 }
 
-/// Gives up and removes the file that is being received, if there is one.
+/// Abandons and removes the file that is being received, if there is one.
 pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     if let Some(saving) = end(core, index) {
         let (len, descriptors) = saving.descriptors();
@@ -43,7 +43,7 @@ pub(crate) fn stop_saving(core: &mut Core, index: u32) {
     }
 }
 
-/// Takes out the file. What arrives from now on goes to the handler.
+/// Takes out the file. Later input goes to the handler.
 fn end(core: &mut Core, index: u32) -> Option<Saving> {
     let tick = core.tick;
     let c = &mut core[index];

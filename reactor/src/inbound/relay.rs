@@ -274,8 +274,8 @@ fn splice(core: &mut Core, index: u32, to: u32, most: usize, quantum: &mut Quant
     outbound::flush_now(core, to);
 }
 
-/// Ends the connections that relay from or to one that is over. An orderly end is passed on only
-/// where there was one: otherwise the relay may have delivered only a part.
+/// Ends the connections that relay from or to one that is over. An end of stream is forwarded only
+/// if there was one, because otherwise the relay may have delivered only a part.
 pub(crate) fn end_relays(core: &mut Core, index: u32) {
     let c = &core[index];
     // An attempt to connect that was given up, or failed, has relayed nothing.

@@ -33,7 +33,8 @@ pub(super) fn step(
 }
 
 /// Receives up to `most` bytes. If few bytes are unread, they move to the front of the shared
-/// buffer and the receive goes behind them. Otherwise it goes behind them in their own buffer.
+/// buffer and new bytes are received after them. Otherwise new bytes are received after them in
+/// their own buffer.
 pub(super) fn receive_shared(
     core: &mut Core,
     buffer: &mut [u8],
@@ -63,7 +64,7 @@ pub(super) fn receive_shared(
     Arrival::Bytes(front + count)
 }
 
-/// Receives once behind unread bytes, into their buffer.
+/// Receives once after unread bytes, into their buffer.
 #[inline(never)]
 fn receive_behind(
     core: &mut Core,

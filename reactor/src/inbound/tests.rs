@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::testing::Harness;
 use crate::{Context, Handler, Input};
 
-/// A handler that leaves incomplete lines. A line says what happens to the bytes behind it. The
+/// A handler that leaves incomplete lines. A line says what happens to the bytes after it. The
 /// first line `later` is taken in the next turn.
 struct Lines(bool);
 

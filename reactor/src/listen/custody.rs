@@ -9,7 +9,7 @@ use crate::sys::SharedFile;
 /// Which process the sockets of a listener belong to, and copies of their descriptors for a
 /// successor. The threads of a server share it.
 ///
-/// What a process does when it closes the sockets:
+/// The action of a process when it closes the sockets:
 ///
 /// | State | Backlog | File of a Unix socket |
 /// | --- | --- | --- |

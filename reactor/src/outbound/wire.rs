@@ -161,7 +161,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Sends the pieces of memory at the front, and `read` bytes of the scratch buffer behind them,
+    /// Sends the pieces of memory at the front, and `read` bytes of the scratch buffer after them,
     /// in one call. What the socket refuses of the scratch buffer is read again later: no copy is
     /// kept.
     ///

@@ -2,7 +2,7 @@
 //!
 //! The caller provides the room for the control messages. It consists of words of 8 bytes, which
 //! are aligned for a header on all systems. The pointers into it stay raw: a reference to a header
-//! would not cover the data behind it.
+//! would not cover the data after it.
 
 use std::marker::PhantomData;
 use std::{io, mem, slice};

@@ -180,7 +180,7 @@ pub(super) fn send_record(socket: Fd, kind: u8, payload: &[u8]) -> io::Result<()
 ///
 /// The kernel may hold a part of a record for which TCP had no room, and sends it later
 /// (`tls_push_partial_record`). If the socket were shut down before that, the part would be lost,
-/// and so would a record behind it. A writable socket has room for both.
+/// and so would a record after it. A writable socket has room for both.
 fn check_writable(socket: Fd) -> io::Result<()> {
     let mut poll = libc::pollfd { fd: socket, events: libc::POLLOUT, revents: 0 };
     // SAFETY: the kernel reads and writes one `pollfd`, which is a local.

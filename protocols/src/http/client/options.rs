@@ -6,8 +6,8 @@ use sluicegate_reactor::{Connect, Limits};
 
 use crate::http::limits::ChunkLimits;
 
-/// What comes with the head of a response is copied, even if the rest of a long body is received
-/// elsewhere.
+/// The part of a body that arrives with the head of a response is copied, even if the rest of a
+/// long body is received elsewhere.
 const RECEIVE_MOST: usize = 32 << 10;
 
 /// The limits and deadlines of a client.

@@ -223,7 +223,7 @@ impl<E: Exchange> Connections<E> {
         ControlFlow::Continue(())
     }
 
-    /// Skips what the input has of a body that nobody wants.
+    /// Skips the part of an unwanted body in the input.
     fn skip_body(
         &mut self,
         cx: &mut Context<'_>,

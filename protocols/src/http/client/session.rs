@@ -135,7 +135,7 @@ pub(super) enum State {
     Short(usize),
     /// A body.
     Body(Sink),
-    /// A body that nobody wants, of which this many bytes may be skipped.
+    /// An unwanted body, of which this many bytes may be skipped.
     Skipped(Sink, u64),
 }
 

@@ -307,7 +307,7 @@ fn what_else_the_header_says_is_readable() {
     assert_eq!(h.sent(client), "192.0.2.1:1 to 192.0.2.2:2 example.org;");
 }
 
-/// A listener with [`Records`] behind the header, and the addresses that these were made for.
+/// A listener with [`Records`] after the header, and the addresses that these were made for.
 fn with_records(others: Others) -> (Harness<Report>, Arc<Mutex<Vec<String>>>) {
     let made = Arc::new(Mutex::new(Vec::new()));
     let (clients, records) = (made.clone(), Records::factory());

@@ -1,4 +1,4 @@
-//! The other end of a connection that has a transport behind its header.
+//! The other end of a connection that has a transport after its header.
 
 use sluicegate_reactor::testing::Records;
 use sluicegate_reactor::transport::{Opened, Output, Transport};

@@ -67,7 +67,7 @@ impl Balancer {
         }
     }
 
-    /// Starts to connect to an upstream, with what comes first on the connection.
+    /// Starts to connect to an upstream, with the first bytes to send on the connection.
     pub(super) fn connect(
         &self,
         cx: &mut Turn,
