@@ -1,8 +1,8 @@
 //! Builds directory listings, a few entries in each turn of the reactor.
 //!
 //! A long directory takes a fraction of a second to read and sort. Only the connections that
-//! requested its listing wait for that: their responses are deferred until the listing, which is
-//! made in the background, is complete.
+//! requested its listing wait: their responses are deferred until the listing, which is built in
+//! the background, is complete.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
-//! The directories of recent uploads, kept open: another upload to one of them does not have to
-//! find it again.
+//! The directories of recent uploads, which are kept open so that further uploads need not look
+//! them up again.
 
 use std::ffi::OsStr;
 use std::io;

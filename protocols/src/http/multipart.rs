@@ -8,8 +8,8 @@
 //!
 //! - The body must start with the first delimiter, and nothing may follow a delimiter on its line.
 //!   Everything after the last delimiter is ignored.
-//! - Lines end with CRLF. Each part has one `Content-Disposition: form-data` with a `name`. Other
-//!   fields than that and `Content-Type` are ignored, even `Content-Transfer-Encoding`, which is
+//! - Lines end with CRLF. Each part has one `Content-Disposition: form-data` with a `name`. All
+//!   other fields except `Content-Type` are ignored, even `Content-Transfer-Encoding`, which is
 //!   obsolete.
 //! - In a quoted string, `%22` stands for a quotation mark, as browsers write it, and so does `\"`,
 //!   as other clients do; `\\` is a backslash, and any other backslash stands for itself.

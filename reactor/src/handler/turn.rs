@@ -82,7 +82,8 @@ impl Turn {
     }
 
     /// The part of the ledger that belongs to the connections of one listener or connector. The
-    /// rest belongs to adopted connections, or to none: turns, events, messages, panics.
+    /// remaining counts belong to adopted connections, or to no connection, such as turns and
+    /// messages.
     #[must_use]
     pub fn ledger_of(&self, group: impl Into<GroupId>) -> Ledger {
         self.core.groups[usize::from(group.into().0)].ledger.clone()

@@ -1,7 +1,7 @@
 //! A lock file, held by the process that listens on a Unix socket.
 //!
-//! The kernel releases the lock (`flock(2)`) however the process ends; the file may stay. It
-//! contains the process id, so that another server can report which process holds the address.
+//! The kernel releases the lock (`flock(2)`) in any case when the process ends; the file may stay.
+//! It contains the process id, so that another server can report which process holds the address.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};

@@ -55,12 +55,12 @@ impl Files {
         self.writing.mounted.insert(inode.expect("a directory to mount on"));
     }
 
-    /// Queues the results of the next writes, whichever file they go to.
+    /// Queues the results of the next writes to any file.
     pub fn script_write(&mut self, steps: impl IntoIterator<Item = Step>) {
         self.writing.script.extend(steps);
     }
 
-    /// Queues the results of the next syncs, whichever file or directory they are of.
+    /// Queues the results of the next syncs of any file or directory.
     pub fn script_sync(&mut self, steps: impl IntoIterator<Item = Step>) {
         self.writing.syncs.extend(steps);
     }

@@ -126,7 +126,7 @@ impl Sim {
         self.world.release_disks();
     }
 
-    /// Sets how connections from reactors to an address outside of this world end.
+    /// Sets how a remote outside of this world handles connections from reactors.
     pub fn set_remote(&mut self, address: &Address, remote: Remote) {
         self.world.set_remote(address, remote);
     }
