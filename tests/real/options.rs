@@ -96,7 +96,11 @@ fn an_error_is_one_line_that_says_what_to_do() {
         ("echo", ["--port", &port], "; stop the other server, or choose another --port"),
         ("echo", ["--bind", "192.0.2.1"], "; choose a --bind address of this machine"),
         ("http", ["--port=0", "/no/such/directory"], "; DIR must be a directory you can read"),
-        ("http", ["--port=0", "--auth=alice:secret"], "; FILE must have lines as `htpasswd -B`"),
+        (
+            "http",
+            ["--port=0", "--auth=alice:secret"],
+            "; FILE must be in the format of `htpasswd -B`",
+        ),
         ("http", ["--port=0", "--access-log=/no/such/log"], "/no/such/log: "),
         ("http", ["--port=0", "--header=Date: today"], "header field \"Date\": the server writes"),
         ("proxy", ["--http=h:1", "--access-log=/no/such/log"], "/no/such/log: "),

@@ -77,7 +77,7 @@ fn call<T>(
 ) -> Result<T, Error> {
     layer.call(pool, |transport, out| match transport.offload() {
         Some(offload) => act(offload, out),
-        None => Err("the transport has no part of its own in the kernel any more".into()),
+        None => Err("the transport no longer supports offloading".into()),
     })
 }
 
