@@ -46,8 +46,8 @@
 //! # Rotation
 //!
 //! Rename the file, then call [`reopen`](AccessLog::reopen): the thread reopens the log in the same
-//! way as at the start, and writes all further lines there. Every line is in exactly one of the two files. For
-//! logrotate, call it when the process gets SIGHUP, as `examples/http.rs` does.
+//! way as at the start, and writes all further lines there. Every line is in exactly one of the two
+//! files. For logrotate, call it when the process gets SIGHUP, as `examples/http.rs` does.
 //!
 //! # Failures
 //!
