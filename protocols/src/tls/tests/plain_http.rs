@@ -27,7 +27,7 @@ fn a_plain_request_is_told_to_use_https() {
 #[test]
 fn the_response_to_head_has_no_body() {
     let (answer, _) = answer(PlainHttp::Refuse, b"HEAD / HTTP/1.0\r\n\r\n");
-    assert!(answer.contains("Content-Length: 59\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(answer.contains("Content-Length: 57\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[test]
