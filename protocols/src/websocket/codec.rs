@@ -83,7 +83,11 @@ impl Codec {
                     Err(_) => return Err(Fault::Deflate),
                     // A sender may end its stream within the message (section 7.2.3.5).
                     Ok(Status::StreamEnd) if !rest.is_empty() => self.decompress.reset(false),
-                    Ok(_) if message.len() == room => message.reserve(PIECE),
+                    // One byte more than the limit shows that the message is too long.
+                    Ok(_) if message.len() == room => {
+                        let most = limit.saturating_sub(room).saturating_add(1);
+                        message.reserve_exact(room.max(PIECE).min(most));
+                    }
                     Ok(_) if rest.is_empty() => break,
                     Ok(_) => return Err(Fault::Deflate),
                 }
@@ -120,8 +124,11 @@ mod tests {
         let mut codec = Codec::default();
         let bomb = codec.deflate(&vec![0; 10 << 20]);
         assert!(bomb.len() < 20_000);
-        assert_eq!(codec.inflate(&bomb, 1 << 20), Err(Fault::MessageTooLong));
-        assert_eq!(codec.inflate(&bomb, (10 << 20) - 1), Err(Fault::MessageTooLong));
+        for limit in [1 << 20, (10 << 20) - 1] {
+            assert_eq!(codec.inflate(&bomb, limit), Err(Fault::MessageTooLong));
+            let inflated = codec.decompress.total_out() as usize;
+            assert_eq!(inflated, limit + 1, "no more than it takes to see that");
+        }
         assert_eq!(codec.inflate(&bomb, 10 << 20).map(|message| message.len()), Ok(10 << 20));
     }
 
