@@ -3,11 +3,14 @@
 #[path = "handlers/sockets.rs"]
 mod sockets;
 
-use sluicegate_protocols::line::{LineEof, LineHandler, Lines, Next};
-use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
-use sluicegate_reactor::Context;
+use std::thread;
 
-use sockets::{exchange, serve};
+use allocation_counter::measure;
+use sluicegate_protocols::line::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
+use sluicegate_protocols::raw::frames::{FrameHandler, Frames, Framing, Prefix};
+use sluicegate_reactor::{Context, Limits, Listen, Reactor};
+
+use sockets::{StopAtEnd, exchange, serve};
 
 /// Answers a line with its length, `put N` with the sum of N bytes, and the end with what it was.
 struct Measure;
@@ -42,7 +45,7 @@ impl LineHandler for Measure {
 }
 
 #[test]
-fn lines_and_blocks_over_a_socket_arrive_as_they_were_sent() {
+fn row_03_lines_and_blocks_over_a_socket_arrive_as_they_were_sent() {
     serve(
         |reactor| reactor.register(Lines::new(Measure)),
         |address| {
@@ -61,7 +64,7 @@ fn lines_and_blocks_over_a_socket_arrive_as_they_were_sent() {
 }
 
 #[test]
-fn a_million_lines_over_a_socket_are_all_answered() {
+fn row_05_a_million_lines_over_a_socket_are_all_answered() {
     serve(
         |reactor| reactor.register(Lines::new(Measure)),
         |address| {
@@ -69,6 +72,31 @@ fn a_million_lines_over_a_socket_are_all_answered() {
             assert!(answer == [&b"1\n".repeat(1_000_000)[..], b"Clean\n"].concat());
         },
     );
+}
+
+#[test]
+fn row_02_a_line_of_16_mib_over_a_socket_is_moved_a_bounded_number_of_times() {
+    const LEN: usize = 16 << 20;
+    let splitter = Splitter::new(Delimiter::newline(), LEN);
+    let limits = Limits { max_unread: splitter.keep(), ..Limits::default() };
+    let mut reactor = Reactor::new().expect("a reactor");
+    let handler = reactor.register(Lines::with(Measure, splitter));
+    let listen = Listen { limits, ..Listen::default() };
+    let listener = reactor.listen("127.0.0.1:0", &listen, handler).expect("a free port");
+    let address = reactor.listener_address(listener).expect("it listens");
+    let address = address.ip_and_port().expect("an address of IP");
+    let stop = StopAtEnd(reactor.stopper());
+    thread::scope(|scope| {
+        let client = scope.spawn(move || {
+            let _stop = stop;
+            exchange(address, &[&vec![b'x'; LEN][..], b"\n"].concat(), 1 << 20)
+        });
+        let cost = measure(|| reactor.run().expect("no error"));
+        let answer = client.join().expect("no panic");
+        assert_eq!(String::from_utf8_lossy(&answer), "16777216\nClean\n");
+        // Whatever is moved is moved to a new buffer, at least twice as large as the last one.
+        assert!(cost.bytes_total < 5 * LEN as u64, "{cost:?}");
+    });
 }
 
 const FRAMING: Framing = Framing::prefixed(Prefix::Varint, 4 << 20);
@@ -87,7 +115,7 @@ impl FrameHandler for Echo {
 }
 
 #[test]
-fn frames_over_a_socket_come_back_as_they_were_sent() {
+fn row_07_frames_over_a_socket_come_back_as_they_were_sent() {
     serve(
         |reactor| reactor.register(Frames::new(Echo, FRAMING)),
         |address| {

@@ -7,7 +7,7 @@ use std::thread;
 use sluicegate_reactor::{Handler, HandlerId, Listen, Reactor, Stopper};
 
 /// Stops a reactor, even if its client fails.
-struct StopAtEnd(Stopper);
+pub(crate) struct StopAtEnd(pub(crate) Stopper);
 
 impl Drop for StopAtEnd {
     fn drop(&mut self) {

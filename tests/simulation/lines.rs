@@ -63,7 +63,7 @@ fn dialogue(sim: &mut Sim) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-pub(crate) fn each_line_is_answered_once_and_in_order_and_blocks_are_exact() {
+pub(crate) fn row_03_each_line_is_answered_once_and_in_order_and_blocks_are_exact() {
     Simulation::new().run(|sim| {
         sim.reactor(|reactor| {
             let shelf = reactor.register(Watched::new(Lines::new(Shelf)));

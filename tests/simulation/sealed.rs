@@ -98,7 +98,7 @@ sealed! {
         files_that_change_while_they_are_sent_are_exact_or_cut
     }
     lines {
-        each_line_is_answered_once_and_in_order_and_blocks_are_exact
+        row_03_each_line_is_answered_once_and_in_order_and_blocks_are_exact
     }
     memcached {
         row_08_each_client_hears_the_answers_to_its_pipeline_in_order

@@ -9,14 +9,14 @@ fn lines() -> Harness<Lines<Teller>> {
 }
 
 #[test]
-fn a_block_takes_the_rest_of_the_same_receive_and_lines_follow_it() {
+fn row_03_a_block_takes_the_rest_of_the_same_receive_and_lines_follow_it() {
     let told = told(lines, "a\nblock 4\n\n\r\n\nb\nblock 2\r\nxyblock 1\nzc\n");
     let expected = r"<a><block 4>[\n\r\n\n]<b><block 2>[xy]<block 1>[z]<c>";
     assert_eq!(told, [expected, "Clean"]);
 }
 
 #[test]
-fn an_empty_block_completes_at_once() {
+fn row_03_an_empty_block_completes_at_once() {
     assert_eq!(told(lines, "block 0\n"), ["<block 0>[]", "Clean"]);
     assert_eq!(told(lines, "block 0\na\n"), ["<block 0>[]<a>", "Clean"]);
     assert_eq!(told(lines, "pause block 0\n"), ["<pause block 0>[](resumed)", "Clean"]);
@@ -24,7 +24,7 @@ fn an_empty_block_completes_at_once() {
 }
 
 #[test]
-fn a_whole_block_is_delivered_once_however_it_arrives() {
+fn row_03_a_whole_block_is_delivered_once_however_it_arrives() {
     let input = "a\nwhole 4\n\n\r\n\nwhole 0\nb\nwhole 2\r\nxypause whole 1\nzc\n";
     let expected =
         r"<a><whole 4>(\n\r\n\n)<whole 0>()<b><whole 2>(xy)<pause whole 1>(resumed)(z)<c>";
@@ -65,13 +65,13 @@ fn a_whole_block_beyond_the_limit_resets_its_connection() {
 }
 
 #[test]
-fn raw_bytes_go_on_until_they_are_told_otherwise() {
+fn row_03_raw_bytes_go_on_until_they_are_told_otherwise() {
     let told = told(lines, "a\nraw\n1\n2!b\nraw\n!!\nraw\nrest");
     assert_eq!(told, [r"<a><raw>1\n2!<b><raw>!<!><raw>rest", "Clean"]);
 }
 
 #[test]
-fn what_raw_leaves_is_offered_again_with_what_follows() {
+fn row_03_what_raw_leaves_is_offered_again_with_what_follows() {
     /// Takes three raw bytes at a time, then a line.
     struct Threes;
     impl LineHandler for Threes {
@@ -128,7 +128,7 @@ fn blocks_and_raw_bytes_are_discarded_by_default() {
 }
 
 #[test]
-fn an_end_in_the_middle_says_in_the_middle_of_what() {
+fn row_06_an_end_in_the_middle_says_in_the_middle_of_what() {
     for (input, eof) in [
         ("", "Clean"),
         ("a\n", "Clean"),
@@ -150,7 +150,7 @@ fn an_end_in_the_middle_says_in_the_middle_of_what() {
 }
 
 #[test]
-fn the_part_of_a_line_that_came_can_be_counted_at_the_end() {
+fn row_06_the_part_of_a_line_that_came_can_be_counted_at_the_end() {
     struct Counter;
     impl LineHandler for Counter {
         type Session = ();

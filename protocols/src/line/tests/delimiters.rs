@@ -10,7 +10,7 @@ fn assert_lines(delimiter: &Delimiter, input: &[u8], expected: [&str; 2]) {
 }
 
 #[test]
-fn a_newline_ends_a_line_with_or_without_a_return() {
+fn row_01_a_newline_ends_a_line_with_or_without_a_return() {
     for (input, expected) in [
         (&b"one\ntwo\r\n\nfour"[..], ["<one><two><>", "InLine"]),
         (b"a\rb\r\r\n\r\nc\n", [r"<a\rb\r><><c>", "Clean"]),
@@ -23,7 +23,7 @@ fn a_newline_ends_a_line_with_or_without_a_return() {
 }
 
 #[test]
-fn a_strict_line_ends_with_return_and_newline_only() {
+fn row_01_a_strict_line_ends_with_return_and_newline_only() {
     for (input, expected) in [
         (&b"one\r\ntwo\n\r\r\n\r\nrest\r"[..], [r"<one><two\n\r><>", "InLine"]),
         (b"\n\r\n\r", [r"<\n>", "InLine"]),
@@ -33,7 +33,7 @@ fn a_strict_line_ends_with_return_and_newline_only() {
 }
 
 #[test]
-fn a_delimiter_may_be_any_bytes_and_overlap_itself() {
+fn row_01_a_delimiter_may_be_any_bytes_and_overlap_itself() {
     for (delimiter, input, expected) in [
         (&b";"[..], &b"a;b;;c"[..], ["<a><b><>", "InLine"]),
         (b"\0", b"a\0\0", ["<a><>", "Clean"]),

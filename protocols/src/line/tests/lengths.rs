@@ -15,7 +15,7 @@ fn delimiters() -> [(Delimiter, &'static [u8]); 5] {
 }
 
 #[test]
-fn a_line_of_the_maximum_passes_whatever_ends_it() {
+fn row_02_a_line_of_the_maximum_passes_whatever_ends_it() {
     for (delimiter, end) in delimiters() {
         let input = [b"abcde", end, b"12345", end].concat();
         let told = told(|| tell(delimiter.clone(), 5), input);
@@ -24,7 +24,7 @@ fn a_line_of_the_maximum_passes_whatever_ends_it() {
 }
 
 #[test]
-fn one_byte_more_fails_before_any_delimiter_comes() {
+fn row_02_one_byte_more_fails_before_any_delimiter_comes() {
     for (delimiter, end) in delimiters() {
         for input in [b"abcdef".to_vec(), [b"abcdef", end].concat()] {
             let mut h = tell(delimiter.clone(), 5);
@@ -40,7 +40,7 @@ fn one_byte_more_fails_before_any_delimiter_comes() {
 }
 
 #[test]
-fn a_delimiter_that_has_begun_is_not_part_of_the_line_until_it_fails() {
+fn row_02_a_delimiter_that_has_begun_is_not_part_of_the_line_until_it_fails() {
     for (delimiter, begun, then, expected) in [
         (Delimiter::newline(), &b"abcde\r"[..], &b"\n"[..], "<abcde>"),
         (Delimiter::newline(), b"abcde\r", b"x", "<abcde...>"),
@@ -130,7 +130,7 @@ fn a_line_as_long_as_the_default_limits_can_keep_passes() {
 }
 
 #[test]
-fn each_byte_is_searched_once_however_it_arrives() {
+fn row_02_each_byte_is_searched_once_however_it_arrives() {
     let line = [&[b'x'; 3000][..], b"\r\n"].concat();
     let input = [&line[..], &line, &[b'y'; 9000], b"\r\n", &line].concat();
     for delimiter in [Delimiter::newline(), Delimiter::crlf(), Delimiter::new(b"x\r\n")] {

@@ -9,6 +9,7 @@ use sluicegate_reactor::{Context, Input, Limits, Listen};
 use super::{Delimiter, LineEof, LineHandler, Lines, Next, Splitter};
 
 mod blocks;
+mod bursts;
 mod delimiters;
 mod lengths;
 mod model;

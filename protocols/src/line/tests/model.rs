@@ -51,7 +51,7 @@ fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
     #[test]
-    fn any_bytes_in_any_pieces_are_split_as_a_simple_splitter_does(
+    fn row_01_any_bytes_in_any_pieces_are_split_as_a_simple_splitter_does(
         (delimiter, spellings) in delimiter(),
         most in 0_usize..8,
         per_turn in 1_u32..5,

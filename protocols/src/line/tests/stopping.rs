@@ -9,7 +9,7 @@ fn lines() -> Harness<Lines<Teller>> {
 }
 
 #[test]
-fn a_pause_inside_a_line_stops_delivery_and_a_resume_goes_on_with_what_is_kept() {
+fn row_04_a_pause_inside_a_line_stops_delivery_and_a_resume_goes_on_with_what_is_kept() {
     let mut h = lines();
     let client = h.open();
     h.set_room(client, 0);
@@ -21,7 +21,7 @@ fn a_pause_inside_a_line_stops_delivery_and_a_resume_goes_on_with_what_is_kept()
 }
 
 #[test]
-fn pauses_change_nothing_at_any_split() {
+fn row_04_pauses_change_nothing_at_any_split() {
     let input = "pause\npause\na\npause raw\nb!block 3\n123pause\nblock 0\n\npause\n";
     let expected = "<pause>(resumed)<pause>(resumed)<a><pause raw>(resumed)b!<block 3>[123]\
                     <pause>(resumed)<block 0>[]<><pause>(resumed)";
@@ -29,7 +29,7 @@ fn pauses_change_nothing_at_any_split() {
 }
 
 #[test]
-fn a_close_inside_a_line_delivers_nothing_behind_it() {
+fn row_04_a_close_inside_a_line_delivers_nothing_behind_it() {
     assert_eq!(told(lines, "a\nclose\nb\nc\n"), ["<a><close>", ""]);
     let mut h = lines();
     let client = h.open();
@@ -48,30 +48,6 @@ fn a_full_queue_stops_delivery_until_it_has_drained() {
     assert_eq!(h.handler().handler().calls, 10);
     h.set_room(client, 20);
     assert_eq!(h.sent(client), "<12345678>".repeat(50).as_bytes());
-}
-
-#[test]
-fn a_million_lines_in_one_read_keep_nobody_waiting() {
-    const LINES: usize = 1_000_000;
-    const MESSAGES_PER_TURN: usize = 1024;
-    let mut h = lines();
-    let (greedy, modest) = (h.open(), h.open());
-    h.set_room(greedy, usize::MAX);
-    h.at_once(|h| {
-        h.feed(greedy, vec![b'\n'; LINES]);
-        for turns in 1..=3 {
-            h.feed(modest, "x\n");
-            let before = h.calls().send;
-            h.turn();
-            assert_eq!(h.handler().handler().calls, turns * (MESSAGES_PER_TURN + 1));
-            assert_eq!(h.sent(modest), "<x>", "served in between");
-            assert_eq!(h.calls().send - before, 2, "all answers of a turn leave together");
-        }
-    });
-    assert_eq!(h.handler().handler().calls, LINES + 3);
-    assert_eq!(h.sent(greedy), "<>".repeat(LINES).as_bytes());
-    let turns = LINES / MESSAGES_PER_TURN;
-    assert!(h.ledger().yields as usize > turns - 10);
 }
 
 #[test]

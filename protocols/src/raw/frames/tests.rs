@@ -87,7 +87,7 @@ fn encode(framing: Framing, payloads: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn frames_of_each_kind_are_the_same_at_every_split() {
+fn row_07_frames_of_each_kind_are_the_same_at_every_split() {
     let long = [b'x'; 200];
     for prefix in PREFIXES {
         let framing = Framing::prefixed(prefix, 200);
@@ -100,7 +100,7 @@ fn frames_of_each_kind_are_the_same_at_every_split() {
 }
 
 #[test]
-fn frames_of_one_size_need_no_header() {
+fn row_07_frames_of_one_size_need_no_header() {
     assert_eq!(told(Framing::fixed(3), "abcdef"), ["(3 abc)(3 def)", "Clean"]);
     assert_eq!(told(Framing::fixed(3), "abcde"), ["(3 abc)", "InFrame"]);
     let expected = ["(30 aaaaaaaa)(30 bbbbbbbb)", "InFrame"];
@@ -114,7 +114,7 @@ fn a_size_of_nothing_is_refused_when_it_is_made() {
 }
 
 #[test]
-fn headers_are_what_the_formats_say() {
+fn row_07_headers_are_what_the_formats_say() {
     for (prefix, len, expected) in [
         (Prefix::U8, 255, &[0xff][..]),
         (Prefix::U16Be, 0x0102, &[1, 2]),
@@ -137,7 +137,7 @@ fn headers_are_what_the_formats_say() {
 }
 
 #[test]
-fn a_frame_of_the_cap_passes_and_one_byte_more_is_an_error_before_any_of_it_comes() {
+fn row_07_a_frame_of_the_cap_passes_and_one_byte_more_is_an_error_before_any_of_it_comes() {
     let refused = "a frame of 101 bytes exceeds the maximum of 100";
     for prefix in PREFIXES {
         let (framing, wider) = (Framing::prefixed(prefix, 100), Framing::prefixed(prefix, 101));
@@ -231,7 +231,7 @@ fn a_reactor_that_stops_delivers_the_frames_that_are_there_and_tells_the_handler
 }
 
 #[test]
-fn half_a_million_frames_in_one_read_keep_nobody_waiting() {
+fn row_07_half_a_million_frames_in_one_read_keep_nobody_waiting() {
     const FRAMES: usize = 500_000;
     let framing = Framing::prefixed(Prefix::U8, 100);
     let mut h = tell(framing, 64 << 10);
@@ -294,7 +294,7 @@ fn a_frame_leaves_with_its_header_and_a_large_one_is_not_copied() {
 
 proptest! {
     #[test]
-    fn any_frames_in_any_pieces_come_back_the_same(
+    fn row_07_any_frames_in_any_pieces_come_back_the_same(
         prefix in prop::sample::select(&PREFIXES[..]),
         payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),
         pieces in prop::collection::vec(1_usize..50, 1..20),
