@@ -8,6 +8,8 @@ mod api;
 mod auth;
 mod browser;
 mod chat;
+#[cfg(target_os = "linux")]
+mod chat_load;
 mod chromium;
 mod client;
 #[cfg(target_os = "linux")]
