@@ -120,6 +120,22 @@ pub(crate) fn has_python_module(module: &str) -> bool {
     found || skip(&format!("python3-{module} is not installed"))
 }
 
+/// Node.js, which finds the modules of Debian's packages, or those in `NODE_PATH`.
+pub(crate) fn node() -> Command {
+    let path = env::var_os("NODE_PATH").unwrap_or("/usr/share/nodejs".into());
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", path);
+    node
+}
+
+/// Whether [`node`] finds a module, which is in Debian's package `node-MODULE`.
+pub(crate) fn has_node_module(module: &str) -> bool {
+    let mut finds = node();
+    finds.args(["-e", &format!("require({module:?})")]).stderr(Stdio::null());
+    let found = has("node") && finds.status().is_ok_and(|status| status.success());
+    found || skip(&format!("node-{module} is not installed"))
+}
+
 /// Says why a test does not run, or fails where it must.
 #[expect(
     clippy::print_stderr,

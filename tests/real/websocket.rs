@@ -1,7 +1,8 @@
-//! WebSockets, with the package `websockets` of Python at the other end.
+//! WebSockets, with the package `websockets` of Python and `ws` of Node.js at the other end.
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::thread;
@@ -16,7 +17,7 @@ use sluicegate_protocols::websocket::{
 };
 use sluicegate_reactor::{ConnId, Context, HandlerId, Listen, Reactor, Target, Turn};
 
-use crate::process::{PYTHON, Process, has_python_module, run};
+use crate::process::{PYTHON, Process, has_node_module, has_python_module, node, run};
 
 type Log = Rc<RefCell<Vec<Closed>>>;
 
@@ -59,7 +60,7 @@ impl Service for Site {
     }
 }
 
-const CLIENT: &str = r#"
+const PYTHON_CLIENT: &str = r#"
 import asyncio, sys, websockets
 
 async def main(uri):
@@ -97,11 +98,9 @@ async def main(uri):
 asyncio.run(main(sys.argv[1]))
 "#;
 
-#[test]
-fn row_21_a_client_of_another_implementation_gets_its_messages_back() {
-    if !has_python_module("websockets") {
-        return;
-    }
+/// Serves a client that runs as a process and is told where. Returns the codes with which its
+/// WebSockets have ended.
+fn serve(mut client: Command) -> Vec<u16> {
     let mut reactor = Reactor::new().expect("a reactor");
     let closed = Log::default();
     let echo = reactor.register(WebSockets::new(Echo { closed: closed.clone() }));
@@ -110,26 +109,111 @@ fn row_21_a_client_of_another_implementation_gets_its_messages_back() {
     let uri = format!("ws://{}/", reactor.listener_address(listener).expect("it listens"));
     let stopper = reactor.stopper();
     let client = thread::spawn(move || {
-        let outcome = run(Command::new(PYTHON).args(["-c", CLIENT, &uri]));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(client.arg(uri))));
         stopper.stop().expect("a reactor that runs");
         outcome
     });
     reactor.run().expect("no error");
-    let outcome = client.join().expect("no panic");
+    let outcome = client.join().expect("no panic").expect("a client that ends");
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    let codes: Vec<_> = closed
-        .borrow()
-        .iter()
-        .map(|closed| match closed {
-            Closed::Cleanly { code, .. } => code.code(),
-            Closed::Failed(fault) => fault.code().code(),
-            Closed::Lost(reason) => panic!("{reason:?}"),
-        })
-        .collect();
-    assert_eq!(codes, [3000, 3000, 4001, 1009]);
+    let code = |closed: &Closed| match closed {
+        Closed::Cleanly { code, .. } => code.code(),
+        Closed::Failed(fault) => fault.code().code(),
+        Closed::Lost(reason) => panic!("{reason:?}"),
+    };
+    closed.borrow().iter().map(code).collect()
 }
 
-const SERVER: &str = r#"
+#[test]
+fn row_21_the_client_of_python_gets_its_messages_back() {
+    if has_python_module("websockets") {
+        let mut client = Command::new(PYTHON);
+        client.args(["-c", PYTHON_CLIENT]);
+        assert_eq!(serve(client), [3000, 3000, 4001, 1009]);
+    }
+}
+
+const NODE_CLIENT: &str = r#"
+const assert = require("assert");
+const { on, once } = require("events");
+const WebSocket = require("ws");
+const uri = process.argv[1];
+
+async function open(perMessageDeflate = false) {
+    const ws = new WebSocket(uri, ["x", "echo.v1"], { perMessageDeflate });
+    const messages = on(ws, "message");
+    ws.next = async () => {
+        const [data, isBinary] = (await messages.next()).value;
+        return isBinary ? data : data.toString();
+    };
+    await once(ws, "open");
+    assert.equal(ws.protocol, "echo.v1");
+    assert.equal(ws.extensions.includes("permessage-deflate"), perMessageDeflate !== false);
+    return ws;
+}
+
+async function assertClosed(ws, code, reason) {
+    const closed = await once(ws, "close");
+    assert.deepEqual([closed[0], closed[1].toString()], [code, reason]);
+}
+
+async function talk(perMessageDeflate) {
+    const ws = await open(perMessageDeflate);
+    for (const size of [0, 1, 125, 126, 127, 128, 1000, 65535, 65536, 200000, 1 << 20]) {
+        for (const message of ["x".repeat(size), Buffer.alloc(size, "binary\0")]) {
+            ws.send(message);
+            assert.deepStrictEqual(await ws.next(), message);
+        }
+    }
+    const pong = once(ws, "pong");
+    ws.send("frag", { fin: false });
+    ws.send("men", { fin: false });
+    ws.ping("are you there?");
+    ws.send("ted \u20ac", { fin: true });
+    assert.equal((await pong)[0].toString(), "are you there?");
+    assert.equal(await ws.next(), "fragmented \u20ac");
+    for (let n = 0; n < 1000; n++) ws.send("message " + n);
+    for (let n = 0; n < 1000; n++) assert.equal(await ws.next(), "message " + n);
+    ws.close(3000, "bye");
+    await assertClosed(ws, 3000, "");
+}
+
+async function main() {
+    await talk(false);
+    await talk({ threshold: 0 });
+    for (const code of [1000, 1003, 1014, 4999]) {
+        const ws = await open();
+        ws.close(code);
+        await assertClosed(ws, code, "");
+    }
+    let ws = await open();
+    ws.close();
+    await assertClosed(ws, 1005, "");
+    ws = await open();
+    ws.send("close");
+    await assertClosed(ws, 4001, "as you wish");
+    ws = await open();
+    ws.send(Buffer.alloc((1 << 20) + 1));
+    await assertClosed(ws, 1009, "a frame is too long");
+    ws = await open();
+    ws.send(Buffer.from([0x78, 0xff]), { binary: false });
+    await assertClosed(ws, 1007, "a text is not UTF-8");
+}
+
+main();
+"#;
+
+#[test]
+fn row_21_the_client_of_node_gets_its_messages_back() {
+    if has_node_module("ws") {
+        let mut client = node();
+        client.args(["-e", NODE_CLIENT]);
+        let codes = [3000, 3000, 1000, 1003, 1014, 4999, 1005, 4001, 1009, 1007];
+        assert_eq!(serve(client), codes);
+    }
+}
+
+const PYTHON_SERVER: &str = r#"
 import asyncio, websockets
 
 async def echo(ws):
@@ -206,16 +290,12 @@ impl Exchange for Opening {
     }
 }
 
-#[test]
-fn row_21_a_server_of_another_implementation_gives_messages_back() {
-    if !has_python_module("websockets") {
-        return;
-    }
+/// Asks a server that runs as a process and prints its port.
+fn ask(server: &mut Command) {
+    let mut server = Process::spawn(server.stdout(Stdio::piped()));
+    let mut port = String::new();
+    BufReader::new(server.stdout()).read_line(&mut port).expect("a line");
     for deflates in [false, true] {
-        let mut server =
-            Process::spawn(Command::new(PYTHON).args(["-c", SERVER]).stdout(Stdio::piped()));
-        let mut port = String::new();
-        BufReader::new(server.stdout()).read_line(&mut port).expect("a line");
         let origin: Target = format!("127.0.0.1:{}", port.trim()).parse().expect("an address");
         let mut reactor = Reactor::new().expect("a reactor");
         let closed = Log::default();
@@ -234,5 +314,32 @@ fn row_21_a_server_of_another_implementation_gives_messages_back() {
         reactor.run().expect("no error");
         let expected = Closed::Cleanly { code: CloseCode::NORMAL, reason: "done".into() };
         assert_eq!(closed.take(), [expected], "{deflates}");
+    }
+}
+
+#[test]
+fn row_21_the_server_of_python_gives_messages_back() {
+    if has_python_module("websockets") {
+        ask(Command::new(PYTHON).args(["-c", PYTHON_SERVER]));
+    }
+}
+
+/// Sends each message back in two fragments, with a ping between them.
+const NODE_SERVER: &str = r#"
+const { WebSocketServer } = require("ws");
+const options = { host: "127.0.0.1", port: 0, perMessageDeflate: { threshold: 0 } };
+const server = new WebSocketServer(options, () => console.log(server.address().port));
+server.on("connection", (ws) => ws.on("message", (data, binary) => {
+    const half = data.length >> 1;
+    ws.send(data.subarray(0, half), { binary, fin: false });
+    ws.ping("still there?");
+    ws.once("pong", () => ws.send(data.subarray(half), { binary, fin: true }));
+}));
+"#;
+
+#[test]
+fn row_21_the_server_of_node_gives_messages_back() {
+    if has_node_module("ws") {
+        ask(node().args(["-e", NODE_SERVER]));
     }
 }
