@@ -13,6 +13,7 @@ use allocation_counter::measure;
 use sluicegate_protocols::files::{Files, FilesOptions};
 use sluicegate_protocols::forward::{Forward, ForwardOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
+use sluicegate_protocols::resp::Decoder;
 use sluicegate_protocols::websocket::{
     Handshake, Message, WebSocket, WebSocketHandler, WebSockets,
 };
@@ -205,6 +206,15 @@ fn a_request_for_a_greeting_allocates_nothing() {
     let mut requests = hello();
     for at_a_time in [1, 16, 64] {
         requests.assert_frugal(at_a_time);
+    }
+}
+
+#[test]
+fn row_23_what_a_reply_announces_takes_memory_only_as_it_arrives() {
+    for header in ["$60000000\r\n", "*1000000\r\n", "%500000\r\n", "*2\r\n>1000000\r\n"] {
+        let mut decoder = Decoder::default();
+        let cost = measure(|| assert_eq!(decoder.decode(&mut header.as_bytes()), Ok(None)));
+        assert!(cost.bytes_total < 1 << 10, "{header:?}: {cost:?}");
     }
 }
 

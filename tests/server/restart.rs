@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sluicegate_reactor::{Address, Listen, Server, ServerListener, Spread};
+use sluicegate_reactor::{
+    Address, Context, Handler, Input, Listen, Receive, Server, ServerListener, Sessions, Spread,
+};
 
-use super::{ANY_PORT, PATIENCE, Running, Teller, alone, threads};
+use super::{ANY_PORT, PATIENCE, Running, Teller, alone, byte, threads};
 
 /// Runs a server whose listeners have a [`Teller`] on each thread.
 fn run(server: Server, listeners: Vec<ServerListener>) -> Running {
@@ -213,5 +217,57 @@ fn one_process_at_a_time_takes_over() {
     };
     let second = run(server, vec![listener]);
     first.wait().unwrap();
+    second.stop().unwrap();
+}
+
+/// Says that its thread runs.
+struct Runs(Sender<()>);
+
+impl Handler for Runs {
+    type Session = ();
+    fn on_open(&mut self, _: &mut Context<'_>) {}
+    fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+}
+
+impl Receive<()> for Runs {
+    fn on_message(&mut self, _: &mut Sessions<'_>, (): ()) {
+        self.0.send(()).expect("a test that waits");
+    }
+}
+
+#[test]
+fn the_last_server_goes_on_until_all_threads_of_the_next_one_serve_and_nobody_else_takes_over() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let (server, listener) = successor(&control, 1, Spread::Divided);
+    let first = run(server, vec![listener]);
+    let (mut held, _) = first.open();
+    let (server, listener) = successor(&control, 2, Spread::Divided);
+    let served = listener.clone();
+    let ((runs, is_running), (go_on, waits)) = (channel(), channel());
+    let waits = Mutex::new(waits);
+    let second = Running::start(server, &listener, move |shard| {
+        if shard.index() == 0 {
+            let runs = shard.register(Runs(runs.clone()));
+            shard.after(Duration::ZERO, runs, ());
+        } else {
+            // It fails only if the test has.
+            let _: Result<(), _> = waits.lock().unwrap().recv();
+        }
+        let teller = Teller(shard.index() as u8);
+        let teller = shard.register(teller);
+        shard.serve(&served, teller).map(drop)
+    });
+    is_running.recv_timeout(PATIENCE).expect("its first thread runs");
+    for _ in 0..20 {
+        threads(1, Spread::Divided).take_over(&control).expect_err("a refusal");
+        held.write_all(b"x").unwrap();
+        assert_eq!(byte(&mut held), b'x');
+    }
+    go_on.send(()).unwrap();
+    drop(held);
+    first.wait().unwrap();
+    assert_eq!(serving(&second), (0..2).collect());
     second.stop().unwrap();
 }

@@ -128,6 +128,20 @@ fn row_16_a_client_waits_for_an_upstream_no_longer_than_its_time_and_takes_its_a
 }
 
 #[test]
+fn an_upstream_is_not_blamed_for_a_client_that_gives_up() {
+    let upstreams = UpstreamsOptions { max_failures: Some(1), ..UpstreamsOptions::default() };
+    let options = BalancerOptions { upstreams, waiting_timeout: 5 * SECOND, ..Default::default() };
+    let mut h = balancer(2, &options);
+    (1..=2).for_each(|number| h.set_remote(&at(number), Remote::Silent));
+    let client = h.open();
+    h.advance(6 * SECOND);
+    assert_eq!(h.state(client), State::Shut);
+    let snapshot = h.handler().upstreams().snapshot(6 * SECOND);
+    let blamed = snapshot.iter().filter(|it| it.failed > 0 || it.state != UpstreamState::Up);
+    assert_eq!(blamed.count(), 0);
+}
+
+#[test]
 fn a_proxy_that_is_out_of_connections_blames_no_upstream() {
     let connect = Connect { max_connections: 1, ..Connect::default() };
     let mut h = serving(2, &BalancerOptions { connect, ..BalancerOptions::default() });
