@@ -36,6 +36,8 @@ pub(super) enum Side {
 #[derive(Clone, Copy)]
 pub(super) enum Task<'a> {
     Nothing,
+    /// Put out the answer to a key update, if rustls has one.
+    Answer,
     Seal(&'a [u8]),
     CloseNotify,
 }
@@ -149,6 +151,8 @@ impl Session {
     pub(super) fn open(&mut self, wire: &mut [u8], out: &mut Output<'_>) -> Result<Opened, Error> {
         // The bytes before `consumed` are done with, those before `processed` known to rustls.
         let (mut consumed, mut processed) = (0, self.pending);
+        // Whether there was a record without plain bytes.
+        let mut has_message = false;
         let opened = loop {
             let rest = wire.get(processed..).unwrap_or_default();
             // One record at a time: its plain bytes are then found by its length. rustls also gets
@@ -159,8 +163,14 @@ impl Session {
             consumed += discard;
             let step = step.inspect_err(|_| self.failed = true)?;
             match step {
-                Step::Again => processed = processed.max(consumed),
-                Step::Done { .. } if record.is_some() => processed = end,
+                Step::Again => {
+                    processed = processed.max(consumed);
+                    has_message = true;
+                }
+                Step::Done { .. } if record.is_some() => {
+                    processed = end;
+                    has_message = true;
+                }
                 Step::Done { .. } if consumed == 0 => break Opened::Incomplete,
                 Step::Done { .. } => break Opened::nothing(consumed),
                 Step::Plain(sample) => {
@@ -172,6 +182,10 @@ impl Session {
             }
         };
         self.pending = processed - consumed.min(processed);
+        if has_message && !self.common().is_handshaking() {
+            self.send(Task::Answer, out)?;
+            self.send(Task::Nothing, out)?;
+        }
         Ok(opened)
     }
 
@@ -222,6 +236,10 @@ fn take<D>(
         ConnectionState::WriteTraffic(mut traffic) => {
             match task {
                 Task::Nothing => {}
+                // rustls keeps the answer to a key update until it encrypts data, although it
+                // already has the new key: if the kernel got that key, the peer would never learn of
+                // it. An attempt without room queues the answer, and fails.
+                Task::Answer => _ = traffic.encrypt(&[0], &mut []),
                 Task::Seal(plain) => {
                     let room = plain.len() + plain.len().div_ceil(RECORD) * OVERHEAD;
                     fill(out, room, |room| traffic.encrypt(plain, room))?;

@@ -15,6 +15,15 @@ struct Forger {
 impl Forger {
     /// Connects to a server.
     fn connect(server: &mut End) -> Forger {
+        let (forger, last) = Forger::connect_up_to_last(server);
+        server.receive(&last);
+        server.out.clear();
+        assert!(server.is_open(), "{}", server.error());
+        forger
+    }
+
+    /// Connects to a server, and returns the last bytes of the handshake instead of sending them.
+    fn connect_up_to_last(server: &mut End) -> (Forger, Vec<u8>) {
         // aws-lc-rs encrypts nothing with a key whose first record it has not seen.
         let provider = rustls::crypto::ring::default_provider();
         let mut config = ClientConfig::builder_with_provider(provider.into())
@@ -25,9 +34,11 @@ impl Forger {
         config.enable_secret_extraction = true;
         let name = "localhost".try_into().expect("a name");
         let mut client = UnbufferedClientConnection::new(config.into(), name).expect("a client");
-        while client.is_handshaking() || !server.out.is_empty() || !server.is_open() {
+        let mut last = Vec::new();
+        while client.is_handshaking() {
+            server.receive(&last);
             let mut wire = std::mem::take(&mut server.out);
-            server.receive(&answer(&mut client, &mut wire));
+            last = answer(&mut client, &mut wire);
         }
         let suite = client.negotiated_cipher_suite().expect("a suite");
         let (secrets, _) = client.dangerous_into_kernel_connection().expect("secrets");
@@ -43,7 +54,7 @@ impl Forger {
             }
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
         };
-        Forger { encrypter, sequence }
+        (Forger { encrypter, sequence }, last)
     }
 
     /// A record of this type.
@@ -149,6 +160,28 @@ fn a_flood_of_key_updates_is_refused() {
     assert_eq!(end.error, None);
     end.send(b"with the new key");
     assert_eq!(records(&end.out).len(), 2, "the answer to the key update and the bytes");
+}
+
+#[test]
+fn a_key_update_that_asks_for_one_is_answered_at_once() {
+    // KeyUpdate with update_requested.
+    let update = [24, 0, 0, 1, 1];
+    let (mut forger, mut end) = connect(Version::Tls13);
+    end.receive(&forger.record(ContentType::Handshake, &update));
+    assert_eq!((end.error(), records(&end.out).len()), ("", 1));
+
+    // Behind the handshake, after which the kernel may get the keys.
+    let answers = [false, true].map(|updates| {
+        let mut end = End::accepted(&acceptor(server(Version::Tls13)));
+        let (mut forger, mut last) = Forger::connect_up_to_last(&mut end);
+        if updates {
+            last.extend(forger.record(ContentType::Handshake, &update));
+        }
+        end.receive(&last);
+        assert_eq!(end.error(), "");
+        records(&end.out).len()
+    });
+    assert_eq!(answers[1], answers[0] + 1, "the tickets, and the answer");
 }
 
 #[test]
