@@ -88,6 +88,9 @@ impl Reactor {
         let core = &mut self.turn.core;
         for _ in 0..LINGER_CALLS {
             let c = &mut core.connections[index as usize];
+            if c.flags.any(Flags::INPUT_ENDED) {
+                c.ready = c.ready.without(Ready::READ);
+            }
             if c.phase != Phase::Lingering || !c.ready.any(Ready::READ) {
                 return;
             }
@@ -110,8 +113,9 @@ impl Reactor {
                     Some(HeldUp::Record)
                         if core.kernel.recv_record(c.socket, &mut self.receive).is_ok() => {}
                     // The kernel cannot get past the record. Closing the socket now would cause a
-                    // reset, which would overtake the alert.
-                    Some(HeldUp::Damage) => c.ready = c.ready.without(Ready::READ),
+                    // reset, which would overtake the alert. Another receive would fail in the same
+                    // way, and each failure causes an event (`tls_err_abort` of Linux).
+                    Some(HeldUp::Damage) => c.flags.set(Flags::INPUT_ENDED),
                     _ => close_socket(core, index),
                 },
                 // The end of the input, or too much input.

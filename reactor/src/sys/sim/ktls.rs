@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
 
 use super::{Stream, World};
-use crate::sys::Fd;
 use crate::sys::tls::{Cipher, Key, KeyFor, Suite};
+use crate::sys::{Fd, Ready};
 
 /// What a simulated kernel supports of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub(super) struct Tls {
     opened: VecDeque<u8>,
     /// Whether a receive has come to a damaged record, which stays at the front.
     damaged: bool,
+    /// Whether the next event reports it. Each such receive causes an event, as in Linux
+    /// (`tls_err_abort`).
+    reports_damage: bool,
 }
 
 impl Tls {
@@ -63,11 +66,12 @@ impl Tls {
         inbox: &mut VecDeque<u8>,
         buffer: &mut [u8],
         limit: usize,
+        edge: &mut bool,
     ) -> Option<io::Result<usize>> {
         while self.opened.is_empty() {
             match front(inbox) {
                 Err(error) => {
-                    self.damaged = true;
+                    (self.damaged, self.reports_damage, *edge) = (true, true, true);
                     return Some(Err(error));
                 }
                 Ok(None) => return None,
@@ -163,6 +167,13 @@ impl World {
 }
 
 impl Stream {
+    /// The readiness by which an event reports a damaged record, if a receive has come to one since
+    /// the last event.
+    pub(super) fn take_damage(&mut self) -> Ready {
+        let reports = |tls: &mut Box<Tls>| std::mem::take(&mut tls.reports_damage);
+        if self.tls.as_mut().is_some_and(reports) { Ready::READ } else { Ready::default() }
+    }
+
     fn attach_tls(&mut self) -> io::Result<()> {
         if self.has_ended() {
             return Err(io::Error::from_raw_os_error(libc::ENOTCONN));

@@ -133,7 +133,7 @@ impl Stream {
         if self.connecting {
             return Ready::WRITE;
         }
-        let ready = self.ready();
+        let ready = self.ready().union(self.take_damage());
         self.refused &= !ready.any(Ready::WRITE);
         ready
     }
@@ -213,7 +213,7 @@ impl Stream {
             self.urgent = None;
         }
         if let Some(tls) = self.tls.as_mut().filter(|tls| tls.opens())
-            && let Some(opened) = tls.recv(&mut self.inbox, buffer, limit)
+            && let Some(opened) = tls.recv(&mut self.inbox, buffer, limit, &mut self.edge)
         {
             return opened;
         }
