@@ -19,8 +19,8 @@ use sluicegate_protocols::tls::{Acceptor, Identity};
 use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
 use sluicegate_reactor::{
-    Address, Handler, HandlerId, LedgerReader, Limits, Listen, ServerListener, ServerOptions,
-    Shard, Target,
+    Address, Handler, HandlerId, LedgerReader, Limits, Listen, Reactor, ServerListener,
+    ServerOptions, Shard, Target,
 };
 
 mod program;
@@ -89,6 +89,10 @@ pub(crate) struct Server {
     /// server take over from this one. On SIGUSR2, the program starts itself again to take over.
     #[arg(long, value_name = "PATH", help_heading = "Process")]
     control: Option<PathBuf>,
+    /// Warn of each callback that holds up the connections of its thread for this long: 10ms. By
+    /// default callbacks are not timed.
+    #[arg(long, value_name = "TIME", value_parser = units::time, help_heading = "Process")]
+    slow_callback: Option<Duration>,
     /// Print counters on SIGUSR1 and at exit.
     #[arg(long, help_heading = "Process")]
     stats: bool,
@@ -168,7 +172,7 @@ impl Server {
         let parts = parts.into_iter().zip(signals.zip(statuses)).collect();
         let unready = AtomicU16::new(self.threads);
         server.run_with(parts, |shard, (part, (signals, status_part))| {
-            shard.set_drain(self.drain);
+            self.set_up(shard);
             let metrics = status::serve(shard, status_part, status.as_ref())?;
             let handler = make(shard, part, (web.as_ref(), metrics))?;
             let mut signals = signals.into_iter().flatten();
@@ -185,6 +189,14 @@ impl Server {
         })?;
         reader.iter().for_each(report);
         Ok(())
+    }
+
+    /// Sets what applies to a whole reactor.
+    fn set_up(&self, reactor: &mut Reactor) {
+        reactor.set_drain(self.drain);
+        if let Some(limit) = self.slow_callback {
+            reactor.log_slow_callbacks(limit);
+        }
     }
 
     /// The signals that this process handles, and the actions on them.

@@ -45,7 +45,7 @@
 //! | messages to a service manager | [`server::notify`] |
 //! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | counters | [`Ledger`], [`Snapshot`], [`LedgerReader`] |
-//! | how long turns take | [`Reactor::measure_turns`], [`Histogram`] |
+//! | how long turns and callbacks take | [`Reactor::measure_turns`], [`Reactor::log_slow_callbacks`] |
 //!
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets or threads, and
 //! `testing::Simulation` runs reactors and clients while system calls fail and data arrives late.

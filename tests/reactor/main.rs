@@ -37,6 +37,7 @@ mod receive_file;
 mod reconnecting;
 mod relay;
 mod sessions;
+mod slow_callbacks;
 mod stopping;
 mod timers;
 mod transport;

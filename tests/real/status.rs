@@ -128,6 +128,24 @@ fn a_server_that_is_about_to_stop_is_not_ready_but_alive() {
 }
 
 #[test]
+fn a_slow_callback_is_counted_and_named_with_its_connection() {
+    if !has("curl") {
+        return;
+    }
+    // Every callback takes that long.
+    let site = Site::start(&["--slow-callback", "0s"]);
+    assert!(site.download("small") > 100);
+    let sample = site.sample();
+    let threads = sample["threads"].as_array().expect("threads").iter();
+    let slow = threads.filter_map(|thread| thread["counters"]["slow_callbacks"].as_u64());
+    assert!(slow.sum::<u64>() >= 3, "of the download alone: {sample}");
+    let warnings = sample["warnings"].as_array().expect("warnings").iter();
+    let texts: Vec<_> = warnings.filter_map(|warning| warning["text"].as_str()).collect();
+    let (at, what) = (format!(" at {}: Http<", site.address), "::on_data held the loop for ");
+    assert!(texts.iter().any(|text| text.contains(&at) && text.contains(what)), "{texts:?}");
+}
+
+#[test]
 fn the_figures_of_all_threads_are_what_clients_have_got() {
     if !has("curl") {
         return;

@@ -181,6 +181,7 @@ const THREAD_COUNTERS: &[ThreadCounter] = &[
     ("sluicegate_events", "Readiness events.", |ledger| ledger.events),
     ("sluicegate_messages", "Messages handled, including those of timers.", |l| l.messages),
     ("sluicegate_panics", "Callbacks that panicked.", |ledger| ledger.panics),
+    ("sluicegate_slow_callbacks", "Callbacks that reached the time limit.", |l| l.slow_callbacks),
 ];
 
 /// The metrics of a sample.

@@ -229,6 +229,7 @@ function showNow(now, old, threads, per) {
   const bounded = now.listeners.filter(it => it.limit);
   const open = sum(bounded, it => it.connections), limit = sum(bounded, it => it.limit);
   const slow = total(it => it.slow_readers), panics = total(it => it.counters.panics);
+  const late = total(it => it.counters.slow_callbacks);
   const refused = sum(now.listeners, it => all(it.refused));
   const known = (value, show) => value == null ? "–" : show(value);
   list("now", [
@@ -241,6 +242,7 @@ function showNow(now, old, threads, per) {
     ["turns", speed("turns")],
     ["messages", speed("messages")],
     ["timers", count(total(it => it.timers))],
+    ["slow callbacks", count(late), "in all", late ? "warn" : ""],
     ["panics", count(panics), "in all", panics ? "bad" : ""],
     ["processor", known(cpu, cpu => percent(per(cpu, old?.process.cpu_seconds)))],
     ["memory", known(resident_bytes, bytes)],

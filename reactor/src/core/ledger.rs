@@ -183,6 +183,8 @@ pub struct Ledger {
     pub messages: u64,
     /// Callbacks that panicked.
     pub panics: u64,
+    /// Callbacks that [held the loop for long](crate::Reactor::log_slow_callbacks).
+    pub slow_callbacks: u64,
 }
 }
 

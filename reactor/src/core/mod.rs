@@ -15,6 +15,7 @@ mod batches;
 mod clock;
 mod connect;
 mod connection;
+mod describe;
 mod exact;
 mod flags;
 mod group;
@@ -36,6 +37,7 @@ mod target;
 mod throttle;
 mod tick;
 pub(crate) mod transport;
+mod type_name;
 mod unread;
 pub mod wheel;
 
@@ -66,6 +68,7 @@ pub(crate) use special::{Special, Strategy};
 pub use target::Target;
 pub(crate) use target::in_order;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
+pub(crate) use type_name::type_name;
 pub(crate) use unread::MOVED_UNREAD;
 
 use wheel::{Link, Links, Wheel};
@@ -123,6 +126,8 @@ pub(crate) struct Core {
     pub(crate) ledger: Ledger,
     /// How long turns take, if that is measured.
     pub(crate) turn_times: Option<Box<Histogram>>,
+    /// From how many nanoseconds on a callback is slow, if slow callbacks are logged.
+    pub(crate) slow_after: Option<u64>,
     pub(crate) lifecycle: Lifecycle,
 }
 
@@ -199,6 +204,7 @@ impl Core {
             next_generation: 1,
             ledger: Ledger::default(),
             turn_times: None,
+            slow_after: None,
             lifecycle: Lifecycle::Running,
         }
     }

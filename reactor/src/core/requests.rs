@@ -71,17 +71,16 @@ impl Core {
             BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
             NetworkUnreachable, NotConnected, TimedOut,
         };
-        let name = self.describe(index);
         match error.kind() {
             // Linux reports the unreachable ones, which it learned by ICMP, when it gives up
             // retransmitting.
             ConnectionReset | BrokenPipe | ConnectionAborted | NotConnected | TimedOut
             | HostUnreachable | NetworkUnreachable | NetworkDown => {
-                log::debug!("{name}: connection lost: {error}");
+                log::debug!("{}: connection lost: {error}", self.describe(index));
                 self.fail(index, Reason::Reset);
             }
             _ => {
-                log::warn!("{name}: connection failed: {error}");
+                log::warn!("{}: connection failed: {error}", self.describe(index));
                 self.fail(index, Reason::Failed);
             }
         }
@@ -103,14 +102,5 @@ impl Core {
     /// Keeps the error of a transport until the handler has been told.
     pub(crate) fn keep_failure(&mut self, index: u32, error: Error) {
         self.special(index).failure = Some(error);
-    }
-
-    /// Text that names a connection in the log: its id, and its peer if the socket still knows it.
-    pub(crate) fn describe(&self, index: u32) -> String {
-        let id = self.id(index);
-        match self.socket(index).and_then(|socket| self.kernel.peer_address(socket)) {
-            Ok(peer) => format!("{id:?} with {peer}"),
-            Err(_) => format!("{id:?}"),
-        }
     }
 }

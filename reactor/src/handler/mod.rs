@@ -11,6 +11,7 @@ mod endpoints;
 mod opening;
 mod peer;
 mod receive;
+mod slow;
 mod turn;
 
 pub use context::Context;
@@ -18,6 +19,7 @@ pub use endpoints::Endpoints;
 pub use peer::Peer;
 pub(crate) use receive::{Delivery, FOREIGN, Registered, store};
 pub use receive::{Receive, Sessions};
+pub(crate) use slow::watched;
 pub(crate) use turn::HandOver;
 pub use turn::Turn;
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::{Context, Handler, Turn};
-use crate::core::{ConnId, HandlerId, NO_SESSION};
+use super::{Context, Handler, Turn, watched};
+use crate::core::{ConnId, HandlerId, NO_SESSION, type_name};
 use crate::outbound;
 
 /// A handler that receives messages of type `M` from other threads, from [workers](crate::workers)
@@ -235,8 +235,13 @@ impl<H: Handler> Registered<H> {
     where
         H: Receive<M, H::Session>,
     {
-        let store = &mut self.sessions;
-        self.handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+        let deliver = |registered: &mut Self, turn: &mut Turn| {
+            let Registered { handler, sessions: store } = registered;
+            handler.on_message(&mut Sessions { turn, handler: id.index, store }, message);
+        };
+        watched(self, turn, deliver, |_, _| {
+            format!("{}::on_message({})", type_name::<H>(), type_name::<M>())
+        });
     }
 }
 

@@ -56,6 +56,7 @@ use std::collections::vec_deque::Drain;
 use std::error::Error;
 use std::fmt;
 
+use crate::core::type_name;
 use crate::threads::bounded_queue::BoundedQueue;
 use crate::threads::sync::Arc;
 
@@ -233,7 +234,7 @@ impl<M> Drop for Mailbox<M> {
     fn drop(&mut self) {
         let count = self.close();
         if count > 0 {
-            let message = std::any::type_name::<M>();
+            let message = type_name::<M>();
             log::info!("mailbox of {message} dropped with {count} messages waiting");
         }
     }

@@ -31,7 +31,9 @@ impl Reactor {
 
     /// Delivers a message that has its own buffer.
     pub(super) fn deliver_message(&mut self, index: u32, message: Vec<u8>) {
-        self.call(index, |h, turn, slot| h.received(turn, index, slot, Cow::Owned(message)));
+        self.call(index, "on_received", |h, turn, slot| {
+            h.received(turn, index, slot, Cow::Owned(message));
+        });
         inbound::note_direct(&mut self.turn.core, index);
     }
 }
@@ -46,7 +48,9 @@ fn deliver(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -
             None => return bytes.len() - rest.len(),
             Some(Piece::Stream) => {
                 let mut input = Input::new(rest);
-                handlers.call(turn, index, |h, turn, slot| h.data(turn, index, slot, &mut input));
+                handlers.call(turn, index, "on_data", |h, turn, slot| {
+                    h.data(turn, index, slot, &mut input);
+                });
                 rest = input.bytes();
                 if rest.is_empty() || !turn.core[index].has_strategy() {
                     return bytes.len() - rest.len();
@@ -55,7 +59,7 @@ fn deliver(handlers: &mut Handlers, turn: &mut Turn, index: u32, bytes: &[u8]) -
             Some(Piece::Exact(count)) => {
                 let (message, behind) = rest.split_at(count);
                 rest = behind;
-                handlers.call(turn, index, |h, turn, slot| {
+                handlers.call(turn, index, "on_received", |h, turn, slot| {
                     h.received(turn, index, slot, Cow::Borrowed(message));
                 });
             }

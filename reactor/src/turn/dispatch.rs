@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use slab::Slab;
 
-use crate::core::{ConnId, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout};
+use crate::core::{ConnId, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout, type_name};
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
-    Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, store,
+    Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, store, watched,
 };
 use crate::inbound;
 
@@ -28,6 +28,8 @@ pub(crate) trait Dispatch: Any {
     fn stop(&mut self, turn: &mut Turn, index: u32, slot: u32);
     /// Removes the session and calls `on_close`.
     fn close(&mut self, turn: &mut Turn, id: ConnId, slot: u32, why: Reason);
+    /// The name of the handler's type.
+    fn name(&self) -> String;
     /// The number of sessions.
     #[cfg(feature = "testing")]
     fn sessions(&self) -> usize;
@@ -70,19 +72,31 @@ impl Handlers {
         self.0.iter().flatten().map(|handler| handler.sessions()).sum()
     }
 
-    /// Calls a connection's handler. A panic closes the connection; the turn continues.
+    /// Makes the callback of this name to a connection's handler. A panic closes the connection;
+    /// the turn continues.
     #[inline]
     pub(super) fn call(
         &mut self,
         turn: &mut Turn,
         index: u32,
+        name: &'static str,
         callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32),
     ) {
         let Some(c) = turn.core.get(index) else { return };
         let slot = c.slot;
         let Some(handler) = self.0[c.handler as usize].as_deref_mut() else { return };
-        if catch_unwind(AssertUnwindSafe(|| callback(handler, &mut *turn, slot))).is_err() {
-            panicked(turn, index);
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            watched(
+                &mut *handler,
+                &mut *turn,
+                |handler, turn| callback(handler, turn, slot),
+                |handler, turn| {
+                    format!("{}: {}::{name}", turn.core.describe(index), handler.name())
+                },
+            );
+        }));
+        if called.is_err() {
+            panicked(turn, index, handler, name);
         }
         if !turn.hand_overs.is_empty() {
             self.hand_over(turn);
@@ -92,7 +106,7 @@ impl Handlers {
     /// Ends the session of a connection, if it has one.
     pub(super) fn close(&mut self, turn: &mut Turn, index: u32, why: Reason) {
         let id = turn.core.id(index);
-        self.call(turn, index, |handler, turn, slot| handler.close(turn, id, slot, why));
+        self.call(turn, index, "on_close", |h, turn, slot| h.close(turn, id, slot, why));
         if let Some(c) = turn.core.get_mut(index) {
             c.slot = NO_SESSION;
         }
@@ -104,7 +118,8 @@ impl Handlers {
         let Some(Some(handler)) = self.0.get_mut(usize::from(to)) else { return };
         if catch_unwind(AssertUnwindSafe(|| open(&mut **handler, turn))).is_err() {
             turn.core.ledger.panics += 1;
-            log::error!("HandlerId({to}) panicked on a timer's message; the message is lost");
+            let name = handler.name();
+            log::error!("{name}::on_message panicked on a timer's message; the message is lost");
         }
         self.hand_over(turn);
     }
@@ -143,9 +158,10 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
 
 /// Records that a connection's handler has panicked.
 #[cold]
-fn panicked(turn: &mut Turn, index: u32) {
+fn panicked(turn: &mut Turn, index: u32, handler: &dyn Dispatch, callback: &str) {
     turn.core.ledger.panics += 1;
-    log::error!("{}: the handler panicked; the connection is closed", turn.core.describe(index));
+    let (connection, handler) = (turn.core.describe(index), handler.name());
+    log::error!("{connection}: {handler}::{callback} panicked; the connection is closed");
     turn.core.fail(index, Reason::Panicked);
 }
 
@@ -221,6 +237,10 @@ impl<H: Handler> Dispatch for Registered<H> {
         if let Some(session) = session {
             self.handler.on_close(turn, id, session, why);
         }
+    }
+
+    fn name(&self) -> String {
+        type_name::<H>()
     }
 
     #[cfg(feature = "testing")]

@@ -61,7 +61,7 @@ impl Reactor {
             Phase::Open if c.flags.any(Flags::OWES_READY) => {}
             Phase::Connecting | Phase::Handshake | Phase::Open => {
                 c.flags.clear(Flags::WROTE_THROUGH);
-                self.call(index, |handler, turn, slot| handler.timeout(turn, index, slot, which));
+                self.call(index, "on_timeout", |h, turn, slot| h.timeout(turn, index, slot, which));
                 self.name_the_reason(index);
                 self.turn.core.schedule(index);
             }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::dispatch::Handlers;
-use crate::core::{HandlerId, Then};
+use crate::core::{HandlerId, Then, type_name};
 use crate::handler::{Handler, Receive, Turn};
 use crate::sys::Waker;
 use crate::threads::doorbell::Doorbell;
@@ -48,8 +48,8 @@ impl<H: Handler + Receive<M, H::Session>, M> Inbox for HandlerInbox<H, M> {
             handlers.hand_over(turn);
             if all.is_err() {
                 turn.core.ledger.panics += 1;
-                let (handler, message) = (std::any::type_name::<H>(), std::any::type_name::<M>());
-                log::error!("{handler}: on_message({message}) panicked; the message is lost");
+                let (handler, message) = (type_name::<H>(), type_name::<M>());
+                log::error!("{handler}::on_message({message}) panicked; the message is lost");
             }
         }
         // The queue was not checked, and the doorbell was already answered for messages in it.

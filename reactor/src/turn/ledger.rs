@@ -29,12 +29,6 @@ impl Reactor {
         LedgerReader(self.shared_ledger.iter().map(|shared| shared.remote.clone()).collect())
     }
 
-    /// Starts to measure how long turns take, from the end of the wait to the end of the turn: see
-    /// [`Snapshot::turn_times`](crate::Snapshot::turn_times). This costs one clock read per turn.
-    pub fn measure_turns(&mut self) {
-        self.turn.core.turn_times.get_or_insert_default();
-    }
-
     /// Answers the requests of readers.
     pub(crate) fn share_ledger(&mut self, mut shared: SharedLedger) {
         shared.requests.queue.attach(self.inboxes.bell());

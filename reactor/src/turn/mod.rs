@@ -25,6 +25,7 @@ mod expire;
 pub(crate) mod inboxes;
 mod ledger;
 mod messages;
+mod observing;
 pub(crate) mod reactor;
 mod step;
 #[cfg(test)]

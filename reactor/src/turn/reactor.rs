@@ -369,7 +369,7 @@ impl Reactor {
         for index in opened.drain(..) {
             // A handler learns of a connection with a transport after the handshake.
             if self.turn.core[index].is_open() {
-                self.call(index, |handler, turn, _| handler.open(turn, index));
+                self.call(index, "on_open", |handler, turn, _| handler.open(turn, index));
             }
             self.turn.core.schedule(index);
         }
@@ -382,14 +382,15 @@ impl Reactor {
         }
     }
 
-    /// Calls a connection's handler.
+    /// Makes the callback of this name to a connection's handler.
     #[inline]
     pub(super) fn call(
         &mut self,
         index: u32,
+        name: &'static str,
         callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32),
     ) {
-        self.handlers.call(&mut self.turn, index, callback);
+        self.handlers.call(&mut self.turn, index, name, callback);
     }
 
     /// Drives every connection on the worklist once. Connections scheduled meanwhile wait for the

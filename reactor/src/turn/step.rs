@@ -69,7 +69,7 @@ impl Reactor {
         if core.get(index).is_some_and(|c| c.phase == Phase::Handshake)
             && transport::advance(core, index)
         {
-            self.call(index, |handler, turn, _| handler.open(turn, index));
+            self.call(index, "on_open", |handler, turn, _| handler.open(turn, index));
         }
         self.turn.core.get(index).is_some_and(|c| c.phase >= Phase::Open)
     }
@@ -80,8 +80,8 @@ impl Reactor {
         match self.next_due(index, input) {
             Due::Nothing => return false,
             Due::Establish => return self.establish(index),
-            Due::Ready => self.call(index, |h, turn, slot| h.ready(turn, index, slot)),
-            Due::Drain => self.call(index, |h, turn, slot| h.drain(turn, index, slot)),
+            Due::Ready => self.call(index, "on_ready", |h, turn, slot| h.ready(turn, index, slot)),
+            Due::Drain => self.call(index, "on_drain", |h, turn, slot| h.drain(turn, index, slot)),
             Due::Receive => {
                 let (core, buffer) = (&mut self.turn.core, &mut self.receive);
                 if let Some(count) = inbound::receive(core, buffer, index, input.most, input) {
@@ -149,13 +149,13 @@ impl Reactor {
             Arrival::Unread => self.deliver_unread(index),
             Arrival::Message(message) => self.deliver_message(index, message),
             Arrival::File(saved) => {
-                self.call(index, |h, turn, slot| h.saved(turn, index, slot, saved));
+                self.call(index, "on_saved", |h, turn, slot| h.saved(turn, index, slot, saved));
             }
             Arrival::Relayed(left) => {
-                self.call(index, |h, turn, slot| h.relayed(turn, index, slot, left));
+                self.call(index, "on_relayed", |h, turn, slot| h.relayed(turn, index, slot, left));
             }
             Arrival::End => {
-                self.call(index, |h, turn, slot| h.eof(turn, index, slot));
+                self.call(index, "on_eof", |h, turn, slot| h.eof(turn, index, slot));
                 inbound::close_if_waiting_in_vain(&mut self.turn.core, index);
             }
         }
@@ -191,7 +191,7 @@ impl Reactor {
         let tell = is_ready && c.flags.take(Flags::OWES_STOP);
         if tell {
             c.flags.clear(Flags::WROTE_THROUGH);
-            self.call(index, |h, turn, slot| h.stop(turn, index, slot));
+            self.call(index, "on_stop", |h, turn, slot| h.stop(turn, index, slot));
         }
         tell
     }

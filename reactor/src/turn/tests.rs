@@ -1,4 +1,5 @@
-//! Deadlines and timers set between two turns count from then, not from the turn before.
+//! Deadlines and timers set between two turns count from then, not from the turn before; and the time
+//! that callbacks take.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -75,4 +76,44 @@ fn timers_that_are_set_between_turns_count_from_then() {
     world.advance(MINUTE + Duration::from_millis(20));
     reactor.turn(Some(Duration::ZERO)).unwrap();
     assert_eq!(reactor.handler(count).0, 1);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn callbacks_that_take_as_long_as_the_limit_are_slow_and_shorter_ones_are_not() {
+    use crate::sys::Kernel;
+    use crate::sys::sim::World;
+    use crate::{Receive, Sessions};
+
+    /// Works for as long as a message says.
+    struct Works(World);
+
+    impl Handler for Works {
+        type Session = ();
+        fn on_open(&mut self, _: &mut Context<'_>) {}
+        fn on_data(&mut self, _: &mut Context<'_>, (): &mut (), _: &mut Input<'_>) {}
+    }
+
+    impl Receive<Duration> for Works {
+        fn on_message(&mut self, _: &mut Sessions<'_>, time: Duration) {
+            self.0.advance(time);
+        }
+    }
+
+    const LIMIT: Duration = Duration::from_millis(10);
+    let world = World::new(1);
+    let mut reactor = Reactor::on(Kernel::Sim(world.clone())).unwrap();
+    let works = reactor.register(Works(world));
+    let handle = reactor.handle(works);
+    let mut slow_after = |limit: Option<Duration>, times: &[Duration]| {
+        limit.into_iter().for_each(|limit| reactor.log_slow_callbacks(limit));
+        let before = reactor.ledger().slow_callbacks;
+        times.iter().for_each(|time| handle.post(*time).unwrap());
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        reactor.ledger().slow_callbacks - before
+    };
+    assert_eq!(slow_after(None, &[LIMIT, 1000 * LIMIT]), 0, "nobody asked");
+    let around = [LIMIT - Duration::from_nanos(1), LIMIT, 2 * LIMIT];
+    assert_eq!(slow_after(Some(LIMIT), &around), 2);
+    assert_eq!(slow_after(Some(Duration::ZERO), &[Duration::ZERO]), 1);
 }

@@ -1,0 +1,45 @@
+//! What a reactor measures and reports if it is asked to.
+
+use std::time::Duration;
+
+use super::reactor::Reactor;
+use crate::core::nanos;
+
+impl Reactor {
+    /// Starts to measure how long turns take, from the end of the wait to the end of the turn: see
+    /// [`Snapshot::turn_times`](crate::Snapshot::turn_times). This costs one clock read per turn.
+    pub fn measure_turns(&mut self) {
+        self.turn.core.turn_times.get_or_insert_default();
+    }
+
+    /// Logs a warning for each callback that takes `limit` or longer, and counts it in
+    /// [`Ledger::slow_callbacks`](crate::Ledger::slow_callbacks). While a callback runs, all other
+    /// connections of its reactor wait.
+    ///
+    /// The warning names the type of the handler, the callback, the connection and the time:
+    ///
+    /// ```text
+    /// ConnId(17.204) from 10.0.0.9:51712 at 10.0.0.1:80: Http<Files>::on_data held the loop for 24.1ms
+    /// ```
+    ///
+    /// A callback for a [message](crate::Receive) or a timer has no connection; the warning names
+    /// the type of the message instead. The time is that of the clock: it includes the time in
+    /// which the thread did not run, such as while it waited for a disk. There are at most
+    /// `1 / limit` warnings per second.
+    ///
+    /// This costs two looks at the clock for each callback. It is off by default, and then costs
+    /// nothing.
+    ///
+    /// ```
+    /// # use sluicegate_reactor::Reactor;
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut reactor = Reactor::new()?;
+    /// reactor.log_slow_callbacks(Duration::from_millis(10));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn log_slow_callbacks(&mut self, limit: Duration) {
+        self.turn.core.slow_after = Some(nanos(limit));
+    }
+}
