@@ -17,7 +17,9 @@ use sluicegate_protocols::resp::Decoder;
 use sluicegate_protocols::websocket::{
     Handshake, Message, WebSocket, WebSocketHandler, WebSockets,
 };
-use sluicegate_reactor::{Context, Handler, HandlerId, Input, Listen, Reactor, Receive, Sessions};
+use sluicegate_reactor::{
+    Context, Handler, HandlerId, Input, Listen, Observed, Observer, Reactor, Receive, Sessions,
+};
 use tempfile::TempDir;
 
 struct Echo;
@@ -29,6 +31,13 @@ impl Handler for Echo {
 
     fn on_data(&mut self, cx: &mut Context<'_>, (): &mut (), input: &mut Input<'_>) {
         cx.send(input.take());
+    }
+}
+
+struct Sum(u64);
+impl Observer for Sum {
+    fn received(&mut self, connection: &Observed<'_>, bytes: u64) {
+        self.0 += if connection.listener().is_some() { bytes } else { 0 };
     }
 }
 
@@ -106,9 +115,13 @@ fn assert_frugal(what: &str, rounds: usize, mut round: impl FnMut()) {
 }
 
 #[test]
-fn an_echo_of_any_size_allocates_nothing() {
+fn an_echo_of_any_size_allocates_nothing_even_if_it_is_watched() {
     for (size, rounds) in [(64, 1000), (16 << 10, 500), (1 << 20, 50)] {
-        let mut pair = Pair::new(|reactor| reactor.register(Echo));
+        let mut pair = Pair::new(|reactor| {
+            reactor.observe(Sum(0));
+            reactor.log_slow_callbacks(Duration::from_secs(3600));
+            reactor.register(Echo)
+        });
         let message: Vec<u8> = (0..size).map(|i| (i / 251) as u8).collect();
         let mut answer = vec![0; size];
         assert_frugal(&format!("echo of {size} bytes"), rounds, || {

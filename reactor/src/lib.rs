@@ -45,6 +45,7 @@
 //! | messages to a service manager | [`server::notify`] |
 //! | stopping gracefully | [`Reactor::set_drain`], [`Handler::on_stop`], [`Stopper`] |
 //! | counters | [`Ledger`], [`Snapshot`], [`LedgerReader`] |
+//! | connections and bytes as they come and go, in any handler | [`Observer`], [`Reactor::observe`] |
 //! | how long turns and callbacks take | [`Reactor::measure_turns`], [`Reactor::log_slow_callbacks`] |
 //!
 //! With the feature `testing`, `testing::Harness` runs a handler without sockets or threads, and
@@ -81,8 +82,8 @@ mod turn;
 pub use crate::connect::{Backoff, Connect, Connector};
 pub use crate::core::wheel as timer;
 pub use crate::core::{
-    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Histogram, Ledger, Limits, Reason, Sent,
-    Target, Timeout,
+    ColdFiles, ConnId, FileTransfer, GroupId, HandlerId, Histogram, Ledger, Limits, Observed,
+    Observer, Reason, Sent, Target, Timeout,
 };
 pub use crate::handler::{Context, Endpoints, Handler, Input, Peer, Receive, Sessions, Turn};
 pub use crate::inbound::TooLarge;

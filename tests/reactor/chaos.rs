@@ -14,6 +14,7 @@ use sluicegate_reactor::{
     Timeout, Turn,
 };
 
+use crate::observing::Witness;
 use crate::probe::pattern;
 
 const RUNS: u64 = 300;
@@ -287,6 +288,7 @@ fn run(seed: u64) {
         },
     );
     h.expect_panics();
+    let witness = Witness::of(&mut h);
     let mut clients = Vec::new();
     for _ in 0..ACTIONS {
         let together = 1 + dice.below(4) * dice.below(2);
@@ -301,6 +303,7 @@ fn run(seed: u64) {
     }
     h.advance(Duration::from_secs(120));
     assert_eq!(h.reactor().connections(), 0);
+    assert!(witness.is_content(), "bytes add up, and each connection has its end");
     let panicked = h.handler().records.iter().filter(|record| record.panicked).count();
     assert_eq!(h.ledger().panics, panicked as u64, "those the dice made, and no others");
     for (number, far) in clients.iter_mut().enumerate() {

@@ -26,6 +26,7 @@ mod ledger;
 mod logged;
 mod messages;
 mod names;
+mod observing;
 mod opening;
 mod panics;
 mod pausing;

@@ -155,11 +155,14 @@ fn connected(core: &mut Core, index: u32) {
     }
     if c.is_layered() {
         transport::begin(core, index);
-    } else if c.flags.take(Flags::CLOSE_WHEN_CONNECTED) {
-        c.phase = Phase::Closing;
     } else {
-        c.phase = Phase::Open;
-        c.flags.set(Flags::OWES_READY);
+        if c.flags.take(Flags::CLOSE_WHEN_CONNECTED) {
+            c.phase = Phase::Closing;
+        } else {
+            c.phase = Phase::Open;
+            c.flags.set(Flags::OWES_READY);
+        }
+        core.note_opened(index);
     }
     core.recycle_special(index);
     deadlines::arm(core, index);

@@ -18,11 +18,12 @@ impl Core {
         Duration::from_nanos(self.kernel.monotonic().saturating_sub(self.now))
     }
 
-    /// Counts how long the turn has taken, if that is measured.
+    /// Counts and reports how long the turn has taken, if anyone wants to know.
     pub(crate) fn note_turn(&mut self) {
-        if self.turn_times.is_some() {
+        if self.turn_times.is_some() || self.observer.is_some() {
             let time = self.since_clock();
             self.turn_times.iter_mut().for_each(|times| times.record(time));
+            self.tell(|observer, _| observer.turn(time));
         }
     }
 

@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::special::{Special, Strategy};
 use super::transport::{End, Layer};
 use super::wheel::Link;
-use crate::sys::{Fd, Ready};
+use crate::sys::{Fd, NO_FD, Ready};
 
 /// The record of a connection. An idle connection owns nothing but this and its session, so this
 /// size determines the memory of an idle server.
@@ -100,6 +100,16 @@ impl Connection {
 
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether it has been open. Not to be asked once its [`Special`] state was dropped.
+    pub(crate) fn was_opened(&self) -> bool {
+        let is_handshaking =
+            |special: &Special| special.layer.as_ref().is_some_and(|layer| layer.handshaking);
+        self.socket != NO_FD
+            && self.special.as_ref().is_none_or(|special| {
+                special.attempt.is_none() && !is_handshaking(special)
+            })
     }
 
     /// Whether `send` accepts bytes. Otherwise the output or the whole connection is ending.

@@ -25,6 +25,7 @@ mod ledger;
 mod lifecycle;
 mod limits;
 mod meter;
+mod observer;
 mod part;
 mod per_address;
 mod pipe;
@@ -57,6 +58,7 @@ pub(crate) use lifecycle::Lifecycle;
 pub(crate) use limits::Quantum;
 pub use limits::{ColdFiles, FileTransfer, Limits};
 pub(crate) use meter::{Bucket, Direction, Meter};
+pub use observer::{Observed, Observer};
 pub(crate) use part::Part;
 pub use part::Residency;
 pub(crate) use per_address::{ClientNet, PerAddress};
@@ -126,6 +128,7 @@ pub(crate) struct Core {
     pub(crate) ledger: Ledger,
     /// How long turns take, if that is measured.
     pub(crate) turn_times: Option<Box<Histogram>>,
+    pub(crate) observer: Option<Box<dyn Observer>>,
     /// From how many nanoseconds on a callback is slow, if slow callbacks are logged.
     pub(crate) slow_after: Option<u64>,
     pub(crate) lifecycle: Lifecycle,
@@ -204,6 +207,7 @@ impl Core {
             next_generation: 1,
             ledger: Ledger::default(),
             turn_times: None,
+            observer: None,
             slow_after: None,
             lifecycle: Lifecycle::Running,
         }

@@ -154,6 +154,7 @@ fn note(
         Ok(count) if count > 0 => {
             c.note_received(count, asked, core.tick, ledger);
             quantum.use_bytes(count);
+            core.observe_received(index, count);
             Some(count)
         }
         other => {

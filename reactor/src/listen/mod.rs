@@ -163,6 +163,7 @@ pub(crate) fn adopt(
     core.groups[usize::from(group)].ledger.adopted += 1;
     deadlines::arm(core, id.index);
     core.schedule(id.index);
+    core.note_opened(id.index);
     Ok(id)
 }
 

@@ -117,16 +117,18 @@ pub(crate) fn write_or_join(core: &mut Core, index: u32, slice: &[u8]) -> Sent {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 ledger.dropped += (slice.len() - sent) as u64;
+                core.observe_sent(index, sent as u64);
                 core.fail_with(index, &error);
                 return Sent::Gone;
             }
         }
     }
     let rest = &slice[sent..];
+    ledger.joined += rest.len() as u64;
+    core.observe_sent(index, sent as u64);
     if rest.is_empty() {
         return Sent::Accepted;
     }
-    ledger.joined += rest.len() as u64;
     append(core, index, |queue, pool| queue.join(rest, pool))
 }
 
@@ -254,6 +256,7 @@ fn flush_up_to(core: &mut Core, index: u32, quantum: &mut Quantum, most: usize) 
         }
         Flushed::Failed(error) => core.fail_with(index, &error),
     }
+    core.observe_sent(index, taken);
     if let Some(source) = feeder {
         wake_feeder(core, index, source);
     }

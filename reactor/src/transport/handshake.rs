@@ -99,6 +99,7 @@ fn finish(core: &mut Core, index: u32) -> bool {
         c.flags.set(Flags::OWES_READY);
     }
     retire(core, index);
+    core.note_opened(index);
     offload::offload(core, index);
     send_owed(core, index);
     deadlines::arm(core, index);

@@ -45,6 +45,7 @@ impl Reactor {
     /// its side.
     fn end(&mut self, index: u32) {
         let core = &mut self.turn.core;
+        core.note_end(index);
         attempt::abandon(core, index);
         let is_unsent = core[index].outbound.is_some();
         let is_handshaking = core[index].layer().is_some_and(|layer| layer.handshaking);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reactor::Reactor;
-use crate::core::nanos;
+use crate::core::{Observer, nanos};
 
 impl Reactor {
     /// Starts to measure how long turns take, from the end of the wait to the end of the turn: see
@@ -41,5 +41,14 @@ impl Reactor {
     /// ```
     pub fn log_slow_callbacks(&mut self, limit: Duration) {
         self.turn.core.slow_after = Some(nanos(limit));
+    }
+
+    /// Tells an observer about connections and turns from now on, in place of the previous one if
+    /// there is one. Of connections that are already open it sees the rest.
+    ///
+    /// A reactor without an observer tests once for each event whether there is one. With an
+    /// observer, each turn also takes a look at the clock.
+    pub fn observe(&mut self, observer: impl Observer) {
+        self.turn.core.observer = Some(Box::new(observer));
     }
 }

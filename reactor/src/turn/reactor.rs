@@ -369,6 +369,7 @@ impl Reactor {
         for index in opened.drain(..) {
             // A handler learns of a connection with a transport after the handshake.
             if self.turn.core[index].is_open() {
+                self.turn.core.note_opened(index);
                 self.call(index, "on_open", |handler, turn, _| handler.open(turn, index));
             }
             self.turn.core.schedule(index);
