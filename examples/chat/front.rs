@@ -127,10 +127,9 @@ impl Flow {
 
     pub(crate) fn timed_out(&mut self, cx: &mut Context<'_>) {
         if std::mem::take(&mut self.state) == State::Slow {
-            let who = cx.peer_address().map_or_else(|error| error.to_string(), |at| at.to_string());
-            let seconds = PATIENCE.as_secs();
-            log::info!("disconnected {who}, which has not kept up for {seconds} s");
-            return cx.abort();
+            let (mut member, seconds) = (cx.this(), PATIENCE.as_secs());
+            log::info!("{}: disconnected: slow for {seconds} s", member.describe());
+            return member.abort();
         }
         cx.resume();
     }

@@ -131,7 +131,7 @@ fn send(cx: &mut Turn, members: &Members, parts: &[&[u8]]) -> usize {
             Version::Resp3 => &*resp3,
         });
         if sent == Sent::Full && peer.pending() > MOST_QUEUED {
-            log::warn!("disconnected a subscriber that does not read");
+            log::warn!("{}: disconnected: the subscriber does not read", peer.describe());
             peer.abort();
         }
     }

@@ -23,6 +23,7 @@ mod handlers;
 mod identity;
 mod kept_input;
 mod ledger;
+mod log_lines;
 mod logged;
 mod messages;
 mod names;

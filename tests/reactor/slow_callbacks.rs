@@ -44,8 +44,10 @@ fn a_slow_callback_is_logged_with_its_handler_its_connection_and_its_time() {
         .collect();
     let message = "Probe::on_message(Tick) held the loop for 0.0ns";
     expected.extend([message.to_owned(), message.to_owned()]);
-    let told: Vec<_> =
-        logged.iter().map(|line| line.rsplit_once(": ").map_or(&**line, |(_, told)| told)).collect();
+    let told: Vec<_> = logged
+        .iter()
+        .map(|line| line.rsplit_once(": ").map_or(&**line, |(_, told)| told))
+        .collect();
     assert_eq!(told, expected);
     for line in &logged[..callbacks.len()] {
         assert!(line.starts_with("ConnId(0.1) from 127.0.0.1:"), "{line}");

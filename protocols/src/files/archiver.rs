@@ -108,9 +108,10 @@ impl Archiver {
                 return;
             }
             Err(error) => {
-                log::warn!("an archive was not completed: {error}");
+                let mut client = cx.peer(active.stream.connection());
+                log::warn!("{}: an archive was not completed: {error}", client.describe());
                 // What was sent must not look complete.
-                cx.peer(active.stream.connection()).abort();
+                client.abort();
                 return;
             }
         };

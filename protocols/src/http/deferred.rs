@@ -154,7 +154,7 @@ impl Reply<'_, '_> {
     ) -> Answered<V> {
         let Reply { mut to, output, mode, .. } = self;
         if !output.has_body {
-            log::error!("a service requested a body that has already been handled");
+            to.log_misuse("a service requested a body that has already been handled");
             return Reply::new(to, output, mode).error(Status::INTERNAL_SERVER_ERROR);
         }
         output.flush_to(&mut to);

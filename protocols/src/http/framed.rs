@@ -42,7 +42,7 @@ impl FramedBody {
             FramedBody::Chunked { .. } => send_chunk(peer, part),
             FramedBody::UntilClose => peer.send(part),
             FramedBody::Sized(left) if length > *left => {
-                log::error!("a body longer than its Content-Length was cut off");
+                log::error!("{}: a body exceeds its Content-Length", peer.describe());
                 peer.abort();
                 Sent::Gone
             }
@@ -74,14 +74,17 @@ impl FramedBody {
         match self {
             FramedBody::Chunked { has_trailers } => {
                 if !has_trailers && !trailers.is_empty() {
-                    log::warn!("trailers omitted from a message: its head has no Trailer field");
+                    log::warn!("{}: trailers omitted: no Trailer field", peer.describe());
                 }
                 let mut end = b"0\r\n".to_vec();
                 write_fields(&mut end, if has_trailers { trailers } else { &[] }, own);
                 peer.send(end)
             }
             FramedBody::Sized(left) if left > 0 => {
-                log::error!("a body ended {left} bytes before its Content-Length");
+                log::error!(
+                    "{}: a body ended {left} bytes before its Content-Length",
+                    peer.describe()
+                );
                 peer.abort();
                 Sent::Gone
             }

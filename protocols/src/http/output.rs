@@ -1,6 +1,7 @@
 //! The buffer in which responses are built before they enter the send queue.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use sluicegate_reactor::{ConnId, Context, Outgoing, Sent, Turn};
@@ -197,6 +198,13 @@ impl Destination<'_, '_> {
             Destination::Current(cx) => cx.transport(),
             Destination::Deferred(turn, id) => turn.transport_of(*id),
         }
+    }
+
+    /// Logs that the service has misused the request, which is answered with 500.
+    #[cold]
+    pub(super) fn log_misuse(&mut self, what: impl Display) {
+        let id = self.connection();
+        log::error!("{}: {what}", self.turn().peer(id).describe());
     }
 
     pub(super) fn connection(&self) -> ConnId {

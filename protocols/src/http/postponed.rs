@@ -69,9 +69,9 @@ impl Reply<'_, '_> {
     ///     }
     /// }
     /// ```
-    pub fn postpone<V>(self, then: impl FnOnce(Postponed, &mut Turn)) -> Answered<V> {
+    pub fn postpone<V>(mut self, then: impl FnOnce(Postponed, &mut Turn)) -> Answered<V> {
         if !self.output.has_body {
-            log::error!("a service postponed a request whose body has already been handled");
+            self.to.log_misuse("a service postponed a request whose body was handled");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         let Reply { mut to, output, mode, .. } = self;

@@ -225,9 +225,9 @@ impl Reply<'_, '_> {
         self.ask_for(Awaited::Form(limits), state)
     }
 
-    fn ask_for<V>(self, body: Awaited, state: V) -> Answered<V> {
+    fn ask_for<V>(mut self, body: Awaited, state: V) -> Answered<V> {
         if !self.output.has_body {
-            log::error!("a service requested a body that has already been handled");
+            self.to.log_misuse("a service requested a body that has already been handled");
             return self.error(Status::INTERNAL_SERVER_ERROR);
         }
         self.output.awaited = Some(body);

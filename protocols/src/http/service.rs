@@ -107,10 +107,11 @@ pub trait Service: Sized + 'static {
         request: &Request<'_>,
         state: Self::State,
         body: Cow<'_, [u8]>,
-        reply: Reply<'_, '_>,
+        mut reply: Reply<'_, '_>,
     ) -> Answered<Self::State> {
         let _ = (state, body);
-        log::error!("{:?} {}: on_body is not implemented", request.method(), request.path());
+        let (method, path) = (request.method(), request.path());
+        reply.to.log_misuse(format_args!("{method:?} {path}: on_body is not implemented"));
         reply.error(Status::INTERNAL_SERVER_ERROR)
     }
 

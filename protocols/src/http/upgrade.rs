@@ -88,7 +88,8 @@ impl Reply<'_, '_> {
     ) -> Answered<V> {
         let mut reply = self.header("Upgrade", protocol).status(Status::SWITCHING_PROTOCOLS);
         let Destination::Current(cx) = &mut reply.to else {
-            log::error!("a deferred response cannot upgrade the connection to {protocol}");
+            let what = format_args!("a deferred response cannot upgrade to {protocol}");
+            reply.to.log_misuse(what);
             return reply.error(Status::INTERNAL_SERVER_ERROR);
         };
         cx.hand_over(to, session);

@@ -223,7 +223,7 @@ impl<H: LineHandler> Lines<H> {
     ) -> ControlFlow<()> {
         let Some((block, _)) = input.bytes().split_at_checked(count) else {
             if let Err(error) = cx.receive_exact(count) {
-                log::error!("{error}");
+                log::error!("{}: {error}", cx.this().describe());
                 cx.abort();
             }
             return ControlFlow::Break(());

@@ -163,7 +163,7 @@ impl<C: Choose> Relay<C> {
                 }
             }
             Choice::Refuse { reason, reply } => {
-                log::debug!("{} was refused: {reason}", client_name(cx));
+                log::debug!("{}: refused: {reason}", cx.this().describe());
                 cx.send(reply);
                 cx.close();
             }
@@ -196,11 +196,6 @@ impl<C: Choose> Relay<C> {
     fn warn(&mut self, cx: &Turn, what: fmt::Arguments<'_>) {
         self.warnings.warn(cx.now(), what);
     }
-}
-
-/// The address of a client for the log, if it is still known.
-fn client_name(cx: &Context<'_>) -> String {
-    cx.peer_address().map_or_else(|_| "a client".to_owned(), |address| address.to_string())
 }
 
 impl<C: Choose> Handler for Relay<C> {

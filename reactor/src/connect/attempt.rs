@@ -46,7 +46,7 @@ pub(crate) fn start(
     let layer = match made {
         Ok(transport) => transport.map(|transport| Box::new(Layer::new(transport, false))),
         Err(error) => {
-            log::debug!("connect to {target}: {error}");
+            log::debug!("{id:?} to {target}: no transport: {error}");
             core.keep_failure(id.index, error);
             not_connected(core, id.index, ErrorKind::InvalidInput);
             return id;
@@ -172,15 +172,12 @@ fn connected(core: &mut Core, index: u32) {
 fn attempt_failed(core: &mut Core, index: u32, error: io::Error) {
     drop_socket(core, index);
     let now = core.now;
-    let (c, group) = core.pair(index);
-    if let Some(attempt) = c.special.as_ref().and_then(|special| special.attempt.as_ref()) {
-        log::debug!("connect to {}: {error}", attempt.target);
-        if sys::is_shortage(&error) {
-            if group.log.allows(now) {
-                log::error!("connect to {}: {error}", attempt.target);
-            }
-            return not_connected(core, index, ErrorKind::QuotaExceeded);
+    log::debug!("{}: cannot connect: {error}", core.describe(index));
+    if sys::is_shortage(&error) {
+        if core.pair(index).1.log.allows(now) {
+            log::error!("{}: cannot connect: {error}", core.describe(index));
         }
+        return not_connected(core, index, ErrorKind::QuotaExceeded);
     }
     try_next(core, index, error.kind());
 }

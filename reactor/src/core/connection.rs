@@ -107,9 +107,10 @@ impl Connection {
         let is_handshaking =
             |special: &Special| special.layer.as_ref().is_some_and(|layer| layer.handshaking);
         self.socket != NO_FD
-            && self.special.as_ref().is_none_or(|special| {
-                special.attempt.is_none() && !is_handshaking(special)
-            })
+            && self
+                .special
+                .as_ref()
+                .is_none_or(|special| special.attempt.is_none() && !is_handshaking(special))
     }
 
     /// Whether `send` accepts bytes. Otherwise the output or the whole connection is ending.

@@ -150,7 +150,7 @@ impl<'a> Observed<'a> {
 
 impl fmt::Display for Observed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.core.describe(self.index))
+        write!(f, "{}", self.core.describe(self.index))
     }
 }
 
@@ -167,13 +167,17 @@ impl Core {
         self.observe(index, |observer, connection| observer.opened(connection));
     }
 
-    /// Reports that a connection has received bytes.
+    /// Reports that a connection has received bytes, unless there are none.
     #[inline]
-    pub(crate) fn observe_received(&mut self, index: u32, bytes: usize) {
-        self.observe(index, |observer, connection| observer.received(connection, bytes as u64));
+    pub(crate) fn observe_received(&mut self, index: u32, bytes: u64) {
+        self.observe(index, |observer, connection| {
+            if bytes > 0 {
+                observer.received(connection, bytes);
+            }
+        });
     }
 
-    /// Reports that a connection has sent bytes, unless `bytes` is 0.
+    /// Reports that a connection has sent bytes, unless there are none.
     #[inline]
     pub(crate) fn observe_sent(&mut self, index: u32, bytes: u64) {
         self.observe(index, |observer, connection| {
@@ -188,8 +192,10 @@ impl Core {
         let Some(c) = self.get(index) else { return };
         let Connection { reason: why, received, sent, .. } = *c;
         if c.was_opened() {
-            let name = || self.describe(index);
-            log::debug!("{}: closed: {why:?}; received {received} bytes, sent {sent}", name());
+            log::debug!(
+                "{}: closed: {why:?}; received {received} bytes, sent {sent}",
+                self.describe(index)
+            );
             self.observe(index, |observer, connection| observer.closed(connection, why));
         } else {
             log::debug!("{}: not opened: {why:?}", self.describe(index));

@@ -1,5 +1,6 @@
 //! A connection reached by its id.
 
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use crate::core::{ConnId, Connection, Core, Direction, Flags, Phase, Sent};
@@ -81,6 +82,22 @@ impl Peer<'_> {
     /// than 208 days are reduced to 208 days.
     pub fn set_deadline(&mut self, after: Option<Duration>) {
         self.with(|core, index| deadlines::set_own(core, index, after));
+    }
+
+    /// Names the connection in a line of a log, as the reactor does: by its id, its peer, and the
+    /// listener that accepted it. So a connection can be followed through its life.
+    ///
+    /// ```text
+    /// ConnId(17.204) from 10.0.0.9:51712 at 10.0.0.1:80
+    /// ```
+    ///
+    /// The addresses are missing if the socket has forgotten them, as after a reset. Printing it may
+    /// take a system call.
+    pub fn describe(&self) -> impl Display {
+        fmt::from_fn(|f| match self.index {
+            Some(index) => self.core.describe(index).fmt(f),
+            None => f.write_str("a connection that is gone"),
+        })
     }
 
     /// Bytes received so far.

@@ -154,7 +154,7 @@ fn note(
         Ok(count) if count > 0 => {
             c.note_received(count, asked, core.tick, ledger);
             quantum.use_bytes(count);
-            core.observe_received(index, count);
+            core.observe_received(index, count as u64);
             Some(count)
         }
         other => {

@@ -255,9 +255,13 @@ impl Listener {
             None
         } else {
             // A connection that is already reset has no address any more.
-            let made = core.kernel.peer_address(socket).map_err(Into::into);
-            let made = made.and_then(|peer| factory.make(&peer));
-            made.inspect_err(|error| log::debug!("{}: refused: {error}", self.address)).ok()
+            let peer = core.kernel.peer_address(socket).ok();
+            peer.and_then(|peer| {
+                let refused = |error: &_| {
+                    log::debug!("refused a connection from {peer} at {}: {error}", self.address);
+                };
+                factory.make(&peer).inspect_err(refused).ok()
+            })
         };
         if made.is_none() {
             core.groups[self.group as usize].ledger.closed += 1;

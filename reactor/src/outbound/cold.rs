@@ -57,7 +57,9 @@ fn done(core: &mut Core, id: ConnId, bytes: usize, read: io::Result<io::Result<(
         Ok(Ok(())) => resume(core, id, bytes),
         Ok(Err(error)) => {
             // The call that sends these bytes will fail in the same way and end the connection.
-            log::debug!("{id:?}: cannot read a file ahead: {error}");
+            if core.find(id).is_some() {
+                log::debug!("{}: cannot read a file ahead: {error}", core.describe(id.index));
+            }
             resume(core, id, bytes);
         }
         // The reactor must not wait for the disk itself.

@@ -56,14 +56,12 @@ pub(crate) fn receive(
     if holds_more || layer.end.is_some() {
         c.ready = c.ready.union(Ready::READ);
     }
-    if taken > 0 {
-        core.observe_received(index, taken);
-    }
     if taken == 0 && !holds_more {
         end(core, index);
     } else {
         send_owed(core, index);
     }
+    core.observe_received(index, taken as u64);
     (taken > 0).then_some(taken)
 }
 

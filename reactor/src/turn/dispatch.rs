@@ -160,8 +160,8 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
 #[cold]
 fn panicked(turn: &mut Turn, index: u32, handler: &dyn Dispatch, callback: &str) {
     turn.core.ledger.panics += 1;
-    let (connection, handler) = (turn.core.describe(index), handler.name());
-    log::error!("{connection}: {handler}::{callback} panicked; the connection is closed");
+    let (core, handler) = (&turn.core, handler.name());
+    log::error!("{}: {handler}::{callback} panicked; it is closed", core.describe(index));
     turn.core.fail(index, Reason::Panicked);
 }
 

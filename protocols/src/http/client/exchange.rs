@@ -95,8 +95,8 @@ pub trait Exchange: Sized + 'static {
     /// }
     /// ```
     fn on_stream(&mut self, cx: &mut Turn, stream: RequestStream) {
-        let _ = (cx, stream);
-        log::error!("a request body was not sent: on_stream is not implemented");
+        let connection = cx.peer(stream.connection());
+        log::error!("{}: on_stream is not implemented", connection.describe());
     }
 
     /// There is room again for a [`RequestStream`] whose `send` returned

@@ -46,8 +46,7 @@ impl<E: Exchange> Connections<E> {
         }
         match &mut session.state {
             State::Idle => {
-                let origin = &self.shared.origin;
-                log::debug!("{origin}: closed a connection that received bytes without a request");
+                log::debug!("{}: closed: bytes without a request", cx.this().describe());
                 self.close_idle(cx);
                 ControlFlow::Break(())
             }
@@ -123,8 +122,7 @@ impl<E: Exchange> Connections<E> {
                 State::Body(Sink::Reactor)
             }
             (Take::Relay(_), _) => {
-                let origin = &self.shared.origin;
-                log::error!("{origin}: a response of unknown length cannot be relayed");
+                log::error!("{}: a relayed response has no length", cx.this().describe());
                 return cx.abort();
             }
             (Take::File(file), Length::Chunked) => State::Body(Sink::chunked_file(file)),
@@ -312,7 +310,7 @@ impl<E: Exchange> Connections<E> {
             running.exchange.on_upgrade(cx, response);
         }
         if cx.wants_input() {
-            log::error!("{}: a connection was upgraded, but not handed over", self.shared.origin);
+            log::error!("{}: upgraded, but not handed over", cx.this().describe());
             cx.close();
         }
         ControlFlow::Break(())

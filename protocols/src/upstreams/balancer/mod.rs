@@ -181,8 +181,10 @@ impl Handler for Balancer {
         });
         match header {
             Err(error) => {
+                let now = cx.now();
+                let client = cx.this();
                 self.warnings
-                    .warn(cx.now(), format_args!("cannot send the address of a client: {error}"));
+                    .warn(now, format_args!("{}: cannot send its address: {error}", client.describe()));
                 cx.abort();
             }
             // Those who wait come first.
@@ -230,10 +232,10 @@ impl Handler for Balancer {
             // The waiting timeout applies.
             Timeout::Idle if waits => {}
             Timeout::Own => {
-                let client =
-                    cx.peer_address().map_or_else(|_| "a client".to_owned(), |at| at.to_string());
-                let late = format_args!("no upstream for {client} in {:?}", self.waiting_timeout);
-                self.warnings.warn(cx.now(), late);
+                let (now, time) = (cx.now(), self.waiting_timeout);
+                let client = cx.this();
+                self.warnings
+                    .warn(now, format_args!("{}: no upstream in {time:?}", client.describe()));
                 cx.close();
             }
             Timeout::Idle => cx.close(),
