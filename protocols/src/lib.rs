@@ -15,7 +15,7 @@
 //! | [`forward`] | a reverse proxy for HTTP |
 //! | [`http`] | HTTP/1.1: servers and clients |
 //! | [`mod@line`] | lines, with optional blocks of known size between them |
-//! | [`ops`] | a status listener: health checks, metrics and a live page |
+//! | [`ops`] | a status listener: health checks, metrics and a live page; spans of connections (feature `tracing`) |
 //! | [`proxy_protocol`] | the address of a client behind a proxy |
 //! | [`raw::frames`] | messages of a fixed size, or with a length prefix |
 //! | [`raw::relay`] | proxies |

@@ -1,4 +1,5 @@
-//! A status listener for operators: health checks, metrics and a live page.
+//! A status listener for operators: health checks, metrics and a live page; and, with the feature
+//! `tracing`, spans of connections (`ConnectionSpans`).
 //!
 //! | path | response |
 //! |---|---|
@@ -61,6 +62,8 @@ mod page;
 mod readiness;
 mod sample;
 mod service;
+#[cfg(feature = "tracing")]
+mod spans;
 mod status;
 #[cfg(all(test, feature = "testing"))]
 mod tests;
@@ -69,5 +72,7 @@ mod warnings;
 pub use readiness::{Phase, Readiness, ReadinessCheck};
 pub use sample::StatusOptions;
 pub use service::StatusService;
+#[cfg(feature = "tracing")]
+pub use spans::ConnectionSpans;
 pub use status::{StatusPart, StatusThread, address, listen_options};
 pub use warnings::{RecentWarnings, Warning};

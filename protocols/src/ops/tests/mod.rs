@@ -3,6 +3,8 @@
 mod endpoints;
 mod events;
 mod exposition;
+#[cfg(feature = "tracing")]
+mod spans;
 mod threads;
 
 use sluicegate_reactor::testing::{Client, Harness};
