@@ -16,7 +16,7 @@ impl Core {
     /// ```
     pub(crate) fn describe(&self, index: u32) -> impl Display {
         fmt::from_fn(move |f| {
-            let Some(c) = self.get(index) else { return f.write_str("a connection that is gone") };
+            let c = &self[index];
             write!(f, "{:?}", ConnId { index, generation: c.generation })?;
             let group = &self.groups[usize::from(c.group)];
             let attempt = c.special.as_ref().and_then(|special| special.attempt.as_ref());

@@ -189,7 +189,7 @@ impl Core {
 
     /// Reports that a connection is over, before anything of it is dropped.
     pub(crate) fn note_end(&mut self, index: u32) {
-        let Some(c) = self.get(index) else { return };
+        let c = &self[index];
         let Connection { reason: why, received, sent, .. } = *c;
         if c.was_opened() {
             log::debug!(
@@ -208,9 +208,7 @@ impl Core {
     fn observe(&mut self, index: u32, event: impl FnOnce(&mut dyn Observer, &Observed<'_>)) {
         if self.observer.is_some() {
             self.tell(|observer, core| {
-                if let Some(c) = core.get(index) {
-                    event(observer, &Observed { core, index, c });
-                }
+                event(observer, &Observed { core, index, c: &core[index] });
             });
         }
     }

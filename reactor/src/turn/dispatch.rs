@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use slab::Slab;
 
@@ -85,16 +86,12 @@ impl Handlers {
         let Some(c) = turn.core.get(index) else { return };
         let slot = c.slot;
         let Some(handler) = self.0[c.handler as usize].as_deref_mut() else { return };
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            watched(
-                &mut *handler,
-                &mut *turn,
-                |handler, turn| callback(handler, turn, slot),
-                |handler, turn| {
-                    format!("{}: {}::{name}", turn.core.describe(index), handler.name())
-                },
-            );
-        }));
+        let call = |handler: &mut dyn Dispatch, turn: &mut Turn| callback(handler, turn, slot);
+        let called = if turn.core.slow_after.is_none() {
+            catch_unwind(AssertUnwindSafe(|| call(handler, turn)))
+        } else {
+            call_watched(turn, index, handler, name, call)
+        };
         if called.is_err() {
             panicked(turn, index, handler, name);
         }
@@ -154,6 +151,24 @@ fn change_hands(core: &mut Core, index: u32, handler: u8) {
         c.flags.set(Flags::OWES_STOP);
     }
     core.schedule(index);
+}
+
+/// Makes a callback whose time is taken. This is apart from [`Handlers::call`], so that what only
+/// the log needs is not prepared for each callback.
+#[cold]
+#[inline(never)]
+fn call_watched(
+    turn: &mut Turn,
+    index: u32,
+    handler: &mut dyn Dispatch,
+    name: &str,
+    call: impl FnOnce(&mut dyn Dispatch, &mut Turn),
+) -> thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| {
+        watched(handler, turn, call, |handler, turn| {
+            format!("{}: {}::{name}", turn.core.describe(index), handler.name())
+        });
+    }))
 }
 
 /// Records that a connection's handler has panicked.

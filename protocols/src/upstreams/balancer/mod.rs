@@ -183,8 +183,10 @@ impl Handler for Balancer {
             Err(error) => {
                 let now = cx.now();
                 let client = cx.this();
-                self.warnings
-                    .warn(now, format_args!("{}: cannot send its address: {error}", client.describe()));
+                self.warnings.warn(
+                    now,
+                    format_args!("{}: cannot send its address: {error}", client.describe()),
+                );
                 cx.abort();
             }
             // Those who wait come first.
