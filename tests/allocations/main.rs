@@ -4,14 +4,11 @@
 //! counted, and nobody else's.
 
 use std::borrow::Cow;
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
-use sluicegate_protocols::files::{Files, FilesOptions};
-use sluicegate_protocols::forward::{Forward, ForwardOptions};
 use sluicegate_protocols::http::{Answered, Http, Reply, Request, Service};
 use sluicegate_protocols::resp::Decoder;
 use sluicegate_protocols::websocket::{
@@ -20,7 +17,8 @@ use sluicegate_protocols::websocket::{
 use sluicegate_reactor::{
     Context, Handler, HandlerId, Input, Listen, Observed, Observer, Reactor, Receive, Sessions,
 };
-use tempfile::TempDir;
+
+mod http;
 
 struct Echo;
 
@@ -34,20 +32,10 @@ impl Handler for Echo {
     }
 }
 
-struct Sum(u64);
-impl Observer for Sum {
+struct Received(u64);
+impl Observer for Received {
     fn received(&mut self, connection: &Observed<'_>, bytes: u64) {
         self.0 += if connection.listener().is_some() { bytes } else { 0 };
-    }
-}
-
-struct Hello;
-
-impl Service for Hello {
-    type State = ();
-
-    fn call(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answered {
-        reply.header("Content-Type", "text/plain").send("Hello, World!")
     }
 }
 
@@ -118,7 +106,7 @@ fn assert_frugal(what: &str, rounds: usize, mut round: impl FnMut()) {
 fn an_echo_of_any_size_allocates_nothing_even_if_it_is_watched() {
     for (size, rounds) in [(64, 1000), (16 << 10, 500), (1 << 20, 50)] {
         let mut pair = Pair::new(|reactor| {
-            reactor.observe(Sum(0));
+            reactor.observe(Received(0));
             reactor.log_slow_callbacks(Duration::from_secs(3600));
             reactor.register(Echo)
         });
@@ -173,55 +161,6 @@ fn a_message_of_a_websocket_allocates_nothing() {
     assert_eq!(&answer, b"\x81\x05hello\x8a\x01p");
 }
 
-/// Requests on a connection whose answers are all alike.
-struct Requests {
-    pair: Pair,
-    request: Vec<u8>,
-    /// How long an answer is.
-    answer: usize,
-}
-
-impl Requests {
-    /// `body` is how long the body of the answer is.
-    fn new(mut pair: Pair, path: &str, body: usize) -> Requests {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: test\r\n\r\n");
-        let mut head = vec![0];
-        pair.exchange(request.as_bytes(), &mut head);
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            pair.exchange(b"", &mut byte);
-            head.extend_from_slice(&byte);
-        }
-        pair.exchange(b"", &mut vec![0; body]);
-        Requests { pair, request: request.into_bytes(), answer: head.len() + body }
-    }
-
-    /// Asserts that so many requests sent at once allocate nothing.
-    fn assert_frugal(&mut self, at_a_time: usize) {
-        let requests = self.request.repeat(at_a_time);
-        let mut answers = vec![0; self.answer * at_a_time];
-        assert_frugal(&format!("{at_a_time} requests at a time"), 200, || {
-            self.pair.exchange(&requests, &mut answers);
-        });
-        for answer in answers.chunks(self.answer) {
-            assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", answer.escape_ascii());
-        }
-    }
-}
-
-fn hello() -> Requests {
-    let pair = Pair::new(|reactor| reactor.register(Http::new(Hello)));
-    Requests::new(pair, "/", "Hello, World!".len())
-}
-
-#[test]
-fn a_request_for_a_greeting_allocates_nothing() {
-    let mut requests = hello();
-    for at_a_time in [1, 16, 64] {
-        requests.assert_frugal(at_a_time);
-    }
-}
-
 #[test]
 fn row_23_what_a_reply_announces_takes_memory_only_as_it_arrives() {
     for header in ["$60000000\r\n", "*1000000\r\n", "%500000\r\n", "*2\r\n>1000000\r\n"] {
@@ -229,27 +168,6 @@ fn row_23_what_a_reply_announces_takes_memory_only_as_it_arrives() {
         let cost = measure(|| assert_eq!(decoder.decode(&mut header.as_bytes()), Ok(None)));
         assert!(cost.bytes_total < 1 << 10, "{header:?}: {cost:?}");
     }
-}
-
-/// The state of an exchange outlives the callback that starts it: the deferred response in two
-/// parts, the exchange in two, and the head of the request, which may be sent again.
-#[test]
-fn a_forwarded_request_allocates_only_what_outlives_the_callback() {
-    const ROUNDS: u64 = 100;
-    let pair = Pair::new(|reactor| {
-        let hello = reactor.register(Http::new(Hello));
-        let listener = reactor.listen("127.0.0.1:0", &Listen::default(), hello);
-        let origin = reactor.listener_address(listener.expect("a free port"));
-        let origin = origin.expect("it listens").clone();
-        let forward = Forward::new(reactor, origin, &ForwardOptions::default());
-        reactor.register(Http::new(forward.expect("a new reactor has room")))
-    });
-    let Requests { mut pair, request, answer } = Requests::new(pair, "/", "Hello, World!".len());
-    let mut answer = vec![0; answer];
-    let mut round = || pair.exchange(&request, &mut answer);
-    (0..ROUNDS).for_each(|_| round());
-    let allocated = measure(|| (0..ROUNDS).for_each(|_| round()));
-    assert!(allocated.count_total <= 5 * ROUNDS, "{allocated:?} in {ROUNDS} rounds");
 }
 
 /// Adds up what it is sent.
@@ -286,72 +204,6 @@ fn a_message_allocates_nothing() {
         });
     }
     assert!(reactor.handler(sum).0 > 0);
-}
-
-#[test]
-fn a_new_date_in_the_answers_allocates_nothing() {
-    let Requests { mut pair, request, answer } = hello();
-    let mut answer = vec![0; answer];
-    let second = || SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_secs();
-    let start = second();
-    let allocated = measure(|| {
-        while second() < start + 2 {
-            pair.exchange(&request, &mut answer);
-        }
-    });
-    assert_eq!(allocated.count_total, 0, "{allocated:?}");
-}
-
-#[test]
-fn a_request_that_comes_in_two_parts_allocates_nothing() {
-    let Requests { mut pair, request, answer } = hello();
-    let (first, second) = request.split_at(request.len() / 2);
-    let mut answer = vec![0; answer];
-    assert_frugal("a request in two parts", 200, || {
-        pair.client.write_all(first).expect("room for it");
-        pair.reactor.turn(Some(Duration::from_secs(1))).expect("a turn");
-        pair.exchange(second, &mut answer);
-    });
-}
-
-/// A directory with one file, `file`, of so many bytes.
-struct Directory(TempDir);
-
-impl Directory {
-    fn new(file: usize) -> Directory {
-        let directory = tempfile::tempdir().expect("a new directory");
-        fs::write(directory.path().join("file"), vec![b'x'; file]).expect("a file");
-        Directory(directory)
-    }
-
-    /// Requests for the file, when the disk is looked at once.
-    fn requests(&self, file: usize) -> Requests {
-        let pair = Pair::new(|reactor| {
-            let options = FilesOptions { valid_for: Duration::MAX, ..FilesOptions::default() };
-            let files = Files::new(reactor, self.0.path(), options).expect("a directory");
-            reactor.register(Http::new(files))
-        });
-        Requests::new(pair, "/file", file)
-    }
-}
-
-#[test]
-fn a_request_for_a_cached_small_file_allocates_nothing() {
-    for len in [0, 1000, 3000] {
-        let directory = Directory::new(len);
-        let mut requests = directory.requests(len);
-        requests.assert_frugal(1);
-        requests.assert_frugal(16);
-    }
-}
-
-#[test]
-fn requests_that_wait_for_a_full_queue_allocate_nothing() {
-    let len = 40_000;
-    let directory = Directory::new(len);
-    let mut requests = directory.requests(len);
-    requests.assert_frugal(1);
-    requests.assert_frugal(8);
 }
 
 /// Counts what its timers bring.
