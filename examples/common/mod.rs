@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::{Args, ValueEnum, value_parser};
 use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use sluicegate_protocols::http::HttpMetrics;
@@ -54,10 +54,14 @@ pub(crate) struct Server {
     /// without a header are reset with a warning.
     #[arg(long, value_name = "FROM", value_delimiter = ',', help_heading = "Listening")]
     accept_proxy: Vec<Network>,
-    /// Maximum number of open connections per listening address; further ones wait.
+    /// Maximum number of open connections per listening address.
     #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Connections")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
+    /// What happens to further connections: they wait in the kernel's queue, are refused with a
+    /// reset, or replace the longest-idle connection, which is closed.
+    #[arg(long, value_name = "HOW", default_value = "wait", help_heading = "Connections")]
+    when_full: WhenFull,
     /// Maximum number of open connections per client, in each thread; further ones are reset. A
     /// client is an IPv4 address or an IPv6 /64 prefix; with --accept-proxy it is the proxy. By
     /// default there is no limit.
@@ -112,6 +116,24 @@ pub(crate) struct Server {
     pub(crate) web: Option<(Target, Limits)>,
 }
 
+/// What happens to connections beyond `--max-connections`.
+#[derive(Clone, Copy, ValueEnum)]
+enum WhenFull {
+    Wait,
+    Refuse,
+    Shed,
+}
+
+impl From<WhenFull> for sluicegate_reactor::WhenFull {
+    fn from(how: WhenFull) -> sluicegate_reactor::WhenFull {
+        match how {
+            WhenFull::Wait => sluicegate_reactor::WhenFull::Wait,
+            WhenFull::Refuse => sluicegate_reactor::WhenFull::Refuse,
+            WhenFull::Shed => sluicegate_reactor::WhenFull::Shed,
+        }
+    }
+}
+
 /// The action on a signal.
 type Action = Box<dyn FnMut() + Send>;
 
@@ -137,12 +159,7 @@ impl Server {
         describe: impl Fn(&Address) -> String + Sync,
         make: impl Fn(&mut Shard<'_>, P, Extra<'_>) -> io::Result<HandlerId<H>> + Sync,
     ) -> Result<(), Failure> {
-        let options = ServerOptions {
-            threads: self.threads.into(),
-            shutdown_delay: self.shutdown_delay,
-            ..ServerOptions::default()
-        };
-        let mut server = sluicegate_reactor::Server::new(&options);
+        let mut server = sluicegate_reactor::Server::new(&self.server_options());
         let notifier = Notifier::from_environment()?;
         notifier.iter().for_each(|notifier| server.set_notifier(notifier));
         if let Some(path) = &self.control {
@@ -189,6 +206,14 @@ impl Server {
         })?;
         reader.iter().for_each(report);
         Ok(())
+    }
+
+    fn server_options(&self) -> ServerOptions {
+        ServerOptions {
+            threads: self.threads.into(),
+            shutdown_delay: self.shutdown_delay,
+            ..ServerOptions::default()
+        }
     }
 
     /// Sets what applies to a whole reactor.
@@ -239,6 +264,7 @@ impl Server {
     fn options(&self, limits: Limits, acceptor: Option<&Acceptor>) -> Listen {
         Listen {
             max_connections: self.max_connections,
+            when_full: self.when_full.into(),
             max_per_address: self.per_address,
             limits: self.limits(limits),
             transport: self.transport(acceptor),

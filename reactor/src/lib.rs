@@ -87,7 +87,7 @@ pub use crate::core::{
 };
 pub use crate::handler::{Context, Endpoints, Handler, Input, Peer, Receive, Sessions, Turn};
 pub use crate::inbound::TooLarge;
-pub use crate::listen::{Listen, ListenerId, activation};
+pub use crate::listen::{Listen, ListenerId, WhenFull, activation};
 pub use crate::outbound::Outgoing;
 pub use crate::server::{Server, ServerListener, ServerOptions, Shard, Spread};
 pub use crate::sys::{Address, Keepalive, ProcessUsage, TcpOptions};

@@ -44,4 +44,5 @@ mod stopping;
 mod timers;
 mod transport;
 mod unix_sockets;
+mod when_full;
 mod yielding;

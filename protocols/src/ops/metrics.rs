@@ -41,6 +41,7 @@ pub(super) const RECEIVED: &[Labelled] = &[
 
 /// Why connections were reset immediately.
 pub(super) const REFUSED: &[Labelled] = &[
+    ("max_connections", |ledger| ledger.refused_full),
     ("per_address", |ledger| ledger.refused_per_address),
     ("handshakes", |ledger| ledger.refused_handshakes),
 ];
@@ -67,6 +68,12 @@ const LISTENER_COUNTERS: &[Counters] = &[
         help: "Connections that were accepted and reset immediately, by the limit that was reached.",
         label: "cause",
         values: REFUSED,
+    },
+    Counters {
+        name: "sluicegate_connections_shed",
+        help: "Idle connections closed to make room for others.",
+        label: "cause",
+        values: &[("max_connections", |ledger| ledger.shed)],
     },
     Counters {
         name: "sluicegate_accept_pauses",

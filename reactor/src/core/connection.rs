@@ -150,6 +150,22 @@ impl Connection {
             && self.special.as_ref().is_none_or(|special| special.is_at_rest())
     }
 
+    /// Whether the connection could be closed without cutting anything off, as far as the reactor
+    /// can tell: nothing is being sent or received, no callback is due, and the handler waits for
+    /// nothing but input.
+    pub(crate) fn is_idle(&self) -> bool {
+        let busy = Flags::RESTLESS
+            .union(Flags::PAUSED)
+            .union(Flags::FULL)
+            .union(Flags::INPUT_ENDED)
+            .union(Flags::SCHEDULED);
+        self.phase == Phase::Open
+            && self.outbound.is_none()
+            && !self.ready.any(Ready::READ)
+            && !self.flags.any(busy)
+            && self.special.as_ref().is_none_or(|special| special.is_idle())
+    }
+
     /// Accounts for a receive of up to `asked` bytes that brought `count`.
     #[inline]
     pub(crate) fn note_received(

@@ -74,7 +74,8 @@ pub enum Sent {
 /// Which deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Timeout {
-    /// No bytes moved for [`Limits::idle`](crate::Limits::idle).
+    /// No bytes moved for [`Limits::idle`](crate::Limits::idle), or the connection is idle and its
+    /// listener needs room for another one ([`WhenFull::Shed`](crate::WhenFull::Shed)).
     Idle,
     /// The kernel accepted no bytes for [`Limits::write_stall`](crate::Limits::write_stall).
     WriteStall,
@@ -104,6 +105,9 @@ pub enum Reason {
     /// [`on_timeout`](crate::Handler::on_timeout), as it does by default, or the queue of a closing
     /// connection stalled.
     TimedOut,
+    /// The listener was full, and the handler closed the connection, which was idle, to make room
+    /// for another: see [`WhenFull::Shed`](crate::WhenFull::Shed).
+    Shed,
     /// A callback panicked.
     Panicked,
     /// The [transport](crate::transport) failed: the peer broke its rules, or was refused.

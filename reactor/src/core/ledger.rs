@@ -58,6 +58,13 @@ pub struct Ledger {
     pub accept_pauses: u64,
     /// Times that a listener reached [`Listen::max_connections`](crate::Listen) and paused.
     pub full_pauses: u64,
+    /// Connections reset immediately because [`Listen::max_connections`](crate::Listen) was
+    /// reached; see [`WhenFull::Refuse`](crate::WhenFull::Refuse). They also count as accepted and
+    /// closed.
+    pub refused_full: u64,
+    /// Idle connections closed to make room for others; see
+    /// [`WhenFull::Shed`](crate::WhenFull::Shed).
+    pub shed: u64,
     /// Times that a listener reached [`Listen::accept_rate`](crate::Listen) and paused.
     pub rate_pauses: u64,
     /// Connections reset immediately because their client had reached

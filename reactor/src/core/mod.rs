@@ -103,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) later: Vec<u32>,
     /// Connections whose wait for their rate is over.
     pub(crate) due_rates: Vec<u32>,
+    /// Idle connections that listeners have chosen to make room for others.
+    pub(crate) shed: Vec<u32>,
     /// Closed connections, whose slots are freed at the end of the turn.
     pub(crate) gone: Vec<u32>,
     /// Work for other threads that has not been handed over yet.
@@ -193,6 +195,7 @@ impl Core {
             owed: Vec::new(),
             later: Vec::new(),
             due_rates: Vec::new(),
+            shed: Vec::new(),
             gone: Vec::new(),
             jobs: Vec::new(),
             lookups: Vec::new(),

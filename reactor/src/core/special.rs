@@ -5,7 +5,7 @@ use super::exact::Exact;
 use super::flags::Flags;
 use super::id::ConnId;
 use super::limits::Limits;
-use super::meter::Meters;
+use super::meter::{Meter, Meters};
 use super::pool::Chunk;
 use super::relay::Relay;
 use super::transport::{Error, Layer, Transport};
@@ -92,6 +92,18 @@ impl Special {
         let waits =
             matches!(self.strategy, Strategy::Stream | Strategy::Exact(_) | Strategy::Relay(_));
         waits && self.meters.is_none()
+    }
+
+    /// Whether nothing here is in progress.
+    pub(crate) fn is_idle(&self) -> bool {
+        let holds = |layer: &Layer| {
+            layer.incoming.len() > 0 || layer.plain.len() > 0 || layer.outgoing.len() > 0
+        };
+        self.unread.len() == 0
+            && matches!(self.strategy, Strategy::Stream)
+            && self.feeder.is_none()
+            && !self.layer.as_deref().is_some_and(holds)
+            && !self.meters.iter().flat_map(|meters| meters.iter()).any(Meter::is_waiting)
     }
 
     /// Whether the next receive is an ordinary one into the shared buffer.

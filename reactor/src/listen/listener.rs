@@ -3,10 +3,11 @@
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use super::Listen;
 use super::custody::Custody;
+use super::shed::IdleSearch;
+use super::{Listen, WhenFull};
 use crate::core::transport::Transport;
-use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress};
+use crate::core::{Bucket, ClientNet, Core, Flags, Group, Ledger, PerAddress, TICK};
 use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
 use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
@@ -57,6 +58,10 @@ pub(crate) struct Listener {
     pub(crate) ready: bool,
     /// Not before this time (nanoseconds).
     retry_at: u64,
+    /// How it finds connections to shed.
+    search: IdleSearch,
+    /// An accepted connection that waits until an idle one has made room.
+    held: Option<Fd>,
 }
 
 /// Where a listening socket comes from.
@@ -129,16 +134,24 @@ impl Listener {
             rate: listen.accept_rate.map(|rate| Bucket::new(rate.into(), burst)),
             ready: false,
             retry_at: 0,
+            search: IdleSearch::default(),
+            held: None,
         })
     }
 
     /// How long to wait before accepting may succeed, in nanoseconds. `None` if an event or a close
     /// announces it.
     pub(crate) fn wait(&self, core: &Core) -> Option<u64> {
-        (self.ready && !self.is_full(core)).then(|| {
-            let at = self.retry_at.max(self.rate.as_ref().map_or(0, |rate| rate.ready_at(1)));
-            at.saturating_sub(core.now)
-        })
+        if !self.ready {
+            return None;
+        }
+        let room_at = match self.options.when_full {
+            WhenFull::Wait if self.is_full(core) => return None,
+            WhenFull::Shed if self.is_full(core) => self.search.not_before,
+            _ => 0,
+        };
+        let rate_at = self.rate.as_ref().map_or(0, |rate| rate.ready_at(1));
+        Some(self.retry_at.max(rate_at).max(room_at).saturating_sub(core.now))
     }
 
     fn is_full(&self, core: &Core) -> bool {
@@ -154,6 +167,10 @@ impl Listener {
                 return;
             }
             match self.next_socket(&core.kernel) {
+                Ok(socket) if self.options.when_full == WhenFull::Shed && self.is_full(core) => {
+                    self.held = Some(socket);
+                    return self.make_room(core);
+                }
                 Ok(socket) => self.take_up(socket, core, opened),
                 Err(error) => match error.kind() {
                     WouldBlock => self.ready = false,
@@ -173,11 +190,30 @@ impl Listener {
         }
     }
 
+    /// Chooses an idle connection, which the turn lets its handler close.
+    fn make_room(&mut self, core: &mut Core) {
+        match self.search.longest_idle(core, self.group) {
+            Some(index) => core.shed.push(index),
+            None => core.groups[self.group as usize].ledger.full_pauses += 1,
+        }
+        // Its handler may keep it, or have something to send first.
+        self.search.not_before = core.now + TICK;
+    }
+
+    /// Whether an accepted connection waits for room.
+    #[cfg(feature = "testing")]
+    pub(crate) fn holds_one(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Accepts the backlog, because closing the listener resets it, unless another process has the
     /// socket open to accept it. Accepts at most as many connections as the backlog can hold; later
     /// ones came too late.
     pub(crate) fn accept_rest(&mut self, core: &mut Core, opened: &mut Vec<u32>) {
         self.ready = true;
+        if let Some(socket) = self.held.take() {
+            self.take_up(socket, core, opened);
+        }
         let most = match &mut self.source {
             Source::Socket(_, origin, distributor) if origin.is_elsewhere() => {
                 if distributor.as_ref().is_none_or(|distributor| !distributor.holds_one()) {
@@ -206,18 +242,19 @@ impl Listener {
             }
             return;
         }
+        let is_refused = self.options.when_full == WhenFull::Refuse && self.is_full(core);
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
         let paused = self.rate.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
         group.ledger.rate_pauses += u64::from(paused);
+        if is_refused {
+            return self.refuse(socket, core, |ledger| &mut ledger.refused_full);
+        }
         if let (Some(client), Some(per_address)) = (client, &group.per_address)
             && !per_address.has_room(client)
         {
-            group.ledger.refused_per_address += 1;
-            group.ledger.closed += 1;
-            // An orderly close would leave the state of the connection with the server (TIME_WAIT).
-            return core.kernel.reset(socket);
+            return self.refuse(socket, core, |ledger| &mut ledger.refused_per_address);
         }
         let Some(transport) = self.transport_of(socket, core) else { return };
         let flags = if self.address.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
@@ -232,8 +269,9 @@ impl Listener {
                 if let (Some(client), Some(per_address)) = (client, per_address) {
                     per_address.enter(id.index, client);
                 }
-                let full = self.is_full(core);
-                core.groups[self.group as usize].ledger.full_pauses += u64::from(full);
+                let waits = self.options.when_full == WhenFull::Wait && self.is_full(core);
+                core.groups[self.group as usize].ledger.full_pauses += u64::from(waits);
+                self.search.not_before = 0;
             }
             // Out of memory, or `max_user_watches` is reached (`epoll(7)`).
             Err(error) => {
@@ -242,6 +280,15 @@ impl Listener {
                 self.pause(core, "registering a connection", &error);
             }
         }
+    }
+
+    /// Resets an accepted connection, and counts why. An orderly close would leave the state of the
+    /// connection with the server (TIME_WAIT).
+    fn refuse(&self, socket: Fd, core: &mut Core, why: fn(&mut Ledger) -> &mut u64) {
+        let ledger = &mut core.groups[self.group as usize].ledger;
+        *why(ledger) += 1;
+        ledger.closed += 1;
+        core.kernel.reset(socket);
     }
 
     /// Makes the transport of a new connection, if it is to have one. `None` if the connection was
@@ -290,6 +337,9 @@ impl Listener {
 
     /// The next connection. `WouldBlock` if there is none; an edge or the doorbell announces it.
     fn next_socket(&mut self, kernel: &Kernel) -> io::Result<Fd> {
+        if let Some(socket) = self.held.take() {
+            return Ok(socket);
+        }
         match &mut self.source {
             Source::Socket(socket, _, distributor) => {
                 let held = distributor.as_mut().and_then(Distributor::take_held);
@@ -303,6 +353,9 @@ impl Listener {
 
     /// Stops listening.
     pub(crate) fn close(self, core: &mut Core) {
+        if let Some(socket) = self.held {
+            core.kernel.reset(socket);
+        }
         self.source.close(core);
     }
 

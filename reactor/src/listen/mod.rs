@@ -11,6 +11,7 @@ use crate::time::deadlines;
 pub mod activation;
 pub(crate) mod custody;
 pub(crate) mod listener;
+mod shed;
 
 use listener::Origin;
 
@@ -24,10 +25,10 @@ pub struct Listen {
     /// The maximum number of connections accepted in one turn; the next turn accepts more. The
     /// default is 64.
     pub accept_budget: u32,
-    /// The maximum number of open connections, lingering ones included. Further connections wait in
-    /// the backlog until one closes. [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how
-    /// often the limit was reached. The default is 100,000.
+    /// The maximum number of open connections, lingering ones included. The default is 100,000.
     pub max_connections: u32,
+    /// What happens to further connections. By default they [wait](WhenFull::Wait).
+    pub when_full: WhenFull,
     /// The maximum number of open connections per client, lingering ones included. Further
     /// connections are accepted and immediately reset, and counted in
     /// [`Ledger::refused_per_address`](crate::Ledger::refused_per_address).
@@ -71,6 +72,7 @@ impl Default for Listen {
             backlog: 4096,
             accept_budget: 64,
             max_connections: 100_000,
+            when_full: WhenFull::Wait,
             max_per_address: None,
             accept_rate: None,
             accept_burst: 256,
@@ -83,6 +85,32 @@ impl Default for Listen {
             limits: Limits::default(),
         }
     }
+}
+
+/// What a listener does with further connections when it has
+/// [`Listen::max_connections`](crate::Listen::max_connections).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// They wait in the backlog until a connection closes. Clients see a slow server, or time out.
+    /// [`Ledger::full_pauses`](crate::Ledger::full_pauses) counts how often the limit was reached.
+    #[default]
+    Wait,
+    /// They are accepted and immediately reset, so that clients learn at once that they should go
+    /// elsewhere. [`Ledger::refused_full`](crate::Ledger::refused_full) counts them.
+    Refuse,
+    /// An idle connection is closed in place of each. If no connection is idle, they wait.
+    /// [`Ledger::shed`](crate::Ledger::shed) counts the closed ones.
+    ///
+    /// A connection is idle if no bytes have moved for a second, nothing is queued, unread or being
+    /// received in another way than as a stream, and its handler has neither paused it nor set
+    /// [`Limits::idle`](crate::Limits::idle) to `None`. Of a sample of 16 such connections, the one
+    /// that has been idle for longest is treated as if that deadline had passed: its handler is
+    /// called with [`Timeout::Idle`](crate::Timeout::Idle), and decides. HTTP does not close a
+    /// connection whose response is not complete. A handler that works for a connection while no
+    /// bytes move should do the same, or pause the connection. The reason of the close is
+    /// [`Reason::Shed`](crate::Reason::Shed). It does not linger, so a request that arrives just
+    /// then is lost, as with any server that closes idle connections.
+    Shed,
 }
 
 /// Identifies a listener of a reactor. [`Turn::listener_address`](crate::Turn::listener_address)

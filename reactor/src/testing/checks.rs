@@ -65,7 +65,10 @@ fn check_handshakes(reactor: &Reactor) {
 /// Checked after every turn of one of the reactors of a world: each socket belongs to a connection.
 pub(super) fn sockets<'a>(reactors: impl Iterator<Item = &'a Reactor>, world: &World) {
     let have_one = |reactor| connections(reactor).filter(|c| c.socket != NO_FD).count();
-    let known: usize = reactors.map(have_one).sum();
+    let held = |reactor: &Reactor| {
+        reactor.turn.listeners.iter().flatten().filter(|listener| listener.holds_one()).count()
+    };
+    let known: usize = reactors.map(|reactor| have_one(reactor) + held(reactor)).sum();
     assert_eq!(world.open_descriptors().streams, known, "a socket is open without a connection");
 }
 

@@ -73,6 +73,8 @@ impl Reactor {
         match (c.phase, c.reason) {
             _ if c.socket == NO_FD => close_socket(core, index),
             (Phase::Ended, _) if c.flags.any(Flags::INPUT_ENDED) => close_socket(core, index),
+            // A lingering connection would still take the room.
+            (Phase::Ended, Reason::Shed) => close_socket(core, index),
             (Phase::Ended, _) => {
                 start_lingering(core, index);
                 self.linger(index);

@@ -62,7 +62,7 @@ impl Reactor {
             Phase::Connecting | Phase::Handshake | Phase::Open => {
                 c.flags.clear(Flags::WROTE_THROUGH);
                 self.call(index, "on_timeout", |h, turn, slot| h.timeout(turn, index, slot, which));
-                self.name_the_reason(index);
+                self.name_the_reason(index, Reason::TimedOut);
                 self.turn.core.schedule(index);
             }
             Phase::Closing if c.outbound.is_some() => turn.core.fail(index, Reason::TimedOut),
@@ -72,18 +72,37 @@ impl Reactor {
         }
     }
 
-    /// Gives a connection that its handler closed or aborted on a timeout the reason `TimedOut`.
-    fn name_the_reason(&mut self, index: u32) {
+    /// Gives a connection that its handler closed or aborted on a timeout the reason for it.
+    fn name_the_reason(&mut self, index: u32, reason: Reason) {
         let c = &mut self.turn.core[index];
         if (matches!(c.phase, Phase::Closing | Phase::Failed)
             || c.flags.any(Flags::CLOSE_WHEN_CONNECTED))
             && matches!(c.reason, Reason::Closed | Reason::Aborted)
         {
-            c.reason = Reason::TimedOut;
+            c.reason = reason;
             if inbound::is_fed(&self.turn.core, index) {
                 // A truncated relay must not look complete.
-                self.turn.core.fail(index, Reason::TimedOut);
+                self.turn.core.fail(index, reason);
             }
+        }
+    }
+
+    /// Lets the idle deadline of connections that listeners have chosen pass early.
+    pub(super) fn shed(&mut self) {
+        while let Some(index) = self.turn.core.shed.pop() {
+            let tick = self.turn.core.tick;
+            // The connections that were opened in this turn may have used it.
+            let c = self.turn.core.get_mut(index).filter(|c| c.is_idle());
+            let Some(c) = c else { continue };
+            c.active = tick;
+            c.flags.clear(Flags::WROTE_THROUGH);
+            self.call(index, "on_timeout", |h, turn, slot| {
+                h.timeout(turn, index, slot, Timeout::Idle);
+            });
+            self.name_the_reason(index, Reason::Shed);
+            let (c, group) = self.turn.core.pair(index);
+            group.ledger.shed += u64::from(c.reason == Reason::Shed);
+            self.turn.core.schedule(index);
         }
     }
 

@@ -375,6 +375,7 @@ impl Reactor {
             self.turn.core.schedule(index);
         }
         self.work = opened;
+        self.shed();
     }
 
     pub(super) fn close_listeners(&mut self) {

@@ -18,6 +18,7 @@ mod postponed;
 mod refused;
 mod saved;
 mod semantics;
+mod shed;
 mod sized;
 mod stopping;
 mod streams;
