@@ -148,3 +148,19 @@ fn a_snapshot_tells_the_listeners_of_all_threads_apart() {
     assert_eq!(snapshot.total.received, 80_000);
     assert_eq!((snapshot.listeners.len(), snapshot.to_string().lines().count()), (2, 3));
 }
+
+#[test]
+fn the_memory_budget_of_a_server_is_divided_among_its_threads() {
+    let memory = Some(64 << 20);
+    let options = ServerOptions { threads: 2, memory, ..ServerOptions::default() };
+    let mut server = Server::new(&options);
+    let reader = server.ledger_reader();
+    server.stopper().stop().unwrap();
+    server
+        .run(|shard| {
+            assert_eq!(shard.snapshot().memory_budget, Some(32 << 20));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(reader.snapshot(NEVER).expect("an answer").memory_budget, memory);
+}

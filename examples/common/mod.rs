@@ -85,6 +85,11 @@ pub(crate) struct Server {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     drain: Duration,
+    /// Most memory for what connections hold, such as queued output, in all threads together: 256M,
+    /// 1G. Near it the server reads and accepts less; at it, it resets the connections that hold
+    /// most. By default there is no limit.
+    #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Process")]
+    memory: Option<u64>,
     /// Number of threads that serve connections.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Process")]
     #[arg(value_parser = value_parser!(u16).range(1..))]
@@ -211,6 +216,7 @@ impl Server {
     fn server_options(&self) -> ServerOptions {
         ServerOptions {
             threads: self.threads.into(),
+            memory: self.memory,
             shutdown_delay: self.shutdown_delay,
             ..ServerOptions::default()
         }

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Memory for items in MiB; when it is full, the least recently used items are evicted.
     #[arg(short = 'm', long, value_name = "MIB", default_value_t = 64, help_heading = "Cache")]
     #[arg(value_parser = value_parser!(u64).range(1..=1 << 24))]
-    memory: u64,
+    memory_limit: u64,
     /// Maximum length of a value, from 1K to 128M.
     #[arg(short = 'I', long, value_name = "SIZE", default_value = "1M", help_heading = "Cache")]
     #[arg(value_parser = value_size)]
@@ -58,7 +58,7 @@ impl Options {
     /// The settings that the options define.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
-            memory: (self.memory << 20) as usize,
+            memory: (self.memory_limit << 20) as usize,
             max_value: self.max_value as usize,
             max_connections: self.server.max_connections,
             threads: self.server.threads.into(),

@@ -24,6 +24,7 @@
 //! | the event loop and its phases | [`Reactor`], [`Reactor::turn`] |
 //! | what to implement, and what to call | [`Handler`], [`Context`], [`Turn`], [`Peer`], [`Input`] |
 //! | listening, and limits on clients | [`Listen`] |
+//! | overload: more clients, or more memory held for them, than there may be | [`WhenFull`], [`Reactor::set_memory_budget`] |
 //! | sockets opened elsewhere | [`Turn::adopt`], [`Turn::adopt_listener`], [`activation`] |
 //! | outgoing connections | [`connect`], [`Target`], [`Backoff`] |
 //! | filters between the wire and a handler: encryption, a preamble | [`transport`] |

@@ -25,6 +25,7 @@ mod kept_input;
 mod ledger;
 mod log_lines;
 mod logged;
+mod memory_budget;
 mod messages;
 mod names;
 mod observing;

@@ -35,6 +35,7 @@ mod memcached;
 mod memory;
 mod nginx;
 mod options;
+mod overload;
 mod process;
 mod proxy;
 #[cfg(target_os = "linux")]

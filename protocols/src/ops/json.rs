@@ -61,6 +61,8 @@ fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
         "slow_readers": snapshot.slow_readers,
         "queued_bytes": snapshot.total.pending(),
         "timers": snapshot.timers,
+        "memory_bytes": snapshot.memory,
+        "memory_budget_bytes": snapshot.memory_budget,
         "turns": snapshot.turn_times.as_ref().map(histogram),
         "http": {
             "responses": CLASSES.into_iter().zip(http.responses).collect::<Value>(),

@@ -1,6 +1,6 @@
 //! The metrics that `/metrics` shows.
 
-use sluicegate_reactor::Ledger;
+use sluicegate_reactor::{Ledger, Snapshot};
 
 use super::exposition::{Exposition, Format, Kind};
 use super::sample::{Row, Sample};
@@ -71,9 +71,12 @@ const LISTENER_COUNTERS: &[Counters] = &[
     },
     Counters {
         name: "sluicegate_connections_shed",
-        help: "Idle connections closed to make room for others.",
+        help: "Connections ended to make room for others: idle ones, or those that held most memory.",
         label: "cause",
-        values: &[("max_connections", |ledger| ledger.shed)],
+        values: &[
+            ("max_connections", |ledger| ledger.shed),
+            ("memory", |ledger| ledger.memory_aborts),
+        ],
     },
     Counters {
         name: "sluicegate_accept_pauses",
@@ -189,6 +192,9 @@ const THREAD_COUNTERS: &[ThreadCounter] = &[
     ("sluicegate_messages", "Messages handled, including those of timers.", |l| l.messages),
     ("sluicegate_panics", "Callbacks that panicked.", |ledger| ledger.panics),
     ("sluicegate_slow_callbacks", "Callbacks that reached the time limit.", |l| l.slow_callbacks),
+    ("sluicegate_memory_shortages", "Times that the memory budget was nearly used up.", |l| {
+        l.memory_shortages
+    }),
 ];
 
 /// The metrics of a sample.
@@ -288,9 +294,18 @@ fn threads(sample: &Sample<'_>, to: &mut Exposition) {
             family.sample(&labels, counter(&thread.snapshot.total));
         }
     }
-    let mut timers = to.family("sluicegate_timers", Kind::Gauge, "Timers that are set.");
-    for (index, thread) in sample.answered() {
-        timers.sample(&[("thread", &index.to_string())], thread.snapshot.timers);
+    type Gauge = fn(&Snapshot) -> Option<u64>;
+    let gauges: [(&str, &str, Gauge); 3] = [
+        ("sluicegate_timers", "Timers that are set.", |snapshot| Some(snapshot.timers)),
+        ("sluicegate_memory_bytes", "Memory held for connections.", |it| Some(it.memory)),
+        ("sluicegate_memory_budget_bytes", "Memory that may be held.", |it| it.memory_budget),
+    ];
+    for (name, help, gauge) in gauges {
+        let mut family = to.family(name, Kind::Gauge, help);
+        for (index, thread) in sample.answered() {
+            let value = gauge(&thread.snapshot);
+            value.into_iter().for_each(|it| family.sample(&[("thread", &index.to_string())], it));
+        }
     }
     let help = "Duration of turns of the event loop, without waiting.";
     let mut turns = to.family("sluicegate_turn_seconds", Kind::Histogram, help);

@@ -33,6 +33,11 @@ impl Batches {
         self.held < MOST_HELD
     }
 
+    /// The memory of the unused buffers, in bytes.
+    pub(crate) fn spare_size(&self) -> usize {
+        self.spare.iter().map(|buffer| buffer.len()).sum()
+    }
+
     /// Takes a full buffer and puts an empty one in its place.
     pub(crate) fn exchange(&mut self, full: &mut AlignedBuffer) -> AlignedBuffer {
         let empty = self.spare.pop().unwrap_or_else(|| AlignedBuffer::new(full.len()));

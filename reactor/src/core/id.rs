@@ -108,6 +108,9 @@ pub enum Reason {
     /// The listener was full, and the handler closed the connection, which was idle, to make room
     /// for another: see [`WhenFull::Shed`](crate::WhenFull::Shed).
     Shed,
+    /// The [memory budget](crate::Reactor::set_memory_budget) of the reactor was used up, and the
+    /// connection held most.
+    MemoryBudget,
     /// A callback panicked.
     Panicked,
     /// The [transport](crate::transport) failed: the peer broke its rules, or was refused.

@@ -184,6 +184,11 @@ pub struct Ledger {
     /// Times that a queue reached [`Limits::send_high`](crate::Limits::send_high) or another size
     /// limit.
     pub full_queues: u64,
+    /// Times that the reactor [has reached](crate::Reactor::set_memory_budget) three quarters of
+    /// its memory budget.
+    pub memory_shortages: u64,
+    /// Connections aborted because the memory budget was used up and they held most.
+    pub memory_aborts: u64,
     /// Deadlines that passed.
     pub timeouts: u64,
     /// Messages handled, including those of timers.

@@ -12,6 +12,7 @@ use slab::Slab;
 use crate::sys::{AlignedBuffer, Fd, Kernel, NO_FD, Ready, Selector};
 
 mod batches;
+mod budget;
 mod clock;
 mod connect;
 mod connection;
@@ -19,6 +20,7 @@ mod describe;
 mod exact;
 mod flags;
 mod group;
+mod held;
 mod histogram;
 mod id;
 mod ledger;
@@ -45,6 +47,7 @@ pub mod wheel;
 pub(crate) use batches::Batches;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) use batches::{MOST_HELD, SPARE_BATCHES};
+pub(crate) use budget::{Budget, choose_victims, excess};
 pub(crate) use connect::Attempt;
 pub use connect::Connect;
 pub(crate) use connection::{Connection, NO_SESSION, Phase};
@@ -69,6 +72,7 @@ pub(crate) use relay::Relay;
 pub(crate) use special::{Special, Strategy};
 pub use target::Target;
 pub(crate) use target::in_order;
+pub(crate) use throttle::Throttle;
 pub(crate) use tick::{TICK, is_due, nanos, tick_of, ticks};
 pub(crate) use type_name::type_name;
 pub(crate) use unread::MOVED_UNREAD;
@@ -133,6 +137,8 @@ pub(crate) struct Core {
     pub(crate) observer: Option<Box<dyn Observer>>,
     /// From how many nanoseconds on a callback is slow, if slow callbacks are logged.
     pub(crate) slow_after: Option<u64>,
+    /// If the memory of connections is limited.
+    pub(crate) budget: Option<Box<Budget>>,
     pub(crate) lifecycle: Lifecycle,
 }
 
@@ -212,6 +218,7 @@ impl Core {
             turn_times: None,
             observer: None,
             slow_after: None,
+            budget: None,
             lifecycle: Lifecycle::Running,
         }
     }

@@ -61,6 +61,12 @@ impl Pipes {
         Ok(pipe)
     }
 
+    /// Closes the unused pipes.
+    pub(crate) fn close_unused(&mut self) {
+        self.open -= self.free.len();
+        self.free.clear();
+    }
+
     /// Takes a pipe back with `left` bytes in it. A pipe that is not empty is closed: the next
     /// relay would pass on bytes that belong to another.
     pub(crate) fn give(&mut self, pipe: Pipe, left: usize) {

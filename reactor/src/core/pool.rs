@@ -15,6 +15,8 @@ const CLASSES: [(usize, usize); 3] = [(4 << 10, 64), (16 << 10, 16), (64 << 10, 
 #[derive(Default)]
 pub(crate) struct Pool {
     free: [Vec<AlignedBuffer>; CLASSES.len()],
+    /// The size of all buffers that were ever taken.
+    pub(crate) taken: u64,
     pub(crate) pipes: Pipes,
 }
 
@@ -25,6 +27,7 @@ impl Pool {
     pub(crate) fn take(&mut self, len: usize) -> Chunk {
         let class = CLASSES.iter().position(|&(size, _)| len <= size).unwrap_or(CLASSES.len() - 1);
         let buffer = self.free[class].pop().unwrap_or_else(|| AlignedBuffer::new(CLASSES[class].0));
+        self.taken += buffer.len() as u64;
         Chunk { buffer, start: 0, end: 0 }
     }
 
@@ -33,7 +36,9 @@ impl Pool {
         if len <= CLASSES[CLASSES.len() - 1].0 {
             return self.take(len);
         }
-        Chunk { buffer: AlignedBuffer::new(len.next_power_of_two()), start: 0, end: 0 }
+        let buffer = AlignedBuffer::new(len.next_power_of_two());
+        self.taken += buffer.len() as u64;
+        Chunk { buffer, start: 0, end: 0 }
     }
 
     /// Takes a buffer back.
@@ -48,9 +53,14 @@ impl Pool {
     }
 
     /// The size of all unused buffers together.
-    #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
         self.free.iter().flatten().map(|buffer| buffer.len()).sum()
+    }
+
+    /// Frees the unused buffers and pipes.
+    pub(crate) fn free_unused(&mut self) {
+        self.free = Default::default();
+        self.pipes.close_unused();
     }
 }
 
@@ -61,6 +71,12 @@ const SPARES: usize = 256;
 /// Unused boxes, kept for the next connection that needs one.
 #[derive(Default)]
 pub(crate) struct Spares<T>(Vec<Box<T>>);
+
+impl<T> Spares<T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|spare| &**spare)
+    }
+}
 
 impl<T: Default> Spares<T> {
     #[inline]

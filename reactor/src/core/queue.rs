@@ -149,6 +149,11 @@ impl Queue {
         self.segments.is_empty().then(|| self.first.bytes()).filter(|bytes| !bytes.is_empty())
     }
 
+    /// The size of the buffer that the joined bytes come first in, also while it is empty.
+    pub(crate) fn first_size(&self) -> usize {
+        self.first.size()
+    }
+
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
         self.memory

@@ -106,6 +106,11 @@ impl Saving {
         }
     }
 
+    /// The memory of the bytes that no worker has yet.
+    pub(crate) fn memory(&self) -> usize {
+        self.gathered.len()
+    }
+
     /// Whether the next bytes go through a pipe.
     pub(crate) fn is_spliced(&self) -> bool {
         self.file.len >= self.splice_from

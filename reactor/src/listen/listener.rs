@@ -242,6 +242,9 @@ impl Listener {
             }
             return;
         }
+        if core.is_memory_short() {
+            self.retry_at = core.now + TICK;
+        }
         let is_refused = self.options.when_full == WhenFull::Refuse && self.is_full(core);
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];

@@ -20,6 +20,9 @@ pub struct ServerOptions {
     /// disk access and name lookups. Its threads are in addition to [`threads`](Self::threads), and
     /// are started on demand.
     pub workers: WorkersLimits,
+    /// The [memory budget](crate::Reactor::set_memory_budget) of all threads together, in bytes. The
+    /// default is none.
+    pub memory: Option<u64>,
     /// How long the server keeps accepting after the signal that
     /// [stops](crate::Server::stop_on_signals) it. During this time
     /// [`Stopper::will_stop`](crate::Stopper::will_stop) returns true, so that health checks can
@@ -39,6 +42,7 @@ impl Default for ServerOptions {
             spread: Spread::Divided,
             pin: false,
             workers: WorkersLimits::default(),
+            memory: None,
             shutdown_delay: Duration::ZERO,
         }
     }

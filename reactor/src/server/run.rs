@@ -30,6 +30,9 @@ impl Server {
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut reactor = Reactor::with_stopper(Kernel::Os, &self.stopper, index)?;
             reactor.set_workers(&self.workers);
+            if let Some(memory) = self.options.memory {
+                reactor.set_memory_budget(memory / self.options.threads as u64);
+            }
             if let Some(ledger) = share.ledger {
                 reactor.share_ledger(ledger);
             }

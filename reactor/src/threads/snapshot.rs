@@ -33,6 +33,11 @@ pub struct Snapshot {
     pub slow_readers: u64,
     /// The number of timers that are set.
     pub timers: u64,
+    /// The memory held for connections, in bytes: what counts for the
+    /// [budget](crate::Reactor::set_memory_budget).
+    pub memory: u64,
+    /// The memory budget in bytes, if there is one. Of several reactors, the sum.
+    pub memory_budget: Option<u64>,
     /// How long turns took, if that is [measured](crate::Reactor::measure_turns).
     pub turn_times: Option<Histogram>,
 }
@@ -59,6 +64,8 @@ impl Snapshot {
         let mut snapshot = Snapshot {
             total: core.total(),
             timers: timers as u64,
+            memory: core.held(),
+            memory_budget: core.budget.as_ref().map(|budget| budget.limit),
             turn_times: core.turn_times.as_deref().cloned(),
             ..Snapshot::default()
         };
@@ -89,6 +96,10 @@ impl Snapshot {
         self.others += &other.others;
         self.slow_readers += other.slow_readers;
         self.timers += other.timers;
+        self.memory += other.memory;
+        if let Some(budget) = other.memory_budget {
+            *self.memory_budget.get_or_insert_default() += budget;
+        }
         if let Some(times) = &other.turn_times {
             self.turn_times.get_or_insert_default().merge(times);
         }

@@ -12,6 +12,9 @@
 //!    connections;
 //! 8. **free** the slots of connections that are gone.
 //!
+//! A [memory budget](crate::Reactor::set_memory_budget) is looked after during phases 4 and 7, and
+//! at the end of the turn.
+//!
 //! Handlers are called in phases 3 to 7, and after phase 8 when the reactor stops and ends the
 //! remaining sessions. Calls are made one at a time, and never from inside a call that a handler
 //! makes. A slot is not reused before the turn ends, so no event of the turn can reach the next
@@ -24,6 +27,7 @@ mod end;
 mod expire;
 pub(crate) mod inboxes;
 mod ledger;
+mod memory;
 mod messages;
 mod observing;
 pub(crate) mod reactor;

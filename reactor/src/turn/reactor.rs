@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::dispatch::{Dispatch, Handlers};
 use super::drain::GRACE;
 use super::inboxes::Inboxes;
+use super::memory::UNTIL_MEMORY_IS_MINDED;
 use crate::connect::{Connect, Connector, resolver};
 use crate::core::{Core, Group, HandlerId};
 use crate::handler::{Handler, Turn};
@@ -305,6 +306,7 @@ impl Reactor {
         outbound::flush_waiting(&mut self.turn.core);
         self.submit_jobs();
         self.free();
+        self.mind_memory();
         self.end_drain();
         self.turn.core.note_turn();
         Ok(())
@@ -330,7 +332,8 @@ impl Reactor {
         let accept = accept.map(Duration::from_nanos);
         let next = [core.wheel.next(), self.turn.timers.next()].into_iter().flatten();
         let expiry = next.map(|tick| core.until(tick)).min();
-        [limit, accept, expiry, self.until_drained()].into_iter().flatten().min()
+        let waits = [limit, accept, expiry, self.until_drained(), self.until_memory_is_due()];
+        waits.into_iter().flatten().min()
     }
 
     /// Whether there is work that no event announces.
@@ -400,8 +403,11 @@ impl Reactor {
     fn run_owed(&mut self) {
         let next = std::mem::take(&mut self.work);
         let mut work = std::mem::replace(&mut self.turn.core.owed, next);
-        for &index in &work {
-            self.run_connection(index);
+        for some in work.chunks(UNTIL_MEMORY_IS_MINDED) {
+            for &index in some {
+                self.run_connection(index);
+            }
+            self.mind_memory();
         }
         work.clear();
         self.work = work;

@@ -274,6 +274,7 @@ impl Handler for Balancer {
             Role::Check(id) => match why {
                 Reason::Stopped
                 | Reason::Aborted
+                | Reason::MemoryBudget
                 | Reason::Unconnected(ErrorKind::QuotaExceeded) => {}
                 _ => self.checked(cx, id, false),
             },

@@ -171,7 +171,7 @@ impl Balancer {
                 self.warnings.warn(cx.now(), format_args!("cannot connect to upstreams: {why}"));
                 cx.peer(client.id).close();
             }
-            Reason::Stopped | Reason::Aborted | Reason::Panicked => {
+            Reason::Stopped | Reason::Aborted | Reason::MemoryBudget | Reason::Panicked => {
                 self.upstreams.given_up(id);
                 cx.peer(client.id).abort();
             }

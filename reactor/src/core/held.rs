@@ -1,0 +1,111 @@
+//! The memory that a reactor holds for its connections: queues, unread input and their buffers.
+//!
+//! What handlers and sessions hold is not included. Neither is what the reactor needs in any case:
+//! the records of connections, and one buffer for each way to receive and send.
+
+use bytes::Bytes;
+
+use super::queue::{Queue, Segment};
+use super::special::{Special, Strategy};
+use super::{Connection, Core, Group, Spares};
+
+/// Pieces of memory that others hold too, such as a message that many connections are sent: where
+/// each ends, and its length. What is sent of a piece is taken from its front.
+#[derive(Default)]
+struct SharedPieces(Vec<(usize, usize)>);
+
+impl SharedPieces {
+    fn add(&mut self, piece: &Bytes) {
+        self.0.push((piece.as_ptr() as usize + piece.len(), piece.len()));
+    }
+
+    /// The memory of all pieces, each once.
+    fn total(mut self) -> usize {
+        self.0.sort_unstable_by(|one, other| other.cmp(one));
+        self.0.dedup_by_key(|(end, _)| *end);
+        self.0.iter().map(|(_, len)| len).sum()
+    }
+}
+
+impl Queue {
+    /// The memory that it holds besides shared pieces, which it passes to `shared`.
+    fn held(&self, mut shared: impl FnMut(&Bytes)) -> usize {
+        let segments = self.segments().map(|segment| match segment {
+            Segment::Joined(chunk) => chunk.size(),
+            Segment::Shared(bytes) if bytes.is_unique() => bytes.len(),
+            Segment::Shared(bytes) => {
+                shared(bytes);
+                0
+            }
+            Segment::File(_) => 0,
+            Segment::Pipe { left, .. } => *left,
+        });
+        self.first_size() + segments.sum::<usize>()
+    }
+}
+
+impl Special {
+    fn held(&self) -> usize {
+        let strategy = match &self.strategy {
+            // What is not filled yet is not in memory.
+            Strategy::Exact(exact) => exact.unread(),
+            Strategy::File(saving) => saving.memory(),
+            Strategy::Stream | Strategy::Relay(_) | Strategy::Discard(_) => 0,
+        };
+        let layer = self.layer.as_deref();
+        let layer = layer.map_or(0, |layer| {
+            [&layer.incoming, &layer.plain, &layer.outgoing].map(|chunk| chunk.size()).iter().sum()
+        });
+        self.unread.size() + strategy + layer
+    }
+}
+
+impl Connection {
+    fn held_apart(&self, shared: impl FnMut(&Bytes)) -> usize {
+        let queue = self.outbound.as_ref().map_or(0, |queue| queue.held(shared));
+        queue + self.special.as_ref().map_or(0, |special| special.held())
+    }
+
+    /// The memory that it holds. Pieces that others hold too are included.
+    pub(crate) fn held(&self) -> usize {
+        let mut shared = 0;
+        self.held_apart(|piece| shared += piece.len()) + shared
+    }
+}
+
+impl Core {
+    /// The memory that is held for connections, in use and spare. Takes time that grows with the
+    /// number of connections and of queued pieces.
+    pub(crate) fn held(&self) -> u64 {
+        let mut shared = SharedPieces::default();
+        let each = self.connections.iter().map(|(_, c)| c.held_apart(|piece| shared.add(piece)));
+        let apart = each.sum::<usize>() + self.batches.held + self.spare();
+        (apart + shared.total()) as u64
+    }
+
+    /// The memory of unused buffers.
+    fn spare(&self) -> usize {
+        let queues: usize = self.spare_queues.iter().map(Queue::first_size).sum();
+        self.pool.kept() + self.batches.spare_size() + queues
+    }
+
+    /// Frees all unused buffers, and returns how many bytes that were.
+    pub(crate) fn free_spare(&mut self) -> u64 {
+        let freed = self.spare();
+        self.batches.spare = Vec::new();
+        self.spare_queues = Spares::default();
+        self.pool.free_unused();
+        freed as u64
+    }
+
+    /// A number that grows at least as fast as [`held`](Core::held).
+    pub(crate) fn volume(&self) -> u64 {
+        let moved = |group: &Group| group.ledger.received + group.ledger.queued;
+        self.groups.iter().map(moved).sum::<u64>() + self.pool.taken
+    }
+
+    /// Whether the memory budget is nearly used up.
+    pub(crate) fn is_memory_short(&self) -> bool {
+        self.budget.as_ref().is_some_and(|budget| budget.is_short)
+    }
+}

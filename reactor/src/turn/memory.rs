@@ -1,0 +1,110 @@
+//! Keeping the memory budget.
+
+use std::time::Duration;
+
+use super::reactor::Reactor;
+use crate::core::{Budget, Core, Flags, Phase, Reason, choose_victims, excess};
+
+/// How many connections run before the memory budget is looked at again.
+pub(super) const UNTIL_MEMORY_IS_MINDED: usize = 8;
+
+impl Reactor {
+    /// Limits the memory that the reactor holds for its connections, in bytes. It counts queued
+    /// output, unread input, messages that [arrive](crate::Context::receive_exact), files that are
+    /// [received](crate::Context::receive_file), what relays hold in pipes, and unused buffers. A
+    /// piece that many connections are sent counts once. It counts neither what handlers and
+    /// sessions hold nor the buffers of about a MiB that every reactor has. By default there is no
+    /// budget: the [`Limits`](crate::Limits) of each connection bound what it holds.
+    ///
+    /// At three quarters of the budget, and until five eighths, memory is short. Then the reactor
+    ///
+    /// 1. frees unused buffers;
+    /// 2. stops reading from the connections with more than
+    ///    [`send_low`](crate::Limits::send_low) bytes queued, as if their queues were full;
+    /// 3. accepts only one connection in 17 ms at each listener, so that those who want to see what
+    ///    is wrong still get in.
+    ///
+    /// [`Ledger::memory_shortages`](crate::Ledger::memory_shortages) counts how often that begins.
+    /// At fifteen sixteenths it aborts the connections that hold most, with
+    /// [`Reason::MemoryBudget`](crate::Reason::MemoryBudget), until fourteen sixteenths are left.
+    /// [`Ledger::memory_aborts`](crate::Ledger::memory_aborts) counts them, and the log names one
+    /// of them a second.
+    ///
+    /// The reactor looks after every eight connections that have received, so it may hold up to 4
+    /// MiB more for a moment, and more if a callback sends more at once. The budget should be
+    /// several times that, and several times what [one
+    /// connection](crate::Limits::receive_exact) may hold.
+    pub fn set_memory_budget(&mut self, bytes: u64) {
+        self.turn.core.budget = Some(Box::new(Budget::new(bytes)));
+    }
+
+    /// How long the next wait may last until the memory of connections is looked at again.
+    pub(super) fn until_memory_is_due(&self) -> Option<Duration> {
+        let core = &self.turn.core;
+        core.budget.as_ref()?.wait(core.now).map(Duration::from_nanos)
+    }
+
+    /// Keeps the memory budget, if there is one.
+    #[inline]
+    pub(super) fn mind_memory(&mut self) {
+        let core = &mut self.turn.core;
+        if core.budget.as_ref().is_some_and(|budget| budget.is_due(core.volume(), core.now)) {
+            keep_budget(core);
+        }
+    }
+}
+
+#[cold]
+fn keep_budget(core: &mut Core) {
+    let (mut used, volume, now) = (core.held(), core.volume(), core.now);
+    let Some(budget) = &mut core.budget else { return };
+    let limit = budget.limit;
+    if budget.note(used, volume, now) {
+        core.ledger.memory_shortages += 1;
+        if budget.shortage_log.allows(now) {
+            log::warn!("connections hold {used} of {limit} bytes of memory; reading less");
+        }
+    }
+    if core.is_memory_short() {
+        used -= core.free_spare();
+        hold_back(core);
+        abort_largest(core, excess(used, limit), limit);
+    }
+}
+
+/// Stops reading from the connections whose queues are longest. They read again at their low mark.
+fn hold_back(core: &mut Core) {
+    for (_, c) in &mut core.connections {
+        let group = &mut core.groups[usize::from(c.group)];
+        let is_long = c.outbound.as_ref().is_some_and(|queue| !queue.is_low(&group.limits));
+        if is_long && c.is_open() && !c.flags.any(Flags::FULL) {
+            c.flags.set(Flags::FULL);
+            group.ledger.full_queues += 1;
+        }
+    }
+}
+
+/// Aborts the connections that hold most, to free `excess` bytes.
+fn abort_largest(core: &mut Core, excess: u64, limit: u64) {
+    if excess == 0 {
+        return;
+    }
+    let alive = core.connections.iter().filter(|(_, c)| c.phase < Phase::Ended);
+    let held = alive.map(|(index, c)| (c.held() as u64, index as u32));
+    let mut victims: Vec<_> = held.filter(|(held, _)| *held > 0).collect();
+    choose_victims(&mut victims, excess);
+    let now = core.now;
+    if let Some((held, index)) = victims.first()
+        && core.budget.as_mut().is_some_and(|budget| budget.abort_log.allows(now))
+    {
+        let (name, count) = (core.describe(*index), victims.len());
+        log::warn!(
+            "{name}: aborted: it holds {held} bytes, most of all, and the memory budget of {limit} \
+             bytes is used up; {count} aborted"
+        );
+    }
+    for (_, index) in victims {
+        core.ledger_of(index).memory_aborts += 1;
+        core.fail(index, Reason::MemoryBudget);
+    }
+}
