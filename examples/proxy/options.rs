@@ -49,6 +49,10 @@ pub(crate) struct Options {
     /// time has passed, the next target is tried.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = common::units::time)]
     connect_timeout: Duration,
+    /// Close a relayed connection after this long without traffic once one side has ended its
+    /// direction, if that is shorter than --idle-timeout.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = common::units::time)]
+    half_closed_timeout: Duration,
     /// Start each connection to a target of --to or --sni with a PROXY protocol header of this
     /// version, which contains the address of the client. It precedes TLS.
     #[arg(long, value_name = "VERSION", conflicts_with = "http")]
@@ -142,7 +146,11 @@ impl Options {
     /// The limits of connections, on both sides.
     pub(crate) fn limits(&self) -> Limits {
         // A long body is relayed, except for what arrives with its head: keep that short.
-        self.server.limits(Limits { receive_most: 32 << 10, ..Limits::default() })
+        self.server.limits(Limits {
+            receive_most: 32 << 10,
+            half_closed: Some(self.half_closed_timeout),
+            ..Limits::default()
+        })
     }
 
     /// Where the targets come from.

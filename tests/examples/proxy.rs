@@ -84,8 +84,12 @@ const IDLE: Duration = Duration::from_secs(3);
 
 /// A relay with a short idle timeout, its client, and the target's end of the connection to it.
 fn impatient() -> (Harness<Balancer>, Client, Client) {
+    with_limits(Limits { idle: Some(IDLE), ..Limits::default() })
+}
+
+/// A relay with these limits on both sides.
+fn with_limits(limits: Limits) -> (Harness<Balancer>, Client, Client) {
     let back = Address::from(SocketAddr::from(([10, 0, 0, 1], 80)));
-    let limits = Limits { idle: Some(IDLE), ..Limits::default() };
     let connect = Connect { limits: limits.clone(), ..Connect::default() };
     let listen = Listen { limits, ..Listen::default() };
     let make = |reactor: &mut Reactor| {
@@ -135,6 +139,37 @@ fn row_17_an_idle_timeout_closes_a_side_that_has_received_everything_and_the_end
         assert_ne!(h.state(to), State::Reset);
         assert_eq!(h.state(from), State::Reset);
     }
+}
+
+#[test]
+fn row_17_a_relay_of_which_one_direction_has_ended_has_a_timeout_of_its_own() {
+    for client_ends in [true, false] {
+        let limits = Limits { idle: None, half_closed: Some(IDLE), ..Limits::default() };
+        let (mut h, client, target) = with_limits(limits);
+        let (from, to) = if client_ends { (client, target) } else { (target, client) };
+        h.advance(10 * IDLE);
+        h.feed(from, b"a question");
+        h.finish(from);
+        for _ in 0..4 {
+            h.advance(IDLE * 3 / 4);
+            h.feed(to, b"...");
+        }
+        assert_eq!((h.state(from), h.state(to)), (State::Open, State::Shut));
+        assert_eq!((h.take(from).len(), h.take(to).len()), (12, 10));
+        h.advance(IDLE * 5 / 4);
+        assert_eq!(h.state(from), State::Reset, "the answer is not complete");
+        assert_ne!(h.state(to), State::Reset);
+    }
+}
+
+#[test]
+fn row_17_an_idle_timeout_that_is_shorter_applies_to_a_half_closed_relay_too() {
+    let limits = Limits { idle: Some(IDLE), half_closed: Some(10 * IDLE), ..Limits::default() };
+    let (mut h, client, target) = with_limits(limits);
+    h.finish(client);
+    assert_eq!((h.state(client), h.state(target)), (State::Open, State::Shut));
+    h.advance(IDLE * 5 / 4);
+    assert_eq!(h.state(client), State::Reset);
 }
 
 #[test]

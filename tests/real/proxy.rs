@@ -144,6 +144,23 @@ fn row_17_an_idle_timeout_in_the_middle_of_a_transfer_is_a_reset_for_both() {
 }
 
 #[test]
+fn row_17_a_half_closed_pair_without_traffic_ends_although_it_could_be_idle_for_longer() {
+    let upstream = narrow_listener();
+    let address = upstream.local_addr().expect("its address").to_string();
+    let mut command = example("proxy");
+    command.args(["--to", &address, "--idle-timeout", "1h", "--half-closed-timeout", "200ms"]);
+    let proxy = Server::start(&mut command);
+    for client_first in [true, false] {
+        let (client, server) = pair(&upstream, &proxy);
+        let (first, second) = if client_first { (client, server) } else { (server, client) };
+        first.shutdown(Shutdown::Write).expect("an open connection");
+        assert_eq!(end_of(&second).expect("the end"), b"");
+        let error = end_of(&first).expect_err("a reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
 fn row_16_a_target_that_is_not_there_is_named_in_a_warning() {
     let mut log = tempfile::tempfile().expect("a file");
     let mut command = example("proxy");

@@ -118,6 +118,16 @@ impl Connection {
         self.phase <= Phase::Open && !self.flags.any(Flags::OUTPUT_CLOSED)
     }
 
+    /// Whether it is part of a relay whose other direction has ended.
+    pub(crate) fn is_half_closed_relay(&self) -> bool {
+        let Some(special) = &self.special else { return false };
+        match (matches!(special.strategy, Strategy::Relay(_)), special.feeder.is_some()) {
+            (true, false) => self.flags.any(Flags::OUTPUT_CLOSED),
+            (false, true) => self.flags.any(Flags::INPUT_ENDED),
+            _ => false,
+        }
+    }
+
     /// Whether input may be delivered: the connection is open, neither paused nor blocked, and has
     /// room for the output that the input may cause.
     pub(crate) fn wants_input(&self) -> bool {

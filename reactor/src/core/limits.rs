@@ -127,6 +127,11 @@ pub struct Limits {
     /// noticed when something is sent to it ([`write_stall`](crate::Limits::write_stall)), or by
     /// [`TcpOptions::keepalive`](crate::TcpOptions::keepalive).
     pub idle: Option<Duration>,
+    /// Once one direction of a [relay](crate::Context::relay_to) has ended, its connections time out
+    /// after this long without traffic, if that is shorter than [`idle`](Limits::idle). A peer that
+    /// has sent the end of its stream usually waits only for the rest of an answer. The default is
+    /// 30 s.
+    pub half_closed: Option<Duration>,
     /// How long the handshake of a [transport](crate::transport) may take, from the connect or the
     /// accept. The default is 10 s.
     pub handshake: Duration,
@@ -182,6 +187,7 @@ impl Default for Limits {
             receive_low_water: 32 << 10,
             file_batches: 2,
             idle: Some(Duration::from_secs(75)),
+            half_closed: Some(Duration::from_secs(30)),
             handshake: Duration::from_secs(10),
             write_stall: Some(Duration::from_secs(60)),
             send_rate: None,

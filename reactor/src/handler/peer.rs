@@ -145,7 +145,8 @@ impl Peer<'_> {
     ///   effect. If the handler closes or shuts down the destination, nothing more is forwarded,
     ///   and the source waits until the destination has ended.
     /// - Each connection has its own deadlines. Bytes sent to the destination count as activity on
-    ///   the source.
+    ///   the source. Once one direction has ended,
+    ///   [`Limits::half_closed`](crate::Limits::half_closed) applies to the other.
     /// - Calling this again changes the destination. A destination has one source: a second relay
     ///   to it ends the first, and the input of the first source goes to its handler again.
     ///   [Handing the source over](crate::Context::hand_over) ends the relay in the same way.

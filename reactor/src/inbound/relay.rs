@@ -19,6 +19,7 @@ use super::{Arrival, block, pipe, receive, set_strategy};
 use crate::core::{ConnId, Connection, Core, Flags, Phase, Quantum, Reason, Relay, Strategy};
 use crate::outbound;
 use crate::sys::Ready;
+use crate::time::deadlines;
 
 /// The maximum number of bytes of one receive through memory. A slow destination pins as much of
 /// its source's input.
@@ -193,6 +194,8 @@ fn pass_end(core: &mut Core, index: u32, to: u32) {
     } else {
         core[index].flags.clear(Flags::OWES_EOF);
         core.request(to, Flags::OUTPUT_CLOSED);
+        deadlines::half_close(core, index);
+        deadlines::half_close(core, to);
     }
 }
 

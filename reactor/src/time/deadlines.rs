@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::core::wheel::Links;
-use crate::core::{Connection, Core, Meter, Phase, Timeout, is_due, ticks};
+use crate::core::{Connection, Core, Limits, Meter, Phase, Timeout, is_due, ticks};
 
 /// The event at a tick.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
         Phase::Connecting => special.and_then(|s| s.attempt.as_ref()).map(|attempt| attempt.until),
         Phase::Handshake => special.and_then(|s| s.layer.as_ref()).map(|layer| layer.until),
         Phase::Open | Phase::Closing if send.is_none() && receive.is_none() => {
-            limits.idle.map(|time| after(c.active, time))
+            idle_time(limits, c).map(|time| after(c.active, time))
         }
         _ => None,
     };
@@ -60,6 +60,18 @@ pub(crate) fn first(core: &Core, c: &Connection) -> Option<(u32, Deadline)> {
     let waits = [send, receive].map(|due| due.map(|due| (due, Deadline::RateWait)));
     let by_distance = |&(tick, _): &(u32, Deadline)| tick.wrapping_sub(core.tick) as i32;
     [own, stall, idle].into_iter().chain(waits).flatten().min_by_key(by_distance)
+}
+
+/// How long a connection may be without traffic.
+fn idle_time(limits: &Limits, c: &Connection) -> Option<Duration> {
+    let half_closed = limits.half_closed.filter(|_| c.is_half_closed_relay());
+    [limits.idle, half_closed].into_iter().flatten().min()
+}
+
+/// Starts the idle time of a connection again, because one direction of its relay has ended.
+pub(crate) fn half_close(core: &mut Core, index: u32) {
+    core[index].active = core.tick;
+    arm(core, index);
 }
 
 /// Makes sure that a connection's entry in the wheel expires no later than its first deadline.
