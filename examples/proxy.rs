@@ -83,14 +83,14 @@ pub(crate) fn main() -> ExitCode {
         match () {
             () if !http.is_empty() => forward_requests(options),
             () if options.log.access_log.is_some() => Err("--access-log needs --http".into()),
-            () if sni.is_empty() => forward_connections(&options),
+            () if sni.is_empty() => forward_connections(options),
             () => forward_by_name(&options),
         }
     })
 }
 
 /// Runs the proxy for connections.
-fn forward_connections(options: &Options) -> Result<(), Failure> {
+fn forward_connections(mut options: Options) -> Result<(), Failure> {
     let loader = Loader { source: options.source(), resolve: options.balancing.resolve };
     let targets = loader.source.targets()?;
     let upstreams = loader.look_up(&targets, &[]);
@@ -99,6 +99,7 @@ fn forward_connections(options: &Options) -> Result<(), Failure> {
     let threads = 0..options.server.threads;
     let (replace, replacing): (Vec<_>, Vec<_>) = threads.clone().map(|_| mailbox()).unzip();
     let (inspect, inspecting): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
+    options.server.status.balancers = inspect.clone();
     let threads = replace.into_iter().zip(inspect);
     let threads = threads.map(|(replace, inspect)| Thread { replace, inspect }).collect();
     let (control, reload) = Control::new(loader.clone(), targets, upstreams.clone(), threads);

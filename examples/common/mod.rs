@@ -106,7 +106,7 @@ pub(crate) struct Server {
     #[arg(long, help_heading = "Process")]
     stats: bool,
     #[command(flatten)]
-    status: status::Status,
+    pub(crate) status: status::Status,
     #[command(flatten)]
     pub(crate) tls: tls::Tls,
     /// The application protocol of the server, for ALPN.

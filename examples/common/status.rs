@@ -8,7 +8,8 @@ use clap::Args;
 use sluicegate_protocols::http::HttpMetrics;
 use sluicegate_protocols::ops::{self, Readiness, RecentWarnings, StatusOptions, StatusPart};
 use sluicegate_protocols::tls::Acceptor;
-use sluicegate_reactor::{Server, ServerListener, Shard, Target};
+use sluicegate_protocols::upstreams::Inspect;
+use sluicegate_reactor::{Handle, Server, ServerListener, Shard, Target};
 
 /// The warnings that the program has logged.
 pub(crate) static WARNINGS: LazyLock<RecentWarnings> = LazyLock::new(RecentWarnings::default);
@@ -23,6 +24,9 @@ pub(crate) struct Status {
     /// Whether the server should get traffic.
     #[arg(skip)]
     pub(crate) readiness: Readiness,
+    /// The balancer of each thread, if the program has them.
+    #[arg(skip)]
+    pub(crate) balancers: Vec<Handle<Inspect>>,
 }
 
 impl Status {
@@ -46,6 +50,7 @@ impl Status {
             readiness: self.readiness.clone(),
             warnings: WARNINGS.clone(),
             tls: acceptor.map(Acceptor::counters),
+            balancers: self.balancers.clone(),
         };
         let parts = self.at.as_ref().map(|_| StatusPart::for_threads(options, threads.into()));
         parts.into_iter().flatten().map(Some).chain(iter::repeat_with(|| None))

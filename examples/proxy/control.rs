@@ -185,8 +185,8 @@ impl Receive<LookedUp> for Control {
 impl Receive<Report> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, _: Report) {
         for (number, thread) in self.threads.iter().enumerate() {
-            let print = Inspect::new(move |upstreams, now| {
-                let table = table(number, &upstreams.snapshot(now));
+            let print = Inspect::new(move |balancer, now| {
+                let table = table(number, &balancer.upstreams().snapshot(now));
                 // If standard output has no reader, the table is lost.
                 let _ = io::stdout().write_all(table.as_bytes());
             });

@@ -7,8 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
+use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
+use crate::chromium::Browser;
+use crate::client::Client;
 use crate::echo::exchange;
 use crate::haproxy::{Haproxy, connect};
 use crate::process::{Process, Server, address_in, eventually, example, has};
@@ -112,6 +115,61 @@ fn row_20_targets_are_used_in_turn_and_one_that_refuses_is_passed_over() {
     assert!(log.contains(&format!("{refuses} is ejected for 10s")), "{log}");
     let rows = proxy.table();
     assert_eq!(rows[1][1..], [&targets[1], "aside", "0", "0", "0", "2"]);
+}
+
+/// What a status listener answers.
+fn get(status: SocketAddr, path: &str) -> String {
+    let (head, body) = Client::over(connect(status)).get(path);
+    assert_eq!(head.status, 200, "{path}: {head:?}");
+    String::from_utf8(body).expect("text")
+}
+
+#[test]
+fn the_status_listener_shows_the_targets_of_all_threads_and_which_are_avoided() {
+    let echo = echo();
+    let (_taken, refuses) = nobody();
+    let targets = [echo.address, refuses].map(|target| target.to_string());
+    let proxy = Proxy::with_threads(
+        2,
+        &["--to", &targets.join(","), "--max-fails=1", "--fail-timeout=1h", "--status=0"],
+    );
+    let output = proxy.output();
+    let line = output.lines().find(|line| line.starts_with("status on ")).expect("a line");
+    let status = address_in(line).expect("an address");
+    let pairs: Vec<_> = (0..12).map(|_| joined(proxy.address)).collect();
+
+    let metrics = get(status, "/metrics");
+    let sum = |family: &str, target: &str, label: &str| -> u64 {
+        let of_target = format!("sluicegate_upstream_{family}{{upstream=\"{target}\",");
+        let lines = metrics.lines().filter(|line| line.starts_with(&of_target));
+        let of_label = lines.filter(|line| line.contains(label));
+        of_label.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    assert_eq!(sum("connections", &targets[0], "state=\"open\""), pairs.len() as u64);
+    assert_eq!(sum("state", &targets[0], "state=\"up\""), 2, "in each thread");
+    let avoiding = sum("state", &targets[1], "state=\"aside\"");
+    assert_eq!(sum("connects_total", &targets[1], "result=\"failed\""), avoiding);
+    assert!(avoiding >= 1, "{metrics}");
+
+    let json: Value = serde_json::from_str(&get(status, "/status.json")).expect("JSON");
+    let rows = json["upstreams"].as_array().expect("a list");
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    let asides = rows.iter().filter(|row| row["state"] == "aside");
+    assert!(asides.clone().all(|row| row["upstream"] == targets[1]), "{rows:?}");
+    assert_eq!(asides.count() as u64, avoiding);
+
+    if has("chromium") {
+        let mut browser = Browser::start();
+        browser.watch_console();
+        browser.open(&format!("http://{status}/"));
+        let cell =
+            |at: usize| format!("document.querySelectorAll('#upstreams td')[{at}].textContent");
+        browser.wait_for("document.querySelectorAll('#upstreams tbody tr').length === 2");
+        assert_eq!(browser.eval(&cell(0)), "up");
+        assert_eq!(browser.eval(&cell(1)), "12");
+        assert!(browser.eval(&cell(5)).as_str().is_some_and(|state| state.contains("aside")));
+        assert_eq!(browser.complaints(), [""; 0]);
+    }
 }
 
 #[test]

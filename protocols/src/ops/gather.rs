@@ -36,19 +36,18 @@ pub(super) struct Gathering<P> {
 }
 
 impl<P> Gathering<P> {
-    /// Asks all threads but the own one, which has the index `own`. A thread that has ended is not
-    /// waited for.
+    /// Asks all threads but the own one, which has the index `own`, and whose answer is missing
+    /// too. A thread that has ended is not waited for.
     pub(super) fn ask(
         number: u64,
         threads: &[Handle<Message>],
-        (own, sample): (usize, ThreadSample),
+        own: usize,
         purpose: P,
     ) -> Gathering<P> {
         let others = threads.iter().enumerate().filter(|(index, _)| *index != own);
         let ask = |thread: &Handle<Message>| thread.post(Message::Ask { number, from: own });
-        let missing = others.filter(|(_, thread)| ask(thread).is_ok()).count();
-        let mut answers: Vec<_> = threads.iter().map(|_| None).collect();
-        answers[own] = Some(sample);
+        let missing = 1 + others.filter(|(_, thread)| ask(thread).is_ok()).count();
+        let answers = threads.iter().map(|_| None).collect();
         Gathering { number, answers, missing, purpose, timer: None }
     }
 

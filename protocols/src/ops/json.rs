@@ -7,6 +7,7 @@ use super::metrics::{CLASSES, Labelled, RECEIVED, REFUSED, SENT};
 use super::readiness::Readiness;
 use super::sample::{Row, Sample, ThreadSample};
 use super::warnings::Warning;
+use crate::upstreams::UpstreamStatus;
 
 /// The sample as one line. What is not known is `null`.
 pub(super) fn json(sample: &Sample<'_>) -> String {
@@ -31,6 +32,7 @@ pub(super) fn json(sample: &Sample<'_>) -> String {
         },
         "threads": threads.map(|(index, sample)| thread(index, sample.as_ref())).collect::<Value>(),
         "listeners": sample.rows().iter().map(listener).collect::<Value>(),
+        "upstreams": sample.upstreams().map(upstream).collect::<Value>(),
         "warnings": options.warnings.recent().iter().map(warning).collect::<Value>(),
         "tls": tls(sample),
     });
@@ -51,7 +53,7 @@ fn warning(Warning { time, level, text }: &Warning) -> Value {
 }
 
 fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
-    let Some(ThreadSample { snapshot, http }) = sample else {
+    let Some(ThreadSample { snapshot, http, balancer }) = sample else {
         return json!({"thread": index, "up": false});
     };
     json!({
@@ -63,6 +65,7 @@ fn thread(index: usize, sample: Option<&ThreadSample>) -> Value {
         "timers": snapshot.timers,
         "memory_bytes": snapshot.memory,
         "memory_budget_bytes": snapshot.memory_budget,
+        "waiting_clients": balancer.as_ref().map(|balancer| balancer.waiting),
         "turns": snapshot.turn_times.as_ref().map(histogram),
         "http": {
             "responses": CLASSES.into_iter().zip(http.responses).collect::<Value>(),
@@ -89,6 +92,18 @@ fn listener(row: &Row<'_>) -> Value {
         "received": by(RECEIVED),
         "refused": by(REFUSED),
         "counters": counters(ledger),
+    })
+}
+
+fn upstream((thread, status): (usize, &UpstreamStatus)) -> Value {
+    json!({
+        "upstream": status.upstream.to_string(),
+        "thread": thread,
+        "state": status.state.name(),
+        "connecting": status.connecting,
+        "open": status.open,
+        "connected": status.connected,
+        "failed": status.failed,
     })
 }
 

@@ -4,6 +4,7 @@ use sluicegate_reactor::{Ledger, Snapshot};
 
 use super::exposition::{Exposition, Format, Kind};
 use super::sample::{Row, Sample};
+use crate::upstreams::{UpstreamState, UpstreamStatus};
 
 /// The classes of status codes.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -197,6 +198,48 @@ const THREAD_COUNTERS: &[ThreadCounter] = &[
     }),
 ];
 
+/// A value of a label, and the figure of an upstream that belongs to it.
+type OfUpstream = (&'static str, fn(&UpstreamStatus) -> u64);
+
+/// A family of which each upstream has a sample for each value of a label.
+struct UpstreamFamily {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    label: &'static str,
+    values: &'static [OfUpstream],
+}
+
+const UPSTREAM_FAMILIES: &[UpstreamFamily] = &[
+    UpstreamFamily {
+        name: "sluicegate_upstream_state",
+        kind: Kind::Gauge,
+        help: "1 for the state of the upstream, and 0 for the other states.",
+        label: "state",
+        values: &[
+            (UpstreamState::Up.name(), |it| (it.state == UpstreamState::Up).into()),
+            (UpstreamState::Starting.name(), |it| (it.state == UpstreamState::Starting).into()),
+            (UpstreamState::Aside.name(), |it| (it.state == UpstreamState::Aside).into()),
+            (UpstreamState::Down.name(), |it| (it.state == UpstreamState::Down).into()),
+            (UpstreamState::Draining.name(), |it| (it.state == UpstreamState::Draining).into()),
+        ],
+    },
+    UpstreamFamily {
+        name: "sluicegate_upstream_connections",
+        kind: Kind::Gauge,
+        help: "Connections to the upstream, by whether they are established.",
+        label: "state",
+        values: &[("connecting", |it| it.connecting.into()), ("open", |it| it.open.into())],
+    },
+    UpstreamFamily {
+        name: "sluicegate_upstream_connects",
+        kind: Kind::Counter,
+        help: "Attempts to connect to the upstream, by result.",
+        label: "result",
+        values: &[("connected", |it| it.connected), ("failed", |it| it.failed)],
+    },
+];
+
 /// The metrics of a sample.
 pub(super) fn text(sample: &Sample<'_>, format: Format) -> String {
     let mut to = Exposition::new(format);
@@ -216,6 +259,7 @@ pub(super) fn text(sample: &Sample<'_>, format: Format) -> String {
     }
     threads(sample, &mut to);
     http(sample, &mut to);
+    upstreams(sample, &mut to);
     #[cfg(feature = "tls")]
     tls(sample, &mut to);
     to.finish()
@@ -327,6 +371,24 @@ fn http(sample: &Sample<'_>, to: &mut Exposition) {
     let mut times = to.family("sluicegate_http_request_seconds", Kind::Histogram, help);
     for (index, thread) in sample.answered() {
         times.histogram(&[("thread", &index.to_string())], &thread.http.times);
+    }
+}
+
+fn upstreams(sample: &Sample<'_>, to: &mut Exposition) {
+    for UpstreamFamily { name, kind, help, label, values } in UPSTREAM_FAMILIES {
+        let mut family = to.family(name, *kind, help);
+        for (index, it) in sample.upstreams() {
+            let (thread, upstream) = (index.to_string(), it.upstream.to_string());
+            for (value, number) in *values {
+                let labels = [("upstream", &*upstream), ("thread", &*thread), (*label, *value)];
+                family.sample(&labels, number(it));
+            }
+        }
+    }
+    let help = "Clients that wait until an upstream has room.";
+    let mut waiting = to.family("sluicegate_upstream_waiting_clients", Kind::Gauge, help);
+    for (index, balancer) in sample.balancers() {
+        waiting.sample(&[("thread", &index.to_string())], balancer.waiting);
     }
 }
 

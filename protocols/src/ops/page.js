@@ -207,6 +207,7 @@ function show(now, old) {
   areas("received", RECEIVED);
   showListeners(now, same, per);
   showThreads(now, threads, per);
+  showUpstreams(now, old, per);
   showHttp(threads, per);
   showRest(now);
 }
@@ -247,6 +248,7 @@ function showNow(now, old, threads, per) {
     ["processor", known(cpu, cpu => percent(per(cpu, old?.process.cpu_seconds)))],
     ["memory", known(resident_bytes, bytes)],
     ["descriptors", known(descriptors, count), known(max_descriptors, most => `of ${count(most)}`)],
+    ...(now.upstreams.length ? [["waiting clients", count(total(it => it.waiting_clients))]] : []),
   ]);
 }
 
@@ -287,6 +289,26 @@ function showThreads(now, threads, per) {
   }));
   const turns = merged(threads.map(([it]) => it.turns), threads.map(([, was]) => was?.turns));
   bars("turns", turns, Math.max(0, ...threads.map(([it]) => it.turns.max_seconds)));
+}
+
+/* Each upstream, over all threads. */
+function showUpstreams(now, old, per) {
+  const names = [...new Set(now.upstreams.map(it => it.upstream))];
+  $("upstreams-section").hidden = !names.length;
+  const head = ["upstream", "state", "open", "connecting", "connects", "failed"];
+  table("upstreams", head, names.map(name => {
+    const of = sample => (sample?.upstreams || []).filter(it => it.upstream === name);
+    const total = (sample, key) => sum(of(sample), it => it[key]);
+    const states = [...new Set(of(now).map(it => it.state))];
+    const avoided = states.some(it => it === "aside" || it === "down");
+    const failed = total(now, "failed");
+    return [
+      name, {text: states.join(", "), kind: avoided ? "bad" : "good"},
+      count(total(now, "open")), count(total(now, "connecting")),
+      each(per(total(now, "connected"), total(old, "connected"))),
+      {text: count(failed), kind: failed ? "warn" : ""},
+    ];
+  }));
 }
 
 function showHttp(threads, per) {

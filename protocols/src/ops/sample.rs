@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use sluicegate_reactor::{Ledger, ListenerSnapshot, ProcessUsage, Snapshot};
+use sluicegate_reactor::{Handle, Ledger, ListenerSnapshot, ProcessUsage, Snapshot};
 
 use super::readiness::Readiness;
 use super::warnings::RecentWarnings;
 use crate::http::HttpCounters;
 #[cfg(feature = "tls")]
 use crate::tls::TlsCounters;
+use crate::upstreams::{Balancer, Inspect, UpstreamStatus};
 
 /// The options of a status listener: the server that it describes, and the state that it shows.
 #[derive(Clone, Debug, Default)]
@@ -27,12 +28,31 @@ pub struct StatusOptions {
     /// The counters of the server's [`Acceptor`](crate::tls::Acceptor), if it has one.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsCounters>,
+    /// Handles whose mailboxes are attached to the [`Balancer`] of each thread, in the order of the
+    /// threads; empty if the server has none. A thread whose balancer does not answer counts as one
+    /// that does not answer.
+    pub balancers: Vec<Handle<Inspect>>,
 }
 
 /// The counters of one thread.
 pub(super) struct ThreadSample {
     pub(super) snapshot: Snapshot,
     pub(super) http: HttpCounters,
+    pub(super) balancer: Option<BalancerSample>,
+}
+
+/// What a balancer has done so far.
+pub(super) struct BalancerSample {
+    pub(super) upstreams: Vec<UpstreamStatus>,
+    /// Clients that wait for room.
+    pub(super) waiting: usize,
+}
+
+impl BalancerSample {
+    pub(super) fn of(balancer: &Balancer, now: Duration) -> BalancerSample {
+        let upstreams = balancer.upstreams().snapshot(now);
+        BalancerSample { upstreams, waiting: balancer.waiting() }
+    }
 }
 
 /// The counters of all threads.
@@ -71,6 +91,16 @@ impl Sample<'_> {
             .iter()
             .enumerate()
             .filter_map(|(index, thread)| Some((index, thread.as_ref()?)))
+    }
+
+    /// The balancers of the threads that have answered, with the indexes of the threads.
+    pub(super) fn balancers(&self) -> impl Iterator<Item = (usize, &BalancerSample)> {
+        self.answered().filter_map(|(index, thread)| Some((index, thread.balancer.as_ref()?)))
+    }
+
+    /// The upstreams of all balancers.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = (usize, &UpstreamStatus)> {
+        self.balancers().flat_map(|(index, it)| it.upstreams.iter().map(move |it| (index, it)))
     }
 
     /// A row for each listener and thread, and one for each thread with other connections.

@@ -11,10 +11,11 @@ use super::json::json;
 use super::metrics;
 use super::page;
 use super::readiness::Phase;
-use super::sample::{Sample, ThreadSample};
+use super::sample::{BalancerSample, Sample, ThreadSample};
 use crate::http::{
     Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
 };
+use crate::upstreams::Inspect;
 
 /// How long to wait for a thread. One that takes longer is in a long callback.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -77,14 +78,35 @@ impl StatusService {
 
     /// The counters of this thread.
     fn own(&self, cx: &Turn) -> ThreadSample {
-        ThreadSample { snapshot: cx.snapshot(), http: self.http.counters() }
+        ThreadSample { snapshot: cx.snapshot(), http: self.http.counters(), balancer: None }
+    }
+
+    /// Answers the question of a thread, by way of the balancer of this thread if it has one. A
+    /// thread that has ended needs no answer, and one that is so far behind that its mailbox is full
+    /// waits no longer.
+    fn answer(&self, cx: &Turn, number: u64, to: usize) {
+        let (to, from) = (self.shared.threads[to].clone(), self.index);
+        let mut sample = Box::new(self.own(cx));
+        let Some(balancer) = self.shared.options.balancers.get(from) else {
+            let _ = to.post(Message::Answer { number, from, sample });
+            return;
+        };
+        let _ = balancer.post(Inspect::new(move |balancer, now| {
+            sample.balancer = Some(BalancerSample::of(balancer, now));
+            let _ = to.post(Message::Answer { number, from, sample });
+        }));
     }
 
     /// Requests a sample from all threads, and continues once they have answered.
     fn gather(&mut self, cx: &mut Turn, purpose: Purpose) {
         self.number += 1;
-        let own = (self.index, self.own(cx));
-        let mut gathering = Gathering::ask(self.number, &self.shared.threads, own, purpose);
+        let (number, index) = (self.number, self.index);
+        let mut gathering = Gathering::ask(number, &self.shared.threads, index, purpose);
+        if self.shared.options.balancers.is_empty() {
+            gathering.note(index, self.own(cx));
+        } else {
+            self.answer(cx, number, index);
+        }
         if gathering.is_complete() {
             return self.finish(cx, gathering);
         }
@@ -228,13 +250,7 @@ impl Service for StatusService {
 impl Receive<Message> for StatusService {
     fn on_message(&mut self, cx: &mut Sessions<'_>, message: Message) {
         match message {
-            Message::Ask { number, from } => {
-                let sample = Box::new(self.own(cx));
-                // A thread that has ended needs no answer, and one that is so far behind that its
-                // mailbox is full waits no longer.
-                let answer = Message::Answer { number, from: self.index, sample };
-                let _ = self.shared.threads[from].post(answer);
-            }
+            Message::Ask { number, from } => self.answer(cx, number, from),
             Message::Answer { number, from, sample } => {
                 let at = self.gatherings.iter().position(|gathering| gathering.is(number));
                 // It may be late.

@@ -35,11 +35,10 @@ impl StatusPart {
         shared.started.get_or_init(|| reactor.unix_time());
         reactor.measure_turns();
         let (handler, http) = (reactor.reserve(), HttpMetrics::default());
-        let threads = shared.threads.len();
+        let is_written_to = shared.threads.len() > 1 || !shared.options.balancers.is_empty();
         let service = StatusService::new(shared, index, handler, http.clone());
         reactor.install(handler, Http::new(service));
-        // Without other threads, nobody writes.
-        if threads > 1 {
+        if is_written_to {
             reactor.attach(mailbox, handler);
         }
         StatusThread { handler, http }

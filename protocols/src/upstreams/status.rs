@@ -20,15 +20,23 @@ pub enum UpstreamState {
     Draining,
 }
 
-impl fmt::Display for UpstreamState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl UpstreamState {
+    /// The state in lower case, as the status page shows it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             UpstreamState::Up => "up",
             UpstreamState::Starting => "starting",
             UpstreamState::Aside => "aside",
             UpstreamState::Down => "down",
             UpstreamState::Draining => "draining",
-        })
+        }
+    }
+}
+
+impl fmt::Display for UpstreamState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

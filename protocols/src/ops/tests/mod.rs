@@ -6,12 +6,14 @@ mod exposition;
 #[cfg(feature = "tracing")]
 mod spans;
 mod threads;
+mod upstreams;
 
 use sluicegate_reactor::testing::{Client, Harness};
-use sluicegate_reactor::{Listen, ListenerId};
+use sluicegate_reactor::{Handle, Listen, ListenerId};
 
 use super::{Readiness, StatusOptions, StatusPart, StatusService};
 use crate::http::{Answered, Http, Reply, Request, Service};
+use crate::upstreams::Inspect;
 
 /// Answers with the length that the path states, or 404.
 struct Lengths;
@@ -43,14 +45,19 @@ impl World {
     }
 
     fn with_threads(count: usize) -> World {
+        World::with(count, Vec::new())
+    }
+
+    fn with(threads: usize, balancers: Vec<Handle<Inspect>>) -> World {
         let readiness = Readiness::default();
         let options = StatusOptions {
             name: "test".into(),
             version: "1.2.3".into(),
             readiness: readiness.clone(),
+            balancers,
             ..StatusOptions::default()
         };
-        let mut parts = StatusPart::for_threads(options, count).into_iter();
+        let mut parts = StatusPart::for_threads(options, threads).into_iter();
         let first = parts.next().expect("a thread");
         let mut application = None;
         let h = Harness::build(

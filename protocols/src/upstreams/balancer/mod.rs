@@ -76,8 +76,8 @@ enum Role {
 #[derive(Clone, Debug)]
 pub struct Replace(pub Vec<Upstream>);
 
-/// Calls a function with the upstreams of a [`Balancer`] and the time, on the balancer's thread,
-/// for example to post [`Upstreams::snapshot`] to another thread.
+/// Calls a function with a [`Balancer`] and the time, on the balancer's thread, for example to post
+/// [`Upstreams::snapshot`] to another thread.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -91,7 +91,9 @@ pub struct Replace(pub Vec<Upstream>);
 /// let proxy = Balancer::register(&mut reactor, upstreams, &BalancerOptions::default())?;
 /// let handle = reactor.handle(proxy);
 /// let (send, received) = channel();
-/// let inspect = Inspect::new(move |upstreams, now| drop(send.send(upstreams.snapshot(now))));
+/// let inspect = Inspect::new(move |balancer, now| {
+///     drop(send.send(balancer.upstreams().snapshot(now)));
+/// });
 /// assert!(handle.post(inspect).is_ok());
 /// reactor.turn(None)?;
 /// assert_eq!(received.recv().unwrap()[0].open, 0);
@@ -100,12 +102,12 @@ pub struct Replace(pub Vec<Upstream>);
 /// ```
 pub struct Inspect(Box<Look>);
 
-type Look = dyn FnOnce(&Upstreams, Duration) + Send;
+type Look = dyn FnOnce(&Balancer, Duration) + Send;
 
 impl Inspect {
     /// Calls this function.
     #[must_use]
-    pub fn new(look: impl FnOnce(&Upstreams, Duration) + Send + 'static) -> Inspect {
+    pub fn new(look: impl FnOnce(&Balancer, Duration) + Send + 'static) -> Inspect {
         Inspect(Box::new(look))
     }
 }
@@ -292,6 +294,6 @@ impl Receive<Replace, Session> for Balancer {
 
 impl Receive<Inspect, Session> for Balancer {
     fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Inspect(look): Inspect) {
-        look(&self.upstreams, cx.now());
+        look(self, cx.now());
     }
 }

@@ -1,0 +1,81 @@
+//! A server with a balancer.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sluicegate_reactor::testing::Remote;
+use sluicegate_reactor::{Listen, Target, mailbox};
+
+use super::{World, body, value};
+use crate::upstreams::{Balancer, BalancerOptions, UpstreamsOptions};
+
+/// A server with two upstreams, of which the first refuses and the second has room for two
+/// connections, and with three clients.
+fn world() -> World {
+    let (inspect, mailbox) = mailbox();
+    let mut world = World::with(1, vec![inspect]);
+    let list: [Target; 2] =
+        ["10.0.0.7:80", "10.0.0.8:80"].map(|target| target.parse().expect("a target"));
+    let upstreams = UpstreamsOptions {
+        max_failures: Some(1),
+        max_connections: Some(2),
+        ..UpstreamsOptions::default()
+    };
+    let options = BalancerOptions { upstreams, ..BalancerOptions::default() };
+    let reactor = world.h.reactor();
+    let balancer = Balancer::register(reactor, list, &options).expect("room");
+    reactor.attach(mailbox, balancer);
+    let listener = reactor.listen("10.0.0.1:5432", &Listen::default(), balancer).expect("room");
+    world.h.set_remote(&"10.0.0.8:80".parse().expect("an address"), Remote::Listens);
+    for _ in 0..3 {
+        world.h.open_at(listener);
+    }
+    world
+}
+
+#[test]
+fn the_state_and_the_connections_of_each_upstream_are_shown() {
+    let mut world = world();
+    let metrics = world.get("/metrics");
+    for (upstream, name, label, expected) in [
+        ("10.0.0.7:80", "state", "state=\"up\"", 0.0),
+        ("10.0.0.7:80", "state", "state=\"aside\"", 1.0),
+        ("10.0.0.7:80", "connections", "state=\"open\"", 0.0),
+        ("10.0.0.7:80", "connects_total", "result=\"failed\"", 1.0),
+        ("10.0.0.8:80", "state", "state=\"up\"", 1.0),
+        ("10.0.0.8:80", "state", "state=\"down\"", 0.0),
+        ("10.0.0.8:80", "connections", "state=\"open\"", 2.0),
+        ("10.0.0.8:80", "connections", "state=\"connecting\"", 0.0),
+        ("10.0.0.8:80", "connects_total", "result=\"connected\"", 2.0),
+    ] {
+        let labels = format!("{{upstream=\"{upstream}\",thread=\"0\",{label}}}");
+        let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
+        assert_eq!(found, expected, "{name}{labels}");
+    }
+    assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+    assert_eq!(world.h.reactor().snapshot().timers, 1, "only the one that tries the first again");
+}
+
+#[test]
+fn upstreams_are_rows_of_the_json() {
+    let response = world().get("/status.json");
+    let json: Value = serde_json::from_str(body(&response)).expect("JSON");
+    let first = json!({
+        "upstream": "10.0.0.7:80", "thread": 0, "state": "aside",
+        "connecting": 0, "open": 0, "connected": 0, "failed": 1,
+    });
+    assert_eq!(json["upstreams"][0], first);
+    assert_eq!(json["threads"][0]["waiting_clients"], 1);
+    assert_eq!(json["upstreams"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_thread_whose_balancer_does_not_answer_is_shown_as_down() {
+    let (inspect, _never_read) = mailbox();
+    let mut world = World::with(1, vec![inspect]);
+    let client = world.h.open();
+    world.h.feed(client, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(world.text(client), "");
+    world.h.advance(Duration::from_millis(2100));
+    assert_eq!(value(&world.text(client), "sluicegate_thread_up{thread=\"0\"}"), 0.0);
+}
