@@ -178,7 +178,7 @@ fn interrupt_and_terminate_end_it_with_success() {
 fn port_0_prints_the_port_that_was_taken() {
     let server = start();
     assert_ne!(server.address.port(), 0);
-    assert_eq!(server.line, format!("echo on {}\n", server.address));
+    assert_eq!(server.line, format!("echo on {}", server.address));
     server.connect();
 }
 

@@ -164,9 +164,11 @@ pub(crate) fn example(name: &str) -> Command {
 /// An example that listens.
 pub(crate) struct Server {
     process: Process,
-    /// The line it has printed.
+    /// The first line it has printed.
     pub(crate) line: String,
     pub(crate) address: SocketAddr,
+    /// Where its status listener is, if it has one.
+    pub(crate) status: Option<SocketAddr>,
 }
 
 impl Server {
@@ -180,16 +182,20 @@ impl Server {
         command.args(["--port", &port.to_string()]).stdout(Stdio::piped());
         let mut process = Process::spawn(command);
         let stdout = process.stdout();
+        let has_status = command.get_args().any(|argument| argument == "--status");
         let (tell, told) = channel();
         thread::spawn(move || {
-            let mut line = String::new();
-            // An example that failed has closed the pipe: the line is empty.
-            let _ = BufReader::new(stdout).read_line(&mut line);
-            let _ = tell.send(line);
+            // The pipe is closed behind what is read, or by an example that has failed.
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.take(1 + usize::from(has_status)).try_for_each(|line| tell.send(line))
         });
-        let line = told.recv_timeout(PATIENCE).expect("a line that says where it listens");
-        let address = address_in(&line).unwrap_or_else(|| panic!("no address in {line:?}"));
-        Server { process, line, address }
+        let line = || told.recv_timeout(PATIENCE).expect("a line that says where it listens");
+        let address_of =
+            |line: &str| address_in(line).unwrap_or_else(|| panic!("no address in {line:?}"));
+        let first = line();
+        let address = address_of(&first);
+        let status = has_status.then(|| address_of(&line()));
+        Server { process, line: first, address, status }
     }
 
     /// A connection whose reads and writes fail if nothing moves.

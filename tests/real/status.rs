@@ -9,56 +9,42 @@
 //! ```
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::thread;
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::chromium::{Browser, LOWEST_CONTRAST};
-use crate::process::{PATIENCE, Process, address_in, eventually, example, has, run};
+use crate::process::{PATIENCE, Server, eventually, example, has, run};
 
 /// Files over HTTP, and what is told about that.
 struct Site {
-    address: SocketAddr,
+    server: Server,
     status: SocketAddr,
-    process: Process,
     _files: TempDir,
 }
 
 impl Site {
-    fn start(options: &[&str]) -> Site {
+    fn start(threads: &str, options: &[&str]) -> Site {
         let files = tempdir().expect("a new directory");
         for (name, length) in [("small", 100), ("medium", 10_000), ("large", 1 << 20)] {
             fs::write(files.path().join(name), vec![b'.'; length]).expect("a file");
         }
         let mut command = example("http");
-        command
-            .args(["--port", "0", "--status", "0", "--threads", "2"])
-            .args(options)
-            .arg(files.path());
-        let mut process = Process::spawn(command.stdout(Stdio::piped()));
-        let stdout = BufReader::new(process.stdout());
-        let (tell, told) = channel();
-        thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
-        });
-        let line = || told.recv_timeout(PATIENCE).expect("a line that says where it listens");
-        let address = address_in(&line()).expect("an address");
-        let line = line();
-        assert!(line.starts_with("status on http://127.0.0.1:"), "{line}");
-        let status = address_in(&line).expect("an address");
-        Site { address, status, process, _files: files }
+        command.args(["--status", "0", "--threads", threads]).args(options).arg(files.path());
+        let server = Server::start(&mut command);
+        let status = server.status.expect("a status listener");
+        Site { server, status, _files: files }
     }
 
     /// Downloads a file on a connection of its own, and returns how many bytes came.
     fn download(&self, name: &str) -> usize {
-        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        let mut stream = TcpStream::connect(self.server.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let request = format!("GET /{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("a server that reads");
@@ -83,7 +69,7 @@ impl Site {
 
     /// The sum of these numbers over all threads of the application's listener.
     fn total(&self, sample: &Value, pointer: &str) -> u64 {
-        let address = self.address.to_string();
+        let address = self.server.address.to_string();
         let listeners = sample["listeners"].as_array().expect("listeners").iter();
         let own = listeners.filter(|listener| listener["address"] == *address);
         own.filter_map(|listener| listener.pointer(pointer)?.as_u64()).sum()
@@ -95,7 +81,7 @@ fn curl_gets_the_health_and_the_metrics_of_a_server() {
     if !has("curl") {
         return;
     }
-    let site = Site::start(&[]);
+    let site = Site::start("2", &[]);
     assert!(site.curl("/livez", &[]).starts_with("HTTP/1.1 200 OK\n"));
     assert!(site.curl("/readyz?verbose", &[]).ends_with("\n\n[+] phase: ready\nready\n"));
     let metrics = site.curl("/metrics", &[]);
@@ -113,9 +99,9 @@ fn a_server_that_is_about_to_stop_is_not_ready_but_alive() {
     if !has("curl") {
         return;
     }
-    let mut site = Site::start(&["--shutdown-delay", "60s"]);
+    let mut site = Site::start("2", &["--shutdown-delay", "60s"]);
     assert!(site.curl("/readyz", &[]).starts_with("HTTP/1.1 200 OK\n"));
-    site.process.signal("TERM");
+    site.server.signal("TERM");
     eventually("the server is not ready", || {
         site.curl("/readyz", &[]).starts_with("HTTP/1.1 503 ").then_some(())
     });
@@ -123,8 +109,8 @@ fn a_server_that_is_about_to_stop_is_not_ready_but_alive() {
     assert!(site.curl("/livez", &[]).starts_with("HTTP/1.1 200 OK\n"));
     assert_eq!(site.sample()["phase"], "draining");
     assert!(site.download("small") > 100, "it still serves");
-    site.process.signal("TERM");
-    assert_eq!(site.process.wait(), Some(0));
+    site.server.signal("TERM");
+    assert_eq!(site.server.wait(), Some(0));
 }
 
 #[test]
@@ -150,7 +136,7 @@ fn the_figures_of_all_threads_are_what_clients_have_got() {
     if !has("curl") {
         return;
     }
-    let site = Site::start(&[]);
+    let site = Site::start("2", &[]);
     let names = ["small", "medium", "large", "missing"];
     let got: usize = (0..40).map(|at| site.download(names[at % 4])).sum();
     // A client sees the end of the stream a little before its server closes the connection.
@@ -187,7 +173,7 @@ fn the_page_shows_figures_that_move() {
     if !has("chromium") {
         return;
     }
-    let site = Site::start(&[]);
+    let site = Site::start("2", &[]);
     let mut browser = Browser::start();
     browser.watch_console();
     browser.set_screen(1280, "light");
@@ -222,6 +208,30 @@ fn the_page_shows_figures_that_move() {
         is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_page_that_finds_no_place_shows_figures_once_there_is_one() {
+    if !has("chromium") {
+        return;
+    }
+    let site = Site::start("1", &[]);
+    let watchers: Vec<_> = (0..32)
+        .map(|_| {
+            let mut watcher = TcpStream::connect(site.status).expect("a connection");
+            watcher.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            watcher.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n").expect("a request");
+            let mut status = [0; 12];
+            watcher.read_exact(&mut status).expect("a response");
+            assert_eq!(&status, b"HTTP/1.1 200");
+            watcher
+        })
+        .collect();
+    let mut browser = Browser::start();
+    browser.open(&format!("http://{}/", site.status));
+    browser.wait_for("document.getElementById('ready').textContent === 'no connection'");
+    drop(watchers);
+    browser.wait_for("document.title === 'http: ready'");
 }
 
 /// Writes a picture of the page, if that is wanted. Its charts are almost full by then.

@@ -343,16 +343,27 @@ function showRest(now) {
   table("warnings", ["time", "level", "message"], warnings.length ? warnings : [["none", "", ""]]);
 }
 
-const events = new EventSource("events");
-events.onmessage = event => {
-  const now = JSON.parse(event.data);
+/* How long to wait after a response other than 200, such as that to too many pages. */
+const RETRY_MS = 5000;
+
+function receive(data) {
+  const now = JSON.parse(data);
   const old = before?.started === now.started ? before : null;
   // When somebody else begins to watch, a sample comes right behind the last one.
   if (old && now.clock - old.clock < .5) return;
   show(now, old);
   before = now;
-};
-events.onerror = () => {
-  $("ready").textContent = "no connection";
-  $("ready").className = "pill bad";
-};
+}
+
+function watch() {
+  const events = new EventSource("events");
+  events.onmessage = event => receive(event.data);
+  events.onerror = () => {
+    $("ready").textContent = "no connection";
+    $("ready").className = "pill bad";
+    // Without a connection, it retries by itself.
+    if (events.readyState === EventSource.CLOSED) setTimeout(watch, RETRY_MS);
+  };
+}
+
+watch();
