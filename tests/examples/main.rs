@@ -11,3 +11,4 @@ mod http;
 mod memcached;
 mod proxy;
 mod redis;
+mod top;

@@ -50,6 +50,7 @@ mod status;
 #[cfg(target_os = "linux")]
 mod syscalls;
 mod tls;
+mod top;
 #[cfg(target_os = "linux")]
 mod traced;
 mod unix_sockets;

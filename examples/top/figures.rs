@@ -1,0 +1,80 @@
+//! The last two samples of a server, and what has changed between them.
+
+use serde_json::Value;
+
+/// The figures of a server.
+#[derive(Default)]
+pub(crate) struct Figures {
+    now: Value,
+    before: Value,
+    /// Why there is no newer sample.
+    pub(crate) failure: Option<String>,
+}
+
+/// A part of a sample, such as a thread, and the same part of the sample before.
+pub(crate) struct Part {
+    pub(crate) now: Value,
+    before: Value,
+    /// The time between the samples.
+    seconds: f64,
+}
+
+impl Figures {
+    /// Notes a sample, or why there is none.
+    pub(crate) fn add(&mut self, sample: Result<Value, String>) {
+        let replace = |sample| self.before = std::mem::replace(&mut self.now, sample);
+        self.failure = sample.map(replace).err();
+    }
+
+    /// All figures.
+    pub(crate) fn whole(&self) -> Part {
+        let Figures { now, before, .. } = self;
+        let seconds = number(now, "clock") - number(before, "clock");
+        // Another process counts from zero.
+        let before = if before["started"] == now["started"] { before } else { &Value::Null };
+        Part { now: now.clone(), before: before.clone(), seconds }
+    }
+
+    /// The parts in a list. The same part of the sample before has the same values of `keys`.
+    pub(crate) fn list(&self, name: &str, keys: &[&str]) -> Vec<Part> {
+        let Part { now, before, seconds } = self.whole();
+        let items = |sample: &Value| sample[name].as_array().cloned().unwrap_or_default();
+        let before = items(&before);
+        let part = |now: Value| {
+            let is_same = |was: &&Value| keys.iter().all(|key| was[*key] == now[*key]);
+            let before = before.iter().find(is_same).cloned().unwrap_or_default();
+            Part { now, before, seconds }
+        };
+        items(&now).into_iter().map(part).collect()
+    }
+}
+
+impl Part {
+    /// A text. What others have put into it cannot control the terminal.
+    pub(crate) fn text(&self, key: &str) -> String {
+        let text = self.now[key].as_str().unwrap_or_default();
+        text.chars().map(|c| if c.is_control() { '.' } else { c }).collect()
+    }
+
+    /// The number at a path, in which `*` stands for the sum over a list. The number of an object
+    /// is the sum of its members, and that of what a server does not have is 0.
+    pub(crate) fn number(&self, path: &str) -> f64 {
+        number(&self.now, path)
+    }
+
+    /// How much this number grows in a second.
+    pub(crate) fn rate(&self, path: &str) -> f64 {
+        let growth = (number(&self.now, path) - number(&self.before, path)).max(0.0);
+        if self.before.is_null() || self.seconds <= 0.0 { 0.0 } else { growth / self.seconds }
+    }
+}
+
+fn number(value: &Value, path: &str) -> f64 {
+    let (key, rest) = path.split_once('/').unwrap_or((path, ""));
+    match value {
+        Value::Array(items) => items.iter().map(|item| number(item, rest)).sum(),
+        Value::Object(members) if key.is_empty() => members.values().map(|it| number(it, "")).sum(),
+        Value::Object(_) => number(&value[key], rest),
+        value => value.as_f64().unwrap_or(0.0),
+    }
+}
