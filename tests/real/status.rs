@@ -119,7 +119,7 @@ fn a_slow_callback_is_counted_and_named_with_its_connection() {
         return;
     }
     // Every callback takes that long.
-    let site = Site::start(&["--slow-callback", "0s"]);
+    let site = Site::start("1", &["--slow-callback", "0s"]);
     assert!(site.download("small") > 100);
     let sample = site.sample();
     let threads = sample["threads"].as_array().expect("threads").iter();
@@ -127,7 +127,8 @@ fn a_slow_callback_is_counted_and_named_with_its_connection() {
     assert!(slow.sum::<u64>() >= 3, "of the download alone: {sample}");
     let warnings = sample["warnings"].as_array().expect("warnings").iter();
     let texts: Vec<_> = warnings.filter_map(|warning| warning["text"].as_str()).collect();
-    let (at, what) = (format!(" at {}: Http<", site.address), "::on_data held the loop for ");
+    let (at, what) =
+        (format!(" at {}: Http<", site.server.address), "::on_data held the loop for ");
     assert!(texts.iter().any(|text| text.contains(&at) && text.contains(what)), "{texts:?}");
 }
 

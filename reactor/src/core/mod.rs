@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::ops::{Index, IndexMut};
 
 use slab::Slab;
 
@@ -23,6 +22,7 @@ mod group;
 mod held;
 mod histogram;
 mod id;
+mod index;
 mod ledger;
 mod lifecycle;
 mod limits;
@@ -149,23 +149,6 @@ pub(crate) struct ColdReads {
     pub(crate) running: usize,
     /// The connections to read for next, each with the number of bytes.
     pub(crate) waiting: std::collections::VecDeque<(ConnId, usize)>,
-}
-
-/// The connection at an index that the turn has checked, or that a handler was called with: slots
-/// are freed only at the end of a turn.
-impl Index<u32> for Core {
-    type Output = Connection;
-    #[inline]
-    fn index(&self, index: u32) -> &Connection {
-        &self.connections[index as usize]
-    }
-}
-
-impl IndexMut<u32> for Core {
-    #[inline]
-    fn index_mut(&mut self, index: u32) -> &mut Connection {
-        &mut self.connections[index as usize]
-    }
 }
 
 impl Links for Slab<Connection> {
