@@ -133,6 +133,10 @@ struct Options {
 pub(crate) fn main() -> ExitCode {
     common::main(|mut options: Options| {
         let scheme = web::scheme(&mut options.server);
+        let sandbox = options.server.privileges.allowed.write(&options.uploads);
+        if options.origin.is_some() {
+            sandbox.connect();
+        }
         let describe = |at: &Address| format!("API on {scheme}://{at}/");
         independent::run(&options.server, Limits::default(), describe, |reactor, metrics| {
             let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);

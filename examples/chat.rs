@@ -93,7 +93,8 @@ pub(crate) fn main() -> ExitCode {
         server.web = web.map(|target| (target, limits(Limits::default().idle)));
         let parts = Part::for_each_thread(server.threads.into(), room_size as usize);
         let describe = |at: &Address| format!("chat on {at}");
-        server.run_with(parts, limits(None), describe, |shard, part, (web, metrics)| {
+        let opened = server.open(limits(None))?;
+        opened.run_with(parts, describe, |shard, part, (web, metrics)| {
             let (lines, site) = part.register(shard, metrics);
             web.map_or(Ok(()), |web| shard.serve(web, site).map(drop))?;
             Ok(lines)

@@ -109,17 +109,19 @@ pub(crate) fn main() -> ExitCode {
         options.dir = std::path::absolute(&options.dir)?;
         let dir = options.dir.display().to_string();
         options.check_directory()?;
-        let (log, users) = (options.log.start()?, options.users()?);
+        let users = options.users()?;
+        options.allow();
         let (options, workers) = (Arc::new(options), Workers::new());
+        let opened = options.server.open(options.limits())?;
+        let log = options.log.start()?;
         let threads = 0..options.server.threads;
         let (threads, mailboxes): (Vec<_>, Vec<_>) = threads.map(|_| mailbox()).unzip();
         let again = options.clone();
         let mut parts: Vec<Read> = vec![Box::new(move || reload(&again, &threads))];
         parts.extend(log.as_ref().map(|log| http_options::reopen(log, &options.log)));
         *options.server.reload.lock().unwrap_or_else(PoisonError::into_inner) = parts;
-        let limits = options.limits();
         let describe = |at: &Address| format!("{scheme}://{at}{} serves {dir}", options.path());
-        options.server.run_with(mailboxes, limits, describe, |shard, reloads, extra| {
+        opened.run_with(mailboxes, describe, |shard, reloads, extra| {
             let files = Files::new(shard, &options.dir, options.files())?;
             let (done, checked) = mailbox();
             let auth =

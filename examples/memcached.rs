@@ -66,7 +66,7 @@ pub(crate) fn main() -> ExitCode {
         let handles = if threads > 1 { handles } else { Vec::new() };
         let limits = Memcached::limits(&settings);
         let describe = |at: &_| format!("memcached on {at}");
-        options.server.run_with(mailboxes, limits, describe, |shard, mailbox, _| {
+        options.server.open(limits)?.run_with(mailboxes, describe, |shard, mailbox, _| {
             let server = Memcached::new(settings, shard.index(), handles.clone());
             let server = shard.register(server);
             shard.every(TICK, server, Tick);

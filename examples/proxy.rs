@@ -78,7 +78,8 @@ impl Middleware for Front {
 }
 
 pub(crate) fn main() -> ExitCode {
-    common::main(|options: Options| {
+    common::main(|mut options: Options| {
+        options.allow();
         let Forwarded { http, sni, .. } = &options.target;
         match () {
             () if !http.is_empty() => forward_requests(options),
@@ -108,8 +109,8 @@ fn forward_connections(mut options: Options) -> Result<(), Failure> {
     let first = iter::once(Some(control)).chain(iter::repeat_with(|| None));
     let parts = replacing.into_iter().zip(inspecting).zip(first).collect();
     let describe = |at: &Address| format!("proxy from {at} to {}", loader.source);
-    let limits = options.limits();
-    options.server.run_with(parts, limits, describe, |shard, ((replace, inspect), control), _| {
+    let opened = options.server.open(options.limits())?;
+    opened.run_with(parts, describe, |shard, ((replace, inspect), control), _| {
         let balancer = Balancer::register(shard, upstreams.clone(), &balancing)?;
         shard.attach(replace, balancer);
         shard.attach(inspect, balancer);
@@ -140,6 +141,7 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let scheme = web::scheme(&mut options.server);
     let forward = options.forward()?;
     forward.check()?;
+    let opened = options.server.open(options.limits())?;
     let log = options.log.start()?;
     if let Some(log) = &log {
         let reopen = http_options::reopen(log, &options.log);
@@ -148,8 +150,9 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let source = options.source();
     let describe = |at: &Address| format!("proxy from {scheme}://{at} to {source}");
     let origins: Vec<_> = options.target.http.iter().map(|to| to.target.clone()).collect();
-    independent::run(&options.server, options.limits(), describe, |reactor, metrics| {
-        http(reactor, origins.clone(), &forward, (log.clone(), metrics))
+    let parts = vec![(); options.server.threads.into()];
+    opened.run_with(parts, describe, |shard, (), (_, metrics)| {
+        http(shard, origins.clone(), &forward, (log.clone(), metrics))
     })
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
     let limits = Limits { idle: None, ..Limits::default() };
     let describe = |at: &_| format!("redis on {at}");
     common::main(|Options { server }: Options| {
-        server.run_with(vec![()], limits, describe, |shard, (), _| {
+        server.open(limits)?.run_with(vec![()], describe, |shard, (), _| {
             let redis = shard.register(Redis::create());
             shard.every(TICK, redis, Tick);
             Ok(redis)

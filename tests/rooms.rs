@@ -41,6 +41,7 @@ const PROTOCOLS: &[&str] = &[
     "raw",
     "proxy_protocol",
     "tls",
+    "sandbox",
     "quantum",
     "warnings",
 ];

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use sluicegate_protocols::access_log::{AccessLog, LogFormat};
+use sluicegate_protocols::sandbox::Sandbox;
 
 use super::common::reload::Read;
 
@@ -37,7 +38,14 @@ enum Format {
 }
 
 impl Log {
-    /// Starts the access log, if there is one.
+    /// Allows writing the access log.
+    pub(crate) fn allow(&self, sandbox: &mut Sandbox) {
+        if let Some(path) = self.access_log.as_deref().filter(|path| *path != Path::new("-")) {
+            sandbox.append(path);
+        }
+    }
+
+    /// Starts the access log, if there is one. Its thread is confined if the process is.
     pub(crate) fn start(&self) -> io::Result<Option<AccessLog>> {
         let format = match self.log_format {
             Format::Combined => LogFormat::Combined,

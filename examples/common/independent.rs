@@ -16,5 +16,6 @@ pub(crate) fn run<H: Handler>(
     make: impl Fn(&mut Reactor, Option<HttpMetrics>) -> io::Result<HandlerId<H>> + Sync,
 ) -> Result<(), Failure> {
     let parts = vec![(); server.threads.into()];
-    server.run_with(parts, limits, describe, |shard, (), (_, metrics)| make(shard, metrics))
+    let opened = server.open(limits)?;
+    opened.run_with(parts, describe, |shard, (), (_, metrics)| make(shard, metrics))
 }

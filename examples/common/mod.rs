@@ -1,28 +1,20 @@
 //! Shared by all examples: the options of a server, its start and its shutdown.
 
-use std::io::{self, ErrorKind, Write};
-use std::iter;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
-use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
 use sluicegate_protocols::http::HttpMetrics;
-use sluicegate_protocols::ops::Phase;
 use sluicegate_protocols::proxy_protocol::{AcceptProxy, Network};
-use sluicegate_protocols::tls::{Acceptor, Identity};
+use sluicegate_protocols::tls::Acceptor;
 use sluicegate_reactor::server::notify::Notifier;
 use sluicegate_reactor::transport::Factory;
-use sluicegate_reactor::{
-    Address, Handler, HandlerId, LedgerReader, Limits, Listen, Reactor, ServerListener,
-    ServerOptions, Shard, Target,
-};
+use sluicegate_reactor::{Address, Limits, Listen, Reactor, ServerListener, ServerOptions, Target};
 
+mod opened;
+mod privileges;
 mod program;
 pub(crate) mod reload;
 mod restart;
@@ -31,9 +23,9 @@ mod status;
 pub(crate) mod tls;
 pub(crate) mod units;
 
+use opened::Opened;
 pub(crate) use program::{Failure, main};
 use reload::Reload;
-use signals::SignalSource;
 
 /// The options of every example.
 #[derive(Args)]
@@ -106,6 +98,8 @@ pub(crate) struct Server {
     #[arg(long, help_heading = "Process")]
     stats: bool,
     #[command(flatten)]
+    pub(crate) privileges: privileges::Privileges,
+    #[command(flatten)]
     pub(crate) status: status::Status,
     #[command(flatten)]
     pub(crate) tls: tls::Tls,
@@ -139,9 +133,6 @@ impl From<WhenFull> for sluicegate_reactor::WhenFull {
     }
 }
 
-/// The action on a signal.
-type Action = Box<dyn FnMut() + Send>;
-
 /// The additional arguments of a thread: the listener for browsers, if there is one, and the HTTP
 /// metrics, if there is a status listener.
 pub(crate) type Extra<'a> = (Option<&'a ServerListener>, Option<HttpMetrics>);
@@ -153,17 +144,9 @@ impl Server {
         Limits { idle, send_rate: self.rate, ..defaults }
     }
 
-    /// Listens and serves until SIGINT or SIGTERM. `make` creates the handler of each thread from
-    /// one of `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set.
-    /// Once all threads have a handler, the server is ready, and the addresses are printed. On
-    /// SIGHUP, the certificates and the parts in [`reload`](Server::reload) are reloaded.
-    pub(crate) fn run_with<H: Handler, P: Send>(
-        &self,
-        parts: Vec<P>,
-        limits: Limits,
-        describe: impl Fn(&Address) -> String + Sync,
-        make: impl Fn(&mut Shard<'_>, P, Extra<'_>) -> io::Result<HandlerId<H>> + Sync,
-    ) -> Result<(), Failure> {
+    /// Opens the listeners, and gives up all rights that are not needed after that. A program starts
+    /// its own threads after this.
+    pub(crate) fn open(&self, limits: Limits) -> Result<Opened<'_>, Failure> {
         let mut server = sluicegate_reactor::Server::new(&self.server_options());
         let notifier = Notifier::from_environment()?;
         notifier.iter().for_each(|notifier| server.set_notifier(notifier));
@@ -178,39 +161,17 @@ impl Server {
         };
         let web = self.web.as_ref().map(listen_web).transpose()?;
         let status = self.status.listen(&mut server)?;
-        server.stop_on_signals()?;
-        // By default, these signals end the process. Nothing reads the flag.
-        for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
-            signal_hook::flag::register(signal, Arc::default())?;
-        }
-        let reader = self.stats.then(|| server.ledger_reader());
-        if let Some(reader) = reader.clone() {
-            report_on_signal(reader)?;
-        }
-        // The first thread handles the signals.
-        let statuses = self.status.parts(self.threads, server.generation(), acceptor.as_ref());
-        let signals = iter::once(self.signals(acceptor, notifier)?).map(Some);
-        let signals = signals.chain(iter::repeat_with(|| None));
-        let parts = parts.into_iter().zip(signals.zip(statuses)).collect();
-        let unready = AtomicU16::new(self.threads);
-        server.run_with(parts, |shard, (part, (signals, status_part))| {
-            self.set_up(shard);
-            let metrics = status::serve(shard, status_part, status.as_ref())?;
-            let handler = make(shard, part, (web.as_ref(), metrics))?;
-            let mut signals = signals.into_iter().flatten();
-            signals.try_for_each(|(signals, action)| signals.handle(shard, action))?;
-            listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
-            match unready.fetch_sub(1, Ordering::Relaxed) {
-                1 => {
-                    self.status.readiness.set_phase(Phase::Ready);
-                    let more = [web.as_ref(), status.as_ref()];
-                    self.announce(&listeners, &describe, more, own.as_ref())
-                }
-                _ => Ok(()),
+        self.privileges.reduce(|sandbox| {
+            let sockets = listeners.iter().chain(&web).chain(&status);
+            let files = sockets.filter_map(|listener| listener.address().path());
+            for file in files.chain(self.control.as_deref()) {
+                sandbox.socket(file);
+            }
+            for file in self.tls.files() {
+                sandbox.read_again(file);
             }
         })?;
-        reader.iter().for_each(report);
-        Ok(())
+        Ok(Opened { options: self, server, notifier, own, acceptor, listeners, web, status })
     }
 
     fn server_options(&self) -> ServerOptions {
@@ -228,32 +189,6 @@ impl Server {
         if let Some(limit) = self.slow_callback {
             reactor.log_slow_callbacks(limit);
         }
-    }
-
-    /// The signals that this process handles, and the actions on them.
-    fn signals(
-        &self,
-        acceptor: Option<Acceptor>,
-        notifier: Option<Notifier>,
-    ) -> io::Result<Vec<(SignalSource, Action)>> {
-        let mut signals: Vec<(_, Action)> = Vec::new();
-        let (tls, protocol) = (self.tls.clone(), self.protocol);
-        let certificates = acceptor
-            .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocol)) });
-        let mut parts: Vec<_> = certificates.into_iter().collect();
-        parts.append(&mut self.reload.lock().unwrap_or_else(PoisonError::into_inner));
-        if !parts.is_empty() || notifier.is_some() {
-            let action = move || {
-                notifier.iter().for_each(Notifier::reloading);
-                reload::reload(&mut parts);
-                notifier.iter().for_each(Notifier::ready);
-            };
-            signals.push((SignalSource::register(SIGHUP)?, Box::new(action)));
-        }
-        if self.control.is_some() {
-            signals.push((SignalSource::register(SIGUSR2)?, Box::new(restart::start_again)));
-        }
-        Ok(signals)
     }
 
     /// The transport of accepted connections: TLS, and before it the headers of proxies.
@@ -298,38 +233,6 @@ impl Server {
             listeners.push(server.listen(&Address::from_path(path)?, &listen)?);
         }
         Ok(listeners)
-    }
-
-    /// Prints the addresses other than Unix sockets, and the fingerprint of a certificate that was
-    /// made for this process.
-    fn announce(
-        &self,
-        listeners: &[ServerListener],
-        describe: impl Fn(&Address) -> String,
-        [web, status]: [Option<&ServerListener>; 2],
-        own: Option<&Identity>,
-    ) -> io::Result<()> {
-        let addresses = listeners.iter().map(ServerListener::address);
-        let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
-        let scheme = if self.tls.is_on() { "https" } else { "http" };
-        let web = web.map(|web| format!("page on {scheme}://{}/", web.address()));
-        let status = status.map(|status| match status.address() {
-            at if at.is_unix() => format!("status on {at}"),
-            at => format!("status on http://{at}/"),
-        });
-        let own =
-            own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
-        // In one write: whoever starts this process may read the first line only.
-        let lines = addresses.chain(web).chain(status).chain(own);
-        let lines: String = lines.map(|line| line + "\n").collect();
-        match io::stdout().lock().write_all(lines.as_bytes()) {
-            // Whoever reads the first line only may have left: it has read that of the process
-            // before a restart.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(io::Error::new(error.kind(), format!("standard output: {error}")))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -385,23 +288,4 @@ fn advise(error: &io::Error, host: &str, port: u16) -> Failure {
         _ => "",
     };
     Failure::from(format!("{error}{advice}"))
-}
-
-/// How long to wait for the counters of a thread. A thread whose callback runs longer is considered
-/// stuck.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Prints the counters. If standard output has no reader, they are lost.
-fn report(reader: &LedgerReader) {
-    match reader.snapshot(PATIENCE) {
-        Some(snapshot) => drop(writeln!(io::stdout(), "{snapshot}")),
-        None => log::warn!("no counters: a thread has not answered for {} s", PATIENCE.as_secs()),
-    }
-}
-
-/// Prints the counters on each SIGUSR1.
-fn report_on_signal(reader: LedgerReader) -> io::Result<()> {
-    let mut signals = Signals::new([SIGUSR1])?;
-    let report_each = move || signals.forever().for_each(|_| report(&reader));
-    thread::Builder::new().name("stats".into()).spawn(report_each).map(drop)
 }

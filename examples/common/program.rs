@@ -9,7 +9,9 @@ use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command, Parser, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use sluicegate_protocols::sandbox::User;
 
+use super::privileges;
 use super::status::WARNINGS;
 
 /// Why a program failed, as one line for the user.
@@ -28,14 +30,17 @@ pub(crate) fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Failure>) -> Exi
     if let Some(about) = About::asked_for() {
         return exit(about.print(command).map_err(Failure::from));
     }
-    let options = O::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = command.get_matches();
+    let options = O::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let environment = env_logger::Env::default().default_filter_or("warn");
     let logger = env_logger::Builder::from_env(environment).build();
     log::set_max_level(logger.filter());
     if let Err(error) = log::set_boxed_logger(Box::new(WARNINGS.logger(logger))) {
         eprintln!("warnings are not logged: {error}");
     }
-    exit(run(options))
+    // First of all, so that whatever can be opened now can be opened again later.
+    let user = matches.get_one::<User>(privileges::USER);
+    exit(user.map_or(Ok(()), User::switch).map_err(Failure::from).and_then(|()| run(options)))
 }
 
 fn exit(result: Result<(), Failure>) -> ExitCode {

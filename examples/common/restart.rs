@@ -15,6 +15,14 @@ pub(crate) fn start_again() {
     }
 }
 
+/// Says why a process in a sandbox does not start the program.
+pub(crate) fn refuse() {
+    log::error!(
+        "restart: a process in a sandbox cannot start programs; start the next one yourself, with \
+         the same --control; this server goes on"
+    );
+}
+
 fn run() -> io::Result<()> {
     let mut arguments = env::args_os();
     let program = arguments.next().ok_or_else(|| io::Error::other("the program has no name"))?;

@@ -38,6 +38,11 @@ impl Tls {
         self.tls_self_signed || !self.tls_cert.is_empty()
     }
 
+    /// The files that are read again.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.tls_cert.iter().chain(&self.tls_key).chain(&self.tls_client_ca)
+    }
+
     /// Makes a certificate for these hosts and this machine, if one is wanted.
     pub(crate) fn self_signed(&self, hosts: &[String]) -> io::Result<Option<Identity>> {
         let local = ["localhost", "127.0.0.1", "::1"].map(String::from);

@@ -172,6 +172,19 @@ impl Options {
         Limits { files, ..Limits::default() }
     }
 
+    /// Allows in the sandbox what the server needs.
+    pub(crate) fn allow(&mut self) {
+        let sandbox = &mut self.server.privileges.allowed;
+        match self.access.upload || self.access.delete {
+            true => sandbox.write(&self.dir),
+            false => sandbox.read(&self.dir),
+        };
+        if let Some(users) = &self.access.auth {
+            sandbox.read_again(users);
+        }
+        self.log.allow(sandbox);
+    }
+
     /// Whether the directory can be served.
     pub(crate) fn check_directory(&self) -> Result<(), String> {
         let advice = "DIR must be a directory you can read";

@@ -153,6 +153,15 @@ impl Options {
         })
     }
 
+    /// Allows in the sandbox what the proxy needs.
+    pub(crate) fn allow(&mut self) {
+        let sandbox = self.server.privileges.allowed.connect();
+        if let Some(file) = &self.target.to_file {
+            sandbox.read_again(file);
+        }
+        self.log.allow(sandbox);
+    }
+
     /// Where the targets come from.
     pub(crate) fn source(&self) -> Source {
         let Forwarded { to, to_file, http, .. } = &self.target;

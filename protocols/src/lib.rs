@@ -1,4 +1,5 @@
-//! Protocols on top of [`sluicegate_reactor`]. None of them makes system calls.
+//! Protocols on top of [`sluicegate_reactor`]. None of them makes system calls; `sandbox` restricts
+//! those of the process.
 //!
 //! The [guide](https://github.com/sluicegate/sluicegate/blob/main/docs/guide.md) takes you from an
 //! empty folder to your own protocol.
@@ -23,6 +24,7 @@
 //! | [`resp`] | the protocol of Redis |
 //! | [`upstreams`] | load balancing: proxies that distribute connections across several servers |
 //! | [`websocket`] | WebSocket, as server and client |
+//! | `sandbox` | confining a server to what it needs, and running it as another user (feature `sandbox`, Linux) |
 //! | `tls` | TLS beneath any of these (feature `tls`) |
 //! | `testing` | running the tests of a handler over TLS as well (feature `testing`) |
 //!
@@ -49,6 +51,8 @@ mod logged;
 mod quantum;
 pub mod raw;
 pub mod resp;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tls")]

@@ -45,6 +45,8 @@ mod random;
 mod redis;
 mod restart;
 mod resumed;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod service_manager;
 mod status;
 #[cfg(target_os = "linux")]
@@ -56,4 +58,6 @@ mod traced;
 mod unix_sockets;
 mod uploads;
 mod upstreams;
+#[cfg(target_os = "linux")]
+mod user;
 mod websocket;

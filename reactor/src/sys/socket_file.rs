@@ -68,7 +68,7 @@ impl SharedFile {
         let path = self.path.display();
         sign_lock(&self.lock)
             .map_err(about(format_args!("cannot write the process id into the lock of {path}")))?;
-        fs::set_permissions(&self.path, Permissions::from_mode(self.mode))
+        set_mode(&self.path, self.mode)
             .map_err(about(format_args!("cannot change the permissions of {path}")))
     }
 }
@@ -89,6 +89,14 @@ impl Drop for SocketFile {
         }
         self.lock.remove();
     }
+}
+
+/// Changes permissions only if they differ: a sandbox may forbid it.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.permissions().mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 pub(super) fn listen_unix(

@@ -1,0 +1,161 @@
+//! Serving: the threads of a server, its signals, and what it prints.
+
+use std::io::{self, ErrorKind, Write};
+use std::iter;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use sluicegate_protocols::ops::Phase;
+use sluicegate_protocols::tls::{Acceptor, Identity};
+use sluicegate_reactor::server::notify::Notifier;
+use sluicegate_reactor::{Address, Handler, HandlerId, LedgerReader, ServerListener, Shard};
+
+use super::signals::SignalSource;
+use super::{Extra, Failure, Server, reload, restart, status};
+
+/// A server whose listeners are open. The process has given up the rights that this needed.
+pub(crate) struct Opened<'a> {
+    pub(super) options: &'a Server,
+    pub(super) server: sluicegate_reactor::Server,
+    pub(super) notifier: Option<Notifier>,
+    /// The certificate that was made for this process.
+    pub(super) own: Option<Identity>,
+    pub(super) acceptor: Option<Acceptor>,
+    pub(super) listeners: Vec<ServerListener>,
+    pub(super) web: Option<ServerListener>,
+    pub(super) status: Option<ServerListener>,
+}
+
+/// The action on a signal.
+type Action = Box<dyn FnMut() + Send>;
+
+impl Opened<'_> {
+    /// Serves until SIGINT or SIGTERM. `make` creates the handler of each thread from one of
+    /// `parts`, one for each thread, and itself serves [`web`](Server::web) if it is set. Once all
+    /// threads have a handler, the server is ready, and the addresses are printed. On SIGHUP, the
+    /// certificates and the parts in [`reload`](Server::reload) are reloaded.
+    pub(crate) fn run_with<H: Handler, P: Send>(
+        mut self,
+        parts: Vec<P>,
+        describe: impl Fn(&Address) -> String + Sync,
+        make: impl Fn(&mut Shard<'_>, P, Extra<'_>) -> io::Result<HandlerId<H>> + Sync,
+    ) -> Result<(), Failure> {
+        self.server.stop_on_signals()?;
+        // By default, these signals end the process. Nothing reads the flag.
+        for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
+            signal_hook::flag::register(signal, Arc::default())?;
+        }
+        let reader = self.options.stats.then(|| self.server.ledger_reader());
+        if let Some(reader) = reader.clone() {
+            report_on_signal(reader)?;
+        }
+        // The first thread handles the signals.
+        let signals = iter::once(self.signals()?).map(Some).chain(iter::repeat_with(|| None));
+        let Opened { options, server, own, acceptor, listeners, web, status, .. } = self;
+        let statuses =
+            options.status.parts(options.threads, server.generation(), acceptor.as_ref());
+        let parts = parts.into_iter().zip(signals.zip(statuses)).collect();
+        let unready = AtomicU16::new(options.threads);
+        let more = [web.as_ref(), status.as_ref()];
+        server.run_with(parts, |shard, (part, (signals, status_part))| {
+            options.set_up(shard);
+            let metrics = status::serve(shard, status_part, status.as_ref())?;
+            let handler = make(shard, part, (web.as_ref(), metrics))?;
+            let mut signals = signals.into_iter().flatten();
+            signals.try_for_each(|(signals, action)| signals.handle(shard, action))?;
+            listeners.iter().try_for_each(|listener| shard.serve(listener, handler).map(drop))?;
+            match unready.fetch_sub(1, Ordering::Relaxed) {
+                1 => {
+                    options.status.readiness.set_phase(Phase::Ready);
+                    let scheme = if options.tls.is_on() { "https" } else { "http" };
+                    announce(&listeners, &describe, scheme, more, own.as_ref())
+                }
+                _ => Ok(()),
+            }
+        })?;
+        reader.iter().for_each(report);
+        Ok(())
+    }
+
+    /// The signals that this process handles, and the actions on them.
+    fn signals(&mut self) -> io::Result<Vec<(SignalSource, Action)>> {
+        let mut signals: Vec<(_, Action)> = Vec::new();
+        let (tls, protocol) = (self.options.tls.clone(), self.options.protocol);
+        let certificates = self
+            .acceptor
+            .clone()
+            .map(|acceptor| -> reload::Read { Box::new(move || tls.reload(&acceptor, protocol)) });
+        let mut parts: Vec<_> = certificates.into_iter().collect();
+        parts.append(&mut self.options.reload.lock().unwrap_or_else(PoisonError::into_inner));
+        let notifier = self.notifier.take();
+        if !parts.is_empty() || notifier.is_some() {
+            let action = move || {
+                notifier.iter().for_each(Notifier::reloading);
+                reload::reload(&mut parts);
+                notifier.iter().for_each(Notifier::ready);
+            };
+            signals.push((SignalSource::register(SIGHUP)?, Box::new(action)));
+        }
+        if self.options.control.is_some() {
+            let action: Action = match self.options.privileges.is_confined() {
+                true => Box::new(restart::refuse),
+                false => Box::new(restart::start_again),
+            };
+            signals.push((SignalSource::register(SIGUSR2)?, action));
+        }
+        Ok(signals)
+    }
+}
+
+/// Prints the addresses other than Unix sockets, and the fingerprint of a certificate that was made
+/// for this process.
+fn announce(
+    listeners: &[ServerListener],
+    describe: impl Fn(&Address) -> String,
+    scheme: &str,
+    [web, status]: [Option<&ServerListener>; 2],
+    own: Option<&Identity>,
+) -> io::Result<()> {
+    let addresses = listeners.iter().map(ServerListener::address);
+    let addresses = addresses.filter(|address| !address.is_unix()).map(describe);
+    let web = web.map(|web| format!("page on {scheme}://{}/", web.address()));
+    let status = status.map(|status| match status.address() {
+        at if at.is_unix() => format!("status on {at}"),
+        at => format!("status on http://{at}/"),
+    });
+    let own = own.map(|it| format!("certificate with SHA-256 fingerprint {}", it.fingerprint()));
+    // In one write: whoever starts this process may read the first line only.
+    let lines = addresses.chain(web).chain(status).chain(own);
+    let lines: String = lines.map(|line| line + "\n").collect();
+    match io::stdout().lock().write_all(lines.as_bytes()) {
+        // Whoever reads the first line only may have left: it has read that of the process before a
+        // restart.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(io::Error::new(error.kind(), format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How long to wait for the counters of a thread. A thread whose callback runs longer is considered
+/// stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Prints the counters. If standard output has no reader, they are lost.
+fn report(reader: &LedgerReader) {
+    match reader.snapshot(PATIENCE) {
+        Some(snapshot) => drop(writeln!(io::stdout(), "{snapshot}")),
+        None => log::warn!("no counters: a thread has not answered for {} s", PATIENCE.as_secs()),
+    }
+}
+
+/// Prints the counters on each SIGUSR1.
+fn report_on_signal(reader: LedgerReader) -> io::Result<()> {
+    let mut signals = Signals::new([SIGUSR1])?;
+    let report_each = move || signals.forever().for_each(|_| report(&reader));
+    thread::Builder::new().name("stats".into()).spawn(report_each).map(drop)
+}
