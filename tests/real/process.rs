@@ -167,7 +167,7 @@ pub(crate) struct Server {
     /// The first line it has printed.
     pub(crate) line: String,
     pub(crate) address: SocketAddr,
-    /// Where its status listener is, if it has one.
+    /// Where its status listener is, if it has one at an IP address.
     pub(crate) status: Option<SocketAddr>,
 }
 
@@ -190,11 +190,9 @@ impl Server {
             lines.take(1 + usize::from(has_status)).try_for_each(|line| tell.send(line))
         });
         let line = || told.recv_timeout(PATIENCE).expect("a line that says where it listens");
-        let address_of =
-            |line: &str| address_in(line).unwrap_or_else(|| panic!("no address in {line:?}"));
         let first = line();
-        let address = address_of(&first);
-        let status = has_status.then(|| address_of(&line()));
+        let address = address_in(&first).unwrap_or_else(|| panic!("no address in {first:?}"));
+        let status = has_status.then(line).and_then(|line| address_in(&line));
         Server { process, line: first, address, status }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,10 +58,11 @@ impl Place {
     }
 }
 
-/// A free port that only root may use, unless the kernel is told otherwise.
-fn low_port() -> u16 {
+/// A free port that only root may use, unless the kernel is told otherwise. Tests run at the same
+/// time, and look in ranges of their own.
+fn low_port(mut range: Range<u16>) -> u16 {
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (600..1024).find(is_free).expect("a free port")
+    range.find(is_free).expect("a free port")
 }
 
 fn set<const N: usize>(values: [&str; N]) -> BTreeSet<String> {
@@ -91,7 +93,7 @@ fn a_server_binds_a_low_port_as_root_and_no_thread_of_it_runs_as_root() {
     }
     for (sandbox, mode) in [(&[][..], "0"), (&["--sandbox=required"], "2")] {
         let place = Place::new();
-        let port = low_port();
+        let port = low_port(600..800);
         let more = [&["--upload", "--stats"], sandbox].concat();
         let server = Server::start_at(&mut place.http(&more), port);
         assert_eq!(server.address.port(), port);
@@ -114,7 +116,7 @@ fn a_server_of_another_user_takes_over_from_itself_and_from_root() {
         return;
     }
     let place = Place::new();
-    let port = low_port();
+    let port = low_port(800..1024);
     let mut first = Server::start_at(&mut place.http(&[]), port);
     first.signal("USR2");
     let next = eventually("a successor", || place.holder().filter(|pid| *pid != first.pid()));

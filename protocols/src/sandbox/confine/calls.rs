@@ -1,5 +1,5 @@
-//! The system calls that a running server makes, as strace has seen them in the tests of the
-//! examples, and those that C libraries may use in place of them.
+//! The system calls that a running server makes, and those that C libraries may make in place of
+//! them.
 //!
 //! `chmod`, `chown`, `utimensat` and `setxattr` are missing, although they are about files:
 //! Landlock does not restrict them.
