@@ -49,15 +49,19 @@ impl Reactor {
     pub(super) fn mind_memory(&mut self) {
         let core = &mut self.turn.core;
         if core.budget.as_ref().is_some_and(|budget| budget.is_due(core.volume(), core.now)) {
-            keep_budget(core);
+            for index in keep_budget(core) {
+                // Now: in its place on the worklist it would keep its buffers while others fill more.
+                self.run_connection(index);
+            }
         }
     }
 }
 
+/// Does what the budget demands. Returns the connections that were aborted.
 #[cold]
-fn keep_budget(core: &mut Core) {
+fn keep_budget(core: &mut Core) -> Vec<u32> {
     let (mut used, volume, now) = (core.held(), core.volume(), core.now);
-    let Some(budget) = &mut core.budget else { return };
+    let Some(budget) = &mut core.budget else { return Vec::new() };
     let limit = budget.limit;
     if budget.note(used, volume, now) {
         core.ledger.memory_shortages += 1;
@@ -65,11 +69,12 @@ fn keep_budget(core: &mut Core) {
             log::warn!("connections hold {used} of {limit} bytes of memory; reading less");
         }
     }
-    if core.is_memory_short() {
-        used -= core.free_spare();
-        hold_back(core);
-        abort_largest(core, excess(used, limit), limit);
+    if !core.is_memory_short() {
+        return Vec::new();
     }
+    used -= core.free_spare();
+    hold_back(core);
+    abort_largest(core, excess(used, limit), limit)
 }
 
 /// Stops reading from the connections whose queues are longest. They read again at their low mark.
@@ -85,9 +90,9 @@ fn hold_back(core: &mut Core) {
 }
 
 /// Aborts the connections that hold most, to free `excess` bytes.
-fn abort_largest(core: &mut Core, excess: u64, limit: u64) {
+fn abort_largest(core: &mut Core, excess: u64, limit: u64) -> Vec<u32> {
     if excess == 0 {
-        return;
+        return Vec::new();
     }
     let alive = core.connections.iter().filter(|(_, c)| c.phase < Phase::Ended);
     let held = alive.map(|(index, c)| (c.held() as u64, index as u32));
@@ -103,8 +108,10 @@ fn abort_largest(core: &mut Core, excess: u64, limit: u64) {
              bytes is used up; {count} aborted"
         );
     }
-    for (_, index) in victims {
+    let abort = |(_, index)| {
         core.ledger_of(index).memory_aborts += 1;
         core.fail(index, Reason::MemoryBudget);
-    }
+        index
+    };
+    victims.into_iter().map(abort).collect()
 }
