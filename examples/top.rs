@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::text::Text;
 use sluicegate_protocols::ops;
 use sluicegate_reactor::Target;
@@ -81,7 +81,9 @@ fn watch(status: Target) -> Result<(), String> {
         loop {
             terminal.draw(|frame| frame.render_widget(&text, frame.area()))?;
             if event::poll(EVERY / 20)?
-                && let Event::Key(KeyEvent { code: KeyCode::Char('q' | 'c'), .. }) = event::read()?
+                && let Event::Key(KeyEvent { code: KeyCode::Char(key), modifiers, .. }) =
+                    event::read()?
+                && (key == 'q' || key == 'c' && modifiers.contains(KeyModifiers::CONTROL))
             {
                 return Ok(());
             }

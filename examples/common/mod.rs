@@ -51,7 +51,8 @@ pub(crate) struct Server {
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
     /// What happens to further connections: they wait in the kernel's queue, are refused with a
-    /// reset, or replace the longest-idle connection, which is closed.
+    /// reset, or replace the longest-idle connection, which is closed; this needs an idle timeout.
+    /// Each thread has its part of the limit.
     #[arg(long, value_name = "HOW", default_value = "wait", help_heading = "Connections")]
     when_full: WhenFull,
     /// Maximum number of open connections per client, in each thread; further ones are reset. A
@@ -77,9 +78,10 @@ pub(crate) struct Server {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     drain: Duration,
-    /// Most memory for what connections hold, such as queued output, in all threads together: 256M,
-    /// 1G. Near it the server reads and accepts less; at it, it resets the connections that hold
-    /// most. By default there is no limit.
+    /// Maximum memory for what connections hold, such as queued output, in all threads together:
+    /// 256M, 1G. Near it the server reads and accepts less; at it, the server resets the connections
+    /// that hold most. What protocols collect in their sessions is not counted. By default there is
+    /// no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Process")]
     memory: Option<u64>,
     /// Number of threads that serve connections.

@@ -19,7 +19,7 @@ pub(crate) fn start_again() {
 pub(crate) fn refuse() {
     log::error!(
         "restart: a process in a sandbox cannot start programs; start the next one yourself, with \
-         the same --control; this server goes on"
+         the same --control; this server keeps running"
     );
 }
 

@@ -53,7 +53,9 @@ impl Part {
     /// A text. What others have put into it cannot control the terminal.
     pub(crate) fn text(&self, key: &str) -> String {
         let text = self.now[key].as_str().unwrap_or_default();
-        text.chars().map(|c| if c.is_control() { '.' } else { c }).collect()
+        // Some of these characters reorder what follows them on the screen.
+        let is_bidi = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        text.chars().map(|c| if c.is_control() || is_bidi(c) { '.' } else { c }).collect()
     }
 
     /// The number at a path, in which `*` stands for the sum over a list. The number of an object

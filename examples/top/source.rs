@@ -1,7 +1,7 @@
 //! Asking a status listener.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -33,9 +33,17 @@ fn ask(status: &Target) -> io::Result<String> {
         stream.set_read_timeout(Some(PATIENCE))?;
         return exchange(stream);
     }
-    let stream = TcpStream::connect(status.to_string())?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    exchange(stream)
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    for address in status.to_string().to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                return exchange(stream);
+            }
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 fn exchange(mut stream: impl Read + Write) -> io::Result<String> {

@@ -181,3 +181,47 @@ fn unused_buffers_are_freed_before_anyone_is_aborted() {
     assert_eq!((h.ledger().memory_shortages, h.ledger().memory_aborts), (1, 0));
     assert_eq!(memory(&mut h), 900_000);
 }
+
+#[test]
+fn one_connection_that_holds_too_much_does_not_cost_others_theirs() {
+    let mut h = with_budget(Probe::echo());
+    let others: Vec<_> = (0..100).map(|_| slow_reader(&mut h)).collect();
+    let (hog, id) = slow_reader(&mut h);
+    send(&mut h, id, pattern(BUDGET as usize * 13 / 16));
+    h.at_once(|h| {
+        for (other, _) in &others {
+            h.feed(*other, pattern(3000));
+        }
+    });
+    assert_eq!((h.state(hog), h.ledger().memory_aborts), (State::Reset, 1));
+    assert!(others.iter().all(|(other, _)| h.state(*other) == State::Open));
+}
+
+#[test]
+fn those_who_wait_for_a_shared_piece_are_not_aborted_for_it() {
+    let mut h = with_budget(Probe::echo());
+    let piece = Bytes::from(pattern(BUDGET as usize / 8));
+    let subscribers: Vec<_> = (0..20).map(|_| slow_reader(&mut h)).collect();
+    for (_, id) in &subscribers {
+        send(&mut h, *id, piece.clone());
+    }
+    let (mut aborted, part) = (0, BUDGET as usize / 24);
+    for _ in 0..20 {
+        let (_, id) = slow_reader(&mut h);
+        send(&mut h, id, pattern(part));
+        aborted = h.ledger().memory_aborts;
+    }
+    assert!(aborted > 0, "the others hold too much");
+    assert!(subscribers.iter().all(|(subscriber, _)| h.state(*subscriber) == State::Open));
+}
+
+#[test]
+fn a_shortage_does_not_last() {
+    let mut h = with_budget(Probe::echo());
+    let (hog, id) = slow_reader(&mut h);
+    send(&mut h, id, pattern(BUDGET as usize * 13 / 16));
+    h.advance(Duration::from_secs(9));
+    assert_eq!(h.state(hog), State::Open);
+    h.advance(Duration::from_secs(2));
+    assert_eq!(h.state(hog), State::Reset);
+}

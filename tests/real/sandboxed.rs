@@ -69,7 +69,7 @@ fn main() -> io::Result<()> {
     server.stop_on_signals()?;
     let mut sandbox = Sandbox::new();
     sandbox.read(&arguments[1]).write(&arguments[2]).require();
-    if arguments[3] == "connect" {
+    if arguments.get(3).is_some_and(|it| it == "connect") {
         sandbox.connect();
     }
     sandbox.confine()?;

@@ -9,7 +9,7 @@ use crate::http::client::{Cause, Phase, Request};
 pub(super) fn status_of(cause: &Cause) -> Status {
     match cause {
         Cause::TimedOut(_) | Cause::Unconnected(ErrorKind::TimedOut) => Status::GATEWAY_TIMEOUT,
-        Cause::QueueFull | Cause::Stopped => Status::SERVICE_UNAVAILABLE,
+        Cause::QueueFull | Cause::MemoryBudget | Cause::Stopped => Status::SERVICE_UNAVAILABLE,
         Cause::InvalidRequest(_) => Status::BAD_REQUEST,
         _ => Status::BAD_GATEWAY,
     }
@@ -19,7 +19,11 @@ pub(super) fn status_of(cause: &Cause) -> Status {
 pub(super) fn is_of_origin(cause: &Cause) -> bool {
     !matches!(
         cause,
-        Cause::InvalidRequest(_) | Cause::NotRelayed | Cause::UnfinishedRequest | Cause::Stopped
+        Cause::InvalidRequest(_)
+            | Cause::MemoryBudget
+            | Cause::NotRelayed
+            | Cause::UnfinishedRequest
+            | Cause::Stopped
     )
 }
 

@@ -184,6 +184,10 @@ impl<H: CommandHandler> Handler for Commands<H> {
     }
 
     fn on_timeout(&mut self, cx: &mut Context<'_>, session: &mut Self::Session, which: Timeout) {
+        if which == Timeout::Idle && session.state.is_timed() && self.limits.time.is_some() {
+            // The command has a deadline of its own.
+            return;
+        }
         if which == Timeout::Own && session.state.is_timed() && !cx.wants_input() {
             // The connection did not read, so the client could not go on.
             return cx.set_deadline(self.limits.time);

@@ -104,20 +104,20 @@ impl Sandbox {
     }
 
     /// Allows reading a file again after another one has taken its place, such as a renewed
-    /// certificate. This allows reading all files in its directory and, if the path is a link, in
-    /// the directory to which it leads now.
+    /// certificate. This allows reading all files beneath its directory and, if the path is a link,
+    /// beneath the directory to which it leads now. Give such files a directory of their own.
     pub fn read_again(&mut self, file: impl AsRef<Path>) -> &mut Sandbox {
         self.allow(Access::ReadAgain, file)
     }
 
     /// Allows writing a log, and creating it again after it was renamed. This allows creating and
-    /// writing files in its directory, but not reading or removing them.
+    /// writing files beneath its directory, but not reading or removing them.
     pub fn append(&mut self, file: impl AsRef<Path>) -> &mut Sandbox {
         self.allow(Access::Append, file)
     }
 
     /// Allows removing the file of a Unix socket at which the server listens. This allows removing
-    /// files in its directory.
+    /// files beneath its directory.
     pub fn socket(&mut self, path: impl AsRef<Path>) -> &mut Sandbox {
         self.allow(Access::Socket, path)
     }
@@ -147,8 +147,9 @@ impl Sandbox {
     /// privileges by starting programs (`PR_SET_NO_NEW_PRIVS`).
     ///
     /// # Errors
-    /// - `InvalidInput` if other threads run already, or if a [`call`](Sandbox::call) does not
-    ///   exist on this architecture;
+    /// - `InvalidInput` if other threads run already, if a [`call`](Sandbox::call) does not exist on
+    ///   this architecture, or if a file that is read again, a log or a socket is in the root
+    ///   directory;
     /// - the error of opening a path, which it names;
     /// - `Unsupported` on systems other than Linux and, if everything is
     ///   [required](Sandbox::require), on kernels that cannot enforce it;

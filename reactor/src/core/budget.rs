@@ -17,11 +17,17 @@ const MOST: u64 = 15;
 /// Down to this one.
 const AFTER_ABORTS: u64 = 14;
 
+/// How long memory may be short, in nanoseconds. After that, connections are aborted until it no
+/// longer is: those that hold much and hardly move it would keep others out as long as they like.
+const LONGEST_SHORTAGE: u64 = 10_000_000_000;
+
 /// The memory budget of a reactor, and how much of it is in use.
 pub(crate) struct Budget {
     pub(crate) limit: u64,
     /// Whether memory is short: less is read, fewer connections are accepted.
     pub(crate) is_short: bool,
+    /// When memory became short (nanoseconds).
+    short_since: u64,
     /// Look again at this volume.
     next_volume: u64,
     /// Look again at this time in nanoseconds, if memory is short.
@@ -37,6 +43,7 @@ impl Budget {
         Budget {
             limit,
             is_short: false,
+            short_since: 0,
             next_volume: 0,
             next_time: 0,
             shortage_log: Throttle::default(),
@@ -55,7 +62,18 @@ impl Budget {
         self.is_short = is_short(used, self.limit, was_short);
         self.next_volume = volume.saturating_add(until_next_look(used, self.limit));
         self.next_time = now + TICK;
-        self.is_short && !was_short
+        let begins = self.is_short && !was_short;
+        if begins {
+            self.short_since = now;
+        }
+        begins
+    }
+
+    /// How many bytes of memory must become free.
+    pub(crate) fn excess(&self, used: u64, now: u64) -> u64 {
+        let lasts = self.is_short && now - self.short_since >= LONGEST_SHORTAGE;
+        let (most, after) = if lasts { (ENOUGH, ENOUGH) } else { (MOST, AFTER_ABORTS) };
+        if used > share(self.limit, most) { used - share(self.limit, after) } else { 0 }
     }
 
     /// How long to wait for the next look at most, in nanoseconds, if memory is short.
@@ -78,11 +96,6 @@ fn is_short(used: u64, limit: u64, was_short: bool) -> bool {
 /// or a small part of the budget if hardly anything is left.
 fn until_next_look(used: u64, limit: u64) -> u64 {
     (limit.saturating_sub(used) / 2).max(limit / 32).max(1)
-}
-
-/// How many bytes of memory must become free.
-pub(crate) fn excess(used: u64, limit: u64) -> u64 {
-    if used > share(limit, MOST) { used - share(limit, AFTER_ABORTS) } else { 0 }
 }
 
 /// Keeps those that must end to free `excess` bytes, the one that holds most first: as few as
@@ -135,7 +148,7 @@ mod tests {
             let (mut used, mut volume) = (0, 0);
             for share in shares {
                 budget.note(used, volume, 0);
-                used -= excess(used, limit).min(used);
+                used -= budget.excess(used, 0).min(used);
                 let room = budget.next_volume - volume;
                 // At the last moment at which it is not due, as long as one byte is not too much.
                 let more = ((room - 1) as f64 * share) as u64;
@@ -180,6 +193,10 @@ mod tests {
 
     #[test]
     fn connections_are_aborted_near_the_budget_and_not_before() {
-        assert_eq!([1500, 1501, 2000].map(|used| excess(used, 1600)), [0, 101, 600]);
+        let mut budget = Budget::new(1600);
+        assert_eq!([1500, 1501, 2000].map(|used| budget.excess(used, 0)), [0, 101, 600]);
+        budget.note(1300, 0, 0);
+        let excess = [LONGEST_SHORTAGE - 1, LONGEST_SHORTAGE].map(|now| budget.excess(1300, now));
+        assert_eq!(excess, [0, 300], "a shortage does not last");
     }
 }

@@ -3,11 +3,13 @@
 //! What handlers and sessions hold is not included. Neither is what the reactor needs in any case:
 //! the records of connections, and one buffer for each way to receive and send.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use super::queue::{Queue, Segment};
 use super::special::{Special, Strategy};
-use super::{Connection, Core, Group, Spares};
+use super::{Connection, Core, Group, Phase, Spares};
 
 /// Pieces of memory that others hold too, such as a message that many connections are sent: where
 /// each ends, and its length. What is sent of a piece is taken from its front.
@@ -65,12 +67,6 @@ impl Connection {
         let queue = self.outbound.as_ref().map_or(0, |queue| queue.held(shared));
         queue + self.special.as_ref().map_or(0, |special| special.held())
     }
-
-    /// The memory that it holds. Pieces that others hold too are included.
-    pub(crate) fn held(&self) -> usize {
-        let mut shared = 0;
-        self.held_apart(|piece| shared += piece.len()) + shared
-    }
 }
 
 impl Core {
@@ -81,6 +77,23 @@ impl Core {
         let each = self.connections.iter().map(|(_, c)| c.held_apart(|piece| shared.add(piece)));
         let apart = each.sum::<usize>() + self.batches.held + self.spare();
         (apart + shared.total()) as u64
+    }
+
+    /// The connections that can be aborted, each with the memory that it holds. A piece that
+    /// several hold is divided among them: it is freed only once all of them are gone.
+    pub(crate) fn holders(&self) -> Vec<(u64, u32)> {
+        let alive = || self.connections.iter().filter(|(_, c)| c.phase < Phase::Ended);
+        let end = |piece: &Bytes| piece.as_ptr() as usize + piece.len();
+        let mut sharers = HashMap::<usize, usize>::new();
+        for (_, c) in alive() {
+            c.held_apart(|piece| *sharers.entry(end(piece)).or_default() += 1);
+        }
+        let holders = alive().map(|(index, c)| {
+            let mut shares = 0;
+            let apart = c.held_apart(|piece| shares += piece.len() / sharers[&end(piece)]);
+            ((apart + shares) as u64, index as u32)
+        });
+        holders.filter(|(held, _)| *held > 0).collect()
     }
 
     /// The memory of unused buffers.

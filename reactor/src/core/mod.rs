@@ -47,7 +47,7 @@ pub mod wheel;
 pub(crate) use batches::Batches;
 #[cfg(all(test, feature = "testing"))]
 pub(crate) use batches::{MOST_HELD, SPARE_BATCHES};
-pub(crate) use budget::{Budget, choose_victims, excess};
+pub(crate) use budget::{Budget, choose_victims};
 pub(crate) use connect::Attempt;
 pub use connect::Connect;
 pub(crate) use connection::{Connection, NO_SESSION, Phase};

@@ -29,7 +29,8 @@ pub struct Snapshot {
     pub others: Ledger,
     /// The number of connections whose queue has reached
     /// [`Limits::send_high`](crate::Limits::send_high) and has not yet drained to
-    /// [`Limits::send_low`](crate::Limits::send_low).
+    /// [`Limits::send_low`](crate::Limits::send_low). While the [memory
+    /// budget](crate::Reactor::set_memory_budget) is short, those above `send_low` count too.
     pub slow_readers: u64,
     /// The number of timers that are set.
     pub timers: u64,

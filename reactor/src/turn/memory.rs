@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reactor::Reactor;
-use crate::core::{Budget, Core, Flags, Phase, Reason, choose_victims, excess};
+use crate::core::{Budget, Core, Flags, Reason, choose_victims};
 
 /// How many connections run before the memory budget is looked at again.
 pub(super) const UNTIL_MEMORY_IS_MINDED: usize = 8;
@@ -26,7 +26,9 @@ impl Reactor {
     ///
     /// [`Ledger::memory_shortages`](crate::Ledger::memory_shortages) counts how often that begins.
     /// At fifteen sixteenths it aborts the connections that hold most, with
-    /// [`Reason::MemoryBudget`](crate::Reason::MemoryBudget), until fourteen sixteenths are left.
+    /// [`Reason::MemoryBudget`](crate::Reason::MemoryBudget), until fourteen sixteenths are left. If
+    /// memory stays short for ten seconds, it aborts as many as end that. A piece that several hold
+    /// is divided among them, since aborting one of them does not free it.
     /// [`Ledger::memory_aborts`](crate::Ledger::memory_aborts) counts them, and the log names one
     /// of them a second.
     ///
@@ -74,7 +76,8 @@ fn keep_budget(core: &mut Core) -> Vec<u32> {
     }
     used -= core.free_spare();
     hold_back(core);
-    abort_largest(core, excess(used, limit), limit)
+    let excess = core.budget.as_ref().map_or(0, |budget| budget.excess(used, now));
+    abort_largest(core, excess, limit)
 }
 
 /// Stops reading from the connections whose queues are longest. They read again at their low mark.
@@ -94,9 +97,7 @@ fn abort_largest(core: &mut Core, excess: u64, limit: u64) -> Vec<u32> {
     if excess == 0 {
         return Vec::new();
     }
-    let alive = core.connections.iter().filter(|(_, c)| c.phase < Phase::Ended);
-    let held = alive.map(|(index, c)| (c.held() as u64, index as u32));
-    let mut victims: Vec<_> = held.filter(|(held, _)| *held > 0).collect();
+    let mut victims = core.holders();
     choose_victims(&mut victims, excess);
     let now = core.now;
     if let Some((held, index)) = victims.first()

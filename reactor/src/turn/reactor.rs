@@ -305,8 +305,8 @@ impl Reactor {
         self.run_owed();
         outbound::flush_waiting(&mut self.turn.core);
         self.submit_jobs();
-        self.free();
         self.mind_memory();
+        self.free();
         self.end_drain();
         self.turn.core.note_turn();
         Ok(())

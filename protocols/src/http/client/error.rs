@@ -52,6 +52,9 @@ pub enum Cause {
     Failed,
     /// A callback of the exchange panicked.
     Panicked,
+    /// The [memory budget](sluicegate_reactor::Reactor::set_memory_budget) of the reactor was used
+    /// up, and the connection held most.
+    MemoryBudget,
     /// The reactor stopped, and its grace period has passed.
     Stopped,
 }
@@ -121,6 +124,7 @@ impl fmt::Display for Cause {
             Cause::UnfinishedRequest => f.write_str("the request body was not finished"),
             Cause::Failed => f.write_str("the connection failed"),
             Cause::Panicked => f.write_str("a callback of the exchange panicked"),
+            Cause::MemoryBudget => f.write_str("the memory budget is used up"),
             Cause::Stopped => f.write_str("the reactor stopped"),
         }
     }

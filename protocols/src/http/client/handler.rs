@@ -201,6 +201,7 @@ fn cause_of<E: Exchange>(why: Reason, is_unanswered: bool, running: &Running<E>)
         // A deadline of an open connection sets a failure, so this was that of the handshake.
         Reason::TimedOut => Cause::Unconnected(ErrorKind::TimedOut),
         Reason::Stopped => Cause::Stopped,
+        Reason::MemoryBudget => Cause::MemoryBudget,
         Reason::Panicked => Cause::Panicked,
         Reason::Aborted if running.is_streaming() => Cause::UnfinishedRequest,
         Reason::Failed | Reason::Truncated => Cause::Failed,

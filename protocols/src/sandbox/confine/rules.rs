@@ -161,6 +161,16 @@ fn places(access: Access, path: &Path) -> io::Result<Vec<PathBuf>> {
             (false, Err(_)) => Vec::new(),
         },
     };
+    // Rules hold for everything beneath a directory.
+    let is_root = |place: &PathBuf| place.canonicalize().is_ok_and(|it| it.parent().is_none());
+    if !matches!(access, Access::Read | Access::Write) && places.iter().any(is_root) {
+        let text = format!(
+            "sandbox: {} is in the root directory, so all files would be allowed; move it to a \
+             directory of its own",
+            path.display()
+        );
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    }
     Ok(places)
 }
 

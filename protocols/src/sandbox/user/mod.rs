@@ -85,7 +85,7 @@ impl User {
     ///
     /// Call it first: what the process opens as root may be closed to it when it is opened again,
     /// such as a certificate that is renewed. If the process runs as this user already, nothing
-    /// happens.
+    /// happens: its other groups stay too.
     ///
     /// # Errors
     /// `PermissionDenied` if the process may not change its user, which usually takes root. The
@@ -115,7 +115,9 @@ impl User {
     }
 }
 
-/// Gives up what [`User::switch`] has kept. Call it when the server listens, and before other
+/// Gives up all capabilities of the calling thread: what [`User::switch`] has kept and, if the
+/// process ran as its user already, what it was started with. Root without them reads only what root
+/// owns or others may read. Call it when the server listens, and before other
 /// threads start, since it affects the calling thread only. Programs that the process starts cannot
 /// get privileges back (`PR_SET_NO_NEW_PRIVS`).
 ///
