@@ -114,7 +114,7 @@ fn row_20_targets_are_used_in_turn_and_one_that_refuses_is_passed_over() {
     assert!(log.contains(&format!("cannot connect to {refuses}: connection refused")), "{log}");
     assert!(log.contains(&format!("{refuses} is ejected for 10s")), "{log}");
     let rows = proxy.table();
-    assert_eq!(rows[1][1..], [&targets[1], "aside", "0", "0", "0", "2"]);
+    assert_eq!(rows[1][1..], [&targets[1], "ejected", "0", "0", "0", "2"]);
 }
 
 /// What a status listener answers.
@@ -147,16 +147,16 @@ fn the_status_listener_shows_the_targets_of_all_threads_and_which_are_avoided() 
     };
     assert_eq!(sum("connections", &targets[0], "state=\"open\""), pairs.len() as u64);
     assert_eq!(sum("state", &targets[0], "state=\"up\""), 2, "in each thread");
-    let avoiding = sum("state", &targets[1], "state=\"aside\"");
+    let avoiding = sum("state", &targets[1], "state=\"ejected\"");
     assert_eq!(sum("connects_total", &targets[1], "result=\"failed\""), avoiding);
     assert!(avoiding >= 1, "{metrics}");
 
     let json: Value = serde_json::from_str(&get(status, "/status.json")).expect("JSON");
     let rows = json["upstreams"].as_array().expect("a list");
     assert_eq!(rows.len(), 4, "{rows:?}");
-    let asides = rows.iter().filter(|row| row["state"] == "aside");
-    assert!(asides.clone().all(|row| row["upstream"] == targets[1]), "{rows:?}");
-    assert_eq!(asides.count() as u64, avoiding);
+    let ejected = rows.iter().filter(|row| row["state"] == "ejected");
+    assert!(ejected.clone().all(|row| row["upstream"] == targets[1]), "{rows:?}");
+    assert_eq!(ejected.count() as u64, avoiding);
 
     if has("chromium") {
         let mut browser = Browser::start();
@@ -167,7 +167,7 @@ fn the_status_listener_shows_the_targets_of_all_threads_and_which_are_avoided() 
         browser.wait_for("document.querySelectorAll('#upstreams tbody tr').length === 2");
         assert_eq!(browser.eval(&cell(0)), "up");
         assert_eq!(browser.eval(&cell(1)), "12");
-        assert!(browser.eval(&cell(5)).as_str().is_some_and(|state| state.contains("aside")));
+        assert!(browser.eval(&cell(5)).as_str().is_some_and(|state| state.contains("ejected")));
         assert_eq!(browser.complaints(), [""; 0]);
     }
 }

@@ -219,7 +219,7 @@ const UPSTREAM_FAMILIES: &[UpstreamFamily] = &[
         values: &[
             (UpstreamState::Up.name(), |it| (it.state == UpstreamState::Up).into()),
             (UpstreamState::Starting.name(), |it| (it.state == UpstreamState::Starting).into()),
-            (UpstreamState::Aside.name(), |it| (it.state == UpstreamState::Aside).into()),
+            (UpstreamState::Ejected.name(), |it| (it.state == UpstreamState::Ejected).into()),
             (UpstreamState::Down.name(), |it| (it.state == UpstreamState::Down).into()),
             (UpstreamState::Draining.name(), |it| (it.state == UpstreamState::Draining).into()),
         ],

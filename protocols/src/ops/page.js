@@ -300,7 +300,7 @@ function showUpstreams(now, old, per) {
     const of = sample => (sample?.upstreams || []).filter(it => it.upstream === name);
     const total = (sample, key) => sum(of(sample), it => it[key]);
     const states = [...new Set(of(now).map(it => it.state))];
-    const avoided = states.some(it => it === "aside" || it === "down");
+    const avoided = states.some(it => it === "ejected" || it === "down");
     const failed = total(now, "failed");
     return [
       name, {text: states.join(", "), kind: avoided ? "bad" : "good"},

@@ -8,7 +8,7 @@ use super::UpstreamsOptions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It was ejected for [`fail_timeout`](UpstreamsOptions::fail_timeout) because connects failed.
-    Aside,
+    Ejected,
     /// It is down because its checks fail.
     Down,
     /// It has recovered: it is neither ejected nor down any more.
@@ -17,7 +17,7 @@ pub enum Change {
 
 /// An upstream that is ejected because connects have failed.
 #[derive(Clone, Copy, Debug)]
-struct Aside {
+struct Ejection {
     until: Duration,
     /// Whether a connection tries it after that time.
     on_trial: bool,
@@ -28,7 +28,7 @@ struct Aside {
 pub(super) struct Health {
     /// Failed connects since the last one that succeeded.
     failures: u32,
-    aside: Option<Aside>,
+    ejection: Option<Ejection>,
     is_down: bool,
     /// Checks in a row that contradict `is_down`.
     contradicting: u32,
@@ -49,19 +49,20 @@ impl Health {
         self.is_down
     }
 
-    pub(super) fn is_aside(&self) -> bool {
-        self.aside.is_some()
+    pub(super) fn is_ejected(&self) -> bool {
+        self.ejection.is_some()
     }
 
     /// Whether connections may use it.
     pub(super) fn is_usable(&self, now: Duration) -> bool {
-        !self.is_down && self.aside.is_none_or(|aside| now >= aside.until && !aside.on_trial)
+        !self.is_down
+            && self.ejection.is_none_or(|ejection| now >= ejection.until && !ejection.on_trial)
     }
 
     /// When a connection may try it again, if it is ejected until then.
     pub(super) fn trial_at(&self, now: Duration) -> Option<Duration> {
-        let aside = self.aside.filter(|_| !self.is_down)?;
-        Some(aside.until).filter(|until| *until > now)
+        let ejection = self.ejection.filter(|_| !self.is_down)?;
+        Some(ejection.until).filter(|until| *until > now)
     }
 
     /// Its share of new connections, from 1 to [`FULL`].
@@ -75,25 +76,25 @@ impl Health {
 
     /// A connection tries it.
     pub(super) fn tried(&mut self) {
-        if let Some(aside) = &mut self.aside {
-            aside.on_trial = true;
+        if let Some(ejection) = &mut self.ejection {
+            ejection.on_trial = true;
         }
     }
 
     /// A connection that tried it is over and says nothing new about it.
     pub(super) fn given_up(&mut self) {
-        if let Some(aside) = &mut self.aside {
-            aside.on_trial = false;
+        if let Some(ejection) = &mut self.ejection {
+            ejection.on_trial = false;
         }
     }
 
     pub(super) fn connected(&mut self, now: Duration) -> Option<Change> {
         self.failures = 0;
-        let was_aside = self.aside.take().is_some();
-        (was_aside && !self.is_down).then(|| self.come_back(now))
+        let was_ejected = self.ejection.take().is_some();
+        (was_ejected && !self.is_down).then(|| self.come_back(now))
     }
 
-    /// A connect has failed; `most` in a row put the upstream aside for `time`.
+    /// A connect has failed; `most` in a row eject the upstream for `time`.
     pub(super) fn failed(
         &mut self,
         now: Duration,
@@ -102,13 +103,13 @@ impl Health {
     ) -> Option<Change> {
         self.failures = self.failures.saturating_add(1);
         if most.is_none_or(|most| self.failures < most) {
-            // The upstream may be aside already, and be the only one now: its trial is over too.
+            // The upstream may be ejected already, and be the only one now: its trial is over too.
             self.given_up();
             return None;
         }
         let until = now.saturating_add(time);
-        let was_aside = self.aside.replace(Aside { until, on_trial: false }).is_some();
-        (!was_aside).then_some(Change::Aside)
+        let was_ejected = self.ejection.replace(Ejection { until, on_trial: false }).is_some();
+        (!was_ejected).then_some(Change::Ejected)
     }
 
     pub(super) fn checked(
@@ -129,7 +130,7 @@ impl Health {
         (self.is_down, self.contradicting) = (!succeeded, 0);
         match succeeded {
             false => Some(Change::Down),
-            true => self.aside.is_none().then(|| self.come_back(now)),
+            true => self.ejection.is_none().then(|| self.come_back(now)),
         }
     }
 

@@ -27,7 +27,7 @@
 //!
 //! - the client has already tried it,
 //! - it was removed from the list ([`Upstreams::replace`]) and is draining its connections,
-//! - it is *ejected* (`Aside`): [`max_failures`](UpstreamsOptions::max_failures) consecutive
+//! - it is *ejected*: [`max_failures`](UpstreamsOptions::max_failures) consecutive
 //!   connects have failed, and [`fail_timeout`](UpstreamsOptions::fail_timeout) is not over. After
 //!   that time a single connection tries it; if it is established, the upstream is a candidate
 //!   again,

@@ -97,7 +97,7 @@ impl Entry {
         match () {
             () if self.is_draining => UpstreamState::Draining,
             () if self.health.is_down() => UpstreamState::Down,
-            () if self.health.is_aside() => UpstreamState::Aside,
+            () if self.health.is_ejected() => UpstreamState::Ejected,
             () if self.health.share(now, slow_start) < FULL => UpstreamState::Starting,
             () => UpstreamState::Up,
         }
@@ -287,7 +287,7 @@ impl Upstreams {
     pub(crate) fn log(&self, id: UpstreamId, change: Option<Change>) {
         let (Some(upstream), Some(change)) = (self.get(id), change) else { return };
         match change {
-            Change::Aside => {
+            Change::Ejected => {
                 let time = self.options.fail_timeout;
                 log::warn!("{upstream} is ejected for {time:?} after failures");
             }

@@ -13,7 +13,7 @@ pub enum UpstreamState {
     /// [`slow_start`](super::UpstreamsOptions::slow_start).
     Starting,
     /// It is ejected because connects have failed.
-    Aside,
+    Ejected,
     /// It is down because checks have failed.
     Down,
     /// It was removed from the list, and its connections are finishing.
@@ -27,7 +27,7 @@ impl UpstreamState {
         match self {
             UpstreamState::Up => "up",
             UpstreamState::Starting => "starting",
-            UpstreamState::Aside => "aside",
+            UpstreamState::Ejected => "ejected",
             UpstreamState::Down => "down",
             UpstreamState::Draining => "draining",
         }

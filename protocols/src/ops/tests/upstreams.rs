@@ -39,7 +39,7 @@ fn the_state_and_the_connections_of_each_upstream_are_shown() {
     let metrics = world.get("/metrics");
     for (upstream, name, label, expected) in [
         ("10.0.0.7:80", "state", "state=\"up\"", 0.0),
-        ("10.0.0.7:80", "state", "state=\"aside\"", 1.0),
+        ("10.0.0.7:80", "state", "state=\"ejected\"", 1.0),
         ("10.0.0.7:80", "connections", "state=\"open\"", 0.0),
         ("10.0.0.7:80", "connects_total", "result=\"failed\"", 1.0),
         ("10.0.0.8:80", "state", "state=\"up\"", 1.0),
@@ -61,7 +61,7 @@ fn upstreams_are_rows_of_the_json() {
     let response = world().get("/status.json");
     let json: Value = serde_json::from_str(body(&response)).expect("JSON");
     let first = json!({
-        "upstream": "10.0.0.7:80", "thread": 0, "state": "aside",
+        "upstream": "10.0.0.7:80", "thread": 0, "state": "ejected",
         "connecting": 0, "open": 0, "connected": 0, "failed": 1,
     });
     assert_eq!(json["upstreams"][0], first);

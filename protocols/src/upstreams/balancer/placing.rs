@@ -39,7 +39,7 @@ pub(super) enum Place {
     Gone,
 }
 
-/// An upstream that was aside may be tried again.
+/// An upstream that was ejected may be tried again.
 struct Retry;
 
 impl Balancer {
@@ -123,7 +123,7 @@ impl Balancer {
         self.set_retry(cx);
     }
 
-    /// Serves the queue again as soon as an upstream that is aside may be tried.
+    /// Serves the queue again as soon as an upstream that is ejected may be tried.
     pub(super) fn set_retry(&mut self, cx: &mut Turn) {
         let now = cx.now();
         if self.queue.is_empty() || self.retry_is_set {

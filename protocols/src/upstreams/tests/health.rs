@@ -3,7 +3,7 @@
 use super::*;
 use crate::upstreams::Change;
 
-const ASIDE: Duration = Duration::from_secs(10);
+const EJECTED: Duration = Duration::from_secs(10);
 
 fn two() -> Upstreams {
     Upstreams::new(list(1..=2), UpstreamsOptions::default())
@@ -15,7 +15,7 @@ fn next(upstreams: &mut Upstreams, now: Duration, count: usize) -> Vec<usize> {
 }
 
 #[test]
-fn failures_in_a_row_put_an_upstream_aside_and_a_success_between_them_does_not() {
+fn failures_in_a_row_eject_an_upstream_and_a_success_between_them_does_not() {
     let mut upstreams = two();
     for outcome in [false, false, true, false, false, false] {
         let id = loop {
@@ -31,15 +31,15 @@ fn failures_in_a_row_put_an_upstream_aside_and_a_success_between_them_does_not()
             false => _ = upstreams.failed(id, SECOND),
         }
     }
-    assert_eq!(states(&upstreams, SECOND), [UpstreamState::Aside, UpstreamState::Up]);
+    assert_eq!(states(&upstreams, SECOND), [UpstreamState::Ejected, UpstreamState::Up]);
     assert_eq!(next(&mut upstreams, SECOND, 3), [2, 2, 2]);
 }
 
 #[test]
 fn after_its_time_one_connection_tries_an_upstream_and_the_others_follow_if_it_succeeds() {
     let mut upstreams = two();
-    put_aside(&mut upstreams, SECOND, 1);
-    let late = SECOND + ASIDE;
+    eject(&mut upstreams, SECOND, 1);
+    let late = SECOND + EJECTED;
     assert_eq!(upstreams.next_trial(SECOND), Some(late));
     assert_eq!(next(&mut upstreams, late - Duration::from_nanos(1), 2), [2, 2]);
     let tries = |upstreams: &mut Upstreams, now| -> Vec<_> {
@@ -49,18 +49,18 @@ fn after_its_time_one_connection_tries_an_upstream_and_the_others_follow_if_it_s
     let trials = tries(&mut upstreams, late);
     assert_eq!(trials.len(), 1);
     assert_eq!(upstreams.failed(trials[0], late), None);
-    assert_eq!(upstreams.next_trial(late), Some(late + ASIDE));
-    let trials = tries(&mut upstreams, late + ASIDE);
+    assert_eq!(upstreams.next_trial(late), Some(late + EJECTED));
+    let trials = tries(&mut upstreams, late + EJECTED);
     upstreams.given_up(trials[0]);
-    let trials = tries(&mut upstreams, late + ASIDE);
+    let trials = tries(&mut upstreams, late + EJECTED);
     assert_eq!(trials.len(), 1);
-    assert_eq!(upstreams.connected(trials[0], late + ASIDE), Some(Change::Up));
-    assert!(tries(&mut upstreams, late + ASIDE).len() > 1);
+    assert_eq!(upstreams.connected(trials[0], late + EJECTED), Some(Change::Up));
+    assert!(tries(&mut upstreams, late + EJECTED).len() > 1);
     assert_eq!(upstreams.next_trial(late), None);
 }
 
 #[test]
-fn the_only_upstream_is_never_put_aside() {
+fn the_only_upstream_is_never_eject() {
     let mut upstreams = Upstreams::new(list([1]), UpstreamsOptions::default());
     for _ in 0..10 {
         let (id, _) = choose(&mut upstreams, SECOND).expect("room");
@@ -72,13 +72,13 @@ fn the_only_upstream_is_never_put_aside() {
 #[test]
 fn row_20_if_all_upstreams_are_avoided_they_are_used_nevertheless() {
     let mut upstreams = two();
-    put_aside(&mut upstreams, SECOND, 1);
+    eject(&mut upstreams, SECOND, 1);
     let first = upstreams.iter().next().expect("two upstreams").0;
     let second = upstreams.iter().nth(1).expect("two upstreams").0;
     for _ in 0..3 {
         upstreams.checked(second, false, SECOND);
     }
-    assert_eq!(states(&upstreams, SECOND), [UpstreamState::Aside, UpstreamState::Down]);
+    assert_eq!(states(&upstreams, SECOND), [UpstreamState::Ejected, UpstreamState::Down]);
     let mut chosen = next(&mut upstreams, SECOND, 2);
     chosen.sort_unstable();
     assert_eq!(chosen, [1, 2]);
@@ -90,7 +90,7 @@ fn row_20_if_all_upstreams_are_avoided_they_are_used_nevertheless() {
 #[test]
 fn a_client_to_whom_no_other_is_left_tries_an_upstream_that_is_avoided() {
     let mut upstreams = two();
-    put_aside(&mut upstreams, SECOND, 1);
+    eject(&mut upstreams, SECOND, 1);
     let (second, _) = choose(&mut upstreams, SECOND).expect("room");
     upstreams.failed(second, SECOND);
     let choice = choose_for(&mut upstreams, SECOND, None, &[second]);
@@ -127,8 +127,8 @@ fn the_share_of_an_upstream_that_comes_back_or_is_added_grows() {
     let options = UpstreamsOptions { slow_start: 10 * SECOND, ..UpstreamsOptions::default() };
     let mut upstreams = Upstreams::new(list(1..=2), options);
     assert_eq!(states(&upstreams, SECOND), [UpstreamState::Up; 2]);
-    put_aside(&mut upstreams, SECOND, 1);
-    let back = SECOND + ASIDE;
+    eject(&mut upstreams, SECOND, 1);
+    let back = SECOND + EJECTED;
     let (id, _) = (0..2)
         .map(|_| choose(&mut upstreams, back).expect("room"))
         .find(|(_, number)| *number == 1)

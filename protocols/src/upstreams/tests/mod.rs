@@ -54,8 +54,8 @@ fn states(upstreams: &Upstreams, now: Duration) -> Vec<UpstreamState> {
     upstreams.snapshot(now).into_iter().map(|status| status.state).collect()
 }
 
-/// Makes as many connects to one upstream fail as put it aside.
-fn put_aside(upstreams: &mut Upstreams, now: Duration, which: usize) {
+/// Makes as many connects to one upstream fail as eject it.
+fn eject(upstreams: &mut Upstreams, now: Duration, which: usize) {
     let others: Vec<_> = upstreams
         .iter()
         .filter(|(_, upstream)| number(upstream) != which)

@@ -127,9 +127,9 @@ impl Model {
                 let chosen = left.iter().find(|it| it.upstream == upstream);
                 let chosen = chosen.expect("it is neither draining nor unknown");
                 assert!(has_room(chosen), "{chosen:?} has no room");
-                // One that is aside may be on trial.
+                // One that is ejected may be on trial.
                 let is_last =
-                    chosen.state == UpstreamState::Aside || !left.iter().any(|it| is_good(it));
+                    chosen.state == UpstreamState::Ejected || !left.iter().any(|it| is_good(it));
                 assert!(is_good(chosen) || is_last, "{chosen:?} was chosen of {left:?}");
                 self.connecting.push((id, number(&upstream)));
             }
@@ -169,7 +169,7 @@ impl Model {
         for _ in 0..upstreams.options().rise {
             ids.iter().for_each(|id| _ = upstreams.checked(*id, true, self.now));
         }
-        // Both the time aside and the slow start are over.
+        // Both the ejection time and the slow start are over.
         self.now += 60 * SECOND;
         let client = |source| {
             let source = IpAddr::from([10, 0, 0, source]);

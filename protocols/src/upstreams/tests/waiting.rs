@@ -93,7 +93,7 @@ fn an_upstream_that_may_be_tried_again_serves_those_who_wait() {
     h.set_remote(&at(1), refuses());
     let (client, server) = pair(&mut h);
     let tried = [h.open(), h.open()];
-    assert_eq!(states(h.handler().upstreams(), SECOND)[0], UpstreamState::Aside);
+    assert_eq!(states(h.handler().upstreams(), SECOND)[0], UpstreamState::Ejected);
     let last = h.open();
     h.set_remote(&at(1), Remote::Listens);
     h.advance(9 * SECOND);
