@@ -10,13 +10,19 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::TermionBackend;
+use ratatui::termion::event::Key;
+use ratatui::termion::input::TermRead;
+use ratatui::termion::raw::IntoRawMode;
+use ratatui::termion::screen::IntoAlternateScreen;
 use ratatui::text::Text;
+use serde_json::Value;
 use sluicegate_protocols::ops;
 use sluicegate_reactor::Target;
 
@@ -68,30 +74,44 @@ fn print(status: &Target) -> Result<(), String> {
     writeln!(io::stdout(), "{text}").map_err(|error| format!("standard output: {error}"))
 }
 
+/// What the screen waits for.
+enum News {
+    Sample(Result<Value, String>),
+    Key(Key),
+}
+
 fn watch(status: Target) -> Result<(), String> {
     let (tell, told) = channel();
+    let tell_key = tell.clone();
     thread::spawn(move || {
-        while tell.send(source::fetch(&status)).is_ok() {
+        let mut keys = io::stdin().keys().map_while(Result::ok);
+        keys.try_for_each(|key| tell_key.send(News::Key(key)))
+    });
+    thread::spawn(move || {
+        while tell.send(News::Sample(source::fetch(&status))).is_ok() {
             thread::sleep(EVERY);
         }
     });
+    draw(&told).map_err(|error| error.to_string())
+}
+
+/// Draws the figures until a key ends that.
+fn draw(told: &Receiver<News>) -> io::Result<()> {
+    let screen = io::stdout().into_raw_mode()?.into_alternate_screen()?;
+    let mut terminal = Terminal::new(TermionBackend::new(screen))?;
+    terminal.hide_cursor()?;
     let mut figures = Figures::default();
     let mut text = Text::raw("connecting");
-    ratatui::run(|terminal| -> io::Result<()> {
-        loop {
-            terminal.draw(|frame| frame.render_widget(&text, frame.area()))?;
-            if event::poll(EVERY / 20)?
-                && let Event::Key(KeyEvent { code: KeyCode::Char(key), modifiers, .. }) =
-                    event::read()?
-                && (key == 'q' || key == 'c' && modifiers.contains(KeyModifiers::CONTROL))
-            {
-                return Ok(());
-            }
-            for sample in told.try_iter() {
+    loop {
+        terminal.draw(|frame| frame.render_widget(&text, frame.area()))?;
+        // The size of the terminal may change meanwhile.
+        match told.recv_timeout(EVERY / 4) {
+            Ok(News::Key(Key::Char('q') | Key::Ctrl('c'))) => return Ok(()),
+            Ok(News::Sample(sample)) => {
                 figures.add(sample);
                 text = view::text(&figures);
             }
+            Ok(News::Key(_)) | Err(_) => {}
         }
-    })
-    .map_err(|error| error.to_string())
+    }
 }
