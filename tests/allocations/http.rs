@@ -119,7 +119,7 @@ fn a_request_that_comes_in_two_parts_allocates_nothing() {
     });
 }
 
-/// A directory with one file, `file`, of so many bytes.
+/// A directory that contains one file, `file`.
 struct Directory(TempDir);
 
 impl Directory {

@@ -276,7 +276,7 @@ impl Handler for Messages {
     }
 }
 
-/// `count` messages of so many bytes.
+/// `count` messages of `length` bytes each.
 fn messages(count: usize, length: u32) -> Vec<u8> {
     let message = [&length.to_be_bytes()[..], &vec![b'm'; length as usize]].concat();
     message.repeat(count)

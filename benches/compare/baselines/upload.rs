@@ -16,7 +16,7 @@ use crate::poll::done;
 /// Bytes of the pipe.
 const PIPE: usize = 1 << 20;
 
-/// Puts bodies into files by way of a pipe. A file gets its name when it is complete.
+/// Moves bodies into files through a pipe. A file gets its name when it is complete.
 pub(super) struct Uploads {
     folder: PathBuf,
     /// Bytes of a body.

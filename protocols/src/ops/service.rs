@@ -81,9 +81,9 @@ impl StatusService {
         ThreadSample { snapshot: cx.snapshot(), http: self.http.counters(), balancer: None }
     }
 
-    /// Answers the question of a thread, by way of the balancer of this thread if it has one. A
-    /// thread that has ended needs no answer, and one that is so far behind that its mailbox is full
-    /// waits no longer.
+    /// Answers the question of a thread. If this thread has a balancer, the balancer adds its part
+    /// first. The answer is dropped if the other thread has ended, or if its mailbox is full: it no
+    /// longer waits then.
     fn answer(&self, cx: &Turn, number: u64, to: usize) {
         let (to, from) = (self.shared.threads[to].clone(), self.index);
         let mut sample = Box::new(self.own(cx));

@@ -47,7 +47,7 @@ pub struct Listen {
     pub accept_burst: u32,
     /// The permissions of a Unix socket's file, regardless of the umask. Users who may write to the
     /// file may connect. By default only the server's own user may. Some old systems ignore the
-    /// permissions of the file (`unix(7)`) and apply only those of its directory.
+    /// permissions of the file (`unix(7)`); there, restrict access to its directory.
     pub unix_mode: u32,
     /// Makes the transport of each connection from the address of its client. The default is none.
     pub transport: Option<Factory<Address>>,
