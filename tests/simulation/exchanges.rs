@@ -18,7 +18,7 @@ use sluicegate_reactor::{ConnId, HandlerId, Listen, Receive, Sent, Sessions, Tur
 
 use self::received::{Asked, check};
 use crate::watched::Watched;
-use crate::{noise, noise_at};
+use crate::{is_noise, noise, noise_from};
 
 mod received;
 
@@ -132,7 +132,7 @@ impl Mixed {
                 return;
             }
             let end = plan.len.min(*sent + plan.part);
-            let part: Vec<u8> = (*sent..end).map(noise_at).collect();
+            let part = noise_from(*sent, end - *sent);
             *sent = end;
             match stream.send(cx, part) {
                 Sent::Gone => return,
@@ -180,7 +180,7 @@ impl Service for Mixed {
     ) -> Result<(), Status> {
         let Upload { plan, pieces, bytes, .. } = upload;
         assert!(!piece.is_empty());
-        assert!(piece.iter().enumerate().all(|(at, byte)| *byte == noise_at(*bytes + at)));
+        assert!(is_noise(*bytes, piece));
         (*pieces, *bytes) = (*pieces + 1, *bytes + piece.len());
         if !plan.delay.is_zero() && *pieces % 3 == 1 {
             cx.peer(id).pause();

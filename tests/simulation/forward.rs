@@ -14,7 +14,7 @@ use sluicegate_reactor::{
     Connect, HandlerId, Limits, Listen, Receive, Sent, Sessions, Target, Turn,
 };
 
-use crate::noise_at;
+use crate::noise_from;
 use crate::watched::Watched;
 
 const FRONT: &str = "10.0.0.1:80";
@@ -24,7 +24,7 @@ const LONGEST: usize = 300_000;
 
 /// The body of a message. That of each request and each response is different.
 fn content(number: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|at| noise_at(at + 37 * number)).collect()
+    noise_from(37 * number, len)
 }
 
 /// What the path of a request asks for.

@@ -35,11 +35,31 @@ mod upstreams;
 mod watched;
 mod websocket;
 
+/// A period of an endless sequence of bytes. Copying from it is much faster than computing them.
+static NOISE: [u8; 7 * 256] = {
+    let (mut noise, mut i) = ([0; 7 * 256], 0);
+    while i < noise.len() {
+        noise[i] = (i * i / 7 + i) as u8;
+        i += 1;
+    }
+    noise
+};
+
 /// Bytes of which each part looks different.
 fn noise(len: usize) -> Vec<u8> {
-    (0..len).map(noise_at).collect()
+    noise_from(0, len)
 }
 
-fn noise_at(i: usize) -> u8 {
-    (i * i / 7 + i) as u8
+/// `len` bytes of the endless sequence, which [`noise`] returns the beginning of.
+fn noise_from(at: usize, len: usize) -> Vec<u8> {
+    let first = at % NOISE.len();
+    let mut noise = NOISE.repeat((first + len).div_ceil(NOISE.len()));
+    noise.truncate(first + len);
+    noise.drain(..first);
+    noise
+}
+
+/// Whether the bytes are those of the endless sequence at this position.
+fn is_noise(at: usize, bytes: &[u8]) -> bool {
+    bytes == noise_from(at, bytes.len())
 }

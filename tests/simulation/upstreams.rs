@@ -14,7 +14,7 @@ use sluicegate_reactor::{
     Connect, Context, Handler, HandlerId, Input, Limits, Listen, ListenerId, Receive, Sessions,
 };
 
-use crate::noise_at;
+use crate::noise_from;
 use crate::watched::Watched;
 
 const FRONT: &str = "10.0.0.1:80";
@@ -24,8 +24,11 @@ const BACKS: [&str; 3] = ["10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80"];
 
 /// Some bytes of a client. The first of all is its number.
 fn bytes_of(client: u8, which: Range<usize>) -> Vec<u8> {
-    let byte = |i| if i == 0 { client } else { noise_at(i + 7919 * usize::from(client)) };
-    which.map(byte).collect()
+    let mut bytes = noise_from(which.start + 7919 * usize::from(client), which.len());
+    if let (0, Some(first)) = (which.start, bytes.first_mut()) {
+        *first = client;
+    }
+    bytes
 }
 
 /// An upstream: sends back what it receives, and asserts that it receives it once, from one client

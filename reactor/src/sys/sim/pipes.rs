@@ -70,8 +70,7 @@ impl World {
             let state = &mut *self.0.borrow_mut();
             state.calls.splice += 1;
             let pipe = state.pipe(from, End::Read);
-            let slots = state.pipes[pipe].slots.iter().flatten();
-            slots.copied().take(bytes).collect::<Vec<u8>>()
+            state.pipes[pipe].first(bytes)
         };
         let moved = self.write_at(file, &data, offset)?;
         let state = &mut *self.0.borrow_mut();
@@ -131,7 +130,7 @@ impl Machine {
         if self.pipes[pipe].slots.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let data: Vec<u8> = self.pipes[pipe].slots.iter().flatten().copied().take(bytes).collect();
+        let data = self.pipes[pipe].first(bytes);
         self.fault_in_send(stream, data.len());
         let sent = self.streams[stream].send(&[IoSlice::new(&data)], More::No);
         self.settle(stream);
@@ -141,6 +140,16 @@ impl Machine {
 }
 
 impl Pipe {
+    /// The first bytes in it, at most `most`.
+    fn first(&self, most: usize) -> Vec<u8> {
+        let mut first = Vec::new();
+        for slot in &self.slots {
+            let taken = slot.len().min(most - first.len());
+            first.extend_from_slice(&slot[..taken]);
+        }
+        first
+    }
+
     fn remove(&mut self, mut count: usize) {
         while let Some(slot) = self.slots.front_mut().filter(|_| count > 0) {
             let taken = count.min(slot.len());
