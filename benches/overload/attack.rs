@@ -89,7 +89,7 @@ fn connect_often(server: SocketAddr, said: &[u8]) -> io::Result<()> {
 }
 
 fn download(server: SocketAddr) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; 64 << 10];
     loop {
         let mut stream = TcpStream::connect(server)?;
         SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;

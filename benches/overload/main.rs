@@ -5,7 +5,7 @@
 //! ```
 //!
 //! For some seconds, normal clients ask for a small file, one request after the other on each of
-//! their connections. Then these come on top, in a process of the lowest priority:
+//! their connections. Then these come on top, in a process that runs only while the normal clients are idle:
 //!
 //! - 1,000 clients that send a request byte by byte;
 //! - 1,000 clients that ask for listings of 100 KiB again and again, and hardly read them;
@@ -15,8 +15,9 @@
 //!
 //! It prints the latency of the normal clients before and during that, and how much memory the
 //! server has. The bench fails if the median or the 99th percentile is more than three times as
-//! long, or if memory has grown by more than the budget of the server (`--memory`). Server and
-//! clients share the machine, so a run needs two processors that nothing else uses.
+//! long, or if memory has grown by more than the budget of the server (`--memory`). The server
+//! has the first processor to itself, and all clients share the last one: a run needs two
+//! processors that nothing else uses.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -46,6 +47,7 @@ mod run {
     use std::time::Duration;
 
     use clap::Parser;
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     use tempfile::tempdir;
 
     use super::{attack, normal};
@@ -86,13 +88,20 @@ mod run {
         }
         let folder = tempdir()?;
         put_files(folder.path())?;
+        let allowed = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
+        let (Some(first), Some(last)) = (cores.next(), cores.next_back()) else {
+            return Err(io::Error::other("there is only one processor"));
+        };
+        pin_to(first)?;
         let (server, address) = start(folder.path())?;
+        pin_to(last)?;
         let time = Duration::from_secs(options.seconds);
         normal::measure(address, time / 4)?;
         let (before, least) = (normal::measure(address, time)?, resident(&server)?);
         println!("before: {before}, {} MiB", least >> 20);
-        let attackers = Command::new("nice")
-            .args(["-n", "19"])
+        let attackers = Command::new("chrt")
+            .args(["--idle", "0"])
             .arg(std::env::current_exe()?)
             .args(["--attack", &address.to_string()])
             .spawn()?;
@@ -120,6 +129,13 @@ mod run {
             return Ok(ExitCode::FAILURE);
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Stays on one processor from now on, with all processes that are started.
+    fn pin_to(core: usize) -> io::Result<()> {
+        let mut one = CpuSet::new();
+        one.set(core);
+        Ok(sched_setaffinity(None, &one)?)
     }
 
     /// A small file, a large one, and a directory whose listing has 100 KiB.

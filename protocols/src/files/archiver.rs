@@ -83,13 +83,13 @@ struct Archiver {
 
 impl Work for Archiver {
     /// Entries of all archives together. Each takes a few system calls.
-    const STEPS_PER_TURN: usize = 128;
+    const STEPS_PER_TURN: usize = 16;
 
-    fn step(&mut self, cx: &mut Turn) -> bool {
+    fn step(&mut self, cx: &mut Turn) -> background::Step {
         let next = self.queue.active.borrow_mut().pop_front();
-        let Some(active) = next else { return false };
+        let Some(active) = next else { return background::Step::Idle };
         self.advance(cx, active);
-        true
+        background::Step::Small
     }
 }
 

@@ -10,6 +10,8 @@
 //! `pages` is the number of pages; `?page=` selects one. `cut` is true if the directory has more
 //! entries than the listing shows.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::listing::Listing;
@@ -19,15 +21,16 @@ use super::row::Row;
 /// The listing as JSON. `path` is decoded: empty for the root, else it ends with a slash.
 pub(super) fn json(path: &[u8], listing: &Listing) -> String {
     let Listing { rows, view, pages, is_cut, .. } = listing;
-    let path = format!("/{}", String::from_utf8_lossy(path));
-    let entries: Vec<_> = rows.iter().map(entry).collect();
-    let listing = json!({
-        "path": path, "page": view.page, "pages": pages, "cut": is_cut, "entries": entries,
-    });
-    format!("{listing}\n")
+    let path = Value::from(format!("/{}", String::from_utf8_lossy(path)));
+    let page = view.page;
+    format!(
+        "{{\"path\":{path},\"page\":{page},\"pages\":{pages},\"cut\":{is_cut},\
+         \"entries\":[{rows}]}}\n"
+    )
 }
 
-fn entry(row: &Row) -> Value {
+/// Writes the entry of a file or a directory, behind those before it.
+pub(super) fn push_entry(row: &Row, entries: &mut String) {
     let mut href = b"./".to_vec();
     encode(&row.name, &mut href);
     let (slash, kind) = if row.is_dir { ("/", "directory") } else { ("", "file") };
@@ -40,7 +43,9 @@ fn entry(row: &Row) -> Value {
     if !row.is_dir {
         entry["size"] = row.len.into();
     }
-    entry
+    let comma = if entries.is_empty() { "" } else { "," };
+    // Writing to a string cannot fail.
+    let _ = write!(entries, "{comma}{entry}");
 }
 
 #[cfg(test)]
@@ -56,9 +61,12 @@ mod tests {
     #[test]
     fn each_name_is_both_text_and_a_reference() {
         let row = |name: &[u8], is_dir| Row { name: name.into(), is_dir, len: 5, modified: -1 };
-        let rows = vec![row(b"sub", true), row(b"a\"\\\n:\xff", false)];
+        let mut rows = String::new();
+        push_entry(&row(b"sub", true), &mut rows);
+        push_entry(&row(b"a\"\\\n:\xff", false), &mut rows);
         let view = View { page: 2, ..View::from_query(None) };
-        let listing = Listing { rows, view, pages: 3, directories: 1, files: 1, is_cut: true };
+        let listing =
+            Listing { rows, bytes: 5, view, pages: 3, directories: 1, files: 1, is_cut: true };
         let expected = json!({
             "path": "/dir/", "page": 2, "pages": 3, "cut": true,
             "entries": [
@@ -72,7 +80,7 @@ mod tests {
         assert_eq!(parse(&json(b"dir/", &listing)), expected);
         let view = View::from_query(None);
         let counts = Listing { directories: 0, files: 0, ..listing };
-        let empty = Listing { rows: Vec::new(), view, pages: 1, is_cut: false, ..counts };
+        let empty = Listing { rows: String::new(), view, pages: 1, is_cut: false, ..counts };
         let expected = json!({"path": "/", "page": 1, "pages": 1, "cut": false, "entries": []});
         assert_eq!(parse(&json(b"", &empty)), expected);
     }

@@ -12,9 +12,9 @@ use std::rc::Rc;
 use sluicegate_reactor::fs::{Dir, is_out_of_descriptors};
 use sluicegate_reactor::{Reactor, Turn};
 
-use super::background::{self, Waker, Work};
+use super::background::{self, Step, Waker, Work};
 use super::json;
-use super::listing::{Scan, Sizes};
+use super::listing::{Scan, Sizes, WriteRow};
 use super::options::FilesOptions;
 use super::page::{self, Offers, content_security_policy};
 use super::view::View;
@@ -48,6 +48,13 @@ pub(super) enum Format {
 }
 
 impl Format {
+    fn write_row(self) -> WriteRow {
+        match self {
+            Format::Html(_) => page::push_row,
+            Format::Json => json::push_entry,
+        }
+    }
+
     /// Adds the header fields of a listing.
     pub(super) fn add_fields<'a, 'cx>(self, reply: Reply<'a, 'cx>) -> Reply<'a, 'cx> {
         let reply = reply
@@ -112,16 +119,17 @@ struct Active {
 
 impl Work for Lister {
     /// Entries of all listings together. Each takes a system call or two.
-    const STEPS_PER_TURN: usize = 256;
+    const STEPS_PER_TURN: usize = 16;
 
-    fn step(&mut self, cx: &mut Turn) -> bool {
-        let has_admitted = self.admit(cx);
-        // If that one could not be started, others may still wait.
-        let Some(active) = self.active.pop_front() else { return has_admitted };
-        if active.deferred.is_wanted(cx) {
-            self.advance(cx, active);
+    fn step(&mut self, cx: &mut Turn) -> Step {
+        if self.admit(cx) {
+            return Step::Large;
         }
-        true
+        match self.active.pop_front() {
+            None => Step::Idle,
+            Some(active) if active.deferred.is_wanted(cx) => self.advance(cx, active),
+            Some(_) => Step::Small,
+        }
     }
 }
 
@@ -138,7 +146,7 @@ impl Lister {
         let Some(Wanted { root, path, view, format, fields, deferred }) = wanted else {
             return false;
         };
-        match Scan::start(&root, path.clone(), self.hidden, view, self.sizes) {
+        match Scan::start(&root, path.clone(), self.hidden, view, self.sizes, format.write_row()) {
             Ok(scan) => self.active.push_back(Active { scan, format, fields, deferred }),
             Err(error) => refuse(cx, deferred, &fields, &path, &error),
         }
@@ -146,9 +154,12 @@ impl Lister {
     }
 
     /// Reads the next entry of a listing, and answers the request when it is complete.
-    fn advance(&mut self, cx: &mut Turn, mut active: Active) {
+    fn advance(&mut self, cx: &mut Turn, mut active: Active) -> Step {
         match active.scan.step() {
-            Ok(false) => self.active.push_back(active),
+            Ok(false) => {
+                self.active.push_back(active);
+                return Step::Small;
+            }
             Ok(true) => {
                 let Active { scan, format, fields, deferred } = active;
                 let (path, listing) = scan.finish();
@@ -165,6 +176,7 @@ impl Lister {
                 refuse(cx, deferred, &fields, &scan.finish().0, &error);
             }
         }
+        Step::Large
     }
 }
 

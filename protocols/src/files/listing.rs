@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
+use std::iter::Peekable;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use sluicegate_reactor::fs::{Dir, Entry, FileKind, ReadDir, is_temporary};
@@ -13,7 +14,10 @@ use super::view::{Column, View};
 /// A page of the entries of a directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listing {
-    pub(super) rows: Vec<Row>,
+    /// The rows of the page, as they were written.
+    pub(super) rows: String,
+    /// The size of the files on the page.
+    pub(super) bytes: u64,
     pub(super) view: View,
     /// The number of pages, at least one.
     pub(super) pages: usize,
@@ -33,19 +37,24 @@ pub(super) struct Sizes {
     pub(super) page: usize,
 }
 
-/// A listing in progress.
+/// Writes a row of a page behind the ones before it.
+pub(super) type WriteRow = fn(&Row, &mut String);
+
+/// A listing in progress. Rows are written as they are examined: a page of them at the end would
+/// take too long for one turn.
 ///
 /// Leaves out what cannot be requested: links that are broken or lead outside, special files,
 /// hidden names, and uploads in progress.
 pub(super) struct Scan {
     root: Dir,
+    dir: Dir,
     /// The path of the directory, and while an entry is examined its name.
     path: Vec<u8>,
     hidden: bool,
     view: View,
     sizes: Sizes,
     /// The entries that have not been read; `None` once all have.
-    entries: Option<ReadDir>,
+    entries: Option<Peekable<ReadDir>>,
     /// The number of entries read.
     read: usize,
     /// The number of rows found: directories and files.
@@ -56,7 +65,9 @@ pub(super) struct Scan {
     first: BTreeSet<Ranked>,
     /// The number of rows taken out of `first` because they are on the pages before.
     skipped: usize,
-    rows: Vec<Row>,
+    write_row: WriteRow,
+    rows: String,
+    bytes: u64,
     is_cut: bool,
 }
 
@@ -68,10 +79,15 @@ impl Scan {
         hidden: bool,
         view: View,
         sizes: Sizes,
+        write_row: WriteRow,
     ) -> io::Result<Scan> {
-        let entries = root.open(OsStr::from_bytes(&path))?.read_dir()?;
+        let file = root.open(OsStr::from_bytes(&path))?;
+        let mut entries = file.read_dir()?.peekable();
+        // This reads many at once, and the following steps take them.
+        entries.peek();
         Ok(Scan {
             root: root.clone(),
+            dir: file.into(),
             path,
             hidden,
             view,
@@ -82,7 +98,9 @@ impl Scan {
             files: 0,
             first: BTreeSet::new(),
             skipped: 0,
-            rows: Vec::new(),
+            write_row,
+            rows: String::new(),
+            bytes: 0,
             is_cut: false,
         })
     }
@@ -105,9 +123,9 @@ impl Scan {
 
     /// The path of the directory and the listing. To be called when that is complete.
     pub(super) fn finish(self) -> (Vec<u8>, Listing) {
-        let Scan { path, view, rows, is_cut, directories, files, sizes, .. } = self;
+        let Scan { path, view, rows, bytes, is_cut, directories, files, sizes, .. } = self;
         let pages = (directories + files).div_ceil(sizes.page).max(1);
-        (path, Listing { rows, view, pages, directories, files, is_cut })
+        (path, Listing { rows, bytes, view, pages, directories, files, is_cut })
     }
 
     /// Inserts an entry in the order, if it can be requested.
@@ -140,22 +158,28 @@ impl Scan {
         let Some(Ranked { order, row }) = self.first.pop_first() else { return true };
         if self.skipped < (self.view.page - 1).saturating_mul(self.sizes.page) {
             self.skipped += 1;
-        } else if order.by == Column::Name {
-            let row = self.examine(row.name);
-            self.rows.extend(row);
-        } else {
-            self.rows.push(row);
+            return false;
+        }
+        let row = if order.by == Column::Name { self.examine(row.name) } else { Some(row) };
+        if let Some(row) = row {
+            (self.write_row)(&row, &mut self.rows);
+            // Directories have no size of their own.
+            self.bytes = self.bytes.saturating_add(if row.is_dir { 0 } else { row.len });
         }
         false
     }
 
     /// The row for a name, unless it cannot be requested.
     fn examine(&mut self, name: Vec<u8>) -> Option<Row> {
-        // From the root: a link may leave this directory and stay beneath the root.
-        let len = self.path.len();
-        self.path.extend_from_slice(&name);
-        let metadata = self.root.metadata(OsStr::from_bytes(&self.path));
-        self.path.truncate(len);
+        // A name takes one system call, a path several. But a link may leave this directory and
+        // stay beneath the root.
+        let metadata = self.dir.metadata(OsStr::from_bytes(&name)).or_else(|_| {
+            let len = self.path.len();
+            self.path.extend_from_slice(&name);
+            let metadata = self.root.metadata(OsStr::from_bytes(&self.path));
+            self.path.truncate(len);
+            metadata
+        });
         let metadata = metadata.ok().filter(|it| it.is_file() || it.is_dir())?;
         let (is_dir, len) = (metadata.is_dir(), metadata.len);
         Some(Row { name, is_dir, len, modified: metadata.modified_seconds })

@@ -49,7 +49,7 @@ pub(super) fn content_security_policy(offers: Offers) -> &'static str {
 /// The page for a listing. `path` is decoded: empty for the root, else it ends with a slash.
 pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
     let form = if offers.upload { SCRIPT.len() + 512 } else { 0 };
-    let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len() * 200);
+    let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len());
     push_head(&[b"Index of /", path].concat(), STYLE, &mut page);
     page.push_str("<h1>Index of ");
     push_breadcrumbs(path, &mut page);
@@ -61,9 +61,7 @@ pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
     if !path.is_empty() {
         page.push_str("<tr><td><a href=\"../\">Parent directory</a><td><td>\n");
     }
-    for row in &listing.rows {
-        push_row(row, &mut page);
-    }
+    page.push_str(&listing.rows);
     page.push_str("</table>\n");
     push_counts(listing, &mut page);
     if offers.archive {
@@ -143,7 +141,8 @@ fn push_pager(listing: &Listing, out: &mut String) {
     let _ = writeln!(out, "<nav>Page {} of {pages}{links}</nav>", view.page);
 }
 
-fn push_row(row: &Row, page: &mut String) {
+/// Writes the row of a file or a directory.
+pub(super) fn push_row(row: &Row, page: &mut String) {
     // The dot keeps a name with a colon from being read as a scheme.
     page.push_str("<tr><td><a href=\"./");
     push_reference(&row.name, page);
@@ -169,9 +168,7 @@ fn push_counts(listing: &Listing, page: &mut String) {
     let directory = if directories == 1 { "directory" } else { "directories" };
     let file = if files == 1 { "file" } else { "files" };
     let _ = write!(page, "<p>{directories} {directory}, {files} {file}, ");
-    // Directories have no size of their own.
-    let sizes = listing.rows.iter().filter(|row| !row.is_dir).map(|row| row.len);
-    push_size(sizes.fold(0, u64::saturating_add), page);
+    push_size(listing.bytes, page);
     page.push_str(if pages > 1 { " on this page</p>\n" } else { "</p>\n" });
 }
 
@@ -212,8 +209,14 @@ mod tests {
 
     fn listing(rows: &[Row], query: Option<&str>) -> Listing {
         let directories = rows.iter().filter(|row| row.is_dir).count();
+        let mut written = String::new();
+        rows.iter().for_each(|row| push_row(row, &mut written));
         Listing {
-            rows: rows.to_vec(),
+            rows: written,
+            bytes: rows
+                .iter()
+                .filter(|row| !row.is_dir)
+                .fold(0, |sum, it| sum.saturating_add(it.len)),
             view: View::from_query(query),
             pages: 1,
             directories,
