@@ -36,6 +36,10 @@ use hub::{Delivery, Hub, Report};
 use lines::LineMembers;
 use web::{Site, WebMembers};
 
+/// Queues are flushed once a turn. Many members who talk in the same moment must not fill the
+/// queues of those who read: so many lines are about half of what a queue holds.
+const DELIVERIES: MailboxLimits = MailboxLimits { capacity: 16_384, per_turn: 32 };
+
 /// The part of one thread of the chat.
 pub(crate) struct Part {
     /// On the first thread.
@@ -46,7 +50,8 @@ pub(crate) struct Part {
 impl Part {
     pub(crate) fn for_each_thread(threads: usize, room_size: usize) -> Vec<Part> {
         let (hub, reports) = mailbox();
-        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..2 * threads).map(|_| mailbox()).unzip();
+        let deliveries = || mailbox_with(&DELIVERIES);
+        let (handles, mailboxes): (Vec<_>, Vec<_>) = (0..2 * threads).map(|_| deliveries()).unzip();
         let mut first = Some((Hub::new(handles, room_size), reports));
         let front = |(number, mailbox)| (Front { number, hub: hub.clone() }, mailbox);
         let mut fronts = mailboxes.into_iter().enumerate().map(front);

@@ -104,7 +104,9 @@ pub(crate) fn a_reactor_that_stops_answers_what_was_put_off_and_says_that_it_is_
         let all = (0..1 + sim.below(5)).map(|_| {
             let (requests, sizes) = some_requests(sim);
             let client = sim.client(ADDRESS).sends(requests);
-            (Answers::to(&client, Some(sizes)), client)
+            let answers = Answers::to(&client, Some(sizes));
+            answers.borrow_mut().may_be_late = true;
+            (answers, client)
         });
         let all: Vec<_> = all.collect();
         let when = Duration::from_micros(sim.below(1_000_000) as u64);
