@@ -1,6 +1,9 @@
 //! A paused connection keeps what arrives and forgets nothing of it.
 
+use std::time::Duration;
+
 use sluicegate_reactor::testing::{Harness, State};
+use sluicegate_reactor::{Limits, Listen};
 
 use crate::probe::{Call, Probe, log};
 
@@ -17,6 +20,7 @@ fn pauser() -> Probe {
             input.take();
             cx.peer(notes.ids[0]).resume();
         }
+        Call::Timeout(_) if !cx.wants_input() => {}
         call => call.by_default(cx),
     })
 }
@@ -44,6 +48,24 @@ fn an_end_during_a_pause_is_delivered_after_it() {
     let expected = ["1 data x", "0 data ab", "0 data cd", "0 eof", "0 close Closed"];
     assert_eq!(log(&mut h), expected);
     assert_eq!(h.state(client), State::Closed);
+}
+
+#[test]
+fn the_idle_time_starts_again_at_the_resume() {
+    let limits = Limits { idle: Some(Duration::from_secs(10)), ..Limits::default() };
+    let mut h = Harness::with(pauser(), &Listen { limits, ..Listen::default() });
+    let client = h.open();
+    h.feed(client, b"ab");
+    h.advance(Duration::from_secs(11));
+    assert_eq!(log(&mut h), ["0 open", "0 data ab", "0 timeout Idle"]);
+    h.advance(Duration::from_secs(8));
+    let other = h.open();
+    h.feed(other, b"x");
+    assert_eq!(log(&mut h), ["1 open", "1 data x", "0 data ab"]);
+    h.advance(Duration::from_secs(9));
+    assert!(log(&mut h).is_empty());
+    h.advance(Duration::from_secs(2));
+    assert!(log(&mut h).contains(&"0 timeout Idle".to_owned()));
 }
 
 #[test]

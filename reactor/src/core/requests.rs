@@ -13,6 +13,8 @@ impl Core {
 
     pub(crate) fn resume(&mut self, index: u32) {
         if self[index].flags.take(Flags::PAUSED) {
+            // The peer could not show before that it is not idle.
+            self[index].active = self.tick;
             self.request(index, Flags::REVISIT_INPUT);
         }
     }

@@ -45,6 +45,7 @@ impl Peer<'_> {
     }
 
     /// Resumes reading. Unconsumed input is offered again soon, but never from inside this call.
+    /// The idle time of the connection starts again.
     pub fn resume(&mut self) {
         self.with(Core::resume);
     }

@@ -129,15 +129,17 @@ pub(crate) fn close(core: &mut Core, index: u32) {
 }
 
 /// Drops the transport of a connection that ends in this turn, after it has ended its stream if
-/// `in_order`.
-pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool) {
+/// `in_order`. Returns whether that failed: the socket did not take the end.
+pub(crate) fn end(core: &mut Core, index: u32, mut layer: Layer, in_order: bool) -> bool {
     let written = in_order.then(|| write_end(&mut layer, &mut core.pool)).flatten();
-    if let Some(Ok(())) = written {
+    let is_cut = written.is_some_and(|written| {
         let c = &core.connections[index as usize];
         let ledger = &mut core.groups[c.group as usize].ledger;
-        let _ = send_out(&core.kernel, c.socket, &mut layer, &mut core.pool, ledger);
-    }
+        let (kernel, pool) = (&core.kernel, &mut core.pool);
+        written.is_err() || send_out(kernel, c.socket, &mut layer, pool, ledger).is_err()
+    });
     layer.give_buffers(&mut core.pool);
+    is_cut
 }
 
 /// Lets a transport write the end of its stream. `None` if it has, or has nothing to end.

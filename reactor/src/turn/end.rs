@@ -49,7 +49,7 @@ impl Reactor {
         attempt::abandon(core, index);
         let is_unsent = core[index].outbound.is_some();
         let is_handshaking = core[index].layer().is_some_and(|layer| layer.handshaking);
-        let cut = is_unsent || is_handshaking || inbound::is_fed(core, index);
+        let mut cut = is_unsent || is_handshaking || inbound::is_fed(core, index);
         // Its stream may have to be ended, but the handler may still have it reset.
         let special = core[index].special.as_mut().filter(|_| !cut);
         let layer = special.and_then(|special| special.layer.take());
@@ -67,7 +67,7 @@ impl Reactor {
         let core = &mut self.turn.core;
         if let Some(layer) = layer {
             let is_stopped = core[index].reason == Reason::Stopped;
-            transport::end(core, index, *layer, is_stopped);
+            cut |= transport::end(core, index, *layer, is_stopped);
         }
         let c = &core[index];
         match (c.phase, c.reason) {

@@ -260,6 +260,22 @@ fn a_stream_that_the_end_of_the_grace_period_ends_is_complete() {
 }
 
 #[test]
+fn a_stream_that_the_end_of_the_grace_period_cannot_end_is_reset() {
+    let probe = Probe::new(|cx, call, _| match call {
+        Call::Stop => {}
+        call => call.by_default(cx),
+    });
+    let mut h = sealed(probe, Limits::default());
+    let client = open(&mut h);
+    h.set_room(client, 0);
+    h.stop();
+    h.advance(Duration::from_secs(31));
+    assert_eq!(log(&mut h), ["0 open", "0 stop", "0 close Stopped"]);
+    assert_eq!(sent(&mut h, client), Vec::<String>::new());
+    assert_eq!(h.state(client), State::Reset, "a plain end would look orderly");
+}
+
+#[test]
 fn a_handler_has_a_stream_reset_at_the_end_of_the_grace_period() {
     let probe = Probe::new(|cx, call, _| match call {
         Call::Stop => {}
