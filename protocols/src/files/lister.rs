@@ -14,10 +14,10 @@ use sluicegate_reactor::{Reactor, Turn};
 
 use super::background::{self, Step, Waker, Work};
 use super::json;
-use super::listing::{Scan, Sizes, WriteRow};
+use super::listing::{Listing, Scan, Sizes, WriteRow};
 use super::options::FilesOptions;
 use super::page::{self, Offers, content_security_policy};
-use super::view::View;
+use super::view::{Order, View};
 use crate::http::{Deferred, Reply, Status};
 
 /// The maximum number of listings in progress, which take turns. Each has a descriptor open and up
@@ -48,10 +48,18 @@ pub(super) enum Format {
 }
 
 impl Format {
-    fn write_row(self) -> WriteRow {
+    /// The text of a listing up to its rows, and how a row is written.
+    fn begin(self, path: &[u8], order: Order) -> (WriteRow, String) {
         match self {
-            Format::Html(_) => page::push_row,
-            Format::Json => json::push_entry,
+            Format::Html(offers) => (page::push_row, page::begin(path, order, offers)),
+            Format::Json => (json::push_row, json::begin(path)),
+        }
+    }
+
+    fn end(self, listing: &Listing, text: &mut String) {
+        match self {
+            Format::Html(offers) => page::end(listing, offers, text),
+            Format::Json => json::end(listing, text),
         }
     }
 
@@ -146,7 +154,8 @@ impl Lister {
         let Some(Wanted { root, path, view, format, fields, deferred }) = wanted else {
             return false;
         };
-        match Scan::start(&root, path.clone(), self.hidden, view, self.sizes, format.write_row()) {
+        let begun = format.begin(&path, view.order);
+        match Scan::start(&root, path.clone(), self.hidden, view, self.sizes, begun) {
             Ok(scan) => self.active.push_back(Active { scan, format, fields, deferred }),
             Err(error) => refuse(cx, deferred, &fields, &path, &error),
         }
@@ -162,18 +171,15 @@ impl Lister {
             }
             Ok(true) => {
                 let Active { scan, format, fields, deferred } = active;
-                let (path, listing) = scan.finish();
-                let page = match format {
-                    Format::Json => json::json(&path, &listing),
-                    Format::Html(offers) => page::html(&path, &listing, offers),
-                };
+                let (mut text, listing) = scan.finish();
+                format.end(&listing, &mut text);
                 deferred.answer(cx, |reply| {
-                    format.add_fields(reply.fields(fields.as_bytes())).send(page)
+                    format.add_fields(reply.fields(fields.as_bytes())).send(text)
                 });
             }
             Err(error) => {
                 let Active { scan, fields, deferred, .. } = active;
-                refuse(cx, deferred, &fields, &scan.finish().0, &error);
+                refuse(cx, deferred, &fields, scan.path(), &error);
             }
         }
         Step::Large

@@ -11,11 +11,9 @@ use sluicegate_reactor::fs::{Dir, Entry, FileKind, ReadDir, is_temporary};
 use super::row::{Ranked, Row};
 use super::view::{Column, View};
 
-/// A page of the entries of a directory.
+/// What is known of a directory and its page at the end of a scan.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listing {
-    /// The rows of the page, as they were written.
-    pub(super) rows: String,
     /// The size of the files on the page.
     pub(super) bytes: u64,
     pub(super) view: View,
@@ -66,20 +64,20 @@ pub(super) struct Scan {
     /// The number of rows taken out of `first` because they are on the pages before.
     skipped: usize,
     write_row: WriteRow,
-    rows: String,
+    text: String,
     bytes: u64,
     is_cut: bool,
 }
 
 impl Scan {
-    /// Starts to list the directory at `path` beneath `root`.
+    /// Starts to list the directory at `path` beneath `root`. Rows are written behind a text.
     pub(super) fn start(
         root: &Dir,
         path: Vec<u8>,
         hidden: bool,
         view: View,
         sizes: Sizes,
-        write_row: WriteRow,
+        (write_row, text): (WriteRow, String),
     ) -> io::Result<Scan> {
         let file = root.open(OsStr::from_bytes(&path))?;
         let mut entries = file.read_dir()?.peekable();
@@ -99,7 +97,7 @@ impl Scan {
             first: BTreeSet::new(),
             skipped: 0,
             write_row,
-            rows: String::new(),
+            text,
             bytes: 0,
             is_cut: false,
         })
@@ -121,11 +119,16 @@ impl Scan {
         Ok(false)
     }
 
-    /// The path of the directory and the listing. To be called when that is complete.
-    pub(super) fn finish(self) -> (Vec<u8>, Listing) {
-        let Scan { path, view, rows, bytes, is_cut, directories, files, sizes, .. } = self;
+    /// The path of the directory.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// The text up to the last row, and the listing. To be called when that is complete.
+    pub(super) fn finish(self) -> (String, Listing) {
+        let Scan { text, view, bytes, is_cut, directories, files, sizes, .. } = self;
         let pages = (directories + files).div_ceil(sizes.page).max(1);
-        (path, Listing { rows, bytes, view, pages, directories, files, is_cut })
+        (text, Listing { bytes, view, pages, directories, files, is_cut })
     }
 
     /// Inserts an entry in the order, if it can be requested.
@@ -162,7 +165,7 @@ impl Scan {
         }
         let row = if order.by == Column::Name { self.examine(row.name) } else { Some(row) };
         if let Some(row) = row {
-            (self.write_row)(&row, &mut self.rows);
+            (self.write_row)(&row, &mut self.text);
             // Directories have no size of their own.
             self.bytes = self.bytes.saturating_add(if row.is_dir { 0 } else { row.len });
         }

@@ -46,10 +46,10 @@ pub(super) fn content_security_policy(offers: Offers) -> &'static str {
     if offers.upload { POLICY_WITH_FORM } else { POLICY }
 }
 
-/// The page for a listing. `path` is decoded: empty for the root, else it ends with a slash.
-pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
-    let form = if offers.upload { SCRIPT.len() + 512 } else { 0 };
-    let mut page = String::with_capacity(STYLE.len() + 1024 + form + listing.rows.len());
+/// The page for a listing up to its rows. `path` is decoded: empty for the root, else it ends with
+/// a slash.
+pub(super) fn begin(path: &[u8], order: Order, offers: Offers) -> String {
+    let mut page = String::new();
     push_head(&[b"Index of /", path].concat(), STYLE, &mut page);
     page.push_str("<h1>Index of ");
     push_breadcrumbs(path, &mut page);
@@ -57,23 +57,26 @@ pub(super) fn html(path: &[u8], listing: &Listing, offers: Offers) -> String {
     if offers.upload {
         push_form(offers.resume, &mut page);
     }
-    push_columns(listing.view.order, &mut page);
+    push_columns(order, &mut page);
     if !path.is_empty() {
         page.push_str("<tr><td><a href=\"../\">Parent directory</a><td><td>\n");
     }
-    page.push_str(&listing.rows);
+    page
+}
+
+/// Completes the page behind its rows.
+pub(super) fn end(listing: &Listing, offers: Offers, page: &mut String) {
     page.push_str("</table>\n");
-    push_counts(listing, &mut page);
+    push_counts(listing, page);
     if offers.archive {
         page.push_str("<p><a href=\"?tar\" download>Download as tar</a></p>\n");
     }
     if listing.pages > 1 {
-        push_pager(listing, &mut page);
+        push_pager(listing, page);
     }
     if listing.is_cut {
         page.push_str("<p>There are more entries: this list is truncated.</p>\n");
     }
-    page
 }
 
 /// The path of the directory, with a link to each directory above it. The links are relative: what
@@ -209,10 +212,7 @@ mod tests {
 
     fn listing(rows: &[Row], query: Option<&str>) -> Listing {
         let directories = rows.iter().filter(|row| row.is_dir).count();
-        let mut written = String::new();
-        rows.iter().for_each(|row| push_row(row, &mut written));
         Listing {
-            rows: written,
             bytes: rows
                 .iter()
                 .filter(|row| !row.is_dir)
@@ -225,8 +225,15 @@ mod tests {
         }
     }
 
+    fn html(path: &[u8], rows: &[Row], listing: &Listing, offers: Offers) -> String {
+        let mut page = begin(path, listing.view.order, offers);
+        rows.iter().for_each(|row| push_row(row, &mut page));
+        end(listing, offers, &mut page);
+        page
+    }
+
     fn page(path: &[u8], rows: &[Row], query: Option<&str>) -> String {
-        html(path, &listing(rows, query), Offers::default())
+        html(path, rows, &listing(rows, query), Offers::default())
     }
 
     /// The references in a page, in order, without those of its head.
@@ -289,7 +296,8 @@ mod tests {
             (&rows, 2, "<p>1 directory, 2 files, 2.0 KiB on this page</p>"),
         ];
         for (rows, pages, expected) in table {
-            let page = html(b"", &Listing { pages, ..listing(rows, None) }, Offers::default());
+            let page =
+                html(b"", rows, &Listing { pages, ..listing(rows, None) }, Offers::default());
             assert!(page.contains(expected), "{expected}: {page}");
         }
         let huge = [row(b"a", false, u64::MAX, 0), row(b"b", false, u64::MAX, 0)];
@@ -299,7 +307,7 @@ mod tests {
     #[test]
     fn a_page_has_a_form_and_a_script_only_if_files_can_be_uploaded() {
         for (offers, has_form) in [(Offers::default(), false), (UPLOAD, true)] {
-            let page = html(b"", &listing(&[], None), offers);
+            let page = html(b"", &[], &listing(&[], None), offers);
             for part in ["<form", "<script"] {
                 assert_eq!(page.matches(part).count(), usize::from(has_form));
             }
@@ -308,7 +316,7 @@ mod tests {
 
     #[test]
     fn row_35_the_policy_allows_the_style_and_the_script_of_the_page_by_their_hashes() {
-        let page = html(b"", &listing(&[], None), UPLOAD);
+        let page = html(b"", &[], &listing(&[], None), UPLOAD);
         for (element, source) in [("style", STYLE), ("script", SCRIPT)] {
             assert!(page.contains(&format!("<{element}>{source}</{element}>")));
             let allowed = format!("{element}-src {}", source_hash(source));
@@ -332,8 +340,8 @@ mod tests {
 
     #[test]
     fn a_truncated_listing_says_so() {
-        let cut = Listing { is_cut: true, ..listing(&[row(b"a", false, 1, 0)], None) };
-        assert!(html(b"", &cut, Offers::default()).contains("this list is truncated"));
+        let cut = Listing { is_cut: true, ..listing(&[], None) };
+        assert!(html(b"", &[], &cut, Offers::default()).contains("this list is truncated"));
         assert!(!page(b"", &[row(b"a", false, 1, 0)], None).contains("this list is truncated"));
     }
 
@@ -349,8 +357,8 @@ mod tests {
         ];
         for (number, pages, expected) in table {
             let query = format!("sort=size&order=desc&page={number}");
-            let page =
-                html(b"", &Listing { pages, ..listing(&[], Some(&query)) }, Offers::default());
+            let listing = Listing { pages, ..listing(&[], Some(&query)) };
+            let page = html(b"", &[], &listing, Offers::default());
             let links: Vec<_> = expected
                 .split_terminator(", ")
                 .filter_map(|link| link.split_once(' '))
