@@ -111,7 +111,13 @@ impl Handler for Proxy {
                 let to = open.unwrap_or_else(|| (self.connect)(cx));
                 *target = Some(to);
                 cx.peer(to).send(&length[..]);
-                cx.relay_part(to, u32::from_be_bytes(*length).into());
+                if *length == [0; 4] {
+                    // The target may answer before `on_relayed` would be called.
+                    cx.pause();
+                    self.waiting.insert(to);
+                } else {
+                    cx.relay_part(to, u32::from_be_bytes(*length).into());
+                }
             }
             End::Target(client) => {
                 let Some(answer) = input.bytes().first_chunk::<ANSWER>() else { return };

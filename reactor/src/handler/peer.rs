@@ -162,7 +162,7 @@ impl Peer<'_> {
     /// [`relay_to`](crate::Peer::relay_to) does: a request body of known length, for example. Then
     /// [`on_relayed`](crate::Handler::on_relayed) is called, and later bytes go to the handler. The
     /// part starts with the input that the callback leaves unconsumed; bytes after the part are not
-    /// touched. A part of 0 bytes is complete immediately.
+    /// touched. A part of 0 bytes is complete at the next step of the source, perhaps in the next turn.
     ///
     /// A part ends differently from a relay of everything:
     ///
