@@ -157,6 +157,7 @@ impl Server {
         }
         let own = self.tls.self_signed(&self.bind)?;
         let acceptor = self.tls.acceptor(own.as_ref(), self.protocol)?;
+        acceptor.iter().for_each(|acceptor| tls::pass_sessions_on(acceptor, &mut server));
         let listeners = self.listen(&mut server, limits, acceptor.as_ref())?;
         let listen_web = |(at, limits): &(Target, Limits)| {
             server.listen(at, &self.options(limits.clone(), acceptor.as_ref()))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sluicegate_protocols::tls::{Acceptor, AcceptorOptions, ClientCertificates, Identity, Roots};
+use sluicegate_reactor::Server;
 
 use super::Failure;
 use super::reload::Apply;
@@ -118,6 +119,18 @@ impl Tls {
             ..AcceptorOptions::default()
         })
     }
+}
+
+/// Lets clients resume the sessions of the last process with this one, and of this one with the
+/// next.
+pub(crate) fn pass_sessions_on(acceptor: &Acceptor, server: &mut Server) {
+    if let Some(keys) = server.inherited_state()
+        && let Err(error) = acceptor.set_ticket_keys(&keys)
+    {
+        log::warn!("{error}; clients cannot resume the sessions of the last process");
+    }
+    let acceptor = acceptor.clone();
+    server.hand_over_state(move || acceptor.ticket_keys());
 }
 
 /// Reads a certificate and its key.

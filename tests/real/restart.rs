@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::haproxy::Haproxy;
 use crate::process::{PATIENCE, Server, eventually, example, has, run};
 use crate::random::noise;
+use crate::tls::{authority, missing_tools, s_client, serve};
 
 /// More than the buffers of both ends hold, so that a download lasts until it is read.
 const LARGE: usize = 8 << 20;
@@ -175,7 +176,7 @@ fn a_server_goes_on_if_the_new_process_fails() {
     stranger.write_all(b"sluicegate-restart 99\n").expect("a request");
     let mut answer = String::new();
     stranger.read_to_string(&mut answer).expect("an answer");
-    assert_eq!(answer, "refused it speaks version \"99\" of the protocol, not 1\n");
+    assert_eq!(answer, "refused it speaks version \"99\" of the protocol, not 2\n");
     serves();
     let mut server = server;
     let mut next = Server::start(&mut site.command("1", &["--unix", unix]));
@@ -215,6 +216,39 @@ fn sigusr2_starts_the_program_again_and_it_takes_over() {
     let killed = run(Command::new("kill").args(["-s", "TERM", &next.to_string()]));
     assert_eq!(killed.code, Some(0), "{killed:?}");
     eventually("its end", || (!site.control().exists()).then_some(()));
+}
+
+/// The old process, one that was started to take over, and one that this one has started.
+#[test]
+fn a_process_that_takes_over_resumes_the_tls_sessions_of_the_last_one() {
+    if missing_tools() {
+        return;
+    }
+    let dir = authority();
+    let start = || serve("http", dir.path(), &["--control", "control", "--threads", "2"]);
+    let connect = |server: &Server, expected: &str, version: &str, files: [&str; 2]| {
+        let arguments = [files[0], files[1], &format!("-tls{version}"), "-ign_eof"];
+        let request = b"GET /ca.pem HTTP/1.0\r\n\r\n";
+        let text = s_client(server, dir.path(), &arguments, request);
+        assert!(text.contains(expected) && text.contains("200 OK"), "{version}: {text}");
+    };
+    let resume_each = |server: &Server| {
+        connect(server, "Reused, TLS", "1_2", ["-sess_in", "1_2"]);
+        connect(server, "Reused, TLS", "1_3", ["-sess_in", "1_3"]);
+    };
+    let mut first = start();
+    connect(&first, "New, TLS", "1_2", ["-sess_out", "1_2"]);
+    connect(&first, "New, TLS", "1_3", ["-sess_out", "1_3"]);
+    let mut second = start();
+    assert_eq!(first.wait(), Some(0));
+    resume_each(&second);
+    second.signal("USR2");
+    assert_eq!(second.wait(), Some(0));
+    resume_each(&second);
+    let third = fs::read_to_string(dir.path().join("control.lock")).expect("a process");
+    let killed = run(Command::new("kill").args(["-s", "TERM", third.trim()]));
+    assert_eq!(killed.code, Some(0), "{killed:?}");
+    eventually("its end", || (!dir.path().join("control").exists()).then_some(()));
 }
 
 /// What HAProxy knows about a server.

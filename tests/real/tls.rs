@@ -51,7 +51,7 @@ fn curl(server: &Server, dir: &Path, arguments: &[&str]) -> Outcome {
 }
 
 /// What `openssl s_client` prints if it is given this input.
-fn s_client(server: &Server, dir: &Path, arguments: &[&str], input: &[u8]) -> String {
+pub(crate) fn s_client(server: &Server, dir: &Path, arguments: &[&str], input: &[u8]) -> String {
     let address = server.address.to_string();
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &address, "-CAfile", "ca.pem", "-verify_return_error"]);

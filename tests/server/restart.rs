@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -215,6 +216,57 @@ fn one_process_at_a_time_takes_over() {
             break (server, listener);
         }
     };
+    let second = run(server, vec![listener]);
+    first.wait().unwrap();
+    second.stop().unwrap();
+}
+
+#[test]
+fn the_next_server_inherits_the_state_that_the_last_one_has_when_it_asks() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    assert_eq!(server.inherited_state(), None);
+    let state = Arc::new(Mutex::new(Vec::new()));
+    let current = state.clone();
+    server.hand_over_state(move || current.lock().unwrap().clone());
+    let first = run(server, vec![listener]);
+    first.open();
+    *state.lock().unwrap() = b"\0state\n".to_vec();
+    let (mut server, listener) = successor(&control, 2, Spread::Divided);
+    assert_eq!(server.inherited_state().as_deref(), Some(&b"\0state\n"[..]));
+    assert_eq!(server.inherited_state(), None, "it is taken once");
+    let second = run(server, vec![listener]);
+    first.wait().unwrap();
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    assert_eq!(server.inherited_state(), None, "this server has passed nothing on");
+    let third = run(server, vec![listener]);
+    second.wait().unwrap();
+    third.stop().unwrap();
+}
+
+#[test]
+fn a_server_whose_state_cannot_be_passed_on_continues_and_the_next_process_may_ask() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let control = dir.path().join("control");
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    let calls = AtomicUsize::new(0);
+    server.hand_over_state(move || match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => vec![0; (64 << 10) + 1],
+        1 => panic!("a state that fails, for a test"),
+        _ => vec![0; 64 << 10],
+    });
+    let first = run(server, vec![listener]);
+    first.open();
+    let refused = || threads(1, Spread::Divided).take_over(&control).unwrap_err().to_string();
+    let path = control.display();
+    assert_eq!(refused(), format!("{path}: its state has 65537 bytes, more than 65536"));
+    assert_eq!(refused(), format!("{path}: it has closed the connection"));
+    first.open();
+    let (mut server, listener) = successor(&control, 1, Spread::Divided);
+    assert_eq!(server.inherited_state().map(|state| state.len()), Some(64 << 10));
     let second = run(server, vec![listener]);
     first.wait().unwrap();
     second.stop().unwrap();

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
+use rustls::pki_types::UnixTime;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use sluicegate_reactor::Address;
@@ -16,7 +17,8 @@ use super::identity::{ByName, Identity};
 use super::plain_http::PlainHttp;
 use super::protocol_version::Version;
 use super::roots::Roots;
-use super::{invalid, provider, ticketer, versions};
+use super::tickets::{TicketKeys, Ticketer};
+use super::{invalid, provider, versions};
 
 /// The TLS options of a server.
 ///
@@ -88,6 +90,7 @@ pub enum ClientCertificates {
 #[derive(Clone)]
 pub struct Acceptor {
     current: Arc<RwLock<Arc<Current>>>,
+    tickets: Arc<TicketKeys>,
     counters: TlsCounters,
 }
 
@@ -103,19 +106,21 @@ impl Acceptor {
     /// `ErrorKind::InvalidInput` if there is no identity, no version, or no authority for client
     /// certificates.
     pub fn new(options: AcceptorOptions) -> io::Result<Acceptor> {
-        let current = Current::new(options)?;
+        let tickets = Arc::new(TicketKeys::new(now())?);
+        let current = Current::new(options, &tickets)?;
         let current = Arc::new(RwLock::new(Arc::new(current)));
-        Ok(Acceptor { current, counters: TlsCounters::default() })
+        Ok(Acceptor { current, tickets, counters: TlsCounters::default() })
     }
 
     /// Replaces the options for all clones of this acceptor, for example because certificates were
-    /// renewed. Existing connections keep the previous options. Earlier sessions are not resumed,
-    /// so each client is verified according to the new options.
+    /// renewed. Existing connections keep the previous options. Earlier sessions can be resumed,
+    /// unless the [client certificates](AcceptorOptions::client_certificates) have changed: each
+    /// client is verified according to the new options.
     ///
     /// # Errors
     /// Those of [`new`](Acceptor::new). The previous options then remain in effect.
     pub fn reload(&self, options: AcceptorOptions) -> io::Result<()> {
-        let new = Arc::new(Current::new(options)?);
+        let new = Arc::new(Current::new(options, &self.tickets)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
@@ -130,6 +135,24 @@ impl Acceptor {
             let connection = Connection::server(config, current.plain_http, counters)?;
             Ok(Some(Box::new(connection) as Box<dyn Transport>))
         })
+    }
+
+    /// The keys of its session tickets, for another acceptor: see [Sessions](super#sessions). They
+    /// must be kept secret: they decrypt the recorded traffic of sessions of TLS 1.2, and an
+    /// attacker who has them can pose as this server, or as a client with a certificate.
+    #[must_use]
+    pub fn ticket_keys(&self) -> Vec<u8> {
+        self.tickets.export()
+    }
+
+    /// Replaces the keys of its session tickets by those of another acceptor, so that it resumes
+    /// the sessions of that one, and the other one those of this.
+    ///
+    /// # Errors
+    /// `ErrorKind::InvalidData` if the bytes are not the [keys](Acceptor::ticket_keys) of an
+    /// acceptor. The previous keys then remain in use.
+    pub fn set_ticket_keys(&self, keys: &[u8]) -> io::Result<()> {
+        self.tickets.import(keys, now())
     }
 
     /// The counters of its handshakes.
@@ -149,14 +172,20 @@ impl fmt::Debug for Acceptor {
     }
 }
 
+/// In seconds since the Unix epoch.
+fn now() -> u64 {
+    UnixTime::now().as_secs()
+}
+
 impl Current {
-    fn new(options: AcceptorOptions) -> io::Result<Current> {
+    fn new(options: AcceptorOptions, tickets: &Arc<TicketKeys>) -> io::Result<Current> {
         if options.identities.is_empty() {
             return Err(invalid("a TLS server needs a certificate"));
         }
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(&options.versions))
             .map_err(|error| invalid(format_args!("versions of TLS: {error}")))?;
+        let ticketer = Ticketer::new(tickets, &options.client_certificates);
         let builder = match verifier(options.client_certificates)? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
@@ -167,7 +196,7 @@ impl Current {
         if options.kernel {
             probe_kernel();
         }
-        config.ticketer = ticketer().map_err(|error| io::Error::other(error.to_string()))?;
+        config.ticketer = Arc::new(ticketer);
         Ok(Current { config: Arc::new(config), plain_http: options.plain_http })
     }
 }

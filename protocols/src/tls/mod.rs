@@ -113,6 +113,35 @@
 //! (`UnsupportedCertVersion`). Clients trust the authority if they load `ca.pem` with
 //! [`Roots::from_pem`].
 //!
+//! # Sessions
+//!
+//! Clients can resume a session on a new connection, which saves them and the server most of the
+//! work of a handshake. The server keeps no sessions: it sends each client its session as a ticket,
+//! encrypted with a key that all threads share. A new key is created every 6 hours; the previous
+//! one still decrypts. So a ticket is valid for 6 to 12 hours.
+//!
+//! Pass the keys on in a [hot restart](sluicegate_reactor::server::restart), so that clients can
+//! resume their sessions with the new process:
+//!
+//! ```no_run
+//! # use sluicegate_protocols::tls::{Acceptor, AcceptorOptions};
+//! # use sluicegate_reactor::{Server, ServerOptions};
+//! # fn open(options: AcceptorOptions) -> std::io::Result<()> {
+//! let mut server = Server::new(&ServerOptions::default());
+//! server.take_over("/run/hello/control")?;
+//! let acceptor = Acceptor::new(options)?;
+//! if let Some(keys) = server.inherited_state() {
+//!     acceptor.set_ticket_keys(&keys)?;
+//! }
+//! let keys = acceptor.clone();
+//! server.hand_over_state(move || keys.ticket_keys());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A session is resumed only if the server still [verifies clients](ClientCertificates) as it did
+//! when the session began. Otherwise the client makes a full handshake.
+//!
 //! # What is verified
 //!
 //! A client verifies that the server has the key of its certificate, that the certificate is valid
@@ -167,6 +196,7 @@ mod roots;
 mod self_signed;
 #[cfg(all(test, feature = "testing", feature = "tls-self-signed"))]
 mod tests;
+mod tickets;
 mod unbuffered;
 
 use std::fmt::Display;
@@ -188,18 +218,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs as cryptography;
 #[cfg(not(feature = "tls-aws-lc"))]
 use rustls::crypto::ring as cryptography;
-use rustls::server::ProducesTickets;
 use rustls::{SupportedProtocolVersion, version};
 
 /// The cryptography. It is always passed explicitly: rustls has a default for the whole process,
 /// which belongs to the application.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(cryptography::default_provider())
-}
-
-/// Encrypts session tickets, with keys that are replaced every few hours.
-fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
-    cryptography::Ticketer::new()
 }
 
 fn versions(versions: &[Version]) -> Vec<&'static SupportedProtocolVersion> {

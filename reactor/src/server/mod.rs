@@ -85,6 +85,8 @@ pub struct Server {
     shares: Vec<Share>,
     /// If it has a control socket.
     restart: Option<Restart>,
+    /// For its successor.
+    state: Option<restart::State>,
     notifier: Option<Notifier>,
     watch: Option<Arc<Watch>>,
     /// How many threads do not serve yet.
@@ -133,6 +135,7 @@ impl Server {
             listeners: Vec::new(),
             shares: (0..options.threads).map(|_| Share::default()).collect(),
             restart: None,
+            state: None,
             notifier: None,
             watch: None,
             unready: AtomicUsize::new(options.threads),
@@ -181,6 +184,24 @@ impl Server {
         self.shares[0].control = Some(bound);
         self.restart = Some(restart);
         Ok(())
+    }
+
+    /// Sets a function that returns state for the next process that takes over from this server: at
+    /// most 64 KiB, in a format that the programs agree on. It is called once for each process that
+    /// starts to take over, on a thread of its own. Nothing is passed on if it returns no bytes.
+    ///
+    /// If it returns more than 64 KiB or panics, the next process cannot take over, and this server
+    /// continues. Without a [control socket](Server::take_over), it is never called.
+    pub fn hand_over_state(&mut self, state: impl Fn() -> Vec<u8> + Send + Sync + 'static) {
+        self.state = Some(Arc::new(state));
+    }
+
+    /// Takes the [state](Server::hand_over_state) that the previous process has passed on when this
+    /// server [took over](Server::take_over) from it. `None` if there is none, or if it was taken
+    /// already.
+    #[must_use]
+    pub fn inherited_state(&mut self) -> Option<Vec<u8>> {
+        self.restart.as_mut()?.state.take()
     }
 
     /// The position of this server in the chain of servers that have taken over from each other,

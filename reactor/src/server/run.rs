@@ -57,7 +57,8 @@ impl Server {
         control: Option<Bound>,
     ) -> io::Result<()> {
         if let (Some(restart), Some(control)) = (&self.restart, control) {
-            restart.serve(control, reactor, &self.stopper, self.notifier.as_ref())?;
+            let (notifier, state) = (self.notifier.as_ref(), self.state.clone());
+            restart.serve(control, reactor, &self.stopper, notifier, state)?;
         }
         if let Some(watch) = &self.watch {
             watch.add(reactor, index);

@@ -13,6 +13,7 @@ mod plain_http;
 mod records;
 mod resumption;
 mod splits;
+mod tickets;
 
 use std::any::TypeId;
 use std::io;

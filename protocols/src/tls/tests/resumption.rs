@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tls::ClientCertificates;
+use crate::tls::tickets::{TicketKeys, Ticketer};
 
 /// Connects, and returns whether the session was resumed.
 fn resumed(acceptor: &Acceptor, connector: &Connector) -> bool {
@@ -85,16 +86,44 @@ fn options_that_cannot_be_used_leave_the_previous_ones() {
     assert!(!resumed(&acceptor, &connector(client())));
 }
 
-/// Otherwise a client whose authority is no longer trusted could go on for as long as its ticket
-/// lasts.
 #[test]
-fn sessions_from_before_a_reload_are_not_resumed() {
+fn a_server_with_the_ticket_keys_of_another_resumes_its_sessions() {
     for version in BOTH {
-        let (acceptor, connector) = (acceptor(server(version)), connector(client()));
+        let (first, stranger, next) =
+            (acceptor(server(version)), acceptor(server(version)), acceptor(server(version)));
+        let connector = connector(client());
+        assert!(!resumed(&first, &connector));
+        next.set_ticket_keys(&first.ticket_keys()).expect("keys");
+        assert!(resumed(&next, &connector));
+        assert!(resumed(&first, &connector), "the next one's tickets are as good");
+        assert!(!resumed(&stranger, &connector));
+        assert!(!resumed(&next, &connector), "the client has the stranger's ticket");
+    }
+}
+
+/// Otherwise a client whose authority is no longer trusted could go on for as long as it has a
+/// ticket, and so could one without a certificate.
+#[test]
+fn sessions_go_on_after_a_reload_unless_clients_are_verified_in_another_way() {
+    for version in BOTH {
+        let options =
+            |client_certificates| AcceptorOptions { client_certificates, ..server(version) };
+        let required = || ClientCertificates::Required(AUTHORITY.roots());
+        let acceptor = acceptor(server(version));
+        let identity = Some(AUTHORITY.identity(&["user"]));
+        let connector = connector(ConnectorOptions { identity, ..client() });
         assert!(!resumed(&acceptor, &connector));
         acceptor.reload(server(version)).expect("the options are good");
-        assert!(!resumed(&acceptor, &connector));
         assert!(resumed(&acceptor, &connector));
+        acceptor.reload(options(required())).expect("the options are good");
+        assert!(!resumed(&acceptor, &connector), "it has not presented its certificate");
+        acceptor.reload(options(required())).expect("the options are good");
+        assert!(resumed(&acceptor, &connector));
+        let other = ClientCertificates::Required(Authority::new("Others").roots());
+        acceptor.reload(options(other)).expect("the options are good");
+        let mut pair = Pair::new(&acceptor, &connector);
+        pair.exchange();
+        assert!(pair.server.error().contains("UnknownIssuer"), "{:?}", pair.errors());
     }
 }
 
@@ -108,7 +137,8 @@ fn bytes_are_sent_in_the_middle_of_a_ticket() {
         .expect("a version")
         .with_no_client_auth()
         .with_cert_resolver(std::sync::Arc::new(rustls::sign::SingleCertAndKey::from(key.clone())));
-    config.ticketer = crate::tls::ticketer().expect("a ticketer");
+    let tickets = std::sync::Arc::new(TicketKeys::new(0).expect("keys"));
+    config.ticketer = std::sync::Arc::new(Ticketer::new(&tickets, &ClientCertificates::None));
     config.max_fragment_size = Some(64);
     let transport =
         Connection::server(config.into(), crate::tls::PlainHttp::Refuse, Default::default())

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::message::{self, Entry, Kind, Lines, Offer};
+use super::State;
+use super::message::{self, Entry, Kind, LARGEST_STATE, Lines, Offer};
 use crate::handler::{Context, Handler, Input, Receive, Sessions};
 use crate::listen::custody::Custody;
 use crate::server::notify::Notifier;
@@ -25,6 +26,7 @@ pub(super) const START: Duration = Duration::from_secs(30);
 pub(super) struct Estate {
     pub(super) generation: u64,
     pub(super) listeners: Arc<[(Kind, Custody)]>,
+    pub(super) state: Option<State>,
     pub(super) stopper: Stopper,
     pub(super) notifier: Option<Notifier>,
     /// Whether all threads serve, and the predecessor has released its listeners.
@@ -102,11 +104,13 @@ impl Estate {
         if !self.has_started.load(Ordering::Acquire) {
             return refused("this server is still starting");
         }
+        // If this panics, the server still has its listeners, and the next process may ask.
+        let state = self.state()?;
         if self.is_offered.swap(true, Ordering::AcqRel) {
             return refused("another process is taking over");
         }
         log::info!("{name} is starting to take over");
-        let result = self.offer(stream).and_then(|()| {
+        let result = self.offer(stream, state).and_then(|()| {
             let ready = lines.next()?;
             let served = message::parse_ready(&ready, self.listeners.len())?;
             // Even if the server is stopping: what it has closed since the offer, it has left.
@@ -123,8 +127,17 @@ impl Estate {
         result
     }
 
+    fn state(&self) -> io::Result<Vec<u8>> {
+        let state = self.state.as_ref().map_or_else(Vec::new, |state| state());
+        if state.len() > LARGEST_STATE {
+            let text = format!("its state has {} bytes, more than {LARGEST_STATE}", state.len());
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
+        Ok(state)
+    }
+
     /// Sends all open listeners.
-    fn offer(&self, stream: &UnixStream) -> io::Result<()> {
+    fn offer(&self, stream: &UnixStream, state: Vec<u8>) -> io::Result<()> {
         let mut entries = Vec::new();
         let mut descriptors = Vec::new();
         for (index, (kind, custody)) in self.listeners.iter().enumerate() {
@@ -142,9 +155,9 @@ impl Estate {
                 Ok(())
             })?;
         }
-        let offer = Offer { generation: self.generation, listeners: entries };
+        let offer = Offer { generation: self.generation, listeners: entries, state };
         let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-        message::send(stream, &offer.encode(), &descriptors)
+        message::send(stream, offer.encode(), &descriptors)
     }
 }
 

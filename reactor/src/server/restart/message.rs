@@ -1,11 +1,13 @@
-//! The messages between the two processes of a hot restart: lines of text.
+//! The messages between the two processes of a hot restart: lines of text, and the state of the old
+//! process as it is.
 //!
 //! ```text
 //! new                     old
-//! sluicegate-restart 1
-//!                         offer 3 2            generation, listeners
+//! sluicegate-restart 2
+//!                         offer 3 2 96         generation, listeners, bytes of state
 //!                         0 1 lock control     index, sockets, and what the listener is
 //!                         2 4 - address
+//!                         ...                  the state
 //! ready 0 2                                    the listeners that it serves
 //!                         released
 //! ```
@@ -21,7 +23,7 @@ use std::os::unix::net::UnixStream;
 use crate::sys::{self, MOST_RIGHTS};
 
 /// The version of the format, which must be the same in both processes. Change it with the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The longest line, in bytes.
 const LONGEST: usize = 4096;
@@ -30,11 +32,16 @@ const LONGEST: usize = 4096;
 /// that names all of them is not longer than [`LONGEST`].
 const MOST: usize = 1000;
 
+/// The largest state, in bytes: a new process does not have to store what it is sent without a
+/// bound.
+pub(super) const LARGEST_STATE: usize = 64 << 10;
+
 /// The message of the old process with its listeners.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) generation: u64,
     pub(super) listeners: Vec<Entry>,
+    pub(super) state: Vec<u8>,
 }
 
 /// A listener that is passed.
@@ -111,8 +118,9 @@ impl Entry {
 }
 
 impl Offer {
-    pub(super) fn encode(&self) -> String {
-        let mut text = format!("offer {} {}\n", self.generation, self.listeners.len());
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let (listeners, state) = (self.listeners.len(), self.state.len());
+        let mut text = format!("offer {} {listeners} {state}\n", self.generation);
         for Entry { index, sockets, has_lock, kind } in &self.listeners {
             let lock = if *has_lock { "lock" } else { "-" };
             let kind = match kind {
@@ -123,29 +131,31 @@ impl Offer {
             };
             text += &format!("{index} {sockets} {lock} {kind}\n");
         }
-        text
+        [text.as_bytes(), &self.state].concat()
     }
 
     /// Receives an offer and its descriptors.
     pub(super) fn receive(from: &mut Lines<'_>) -> io::Result<(Offer, Vec<OwnedFd>)> {
         let line = from.answer()?;
-        let numbers = line.strip_prefix("offer ").and_then(|numbers| numbers.split_once(' '));
         let wrong = || malformed(format!("{line:?} is not an offer"));
-        let (generation, count) = numbers.ok_or_else(wrong)?;
+        let numbers: Vec<_> = line.strip_prefix("offer ").ok_or_else(wrong)?.split(' ').collect();
+        let [generation, count, length] = numbers[..] else { return Err(wrong()) };
         let generation = generation.parse().map_err(|_| wrong())?;
         let count: usize = count.parse().map_err(|_| wrong())?;
-        if count > MOST {
+        let length: usize = length.parse().map_err(|_| wrong())?;
+        if count > MOST || length > LARGEST_STATE {
             return Err(wrong());
         }
         let entry = |_| Entry::parse(&from.answer()?);
         let listeners: Vec<_> = (0..count).map(entry).collect::<io::Result<_>>()?;
+        let state = from.take(length)?;
         let announced: usize = listeners.iter().map(Entry::descriptors).sum();
         let descriptors = std::mem::take(&mut from.descriptors);
         if descriptors.len() != announced {
             let text = format!("{announced} descriptors are announced, not {}", descriptors.len());
             return Err(malformed(text));
         }
-        Ok((Offer { generation, listeners }, descriptors))
+        Ok((Offer { generation, listeners, state }, descriptors))
     }
 }
 
@@ -170,16 +180,16 @@ pub(super) fn refuse(to: &UnixStream, why: &str) {
     let _ = send(to, &text, &[]);
 }
 
-/// Sends a text, with descriptors.
+/// Sends a message, with descriptors.
 pub(super) fn send(
     mut to: &UnixStream,
-    text: &str,
+    message: impl AsRef<[u8]>,
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let mut rest = text.as_bytes();
-    // Each message of descriptors needs a byte, and a text is longer than that.
-    for message in descriptors.chunks(MOST_RIGHTS) {
-        let sent = sys::send_with_rights(to, &rest[..1], message)?;
+    let mut rest = message.as_ref();
+    // Descriptors are sent with at least one byte, and a message is longer than their number.
+    for some in descriptors.chunks(MOST_RIGHTS) {
+        let sent = sys::send_with_rights(to, &rest[..1], some)?;
         rest = &rest[sent..];
     }
     to.write_all(rest)
@@ -211,6 +221,15 @@ impl Lines<'_> {
             }
             self.receive()?;
         }
+    }
+
+    /// The next `count` bytes. The same error as that of [`next`](Lines::next).
+    fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.bytes.len() < count {
+            self.receive()?;
+        }
+        let rest = self.bytes.split_off(count);
+        Ok(std::mem::replace(&mut self.bytes, rest))
     }
 
     fn receive(&mut self) -> io::Result<()> {

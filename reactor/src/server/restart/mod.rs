@@ -37,11 +37,17 @@
 //! FreeBSD, sockets cannot be added to one that was opened alone, so a server of one thread cannot
 //! be followed by one of several.
 //!
+//! # State
+//!
+//! The old process can pass up to 64 KiB of state to the new one along with the sockets
+//! ([`Server::hand_over_state`](crate::Server::hand_over_state)). It may be secret, such as the keys
+//! with which TLS clients resume their sessions: it only passes through the connection between the
+//! two processes, and is never logged.
+//!
 //! # What is not passed on
 //!
 //! Established connections stay with the old process until they end, or until its [grace
-//! period](crate::Reactor::set_drain) is over. TLS clients cannot resume the sessions of the old
-//! process, because rustls does not export its ticket keys; they make a full handshake.
+//! period](crate::Reactor::set_drain) is over.
 //!
 //! If a client sends a request on an idle connection just when the old process closes it, the
 //! client has to repeat the request on a new connection, as HTTP clients do (RFC 9112, section
@@ -76,9 +82,14 @@ use give::{Control, Estate};
 pub(super) use message::Kind;
 use take::{Offered, Predecessor};
 
+/// Returns the state of a server for its successor.
+pub(super) type State = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
+
 /// What a server has from its predecessor, and has for its successor.
 pub(super) struct Restart {
     pub(super) generation: u64,
+    /// The state of the predecessor, until it is taken.
+    pub(super) state: Option<Vec<u8>>,
     /// Listeners of the predecessor that this server does not serve, or not yet.
     inherited: Vec<Offered>,
     /// The indexes of those that it serves.
@@ -96,14 +107,13 @@ impl Restart {
     /// control socket too.
     pub(super) fn begin(path: &Path) -> io::Result<(Restart, Bound)> {
         let predecessor = Predecessor::connect(path)?;
-        let (generation, inherited) = match &predecessor {
-            Some(predecessor) => {
-                predecessor.ask().map(|(last, all)| (last.saturating_add(1), all))?
-            }
-            None => (1, Vec::new()),
+        let (last, inherited, state) = match &predecessor {
+            Some(predecessor) => predecessor.ask()?,
+            None => (0, Vec::new(), Vec::new()),
         };
         let mut restart = Restart {
-            generation,
+            generation: last.saturating_add(1),
+            state: Some(state).filter(|state| !state.is_empty()),
             inherited,
             served: Vec::new(),
             predecessor: Mutex::new(predecessor),
@@ -154,10 +164,12 @@ impl Restart {
         reactor: &mut Reactor,
         stopper: &Stopper,
         notifier: Option<&Notifier>,
+        state: Option<State>,
     ) -> io::Result<()> {
         let estate = Estate {
             generation: self.generation,
             listeners: self.listeners.clone().into(),
+            state,
             stopper: stopper.clone(),
             notifier: notifier.cloned(),
             has_started: self.has_started.clone(),

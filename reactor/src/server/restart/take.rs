@@ -54,9 +54,9 @@ impl Predecessor {
         Ok(Some(Predecessor { stream, name }))
     }
 
-    /// Asks for its listeners. Returns its generation too.
-    pub(super) fn ask(&self) -> io::Result<(u64, Vec<Offered>)> {
-        message::send(&self.stream, &message::request(), &[])?;
+    /// Asks for its listeners. Returns its generation and its state too.
+    pub(super) fn ask(&self) -> io::Result<(u64, Vec<Offered>, Vec<u8>)> {
+        message::send(&self.stream, message::request(), &[])?;
         let (offer, descriptors) = Offer::receive(&mut Lines::of(&self.stream))?;
         let mut descriptors = descriptors.into_iter();
         let inherit = |Entry { index, sockets, has_lock, kind }| {
@@ -66,7 +66,7 @@ impl Predecessor {
             Ok(Offered { index, kind, address, sockets, lock })
         };
         let inherited = offer.listeners.into_iter().map(inherit);
-        Ok((offer.generation, inherited.collect::<io::Result<_>>()?))
+        Ok((offer.generation, inherited.collect::<io::Result<_>>()?, offer.state))
     }
 
     /// Says that this process serves these listeners, and waits until they are released.
@@ -74,7 +74,7 @@ impl Predecessor {
         let Predecessor { stream, name } = &self;
         // A process that has refused or ended has closed the connection, so sending may fail. What
         // it said is still there to read.
-        let _ = message::send(stream, &message::ready(served), &[]);
+        let _ = message::send(stream, message::ready(served), &[]);
         match Lines::of(stream).answer() {
             Ok(line) if line == "released" => Ok(()),
             Ok(line) => Err(io::Error::new(ErrorKind::InvalidData, format!("{name}: {line:?}"))),

@@ -50,7 +50,7 @@ fn the_last_generation_that_can_be_counted_has_successors() {
     let last = thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
         message::check_request(&Lines::of(&stream).next().unwrap()).unwrap();
-        let offer = format!("offer {} 1\n0 1 lock control\n", u64::MAX);
+        let offer = format!("offer {} 1 0\n0 1 lock control\n", u64::MAX);
         message::send(&stream, &offer, &[listener.as_fd(), lock.as_fd()]).unwrap();
     });
     let (restart, _) = Restart::begin(&control).unwrap();

@@ -18,16 +18,16 @@ fn offer() -> Offer {
         entry(3, 1, false, Kind::AnyPort),
         entry(4, 2, false, Kind::Activated("the web".into())),
     ];
-    Offer { generation: 7, listeners }
+    Offer { generation: 7, listeners, state: b"\n\0\xff state".to_vec() }
 }
 
 /// What the other end of a pair receives if this is sent.
-fn received(text: &str, descriptors: usize) -> io::Result<(Offer, Vec<OwnedFd>)> {
+fn received(message: &[u8], descriptors: usize) -> io::Result<(Offer, Vec<OwnedFd>)> {
     let (ours, theirs) = UnixStream::pair().unwrap();
     // Not the stream itself, which a copy would keep open.
     let file = File::open("/dev/null").unwrap();
     let all = vec![file.as_fd(); descriptors];
-    send(&ours, text, &all).unwrap();
+    send(&ours, message, &all).unwrap();
     drop(ours);
     Offer::receive(&mut Lines::of(&theirs))
 }
@@ -42,24 +42,31 @@ fn an_offer_is_received_as_it_was_sent() {
 fn more_descriptors_than_a_message_has_all_arrive() {
     const SOCKETS: usize = 2 * MOST_RIGHTS + 1;
     let listeners = vec![entry(0, SOCKETS, false, Kind::Address)];
-    let offer = Offer { generation: 1, listeners };
+    let offer = Offer { generation: 1, listeners, state: Vec::new() };
     assert_eq!(received(&offer.encode(), SOCKETS).unwrap().1.len(), SOCKETS);
 }
 
 #[test]
 fn an_offer_that_is_cut_off_anywhere_is_an_error() {
-    let text = offer().encode();
-    for end in 1..text.len() {
-        let error = received(&text[..end], 8).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{:?}", &text[..end]);
+    let message = offer().encode();
+    for end in 1..message.len() {
+        let error = received(&message[..end], 8).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{end} bytes");
     }
+}
+
+#[test]
+fn the_largest_state_is_received_as_it_was_sent() {
+    let state: Vec<_> = (0..LARGEST_STATE).map(|at| (at % 251) as u8).collect();
+    let offer = Offer { generation: 1, listeners: Vec::new(), state };
+    assert!(received(&offer.encode(), 0).unwrap().0 == offer);
 }
 
 #[test]
 fn an_offer_with_more_or_fewer_descriptors_than_it_announces_is_an_error() {
     for count in [0, 7, 9, 300] {
-        let text = offer().encode() + &" ".repeat(3);
-        let error = received(&text, count).unwrap_err().to_string();
+        let message = [offer().encode(), b"   ".to_vec()].concat();
+        let error = received(&message, count).unwrap_err().to_string();
         assert_eq!(error, format!("8 descriptors are announced, not {count}"));
     }
 }
@@ -70,24 +77,28 @@ fn lines_that_describe_no_offer_are_errors() {
         "\n",
         "offer\n",
         "offer 1\n",
-        "offer x 1\n",
-        "offer 1 -1\n",
-        "offer 1 1001\n",
-        "offer 1 1\n\n",
-        "offer 1 1\n1 - address\n",
-        "offer 1 1\n1000 1 - address\n",
-        "offer 1 1\n0 0 - address\n",
-        "offer 1 1\n0 1001 - address\n",
-        "offer 1 1\n0 2 lock address\n",
-        "offer 1 1\n0 1 key address\n",
-        "offer 1 1\n0 1 - door\n",
-        "offer 1 1\n0 1 - activated\n",
-        "offer 1 1\n0 1 - address 2\n",
+        "offer 1 1\n",
+        "offer 1 1 0 0\n",
+        "offer x 1 0\n",
+        "offer 1 -1 0\n",
+        "offer 1 1001 0\n",
+        "offer 1 1 -1\n",
+        "offer 1 0 65537\n",
+        "offer 1 1 0\n\n",
+        "offer 1 1 0\n1 - address\n",
+        "offer 1 1 0\n1000 1 - address\n",
+        "offer 1 1 0\n0 0 - address\n",
+        "offer 1 1 0\n0 1001 - address\n",
+        "offer 1 1 0\n0 2 lock address\n",
+        "offer 1 1 0\n0 1 key address\n",
+        "offer 1 1 0\n0 1 - door\n",
+        "offer 1 1 0\n0 1 - activated\n",
+        "offer 1 1 0\n0 1 - address 2\n",
     ] {
-        let error = received(text, 0).unwrap_err();
+        let error = received(text.as_bytes(), 0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{text:?}: {error}");
     }
-    let error = received(&"x".repeat(3 * LONGEST), 0).unwrap_err();
+    let error = received(&[b'x'; 3 * LONGEST], 0).unwrap_err();
     assert_eq!(error.to_string(), "a line is too long");
 }
 
@@ -102,8 +113,8 @@ fn a_refusal_is_an_error_that_says_why() {
 #[test]
 fn a_request_of_another_version_is_refused() {
     check_request(request().trim_end()).unwrap();
-    let error = check_request("sluicegate-restart 2").unwrap_err();
-    assert_eq!(error.to_string(), "it speaks version \"2\" of the protocol, not 1");
+    let error = check_request("sluicegate-restart 1").unwrap_err();
+    assert_eq!(error.to_string(), "it speaks version \"1\" of the protocol, not 2");
     for line in ["", "sluicegate-restart", "sluicegate-restart ", "GET / HTTP/1.1"] {
         check_request(line).unwrap_err();
     }
