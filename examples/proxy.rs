@@ -22,8 +22,8 @@ use sluicegate_protocols::http::{
 };
 use sluicegate_protocols::proxy_protocol::Version;
 use sluicegate_protocols::raw::relay::Relay;
-use sluicegate_protocols::upstreams::Balancer;
-use sluicegate_reactor::{Address, HandlerId, Reactor, Target, mailbox};
+use sluicegate_protocols::upstreams::{Balancer, Inspect};
+use sluicegate_reactor::{Address, HandlerId, Reactor, Receive, Sessions, Target, mailbox};
 
 #[path = "proxy/balance.rs"]
 mod balance;
@@ -74,6 +74,12 @@ impl Middleware for Front {
         if let Some(log) = &self.log {
             log.add(record);
         }
+    }
+}
+
+impl Receive<Inspect> for Front {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, inspect: Inspect) {
+        self.forward.on_message(cx, inspect);
     }
 }
 
@@ -141,6 +147,9 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let scheme = web::scheme(&mut options.server);
     let forward = options.forward()?;
     forward.check()?;
+    let threads = 0..options.server.threads;
+    let (inspect, inspecting): (Vec<_>, _) = threads.map(|_| mailbox()).unzip();
+    options.server.status.balancers = inspect;
     let opened = options.server.open(options.limits())?;
     let log = options.log.start()?;
     if let Some(log) = &log {
@@ -150,9 +159,10 @@ fn forward_requests(mut options: Options) -> Result<(), Failure> {
     let source = options.source();
     let describe = |at: &Address| format!("proxy from {scheme}://{at} to {source}");
     let origins: Vec<_> = options.target.http.iter().map(|to| to.target.clone()).collect();
-    let parts = vec![(); options.server.threads.into()];
-    opened.run_with(parts, describe, |shard, (), (_, metrics)| {
-        http(shard, origins.clone(), &forward, (log.clone(), metrics))
+    opened.run_with(inspecting, describe, |shard, inspect, (_, metrics)| {
+        let http = http(shard, origins.clone(), &forward, (log.clone(), metrics))?;
+        shard.attach(inspect, http);
+        Ok(http)
     })
 }
 

@@ -1,9 +1,9 @@
-//! Shows in the terminal what a server does: the figures of its status listener, once a second.
+//! Shows the figures of a server's status listener in a terminal, once per second.
 //!
 //! `cargo run --release --example top -- 9100`
 //!
-//! Bars show how many bytes a second go which way. Below them are the listeners, the threads with
-//! the times of their turns, HTTP, the upstreams of a proxy, and recent warnings.
+//! Bars show the bytes per second by method. Below them are the listeners, the threads with their
+//! turn times and HTTP responses, the upstreams of a proxy, and recent warnings.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stderr, missing_docs)]
@@ -35,17 +35,17 @@ pub(crate) mod view;
 
 use figures::Figures;
 
-/// Shows the figures of a server that has a status listener. The keys q and Control-C end
-/// it.
+/// Shows the figures of a server that runs with --status, once per second. Press q or Ctrl-C to
+/// quit.
 #[derive(Parser)]
 #[command(name = "top", version)]
 struct Options {
-    /// The address that the server has as --status: a port of the loopback address, HOST:PORT or
+    /// The --status address of the server: a port on the loopback interface, HOST:PORT or
     /// unix:PATH.
     #[arg(value_name = "ADDR", value_parser = ops::address)]
     status: Target,
-    /// Print the figures of one second as plain text, and end. This is what happens, too, if
-    /// standard output is not a terminal.
+    /// Print the figures of one second as plain text and exit. This is the default if standard
+    /// output is not a terminal.
     #[arg(long)]
     once: bool,
 }

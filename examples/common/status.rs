@@ -24,7 +24,7 @@ pub(crate) struct Status {
     /// Whether the server should get traffic.
     #[arg(skip)]
     pub(crate) readiness: Readiness,
-    /// The balancer of each thread, if the program has them.
+    /// The balancer or the forwarding service of each thread, if the program has them.
     #[arg(skip)]
     pub(crate) balancers: Vec<Handle<Inspect>>,
 }

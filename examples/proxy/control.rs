@@ -185,8 +185,8 @@ impl Receive<LookedUp> for Control {
 impl Receive<Report> for Control {
     fn on_message(&mut self, _: &mut Sessions<'_>, _: Report) {
         for (number, thread) in self.threads.iter().enumerate() {
-            let print = Inspect::new(move |balancer, now| {
-                let table = table(number, &balancer.upstreams().snapshot(now));
+            let print = Inspect::new(move |status| {
+                let table = table(number, &status.upstreams);
                 // If standard output has no reader, the table is lost.
                 let _ = io::stdout().write_all(table.as_bytes());
             });
@@ -203,7 +203,7 @@ fn table(thread: usize, upstreams: &[UpstreamStatus]) -> String {
     let head =
         format!("thread  {:<width$}  state     connecting    open  connected  failed\n", "target");
     let line = |it: &UpstreamStatus| {
-        let UpstreamStatus { upstream, state, connecting, open, connected, failed } = it;
+        let UpstreamStatus { upstream, state, connecting, open, connected, failed, .. } = it;
         let upstream = upstream.to_string();
         format!(
             "{thread:>6}  {upstream:<width$}  {state:<8}  {connecting:>10}  {open:>6}  \

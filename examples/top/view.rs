@@ -19,6 +19,8 @@ pub(crate) fn text(figures: &Figures) -> Text<'static> {
     text.extend(whole.iter().map(state));
     text.extend(figures.failure.as_ref().map(|why| format!("no connection: {why}").red()));
     table(&mut text, whole, NOW);
+    let has_budget = whole.iter().any(|it| it.number("threads/*/memory_budget_bytes") > 0.0);
+    table(&mut text, if has_budget { whole } else { &[] }, MEMORY);
     table(&mut text, &ways(figures), WAYS);
     table(&mut text, &figures.list("listeners", &["address", "thread"]), LISTENERS);
     table(&mut text, &figures.list("threads", &["thread", "up"]), THREADS);
@@ -72,8 +74,17 @@ const NOW: &[Column<Part>] = &[
     ("descriptors", |it| count(it.number("process/descriptors"))),
 ];
 
-/// The ways of bytes that have been used: the name of each, how many go it in a second, and how
-/// many that is of what goes the way of the most.
+/// The memory budget.
+const MEMORY: &[Column<Part>] = &[
+    ("MEMORY", |_| Span::raw("")),
+    ("in use", |it| bytes(it.number("threads/*/memory_bytes"))),
+    ("budget", |it| bytes(it.number("threads/*/memory_budget_bytes"))),
+    ("shortages", |it| alarming(it.number("threads/*/counters/memory_shortages"))),
+    ("aborted", |it| alarming(it.number("threads/*/counters/memory_aborts"))),
+];
+
+/// The methods that have moved bytes: the name of each, its bytes per second, and the ratio of that
+/// to the largest rate.
 fn ways(figures: &Figures) -> Vec<(String, f64, f64)> {
     let whole = figures.whole();
     let mut ways = Vec::new();
@@ -130,10 +141,18 @@ const UPSTREAMS: &[Column<Part>] = &[
     ("connecting", |it| count(it.number("connecting"))),
     ("connects", |it| each(it.rate("connected"))),
     ("failed", |it| alarming(it.number("failed"))),
+    ("requests", |it| of_http(it, each(it.rate("requests/answered")))),
+    ("active", |it| of_http(it, count(it.number("requests/active")))),
+    ("failed", |it| of_http(it, alarming(it.number("requests/failed")))),
 ];
 
 const WARNINGS: &[Column<Part>] =
     &[("WARNINGS", |it| Span::raw(it.text("level"))), ("", |it| Span::raw(it.text("text")))];
+
+/// A figure that only the upstreams of an HTTP proxy have.
+fn of_http(upstream: &Part, figure: Cell) -> Cell {
+    if upstream.now["requests"].is_object() { figure } else { Span::raw("–") }
+}
 
 fn count(number: f64) -> Cell {
     Span::raw(number.to_string())

@@ -13,13 +13,16 @@ const _: fn() -> ExitCode = example::main;
 
 /// What a server says that has sent this many bytes by sendfile.
 fn sample(clock: f64, sent: u64) -> Value {
-    let counters = json!({ "accepted": sent / 1000, "turns": sent / 100 });
+    let counters = json!({
+        "accepted": sent / 1000, "turns": sent / 100, "memory_shortages": 3, "memory_aborts": 4,
+    });
     json!({
         "name": "proxy", "version": "1.2.3", "started": 1000, "time": 1180, "clock": clock,
         "ready": true, "phase": "ready",
         "process": { "resident_bytes": 3 << 20, "descriptors": 17 },
         "threads": [
             { "thread": 0, "up": true, "connections": 5, "counters": counters,
+              "memory_bytes": 6 << 20, "memory_budget_bytes": 8 << 20,
               "turns": { "count": sent / 100, "sum_seconds": clock / 4.0, "p99_seconds": 0.004 } },
             { "thread": 1, "up": false },
         ],
@@ -31,7 +34,8 @@ fn sample(clock: f64, sent: u64) -> Value {
         ],
         "upstreams": [
             { "upstream": "a:1", "thread": 0, "state": "up", "open": 4, "connected": sent },
-            { "upstream": "b:1", "thread": 0, "state": "down", "open": 0, "failed": 9 },
+            { "upstream": "b:1", "thread": 0, "state": "down", "open": 0, "failed": 9,
+              "requests": { "active": 2, "answered": sent, "failed": 7 } },
         ],
         "warnings": [{ "level": "warn", "text": "a disk \u{1b}[2Jis slow" }],
     })
@@ -71,8 +75,21 @@ fn the_figures_of_the_time_between_two_samples_are_drawn() {
     assert_eq!(words(&lines, "0 ")[..6], ["0", "yes", "5", "10", "k/s", "25"]);
     assert_eq!(words(&lines, "1 ")[..2], ["1", "no"]);
     assert_eq!(words(&lines, "a:1")[1..4], ["0", "up", "4"]);
+    assert_eq!(words(&lines, "a:1")[8..], ["–", "–", "–"], "connections are all it knows");
     assert_eq!(words(&lines, "b:1")[1..4], ["0", "down", "0"]);
+    assert_eq!(words(&lines, "b:1")[6..], ["9", "1.0", "M/s", "2", "7"]);
+    let memory = lines.iter().position(|line| line.starts_with("MEMORY ")).expect("a budget");
+    assert_eq!(words(&lines[memory + 1..], "")[..], ["6.0", "MiB", "8.0", "MiB", "3", "4"]);
     assert!(lines.contains(&"warn      a disk .[2Jis slow".to_owned()), "{lines:#?}");
+}
+
+#[test]
+fn memory_is_a_row_only_if_the_server_has_a_budget() {
+    let mut figures = Figures::default();
+    let mut without = sample(10.0, 1_000_000);
+    without["threads"][0]["memory_budget_bytes"] = Value::Null;
+    figures.add(Ok(without));
+    assert!(!shown(&figures).iter().any(|line| line.starts_with("MEMORY")));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::process::Stdio;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::process::{PATIENCE, Process, Server, address_in, eventually, example};
+use crate::chromium::Browser;
+use crate::process::{PATIENCE, Process, Server, address_in, eventually, example, has, run};
 
 fn echo(options: &[&str]) -> Server {
     Server::start(example("echo").args(options))
@@ -63,17 +64,26 @@ fn metric(status: SocketAddr, name: &str) -> u64 {
     lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
 
-#[test]
-fn clients_that_do_not_read_do_not_exhaust_the_memory_budget() {
-    /// Less than the 64 KiB that each client may cost at least.
-    const BUDGET: u64 = 8 << 20;
+/// A server with a memory budget, after clients that do not read have used it up.
+struct Exhausted {
+    server: SocketAddr,
+    status: SocketAddr,
+    /// The most memory that was in use, in bytes.
+    most: u64,
+    _clients: Vec<TcpStream>,
+    _process: Process,
+}
+
+/// Less than the 64 KiB that each client may cost at least.
+const BUDGET: u64 = 8 << 20;
+
+/// Uses up the memory budget of a server until it has aborted connections.
+fn exhausted() -> Exhausted {
     const CLIENTS: usize = 200;
-    /// What eight connections may receive before the server looks.
-    const AT_ONCE: u64 = 4 << 20;
 
     let mut command = example("echo");
     command.args(["--port", "0", "--status", "0", "--memory", "8M"]);
-    let mut process = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let mut process = Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::null()));
     let mut lines = BufReader::new(process.stdout()).lines().map_while(Result::ok);
     let [server, status] = [(); 2].map(|()| {
         address_in(&lines.next().expect("a line that says where it listens")).expect("an address")
@@ -89,6 +99,48 @@ fn clients_that_do_not_read_do_not_exhaust_the_memory_budget() {
         let aborted = "sluicegate_connections_shed_total{listener=\"127";
         (metric(status, aborted) > 0).then_some(())
     });
-    assert!(most <= BUDGET + AT_ONCE, "{most} bytes");
+    Exhausted { server, status, most, _clients: clients, _process: process }
+}
+
+#[test]
+fn clients_that_do_not_read_do_not_exhaust_the_memory_budget() {
+    /// What eight connections may receive before the server looks.
+    const AT_ONCE: u64 = 4 << 20;
+
+    let Exhausted { server, most, .. } = &exhausted();
+    assert!(*most <= BUDGET + AT_ONCE, "{most} bytes");
     assert!(is_served(&mut TcpStream::connect(server).expect("a connection")));
+}
+
+#[test]
+fn the_page_and_top_show_the_memory_budget_and_what_was_aborted_for_it() {
+    let Exhausted { status, .. } = &exhausted();
+    let top = run(example("top").args([&*status.to_string(), "--once"]));
+    let mut lines = top.stdout.lines().skip_while(|line| !line.starts_with("MEMORY"));
+    let names = lines.next().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(
+        names.unwrap_or_default(),
+        ["MEMORY", "in", "use", "budget", "shortages", "aborted"]
+    );
+    let figures: Vec<_> = lines.next().expect("figures").split_whitespace().collect();
+    assert_eq!(figures[2..4], ["8.0", "MiB"], "{top:?}");
+    assert!(figures[4..6].iter().all(|count| *count != "0"), "{top:?}");
+
+    if has("chromium") {
+        let mut browser = Browser::start();
+        browser.watch_console();
+        browser.open(&format!("http://{status}/"));
+        browser.wait_for("document.title === 'echo: ready'");
+        let now = "Object.fromEntries([...document.querySelectorAll('#now div')]
+            .map(({children: [term, figure]}) => [term.textContent, figure.textContent]))";
+        let now = browser.eval(now);
+        let text = |name: &str| now[name].as_str().unwrap_or_else(|| panic!("{name} in {now}"));
+        assert!(text("connection memory").ends_with(" of 8 MiB"), "{now}");
+        for name in ["memory shortages", "aborted for memory"] {
+            assert!(text(name).ends_with(" in all") && !text(name).starts_with("0 "), "{now}");
+        }
+        let share = "document.querySelector('#threads td:last-child').style.cssText";
+        assert!(browser.eval(share).as_str().is_some_and(|style| style.starts_with("--share: ")));
+        assert_eq!(browser.complaints(), [""; 0]);
+    }
 }

@@ -14,7 +14,7 @@ use crate::chromium::Browser;
 use crate::client::Client;
 use crate::echo::exchange;
 use crate::haproxy::{Haproxy, connect};
-use crate::process::{Process, Server, address_in, eventually, example, has};
+use crate::process::{Process, Server, address_in, eventually, example, has, run};
 use crate::random::noise;
 
 /// A proxy whose output and log are kept.
@@ -43,6 +43,13 @@ impl Proxy {
         let read = || fs::read_to_string(&output).expect("text");
         let address = eventually("a proxy that listens", || address_in(&read()));
         Proxy { process, address, threads, dir }
+    }
+
+    /// Where its status listener is.
+    fn status(&self) -> SocketAddr {
+        let output = self.output();
+        let line = output.lines().find(|line| line.starts_with("status on "));
+        line.and_then(address_in).expect("a line that says where the status listener is")
     }
 
     fn output(&self) -> String {
@@ -117,6 +124,14 @@ fn row_20_targets_are_used_in_turn_and_one_that_refuses_is_passed_over() {
     assert_eq!(rows[1][1..], [&targets[1], "ejected", "0", "0", "0", "2"]);
 }
 
+/// The sum of the metrics of a family that are about a target and have a label, over all threads.
+fn sum(metrics: &str, family: &str, target: &str, label: &str) -> u64 {
+    let of_target = format!("sluicegate_upstream_{family}{{upstream=\"{target}\",");
+    let lines = metrics.lines().filter(|line| line.starts_with(&of_target));
+    let of_label = lines.filter(|line| line.contains(label));
+    of_label.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
 /// What a status listener answers.
 fn get(status: SocketAddr, path: &str) -> String {
     let (head, body) = Client::over(connect(status)).get(path);
@@ -133,18 +148,11 @@ fn the_status_listener_shows_the_targets_of_all_threads_and_which_are_avoided() 
         2,
         &["--to", &targets.join(","), "--max-fails=1", "--fail-timeout=1h", "--status=0"],
     );
-    let output = proxy.output();
-    let line = output.lines().find(|line| line.starts_with("status on ")).expect("a line");
-    let status = address_in(line).expect("an address");
+    let status = proxy.status();
     let pairs: Vec<_> = (0..12).map(|_| joined(proxy.address)).collect();
 
     let metrics = get(status, "/metrics");
-    let sum = |family: &str, target: &str, label: &str| -> u64 {
-        let of_target = format!("sluicegate_upstream_{family}{{upstream=\"{target}\",");
-        let lines = metrics.lines().filter(|line| line.starts_with(&of_target));
-        let of_label = lines.filter(|line| line.contains(label));
-        of_label.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
-    };
+    let sum = |family: &str, target: &str, label: &str| sum(&metrics, family, target, label);
     assert_eq!(sum("connections", &targets[0], "state=\"open\""), pairs.len() as u64);
     assert_eq!(sum("state", &targets[0], "state=\"up\""), 2, "in each thread");
     let avoiding = sum("state", &targets[1], "state=\"ejected\"");
@@ -168,6 +176,60 @@ fn the_status_listener_shows_the_targets_of_all_threads_and_which_are_avoided() 
         assert_eq!(browser.eval(&cell(0)), "up");
         assert_eq!(browser.eval(&cell(1)), "12");
         assert!(browser.eval(&cell(5)).as_str().is_some_and(|state| state.contains("ejected")));
+        assert_eq!(browser.complaints(), [""; 0]);
+    }
+}
+
+#[test]
+fn the_status_listener_shows_the_requests_to_the_targets_of_an_http_proxy() {
+    const REQUESTS: u64 = 20;
+    let hello = Server::start(&mut example("hello"));
+    let (_taken, refuses) = nobody();
+    let targets = [hello.address, refuses].map(|target| target.to_string());
+    let targets = targets.each_ref().map(String::as_str);
+    let proxy = Proxy::with_threads(
+        2,
+        &["--http", &targets.join(","), "--max-fails=1", "--fail-timeout=1h", "--status=0"],
+    );
+    for _ in 0..REQUESTS {
+        let (head, _) = Client::over(connect(proxy.address)).get("/");
+        assert_eq!(head.status, 200, "{head:?}");
+    }
+    let status = proxy.status();
+    let metrics = get(status, "/metrics");
+    let sum = |family: &str, target: &str, label: &str| sum(&metrics, family, target, label);
+    assert_eq!(sum("requests_total", targets[0], "result=\"answered\""), REQUESTS);
+    assert_eq!(sum("requests_total", targets[0], "result=\"failed\""), 0);
+    assert_eq!(sum("active_requests", targets[0], ""), 0);
+    let connected = sum("connects_total", targets[0], "result=\"connected\"");
+    assert_eq!(sum("connections", targets[0], "state=\"open\""), connected, "they are kept");
+    let avoiding = sum("state", targets[1], "state=\"ejected\"");
+    assert!((1..=2).contains(&avoiding), "{metrics}");
+    assert_eq!(sum("requests_total", targets[1], "result=\"failed\""), avoiding);
+    assert_eq!(sum("connects_total", targets[1], "result=\"failed\""), avoiding);
+
+    let top = run(example("top").args([&*status.to_string(), "--once"]));
+    let of_refuses = top.stdout.lines().filter(|line| line.starts_with(targets[1]));
+    let failed = of_refuses.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+    assert_eq!(failed.sum::<u64>(), avoiding, "{top:?}");
+
+    if has("chromium") {
+        let mut browser = Browser::start();
+        browser.watch_console();
+        browser.open(&format!("http://{status}/"));
+        browser.wait_for("document.querySelectorAll('#upstreams tbody tr').length === 2");
+        let rows = "[...document.querySelectorAll('#upstreams tr')]
+            .map(row => [...row.cells].map(cell => cell.textContent))";
+        let rows = browser.eval(rows);
+        let head = ["requests", "active", "failed requests"];
+        assert_eq!(rows[0].as_array().expect("a head")[6..], head);
+        assert_eq!(
+            (&rows[1][0], &rows[1][1], &rows[1][8]),
+            (&targets[0].into(), &"up".into(), &"0".into())
+        );
+        let state = rows[2][1].as_str().expect("a state");
+        assert!(state.contains("ejected"), "{rows}");
+        assert_eq!(rows[2][8], avoiding.to_string());
         assert_eq!(browser.complaints(), [""; 0]);
     }
 }
@@ -302,7 +364,7 @@ fn a_file_without_targets_and_options_that_need_targets_are_refused() {
         (&["--http", "http://x:80/path/"], 2, "a target has no path"),
         (&["--to", "a:1", "--check", "0"], 2, "longer than zero"),
     ] {
-        let outcome = crate::process::run(example("proxy").args(arguments));
+        let outcome = run(example("proxy").args(arguments));
         assert_eq!(outcome.code, Some(code), "{outcome:?}");
         assert!(outcome.stderr.contains(expected), "{outcome:?}");
     }

@@ -67,7 +67,9 @@
 //!   The [client](crate::http::client::ClientOptions::waiting) of each origin limits how many
 //!   requests wait for a connection.
 //!
-//! There are no health checks, and the list of origins is fixed.
+//! There are no health checks, and the list of origins is fixed. The message
+//! [`Inspect`](crate::upstreams::Inspect) reads the state of the origins, and the status listener
+//! shows it ([`StatusOptions::balancers`](crate::ops::StatusOptions::balancers)).
 //!
 //! # Answering some requests in the proxy
 //!

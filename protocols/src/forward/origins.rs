@@ -10,8 +10,10 @@ use sluicegate_reactor::{Reactor, Target, Turn};
 
 use super::options::ForwardOptions;
 use super::passage::Passage;
-use crate::http::client::{Client, ExchangeId, Request};
-use crate::upstreams::{Choice, UpstreamId, Upstreams};
+use crate::http::client::{Client, ConnectionCounts, ExchangeId, Request};
+use crate::upstreams::{
+    BalancerStatus, Choice, RequestCounts, UpstreamId, UpstreamStatus, Upstreams,
+};
 
 /// The origins, with a client for each.
 pub(super) struct Origins {
@@ -57,6 +59,26 @@ impl Origins {
     pub(super) fn client(&self, id: UpstreamId) -> &Client<Passage> {
         let (_, client) = self.clients.iter().find(|(known, _)| *known == id).expect("an origin");
         client
+    }
+
+    /// The status of all origins.
+    pub(super) fn status(&self, now: Duration) -> BalancerStatus {
+        let mut waiting = 0;
+        let each = self.upstreams.borrow().snapshot(now).into_iter().zip(&self.clients);
+        let status = |(status, (_, client)): (UpstreamStatus, &(_, Client<Passage>))| {
+            let (connections, waits) = client.counts();
+            waiting += waits;
+            let ConnectionCounts { connecting, open, connected, failed } = connections;
+            // To `Upstreams`, each request is a connection, which is open once it is answered.
+            let requests = Some(RequestCounts {
+                active: status.connecting + status.open,
+                answered: status.connected,
+                failed: status.failed,
+            });
+            UpstreamStatus { connecting, open, connected, failed, requests, ..status }
+        };
+        let upstreams = each.map(status).collect();
+        BalancerStatus { upstreams, waiting }
     }
 
     /// Whether a request that could not be sent to one origin can be sent to another.

@@ -8,7 +8,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use sluicegate_reactor::{ConnId, Reactor, Sent, Target, Turn};
+use sluicegate_reactor::{ConnId, Reactor, Receive, Sent, Sessions, Target, Turn};
 
 use super::fields;
 use super::options::{ForwardOptions, HostField};
@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::tunnel::Tunnel;
 use crate::http::client::{ExchangeId, Request as Forwarded};
 use crate::http::{Answered, Method, Reply, Request, Service, Status, Trailers};
-use crate::upstreams::UpstreamId;
+use crate::upstreams::{Inspect, UpstreamId};
 use crate::warnings::Warnings;
 
 /// A [`Service`] that forwards requests to an origin and answers with its responses.
@@ -338,6 +338,12 @@ impl Service for Forward {
 
     fn on_gone(&mut self, cx: &mut Turn, connection: ConnId) {
         self.cancel(cx, connection);
+    }
+}
+
+impl Receive<Inspect> for Forward {
+    fn on_message(&mut self, cx: &mut Sessions<'_>, inspect: Inspect) {
+        inspect.call(self.origins.status(cx.now()));
     }
 }
 

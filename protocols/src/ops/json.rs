@@ -7,7 +7,7 @@ use super::metrics::{CLASSES, Labelled, RECEIVED, REFUSED, SENT};
 use super::readiness::Readiness;
 use super::sample::{Row, Sample, ThreadSample};
 use super::warnings::Warning;
-use crate::upstreams::UpstreamStatus;
+use crate::upstreams::{RequestCounts, UpstreamStatus};
 
 /// The sample as one line. What is not known is `null`.
 pub(super) fn json(sample: &Sample<'_>) -> String {
@@ -104,6 +104,9 @@ fn upstream((thread, status): (usize, &UpstreamStatus)) -> Value {
         "open": status.open,
         "connected": status.connected,
         "failed": status.failed,
+        "requests": status.requests.map(|RequestCounts { active, answered, failed }| {
+            json!({"active": active, "answered": answered, "failed": failed})
+        }),
     })
 }
 

@@ -198,10 +198,11 @@ const THREAD_COUNTERS: &[ThreadCounter] = &[
     }),
 ];
 
-/// A value of a label, and the figure of an upstream that belongs to it.
-type OfUpstream = (&'static str, fn(&UpstreamStatus) -> u64);
+/// A value of a label, and the figure of an upstream that belongs to it, if the upstream has it.
+type OfUpstream = (&'static str, fn(&UpstreamStatus) -> Option<u64>);
 
-/// A family of which each upstream has a sample for each value of a label.
+/// A family of which each upstream has a sample for each value of a label. If there is only one
+/// value, the label is empty.
 struct UpstreamFamily {
     name: &'static str,
     kind: Kind,
@@ -217,11 +218,11 @@ const UPSTREAM_FAMILIES: &[UpstreamFamily] = &[
         help: "1 for the state of the upstream, and 0 for the other states.",
         label: "state",
         values: &[
-            (UpstreamState::Up.name(), |it| (it.state == UpstreamState::Up).into()),
-            (UpstreamState::Starting.name(), |it| (it.state == UpstreamState::Starting).into()),
-            (UpstreamState::Ejected.name(), |it| (it.state == UpstreamState::Ejected).into()),
-            (UpstreamState::Down.name(), |it| (it.state == UpstreamState::Down).into()),
-            (UpstreamState::Draining.name(), |it| (it.state == UpstreamState::Draining).into()),
+            (UpstreamState::Up.name(), |it| is(it, UpstreamState::Up)),
+            (UpstreamState::Starting.name(), |it| is(it, UpstreamState::Starting)),
+            (UpstreamState::Ejected.name(), |it| is(it, UpstreamState::Ejected)),
+            (UpstreamState::Down.name(), |it| is(it, UpstreamState::Down)),
+            (UpstreamState::Draining.name(), |it| is(it, UpstreamState::Draining)),
         ],
     },
     UpstreamFamily {
@@ -229,16 +230,41 @@ const UPSTREAM_FAMILIES: &[UpstreamFamily] = &[
         kind: Kind::Gauge,
         help: "Connections to the upstream, by whether they are established.",
         label: "state",
-        values: &[("connecting", |it| it.connecting.into()), ("open", |it| it.open.into())],
+        values: &[
+            ("connecting", |it| Some(it.connecting.into())),
+            ("open", |it| Some(it.open.into())),
+        ],
     },
     UpstreamFamily {
         name: "sluicegate_upstream_connects",
         kind: Kind::Counter,
         help: "Attempts to connect to the upstream, by result.",
         label: "result",
-        values: &[("connected", |it| it.connected), ("failed", |it| it.failed)],
+        values: &[("connected", |it| Some(it.connected)), ("failed", |it| Some(it.failed))],
+    },
+    UpstreamFamily {
+        name: "sluicegate_upstream_active_requests",
+        kind: Kind::Gauge,
+        help: "Requests to the upstream whose response is not complete.",
+        label: "",
+        values: &[("", |it| Some(it.requests?.active.into()))],
+    },
+    UpstreamFamily {
+        name: "sluicegate_upstream_requests",
+        kind: Kind::Counter,
+        help: "Requests to the upstream, by whether a response has begun or will not come.",
+        label: "result",
+        values: &[
+            ("answered", |it| Some(it.requests?.answered)),
+            ("failed", |it| Some(it.requests?.failed)),
+        ],
     },
 ];
+
+/// 1 if the upstream is in this state, else 0.
+fn is(upstream: &UpstreamStatus, state: UpstreamState) -> Option<u64> {
+    Some((upstream.state == state).into())
+}
 
 /// The metrics of a sample.
 pub(super) fn text(sample: &Sample<'_>, format: Format) -> String {
@@ -381,11 +407,12 @@ fn upstreams(sample: &Sample<'_>, to: &mut Exposition) {
             let (thread, upstream) = (index.to_string(), it.upstream.to_string());
             for (value, number) in *values {
                 let labels = [("upstream", &*upstream), ("thread", &*thread), (*label, *value)];
-                family.sample(&labels, number(it));
+                let labels = if label.is_empty() { &labels[..2] } else { &labels[..] };
+                number(it).into_iter().for_each(|number| family.sample(labels, number));
             }
         }
     }
-    let help = "Clients that wait until an upstream has room.";
+    let help = "Clients or HTTP requests that wait until an upstream has room.";
     let mut waiting = to.family("sluicegate_upstream_waiting_clients", Kind::Gauge, help);
     for (index, balancer) in sample.balancers() {
         waiting.sample(&[("thread", &index.to_string())], balancer.waiting);

@@ -12,7 +12,7 @@ const RECEIVED = [
   ["shared_buffer", "shared buffer"], ["own_buffer", "buffer of a message"], ["splice", "splice"],
 ];
 
-/* Bytes per second by way, and the last sample. */
+/* Bytes per second by method, and the last sample. */
 const history = [];
 let before = null;
 
@@ -58,6 +58,7 @@ function table(id, head, rows) {
 
 function list(id, entries) {
   const list = $(id);
+  while (list.children.length > entries.length) list.lastElementChild.remove();
   entries.forEach(([term, value, note = "", kind = ""], at) => {
     if (!list.children[at]) list.append(make("div", {}, make("dt"), make("dd")));
     const [dt, dd] = list.children[at].children;
@@ -231,6 +232,9 @@ function showNow(now, old, threads, per) {
   const open = sum(bounded, it => it.connections), limit = sum(bounded, it => it.limit);
   const slow = total(it => it.slow_readers), panics = total(it => it.counters.panics);
   const late = total(it => it.counters.slow_callbacks);
+  const held = total(it => it.memory_bytes), budget = total(it => it.memory_budget_bytes);
+  const shortages = total(it => it.counters.memory_shortages);
+  const aborted = total(it => it.counters.memory_aborts);
   const refused = sum(now.listeners, it => all(it.refused));
   const known = (value, show) => value == null ? "–" : show(value);
   list("now", [
@@ -246,9 +250,15 @@ function showNow(now, old, threads, per) {
     ["slow callbacks", count(late), "in all", late ? "warn" : ""],
     ["panics", count(panics), "in all", panics ? "bad" : ""],
     ["processor", known(cpu, cpu => percent(per(cpu, old?.process.cpu_seconds)))],
-    ["memory", known(resident_bytes, bytes)],
+    ["process memory", known(resident_bytes, bytes)],
+    ["connection memory", bytes(held), budget ? `of ${bytes(budget)}` : "",
+      budget && held > .75 * budget ? "bad" : ""],
+    ...(budget ? [
+      ["memory shortages", count(shortages), "in all", shortages ? "warn" : ""],
+      ["aborted for memory", count(aborted), "in all", aborted ? "bad" : ""],
+    ] : []),
     ["descriptors", known(descriptors, count), known(max_descriptors, most => `of ${count(most)}`)],
-    ...(now.upstreams.length ? [["waiting clients", count(total(it => it.waiting_clients))]] : []),
+    ...(now.upstreams.length ? [["waiting", count(total(it => it.waiting_clients))]] : []),
   ]);
 }
 
@@ -274,31 +284,37 @@ function showListeners(now, same, per) {
 
 function showThreads(now, threads, per) {
   const head = ["thread", "open", "turns", "events", "messages", "busy", "turn p50", "p99",
-    "longest"];
+    "longest", "memory"];
   table("threads", head, now.threads.map(thread => {
     const [it, was] = threads.find(([it]) => it.thread === thread.thread) || [];
-    if (!it) return [thread.thread, {text: "no answer", kind: "bad"}, ...Array(7).fill("–")];
+    if (!it) return [thread.thread, {text: "no answer", kind: "bad"}, ...Array(8).fill("–")];
     const speed = name => each(was ? per(it.counters[name], was.counters[name]) : 0);
     const busy = was ? per(it.turns.sum_seconds, was.turns.sum_seconds) : 0;
     const buckets = merged([it.turns], [was?.turns]);
+    const memory = it.memory_budget_bytes ? it.memory_bytes / it.memory_budget_bytes : 0;
     return [
       it.thread, count(it.connections), speed("turns"), speed("events"), speed("messages"),
       {text: percent(busy), kind: "share", share: Math.min(1, busy)},
       upTo(quantile(buckets, .5)), upTo(quantile(buckets, .99)), time(it.turns.max_seconds),
+      {text: bytes(it.memory_bytes), kind: "share", share: Math.min(1, memory)},
     ];
   }));
   const turns = merged(threads.map(([it]) => it.turns), threads.map(([, was]) => was?.turns));
   bars("turns", turns, Math.max(0, ...threads.map(([it]) => it.turns.max_seconds)));
 }
 
-/* Each upstream, over all threads. */
+/* Each upstream, over all threads. Only those of an HTTP proxy have requests. */
 function showUpstreams(now, old, per) {
   const names = [...new Set(now.upstreams.map(it => it.upstream))];
   $("upstreams-section").hidden = !names.length;
-  const head = ["upstream", "state", "open", "connecting", "connects", "failed"];
+  const isHttp = now.upstreams.some(it => it.requests);
+  const head = ["upstream", "state", "open", "connecting", "connects", "failed",
+    ...(isHttp ? ["requests", "active", "failed requests"] : [])];
   table("upstreams", head, names.map(name => {
     const of = sample => (sample?.upstreams || []).filter(it => it.upstream === name);
     const total = (sample, key) => sum(of(sample), it => it[key]);
+    const requests = (sample, key) => sum(of(sample), it => it.requests?.[key]);
+    const unanswered = requests(now, "failed");
     const states = [...new Set(of(now).map(it => it.state))];
     const avoided = states.some(it => it === "ejected" || it === "down");
     const failed = total(now, "failed");
@@ -307,6 +323,11 @@ function showUpstreams(now, old, per) {
       count(total(now, "open")), count(total(now, "connecting")),
       each(per(total(now, "connected"), total(old, "connected"))),
       {text: count(failed), kind: failed ? "warn" : ""},
+      ...(isHttp ? [
+        each(per(requests(now, "answered"), requests(old, "answered"))),
+        count(requests(now, "active")),
+        {text: count(unanswered), kind: unanswered ? "warn" : ""},
+      ] : []),
     ];
   }));
 }
@@ -349,7 +370,7 @@ const RETRY_MS = 5000;
 function receive(data) {
   const now = JSON.parse(data);
   const old = before?.started === now.started ? before : null;
-  // When somebody else begins to watch, a sample comes right behind the last one.
+
   if (old && now.clock - old.clock < .5) return;
   show(now, old);
   before = now;

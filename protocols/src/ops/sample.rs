@@ -9,7 +9,7 @@ use super::warnings::RecentWarnings;
 use crate::http::HttpCounters;
 #[cfg(feature = "tls")]
 use crate::tls::TlsCounters;
-use crate::upstreams::{Balancer, Inspect, UpstreamStatus};
+use crate::upstreams::{BalancerStatus, Inspect, UpstreamStatus};
 
 /// The options of a status listener: the server that it describes, and the state that it shows.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,8 @@ pub struct StatusOptions {
     /// The counters of the server's [`Acceptor`](crate::tls::Acceptor), if it has one.
     #[cfg(feature = "tls")]
     pub tls: Option<TlsCounters>,
-    /// Handles whose mailboxes are attached to the [`Balancer`] of each thread, in the order of the
+    /// Handles whose mailboxes are attached to the [`Balancer`](crate::upstreams::Balancer) of each
+    /// thread, or to the `Http` of its [`Forward`](crate::forward::Forward), in the order of the
     /// threads; empty if the server has none. A thread whose balancer does not answer counts as one
     /// that does not answer.
     pub balancers: Vec<Handle<Inspect>>,
@@ -38,21 +39,7 @@ pub struct StatusOptions {
 pub(super) struct ThreadSample {
     pub(super) snapshot: Snapshot,
     pub(super) http: HttpCounters,
-    pub(super) balancer: Option<BalancerSample>,
-}
-
-/// What a balancer has done so far.
-pub(super) struct BalancerSample {
-    pub(super) upstreams: Vec<UpstreamStatus>,
-    /// Clients that wait for room.
-    pub(super) waiting: usize,
-}
-
-impl BalancerSample {
-    pub(super) fn of(balancer: &Balancer, now: Duration) -> BalancerSample {
-        let upstreams = balancer.upstreams().snapshot(now);
-        BalancerSample { upstreams, waiting: balancer.waiting() }
-    }
+    pub(super) balancer: Option<BalancerStatus>,
 }
 
 /// The counters of all threads.
@@ -94,7 +81,7 @@ impl Sample<'_> {
     }
 
     /// The balancers of the threads that have answered, with the indexes of the threads.
-    pub(super) fn balancers(&self) -> impl Iterator<Item = (usize, &BalancerSample)> {
+    pub(super) fn balancers(&self) -> impl Iterator<Item = (usize, &BalancerStatus)> {
         self.answered().filter_map(|(index, thread)| Some((index, thread.balancer.as_ref()?)))
     }
 

@@ -11,7 +11,7 @@ use super::json::json;
 use super::metrics;
 use super::page;
 use super::readiness::Phase;
-use super::sample::{BalancerSample, Sample, ThreadSample};
+use super::sample::{Sample, ThreadSample};
 use crate::http::{
     Answered, Deferred, Http, HttpMetrics, Method, Reply, Request, ResponseStream, Service, Status,
 };
@@ -91,8 +91,8 @@ impl StatusService {
             let _ = to.post(Message::Answer { number, from, sample });
             return;
         };
-        let _ = balancer.post(Inspect::new(move |balancer, now| {
-            sample.balancer = Some(BalancerSample::of(balancer, now));
+        let _ = balancer.post(Inspect::new(move |status| {
+            sample.balancer = Some(status);
             let _ = to.post(Message::Answer { number, from, sample });
         }));
     }

@@ -50,8 +50,8 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use balancer::{Balancer, BalancerOptions, Inspect, Replace, Session};
+pub use balancer::{Balancer, BalancerOptions, Replace, Session};
 pub use health::Change;
 pub use options::{Balance, Upstream, UpstreamsOptions};
 pub use set::{Choice, UpstreamId, Upstreams};
-pub use status::{UpstreamState, UpstreamStatus};
+pub use status::{BalancerStatus, Inspect, RequestCounts, UpstreamState, UpstreamStatus};

@@ -307,6 +307,7 @@ impl Upstreams {
             open: entry.counts.open,
             connected: entry.counts.connected,
             failed: entry.counts.failed,
+            requests: None,
         };
         self.entries.iter().map(status).collect()
     }

@@ -56,4 +56,68 @@ pub struct UpstreamStatus {
     pub connected: u64,
     /// The number of connects that have failed so far.
     pub failed: u64,
+    /// The requests to an origin of [`Forward`](crate::forward::Forward). `None` for an upstream of
+    /// a [`Balancer`](super::Balancer), which knows only connections.
+    pub requests: Option<RequestCounts>,
+}
+
+/// The requests to an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// The number of requests whose response is not complete. Those that wait for a connection
+    /// count too.
+    pub active: u32,
+    /// The number of requests so far whose response has begun, whatever its status.
+    pub answered: u64,
+    /// The number of requests so far that failed before a response and
+    /// [count against](crate::forward#several-origins) the origin.
+    pub failed: u64,
+}
+
+/// The status of a [`Balancer`](super::Balancer), or of the origins of a
+/// [`Forward`](crate::forward::Forward), at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalancerStatus {
+    /// The upstreams. Those that were removed from the list and still drain come last.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// The number of clients that wait for an upstream, or of requests that wait for a connection
+    /// to an origin.
+    pub waiting: usize,
+}
+
+/// A message that calls a function with the status of a [`Balancer`](super::Balancer) or of a
+/// [`Forward`](crate::forward::Forward). The function runs on the thread of the receiver. It may,
+/// for example, send the status to another thread:
+///
+/// ```
+/// use std::sync::mpsc::channel;
+///
+/// use sluicegate_protocols::upstreams::{Balancer, BalancerOptions, Inspect};
+/// use sluicegate_reactor::{Reactor, Target};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut reactor = Reactor::new()?;
+/// let upstreams: [Target; 1] = ["10.0.0.1:5432".parse()?];
+/// let proxy = Balancer::register(&mut reactor, upstreams, &BalancerOptions::default())?;
+/// let handle = reactor.handle(proxy);
+/// let (send, received) = channel();
+/// assert!(handle.post(Inspect::new(move |status| drop(send.send(status)))).is_ok());
+/// reactor.turn(None)?;
+/// assert_eq!(received.recv().unwrap().upstreams[0].open, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Inspect(Box<dyn FnOnce(BalancerStatus) + Send>);
+
+impl Inspect {
+    /// Calls this function.
+    #[must_use]
+    pub fn new(look: impl FnOnce(BalancerStatus) + Send + 'static) -> Inspect {
+        Inspect(Box::new(look))
+    }
+
+    /// Calls the function.
+    pub(crate) fn call(self, status: BalancerStatus) {
+        (self.0)(status);
+    }
 }

@@ -10,7 +10,7 @@ use sluicegate_reactor::{Reactor, Target, Turn};
 use super::error::Cause;
 use super::exchange::Exchange;
 use super::options::ClientOptions;
-use super::pool::Shared;
+use super::pool::{ConnectionCounts, Shared};
 use super::request::Request;
 use super::session::{ExchangeId, Place, Running};
 use super::stream::{RequestStream, StreamState};
@@ -105,6 +105,11 @@ impl<E: Exchange> Client<E> {
     #[cfg(all(test, feature = "testing"))]
     pub(super) fn shared(&self) -> &Shared<E> {
         &self.shared
+    }
+
+    /// The connections to the origin, and the number of requests that wait for one.
+    pub(crate) fn counts(&self) -> (ConnectionCounts, usize) {
+        self.shared.counts()
     }
 
     /// The origin, as text.

@@ -25,7 +25,9 @@ impl<E: Exchange> Handler for Connections<E> {
         Session::new(Rc::default())
     }
 
-    fn on_ready(&mut self, cx: &mut Context<'_>, _: &mut Session<E>) {
+    fn on_ready(&mut self, cx: &mut Context<'_>, session: &mut Session<E>) {
+        session.is_established = true;
+        self.shared.note_connected();
         cx.set_deadline(Some(self.shared.options.response_timeout));
     }
 
@@ -139,7 +141,7 @@ impl<E: Exchange> Handler for Connections<E> {
 
     fn on_close(&mut self, cx: &mut Turn, id: ConnId, mut session: Session<E>, why: Reason) {
         session.adopt();
-        self.shared.note_closed(id);
+        self.shared.note_closed(id, session.is_established, why);
         let mut failed = None;
         if let Some(running) = session.running.take() {
             let is_unanswered = running.is_unanswered(cx.peer(id).received());

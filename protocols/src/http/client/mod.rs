@@ -149,6 +149,7 @@ pub use error::{Cause, ClientError, Phase};
 pub use exchange::{Exchange, Take};
 pub use handle::Client;
 pub use options::ClientOptions;
+pub(crate) use pool::ConnectionCounts;
 pub use request::Request;
 pub use response::Response;
 pub use session::ExchangeId;

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use sluicegate_reactor::{
-    ConnId, Connector, Context, Handle, HandlerId, Reactor, Target, TimerId, Turn,
+    ConnId, Connector, Context, Handle, HandlerId, Reactor, Reason, Target, TimerId, Turn,
 };
 
 use super::error::{Cause, ClientError};
@@ -32,13 +32,25 @@ pub(super) struct Shared<E: Exchange> {
 }
 
 struct Pool<E> {
-    /// The number of connections, unfinished ones included.
-    connections: usize,
+    counts: ConnectionCounts,
     /// Those that no exchange uses, the last used one at the end.
     idle: Vec<(ConnId, Rc<Slot<E>>)>,
     waiting: VecDeque<Waiting<E>>,
     /// Set while requests are waiting, until the first of them is overdue.
     timer: Option<TimerId>,
+}
+
+/// The connections of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConnectionCounts {
+    /// Not established yet.
+    pub(crate) connecting: u32,
+    /// Established, whether an exchange uses them or not.
+    pub(crate) open: u32,
+    /// Established so far.
+    pub(crate) connected: u64,
+    /// Connects that have failed so far, unless this process was to blame.
+    pub(crate) failed: u64,
 }
 
 struct Waiting<E> {
@@ -79,7 +91,8 @@ impl<E: Exchange> Shared<E> {
     ) -> io::Result<Rc<Shared<E>>> {
         let handler = reactor.reserve();
         let connector = reactor.connector(handler, &options.connect())?;
-        let pool = Pool { connections: 0, idle: Vec::new(), waiting: VecDeque::new(), timer: None };
+        let counts = ConnectionCounts::default();
+        let pool = Pool { counts, idle: Vec::new(), waiting: VecDeque::new(), timer: None };
         let shared = Rc::new(Shared {
             options: options.clone(),
             origin: target.to_string().into(),
@@ -109,7 +122,7 @@ impl<E: Exchange> Shared<E> {
             running.start(cx, id, true);
             cx.peer(id).set_deadline(Some(self.options.response_timeout));
             slot.set(Some(running));
-        } else if self.pool.borrow().connections < self.options.connections {
+        } else if self.has_room() {
             if let Err(running) = self.connect(cx, running) {
                 self.refuse_running(cx, *running, Cause::Stopped);
             }
@@ -118,6 +131,12 @@ impl<E: Exchange> Shared<E> {
         } else {
             self.refuse_running(cx, *running, Cause::QueueFull);
         }
+    }
+
+    /// Whether another connection may be opened.
+    fn has_room(&self) -> bool {
+        let ConnectionCounts { connecting, open, .. } = self.pool.borrow().counts;
+        ((connecting + open) as usize) < self.options.connections
     }
 
     fn take_idle(&self, cx: &mut Turn) -> Option<(ConnId, Rc<Slot<E>>)> {
@@ -140,7 +159,7 @@ impl<E: Exchange> Shared<E> {
         if Rc::strong_count(&slot) == 1 {
             return Err(running);
         }
-        self.pool.borrow_mut().connections += 1;
+        self.pool.borrow_mut().counts.connecting += 1;
         running.start(cx, id, false);
         slot.set(Some(running));
         Ok(())
@@ -219,15 +238,41 @@ impl<E: Exchange> Shared<E> {
         self.pool.borrow_mut().idle.retain(|(idle, _)| *idle != id);
     }
 
-    /// Notes that a connection is over.
-    pub(super) fn note_closed(&self, id: ConnId) {
+    /// Notes that a connection was established.
+    pub(super) fn note_connected(&self) {
+        let counts = &mut self.pool.borrow_mut().counts;
+        counts.connecting -= 1;
+        counts.open += 1;
+        counts.connected += 1;
+    }
+
+    /// Notes that a connection is over, whether or not it was established before.
+    pub(super) fn note_closed(&self, id: ConnId, was_established: bool, why: Reason) {
         self.withdraw(id);
-        self.pool.borrow_mut().connections -= 1;
+        let counts = &mut self.pool.borrow_mut().counts;
+        if was_established {
+            counts.open -= 1;
+            return;
+        }
+        counts.connecting -= 1;
+        counts.failed += u64::from(!matches!(
+            why,
+            Reason::Stopped
+                | Reason::Aborted
+                | Reason::MemoryBudget
+                | Reason::Unconnected(ErrorKind::QuotaExceeded)
+        ));
+    }
+
+    /// The connections, and the number of requests that wait for one.
+    pub(super) fn counts(&self) -> (ConnectionCounts, usize) {
+        let pool = self.pool.borrow();
+        (pool.counts, pool.waiting.len())
     }
 
     /// Connects for waiting requests, up to the limit on connections.
     pub(super) fn connect_waiting(&self, cx: &mut Turn) {
-        while self.pool.borrow().connections < self.options.connections
+        while self.has_room()
             && let Some(running) = self.take_waiting()
         {
             if let Err(running) = self.connect(cx, running) {

@@ -114,6 +114,7 @@ pub(super) type Slot<E> = Cell<Option<Box<Running<E>>>>;
 /// The state of a connection.
 pub(super) struct Session<E> {
     next: Rc<Slot<E>>,
+    pub(super) is_established: bool,
     /// The exchange whose response is being received; `None` if the response is skipped.
     pub(super) running: Option<Box<Running<E>>>,
     pub(super) state: State,
@@ -149,6 +150,7 @@ impl<E: Exchange> Session<E> {
     pub(super) fn new(next: Rc<Slot<E>>) -> Session<E> {
         Session {
             next,
+            is_established: false,
             running: None,
             state: State::Idle,
             length: Length::Exact(0),

@@ -1,4 +1,4 @@
-//! A server with a balancer.
+//! A server with a balancer, or with a proxy for HTTP.
 
 use std::time::Duration;
 
@@ -7,6 +7,9 @@ use sluicegate_reactor::testing::Remote;
 use sluicegate_reactor::{Listen, Target, mailbox};
 
 use super::{World, body, value};
+use crate::forward::{Forward, ForwardOptions};
+use crate::http::Http;
+use crate::http::client::ClientOptions;
 use crate::upstreams::{Balancer, BalancerOptions, UpstreamsOptions};
 
 /// A server with two upstreams, of which the first refuses and the second has room for two
@@ -53,6 +56,7 @@ fn the_state_and_the_connections_of_each_upstream_are_shown() {
         assert_eq!(found, expected, "{name}{labels}");
     }
     assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+    assert!(!metrics.contains("sluicegate_upstream_requests"), "it knows no requests");
     assert_eq!(world.h.reactor().snapshot().timers, 1, "only the one that tries the first again");
 }
 
@@ -62,11 +66,79 @@ fn upstreams_are_rows_of_the_json() {
     let json: Value = serde_json::from_str(body(&response)).expect("JSON");
     let first = json!({
         "upstream": "10.0.0.7:80", "thread": 0, "state": "ejected",
-        "connecting": 0, "open": 0, "connected": 0, "failed": 1,
+        "connecting": 0, "open": 0, "connected": 0, "failed": 1, "requests": null,
     });
     assert_eq!(json["upstreams"][0], first);
     assert_eq!(json["threads"][0]["waiting_clients"], 1);
     assert_eq!(json["upstreams"].as_array().map(Vec::len), Some(2));
+}
+
+/// A proxy for HTTP with two origins. The first one refuses. The second one gets at most two
+/// connections. It has answered one request, two others are unanswered, and a fourth one waits for a
+/// connection.
+fn http_proxy() -> World {
+    let (inspect, mailbox) = mailbox();
+    let mut world = World::with(1, vec![inspect]);
+    let list: [Target; 2] =
+        ["10.0.0.7:80", "10.0.0.8:80"].map(|target| target.parse().expect("a target"));
+    let upstreams = UpstreamsOptions { max_failures: Some(1), ..UpstreamsOptions::default() };
+    let client = ClientOptions { connections: 2, ..ClientOptions::default() };
+    let options = ForwardOptions { upstreams, client, ..ForwardOptions::default() };
+    let reactor = world.h.reactor();
+    let forward = Forward::balanced(reactor, list, &options).expect("room");
+    let http = reactor.register(Http::new(forward));
+    reactor.attach(mailbox, http);
+    let listener = reactor.listen("10.0.0.1:80", &Listen::default(), http).expect("room");
+    let second = "10.0.0.8:80".parse().expect("an address");
+    world.h.set_remote(&second, Remote::Listens);
+    let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let first = world.h.open_at(listener);
+    world.h.feed(first, request);
+    let origin = world.h.accept(&second);
+    world.h.feed(origin, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    assert!(world.text(first).starts_with("HTTP/1.1 503 "));
+    world.h.feed(first, request);
+    for _ in 0..2 {
+        let client = world.h.open_at(listener);
+        world.h.feed(client, request);
+    }
+    world
+}
+
+#[test]
+fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() {
+    let mut world = http_proxy();
+    let metrics = world.get("/metrics");
+    for (upstream, name, label, expected) in [
+        ("10.0.0.7:80", "state", ",state=\"ejected\"", 1.0),
+        ("10.0.0.7:80", "connects_total", ",result=\"failed\"", 1.0),
+        ("10.0.0.7:80", "connections", ",state=\"connecting\"", 0.0),
+        ("10.0.0.7:80", "active_requests", "", 0.0),
+        ("10.0.0.7:80", "requests_total", ",result=\"answered\"", 0.0),
+        ("10.0.0.7:80", "requests_total", ",result=\"failed\"", 1.0),
+        ("10.0.0.8:80", "state", ",state=\"up\"", 1.0),
+        ("10.0.0.8:80", "connects_total", ",result=\"connected\"", 2.0),
+        ("10.0.0.8:80", "connects_total", ",result=\"failed\"", 0.0),
+        ("10.0.0.8:80", "connections", ",state=\"open\"", 2.0),
+        ("10.0.0.8:80", "connections", ",state=\"connecting\"", 0.0),
+        ("10.0.0.8:80", "active_requests", "", 3.0),
+        ("10.0.0.8:80", "requests_total", ",result=\"answered\"", 1.0),
+        ("10.0.0.8:80", "requests_total", ",result=\"failed\"", 0.0),
+    ] {
+        let labels = format!("{{upstream=\"{upstream}\",thread=\"0\"{label}}}");
+        let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
+        assert_eq!(found, expected, "{name}{labels}");
+    }
+    assert_eq!(value(&metrics, "sluicegate_upstream_waiting_clients{thread=\"0\"}"), 1.0);
+
+    let response = world.get("/status.json");
+    let json: Value = serde_json::from_str(body(&response)).expect("JSON");
+    let second = json!({
+        "upstream": "10.0.0.8:80", "thread": 0, "state": "up",
+        "connecting": 0, "open": 2, "connected": 2, "failed": 0,
+        "requests": {"active": 3, "answered": 1, "failed": 0},
+    });
+    assert_eq!(json["upstreams"][1], second);
 }
 
 #[test]

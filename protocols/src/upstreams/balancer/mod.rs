@@ -12,7 +12,7 @@ use sluicegate_reactor::{
     Sessions, Target, Timeout, Turn,
 };
 
-use super::{Balance, Upstream, UpstreamId, Upstreams};
+use super::{Balance, BalancerStatus, Inspect, Upstream, UpstreamId, Upstreams};
 use crate::proxy_protocol::{Header, Version};
 use crate::raw::relay::join;
 use crate::warnings::Warnings;
@@ -75,42 +75,6 @@ enum Role {
 /// Replaces the upstreams of a [`Balancer`]: see [`Upstreams::replace`].
 #[derive(Clone, Debug)]
 pub struct Replace(pub Vec<Upstream>);
-
-/// Calls a function with a [`Balancer`] and the time, on the balancer's thread, for example to post
-/// [`Upstreams::snapshot`] to another thread.
-///
-/// ```
-/// use std::sync::mpsc::channel;
-///
-/// use sluicegate_protocols::upstreams::{Balancer, BalancerOptions, Inspect};
-/// use sluicegate_reactor::{Reactor, Target};
-///
-/// # fn main() -> std::io::Result<()> {
-/// let mut reactor = Reactor::new()?;
-/// let upstreams: [Target; 1] = ["10.0.0.1:5432".parse()?];
-/// let proxy = Balancer::register(&mut reactor, upstreams, &BalancerOptions::default())?;
-/// let handle = reactor.handle(proxy);
-/// let (send, received) = channel();
-/// let inspect = Inspect::new(move |balancer, now| {
-///     drop(send.send(balancer.upstreams().snapshot(now)));
-/// });
-/// assert!(handle.post(inspect).is_ok());
-/// reactor.turn(None)?;
-/// assert_eq!(received.recv().unwrap()[0].open, 0);
-/// # Ok(())
-/// # }
-/// ```
-pub struct Inspect(Box<Look>);
-
-type Look = dyn FnOnce(&Balancer, Duration) + Send;
-
-impl Inspect {
-    /// Calls this function.
-    #[must_use]
-    pub fn new(look: impl FnOnce(&Balancer, Duration) + Send + 'static) -> Inspect {
-        Inspect(Box::new(look))
-    }
-}
 
 impl Balancer {
     /// Registers a proxy, for any number of listeners. The listener sets the limits and deadlines
@@ -293,7 +257,8 @@ impl Receive<Replace, Session> for Balancer {
 }
 
 impl Receive<Inspect, Session> for Balancer {
-    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, Inspect(look): Inspect) {
-        look(self, cx.now());
+    fn on_message(&mut self, cx: &mut Sessions<'_, Session>, inspect: Inspect) {
+        let upstreams = self.upstreams.snapshot(cx.now());
+        inspect.call(BalancerStatus { upstreams, waiting: self.queue.len() });
     }
 }
