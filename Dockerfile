@@ -5,8 +5,8 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /source
 COPY . .
-# Statically linked, so that the image needs nothing else. The target has to be named: a build for
-# the host would link the macros of the compiler statically too, which cannot be.
+# Statically linked, so that the image needs nothing else. The target is named because a build for
+# the host would also link procedural macros statically, which is not possible.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" && \
     RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" \
     cargo build --release --locked --target "$target" --example http && \

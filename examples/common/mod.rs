@@ -78,10 +78,10 @@ pub(crate) struct Server {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::time)]
     #[arg(help_heading = "Process")]
     drain: Duration,
-    /// Maximum memory for what connections hold, such as queued output, in all threads together:
-    /// 256M, 1G. Near it the server reads and accepts less; at it, the server resets the connections
-    /// that hold most. What protocols collect in their sessions is not counted. By default there is
-    /// no limit.
+    /// Maximum memory that connections hold, such as queued output, in all threads together: 256M
+    /// or 1G. Near the limit, the server reads and accepts less; at the limit, it resets the
+    /// connections that hold most. What protocols collect in their sessions does not count. By
+    /// default there is no limit.
     #[arg(long, value_name = "SIZE", value_parser = units::size, help_heading = "Process")]
     memory: Option<u64>,
     /// Number of threads that serve connections.
@@ -92,8 +92,8 @@ pub(crate) struct Server {
     /// server take over from this one. On SIGUSR2, the program starts itself again to take over.
     #[arg(long, value_name = "PATH", help_heading = "Process")]
     control: Option<PathBuf>,
-    /// Warn of each callback that holds up the connections of its thread for this long: 10ms. By
-    /// default callbacks are not timed.
+    /// Log a warning about each callback that blocks its thread for at least this long, such as
+    /// 10ms. By default callbacks are not timed.
     #[arg(long, value_name = "TIME", value_parser = units::time, help_heading = "Process")]
     slow_callback: Option<Duration>,
     /// Print counters on SIGUSR1 and at exit.

@@ -10,14 +10,15 @@ pub(super) const USER: &str = "user";
 
 #[derive(Args)]
 pub(crate) struct Privileges {
-    /// Run as this user, and as GROUP in place of its own group. Start the program as root. Until
-    /// it listens, it can still bind ports below 1024; all files are opened as this user. Linux
+    /// Run as this user, with GROUP instead of the user's own group. Requires root. Until the
+    /// program listens, it can still bind ports below 1024; it opens all files as this user. Linux
     /// only.
     #[arg(id = USER, long = "user", value_name = "NAME[:GROUP]", help_heading = "Process")]
     user: Option<User>,
-    /// Confine the process to what its options name: no other files, programs, connections and
-    /// unusual system calls. With `available`, the default, it does what the kernel can, and logs a
-    /// warning if that is not all; with `required`, that is an error. Linux only.
+    /// Confine the process to what its options need: it cannot use other files, start programs,
+    /// open other connections or make unusual system calls. With `available`, the default, the
+    /// kernel enforces what it can, and a warning is logged about the rest; with `required`, an
+    /// older kernel is an error. Linux only.
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Process")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "available")]
     sandbox: Option<How>,

@@ -16,6 +16,8 @@ mod client;
 mod cold_files;
 #[cfg(target_os = "linux")]
 mod descriptors;
+#[cfg(target_os = "linux")]
+mod documented;
 mod drain;
 mod echo;
 #[cfg(target_os = "linux")]
@@ -34,6 +36,8 @@ mod memcached;
 #[cfg(target_os = "linux")]
 mod memory;
 mod nginx;
+#[cfg(target_os = "linux")]
+mod operating;
 mod options;
 mod overload;
 mod process;

@@ -15,11 +15,11 @@ use crate::process::{Server, eventually, path_of, run, skip};
 use crate::sandbox::{kernel_confines, of_all_threads};
 
 /// The user without rights, and its group, which have this number on Linux.
-const NOBODY: &str = "nobody:65534";
+pub(crate) const NOBODY: &str = "nobody:65534";
 const NUMBER: u32 = 65534;
 
 /// Whether this process may become another user; a test that needs it ends if not.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").expect("this process").uid() == 0 || skip("this is not root")
 }
 
