@@ -23,8 +23,11 @@ use crate::process::{
 use crate::sandbox::kernel_confines;
 use crate::user::{NOBODY, is_root};
 
-/// What happens to each block: the heading above it, its language, and its check.
-const CHECKS: &[(&str, &str, fn(&mut Operator, &str))] = &[
+/// Runs a block, or checks it with a tool.
+type Check = fn(&mut Operator, &str);
+
+/// The blocks in order: the heading above each, its language, and its check.
+const CHECKS: &[(&str, &str, Check)] = &[
     ("Install", "sh", Operator::install),
     ("Start", "sh", Operator::start),
     ("Start", "sh", Operator::note_process),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluicegate_reactor::testing::Remote;
-use sluicegate_reactor::{Listen, Target, mailbox};
+use sluicegate_reactor::{Address, Listen, ListenerId, Target, mailbox};
 
 use super::{World, body, value};
 use crate::forward::{Forward, ForwardOptions};
@@ -73,14 +73,21 @@ fn upstreams_are_rows_of_the_json() {
     assert_eq!(json["upstreams"].as_array().map(Vec::len), Some(2));
 }
 
-/// A proxy for HTTP with two origins. The first one refuses. The second one gets at most two
-/// connections. It has answered one request, two others are unanswered, and a fourth one waits for a
-/// connection.
-fn http_proxy() -> World {
+const REFUSING: &str = "10.0.0.7:80";
+const ORIGIN: &str = "10.0.0.8:80";
+
+fn origin() -> Address {
+    ORIGIN.parse().expect("an address")
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// A proxy for HTTP with two origins, of which the first refuses, and its listener. There are at
+/// most two connections to each.
+fn http_proxy(remote: Remote) -> (World, ListenerId) {
     let (inspect, mailbox) = mailbox();
     let mut world = World::with(1, vec![inspect]);
-    let list: [Target; 2] =
-        ["10.0.0.7:80", "10.0.0.8:80"].map(|target| target.parse().expect("a target"));
+    let list: [Target; 2] = [REFUSING, ORIGIN].map(|target| target.parse().expect("a target"));
     let upstreams = UpstreamsOptions { max_failures: Some(1), ..UpstreamsOptions::default() };
     let client = ClientOptions { connections: 2, ..ClientOptions::default() };
     let options = ForwardOptions { upstreams, client, ..ForwardOptions::default() };
@@ -89,41 +96,40 @@ fn http_proxy() -> World {
     let http = reactor.register(Http::new(forward));
     reactor.attach(mailbox, http);
     let listener = reactor.listen("10.0.0.1:80", &Listen::default(), http).expect("room");
-    let second = "10.0.0.8:80".parse().expect("an address");
-    world.h.set_remote(&second, Remote::Listens);
-    let request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-    let first = world.h.open_at(listener);
-    world.h.feed(first, request);
-    let origin = world.h.accept(&second);
-    world.h.feed(origin, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
-    assert!(world.text(first).starts_with("HTTP/1.1 503 "));
-    world.h.feed(first, request);
-    for _ in 0..2 {
-        let client = world.h.open_at(listener);
-        world.h.feed(client, request);
-    }
-    world
+    world.h.set_remote(&origin(), remote);
+    (world, listener)
 }
 
 #[test]
 fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() {
-    let mut world = http_proxy();
+    let (mut world, listener) = http_proxy(Remote::Listens);
+    let first = world.h.open_at(listener);
+    world.h.feed(first, REQUEST);
+    let far = world.h.accept(&origin());
+    world.h.feed(far, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    assert!(world.text(first).starts_with("HTTP/1.1 503 "));
+    // Two are sent, and one waits for a connection.
+    world.h.feed(first, REQUEST);
+    for _ in 0..2 {
+        let client = world.h.open_at(listener);
+        world.h.feed(client, REQUEST);
+    }
     let metrics = world.get("/metrics");
     for (upstream, name, label, expected) in [
-        ("10.0.0.7:80", "state", ",state=\"ejected\"", 1.0),
-        ("10.0.0.7:80", "connects_total", ",result=\"failed\"", 1.0),
-        ("10.0.0.7:80", "connections", ",state=\"connecting\"", 0.0),
-        ("10.0.0.7:80", "active_requests", "", 0.0),
-        ("10.0.0.7:80", "requests_total", ",result=\"answered\"", 0.0),
-        ("10.0.0.7:80", "requests_total", ",result=\"failed\"", 1.0),
-        ("10.0.0.8:80", "state", ",state=\"up\"", 1.0),
-        ("10.0.0.8:80", "connects_total", ",result=\"connected\"", 2.0),
-        ("10.0.0.8:80", "connects_total", ",result=\"failed\"", 0.0),
-        ("10.0.0.8:80", "connections", ",state=\"open\"", 2.0),
-        ("10.0.0.8:80", "connections", ",state=\"connecting\"", 0.0),
-        ("10.0.0.8:80", "active_requests", "", 3.0),
-        ("10.0.0.8:80", "requests_total", ",result=\"answered\"", 1.0),
-        ("10.0.0.8:80", "requests_total", ",result=\"failed\"", 0.0),
+        (REFUSING, "state", ",state=\"ejected\"", 1.0),
+        (REFUSING, "connects_total", ",result=\"failed\"", 1.0),
+        (REFUSING, "connections", ",state=\"connecting\"", 0.0),
+        (REFUSING, "active_requests", "", 0.0),
+        (REFUSING, "requests_total", ",result=\"answered\"", 0.0),
+        (REFUSING, "requests_total", ",result=\"failed\"", 1.0),
+        (ORIGIN, "state", ",state=\"up\"", 1.0),
+        (ORIGIN, "connects_total", ",result=\"connected\"", 2.0),
+        (ORIGIN, "connects_total", ",result=\"failed\"", 0.0),
+        (ORIGIN, "connections", ",state=\"open\"", 2.0),
+        (ORIGIN, "connections", ",state=\"connecting\"", 0.0),
+        (ORIGIN, "active_requests", "", 3.0),
+        (ORIGIN, "requests_total", ",result=\"answered\"", 1.0),
+        (ORIGIN, "requests_total", ",result=\"failed\"", 0.0),
     ] {
         let labels = format!("{{upstream=\"{upstream}\",thread=\"0\"{label}}}");
         let found = value(&metrics, &format!("sluicegate_upstream_{name}{labels}"));
@@ -134,11 +140,36 @@ fn the_requests_and_the_connections_of_each_origin_of_an_http_proxy_are_shown() 
     let response = world.get("/status.json");
     let json: Value = serde_json::from_str(body(&response)).expect("JSON");
     let second = json!({
-        "upstream": "10.0.0.8:80", "thread": 0, "state": "up",
+        "upstream": ORIGIN, "thread": 0, "state": "up",
         "connecting": 0, "open": 2, "connected": 2, "failed": 0,
         "requests": {"active": 3, "answered": 1, "failed": 0},
     });
     assert_eq!(json["upstreams"][1], second);
+}
+
+#[test]
+fn a_connection_to_an_origin_of_an_http_proxy_is_counted_from_the_connect_to_its_end() {
+    let (mut world, listener) = http_proxy(Remote::Silent);
+    let figures = |world: &mut World| {
+        let metrics = world.get("/metrics");
+        ["connections{", "connects_total{"].map(|family| {
+            let start = format!("sluicegate_upstream_{family}upstream=\"{ORIGIN}\"");
+            let lines = metrics.lines().filter(|line| line.starts_with(&start));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect::<Vec<u64>>()
+        })
+    };
+    let client = world.h.open_at(listener);
+    world.h.feed(client, REQUEST);
+    assert_eq!(figures(&mut world), [[1, 0], [0, 0]], "connecting");
+    world.h.set_remote(&origin(), Remote::Listens);
+    assert_eq!(figures(&mut world), [[0, 1], [1, 0]], "connected");
+    let far = world.h.accept(&origin());
+    world.h.feed(far, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(figures(&mut world), [[0, 0], [1, 0]], "closed");
+    world.h.feed(client, REQUEST);
+    let far = world.h.accept(&origin());
+    world.h.reset(far);
+    assert_eq!(figures(&mut world), [[0, 0], [2, 0]], "a failure of an established connection");
 }
 
 #[test]
