@@ -174,7 +174,7 @@ fn the_page_shows_figures_that_move() {
     if !has("chromium") {
         return;
     }
-    let site = Site::start("2", &[]);
+    let site = Site::start("2", &["--memory", "256M"]);
     let mut browser = Browser::start();
     browser.watch_console();
     browser.set_screen(1280, "light");
