@@ -35,7 +35,10 @@ impl Place {
             chown(dir.path().join(name), Some(NUMBER), Some(NUMBER)).expect("root");
         }
         fs::write(dir.path().join("site/file"), "a file").expect("a file");
-        fs::copy(path_of("http"), dir.path().join("http")).expect("a copy of the program");
+        // Another test that starts a process while this one writes would keep the file open for
+        // writing in it, and a program that is open for writing cannot be started.
+        let copied = run(Command::new("cp").arg(path_of("http")).arg(dir.path()));
+        assert_eq!(copied.code, Some(0), "{copied:?}");
         Place(dir)
     }
 
