@@ -139,7 +139,7 @@ pub(crate) fn main() -> ExitCode {
         }
         let describe = |at: &Address| format!("API on {scheme}://{at}/");
         independent::run(&options.server, Limits::default(), describe, |reactor, metrics| {
-            let ((done, mailbox), uploads) = (mailbox(), reactor.fs().open_dir(&options.uploads)?);
+            let ((done, mailbox), uploads) = (mailbox(), reactor.open_dir(&options.uploads)?);
             let origin = upstream::Origin::new(reactor, options.origin.as_ref())?;
             let (workers, subscribers) = (Workers::new(), Vec::new());
             let api = Api { uploads, workers, done, subscribers, origin };

@@ -55,7 +55,7 @@ fn with_server(parent: &Path, clients: impl FnOnce(SocketAddr, &Path) + Send) {
     let place = TempDir::new_in(parent).unwrap();
     let place = place.path();
     let mut reactor = Reactor::new().unwrap();
-    let dir = reactor.fs().open_dir(place).unwrap();
+    let dir = reactor.open_dir(place).unwrap();
     let upload = reactor.register(Upload(dir, place.to_owned()));
     let listener = reactor.listen("127.0.0.1:0", &Listen::default(), upload).unwrap();
     let address =
@@ -165,7 +165,7 @@ fn a_synced_file_is_there_when_commit_returns() {
     for place in places() {
         let place = TempDir::new_in(&place).unwrap();
         fs::create_dir(place.path().join("sub")).unwrap();
-        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        let dir = Reactor::new().unwrap().open_dir(place.path()).unwrap();
         for path in ["a", "sub/a"] {
             for expected in [Committed::Created, Committed::Replaced] {
                 let mut file = dir.create(path, &options).unwrap();
@@ -182,7 +182,7 @@ fn a_synced_file_is_there_when_commit_returns() {
 fn an_unnamed_file_is_never_seen_in_its_directory() {
     for place in places() {
         let place = TempDir::new_in(&place).unwrap();
-        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        let dir = Reactor::new().unwrap().open_dir(place.path()).unwrap();
         let (mut file, content) = dir.create_unnamed().unwrap();
         file.append(b"hello").unwrap();
         // So a process that is killed now leaves nothing.
@@ -208,7 +208,7 @@ fn a_file_replaces_what_its_name_leads_to_and_a_link_that_leads_nowhere_is_nothi
         let place = TempDir::new().unwrap();
         fs::write(place.path().join("there"), "there").unwrap();
         symlink(target, place.path().join("link")).unwrap();
-        let dir = Reactor::new().unwrap().fs().open_dir(place.path()).unwrap();
+        let dir = Reactor::new().unwrap().open_dir(place.path()).unwrap();
         let file = dir.create("link", &CreateOptions::default()).unwrap();
         assert_eq!(file.commit().unwrap(), expected, "{target}");
         assert_eq!(fs::read(place.path().join("link")).unwrap(), b"", "{target}");

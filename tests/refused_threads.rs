@@ -29,7 +29,7 @@ impl Handler for Upload {
     type Session = ();
 
     fn on_open(&mut self, cx: &mut Context<'_>) {
-        let dir = cx.fs().open_dir(self.dir.path()).unwrap();
+        let dir = cx.open_dir(self.dir.path()).unwrap();
         let file = dir.create("f", &CreateOptions::default()).unwrap();
         cx.receive_file(file, Some(LEN as u64));
     }

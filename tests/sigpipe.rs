@@ -103,7 +103,7 @@ fn a_sendfile_raises_no_sigpipe() {
     let path = directory.path().to_owned();
     std::fs::write(path.join("file"), vec![3; 64 << 10]).expect("a file");
     let ledger = send(move |reactor| {
-        let directory = reactor.fs().open_dir(path).expect("the directory");
+        let directory = reactor.open_dir(path).expect("the directory");
         What::File(directory.open("file").expect("the file"))
     });
     assert_eq!(ledger.sendfile_calls, 1);

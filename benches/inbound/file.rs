@@ -30,7 +30,7 @@ struct Upload {
 
 impl Upload {
     fn server(len: usize, limits: Limits) -> Server {
-        let directory = Reactor::new().unwrap().fs().open_dir(directory()).unwrap();
+        let directory = Reactor::new().unwrap().open_dir(directory()).unwrap();
         Server::new(Upload { directory, len: len as u64 }, limits, 1)
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn offered(criterion: &mut Criterion) {
 fn file(len: usize) -> Answer {
     let directory = env!("CARGO_TARGET_TMPDIR");
     fs::write(path(), vec![b'.'; len]).unwrap();
-    let directory = Reactor::new().unwrap().fs().open_dir(directory).unwrap();
+    let directory = Reactor::new().unwrap().open_dir(directory).unwrap();
     Answer::File(vec![b'.'; HEADER], directory.open("borders").unwrap())
 }
 

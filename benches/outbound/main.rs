@@ -286,7 +286,7 @@ fn files(criterion: &mut Criterion) {
         fs::File::open(&path).unwrap()
     };
     let answer = || {
-        let directory = Reactor::new().unwrap().fs().open_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let directory = Reactor::new().unwrap().open_dir(env!("CARGO_TARGET_TMPDIR")).unwrap();
         Answer::File(vec![b'.'; HEADER], directory.open("outbound").unwrap())
     };
 

@@ -160,7 +160,7 @@ fn exchange(head: &str, bytes: &[u8], piece: usize, (way, in_memory): (Way, bool
             }
         },
         |reactor| {
-            let dir = reactor.fs().open_dir("/in").expect("it was made");
+            let dir = reactor.open_dir("/in").expect("it was made");
             let inbox = Inbox { way, dir, bodies: Vec::new(), trailers: Vec::new() };
             reactor.register(Http::with(inbox, limits))
         },

@@ -169,7 +169,7 @@ fuzz_target!(|input: (Sizes, Vec<Op>)| {
         &listen,
         |files| files.put_file("/f", &CONTENT, 0),
         |reactor| {
-            let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+            let file = reactor.open_dir("/").unwrap().open("f").unwrap();
             reactor.register(Actor {
                 file,
                 acts: Vec::new(),

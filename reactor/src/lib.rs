@@ -34,7 +34,7 @@
 //! | receiving into files | [`Context::receive_file`], [`fs::Dir::create`] |
 //! | relaying one connection's input to another: all of it, or a known number of bytes | [`Context::relay_to`], [`Context::relay_part`] |
 //! | handlers that refer to each other, or hand connections over | [`Reactor::reserve`], [`Context::hand_over`] |
-//! | files beneath a directory | [`fs`] |
+//! | files beneath a directory | [`Turn::open_dir`], [`fs`] |
 //! | deadlines of connections | [`Limits`], [`Context::set_deadline`], [`timer`] |
 //! | rates in bytes per second | [`Limits::send_rate`], [`Listen::send_rate`], [`Peer::set_send_rate`] |
 //! | timers | [`Turn::after`], [`Turn::every`] |

@@ -21,7 +21,7 @@ fn api() -> Harness<Http<Api>> {
         |files| files.make_dir("/up"),
         |reactor| {
             let (done, mailbox) = mailbox();
-            let uploads = reactor.fs().open_dir("/up").expect("it was made");
+            let uploads = reactor.open_dir("/up").expect("it was made");
             let (workers, subscribers) = (Workers::inline(), Vec::new());
             let origin: Target = ORIGIN.parse().expect("an address");
             let origin =

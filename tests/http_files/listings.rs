@@ -248,7 +248,7 @@ fn a_listing_that_cannot_be_made_does_not_hold_up_the_next() {
     let disk = |disk: &mut Disk| disk.put_file("/www/few/a", b"a", OLD);
     let mut site = Harness::build(&Listen::default(), disk, |reactor| {
         let files = Files::new(reactor, "/www", FilesOptions::default()).expect("the root");
-        let root = reactor.fs().open_dir("/www").expect("the root");
+        let root = reactor.open_dir("/www").expect("the root");
         reactor.register(Http::new(Hoarder { files, root, requested: 0, kept: None }))
     });
     let clients = [site.open(), site.open(), site.open()];

@@ -283,7 +283,7 @@ fn run(seed: u64) {
         &listen,
         |files| files.put_file("/f", &CONTENT, 0),
         |reactor| {
-            let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+            let file = reactor.open_dir("/").unwrap().open("f").unwrap();
             reactor.register(Whim { dice: dice.clone(), left: WHIMS, file, records: Vec::new() })
         },
     );

@@ -24,7 +24,7 @@ fn sender(limits: Limits) -> Harness<Probe> {
     };
     let listen = Listen { limits, ..Listen::default() };
     Harness::build(&listen, fill, |reactor| {
-        let root = reactor.fs().open_dir("/www").unwrap();
+        let root = reactor.open_dir("/www").unwrap();
         let files =
             [("small", root.open("small").unwrap()), ("large", root.open("large").unwrap())];
         reactor.register(Probe::new(move |cx, call, _| match call {

@@ -178,7 +178,7 @@ fn sender(kind: &'static str, limits: Limits) -> Harness<Probe> {
         &listen,
         |files| files.put_file("/f", &pattern(LEN), 0),
         |reactor| {
-            let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+            let file = reactor.open_dir("/").unwrap().open("f").unwrap();
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Data(input) => {
                     input.take();

@@ -18,7 +18,7 @@ fn sender(limits: Limits, close: bool) -> Harness<Probe> {
     };
     let listen = Listen { limits, ..Listen::default() };
     Harness::build(&listen, fill, |reactor| {
-        let root = reactor.fs().open_dir("/www").unwrap();
+        let root = reactor.open_dir("/www").unwrap();
         reactor.register(Probe::new(move |cx, call, _| match call {
             Call::Data(input) => {
                 let name = std::str::from_utf8(input.take()).unwrap();
@@ -164,7 +164,7 @@ fn regions_of_one_file_share_its_descriptor_and_close_it_with_the_last() {
         files.put_file("/f", &pattern(LARGE), 0);
     };
     let mut h = Harness::build(&Listen::default(), fill, |reactor| {
-        let root = reactor.fs().open_dir("/").unwrap();
+        let root = reactor.open_dir("/").unwrap();
         let mut file = Some(root.open("f").unwrap());
         reactor.register(Probe::new(move |cx, call, _| match call {
             Call::Data(input) => {
@@ -197,7 +197,7 @@ fn regions_of_one_file_share_its_descriptor_and_close_it_with_the_last() {
 fn an_empty_region_is_nothing() {
     let fill = |files: &mut sluicegate_reactor::testing::Files| files.put_file("/f", b"", 0);
     let mut h = Harness::build(&Listen::default(), fill, |reactor| {
-        let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+        let file = reactor.open_dir("/").unwrap().open("f").unwrap();
         reactor.register(Probe::new(move |cx, call, _| match call {
             Call::Open => {
                 cx.send(file.region(0, 0));

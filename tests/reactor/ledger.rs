@@ -154,7 +154,7 @@ fn files_are_counted_by_the_way_they_went() {
             &listen,
             |files| files.put_file("/f", &pattern(100_000), 0),
             |reactor| {
-                let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+                let file = reactor.open_dir("/").unwrap().open("f").unwrap();
                 reactor.register(Probe::new(move |cx, call, _| match call {
                     Call::Open => {
                         cx.send(file.region(0, 100_000));
@@ -221,7 +221,7 @@ fn refusals_and_short_counts_are_counted_whatever_is_sent() {
             &listen,
             |files| files.put_file("/f", &pattern(50_000), 0),
             |reactor| {
-                let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+                let file = reactor.open_dir("/").unwrap().open("f").unwrap();
                 reactor.register(Probe::new(move |cx, call, _| match call {
                     Call::Data(input) => {
                         input.take();

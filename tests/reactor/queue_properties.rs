@@ -205,7 +205,7 @@ impl Run {
                 }
             },
             |reactor| {
-                let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+                let file = reactor.open_dir("/").unwrap().open("f").unwrap();
                 let (pieces, accepted) = (VecDeque::new(), Vec::new());
                 reactor.register(Sender { file, first: None, pieces, accepted, end: 0 })
             },

@@ -113,7 +113,7 @@ fn what_is_being_sent_arrives_whole() {
         files.put_file("/www/file", &pattern(LEN), 0);
     };
     let mut h = Harness::build(&Listen::default(), fill, |reactor| {
-        let root = reactor.fs().open_dir("/www").unwrap();
+        let root = reactor.open_dir("/www").unwrap();
         reactor.register(Probe::new(move |cx, call, _| match call {
             Call::Data(input) => {
                 input.take();

@@ -113,7 +113,7 @@ fn fetch(nginx: &Nginx, mut requests: Vec<Request>, saves: bool) -> Vec<(u16, Ve
     let client = Client::new(&mut reactor, &nginx.address, &ClientOptions::default())
         .expect("room for a connector");
     let (first, over) = (requests.pop().expect("a request"), Over::default());
-    let folder = saves.then(|| reactor.fs().open_dir(nginx.dir.path()).expect("a folder"));
+    let folder = saves.then(|| reactor.open_dir(nginx.dir.path()).expect("a folder"));
     let exchange =
         Fetch { client: client.clone(), left: requests, over: over.clone(), status: 0, folder };
     client.send(&mut reactor, first, exchange);

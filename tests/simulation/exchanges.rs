@@ -277,7 +277,7 @@ fn serve(sim: &mut Sim) -> (Rc<RefCell<Seen>>, Rc<()>) {
     sim.files().make_dir("/in");
     let (seen, alive) = (Rc::new(RefCell::new(Seen::default())), Rc::new(()));
     sim.reactor(|reactor| {
-        let dir = reactor.fs().open_dir("/in").expect("the directory is there");
+        let dir = reactor.open_dir("/in").expect("the directory is there");
         let me = reactor.reserve();
         let mixed = Mixed { me, dir, seen: seen.clone(), alive: alive.clone() };
         reactor.install(me, Watched::new(Http::new(mixed)));

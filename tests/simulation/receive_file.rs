@@ -59,7 +59,7 @@ fn serve(sim: &mut Sim) -> bool {
     let options = CreateOptions { sync: sim.below(2) == 0, ..CreateOptions::default() };
     let limits = Limits { splice_after, file_batches, ..Limits::default() };
     sim.reactor(|reactor| {
-        let dir = reactor.fs().open_dir("/up").expect("it was made");
+        let dir = reactor.open_dir("/up").expect("it was made");
         let uploads = reactor.register(Uploads(dir, options));
         reactor.listen(ADDRESS, &Listen { limits, ..Listen::default() }, uploads).expect("free");
     });

@@ -61,7 +61,7 @@ impl Files {
         let common_fields = CommonFields::new(&options)?;
         let prefix = path::parse_prefix(&options.prefix)?;
         let location = root.as_ref().to_owned();
-        let root = reactor.fs().open_dir(&location)?;
+        let root = reactor.open_dir(&location)?;
         let partials = Partials::open(&root, &options)?;
         let cache = Cache::new(options.cache_files, options.cache_bytes);
         let listings = Listings::new(reactor, &options);
@@ -91,7 +91,7 @@ impl Files {
     /// If the directory, or the directory of partial files in it, cannot be opened. The message
     /// names it. The previous directory is kept.
     pub fn reopen(&mut self, cx: &Turn) -> io::Result<()> {
-        let root = cx.fs().open_dir(&self.location)?;
+        let root = cx.open_dir(&self.location)?;
         self.partials = Partials::open(&root, &self.options)?;
         self.root = root;
         self.cache.clear();

@@ -1,8 +1,8 @@
 //! Files and directories, opened beneath a root directory and never outside it.
 //!
-//! [`Turn::fs`](crate::Turn::fs) returns the [`Fs`] of the reactor's kernel, so a handler under
-//! test works on the files of the simulated kernel. A [`File`] is a reference-counted descriptor: a
-//! file cache and ten thousand outbound queues can share one.
+//! [`Turn::open_dir`](crate::Turn::open_dir) opens a [`Dir`] of the reactor's kernel, so a handler
+//! under test works on the files of the simulated kernel. A [`File`] is a reference-counted
+//! descriptor: a file cache and ten thousand outbound queues can share one.
 //!
 //! A [`NewFile`] is written under a temporary name. When it is complete, it gets its final name. If
 //! it is dropped before that, it is removed, unless it is [resumable](Dir::create_resumable). A
@@ -29,37 +29,6 @@ pub use new_file::{Committed, CreateOptions, NewFile, is_temporary};
 pub(crate) use saving::{Batch, Finished, GATHER, Need, Saving, WhenWhole};
 pub use saving::{NotSaved, Saved};
 
-/// Access to the file system of a reactor's kernel.
-///
-/// ```
-/// # fn main() -> std::io::Result<()> {
-/// let reactor = sluicegate_reactor::Reactor::new()?;
-/// let root = reactor.fs().open_dir(".")?;
-/// assert!(root.metadata("Cargo.toml")?.is_file());
-/// assert!(root.open("../outside").is_err());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Fs {
-    kernel: Kernel,
-}
-
-impl Fs {
-    pub(crate) fn new(kernel: Kernel) -> Fs {
-        Fs { kernel }
-    }
-
-    /// Opens a directory by an ordinary path, as the root for everything opened through it.
-    ///
-    /// # Errors
-    /// The error of `open(2)`, with the path; `NotADirectory` for a file.
-    pub fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
-        let fd = self.kernel.open_dir(path.as_ref())?;
-        Ok(File::new(self.kernel.clone(), fd).into())
-    }
-}
-
 /// An open directory, the root of everything opened through it.
 ///
 /// Paths are relative to it and cannot leave it. Linux enforces that (`openat2(2)` with
@@ -67,6 +36,16 @@ impl Fs {
 /// component at a time. Symbolic links that stay beneath the directory are followed. An absolute
 /// link is followed if its target passes through the directory; the remaining path is then resolved
 /// like a relative link. Such links cost a few more system calls on all systems.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let reactor = sluicegate_reactor::Reactor::new()?;
+/// let root = reactor.open_dir(".")?;
+/// assert!(root.metadata("Cargo.toml")?.is_file());
+/// assert!(root.open("../outside").is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dir {
     file: File,
@@ -75,6 +54,11 @@ pub struct Dir {
 }
 
 impl Dir {
+    /// Opens a directory by an ordinary path.
+    pub(crate) fn open_root(kernel: &Kernel, path: impl AsRef<Path>) -> io::Result<Dir> {
+        Ok(File::new(kernel.clone(), kernel.open_dir(path.as_ref())?).into())
+    }
+
     /// Opens a file or a directory for reading. Never blocks on a FIFO or a device.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ impl Dir {
     /// # fn main() -> std::io::Result<()> {
     /// # let place = tempfile::tempdir()?;
     /// # let path = place.path();
-    /// let dir = Reactor::new()?.fs().open_dir(path)?;
+    /// let dir = Reactor::new()?.open_dir(path)?;
     /// dir.create_dir("notes")?;
     /// dir.create("notes/today", &CreateOptions::default())?.commit()?;
     /// dir.remove_file("notes/today")?;
@@ -65,7 +65,6 @@ mod tests {
     use std::io::ErrorKind;
     use std::os::unix::fs::symlink;
 
-    use super::super::Fs;
     use super::*;
 
     #[test]
@@ -77,7 +76,7 @@ mod tests {
         fs::create_dir(&root).unwrap();
         symlink("../outside", root.join("link")).unwrap();
         symlink("..", root.join("up")).unwrap();
-        let dir = Fs::new(Kernel::Os).open_dir(&root).unwrap();
+        let dir = Dir::open_root(&Kernel::Os, &root).unwrap();
         dir.create_dir("a").unwrap();
         dir.create_dir("a/b").unwrap();
         fs::write(root.join("a/b/file"), "").unwrap();

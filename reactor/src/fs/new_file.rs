@@ -46,7 +46,7 @@ impl Default for CreateOptions {
 /// # fn main() -> std::io::Result<()> {
 /// # let place = tempfile::tempdir()?;
 /// # let path = place.path();
-/// let dir = Reactor::new()?.fs().open_dir(path)?;
+/// let dir = Reactor::new()?.open_dir(path)?;
 /// for expected in [Committed::Created, Committed::Replaced] {
 ///     let mut file = dir.create("hello.txt", &CreateOptions::default())?;
 ///     file.append(b"hello")?;
@@ -158,7 +158,7 @@ impl Dir {
     /// # fn main() -> std::io::Result<()> {
     /// # let place = tempfile::tempdir()?;
     /// # let path = place.path();
-    /// let (mut new, content) = Reactor::new()?.fs().open_dir(path)?.create_unnamed()?;
+    /// let (mut new, content) = Reactor::new()?.open_dir(path)?.create_unnamed()?;
     /// new.append(b"hello")?;
     /// new.commit()?;
     /// let mut buffer = [0; 5];

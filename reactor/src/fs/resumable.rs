@@ -36,7 +36,7 @@ impl Dir {
     /// # fn main() -> std::io::Result<()> {
     /// # let place = tempfile::tempdir()?;
     /// # let path = place.path();
-    /// let dir = Reactor::new()?.fs().open_dir(path)?;
+    /// let dir = Reactor::new()?.open_dir(path)?;
     /// dir.create_dir("partials")?;
     /// let partials = dir.open_dir("partials")?;
     /// let options = CreateOptions::default();

@@ -329,12 +329,12 @@ impl Error for NotSaved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::{CreateOptions, Fs};
+    use crate::fs::{CreateOptions, Dir};
 
     #[test]
     fn a_worker_closes_a_file_that_was_given_up_while_it_wrote() {
         let place = tempfile::tempdir().unwrap();
-        let dir = Fs::new(Kernel::Os).open_dir(place.path()).unwrap();
+        let dir = Dir::open_root(&Kernel::Os, place.path()).unwrap();
         let file = dir.create("a", &CreateOptions::default()).unwrap();
         let mut saving = Saving::new(file, None, WhenWhole::Commit, u64::MAX);
         let part = Arc::downgrade(&saving.file.part);

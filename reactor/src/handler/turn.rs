@@ -4,11 +4,13 @@ use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::error::Error;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Delivery, FOREIGN, Handler, Peer, Receive};
 use crate::core::{ConnId, Core, GroupId, HandlerId, Ledger, Lifecycle};
-use crate::fs::Fs;
+use crate::fs::Dir;
 use crate::listen::listener::Listener;
 use crate::sys::ProcessUsage;
 use crate::threads::snapshot::Snapshot;
@@ -69,10 +71,12 @@ impl Turn {
         self.core.kernel.random()
     }
 
-    /// The file system.
-    #[must_use]
-    pub fn fs(&self) -> Fs {
-        Fs::new(self.core.kernel.clone())
+    /// Opens a directory by an ordinary path, as the root for everything opened through it.
+    ///
+    /// # Errors
+    /// The error of `open(2)`, with the path; `NotADirectory` for a file.
+    pub fn open_dir(&self, path: impl AsRef<Path>) -> io::Result<Dir> {
+        Dir::open_root(&self.core.kernel, path)
     }
 
     /// The reactor's counters so far.

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 use super::{Front, MAX_PIECES};
 use crate::core::{Limits, Pool, Queue};
-use crate::fs::{File, Fs};
+use crate::fs::{Dir, File};
 use crate::outbound::{Offer, Outgoing, place};
 use crate::sys::Kernel;
 
 fn file() -> File {
-    let dir = Fs::new(Kernel::Os).open_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let dir = Dir::open_root(&Kernel::Os, env!("CARGO_MANIFEST_DIR")).unwrap();
     dir.open("Cargo.toml").unwrap()
 }
 

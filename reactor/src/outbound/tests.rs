@@ -3,12 +3,12 @@
 use bytes::Bytes;
 
 use super::{Kind, Outgoing};
-use crate::fs::Fs;
+use crate::fs::Dir;
 use crate::sys::Kernel;
 
 #[test]
 fn whatever_is_sent_knows_its_length_and_kind() {
-    let dir = Fs::new(Kernel::Os).open_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let dir = Dir::open_root(&Kernel::Os, env!("CARGO_MANIFEST_DIR")).unwrap();
     let file = dir.open("Cargo.toml").unwrap();
     let (vector, string) = (vec![1, 2, 3], String::from("text"));
     let cases: [(Outgoing<'_>, u64, Kind); 13] = [

@@ -114,7 +114,7 @@ impl<H: Handler> Harness<H> {
     ///     &Listen::default(),
     ///     |files| files.put_file("/www/hello.txt", b"hello", 0),
     ///     |reactor| {
-    ///         let root = reactor.fs().open_dir("/www").unwrap();
+    ///         let root = reactor.open_dir("/www").unwrap();
     ///         reactor.register(Open(root))
     ///     },
     /// );

@@ -72,7 +72,7 @@ fn serves_file(listen: &Listen, len: usize) -> Harness<Probe> {
         listen,
         |files| files.put_file("/f", &pattern(len), 0),
         |reactor| {
-            let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+            let file = reactor.open_dir("/").unwrap().open("f").unwrap();
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Open => {
                     cx.send("header");
@@ -138,7 +138,7 @@ fn a_file_takes_its_time_by_whichever_way_it_goes() {
 
 /// What a handler does with its input.
 fn receives(how: &'static str, reactor: &mut Reactor, far: &Address) -> Probe {
-    let dir = reactor.fs().open_dir("/").unwrap();
+    let dir = reactor.open_dir("/").unwrap();
     let file = dir.create("upload", &CreateOptions::default()).unwrap();
     let (mut file, far) = (Some(file), far.clone());
     let probe = reactor.register(Probe::echo());

@@ -34,7 +34,7 @@ fn ended(length: Option<u64>) -> (Harness<AtTheEnd>, Client) {
         &Listen::default(),
         |files| files.make_dir("/up"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/up").expect("it was made");
+            let dir = reactor.open_dir("/up").expect("it was made");
             reactor.register(AtTheEnd { dir, length, ends: 0 })
         },
     );

@@ -97,7 +97,7 @@ fn uploads_with(limits: &Limits, options: CreateOptions) -> Harness<Uploads> {
         &Listen { limits: limits.clone(), ..Listen::default() },
         |files| files.make_dir("/up"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/up").expect("it was made");
+            let dir = reactor.open_dir("/up").expect("it was made");
             reactor.register(Uploads { dir, options, goes_on: true, hands_to: None })
         },
     )

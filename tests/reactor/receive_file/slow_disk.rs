@@ -84,7 +84,7 @@ fn a_client_whose_file_is_given_up_because_the_disk_is_slow_has_its_whole_time_a
         &listen,
         |files| files.make_dir("/up"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/up").expect("it was made");
+            let dir = reactor.open_dir("/up").expect("it was made");
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Open => {
                     let file = dir.create("a", &CreateOptions::default()).unwrap();
@@ -114,7 +114,7 @@ fn a_batch_of_an_abandoned_file_is_not_counted_for_the_next_one() {
         &Listen::default(),
         |files| files.make_dir("/up"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/up").expect("it was made");
+            let dir = reactor.open_dir("/up").expect("it was made");
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Open => {
                     let file = dir.create("a", &CreateOptions::default()).unwrap();

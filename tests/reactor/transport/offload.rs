@@ -30,7 +30,7 @@ fn a_file_leaves_by_sendfile_behind_its_head_and_a_close_ends_the_stream() {
         &Listen { transport, ..Listen::default() },
         move |files| files.put_file("/www/file", &content, 0),
         |reactor| {
-            let file = reactor.fs().open_dir("/www").unwrap().open("file").unwrap();
+            let file = reactor.open_dir("/www").unwrap().open("file").unwrap();
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Open => {
                     assert!(cx.is_secure() && cx.transport::<Records>().is_some());

@@ -92,7 +92,7 @@ fn a_file_is_received_through_a_transport() {
                 files.make_dir("/up");
             },
             |reactor| {
-                let dir = reactor.fs().open_dir("/up").unwrap();
+                let dir = reactor.open_dir("/up").unwrap();
                 reactor.register(Probe::new(move |cx, call, _| match call {
                     Call::Open => {
                         let file = dir.create("file", &CreateOptions::default()).unwrap();
@@ -117,7 +117,7 @@ fn a_file_that_the_end_completes_is_not_kept_if_the_stream_was_cut() {
         &Listen { transport, ..Listen::default() },
         |files| files.make_dir("/up"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/up").unwrap();
+            let dir = reactor.open_dir("/up").unwrap();
             reactor.register(Probe::new(move |cx, call, _| match call {
                 Call::Open => {
                     cx.receive_file(dir.create("file", &CreateOptions::default()).unwrap(), None);

@@ -57,7 +57,7 @@ fn a_region_of_a_file_is_read_and_sealed() {
             &Listen { transport, ..Listen::default() },
             move |files| files.put_file("/www/file", &content, 0),
             |reactor| {
-                let file = reactor.fs().open_dir("/www").unwrap().open("file").unwrap();
+                let file = reactor.open_dir("/www").unwrap().open("file").unwrap();
                 reactor.register(sender(move |cx| {
                     cx.send("head ");
                     cx.send(file.region(0, len as u64));

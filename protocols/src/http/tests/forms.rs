@@ -80,7 +80,7 @@ fn inbox_on(disk: impl FnOnce(&mut Files), limits: HttpLimits) -> Harness<Http<I
         disk(files);
     };
     Harness::build(&Listen::default(), disk, |reactor| {
-        let dir = reactor.fs().open_dir("/in").expect("it was made");
+        let dir = reactor.open_dir("/in").expect("it was made");
         reactor.register(Http::with(Inbox { dir, paused: None }, limits))
     })
 }

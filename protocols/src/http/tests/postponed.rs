@@ -123,7 +123,7 @@ fn gate_with(is_open: bool, log: &Rc<RefCell<Vec<String>>>) -> Harness<Http<Gate
         |files| files.make_dir("/www"),
         |reactor| {
             let (decided, mailbox) = mailbox();
-            let dir = reactor.fs().open_dir("/www").expect("a directory");
+            let dir = reactor.open_dir("/www").expect("a directory");
             let (waiting, passed, log) = (Vec::new(), None, log.clone());
             let gate = Gate { dir, is_open, decided, waiting, passed, calls: 0, log };
             let http = reactor.register(Http::new(gate));
@@ -304,7 +304,7 @@ fn row_18_a_postponed_request_counts_once() {
         &Listen::default(),
         |files| files.make_dir("/www"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/www").expect("a directory");
+            let dir = reactor.open_dir("/www").expect("a directory");
             let (waiting, log) = (Vec::new(), Rc::default());
             let gate = Gate { dir, is_open: true, decided, waiting, passed: None, calls: 0, log };
             let limits = HttpLimits { requests: Some(2), ..HttpLimits::default() };

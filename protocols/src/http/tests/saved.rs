@@ -80,7 +80,7 @@ fn inbox_at(listen: &Listen) -> Harness<Http<Inbox>> {
         |files| files.make_dir("/in"),
         |reactor| {
             let (done, mailbox) = mailbox();
-            let dir = reactor.fs().open_dir("/in").expect("it was made");
+            let dir = reactor.open_dir("/in").expect("it was made");
             let http = reactor.register(Http::new(Inbox {
                 dir,
                 done,
@@ -234,7 +234,7 @@ fn mirror() -> Harness<Http<Mirror>> {
         &Listen::default(),
         |files| files.make_dir("/in"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/in").expect("it was made");
+            let dir = reactor.open_dir("/in").expect("it was made");
             reactor.register(Http::with(Mirror(dir), limits))
         },
     )

@@ -74,7 +74,7 @@ fn witness() -> Harness<Http<Witness>> {
         &Listen::default(),
         |files| files.make_dir("/in"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/in").expect("it was made");
+            let dir = reactor.open_dir("/in").expect("it was made");
             reactor.register(Http::new(Witness(dir)))
         },
     )

@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 
 use super::*;
-use crate::fs::Fs;
 use crate::sys::sim::{Mode, Step, World};
 
 const SYNC: CreateOptions = CreateOptions { mode: 0o644, sync: true };
@@ -12,7 +11,7 @@ const SYNC: CreateOptions = CreateOptions { mode: 0o644, sync: true };
 fn up() -> (World, Dir) {
     let world = World::new(1);
     world.files().put_file("/up/a", b"old", 0);
-    let dir = Fs::new(Kernel::Sim(world.clone())).open_dir("/up").unwrap();
+    let dir = Dir::open_root(&Kernel::Sim(world.clone()), "/up").unwrap();
     (world, dir)
 }
 

@@ -39,7 +39,7 @@ fn uploads() -> Harness<Uploads> {
         &Listen::default(),
         |files| files.make_dir("/up"),
         |reactor| {
-            let dir = reactor.fs().open_dir("/up").unwrap();
+            let dir = reactor.open_dir("/up").unwrap();
             reactor.register(Uploads(dir))
         },
     );
@@ -167,7 +167,7 @@ fn a_connection_that_has_given_up_the_file_that_waited_takes_no_ones_turn() {
     let (mut h, waiting) = waiting_uploads();
     let core = &mut h.reactor().turn.core;
     stop_saving(core, waiting[0].index);
-    let dir = crate::fs::Fs::new(core.kernel.clone()).open_dir("/up").unwrap();
+    let dir = Dir::open_root(&core.kernel, "/up").unwrap();
     let file = dir.create("g", &CreateOptions::default()).unwrap();
     receive_file(core, waiting[0].index, file, Some(1), WhenWhole::Commit);
     core.batches.held -= BUFFER;

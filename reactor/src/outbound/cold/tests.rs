@@ -28,7 +28,7 @@ fn harness() -> Harness<Sends> {
         &Listen::default(),
         |files| files.put_file("/f", b"hello", 0),
         |reactor| {
-            let file = reactor.fs().open_dir("/").unwrap().open("f").unwrap();
+            let file = reactor.open_dir("/").unwrap().open("f").unwrap();
             reactor.register(Sends(file))
         },
     );

@@ -75,7 +75,7 @@ impl Exchange for Probe {
             Way::Whole(limit) => Take::Whole(limit),
             Way::Pieces => Take::Pieces,
             Way::File => {
-                let root = cx.fs().open_dir("/saved").expect("a directory");
+                let root = cx.open_dir("/saved").expect("a directory");
                 Take::File(root.create("body", &CreateOptions::default()).expect("a new file"))
             }
         }
@@ -179,7 +179,7 @@ impl World {
 
     /// The file that a body was saved in.
     fn saved(&mut self) -> String {
-        let root = self.h.reactor().fs().open_dir("/saved").expect("a directory");
+        let root = self.h.reactor().open_dir("/saved").expect("a directory");
         let mut bytes = [0; 100];
         let file = root.open("body").expect("a file");
         let count = file.read_at(&mut bytes, 0).expect("a file");

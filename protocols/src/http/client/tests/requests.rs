@@ -50,7 +50,7 @@ fn bytes_of_any_length_arrive() {
 fn a_region_of_a_file_arrives() {
     let mut world = World::new();
     world.h.files().put_file("/saved/file", b"0123456789", 0);
-    let root = world.h.reactor().fs().open_dir("/saved").expect("a directory");
+    let root = world.h.reactor().open_dir("/saved").expect("a directory");
     let region = root.open("file").expect("a file").region(2, 5);
     drop(root);
     world.send(post().body(region), WHOLE);
