@@ -7,7 +7,9 @@ use std::thread;
 
 use slab::Slab;
 
-use crate::core::{ConnId, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout, type_name};
+use crate::core::{
+    ConnId, Connection, Core, Flags, HandlerId, NO_SESSION, Reason, Timeout, type_name,
+};
 use crate::fs::{NotSaved, Saved};
 use crate::handler::{
     Context, Delivery, FOREIGN, HandOver, Handler, Input, Registered, Turn, store, watched,
@@ -83,9 +85,8 @@ impl Handlers {
         name: &'static str,
         callback: impl FnOnce(&mut dyn Dispatch, &mut Turn, u32),
     ) {
-        let Some(c) = turn.core.get(index) else { return };
-        let slot = c.slot;
-        let Some(handler) = self.0[c.handler as usize].as_deref_mut() else { return };
+        let Connection { handler, slot, .. } = turn.core[index];
+        let Some(handler) = self.0[handler as usize].as_deref_mut() else { return };
         let call = |handler: &mut dyn Dispatch, turn: &mut Turn| callback(handler, turn, slot);
         let called = if turn.core.slow_after.is_none() {
             catch_unwind(AssertUnwindSafe(|| call(handler, turn)))
@@ -104,9 +105,7 @@ impl Handlers {
     pub(super) fn close(&mut self, turn: &mut Turn, index: u32, why: Reason) {
         let id = turn.core.id(index);
         self.call(turn, index, "on_close", |h, turn, slot| h.close(turn, id, slot, why));
-        if let Some(c) = turn.core.get_mut(index) {
-            c.slot = NO_SESSION;
-        }
+        turn.core[index].slot = NO_SESSION;
     }
 
     /// Delivers a timer's message. A panic loses the message; the turn continues.
@@ -140,7 +139,7 @@ fn boxed<H: Handler>(handler: H) -> Box<dyn Dispatch> {
 fn change_hands(core: &mut Core, index: u32, handler: u8) {
     inbound::stop_for_hand_over(core, index);
     let draining = core.is_draining();
-    let Some(c) = core.get_mut(index) else { return };
+    let c = &mut core[index];
     (c.handler, c.deadline) = (handler, 0);
     c.flags.clear(Flags::PAUSED.union(Flags::OWES_DRAIN).union(Flags::DRAIN_REQUESTED));
     c.flags.set(Flags::OWES_READY.union(Flags::REVISIT_INPUT));
@@ -203,9 +202,7 @@ impl<H: Handler> Registered<H> {
 impl<H: Handler> Dispatch for Registered<H> {
     fn open(&mut self, turn: &mut Turn, index: u32) {
         let session = self.handler.on_open(&mut Context::new(turn, index));
-        if let Some(c) = turn.core.get_mut(index) {
-            c.slot = self.sessions.insert(session) as u32;
-        }
+        turn.core[index].slot = self.sessions.insert(session) as u32;
     }
 
     fn ready(&mut self, turn: &mut Turn, index: u32, slot: u32) {

@@ -91,9 +91,11 @@ impl Reactor {
     pub(super) fn shed(&mut self) {
         while let Some(index) = self.turn.core.shed.pop() {
             let tick = self.turn.core.tick;
+            let c = &mut self.turn.core[index];
             // The connections that were opened in this turn may have used it.
-            let c = self.turn.core.get_mut(index).filter(|c| c.is_idle());
-            let Some(c) = c else { continue };
+            if !c.is_idle() {
+                continue;
+            }
             c.active = tick;
             c.flags.clear(Flags::WROTE_THROUGH);
             self.call(index, "on_timeout", |h, turn, slot| {

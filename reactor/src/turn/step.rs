@@ -29,11 +29,9 @@ impl Reactor {
         let Some((mut input, mut output)) = self.begin(index) else { return };
         while !output.is_used_up() && self.step(index, &mut input) {
             outbound::flush(&mut self.turn.core, index, &mut output);
+            let c = &mut self.turn.core[index];
             // Most connections are at rest after one step.
-            if let Some(c) = self.turn.core.get_mut(index)
-                && c.is_at_rest()
-                && !input.metered
-            {
+            if c.is_at_rest() && !input.metered {
                 return c.flags.clear(Flags::SCHEDULED);
             }
         }
@@ -62,16 +60,13 @@ impl Reactor {
     #[cold]
     fn establish(&mut self, index: u32) -> bool {
         let core = &mut self.turn.core;
-        if core.get(index).is_some_and(|c| c.phase == Phase::Connecting) {
+        if core[index].phase == Phase::Connecting {
             attempt::advance(core, index);
         }
-        let core = &mut self.turn.core;
-        if core.get(index).is_some_and(|c| c.phase == Phase::Handshake)
-            && transport::advance(core, index)
-        {
+        if core[index].phase == Phase::Handshake && transport::advance(core, index) {
             self.call(index, "on_open", |handler, turn, _| handler.open(turn, index));
         }
-        self.turn.core.get(index).is_some_and(|c| c.phase >= Phase::Open)
+        self.turn.core[index].phase >= Phase::Open
     }
 
     /// Takes one step, if one is due. Returns whether there may be another.
@@ -100,7 +95,7 @@ impl Reactor {
     #[inline]
     fn next_due(&mut self, index: u32, input: &mut Quantum) -> Due {
         let core = &mut self.turn.core;
-        let Some(c) = core.connections.get_mut(index as usize) else { return Due::Nothing };
+        let c = &mut core.connections[index as usize];
         let limits = &core.groups[c.group as usize].limits;
         if input.metered || input.is_used_up() || !c.just_receives(limits) {
             return self.look_closer(index, input);
@@ -170,11 +165,11 @@ impl Reactor {
         if input.metered {
             rates::give_back(&mut self.turn.core, index, Direction::Receive);
         }
-        if self.turn.core.get(index).is_some_and(|c| !c.accepts_output()) {
+        if !self.turn.core[index].accepts_output() {
             self.settle(index);
         }
         let core = &mut self.turn.core;
-        let Some(c) = core.connections.get_mut(index as usize) else { return };
+        let c = &mut core.connections[index as usize];
         c.flags.clear(Flags::SCHEDULED);
         if c.is_owed() {
             c.flags.set(Flags::SCHEDULED);
@@ -186,7 +181,7 @@ impl Reactor {
     /// input which had arrived is delivered first; but it comes in that turn, whatever else is left
     /// to do.
     fn tell_of_stop(&mut self, index: u32) -> bool {
-        let Some(c) = self.turn.core.get_mut(index) else { return false };
+        let c = &mut self.turn.core[index];
         let is_ready = c.is_open() && !c.flags.any(Flags::OWES_READY);
         let tell = is_ready && c.flags.take(Flags::OWES_STOP);
         if tell {
