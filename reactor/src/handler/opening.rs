@@ -8,8 +8,8 @@ use super::{Handler, Turn};
 use crate::connect::{Connector, attempt};
 use crate::core::transport::Transport;
 use crate::core::{ConnId, HandlerId, Limits, Target};
-use crate::listen::listener::{Listener, Origin, Source};
-use crate::listen::{self, Listen, ListenerId};
+use crate::listen::listener::{Listener, Source};
+use crate::listen::{self, Listen, ListenerId, Origin};
 use crate::sys::Address;
 
 /// Listening. A listener added in a callback begins in the same turn; no handler is called from

@@ -8,8 +8,7 @@ use std::collections::TryReserveError;
 use std::error::Error;
 use std::{fmt, io};
 
-use super::stream::receive_shared;
-use super::{Arrival, low_water, note, set_strategy};
+use super::{Arrival, low_water, note, receive_shared, set_strategy};
 use crate::core::{Chunk, Core, Exact, Flags, LowWater, Quantum, Strategy};
 use crate::transport;
 

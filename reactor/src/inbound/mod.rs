@@ -15,7 +15,7 @@
 use std::io::{self, ErrorKind};
 
 use crate::core::transport::End;
-use crate::core::{Core, Flags, Limits, Quantum, Strategy};
+use crate::core::{Chunk, Core, Flags, Limits, MOVED_UNREAD, Quantum, Strategy};
 use crate::fs::{NotSaved, Saved};
 use crate::sys::{AlignedBuffer, Ready};
 use crate::transport;
@@ -135,6 +135,54 @@ pub(crate) fn receive(
     }
     let result = core.kernel.recv(c.socket, &mut buffer[..asked]);
     note(core, index, asked, result, quantum)
+}
+
+/// Receives up to `most` bytes. If few bytes are unread, they move to the front of the shared
+/// buffer and new bytes are received after them. Otherwise new bytes are received after them in
+/// their own buffer.
+fn receive_shared(
+    core: &mut Core,
+    buffer: &mut [u8],
+    index: u32,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Arrival {
+    let (c, group) = core.pair(index);
+    let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
+    let most = most.min(room_for_answers(pending, &group.limits));
+    let mut front = 0;
+    if let Some(special) = &mut c.special {
+        front = special.unread.len();
+        if front > MOVED_UNREAD {
+            let unread = std::mem::take(&mut special.unread);
+            return receive_behind(core, index, unread, most, quantum);
+        }
+    }
+    let Some(count) = receive(core, &mut buffer[front..], index, most, quantum) else {
+        return Arrival::Progress;
+    };
+    if let Some(special) = &mut core.connections[index as usize].special {
+        buffer[..front].copy_from_slice(special.unread.bytes());
+        core.pool.give(std::mem::take(&mut special.unread));
+        core.recycle_special(index);
+    }
+    Arrival::Bytes(front + count)
+}
+
+/// Receives once after unread bytes, into their buffer.
+#[inline(never)]
+fn receive_behind(
+    core: &mut Core,
+    index: u32,
+    mut unread: Chunk,
+    most: usize,
+    quantum: &mut Quantum,
+) -> Arrival {
+    unread.make_room(&mut core.pool);
+    let received = receive(core, unread.spare(), index, most, quantum);
+    unread.filled(received.unwrap_or(0));
+    core.special(index).unread = unread;
+    if received.is_some() { Arrival::Unread } else { Arrival::Progress }
 }
 
 /// Accounts for a receive of up to `asked` bytes. Nothing else does. Returns how many bytes it

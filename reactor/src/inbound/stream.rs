@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Arrival, exact, file, receive, room_for_answers};
-use crate::core::{Chunk, Core, Flags, Group, MOVED_UNREAD, Quantum, Reason, Strategy};
+use super::{Arrival, exact, file, receive_shared};
+use crate::core::{Chunk, Core, Flags, Group, Quantum, Reason, Strategy};
 use crate::sys::AlignedBuffer;
 
 /// The next piece of the bytes that have arrived.
@@ -30,54 +30,6 @@ pub(super) fn step(
     } else {
         Arrival::Nothing
     }
-}
-
-/// Receives up to `most` bytes. If few bytes are unread, they move to the front of the shared
-/// buffer and new bytes are received after them. Otherwise new bytes are received after them in
-/// their own buffer.
-pub(super) fn receive_shared(
-    core: &mut Core,
-    buffer: &mut [u8],
-    index: u32,
-    most: usize,
-    quantum: &mut Quantum,
-) -> Arrival {
-    let (c, group) = core.pair(index);
-    let pending = c.outbound.as_ref().map_or(0, |queue| queue.memory());
-    let most = most.min(room_for_answers(pending, &group.limits));
-    let mut front = 0;
-    if let Some(special) = &mut c.special {
-        front = special.unread.len();
-        if front > MOVED_UNREAD {
-            let unread = std::mem::take(&mut special.unread);
-            return receive_behind(core, index, unread, most, quantum);
-        }
-    }
-    let Some(count) = receive(core, &mut buffer[front..], index, most, quantum) else {
-        return Arrival::Progress;
-    };
-    if let Some(special) = &mut core.connections[index as usize].special {
-        buffer[..front].copy_from_slice(special.unread.bytes());
-        core.pool.give(std::mem::take(&mut special.unread));
-        core.recycle_special(index);
-    }
-    Arrival::Bytes(front + count)
-}
-
-/// Receives once after unread bytes, into their buffer.
-#[inline(never)]
-fn receive_behind(
-    core: &mut Core,
-    index: u32,
-    mut unread: Chunk,
-    most: usize,
-    quantum: &mut Quantum,
-) -> Arrival {
-    unread.make_room(&mut core.pool);
-    let received = receive(core, unread.spare(), index, most, quantum);
-    unread.filled(received.unwrap_or(0));
-    core.special(index).unread = unread;
-    if received.is_some() { Arrival::Unread } else { Arrival::Progress }
 }
 
 /// The piece of `available` bytes that the handler wants now, if any.

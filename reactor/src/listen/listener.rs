@@ -3,12 +3,11 @@
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
-use super::custody::Custody;
 use super::shed::IdleSearch;
-use super::{Listen, WhenFull};
+use super::{Listen, Origin, WhenFull};
 use crate::core::transport::Transport;
 use crate::core::{Bucket, ClientNet, Core, Flags, Group, Ledger, PerAddress, TICK};
-use crate::sys::{Address, Fd, Kernel, Ready, SocketFile};
+use crate::sys::{Address, Fd, Kernel, Ready};
 use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
 use crate::time::deadlines;
@@ -62,23 +61,6 @@ pub(crate) struct Listener {
     search: IdleSearch,
     /// An accepted connection that waits until an idle one has made room.
     held: Option<Fd>,
-}
-
-/// Where a listening socket comes from.
-pub(crate) enum Origin {
-    /// Opened here; a Unix socket has a file.
-    Made(Option<SocketFile>),
-    /// Adopted. Other processes may have it open, so its events continue after it is closed.
-    Adopted,
-    /// Of a server that can pass it to a successor, or has it from its predecessor.
-    Passing(Option<SocketFile>, Custody),
-}
-
-impl Origin {
-    /// Whether another process accepts the connections in the backlog.
-    fn is_elsewhere(&self) -> bool {
-        matches!(self, Origin::Passing(_, custody) if custody.is_elsewhere())
-    }
 }
 
 /// Registers a listening socket, and returns the address of the source.

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::core::transport::Factory;
 use crate::core::{ConnId, Core, Flags, Group, GroupId, Limits, Target};
-use crate::sys::{Address, Fd, Kernel, TcpOptions, about, look_up};
+use crate::sys::{Address, Fd, Kernel, SocketFile, TcpOptions, about, look_up};
 use crate::time::deadlines;
 
 pub mod activation;
@@ -13,7 +13,7 @@ pub(crate) mod custody;
 pub(crate) mod listener;
 mod shed;
 
-use listener::Origin;
+use custody::Custody;
 
 /// The options of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +121,23 @@ pub struct ListenerId {
     pub(crate) index: u16,
     /// The group of its connections.
     pub(crate) group: u16,
+}
+
+/// Where a listening socket comes from.
+pub(crate) enum Origin {
+    /// Opened here; a Unix socket has a file.
+    Made(Option<SocketFile>),
+    /// Adopted. Other processes may have it open, so its events continue after it is closed.
+    Adopted,
+    /// Of a server that can pass it to a successor, or has it from its predecessor.
+    Passing(Option<SocketFile>, Custody),
+}
+
+impl Origin {
+    /// Whether another process accepts the connections in the backlog.
+    fn is_elsewhere(&self) -> bool {
+        matches!(self, Origin::Passing(_, custody) if custody.is_elsewhere())
+    }
 }
 
 /// Opens the sockets of a listener: `count` of them if the kernel [divides](crate::sys::DIVIDES)

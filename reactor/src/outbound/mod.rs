@@ -57,7 +57,7 @@ pub use plan::{Action, Front, Kind, MAX_PIECES, Offer, Placement, place, plan};
 pub(crate) use send::{
     append, enqueue, flush, flush_later, flush_now, flush_waiting, send, write_or_join,
 };
-pub(crate) use wire::{SCRATCH, transmit_sealed};
+pub(crate) use wire::transmit_sealed;
 
 /// The argument of [`Context::send`](crate::Context::send): bytes or a region of a file.
 ///

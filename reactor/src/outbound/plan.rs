@@ -10,6 +10,10 @@ mod tests;
 /// The maximum number of pieces of one gathered send. Their list is on the stack.
 pub const MAX_PIECES: usize = 64;
 
+/// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
+/// little (benches/README.md).
+pub(super) const SCRATCH: usize = 64 << 10;
+
 /// The kind of a piece of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -216,7 +220,7 @@ fn of_region(front: &Front, limits: &Limits) -> Action {
         if front.pieces == MAX_PIECES {
             return alone;
         }
-        let bytes = at_most(in_memory, super::SCRATCH);
+        let bytes = at_most(in_memory, SCRATCH);
         return Action::Read { bytes, nowait: resident.is_none() };
     }
     // A short call for the rest of a window would cost as much as a check and a long call. The

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
+use super::plan::SCRATCH;
 use super::{Action, Front, MAX_PIECES, plan};
 use crate::core::transport::{Layer, SEALED};
 use crate::core::{ColdFiles, Ledger, Limits, Part, Pool, Quantum, Queue};
@@ -9,10 +10,6 @@ use crate::sys::{AlignedBuffer, Fd, Kernel, KeyFor, More};
 
 #[cfg(all(test, feature = "testing"))]
 mod tests;
-
-/// Size of the buffer that file bytes pass through where sendfile is not used. A larger one saves
-/// little (benches/README.md).
-pub(crate) const SCRATCH: usize = 64 << 10;
 
 /// How a flush ended.
 #[derive(Debug)]

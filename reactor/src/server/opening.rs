@@ -9,8 +9,7 @@ use super::shard::{Bound, Place};
 use super::{Server, ServerListener, Spread};
 use crate::core::Target;
 use crate::listen::activation::{self, Inherited};
-use crate::listen::listener::Origin;
-use crate::listen::{self, Listen};
+use crate::listen::{self, Listen, Origin};
 use crate::sys::{self, Address, Kernel};
 use crate::threads::distribute::distribute;
 

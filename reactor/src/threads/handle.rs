@@ -53,11 +53,11 @@
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
-use std::error::Error;
 use std::fmt;
 
 use crate::core::type_name;
 use crate::threads::bounded_queue::BoundedQueue;
+pub use crate::threads::bounded_queue::PostError;
 use crate::threads::sync::Arc;
 
 /// The limits of a mailbox.
@@ -160,44 +160,6 @@ impl<M> fmt::Debug for Handle<M> {
         f.write_str("Handle")
     }
 }
-
-/// Why a message was refused. Contains the message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum PostError<M> {
-    /// The mailbox is full: the reactor cannot keep up. Post again later, or drop the message.
-    Full(M),
-    /// The reactor has stopped, or the mailbox was dropped.
-    Stopped(M),
-}
-
-impl<M> PostError<M> {
-    /// The message.
-    pub fn into_inner(self) -> M {
-        match self {
-            PostError::Full(message) | PostError::Stopped(message) => message,
-        }
-    }
-}
-
-impl<M> fmt::Debug for PostError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PostError::Full(_) => "Full(..)",
-            PostError::Stopped(_) => "Stopped(..)",
-        })
-    }
-}
-
-impl<M> fmt::Display for PostError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PostError::Full(_) => "mailbox is full",
-            PostError::Stopped(_) => "the reactor has stopped, or the mailbox was dropped",
-        })
-    }
-}
-
-impl<M> Error for PostError<M> {}
 
 /// The receiving end of a mailbox, for [`Reactor::attach`](crate::Reactor::attach). When it is
 /// dropped, its messages are dropped and further ones are refused.

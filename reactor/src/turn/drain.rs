@@ -26,10 +26,6 @@ use crate::listen::listener::Listener;
 use crate::sys::Ready;
 use crate::threads::stopper::Stopper;
 
-/// The default grace period: long enough for responses in flight, and shorter than the time after
-/// which service managers kill a process (systemd: 90 s).
-pub(super) const GRACE: Duration = Duration::from_secs(30);
-
 impl Reactor {
     /// Sets the grace period: how long connections may take to finish once the reactor is asked to
     /// stop. The default is 30 seconds. With zero all connections close immediately. A change

@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::reactor::Reactor;
 use crate::core::{Budget, Core, Flags, Reason, choose_victims};
 
-/// How many connections run before the memory budget is looked at again.
-pub(super) const UNTIL_MEMORY_IS_MINDED: usize = 8;
-
 impl Reactor {
     /// Limits the memory that the reactor holds for its connections, in bytes. It counts queued
     /// output, unread input, messages that [arrive](crate::Context::receive_exact), files that are

@@ -7,9 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use super::dispatch::{Dispatch, Handlers};
-use super::drain::GRACE;
 use super::inboxes::Inboxes;
-use super::memory::UNTIL_MEMORY_IS_MINDED;
 use crate::connect::{Connect, Connector, resolver};
 use crate::core::{Core, Group, HandlerId};
 use crate::handler::{Handler, Turn};
@@ -32,6 +30,13 @@ const EVENTS: usize = 1024;
 const MOST_HANDLERS: usize = 1 << 8;
 
 const WAKER_TOKEN: u64 = u64::MAX;
+
+/// The default grace period: long enough for responses in flight, and shorter than the time after
+/// which service managers kill a process (systemd: 90 s).
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How many connections run before the memory budget is looked at again.
+const UNTIL_MEMORY_IS_MINDED: usize = 8;
 
 /// A single-threaded event loop: its handlers, listeners and connections.
 ///

@@ -1,6 +1,6 @@
 //! The decisions on both sides of each limit.
 
-use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, place, plan};
+use super::{Action, Front, Kind, MAX_PIECES, Offer, Placement, Residency, SCRATCH, place, plan};
 use crate::core::{ColdFiles, FileTransfer, Limits};
 use crate::sys::{HAS_NOWAIT, HAS_SENDFILE};
 
@@ -93,7 +93,7 @@ fn a_file_goes_by_its_size() {
 
 #[test]
 fn a_file_that_is_copied_is_read_in_parts_behind_whatever_there_is() {
-    let scratch = crate::outbound::SCRATCH;
+    let scratch = SCRATCH;
     for (pieces, left, bytes) in
         [(0, 1 << 40, scratch), (MAX_PIECES - 1, 1 << 40, scratch), (1, 5000, 5000)]
     {

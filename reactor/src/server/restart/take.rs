@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use super::Opened;
 use super::message::{self, Entry, Kind, Lines, Offer};
-use crate::listen::Listen;
-use crate::listen::listener::Origin;
+use crate::listen::{Listen, Origin};
 use crate::server::shard::Bound;
 use crate::sys::{self, Address, Kernel, SocketFile};
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::client::End;
 use crate::sys::Address;
 use crate::sys::sim::{self, Dice, Faults, Shown, State, World};
 use crate::testing::sealing::ClientEnd;
@@ -26,6 +25,21 @@ pub(super) enum Act {
     Await(usize),
     Wait(Duration),
     Finish,
+    Reset,
+}
+
+/// The state of a [`Client`](super::Client)'s connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Not connected yet.
+    Waiting,
+    /// Refused: there is no listener at its address.
+    Refused,
+    /// Open.
+    Open,
+    /// The server has shut down its sending side normally, and everything it had sent was received.
+    Finished,
+    /// Reset, by either side.
     Reset,
 }
 

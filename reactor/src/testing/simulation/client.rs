@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::actor::{Act, Actor};
+use super::actor::{Act, Actor, End};
 use crate::sys::Address;
 use crate::sys::sim::{self, Dice, Faults, World};
 use crate::testing::Received;
@@ -22,21 +22,6 @@ use crate::transport::Factory;
 /// actions later.
 #[derive(Clone)]
 pub struct Client(Rc<RefCell<Actor>>);
-
-/// The state of a [`Client`]'s connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Not connected yet.
-    Waiting,
-    /// Refused: there is no listener at its address.
-    Refused,
-    /// Open.
-    Open,
-    /// The server has shut down its sending side normally, and everything it had sent was received.
-    Finished,
-    /// Reset, by either side.
-    Reset,
-}
 
 /// The acts of a client.
 impl Client {

@@ -21,10 +21,12 @@
 
 mod actor;
 mod client;
+mod progress;
 mod runner;
 mod steps;
 mod world;
 
-pub use client::{Client, End};
+pub use actor::End;
+pub use client::Client;
 pub use runner::Simulation;
 pub use world::Sim;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::world::Sim;
-use crate::core::{Connection, Phase};
 use crate::testing::checks;
 use crate::turn::reactor::Reactor;
 
@@ -16,10 +15,6 @@ const REST: Duration = Duration::from_secs(180);
 
 /// The maximum number of steps in one run. More count as an endless loop.
 const MOST_STEPS: u32 = 300_000;
-
-/// The maximum number of turns in which a connection may make no progress although it could: in
-/// each of them a call is made for it, and a fault may let it fail.
-const PATIENCE: u32 = 64;
 
 /// Who can act now.
 enum Actor {
@@ -182,48 +177,4 @@ fn most_queued(reactor: &Reactor) -> usize {
     let connections = reactor.turn.core.connections.iter();
     let queued = connections.filter_map(|(_, c)| Some(c.outbound.as_ref()?.memory()));
     queued.max().unwrap_or(0)
-}
-
-/// How long each connection of a reactor has made no progress, by its place.
-#[derive(Default)]
-pub(super) struct Progress(Vec<(Standing, u32)>);
-
-/// What changes when a connection makes progress.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Standing {
-    generation: u32,
-    moved: (u64, u64),
-    kept: usize,
-}
-
-impl Standing {
-    fn of(c: &Connection) -> Standing {
-        let moved = (c.received, c.sent);
-        Standing { generation: c.generation, moved, kept: c.unread() }
-    }
-}
-
-impl Progress {
-    /// Asserts that no connection waits forever although it could receive or send.
-    fn after_turn(&mut self, reactor: &Reactor) {
-        for (index, c) in &reactor.turn.core.connections {
-            if self.0.len() <= index {
-                self.0.resize_with(index + 1, Default::default);
-            }
-            let (standing, turns) = &mut self.0[index];
-            let now = Standing::of(c);
-            let could = c.is_open() && (c.can_receive() || c.can_send())
-                || c.phase == Phase::Closing && c.can_send();
-            if now != *standing || !could {
-                (*standing, *turns) = (now, 0);
-                continue;
-            }
-            *turns += 1;
-            assert!(
-                *turns <= PATIENCE,
-                "a connection could receive or send, but has not done so for {turns} turns: {:?}",
-                c.phase
-            );
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::ops::DerefMut;
 use std::time::Duration;
 
 use super::client::Client;
-use super::steps::Progress;
+use super::progress::Progress;
 use crate::sys::sim::{Dice, Faults, Files, Mode, Remote, World};
 use crate::sys::{Address, Kernel};
 use crate::testing::checks::{self, NothingOpen};
