@@ -59,7 +59,7 @@ pub(crate) struct Listener {
     retry_at: u64,
     /// How it finds connections to shed.
     search: IdleSearch,
-    /// An accepted connection that waits until an idle one has made room.
+    /// An accepted connection that waits until an idle one, or another reactor, has made room.
     held: Option<Fd>,
 }
 
@@ -197,12 +197,7 @@ impl Listener {
             self.take_up(socket, core, opened);
         }
         let most = match &mut self.source {
-            Source::Socket(_, origin, distributor) if origin.is_elsewhere() => {
-                if distributor.as_ref().is_none_or(|distributor| !distributor.holds_one()) {
-                    return;
-                }
-                1
-            }
+            Source::Socket(_, origin, _) if origin.is_elsewhere() => return,
             Source::Socket(..) => self.options.backlog as usize,
             Source::Distributed(mailbox, _) => mailbox.close(),
         };
@@ -218,8 +213,9 @@ impl Listener {
             rate.take(core.now, 1);
         }
         if let Source::Socket(_, _, Some(distributor)) = &mut self.source {
-            if !distributor.send(socket) {
+            if let Err(socket) = distributor.send(socket) {
                 // No reactor has room: each has reached its limit, or does not keep up.
+                self.held = Some(socket);
                 self.retry_at = core.now + PAUSE;
             }
             return;
@@ -326,10 +322,7 @@ impl Listener {
             return Ok(socket);
         }
         match &mut self.source {
-            Source::Socket(socket, _, distributor) => {
-                let held = distributor.as_mut().and_then(Distributor::take_held);
-                held.map_or_else(|| kernel.accept(*socket), Ok)
-            }
+            Source::Socket(socket, ..) => kernel.accept(*socket),
             Source::Distributed(mailbox, _) => {
                 mailbox.next().map(IntoRawFd::into_raw_fd).ok_or(io::ErrorKind::WouldBlock.into())
             }

@@ -129,7 +129,7 @@ impl Server {
             own.into_iter().map(Place::Own).collect()
         } else {
             let (distributor, mailboxes) = distribute(threads);
-            let with_distributor = |socket| (socket, distributor.another());
+            let with_distributor = |socket| (socket, distributor.clone());
             let mut first: Vec<_> = sockets.into_iter().map(with_distributor).collect();
             let place = |mailbox| Place::Passed(mailbox, std::mem::take(&mut first));
             mailboxes.into_iter().map(place).collect()

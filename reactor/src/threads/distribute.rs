@@ -13,46 +13,29 @@ const CAPACITY: usize = 1024;
 pub(crate) fn distribute(count: usize) -> (Distributor, Vec<Mailbox<OwnedFd>>) {
     let limits = MailboxLimits { capacity: CAPACITY, ..MailboxLimits::default() };
     let (reactors, mailboxes) = (0..count).map(|_| mailbox_with(&limits)).unzip();
-    (Distributor { reactors, next: 0, held: None }, mailboxes)
+    (Distributor { reactors, next: 0 }, mailboxes)
 }
 
 /// Gives one socket to each reactor in turn.
+#[derive(Clone)]
 pub(crate) struct Distributor {
     reactors: Vec<Handle<OwnedFd>>,
     next: usize,
-    /// A socket for which no reactor had room.
-    held: Option<OwnedFd>,
 }
 
 impl Distributor {
-    /// A distributor to the same reactors.
-    pub(crate) fn another(&self) -> Distributor {
-        Distributor { reactors: self.reactors.clone(), next: self.next, held: None }
-    }
-
-    /// Whether it has a socket for which no reactor had room.
-    pub(crate) fn holds_one(&self) -> bool {
-        self.held.is_some()
-    }
-
-    /// Takes back the socket for which no reactor had room.
-    pub(crate) fn take_held(&mut self) -> Option<Fd> {
-        self.held.take().map(IntoRawFd::into_raw_fd)
-    }
-
-    /// Gives a socket to the next reactor that has room and has not stopped. Returns false if there
-    /// is none; the socket is held then.
-    pub(crate) fn send(&mut self, socket: Fd) -> bool {
+    /// Gives a socket to the next reactor that has room and has not stopped. Returns the socket if
+    /// there is none.
+    pub(crate) fn send(&mut self, socket: Fd) -> Result<(), Fd> {
         let mut socket = sys::owned(socket);
         for _ in 0..self.reactors.len() {
             let reactor = &self.reactors[self.next];
             self.next = (self.next + 1) % self.reactors.len();
             match reactor.post(socket) {
-                Ok(()) => return true,
+                Ok(()) => return Ok(()),
                 Err(refused) => socket = refused.into_inner(),
             }
         }
-        self.held = Some(socket);
-        false
+        Err(socket.into_raw_fd())
     }
 }
