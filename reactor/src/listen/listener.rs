@@ -6,7 +6,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use super::shed::IdleSearch;
 use super::{Listen, Origin, WhenFull};
 use crate::core::transport::Transport;
-use crate::core::{Bucket, ClientNet, Core, Flags, Group, Ledger, PerAddress, TICK};
+use crate::core::{Bucket, ClientNet, Core, Flags, Group, PerAddress, TICK};
 use crate::sys::{Address, Fd, Kernel, Ready};
 use crate::threads::distribute::Distributor;
 use crate::threads::handle::Mailbox;
@@ -223,21 +223,18 @@ impl Listener {
         if core.is_memory_short() {
             self.retry_at = core.now + TICK;
         }
-        let is_refused = self.options.when_full == WhenFull::Refuse && self.is_full(core);
         let client = self.client_of(socket, core);
         let group = &mut core.groups[self.group as usize];
         group.ledger.accepted += 1;
         let paused = self.rate.as_ref().is_some_and(|rate| rate.ready_at(1) > core.now);
         group.ledger.rate_pauses += u64::from(paused);
-        if is_refused {
-            return self.refuse(socket, core, |ledger| &mut ledger.refused_full);
+        if let Some(refused) = self.refused(group, client) {
+            *refused += 1;
+            return self.refuse(socket, core);
         }
-        if let (Some(client), Some(per_address)) = (client, &group.per_address)
-            && !per_address.has_room(client)
-        {
-            return self.refuse(socket, core, |ledger| &mut ledger.refused_per_address);
-        }
-        let Some(transport) = self.transport_of(socket, core) else { return };
+        let Some(transport) = self.transport_of(socket, core) else {
+            return self.refuse(socket, core);
+        };
         let flags = if self.address.is_unix() { Flags::STOPS_SHORT } else { Flags::default() };
         match core.adopt(socket, self.group, self.handler, flags) {
             Ok(id) => {
@@ -263,39 +260,39 @@ impl Listener {
         }
     }
 
-    /// Resets an accepted connection, and counts why. An orderly close would leave the state of the
-    /// connection with the server (TIME_WAIT).
-    fn refuse(&self, socket: Fd, core: &mut Core, why: fn(&mut Ledger) -> &mut u64) {
-        let ledger = &mut core.groups[self.group as usize].ledger;
-        *why(ledger) += 1;
-        ledger.closed += 1;
+    /// The counter for a new connection that is refused, if it is, since a limit is reached.
+    fn refused<'a>(&self, group: &'a mut Group, client: Option<ClientNet>) -> Option<&'a mut u64> {
+        let Listen { when_full, max_connections, max_handshakes, transport, .. } = &self.options;
+        let has_too_many = |clients: &PerAddress| client.is_some_and(|it| !clients.has_room(it));
+        if *when_full == WhenFull::Refuse && group.open >= *max_connections {
+            Some(&mut group.ledger.refused_full)
+        } else if group.per_address.as_deref().is_some_and(has_too_many) {
+            Some(&mut group.ledger.refused_per_address)
+        } else if transport.is_some() && group.handshaking >= *max_handshakes {
+            Some(&mut group.ledger.refused_handshakes)
+        } else {
+            None
+        }
+    }
+
+    /// Resets an accepted connection. An orderly close would leave the state of the connection with
+    /// the server (TIME_WAIT).
+    fn refuse(&self, socket: Fd, core: &mut Core) {
+        core.groups[self.group as usize].ledger.closed += 1;
         core.kernel.reset(socket);
     }
 
-    /// Makes the transport of a new connection, if it is to have one. `None` if the connection was
-    /// refused.
+    /// Makes the transport of a new connection, if it is to have one. `None` if the connection is to
+    /// be refused.
     #[expect(clippy::option_option, reason = "a connection may be refused, or need no transport")]
-    fn transport_of(&self, socket: Fd, core: &mut Core) -> Option<Option<Box<dyn Transport>>> {
+    fn transport_of(&self, socket: Fd, core: &Core) -> Option<Option<Box<dyn Transport>>> {
         let Some(factory) = &self.options.transport else { return Some(None) };
-        let group = &mut core.groups[self.group as usize];
-        let made = if group.handshaking >= self.options.max_handshakes {
-            group.ledger.refused_handshakes += 1;
-            None
-        } else {
-            // A connection that is already reset has no address any more.
-            let peer = core.kernel.peer_address(socket).ok();
-            peer.and_then(|peer| {
-                let refused = |error: &_| {
-                    log::debug!("refused a connection from {peer} at {}: {error}", self.address);
-                };
-                factory.make(&peer).inspect_err(refused).ok()
-            })
+        // A connection that is already reset has no address any more.
+        let peer = core.kernel.peer_address(socket).ok()?;
+        let refused = |error: &_| {
+            log::debug!("refused a connection from {peer} at {}: {error}", self.address);
         };
-        if made.is_none() {
-            core.groups[self.group as usize].ledger.closed += 1;
-            core.kernel.reset(socket);
-        }
-        made
+        factory.make(&peer).inspect_err(refused).ok()
     }
 
     /// The client to count it for, if clients are limited. A connection that is already reset has
